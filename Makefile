@@ -1,0 +1,57 @@
+# Every target does the set-up that it needs. It takes git, make and Python 3.11 or newer; PYTHON=... names another.
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUNTIME := .venv/.runtime.stamp
+DEV := .venv/.dev.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(DEV) ## Make .venv with all that is needed to work on protokeep; instant when nothing changed
+	@echo "protokeep: .venv is ready"
+
+demo: $(RUNTIME) ## See protokeep at work against an emulated v0; no key needed (ARGS="--port 8080")
+	@$(BIN)/protokeep demo $(ARGS)
+
+test: $(DEV) ## Run the tests (ARGS="-k reuse")
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV) ## Formatting, lint, strict types, which module may import which
+	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "run: make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log 2>&1 || { cat .venv/lint-imports.log >&2; exit 1; }
+	@echo "check: formatting, lint, types and import contracts are fine"
+
+format: $(DEV) ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+bench: $(DEV) ## Measure, and write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
+	@$(BIN)/python -m pip install -qq "uv>=0.9"
+	@$(UV_COMPILE) --group build -o requirements/runtime.txt $(ARGS)
+	@$(UV_COMPILE) --group dev -c requirements/runtime.txt -o requirements/dev.txt $(ARGS)
+	@if grep -n '://' requirements/*.txt; then echo "these lines hold an address" >&2; exit 1; fi
+
+UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate
+
+clean: ## Remove .venv and all that tools leave behind
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The stamps say that .venv holds what the files of requirements/ pin. The development set contains the runtime one.
+$(RUNTIME): requirements/runtime.txt pyproject.toml tools/setup.sh
+	@PYTHON="$(PYTHON)" tools/setup.sh runtime
+	@touch $@
+
+$(DEV): requirements/dev.txt requirements/runtime.txt pyproject.toml tools/setup.sh
+	@PYTHON="$(PYTHON)" tools/setup.sh dev
+	@touch $(RUNTIME) $@

@@ -1,0 +1,35 @@
+"""The command line. Imports what a command needs inside the command, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from protokeep.cli import client, run, tokens
+
+app = typer.Typer(
+    name="protokeep",
+    help="One prototype per product: reused by everyone, tracked to its end, never made twice.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+run.add_to(app)
+app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
+client.add_to(app)
+
+
+def main() -> None:
+    """Entry point: an error of ours is one line on stderr and exit code 1."""
+    from protokeep.core.errors import ProtokeepError
+
+    try:
+        app()
+    except ProtokeepError as error:
+        sys.stderr.write(f"protokeep: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,72 @@
+"""API tokens, by whoever may open the database."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from protokeep.service.tokens import Tokens
+
+app = typer.Typer(no_args_is_help=True)
+
+
+def _with_tokens(use: Callable[[Tokens], Awaitable[Any]]) -> Any:
+    from protokeep.cli.process import settings_of
+    from protokeep.wiring import built
+
+    async def main() -> Any:
+        async with built(settings_of()) as parts:
+            return await use(parts.tokens)
+
+    return asyncio.run(main())
+
+
+@app.command()
+def create(
+    role: Annotated[str, typer.Option(help="viewer (sees), maker (creates) or admin.")] = "maker",
+    user: Annotated[str, typer.Option(help="Whose token it is: what user_id becomes. [a made-up id]")] = "",
+    name: Annotated[str, typer.Option(help="What you call it.")] = "",
+    days: Annotated[int | None, typer.Option(help="Expires after so many days. [never]")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Print the token alone.")] = False,
+) -> None:
+    """Make a token. It is shown once and kept only as a digest."""
+    from protokeep.core.people import Role
+
+    if role not in list(Role):
+        sys.stderr.write("protokeep: --role takes viewer, maker or admin.\n")
+        raise typer.Exit(2)
+    text, token = _with_tokens(lambda tokens: tokens.create(Role(role), name=name, user_id=user, days=days))
+    if plain:
+        sys.stdout.write(text + "\n")
+        return
+    sys.stdout.write(f"{text}\n\n")
+    sys.stdout.write(f"A {token.role.value} token for {token.user_id}. It is not shown again.\n")
+    sys.stdout.write("Use it as PROTOKEEP_TOKEN, or as `Authorization: Bearer <token>`.\n")
+
+
+@app.command("list")
+def list_tokens() -> None:
+    """List tokens: what they are for, never the tokens themselves."""
+    found = _with_tokens(lambda tokens: tokens.list("default"))
+    if not found:
+        sys.stdout.write("There are no tokens. Make one with `protokeep token create`.\n")
+    for token in found:
+        state = (
+            "revoked" if token.revoked_at else f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "valid"
+        )
+        used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
+        sys.stdout.write(
+            f"{token.prefix}…  {token.role.value:6}  {token.user_id}  {state}  last used: {used}  {token.name}\n"
+        )
+
+
+@app.command()
+def revoke(token: Annotated[str, typer.Argument(help="Id, or the prefix that `token list` shows.")]) -> None:
+    """Revoke a token. It stops working at once."""
+    count = _with_tokens(lambda tokens: tokens.revoke("default", token.rstrip("…")))
+    sys.stdout.write(f"Revoked {count}.\n")

@@ -1,0 +1,45 @@
+"""What somebody wants, and what the claim came to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from protokeep.core.prototype import Prototype
+from protokeep.core.reuse import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One request for a prototype, checked. `mockup_id` is the id it gets if it must be made."""
+
+    mockup_id: str
+    workspace_id: str
+    product_id: str
+    provider: str
+    prompt: str
+    user_id: str
+    account: str
+    api_version: int
+    marker: str
+    now: datetime
+    create_new: bool = False
+    product_name: str | None = None
+    idempotency_key: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """What the request asks for, as a digest: the same key with another fingerprint is a conflict."""
+        asked = [self.product_id, self.provider, self.prompt, self.create_new, self.product_name]
+        return hashlib.sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """`won` says that this request made the claim, so that a create has to follow."""
+
+    prototype: Prototype
+    decision: Decision
+    won: bool

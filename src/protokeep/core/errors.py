@@ -1,0 +1,113 @@
+"""What can go wrong, as a caller sees it.
+
+ProtokeepError
+  InvalidInput             422  a value that cannot be used; says which and what would do
+    ProductUnknown              the owner's `products` table has no such product
+    KeyReused                   same idempotency key, another request (IETF Idempotency-Key draft)
+  NotAuthenticated         401  no token, or one that is unknown, expired or revoked
+  NotAllowed               403  the token's role does not cover this
+  NotFound                 404  no such product or prototype
+  KeyInFlight              409  same idempotency key, the first request has not been written yet
+  NotReady                 503  protokeep itself cannot do this now
+    NotMigrated                 the database lacks what a create needs
+    NotConfigured               a setting is missing (the builder's key)
+    DatabaseUnavailable         the database does not answer
+  ProviderError            502  the builder's side
+    ProviderRejected            a certain refusal: nothing was made, asking again will not help
+    ProviderBusy                429, or 402: nothing was made, asking later may help
+    ProviderUnreachable         nothing was sent: asking again is safe
+    OutcomeUnknown              sent, no answer that can be trusted: look before any second create
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class ProtokeepError(Exception):
+    """Base of everything protokeep raises on purpose. `str(error)` says what to do next."""
+
+
+class InvalidInput(ProtokeepError):
+    """A value cannot be used. `field` names it as the caller wrote it."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class ProductUnknown(InvalidInput):
+    """The owner's own `products` table does not hold this product."""
+
+
+class KeyReused(InvalidInput):
+    """The idempotency key was used for a different request."""
+
+
+class NotAuthenticated(ProtokeepError):
+    """No token, or one that does not count."""
+
+
+class NotAllowed(ProtokeepError):
+    """The caller is known, but its role does not cover this."""
+
+
+class NotFound(ProtokeepError):
+    """No such thing in the caller's workspace."""
+
+
+class KeyInFlight(ProtokeepError):
+    """The first request with this idempotency key has not been written yet; ask again in a moment."""
+
+
+class NotReady(ProtokeepError):
+    """protokeep cannot do this now; the message names the command or setting that mends it."""
+
+
+class NotMigrated(NotReady):
+    """The database lacks tables or columns."""
+
+    def __init__(self, what: str = "The database is not migrated") -> None:
+        super().__init__(f"{what}. Run `protokeep migrate`, then try again.")
+
+
+class NotConfigured(NotReady):
+    """A setting is missing."""
+
+
+class DatabaseUnavailable(NotReady):
+    """The database is not there, or does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__("The database does not answer. Nothing was lost; try again in a moment.")
+
+
+class ProviderError(ProtokeepError):
+    """The builder refused, or could not be reached, or did not answer.
+
+    `code` is a stable word for the row's `error.code`; the message is for people.
+    """
+
+    def __init__(
+        self, message: str, *, code: str, status: int | None = None, retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+        self.retry_after = retry_after
+
+
+class ProviderRejected(ProviderError):
+    """A certain refusal: the builder made nothing, and the same request would be refused again."""
+
+
+class ProviderBusy(ProviderError):
+    """Refused for now (out of credits, too many requests): nothing was made. The whole account waits."""
+
+
+class ProviderUnreachable(ProviderError):
+    """The request never left: connection refused, no such host. Nothing was made."""
+
+
+class OutcomeUnknown(ProviderError):
+    """Something was sent and no trustworthy answer came: the builder may have acted."""

@@ -1,0 +1,163 @@
+"""How far a create got: every step of a submit as a pure change of the prototype.
+
+    claimed -> sent -> accepted -> settled
+
+Each function takes what is written and returns what shall be; the store writes it guarded by the version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from protokeep.core.errors import ProviderError
+from protokeep.core.pacing import Pace, backoff, next_lookup, next_poll, settled_since_sent
+from protokeep.core.prototype import (
+    Observation,
+    Prototype,
+    RecoveryPoint,
+    Seen,
+    Status,
+    advance,
+    generation_of,
+)
+
+
+def _with(prototype: Prototype, **changes: Any) -> Prototype:
+    return replace(prototype, generation=replace(generation_of(prototype), **changes))
+
+
+def about_to_send(prototype: Prototype, now: datetime) -> Prototype:
+    """Written and committed before the call: from here on something may exist at the builder."""
+    return _with(
+        prototype,
+        recovery_point=RecoveryPoint.SENT,
+        sent_at=now,
+        attempts=generation_of(prototype).attempts + 1,
+        lookups=0,
+        unknown=False,
+        hold_code=None,
+        hold_message=None,
+        next_try_at=None,
+    )
+
+
+def accepted(
+    prototype: Prototype,
+    *,
+    chat_id: str,
+    message_id: str | None,
+    project_id: str | None,
+    seen: Observation | None,
+    now: datetime,
+    pace: Pace,
+    batched: bool,
+) -> Prototype:
+    """The builder's ids are known, from its answer or from a look-up. The poll clock starts here."""
+    known = replace(
+        _with(
+            prototype,
+            recovery_point=RecoveryPoint.ACCEPTED,
+            unknown=False,
+            hold_code=None,
+            hold_message=None,
+            error_code=None,
+            error_message=None,
+            lease_until=None,
+            next_try_at=None,
+            message_id=message_id,
+            deadline_at=now + pace.poll_timeout,
+        ),
+        chat_id=chat_id,
+        project_id=project_id if project_id != chat_id else None,
+        updated_at=now,
+    )
+    if seen is not None:
+        known = advance(known, seen, now)
+    return _with(known, next_poll_at=next_poll(known, now, pace, batched=batched))
+
+
+def refused(prototype: Prototype, error: ProviderError, now: datetime) -> Prototype:
+    """The builder said no and made nothing; the same request would be refused again."""
+    failed = advance(prototype, Observation(Seen.BROKE, error_code=error.code, error_message=str(error)), now)
+    return _with(failed, lease_until=None, next_try_at=None, unknown=False, hold_code=None, hold_message=None)
+
+
+def parked(prototype: Prototype, now: datetime, *, until: datetime, code: str, message: str) -> Prototype:
+    """Nothing was made; it goes on by itself at `until`. The reason is for people to see."""
+    return _with(
+        prototype,
+        recovery_point=RecoveryPoint.CLAIMED,
+        sent_at=None,
+        unknown=False,
+        lookups=0,
+        lease_until=None,
+        next_try_at=until,
+        hold_code=code,
+        hold_message=message,
+    )
+
+
+def unreachable(prototype: Prototype, error: ProviderError, now: datetime, pace: Pace) -> Prototype:
+    """Nothing was sent; try again with growing pauses."""
+    pause = backoff(generation_of(prototype).attempts, pace)
+    return parked(prototype, now, until=now + pause, code=error.code, message=str(error))
+
+
+def undecided(prototype: Prototype, error: ProviderError | None, now: datetime, pace: Pace) -> Prototype:
+    """Sent, and no answer that can be trusted: the next step is a look-up, never another create."""
+    generation = generation_of(prototype)
+    return _with(
+        prototype,
+        unknown=True,
+        lease_until=None,
+        next_try_at=next_lookup(generation, now, pace),
+        error_code=error.code if error else generation.error_code,
+        error_message=str(error) if error else generation.error_message,
+    )
+
+
+def not_found(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
+    """A look-up found no chat with our marker; counted only once every list would show one."""
+    generation = generation_of(prototype)
+    counted = settled_since_sent(generation, now, pace)
+    return _with(
+        prototype,
+        unknown=generation.recovery_point is RecoveryPoint.SENT,
+        lookups=generation.lookups + (1 if counted else 0),
+        lease_until=None,
+        next_try_at=next_lookup(generation, now, pace),
+    )
+
+
+def observed(
+    prototype: Prototype, seen: Observation | None, now: datetime, pace: Pace, *, batched: bool, missing: bool
+) -> Prototype:
+    """After a look: what the builder said (None: it could not be read), then our own clock, then the next look.
+
+    `missing` says that the builder does not know the chat; only the second time, some time later, it counts as gone.
+    """
+    generation = generation_of(prototype)
+    after = prototype
+    if seen is not None:
+        after = advance(after, seen, now)
+    elif missing:
+        since = generation.missing_since or now
+        if now - since >= pace.gone_after:
+            gone = Observation(Seen.GONE, error_code="gone", error_message="The chat no longer exists at the builder.")
+            after = advance(after, gone, now)
+        else:
+            after = replace(after, generation=replace(generation, missing_since=since))
+    current = generation_of(after)
+    if (
+        after.status in (Status.PENDING, Status.IN_PROGRESS)
+        and current.deadline_at is not None
+        and now >= current.deadline_at
+    ):
+        after = advance(after, Observation(Seen.EXPIRED), now)
+        current = generation_of(after)
+    due = next_poll(after, now, pace, batched=batched)
+    if current.missing_since is not None and after.status is Status.COMPLETED:
+        due = now + pace.gone_after
+    return replace(after, generation=replace(current, poll_count=current.poll_count + 1, next_poll_at=due))

@@ -1,0 +1,91 @@
+"""What callers may send, and what it becomes. Each refusal says what would do."""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+
+from protokeep.core.errors import InvalidInput
+
+PRODUCT_ID_MAX = 200
+PROMPT_MAX = 100_000
+NAME_MAX = 200
+KEY_MAX = 255
+
+#: Namespace of user ids that are no uuid, in tables whose `user_id` column is one.
+USER_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:protokeep:user")
+
+
+def product_id_of(value: str, *, must_be_uuid: bool = False) -> str:
+    """`value` as the id of a product: opaque text of 1-200 characters, without control characters.
+
+    `must_be_uuid` is for an adopted table whose column is a uuid; the canonical form is returned then.
+    """
+    text = _plain(value, "product_id", PRODUCT_ID_MAX)
+    if not must_be_uuid:
+        return text
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise InvalidInput(
+            "product_id must be a UUID here, because this database's products have UUIDs as ids.",
+            field="product_id",
+        ) from None
+
+
+def prompt_of(value: str) -> str:
+    """`value` as a prompt: 1-100,000 characters with something to read in them."""
+    if not value.strip():
+        raise InvalidInput("prompt is empty. Say what the prototype should be.", field="prompt")
+    if len(value) > PROMPT_MAX:
+        raise InvalidInput(
+            f"prompt has {len(value):,} characters; at most {PROMPT_MAX:,} are taken. Shorten it.", field="prompt"
+        )
+    if "\x00" in value:
+        raise InvalidInput("prompt holds a NUL character, which no database keeps. Take it out.", field="prompt")
+    _no_surrogates(value, "prompt")
+    return value
+
+
+def name_of(value: str | None) -> str | None:
+    """`value` as a product's display name, or None."""
+    if value is None or not value.strip():
+        return None
+    return _plain(value.strip(), "product_name", NAME_MAX)
+
+
+def idempotency_key_of(value: str | None) -> str | None:
+    """The key of an `Idempotency-Key` header: the draft's quoted string, or the bare text most clients send."""
+    if value is None:
+        return None
+    text = value.strip()
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    return _plain(text, "Idempotency-Key", KEY_MAX)
+
+
+def user_id_for(value: str, *, must_be_uuid: bool) -> str:
+    """The id a person has in the `user_id` column; a non-uuid becomes one by uuid5 where the column needs it."""
+    if not must_be_uuid:
+        return value
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        return str(uuid.uuid5(USER_NAMESPACE, value))
+
+
+def _plain(value: str, field: str, longest: int) -> str:
+    if not value.strip():
+        raise InvalidInput(f"{field} is empty. Send 1 to {longest} characters.", field=field)
+    if len(value) > longest:
+        raise InvalidInput(f"{field} has {len(value)} characters; at most {longest} are taken.", field=field)
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise InvalidInput(f"{field} holds control characters. Send plain text.", field=field)
+    return value
+
+
+def _no_surrogates(value: str, field: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{field} holds half of a surrogate pair. Send valid Unicode.", field=field) from None

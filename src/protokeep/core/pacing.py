@@ -1,0 +1,133 @@
+"""When to look, when to wait, when to try again. Pure functions of a prototype and the time."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from protokeep.core.prototype import SETTLED, Generation, Prototype, RecoveryPoint, Status
+
+
+def _seconds(value: float) -> timedelta:
+    return timedelta(seconds=value)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Every duration that decides something, with its reason."""
+
+    #: How long a submit holds a row without renewing; a killed worker's row is taken up after it, and the
+    #: sweep that notices runs every two seconds, so that take-over stays under ten.
+    lease: timedelta = timedelta(seconds=6)
+    #: Bound of one create call. Creates answer in about four seconds; what takes longer than this is unknown.
+    create_timeout: timedelta = timedelta(seconds=30)
+    #: How long after a create was sent its chat may still be missing from look-ups: the create's own time limit
+    #: plus a minute for lists that lag. Only look-ups made after this count as "not there".
+    settle: timedelta = timedelta(seconds=90)
+    #: Not-found look-ups after `settle` before a create is sent again.
+    lookups_needed: int = 2
+    #: A claim older than this is looked up before its first create: the row may come from a restored backup,
+    #: whose create was sent after the backup was taken.
+    fresh_claim: timedelta = timedelta(seconds=30)
+    #: The spec's clock.
+    poll_interval: timedelta = timedelta(seconds=3)
+    poll_timeout: timedelta = timedelta(seconds=600)
+    #: After `timeout`, slow looks go on this long.
+    late_looks: timedelta = timedelta(hours=24)
+    #: A chat has to be missing this long, in at least two looks, before it counts as gone: a fresh chat was
+    #: reported to read as 404 for a moment.
+    gone_after: timedelta = timedelta(seconds=10)
+    #: A status request for a completed one looks again at most this often (it may have been deleted).
+    recheck: timedelta = timedelta(seconds=600)
+    #: How long a status request counts as somebody watching.
+    watch: timedelta = timedelta(seconds=15)
+    #: The pause while an account has no credits; one create probes after it.
+    credits_pause: timedelta = timedelta(seconds=120)
+    #: Consecutive creates of an account with a 5xx or no answer before its circuit opens.
+    circuit_failures: int = 3
+    #: Longest pause between tries of anything.
+    longest_pause: timedelta = timedelta(seconds=300)
+
+
+class Step(StrEnum):
+    """What a submit does next with a row it holds."""
+
+    SEND = "send"
+    LOOK = "look"
+
+
+def next_step(generation: Generation, now: datetime, pace: Pace) -> Step:
+    """Whether a create may be sent, or the marker has to be looked up first."""
+    if generation.recovery_point is RecoveryPoint.SENT:
+        return Step.LOOK
+    return Step.LOOK if now - generation.created_at > pace.fresh_claim else Step.SEND
+
+
+def may_send_again(generation: Generation, now: datetime, pace: Pace) -> bool:
+    """Whether a look-up that found nothing, made at `now`, was the last one needed before another create."""
+    if generation.recovery_point is RecoveryPoint.CLAIMED:
+        return True
+    return settled_since_sent(generation, now, pace) and generation.lookups + 1 >= pace.lookups_needed
+
+
+def settled_since_sent(generation: Generation, now: datetime, pace: Pace) -> bool:
+    """Whether a chat made by the last create would be in every list by now."""
+    return generation.sent_at is None or now - generation.sent_at >= pace.settle
+
+
+def next_lookup(generation: Generation, now: datetime, pace: Pace) -> datetime:
+    """When to look the marker up again: soon at first, then about as far apart as the create is old."""
+    if settled_since_sent(generation, now, pace):
+        return now + _seconds(5)
+    age = now - (generation.sent_at or now)
+    return now + min(max(age / 2, _seconds(1)), _seconds(10))
+
+
+def backoff(attempts: int, pace: Pace) -> timedelta:
+    """The pause before try number `attempts + 1`: doubling from two seconds, with jitter, bounded."""
+    base = min(2.0 ** min(attempts, 12), pace.longest_pause.total_seconds())
+    return _seconds(base * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+
+
+def next_poll(prototype: Prototype, now: datetime, pace: Pace, *, batched: bool) -> datetime | None:
+    """When to look at the builder again; None: never, unless somebody asks.
+
+    `batched` says that one call reports many chats (v1's list): then age does not slow the looks down.
+    """
+    generation = prototype.generation
+    if generation is None or prototype.status in SETTLED:
+        return None
+    if prototype.status is Status.TIMEOUT:
+        since = now - (generation.deadline_at or generation.created_at)
+        if since > pace.late_looks:
+            return None
+        return now + min(max(since / 10, _seconds(60)), _seconds(900))
+    if generation.missing_since is not None:
+        return now + pace.gone_after
+    watched = generation.watched_until is not None and generation.watched_until > now
+    wait = pace.poll_interval
+    if not watched and not batched:
+        age = now - generation.created_at
+        if age > _seconds(300):
+            wait = max(wait, _seconds(60))
+        elif age > _seconds(120):
+            wait = max(wait, _seconds(30))
+        elif age > _seconds(30):
+            wait = max(wait, _seconds(10))
+    due = now + wait
+    if generation.deadline_at is not None and now < generation.deadline_at < due:
+        return generation.deadline_at
+    return due
+
+
+def stale(prototype: Prototype, now: datetime, pace: Pace) -> bool:
+    """Whether a status request should look at the builder rather than answer with what is written."""
+    generation = prototype.generation
+    if generation is None or prototype.chat_id is None:
+        return False
+    if prototype.status is Status.FAILED:
+        return False
+    age = now - (generation.observed_at or generation.created_at)
+    return age >= (pace.recheck if prototype.status is Status.COMPLETED else pace.poll_interval)

@@ -1,0 +1,249 @@
+"""What a prototype is, and the one table that says how its status may change.
+
+`advance()` is the only code that changes a status. Everything a builder, a hook, a clock or a person can say is
+first turned into an `Observation`, so that late, repeated and out-of-order news all meet the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What a user sees of a prototype. `timeout` ends automatic polling; a later look may still settle it."""
+
+    PENDING = "pending"  #: claimed, or accepted by the builder; generation not yet seen
+    IN_PROGRESS = "in_progress"  #: the builder says that it is generating, or that it waits for an answer
+    COMPLETED = "completed"  #: the builder says that the version or message is finished
+    FAILED = "failed"  #: the builder said so, in its own words, or the chat is gone
+    TIMEOUT = "timeout"  #: the poll budget ran out before the builder said anything final
+
+
+class Seen(StrEnum):
+    """What one observation says, in words of our own."""
+
+    QUEUED = "queued"  #: the builder knows it and has not begun
+    RUNNING = "running"  #: being generated
+    WAITING = "waiting"  #: the builder stopped to ask a person something
+    FINISHED = "finished"  #: done
+    BROKE = "broke"  #: the builder gave up, or refused to begin
+    GONE = "gone"  #: the builder no longer has it
+    EXPIRED = "expired"  #: our own clock: the poll budget is spent
+
+
+#: status -> what was seen -> new status. What is not listed changes nothing: that is how late and
+#: repeated observations never move a status backwards.
+TRANSITIONS: Mapping[Status, Mapping[Seen, Status]] = {
+    Status.PENDING: {
+        Seen.RUNNING: Status.IN_PROGRESS,
+        Seen.WAITING: Status.IN_PROGRESS,
+        Seen.FINISHED: Status.COMPLETED,
+        Seen.BROKE: Status.FAILED,
+        Seen.GONE: Status.FAILED,
+        Seen.EXPIRED: Status.TIMEOUT,
+    },
+    Status.IN_PROGRESS: {
+        Seen.FINISHED: Status.COMPLETED,
+        Seen.BROKE: Status.FAILED,
+        Seen.GONE: Status.FAILED,
+        Seen.EXPIRED: Status.TIMEOUT,
+    },
+    Status.TIMEOUT: {
+        Seen.FINISHED: Status.COMPLETED,
+        Seen.BROKE: Status.FAILED,
+        Seen.GONE: Status.FAILED,
+    },
+    Status.COMPLETED: {Seen.GONE: Status.FAILED},
+    Status.FAILED: {},
+}
+
+UNFINISHED = frozenset({Status.PENDING, Status.IN_PROGRESS})
+SETTLED = frozenset({Status.COMPLETED, Status.FAILED})
+
+
+class RecoveryPoint(StrEnum):
+    """How far a create got, durably. Another thing than what the user sees."""
+
+    CLAIMED = "claimed"  #: ours to make; nothing has been sent
+    SENT = "sent"  #: the create was sent, or was about to be: look before sending again
+    ACCEPTED = "accepted"  #: the builder's ids are written; it is being tracked
+    SETTLED = "settled"  #: nothing more is expected
+
+
+class State(StrEnum):
+    """The word on the status chip: status and recovery point told as one. The same in page, API and CLI."""
+
+    QUEUED = "queued"
+    MAKING = "making"
+    WAITING = "waiting"
+    READY = "ready"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    UNDECIDED = "undecided"
+    PARKED = "parked"
+    UNTRACKED = "untracked"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One remote generation as our own tables know it. Instants are aware UTC."""
+
+    workspace_id: str
+    account: str
+    api_version: int
+    marker: str
+    created_by: str
+    recovery_point: RecoveryPoint
+    attempts: int
+    lookups: int
+    unknown: bool
+    fence: int
+    version: int
+    waiting: bool
+    poll_count: int
+    created_at: datetime
+    sent_at: datetime | None = None
+    lease_until: datetime | None = None
+    next_try_at: datetime | None = None
+    hold_code: str | None = None
+    hold_message: str | None = None
+    message_id: str | None = None
+    web_url: str | None = None
+    demo_url: str | None = None
+    chat_url: str | None = None
+    next_poll_at: datetime | None = None
+    watched_until: datetime | None = None
+    deadline_at: datetime | None = None
+    missing_since: datetime | None = None
+    observed_at: datetime | None = None
+    settled_at: datetime | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prototype:
+    """One row of `design_mockups`, with what we know of its generation (None: nobody tracks it)."""
+
+    id: str
+    product_id: str
+    user_id: str | None
+    provider: str
+    prompt: str | None
+    status: Status
+    created_at: datetime
+    updated_at: datetime
+    chat_id: str | None = None
+    project_id: str | None = None
+    project_url: str | None = None
+    image_url: str | None = None
+    thumbnail_url: str | None = None
+    is_current: bool = False
+    generation: Generation | None = None
+
+    @property
+    def state(self) -> State:
+        """The one word that says where this prototype stands, for people."""
+        generation = self.generation
+        if self.status is Status.COMPLETED:
+            return State.READY
+        if self.status is Status.FAILED:
+            return State.FAILED
+        if generation is None:
+            return State.UNTRACKED
+        if self.status is Status.TIMEOUT:
+            return State.TIMED_OUT
+        if generation.recovery_point is RecoveryPoint.SENT and generation.unknown:
+            return State.UNDECIDED
+        if generation.hold_code is not None:
+            return State.PARKED
+        if generation.waiting:
+            return State.WAITING
+        if self.status is Status.IN_PROGRESS or generation.recovery_point is RecoveryPoint.ACCEPTED:
+            return State.MAKING
+        return State.QUEUED
+
+    @property
+    def tracked(self) -> bool:
+        """Whether we made it, or adopted it, and so know what becomes of it."""
+        return self.generation is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One answer of the builder's about one chat, or a tick of our own clock.
+
+    `message_id` None means that the answer did not name one. URLs that are None leave the known ones alone.
+    """
+
+    seen: Seen
+    message_id: str | None = None
+    demo_url: str | None = None
+    web_url: str | None = None
+    chat_url: str | None = None
+    image_url: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+def generation_of(prototype: Prototype) -> Generation:
+    """The generation of a tracked prototype."""
+    if prototype.generation is None:
+        raise ValueError(f"prototype {prototype.id} is not tracked")
+    return prototype.generation
+
+
+def advance(prototype: Prototype, observation: Observation, now: datetime) -> Prototype:
+    """The prototype after `observation`, which was made at `now`. Never moves a status backwards.
+
+    A prototype that nobody tracks is returned as it is. Timing (`next_poll_at`) is not decided here.
+    """
+    generation = prototype.generation
+    if generation is None:
+        return prototype
+    status = TRANSITIONS[prototype.status].get(observation.seen, prototype.status)
+    moved = status is not prototype.status
+    settled = status in SETTLED
+    from_builder = observation.seen is not Seen.EXPIRED
+    waiting = observation.seen is Seen.WAITING and not settled
+    error: tuple[str | None, str | None]
+    if moved and status is Status.FAILED:
+        error = (
+            observation.error_code or "failed",
+            observation.error_message or "The builder gave no reason.",
+        )
+    elif moved and status is Status.TIMEOUT:
+        error = ("timeout", "The poll budget ran out. It is still looked at now and then, and may yet finish.")
+    elif moved:
+        error = (None, None)
+    else:
+        error = (generation.error_code, generation.error_message)
+    demo_url = observation.demo_url or generation.demo_url
+    web_url = observation.web_url or generation.web_url
+    chat_url = observation.chat_url or generation.chat_url
+    return replace(
+        prototype,
+        status=status,
+        project_url=demo_url or web_url or chat_url or prototype.project_url,
+        thumbnail_url=observation.image_url or prototype.thumbnail_url,
+        updated_at=now if moved else prototype.updated_at,
+        generation=replace(
+            generation,
+            recovery_point=RecoveryPoint.SETTLED if settled else generation.recovery_point,
+            waiting=waiting,
+            hold_code=observation.error_code if waiting else None,
+            hold_message=observation.error_message if waiting else None,
+            message_id=observation.message_id or generation.message_id,
+            demo_url=demo_url,
+            web_url=web_url,
+            chat_url=chat_url,
+            observed_at=now if from_builder else generation.observed_at,
+            settled_at=now if moved and settled else generation.settled_at,
+            missing_since=None if from_builder else generation.missing_since,
+            error_code=error[0],
+            error_message=error[1],
+        ),
+    )

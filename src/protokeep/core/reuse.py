@@ -1,0 +1,71 @@
+"""The reuse rule: which prototype a request gets, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from protokeep.core.prototype import Prototype, Status
+
+
+class Outcome(StrEnum):
+    """What a create request came to."""
+
+    CREATED = "created"  #: there was none, or another was asked for
+    REUSED = "reused"  #: the product has one
+    REPLACED = "replaced"  #: the product had one that failed or is gone
+    REPLAYED = "replayed"  #: the same idempotency key was answered before
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Why this prototype. `reason` is a sentence for people."""
+
+    outcome: Outcome
+    reason: str
+    prompt_differs: bool = False
+
+
+def usable(prototype: Prototype) -> bool:
+    """Whether an older row that nobody tracks still is something a user can open or follow.
+
+    A pending row without a chat id is usable only by its URL: otherwise old rows block their product for ever.
+    """
+    if prototype.tracked:
+        return prototype.status is not Status.FAILED
+    if prototype.status is Status.FAILED:
+        return False
+    return bool(prototype.chat_id or prototype.project_url)
+
+
+def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decision:
+    """Reuse `current`, replace it, or make the first one. Pure: the claim carries it out."""
+    if current is None:
+        return Decision(Outcome.CREATED, "This product had no prototype.")
+    if create_new:
+        return Decision(
+            Outcome.CREATED,
+            "Another one was asked for on purpose.",
+            prompts_differ(current.prompt, prompt),
+        )
+    if not usable(current):
+        reason = (
+            f"The previous one failed: {current.generation.error_message}"
+            if current.generation is not None and current.generation.error_message
+            else "The previous one could not be used."
+        )
+        return Decision(Outcome.REPLACED, reason, prompts_differ(current.prompt, prompt))
+    differs = prompts_differ(current.prompt, prompt)
+    reason = "This product has one already."
+    if differs:
+        reason += " It was made from another prompt; ask with create_new=true for one from this prompt."
+    return Decision(Outcome.REUSED, reason, differs)
+
+
+def prompts_differ(one: str | None, other: str | None) -> bool:
+    """Whether two prompts differ materially: white space and letter case do not count."""
+    return _folded(one) != _folded(other)
+
+
+def _folded(prompt: str | None) -> str:
+    return " ".join((prompt or "").split()).casefold()

@@ -1,0 +1,189 @@
+"""When code runs: PgQueuer, in memory beside SQLite, or on PostgreSQL for any number of workers.
+
+Nothing here decides anything. Every job may run twice, late, or never; rows and their constraints keep the promises.
+The sweep stands outside the queue, because it mends what a queue may lose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import structlog
+from pgqueuer import PgQueuer
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.models import Job
+
+from protokeep.bus import Change
+from protokeep.service import Keeper
+
+log = structlog.get_logger(__name__)
+
+#: A killed worker's job is picked up by another after this long without a heartbeat.
+HEARTBEAT_TIMEOUT = timedelta(seconds=6)
+SWEEP_SECONDS = 2.0
+#: Creates under way at once in one process.
+SUBMITS_AT_ONCE = 50
+#: PgQueuer keeps a log of finished jobs, which nobody reads: rows and events tell the story.
+FORGET_LOG_SECONDS = 3600.0
+#: What a stop waits for running jobs before it cancels them; others take up their rows.
+STOP_SECONDS = 2.0
+
+
+class Jobs:
+    """Runs a keeper's submit, track and sweep. Is the keeper's queue."""
+
+    def __init__(self, keeper: Keeper, database_url: str) -> None:
+        self._keeper = keeper
+        self._url = None if database_url.startswith("sqlite") else database_url
+        self._memory = None if self._url else PgQueuer.in_memory()
+        self._pool: asyncpg.Pool | None = None
+        self._stopping = asyncio.Event()
+        self._pgq: PgQueuer | None = None
+        self._tracking: set[str] = set()
+        keeper.context.queue = self
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[Jobs]:
+        """Connect, so that jobs can be queued; runs none."""
+        if self._url:
+            self._pool = await asyncpg.create_pool(self._url, min_size=1, max_size=6)
+        try:
+            yield self
+        finally:
+            if self._pool is not None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._pool.close(), 2)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Jobs]:
+        """Queue and run jobs, and sweep, for as long as the context lasts."""
+        async with self.open():
+            tasks = [
+                asyncio.create_task(self._run_forever()),
+                asyncio.create_task(self._sweep_forever()),
+                asyncio.create_task(self._forget_forever()),
+            ]
+            try:
+                yield self
+            finally:
+                self._stopping.set()
+                if self._pgq is not None:
+                    self._pgq.shutdown.set()
+                await asyncio.wait(tasks[:1], timeout=STOP_SECONDS)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- the keeper's queue ------------------------------------------------------------------------------------
+
+    async def submit(self, mockup_id: str, fence: int) -> None:
+        """Queue one row; the fence makes the key new whenever somebody has held the row meanwhile."""
+        await self._enqueue("submit", mockup_id, f"submit:{mockup_id}:{fence}")
+
+    async def track(self, account: str) -> None:
+        """Queue an account's tracker, unless this process runs it or it is queued."""
+        if account not in self._tracking:
+            await self._enqueue("track", account, f"track:{account}:{self._keeper.context.owner}")
+
+    async def _enqueue(self, entrypoint: str, payload: str, key: str) -> None:
+        await self._queries().enqueue(entrypoint, payload.encode(), dedupe_key=key, on_conflict="skip")
+
+    def _queries(self) -> Any:
+        if self._memory is not None:
+            return self._memory.qm.queries
+        return Queries(AsyncpgPoolDriver(self._connected()))
+
+    def _connected(self) -> asyncpg.Pool:
+        if self._pool is None:
+            raise RuntimeError("the jobs are not open")
+        return self._pool
+
+    # -- running -----------------------------------------------------------------------------------------------
+
+    async def _run_forever(self) -> None:
+        while not self._stopping.is_set():
+            self._pgq = self._prepared()
+            try:
+                await self._pgq.qm.run(
+                    batch_size=SUBMITS_AT_ONCE,
+                    max_concurrent_tasks=4 * SUBMITS_AT_ONCE,
+                    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                    shutdown_on_listener_failure=True,
+                    log_aggregation_interval=timedelta(0),
+                )
+            except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on
+                log.warning("jobs_interrupted", error=type(error).__name__, reason=str(error)[:200])
+            if not self._stopping.is_set():
+                await asyncio.sleep(1.0)
+
+    def _prepared(self) -> PgQueuer:
+        if self._memory is not None:
+            pgq = PgQueuer(connection=self._memory.connection, queries=self._memory.queries)
+        else:
+            pgq = PgQueuer.from_asyncpg_pool(self._connected())
+        pgq.entrypoint("submit", concurrency_limit=SUBMITS_AT_ONCE)(self._submit)
+        pgq.entrypoint("track")(self._track)
+        return pgq
+
+    async def _submit(self, job: Job) -> None:
+        await self._keeper.submit((job.payload or b"").decode())
+
+    async def _track(self, job: Job) -> None:
+        """Pass after pass until nothing is in flight; wakes early when somebody wants a look."""
+        account = (job.payload or b"").decode()
+        if account in self._tracking:
+            return
+        self._tracking.add(account)
+        context = self._keeper.context
+        longest = context.pace.lease.total_seconds() / 2
+        try:
+            with context.bus.subscribed() as changes:
+                while not self._stopping.is_set():
+                    due = await self._keeper.track(account)
+                    if due is None:
+                        break
+                    pause = min(max((due - context.clock()).total_seconds(), 0.0), longest)
+                    await self._wake(changes, account, pause)
+        finally:
+            self._tracking.discard(account)
+            await self._keeper.release(account)
+
+    async def _wake(self, changes: asyncio.Queue[Change], account: str, pause: float) -> None:
+        """Sleep for `pause`, or until a look at the account is asked for, or the process stops."""
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            async with asyncio.timeout(pause):
+                while not self._stopping.is_set():
+                    heard = asyncio.ensure_future(changes.get())
+                    done, _ = await asyncio.wait({heard, stop}, return_when=asyncio.FIRST_COMPLETED)
+                    if heard not in done:
+                        heard.cancel()
+                        return
+                    change = heard.result()
+                    if change.kind == "look" and change.account == account:
+                        return
+        except TimeoutError:
+            return
+        finally:
+            stop.cancel()
+
+    async def _sweep_forever(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self._keeper.sweep()
+            except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on
+                log.warning("sweep_failed", error=type(error).__name__, reason=str(error)[:200])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), SWEEP_SECONDS)
+
+    async def _forget_forever(self) -> None:
+        while True:
+            await asyncio.sleep(FORGET_LOG_SECONDS)
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._queries().clear_queue_log(["submit", "track"])

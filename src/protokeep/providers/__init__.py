@@ -1,0 +1,1 @@
+"""App builders behind one small port. Nothing of a builder's own words leaves its module."""

@@ -1,0 +1,217 @@
+"""What both versions of v0's API share: one authenticated, bounded, never-redirected request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from protokeep.core.errors import (
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderError,
+    ProviderRejected,
+    ProviderUnreachable,
+)
+
+#: A v1 chat detail carries every file of every version; what is larger than this is not read.
+MAX_BODY = 8 * 1024 * 1024
+#: v0's public address; chats have no page address in API v2, so it is made from this.
+PUBLIC_WEB = "https://v0.app"
+
+
+@dataclass(frozen=True, slots=True)
+class V0Config:
+    """Where and as whom to talk to v0. `root_url` has no version at its end; `scope` None sends none."""
+
+    api_key: str
+    root_url: str = "https://api.v0.dev"
+    web_url: str = PUBLIC_WEB
+    scope: str | None = None
+    timeout_seconds: float = 30.0
+
+    @classmethod
+    def of(
+        cls, *, api_key: str, base_url: str, scope: str | None, web_url: str | None, timeout_seconds: float
+    ) -> V0Config:
+        """Accepts a base URL with or without `/v1` or `/v2`; chat pages of another host live on that host."""
+        root = re.sub(r"/v[12]/?$", "", base_url.rstrip("/"))
+        parts = urlsplit(root)
+        public = (parts.hostname or "").endswith(("v0.dev", "v0.app"))
+        return cls(
+            api_key=api_key,
+            root_url=root,
+            web_url=(web_url or (PUBLIC_WEB if public else f"{parts.scheme}://{parts.netloc}")).rstrip("/"),
+            scope=scope or None,
+            timeout_seconds=timeout_seconds,
+        )
+
+
+class V0Http:
+    """Requests to one version of v0's API. Every answer becomes a JSON value or one of our errors."""
+
+    def __init__(self, config: V0Config, version: int, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+        self.config = config
+        host = urlsplit(config.root_url).hostname or ""
+        self._client = httpx2.AsyncClient(
+            base_url=f"{config.root_url}/v{version}/",
+            headers={"Authorization": f"Bearer {config.api_key}", "Accept": "application/json"},
+            timeout=httpx2.Timeout(config.timeout_seconds, connect=min(10.0, config.timeout_seconds)),
+            limits=httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0),
+            follow_redirects=False,
+            trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+            transport=transport,
+        )
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """One request, one answer as JSON. Raises a `ProviderError`; never retries and never follows a redirect."""
+        query: dict[str, str | int] = dict(params or {})
+        if self.config.scope:
+            query["scope"] = self.config.scope
+        try:
+            async with asyncio.timeout(self.config.timeout_seconds):
+                async with self._client.stream(method, path, params=query, json=body) as response:
+                    content = await _bounded(response)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            raise ProviderUnreachable("v0 could not be reached, so nothing was sent.", code="unreachable") from error
+        except (httpx2.HTTPError, httpx2.StreamError, TimeoutError) as error:
+            kind = "did not answer in time" if _is_timeout(error) else "broke the connection off"
+            raise OutcomeUnknown(f"v0 {kind}.", code="no_answer") from error
+        return _answer(response, content)
+
+
+def _is_timeout(error: Exception) -> bool:
+    return isinstance(error, TimeoutError | httpx2.TimeoutException)
+
+
+async def _bounded(response: httpx2.Response) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise OutcomeUnknown(f"v0's answer was larger than {MAX_BODY // 1024 // 1024} MiB.", code="bad_answer")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _answer(response: httpx2.Response, content: bytes) -> Any:
+    status = response.status_code
+    try:
+        value = json.loads(content) if content else None
+        readable = True
+    except ValueError:
+        value, readable = None, False
+    if 200 <= status < 300:
+        if not readable or (value is None and status != 204 and not content):
+            raise OutcomeUnknown("v0 answered with something that is no JSON.", code="bad_answer", status=status)
+        if isinstance(value, dict) and set(value) == {"error"}:
+            raise OutcomeUnknown(
+                f"v0 answered {status} with an error inside: {_words(value)}", code="bad_answer", status=status
+            )
+        return value
+    raise _error(status, _words(value), retry_after(response.headers.get("retry-after")))
+
+
+def _error(status: int, words: str, pause: timedelta | None) -> ProviderError:
+    said = f": {words}" if words else "."
+    if status == 401:
+        return ProviderRejected(
+            f"v0 refused the API key (401){said} Check V0_API_KEY.", code="key_refused", status=status
+        )
+    if status == 402:
+        return ProviderBusy(
+            f"The v0 account is out of credits (402){said}",
+            code="out_of_credits",
+            status=status,
+            retry_after=pause,
+        )
+    if status == 429:
+        return ProviderBusy(
+            f"v0 asks for fewer requests (429){said}", code="rate_limited", status=status, retry_after=pause
+        )
+    if status == 408:
+        return OutcomeUnknown(f"v0 gave up waiting for the request (408){said}", code="no_answer", status=status)
+    if 400 <= status < 500:
+        return ProviderRejected(f"v0 refused the request ({status}){said}", code="refused", status=status)
+    if status >= 500:
+        return OutcomeUnknown(
+            f"v0 had an error of its own ({status}){said}", code="server_error", status=status, retry_after=pause
+        )
+    return OutcomeUnknown(
+        f"v0 answered {status}, which is not followed.", code="bad_answer", status=status, retry_after=pause
+    )
+
+
+def _words(value: Any) -> str:
+    """The message of v1's `{error: {message, type}}` or v2's `{message}`, shortened; empty when there is none."""
+    if isinstance(value, dict):
+        inner = value.get("error", value)
+        message = inner.get("message") if isinstance(inner, dict) else inner
+        if isinstance(message, str):
+            return " ".join(message.split())[:300]
+    return ""
+
+
+def retry_after(value: str | None, now: datetime | None = None) -> timedelta | None:
+    """A `Retry-After` header (RFC 9110: seconds or an HTTP date) as a pause of at most an hour."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    if not seconds > 0:
+        return None
+    return timedelta(seconds=min(seconds, 3600.0))
+
+
+def instant(value: Any) -> datetime | None:
+    """A v0 date-time (`...Z`) as an aware instant, or None when it is not one."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def text(value: Any, longest: int = 2000) -> str | None:
+    """`value` if it is a non-empty string of a sane length."""
+    return value if isinstance(value, str) and 0 < len(value) <= longest else None
+
+
+def link(value: Any) -> str | None:
+    """`value` if it is an http(s) address that may be shown as a link."""
+    address = text(value)
+    return address if address and address.startswith(("https://", "http://")) else None
+
+
+def no_id(what: str) -> OutcomeUnknown:
+    """The error for a success without the id it must hold."""
+    return OutcomeUnknown(f"v0 accepted {what} and named no id.", code="bad_answer")

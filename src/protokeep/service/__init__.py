@@ -1,0 +1,5 @@
+"""The use cases. HTTP, page, CLI and jobs translate their input, call the keeper, and translate its answer."""
+
+from protokeep.service.keeper import Ensured, Keeper, NewPrototype
+
+__all__ = ["Ensured", "Keeper", "NewPrototype"]

@@ -1,0 +1,160 @@
+"""What the use cases need of the world, handed in once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import uuid4
+
+from protokeep.bus import Bus
+from protokeep.core.errors import InvalidInput, NotConfigured
+from protokeep.core.history import Event, Source
+from protokeep.core.pacing import Pace
+from protokeep.core.prototype import Generation, Prototype
+from protokeep.providers.base import Provider
+from protokeep.store.store import Store
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time outside tests."""
+    return datetime.now(UTC)
+
+
+class Queue(Protocol):
+    """Decides when code runs; may run everything twice, late, or never."""
+
+    async def submit(self, mockup_id: str, fence: int) -> None:
+        """Run `Keeper.submit` soon."""
+        ...
+
+    async def track(self, account: str) -> None:
+        """Run `Keeper.track` until nothing of the account is in flight."""
+        ...
+
+
+class NoQueue:
+    """Runs nothing: whoever holds the keeper calls its steps."""
+
+    async def submit(self, mockup_id: str, fence: int) -> None:
+        return None
+
+    async def track(self, account: str) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which account, and which version of its API, makes new prototypes of a provider."""
+
+    account: str
+    api_version: int
+
+
+class Providers:
+    """The builders that are configured: by name for new prototypes, by account and version for existing ones."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        """`names`: every provider that is known, and the setting that has to be there to use it."""
+        self._names = names
+        self._choices: dict[str, Choice] = {}
+        self._providers: dict[tuple[str, int], Provider] = {}
+
+    def add(self, account: str, provider: Provider, *, for_new: bool) -> None:
+        """Make a builder's account usable."""
+        self._providers[account, provider.api_version] = provider
+        if for_new:
+            self._choices[provider.name] = Choice(account, provider.api_version)
+
+    def known(self, name: str) -> str:
+        """`name`, if there is such a provider. Raises `InvalidInput`."""
+        if name not in self._names:
+            raise InvalidInput(f"provider must be one of: {', '.join(sorted(self._names))}.", field="provider")
+        return name
+
+    def choose(self, name: str) -> Choice:
+        """What makes a new prototype. Raises `NotConfigured` naming the setting that is missing."""
+        choice = self._choices.get(self.known(name))
+        if choice is None:
+            raise NotConfigured(
+                f"No {name} account is configured, so nothing can be made. Set {self._names[name]} and restart."
+            )
+        return choice
+
+    def serving(self, account: str, api_version: int) -> Provider | None:
+        """The provider that an existing generation belongs to; None: its key is not configured any more."""
+        return self._providers.get((account, api_version))
+
+    async def aclose(self) -> None:
+        """Close every provider's connections."""
+        for provider in self._providers.values():
+            await provider.aclose()
+
+
+@dataclass
+class Context:
+    """Store, builders, bus, clock and pace of one process, and who this process is."""
+
+    store: Store
+    providers: Providers
+    bus: Bus
+    clock: Clock = utc_now
+    pace: Pace = field(default_factory=Pace)
+    queue: Queue = field(default_factory=NoQueue)
+    owner: str = field(default_factory=lambda: uuid4().hex)
+    #: Called with the name of each point at which a crash is survivable; tests crash there.
+    reached: Callable[[str], None] = lambda point: None
+
+
+def status_events(before: Prototype, after: Prototype, source: Source, now: datetime) -> list[Event]:
+    """The line of history for a status that moved; empty when it did not."""
+    if before.status is after.status and before.state is after.state:
+        return []
+    generation = after.generation
+    data = (
+        {"code": generation.error_code, "message": generation.error_message}
+        if generation is not None and generation.error_code is not None
+        else {"state": after.state.value}
+    )
+    return [Event("status", source, now, status=after.status.value, data=data)]
+
+
+def marks_of(keeper_id: str, prototype: Prototype, generation: Generation) -> dict[str, str]:
+    """What a chat carries as metadata (v0: keys of at most 40 characters, values of at most 500).
+
+    The marker names the prototype; the others let a restored database take back what it does not know.
+    """
+    return {
+        "protokeep": keeper_id,
+        "protokeep_marker": generation.marker,
+        "protokeep_workspace": generation.workspace_id,
+        "protokeep_product": prototype.product_id,
+    }
+
+
+def marker_of(generation: Generation) -> dict[str, str]:
+    """The part of the marks that finds one generation's chats."""
+    return {"protokeep_marker": generation.marker}
+
+
+@contextlib.asynccontextmanager
+async def renewing(renew: Callable[[], Awaitable[object]], every: timedelta) -> AsyncIterator[None]:
+    """Call `renew` again and again for as long as the context lasts: a lease that ends with its process."""
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(every.total_seconds())
+            await renew()
+
+    task = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task

@@ -1,0 +1,269 @@
+"""The keeper: everything protokeep does, as one object."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import structlog
+
+from protokeep.core import inputs
+from protokeep.core.claim import Claimed, Wanted
+from protokeep.core.errors import InvalidInput, NotConfigured, NotFound
+from protokeep.core.people import Principal
+from protokeep.core.prototype import Prototype, RecoveryPoint, State
+from protokeep.core.reuse import Decision
+from protokeep.service.context import Context
+from protokeep.service.submitting import Submitter
+from protokeep.service.tracking import Tracker, seconds
+from protokeep.store.database import Row
+from protokeep.store.store import Page
+
+log = structlog.get_logger(__name__)
+
+#: How often idempotency keys are tidied and older rows looked for.
+HOUSEKEEPING = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPrototype:
+    """What a caller asks for, unchecked."""
+
+    product_id: str
+    prompt: str
+    provider: str = "v0"
+    create_new: bool = False
+    product_name: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """The product's prototype and why it is this one.
+
+    `is_existing`: it was there before this request. `accepted`: the builder has it, or refused it for good; False: it
+    is claimed and will be sent, looked up or tried again by itself.
+    """
+
+    prototype: Prototype
+    decision: Decision
+    is_existing: bool
+    accepted: bool
+
+
+class Keeper:
+    """Ensures, lists, tells and follows prototypes. Safe to call from any number of processes at once."""
+
+    def __init__(self, context: Context, *, key_retention: timedelta = timedelta(days=7)) -> None:
+        self.context = context
+        self._submitter = Submitter(context)
+        self._tracker = Tracker(context)
+        self._key_retention = key_retention
+        self._tidied_at: datetime | None = None
+
+    # -- for people --------------------------------------------------------------------------------------------
+
+    async def ensure(self, principal: Principal, new: NewPrototype, *, wait: float = 10.0) -> Ensured:
+        """The product's prototype; made, if there is none that can be used or another is asked for.
+
+        Waits up to `wait` seconds for the builder to accept a new one. Raises `InvalidInput`, `NotConfigured`,
+        `NotMigrated`, `KeyReused`; whatever happens after the claim is told by the prototype's state.
+        """
+        context = self.context
+        wanted = await self._wanted(principal, new)
+        context.reached("before_claim")
+        claimed = await context.store.claim(wanted, context.pace.poll_timeout)
+        context.reached("after_claim")
+        prototype = claimed.prototype
+        if claimed.won:
+            log.info("prototype_claimed", prototype_id=prototype.id, outcome=claimed.decision.outcome.value)
+            prototype = await self._submitted(claimed, wait)
+        return Ensured(prototype, claimed.decision, is_existing=not claimed.won, accepted=_accepted(prototype))
+
+    async def list(
+        self, principal: Principal, product_id: str, page: Page, *, mine: bool = False
+    ) -> tuple[Sequence[Prototype], tuple[datetime, str] | None]:
+        """A page of a product's prototypes, newest first, and what the next page comes after (None: the end)."""
+        store = self.context.store
+        shape = await store.shape()
+        product = inputs.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
+        user_id = inputs.user_id_for(principal.user_id, must_be_uuid=shape.user_is_uuid) if mine else None
+        if page.provider is not None:
+            self.context.providers.known(page.provider)
+        asked = Page(page.limit + 1, page.provider, page.status, user_id, page.after)
+        found = await store.list_of_product(principal.workspace_id, product, asked)
+        shown = found[: page.limit]
+        more = len(found) > page.limit
+        return shown, (shown[-1].created_at, shown[-1].id) if more else None
+
+    async def status(self, principal: Principal, product_id: str, provider: str, *, wait: float = 0.0) -> Prototype:
+        """The prototype a product has now, looked at upstream if what is written is too old. Creates nothing.
+
+        With `wait`, holds up to that many seconds until its state changes. Raises `NotFound`.
+        """
+        context = self.context
+        shape = await context.store.shape()
+        product = inputs.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
+        context.providers.known(provider)
+        current = await context.store.current(principal.workspace_id, product, provider)
+        if current is None:
+            raise NotFound(
+                f"Product {product} has no {provider} prototype. Make one with POST /api/design/create-project."
+            )
+        current = await self._tracker.freshen(current)
+        return await self._held(current, wait) if wait > 0 else current
+
+    async def get(self, principal: Principal, prototype_id: str) -> Prototype:
+        """One prototype. Raises `NotFound`."""
+        try:
+            mockup_id = str(UUID(prototype_id))
+        except ValueError:
+            mockup_id = ""
+        found = await self.context.store.get(principal.workspace_id, mockup_id) if mockup_id else None
+        if found is None:
+            raise NotFound("There is no such prototype. Ids are listed by GET /api/design/mockups/{product_id}.")
+        return found
+
+    async def history(self, prototype: Prototype) -> tuple[Sequence[Row], Sequence[str]]:
+        """What happened to a prototype, oldest first, and the ids of surplus chats."""
+        store = self.context.store
+        if prototype.generation is None:
+            return [], []
+        history = await store.history(prototype.generation.workspace_id, prototype.id)
+        return history, await store.surplus(prototype.id)
+
+    # -- for jobs ----------------------------------------------------------------------------------------------
+
+    async def submit(self, mockup_id: str) -> None:
+        """Take one claimed or sent row as far as it can go now. Safe to run twice, late, or at once elsewhere."""
+        await self._submitter.submit(mockup_id)
+
+    async def track(self, account: str) -> datetime | None:
+        """One pass over an account's prototypes; when the next is due, None if there is nothing (for us) to do."""
+        return await self._tracker.track(account)
+
+    async def release(self, account: str) -> None:
+        """Stop tracking an account, so that another process may at once."""
+        await self._tracker.release(account)
+
+    async def sweep(self) -> int:
+        """Queue whatever the rows say is unfinished and nobody works on. How many rows and accounts that was."""
+        context = self.context
+        now = context.clock()
+        if not (await context.store.shape()).tracked:
+            return 0
+        due = await context.store.due_for_submit(now)
+        for mockup_id, fence in due:
+            await context.queue.submit(mockup_id, fence)
+        context.reached("in_sweep")
+        accounts = await context.store.accounts_to_track(context.owner, now)
+        for account in accounts:
+            await context.queue.track(account)
+        if self._tidied_at is None or now - self._tidied_at >= HOUSEKEEPING:
+            self._tidied_at = now
+            await self._tidy(now)
+        return len(due) + len(accounts)
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    async def _wanted(self, principal: Principal, new: NewPrototype) -> Wanted:
+        context = self.context
+        shape = await context.store.shape()
+        choice = context.providers.choose(new.provider)
+        mockup_id = str(uuid4())
+        if shape.required_unknown:
+            raise InvalidInput(
+                "This database's design_mockups needs values that protokeep does not have: "
+                f"{', '.join(shape.required_unknown)}. Give these columns a default."
+            )
+        return Wanted(
+            mockup_id=mockup_id,
+            workspace_id=principal.workspace_id,
+            product_id=inputs.product_id_of(new.product_id, must_be_uuid=shape.product_is_uuid),
+            provider=new.provider,
+            prompt=inputs.prompt_of(new.prompt),
+            user_id=principal.user_id,
+            account=choice.account,
+            api_version=choice.api_version,
+            marker=mockup_id,
+            now=context.clock(),
+            create_new=new.create_new,
+            product_name=inputs.name_of(new.product_name),
+            idempotency_key=inputs.idempotency_key_of(new.idempotency_key),
+        )
+
+    async def _submitted(self, claimed: Claimed, wait: float) -> Prototype:
+        """Queue the submit, then wait until the builder has accepted it, or the wait is over."""
+        context = self.context
+        mockup_id = claimed.prototype.id
+        latest = claimed.prototype
+        deadline = asyncio.get_running_loop().time() + wait
+        with context.bus.watching(mockup_id) as changed:
+            try:
+                await context.queue.submit(mockup_id, 0)
+            except Exception:
+                log.exception("submit_not_queued", prototype_id=mockup_id)  # The sweep finds the row.
+            while not (_accepted(latest) or latest.state in (State.PARKED, State.UNDECIDED)):
+                left = deadline - asyncio.get_running_loop().time()
+                if left <= 0 or context.bus.closed:
+                    break
+                await _happens(changed, min(left, 1.0))
+                changed.clear()
+                latest = await context.store.get_any(mockup_id) or latest
+        return latest
+
+    async def _held(self, prototype: Prototype, wait: float) -> Prototype:
+        """Hold until the state differs from `prototype`'s, looking now and then as a watcher does."""
+        context = self.context
+        deadline = asyncio.get_running_loop().time() + wait
+        latest = prototype
+        with context.bus.watching(prototype.id) as changed:
+            while latest.state is prototype.state and latest.status is prototype.status:
+                left = deadline - asyncio.get_running_loop().time()
+                if left <= 0 or context.bus.closed:
+                    break
+                await _happens(changed, min(left, seconds(context.pace.poll_interval)))
+                changed.clear()
+                latest = await context.store.get_any(prototype.id) or latest
+                if latest.state is prototype.state:
+                    latest = await self._tracker.freshen(latest)
+        return latest
+
+    async def _tidy(self, now: datetime) -> None:
+        context = self.context
+        await context.store.forget_idempotency_keys(now - self._key_retention)
+        try:
+            choice = context.providers.choose("v0")
+        except NotConfigured:
+            return  # Without a key older rows cannot be followed, and nothing else depends on it.
+        adopter = Wanted(
+            mockup_id="",
+            workspace_id="default",
+            product_id="",
+            provider="v0",
+            prompt="",
+            user_id="",
+            account=choice.account,
+            api_version=1,
+            marker="",
+            now=now,
+        )
+        adopted = await context.store.adopt_untracked(adopter, context.pace.poll_timeout)
+        if adopted:
+            log.info("older_rows_adopted", count=adopted)
+
+
+def _accepted(prototype: Prototype) -> bool:
+    generation = prototype.generation
+    return generation is None or generation.recovery_point in (RecoveryPoint.ACCEPTED, RecoveryPoint.SETTLED)
+
+
+async def _happens(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

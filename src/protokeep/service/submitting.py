@@ -1,0 +1,245 @@
+"""Creating once: claimed -> (look up, if something may have been sent) -> sent -> accepted.
+
+Recovery is this same path: a crashed worker's row is taken up, looked up and goes on. No second implementation of
+create exists.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from protokeep.core import generation as steps
+from protokeep.core.errors import (
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderError,
+    ProviderRejected,
+    ProviderUnreachable,
+)
+from protokeep.core.history import Event, Source
+from protokeep.core.pacing import Step, backoff, may_send_again, next_step
+from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
+from protokeep.providers.base import Made, Provider
+from protokeep.service.context import Context, marker_of, marks_of, renewing, status_events
+
+log = structlog.get_logger(__name__)
+
+#: How far back a look-up goes before the moment of sending: the clocks of two hosts and the builder's differ.
+LOOK_BACK = timedelta(minutes=5)
+#: How long a row waits whose account has no key configured in this process.
+NO_KEY_PAUSE = timedelta(seconds=60)
+
+
+class Submitter:
+    """Takes one claimed or sent row as far as it can go now."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._keeper_id: str | None = None
+
+    async def submit(self, mockup_id: str) -> None:
+        """Send, or look up and then perhaps send. Does nothing when another worker holds the row."""
+        context = self._context
+        context.reached("before_take")
+        prototype = await context.store.take_for_submit(mockup_id, context.clock(), context.pace.lease)
+        if prototype is None:
+            return
+        generation = generation_of(prototype)
+        provider = context.providers.serving(generation.account, generation.api_version)
+        if provider is None:
+            await self._park(
+                prototype,
+                NO_KEY_PAUSE,
+                "no_key",
+                "The account that this prototype belongs to has no key configured. Set it and restart.",
+            )
+            return
+
+        async def renew() -> object:
+            return await context.store.renew_lease(prototype, context.clock() + context.pace.lease)
+
+        async with renewing(renew, context.pace.lease / 3):
+            looking = next_step(generation, context.clock(), context.pace) is Step.LOOK
+            if not looking or await self._may_send_after_look_up(prototype, provider):
+                await self._send(prototype, provider)
+
+    async def _may_send_after_look_up(self, prototype: Prototype, provider: Provider) -> bool:
+        """Look for a chat with our marker: adopt it, or wait, or (True) be sure that there is none."""
+        context = self._context
+        generation = generation_of(prototype)
+        try:
+            found = await self.find(prototype, provider)
+        except ProviderError as error:
+            await self._look_up_failed(prototype, error)
+            return False
+        if found:
+            await self.record(prototype, found[0], "adopted", provider)
+            for surplus in found[1:]:
+                await context.store.note_surplus(prototype, surplus.chat_id, context.clock())
+                log.error("surplus_chat", prototype_id=prototype.id, chat_id=surplus.chat_id)
+            await self._account_works(generation.account)
+            return False
+        now = context.clock()
+        if may_send_again(generation, now, context.pace):
+            return True
+        after = steps.not_found(prototype, now, context.pace)
+        await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
+        return False
+
+    async def find(self, prototype: Prototype, provider: Provider) -> list[Made]:
+        """The chats that carry a prototype's marker and are in no row, oldest first."""
+        generation = generation_of(prototype)
+
+        async def known(chats: object) -> set[str]:
+            return await self._context.store.known_chats(generation.account, chats)  # type: ignore[arg-type]
+
+        found = await provider.find(marker_of(generation), sent_after=generation.created_at - LOOK_BACK, known=known)
+        return sorted(found, key=lambda made: (made.created_at is None, made.created_at, made.chat_id))
+
+    async def _look_up_failed(self, prototype: Prototype, error: ProviderError) -> None:
+        context = self._context
+        now = context.clock()
+        generation = generation_of(prototype)
+        if generation.recovery_point is RecoveryPoint.CLAIMED:
+            pause = error.retry_after or backoff(generation.attempts + 1, context.pace)
+            await self._park(prototype, pause, error.code, f"{error} It is looked up before anything is sent.")
+            return
+        after = steps.undecided(prototype, None, now, context.pace)
+        await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
+        log.warning("look_up_failed", prototype_id=prototype.id, code=error.code, reason=str(error))
+
+    async def _send(self, prototype: Prototype, provider: Provider) -> None:
+        context = self._context
+        generation = generation_of(prototype)
+        held = await self._held(generation.account)
+        if held is not None:
+            until, code, message = held
+            await self._park(prototype, until - context.clock(), code, message)
+            return
+        context.reached("before_sent")
+        now = context.clock()
+        after = steps.about_to_send(prototype, now)
+        attempt = generation_of(after).attempts
+        sent = await context.store.save(prototype, after, Event("sent", Source.SUBMIT, now, data={"attempt": attempt}))
+        if sent is None:
+            return
+        context.reached("after_sent")
+        try:
+            made = await provider.create(
+                prototype.prompt or "", marks_of(await self._our_id(), sent, generation_of(sent))
+            )
+        except ProviderError as error:
+            await self._refused(sent, provider, error)
+            return
+        context.reached("after_create")
+        await self.record(sent, made, "accepted", provider)
+        context.reached("after_record")
+        await self._account_works(generation.account)
+
+    async def record(self, prototype: Prototype, made: Made, kind: str, provider: Provider) -> None:
+        """Write the builder's ids, whoever else moved the row meanwhile: they must not be lost."""
+        context = self._context
+        current: Prototype | None = prototype
+        while current is not None:
+            now = context.clock()
+            if current.chat_id == made.chat_id:
+                return
+            if current.chat_id is not None or generation_of(current).recovery_point is RecoveryPoint.SETTLED:
+                await context.store.note_surplus(current, made.chat_id, now)
+                log.error("surplus_chat", prototype_id=current.id, chat_id=made.chat_id)
+                return
+            after = steps.accepted(
+                current,
+                chat_id=made.chat_id,
+                message_id=made.message_id,
+                project_id=made.project_id,
+                seen=made.observation,
+                now=now,
+                pace=context.pace,
+                batched=provider.capabilities.batch_status,
+            )
+            events = [
+                Event(kind, Source.SUBMIT, now, status=after.status.value, data={"chat_id": made.chat_id}),
+                *status_events(current, after, Source.SUBMIT, now),
+            ]
+            if await context.store.save(current, after, *events) is not None:
+                log.info("prototype_recorded", how=kind, prototype_id=current.id, chat_id=made.chat_id)
+                await context.queue.track(generation_of(after).account)
+                return
+            current = await context.store.get_any(current.id)
+
+    async def _refused(self, sent: Prototype, provider: Provider, error: ProviderError) -> None:
+        context = self._context
+        now = context.clock()
+        generation = generation_of(sent)
+        kind = "undecided"
+        match error:
+            case ProviderRejected():
+                after, kind = steps.refused(sent, error, now), "refused"
+            case ProviderBusy():
+                until = now + (error.retry_after or self._pause(error))
+                await context.store.hold_account(generation.account, provider.name, error.code, str(error), until)
+                after = steps.parked(sent, now, until=until, code=error.code, message=str(error))
+                kind = "parked"
+            case ProviderUnreachable():
+                after, kind = steps.unreachable(sent, error, now, context.pace), "parked"
+            case _:
+                after = steps.undecided(sent, error, now, context.pace)
+        events = [
+            Event(
+                kind, Source.SUBMIT, now, status=after.status.value, data={"code": error.code, "message": str(error)}
+            ),
+            *(status_events(sent, after, Source.SUBMIT, now) if after.status is not sent.status else ()),
+        ]
+        await context.store.save(sent, after, *events)
+        log.warning("create_not_accepted", now=kind, prototype_id=sent.id, code=error.code, reason=str(error))
+        if isinstance(error, OutcomeUnknown):
+            await self._open_circuit(generation.account, provider, error, now)
+
+    async def _open_circuit(self, account: str, provider: Provider, error: OutcomeUnknown, now: datetime) -> None:
+        """After several creates in a row without a trustworthy answer, the account rests, longer each time."""
+        context = self._context
+        failures = await context.store.count_failure(account, provider.name)
+        beyond = failures - context.pace.circuit_failures
+        if beyond < 0:
+            return
+        until = now + (error.retry_after or max(backoff(beyond + 4, context.pace), context.pace.lease))
+        message = f"{failures} creates in a row had no clear answer. The last: {error}"
+        await context.store.hold_account(account, provider.name, "unavailable", message, until)
+        log.warning("circuit_open", account=account, failures=failures)
+
+    def _pause(self, error: ProviderBusy) -> timedelta:
+        return self._context.pace.credits_pause if error.code == "out_of_credits" else timedelta(seconds=30)
+
+    async def _held(self, name: str) -> tuple[datetime, str, str] | None:
+        """(until, code, message) when the account may not create now; lets exactly one probe through."""
+        context = self._context
+        account = await context.store.account(name)
+        if account.hold_code is None or account.hold_until is None:
+            return None
+        now = context.clock()
+        pause = context.pace.credits_pause
+        if account.hold_until <= now and await context.store.take_probe(name, now, now + pause):
+            return None
+        until = max(account.hold_until, now + timedelta(seconds=1))
+        return until, account.hold_code, account.hold_message or "The account is paused."
+
+    async def _account_works(self, account: str) -> None:
+        await self._context.store.release_account(account, self._context.clock())
+
+    async def _park(self, prototype: Prototype, pause: timedelta, code: str, message: str) -> None:
+        """Nothing was sent; keep a reason that people can read."""
+        context = self._context
+        now = context.clock()
+        after = steps.parked(prototype, now, until=now + pause, code=code, message=message)
+        events = []
+        if generation_of(prototype).hold_code != code:
+            events = [Event("parked", Source.SUBMIT, now, data={"code": code, "message": message})]
+        await context.store.save(prototype, after, *events)
+
+    async def _our_id(self) -> str:
+        if self._keeper_id is None:
+            self._keeper_id = await self._context.store.keeper_id()
+        return self._keeper_id

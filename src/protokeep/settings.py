@@ -1,0 +1,94 @@
+"""Every setting, read once from the environment (and `.env`). Passed down, never imported as a global."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from protokeep.core.pacing import Pace
+
+#: Where the embedded database lies unless told otherwise, relative to where `protokeep serve` is started.
+DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
+
+
+class Settings(BaseSettings):
+    """Names in the environment are `PROTOKEEP_` + the field's name, but for the v0 ones, which have none."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PROTOKEEP_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    #: `sqlite:///file` (one process) or `postgresql://...` (any number of them).
+    database_url: str = DEFAULT_DATABASE_URL
+    #: At start: `all` migrates everything, `own` only our tables (your tool applies the .sql), `off` nothing.
+    migrate: Literal["all", "own", "off"] = "all"
+    #: Keys the digests of API tokens. Unset: made on first start, kept in a file beside the embedded database.
+    secret_key: SecretStr | None = None
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8400
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    #: The v0 account that pays. Unset: reads work, a create answers 503.
+    v0_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("V0_API_KEY", "v0_api_key"))
+    v0_base_url: str = Field(default="https://api.v0.dev", validation_alias=AliasChoices("V0_BASE_URL", "v0_base_url"))
+    #: For new prototypes; each row remembers its own.
+    v0_api_version: Literal[1, 2] = Field(default=2, validation_alias=AliasChoices("V0_API_VERSION", "v0_api_version"))
+    #: Sent as a query parameter on every v0 request; empty: not sent.
+    v0_scope: str = Field(default="mckinsey", validation_alias=AliasChoices("V0_SCOPE", "v0_scope"))
+    #: Where chats are opened by people; derived from the base URL when unset.
+    v0_web_url: str | None = Field(default=None, validation_alias=AliasChoices("V0_WEB_URL", "v0_web_url"))
+
+    #: One create call; what takes longer counts as unknown. Creates are reported to answer in about 4 s.
+    create_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 30.0
+    #: After an unknown outcome: how long a chat may be missing from lists before a create is sent again.
+    #: The create's own limit plus a minute for lists that lag. Shorter risks a second chat.
+    settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 90.0
+    #: The spec's clock: every 3 s, 200 polls (600 s) by default, up to 300 (900 s).
+    poll_interval_seconds: Annotated[float, Field(ge=0.1, le=60)] = 3.0
+    poll_timeout_seconds: Annotated[float, Field(ge=1, le=900)] = 600.0
+    #: How long a create request waits for the builder to accept before it answers 202.
+    accept_wait_seconds: Annotated[float, Field(ge=0, le=60)] = 10.0
+    #: How long an idempotency key is remembered.
+    idempotency_key_days: Annotated[int, Field(ge=1, le=365)] = 7
+
+    @model_validator(mode="after")
+    def _settle_outlasts_create(self) -> Self:
+        if self.settle_seconds < self.create_timeout_seconds:
+            raise ValueError(
+                "PROTOKEEP_SETTLE_SECONDS must not be shorter than PROTOKEEP_CREATE_TIMEOUT_SECONDS: a create that "
+                "is still under way could be sent a second time."
+            )
+        return self
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether everything lives in one process on SQLite."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def pace(self) -> Pace:
+        """The durations that the core decides by."""
+        return Pace(
+            create_timeout=timedelta(seconds=self.create_timeout_seconds),
+            settle=timedelta(seconds=self.settle_seconds),
+            poll_interval=timedelta(seconds=self.poll_interval_seconds),
+            poll_timeout=timedelta(seconds=self.poll_timeout_seconds),
+        )
+
+    @property
+    def idempotency_key_retention(self) -> timedelta:
+        """How long a key is remembered."""
+        return timedelta(days=self.idempotency_key_days)
+
+    @property
+    def database_file(self) -> Path | None:
+        """The embedded database's file."""
+        if not self.is_embedded:
+            return None
+        return Path(self.database_url.split("///", 1)[1] or "protokeep.db")

@@ -1,0 +1,1 @@
+"""The only place that speaks SQL. Rows in, core values out."""

@@ -1,0 +1,256 @@
+"""The claim: one short transaction that decides who creates.
+
+The database decides, by the key of `protokeep_slots`; never a SELECT followed by an INSERT. A lost race raises
+`Lost`, which rolls everything back; the caller begins again and then reads the winner's row.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+from protokeep.core.claim import Claimed, Wanted
+from protokeep.core.errors import KeyReused, ProductUnknown
+from protokeep.core.history import Event, Source
+from protokeep.core.inputs import user_id_for
+from protokeep.core.prototype import Prototype, RecoveryPoint
+from protokeep.core.reuse import Decision, Outcome, decide, usable
+from protokeep.store.database import Session
+from protokeep.store.rows import prototype_of
+from protokeep.store.statements import Statements, query
+
+#: Older rows of an adopted table that are considered for the slot.
+OLDER_ROWS = 50
+
+
+class Lost(Exception):
+    """Somebody was first; everything this transaction did is to be rolled back."""
+
+
+async def claim(session: Session, statements: Statements, wanted: Wanted, clock_budget: timedelta) -> Claimed:
+    """Carry out the reuse rule in the transaction of `session`. Raises `Lost` when a race was lost."""
+    replayed = await _replayed(session, statements, wanted)
+    if replayed is not None:
+        return replayed
+    current = await find_current(session, statements, wanted.workspace_id, wanted.product_id, wanted.provider)
+    decision = decide(current, wanted.prompt, create_new=wanted.create_new)
+    if decision.outcome is Outcome.REUSED and current is not None:
+        await _keep_key(session, wanted, current.id)
+        return Claimed(await _take_over(session, statements, wanted, current, clock_budget), decision, won=False)
+    await _check_owners_product(session, statements, wanted)
+    await _keep_key(session, wanted, wanted.mockup_id)
+    await _take_slot(session, wanted, decision, current)
+    await _insert(session, statements, wanted, decision)
+    return Claimed(await _read(session, statements, wanted.mockup_id), decision, won=True)
+
+
+async def find_current(
+    session: Session, statements: Statements, workspace_id: str, product_id: str, provider: str
+) -> Prototype | None:
+    """The prototype in the slot; without one, the newest usable older row that has no slot, else the newest row."""
+    key = {"workspace_id": workspace_id, "product_id": product_id, "provider": provider}
+    row = await session.row(statements.current, key)
+    if row is not None:
+        return prototype_of(row)
+    rows = await session.rows(statements.newest, {**key, "limit": OLDER_ROWS})
+    older = [prototype_of(row) for row in rows]
+    return next((prototype for prototype in older if usable(prototype)), older[0] if older else None)
+
+
+async def _replayed(session: Session, statements: Statements, wanted: Wanted) -> Claimed | None:
+    if wanted.idempotency_key is None:
+        return None
+    row = await session.row(
+        query("find_idempotency_key"),
+        {"workspace_id": wanted.workspace_id, "actor": wanted.user_id, "key": wanted.idempotency_key},
+    )
+    if row is None:
+        return None
+    if row["fingerprint"] != wanted.fingerprint:
+        raise KeyReused(
+            "This Idempotency-Key was used for another request. Send a new key, or repeat the first request exactly.",
+            field="Idempotency-Key",
+        )
+    prototype = await session.row(statements.get_any, {"mockup_id": row["mockup_id"]})
+    if prototype is None:
+        raise KeyReused(
+            "The prototype that this Idempotency-Key made has been deleted. Send a new key.", field="Idempotency-Key"
+        )
+    reason = "The same Idempotency-Key was answered before."
+    return Claimed(prototype_of(prototype), Decision(Outcome.REPLAYED, reason), won=False)
+
+
+async def _keep_key(session: Session, wanted: Wanted, mockup_id: str) -> None:
+    if wanted.idempotency_key is None:
+        return
+    kept = await session.row(
+        query("keep_idempotency_key"),
+        {
+            "workspace_id": wanted.workspace_id,
+            "actor": wanted.user_id,
+            "key": wanted.idempotency_key,
+            "fingerprint": wanted.fingerprint,
+            "mockup_id": mockup_id,
+            "now": wanted.now,
+        },
+    )
+    if kept is None:
+        raise Lost
+
+
+async def _take_slot(session: Session, wanted: Wanted, decision: Decision, current: Prototype | None) -> None:
+    slot = {
+        "workspace_id": wanted.workspace_id,
+        "product_id": wanted.product_id,
+        "provider": wanted.provider,
+        "mockup_id": wanted.mockup_id,
+        "now": wanted.now,
+    }
+    if wanted.create_new:
+        taken = await session.row(query("put_in_slot"), slot)
+    elif decision.outcome is Outcome.REPLACED and current is not None and current.is_current:
+        taken = await session.row(query("replace_in_slot"), {**slot, "expected": current.id})
+    else:
+        taken = await session.row(query("claim_slot"), slot)
+    if taken is None:
+        raise Lost
+
+
+async def _insert(session: Session, statements: Statements, wanted: Wanted, decision: Decision) -> None:
+    inserted = await session.run(
+        statements.insert_mockup,
+        {
+            "id": wanted.mockup_id,
+            "product_id": wanted.product_id,
+            "user_id": user_id_for(wanted.user_id, must_be_uuid=statements.shape.user_is_uuid),
+            "provider": wanted.provider,
+            "prompt": wanted.prompt,
+            "now": wanted.now,
+        },
+    )
+    if inserted == 0:
+        raise _no_such_product(wanted)
+    await session.run(
+        query("insert_generation"),
+        {
+            "mockup_id": wanted.mockup_id,
+            "workspace_id": wanted.workspace_id,
+            "provider": wanted.provider,
+            "account": wanted.account,
+            "api_version": wanted.api_version,
+            "marker": wanted.marker,
+            "created_by": wanted.user_id,
+            "recovery_point": RecoveryPoint.CLAIMED.value,
+            "next_try_at": wanted.now,
+            "next_poll_at": None,
+            "deadline_at": None,
+            "now": wanted.now,
+        },
+    )
+    await session.run(
+        query("note_product"),
+        {
+            "workspace_id": wanted.workspace_id,
+            "product_id": wanted.product_id,
+            "name": wanted.product_name,
+            "now": wanted.now,
+        },
+    )
+    claimed = Event(
+        "claimed",
+        Source.PERSON,
+        wanted.now,
+        actor=wanted.user_id,
+        status="pending",
+        data={"outcome": decision.outcome.value, "reason": decision.reason},
+    )
+    await session.run(
+        query("insert_event"), event_values(wanted.workspace_id, wanted.product_id, wanted.mockup_id, claimed)
+    )
+
+
+async def _take_over(
+    session: Session, statements: Statements, wanted: Wanted, older: Prototype, clock_budget: timedelta
+) -> Prototype:
+    """An older row of an adopted table takes the slot, and is tracked from now on if it names a chat."""
+    if older.is_current:
+        return older
+    slot = await session.row(
+        query("claim_slot"),
+        {
+            "workspace_id": wanted.workspace_id,
+            "product_id": wanted.product_id,
+            "provider": wanted.provider,
+            "mockup_id": older.id,
+            "now": wanted.now,
+        },
+    )
+    if slot is None:
+        raise Lost
+    return await adopt(session, statements, replace(older, is_current=True), wanted, clock_budget)
+
+
+async def adopt(
+    session: Session, statements: Statements, older: Prototype, wanted: Wanted, clock_budget: timedelta
+) -> Prototype:
+    """Begin to track an older row that names a chat. Chats from before us are v0 API v1."""
+    if older.tracked or older.chat_id is None:
+        return older
+    await session.run(
+        query("insert_generation"),
+        {
+            "mockup_id": older.id,
+            "workspace_id": wanted.workspace_id,
+            "provider": older.provider,
+            "account": wanted.account,
+            "api_version": 1,
+            "marker": f"adopted:{older.id}",
+            "created_by": older.user_id or "",
+            "recovery_point": RecoveryPoint.ACCEPTED.value,
+            "next_try_at": None,
+            "next_poll_at": wanted.now,
+            "deadline_at": wanted.now + clock_budget,
+            "now": wanted.now,
+        },
+    )
+    adopted = Event("adopted", Source.SWEEP, wanted.now, status=older.status.value)
+    await session.run(query("insert_event"), event_values(wanted.workspace_id, older.product_id, older.id, adopted))
+    return await _read(session, statements, older.id)
+
+
+async def _read(session: Session, statements: Statements, mockup_id: str) -> Prototype:
+    """A row that this transaction wrote."""
+    row = await session.row(statements.get_any, {"mockup_id": mockup_id})
+    if row is None:
+        raise RuntimeError(f"row {mockup_id} vanished inside its own transaction")
+    return prototype_of(row)
+
+
+async def _check_owners_product(session: Session, statements: Statements, wanted: Wanted) -> None:
+    if statements.find_owners_product is None:
+        return
+    if await session.row(statements.find_owners_product, {"product_id": wanted.product_id}) is None:
+        raise _no_such_product(wanted)
+
+
+def _no_such_product(wanted: Wanted) -> ProductUnknown:
+    return ProductUnknown(
+        f"There is no product {wanted.product_id} in this database's products. Create the product first.",
+        field="product_id",
+    )
+
+
+def event_values(workspace_id: str, product_id: str, mockup_id: str, event: Event) -> dict[str, object]:
+    """An event as the parameters of `insert_event`."""
+    return {
+        "workspace_id": workspace_id,
+        "product_id": product_id,
+        "mockup_id": mockup_id,
+        "kind": event.kind,
+        "source": event.source.value,
+        "actor": event.actor,
+        "status": event.status,
+        "data": json.dumps(dict(event.data), ensure_ascii=False) if event.data else None,
+        "at": event.at,
+    }

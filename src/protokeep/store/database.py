@@ -1,0 +1,178 @@
+"""One database, SQLite or PostgreSQL: connections, transactions, and the few words in which they differ."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import event
+from sqlalchemy.engine import RowMapping, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from protokeep.core.errors import DatabaseUnavailable, NotConfigured
+
+#: SQLite has no type for instants: a fixed-width text that sorts.
+SQLITE_INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
+#: How long a SQLite connection waits for another process's write.
+BUSY_TIMEOUT_MS = 10_000
+
+Row = dict[str, Any]
+
+
+def async_url(url: str) -> str:
+    """`url` with the driver that is used here. Raises `NotConfigured` for what is neither of the two databases."""
+    scheme = urlsplit(url).scheme
+    if scheme in ("sqlite", "sqlite+aiosqlite"):
+        return "sqlite+aiosqlite" + url[len(scheme) :]
+    if scheme in ("postgresql", "postgres", "postgresql+asyncpg"):
+        return "postgresql+asyncpg" + url[len(scheme) :]
+    raise NotConfigured(
+        f"PROTOKEEP_DATABASE_URL begins with {scheme or 'nothing'!r}. Use sqlite:///file or postgresql://user@host/name."
+    )
+
+
+class Database:
+    """Connections to one database. `reading()` never locks; `transaction()` commits as a whole or not at all."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        dialect_url = async_url(url)
+        parsed = make_url(dialect_url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "pool_recycle": 1800}
+        if not self.is_sqlite:
+            # asyncpg reads the address itself: it knows libpq's parameters (sslmode and so on), SQLAlchemy does not.
+            options["async_creator"] = partial(_connect_postgresql, dialect_url.replace("+asyncpg", "", 1))
+        else:
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            options = {"pool_size": 1, "max_overflow": 0}
+        self._writing = create_async_engine(parsed, **options)
+        if self.is_sqlite:
+            options = {"pool_size": 4, "max_overflow": 0}
+        self._reading = create_async_engine(
+            parsed, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options
+        )
+        if self.is_sqlite:
+            _prepare_sqlite(self._writing, self._reading)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """One transaction. SQLite lets one connection write: it is the pool, so waiting for it is fair."""
+        with _translating():
+            async with self._writing.begin() as connection:
+                yield Session(connection, self.is_sqlite)
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[Session]:
+        """Single statements, each committed by itself."""
+        with _translating():
+            async with self._reading.connect() as connection:
+                yield Session(connection, self.is_sqlite)
+
+    async def close(self) -> None:
+        await self._writing.dispose()
+        await self._reading.dispose()
+
+
+class Session:
+    """Statements on one connection. Instants go in and come out as aware UTC, ids as text."""
+
+    def __init__(self, connection: AsyncConnection, is_sqlite: bool) -> None:
+        self.connection = connection
+        self.is_sqlite = is_sqlite
+
+    async def rows(self, statement: Any, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """All rows of a statement."""
+        result = await self.connection.execute(statement, self._bound(values))
+        return [_row(mapping) for mapping in result.mappings()]
+
+    async def row(self, statement: Any, values: Mapping[str, Any] | None = None) -> Row | None:
+        """The first row of a statement, or None."""
+        result = await self.connection.execute(statement, self._bound(values))
+        mapping = result.mappings().first()
+        return None if mapping is None else _row(mapping)
+
+    async def run(self, statement: Any, values: Mapping[str, Any] | None = None) -> int:
+        """Execute, and tell how many rows were touched."""
+        result = await self.connection.execute(statement, self._bound(values))
+        return int(result.rowcount)
+
+    async def run_many(self, statement: Any, values: list[Mapping[str, Any]]) -> None:
+        """Execute once per entry of `values`."""
+        if values:
+            await self.connection.execute(statement, [self._bound(entry) for entry in values])
+
+    def _bound(self, values: Mapping[str, Any] | None) -> dict[str, Any]:
+        if not values:
+            return {}
+        if not self.is_sqlite:
+            return dict(values)
+        return {
+            name: value.astimezone(UTC).strftime(SQLITE_INSTANT) if isinstance(value, datetime) else value
+            for name, value in values.items()
+        }
+
+
+@contextlib.contextmanager
+def _translating() -> Iterator[None]:
+    """A database that is not there, or does not answer, is `DatabaseUnavailable`; other errors pass."""
+    try:
+        yield
+    except (OSError, PoolTimeout) as error:
+        raise DatabaseUnavailable from error
+    except DBAPIError as error:
+        if isinstance(error, InterfaceError | OperationalError) or error.connection_invalidated:
+            raise DatabaseUnavailable from error
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        if state.startswith(("08", "57P", "53")):  # connection lost, server going down, out of connections
+            raise DatabaseUnavailable from error
+        raise
+
+
+def _row(mapping: RowMapping) -> Row:
+    row: Row = {}
+    for name, value in mapping.items():
+        if value is not None:
+            if name.endswith(("_at", "_until", "_since")):
+                value = _instant(value)
+            elif name == "id" or name.endswith("_id"):
+                value = value if isinstance(value, int) else str(value)
+        row[name] = value
+    return row
+
+
+async def _connect_postgresql(url: str) -> Any:
+    import asyncpg
+
+    return await asyncpg.connect(url)
+
+
+def _instant(value: datetime | str) -> datetime:
+    """An aware UTC instant. Text is SQLite's, and without a zone (its CURRENT_TIMESTAMP) it means UTC."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _prepare_sqlite(writing: AsyncEngine, reading: AsyncEngine) -> None:
+    def connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # Our own BEGIN below, not the driver's.
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    event.listen(writing.sync_engine, "connect", connect)
+    event.listen(reading.sync_engine, "connect", connect)
+    event.listen(writing.sync_engine, "begin", begin)

@@ -1,0 +1,289 @@
+"""Bring a database up to date: under a lock, twice without harm, at once when there is nothing to do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from protokeep.core.errors import NotReady
+
+if TYPE_CHECKING:
+    import asyncpg
+    from sqlalchemy import Connection
+
+Scope = Literal["all", "own"]
+
+VERSION_TABLE = "protokeep_alembic_version"
+#: The newest revision of each branch; a test holds them to the files. Alembic takes a second to import: it is
+#: asked only when one of them is missing.
+TRACKING_HEAD = "20251128000000"
+OWN_HEAD = "20251128000100"
+HEADS: dict[Scope, tuple[str, ...]] = {"all": (TRACKING_HEAD, OWN_HEAD), "own": (OWN_HEAD,)}
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+PLAIN_SQL = MIGRATIONS / "versions" / "20251128000000_add_v0_project_tracking.sql"
+
+#: How long to wait for another process that migrates the same database: it may be rebuilding an index.
+LOCK_WAIT_SECONDS = 60
+#: How long one statement may wait for a table in use: everybody else queues up behind it meanwhile.
+TABLE_WAIT_SECONDS = 5
+CONNECT_SECONDS = 15
+#: Any number that nobody else uses.
+ADVISORY_KEY = 0x70726F746F6B6570
+
+#: Alembic keeps the migration under way in module globals: one at a time per process, whatever the database.
+_alembic = threading.Lock()
+
+#: Supabase opens new tables to these roles, and so to everybody. Ours hold tokens, keys and queued work.
+SHUT_TO_WEB_ROLES = r"""
+DO $$
+DECLARE
+    web_role record;
+    our_table record;
+BEGIN
+    FOR web_role IN SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated') LOOP
+        FOR our_table IN
+            SELECT c.oid::regclass AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = current_schema() AND c.relkind = 'r'
+               AND (c.relname LIKE 'protokeep\_%' OR c.relname IN
+                    ('pgqueuer', 'pgqueuer_log', 'pgqueuer_statistics', 'pgqueuer_schedules'))
+        LOOP
+            EXECUTE format('REVOKE ALL ON %s FROM %I', our_table.name, web_role.rolname);
+        END LOOP;
+    END LOOP;
+END
+$$
+"""
+
+
+class MigrationError(NotReady):
+    """The step that failed was undone, earlier ones hold. `str(error)` says what to do; repeat it then."""
+
+
+def plain_sql() -> str:
+    """The SQL that adds tracking to `design_mockups`, for people who apply SQL themselves (PostgreSQL)."""
+    return PLAIN_SQL.read_text(encoding="utf-8")
+
+
+async def migrate(url: str, scope: Scope = "all") -> None:
+    """Bring the database at `url` up to date.
+
+    `url` is `sqlite:///file` or `postgresql://...`. `all` covers the owner's `design_mockups` and our tables;
+    `own` leaves `design_mockups` to whoever applies the plain .sql, and needs it to exist. On PostgreSQL the
+    job queue's tables are made or upgraded too. Whoever comes second waits up to a minute for the first, then
+    finds nothing to do. Raises `MigrationError`.
+    """
+    if url.startswith(("sqlite:", "sqlite+aiosqlite:")):
+        await asyncio.to_thread(_migrate_sqlite, _sqlite_path(url), HEADS[scope])
+    elif url.startswith(("postgresql:", "postgres:", "postgresql+asyncpg:")):
+        await _migrate_postgresql(url.replace("postgresql+asyncpg:", "postgresql:", 1), HEADS[scope])
+    else:
+        raise MigrationError("The database address must begin with sqlite:///file or postgresql://.")
+
+
+# SQLite: the write lock of the one transaction that everything happens in is the lock between processes.
+
+
+def _sqlite_path(url: str) -> Path:
+    _, separator, path = url.partition(":///")
+    path = path.partition("?")[0]
+    if not separator or path in ("", ":memory:"):
+        raise MigrationError("SQLite needs a file: sqlite:///here.db or sqlite:////var/lib/there.db.")
+    return Path(path)
+
+
+def _migrate_sqlite(path: Path, wanted: Sequence[str]) -> None:
+    if path.exists():
+        with contextlib.closing(_open_sqlite(path)) as file:
+            if _is_done(_sqlite_revisions(file), wanted):
+                return
+    from sqlalchemy import create_engine, event
+    from sqlalchemy.pool import NullPool
+
+    engine = create_engine("sqlite://", creator=lambda: _open_sqlite(path), poolclass=NullPool)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    with _explained():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with engine.begin() as connection:
+            if not _is_done(_sqlite_revisions(connection.connection.driver_connection), wanted):
+                _upgrade(connection, wanted)
+
+
+def _open_sqlite(path: Path) -> sqlite3.Connection:
+    try:
+        # No isolation level: transactions begin where we say so, and take in CREATE TABLE.
+        return sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise MigrationError(f"Cannot open {path}: {error}. Is its folder there, and writable?") from error
+
+
+def _sqlite_revisions(connection: Any) -> set[str]:
+    try:
+        return {row[0] for row in connection.execute(f"SELECT version_num FROM {VERSION_TABLE}")}  # noqa: S608
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return set()
+        raise MigrationError(f"Cannot read the database: {error}.") from error
+    except sqlite3.DatabaseError as error:
+        raise MigrationError(f"This is no SQLite database, or a damaged one: {error}.") from error
+
+
+# PostgreSQL.
+
+
+async def _migrate_postgresql(dsn: str, wanted: Sequence[str]) -> None:
+    async with _connected(dsn) as connection:
+        if await _is_current(connection, wanted):
+            return
+    # In a thread, with a loop of its own: importing Alembic and planning would hold up the caller's loop.
+    await asyncio.to_thread(lambda: asyncio.run(_migrate_locked(dsn, wanted)))
+
+
+async def _migrate_locked(dsn: str, wanted: Sequence[str]) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
+
+    async with _locked(dsn), _connected(dsn) as connection:
+        if await _is_current(connection, wanted):
+            return
+        engine = create_async_engine(
+            "postgresql+asyncpg://", async_creator=functools.partial(_connect, dsn), poolclass=NullPool
+        )
+        with _explained():
+            async with engine.begin() as transaction:
+                await transaction.exec_driver_sql(f"SET LOCAL lock_timeout = '{TABLE_WAIT_SECONDS}s'")
+                await transaction.run_sync(_upgrade, wanted)
+                await transaction.exec_driver_sql(SHUT_TO_WEB_ROLES)
+            await connection.execute(f"SET lock_timeout = '{TABLE_WAIT_SECONDS}s'")
+            await _upgrade_queue(connection)
+
+
+async def _is_current(connection: asyncpg.Connection, wanted: Sequence[str]) -> bool:
+    import asyncpg
+
+    try:
+        row = await connection.fetchrow(
+            f"SELECT array(SELECT version_num FROM {VERSION_TABLE}) AS revisions,"  # noqa: S608
+            " (SELECT value FROM protokeep_meta WHERE name = 'pgqueuer_version') AS queue"
+        )
+    except asyncpg.UndefinedTableError:
+        return False
+    return _is_done(set(row["revisions"]), wanted) and row["queue"] == version("pgqueuer")
+
+
+async def _upgrade_queue(connection: asyncpg.Connection) -> None:
+    """Make or upgrade PgQueuer's tables: it plans what is missing. No transaction: its enums allow none."""
+    from pgqueuer.queries import Queries
+
+    await Queries.from_asyncpg_connection(connection).apply_upgrade()
+    await connection.execute(SHUT_TO_WEB_ROLES)
+    await connection.execute(
+        "INSERT INTO protokeep_meta (name, value) VALUES ('pgqueuer_version', $1)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        version("pgqueuer"),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _locked(dsn: str) -> AsyncIterator[None]:
+    """Hold the lock on a connection of its own.
+
+    The transaction's lock rather than the session's: a pooler in between cannot strand it. It ends with the
+    connection, however this process ends.
+    """
+    import asyncpg
+
+    async with _connected(dsn) as connection, connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'")
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        try:
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", ADVISORY_KEY)
+        except asyncpg.LockNotAvailableError as error:
+            raise MigrationError(
+                f"Another process has been migrating this database for over {LOCK_WAIT_SECONDS} seconds. "
+                "Let it finish, then try again."
+            ) from error
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    import asyncpg
+
+    try:
+        connection = await _connect(dsn)
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # The address holds a password: it is not repeated here.
+        reason = str(error) or type(error).__name__
+        raise MigrationError(f"Cannot connect to PostgreSQL ({reason}). Check the address.") from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _connect(dsn: str) -> asyncpg.Connection:
+    import asyncpg
+
+    return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, command_timeout=None)
+
+
+# Both.
+
+
+def _is_done(revisions: set[str], wanted: Sequence[str]) -> bool:
+    newer = revisions.difference(HEADS["all"])
+    if newer and max(newer) > max(HEADS["all"]):
+        raise MigrationError(
+            f"A newer protokeep has migrated this database (revision {max(newer)}). Use that or a later one."
+        )
+    return revisions.issuperset(wanted)
+
+
+def _upgrade(connection: Connection, wanted: Sequence[str]) -> None:
+    """Run what is missing up to the `wanted` revisions, on this connection and in its transaction."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", "protokeep.store:migrations")
+    config.set_main_option("path_separator", "os")
+    with _alembic:
+        for revision in wanted:
+            command.upgrade(config, revision)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Say what went wrong in words that help, and what to do."""
+    import asyncpg
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error, asyncpg.PostgresError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise MigrationError(_advice(getattr(cause, "sqlstate", None), str(cause))) from error
+
+
+def _advice(sqlstate: str | None, message: str) -> str:
+    message = message.rpartition("Error'>: ")[2].strip().rstrip(".")
+    match sqlstate:
+        case "55P03" | "40P01":
+            return f"A table stayed in use for over {TABLE_WAIT_SECONDS} seconds ({message}). Try again."
+        case "42501":
+            return f"{message}. Migrate as the role that owns design_mockups and may create tables."
+        case "42830":
+            return "design_mockups.id has neither a primary key nor a unique constraint. Add one, try again."
+        case "42703":
+            return f"design_mockups lacks a column that its indexes need: {message}. Add it, then try again."
+    if message.startswith("database is locked"):
+        return f"Another process has been writing here for over {LOCK_WAIT_SECONDS} seconds. Try again."
+    return f"The database refused a change, and was left as it was: {message}."

@@ -1,0 +1,3 @@
+-- What holds an account back.
+SELECT account, hold_code, hold_message, hold_until, failures, read_hold_until, alive_at
+FROM protokeep_accounts WHERE account = :account

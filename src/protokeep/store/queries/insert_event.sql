@@ -1,0 +1,3 @@
+-- What happened, when, because of whom or what. Append-only.
+INSERT INTO protokeep_events (workspace_id, product_id, mockup_id, kind, source, actor, status, data, at)
+VALUES (:workspace_id, :product_id, :mockup_id, :kind, :source, :actor, :status, :data, :at)

@@ -1,0 +1,2 @@
+-- Heard by the other processes when this transaction commits.
+SELECT pg_notify(:channel, :payload)

@@ -1,0 +1,111 @@
+"""Between rows and core values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Status, generation_of
+from protokeep.store.database import Row
+
+_STATUSES = frozenset(status.value for status in Status)
+
+
+def prototype_of(row: Row) -> Prototype:
+    """A row of the prototype SELECT. A status that is missing, or none of ours, reads as pending."""
+    status = row["status"] if row["status"] in _STATUSES else Status.PENDING
+    return Prototype(
+        id=row["id"],
+        product_id=row["product_id"],
+        user_id=row["user_id"],
+        provider=row["provider"],
+        prompt=row["prompt"],
+        status=Status(status),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"] or row["created_at"],
+        chat_id=row["chat_id"],
+        project_id=row["project_id"],
+        project_url=row["project_url"],
+        image_url=row["image_url"],
+        thumbnail_url=row["thumbnail_url"],
+        is_current=row["current_id"] is not None,
+        generation=None if row["marker"] is None else _generation_of(row),
+    )
+
+
+def _generation_of(row: Row) -> Generation:
+    return Generation(
+        workspace_id=row["workspace_id"],
+        account=row["account"],
+        api_version=row["api_version"],
+        marker=row["marker"],
+        created_by=row["created_by"],
+        recovery_point=RecoveryPoint(row["recovery_point"]),
+        attempts=row["attempts"],
+        lookups=row["lookups"],
+        unknown=bool(row["unknown"]),
+        fence=row["fence"],
+        version=row["version"],
+        waiting=bool(row["waiting"]),
+        poll_count=row["poll_count"],
+        created_at=row["claimed_at"],
+        sent_at=row["sent_at"],
+        lease_until=row["lease_until"],
+        next_try_at=row["next_try_at"],
+        hold_code=row["hold_code"],
+        hold_message=row["hold_message"],
+        message_id=row["message_id"],
+        web_url=row["web_url"],
+        demo_url=row["demo_url"],
+        chat_url=row["chat_url"],
+        next_poll_at=row["next_poll_at"],
+        watched_until=row["watched_until"],
+        deadline_at=row["deadline_at"],
+        missing_since=row["missing_since"],
+        observed_at=row["observed_at"],
+        settled_at=row["settled_at"],
+        error_code=row["error_code"],
+        error_message=row["error_message"],
+    )
+
+
+def generation_values(prototype: Prototype) -> dict[str, Any]:
+    """What `save_generation` writes, guarded by the version that was read."""
+    generation = generation_of(prototype)
+    return {
+        "mockup_id": prototype.id,
+        "version": generation.version,
+        "recovery_point": generation.recovery_point.value,
+        "attempts": generation.attempts,
+        "lookups": generation.lookups,
+        "unknown": generation.unknown,
+        "sent_at": generation.sent_at,
+        "lease_until": generation.lease_until,
+        "next_try_at": generation.next_try_at,
+        "hold_code": generation.hold_code,
+        "hold_message": generation.hold_message,
+        "message_id": generation.message_id,
+        "web_url": generation.web_url,
+        "demo_url": generation.demo_url,
+        "chat_url": generation.chat_url,
+        "waiting": generation.waiting,
+        "next_poll_at": generation.next_poll_at,
+        "poll_count": generation.poll_count,
+        "deadline_at": generation.deadline_at,
+        "missing_since": generation.missing_since,
+        "observed_at": generation.observed_at,
+        "settled_at": generation.settled_at,
+        "error_code": generation.error_code,
+        "error_message": generation.error_message,
+    }
+
+
+def mockup_values(prototype: Prototype) -> dict[str, Any]:
+    """What `save_mockup` writes."""
+    return {
+        "mockup_id": prototype.id,
+        "chat_id": prototype.chat_id,
+        "project_id": prototype.project_id,
+        "status": prototype.status.value,
+        "project_url": prototype.project_url,
+        "updated_at": prototype.updated_at,
+    }

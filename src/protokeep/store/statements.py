@@ -1,0 +1,115 @@
+"""The query files, read once, and the one SELECT that makes a prototype of the owner's table and ours."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from sqlalchemy import bindparam, text
+
+from protokeep.core.prototype import Generation
+from protokeep.store.shape import Shape
+
+#: The workspace of rows that were in the owner's table before us.
+DEFAULT_WORKSPACE = "default"
+
+#: Columns of the owner's table that may be missing there, and the names we know them by.
+_OPTIONAL = {
+    "prompt": "prompt",
+    "v0_chat_id": "chat_id",
+    "v0_project_id": "project_id",
+    "project_status": "status",
+    "project_url": "project_url",
+    "image_url": "image_url",
+    "thumbnail_url": "thumbnail_url",
+}
+
+#: The generation's columns have the names of its fields; two of them are selected under other names.
+_GENERATION = [field.name for field in fields(Generation) if field.name not in ("workspace_id", "created_at")]
+
+
+@cache
+def query(name: str) -> Any:
+    """The statement in `queries/<name>.sql`; `:chats` takes a list."""
+    clause = text(_source(name))
+    return clause.bindparams(bindparam("chats", expanding=True)) if ":chats" in clause.text else clause
+
+
+def _source(name: str) -> str:
+    return files("protokeep.store").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+
+
+class Statements:
+    """What depends on the shape of the owner's table, made once per shape."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        columns = ["m.id", "m.product_id", "m.user_id", "m.provider", "m.created_at", "m.updated_at"]
+        columns += [
+            f"m.{column} AS {name}" if column in shape.columns else f"NULL AS {name}"
+            for column, name in _OPTIONAL.items()
+        ]
+        columns += [f"g.{column}" for column in _GENERATION]
+        columns += [
+            "g.created_at AS claimed_at",
+            f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') AS workspace_id",
+            "s.mockup_id AS current_id",
+        ]
+        self._select = (
+            f"SELECT {', '.join(columns)} FROM design_mockups m "  # noqa: S608 - names from the catalogue
+            "LEFT JOIN protokeep_generations g ON g.mockup_id = m.id "
+            "LEFT JOIN protokeep_slots s ON s.mockup_id = m.id "
+        )
+        mine = f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id"
+        self.get = self._prototypes(f"WHERE m.id = :mockup_id AND {mine}")
+        self.get_any = self._prototypes("WHERE m.id = :mockup_id")
+        self.by_chat = self._prototypes("WHERE m.v0_chat_id = :chat_id")
+        self.current = text(
+            self._select.replace("LEFT JOIN protokeep_slots s ON s.mockup_id = m.id", "")
+            + "JOIN protokeep_slots s ON s.mockup_id = m.id WHERE s.workspace_id = :workspace_id "
+            "AND s.product_id = :product_id AND s.provider = :provider"
+        )
+        self.newest = self._prototypes(
+            f"WHERE m.product_id = :product_id AND m.provider = :provider AND {mine} "
+            "ORDER BY m.created_at DESC, m.id DESC LIMIT :limit"
+        )
+        self.due = self._prototypes(
+            "WHERE g.account = :account AND g.next_poll_at <= :now AND m.v0_chat_id IS NOT NULL "
+            "ORDER BY g.next_poll_at LIMIT :limit"
+        )
+        self.insert_mockup = (
+            self._owners("insert_mockup_of_tenant")
+            if shape.has_tenant and shape.products_has_tenant
+            else query("insert_mockup")
+        )
+        self.find_owners_product = self._owners("find_owners_product") if shape.products_table else None
+        self._lists: dict[frozenset[str], Any] = {}
+
+    def listing(self, filters: frozenset[str]) -> Any:
+        """Prototypes of a product, newest first; `filters` out of provider, status, user_id, after."""
+        if filters not in self._lists:
+            status = "m.project_status" if "project_status" in self.shape.columns else "NULL"
+            conditions = {
+                "provider": "m.provider = :provider",
+                "status": f"COALESCE({status}, 'pending') = :status",
+                "user_id": "m.user_id = :user_id",
+                "after": "(m.created_at, m.id) < (:after_created_at, :after_id)",
+            }
+            where = [
+                "m.product_id = :product_id",
+                f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id",
+                *(conditions[name] for name in sorted(filters)),
+            ]
+            self._lists[filters] = self._prototypes(
+                f"WHERE {' AND '.join(where)} ORDER BY m.created_at DESC, m.id DESC LIMIT :limit"
+            )
+        return self._lists[filters]
+
+    def _prototypes(self, rest: str) -> Any:
+        return text(self._select + rest)
+
+    def _owners(self, name: str) -> Any:
+        shape = self.shape
+        return text(_source(name).format(products_table=shape.products_table, products_column=shape.products_column))

@@ -1,0 +1,432 @@
+"""The store: one method per question or change, each a statement of `queries/` or one short transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from protokeep.bus import CHANNEL, Bus, Change
+from protokeep.core.claim import Claimed, Wanted
+from protokeep.core.errors import InvalidInput, KeyInFlight, NotMigrated, NotReady
+from protokeep.core.history import Event, Source
+from protokeep.core.prototype import Prototype, Status, generation_of
+from protokeep.core.reuse import Outcome, decide
+from protokeep.store import claims
+from protokeep.store.database import Database, Row, Session
+from protokeep.store.rows import generation_values, mockup_values, prototype_of
+from protokeep.store.shape import Shape, read_shape
+from protokeep.store.statements import Statements, query
+
+#: Races one claim may lose before it gives up; every loss means that somebody else got on.
+MAX_LOSSES = 25
+#: How long a claim waits for another one of the same product on PostgreSQL.
+CLAIM_LOCK_TIMEOUT = "5s"
+LOCK_NOT_AVAILABLE = "55P03"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What holds an account at a builder back, if anything."""
+
+    name: str
+    hold_code: str | None = None
+    hold_message: str | None = None
+    hold_until: datetime | None = None
+    failures: int = 0
+    read_hold_until: datetime | None = None
+    alive_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a list is asked for. `after` is the (created_at, id) of the last row of the page before."""
+
+    limit: int = 20
+    provider: str | None = None
+    status: Status | None = None
+    user_id: str | None = None
+    after: tuple[datetime, str] | None = None
+
+
+class Store:
+    """All reads and writes of one database. Publishes every committed change on the bus."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self.database = database
+        self._bus = bus
+        self._statements: Statements | None = None
+
+    async def close(self) -> None:
+        await self.database.close()
+
+    async def shape(self) -> Shape:
+        """The owner's table as it is; read again until it is migrated, then remembered."""
+        return (await self._prepared(for_create=False)).shape
+
+    async def _prepared(self, *, for_create: bool) -> Statements:
+        statements = self._statements
+        if statements is None or not statements.shape.tracked:
+            async with self.database.reading() as session:
+                shape = await read_shape(session.connection)
+            statements = Statements(shape)
+            if not (shape.own and shape.exists):
+                raise NotMigrated("The database has no protokeep tables")
+            self._statements = statements
+        if for_create and not statements.shape.tracked:
+            raise NotMigrated(
+                "design_mockups has no columns to track a prototype with, and an untracked create would be an orphan"
+            )
+        return statements
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    async def ready(self) -> Shape:
+        """Ask the database something; raises `NotReady` when it does not answer or has no tables of ours."""
+        await self.keeper_id()
+        return await self.shape()
+
+    async def get(self, workspace_id: str, mockup_id: str) -> Prototype | None:
+        """One prototype of a workspace."""
+        return await self._one("get", workspace_id=workspace_id, mockup_id=mockup_id)
+
+    async def get_any(self, mockup_id: str) -> Prototype | None:
+        """One prototype, for jobs, which act for every workspace."""
+        return await self._one("get_any", mockup_id=mockup_id)
+
+    async def current(self, workspace_id: str, product_id: str, provider: str) -> Prototype | None:
+        """The prototype that a product has now: the one in its slot, else the newest row."""
+        statements = await self._prepared(for_create=False)
+        async with self.database.reading() as session:
+            return await claims.find_current(session, statements, workspace_id, product_id, provider)
+
+    async def list_of_product(self, workspace_id: str, product_id: str, page: Page) -> list[Prototype]:
+        """Prototypes of a product, newest first."""
+        statements = await self._prepared(for_create=False)
+        values: dict[str, Any] = {"workspace_id": workspace_id, "product_id": product_id, "limit": page.limit}
+        filters = set()
+        for name, value in (("provider", page.provider), ("status", page.status), ("user_id", page.user_id)):
+            if value is not None:
+                filters.add(name)
+                values[name] = str(value)
+        if page.after is not None:
+            filters.add("after")
+            values["after_created_at"], values["after_id"] = page.after
+        async with self.database.reading() as session:
+            rows = await session.rows(statements.listing(frozenset(filters)), values)
+        return [prototype_of(row) for row in rows]
+
+    async def history(self, workspace_id: str, mockup_id: str, limit: int = 500) -> list[Row]:
+        """What happened to a prototype, oldest first."""
+        return await self._rows("events_of_prototype", workspace_id=workspace_id, mockup_id=mockup_id, limit=limit)
+
+    async def surplus(self, mockup_id: str) -> list[str]:
+        """Chats that carry this prototype's marker and are not the one it uses."""
+        return [row["chat_id"] for row in await self._rows("surplus_of_prototype", mockup_id=mockup_id)]
+
+    async def keeper_id(self) -> str:
+        """This installation, as the marks of its chats name it."""
+        rows = await self._rows("keeper_id")
+        return str(rows[0]["value"])
+
+    # -- claiming --------------------------------------------------------------------------------------------
+
+    async def claim(self, wanted: Wanted, poll_timeout: timedelta) -> Claimed:
+        """The prototype for a request: the existing one, or a claim that makes this request its one creator."""
+        statements = await self._prepared(for_create=True)
+        reused = await self._reused(statements, wanted)
+        if reused is not None:
+            return reused
+        for _ in range(MAX_LOSSES):
+            try:
+                async with self.database.transaction() as session:
+                    if not session.is_sqlite:
+                        await session.connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{CLAIM_LOCK_TIMEOUT}'")
+                    claimed = await claims.claim(session, statements, wanted, poll_timeout)
+                    if claimed.won:
+                        await self._announce(session, claimed.prototype, "claimed")
+                    break
+            except claims.Lost:
+                continue
+            except DBAPIError as error:
+                raise _translated(error, wanted) from error
+        else:
+            raise NotReady("This product is being changed by too many at once. Try again in a moment.")
+        if claimed.won:
+            self._publish(claimed.prototype, "claimed")
+        return claimed
+
+    async def _reused(self, statements: Statements, wanted: Wanted) -> Claimed | None:
+        """The common case without a transaction: the slot is taken by something usable."""
+        if wanted.create_new or wanted.idempotency_key is not None:
+            return None
+        async with self.database.reading() as session:
+            row = await session.row(
+                statements.current,
+                {
+                    "workspace_id": wanted.workspace_id,
+                    "product_id": wanted.product_id,
+                    "provider": wanted.provider,
+                },
+            )
+        if row is None:
+            return None
+        current = prototype_of(row)
+        decision = decide(current, wanted.prompt, create_new=False)
+        return Claimed(current, decision, won=False) if decision.outcome is Outcome.REUSED else None
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    async def save(self, before: Prototype, after: Prototype, *events: Event) -> Prototype | None:
+        """Write what shall be. None: somebody moved it meanwhile, and nothing was written; read again."""
+        saved = await self.save_all([(before, after, events)])
+        return saved[0]
+
+    async def save_all(self, changes: Sequence[tuple[Prototype, Prototype, Sequence[Event]]]) -> list[Prototype | None]:
+        """Write several prototypes in one transaction, each guarded by its own version."""
+        saved: list[Prototype | None] = []
+        loud: list[Prototype] = []
+        async with self.database.transaction() as session:
+            for before, after, events in changes:
+                if _looks_same(before, after) and not events:
+                    touched = await session.run(query("touch_looked"), _touch_values(after))
+                else:
+                    touched = await session.run(query("save_generation"), generation_values(after))
+                if touched == 0:
+                    saved.append(None)
+                    continue
+                if mockup_values(before) != mockup_values(after):
+                    await session.run(query("save_mockup"), mockup_values(after))
+                generation = generation_of(after)
+                for event in events:
+                    values = claims.event_values(generation.workspace_id, after.product_id, after.id, event)
+                    await session.run(query("insert_event"), values)
+                after = replace(after, generation=replace(generation, version=generation.version + 1))
+                saved.append(after)
+                if events or before.state is not after.state:
+                    loud.append(after)
+                    await self._announce(session, after, "changed")
+        for prototype in loud:
+            self._publish(prototype, "changed")
+        return saved
+
+    async def take_for_submit(self, mockup_id: str, now: datetime, lease: timedelta) -> Prototype | None:
+        """Hold a row that waits to be sent or looked up. None: held by another worker, or nothing is due."""
+        statements = await self._prepared(for_create=True)
+        async with self.database.transaction() as session:
+            values = {"mockup_id": mockup_id, "now": now, "lease_until": now + lease}
+            if await session.row(query("take_for_submit"), values) is None:
+                return None
+            row = await session.row(statements.get_any, {"mockup_id": mockup_id})
+        return None if row is None else prototype_of(row)
+
+    async def renew_lease(self, prototype: Prototype, until: datetime) -> bool:
+        """Keep holding a row; False: it was taken over."""
+        values = {"mockup_id": prototype.id, "fence": generation_of(prototype).fence, "lease_until": until}
+        return await self._run("renew_lease", **values) > 0
+
+    async def due_for_submit(self, now: datetime, limit: int = 500) -> list[tuple[str, int]]:
+        """(id, fence) of rows that wait to be sent or looked up and that nobody holds."""
+        rows = await self._rows("due_for_submit", now=now, limit=limit)
+        return [(row["mockup_id"], row["fence"]) for row in rows]
+
+    async def note_surplus(self, prototype: Prototype, chat_id: str, now: datetime) -> bool:
+        """Record a second chat with a prototype's marker; False: it was known."""
+        generation = generation_of(prototype)
+        async with self.database.transaction() as session:
+            values = {
+                "account": generation.account,
+                "chat_id": chat_id,
+                "mockup_id": prototype.id,
+                "marker": generation.marker,
+                "now": now,
+            }
+            if await session.run(query("note_surplus"), values) == 0:
+                return False
+            event = Event("surplus", Source.SWEEP, now, data={"chat_id": chat_id})
+            await session.run(
+                query("insert_event"),
+                claims.event_values(generation.workspace_id, prototype.product_id, prototype.id, event),
+            )
+            await self._announce(session, prototype, "changed")
+        self._publish(prototype, "changed")
+        return True
+
+    async def known_chats(self, account: str, chats: Sequence[str]) -> set[str]:
+        """Those of `chats` that some row, or the list of surplus ones, already has."""
+        if not chats:
+            return set()
+        return {row["chat_id"] for row in await self._rows("known_chats", account=account, chats=list(chats))}
+
+    # -- accounts --------------------------------------------------------------------------------------------
+
+    async def account(self, name: str) -> Account:
+        """What holds an account back."""
+        rows = await self._rows("find_account", account=name)
+        if not rows:
+            return Account(name)
+        row = dict(rows[0])
+        row.pop("account")
+        return Account(name, **row)
+
+    async def hold_account(self, name: str, provider: str, code: str, message: str, until: datetime) -> None:
+        """No creates for this account until then."""
+        await self._run(
+            "hold_account",
+            account=name,
+            provider=provider,
+            hold_code=code,
+            hold_message=message,
+            hold_until=until,
+        )
+
+    async def take_probe(self, name: str, now: datetime, until: datetime) -> bool:
+        """Whether this create is the one that may find out whether a held account works again."""
+        return bool(await self._changed_rows("take_probe", account=name, now=now, until=until))
+
+    async def release_account(self, name: str, now: datetime) -> None:
+        """A create was accepted: the account's parked rows go on now."""
+        if await self._run("release_account", account=name) > 0:
+            await self._run("wake_parked", account=name, now=now)
+
+    async def count_failure(self, name: str, provider: str) -> int:
+        """Consecutive creates of this account without a trustworthy answer, this one included."""
+        rows = await self._changed_rows("count_failure", account=name, provider=provider)
+        return int(rows[0]["failures"])
+
+    async def hold_reads(self, name: str, until: datetime) -> None:
+        """No looks before then."""
+        await self._run("hold_reads", account=name, until=until)
+
+    # -- tracking --------------------------------------------------------------------------------------------
+
+    async def take_tracking(self, name: str, provider: str, owner: str, now: datetime, until: datetime) -> bool:
+        """Become, or stay, the one who tracks this account."""
+        values = {"account": name, "provider": provider, "owner": owner, "now": now, "until": until}
+        return bool(await self._changed_rows("take_tracking", **values))
+
+    async def release_tracking(self, name: str, owner: str) -> None:
+        """Let another one track this account at once."""
+        await self._run("release_tracking", account=name, owner=owner)
+
+    async def due(self, account: str, now: datetime, limit: int = 1000) -> list[Prototype]:
+        """Prototypes of an account whose look is due, longest overdue first."""
+        statements = await self._prepared(for_create=True)
+        async with self.database.reading() as session:
+            rows = await session.rows(statements.due, {"account": account, "now": now, "limit": limit})
+        return [prototype_of(row) for row in rows]
+
+    async def next_due(self, account: str) -> datetime | None:
+        """When the account's next look is due; None: nothing is in flight."""
+        rows = await self._rows("next_due_poll", account=account)
+        due: datetime | None = rows[0]["due_at"]
+        return due
+
+    async def accounts_to_track(self, owner: str, now: datetime) -> list[str]:
+        """Accounts with a look due that nobody, or `owner` itself, tracks."""
+        return [row["account"] for row in await self._rows("accounts_to_track", now=now, owner=owner)]
+
+    async def ask_for_look(
+        self, prototype: Prototype, now: datetime, *, stale_before: datetime, watched_until: datetime
+    ) -> bool:
+        """Ask that a prototype is looked at now; False: it was looked at recently enough."""
+        values = {
+            "mockup_id": prototype.id,
+            "now": now,
+            "stale_before": stale_before,
+            "watched_until": watched_until,
+        }
+        if await self._run("ask_for_look", **values) == 0:
+            return False
+        async with self.database.reading() as session:
+            await self._announce(session, prototype, "look")
+        self._publish(prototype, "look")
+        return True
+
+    async def adopt_untracked(self, wanted: Wanted, poll_timeout: timedelta, limit: int = 200) -> int:
+        """Begin to track older rows that name a chat; `wanted` says for which account. How many there were."""
+        statements = await self._prepared(for_create=True)
+        rows = await self._rows("untracked_chats", limit=limit)
+        for row in rows:
+            async with self.database.transaction() as session:
+                found = await session.row(statements.get_any, {"mockup_id": row["id"]})
+                if found is not None:
+                    await claims.adopt(session, statements, prototype_of(found), wanted, poll_timeout)
+        return len(rows)
+
+    async def forget_idempotency_keys(self, before: datetime) -> int:
+        """Drop keys older than their promise."""
+        return await self._run("forget_idempotency_keys", before=before)
+
+    # -- plumbing --------------------------------------------------------------------------------------------
+
+    async def _one(self, name: str, **values: Any) -> Prototype | None:
+        statements = await self._prepared(for_create=False)
+        async with self.database.reading() as session:
+            row = await session.row(getattr(statements, name), values)
+        return None if row is None else prototype_of(row)
+
+    async def _rows(self, name: str, **values: Any) -> list[Row]:
+        async with self.database.reading() as session:
+            return await session.rows(query(name), values)
+
+    async def _changed_rows(self, name: str, **values: Any) -> list[Row]:
+        async with self.database.transaction() as session:
+            return await session.rows(query(name), values)
+
+    async def _run(self, name: str, **values: Any) -> int:
+        async with self.database.transaction() as session:
+            return await session.run(query(name), values)
+
+    async def _announce(self, session: Session, prototype: Prototype, kind: str) -> None:
+        """Tell the other processes, when this transaction commits."""
+        if not session.is_sqlite:
+            payload = self._bus.encode(_change(prototype, kind))
+            await session.run(query("notify"), {"channel": CHANNEL, "payload": payload})
+
+    def _publish(self, prototype: Prototype, kind: str) -> None:
+        self._bus.publish(_change(prototype, kind))
+
+
+def _change(prototype: Prototype, kind: str) -> Change:
+    generation = generation_of(prototype)
+    return Change(generation.workspace_id, prototype.product_id, prototype.id, generation.account, kind)
+
+
+def _looks_same(before: Prototype, after: Prototype) -> bool:
+    """Whether only the time of the look differs."""
+    if before.generation is None or after.generation is None:
+        return False
+    same = replace(
+        after.generation,
+        observed_at=before.generation.observed_at,
+        poll_count=before.generation.poll_count,
+        next_poll_at=before.generation.next_poll_at,
+    )
+    return same == before.generation and mockup_values(before) == mockup_values(after)
+
+
+def _touch_values(after: Prototype) -> dict[str, Any]:
+    generation = generation_of(after)
+    return {
+        "mockup_id": after.id,
+        "version": generation.version,
+        "observed_at": generation.observed_at,
+        "poll_count": generation.poll_count,
+        "next_poll_at": generation.next_poll_at,
+    }
+
+
+def _translated(error: DBAPIError, wanted: Wanted) -> Exception:
+    """What a failed claim means to its caller."""
+    if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+        if wanted.idempotency_key is not None:
+            return KeyInFlight("The first request with this Idempotency-Key is still being written. Try again.")
+        return NotReady("This product is being claimed by somebody else right now. Try again in a moment.")
+    if isinstance(error, IntegrityError):
+        detail = str(getattr(error.orig, "__cause__", None) or error.orig)
+        return InvalidInput(f"This database's design_mockups does not take the prototype: {detail}.")
+    return error

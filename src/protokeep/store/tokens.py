@@ -1,0 +1,70 @@
+"""API tokens as rows. Only digests; the token itself is never here."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from protokeep.core.people import ApiToken, Role
+from protokeep.store.database import Database, Row
+from protokeep.store.statements import query
+
+
+class TokenStore:
+    """Reads and writes `protokeep_api_tokens`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, digest: str) -> ApiToken | None:
+        """The token with this digest, whatever its state."""
+        async with self._database.reading() as session:
+            row = await session.row(query("find_token"), {"digest": digest})
+        return None if row is None else _token_of(row)
+
+    async def add(self, token: ApiToken, digest: str) -> None:
+        """Keep a new token."""
+        values = {
+            "id": token.id,
+            "workspace_id": token.workspace_id,
+            "user_id": token.user_id,
+            "name": token.name,
+            "role": token.role.value,
+            "prefix": token.prefix,
+            "digest": digest,
+            "now": token.created_at,
+            "expires_at": token.expires_at,
+        }
+        async with self._database.transaction() as session:
+            await session.run(query("insert_token"), values)
+
+    async def list(self, workspace_id: str) -> list[ApiToken]:
+        """All tokens of a workspace, newest first, revoked ones too."""
+        async with self._database.reading() as session:
+            rows = await session.rows(query("list_tokens"), {"workspace_id": workspace_id})
+        return [_token_of(row) for row in rows]
+
+    async def revoke(self, workspace_id: str, token: str, now: datetime) -> int:
+        """Revoke by id or prefix; how many were revoked by this call."""
+        async with self._database.transaction() as session:
+            values = {"workspace_id": workspace_id, "token": token, "now": now}
+            return await session.run(query("revoke_token"), values)
+
+    async def used(self, token_id: str, now: datetime, every: timedelta) -> None:
+        """Note that a token was used, at most once per `every`."""
+        async with self._database.transaction() as session:
+            await session.run(query("token_used"), {"id": token_id, "now": now, "before": now - every})
+
+
+def _token_of(row: Row) -> ApiToken:
+    return ApiToken(
+        id=row["id"],
+        workspace_id=row["workspace_id"],
+        user_id=row["user_id"],
+        name=row["name"],
+        role=Role(row["role"]),
+        prefix=row["prefix"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
+        last_used_at=row["last_used_at"],
+    )

@@ -1,0 +1,1 @@
+"""HTTP: routes that parse, call the keeper, and render."""

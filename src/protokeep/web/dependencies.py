@@ -1,0 +1,124 @@
+"""What routes ask for: the parts, the caller, and the headers that change an answer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request, Response
+
+from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated
+from protokeep.core.people import Principal, Role
+from protokeep.service import Keeper
+from protokeep.wiring import Parts
+
+#: Longest `Prefer: wait=n`: shorter than the idle limits of common proxies.
+MAX_WAIT = 25
+TOKEN_MAX = 512
+
+
+def parts_of(request: Request) -> Parts:
+    """The process's parts."""
+    found: Parts = request.app.state.parts
+    return found
+
+
+def keeper_of(request: Request) -> Keeper:
+    """The one service object."""
+    return parts_of(request).keeper
+
+
+async def principal_of(request: Request) -> Principal:
+    """Whom the request's bearer token stands for. Raises `NotAuthenticated`."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise NotAuthenticated(
+            "Send your token as `Authorization: Bearer <token>`. `protokeep token create` makes one."
+        )
+    if len(token) > TOKEN_MAX:
+        raise NotAuthenticated("This token is unknown, expired or revoked.")
+    return await parts_of(request).tokens.check(token)
+
+
+def needs(role: Role) -> Callable[..., Any]:
+    """A dependency that lets through whoever has at least this role."""
+
+    async def check(principal: Annotated[Principal, Depends(principal_of)]) -> Principal:
+        if not principal.role.covers(role):
+            raise NotAllowed(f"This needs a token of role {role.value}; yours is {principal.role.value}.")
+        return principal
+
+    return check
+
+
+KeeperDep = Annotated[Keeper, Depends(keeper_of)]
+Viewer = Annotated[Principal, Depends(needs(Role.VIEWER))]
+Maker = Annotated[Principal, Depends(needs(Role.MAKER))]
+
+
+class Prefer:
+    """The `Prefer` header (RFC 7240): `wait=n` and `respond-async`; other preferences are ignored."""
+
+    def __init__(self, prefer: Annotated[str | None, Header(max_length=500)] = None) -> None:
+        self.wait: int | None = None
+        self.respond_async = False
+        for preference in re.split(r"[,;]", prefer or ""):
+            name, _, value = preference.strip().partition("=")
+            if name.lower() == "respond-async":
+                self.respond_async = True
+            elif name.lower() == "wait":
+                self.wait = _seconds_of(value.strip().strip('"'))
+
+
+def _seconds_of(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 0 <= int(value[:6]) <= MAX_WAIT:
+        raise InvalidInput(f"Prefer: wait takes whole seconds from 0 to {MAX_WAIT}.", field="Prefer")
+    return int(value)
+
+
+PreferDep = Annotated[Prefer, Depends(Prefer)]
+
+
+def etag_of(*parts: object) -> str:
+    """A strong validator over what the answer depends on."""
+    return '"' + hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest() + '"'
+
+
+def unchanged(request: Request, etag: str) -> Response | None:
+    """304 when the caller has this already."""
+    known = request.headers.get("if-none-match", "")
+    if known.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
+        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
+    return None
+
+
+def cursor_of(after: tuple[datetime, str] | None) -> str | None:
+    """Where the next page begins, as an opaque text."""
+    if after is None:
+        return None
+    moment, mockup_id = after
+    text = json.dumps([moment.isoformat(), mockup_id]).encode()
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
+def after_of(cursor: str | None) -> tuple[datetime, str] | None:
+    """What a cursor names. Raises `InvalidInput`."""
+    if cursor is None:
+        return None
+    try:
+        moment, mockup_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        after = datetime.fromisoformat(moment).astimezone(UTC), str(mockup_id)
+        if not re.fullmatch(r"[0-9a-fA-F-]{1,64}", after[1]):
+            raise ValueError
+    except (ValueError, TypeError, binascii.Error) as error:
+        raise InvalidInput(
+            "This cursor is not one of ours. Take next_cursor of the page before, or leave it out.", field="cursor"
+        ) from error
+    return after

@@ -1,0 +1,132 @@
+"""Every error as an RFC 9457 problem: stable `type`, a `detail` that says what to do next, a request id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from protokeep.core import errors
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_BASE = "urn:protokeep:problem:"
+
+#: Error -> (status, last part of the type, title). The first match along the class's ancestry counts.
+_KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
+    errors.ProductUnknown: (422, "product-unknown", "The owner's products have no such product"),
+    errors.KeyReused: (422, "idempotency-key-reused", "The idempotency key names another request"),
+    errors.InvalidInput: (422, "invalid-input", "A value cannot be used"),
+    errors.NotAuthenticated: (401, "not-authenticated", "A valid token is needed"),
+    errors.NotAllowed: (403, "not-allowed", "The token's role does not cover this"),
+    errors.NotFound: (404, "not-found", "There is no such thing"),
+    errors.KeyInFlight: (409, "idempotency-key-in-flight", "The first request with this key is still running"),
+    errors.NotMigrated: (503, "not-migrated", "The database is not migrated"),
+    errors.NotConfigured: (503, "not-configured", "A setting is missing"),
+    errors.NotReady: (503, "not-ready", "Not possible right now"),
+    errors.ProviderRejected: (502, "provider-rejected", "The app builder refused"),
+    errors.ProviderError: (503, "provider-unavailable", "The app builder is not available"),
+}
+_STATUS_TITLES = {
+    400: ("bad-request", "The request cannot be read"),
+    404: ("not-found", "There is no such thing"),
+    405: ("method-not-allowed", "This method is not allowed here"),
+    413: ("too-large", "The request is too large"),
+    415: ("unsupported-media-type", "The body has to be JSON"),
+}
+
+
+def problem(
+    request: Request,
+    status: int,
+    kind: str,
+    title: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> JSONResponse:
+    """One problem document."""
+    body = {
+        "type": TYPE_BASE + kind,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        "request_id": request_id(request),
+        **more,
+    }
+    return JSONResponse(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def request_id(request: Request) -> str:
+    """The id that the log lines of this request carry too."""
+    found: str | None = getattr(request.state, "request_id", None)
+    if found is None:
+        found = request.state.request_id = uuid4().hex[:16]
+    return found
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problem answers of a route, for OpenAPI."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {status: {"description": "Problem", "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` answer every error as a problem."""
+    app.add_exception_handler(errors.ProtokeepError, _ours)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _ours(request: Request, error: errors.ProtokeepError) -> JSONResponse:
+    status, kind, title = next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
+    more: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    if isinstance(error, errors.InvalidInput) and error.field:
+        more["field"] = error.field
+    if isinstance(error, errors.NotAuthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if status in (409, 503) and not isinstance(error, errors.NotMigrated | errors.NotConfigured):
+        headers["Retry-After"] = "2"
+    return problem(request, status, kind, title, str(error), headers, **more)
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    faults = error.errors()
+    if any(fault["type"] == "json_invalid" for fault in faults):
+        detail = 'The body is not valid JSON. Send an object like {"product_id": "...", "prompt": "..."}.'
+        return problem(request, 400, "invalid-json", "The body is not JSON", detail)
+    first = faults[0]
+    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    field = ".".join(where) or "body"
+    words = {
+        "extra_forbidden": f"{field} is not a field of this request. Take it out, or check its spelling.",
+        "missing": f"{field} is missing. Send it.",
+        "model_attributes_type": "The body has to be a JSON object, sent as application/json.",
+    }.get(first["type"], f"{field}: {first['msg']}.")
+    return problem(request, 422, "invalid-input", "A value cannot be used", words, field=field)
+
+
+async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    kind, title = _STATUS_TITLES.get(error.status_code, ("error", "The request was refused"))
+    detail = str(error.detail)
+    if error.status_code == 404:
+        detail = "Nothing is served at this address. /openapi.json lists what is."
+    elif error.status_code == 405:
+        detail = "This address does not take that method. /openapi.json lists what it takes."
+    return problem(request, error.status_code, kind, title, detail, error.headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected_error", exc_info=error, path=request.url.path, request_id=request_id(request))
+    detail = "This is a fault of protokeep's. Tell its operator the request_id."
+    return problem(request, 500, "unexpected", "Something went wrong here", detail)

@@ -1,0 +1,109 @@
+"""Builds the objects of one process, once, from its settings."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from protokeep.bus import Bus, listening
+from protokeep.core.errors import NotConfigured
+from protokeep.providers.v0_http import V0Config
+from protokeep.providers.v0_v1 import V0V1
+from protokeep.providers.v0_v2 import V0V2
+from protokeep.service import Keeper
+from protokeep.service.context import Clock, Context, Providers, utc_now
+from protokeep.service.tokens import Tokens
+from protokeep.settings import Settings
+from protokeep.store.database import Database
+from protokeep.store.migrate import migrate
+from protokeep.store.store import Store
+from protokeep.store.tokens import TokenStore
+
+#: The account whose key stands in the environment.
+ENVIRONMENT_ACCOUNT = "v0:environment"
+#: Every provider there is, and the setting that makes it usable.
+PROVIDERS = {"v0": "V0_API_KEY"}
+SECRET_BYTES = 32
+
+
+class Parts:
+    """What a process works with."""
+
+    def __init__(self, settings: Settings, keeper: Keeper, tokens: Tokens) -> None:
+        self.settings = settings
+        self.keeper = keeper
+        self.tokens = tokens
+
+
+@contextlib.asynccontextmanager
+async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool = True) -> AsyncIterator[Parts]:
+    """The parts, connected; migrates first as the settings say. Closes everything at the end."""
+    if migrating and settings.migrate != "off":
+        await migrate(settings.database_url, settings.migrate)
+    bus = Bus()
+    database = Database(settings.database_url)
+    store = Store(database, bus)
+    providers = _providers(settings)
+    context = Context(store, providers, bus, clock, settings.pace)
+    keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
+    tokens = Tokens(TokenStore(database), secret_key(settings), clock)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            if not settings.is_embedded:
+                await stack.enter_async_context(listening(bus, settings.database_url))
+            yield Parts(settings, keeper, tokens)
+    finally:
+        await providers.aclose()
+        await store.close()
+
+
+def _providers(settings: Settings) -> Providers:
+    providers = Providers(PROVIDERS)
+    key = settings.v0_api_key.get_secret_value().strip() if settings.v0_api_key else ""
+    if key:
+        config = V0Config.of(
+            api_key=key,
+            base_url=settings.v0_base_url,
+            scope=settings.v0_scope,
+            web_url=settings.v0_web_url,
+            timeout_seconds=settings.create_timeout_seconds,
+        )
+        for provider in (V0V1(config), V0V2(config)):
+            providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=provider.api_version == settings.v0_api_version)
+    return providers
+
+
+def secret_key(settings: Settings) -> bytes:
+    """The key under which API tokens are digested.
+
+    From `PROTOKEEP_SECRET_KEY`; with the embedded database, when unset, made once and kept in a file beside it that
+    only its owner may read. Raises `NotConfigured` with PostgreSQL, where every process needs the same one.
+    """
+    if settings.secret_key is not None and settings.secret_key.get_secret_value().strip():
+        return hashlib.sha256(settings.secret_key.get_secret_value().strip().encode()).digest()
+    database = settings.database_file
+    if database is None:
+        raise NotConfigured(
+            "PROTOKEEP_SECRET_KEY is not set. With PostgreSQL every process needs the same one; make it with: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return hashlib.sha256(_kept_secret(database.with_name(database.name + ".secret"))).digest()
+
+
+def _kept_secret(path: Path) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        # Written whole under another name first: whoever finds the file finds all of it.
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(SECRET_BYTES))
+        try:
+            os.link(draft, path)
+        finally:
+            draft.unlink()
+    return path.read_bytes().strip()
