@@ -1,0 +1,166 @@
+"""The emulator as one object: an ASGI app for clients, plain methods for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from . import v1, v1_account, v2, v2_account
+from .control import control_app
+from .dispatch import Dispatcher, HungUp, hang_up
+from .hooks import Hooks
+from .knobs import FinishReason, Knobs
+from .pages import pages_app
+from .state import Account, Chat, Message
+from .wire import Refusal
+from .world import World
+
+v1_account.add_to(v1.operations)
+v2_account.add_to(v2.operations)
+
+
+def utc_now() -> datetime:
+    """The real time."""
+    return datetime.now(UTC)
+
+
+class Sandbox:
+    """An emulator of v0's API v1 (under /v1) and v2 (under /v2), its state in memory.
+
+    Whether a generation is finished and a chat is listed follows from `clock` alone; nothing moves by itself.
+    `knobs` is what `reset` goes back to. With a `random_seed` ids, durations and failures repeat.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], datetime] = utc_now,
+        knobs: Knobs | None = None,
+        random_seed: int | None = None,
+    ) -> None:
+        self.clock = clock
+        self._initial = (knobs or Knobs()).model_copy(deep=True)
+        self._rng = random.Random(random_seed)
+        self._closing = asyncio.Event()
+        self.knobs = self._initial
+        self.hooks = Hooks(clock, lambda: self.knobs)
+        self.held = 0  #: creates that wait because of `hold_creates`
+        self._fresh()
+        self.app = App(self)
+
+    # For tests and for the control API.
+
+    @property
+    def chats(self) -> Mapping[str, Chat]:
+        """Every chat by id, in the order of creation; deleted ones stay, marked."""
+        return self.world.chats
+
+    @property
+    def chats_created(self) -> int:
+        """How many chats were made since the start or the last reset, in both versions."""
+        return sum(count.created for count in self.world.counts.values())
+
+    def stats(self) -> dict[str, Any]:
+        """The wire shape of `GET /_sandbox/stats`."""
+        calls: Counter[str] = Counter()
+        for count in self.world.counts.values():
+            calls.update(count.calls)
+        return {
+            "chats_created": self.chats_created,
+            "chats_deleted": sum(count.deleted for count in self.world.counts.values()),
+            "calls": dict(calls),
+            "v1": self.world.counts["v1"].as_json(),
+            "v2": self.world.counts["v2"].as_json(),
+            "scopes": dict(self.scopes),
+            "not_emulated": dict(self.not_emulated),
+            "statuses": dict(self.statuses),
+            "held": self.held,
+            "hooks_delivered": self.hooks.delivered,
+        }
+
+    def set_knobs(self, **changes: Any) -> Knobs:
+        """Turn some knobs. Raises `UnknownKnob`, and has changed nothing then."""
+        self.knobs = self.knobs.changed(changes)
+        return self.knobs
+
+    def reset(self) -> None:
+        """Forget chats, accounts, hooks and counters; knobs go back to those given at construction."""
+        self.hooks.forget()
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self.knobs = self._initial.model_copy(deep=True)
+        self.world = World(self._rng, self._tell)
+        self.scopes: Counter[str] = Counter()  #: how often each `scope` was asked with
+        self.statuses: Counter[str] = Counter()  #: answers by status; `dropped` for connections closed instead
+        self.not_emulated: Counter[str] = Counter()  #: requests that no handler takes, by method and path
+
+    def finish(self, chat_id: str, outcome: FinishReason = "stop") -> None:
+        """End the running generation of a chat now. KeyError for an unknown id, `Refusal` if none runs."""
+        chat = self.chats[chat_id]
+        now = self.clock()
+        reply = chat.last_reply()
+        if reply is None or reply.finish_reason(now) is not None:
+            raise Refusal(409, "Nothing is being generated")
+        self.world.end(chat, reply, outcome, now)
+
+    def delete(self, chat_id: str) -> None:
+        """Delete a chat as a person on v0's site would. Raises KeyError for an unknown id; twice is once."""
+        chat = self.chats[chat_id]
+        if not chat.deleted:
+            self.world.delete_chat(chat, self.clock())
+
+    # For the server.
+
+    def open(self) -> None:
+        """A server is about to answer; one that was closed before can be opened again, with its state."""
+        self._closing = asyncio.Event()
+
+    async def close(self) -> None:
+        """Let go of everything that waits: those connections close without an answer."""
+        self._closing.set()
+        await self.hooks.close()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait in real time. Raises `HungUp` when the server closes meanwhile."""
+        if seconds > 0:
+            try:
+                await asyncio.wait_for(self._closing.wait(), seconds)
+            except TimeoutError:
+                return
+            raise HungUp
+
+    def _tell(self, account: Account, event: str, chat: Chat, message: Message | None) -> None:
+        self.hooks.event(account, event, chat, message)
+
+
+class App:
+    """The ASGI app of a sandbox: v0's two APIs, the control API and the pages."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._dispatchers = {
+            "/v1/": Dispatcher(sandbox, v1.operations),
+            "/v2/": Dispatcher(sandbox, v2.operations),
+        }
+        self._control = control_app(sandbox)
+        self._pages = pages_app(sandbox)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request, by its path."""
+        path: str = scope.get("path", "")
+        if path.startswith("/api/v"):  # Some releases of v0's own clients, and older pages, write /api/v2.
+            path = path[4:]
+        if scope["type"] != "http":
+            await self._pages(scope, receive, send)
+        elif path.startswith("/_sandbox"):
+            await self._control(scope, receive, send)
+        elif self._sandbox.knobs.down:
+            await hang_up(receive, send)
+        elif (dispatcher := self._dispatchers.get(path[:4])) is not None:
+            await dispatcher.answer({**scope, "path": path}, receive, send)
+        else:
+            await self._pages(scope, receive, send)

@@ -1,0 +1,85 @@
+"""What the emulator makes up: titles, the assistant's words, code, token counts. Same input, same output."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+
+from .state import Account, Chat, Message
+
+_ENDINGS = {
+    "stop": "The prototype is ready. Open the preview to try it.",
+    "error": "Something went wrong while generating. Please try again.",
+    "content-filter": "This request was declined.",
+    "length": "The answer grew too long and was cut.",
+    "tool-calls": "Before I go on, please answer a question.",
+    "other": "Generation ended early.",
+}
+
+
+def title_of(prompt: str) -> str:
+    """A title such as v0 makes from a prompt: its first words."""
+    words = re.findall(r"[\w'&.-]+", prompt)[:8]
+    return " ".join(words)[:60].strip() or "Untitled"
+
+
+def number_of(*parts: object) -> int:
+    """A number that looks random and is the same for the same parts."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def reply_text(chat: Chat, message: Message, now: datetime) -> str:
+    """The content of a message; empty while the assistant still works."""
+    if message.role == "user":
+        return message.content
+    reason = message.finish_reason(now)
+    return "" if reason is None else _ENDINGS[reason]
+
+
+def files_of(chat: Chat) -> dict[str, str]:
+    """The code of a finished chat: what it was begun from, or one page that names its title."""
+    if chat.files:
+        return chat.files
+    title = (chat.title or "Untitled").replace("{", "(").replace("}", ")").replace("<", "(").replace(">", ")")
+    return {
+        "app/page.tsx": f"export default function Page() {{\n  return <main><h1>{title}</h1></main>\n}}\n",
+        "app/layout.tsx": "export default function Layout({ children }: { children: React.ReactNode }) {\n"
+        "  return <html><body>{children}</body></html>\n}\n",
+    }
+
+
+def tokens_of(message: Message, now: datetime) -> dict[str, int]:
+    """Tokens used by one message: nothing until the assistant has finished."""
+    if message.finish_reason(now) is None:
+        return dict.fromkeys(("input", "output", "cacheRead", "cacheWrite", "total"), 0)
+    seed = number_of("tokens", message.id)
+    used = {
+        "input": 900 + seed % 4000,
+        "output": 1500 + (seed >> 12) % 9000,
+        "cacheRead": (seed >> 24) % 12000,
+        "cacheWrite": (seed >> 36) % 3000,
+    }
+    return {**used, "total": sum(used.values())}
+
+
+def credits_of(message: Message, now: datetime) -> dict[str, float]:
+    """What these tokens cost, in credits."""
+    prices = {"input": 3e-6, "output": 15e-6, "cacheRead": 0.3e-6, "cacheWrite": 3.75e-6}
+    tokens = tokens_of(message, now)
+    cost = {name: round(tokens[name] * price, 6) for name, price in prices.items()}
+    return {**cost, "total": round(sum(cost.values()), 6)}
+
+
+def finished_replies(account: Account, api: str, now: datetime) -> list[tuple[datetime, Chat, Message]]:
+    """Every finished generation of an account in one API version with the instant it ended, newest first."""
+    chats = account.chats["v1"] if api == "v1" else account.chats["v2"]
+    found = [
+        (message.updated_at(now), chat, message)
+        for chat in chats.values()
+        for message in chat.messages
+        if message.finish_reason(now) is not None
+    ]
+    found.sort(key=lambda row: (row[0], row[2].sequence), reverse=True)
+    return found
