@@ -1,0 +1,221 @@
+"""What follows from the clock: pending, finished, listed; and how generations end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from protokeep.sandbox import FinishReason, Sandbox
+from sandbox.conftest import V0, Clock
+
+
+async def create_v1(v0: V0, message: str = "A shop", **body: Any) -> dict[str, Any]:
+    """A v1 chat, made asynchronously."""
+    found = (await v0.post("/v1/chats", json={"message": message, "responseMode": "async", **body})).json()
+    assert isinstance(found, dict)
+    return found
+
+
+async def create_v2(v0: V0, message: str = "A shop", **body: Any) -> tuple[str, str]:
+    """The path of a v2 chat and that of its assistant message."""
+    made = (await v0.post("/v2/chats/async", json={"message": message, **body})).json()
+    return f"/v2/chats/{made['chatId']}", f"/v2/chats/{made['chatId']}/messages/{made['messageId']}"
+
+
+async def test_finishes_when_the_clock_says_so(v0: V0, clock: Clock) -> None:
+    """
+    A generation is pending until exactly its end, in both versions.
+    """
+    path = f"/v1/chats/{(await create_v1(v0))['id']}"
+    _, reply = await create_v2(v0)
+    clock.advance(9.999)
+    assert (await v0.get(path)).json()["latestVersion"]["status"] == "pending"
+    assert (await v0.get(reply)).json()["finishReason"] is None
+
+    clock.advance(0.001)
+
+    version = (await v0.get(path)).json()["latestVersion"]
+    assert version["status"] == "completed"
+    assert version["demoUrl"].startswith(v0.url)
+    message = (await v0.get(reply)).json()
+    assert message["finishReason"] == "stop"
+    assert message["updatedAt"] == "2026-01-02T03:04:15.678Z"
+    assert message["usage"]["creditsCost"]["total"] > 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        ("stop", "completed"),
+        ("error", "failed"),
+        ("tool-calls", None),
+        ("content-filter", None),
+        ("length", None),
+        ("other", None),
+    ],
+)
+async def test_outcomes(v0: V0, clock: Clock, reason: FinishReason, status: str | None) -> None:
+    """
+    Every finish reason shows in the message of both versions; v1 has a version only where one was made.
+    """
+    await v0.knobs(finish_reason=reason)
+    path = f"/v1/chats/{(await create_v1(v0))['id']}"
+    chat, reply = await create_v2(v0)
+    clock.advance(10)
+
+    detail = (await v0.get(path)).json()
+
+    assert detail.get("latestVersion", {}).get("status") == status
+    assert detail["messages"][-1]["finishReason"] == reason
+    assert (await v0.get(reply)).json()["finishReason"] == reason
+    assert ((await v0.get(f"{chat}/preview")).json() is not None) is (reason == "stop")
+
+
+async def test_failure_rate(sandbox: Sandbox, v0: V0, clock: Clock) -> None:
+    """
+    The rate decides how many generations end in an error.
+    """
+    await v0.knobs(failure_rate=0.5, generation_seconds=[1, 3])
+    for _ in range(60):
+        await create_v2(v0)
+    clock.advance(3)
+    failed = [chat.status(clock()) for chat in sandbox.chats.values()].count("failed")
+    assert 15 < failed < 45
+
+
+async def test_queue_seconds_hide_the_version(v0: V0, clock: Clock) -> None:
+    """
+    With `queue_seconds` a v1 chat has no version at first, then a pending one.
+    """
+    await v0.knobs(queue_seconds=4)
+    path = f"/v1/chats/{(await create_v1(v0))['id']}"
+    assert "latestVersion" not in (await v0.get(path)).json()
+    clock.advance(4)
+    assert (await v0.get(path)).json()["latestVersion"]["status"] == "pending"
+
+
+async def test_sync_creates_answer_when_finished(v0: V0) -> None:
+    """
+    Without responseMode a v1 create, and v2's POST /chats, come back finished.
+    """
+    await v0.knobs(generation_seconds=0)
+    made = (await v0.post("/v1/chats", json={"message": "x"})).json()
+    assert made["latestVersion"]["status"] == "completed"
+    assert (await v0.post("/v2/chats", json={"message": "x"})).status_code == 200
+
+
+async def test_follow_up_goes_back_to_pending(v0: V0, clock: Clock) -> None:
+    """
+    A follow-up makes a new version and a new message in the same chat, and finishes again.
+    """
+    first = await create_v1(v0)
+    path = f"/v1/chats/{first['id']}"
+    clock.advance(10)
+    sent = (await v0.post(f"{path}/messages", json={"message": "darker", "responseMode": "async"})).json()
+    assert sent["latestVersion"]["status"] == "pending"
+    assert sent["latestVersion"]["id"] != first["latestVersion"]["id"]
+    assert sent["text"] == "A shop"
+    clock.advance(10)
+    assert (await v0.get(path)).json()["latestVersion"]["status"] == "completed"
+
+    chat, _ = await create_v2(v0)
+    clock.advance(10)
+    sent = (await v0.post(f"{chat}/messages/async", json={"message": "darker"})).json()
+    newest = (await v0.get(f"{chat}/messages?limit=1")).json()["messages"][0]
+    assert (newest["id"], newest["finishReason"]) == (sent["messageId"], None)
+    assert (await v0.get(f"{chat}/preview")).json() is not None
+
+
+async def test_waits_until_resolved(v0: V0, clock: Clock) -> None:
+    """
+    `tool-calls` waits for ever; an answer starts a generation that ends like any other.
+    """
+    await v0.knobs(finish_reason="tool-calls")
+    chat, reply = await create_v2(v0)
+    clock.advance(86_400)
+    assert (await v0.get(reply)).json()["finishReason"] == "tool-calls"
+    task = {"task": {"type": "confirmed-steps"}}
+    resolved = (await v0.post(f"{chat}/messages/resolve/async", json=task)).json()["messageId"]
+    assert (await v0.post(f"{chat}/messages/resolve/async", json=task)).status_code == 409
+    clock.advance(10)
+    assert (await v0.get(f"{chat}/messages/{resolved}")).json()["finishReason"] == "stop"
+
+
+async def test_stopped(v0: V0, clock: Clock) -> None:
+    """
+    A stopped generation is final at once and leaves nothing to open.
+    """
+    made = await create_v1(v0)
+    path = f"/v1/chats/{made['id']}"
+    assert (await v0.post(f"{path}/messages/{made['messages'][-1]['id']}/stop")).json() == {"success": True}
+    clock.advance(60)
+    detail = (await v0.get(path)).json()
+    assert detail["latestVersion"]["status"] == "failed"
+    assert detail["messages"][-1]["finishReason"] == "other"
+
+
+async def test_listed_late(v0: V0, clock: Clock) -> None:
+    """
+    A new chat is missing from lists for `list_delay_seconds`; by id it is there at once.
+    """
+    project = (await v0.post("/v1/projects", json={"name": "p"})).json()["id"]
+    await v0.knobs(list_delay_seconds=30)
+    made = await create_v1(v0, projectId=project)
+    chat, _ = await create_v2(v0, metadata={"tag": "t"})
+
+    async def listed() -> tuple[int, int, int]:
+        return (
+            len((await v0.get("/v1/chats")).json()["data"]),
+            len((await v0.get(f"/v1/projects/{project}")).json()["chats"]),
+            len((await v0.get("/v2/chats?metadata[tag]=t")).json()["chats"]),
+        )
+
+    clock.advance(29.9)
+    assert await listed() == (0, 0, 0)
+    assert (await v0.get(f"/v1/chats/{made['id']}")).status_code == 200
+    assert (await v0.get(chat)).status_code == 200
+    clock.advance(0.1)
+    assert await listed() == (1, 1, 1)
+
+
+async def test_accounts_do_not_see_each_other(v0: V0, other: V0, sandbox: Sandbox) -> None:
+    """
+    Another key's chats are in no list and cannot be read, changed or deleted.
+    """
+    made = await create_v1(v0)
+    chat, reply = await create_v2(v0, metadata={"tag": "t"})
+    assert (await other.get("/v1/chats")).json()["data"] == []
+    assert (await other.get("/v2/chats?metadata[tag]=t")).json()["chats"] == []
+    for path in (f"/v1/chats/{made['id']}", chat, reply):
+        assert (await other.get(path)).status_code == 404
+    assert (await other.patch(chat, json={"title": "mine"})).status_code == 404
+    assert (await other.delete(chat)).status_code == 404
+    assert len({one.account for one in sandbox.chats.values()}) == 1
+    assert "key-one" not in (await v0.get("/_sandbox/chats")).text
+
+
+async def test_finish_and_delete_from_above(v0: V0, sandbox: Sandbox) -> None:
+    """
+    A generation can be ended, and a chat deleted, as a person on v0's site would.
+    """
+    chat, reply = await create_v2(v0)
+    chat_id = chat.rpartition("/")[2]
+    row = (await v0.post(f"/_sandbox/chats/{chat_id}/finish", json={"outcome": "error"})).json()
+    assert row["status"] == "failed"
+    assert (await v0.get(reply)).json()["finishReason"] == "error"
+    assert (await v0.post(f"/_sandbox/chats/{chat_id}/finish")).status_code == 409
+    assert (await v0.post(f"/_sandbox/chats/{chat_id}/finish", json={"outcome": "x"})).status_code == 422
+    assert (await v0.delete(f"/_sandbox/chats/{chat_id}")).json()["deleted"] is True
+    assert (await v0.delete("/_sandbox/chats/none")).status_code == 404
+    assert (await v0.get(chat)).status_code == 404
+    assert sandbox.chats[chat_id].deleted
+    assert sandbox.stats()["v2"]["chats_deleted"] == 1
+
+
+async def test_skewed_clock(v0: V0) -> None:
+    """
+    `clock_skew_seconds` moves the instants in answers and nothing else.
+    """
+    await v0.knobs(clock_skew_seconds=3600)
+    assert (await create_v1(v0))["createdAt"] == "2026-01-02T04:04:05.678Z"
