@@ -20,6 +20,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self._stopping = stopping
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,8 +78,9 @@ async def serving(app: Any, listener: socket.socket) -> AsyncIterator[Server]:
 
     server = Server(config, stopping)
     task = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not task.done():  # uvicorn has no event for it.
-        await asyncio.sleep(0.005)
+    ready = asyncio.create_task(server.ready.wait())
+    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
     if task.done():
         await task
         raise RuntimeError("The server stopped while it was starting; the lines above say why.")
