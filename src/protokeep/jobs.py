@@ -1,14 +1,14 @@
 """When code runs: PgQueuer, in memory beside SQLite, or on PostgreSQL for any number of workers.
 
 Nothing here decides anything. Every job may run twice, late, or never; rows and their constraints keep the promises.
-The sweep stands outside the queue, because it mends what a queue may lose.
+Sweep and reconcile stand outside the queue, because they mend what a queue may lose.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -66,7 +66,8 @@ class Jobs:
         async with self.open():
             tasks = [
                 asyncio.create_task(self._run_forever()),
-                asyncio.create_task(self._sweep_forever()),
+                asyncio.create_task(self._repeat("sweep", self._keeper.sweep)),
+                asyncio.create_task(self._repeat("reconcile", self._keeper.reconcile)),
                 asyncio.create_task(self._forget_forever()),
             ]
             try:
@@ -173,12 +174,12 @@ class Jobs:
         finally:
             stop.cancel()
 
-    async def _sweep_forever(self) -> None:
+    async def _repeat(self, name: str, duty: Callable[[], Awaitable[object]]) -> None:
         while not self._stopping.is_set():
             try:
-                await self._keeper.sweep()
+                await duty()
             except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on
-                log.warning("sweep_failed", error=type(error).__name__, reason=str(error)[:200])
+                log.warning("duty_failed", duty=name, error=type(error).__name__, reason=str(error)[:200])
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), SWEEP_SECONDS)
 

@@ -31,6 +31,9 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8400
+    #: On SIGTERM: how long `serve` goes on taking requests while /readyz says 503, so that a load balancer notices.
+    #: Unset: 1 s with PostgreSQL, where others go on serving, none with SQLite.
+    drain_seconds: Annotated[float | None, Field(ge=0, le=60)] = None
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -85,6 +88,11 @@ class Settings(BaseSettings):
     def idempotency_key_retention(self) -> timedelta:
         """How long a key is remembered."""
         return timedelta(days=self.idempotency_key_days)
+
+    @property
+    def drain(self) -> float:
+        """Seconds between SIGTERM and the moment nothing new is taken."""
+        return self.drain_seconds if self.drain_seconds is not None else 0.0 if self.is_embedded else 1.0
 
     @property
     def database_file(self) -> Path | None:

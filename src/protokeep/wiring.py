@@ -48,6 +48,8 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
     database = Database(settings.database_url)
     store = Store(database, bus)
     providers = _providers(settings)
+    if clock is utc_now:
+        clock = await _clock_of(store)
     context = Context(store, providers, bus, clock, settings.pace)
     keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
     tokens = Tokens(TokenStore(database), secret_key(settings), clock)
@@ -59,6 +61,12 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
     finally:
         await providers.aclose()
         await store.close()
+
+
+async def _clock_of(store: Store) -> Clock:
+    """One clock for all hosts: the database's, read once, so that leases mean the same everywhere."""
+    offset = await store.clock_offset()
+    return lambda: utc_now() + offset
 
 
 def _providers(settings: Settings) -> Providers:

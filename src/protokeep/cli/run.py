@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -37,9 +38,14 @@ def serve(
         except OSError as error:
             sys.stderr.write(f"protokeep: cannot listen on {settings.host}:{settings.port}: {error.strerror}.\n")
             raise typer.Exit(1) from None
-        async with stop_signal() as stop, serving(create_app(settings), listener):
+        app = create_app(settings)
+        async with stop_signal() as stop, serving(app, listener):
             sys.stderr.write(f"protokeep: serving on {address_of(listener)}\n")
             await stop.wait()
+            stop.clear()
+            app.state.draining = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), settings.drain)
 
     run_until_done(main())
 

@@ -47,6 +47,11 @@ class Pace:
     credits_pause: timedelta = timedelta(seconds=120)
     #: Consecutive creates of an account with a 5xx or no answer before its circuit opens.
     circuit_failures: int = 3
+    #: A process that finds its account unattended for longer than this looks for chats of ours that no row knows,
+    #: before it sends anything: the database may be a restored copy.
+    unattended: timedelta = timedelta(seconds=30)
+    #: How often that is done anyway.
+    reconcile: timedelta = timedelta(hours=24)
     #: Longest pause between tries of anything.
     longest_pause: timedelta = timedelta(seconds=300)
 

@@ -92,6 +92,10 @@ class Provider(Protocol):
         """
         ...
 
+    async def prompt_of(self, chat_id: str) -> str | None:
+        """What a chat was asked for, as far as the builder still tells; None when it does not."""
+        ...
+
     async def delete(self, chat_id: str) -> None:
         """Delete a chat at the builder. One that is not there counts as deleted."""
         ...

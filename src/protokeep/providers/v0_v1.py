@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
+from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
 from protokeep.providers.base import Capabilities, Known, Looked, Made, Watched
 from protokeep.providers.v0_http import V0Config, V0Http, instant, link, no_id, text
@@ -129,6 +130,14 @@ class V0V1:
                     )
                 )
         return found
+
+    async def prompt_of(self, chat_id: str) -> str | None:
+        """The oldest user message of a ChatDetail."""
+        detail = await self._http.request("GET", f"chats/{chat_id}")
+        rows = detail.get("messages") if isinstance(detail, dict) else None
+        asked = [row for row in rows or () if isinstance(row, dict) and row.get("role") == "user"]
+        oldest = min(asked, key=lambda row: str(row.get("createdAt", "")), default={})
+        return text(oldest.get("content"), PROMPT_MAX)
 
     async def delete(self, chat_id: str) -> None:
         """`DELETE /chats/{id}`; 404 counts as deleted."""

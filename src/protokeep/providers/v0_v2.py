@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
+from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
 from protokeep.providers.base import Capabilities, Known, Looked, Made, Watched
 from protokeep.providers.v0_http import V0Config, V0Http, instant, no_id, text
@@ -112,6 +113,13 @@ class V0V2:
             params["cursor"] = cursor
         ours = await known([made.chat_id for made in found])
         return [made for made in found if made.chat_id not in ours]
+
+    async def prompt_of(self, chat_id: str) -> str | None:
+        """The oldest user message within `GET /chats/{id}/messages`, newest first."""
+        page = await self._http.request("GET", f"chats/{chat_id}/messages", params={"limit": 100})
+        rows = page.get("messages") if isinstance(page, dict) else None
+        asked = [row for row in rows or () if isinstance(row, dict) and row.get("role") == "user"]
+        return text(asked[-1].get("content"), PROMPT_MAX) if asked else None
 
     async def delete(self, chat_id: str) -> None:
         """`DELETE /chats/{id}`; 404 counts as deleted."""

@@ -20,6 +20,9 @@ from protokeep.store.store import Store
 
 Clock = Callable[[], datetime]
 
+#: How far back a look-up goes before the moment of sending: the clocks of two hosts and the builder's differ.
+LOOK_BACK = timedelta(minutes=5)
+
 
 def utc_now() -> datetime:
     """The time outside tests."""
@@ -86,6 +89,10 @@ class Providers:
             )
         return choice
 
+    def for_new(self) -> list[tuple[str, Provider]]:
+        """The accounts, each in the version of its API, that new prototypes are made with."""
+        return [(c.account, self._providers[c.account, c.api_version]) for c in self._choices.values()]
+
     def serving(self, account: str, api_version: int) -> Provider | None:
         """The provider that an existing generation belongs to; None: its key is not configured any more."""
         return self._providers.get((account, api_version))
@@ -134,6 +141,7 @@ def marks_of(keeper_id: str, prototype: Prototype, generation: Generation) -> di
         "protokeep_marker": generation.marker,
         "protokeep_workspace": generation.workspace_id,
         "protokeep_product": prototype.product_id,
+        "protokeep_user": generation.created_by,
     }
 
 

@@ -12,11 +12,12 @@ import structlog
 
 from protokeep.core import inputs
 from protokeep.core.claim import Claimed, Wanted
-from protokeep.core.errors import InvalidInput, NotConfigured, NotFound
+from protokeep.core.errors import InvalidInput, NotConfigured, NotFound, ProviderError
 from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, State
 from protokeep.core.reuse import Decision
 from protokeep.service.context import Context
+from protokeep.service.recovering import Recoverer
 from protokeep.service.submitting import Submitter
 from protokeep.service.tracking import Tracker, seconds
 from protokeep.store.database import Row
@@ -59,7 +60,8 @@ class Keeper:
 
     def __init__(self, context: Context, *, key_retention: timedelta = timedelta(days=7)) -> None:
         self.context = context
-        self._submitter = Submitter(context)
+        self._recoverer = Recoverer(context)
+        self._submitter = Submitter(context, self._recoverer)
         self._tracker = Tracker(context)
         self._key_retention = key_retention
         self._tidied_at: datetime | None = None
@@ -159,13 +161,25 @@ class Keeper:
         for mockup_id, fence in due:
             await context.queue.submit(mockup_id, fence)
         context.reached("in_sweep")
-        accounts = await context.store.accounts_to_track(context.owner, now)
+        accounts = await context.store.accounts.to_track(context.owner, now)
         for account in accounts:
             await context.queue.track(account)
         if self._tidied_at is None or now - self._tidied_at >= HOUSEKEEPING:
             self._tidied_at = now
             await self._tidy(now)
         return len(due) + len(accounts)
+
+    async def reconcile(self) -> None:
+        """Look after the accounts that new prototypes are made with.
+
+        The first time in a process, and daily, takes back chats of ours that no row knows (a restored backup). Slow
+        when the builder is; nothing is sent before it has succeeded once.
+        """
+        for account, provider in self.context.providers.for_new():
+            try:
+                await self._recoverer.attend(account, provider)
+            except ProviderError as error:
+                log.warning("account_not_attended", account=account, code=error.code, reason=str(error))
 
     # -- inside ------------------------------------------------------------------------------------------------
 

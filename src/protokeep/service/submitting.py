@@ -6,6 +6,7 @@ create exists.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,12 +23,11 @@ from protokeep.core.history import Event, Source
 from protokeep.core.pacing import Step, backoff, may_send_again, next_step
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
 from protokeep.providers.base import Made, Provider
-from protokeep.service.context import Context, marker_of, marks_of, renewing, status_events
+from protokeep.service.context import LOOK_BACK, Context, marker_of, marks_of, renewing, status_events
+from protokeep.service.recovering import Recoverer
 
 log = structlog.get_logger(__name__)
 
-#: How far back a look-up goes before the moment of sending: the clocks of two hosts and the builder's differ.
-LOOK_BACK = timedelta(minutes=5)
 #: How long a row waits whose account has no key configured in this process.
 NO_KEY_PAUSE = timedelta(seconds=60)
 
@@ -35,8 +35,9 @@ NO_KEY_PAUSE = timedelta(seconds=60)
 class Submitter:
     """Takes one claimed or sent row as far as it can go now."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, recoverer: Recoverer) -> None:
         self._context = context
+        self._recoverer = recoverer
         self._keeper_id: str | None = None
 
     async def submit(self, mockup_id: str) -> None:
@@ -61,6 +62,11 @@ class Submitter:
             return await context.store.renew_lease(prototype, context.clock() + context.pace.lease)
 
         async with renewing(renew, context.pace.lease / 3):
+            try:
+                await self._recoverer.attend(generation.account, provider)
+            except ProviderError as error:
+                await self._look_up_failed(prototype, error)
+                return
             looking = next_step(generation, context.clock(), context.pace) is Step.LOOK
             if not looking or await self._may_send_after_look_up(prototype, provider):
                 await self._send(prototype, provider)
@@ -92,8 +98,8 @@ class Submitter:
         """The chats that carry a prototype's marker and are in no row, oldest first."""
         generation = generation_of(prototype)
 
-        async def known(chats: object) -> set[str]:
-            return await self._context.store.known_chats(generation.account, chats)  # type: ignore[arg-type]
+        async def known(chats: Sequence[str]) -> set[str]:
+            return await self._context.store.known_chats(generation.account, chats)
 
         found = await provider.find(marker_of(generation), sent_after=generation.created_at - LOOK_BACK, known=known)
         return sorted(found, key=lambda made: (made.created_at is None, made.created_at, made.chat_id))
@@ -180,7 +186,7 @@ class Submitter:
                 after, kind = steps.refused(sent, error, now), "refused"
             case ProviderBusy():
                 until = now + (error.retry_after or self._pause(error))
-                await context.store.hold_account(generation.account, provider.name, error.code, str(error), until)
+                await context.store.accounts.hold(generation.account, provider.name, error.code, str(error), until)
                 after = steps.parked(sent, now, until=until, code=error.code, message=str(error))
                 kind = "parked"
             case ProviderUnreachable():
@@ -201,13 +207,13 @@ class Submitter:
     async def _open_circuit(self, account: str, provider: Provider, error: OutcomeUnknown, now: datetime) -> None:
         """After several creates in a row without a trustworthy answer, the account rests, longer each time."""
         context = self._context
-        failures = await context.store.count_failure(account, provider.name)
+        failures = await context.store.accounts.count_failure(account, provider.name)
         beyond = failures - context.pace.circuit_failures
         if beyond < 0:
             return
         until = now + (error.retry_after or max(backoff(beyond + 4, context.pace), context.pace.lease))
         message = f"{failures} creates in a row had no clear answer. The last: {error}"
-        await context.store.hold_account(account, provider.name, "unavailable", message, until)
+        await context.store.accounts.hold(account, provider.name, "unavailable", message, until)
         log.warning("circuit_open", account=account, failures=failures)
 
     def _pause(self, error: ProviderBusy) -> timedelta:
@@ -216,18 +222,18 @@ class Submitter:
     async def _held(self, name: str) -> tuple[datetime, str, str] | None:
         """(until, code, message) when the account may not create now; lets exactly one probe through."""
         context = self._context
-        account = await context.store.account(name)
+        account = await context.store.accounts.get(name)
         if account.hold_code is None or account.hold_until is None:
             return None
         now = context.clock()
         pause = context.pace.credits_pause
-        if account.hold_until <= now and await context.store.take_probe(name, now, now + pause):
+        if account.hold_until <= now and await context.store.accounts.take_probe(name, now, now + pause):
             return None
         until = max(account.hold_until, now + timedelta(seconds=1))
         return until, account.hold_code, account.hold_message or "The account is paused."
 
     async def _account_works(self, account: str) -> None:
-        await self._context.store.release_account(account, self._context.clock())
+        await self._context.store.accounts.release(account, self._context.clock())
 
     async def _park(self, prototype: Prototype, pause: timedelta, code: str, message: str) -> None:
         """Nothing was sent; keep a reason that people can read."""
@@ -241,5 +247,5 @@ class Submitter:
 
     async def _our_id(self) -> str:
         if self._keeper_id is None:
-            self._keeper_id = await self._context.store.keeper_id()
+            self._keeper_id, _ = await self._context.store.keeper()
         return self._keeper_id

@@ -39,7 +39,7 @@ class Tracker:
             if not await self._take(account):
                 return None
             async with renewing(lambda: self._take(account), context.pace.lease / 3):
-                held = (await context.store.account(account)).read_hold_until
+                held = (await context.store.accounts.get(account)).read_hold_until
                 if held is not None and held > context.clock():
                     return held
                 due = await context.store.due(account, context.clock())
@@ -51,7 +51,7 @@ class Tracker:
 
     async def release(self, account: str) -> None:
         """Hand an account over to whoever wants to track it."""
-        await self._context.store.release_tracking(account, self._context.owner)
+        await self._context.store.accounts.release_tracking(account, self._context.owner)
 
     async def freshen(self, prototype: Prototype) -> Prototype:
         """`prototype` as the builder sees it now, if what is written is too old. Joins a look under way.
@@ -97,7 +97,9 @@ class Tracker:
         context = self._context
         now = context.clock()
         provider = account.split(":", 1)[0]
-        return await context.store.take_tracking(account, provider, context.owner, now, now + context.pace.lease)
+        return await context.store.accounts.take_tracking(
+            account, provider, context.owner, now, now + context.pace.lease
+        )
 
     async def _look_at(self, account: str, api_version: int, prototypes: list[Prototype]) -> None:
         context = self._context
@@ -115,7 +117,7 @@ class Tracker:
         self._note_trouble(account, looked)
         now = context.clock()
         if looked.retry_after is not None:
-            await context.store.hold_reads(account, now + looked.retry_after)
+            await context.store.accounts.hold_reads(account, now + looked.retry_after)
         context.reached("after_look")
         batched = provider is not None and provider.capabilities.batch_status
         for start in range(0, len(prototypes), BATCH):

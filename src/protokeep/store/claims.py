@@ -163,7 +163,7 @@ async def _insert(session: Session, statements: Statements, wanted: Wanted, deci
         wanted.now,
         actor=wanted.user_id,
         status="pending",
-        data={"outcome": decision.outcome.value, "reason": decision.reason},
+        data={"outcome": decision.outcome.value, "reason": decision.reason, "another": wanted.create_new},
     )
     await session.run(
         query("insert_event"), event_values(wanted.workspace_id, wanted.product_id, wanted.mockup_id, claimed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -15,30 +15,19 @@ from protokeep.core.errors import InvalidInput, KeyInFlight, NotMigrated, NotRea
 from protokeep.core.history import Event, Source
 from protokeep.core.prototype import Prototype, Status, generation_of
 from protokeep.core.reuse import Outcome, decide
-from protokeep.store import claims
+from protokeep.store import claims, strays
+from protokeep.store.accounts import Accounts
 from protokeep.store.database import Database, Row, Session
 from protokeep.store.rows import generation_values, mockup_values, prototype_of
 from protokeep.store.shape import Shape, read_shape
 from protokeep.store.statements import Statements, query
+from protokeep.store.strays import Stray
 
 #: Races one claim may lose before it gives up; every loss means that somebody else got on.
 MAX_LOSSES = 25
 #: How long a claim waits for another one of the same product on PostgreSQL.
 CLAIM_LOCK_TIMEOUT = "5s"
 LOCK_NOT_AVAILABLE = "55P03"
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What holds an account at a builder back, if anything."""
-
-    name: str
-    hold_code: str | None = None
-    hold_message: str | None = None
-    hold_until: datetime | None = None
-    failures: int = 0
-    read_hold_until: datetime | None = None
-    alive_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +46,7 @@ class Store:
 
     def __init__(self, database: Database, bus: Bus) -> None:
         self.database = database
+        self.accounts = Accounts(database)
         self._bus = bus
         self._statements: Statements | None = None
 
@@ -86,7 +76,7 @@ class Store:
 
     async def ready(self) -> Shape:
         """Ask the database something; raises `NotReady` when it does not answer or has no tables of ours."""
-        await self.keeper_id()
+        await self.keeper()
         return await self.shape()
 
     async def get(self, workspace_id: str, mockup_id: str) -> Prototype | None:
@@ -127,10 +117,20 @@ class Store:
         """Chats that carry this prototype's marker and are not the one it uses."""
         return [row["chat_id"] for row in await self._rows("surplus_of_prototype", mockup_id=mockup_id)]
 
-    async def keeper_id(self) -> str:
-        """This installation, as the marks of its chats name it."""
-        rows = await self._rows("keeper_id")
-        return str(rows[0]["value"])
+    async def keeper(self) -> tuple[str, datetime]:
+        """This installation, as the marks of its chats name it, and since when it exists."""
+        meta = {row["name"]: row["value"] for row in await self._rows("keeper")}
+        return meta["keeper_id"], datetime.fromisoformat(meta["keeper_made_at"])
+
+    async def clock_offset(self) -> timedelta:
+        """How far the database's clock is ahead of this host's; zero on SQLite, which has none of its own."""
+        if self.database.is_sqlite:
+            return timedelta(0)
+        before = datetime.now(UTC)
+        rows = await self._rows("now")
+        middle = before + (datetime.now(UTC) - before) / 2
+        offset: timedelta = rows[0]["now_at"] - middle
+        return offset
 
     # -- claiming --------------------------------------------------------------------------------------------
 
@@ -261,56 +261,7 @@ class Store:
             return set()
         return {row["chat_id"] for row in await self._rows("known_chats", account=account, chats=list(chats))}
 
-    # -- accounts --------------------------------------------------------------------------------------------
-
-    async def account(self, name: str) -> Account:
-        """What holds an account back."""
-        rows = await self._rows("find_account", account=name)
-        if not rows:
-            return Account(name)
-        row = dict(rows[0])
-        row.pop("account")
-        return Account(name, **row)
-
-    async def hold_account(self, name: str, provider: str, code: str, message: str, until: datetime) -> None:
-        """No creates for this account until then."""
-        await self._run(
-            "hold_account",
-            account=name,
-            provider=provider,
-            hold_code=code,
-            hold_message=message,
-            hold_until=until,
-        )
-
-    async def take_probe(self, name: str, now: datetime, until: datetime) -> bool:
-        """Whether this create is the one that may find out whether a held account works again."""
-        return bool(await self._changed_rows("take_probe", account=name, now=now, until=until))
-
-    async def release_account(self, name: str, now: datetime) -> None:
-        """A create was accepted: the account's parked rows go on now."""
-        if await self._run("release_account", account=name) > 0:
-            await self._run("wake_parked", account=name, now=now)
-
-    async def count_failure(self, name: str, provider: str) -> int:
-        """Consecutive creates of this account without a trustworthy answer, this one included."""
-        rows = await self._changed_rows("count_failure", account=name, provider=provider)
-        return int(rows[0]["failures"])
-
-    async def hold_reads(self, name: str, until: datetime) -> None:
-        """No looks before then."""
-        await self._run("hold_reads", account=name, until=until)
-
     # -- tracking --------------------------------------------------------------------------------------------
-
-    async def take_tracking(self, name: str, provider: str, owner: str, now: datetime, until: datetime) -> bool:
-        """Become, or stay, the one who tracks this account."""
-        values = {"account": name, "provider": provider, "owner": owner, "now": now, "until": until}
-        return bool(await self._changed_rows("take_tracking", **values))
-
-    async def release_tracking(self, name: str, owner: str) -> None:
-        """Let another one track this account at once."""
-        await self._run("release_tracking", account=name, owner=owner)
 
     async def due(self, account: str, now: datetime, limit: int = 1000) -> list[Prototype]:
         """Prototypes of an account whose look is due, longest overdue first."""
@@ -324,10 +275,6 @@ class Store:
         rows = await self._rows("next_due_poll", account=account)
         due: datetime | None = rows[0]["due_at"]
         return due
-
-    async def accounts_to_track(self, owner: str, now: datetime) -> list[str]:
-        """Accounts with a look due that nobody, or `owner` itself, tracks."""
-        return [row["account"] for row in await self._rows("accounts_to_track", now=now, owner=owner)]
 
     async def ask_for_look(
         self, prototype: Prototype, now: datetime, *, stale_before: datetime, watched_until: datetime
@@ -357,6 +304,18 @@ class Store:
                     await claims.adopt(session, statements, prototype_of(found), wanted, poll_timeout)
         return len(rows)
 
+    async def adopt_stray(self, stray: Stray, poll_timeout: timedelta) -> str:
+        """Give a chat of ours that no row knows a row. In words, what became of it."""
+        statements = await self._prepared(for_create=True)
+        async with self.database.transaction() as session:
+            outcome = await strays.adopt(session, statements, stray, poll_timeout)
+            row = await session.row(statements.by_chat, {"chat_id": stray.chat_id})
+            if row is not None and row["marker"] is not None:
+                await self._announce(session, prototype_of(row), "changed")
+        if row is not None and row["marker"] is not None:
+            self._publish(prototype_of(row), "changed")
+        return outcome
+
     async def forget_idempotency_keys(self, before: datetime) -> int:
         """Drop keys older than their promise."""
         return await self._run("forget_idempotency_keys", before=before)
@@ -371,10 +330,6 @@ class Store:
 
     async def _rows(self, name: str, **values: Any) -> list[Row]:
         async with self.database.reading() as session:
-            return await session.rows(query(name), values)
-
-    async def _changed_rows(self, name: str, **values: Any) -> list[Row]:
-        async with self.database.transaction() as session:
             return await session.rows(query(name), values)
 
     async def _run(self, name: str, **values: Any) -> int:

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protokeep import __version__
-from protokeep.core.errors import NotConfigured, NotMigrated
+from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
 from protokeep.jobs import Jobs
 from protokeep.settings import Settings
 from protokeep.web import api, problems
@@ -50,6 +50,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.state.draining = False
     problems.install(app)
     app.include_router(api.router)
     _add_health(app)
@@ -77,6 +78,8 @@ def _add_health(app: FastAPI) -> None:
         responses=problems.responses(503),
     )
     async def readyz(request: Request) -> dict[str, Any]:
+        if request.app.state.draining:
+            raise NotReady("This process is stopping. Ask another one.")
         shape = await request.app.state.parts.keeper.context.store.ready()
         if not shape.tracked:
             raise NotMigrated("design_mockups has no columns to track a prototype with")
@@ -117,8 +120,10 @@ class Limits:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
+                closing = [(b"connection", b"close")] if scope["app"].state.draining else []
                 message["headers"] = [
                     *message["headers"],
+                    *closing,
                     (b"x-request-id", request_id.encode()),
                     (b"x-content-type-options", b"nosniff"),
                     (b"referrer-policy", b"no-referrer"),

@@ -5,6 +5,7 @@ They reference `design_mockups`, so it has to exist; whether its tracking column
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from alembic import op
@@ -23,7 +24,8 @@ depends_on = None
 TABLES = (
     """
 CREATE TABLE protokeep_meta (
-    name  text PRIMARY KEY NOT NULL, -- 'keeper_id': this installation's id, part of every marker
+    -- 'keeper_id': this installation's id, in the marks of every chat; 'keeper_made_at': since when it is in use
+    name  text PRIMARY KEY NOT NULL,
     value text NOT NULL
 )""",
     """
@@ -204,8 +206,9 @@ def upgrade() -> None:
         connection.exec_driver_sql(table.format_map(words))
     if "created_at" in columns:
         connection.exec_driver_sql(NEWEST_INDEX)
-    keeper_id = text("INSERT INTO protokeep_meta (name, value) VALUES ('keeper_id', :value)")
-    connection.execute(keeper_id, {"value": uuid4().hex})
+    note = text("INSERT INTO protokeep_meta (name, value) VALUES (:name, :value)")
+    connection.execute(note, {"name": "keeper_id", "value": uuid4().hex})
+    connection.execute(note, {"name": "keeper_made_at", "value": datetime.now(UTC).isoformat()})
 
 
 def _columns(connection: Connection) -> dict[str, str]:

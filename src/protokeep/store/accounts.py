@@ -1,0 +1,91 @@
+"""Accounts at builders: what holds them back, and who looks after them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from protokeep.store.database import Database, Row
+from protokeep.store.statements import query
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What holds an account at a builder back, if anything, and when it was last looked after."""
+
+    name: str
+    hold_code: str | None = None
+    hold_message: str | None = None
+    hold_until: datetime | None = None
+    failures: int = 0
+    read_hold_until: datetime | None = None
+    alive_at: datetime | None = None
+
+
+class Accounts:
+    """Reads and writes `protokeep_accounts`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, name: str) -> Account:
+        """What is known of an account; nothing holds one back that was never written."""
+        async with self._database.reading() as session:
+            row = await session.row(query("find_account"), {"account": name})
+        if row is None:
+            return Account(name)
+        row.pop("account")
+        return Account(name, **row)
+
+    async def hold(self, name: str, provider: str, code: str, message: str, until: datetime) -> None:
+        """No creates for this account until then."""
+        await self._run(
+            "hold_account", account=name, provider=provider, hold_code=code, hold_message=message, hold_until=until
+        )
+
+    async def take_probe(self, name: str, now: datetime, until: datetime) -> bool:
+        """Whether this create is the one that may find out whether a held account works again."""
+        return bool(await self._rows("take_probe", account=name, now=now, until=until))
+
+    async def release(self, name: str, now: datetime) -> None:
+        """A create was accepted: the account's parked rows go on now."""
+        async with self._database.transaction() as session:
+            if await session.run(query("release_account"), {"account": name}) > 0:
+                await session.run(query("wake_parked"), {"account": name, "now": now})
+
+    async def count_failure(self, name: str, provider: str) -> int:
+        """Consecutive creates of this account without a trustworthy answer, this one included."""
+        rows = await self._rows("count_failure", account=name, provider=provider)
+        return int(rows[0]["failures"])
+
+    async def hold_reads(self, name: str, until: datetime) -> None:
+        """No looks before then."""
+        await self._run("hold_reads", account=name, until=until)
+
+    async def attend(self, name: str, provider: str, now: datetime) -> None:
+        """This account is looked after at this moment."""
+        await self._run("attend_account", account=name, provider=provider, now=now)
+
+    async def take_tracking(self, name: str, provider: str, owner: str, now: datetime, until: datetime) -> bool:
+        """Become, or stay, the one who tracks this account."""
+        values = {"account": name, "provider": provider, "owner": owner, "now": now, "until": until}
+        return bool(await self._rows("take_tracking", **values))
+
+    async def release_tracking(self, name: str, owner: str) -> None:
+        """Let another one track this account at once."""
+        await self._run("release_tracking", account=name, owner=owner)
+
+    async def to_track(self, owner: str, now: datetime) -> list[str]:
+        """Accounts with a look due that nobody, or `owner` itself, tracks."""
+        async with self._database.reading() as session:
+            rows = await session.rows(query("accounts_to_track"), {"now": now, "owner": owner})
+        return [row["account"] for row in rows]
+
+    async def _rows(self, name: str, **values: Any) -> list[Row]:
+        async with self._database.transaction() as session:
+            return await session.rows(query(name), values)
+
+    async def _run(self, name: str, **values: Any) -> int:
+        async with self._database.transaction() as session:
+            return await session.run(query(name), values)
