@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from os import getpid
+from socket import gethostname
 from typing import Protocol
 from uuid import uuid4
 
@@ -113,7 +115,8 @@ class Context:
     clock: Clock = utc_now
     pace: Pace = field(default_factory=Pace)
     queue: Queue = field(default_factory=NoQueue)
-    owner: str = field(default_factory=lambda: uuid4().hex)
+    #: Names this process to the others and to whoever reads the tables.
+    owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")
     #: Called with the name of each point at which a crash is survivable; tests crash there.
     reached: Callable[[str], None] = lambda point: None
 
