@@ -13,7 +13,7 @@ from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, P
 from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
 from protokeep.providers.base import Capabilities, Known, Looked, Made, Watched
-from protokeep.providers.v0_http import V0Config, V0Http, instant, link, no_id, text
+from protokeep.providers.v0_http import V0Config, V0Http, instant, link, no_id, segment, text
 
 PAGE = 60
 #: Rows that two pages share: others create while we walk, which shifts every offset.
@@ -67,7 +67,7 @@ class V0V1:
             project_id=text(answer.get("projectId"), 200),
             marks=marks,
             created_at=instant(answer.get("createdAt")),
-            observation=_of_detail(answer),
+            observation=_of_detail(answer, chat_id),
         )
 
     async def observe(self, watched: Sequence[Watched]) -> Looked:
@@ -79,7 +79,7 @@ class V0V1:
         unsure = set(wanted)
         try:
             async for row in self._rows(before=oldest, enough=lambda: not unsure):
-                chat_id = row.get("id")
+                chat_id = text(row.get("id"), 200)
                 if chat_id in unsure:
                     unsure.discard(chat_id)
                     seen = _of_row(row)
@@ -88,7 +88,8 @@ class V0V1:
             details = [chat_id for chat_id in wanted if chat_id not in observations]
             for chat_id in details[:MAX_DETAILS]:
                 try:
-                    observations[chat_id] = _of_detail(await self._http.request("GET", f"chats/{chat_id}"))
+                    detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
+                    observations[chat_id] = _of_detail(detail, chat_id)
                 except ProviderRejected as error:
                     if error.status != 404:
                         raise
@@ -113,7 +114,7 @@ class V0V1:
             if chat_id in ours:
                 continue
             try:
-                detail = await self._http.request("GET", f"chats/{chat_id}")
+                detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
             except ProviderRejected as error:
                 if error.status == 404:
                     continue
@@ -126,14 +127,14 @@ class V0V1:
                         project_id=text(detail.get("projectId"), 200),
                         marks={key: value for key, value in carried.items() if isinstance(value, str)},
                         created_at=instant(detail.get("createdAt")),
-                        observation=_of_detail(detail),
+                        observation=_of_detail(detail, chat_id),
                     )
                 )
         return found
 
     async def prompt_of(self, chat_id: str) -> str | None:
         """The oldest user message of a ChatDetail."""
-        detail = await self._http.request("GET", f"chats/{chat_id}")
+        detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
         rows = detail.get("messages") if isinstance(detail, dict) else None
         asked = [row for row in rows or () if isinstance(row, dict) and row.get("role") == "user"]
         oldest = min(asked, key=lambda row: str(row.get("createdAt", "")), default={})
@@ -142,7 +143,7 @@ class V0V1:
     async def delete(self, chat_id: str) -> None:
         """`DELETE /chats/{id}`; 404 counts as deleted."""
         try:
-            await self._http.request("DELETE", f"chats/{chat_id}")
+            await self._http.request("DELETE", f"chats/{segment(chat_id)}")
         except ProviderRejected as error:
             if error.status != 404:
                 raise
@@ -206,21 +207,21 @@ def _of_row(row: Mapping[str, Any]) -> Observation | None:
     )
 
 
-def _of_detail(detail: Any) -> Observation:
+def _of_detail(detail: Any, chat_id: str) -> Observation:
     """What a ChatDetail tells: its latest version, or without one the last assistant message."""
-    if not isinstance(detail, dict) or not text(detail.get("id"), 200):
-        raise OutcomeUnknown("v0's chat could not be read.", code="bad_answer")
+    if not isinstance(detail, dict) or detail.get("id") != chat_id:
+        raise OutcomeUnknown("v0's chat could not be read, or is another one.", code="bad_answer")
     known = _of_row(detail)
     if known is not None:
         return known
     web_url = link(detail.get("webUrl"))
     messages = detail.get("messages")
-    reason = ""
+    reason: Any = None
     if isinstance(messages, list):
         replies = [m for m in messages if isinstance(m, dict) and m.get("role") == "assistant"]
         if replies:
-            reason = max(replies, key=lambda m: str(m.get("createdAt", ""))).get("finishReason") or ""
-    if reason in _NO_VERSION_FINAL:
+            reason = max(replies, key=lambda m: str(m.get("createdAt", ""))).get("finishReason")
+    if isinstance(reason, str) and reason in _NO_VERSION_FINAL:
         seen, code, words = _NO_VERSION_FINAL[reason]
         return Observation(seen, web_url=web_url, error_code=code, error_message=words)
     return Observation(Seen.QUEUED, web_url=web_url)

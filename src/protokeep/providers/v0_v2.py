@@ -13,7 +13,7 @@ from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, P
 from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
 from protokeep.providers.base import Capabilities, Known, Looked, Made, Watched
-from protokeep.providers.v0_http import V0Config, V0Http, instant, no_id, text
+from protokeep.providers.v0_http import V0Config, V0Http, instant, no_id, segment, text
 
 #: Message reads under way at once.
 PARALLEL_READS = 16
@@ -116,7 +116,7 @@ class V0V2:
 
     async def prompt_of(self, chat_id: str) -> str | None:
         """The oldest user message within `GET /chats/{id}/messages`, newest first."""
-        page = await self._http.request("GET", f"chats/{chat_id}/messages", params={"limit": 100})
+        page = await self._http.request("GET", f"chats/{segment(chat_id)}/messages", params={"limit": 100})
         rows = page.get("messages") if isinstance(page, dict) else None
         asked = [row for row in rows or () if isinstance(row, dict) and row.get("role") == "user"]
         return text(asked[-1].get("content"), PROMPT_MAX) if asked else None
@@ -124,7 +124,7 @@ class V0V2:
     async def delete(self, chat_id: str) -> None:
         """`DELETE /chats/{id}`; 404 counts as deleted."""
         try:
-            await self._http.request("DELETE", f"chats/{chat_id}")
+            await self._http.request("DELETE", f"chats/{segment(chat_id)}")
         except ProviderRejected as error:
             if error.status != 404:
                 raise
@@ -133,12 +133,14 @@ class V0V2:
         if chat.message_id is None:
             message = await self._newest_message(chat.chat_id)
         else:
-            message = await self._http.request("GET", f"chats/{chat.chat_id}/messages/{chat.message_id}")
+            message = await self._http.request(
+                "GET", f"chats/{segment(chat.chat_id)}/messages/{segment(chat.message_id)}"
+            )
         return self._observation(chat.chat_id, message)
 
     async def _newest_message(self, chat_id: str) -> Any:
         """The newest assistant message: `limit` is required there, newest first."""
-        page = await self._http.request("GET", f"chats/{chat_id}/messages", params={"limit": 10})
+        page = await self._http.request("GET", f"chats/{segment(chat_id)}/messages", params={"limit": 10})
         rows = page.get("messages") if isinstance(page, dict) else None
         if not isinstance(rows, list):
             raise OutcomeUnknown("v0's list of messages could not be read.", code="bad_answer")
@@ -158,7 +160,7 @@ class V0V2:
         reason = message["finishReason"]
         if reason is None:
             return Observation(Seen.RUNNING, message_id, chat_url=self._chat_url(chat_id))
-        if reason not in _FINAL:
+        if not isinstance(reason, str) or reason not in _FINAL:
             return Observation(
                 Seen.WAITING,
                 message_id,
