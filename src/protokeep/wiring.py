@@ -50,7 +50,7 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
     providers = _providers(settings)
     if clock is utc_now:
         clock = await _clock_of(store)
-    context = Context(store, providers, bus, clock, settings.pace)
+    context = Context(store, providers, bus, clock, settings.pace, alone=settings.is_embedded)
     keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
     tokens = Tokens(TokenStore(database), secret_key(settings), clock)
     try:
