@@ -392,20 +392,29 @@ class World:
     # -- the web application ---------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def serving(self, node: Node | None = None, **settings: Any) -> AsyncIterator[Site]:
-        """The web application on a port of its own. Its submits run at once; its looks when somebody asks."""
+    async def serving(self, node: Node | None = None, *, real: bool = True, **settings: Any) -> AsyncIterator[Site]:
+        """The web application on a port of its own. Its submits run at once; its looks when somebody asks.
+
+        `real=False` calls the application without a socket between, which is ten times faster to set up.
+        """
         node = node or await self.node(at_once=True)
         made = settings_of(database_url=self.database_url, **settings)
         tokens = Tokens(TokenStore(node.database), b"secret-of-the-tests", self.clock)
-        listener = listen("127.0.0.1", 0)
-        url = address_of(listener)
+        app = create_app(made, Parts(made, node.keeper, tokens))
         token, _ = await tokens.create(Role.MAKER, user_id=ANN.user_id)
         headers = {"Authorization": f"Bearer {token}"}
-        async with (
-            serving(create_app(made, Parts(made, node.keeper, tokens)), listener),
-            httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30) as http,
-        ):
-            yield Site(url, http, tokens, node)
+        async with contextlib.AsyncExitStack() as stack:
+            transport = None
+            if real:
+                listener = listen("127.0.0.1", 0)
+                url = address_of(listener)
+                await stack.enter_async_context(serving(app, listener))
+            else:
+                url = "http://protokeep.test"
+                await stack.enter_async_context(app.router.lifespan_context(app))
+                transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+            client = httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30, transport=transport)
+            yield Site(url, await stack.enter_async_context(client), tokens, node)
 
 
 def settings_of(**values: Any) -> Settings:
