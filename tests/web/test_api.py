@@ -22,11 +22,11 @@ VIEW = {
 
 class TestCreate:
     @both_versions
-    async def test_created_then_reused(self, site: Site, world: World) -> None:
+    async def test_created_then_reused(self, real_site: Site, world: World) -> None:
         """
         201 with the new one, then 200 with the same one.
         """
-        first, second = await site.create(), await site.create()
+        first, second = await real_site.create(), await real_site.create()
 
         assert (first.status_code, second.status_code) == (201, 200)
         made, again = first.json(), second.json()
@@ -38,6 +38,7 @@ class TestCreate:
         assert first.headers["location"] == f"/api/design/prototypes/{made['id']}"
         assert world.made == 1
 
+    @on_sqlite
     async def test_times(self, site: Site) -> None:
         """
         Times are aware, in UTC.
@@ -47,6 +48,7 @@ class TestCreate:
         for name in ("created_at", "updated_at"):
             assert datetime.fromisoformat(made[name]).utcoffset() is not None
 
+    @on_sqlite
     async def test_respond_async(self, site: Site, world: World) -> None:
         """
         `Prefer: respond-async` answers 202 at once, and the prototype is made all the same.
@@ -59,6 +61,7 @@ class TestCreate:
 
         assert (await site.status()).json()["v0_chat_id"] == world.chat.id
 
+    @on_sqlite
     async def test_wait(self, site: Site, world: World) -> None:
         """
         `Prefer: wait=n` bounds the wait for the builder: 202 when it is over.
@@ -68,6 +71,7 @@ class TestCreate:
                 answer = await site.create(headers={"Prefer": "wait=1"})
             assert answer.status_code == 202
 
+    @on_sqlite
     async def test_parked(self, site: Site, world: World) -> None:
         """
         Out of credits: 202 with a reason that says so and when it goes on.
@@ -81,6 +85,7 @@ class TestCreate:
         assert (reason["code"], "Top up." in reason["message"]) == ("out_of_credits", True)
         assert datetime.fromisoformat(reason["next_try_at"]) > world.clock.now
 
+    @on_sqlite
     async def test_refused(self, site: Site, world: World) -> None:
         """
         A refused key: the row says why, in words, and the next request tries again.
@@ -93,6 +98,7 @@ class TestCreate:
         assert "V0_API_KEY" in first.json()["error"]["message"]
         assert (second.status_code, second.json()["decision"]["outcome"]) == (201, "replaced")
 
+    @on_sqlite
     @pytest.mark.parametrize("body", ["<html>", '{"id": "abc", "chatId": "ab'], ids=["html", "cut"])
     async def test_unreadable(self, site: Site, world: World, body: str) -> None:
         """
@@ -119,6 +125,7 @@ class TestCreate:
         assert [one["id"] for one in listed] == [second.json()["id"], first["id"]]
         assert [one["is_current"] for one in listed] == [True, False]
 
+    @on_sqlite
     async def test_another_prompt(self, site: Site) -> None:
         """
         Another prompt gets the existing one, and the answer says that it differs.
@@ -158,20 +165,20 @@ class TestCreate:
         ],
         ids=ascii,
     )
-    async def test_any_product_id(self, site: Site, product_id: str) -> None:
+    async def test_any_product_id(self, real_site: Site, product_id: str) -> None:
         """
         An id of any characters is created, and found again through its escaped path.
         """
-        await site.create(product_id)
-        found = await site.listed(quote(product_id, safe="").replace(".", "%2E"))
+        await real_site.create(product_id)
+        found = await real_site.listed(quote(product_id, safe="").replace(".", "%2E"))
 
         assert [one["product_id"] for one in found.json()["mockups"]] == [product_id]
 
-    async def test_many_clicks(self, site: Site, world: World) -> None:
+    async def test_many_clicks(self, real_site: Site, world: World) -> None:
         """
         Forty clicks at once over HTTP: one 201, thirty-nine 200, one chat.
         """
-        answers = await asyncio.gather(*(site.create() for _ in range(40)))
+        answers = await asyncio.gather(*(real_site.create() for _ in range(40)))
 
         assert sorted(answer.status_code for answer in answers) == [200] * 39 + [201]
         assert len({answer.json()["id"] for answer in answers}) == world.made == 1
@@ -186,24 +193,24 @@ class TestList:
 
         assert (answer.status_code, answer.json()) == (200, {"mockups": [], "next_cursor": None})
 
-    async def test_pages(self, site: Site, world: World) -> None:
+    async def test_pages(self, real_site: Site, world: World) -> None:
         """
         Page after page, newest first, none twice and none left out, whatever is created meanwhile.
         """
         made = []
         for _ in range(7):
-            made.append((await site.create(create_new=True)).json()["id"])
+            made.append((await real_site.create(create_new=True)).json()["id"])
             world.clock.advance(0 if len(made) < 4 else 1)  # Four of them at the same moment.
         seen: list[str] = []
         params = {"limit": "3"}
         while True:
-            page = (await site.http.get("/api/design/mockups/p-1", params=params)).json()
+            page = (await real_site.http.get("/api/design/mockups/p-1", params=params)).json()
             seen += [one["id"] for one in page["mockups"]]
             if page["next_cursor"] is None:
                 break
             params["cursor"] = page["next_cursor"]
             world.clock.advance(1)
-            await site.create(create_new=True)
+            await real_site.create(create_new=True)
 
         assert len(page["mockups"]) == 1
         assert sorted(seen) == sorted(made)
@@ -251,23 +258,24 @@ class TestList:
 
 class TestStatus:
     @both_versions
-    async def test_to_the_end(self, site: Site, world: World) -> None:
+    async def test_to_the_end(self, real_site: Site, world: World) -> None:
         """
         From pending to completed with something that opens, for somebody who only asks.
         """
-        await site.create()
+        await real_site.create()
         seen = []
         for _ in range(5):
             world.clock.advance(3)
-            seen.append((await site.status()).json()["project_status"])
+            seen.append((await real_site.status()).json()["project_status"])
 
         assert seen == ["in_progress"] * 3 + ["completed"] * 2
-        done = (await site.status()).json()
+        done = (await real_site.status()).json()
         assert set(done) == VIEW
-        assert (await site.http.get(done["project_url"])).status_code == 200
+        assert (await real_site.http.get(done["project_url"])).status_code == 200
         assert done["observed_at"] is not None
         assert done["elapsed_seconds"] == 12
 
+    @on_sqlite
     async def test_nothing_there(self, site: Site, world: World) -> None:
         """
         A product without prototypes: 404, and nothing is made.
@@ -295,24 +303,25 @@ class TestStatus:
         assert changed.json()["project_status"] == "completed"
 
     @on_sqlite
-    async def test_held(self, site: Site, world: World) -> None:
+    async def test_held(self, real_site: Site, world: World) -> None:
         """
         `Prefer: wait=n` holds the answer until something changes.
         """
-        await site.create()
+        await real_site.create()
         world.clock.advance(3)
-        await site.status()
-        held = asyncio.create_task(site.status(headers={"Prefer": "wait=20"}))
-        while not site.node.context.bus._by_mockup:  # noqa: ASYNC110 - until the request has come in
+        await real_site.status()
+        held = asyncio.create_task(real_site.status(headers={"Prefer": "wait=20"}))
+        while not real_site.node.context.bus._by_mockup:  # noqa: ASYNC110 - until the request has come in
             await asyncio.sleep(0.005)
         world.clock.advance(GENERATION_SECONDS)
 
-        await site.node.sweep()
+        await real_site.node.sweep()
 
         async with asyncio.timeout(5):
             assert (await held).json()["project_status"] == "completed"
 
 
+@on_sqlite
 class TestOne:
     async def test_with_its_history(self, site: Site, world: World) -> None:
         """

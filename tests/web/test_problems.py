@@ -66,25 +66,18 @@ BAD_BODIES: dict[str, tuple[Any, str, str | None]] = {
 }
 
 
-@pytest.fixture
-async def inside(world: World) -> AsyncIterator[Site]:
-    """The application without a socket between: for the many cases that never get past the door."""
-    async with world.serving(real=False) as served:
-        yield served
-
-
 class TestBadInput:
     @on_sqlite
     @pytest.mark.parametrize(("sent", "kind", "field"), BAD_BODIES.values(), ids=BAD_BODIES)
-    async def test_bodies(self, inside: Site, world: World, sent: Any, kind: str, field: str | None) -> None:
+    async def test_bodies(self, site: Site, world: World, sent: Any, kind: str, field: str | None) -> None:
         """
         A body that cannot be used.
         """
-        await inside.create("p-1")
+        await site.create("p-1")
         before = await world.contents()
         content = {"content": sent} if isinstance(sent, bytes) else {"json": sent}
 
-        answer = await inside.http.post(CREATE, headers={"Content-Type": "application/json"}, **content)
+        answer = await site.http.post(CREATE, headers={"Content-Type": "application/json"}, **content)
 
         found = problem(answer, 400 if kind == "invalid-json" else 422, kind)
         assert found.get("field") == field
@@ -92,7 +85,7 @@ class TestBadInput:
 
     @on_sqlite
     @pytest.mark.parametrize("chunked", [False, True], ids=["told", "chunked"])
-    async def test_too_large(self, site: Site, world: World, chunked: bool) -> None:
+    async def test_too_large(self, real_site: Site, world: World, chunked: bool) -> None:
         """
         More than 1 MiB is not read, whether its length was told or not.
         """
@@ -102,7 +95,7 @@ class TestBadInput:
             for start in range(0, len(text), 65_536):
                 yield text[start : start + 65_536]
 
-        answer = await site.http.post(
+        answer = await real_site.http.post(
             CREATE, content=pieces() if chunked else text, headers={"Content-Type": "application/json"}
         )
 
@@ -140,54 +133,54 @@ class TestBadInput:
             ("mockups/a%00b/status", "product_id"),
         ],
     )
-    async def test_queries(self, inside: Site, path: str, field: str) -> None:
+    async def test_queries(self, site: Site, path: str, field: str) -> None:
         """
         A query that cannot be used names what is wrong with it.
         """
-        found = problem(await inside.http.get(f"/api/design/{path}"), 422, "invalid-input")
+        found = problem(await site.http.get(f"/api/design/{path}"), 422, "invalid-input")
 
         assert found["field"] == field
 
     @on_sqlite
     @pytest.mark.parametrize("prefer", ["wait=999", "wait=26", "wait=-1", "wait=x", "wait=", "respond-async, wait=1e3"])
-    async def test_prefer(self, inside: Site, world: World, prefer: str) -> None:
+    async def test_prefer(self, site: Site, world: World, prefer: str) -> None:
         """
         A wait that is not granted is refused, on a create and on a status; nothing is made.
         """
-        await inside.create("p-1")
+        await site.create("p-1")
         before = await world.contents()
         headers = {"Prefer": prefer}
 
-        for answer in (await inside.create("p-2", headers=headers), await inside.status("p-1", headers=headers)):
+        for answer in (await site.create("p-2", headers=headers), await site.status("p-1", headers=headers)):
             found = problem(answer, 422, "invalid-input")
             assert (found["field"], "25" in found["detail"]) == ("Prefer", True)
         assert await world.contents() == before
 
     @on_sqlite
     @pytest.mark.parametrize("prefer", ["handling=lenient", "return=minimal; foo", "", ",;="])
-    async def test_other_preferences(self, inside: Site, prefer: str) -> None:
+    async def test_other_preferences(self, site: Site, prefer: str) -> None:
         """
         Preferences that are not known here are ignored, as RFC 7240 wants it.
         """
-        assert (await inside.create(headers={"Prefer": prefer})).status_code == 201
+        assert (await site.create(headers={"Prefer": prefer})).status_code == 201
 
     @on_sqlite
     @pytest.mark.parametrize("key", ["", '""', "x" * 256, "x" * 400])
-    async def test_idempotency_keys(self, inside: Site, world: World, key: str) -> None:
+    async def test_idempotency_keys(self, site: Site, world: World, key: str) -> None:
         """
         A key that names nothing or too much is refused.
         """
-        problem(await inside.create(headers={"Idempotency-Key": key}), 422, "invalid-input")
+        problem(await site.create(headers={"Idempotency-Key": key}), 422, "invalid-input")
         assert world.creates == 0
 
     @on_sqlite
-    async def test_other_addresses(self, inside: Site) -> None:
+    async def test_other_addresses(self, site: Site) -> None:
         """
         Nothing is served elsewhere, nor by other methods.
         """
-        problem(await inside.http.get("/api/design/nothing"), 404, "not-found")
-        problem(await inside.http.get(CREATE), 405, "method-not-allowed")
-        problem(await inside.http.delete("/api/design/mockups/p-1"), 405, "method-not-allowed")
+        problem(await site.http.get("/api/design/nothing"), 404, "not-found")
+        problem(await site.http.get(CREATE), 405, "method-not-allowed")
+        problem(await site.http.delete("/api/design/mockups/p-1"), 405, "method-not-allowed")
 
 
 class TestWho:
@@ -199,18 +192,18 @@ class TestWho:
     )
 
     @on_sqlite
-    async def test_no_or_wrong_token(self, inside: Site, world: World) -> None:
+    async def test_no_or_wrong_token(self, site: Site, world: World) -> None:
         """
         Every route needs a token that counts; the answer does not tell what is wrong with it.
         """
-        expired = await inside.token(days=1)
-        revoked = await inside.token()
-        await inside.tokens.revoke("default", revoked[:9])
+        expired = await site.token(days=1)
+        revoked = await site.token()
+        await site.tokens.revoke("default", revoked[:9])
         world.clock.advance(timedelta(days=1).total_seconds())
         details = set()
         for value in ("", "Bearer", "Bearer wrong", "Basic YTpi", f"Bearer {expired}", f"Bearer {revoked}"):
             for method, path in self.ROUTES:
-                answer = await inside.http.request(method, path, json=body(), headers={"Authorization": value})
+                answer = await site.http.request(method, path, json=body(), headers={"Authorization": value})
                 found = problem(answer, 401, "not-authenticated")
                 assert answer.headers["www-authenticate"] == "Bearer"
                 if value.startswith("Bearer "):
@@ -219,28 +212,28 @@ class TestWho:
         assert await world.rows("SELECT id FROM design_mockups") == []
 
     @on_sqlite
-    async def test_long_token(self, inside: Site) -> None:
+    async def test_long_token(self, site: Site) -> None:
         """
         A token of kilobytes is not even looked up.
         """
-        answer = await inside.listed()
+        answer = await site.listed()
         assert answer.status_code == 200
         headers = {"Authorization": "Bearer " + "x" * 4000}
-        problem(await inside.http.get("/api/design/mockups/p-1", headers=headers), 401, "not-authenticated")
+        problem(await site.http.get("/api/design/mockups/p-1", headers=headers), 401, "not-authenticated")
 
     @on_sqlite
-    async def test_roles(self, inside: Site, world: World) -> None:
+    async def test_roles(self, site: Site, world: World) -> None:
         """
         A viewer sees and does not create; maker and admin do.
         """
         for role, status in ((Role.VIEWER, 403), (Role.MAKER, 201), (Role.ADMIN, 200)):
-            headers = {"Authorization": f"Bearer {await inside.token(role)}"}
-            answer = await inside.create("p-2", headers=headers)
+            headers = {"Authorization": f"Bearer {await site.token(role)}"}
+            answer = await site.create("p-2", headers=headers)
             if status == 403:
                 assert "viewer" in problem(answer, 403, "not-allowed")["detail"]
                 assert world.creates == 0
             assert answer.status_code == status
-            assert (await inside.http.get("/api/design/mockups/p-2", headers=headers)).status_code == 200
+            assert (await site.http.get("/api/design/mockups/p-2", headers=headers)).status_code == 200
 
 
 class TestNotReady:
@@ -357,20 +350,20 @@ class Wire:
 
 @on_sqlite
 class TestHealth:
-    async def test_without_a_token(self, site: Site) -> None:
+    async def test_without_a_token(self, real_site: Site) -> None:
         """
         Health and description need no token.
         """
-        async with httpx2.AsyncClient(base_url=site.url, trust_env=False) as nobody:
+        async with httpx2.AsyncClient(base_url=real_site.url, trust_env=False) as nobody:
             for path in ("/livez", "/readyz", "/openapi.json"):
                 assert (await nobody.get(path)).status_code == 200
             assert (await nobody.get("/livez")).json() == {"status": "ok"}
 
-    async def test_description(self, site: Site) -> None:
+    async def test_description(self, real_site: Site) -> None:
         """
         The description names the spec's routes, their problems and the token.
         """
-        described = (await site.http.get("/openapi.json")).json()
+        described = (await real_site.http.get("/openapi.json")).json()
 
         assert {CREATE, "/api/design/mockups/{product_id}", "/api/design/mockups/{product_id}/status"} <= set(
             described["paths"]
@@ -380,11 +373,16 @@ class TestHealth:
         assert create["security"] == [{"token": []}]
         assert "application/problem+json" in create["responses"]["422"]["content"]
 
-    async def test_headers(self, site: Site) -> None:
+    async def test_headers(self, real_site: Site) -> None:
         """
         Every answer carries a request id of its own, and tells browsers not to guess.
         """
-        answers = [await site.create(), await site.listed(), await site.status("none"), await site.http.get("/livez")]
+        answers = [
+            await real_site.create(),
+            await real_site.listed(),
+            await real_site.status("none"),
+            await real_site.http.get("/livez"),
+        ]
 
         assert len({answer.headers["x-request-id"] for answer in answers}) == 4
         assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
