@@ -18,6 +18,7 @@ DEFAULT_WORKSPACE = "default"
 #: Columns of the owner's table that may be missing there, and the names we know them by.
 _OPTIONAL = {
     "prompt": "prompt",
+    "updated_at": "updated_at",
     "v0_chat_id": "chat_id",
     "v0_project_id": "project_id",
     "project_status": "status",
@@ -46,7 +47,7 @@ class Statements:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        columns = ["m.id", "m.product_id", "m.user_id", "m.provider", "m.created_at", "m.updated_at"]
+        columns = ["m.id", "m.product_id", "m.user_id", "m.provider", "m.created_at"]
         columns += [
             f"m.{column} AS {name}" if column in shape.columns else f"NULL AS {name}"
             for column, name in _OPTIONAL.items()
@@ -82,8 +83,10 @@ class Statements:
         self.insert_mockup = (
             self._owners("insert_mockup_of_tenant")
             if shape.has_tenant and shape.products_has_tenant
-            else query("insert_mockup")
+            else self._owners("insert_mockup")
         )
+        self.save_mockup = self._owners("save_mockup")
+        self.give_chat_to_mockup = self._owners("give_chat_to_mockup")
         self.find_owners_product = self._owners("find_owners_product") if shape.products_table else None
         self._lists: dict[frozenset[str], Any] = {}
 
@@ -111,5 +114,15 @@ class Statements:
         return text(self._select + rest)
 
     def _owners(self, name: str) -> Any:
+        """A statement on the owner's tables: under their names, and without the columns that they lack."""
         shape = self.shape
-        return text(_source(name).format(products_table=shape.products_table, products_column=shape.products_column))
+        written = {"prompt": ":prompt", "updated_at": ":now"}
+        there = [column for column in written if column in shape.columns]
+        words = {
+            "products_table": shape.products_table,
+            "products_column": shape.products_column,
+            "columns": "".join(f", {column}" for column in there),
+            "values": "".join(f", {written[column]}" for column in there),
+            "touched": ", updated_at = :now" if "updated_at" in there else "",
+        }
+        return text(_source(name).format(**words))

@@ -189,6 +189,7 @@ class Store:
         """Write several prototypes in one transaction, each guarded by its own version."""
         saved: list[Prototype | None] = []
         loud: list[Prototype] = []
+        statements = await self._prepared(for_create=True)
         async with self.database.transaction() as session:
             for before, after, events in changes:
                 if _looks_same(before, after) and not events:
@@ -199,7 +200,7 @@ class Store:
                     saved.append(None)
                     continue
                 if mockup_values(before) != mockup_values(after):
-                    await session.run(query("save_mockup"), mockup_values(after))
+                    await session.run(statements.save_mockup, mockup_values(after))
                 generation = generation_of(after)
                 for event in events:
                     values = claims.event_values(generation.workspace_id, after.product_id, after.id, event)
