@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from protokeep.core.inputs import NAME_MAX, PRODUCT_ID_MAX, PROMPT_MAX
 from protokeep.service import NewPrototype
 
 LIMITS = {"product_id": PRODUCT_ID_MAX, "product_name": NAME_MAX, "prompt": PROMPT_MAX}
-#: What a field's error is called by the core, and the field it belongs to here.
-FIELDS = {"product_id": "product_id", "prompt": "prompt", "product_name": "product_name", "provider": "provider"}
+#: What people call the fields that the core names in its errors.
+FIELDS = {"product_id": "The product", "prompt": "The prompt", "product_name": "The name"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,13 @@ class Form:
     key: str = ""
     faults: dict[str, str] = field(default_factory=dict)
     trouble: str | None = None
+
+    def with_fault(self, name: str | None, text: str) -> Form:
+        """With what is wrong said at its field, or above the form if it belongs to none."""
+        words = FIELDS.get(name or "")
+        if name is None or words is None:
+            return replace(self, trouble=text)
+        return replace(self, faults={name: words + text.removeprefix(name)})
 
     @property
     def wanted(self) -> NewPrototype:

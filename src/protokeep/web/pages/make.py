@@ -16,7 +16,7 @@ from protokeep.web.dependencies import parts_of
 from protokeep.web.live import Live
 from protokeep.web.pages import texts
 from protokeep.web.pages.detail import detail_values
-from protokeep.web.pages.forms import FIELDS, LIMITS, Form, blank_form, new_key
+from protokeep.web.pages.forms import LIMITS, Form, blank_form, new_key
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import MakerDep, PostedDep, Visitor, flag_of
 from protokeep.wiring import PROVIDERS
@@ -53,9 +53,7 @@ async def create(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
         text = "This form was sent before with other words. Send it once more if you want this prototype too."
         return await _form_page(request, visitor, replace(form, key=new_key(), trouble=text), 409)
     except InvalidInput as error:
-        known = FIELDS.get(error.field or "")
-        changed = replace(form, faults={known: str(error)}) if known else replace(form, trouble=str(error))
-        return await _form_page(request, visitor, changed, 422)
+        return await _form_page(request, visitor, form.with_fault(error.field, str(error)), 422)
     except (NotReady, KeyInFlight) as error:
         return await _form_page(request, visitor, replace(form, trouble=str(error)), 503)
     if ensured.decision.outcome is Outcome.REUSED:
