@@ -16,10 +16,13 @@ from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.context import Clock, Context, Providers, utc_now
+from protokeep.service.gallery import Gallery
+from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
 from protokeep.settings import Settings
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate
+from protokeep.store.sessions import SessionStore
 from protokeep.store.store import Store
 from protokeep.store.tokens import TokenStore
 
@@ -33,10 +36,12 @@ SECRET_BYTES = 32
 class Parts:
     """What a process works with."""
 
-    def __init__(self, settings: Settings, keeper: Keeper, tokens: Tokens) -> None:
+    def __init__(self, settings: Settings, keeper: Keeper, tokens: Tokens, sessions: Sessions) -> None:
         self.settings = settings
         self.keeper = keeper
         self.tokens = tokens
+        self.sessions = sessions
+        self.gallery = Gallery(keeper.context)
 
 
 @contextlib.asynccontextmanager
@@ -52,12 +57,14 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
         clock = await _clock_of(store)
     context = Context(store, providers, bus, clock, settings.pace, alone=settings.is_embedded)
     keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
-    tokens = Tokens(TokenStore(database), secret_key(settings), clock)
+    secret = secret_key(settings)
+    tokens = Tokens(TokenStore(database), secret, clock)
+    sessions = Sessions(SessionStore(database), tokens, secret, clock)
     try:
         async with contextlib.AsyncExitStack() as stack:
             if not settings.is_embedded:
                 await stack.enter_async_context(listening(bus, settings.database_url))
-            yield Parts(settings, keeper, tokens)
+            yield Parts(settings, keeper, tokens, sessions)
     finally:
         await providers.aclose()
         await store.close()

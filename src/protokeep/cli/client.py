@@ -9,24 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from protokeep.core.words import STATE_WORDS
+
 if TYPE_CHECKING:
     from protokeep.client import Client
 
 #: Exit codes of `watch`, `status` and `create`: what became of the prototype.
 EXIT_ERROR, EXIT_USAGE, EXIT_FAILED, EXIT_TIMEOUT, EXIT_UNFINISHED = 1, 2, 3, 4, 5
 
+#: What a tone of the page is in a terminal.
+COLOURS = {"calm": "cyan", "busy": "blue", "good": "green", "warn": "yellow", "bad": "red"}
 #: state -> (shape and word, colour). The same words as on the page.
-CHIPS = {
-    "queued": ("○ Queued", "cyan"),
-    "making": ("◐ Making", "blue"),
-    "waiting": ("? Waiting for an answer", "yellow"),
-    "ready": ("● Ready", "green"),
-    "failed": ("✕ Failed", "red"),
-    "timed_out": ("◷ Timed out, still looking", "yellow"),
-    "undecided": ("◌ Undecided", "yellow"),
-    "parked": ("‖ Parked", "yellow"),
-    "untracked": ("· Untracked", "white"),
-}
+CHIPS = {state.value: (f"{words.shape} {words.label}", COLOURS[words.tone]) for state, words in STATE_WORDS.items()}
 
 Url = Annotated[str, typer.Option(envvar="PROTOKEEP_URL", help="Where the server is.")]
 Token = Annotated[str, typer.Option(envvar="PROTOKEEP_TOKEN", help="Your API token.", show_default=False)]

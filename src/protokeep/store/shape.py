@@ -34,6 +34,7 @@ OWN_TABLES = (
     "protokeep_idempotency_keys",
     "protokeep_api_tokens",
     "protokeep_provider_keys",
+    "protokeep_sessions",
 )
 
 POSTGRESQL_COLUMNS = """

@@ -58,7 +58,8 @@ class Statements:
             f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') AS workspace_id",
             "s.mockup_id AS current_id",
         ]
-        self._select = (
+        #: Everything that makes a prototype, up to where a WHERE begins.
+        self.select = (
             f"SELECT {', '.join(columns)} FROM design_mockups m "  # noqa: S608 - names from the catalogue
             "LEFT JOIN protokeep_generations g ON g.mockup_id = m.id "
             "LEFT JOIN protokeep_slots s ON s.mockup_id = m.id "
@@ -68,7 +69,7 @@ class Statements:
         self.get_any = self._prototypes("WHERE m.id = :mockup_id")
         self.by_chat = self._prototypes("WHERE m.v0_chat_id = :chat_id")
         self.current = text(
-            self._select.replace("LEFT JOIN protokeep_slots s ON s.mockup_id = m.id", "")
+            self.select.replace("LEFT JOIN protokeep_slots s ON s.mockup_id = m.id", "")
             + "JOIN protokeep_slots s ON s.mockup_id = m.id WHERE s.workspace_id = :workspace_id "
             "AND s.product_id = :product_id AND s.provider = :provider"
         )
@@ -111,7 +112,7 @@ class Statements:
         return self._lists[filters]
 
     def _prototypes(self, rest: str) -> Any:
-        return text(self._select + rest)
+        return text(self.select + rest)
 
     def _owners(self, name: str) -> Any:
         """A statement on the owner's tables: under their names, and without the columns that they lack."""

@@ -17,7 +17,7 @@ from protokeep import __version__
 from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
 from protokeep.jobs import Jobs
 from protokeep.settings import Settings
-from protokeep.web import api, problems
+from protokeep.web import api, pages, problems
 from protokeep.web.models import Problem
 from protokeep.wiring import Parts, built
 
@@ -32,15 +32,15 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if parts is not None:
-            app.state.parts = parts
-            yield
-            return
-        async with built(settings) as own:
+        async with contextlib.AsyncExitStack() as stack:
+            own = parts
+            if own is None:
+                own = await stack.enter_async_context(built(settings))
+                _say_what_is_missing(own)
+                await stack.enter_async_context(Jobs(own.keeper, settings.database_url).running())
             app.state.parts = own
-            _say_what_is_missing(own)
-            async with Jobs(own.keeper, settings.database_url).running():
-                yield
+            app.state.live = await stack.enter_async_context(pages.live_for(own).running())
+            yield
 
     app = FastAPI(
         title="protokeep",
@@ -54,6 +54,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     problems.install(app)
     app.include_router(api.router)
     _add_health(app)
+    pages.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.add_middleware(Limits)
     return app
