@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from protokeep.cli import client, run, tokens, watch
+from protokeep.cli import client, mcp, run, tokens, watch
 
 app = typer.Typer(
     name="protokeep",
@@ -22,6 +22,7 @@ run.add_to(app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
 client.add_to(app)
 app.command(epilog=client.EXIT_CODES)(watch.watch)
+app.command()(mcp.mcp)
 
 
 def main() -> None:
