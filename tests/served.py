@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,16 @@ class Demo:
         found: list[dict[str, Any]] = self._v0.get("/_sandbox/chats").json()["chats"]
         return found
 
-    def finish(self, outcome: str = "stop") -> None:
-        """End every generation that runs."""
+    def wait_for_chats(self, count: int = 1) -> None:
+        """Return once v0 made so many: what was asked for with an answer at once is made a moment later."""
+        ends = time.monotonic() + 10
+        while self.chats_created < count:
+            assert time.monotonic() < ends, f"v0 made {self.chats_created} of {count} chats"
+            time.sleep(0.01)
+
+    def finish(self, outcome: str = "stop", *, chats: int = 1) -> None:
+        """End every generation that runs, once there are so many chats."""
+        self.wait_for_chats(chats)
         for chat in self.chats():
             self._v0.post(f"/_sandbox/chats/{chat['id']}/finish", json={"outcome": outcome})
 
@@ -67,13 +76,13 @@ class Demo:
 def demo(folder: Path, *, knobs: Knobs | None = None, **settings: Any) -> Iterator[Demo]:
     """A running protokeep in front of an emulated v0 whose generations take until `finish()`, unless `knobs` say."""
     ready: Future[Demo] = Future()
-    stopping = threading.Event()
+    stops: list[Callable[[], object]] = []
 
     async def main() -> None:
         emulator = Sandbox(knobs=knobs or Knobs(generation_seconds=3600))
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        threading.Thread(target=lambda: (stopping.wait(), loop.call_soon_threadsafe(stop.set)), daemon=True).start()
+        stops.append(lambda: loop.call_soon_threadsafe(stop.set))
         async with running(emulator) as v0_url:
             chosen = Settings(
                 **{
@@ -110,5 +119,7 @@ def demo(folder: Path, *, knobs: Knobs | None = None, **settings: Any) -> Iterat
         yield served
         served.close()
     finally:
-        stopping.set()
+        for stop in stops:
+            with contextlib.suppress(RuntimeError):  # It ended by itself, and has said why.
+                stop()
         thread.join(timeout=20)

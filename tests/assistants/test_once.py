@@ -25,7 +25,7 @@ async def test_a_hundred_at_once(served: Demo, transport: str) -> None:
 
     assert len({one["prototype_id"] for one in answers}) == 1
     assert sum(not one["is_existing"] for one in answers) == 1
-    await _made_once(served)
+    _made_once(served)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -44,7 +44,7 @@ async def test_impatient_assistant(served: Demo, transport: str) -> None:
         waited = await answer(client, "wait_for_prototype", product_id="shop", seconds=1)
 
     assert last["prototype_id"] == waited["prototype_id"]
-    await _made_once(served)
+    _made_once(served)
 
 
 async def test_connection_that_drops(served: Demo) -> None:
@@ -66,7 +66,7 @@ async def test_connection_that_drops(served: Demo) -> None:
 
     async with assistant(served, "http") as client:
         await answer(client, "ensure_prototype", **SHOP)
-    await _made_once(served)
+    _made_once(served)
 
 
 async def test_lost_answer_of_the_builder(served: Demo) -> None:
@@ -77,14 +77,12 @@ async def test_lost_answer_of_the_builder(served: Demo) -> None:
     async with assistant(served, "http") as client:
         for _ in range(5):
             await answer(client, "ensure_prototype", **SHOP)
-    await _made_once(served)
+    _made_once(served)
 
 
-async def _made_once(served: Demo) -> None:
+def _made_once(served: Demo) -> None:
     """One chat is there, and stays the only one."""
-    async with asyncio.timeout(10):
-        while served.chats_created == 0:  # noqa: ASYNC110 - it changes in another thread
-            await asyncio.sleep(0.01)
+    served.wait_for_chats()
     assert served.chats_created == 1
 
 

@@ -116,7 +116,7 @@ async def test_large_things_stay_small(served: Demo, transport: str) -> None:
         for number in range(9):
             wish = {"product_id": product, "prompt": f"{number}" + "é" * 500, "instead_of": before}
             before = (await answer(client, "ensure_prototype", **wish))["prototype_id"]
-        served.finish("error")
+        served.finish("error", chats=10)
         await answer(client, "wait_for_prototype", product_id=product, seconds=20)
         await answer(client, "explain", product_id=product)
         page = await answer(client, "list_prototypes", product_id=product)
