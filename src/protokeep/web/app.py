@@ -11,13 +11,16 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protokeep import __version__
 from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
 from protokeep.jobs import Jobs
+from protokeep.mcp.http import Endpoint
 from protokeep.settings import Settings
 from protokeep.web import api, pages, problems
+from protokeep.web.dependencies import principal_of
 from protokeep.web.models import Problem
 from protokeep.wiring import Parts, built
 
@@ -40,6 +43,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
                 await stack.enter_async_context(Jobs(own.keeper, settings.database_url).running())
             app.state.parts = own
             app.state.live = await stack.enter_async_context(pages.live_for(own).running())
+            await stack.enter_async_context(mcp.open())
             yield
 
     app = FastAPI(
@@ -53,6 +57,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     app.state.draining = False
     problems.install(app)
     app.include_router(api.router)
+    mcp = Endpoint(app, principal_of, settings.mcp_hosts)
+    app.router.routes.append(Route("/mcp", mcp, include_in_schema=False))
     _add_health(app)
     pages.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
