@@ -5,8 +5,9 @@ Every answer stays under 4 KB on the wire, text and structure together, whatever
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -16,8 +17,14 @@ from protokeep.core.words import STATE_WORDS
 
 #: Longest link that is passed on: cut ones lead nowhere.
 LINK_MAX, ROW_LINK_MAX = 250, 80
+#: An answer goes out twice, as structure and as text for those who read text only; both together stay below this.
+BUDGET = 3900
+#: What an answer gives up, in this order, if strange ids or links make it too long.
+_SPARE = ("history", "prompt", "trouble", "why", "chat_url", "url")
 #: Rows of a list, and lines of a history, that fit.
 ROWS, LINES = 6, 6
+
+A = TypeVar("A", bound=BaseModel)
 
 _NEXT: Mapping[str, str] = {
     "queued": "It is on its way to the app builder. Call wait_for_prototype; do not ask for another one.",
@@ -85,6 +92,23 @@ class ExplainAnswer(PrototypeAnswer):
     history: Annotated[list[str], Field(description="What happened, oldest first; of long ones the last lines.")]
 
 
+def fitted(answer: A) -> A:
+    """`answer`, without what it can spare if it is too long otherwise."""
+    for name in _SPARE:
+        value = getattr(answer, name, None)
+        while isinstance(value, list) and value and size(answer) > BUDGET:
+            value.pop(0)
+        if isinstance(value, str) and size(answer) > BUDGET:
+            setattr(answer, name, None if name.endswith("url") else cut(value, 60))
+    return answer
+
+
+def size(answer: BaseModel) -> int:
+    """Bytes of an answer on the wire, without the envelope: the text is JSON within JSON."""
+    structure = answer.model_dump_json()
+    return len(structure.encode()) + len(json.dumps(answer.model_dump_json(indent=2), ensure_ascii=False).encode())
+
+
 def cut(text: str | None, longest: int) -> str | None:
     """`text`, shortened if need be; its length counts as it is sent, in UTF-8."""
     if text is None or len(text.encode()) <= longest:
@@ -128,7 +152,7 @@ def _values(prototype: Prototype) -> dict[str, Any]:
 
 def standing(prototype: Prototype) -> PrototypeAnswer:
     """How it stands."""
-    return PrototypeAnswer(**_values(prototype))
+    return fitted(PrototypeAnswer(**_values(prototype)))
 
 
 def ensured(made: Ensured) -> EnsuredAnswer:
@@ -144,12 +168,14 @@ def ensured(made: Ensured) -> EnsuredAnswer:
             " If the user wants one from the new prompt instead, call ensure_prototype with instead_of set to this "
             "prototype_id."
         )
-    return EnsuredAnswer(
-        **values,
-        is_existing=made.is_existing,
-        outcome=decision.outcome,
-        why=cut(why, 300) or "",
-        prompt_differs=decision.prompt_differs,
+    return fitted(
+        EnsuredAnswer(
+            **values,
+            is_existing=made.is_existing,
+            outcome=decision.outcome,
+            why=cut(why, 300) or "",
+            prompt_differs=decision.prompt_differs,
+        )
     )
 
 
@@ -174,14 +200,16 @@ def explained(detail: PrototypeDetail) -> ExplainAnswer:
     claimed = next((line for line in detail.history if line.kind == "claimed"), None)
     why = str((claimed.data or {}).get("reason", "")) if claimed else ""
     surplus = f" Surplus chats with its mark were found: {len(detail.surplus_chat_ids)}."
-    return ExplainAnswer(
-        **_values(detail),
-        asked_for_by=cut((claimed.actor if claimed else None) or detail.user_id, 60),
-        asked_for_at=_when(detail.created_at),
-        why=(cut(why, 200) or "It is older than protokeep here, or its history is not known.")
-        + (surplus if detail.surplus_chat_ids else ""),
-        prompt=cut(detail.prompt, 250),
-        history=[_line(line) for line in detail.history[-LINES:]],
+    return fitted(
+        ExplainAnswer(
+            **_values(detail),
+            asked_for_by=cut((claimed.actor if claimed else None) or detail.user_id, 60),
+            asked_for_at=_when(detail.created_at),
+            why=(cut(why, 200) or "It is older than protokeep here, or its history is not known.")
+            + (surplus if detail.surplus_chat_ids else ""),
+            prompt=cut(detail.prompt, 250),
+            history=[_line(line) for line in detail.history[-LINES:]],
+        )
     )
 
 
