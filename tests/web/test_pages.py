@@ -68,14 +68,14 @@ class Site:
 
     async def signed_in(self, role: Role = Role.MAKER, user: str = "ana", workspace: str = "default") -> Browser:
         browser = self.browser()
-        assert 200 == (await browser.sign_in(await self.token(role, user, workspace))).status_code
+        assert (await browser.sign_in(await self.token(role, user, workspace))).status_code == 200
         return browser
 
 
 @pytest.fixture
 async def site(database_url: str) -> AsyncIterator[Site]:
     """A server without jobs: what is written stays as it is."""
-    settings = Settings(database_url=database_url, secret_key="a test's own", v0_api_key="k", _env_file=None)  # type: ignore[call-arg]
+    settings = Settings(database_url=database_url, secret_key="a test's own", v0_api_key="k", _env_file=None)
     async with built(settings, migrating=False) as parts:
         parts.keeper.context.queue = NoQueue()
         app = create_app(settings, parts)
@@ -151,7 +151,7 @@ class TestSession:
 
         answer = await browser.sign_in("pk_of-nobody-at-all-really")
 
-        assert 401 == answer.status_code
+        assert answer.status_code == 401
         assert "unknown, expired or revoked" in answer.text
         assert "/sign-in" in str((await browser.get("/")).url)
 
@@ -225,7 +225,7 @@ class TestSession:
         pages = [await browser.get(f"/sign-in?code={code}") for browser in (first, second)]
         answers = [await browser.send("/sign-in", page) for browser, page in zip((first, second), pages, strict=True)]
 
-        assert [200, 401] == [answer.status_code for answer in answers]
+        assert [answer.status_code for answer in answers] == [200, 401]
 
     @pytest.mark.parametrize("onward", ["//evil.example", "https://evil.example", "/\\evil.example", "/ok\r\nx: y"])
     async def test_next_stays_here(self, site: Site, onward: str) -> None:
@@ -239,7 +239,7 @@ class TestSession:
             "/sign-in", data={**hidden(page.text), "token": token, "next": onward}, follow_redirects=False
         )
 
-        assert "/" == answer.headers["location"]
+        assert answer.headers["location"] == "/"
 
 
 class TestForms:
@@ -255,9 +255,9 @@ class TestForms:
             answer = await browser.client.post(
                 path, data={"form_token": token, "product_id": "p", "prompt": "x", "key": "k"}
             )
-            assert 403 == answer.status_code
+            assert answer.status_code == 403
 
-        assert 0 == await count(site, "design_mockups")
+        assert await count(site, "design_mockups") == 0
 
     async def test_other_site(self, site: Site) -> None:
         """
@@ -270,7 +270,7 @@ class TestForms:
             "/settings", data=hidden(page.text), headers={"sec-fetch-site": "cross-site"}
         )
 
-        assert 403 == answer.status_code
+        assert answer.status_code == 403
 
     async def test_double_click(self, site: Site) -> None:
         """
@@ -284,8 +284,8 @@ class TestForms:
         )
 
         assert {200} == {answer.status_code for answer in answers}
-        assert 1 == len({str(answer.url) for answer in answers})
-        assert 1 == await count(site, "design_mockups")
+        assert len({str(answer.url) for answer in answers}) == 1
+        assert await count(site, "design_mockups") == 1
 
     async def test_reuse_is_felt(self, site: Site) -> None:
         """
@@ -303,7 +303,7 @@ class TestForms:
         assert "Your prompt differs" not in same.text
         assert "Your prompt differs" in other.text
         assert "/prototypes/" in str(another.url)
-        assert 2 == await count(site, "design_mockups")
+        assert await count(site, "design_mockups") == 2
 
     async def test_wrong_values(self, site: Site) -> None:
         """
@@ -314,7 +314,7 @@ class TestForms:
 
         answer = await browser.send("/new", page, product_id=" ", prompt="a shop with <b>")
 
-        assert 422 == answer.status_code
+        assert answer.status_code == 422
         assert "The product is empty" in answer.text
         assert "a shop with &lt;b&gt;</textarea>" in answer.text
 
@@ -328,7 +328,7 @@ class TestForms:
 
         answer = await browser.send("/new", page, product_id="shop", prompt="another shop")
 
-        assert 409 == answer.status_code
+        assert answer.status_code == 409
         assert "sent before with other words" in answer.text
 
     async def test_retry(self, site: Site) -> None:
@@ -341,8 +341,8 @@ class TestForms:
 
         answers = [await browser.send(f"/prototypes/{made['shop'].id}/retry", page) for _ in range(3)]
 
-        assert 1 == len({str(answer.url) for answer in answers})
-        assert 2 == await count(site, "design_mockups")
+        assert len({str(answer.url) for answer in answers}) == 1
+        assert await count(site, "design_mockups") == 2
 
     async def test_viewer(self, site: Site) -> None:
         """
@@ -357,9 +357,9 @@ class TestForms:
             assert "Make another" not in page.text
             assert "Retry" not in page.text
             assert 'href="/new' not in page.text
-        assert 403 == (await browser.get("/new")).status_code
+        assert (await browser.get("/new")).status_code == 403
         refused = await browser.send("/new", pages[0], product_id="x", prompt="y", key="k")
-        assert 403 == refused.status_code
+        assert refused.status_code == 403
         assert "role maker" in refused.text
 
 
@@ -374,9 +374,9 @@ class TestHome:
         page = await browser.get("/")
 
         sections = re.findall(r'<h2 id="s_(\w+)"', page.text)
-        assert ["attention", "progress", "rest"] == sections
-        assert ["Greenhouse", "Festival planner", "Payroll preview", "Museum guide"] == titles(page.text)[:4]
-        assert ["intranet-search", "Bike share", "Returns portal", "CRM lite"] == titles(page.text)[4:8]
+        assert sections == ["attention", "progress", "rest"]
+        assert titles(page.text)[:4] == ["Greenhouse", "Festival planner", "Payroll preview", "Museum guide"]
+        assert titles(page.text)[4:8] == ["intranet-search", "Bike share", "Returns portal", "CRM lite"]
 
     @pytest.mark.parametrize(
         ("query", "expected"),
@@ -422,8 +422,8 @@ class TestHome:
 
         products = {scene.product_id for scene in SCENES}
         assert str(len(products)) == number("All", page.text)
-        assert "10" == number("Ready", page.text)
-        assert "3" == number("All", mine.text)
+        assert number("Ready", page.text) == "10"
+        assert number("All", mine.text) == "3"
 
     async def test_paging(self, site: Site) -> None:
         """
@@ -461,7 +461,7 @@ class TestHome:
         assert "Nothing here yet" in (await browser.get("/")).text
         assert "Bakery" not in (await browser.get("/?q=bakery")).text
         for path in ("/p/bakery", f"/prototypes/{made['bakery'].id}", f"/live?on=prototype&id={made['bakery'].id}"):
-            assert 404 == (await browser.get(path)).status_code
+            assert (await browser.get(path)).status_code == 404
 
     async def test_untracked_rows(self, site: Site) -> None:
         """
@@ -480,7 +480,7 @@ class TestHome:
 
         page = await browser.get("/?q=older")
 
-        assert ["old"] == titles(page.text)
+        assert titles(page.text) == ["old"]
         assert "Untracked" in page.text
         assert "Untracked" in (await browser.get("/p/old")).text
         assert "Nothing here yet" not in (await browser.get("/")).text
@@ -502,7 +502,7 @@ class TestSafety:
 
         for path in wanted:
             page = await browser.get(path)
-            assert 200 == page.status_code
+            assert page.status_code == 200
             assert "<script>alert" not in page.text
             assert "<img src=x" not in page.text
             assert "49" not in re.sub(r"[0-9a-f-]{12,}", "", page.text) or "{{ 7*7 }}" in page.text
@@ -520,7 +520,7 @@ class TestSafety:
         Only pictures that our own origin serves are shown.
         """
         assert None is texts.own_picture("https://tracker.example/x.png", "//tracker.example/x.png", None)
-        assert "/pictures/x" == texts.own_picture("https://tracker.example/x.png", "/pictures/x")
+        assert texts.own_picture("https://tracker.example/x.png", "/pictures/x") == "/pictures/x"
 
     async def test_headers(self, site: Site) -> None:
         """
@@ -533,9 +533,9 @@ class TestSafety:
             assert "default-src 'none'" in headers["content-security-policy"]
             assert "unsafe" not in headers["content-security-policy"]
             assert "frame-ancestors 'none'" in headers["content-security-policy"]
-            assert "private, no-store" == headers["cache-control"]
-            assert "nosniff" == headers["x-content-type-options"]
-            assert "no-referrer" == headers["referrer-policy"]
+            assert headers["cache-control"] == "private, no-store"
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "no-referrer"
 
     async def test_links_that_leave(self, site: Site) -> None:
         """
@@ -560,10 +560,10 @@ class TestErrors:
         page = await browser.get("/p/none")
         problem = await browser.get("/api/design/nothing", accept="application/json")
 
-        assert 404 == page.status_code
+        assert page.status_code == 404
         assert page.headers["x-request-id"] in page.text
-        assert "application/problem+json" == problem.headers["content-type"]
-        assert 401 == (await browser.get("/api/design/mockups/x")).status_code
+        assert problem.headers["content-type"] == "application/problem+json"
+        assert (await browser.get("/api/design/mockups/x")).status_code == 401
 
     async def test_database_gone(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         """
@@ -580,7 +580,7 @@ class TestErrors:
         monkeypatch.setattr(site.parts.gallery._store._store.database, "reading", broken)
         page = await browser.get("/")
 
-        assert 503 == page.status_code
+        assert page.status_code == 503
         assert "Nothing here yet" not in page.text
         assert page.headers["x-request-id"] in page.text
         assert "Nothing is made twice" in page.text
@@ -591,7 +591,7 @@ class TestErrors:
         """
         browser = await site.signed_in()
 
-        assert 422 == (await browser.get("/?cursor=nonsense")).status_code
+        assert (await browser.get("/?cursor=nonsense")).status_code == 422
 
 
 class Events:
@@ -618,7 +618,7 @@ class Events:
 @contextlib.asynccontextmanager
 async def stream(client: httpx2.AsyncClient, path: str, **headers: str) -> AsyncIterator[Events]:
     async with client.stream("GET", path, headers={"accept": "text/event-stream", **headers}) as response:
-        assert 200 == response.status_code, await response.aread()
+        assert response.status_code == 200, await response.aread()
         yield Events(response)
 
 
@@ -649,9 +649,9 @@ class TestLive:
         await site.parts.keeper.ensure(principal(), NewPrototype("shop", "a shop"), wait=0)
 
         async with stream(browser.client, f"/live?on=home&since={last}") as events:
-            assert "shop: Queued." == (await events.next("change"))["data"]["say"]
+            assert (await events.next("change"))["data"]["say"] == "shop: Queued."
         async with stream(browser.client, "/live?on=home", **{"last-event-id": "other-7"}) as events:
-            assert "resync" == (await events.next("resync", "hello"))["event"]
+            assert (await events.next("resync", "hello"))["event"] == "resync"
 
     async def test_topics(self, site: Site) -> None:
         """
@@ -681,7 +681,7 @@ class TestLive:
             await site.parts.keeper.ensure(principal(workspace="elsewhere"), NewPrototype("theirs", "x"), wait=0)
             told = await events.next("change")
 
-        assert "theirs: Queued." == told["data"]["say"]
+        assert told["data"]["say"] == "theirs: Queued."
 
     async def test_api(self, site: Site) -> None:
         """
@@ -696,8 +696,8 @@ class TestLive:
             await site.parts.keeper.ensure(principal(), NewPrototype("shop", "a shop"), wait=0)
             told = await events.next("change")
 
-        assert ("shop", "queued") == (told["data"]["product_id"], told["data"]["state"])
-        assert 401 == (await client.get("/api/design/events")).status_code
+        assert (told["data"]["product_id"], told["data"]["state"]) == ("shop", "queued")
+        assert (await client.get("/api/design/events")).status_code == 401
 
     async def test_stop_ends_streams(self, site: Site) -> None:
         """
@@ -721,7 +721,7 @@ class TestLive:
             viewer.put(b"x")
 
         assert viewer.ended
-        assert b"" == await viewer.frames()
+        assert await viewer.frames() == b""
 
     async def test_too_many_streams(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         """
@@ -732,7 +732,7 @@ class TestLive:
 
         async with stream(browser.client, "/live?on=home") as events:
             await events.next("hello")
-            assert 503 == (await browser.client.get("/live?on=home")).status_code
+            assert (await browser.client.get("/live?on=home")).status_code == 503
 
 
 async def test_state_column_agrees_with_the_core(site: Site) -> None:
