@@ -32,7 +32,7 @@ format: $(DEV) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 bench: $(DEV) ## Measure, and write docs/benchmarks.md
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@PYTHONPATH=tests:. $(BIN)/python -m benchmarks $(ARGS)
 
 chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promise (ARGS="sqlite --seconds 20")
 	@PYTHONPATH=tests:. $(BIN)/python -m chaos $(ARGS)

@@ -164,9 +164,9 @@ def test_defaults_come_from_the_environment(served: Demo, monkeypatch: pytest.Mo
         assert keep.ensure("shop", "A landing page").user_id == "ana"
 
 
-def test_changes_without_a_stream(served: Demo) -> None:
+def test_changes_from_before_the_stream(served: Demo) -> None:
     """
-    Where the server has no stream of events, changes are seen by asking for the status.
+    What changed before the stream was open is told first: whoever waits for a change never waits for a past one.
     """
     with Protokeep(served.url, served.token) as keep:
         made = keep.ensure("shop", "A landing page")

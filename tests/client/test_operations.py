@@ -168,11 +168,11 @@ def test_odd_ids_stay_one_path_segment() -> None:
 
 STREAM = (
     ": hello\n\n"
-    'id: 7\nevent: prototype\ndata: {"id": "a", "product_id": "shop",\ndata:  "state": "making"}\n\n'
-    'event: other\ndata: {}\n\nevent: prototype\ndata: {"broken\n\n'
-    'id: 8\r\nevent: prototype\r\ndata: {"id": "b", "product_id": "bakery", "state": "ready"}\r\n\r\n'
+    'id: 7\nevent: change\ndata: {"id": "a", "product_id": "shop",\ndata:  "state": "making"}\n\n'
+    'event: other\ndata: {}\n\nevent: change\ndata: {"broken\n\n'
+    'id: 8\r\nevent: change\r\ndata: {"id": "b", "product_id": "bakery", "state": "ready"}\r\n\r\n'
 )
-MORE = 'id: 9\nevent: prototype\ndata: {"id": "a", "product_id": "shop", "state": "ready"}\n\n'
+MORE = 'id: 9\nevent: change\ndata: {"id": "a", "product_id": "shop", "state": "ready"}\n\n'
 
 
 def stream(text: str) -> httpx2.Response:

@@ -139,6 +139,10 @@ class AsyncProtokeep:
                             change = following.line(line)
                             if change is not None:
                                 yield change
+                            if following.is_behind():
+                                seen = await self._run(operations.changes_seen(product_ids, provider, {}))
+                                for news in following.news(seen):
+                                    yield news
             await asyncio.sleep(following.lost())
         known: dict[str, Prototype] = {}
         while True:

@@ -21,6 +21,8 @@ class Following:
     def __init__(self, product_ids: Sequence[str]) -> None:
         self._wanted = frozenset(product_ids)
         self._last_event_id: str | None = None
+        self._told: dict[str, tuple[str, str]] = {}
+        self._behind = False
         self._losses = 0
         self._event = ""
         self._id: str | None = None
@@ -58,7 +60,21 @@ class Following:
         if event_id is not None:
             self._last_event_id = event_id
         self._losses = 0
-        return self._change(data, event_id) if event == "prototype" else None
+        if event in ("hello", "resync"):  # The stream begins, or has missed something: what is true now is not told.
+            self._behind = True
+        return self._change(data, event_id) if event == "change" else None
+
+    def is_behind(self) -> bool:
+        """Whether the products' status has to be asked for, as the stream does not tell it. True once each time."""
+        behind, self._behind = self._behind, False
+        return behind and bool(self._wanted)
+
+    def news(self, prototypes: Sequence[Prototype]) -> list[Change]:
+        """Those whose state was not told yet."""
+        fresh = [found for found in prototypes if self._told.get(found.product_id) != (found.id, found.state)]
+        for found in fresh:
+            self._told[found.product_id] = (found.id, found.state)
+        return [change_of(found) for found in fresh]
 
     def _change(self, data: str, event_id: str | None) -> Change | None:
         try:
@@ -72,7 +88,10 @@ class Following:
             )
         except (ValueError, KeyError, TypeError):
             return None
-        return change if not self._wanted or change.product_id in self._wanted else None
+        if self._wanted and change.product_id not in self._wanted:
+            return None
+        self._told[change.product_id] = (change.id, change.state)
+        return change
 
 
 def change_of(prototype: Prototype) -> Change:

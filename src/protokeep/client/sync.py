@@ -134,6 +134,9 @@ class Protokeep:
                     change = following.line(line)
                     if change is not None:
                         yield change
+                    if following.is_behind():
+                        seen = self._run(operations.changes_seen(product_ids, provider, {}))
+                        yield from following.news(seen)
             time.sleep(following.lost())
         known: dict[str, Prototype] = {}
         while True:
