@@ -13,6 +13,8 @@ PATH = "/api/design/events"
 SILENCE_SECONDS = 90.0
 #: Connections lost in a row, without an event between them, before it counts as an outage.
 LOSSES = 8
+#: The event, and the state of the change, that tells of a prototype which is no longer there.
+GONE = "gone"
 
 
 class Following:
@@ -21,12 +23,16 @@ class Following:
     def __init__(self, product_ids: Sequence[str]) -> None:
         self._wanted = frozenset(product_ids)
         self._last_event_id: str | None = None
-        self._told: dict[str, tuple[str, str]] = {}
-        self._behind = False
         self._losses = 0
         self._event = ""
         self._id: str | None = None
         self._data: list[str] = []
+        #: Whether changes may have been missed: at first, and when the server says that it has forgotten them.
+        self.stale = bool(product_ids)
+
+    def params(self) -> Mapping[str, str]:
+        """The query: one product may be asked for; of several, the others' changes are passed over here."""
+        return {"product_id": next(iter(self._wanted))} if len(self._wanted) == 1 else {}
 
     def headers(self) -> Mapping[str, str]:
         """The headers of the next connection."""
@@ -60,38 +66,23 @@ class Following:
         if event_id is not None:
             self._last_event_id = event_id
         self._losses = 0
-        if event in ("hello", "resync"):  # The stream begins, or has missed something: what is true now is not told.
-            self._behind = True
-        return self._change(data, event_id) if event == "change" else None
+        if event == "resync":
+            self.stale = bool(self._wanted)
+        return self._change(event, data, event_id) if event in ("change", "prototype", GONE) else None
 
-    def is_behind(self) -> bool:
-        """Whether the products' status has to be asked for, as the stream does not tell it. True once each time."""
-        behind, self._behind = self._behind, False
-        return behind and bool(self._wanted)
-
-    def news(self, prototypes: Sequence[Prototype]) -> list[Change]:
-        """Those whose state was not told yet."""
-        fresh = [found for found in prototypes if self._told.get(found.product_id) != (found.id, found.state)]
-        for found in fresh:
-            self._told[found.product_id] = (found.id, found.state)
-        return [change_of(found) for found in fresh]
-
-    def _change(self, data: str, event_id: str | None) -> Change | None:
+    def _change(self, event: str, data: str, event_id: str | None) -> Change | None:
         try:
             value = json.loads(data)
             change = Change(
                 id=str(value["id"]),
                 product_id=str(value["product_id"]),
-                state=str(value["state"]),
+                state=GONE if event == GONE else str(value["state"]),
                 event_id=event_id,
                 data=value,
             )
         except (ValueError, KeyError, TypeError):
             return None
-        if self._wanted and change.product_id not in self._wanted:
-            return None
-        self._told[change.product_id] = (change.id, change.state)
-        return change
+        return change if not self._wanted or change.product_id in self._wanted else None
 
 
 def change_of(prototype: Prototype) -> Change:
