@@ -37,9 +37,11 @@ from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.context import Clock as ReadsClock
 from protokeep.service.context import Context, Providers
+from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
 from protokeep.settings import Settings
 from protokeep.store.database import Database
+from protokeep.store.sessions import SessionStore
 from protokeep.store.store import Page, Store
 from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
@@ -400,7 +402,8 @@ class World:
         node = node or await self.node(at_once=True)
         made = settings_of(database_url=self.database_url, **settings)
         tokens = Tokens(TokenStore(node.database), b"secret-of-the-tests", self.clock)
-        app = create_app(made, Parts(made, node.keeper, tokens))
+        sessions = Sessions(SessionStore(node.database), tokens, b"secret-of-the-tests", self.clock)
+        app = create_app(made, Parts(made, node.keeper, tokens, sessions))
         token, _ = await tokens.create(Role.MAKER, user_id=ANN.user_id)
         headers = {"Authorization": f"Bearer {token}"}
         async with contextlib.AsyncExitStack() as stack:
