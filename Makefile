@@ -6,10 +6,10 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test check format bench screenshots lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(DEV) ## Make .venv with all that is needed to work on protokeep; instant when nothing changed
 	@echo "protokeep: .venv is ready"
@@ -33,6 +33,9 @@ format: $(DEV) ## Format the code and mend what ruff can mend
 
 bench: $(DEV) ## Measure, and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(DEV) ## Take every page and state, to be looked at; needs Chromium (ARGS="--only home")
+	@$(BIN)/python tools/screenshots.py $(ARGS)
 
 lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(BIN)/python -m pip install -qq "uv>=0.9"
