@@ -17,7 +17,7 @@ from protokeep.store.gallery import Card, GalleryStore, Place, Wish
 
 #: Cards of the two upper sections of the home page; the rest is one link away.
 ATTENTION_SHOWN = 4
-PROGRESS_SHOWN = 8
+PROGRESS_SHOWN = 6
 #: Words of a search that count; a query of more finds no more.
 WORDS_MAX = 6
 TEXT_MAX = 200
