@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Figures of one run each, by the command that stands with them, on a shared and noisy machine: ratios count, absolute times
-only inform. `make bench` measures all anew, `make bench ARGS=main_job` one of them.
+Figures of one run each, by the command that stands with them, on a shared and noisy machine: ratios count, absolute
+times only inform. `make bench` measures all anew, `make bench ARGS=main_job` one of them.
 """
 LIBRARIES = ("fastapi", "uvicorn", "sqlalchemy", "asyncpg", "aiosqlite", "pgqueuer", "httpx2")
 #: Name of the module -> heading of its section.
