@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from protokeep.cli import client, run, tokens
+from protokeep.cli import changes, client, hooks, run, tokens
 
 app = typer.Typer(
     name="protokeep",
@@ -19,7 +19,9 @@ app = typer.Typer(
 
 run.add_to(app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
+app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
 client.add_to(app)
+changes.add_to(app)
 
 
 def main() -> None:

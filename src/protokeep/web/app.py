@@ -17,7 +17,7 @@ from protokeep import __version__
 from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
 from protokeep.jobs import Jobs
 from protokeep.settings import Settings
-from protokeep.web import api, problems
+from protokeep.web import api, changes, hooks, problems
 from protokeep.web.models import Problem
 from protokeep.wiring import Parts, built
 
@@ -53,6 +53,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     app.state.draining = False
     problems.install(app)
     app.include_router(api.router)
+    app.include_router(changes.router)
+    app.include_router(hooks.router)
     _add_health(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.add_middleware(Limits)
