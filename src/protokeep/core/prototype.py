@@ -207,10 +207,10 @@ class Prototype:
             return State.TIMED_OUT
         if generation.recovery_point is RecoveryPoint.SENT and generation.unknown:
             return State.UNDECIDED
-        if generation.hold_code is not None:
-            return State.PARKED
         if generation.waiting:
             return State.WAITING
+        if generation.hold_code is not None:
+            return State.PARKED
         if self.status is Status.IN_PROGRESS or generation.recovery_point is RecoveryPoint.ACCEPTED:
             return State.MAKING
         return State.QUEUED

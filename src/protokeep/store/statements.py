@@ -34,7 +34,7 @@ _GENERATION = [field.name for field in fields(Generation) if field.name not in (
 def query(name: str) -> Any:
     """The statement in `queries/<name>.sql`; `:chats` and `:ids` take lists."""
     clause = text(_source(name))
-    lists: list[Any] = [bindparam(name, expanding=True) for name in ("chats", "ids") if f"(:{name})" in clause.text]
+    lists: list[Any] = [bindparam(name, expanding=True) for name in ("chats", "ids") if f"IN :{name}" in clause.text]
     return clause.bindparams(*lists) if lists else clause
 
 
@@ -90,7 +90,7 @@ class Statements:
             "WHERE g.removing_at IS NOT NULL AND g.recovery_point IN ('accepted', 'settled') "
             "AND (g.next_try_at IS NULL OR g.next_try_at <= :now) ORDER BY g.removing_at LIMIT :limit"
         )
-        self.these = self._prototypes("WHERE m.id IN (:ids)", many=True)
+        self.these = self._prototypes("WHERE m.id IN :ids", many=True)
         self.insert_mockup = (
             self._owners("insert_mockup_of_tenant")
             if shape.has_tenant and shape.products_has_tenant

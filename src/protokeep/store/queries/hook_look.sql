@@ -8,5 +8,5 @@ UPDATE protokeep_generations SET
     WHEN observed_at IS NULL OR observed_at <= :minute_ago THEN :now
     ELSE next_poll_at END
 WHERE account = :account AND recovery_point IN ('accepted', 'settled') AND removing_at IS NULL
-  AND mockup_id IN (SELECT m.id FROM design_mockups m WHERE m.v0_chat_id IN (:chats))
+  AND mockup_id IN (SELECT m.id FROM design_mockups m WHERE m.v0_chat_id IN :chats)
 RETURNING mockup_id
