@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test check format bench chaos lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ format: $(DEV) ## Format the code and mend what ruff can mend
 
 bench: $(DEV) ## Measure, and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promise (ARGS="sqlite --seconds 20")
+	@PYTHONPATH=tests:. $(BIN)/python -m chaos $(ARGS)
 
 lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(BIN)/python -m pip install -qq "uv>=0.9"

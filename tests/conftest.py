@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from postgres import PostgresServer, in_thread
 from protokeep.store.migrate import migrate
+from world import Site, World
 
 # Databases. All fixtures are plain functions, so that tests of either kind may use them.
 
@@ -78,3 +79,26 @@ def empty_sqlite_url(tmp_path: Path) -> str:
 def empty_database_url(request: pytest.FixtureRequest) -> str:
     """An empty database of the test's own; the test runs on each kind."""
     return str(request.getfixturevalue("empty_sqlite_url" if request.param == "sqlite" else "empty_pg_url"))
+
+
+# The world of world.py, made of all parts but the jobs.
+
+
+@pytest.fixture
+def api_version() -> int:
+    """The version of v0's API that new prototypes are made with. `world.both_versions` runs a test with each."""
+    return 2
+
+
+@pytest.fixture
+async def world(database_url: str, api_version: int) -> AsyncIterator[World]:
+    """Database, emulated v0 and one process of protokeep, on one clock; the test runs on each kind of database."""
+    async with World.open(database_url, api_version) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def site(world: World) -> AsyncIterator[Site]:
+    """The web application of that world on a real port."""
+    async with world.serving() as served:
+        yield served

@@ -41,7 +41,9 @@ class Settings(BaseSettings):
     v0_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("V0_API_KEY", "v0_api_key"))
     v0_base_url: str = Field(default="https://api.v0.dev", validation_alias=AliasChoices("V0_BASE_URL", "v0_base_url"))
     #: For new prototypes; each row remembers its own.
-    v0_api_version: Literal[1, 2] = Field(default=2, validation_alias=AliasChoices("V0_API_VERSION", "v0_api_version"))
+    v0_api_version: int = Field(
+        default=2, ge=1, le=2, validation_alias=AliasChoices("V0_API_VERSION", "v0_api_version")
+    )
     #: Sent as a query parameter on every v0 request; empty: not sent.
     v0_scope: str = Field(default="mckinsey", validation_alias=AliasChoices("V0_SCOPE", "v0_scope"))
     #: Where chats are opened by people; derived from the base URL when unset.

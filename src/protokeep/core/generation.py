@@ -39,7 +39,7 @@ def about_to_send(prototype: Prototype, now: datetime) -> Prototype:
         unknown=False,
         hold_code=None,
         hold_message=None,
-        next_try_at=None,
+        next_try_at=now,  # Whoever finds the lease run out goes on from here, at once.
     )
 
 

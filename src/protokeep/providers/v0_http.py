@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import httpx2
 
@@ -48,7 +48,7 @@ class V0Config:
         """Accepts a base URL with or without `/v1` or `/v2`; chat pages of another host live on that host."""
         root = re.sub(r"/v[12]/?$", "", base_url.rstrip("/"))
         parts = urlsplit(root)
-        public = (parts.hostname or "").endswith(("v0.dev", "v0.app"))
+        public = f".{parts.hostname or ''}".endswith((".v0.dev", ".v0.app"))
         return cls(
             api_key=api_key,
             root_url=root,
@@ -188,7 +188,7 @@ def _answer(response: httpx2.Response, content: bytes) -> Any:
     try:
         value = json.loads(content) if content else None
         readable = True
-    except ValueError:
+    except (ValueError, RecursionError):  # The latter: nested deeper than the parser goes.
         value, readable = None, False
     if 200 <= status < 300:
         if not readable or (value is None and status != 204 and not content):
@@ -232,12 +232,16 @@ def _error(status: int, words: str, pause: timedelta | None) -> ProviderError:
 
 
 def _words(value: Any) -> str:
-    """The message of v1's `{error: {message, type}}` or v2's `{message}`, shortened; empty when there is none."""
+    """The message of v1's `{error: {message, type}}` or v2's `{message}`, shortened; empty when there is none.
+
+    It ends up in rows, pages and logs: on one line, without control characters or half surrogate pairs.
+    """
     if isinstance(value, dict):
         inner = value.get("error", value)
         message = inner.get("message") if isinstance(inner, dict) else inner
         if isinstance(message, str):
-            return " ".join(message.split())[:300]
+            printable = "".join(c if c.isprintable() else " " for c in message[:3000])
+            return " ".join(printable.split())[:300]
     return ""
 
 
@@ -266,14 +270,21 @@ def instant(value: Any) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def text(value: Any, longest: int = 2000) -> str | None:
-    """`value` if it is a non-empty string of a sane length."""
-    return value if isinstance(value, str) and 0 < len(value) <= longest else None
+    """`value` if it is a non-empty string of a sane length that every database can keep."""
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        return None
+    return None if any(c == "\x00" or "\ud800" <= c <= "\udfff" for c in value) else value
+
+
+def segment(value: str) -> str:
+    """An id as one segment of a path, whatever it holds: ids of older rows were not made by v0's API."""
+    return quote(value, safe="")
 
 
 def link(value: Any) -> str | None:

@@ -10,7 +10,7 @@ import httpx2
 from protokeep.core.errors import OutcomeUnknown, ProviderRejected
 from protokeep.providers.base import HookAt, Image, Said, Talk
 from protokeep.providers.images import MAX_BYTES, image_of
-from protokeep.providers.v0_http import V0Config, V0Http, instant, is_v0_host, no_id, text
+from protokeep.providers.v0_http import V0Config, V0Http, instant, is_v0_host, no_id, segment, text
 
 #: What a hook of ours hears: that something began (so hooks reach us), ended, or is gone.
 HOOK_EVENTS = ("message.created", "message.finished", "chat.deleted")
@@ -41,7 +41,7 @@ class V0Shared:
 
     async def delete(self, chat_id: str) -> None:
         """`DELETE /chats/{id}`; 404 counts as deleted."""
-        await self._gone_is_fine(f"chats/{chat_id}")
+        await self._gone_is_fine(f"chats/{segment(chat_id)}")
 
     async def talk(self, chat_id: str) -> Talk:
         """What was said lately; the versions read it differently."""
@@ -55,7 +55,7 @@ class V0Shared:
                 return False
             message_id = replies[0].id
         try:
-            await self._http.request("POST", f"chats/{chat_id}/messages/{message_id}/stop")
+            await self._http.request("POST", f"chats/{segment(chat_id)}/messages/{segment(message_id)}/stop")
         except ProviderRejected as error:
             if error.status in (404, 409):
                 return False
@@ -103,11 +103,11 @@ class V0Shared:
 
     async def move_hook(self, hook_id: str, address: str) -> None:
         """`PATCH /hooks/{id}`."""
-        await self._http.request("PATCH", f"hooks/{hook_id}", body={"url": address})
+        await self._http.request("PATCH", f"hooks/{segment(hook_id)}", body={"url": address})
 
     async def remove_hook(self, hook_id: str) -> None:
         """`DELETE /hooks/{id}`; 404 counts as removed."""
-        await self._gone_is_fine(f"hooks/{hook_id}")
+        await self._gone_is_fine(f"hooks/{segment(hook_id)}")
 
     async def _gone_is_fine(self, path: str) -> None:
         try:

@@ -11,7 +11,7 @@ from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, P
 from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
 from protokeep.providers.base import Capabilities, Known, Looked, Made, Talk, Watched
-from protokeep.providers.v0_http import amount, instant, link, no_id, text
+from protokeep.providers.v0_http import amount, instant, link, no_id, segment, text
 from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, newest_first, said_of
 
 PAGE = 60
@@ -64,7 +64,7 @@ class V0V1(V0Shared):
             project_id=text(answer.get("projectId"), 200),
             marks=marks,
             created_at=instant(answer.get("createdAt")),
-            observation=_of_detail(answer),
+            observation=_of_detail(answer, chat_id),
         )
 
     def looks_cost(self, chats: int) -> int:
@@ -88,8 +88,8 @@ class V0V1(V0Shared):
 
         try:
             async for row in self._rows(before=oldest, enough=lambda: not (unmet and left())):
-                chat_id = row.get("id")
-                if chat_id not in unmet:
+                chat_id = text(row.get("id"), 200)
+                if chat_id is None or chat_id not in unmet:
                     continue
                 unmet.discard(chat_id)
                 chat = wanted[chat_id]
@@ -121,15 +121,13 @@ class V0V1(V0Shared):
         return Looked(observations, frozenset(missing), unread=unread)
 
     async def _detail(self, chat: Watched) -> Observation:
-        detail = await self._http.request("GET", f"chats/{chat.chat_id}", patience=LOOK_PATIENCE)
-        if isinstance(detail, dict) and detail.get("id") != chat.chat_id:
-            raise OutcomeUnknown("v0 answered about another chat than the one asked for.", code="bad_answer")
-        return _of_detail(detail, chat.stale_id, chat.before_id)
+        detail = await self._http.request("GET", f"chats/{segment(chat.chat_id)}", patience=LOOK_PATIENCE)
+        return _of_detail(detail, chat.chat_id, chat.stale_id, chat.before_id)
 
     async def send(self, chat_id: str, message: str) -> Made:
         """`POST /chats/{id}/messages` with `responseMode: async` -> 200 ChatDetail, perhaps before the new version."""
         answer = await self._http.request(
-            "POST", f"chats/{chat_id}/messages", body={"message": message, "responseMode": "async"}
+            "POST", f"chats/{segment(chat_id)}/messages", body={"message": message, "responseMode": "async"}
         )
         if not isinstance(answer, dict) or answer.get("id") != chat_id:
             raise no_id("the message")
@@ -137,7 +135,7 @@ class V0V1(V0Shared):
 
     async def talk(self, chat_id: str) -> Talk:
         """`GET /chats/{id}`: the messages of a ChatDetail, and its latest version."""
-        detail = await self._http.request("GET", f"chats/{chat_id}")
+        detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
         rows = detail.get("messages") if isinstance(detail, dict) else None
         if not isinstance(rows, list) or detail.get("id") != chat_id:
             raise OutcomeUnknown("v0's chat could not be read.", code="bad_answer")
@@ -182,7 +180,7 @@ class V0V1(V0Shared):
             if chat_id in ours:
                 continue
             try:
-                detail = await self._http.request("GET", f"chats/{chat_id}")
+                detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
             except ProviderRejected as error:
                 if error.status == 404:
                     continue
@@ -195,14 +193,14 @@ class V0V1(V0Shared):
                         project_id=text(detail.get("projectId"), 200),
                         marks={key: value for key, value in carried.items() if isinstance(value, str)},
                         created_at=instant(detail.get("createdAt")),
-                        observation=_of_detail(detail),
+                        observation=_of_detail(detail, chat_id),
                     )
                 )
         return found
 
     async def prompt_of(self, chat_id: str) -> str | None:
         """The oldest user message of a ChatDetail."""
-        detail = await self._http.request("GET", f"chats/{chat_id}")
+        detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
         rows = detail.get("messages") if isinstance(detail, dict) else None
         asked = [row for row in rows or () if isinstance(row, dict) and row.get("role") == "user"]
         oldest = min(asked, key=lambda row: str(row.get("createdAt", "")), default={})
@@ -273,10 +271,10 @@ def _of_row(row: Mapping[str, Any]) -> Observation | None:
     )
 
 
-def _of_detail(detail: Any, stale_id: str | None = None, before_id: str | None = None) -> Observation:
+def _of_detail(detail: Any, chat_id: str, stale_id: str | None = None, before_id: str | None = None) -> Observation:
     """What a ChatDetail tells: its latest version, or without a new one the last assistant message of this round."""
-    if not isinstance(detail, dict) or not text(detail.get("id"), 200):
-        raise OutcomeUnknown("v0's chat could not be read.", code="bad_answer")
+    if not isinstance(detail, dict) or detail.get("id") != chat_id:
+        raise OutcomeUnknown("v0's chat could not be read, or is another one.", code="bad_answer")
     known = _of_row(detail)
     if known is not None and (known.message_id is None or known.message_id != stale_id):
         return known

@@ -12,7 +12,7 @@ from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, P
 from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
 from protokeep.providers.base import Capabilities, Known, Looked, Made, Talk, Watched
-from protokeep.providers.v0_http import amount, instant, no_id, text
+from protokeep.providers.v0_http import amount, instant, no_id, segment, text
 from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, newest_first, said_of
 
 #: Message reads under way at once.
@@ -105,7 +105,7 @@ class V0V2(V0Shared):
 
     async def send(self, chat_id: str, message: str) -> Made:
         """`POST /chats/{id}/messages/async` -> 202 `{messageId}`, the assistant's message."""
-        answer = await self._http.request("POST", f"chats/{chat_id}/messages/async", body={"message": message})
+        answer = await self._http.request("POST", f"chats/{segment(chat_id)}/messages/async", body={"message": message})
         if not isinstance(answer, dict) or not (message_id := text(answer.get("messageId"), 200)):
             raise no_id("the message")
         return Made(chat_id, message_id=message_id)
@@ -140,14 +140,14 @@ class V0V2(V0Shared):
 
     async def prompt_of(self, chat_id: str) -> str | None:
         """The oldest user message within `GET /chats/{id}/messages`, newest first."""
-        page = await self._http.request("GET", f"chats/{chat_id}/messages", params={"limit": 100})
+        page = await self._http.request("GET", f"chats/{segment(chat_id)}/messages", params={"limit": 100})
         rows = page.get("messages") if isinstance(page, dict) else None
         asked = [row for row in rows or () if isinstance(row, dict) and row.get("role") == "user"]
         return text(asked[-1].get("content"), PROMPT_MAX) if asked else None
 
     async def _look(self, chat: Watched) -> Observation:
         if chat.message_id is not None:
-            path = f"chats/{chat.chat_id}/messages/{chat.message_id}"
+            path = f"chats/{segment(chat.chat_id)}/messages/{segment(chat.message_id)}"
             message = await self._http.request("GET", path, patience=LOOK_PATIENCE)
             if isinstance(message, dict) and message.get("id", chat.message_id) != chat.message_id:
                 raise OutcomeUnknown("v0 answered about another message than the one asked for.", code="bad_answer")
@@ -167,7 +167,7 @@ class V0V2(V0Shared):
 
     async def _messages(self, chat_id: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
         """The newest messages of a chat, newest first, and whether that is all of them."""
-        page = await self._http.request("GET", f"chats/{chat_id}/messages", params={"limit": limit})
+        page = await self._http.request("GET", f"chats/{segment(chat_id)}/messages", params={"limit": limit})
         rows = page.get("messages") if isinstance(page, dict) else None
         if not isinstance(rows, list):
             raise OutcomeUnknown("v0's list of messages could not be read.", code="bad_answer")

@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from os import getpid
+from socket import gethostname
 from typing import Protocol
 from uuid import uuid4
 
@@ -123,7 +125,8 @@ class Context:
     pace: Pace = field(default_factory=Pace)
     limits: Limits = field(default_factory=Limits)
     queue: Queue = field(default_factory=NoQueue)
-    owner: str = field(default_factory=lambda: uuid4().hex)
+    #: Names this process to the others and to whoever reads the tables.
+    owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")
     #: Called with the name of each point at which a crash is survivable; tests crash there.
     reached: Callable[[str], None] = lambda point: None
 

@@ -1,0 +1,234 @@
+"""The one table that says how a status may change, in full."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.made import NOW, after, generation, prototype
+from protokeep.core.prototype import (
+    SETTLED,
+    TRANSITIONS,
+    Observation,
+    Prototype,
+    RecoveryPoint,
+    Seen,
+    State,
+    Status,
+    advance,
+    generation_of,
+)
+
+P, R, C, F, T = Status.PENDING, Status.IN_PROGRESS, Status.COMPLETED, Status.FAILED, Status.TIMEOUT
+
+#: Written out a second time, so that a change of the table has to be meant.
+EXPECTED = {
+    #               queued running waiting finished broke gone expired continued
+    Status.PENDING: (P, R, R, C, F, F, T, R),
+    Status.IN_PROGRESS: (R, R, R, C, F, F, T, R),
+    Status.TIMEOUT: (T, T, T, C, F, F, T, R),
+    Status.COMPLETED: (C, C, C, C, C, F, C, R),
+    Status.FAILED: (F, F, F, F, F, F, F, R),
+}
+#: How far along a status is. `timeout` is our own clock's word, so it stands beside what it interrupted.
+RANK = {P: 0, R: 1, T: 2, C: 3, F: 4}
+
+CASES = [(status, seen, EXPECTED[status][index]) for status in Status for index, seen in enumerate(Seen)]
+WORDS = st.text("abc", min_size=1, max_size=3)
+OBSERVATIONS = st.builds(
+    Observation,
+    seen=st.sampled_from([seen for seen in Seen if seen is not Seen.CONTINUED]),
+    message_id=st.none() | WORDS,
+    demo_url=st.none() | WORDS,
+    web_url=st.none() | WORDS,
+    chat_url=st.none() | WORDS,
+    image_url=st.none() | WORDS,
+    error_code=st.none() | WORDS,
+    error_message=st.none() | WORDS,
+)
+
+
+def told(start: Prototype, observations: list[Observation]) -> list[Prototype]:
+    """The prototype after each observation, a second apart."""
+    told = [start]
+    for second, observation in enumerate(observations, 1):
+        told.append(advance(told[-1], observation, after(second)))
+    return told
+
+
+class TestTable:
+    @pytest.mark.parametrize(("status", "seen", "expected"), CASES, ids=str)
+    def test_every_status_and_every_word(self, status: Status, seen: Seen, expected: Status) -> None:
+        """
+        Every status meets every word, and becomes what the table says.
+        """
+        assert advance(prototype(status), Observation(seen), NOW).status is expected
+
+    def test_every_case_is_there(self) -> None:
+        """
+        The table and this test speak of every status and every word.
+        """
+        assert set(TRANSITIONS) == set(Status)
+        assert len(CASES) == len(Status) * len(Seen)
+
+    @given(st.sampled_from(Status), st.lists(OBSERVATIONS, max_size=12))
+    def test_never_backwards(self, status: Status, observations: list[Observation]) -> None:
+        """
+        No sequence of observations, in any order and however often repeated, moves a status backwards.
+        """
+        ranks = [RANK[one.status] for one in told(prototype(status), observations)]
+
+        assert ranks == sorted(ranks)
+
+    @given(st.lists(OBSERVATIONS, max_size=8))
+    def test_completed_only_by_the_builder(self, observations: list[Observation]) -> None:
+        """
+        Nothing reads as completed unless the builder said that it is finished.
+        """
+        completed = any(one.status is C for one in told(prototype(), observations))
+
+        assert not completed or any(observation.seen is Seen.FINISHED for observation in observations)
+
+    @given(st.sampled_from(Status), OBSERVATIONS)
+    def test_the_same_news_twice(self, status: Status, observation: Observation) -> None:
+        """
+        A repeated observation changes nothing but the time of the look.
+        """
+        once = advance(prototype(status), observation, after(1))
+        twice = advance(once, observation, after(1))
+
+        assert twice == once
+
+    @given(st.lists(OBSERVATIONS, max_size=8))
+    def test_late_news_after_the_end(self, observations: list[Observation]) -> None:
+        """
+        What arrives after a failure changes neither status, nor reason, nor the time it settled.
+        """
+        failed = advance(prototype(), Observation(Seen.BROKE, error_code="x", error_message="y"), NOW)
+
+        last = told(failed, observations)[-1]
+
+        assert (last.status, last.updated_at) == (F, NOW)
+        assert (generation_of(last).error_code, generation_of(last).error_message) == ("x", "y")
+        assert generation_of(last).settled_at == NOW
+        assert generation_of(last).waiting is False
+
+    def test_late_finish_settles_a_timeout(self) -> None:
+        """
+        `timeout` is not the end: a later look completes it, and the reason goes.
+        """
+        late = told(prototype(R), [Observation(Seen.EXPIRED), Observation(Seen.RUNNING), Observation(Seen.FINISHED)])
+
+        assert [one.status for one in late] == [R, T, T, C]
+        assert generation_of(late[1]).error_code == "timeout"
+        assert generation_of(late[3]).error_code is None
+
+
+class TestWhatItWrites:
+    def test_only_moves_touch_updated_at(self) -> None:
+        """
+        `updated_at` is when the status moved; `observed_at` when the builder last spoke.
+        """
+        running = advance(prototype(), Observation(Seen.RUNNING), after(3))
+        again = advance(running, Observation(Seen.RUNNING), after(6))
+
+        assert (running.updated_at, again.updated_at) == (after(3), after(3))
+        assert generation_of(again).observed_at == after(6)
+
+    def test_our_clock_is_no_word_of_the_builder(self) -> None:
+        """
+        Running out of polls is not an observation of the builder's.
+        """
+        observed = advance(prototype(), Observation(Seen.RUNNING), after(3))
+
+        expired = advance(observed, Observation(Seen.EXPIRED), after(600))
+
+        assert generation_of(expired).observed_at == after(3)
+
+    @given(st.sampled_from(Status), st.lists(OBSERVATIONS, max_size=6))
+    def test_settled_is_settled(self, status: Status, observations: list[Observation]) -> None:
+        """
+        The recovery point says `settled` as soon as the status is, and a failure always has a reason.
+        """
+        for before, one in pairwise(told(prototype(status), observations)):
+            assert (generation_of(one).recovery_point is RecoveryPoint.SETTLED) == (one.status in SETTLED)
+            if one.status is F and before.status is not F:
+                assert generation_of(one).error_code
+                assert generation_of(one).error_message
+
+    @given(st.lists(OBSERVATIONS, min_size=1, max_size=6))
+    def test_known_addresses_stay(self, observations: list[Observation]) -> None:
+        """
+        An observation that leaves an address out does not take it away; the best one is the project's.
+        """
+        seen = told(prototype(), observations)
+        for before, now in pairwise(seen):
+            for name in ("demo_url", "web_url", "chat_url", "message_id"):
+                if getattr(generation_of(before), name):
+                    assert getattr(generation_of(now), name)
+        last = generation_of(seen[-1])
+        assert seen[-1].project_url == (last.demo_url or last.web_url or last.chat_url)
+
+    def test_waiting_is_said_and_taken_back(self) -> None:
+        """
+        A builder that asks something is waiting, with its words as the reason, until it goes on.
+        """
+        asked = advance(
+            prototype(), Observation(Seen.WAITING, error_code="waiting_for_answer", error_message="Which?"), NOW
+        )
+        goes_on = advance(asked, Observation(Seen.RUNNING), after(3))
+
+        assert (asked.status, asked.state) == (R, State.WAITING)
+        assert (generation_of(asked).hold_code, generation_of(asked).hold_message) == ("waiting_for_answer", "Which?")
+        assert (goes_on.status, goes_on.state) == (R, State.MAKING)
+        assert generation_of(goes_on).hold_code is None
+
+    def test_untracked_rows_are_left_alone(self) -> None:
+        """
+        A row that nobody tracks does not change by what is seen.
+        """
+        row = prototype(tracked=False)
+
+        assert advance(row, Observation(Seen.FINISHED), after(1)) is row
+        with pytest.raises(ValueError, match="not tracked"):
+            generation_of(row)
+
+
+class TestState:
+    @pytest.mark.parametrize(
+        ("given", "state"),
+        [
+            (prototype(recovery_point=RecoveryPoint.CLAIMED), State.QUEUED),
+            (prototype(recovery_point=RecoveryPoint.SENT), State.QUEUED),
+            (prototype(recovery_point=RecoveryPoint.SENT, unknown=True), State.UNDECIDED),
+            (prototype(recovery_point=RecoveryPoint.CLAIMED, hold_code="out_of_credits"), State.PARKED),
+            (prototype(), State.MAKING),
+            (prototype(R), State.MAKING),
+            (prototype(R, waiting=True), State.WAITING),
+            (prototype(T), State.TIMED_OUT),
+            (prototype(C), State.READY),
+            (prototype(F), State.FAILED),
+            (prototype(C, tracked=False), State.READY),
+            (prototype(F, tracked=False), State.FAILED),
+            (prototype(P, tracked=False), State.UNTRACKED),
+            (prototype(T, tracked=False), State.UNTRACKED),
+        ],
+        ids=lambda value: value.value if isinstance(value, State) else "",
+    )
+    def test_one_word(self, given: Prototype, state: State) -> None:
+        """
+        Status and recovery point are told as one word.
+        """
+        assert given.state is state
+
+    def test_ready_whatever_else(self) -> None:
+        """
+        What is completed is ready, though its reason for an earlier wait may still be written.
+        """
+        done = replace(prototype(C), generation=generation(hold_code="x", waiting=True, unknown=True))
+
+        assert done.state is State.READY

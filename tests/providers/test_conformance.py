@@ -1,0 +1,499 @@
+"""What every version promises, against the emulated v0 over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected, ProviderUnreachable
+from protokeep.core.prototype import Observation, Seen
+from protokeep.providers.base import Watched
+from protokeep.sandbox import FinishReason, running
+from providers.conftest import MARKS, V0, none_known, provider_of
+
+OUTCOMES: list[tuple[FinishReason, Seen, str | None]] = [
+    ("stop", Seen.FINISHED, None),
+    ("error", Seen.BROKE, "builder_error"),
+    ("content-filter", Seen.BROKE, "content_filter"),
+    ("tool-calls", Seen.WAITING, "waiting_for_answer"),
+    ("length", Seen.WAITING, "needs_a_look"),
+    ("other", Seen.WAITING, "needs_a_look"),
+]
+
+
+class TestCreate:
+    async def test_one_chat_with_our_marks(self, v0: V0) -> None:
+        """
+        One call makes one chat, which carries the prompt and the marks; it is answered before it is finished.
+        """
+        made = await v0.create("A shop", MARKS)
+
+        assert v0.chat.id == made.chat_id
+        assert (v0.chat.message, v0.chat.metadata, v0.chat.api) == ("A shop", MARKS, f"v{v0.version}")
+        assert sum(v0.calls.values()) == 1
+        assert v0.chat.status(v0.clock.now) != "completed"
+
+    async def test_never_sync(self, v0: V0) -> None:
+        """
+        Only an asynchronous create answers while the emulator's clock stands still.
+        """
+        async with asyncio.timeout(2):
+            made = await v0.create()
+
+        assert (await v0.look_at(made)).seen in (Seen.QUEUED, Seen.RUNNING)
+
+    async def test_not_finished_yet(self, v0: V0) -> None:
+        """
+        Nothing in the answer to a create reads as finished, whatever addresses it holds.
+        """
+        made = await v0.create()
+
+        assert made.observation is not None
+        assert made.observation.seen in (Seen.QUEUED, Seen.RUNNING)
+
+    async def test_many_at_once(self, v0: V0) -> None:
+        """
+        Each of many simultaneous creates gets the id of its own chat.
+        """
+        marks = [{"protokeep_marker": f"m-{number}"} for number in range(30)]
+
+        made = await asyncio.gather(*(v0.create(f"prompt {n}", one) for n, one in enumerate(marks)))
+
+        for number, one in enumerate(made):
+            chat = v0.sandbox.chats[one.chat_id]
+            assert (chat.message, chat.metadata) == (f"prompt {number}", marks[number])
+
+    async def test_long_prompt(self, v0: V0) -> None:
+        """
+        A prompt of 100,000 characters of any kind arrives as it is.
+        """
+        prompt = "🍞ä\n" * 33_333
+
+        await v0.create(prompt)
+
+        assert v0.chat.message == prompt
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("status", "error", "code"),
+        [
+            (401, ProviderRejected, "key_refused"),
+            (402, ProviderBusy, "out_of_credits"),
+            (403, ProviderRejected, "refused"),
+            (404, ProviderRejected, "refused"),
+            (409, ProviderRejected, "refused"),
+            (413, ProviderRejected, "refused"),
+            (422, ProviderRejected, "refused"),
+            (429, ProviderBusy, "rate_limited"),
+            (500, OutcomeUnknown, "server_error"),
+            (502, OutcomeUnknown, "server_error"),
+            (503, OutcomeUnknown, "server_error"),
+            (504, OutcomeUnknown, "server_error"),
+        ],
+    )
+    async def test_refusals(self, v0: V0, status: int, error: type[ProviderError], code: str) -> None:
+        """
+        Each refusal is one of our errors, with v0's own words, and is not tried again.
+        """
+        rule = {"operation": "chats.create*", "status": status, "message": "In v0's own words", "times": None}
+        v0.sandbox.set_knobs(fail_next=[rule])
+
+        with pytest.raises(error, match="In v0's own words") as caught:
+            await v0.create()
+
+        assert type(caught.value) is error
+        assert (caught.value.code, caught.value.status) == (code, status)
+        assert (v0.sandbox.chats_created, sum(v0.calls.values())) == (0, 1)
+
+    async def test_lost_answer(self, v0: V0) -> None:
+        """
+        The connection closes after v0 acted: the outcome is unknown, and nothing is sent again.
+        """
+        v0.sandbox.set_knobs(drop_next_answers=1)
+
+        with pytest.raises(OutcomeUnknown) as caught:
+            await v0.create()
+
+        assert (caught.value.code, v0.sandbox.chats_created) == ("no_answer", 1)
+        assert sum(v0.calls.values()) == 1
+
+    @pytest.mark.parametrize("knobs", [{"accept_seconds": 5}, {"slow_seconds": 5}, {"hold_creates": "after"}], ids=str)
+    async def test_slow_answer(self, v0: V0, knobs: dict[str, object]) -> None:
+        """
+        v0 acts and takes too long to say so: unknown, within the time that a create may take.
+        """
+        v0.sandbox.set_knobs(**knobs)
+        provider = provider_of(v0.version, v0.url, timeout_seconds=0.15)
+
+        async with asyncio.timeout(2):
+            with pytest.raises(OutcomeUnknown, match="in time"):
+                await provider.create("A shop", MARKS)
+
+        assert v0.sandbox.chats_created == 1
+        await provider.aclose()
+
+    async def test_trickle(self, v0: V0) -> None:
+        """
+        An answer that never pauses for long, but does not end either, is bounded too.
+        """
+        rule = {"operation": "chats.create*", "body": "x" * 1000, "trickle_seconds": 8}
+        v0.sandbox.set_knobs(answer_next=[rule])
+        provider = provider_of(v0.version, v0.url, timeout_seconds=0.8)
+
+        async with asyncio.timeout(3):
+            with pytest.raises(OutcomeUnknown, match="in time"):
+                await provider.create("A shop", MARKS)
+        await provider.aclose()
+
+    async def test_large_answer(self, v0: V0) -> None:
+        """
+        Ten megabytes are not read to their end.
+        """
+        v0.sandbox.set_knobs(answer_next=[{"body": '{"id": "x", "chatId": "x"}'.ljust(1024), "repeat": 10 * 1024}])
+
+        with pytest.raises(OutcomeUnknown, match="larger than 8 MiB"):
+            await v0.create()
+
+    async def test_nobody_there(self, v0: V0) -> None:
+        """
+        A refused connection means that nothing was sent.
+        """
+        async with running(v0.sandbox) as url:
+            provider = provider_of(v0.version, url)
+
+        with pytest.raises(ProviderUnreachable):
+            await provider.create("A shop", MARKS)
+        await provider.aclose()
+
+    async def test_redirect_is_not_followed(self, v0: V0) -> None:
+        """
+        Key and prompt go nowhere else, and a create is not repeated at another address.
+        """
+        async with running(v0.sandbox) as elsewhere:
+            rule = {"status": 307, "headers": {"location": f"{elsewhere}/v{v0.version}/chats"}}
+            v0.sandbox.set_knobs(answer_next=[rule])
+
+            with pytest.raises(OutcomeUnknown, match="307"):
+                await v0.create()
+
+        assert sum(v0.calls.values()) == 1
+
+    @pytest.mark.parametrize(
+        "name", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
+    )
+    async def test_no_proxy_for_this_host(self, v0: V0, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        """
+        An emulator on this host is reached directly, whatever proxy the environment names.
+        """
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+        provider = provider_of(v0.version, v0.url)
+
+        await provider.create("A shop", MARKS)
+
+        assert v0.sandbox.chats_created == 1
+        await provider.aclose()
+
+
+class TestObserve:
+    @pytest.mark.parametrize(("reason", "seen", "code"), OUTCOMES)
+    async def test_outcomes(self, v0: V0, reason: FinishReason, seen: Seen, code: str | None) -> None:
+        """
+        Every reason to stop is read as it is meant; only `stop` is finished.
+        """
+        v0.sandbox.set_knobs(finish_reason=reason)
+        made = await v0.create()
+        assert (await v0.look_at(made)).seen in (Seen.QUEUED, Seen.RUNNING)
+        v0.clock.advance(10)
+
+        observation = await v0.look_at(made)
+
+        if v0.version == 1 and reason == "content-filter":
+            code = observation.error_code  # v1 says only that the version failed.
+        assert (observation.seen, observation.error_code) == (seen, code)
+        assert (code is None) == (observation.error_message is None)
+
+    async def test_queued(self, v0: V0) -> None:
+        """
+        v1: a chat whose generation has not begun has no version yet.
+        """
+        v0.sandbox.set_knobs(queue_seconds=5)
+        made = await v0.create()
+
+        seen = (await v0.look_at(made)).seen
+
+        assert seen is (Seen.QUEUED if v0.version == 1 else Seen.RUNNING)
+
+    async def test_something_to_open(self, v0: V0) -> None:
+        """
+        A finished one has an address that opens.
+        """
+        made = await v0.create()
+        v0.clock.advance(10)
+
+        observation = await v0.look_at(made)
+
+        assert address_of(observation).startswith(v0.url)
+
+    async def test_gone(self, v0: V0) -> None:
+        """
+        A deleted chat is missing, and that does not keep the others from being read.
+        """
+        gone, kept = await v0.create(), await v0.create()
+        v0.sandbox.delete(gone.chat_id)
+
+        looked = await v0.look(gone, kept)
+
+        assert looked.missing == {gone.chat_id}
+        assert set(looked.observations) == {kept.chat_id}
+        assert looked.trouble is None
+
+    async def test_one_call_for_many(self, v0: V0) -> None:
+        """
+        v1 reports 60 chats in one call; v2 takes one light call for each.
+        """
+        made = [await v0.create() for _ in range(60)]
+        before = sum(v0.calls.values())
+
+        looked = await v0.look(*made)
+
+        assert len(looked.observations) == 60
+        assert sum(v0.calls.values()) - before == (1 if v0.provider.capabilities.batch_status else 60)
+
+    @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
+    async def test_more_than_a_page(self, v0: V0, order: str) -> None:
+        """
+        Every chat is met, however many pages there are and whatever order they come in.
+        """
+        v0.sandbox.set_knobs(list_order=order)
+        made = []
+        for _ in range(130):
+            made.append(await v0.create())
+            v0.clock.advance(1)
+        before = sum(v0.calls.values())
+
+        looked = await v0.look(*made)
+
+        assert len(looked.observations) == 130
+        if v0.version == 1:
+            assert sum(v0.calls.values()) - before <= 3
+
+    async def test_not_listed_yet(self, v0: V0) -> None:
+        """
+        A chat that lists do not show yet is read by itself.
+        """
+        v0.sandbox.set_knobs(list_delay_seconds=60)
+        made = await v0.create()
+
+        assert (await v0.look_at(made)).seen is Seen.RUNNING
+
+    async def test_too_many_requests(self, v0: V0) -> None:
+        """
+        429 ends the round, and says how long to pause.
+        """
+        made = [await v0.create() for _ in range(40)]
+        v0.sandbox.set_knobs(fail_next=[{"status": 429, "retry_after": 17, "times": None}])
+        before = sum(v0.calls.values())
+
+        looked = await v0.look(*made)
+
+        assert looked.retry_after == timedelta(seconds=17)
+        assert looked.trouble is not None
+        assert (looked.observations, looked.missing) == ({}, frozenset())
+        assert sum(v0.calls.values()) - before <= 16
+
+    @pytest.mark.parametrize("status", [401, 403, 500, 503])
+    async def test_trouble_is_told(self, v0: V0, status: int) -> None:
+        """
+        What cannot be read is told in words, and is neither missing nor finished.
+        """
+        made = await v0.create()
+        v0.sandbox.set_knobs(fail_next=[{"status": status, "times": None}])
+
+        looked = await v0.look(made)
+
+        assert (looked.observations, looked.missing, looked.retry_after) == ({}, frozenset(), None)
+        assert str(status) in (looked.trouble or looked.unread[made.chat_id])
+
+    async def test_nobody_there(self, v0: V0) -> None:
+        """
+        An outage is told, not raised.
+        """
+        async with running(v0.sandbox) as url:
+            provider = provider_of(v0.version, url)
+
+        looked = await provider.observe([Watched("chat", "message", v0.clock.now)])
+
+        assert (looked.observations, looked.missing) == ({}, frozenset())
+        assert looked.trouble is not None
+        await provider.aclose()
+
+
+class TestFind:
+    async def test_ours(self, v0: V0) -> None:
+        """
+        The chats with our marks are found, and no others.
+        """
+        ours = await v0.create()
+        await v0.create("theirs", {"protokeep_marker": "another"})
+        await v0.create("nobody's", {})
+
+        assert await v0.find() == [ours.chat_id]
+
+    async def test_as_a_create_would_have_told(self, v0: V0) -> None:
+        """
+        What is found has id, marks and time, so that it can be tracked like any other.
+        """
+        made = await v0.create()
+        since = v0.clock.now - timedelta(minutes=5)
+
+        (found,) = await v0.provider.find(MARKS, sent_after=since, known=none_known)
+
+        assert (found.chat_id, found.marks) == (made.chat_id, MARKS)
+        assert found.created_at == v0.clock.now.replace(microsecond=found.created_at.microsecond)  # type: ignore[union-attr]
+        v0.clock.advance(10)
+        assert (await v0.look_at(found)).seen is Seen.FINISHED
+
+    async def test_known_ones_are_left_out(self, v0: V0) -> None:
+        """
+        Chats that a row has are not found again; v1 does not even read them.
+        """
+        first, second = await v0.create(), await v0.create()
+
+        async def known(chats: object) -> set[str]:
+            return {first.chat_id}
+
+        found = await v0.provider.find(MARKS, sent_after=v0.clock.now, known=known)
+
+        assert [made.chat_id for made in found] == [second.chat_id]
+        assert v0.calls.get("chats.getById", v0.calls.get("chats.find", 0)) <= 1
+
+    @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
+    async def test_among_many(self, v0: V0, order: str) -> None:
+        """
+        Found behind pages of others, whatever order the list comes in.
+        """
+        v0.sandbox.set_knobs(list_order=order)
+        ours = await v0.create()
+        for number in range(125):
+            await v0.create(f"{number}", {"protokeep_marker": f"m-{number}"})
+
+        assert await v0.find() == [ours.chat_id]
+
+    async def test_not_listed_yet(self, v0: V0) -> None:
+        """
+        A list that lags finds nothing *now*, and finds it later.
+        """
+        v0.sandbox.set_knobs(list_delay_seconds=30)
+        made = await v0.create()
+
+        assert await v0.find() == []
+        v0.clock.advance(30)
+        assert await v0.find() == [made.chat_id]
+
+    async def test_both_of_two(self, v0: V0) -> None:
+        """
+        Should there ever be two chats with one marker, both are found.
+        """
+        made = {(await v0.create()).chat_id for _ in range(2)}
+
+        assert set(await v0.find()) == made
+
+    async def test_deleted_ones_are_gone(self, v0: V0) -> None:
+        """
+        A deleted chat is not found.
+        """
+        v0.sandbox.delete((await v0.create()).chat_id)
+
+        assert await v0.find() == []
+
+    async def test_another_account_sees_nothing(self, v0: V0) -> None:
+        """
+        The key decides whose chats are seen.
+        """
+        await v0.create()
+        other = provider_of(v0.version, v0.url, api_key="another key")
+
+        assert await other.find(MARKS, sent_after=v0.clock.now, known=none_known) == []
+        await other.aclose()
+
+    @pytest.mark.parametrize("status", [401, 429, 500])
+    async def test_could_not_look(self, v0: V0, status: int) -> None:
+        """
+        Not to have looked is an error, never an empty answer: it would count as "not there".
+        """
+        await v0.create()
+        v0.sandbox.set_knobs(fail_next=[{"status": status, "times": None}])
+
+        with pytest.raises(ProviderError):
+            await v0.find()
+
+    async def test_prompt_of(self, v0: V0) -> None:
+        """
+        What a chat was asked for can be read back.
+        """
+        made = await v0.create("A shop for bread")
+
+        assert await v0.provider.prompt_of(made.chat_id) == "A shop for bread"
+
+
+class TestDelete:
+    async def test_twice(self, v0: V0) -> None:
+        """
+        A chat is deleted; one that is not there counts as deleted.
+        """
+        made = await v0.create()
+
+        await v0.provider.delete(made.chat_id)
+        await v0.provider.delete(made.chat_id)
+
+        assert v0.chat.deleted
+
+    async def test_refused(self, v0: V0) -> None:
+        """
+        Another refusal is an error.
+        """
+        v0.sandbox.set_knobs(fail_next=[{"operation": "chats.delete", "status": 403}])
+
+        with pytest.raises(ProviderRejected):
+            await v0.provider.delete((await v0.create()).chat_id)
+
+
+class TestScope:
+    async def every_call(self, v0: V0, scope: str | None) -> int:
+        """Make every kind of call with a scope; how many calls that were."""
+        provider = provider_of(v0.version, v0.url, scope=scope)
+        made = await provider.create("A shop", MARKS)
+        await provider.observe([Watched(made.chat_id, made.message_id, v0.clock.now)])
+        await provider.observe([Watched(made.chat_id, None, v0.clock.now), Watched("gone", "gone", v0.clock.now)])
+        await provider.find(MARKS, sent_after=v0.clock.now, known=none_known)
+        await provider.prompt_of(made.chat_id)
+        await provider.delete(made.chat_id)
+        await provider.aclose()
+        return sum(v0.calls.values())
+
+    async def test_in_every_request(self, v0: V0) -> None:
+        """
+        `scope` is a query parameter of every request.
+        """
+        calls = await self.every_call(v0, "mckinsey")
+
+        assert calls >= 6
+        assert v0.sandbox.stats()["scopes"] == {"mckinsey": calls}
+
+    @pytest.mark.parametrize("scope", ["", None])
+    async def test_off(self, v0: V0, scope: str | None) -> None:
+        """
+        Empty: not sent at all.
+        """
+        await self.every_call(v0, scope)
+
+        assert v0.sandbox.stats()["scopes"] == {}
+        assert v0.sandbox.stats()["not_emulated"] == {}
+
+
+def address_of(observation: Observation) -> str:
+    """The best address of an observation."""
+    return observation.demo_url or observation.web_url or observation.chat_url or ""
