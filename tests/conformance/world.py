@@ -116,7 +116,7 @@ class World:
 
     def provider(self, api_version: int | None = None) -> Provider:
         """An adapter that talks to the emulator."""
-        config = V0Config(api_key="key", root_url=self.url, web_url=self.url, scope="mckinsey", timeout_seconds=2)
+        config = V0Config(api_key="key", root_url=self.url, web_url=self.url, scope="mckinsey", timeout_seconds=1)
         return (V0V1 if (api_version or self.api_version) == 1 else V0V2)(config, self.transport)
 
     async def made(self, product: str = "p-1", prompt: str = "A shop", **more: Any) -> Ensured:

@@ -29,7 +29,7 @@ def chats_named(body: bytes) -> tuple[list[str], bool]:
     except (ValueError, RecursionError):
         return [], False
     found: dict[str, None] = {}
-    todo: list[tuple[Any, int]] = [(payload, 0)]
+    todo: list[tuple[Any, int]] = [(payload, 0)] if isinstance(payload, dict | list) else []
     seen = 0
     while todo and seen < MAX_VALUES and len(found) < MAX_CANDIDATES:
         value, depth = todo.pop(0)

@@ -45,19 +45,24 @@ class Tracker:
 
     async def track(self, account: str) -> datetime | None:
         """One pass over an account. When the next one is due; None: nothing is in flight, or another one tracks."""
+        _, due = await self._pass(account)
+        return due
+
+    async def _pass(self, account: str) -> tuple[bool, datetime | None]:
+        """(whether this process tracks the account, when the next pass is due)."""
         context = self._context
         async with self._passes[account]:
             if not await self._take(account):
-                return None
+                return False, None
             async with renewing(lambda: self._take(account), context.pace.lease / 3):
                 held = await context.store.accounts.get(account)
                 if held.pauses_looks(context.clock()):
-                    return held.read_hold_until
+                    return True, held.read_hold_until
                 for api_version, chosen in await self._due(account):
                     if not await self._look_at(account, api_version, chosen):
                         break
                 context.reached("after_track")
-                return await context.store.next_due(account)
+                return True, await context.store.next_due(account)
 
     async def _due(self, account: str) -> list[tuple[int, list[Prototype]]]:
         """What to look at now, by API version, as far as the budget goes; the rest is put off.
@@ -124,9 +129,9 @@ class Tracker:
             )
             if not asked:
                 return
-            await self.track(generation.account)
-            if (await context.store.accounts.get(generation.account)).pauses_looks(context.clock()):
-                return
+            mine, _due = await self._pass(generation.account)
+            if mine:
+                return  # It was looked at, or there is a reason why not.
             for _ in range(int(LOOK_PATIENCE / 0.25)):
                 current = await context.store.get_any(prototype.id)
                 if current is None or generation_of(current).poll_count > generation.poll_count:
