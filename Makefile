@@ -6,10 +6,10 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos lock clean
+.PHONY: help setup demo test check format bench chaos schedules lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: $(DEV) ## Make .venv with all that is needed to work on protokeep; instant when nothing changed
 	@echo "protokeep: .venv is ready"
@@ -36,6 +36,9 @@ bench: $(DEV) ## Measure, and write docs/benchmarks.md
 
 chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promise (ARGS="sqlite --seconds 20")
 	@PYTHONPATH=tests:. $(BIN)/python -m chaos $(ARGS)
+
+schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
+	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/properties $(ARGS)
 
 lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(BIN)/python -m pip install -qq "uv>=0.9"

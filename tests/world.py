@@ -38,9 +38,11 @@ from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.context import Clock as ReadsClock
 from protokeep.service.context import Context, Providers
 from protokeep.service.hooks import Hooks
+from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
 from protokeep.settings import Settings
 from protokeep.store.database import Database
+from protokeep.store.sessions import SessionStore
 from protokeep.store.store import Page, Store
 from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
@@ -55,8 +57,11 @@ PROMPT = "A landing page for a bakery"
 KEY = "key-of-the-tests"
 GENERATION_SECONDS = 10.0
 
-#: Runs a test, or all tests of a class, once for each version of v0's API; otherwise `world` speaks v2.
-both_versions = pytest.mark.parametrize("api_version", [1, 2], ids=["v1", "v2"])
+#: Runs a test, or all tests of a class, with each version of v0's API; otherwise `world` speaks v2 on each database.
+#: Versions and databases know nothing of each other, so two of the four pairs are enough.
+both_versions = pytest.mark.parametrize(
+    ("database_url", "api_version"), [("sqlite", 1), ("postgresql", 2)], indirect=["database_url"], ids=["v1", "v2"]
+)
 #: Runs a test on one kind of database only, because the other cannot make a difference to it.
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -390,21 +395,31 @@ class World:
     # -- the web application ---------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def serving(self, node: Node | None = None, **settings: Any) -> AsyncIterator[Site]:
-        """The web application on a port of its own. Its submits run at once; its looks when somebody asks."""
+    async def serving(self, node: Node | None = None, *, real: bool = True, **settings: Any) -> AsyncIterator[Site]:
+        """The web application on a port of its own. Its submits run at once; its looks when somebody asks.
+
+        `real=False` calls the application without a socket between, which is ten times faster to set up.
+        """
         node = node or await self.node(at_once=True)
         made = settings_of(database_url=self.database_url, **settings)
         tokens = Tokens(TokenStore(node.database), b"secret-of-the-tests", self.clock)
+        sessions = Sessions(SessionStore(node.database), tokens, b"secret-of-the-tests", self.clock)
         hooks = Hooks(node.keeper.context, b"secret-of-the-tests", made.public_url)
-        listener = listen("127.0.0.1", 0)
-        url = address_of(listener)
+        app = create_app(made, Parts(made, node.keeper, tokens, sessions, hooks))
         token, _ = await tokens.create(Role.MAKER, user_id=ANN.user_id)
         headers = {"Authorization": f"Bearer {token}"}
-        async with (
-            serving(create_app(made, Parts(made, node.keeper, tokens, hooks)), listener),
-            httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30) as http,
-        ):
-            yield Site(url, http, tokens, node)
+        async with contextlib.AsyncExitStack() as stack:
+            transport = None
+            if real:
+                listener = listen("127.0.0.1", 0)
+                url = address_of(listener)
+                await stack.enter_async_context(serving(app, listener))
+            else:
+                url = "http://protokeep.test"
+                await stack.enter_async_context(app.router.lifespan_context(app))
+                transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+            client = httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30, transport=transport)
+            yield Site(url, await stack.enter_async_context(client), tokens, node)
 
 
 def settings_of(**values: Any) -> Settings:

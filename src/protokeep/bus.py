@@ -41,6 +41,7 @@ class Bus:
         self.origin = uuid4().hex
         self._subscribers: set[asyncio.Queue[Change]] = set()
         self._by_mockup: dict[str, set[asyncio.Event]] = {}
+        self._on_close: set[Callable[[], None]] = set()
         self.closed = False
 
     def close(self) -> None:
@@ -49,6 +50,17 @@ class Bus:
         for waiters in self._by_mockup.values():
             for waiter in waiters:
                 waiter.set()
+        for stop in list(self._on_close):
+            stop()
+
+    @contextlib.contextmanager
+    def closing(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Call `stop` when the process stops, for as long as the context lasts."""
+        self._on_close.add(stop)
+        try:
+            yield
+        finally:
+            self._on_close.discard(stop)
 
     def publish(self, change: Change) -> None:
         """Tell this process's subscribers. Never blocks: a full queue loses its oldest change."""

@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     #: On SIGTERM: how long `serve` goes on taking requests while /readyz says 503, so that a load balancer notices.
     #: Unset: 1 s with PostgreSQL, where others go on serving, none with SQLite.
     drain_seconds: Annotated[float | None, Field(ge=0, le=60)] = None
+    #: Names, beside loopback, under which assistants reach /mcp, separated by commas; * allows any.
+    mcp_allowed_hosts: str = ""
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -82,6 +84,11 @@ class Settings(BaseSettings):
     def is_embedded(self) -> bool:
         """Whether everything lives in one process on SQLite."""
         return self.database_url.startswith("sqlite")
+
+    @property
+    def mcp_hosts(self) -> tuple[str, ...]:
+        """The names under which /mcp is reached."""
+        return tuple(host.strip() for host in self.mcp_allowed_hosts.split(",") if host.strip())
 
     @property
     def pace(self) -> Pace:

@@ -17,11 +17,14 @@ from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.context import Clock, Context, Providers, utc_now
+from protokeep.service.gallery import Gallery
 from protokeep.service.hooks import Hooks
+from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
 from protokeep.settings import Settings
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate
+from protokeep.store.sessions import SessionStore
 from protokeep.store.store import Store
 from protokeep.store.tokens import TokenStore
 
@@ -35,11 +38,13 @@ SECRET_BYTES = 32
 class Parts:
     """What a process works with."""
 
-    def __init__(self, settings: Settings, keeper: Keeper, tokens: Tokens, hooks: Hooks) -> None:
+    def __init__(self, settings: Settings, keeper: Keeper, tokens: Tokens, sessions: Sessions, hooks: Hooks) -> None:
+        self.hooks = hooks
         self.settings = settings
         self.keeper = keeper
         self.tokens = tokens
-        self.hooks = hooks
+        self.sessions = sessions
+        self.gallery = Gallery(keeper.context)
 
 
 @contextlib.asynccontextmanager
@@ -54,16 +59,17 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
     if clock is utc_now:
         clock = await _clock_of(store)
     limits = Limits(settings.v0_calls_per_minute, settings.v0_calls_per_day)
-    context = Context(store, providers, bus, clock, settings.pace, limits)
+    context = Context(store, providers, bus, clock, settings.pace, limits, alone=settings.is_embedded)
     keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
     secret = secret_key(settings)
     tokens = Tokens(TokenStore(database), secret, clock)
+    sessions = Sessions(SessionStore(database), tokens, secret, clock)
     hooks = Hooks(context, secret, settings.public_url)
     try:
         async with contextlib.AsyncExitStack() as stack:
             if not settings.is_embedded:
                 await stack.enter_async_context(listening(bus, settings.database_url))
-            yield Parts(settings, keeper, tokens, hooks)
+            yield Parts(settings, keeper, tokens, sessions, hooks)
     finally:
         await providers.aclose()
         await store.close()

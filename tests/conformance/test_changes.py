@@ -167,7 +167,7 @@ async def test_refused_follow_up_changes_nothing(world: World) -> None:
     refused = await iterate(world, first)
 
     assert (refused.status, refused.state) == (Status.COMPLETED, State.READY)
-    assert generation_of(refused).error_code == "follow_up_refused"
+    assert generation_of(refused).hold_code == "follow_up_refused"
     assert (await iterate(world, first)).status is Status.IN_PROGRESS
 
 

@@ -13,8 +13,10 @@ import pytest
 from conformance.world import SECRET, World
 from protokeep.core.people import Role
 from protokeep.service.hooks import Hooks
+from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
 from protokeep.settings import Settings
+from protokeep.store.sessions import SessionStore
 from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
 from protokeep.wiring import Parts
@@ -65,8 +67,10 @@ async def site(world: World) -> AsyncIterator[Site]:
     context = world.keeper.context
     context.queue = AtOnce(world)
     tokens = Tokens(TokenStore(context.store.database), SECRET, world.clock)
-    app = create_app(settings, Parts(settings, world.keeper, tokens, world.hooks))
-    app.state.parts = Parts(settings, world.keeper, tokens, world.hooks)
+    sessions = Sessions(SessionStore(context.store.database), tokens, SECRET, world.clock)
+    parts = Parts(settings, world.keeper, tokens, sessions, world.hooks)
+    app = create_app(settings, parts)
+    app.state.parts = parts
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://protokeep") as http:
         yield Site(world, http, tokens, world.hooks)

@@ -171,11 +171,13 @@ class TestSending:
     @given(st.floats(0, 1000))
     def test_next_lookup(self, seconds: float) -> None:
         """
-        Look-ups are one to ten seconds apart, however long ago it was sent.
+        Look-ups are one to ten seconds apart until they count, then five seconds to a minute.
         """
         pause = next_lookup(generation(recovery_point=SENT, sent_at=NOW), after(seconds), PACE) - after(seconds)
 
-        assert timedelta(seconds=1) <= pause <= timedelta(seconds=10)
+        counts = timedelta(seconds=seconds) >= PACE.settle
+        shortest, longest = (5, 60) if counts else (1, 10)
+        assert timedelta(seconds=shortest) <= pause <= timedelta(seconds=longest)
 
     def test_settle_outlasts_the_create(self) -> None:
         """

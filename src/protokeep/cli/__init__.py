@@ -6,11 +6,12 @@ import sys
 
 import typer
 
-from protokeep.cli import changes, client, hooks, run, tokens
+from protokeep.cli import changes, client, hooks, mcp, run, tokens, watch
 
 app = typer.Typer(
     name="protokeep",
     help="One prototype per product: reused by everyone, tracked to its end, never made twice.",
+    epilog=client.EXIT_CODES,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -22,6 +23,8 @@ app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke."
 app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
 client.add_to(app)
 changes.add_to(app)
+app.command(epilog=client.EXIT_CODES)(watch.watch)
+app.command()(mcp.mcp)
 
 
 def main() -> None:

@@ -1,120 +1,111 @@
-"""What people run against a server: create, list, status, watch. They take PROTOKEEP_URL and PROTOKEEP_TOKEN."""
+"""What people run against a server: create, list, status, open. They take PROTOKEEP_URL and PROTOKEEP_TOKEN."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import sys
-import time
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from protokeep.client import Client
+    from protokeep.client import Protokeep
 
-#: Exit codes of `watch`, `status` and `create`: what became of the prototype.
-EXIT_ERROR, EXIT_USAGE, EXIT_FAILED, EXIT_TIMEOUT, EXIT_UNFINISHED = 1, 2, 3, 4, 5
-
-#: state -> (shape and word, colour). The same words as on the page.
-CHIPS = {
-    "queued": ("○ Queued", "cyan"),
-    "making": ("◐ Making", "blue"),
-    "waiting": ("? Waiting for an answer", "yellow"),
-    "ready": ("● Ready", "green"),
-    "failed": ("✕ Failed", "red"),
-    "timed_out": ("◷ Timed out, still looking", "yellow"),
-    "undecided": ("◌ Undecided", "yellow"),
-    "parked": ("‖ Parked", "yellow"),
-    "untracked": ("· Untracked", "white"),
-}
+#: Exit codes; `EXIT_CODES` says them in `--help`.
+EXIT_ERROR, EXIT_USAGE, EXIT_FAILED, EXIT_TIMEOUT, EXIT_UNFINISHED, EXIT_NO_ANSWER = 1, 2, 3, 4, 5, 6
+EXIT_CODES = (
+    "Exit codes: 0 done (status, watch, open: ready), 1 refused or another error, 2 wrong usage, 3 the prototype "
+    "failed, 4 it timed out, 5 it is not finished yet, 6 no server answers, 130 interrupted."
+)
+DEFAULT_URL = "http://127.0.0.1:8400"
 
 Url = Annotated[str, typer.Option(envvar="PROTOKEEP_URL", help="Where the server is.")]
 Token = Annotated[str, typer.Option(envvar="PROTOKEEP_TOKEN", help="Your API token.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ProductId = Annotated[str, typer.Argument(help="The product's id.")]
 Provider = Annotated[str, typer.Option(help="The app builder.")]
-DEFAULT_URL = "http://127.0.0.1:8400"
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command()(create)
     app.command("list")(list_prototypes)
-    app.command()(status)
-    app.command()(watch)
+    app.command(epilog=EXIT_CODES)(status)
+    app.command("open", epilog=EXIT_CODES)(open_prototype)
 
 
-def _client(url: str, token: str) -> Client:
-    from protokeep.client import Client
+@contextlib.contextmanager
+def connected(url: str, token: str) -> Iterator[Protokeep]:
+    """A client; its errors end the command with one line that says what to do."""
+    from protokeep.client import Protokeep
 
+    need(token)
+    with Protokeep(url, token) as client, told():
+        yield client
+
+
+def need(token: str) -> None:
+    """Exits when there is no token."""
     if not token:
-        sys.stderr.write("protokeep: set PROTOKEEP_TOKEN, or give --token. `protokeep token create` makes one.\n")
+        sys.stderr.write(
+            "protokeep: set PROTOKEEP_TOKEN, or give --token. `protokeep token create` makes one; `protokeep demo` "
+            "prints one.\n"
+        )
         raise typer.Exit(EXIT_USAGE)
-    return Client(url, token)
 
 
-def _asked(call: Any) -> Any:
-    """The answer of `call`, or exit 1 with one line that says what to do."""
-    from protokeep.client import ClientError
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Turn a client's error into a line on stderr and an exit code."""
+    from protokeep.client import ClientError, NoAnswer
 
     try:
-        return call()
+        yield
     except ClientError as error:
         sys.stderr.write(f"protokeep: {error}\n")
-        raise typer.Exit(EXIT_ERROR) from None
+        raise typer.Exit(EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR) from None
 
 
-def exit_code_of(prototype: dict[str, Any]) -> int:
+def exit_code_of(project_status: str) -> int:
     """0 ready, 3 failed, 4 timed out, 5 not finished."""
-    return {"completed": 0, "failed": EXIT_FAILED, "timeout": EXIT_TIMEOUT}.get(
-        prototype["project_status"], EXIT_UNFINISHED
-    )
-
-
-def _line(prototype: dict[str, Any]) -> str:
-    word = CHIPS[prototype["state"]][0]
-    seconds = prototype["elapsed_seconds"]
-    took = "" if seconds is None else f"  {_clock(seconds)}"
-    why = prototype["error"] or prototype["reason"]
-    more = prototype["project_url"] or ""
-    return f"{word}{took}  {prototype['product_id']}  {more}" + (f"\n  {why['message']}" if why else "")
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-def _show(value: Any, as_json: bool, line: str) -> None:
-    sys.stdout.write((json.dumps(value, indent=2, ensure_ascii=False) if as_json else line) + "\n")
+    return {"completed": 0, "failed": EXIT_FAILED, "timeout": EXIT_TIMEOUT}.get(project_status, EXIT_UNFINISHED)
 
 
 def create(
     product_id: ProductId,
     prompt: Annotated[str, typer.Argument(help="What the prototype should be; - reads standard input.")],
     new: Annotated[bool, typer.Option("--new", help="Make another one even if the product has one.")] = False,
+    name: Annotated[str | None, typer.Option(help="What people call the product.")] = None,
     provider: Provider = "v0",
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
     """Get the product's prototype, making it if there is none."""
+    from protokeep.cli import show
+
     text = sys.stdin.read() if prompt == "-" else prompt
-    with _client(url, token) as client:
-        answer = _asked(lambda: client.ensure(product_id, text, provider=provider, create_new=new))
-    _show(answer, as_json, f"{_line(answer)}\n  {answer['decision']['outcome']}: {answer['decision']['reason']}")
+    with connected(url, token) as client:
+        made = client.ensure(product_id, text, provider=provider, create_new=new, product_name=name)
+    decision = made.decision
+    show.out(made.raw, f"{show.line(made)}\n  {decision.outcome}: {decision.reason}", as_json=as_json)
 
 
 def list_prototypes(
     product_id: ProductId,
+    provider: Annotated[str | None, typer.Option(help="Only this app builder's.")] = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """List a product's prototypes, newest first."""
-    with _client(url, token) as client:
-        found = _asked(lambda: list(client.list(product_id)))
-    lines = [f"{p['created_at'][:19]}Z  {'*' if p['is_current'] else ' '} {_line(p)}" for p in found]
-    _show(found, as_json, "\n".join(lines) or f"{product_id} has no prototypes.")
+    """List a product's prototypes, newest first; * is the one that is given to everybody."""
+    from protokeep.cli import show
+
+    with connected(url, token) as client:
+        found = list(client.list(product_id, provider=provider))
+    lines = [f"{one.created_at:%Y-%m-%d %H:%M}  {'*' if one.is_current else ' '} {show.line(one)}" for one in found]
+    show.out([one.raw for one in found], "\n".join(lines) or f"{product_id} has no prototypes.", as_json=as_json)
 
 
 def status(
@@ -124,37 +115,37 @@ def status(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Look at a product's prototype; creates nothing. Exit code: 0 ready, 3 failed, 4 timed out, 5 not yet."""
-    with _client(url, token) as client:
-        found = _asked(lambda: client.status(product_id, provider=provider))
-    _show(found, as_json, _line(found))
-    raise typer.Exit(exit_code_of(found))
+    """Look at a product's prototype; creates nothing."""
+    from protokeep.cli import show
+
+    with connected(url, token) as client:
+        found = client.status(product_id, provider=provider)
+    show.out(found.raw, show.line(found), as_json=as_json)
+    raise typer.Exit(exit_code_of(found.project_status))
 
 
-def watch(
+def open_prototype(
     product_id: ProductId,
+    just_print: Annotated[bool, typer.Option("--print", help="Print the address; open nothing.")] = False,
     provider: Provider = "v0",
-    seconds: Annotated[int, typer.Option(min=1, help="Give up after so long.")] = 900,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Watch until it is ready. The exit code tells: 0 ready, 3 failed, 4 timed out, 5 given up."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
+    """Open a product's prototype in the browser, if it is ready."""
+    import webbrowser
 
-    ends = time.monotonic() + seconds
-    console = Console()
-    with _client(url, token) as client:
-        found = _asked(lambda: client.status(product_id, provider=provider))
-        with Live(console=console, transient=True, auto_refresh=False) as live:
-            while exit_code_of(found) == EXIT_UNFINISHED and time.monotonic() < ends:
-                word, colour = CHIPS[found["state"]]
-                shown = Text.assemble((word, colour), f"  {_clock(found['elapsed_seconds'] or 0)}  {product_id}")
-                if found["reason"]:
-                    shown.append(f"\n  {found['reason']['message']}", style="dim")
-                live.update(shown, refresh=True)
-                # A hold of two seconds keeps the clock moving and costs the builder nothing extra.
-                found = _asked(lambda: client.status(product_id, provider=provider, wait=2))
-    console.print(_line(found), highlight=False, soft_wrap=True)
-    raise typer.Exit(exit_code_of(found))
+    from protokeep.cli import show
+
+    with connected(url, token) as client:
+        found = client.status(product_id, provider=provider)
+    address = found.project_url or ""
+    code = exit_code_of(found.project_status)
+    if code != 0 or not address.startswith(("https://", "http://")):
+        sys.stderr.write(f"protokeep: nothing to open yet. {show.line(found)}\n")
+        if code == EXIT_UNFINISHED:
+            sys.stderr.write(f"protokeep: `protokeep watch {product_id}` waits for it.\n")
+        raise typer.Exit(code or EXIT_ERROR)
+    show.out({"product_id": product_id, "url": address}, address, as_json=as_json)
+    if not just_print and not as_json and not webbrowser.open(address):
+        sys.stderr.write("protokeep: no browser could be opened; the address is above.\n")

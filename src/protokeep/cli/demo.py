@@ -20,7 +20,11 @@ WELCOME = """
 protokeep is running on {url}
 Emulated v0 (API v{version}) on {sandbox}   No key is needed; nothing leaves this machine.
 
-Try it in another terminal:
+Open the page; the link signs you in, once, within {minutes} minutes:
+
+  {url}/sign-in?code={code}
+
+Or try it in another terminal:
 
   export PROTOKEEP_URL={url} PROTOKEEP_TOKEN={token}
 
@@ -43,6 +47,7 @@ async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_versi
     from protokeep import logs
     from protokeep.core.people import Role
     from protokeep.sandbox import Knobs, Sandbox, running
+    from protokeep.service.sessions import CODE_LASTS
     from protokeep.web.app import create_app
     from protokeep.web.server import address_of, listen, serving
 
@@ -76,8 +81,12 @@ async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_versi
         token = given if given and await _known(app, given) else None
         if token is None:
             token, _ = await app.state.parts.tokens.create(Role.ADMIN, name="demo", user_id="you", plain=given)
+        parts = app.state.parts
+        code = await parts.sessions.code_for((await parts.tokens.check(token)).token_id)
         sys.stdout.write(
             WELCOME.format(
+                code=code,
+                minutes=int(CODE_LASTS.total_seconds() // 60),
                 url=address_of(listener),
                 sandbox=v0_url,
                 version=v0_api_version,

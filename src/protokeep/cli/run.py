@@ -15,7 +15,7 @@ from protokeep.cli.process import run_until_done, settings_of, stop_signal
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (demo, serve, worker, migrate, sandbox):
+    for command in (demo, serve, worker, migrate, backup, sandbox):
         app.command()(command)
 
 
@@ -88,6 +88,23 @@ def migrate(
     settings = settings_of()
     asyncio.run(run_migrations(settings.database_url))
     sys.stderr.write("protokeep: the database is up to date\n")
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to put the copy; must not exist.")],
+) -> None:
+    """Copy the embedded database while it is in use. With PostgreSQL: pg_dump."""
+    from protokeep.store.backup import backup as copy
+
+    source = settings_of().database_file
+    if source is None:
+        sys.stderr.write('protokeep: with PostgreSQL use pg_dump: pg_dump --format=custom "$PROTOKEEP_DATABASE_URL"\n')
+        raise typer.Exit(2)
+    copy(source, file)
+    sys.stderr.write(
+        f"protokeep: copied to {file}. Keep {source.name}.secret (or PROTOKEEP_SECRET_KEY) elsewhere: "
+        "tokens count only with it.\n"
+    )
 
 
 def sandbox(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from protokeep.core.people import ApiToken
     from protokeep.service.tokens import Tokens
 
 app = typer.Typer(no_args_is_help=True)
@@ -26,6 +28,13 @@ def _with_tokens(use: Callable[[Tokens], Awaitable[Any]]) -> Any:
     return asyncio.run(main())
 
 
+def _view(token: ApiToken) -> dict[str, Any]:
+    """What JSON says of a token: never the token itself."""
+    times = ("created_at", "expires_at", "revoked_at", "last_used_at")
+    shown = {name: getattr(token, name) for name in ("id", "workspace_id", "user_id", "name", "role", "prefix", *times)}
+    return {name: value.isoformat() if name in times and value else value for name, value in shown.items()}
+
+
 @app.command()
 def create(
     role: Annotated[str, typer.Option(help="viewer (sees), maker (creates) or admin.")] = "maker",
@@ -33,6 +42,7 @@ def create(
     name: Annotated[str, typer.Option(help="What you call it.")] = "",
     days: Annotated[int | None, typer.Option(help="Expires after so many days. [never]")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Print the token alone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a token. It is shown once and kept only as a digest."""
     from protokeep.core.people import Role
@@ -41,6 +51,9 @@ def create(
         sys.stderr.write("protokeep: --role takes viewer, maker or admin.\n")
         raise typer.Exit(2)
     text, token = _with_tokens(lambda tokens: tokens.create(Role(role), name=name, user_id=user, days=days))
+    if as_json:
+        sys.stdout.write(json.dumps({"token": text, **_view(token)}, indent=2) + "\n")
+        return
     if plain:
         sys.stdout.write(text + "\n")
         return
@@ -50,9 +63,12 @@ def create(
 
 
 @app.command("list")
-def list_tokens() -> None:
+def list_tokens(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List tokens: what they are for, never the tokens themselves."""
     found = _with_tokens(lambda tokens: tokens.list("default"))
+    if as_json:
+        sys.stdout.write(json.dumps([_view(token) for token in found], indent=2) + "\n")
+        return
     if not found:
         sys.stdout.write("There are no tokens. Make one with `protokeep token create`.\n")
     for token in found:

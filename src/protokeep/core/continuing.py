@@ -65,8 +65,6 @@ def asked(prototype: Prototype, message: str, now: datetime) -> Prototype:
             wrap_up_at=None,
             hold_code=None,
             hold_message=None,
-            error_code=None,
-            error_message=None,
         ),
     )
 
@@ -95,6 +93,8 @@ def continued(
         begun,
         generation=replace(
             generation_of(begun),
+            error_code=None,
+            error_message=None,
             recovery_point=RecoveryPoint.ACCEPTED,
             message_id=message_id,
             unknown=False,
@@ -127,12 +127,10 @@ def turned_down(prototype: Prototype, error: ProviderError, now: datetime, pace:
             unknown=False,
             lease_until=None,
             next_try_at=None,
-            hold_code=None,
-            hold_message=None,
+            hold_code="follow_up_refused",
+            hold_message=f"The follow-up was not taken, and changed nothing. {error}",
             stale_id=None,
             before_id=None,
-            error_code="follow_up_refused",
-            error_message=f"The follow-up was not taken, and changed nothing. {error}",
         ),
     )
     due = next_poll(kept, now, pace, batched=batched)

@@ -94,9 +94,10 @@ def settled_since_sent(generation: Generation, now: datetime, pace: Pace) -> boo
 
 def next_lookup(generation: Generation, now: datetime, pace: Pace) -> datetime:
     """When to look the marker up again: soon at first, then about as far apart as the create is old."""
-    if settled_since_sent(generation, now, pace):
-        return now + _seconds(5)
     age = now - (generation.sent_at or now)
+    if settled_since_sent(generation, now, pace):
+        # The second of the look-ups that decide comes soon; ones that keep failing come ever more seldom.
+        return now + min(max((age - pace.settle) / 5, _seconds(5)), _seconds(60))
     return now + min(max(age / 2, _seconds(1)), _seconds(10))
 
 
@@ -125,7 +126,9 @@ def next_poll(prototype: Prototype, now: datetime, pace: Pace, *, batched: bool)
     if not batched:
         watched = generation.watched_until is not None and generation.watched_until > now
         if not watched:
-            age = now - generation.round_at
+            # The poll clock began when the builder's ids were known, which may be long after the claim.
+            began = generation.deadline_at - pace.poll_timeout if generation.deadline_at else generation.round_at
+            age = now - began
             wait = max(wait, min(max(age / 2, pace.unwatched_first), pace.unwatched_longest))
         if hooked(generation):
             wait = max(wait, pace.hooked if watched else pace.unwatched_longest)

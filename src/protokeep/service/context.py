@@ -127,6 +127,8 @@ class Context:
     queue: Queue = field(default_factory=NoQueue)
     #: Names this process to the others and to whoever reads the tables.
     owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")
+    #: Whether no other process works on this database: then every start may be one on a restored copy.
+    alone: bool = False
     #: Called with the name of each point at which a crash is survivable; tests crash there.
     reached: Callable[[str], None] = lambda point: None
 

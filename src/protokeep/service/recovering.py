@@ -1,8 +1,8 @@
 """Taking back what a restored database has forgotten: chats of ours that no row knows.
 
 A copy from a backup does not know what was made after it was taken, and a claim in it may have been sent since. So a
-process that finds its account unattended for a while asks the builder for all chats that carry this installation's
-mark before it sends anything.
+process that finds its account unattended for a while, or that starts as the only one there is, asks the builder for
+all chats that carry this installation's mark before it sends anything.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Recoverer:
                 keeper_id, made_at = await context.store.keeper()
                 alive_at = (await context.store.accounts.get(account)).alive_at
                 since = max(alive_at or made_at, made_at)
-                if done is not None or now - since > context.pace.unattended:
+                unattended = now - since > context.pace.unattended
+                if done is not None or unattended or (context.alone and alive_at is not None):
                     await self._take_back(account, provider, keeper_id, since)
                 self._done_at[account] = now
             attended = self._attended_at.get(account)

@@ -43,6 +43,7 @@ class Submitter:
         self._remover = remover
         self.continuer = Continuer(context, self._held)
         self._keeper_id: str | None = None
+        self._unfindable: set[str] = set()
 
     async def submit(self, mockup_id: str) -> None:
         """Send, or look up and then perhaps send. Does nothing when another worker holds the row."""
@@ -90,6 +91,7 @@ class Submitter:
         except ProviderError as error:
             await self._look_up_failed(prototype, error)
             return False
+        self._unfindable.discard(prototype.id)
         if found:
             await self.record(prototype, found[0], "adopted", provider)
             for surplus in found[1:]:
@@ -124,7 +126,9 @@ class Submitter:
             return
         after = steps.undecided(prototype, None, now, context.pace)
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
-        log.warning("look_up_failed", prototype_id=prototype.id, code=error.code, reason=str(error))
+        if prototype.id not in self._unfindable:  # Said once, however often it is tried.
+            self._unfindable.add(prototype.id)
+            log.warning("look_up_failed", prototype_id=prototype.id, code=error.code, reason=str(error))
 
     async def _send(self, prototype: Prototype, provider: Provider) -> None:
         context = self._context

@@ -137,5 +137,5 @@ def mockup_values(prototype: Prototype) -> dict[str, Any]:
         "project_id": prototype.project_id,
         "status": prototype.status.value,
         "project_url": prototype.project_url,
-        "updated_at": prototype.updated_at,
+        "now": prototype.updated_at,
     }

@@ -37,6 +37,7 @@ OWN_TABLES = (
     "protokeep_pictures",
     "protokeep_hooks",
     "protokeep_budgets",
+    "protokeep_sessions",
 )
 
 POSTGRESQL_COLUMNS = """

@@ -18,6 +18,7 @@ DEFAULT_WORKSPACE = "default"
 #: Columns of the owner's table that may be missing there, and the names we know them by.
 _OPTIONAL = {
     "prompt": "prompt",
+    "updated_at": "updated_at",
     "v0_chat_id": "chat_id",
     "v0_project_id": "project_id",
     "project_status": "status",
@@ -47,7 +48,7 @@ class Statements:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        columns = ["m.id", "m.product_id", "m.user_id", "m.provider", "m.created_at", "m.updated_at"]
+        columns = ["m.id", "m.product_id", "m.user_id", "m.provider", "m.created_at"]
         columns += [
             f"m.{column} AS {name}" if column in shape.columns else f"NULL AS {name}"
             for column, name in _OPTIONAL.items()
@@ -61,7 +62,8 @@ class Statements:
             "a.read_hold_code AS slowed_code",
             "a.read_hold_message AS slowed_message",
         ]
-        self._select = (
+        #: Everything that makes a prototype, up to where a WHERE begins.
+        self.select = (
             f"SELECT {', '.join(columns)} FROM design_mockups m "  # noqa: S608 - names from the catalogue
             "LEFT JOIN protokeep_generations g ON g.mockup_id = m.id "
             "LEFT JOIN protokeep_accounts a ON a.account = g.account "
@@ -72,7 +74,7 @@ class Statements:
         self.get_any = self._prototypes("WHERE m.id = :mockup_id")
         self.by_chat = self._prototypes("WHERE m.v0_chat_id = :chat_id")
         self.current = text(
-            self._select.replace("LEFT JOIN protokeep_slots s ON s.mockup_id = m.id", "")
+            self.select.replace("LEFT JOIN protokeep_slots s ON s.mockup_id = m.id", "")
             + "JOIN protokeep_slots s ON s.mockup_id = m.id WHERE s.workspace_id = :workspace_id "
             "AND s.product_id = :product_id AND s.provider = :provider"
         )
@@ -82,7 +84,7 @@ class Statements:
         )
         # Thousands of rows at a time: without the prompts, which no look needs.
         self.due = text(
-            self._select.replace("m.prompt AS prompt", "NULL AS prompt")
+            self.select.replace("m.prompt AS prompt", "NULL AS prompt")
             + "WHERE g.account = :account AND g.next_poll_at <= :now AND m.v0_chat_id IS NOT NULL "
             "ORDER BY g.next_poll_at LIMIT :limit"
         )
@@ -94,8 +96,10 @@ class Statements:
         self.insert_mockup = (
             self._owners("insert_mockup_of_tenant")
             if shape.has_tenant and shape.products_has_tenant
-            else query("insert_mockup")
+            else self._owners("insert_mockup")
         )
+        self.save_mockup = self._owners("save_mockup")
+        self.give_chat_to_mockup = self._owners("give_chat_to_mockup")
         self.find_owners_product = self._owners("find_owners_product") if shape.products_table else None
         self._lists: dict[frozenset[str], Any] = {}
 
@@ -120,9 +124,19 @@ class Statements:
         return self._lists[filters]
 
     def _prototypes(self, rest: str, *, many: bool = False) -> Any:
-        clause = text(self._select + rest)
+        clause = text(self.select + rest)
         return clause.bindparams(bindparam("ids", expanding=True)) if many else clause
 
     def _owners(self, name: str) -> Any:
+        """A statement on the owner's tables: under their names, and without the columns that they lack."""
         shape = self.shape
-        return text(_source(name).format(products_table=shape.products_table, products_column=shape.products_column))
+        written = {"prompt": ":prompt", "updated_at": ":now"}
+        there = [column for column in written if column in shape.columns]
+        words = {
+            "products_table": shape.products_table,
+            "products_column": shape.products_column,
+            "columns": "".join(f", {column}" for column in there),
+            "values": "".join(f", {written[column]}" for column in there),
+            "touched": ", updated_at = :now" if "updated_at" in there else "",
+        }
+        return text(_source(name).format(**words))

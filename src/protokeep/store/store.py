@@ -203,6 +203,7 @@ class Store:
         saved: list[Prototype | None] = []
         loud: list[Prototype] = []
         quiet: list[Mapping[str, Any]] = []
+        statements = await self._prepared(for_create=True)
         async with self.database.transaction() as session:
             if also is not None:
                 await also(session)
@@ -215,7 +216,7 @@ class Store:
                     saved.append(None)
                     continue
                 if mockup_values(before) != mockup_values(after):
-                    await session.run(query("save_mockup"), mockup_values(after))
+                    await session.run(statements.save_mockup, mockup_values(after))
                 generation = generation_of(after)
                 for event in events:
                     values = claims.event_values(generation.workspace_id, after.product_id, after.id, event)

@@ -73,7 +73,7 @@ async def _give(session: Session, statements: Statements, stray: Stray, mockup_i
         "deadline_at": stray.now + poll_timeout,
     }
     await session.run(query("give_chat_to_generation"), given)
-    await session.run(query("give_chat_to_mockup"), given)
+    await session.run(statements.give_chat_to_mockup, given)
     await _note(session, stray, mockup_id, "adopted", prototype.status.value)
     return "recorded"
 
@@ -113,7 +113,7 @@ async def _insert(
     }
     await session.run(query("insert_generation"), generation)
     given = {"mockup_id": mockup_id, "chat_id": stray.chat_id, "now": stray.now}
-    await session.run(query("give_chat_to_mockup"), given)
+    await session.run(statements.give_chat_to_mockup, given)
     product = {
         "workspace_id": stray.workspace_id,
         "product_id": stray.product_id,

@@ -19,7 +19,7 @@ class TokenStore:
         """The token with this digest, whatever its state."""
         async with self._database.reading() as session:
             row = await session.row(query("find_token"), {"digest": digest})
-        return None if row is None else _token_of(row)
+        return None if row is None else token_of(row)
 
     async def add(self, token: ApiToken, digest: str) -> None:
         """Keep a new token."""
@@ -41,7 +41,7 @@ class TokenStore:
         """All tokens of a workspace, newest first, revoked ones too."""
         async with self._database.reading() as session:
             rows = await session.rows(query("list_tokens"), {"workspace_id": workspace_id})
-        return [_token_of(row) for row in rows]
+        return [token_of(row) for row in rows]
 
     async def revoke(self, workspace_id: str, token: str, now: datetime) -> int:
         """Revoke by id or prefix; how many were revoked by this call."""
@@ -55,7 +55,8 @@ class TokenStore:
             await session.run(query("token_used"), {"id": token_id, "now": now, "before": now - every})
 
 
-def _token_of(row: Row) -> ApiToken:
+def token_of(row: Row) -> ApiToken:
+    """A row of the tokens table."""
     return ApiToken(
         id=row["id"],
         workspace_id=row["workspace_id"],

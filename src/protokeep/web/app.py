@@ -11,13 +11,16 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protokeep import __version__
 from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
 from protokeep.jobs import Jobs
+from protokeep.mcp.http import Endpoint
 from protokeep.settings import Settings
-from protokeep.web import api, changes, hooks, problems
+from protokeep.web import api, changes, hooks, pages, problems
+from protokeep.web.dependencies import principal_of
 from protokeep.web.models import Problem
 from protokeep.wiring import Parts, built
 
@@ -32,15 +35,16 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if parts is not None:
-            app.state.parts = parts
-            yield
-            return
-        async with built(settings) as own:
+        async with contextlib.AsyncExitStack() as stack:
+            own = parts
+            if own is None:
+                own = await stack.enter_async_context(built(settings))
+                _say_what_is_missing(own)
+                await stack.enter_async_context(Jobs(own.keeper, settings.database_url).running())
             app.state.parts = own
-            _say_what_is_missing(own)
-            async with Jobs(own.keeper, settings.database_url).running():
-                yield
+            app.state.live = await stack.enter_async_context(pages.live_for(own).running())
+            await stack.enter_async_context(mcp.open())
+            yield
 
     app = FastAPI(
         title="protokeep",
@@ -55,7 +59,10 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     app.include_router(api.router)
     app.include_router(changes.router)
     app.include_router(hooks.router)
+    mcp = Endpoint(app, principal_of, settings.mcp_hosts)
+    app.router.routes.append(Route("/mcp", mcp, include_in_schema=False))
     _add_health(app)
+    pages.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.add_middleware(Limits)
     return app

@@ -36,7 +36,6 @@ _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.ProviderError: (503, "provider-unavailable", "The app builder is not available"),
 }
 _STATUS_TITLES = {
-    400: ("bad-request", "The request cannot be read"),
     404: ("not-found", "There is no such thing"),
     405: ("method-not-allowed", "This method is not allowed here"),
     413: ("too-large", "The request is too large"),
@@ -104,8 +103,7 @@ async def _ours(request: Request, error: errors.ProtokeepError) -> JSONResponse:
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
-        detail = 'The body is not valid JSON. Send an object like {"product_id": "...", "prompt": "..."}.'
-        return problem(request, 400, "invalid-json", "The body is not JSON", detail)
+        return _not_json(request)
     first = faults[0]
     where = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
     field = ".".join(where) or "body"
@@ -117,7 +115,14 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
     return problem(request, 422, "invalid-input", "A value cannot be used", words, field=field)
 
 
+def _not_json(request: Request) -> JSONResponse:
+    detail = 'The body is not valid JSON. Send an object like {"product_id": "...", "prompt": "..."}.'
+    return problem(request, 400, "invalid-json", "The body is not JSON", detail)
+
+
 async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    if error.status_code == 400:  # What FastAPI says of bytes that are no text, and of JSON nested too deep.
+        return _not_json(request)
     kind, title = _STATUS_TITLES.get(error.status_code, ("error", "The request was refused"))
     detail = str(error.detail)
     if error.status_code == 404:

@@ -1,2 +1,2 @@
 -- The id of the chat that this prototype is.
-UPDATE design_mockups SET v0_chat_id = :chat_id, updated_at = :now WHERE id = :mockup_id
+UPDATE design_mockups SET v0_chat_id = :chat_id{touched} WHERE id = :mockup_id

@@ -1,0 +1,60 @@
+"""protokeep from Python: `Protokeep` for plain code, `AsyncProtokeep` for coroutines, over one core.
+
+    with Protokeep("http://127.0.0.1:8400", token) as keep:
+        shop = keep.ensure("shop", "A landing page for a bakery")
+        print(keep.wait("shop").project_url)
+
+Both ask again by themselves, a bounded number of times, where that is safe: reads, and creates, which always carry an
+`Idempotency-Key`. Every error is a `ProtokeepError` whose text says what to do next.
+"""
+
+from protokeep.client.asynchronous import AsyncProtokeep
+from protokeep.client.errors import (
+    BuilderUnavailable,
+    ClientError,
+    InvalidInput,
+    KeyInFlight,
+    KeyReused,
+    NoAnswer,
+    NotAllowed,
+    NotAuthenticated,
+    NotFinished,
+    NotFound,
+    NotProtokeep,
+    NotReady,
+    Problem,
+    ProductUnknown,
+    Refused,
+)
+from protokeep.client.models import Change, Decision, Ensured, Failure, HistoryLine, Prototype, PrototypeDetail, Reason
+from protokeep.client.sync import Protokeep
+from protokeep.core.errors import ProtokeepError
+
+__all__ = [
+    "AsyncProtokeep",
+    "BuilderUnavailable",
+    "Change",
+    "ClientError",
+    "Decision",
+    "Ensured",
+    "Failure",
+    "HistoryLine",
+    "InvalidInput",
+    "KeyInFlight",
+    "KeyReused",
+    "NoAnswer",
+    "NotAllowed",
+    "NotAuthenticated",
+    "NotFinished",
+    "NotFound",
+    "NotProtokeep",
+    "NotReady",
+    "Problem",
+    "ProductUnknown",
+    "Protokeep",
+    "ProtokeepError",
+    "Prototype",
+    "PrototypeDetail",
+    "Reason",
+    "Refused",
+]

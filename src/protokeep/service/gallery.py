@@ -1,0 +1,166 @@
+"""What the page shows across products. Reads rows; no builder is called from here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from protokeep.core import inputs
+from protokeep.core.errors import NotFound
+from protokeep.core.people import Principal
+from protokeep.core.prototype import UNFINISHED, Prototype, State
+from protokeep.core.words import AT_REST, ATTENTION, IN_PROGRESS
+from protokeep.service.context import Context
+from protokeep.store.gallery import Card, GalleryStore, Place, Wish
+
+#: Cards of the two upper sections of the home page; the rest is one link away.
+ATTENTION_SHOWN = 4
+PROGRESS_SHOWN = 8
+#: Words of a search that count; a query of more finds no more.
+WORDS_MAX = 6
+TEXT_MAX = 200
+#: The usual time is told from so many newest ones, and only if there are at least a few.
+USUAL_OF = 200
+USUAL_NEEDS = 5
+USUAL_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What somebody looks for; empty: everything."""
+
+    text: str = ""
+    states: tuple[State, ...] = ()
+    product_id: str | None = None
+    provider: str | None = None
+    mine: bool = False
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything is filtered."""
+        return bool(self.text or self.states or self.product_id or self.provider or self.mine)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Cards, newest first; `after` is where the next page begins, None at the end."""
+
+    cards: Sequence[Card]
+    after: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The home page without filters."""
+
+    attention: Listed
+    progress: Listed
+    rest: Listed
+
+
+class Gallery:
+    """Cards of a workspace: one per product and builder, which stands for the current prototype."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._store = GalleryStore(context.store)
+        self._usual: dict[str, tuple[float, tuple[timedelta, timedelta] | None]] = {}
+
+    async def front(self, principal: Principal, limit: int, after: Place | None = None) -> Front:
+        """What needs somebody, what is being made, and the newest of the rest; only the rest has further pages."""
+        wish = await self._wish(principal, Search())
+        store = self._store
+        upper = after is None
+        attention = await store.ids(wish, ATTENTION, ATTENTION_SHOWN + 1) if upper else []
+        progress = await store.ids(wish, IN_PROGRESS, PROGRESS_SHOWN + 1) if upper else []
+        rest = await store.ids(wish, AT_REST, limit + 1, after)
+        places = [*attention[:ATTENTION_SHOWN], *progress[:PROGRESS_SHOWN], *rest[:limit]]
+        cards = await store.cards(wish.workspace_id, [mockup_id for _, mockup_id in places])
+        return Front(
+            _listed(attention, ATTENTION_SHOWN, cards),
+            _listed(progress, PROGRESS_SHOWN, cards),
+            _listed(rest, limit, cards),
+        )
+
+    async def find(self, principal: Principal, search: Search, limit: int, after: Place | None = None) -> Listed:
+        """Cards that fit, newest first."""
+        wish = await self._wish(principal, search)
+        places = await self._store.ids(wish, search.states or tuple(State), limit + 1, after)
+        cards = await self._store.cards(wish.workspace_id, [mockup_id for _, mockup_id in places[:limit]])
+        return _listed(places, limit, cards)
+
+    async def counts(self, principal: Principal, search: Search) -> Mapping[State, int]:
+        """How many cards of each state there are among those that fit the other filters; none above `COUNTED`."""
+        return await self._store.counts(await self._wish(principal, search), tuple(State))
+
+    async def card(self, workspace_id: str, mockup_id: str) -> Card:
+        """One prototype as a card. Raises `NotFound`."""
+        found = (await self._store.cards(workspace_id, [mockup_id])).get(mockup_id)
+        if found is None:
+            raise NotFound("There is no such prototype.")
+        return found
+
+    async def usual(self, workspace_id: str) -> tuple[timedelta, timedelta] | None:
+        """Between which times four of five took that became ready lately; None: too few to say."""
+        looked, known = self._usual.get(workspace_id, (-USUAL_SECONDS, None))
+        if time.monotonic() - looked > USUAL_SECONDS:
+            took = sorted(await self._store.durations(workspace_id, USUAL_OF))
+            tenth = len(took) // 10
+            known = (took[tenth], took[-1 - tenth]) if len(took) >= USUAL_NEEDS else None
+            self._usual[workspace_id] = (time.monotonic(), known)
+        return known
+
+    async def recent_products(self, principal: Principal, limit: int = 50) -> list[str]:
+        """Products to offer while somebody types."""
+        return await self._store.recent_products(principal.workspace_id, limit)
+
+    async def product_name(self, principal: Principal, product_id: str) -> str | None:
+        """What people call a product; None: nobody said, or there is no such product here."""
+        return await self._store.product_name(principal.workspace_id, product_id)
+
+    async def watch(self, workspace_id: str, product_id: str | None = None, mockup_id: str | None = None) -> None:
+        """Somebody has this prototype, product or workspace open: what is being made there is looked at more often."""
+        if mockup_id is None:
+            wish = Wish(workspace_id, product_id=product_id)
+            mockup_ids = [found for _, found in await self._store.ids(wish, IN_PROGRESS, PROGRESS_SHOWN)]
+        else:
+            mockup_ids = [mockup_id]
+        for card in (await self._store.cards(workspace_id, mockup_ids)).values():
+            await self._watch(card.prototype)
+
+    async def _watch(self, prototype: Prototype) -> None:
+        context = self._context
+        if prototype.generation is None or prototype.chat_id is None or prototype.status not in UNFINISHED:
+            return
+        now = context.clock()
+        await context.store.ask_for_look(
+            prototype,
+            now,
+            stale_before=now - context.pace.poll_interval / 2,
+            watched_until=now + context.pace.watch,
+        )
+
+    async def _wish(self, principal: Principal, search: Search) -> Wish:
+        shape = await self._context.store.shape()
+        product_id = search.product_id
+        if product_id is not None:
+            product_id = inputs.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
+        if search.provider is not None:
+            self._context.providers.known(search.provider)
+        text = search.text[:TEXT_MAX].replace("\x00", " ").encode(errors="ignore").decode()
+        return Wish(
+            workspace_id=principal.workspace_id,
+            words=tuple(text.split()[:WORDS_MAX]),
+            product_id=product_id,
+            provider=search.provider,
+            created_by=principal.user_id if search.mine else None,
+            user_id=inputs.user_id_for(principal.user_id, must_be_uuid=shape.user_is_uuid) if search.mine else None,
+        )
+
+
+def _listed(places: Sequence[Place], limit: int, cards: Mapping[str, Card]) -> Listed:
+    shown = places[:limit]
+    found = [cards[mockup_id] for _, mockup_id in shown if mockup_id in cards]
+    return Listed(found, shown[-1] if len(places) > limit else None)

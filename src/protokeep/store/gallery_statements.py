@@ -1,0 +1,150 @@
+"""The statements of the gallery: one card per product and builder, which stands for its current prototype.
+
+Two kinds of cards. Those with a slot are found through the index on (workspace, state, newest). `older` ones, rows of
+an adopted table whose product nobody has asked for yet, have none: they are looked for only where there are any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, text
+
+from protokeep.core.prototype import State
+from protokeep.store.shape import Shape
+from protokeep.store.statements import DEFAULT_WORKSPACE, Statements
+
+#: Counting stops here; people read "1,000+" just as well.
+COUNTED = 1000
+#: Variants of one product are counted up to this.
+VARIANTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which filters a statement has, without their values: what it is kept under."""
+
+    words: int = 0
+    product: bool = False
+    provider: bool = False
+    mine: bool = False
+    after: bool = False
+    older: bool = False
+
+
+class GalleryStatements:
+    """Made once per shape of the owner's table; keeps what it has composed."""
+
+    def __init__(self, shape: Shape, *, is_sqlite: bool) -> None:
+        self._shape = shape
+        self._like = "LIKE" if is_sqlite else "ILIKE"
+        self._status = "m.project_status" if "project_status" in shape.columns else "NULL"
+        self._prompt = "m.prompt" if "prompt" in shape.columns else "NULL"
+        self._made: dict[tuple[str, Sequence[State], Filters], Any] = {}
+        # What is put in here are names and words of ours; values are bound.
+        counted = (
+            "(SELECT count(*) FROM (SELECT 1 FROM design_mockups v "
+            "LEFT JOIN protokeep_generations vg ON vg.mockup_id = v.id "
+            "WHERE v.product_id = m.product_id AND v.provider = m.provider "
+            f"AND COALESCE(vg.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id LIMIT {VARIANTS}) AS few) "
+            "AS variants"
+        )
+        named = (
+            "(SELECT p.name FROM protokeep_products p "
+            "WHERE p.workspace_id = :workspace_id AND p.product_id = m.product_id) AS product_name"
+        )
+        select = Statements(shape).select.replace(" FROM ", f", {named}, {counted} FROM ", 1)
+        mine = f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id"
+        self.cards = text(f"{select} WHERE m.id IN :ids AND {mine}").bindparams(bindparam("ids", expanding=True))
+
+    def ids(self, states: Sequence[State], filters: Filters) -> Any:
+        """Ids and times of cards in any of `states`, newest first; a page that never sorts more than it shows."""
+        parts = [self._newest(self._tracked(state, filters), "g.created_at", "g.mockup_id") for state in states]
+        if filters.older:
+            parts.append(self._newest(self._older(states, filters), "m.created_at", "m.id"))
+        return self._kept("ids", states, filters, f"{_all(parts)} ORDER BY created_at DESC, id DESC LIMIT :limit")
+
+    def counts(self, states: Sequence[State], filters: Filters) -> Any:
+        """How many cards there are of each state, counted up to `COUNTED`."""
+        parts = [self._counted(state, self._tracked(state, filters)) for state in states]
+        if filters.older:
+            parts += [self._counted(state, self._older([state], filters)) for state in states]
+        return self._kept("counts", states, filters, _all(parts))
+
+    def _kept(self, kind: str, states: Sequence[State], filters: Filters, statement: str) -> Any:
+        key = (kind, tuple(states), filters)
+        if key not in self._made:
+            self._made[key] = text(statement)
+        return self._made[key]
+
+    def _newest(self, rest: str, at: str, mockup_id: str) -> str:
+        return (
+            f"SELECT id, created_at FROM (SELECT {mockup_id} AS id, {at} AS created_at {rest} "
+            f"ORDER BY {at} DESC, {mockup_id} DESC LIMIT :limit) AS newest"
+        )
+
+    def _counted(self, state: State, rest: str) -> str:
+        return f"SELECT '{state.value}' AS state, count(*) AS number FROM (SELECT 1 {rest} LIMIT {COUNTED}) AS few"
+
+    def _tracked(self, state: State, filters: Filters) -> str:
+        """From the generation, in the order of its index, to the slot: CROSS JOIN keeps SQLite to that order."""
+        tables = "FROM protokeep_generations g CROSS JOIN protokeep_slots s"
+        where = ["g.workspace_id = :workspace_id", f"g.state = '{state.value}'", "s.mockup_id = g.mockup_id"]
+        if filters.words:
+            tables += (
+                " CROSS JOIN design_mockups m LEFT JOIN protokeep_products p"
+                " ON p.workspace_id = s.workspace_id AND p.product_id = s.product_id"
+            )
+            where += ["m.id = g.mockup_id", *self._matches("s.product_id", filters.words)]
+        if filters.product:
+            where.append("s.product_id = :product_id")
+        if filters.provider:
+            where.append("g.provider = :provider")
+        if filters.mine:
+            where.append("g.created_by = :created_by")
+        if filters.after:
+            where.append("(g.created_at, g.mockup_id) < (:after_created_at, :after_id)")
+        return f"{tables} WHERE {' AND '.join(where)}"
+
+    def _older(self, states: Sequence[State], filters: Filters) -> str:
+        state = (
+            f"COALESCE(g.state, CASE {self._status} WHEN 'completed' THEN 'ready' "
+            "WHEN 'failed' THEN 'failed' ELSE 'untracked' END)"
+        )
+        where = [
+            f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id",
+            f"{state} IN ({', '.join(repr(one.value) for one in states)})",
+            "NOT EXISTS (SELECT 1 FROM protokeep_slots s WHERE s.workspace_id = :workspace_id"
+            " AND s.product_id = m.product_id AND s.provider = m.provider)",
+            "NOT EXISTS (SELECT 1 FROM design_mockups n WHERE n.product_id = m.product_id AND n.provider = m.provider"
+            " AND (n.created_at, n.id) > (m.created_at, m.id))",
+        ]
+        where += self._matches("m.product_id", filters.words)
+        if filters.product:
+            where.append("m.product_id = :product_id")
+        if filters.provider:
+            where.append("m.provider = :provider")
+        if filters.mine:
+            where.append("m.user_id = :user_id")
+        if filters.after:
+            where.append("(m.created_at, m.id) < (:after_created_at, :after_id)")
+        return (
+            "FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id "
+            "LEFT JOIN protokeep_products p ON p.workspace_id = :workspace_id AND p.product_id = m.product_id "
+            f"WHERE {' AND '.join(where)}"
+        )
+
+    def _matches(self, product: str, words: int) -> list[str]:
+        """Every word has to be somewhere: in the product's id or name, or in the prompt."""
+        like = self._like
+        return [
+            f"(CAST({product} AS text) {like} :word{n} ESCAPE '!' OR p.name {like} :word{n} ESCAPE '!'"
+            f" OR {self._prompt} {like} :word{n} ESCAPE '!')"
+            for n in range(words)
+        ]
+
+
+def _all(parts: Sequence[str]) -> str:
+    return " UNION ALL ".join(parts)

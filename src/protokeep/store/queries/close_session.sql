@@ -1,0 +1,2 @@
+-- Sign out here.
+DELETE FROM protokeep_sessions WHERE digest = :digest

@@ -1,0 +1,4 @@
+-- How long the newest ready prototypes of a workspace took.
+SELECT created_at, settled_at FROM protokeep_generations
+WHERE workspace_id = :workspace_id AND state = 'ready' AND settled_at IS NOT NULL
+ORDER BY created_at DESC, mockup_id DESC LIMIT :limit

@@ -1,0 +1,95 @@
+"""Signing in and out, and what the browser remembers."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from protokeep.core.errors import NotAuthenticated
+from protokeep.web.dependencies import TOKEN_MAX, parts_of
+from protokeep.web.pages import session as cookies
+from protokeep.web.pages.render import page
+from protokeep.web.pages.session import PostedDep, Preferences, VisitorDep, flag_of, own_path
+
+router = APIRouter()
+
+
+@router.get("/sign-in")
+async def sign_in_form(request: Request, code: str = "", next: str = "/") -> Response:
+    """A field for a token; with a code of a sign-in link, one button."""
+    return _form(request, code=code[:200], onward=own_path(next))
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request, fields: PostedDep) -> Response:
+    """A token, or a code that works once, becomes a session."""
+    sessions = parts_of(request).sessions
+    code, token = fields.get("code", ""), fields.get("token", "").strip()
+    onward = own_path(fields.get("next"))
+    try:
+        if len(token) > TOKEN_MAX:
+            raise NotAuthenticated("This token is unknown, expired or revoked.")
+        held = await (sessions.sign_in_by_code(code) if code else sessions.sign_in(token))
+    except NotAuthenticated as error:
+        return _form(request, onward=onward, fault=str(error), status=401)
+    response = RedirectResponse(onward, 303)
+    cookies.begin(request, response, held)
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, visitor: VisitorDep, fields: PostedDep) -> Response:
+    """End this session, or every one of this person's."""
+    sessions = parts_of(request).sessions
+    if flag_of(fields.get("everywhere")):
+        await sessions.sign_out_everywhere(visitor.principal)
+    else:
+        await sessions.sign_out(visitor.held)
+    response = RedirectResponse("/sign-in", 303)
+    cookies.end(request, response)
+    return response
+
+
+@router.get("/settings")
+async def settings(request: Request, visitor: VisitorDep) -> Response:
+    """Theme, keys, live updates; who is signed in."""
+    return page(request, "settings.html", visitor=visitor, live=None, saved=request.query_params.get("saved") == "1")
+
+
+@router.post("/settings")
+async def save_settings(request: Request, visitor: VisitorDep, fields: PostedDep) -> Response:
+    """Remember, in this browser."""
+    theme = fields.get("theme")
+    chosen = Preferences(
+        "dark" if theme == "dark" else "light" if theme == "light" else "auto",
+        flag_of(fields.get("keys")),
+        flag_of(fields.get("live")),
+    )
+    response = RedirectResponse("/settings?saved=1", 303)
+    chosen.keep(request, response)
+    return response
+
+
+@router.post("/settings/live")
+async def switch_live(request: Request, visitor: VisitorDep, fields: PostedDep) -> Response:
+    """The switch of the header: live updates on or off."""
+    response = RedirectResponse(own_path(fields.get("next")), 303)
+    visitor.preferences.with_live(flag_of(fields.get("live"))).keep(request, response)
+    return response
+
+
+def _form(request: Request, *, code: str = "", onward: str, fault: str | None = None, status: int = 200) -> Response:
+    form_token, held = cookies.stranger_token(request)
+    response = page(
+        request,
+        "sign_in.html",
+        visitor=None,
+        status=status,
+        form_token=form_token,
+        code=code,
+        onward=onward,
+        fault=fault,
+        live=None,
+    )
+    cookies.keep_stranger(request, response, held)
+    return response

@@ -1,0 +1,54 @@
+"""Style, module and shapes: served from the package, under names that change with their content."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from protokeep.core.errors import NotFound
+
+router = APIRouter()
+
+TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+NAMES = frozenset({"app.css", "app.js", "shapes.svg", "mark.svg"})
+
+
+@cache
+def _content(name: str) -> tuple[bytes, str]:
+    content = files("protokeep.web").joinpath("static", name).read_bytes()
+    return content, hashlib.sha256(content).hexdigest()[:12]
+
+
+def url_of(name: str) -> str:
+    """Where a file is, under a name that may be kept for ever."""
+    return f"/static/{name}?v={_content(name)[1]}"
+
+
+@router.get("/static/{name}")
+async def static(name: str, request: Request) -> Response:
+    """One of the page's own files."""
+    if name not in NAMES:
+        raise NotFound("There is no such file.")
+    content, version = _content(name)
+    kept = request.query_params.get("v") == version
+    return Response(
+        content,
+        media_type=TYPES[name.rpartition(".")[2]],
+        headers={
+            "Cache-Control": "public, max-age=31536000, immutable" if kept else "no-cache",
+            "ETag": f'"{version}"',
+            "Cross-Origin-Resource-Policy": "same-origin",
+            # A shape opened by itself is a document: it may load and run nothing.
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+        },
+    )
+
+
+@router.get("/favicon.ico")
+async def favicon(request: Request) -> Response:
+    """Browsers ask for it whatever the page says."""
+    return await static("mark.svg", request)

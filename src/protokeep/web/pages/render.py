@@ -1,0 +1,73 @@
+"""Templates, and the headers that every page has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from protokeep import __version__
+from protokeep.web.pages import assets
+from protokeep.web.pages.session import Preferences, Visitor, renew
+
+#: Nothing inline, nothing from elsewhere, no frames either way.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cache-Control": "private, no-store",
+}
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("protokeep.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(asset=assets.url_of, version=__version__)
+    return environment
+
+
+def fragment(name: str, **values: Any) -> str:
+    """One template as text."""
+    return _environment().get_template(name).render(**values)
+
+
+def page(
+    request: Request,
+    name: str,
+    *,
+    visitor: Visitor | None,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **values: Any,
+) -> HTMLResponse:
+    """One page. Sends the session's cookie again when it was renewed."""
+    preferences = visitor.preferences if visitor else Preferences.of(request)
+    text = fragment(
+        name,
+        visitor=visitor,
+        preferences=preferences,
+        path=request.url.path,
+        here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        **values,
+    )
+    response = HTMLResponse(text, status, headers={**HEADERS, **(headers or {})})
+    if visitor is not None and visitor.renewed:
+        renew(request, response, visitor)
+    return response

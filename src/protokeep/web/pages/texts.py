@@ -1,0 +1,113 @@
+"""Times, durations and addresses as people read them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime, timedelta
+from urllib.parse import quote, urlsplit
+
+HUES = 12
+LAYOUTS = 6
+WORDS_SHOWN = 70
+
+
+def span(took: timedelta) -> str:
+    """ "45 s", "3 min 12 s", "1 h 5 min"."""
+    seconds = max(int(took.total_seconds()), 0)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    if seconds < 48 * 3600:
+        return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    return f"{seconds // 86400} days"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """ "just now", "3 min ago", "5 h ago", "yesterday", "3 May", "3 May 2024"."""
+    seconds = int((now - at).total_seconds())
+    if seconds < 45:
+        return "just now"
+    if seconds < 3600:
+        return f"{max(seconds // 60, 1)} min ago"
+    if seconds < 24 * 3600:
+        return f"{seconds // 3600} h ago"
+    if seconds < 48 * 3600:
+        return "yesterday"
+    return day(at, now)
+
+
+def day(at: datetime, now: datetime) -> str:
+    """ "3 May", with the year where it is another one."""
+    return f"{at.day} {at:%B}" + (f" {at.year}" if at.year != now.year else "")
+
+
+def until(at: datetime, now: datetime) -> str:
+    """ "in 2 min", "in 40 s", "in a moment"."""
+    seconds = int((at - now).total_seconds())
+    if seconds < 5:
+        return "in a moment"
+    return f"in {seconds} s" if seconds < 60 else f"in {round(seconds / 60)} min"
+
+
+def usual_text(usual: tuple[timedelta, timedelta] | None) -> str | None:
+    """ "usually 2 to 6 min"; None when nobody knows."""
+    if usual is None:
+        return None
+    low, high = (one.total_seconds() for one in usual)
+    if high < 90:
+        first, last, unit = round(low), round(high), "s"
+    else:
+        first, last, unit = max(round(low / 60), 1), max(round(high / 60), 1), "min"
+    return f"usually {first} {unit}" if first == last else f"usually {first} to {last} {unit}"
+
+
+def count_text(number: int, counted: int) -> str:
+    """ "12", or "1,000+" where counting stopped."""
+    return f"{number:,}" + ("+" if number >= counted else "")
+
+
+def product_path(product_id: str) -> str:
+    """The permalink of a product. Browsers take "." and ".." out of paths, in any spelling."""
+    quoted = quote(product_id, safe="")
+    return f"/p?product={quoted}" if product_id in (".", "..") else f"/p/{quoted}"
+
+
+def safe_link(url: str | None) -> str | None:
+    """`url`, if it is a web address that a link may lead to; builders send what they like."""
+    if not url or len(url) > 2000:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme in ("http", "https") and parts.netloc else None
+
+
+def own_picture(*urls: str | None) -> str | None:
+    """The first that our own origin serves; others would tell a stranger who looks at what."""
+    return next((url for url in urls if url and url.startswith("/") and not url.startswith("//")), None)
+
+
+def digest_of(*parts: str) -> str:
+    """A short name for the same things again."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def initials_of(title: str) -> str:
+    """One or two letters that stand for a product."""
+    words = [word for word in re.split(r"[\W_]+", title) if word]
+    if not words:
+        return "·"
+    if len(words) == 1:
+        return words[0][:2].upper() if len(words[0]) > 1 else words[0].upper()
+    return (words[0][0] + words[1][0]).upper()
+
+
+def first_words(prompt: str | None, longest: int = WORDS_SHOWN) -> str:
+    """How a prompt begins, cut between words."""
+    text = " ".join((prompt or "")[: longest * 8].split())
+    if len(text) <= longest:
+        return text
+    return text[:longest].rsplit(" ", 1)[0] + "…"

@@ -1,0 +1,270 @@
+// Live updates, keys, copying. Every page works without this.
+const body = document.body;
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+// One sentence in five seconds at most: the newest waits, the ones between are dropped.
+const line = $("#say");
+let saidAt = -5000;
+let waiting = null;
+let fading = 0;
+function say(text, now = false) {
+  const left = saidAt + 5000 - performance.now();
+  if (left > 0 && !now) {
+    if (waiting === null) setTimeout(() => { const next = waiting; waiting = null; say(next); }, left);
+    waiting = text;
+    return;
+  }
+  saidAt = performance.now();
+  line.textContent = text;
+  clearTimeout(fading);
+  fading = setTimeout(() => { line.textContent = ""; }, 4500);
+}
+
+// -- times -------------------------------------------------------------------------------------------------
+
+const span = (seconds) =>
+  seconds < 60 ? `${seconds} s`
+    : seconds < 3600 ? `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+      : `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+
+const clock = (at) => at.toLocaleString("en-GB", {
+  ...(at.toDateString() === new Date().toDateString() ? {} : { day: "numeric", month: "long" }),
+  hour: "2-digit", minute: "2-digit", second: "2-digit",
+});
+
+function tick() {
+  if (document.hidden) return;
+  const now = Date.now();
+  for (const time of $$("time[data-since]")) {
+    const text = span(Math.max(0, Math.floor((now - Date.parse(time.dateTime || time.dataset.since)) / 1000)));
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+function age() {
+  const now = Date.now();
+  for (const time of $$("time[data-ago]")) {
+    const minutes = Math.floor((now - Date.parse(time.dateTime)) / 60000);
+    if (minutes >= 1 && minutes < 60) time.textContent = `${minutes} min ago`;
+    else if (minutes >= 60 && minutes < 1440) time.textContent = `${Math.floor(minutes / 60)} h ago`;
+  }
+}
+
+// -- swapping ----------------------------------------------------------------------------------------------
+
+// Nothing moves under pointer or focus: such a piece waits until both have left it.
+const held = new Map();
+const busy = (old) => old.contains(document.activeElement) && document.activeElement !== body || old.matches(":hover");
+
+function put(piece) {
+  const old = document.getElementById(piece.id);
+  if (!old) return false;
+  if (busy(old) && old.offsetHeight) {
+    // What it says may change in place; where things are may not.
+    $$(".status", piece).forEach((status, n) => {
+      const there = $$(".status", old)[n];
+      if (there) there.replaceChildren(...status.cloneNode(true).childNodes);
+    });
+    held.set(piece.id, piece);
+  } else {
+    held.delete(piece.id);
+    old.replaceWith(piece);
+    ready(piece);
+  }
+  return true;
+}
+
+function settle() {
+  for (const [id, piece] of held) {
+    const old = document.getElementById(id);
+    if (!old) held.delete(id);
+    else if (!busy(old)) put(piece);
+  }
+}
+
+function pieces(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html.trim();
+  return [...template.content.children].flatMap((piece) => (piece.id ? [piece] : $$("[id]", piece)));
+}
+
+// What only script can do is shown only where there is script.
+function ready(root) {
+  for (const one of $$(".copy, .script", root)) one.hidden = false;
+  for (const time of $$("time[data-clock]", root)) time.textContent = clock(new Date(time.dateTime));
+  for (const input of $$("input[name=form_token]", root)) if (!input.value) input.value = body.dataset.formToken || "";
+}
+
+async function reload() {
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = $("main", page);
+    const main = $("main");
+    const typing = main.contains(document.activeElement) && document.activeElement !== main;
+    if (!fresh || typing || $(".menu[open]", main) || $(".reused", main)) {
+      for (const piece of $$(".card[id], #hero, #panel, #timeline, #picture, #ids", page)) put(piece);
+      if ($("#news")) $("#news").hidden = false;
+    } else {
+      main.replaceChildren(...fresh.childNodes);
+      ready(main);
+    }
+  } catch { /* The stream will come back, and so will this. */ }
+}
+
+// -- live --------------------------------------------------------------------------------------------------
+
+const live = body.dataset.live ? JSON.parse(body.dataset.live) : null;
+const knob = $(".switch button");
+let on = live && !("liveOff" in body.dataset);
+let stream = null;
+let last = live?.since;
+let again = 0;
+let pause = 1000;
+
+function listen() {
+  clearTimeout(again);
+  if (!on || stream || document.hidden) return;
+  const query = new URLSearchParams({ ...live, since: last });
+  stream = new EventSource(`/live?${query}`);
+  const note = (event) => { last = event.lastEventId || last; };
+  stream.addEventListener("hello", (event) => {
+    note(event);
+    pause = 1000;
+    knob?.form.classList.remove("lost");
+  });
+  stream.addEventListener("change", (event) => {
+    note(event);
+    const data = JSON.parse(event.data);
+    const found = pieces(data.html).map(put);
+    if (!found.some(Boolean) || (live.on === "product" && found.includes(false))) {
+      if ($("#news")) $("#news").hidden = false;
+      else if (live.on === "home" && $(".first")) reload();
+    }
+    if (live.on === "prototype") document.title = `${data.say.replace(/\.$/, "")} · protokeep`;
+    say(data.say);
+    tick();
+  });
+  stream.addEventListener("gone", (event) => {
+    note(event);
+    if ($("#news")) $("#news").hidden = false;
+  });
+  stream.addEventListener("resync", (event) => {
+    note(event);
+    reload();
+  });
+  stream.onerror = () => {
+    // The browser comes back by itself after a break, but not after a refusal.
+    knob?.form.classList.add("lost");
+    if (stream?.readyState !== EventSource.CLOSED) return;
+    stop();
+    again = setTimeout(listen, pause);
+    pause = Math.min(pause * 2, 60000);
+  };
+}
+
+function stop() {
+  stream?.close();
+  stream = null;
+}
+
+if (live) {
+  listen();
+  document.addEventListener("visibilitychange", () => { document.hidden ? stop() : (listen(), tick(), age()); });
+  addEventListener("pagehide", stop);
+  addEventListener("pageshow", (event) => { if (event.persisted) reload().then(listen); });
+  setInterval(() => { tick(); settle(); }, 1000);
+  setInterval(age, 30000);
+  knob?.form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    fetch(knob.form.action, { method: "POST", body: new URLSearchParams(new FormData(knob.form)), redirect: "manual" });
+    on = !on;
+    knob.setAttribute("aria-checked", String(on));
+    knob.form.elements.live.value = on ? "" : "1";
+    say(on ? "Live updates are on." : "Live updates are off.", true);
+    if (on) reload().then(listen);
+    else stop();
+  });
+}
+
+// -- copying -----------------------------------------------------------------------------------------------
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    say("Copied.", true);
+  } catch {
+    say("This browser does not let pages copy. Select it instead.", true);
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-copy]");
+  if (link && !event.metaKey && !event.ctrlKey && !event.shiftKey) {
+    event.preventDefault();
+    copy(new URL(link.dataset.copy, location.href).href);
+  }
+  const button = event.target.closest("[data-copy-text]");
+  if (button) copy(button.dataset.copyText);
+  for (const menu of $$("details.menu[open]")) {
+    if (!menu.contains(event.target) || event.target.closest("a, form:not(.filters) button")) menu.open = false;
+  }
+});
+
+// Sent once: a second press waits for the first one's answer. The key in the form makes it harmless anyway.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  const token = form.elements.form_token;
+  if (token && !token.value) token.value = body.dataset.formToken || "";
+  const button = $("[data-once]", form);
+  if (!button) return;
+  if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
+  button.setAttribute("aria-disabled", "true");
+});
+addEventListener("pageshow", () => { for (const button of $$("[data-once]")) button.removeAttribute("aria-disabled"); });
+
+// -- keys --------------------------------------------------------------------------------------------------
+
+const names = () => $$(".card .go");
+const here = () => document.activeElement?.closest(".card, .hero") || $(".hero");
+
+function move(step) {
+  const all = names();
+  const at = all.findIndex((name) => name.closest(".card") === document.activeElement?.closest(".card"));
+  const next = all[Math.min(Math.max(at + step, 0), all.length - 1)];
+  next?.focus();
+  next?.closest(".card").scrollIntoView({ block: "nearest" });
+}
+
+const keys = {
+  "/": () => $("[data-key='/']")?.focus(),
+  j: () => move(1),
+  k: () => move(-1),
+  n: () => $("[data-key=n]")?.click(),
+  c: () => {
+    const link = here()?.dataset.link || $(".panel [data-copy]")?.dataset.copy;
+    if (link) copy(new URL(link, location.href).href);
+  },
+  "?": () => $("#help")?.showModal(),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") for (const menu of $$("details.menu[open]")) {
+    menu.open = false;
+    $("summary", menu).focus();
+  }
+  if (!("keys" in body.dataset) || event.metaKey || event.ctrlKey || event.altKey || event.isComposing) return;
+  if (event.target.closest("input, textarea, select, dialog, [contenteditable]")) return;
+  const act = keys[event.key];
+  if (act) {
+    event.preventDefault();
+    act();
+  }
+});
+
+// A page that answered a form gets the address of what it shows, so that a reload asks for that.
+const address = $("[data-address]")?.dataset.address;
+if (address) history.replaceState(null, "", address);
+ready(document);

@@ -1,0 +1,102 @@
+"""However often and however badly an assistant asks, the app builder makes one chat. Counted there."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import httpx2
+import pytest
+
+from assistants.talk import TRANSPORTS, answer, assistant
+from served import Demo
+
+SHOP = {"product_id": "shop", "prompt": "A landing page"}
+CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "ensure_prototype", "arguments": SHOP}}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_hundred_at_once(served: Demo, transport: str) -> None:
+    """
+    A hundred identical calls in parallel get the same prototype.
+    """
+    async with assistant(served, transport) as client:
+        answers = await asyncio.gather(*(answer(client, "ensure_prototype", **SHOP) for _ in range(100)))
+
+    assert len({one["prototype_id"] for one in answers}) == 1
+    assert sum(not one["is_existing"] for one in answers) == 1
+    _made_once(served)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_impatient_assistant(served: Demo, transport: str) -> None:
+    """
+    An assistant that gives up while the create hangs, and calls again five times, gets one prototype.
+    """
+    served.turn(hold_creates="after")
+    async with assistant(served, transport) as client:
+        for _ in range(5):
+            # It hangs up before, within or after the server's work, as it happens.
+            with anyio.move_on_after(0.01):
+                await client.call_tool("ensure_prototype", SHOP)
+        served.turn(hold_creates=False)
+        last = await answer(client, "ensure_prototype", **SHOP)
+        waited = await answer(client, "wait_for_prototype", product_id="shop", seconds=1)
+
+    assert last["prototype_id"] == waited["prototype_id"]
+    _made_once(served)
+
+
+async def test_connection_that_drops(served: Demo) -> None:
+    """
+    A client whose connection breaks in the middle of the call, again and again, makes one.
+    """
+    served.turn(accept_seconds=0.2)
+    headers = {"Authorization": f"Bearer {served.token}", "Accept": "application/json, text/event-stream"}
+    async with httpx2.AsyncClient(base_url=served.url, headers=headers, trust_env=False) as http:
+        first = await http.post("/mcp", json=CALL)  # The library is imported now; what follows is quick.
+        assert first.status_code == 200
+    for delay in (0.0, 0.002, 0.01, 0.03):
+        reader, writer = await asyncio.open_connection(*_address(served))
+        writer.write(_raw(served, CALL))
+        await writer.drain()
+        await asyncio.sleep(delay)
+        writer.transport.abort()
+        del reader
+
+    async with assistant(served, "http") as client:
+        await answer(client, "ensure_prototype", **SHOP)
+    _made_once(served)
+
+
+async def test_lost_answer_of_the_builder(served: Demo) -> None:
+    """
+    If the builder acts and its answer is lost, calling again does not make a second one.
+    """
+    served.turn(drop_next_answers=1)
+    async with assistant(served, "http") as client:
+        for _ in range(5):
+            await answer(client, "ensure_prototype", **SHOP)
+    _made_once(served)
+
+
+def _made_once(served: Demo) -> None:
+    """One chat is there, and stays the only one."""
+    served.wait_for_chats()
+    assert served.chats_created == 1
+
+
+def _address(served: Demo) -> tuple[str, int]:
+    url = httpx2.URL(served.url)
+    return url.host, url.port or 80
+
+
+def _raw(served: Demo, call: object) -> bytes:
+    request = httpx2.Request(
+        "POST",
+        f"{served.url}/mcp",
+        json=call,
+        headers={"Authorization": f"Bearer {served.token}", "Accept": "application/json, text/event-stream"},
+    )
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    return f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + request.read()

@@ -1,0 +1,149 @@
+"""The client commands, run as people run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from protokeep.cli.show import clock, usual_range, usually
+from served import Demo
+
+PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
+
+
+def run(served: Demo | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """One command, with what people export."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PROTOKEEP_")}
+    env |= (served.environment if served else {}) | environment
+    return subprocess.run([*PROTOKEEP, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_create_list_status_open(served: Demo) -> None:
+    """
+    The way of one prototype: made, given again, looked at, and opened once it is ready.
+    """
+    made = json.loads(run(served, "create", "shop", "A landing page", "--json").stdout)
+    again = run(served, "create", "shop", "A landing page")
+    early = run(served, "open", "shop", "--print")
+    served.finish()
+    watched = run(served, "watch", "shop", "--seconds", "20")
+    ready = run(served, "status", "shop")
+    opened = run(served, "open", "shop", "--print")
+    listed = json.loads(run(served, "list", "shop", "--json").stdout)
+
+    assert made["decision"]["outcome"] == "created"
+    assert "reused: This product has one already." in again.stdout
+    assert early.returncode == 5
+    assert "protokeep watch shop" in early.stderr
+    assert watched.returncode == 0
+    assert watched.stdout.splitlines()[-1].startswith("● Ready")
+    assert ready.returncode == 0
+    assert opened.stdout.strip() == listed[0]["project_url"]
+    assert [row["id"] for row in listed] == [made["id"]]
+    assert served.chats_created == 1
+
+
+def test_open_runs_the_browser(served: Demo, tmp_path: Path) -> None:
+    """
+    `open` hands the prototype's address to the browser.
+    """
+    run(served, "create", "shop", "A landing page")
+    served.finish()
+    run(served, "watch", "shop")
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o755)
+
+    opened = run(served, "open", "shop", BROWSER=f"{browser} %s")
+
+    assert opened.returncode == 0
+    assert (tmp_path / "opened").read_text() == opened.stdout
+
+
+def test_watch_several(served: Demo) -> None:
+    """
+    Several are watched at once; each change is a line of JSON; the worst end is the exit code.
+    """
+    for product in ("shop", "bakery"):
+        run(served, "create", product, "A landing page")
+    served.finish("error")
+    run(served, "watch", "shop")
+    run(served, "create", "florist", "A landing page")
+    served.finish()
+
+    watched = run(served, "watch", "shop", "florist", "--json")
+    lines = [json.loads(line) for line in watched.stdout.splitlines()]
+
+    assert watched.returncode == 3
+    last = {line["product_id"]: line["state"] for line in lines}
+    assert last == {"shop": "failed", "florist": "ready"}
+
+
+def test_watch_gives_up_and_says_so_by_its_exit_code(served: Demo) -> None:
+    """
+    What is not finished in time ends with 5; what does not exist with 1 and a line that says what to do.
+    """
+    run(served, "create", "shop", "A landing page")
+
+    assert run(served, "watch", "shop", "--seconds", "1").returncode == 5
+    unknown = run(served, "watch", "shop", "nothing", "--seconds", "1")
+    assert unknown.returncode == 1
+    assert "create-project" in unknown.stderr
+
+
+def test_no_server() -> None:
+    """
+    Without a server there is one line that names the command to run and the variable to set.
+    """
+    found = run(None, "status", "shop", PROTOKEEP_URL="http://127.0.0.1:9", PROTOKEEP_TOKEN="t")
+
+    assert found.returncode == 6
+    assert len(found.stderr.splitlines()) == 1
+    assert "protokeep serve" in found.stderr
+    assert "PROTOKEEP_URL" in found.stderr
+    assert "http://127.0.0.1:9" in found.stderr
+
+
+def test_no_token() -> None:
+    """
+    Without a token the command says where one comes from.
+    """
+    found = run(None, "list", "shop")
+
+    assert found.returncode == 2
+    assert "protokeep token create" in found.stderr
+
+
+def test_help_says_the_exit_codes() -> None:
+    """
+    The exit codes are in the help of the program and of the commands that have them.
+    """
+    for arguments in (["--help"], ["watch", "--help"], ["status", "--help"], ["open", "--help"]):
+        text = " ".join(run(None, *arguments).stdout.split())
+        assert "3 the prototype failed, 4 it timed out, 5 it is not finished yet" in text
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(shell: str) -> None:
+    """
+    A shell that asks for completions of `protokeep wa` is told `watch`.
+    """
+    words = {"COMP_WORDS": "protokeep wa", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "protokeep wa"}
+
+    found = run(None, **words, _PROTOKEEP_COMPLETE=f"complete_{shell}", _TYPER_COMPLETE_FISH_ACTION="get-args")
+
+    assert "watch" in found.stdout
+
+
+def test_usual_range() -> None:
+    """
+    What is usual is told from three finished ones on, without the extremes.
+    """
+    assert usual_range([10, 20]) is None
+    assert usually(usual_range([120.0] * 4 + [1.0, 3600.0] + [240.0] * 4)) == "usually 2:00 to 4:00"
+    assert clock(192) == "3:12"

@@ -1,0 +1,125 @@
+"""The command line as people run it: real processes, exit codes, and one line that says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import httpx2
+
+from processes import run, started
+from protokeep.sandbox import Knobs, Sandbox, running
+
+TOKEN = "a-token-of-the-tests-0123456789"
+
+
+async def test_a_session(sqlite_url: str, tmp_path: Path) -> None:
+    """
+    serve, create, status, watch: the exit code tells what became of it, every no is one line, Ctrl-C ends it in time.
+    """
+    sandbox = Sandbox(knobs=Knobs(generation_seconds=3600))
+    values = {"PROTOKEEP_DATABASE_URL": sqlite_url, "PROTOKEEP_SECRET_KEY": "secret", "V0_API_KEY": "key"}
+    async with (
+        running(sandbox) as v0_url,
+        started(tmp_path, "serve", "--port", "0", **values, V0_BASE_URL=v0_url) as serve,
+    ):
+        url = (await serve.says(r"serving on (http://\S+)")).group(1)
+        token = (await run(tmp_path, "token", "create", "--plain", "--user", "ann", **values)).out
+        assert re.fullmatch(r"pk_[\w-]{43}\n", token)
+        client = {"PROTOKEEP_URL": url, "PROTOKEEP_TOKEN": token.strip()}
+
+        created = await run(tmp_path, "create", "shop", "-", "--json", stdin="A shop\n", **client)
+        made = json.loads(created.out)
+        unfinished, again, missing, stranger, nobody = await asyncio.gather(
+            run(tmp_path, "status", "shop", **client),
+            run(tmp_path, "create", "shop", "A shop", **client),
+            run(tmp_path, "status", "nothing", **client),
+            run(tmp_path, "list", "shop", **{**client, "PROTOKEEP_TOKEN": "wrong"}),
+            run(tmp_path, "status", "shop", PROTOKEEP_URL=url),
+        )
+        sandbox.finish(made["v0_chat_id"])
+        watched = await run(tmp_path, "watch", "shop", **client)
+        other = json.loads((await run(tmp_path, "create", "shop", "A shop", "--new", "--json", **client)).out)
+        sandbox.finish(other["v0_chat_id"], "error")
+        failed = await run(tmp_path, "watch", "shop", **client)
+        code, seconds = await serve.stop()
+
+    assert (made["user_id"], made["prompt"], made["is_existing"]) == ("ann", "A shop\n", False)
+    assert "reused" in again.out
+    assert re.search(r"Ready.*shop.*http://", watched.out)
+    assert [said.code for said in (created, unfinished, again, watched, failed)] == [0, 5, 0, 0, 3]
+    for said, refused, words in (
+        (missing, 1, "create-project"),
+        (stranger, 1, "token create"),
+        (nobody, 2, "PROTOKEEP_TOKEN"),
+    ):
+        assert (said.code, said.err.startswith("protokeep: ")) == (refused, True)
+        assert words in said.err
+        assert "Traceback" not in said.err
+    assert (code, seconds < 2, "Traceback" in serve.text) == (0, True, False)
+    assert sandbox.chats_created == 2
+
+
+async def test_serve_without_a_key(sqlite_url: str, tmp_path: Path) -> None:
+    """
+    Without V0_API_KEY the server starts and says so once.
+    """
+    async with started(tmp_path, "serve", "--port", "0", PROTOKEEP_DATABASE_URL=sqlite_url) as process:
+        await process.says(r"serving on http://\S+")
+
+        assert len(re.findall("Set V0_API_KEY", process.text)) == 1
+
+
+async def test_migrate(empty_sqlite_url: str, tmp_path: Path) -> None:
+    """
+    Twice is once; `--sql` prints the plain SQL.
+    """
+    values = {"PROTOKEEP_DATABASE_URL": empty_sqlite_url}
+    printing = asyncio.create_task(run(tmp_path, "migrate", "--sql"))
+    codes = [(await run(tmp_path, "migrate", **values)).code for _ in range(2)]
+    printed = await printing
+
+    assert codes == [0, 0]
+    for name in ("v0_chat_id", "v0_project_id", "project_status", "project_url", "idx_design_mockups_product_status"):
+        assert name in printed.out
+
+
+async def test_what_cannot_work(sqlite_url: str, tmp_path: Path) -> None:
+    """
+    A worker on SQLite, a role that does not exist, a database of another kind: one line that says what would do.
+    """
+    values = {"PROTOKEEP_DATABASE_URL": sqlite_url}
+    worker, role, unknown = await asyncio.gather(
+        run(tmp_path, "worker", **values),
+        run(tmp_path, "token", "create", "--role", "king", **values),
+        run(tmp_path, "token", "list", PROTOKEEP_DATABASE_URL="mysql://x"),
+    )
+
+    assert (worker.code, role.code, unknown.code) == (2, 2, 1)
+    for said, words in ((worker, "PostgreSQL"), (role, "viewer"), (unknown, "sqlite:///")):
+        assert words in said.err
+        assert "Traceback" not in said.err
+
+
+async def test_demo(tmp_path: Path) -> None:
+    """
+    The demo answers, takes a given token, makes a prototype, and ends within two seconds of Ctrl-C.
+    """
+    given = ("--port", "0", "--sandbox-port", "0", "--v0-api-version", "1")
+    async with started(tmp_path, "demo", *given, PROTOKEEP_DEMO_TOKEN=TOKEN) as demo:
+        url = (await demo.says(r"running on (http://\S+)")).group(1)
+        await demo.says("Stop with Ctrl-C")
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=15) as http:
+            body = {"product_id": "shop", "prompt": "A shop"}
+            first = await http.post("/api/design/create-project", json=body)
+            again = await http.post("/api/design/create-project", json=body)
+
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.json()["id"] == again.json()["id"]
+        code, seconds = await demo.stop()
+
+    assert (code, seconds < 2) == (0, True)
+    assert "Traceback" not in demo.text

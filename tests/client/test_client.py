@@ -1,0 +1,179 @@
+"""Both clients against a served protokeep."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from protokeep.client import (
+    AsyncProtokeep,
+    InvalidInput,
+    KeyReused,
+    NoAnswer,
+    NotAllowed,
+    NotAuthenticated,
+    NotFinished,
+    NotFound,
+    NotProtokeep,
+    Protokeep,
+    Prototype,
+)
+from protokeep.core import errors as core
+from served import Demo
+
+
+def test_same_product_same_prototype(served: Demo) -> None:
+    """
+    Asking twice gives one prototype, and says the second time that it was there.
+    """
+    with Protokeep(served.url, served.token) as keep:
+        first = keep.ensure("shop", "A landing page")
+        second = keep.ensure("shop", "a  LANDING page")
+
+    assert (first.is_existing, first.decision.outcome) == (False, "created")
+    assert (second.is_existing, second.decision.outcome, second.decision.prompt_differs) == (True, "reused", False)
+    assert first.id == second.id
+    assert served.chats_created == 1
+
+
+async def test_async_client_does_the_same(served: Demo) -> None:
+    """
+    A hundred coroutines that want the same product's prototype get one.
+    """
+    async with AsyncProtokeep(served.url, served.token) as keep:
+        found = await asyncio.gather(*(keep.ensure("shop", "A landing page") for _ in range(100)))
+        detail = await keep.get(found[0].id)
+
+    assert len({prototype.id for prototype in found}) == 1
+    assert sum(prototype.is_existing for prototype in found) == 99
+    assert served.chats_created == 1
+    assert detail.history[0].kind == "claimed"
+    assert detail.history[0].actor == "ana"
+
+
+def test_list_walks_all_pages(served: Demo) -> None:
+    """
+    `list` yields every prototype, newest first, however small the pages are.
+    """
+    with Protokeep(served.url, served.token) as keep:
+        made = [keep.ensure("shop", f"Version {number}", create_new=True).id for number in range(5)]
+        found = list(keep.list("shop", limit=2))
+
+    assert made[::-1] == [prototype.id for prototype in found]
+    assert [prototype.is_current for prototype in found] == [True, False, False, False, False]
+    assert found[0].created_at.tzinfo is not None
+
+
+def test_wait_tells_progress_until_it_is_ready(served: Demo) -> None:
+    """
+    `wait` calls back while it is being made, and returns it once it can be opened.
+    """
+    seen: list[Prototype] = []
+
+    def progress(prototype: Prototype) -> None:
+        seen.append(prototype)
+        if len(seen) == 1:
+            served.finish()
+
+    with Protokeep(served.url, served.token) as keep:
+        keep.ensure("shop", "A landing page")
+        done = keep.wait("shop", seconds=20, progress=progress)
+
+    assert seen[0].state == "making"
+    assert done.ready
+    assert (done.project_url or "").startswith("http")
+
+
+def test_wait_gives_up_in_time(served: Demo) -> None:
+    """
+    When the time is over `wait` says so, and hands over how far it got.
+    """
+    with Protokeep(served.url, served.token) as keep:
+        made = keep.ensure("shop", "A landing page")
+        with pytest.raises(NotFinished) as caught:
+            keep.wait("shop", seconds=0.5)
+
+    assert made.id == caught.value.prototype.id
+
+
+def test_failure_is_told(served: Demo) -> None:
+    """
+    A generation that failed is finished, not ready, and says why.
+    """
+    with Protokeep(served.url, served.token) as keep:
+        keep.ensure("shop", "A landing page")
+        served.finish("error")
+        done = keep.wait("shop", seconds=20)
+
+    assert (done.finished, done.ready) == (True, False)
+    assert done.error is not None
+    assert done.trouble
+
+
+def test_problems_become_typed_errors(served: Demo) -> None:
+    """
+    Each problem is an error of its own, which is also the service's error of that name.
+    """
+    with Protokeep(served.url, served.token) as keep:
+        with pytest.raises(NotFound, match="create-project"):
+            keep.status("nothing")
+        with pytest.raises(InvalidInput) as bad:
+            keep.ensure("shop", " ")
+        keep.ensure("shop", "A landing page", idempotency_key="k")
+        with pytest.raises(KeyReused):
+            keep.ensure("shop", "Another page", idempotency_key="k")
+    with Protokeep(served.url, served.viewer_token) as viewer, pytest.raises(NotAllowed, match="maker"):
+        viewer.ensure("shop", "A landing page")
+    with Protokeep(served.url, "pk_wrong") as nobody, pytest.raises(NotAuthenticated) as unknown:
+        nobody.status("shop")
+
+    assert bad.value.field == "prompt"
+    assert isinstance(bad.value, core.InvalidInput)
+    assert isinstance(unknown.value, core.NotAuthenticated)
+    assert unknown.value.problem.status == 401
+    assert unknown.value.problem.request_id
+
+
+def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    When no server listens the error says what to start and which variable says where.
+    """
+    monkeypatch.setattr("protokeep.client.operations.FIRST_PAUSE", 0.001)
+    with Protokeep("http://127.0.0.1:9", "t") as keep, pytest.raises(NoAnswer, match=r"protokeep serve.*PROTOKEEP_URL"):
+        keep.status("shop")
+
+
+def test_somebody_else_there(served: Demo) -> None:
+    """
+    An address that is another service's is told apart from a refusal.
+    """
+    with Protokeep(served.v0_url, "t") as keep, pytest.raises((NotProtokeep, NotFound)):
+        keep.status("shop")
+
+
+def test_defaults_come_from_the_environment(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Without arguments, PROTOKEEP_URL and PROTOKEEP_TOKEN say where and as whom.
+    """
+    for name, value in served.environment.items():
+        monkeypatch.setenv(name, value)
+
+    with Protokeep() as keep:
+        assert keep.ensure("shop", "A landing page").user_id == "ana"
+
+
+def test_changes_without_a_stream(served: Demo) -> None:
+    """
+    Where the server has no stream of events, changes are seen by asking for the status.
+    """
+    with Protokeep(served.url, served.token) as keep:
+        made = keep.ensure("shop", "A landing page")
+        changes = keep.events("shop")
+        finisher = threading.Thread(target=served.finish)
+        finisher.start()
+        finisher.join()
+        found = next(change for change in changes if change.state == "ready")
+
+    assert made.id == found.id

@@ -1,0 +1,120 @@
+"""The real program in real processes, beside the test's own event loop (where the emulated v0 runs)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import protokeep
+
+#: Whatever the machine does meanwhile, a process that takes longer than this is broken.
+PATIENCE = 30.0
+#: The command line, as its entry point calls it, from the source under test.
+COMMAND = (sys.executable, "-c", "from protokeep.cli import main; main()")
+
+
+@dataclass
+class Ended:
+    """A process that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Running:
+    """A process that runs, and what it has said so far."""
+
+    process: asyncio.subprocess.Process
+    lines: list[str] = field(default_factory=list)
+    reader: asyncio.Task[None] | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
+
+    async def says(self, pattern: str, seconds: float = PATIENCE) -> re.Match[str]:
+        """Wait until its output matches; the match."""
+        ends = time.monotonic() + seconds
+        while (found := re.search(pattern, self.text)) is None:
+            assert time.monotonic() < ends, f"no {pattern!r} in: {self.text}"
+            assert self.process.returncode is None, f"ended with {self.process.returncode}: {self.text}"
+            await asyncio.sleep(0.02)
+        return found
+
+    async def stop(self, how: signal.Signals = signal.SIGINT) -> tuple[int, float]:
+        """Ask it to end; its exit code and how many seconds it took."""
+        began = time.monotonic()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(how)
+        code = await asyncio.wait_for(self.process.wait(), PATIENCE)
+        return code, time.monotonic() - began
+
+
+def environment(folder: Path, **values: str) -> dict[str, str]:
+    """The environment of a process: nothing of ours but what is given."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROTOKEEP_", "V0_"))}
+    source = str(Path(protokeep.__file__).parents[1])
+    return {**kept, "PYTHONPATH": source, "PYTHONUNBUFFERED": "1", "COLUMNS": "200", "HOME": str(folder), **values}
+
+
+async def run(folder: Path, *args: str, stdin: str = "", **values: str) -> Ended:
+    """Run `protokeep ARGS` in `folder` to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *args,
+        cwd=folder,
+        env=environment(folder, **values),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE)
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+@contextlib.asynccontextmanager
+async def started(folder: Path, *args: str, **values: str) -> AsyncIterator[Running]:
+    """Start `protokeep ARGS` in `folder`; killed at the end, if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *args,
+        cwd=folder,
+        env=environment(folder, **values),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    running = Running(process)
+
+    async def read() -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            running.lines.append(line.decode())
+
+    running.reader = asyncio.create_task(read())
+    try:
+        yield running
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        await running.reader
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Wait for something that other processes do."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "it did not happen"
+        await asyncio.sleep(0.02)

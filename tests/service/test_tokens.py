@@ -1,0 +1,89 @@
+"""API tokens: shown once, kept as a digest, checked without telling why."""
+
+from __future__ import annotations
+
+import pytest
+
+from protokeep.core.errors import InvalidInput, NotAuthenticated, NotFound
+from protokeep.core.people import Principal, Role
+from protokeep.service.tokens import Tokens
+from protokeep.store.tokens import TokenStore
+from world import World
+
+
+@pytest.fixture
+def tokens(world: World) -> Tokens:
+    """The tokens of that world's database."""
+    return Tokens(TokenStore(world.first.database), b"secret", world.clock)
+
+
+async def test_stands_for_somebody(tokens: Tokens) -> None:
+    """
+    A token is its owner, with workspace and role, until it is revoked.
+    """
+    text, token = await tokens.create(Role.VIEWER, user_id="ann", name="laptop")
+
+    assert await tokens.check(text) == Principal("default", "ann", Role.VIEWER, token.id)
+    assert await tokens.revoke("default", token.prefix) == 1
+    with pytest.raises(NotAuthenticated):
+        await tokens.check(text)
+    with pytest.raises(NotFound):
+        await tokens.revoke("default", token.prefix)
+
+
+async def test_only_a_digest_is_kept(tokens: Tokens, world: World) -> None:
+    """
+    The token is nowhere in the database, and another secret key makes it worthless.
+    """
+    text, token = await tokens.create(Role.ADMIN)
+
+    (row,) = await world.rows("SELECT * FROM protokeep_api_tokens")
+    assert text not in str(row)
+    assert len(text) > 40
+    assert token.prefix == text[:9]
+    with pytest.raises(NotAuthenticated):
+        await Tokens(TokenStore(world.first.database), b"another", world.clock).check(text)
+
+
+async def test_expires(tokens: Tokens, world: World) -> None:
+    """
+    After its days it counts no more, and the refusal is the same as for an unknown one.
+    """
+    text, _ = await tokens.create(Role.MAKER, days=1)
+    world.clock.advance(86_399)
+    await tokens.check(text)
+    world.clock.advance(1)
+
+    refusals = set()
+    for one in (text, "pk_unknown", ""):
+        with pytest.raises(NotAuthenticated) as caught:
+            await tokens.check(one)
+        refusals.add(str(caught.value))
+    assert len(refusals) == 1
+
+
+async def test_last_use_is_coarse(tokens: Tokens, world: World) -> None:
+    """
+    When it was last used is written at most once a minute.
+    """
+    text, _ = await tokens.create(Role.MAKER)
+    seen = []
+    for seconds in (0, 30, 31, 61):
+        world.clock.advance(seconds)
+        await tokens.check(text)
+        (token,) = await tokens.list("default")
+        assert token.last_used_at is not None
+        seen.append(token.last_used_at)
+
+    assert (seen[0] == seen[1], seen[1] < seen[2] < seen[3]) == (True, True)
+
+
+@pytest.mark.parametrize("bad", [{"plain": "short"}, {"days": 0}, {"days": 9999}, {"name": "x" * 201}], ids=str)
+async def test_refused(tokens: Tokens, bad: dict[str, object]) -> None:
+    """
+    What makes no good token makes none.
+    """
+    with pytest.raises(InvalidInput):
+        await tokens.create(Role.MAKER, **bad)  # type: ignore[arg-type]
+
+    assert await tokens.list("default") == []

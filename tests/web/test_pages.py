@@ -1,0 +1,769 @@
+"""The page over HTTP, without a browser: sessions, forms, filters, roles, paging and live events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from browser.scenery import SCENES, Scene, minutes, paint
+from protokeep.bus import Change
+from protokeep.core.people import Principal, Role
+from protokeep.core.prototype import State
+from protokeep.service import NewPrototype
+from protokeep.service.context import NoQueue
+from protokeep.settings import Settings
+from protokeep.web import live as live_module
+from protokeep.web.app import create_app
+from protokeep.web.pages import texts
+from protokeep.web.server import address_of, listen, serving
+from protokeep.wiring import Parts, built
+
+HTML = {"accept": "text/html"}
+
+
+class Browser:
+    """What a browser without script does: cookies, redirects, forms with their hidden fields."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client = httpx2.AsyncClient(base_url=url, headers=HTML, follow_redirects=True, timeout=20)
+
+    async def get(self, path: str, **headers: str) -> httpx2.Response:
+        return await self.client.get(path, headers=headers)
+
+    async def sign_in(self, token: str) -> httpx2.Response:
+        page = await self.get("/sign-in")
+        return await self.client.post("/sign-in", data={**hidden(page.text), "token": token})
+
+    async def send(self, path: str, page: httpx2.Response, **fields: str) -> httpx2.Response:
+        return await self.client.post(path, data={**hidden(page.text), **fields})
+
+
+class Site:
+    """A running server, its parts, and people."""
+
+    def __init__(self, url: str, parts: Parts, app: Any) -> None:
+        self.url = url
+        self.parts = parts
+        self.app = app
+        self.browsers: list[Browser] = []
+
+    def browser(self) -> Browser:
+        self.browsers.append(Browser(self.url))
+        return self.browsers[-1]
+
+    async def token(self, role: Role = Role.MAKER, user: str = "ana", workspace: str = "default") -> str:
+        text, _ = await self.parts.tokens.create(role, user_id=user, workspace_id=workspace)
+        return text
+
+    async def signed_in(self, role: Role = Role.MAKER, user: str = "ana", workspace: str = "default") -> Browser:
+        browser = self.browser()
+        assert (await browser.sign_in(await self.token(role, user, workspace))).status_code == 200
+        return browser
+
+
+@pytest.fixture
+async def site(database_url: str) -> AsyncIterator[Site]:
+    """A server without jobs: what is written stays as it is."""
+    settings = Settings(database_url=database_url, secret_key="a test's own", v0_api_key="k", _env_file=None)
+    async with built(settings, migrating=False) as parts:
+        parts.keeper.context.queue = NoQueue()
+        app = create_app(settings, parts)
+        listener = listen("127.0.0.1", 0)
+        async with serving(app, listener):
+            site = Site(address_of(listener), parts, app)
+            yield site
+            for browser in site.browsers:
+                await browser.client.aclose()
+
+
+def hidden(text: str) -> dict[str, str]:
+    """The first hidden fields of each name in a page."""
+    found: dict[str, str] = {}
+    for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', text):
+        if name not in ("live", "next", "another", "everywhere"):
+            found.setdefault(name, html.unescape(value))
+    return found
+
+
+def titles(text: str) -> list[str]:
+    """The cards of a page, in order."""
+    return [html.unescape(title) for title in re.findall(r'<a class="go"[^>]*>([^<]*)</a>', text)]
+
+
+def principal(user: str = "ana", workspace: str = "default") -> Principal:
+    return Principal(workspace, user, Role.MAKER, "")
+
+
+async def count(site: Site, table: str) -> int:
+    from sqlalchemy import text
+
+    async with site.parts.keeper.context.store.database.reading() as session:
+        row = await session.row(text(f"SELECT count(*) AS number FROM {table}"))
+    assert row is not None
+    return int(row["number"])
+
+
+class TestSession:
+    async def test_pages_need_a_session(self, site: Site) -> None:
+        """
+        Whoever is not signed in is led to the form, and back to where they wanted to go.
+        """
+        browser = site.browser()
+
+        page = await browser.get("/p/shop?cursor=x")
+
+        assert "/sign-in?next=%2Fp%2Fshop%3Fcursor%3Dx" in str(page.url)
+        assert 'value="/p/shop?cursor=x"' in page.text
+
+    async def test_cookie(self, site: Site) -> None:
+        """
+        The cookie is out of reach of script and of other sites, and the token is nowhere in it.
+        """
+        browser, token = site.browser(), await site.token()
+        page = await browser.get("/sign-in")
+
+        answer = await browser.client.post(
+            "/sign-in", data={**hidden(page.text), "token": token}, follow_redirects=False
+        )
+
+        cookie = next(line for line in answer.headers.get_list("set-cookie") if line.startswith("protokeep_session="))
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        assert "Secure" not in cookie
+        assert token not in cookie
+
+    async def test_wrong_token(self, site: Site) -> None:
+        """
+        A token that does not count is refused with words, and opens nothing.
+        """
+        browser = site.browser()
+
+        answer = await browser.sign_in("pk_of-nobody-at-all-really")
+
+        assert answer.status_code == 401
+        assert "unknown, expired or revoked" in answer.text
+        assert "/sign-in" in str((await browser.get("/")).url)
+
+    async def test_sign_out(self, site: Site) -> None:
+        """
+        Signing out ends the session on the server: the old cookie opens nothing any more.
+        """
+        browser = await site.signed_in()
+        held = browser.client.cookies["protokeep_session"]
+
+        await browser.send("/sign-out", await browser.get("/settings"))
+
+        browser.client.cookies.set("protokeep_session", held, domain="127.0.0.1")
+        assert "/sign-in" in str((await browser.get("/")).url)
+
+    async def test_sign_out_everywhere(self, site: Site) -> None:
+        """
+        Every session of the person ends; other people's go on.
+        """
+        one, other = await site.signed_in(), await site.signed_in()
+        stranger = await site.signed_in(user="ben")
+
+        await one.send("/sign-out", await one.get("/settings"), everywhere="1")
+
+        assert "/sign-in" in str((await other.get("/")).url)
+        assert "/sign-in" not in str((await stranger.get("/")).url)
+
+    async def test_revoked_token(self, site: Site) -> None:
+        """
+        A revoked token takes its sessions with it.
+        """
+        browser, token = site.browser(), await site.token()
+        await browser.sign_in(token)
+
+        await site.parts.tokens.revoke("default", token[:9])
+
+        assert "/sign-in" in str((await browser.get("/")).url)
+
+    async def test_session_runs_out(self, site: Site) -> None:
+        """
+        A session ends after a day without use.
+        """
+        browser = await site.signed_in()
+        began = site.parts.keeper.context.clock()
+
+        site.parts.sessions._clock = lambda: began + timedelta(days=1)
+
+        assert "/sign-in" in str((await browser.get("/")).url)
+
+    async def test_session_is_renewed(self, site: Site) -> None:
+        """
+        Use moves the end on, and the browser is told.
+        """
+        browser = await site.signed_in()
+        began = site.parts.keeper.context.clock()
+
+        site.parts.sessions._clock = lambda: began + timedelta(hours=8)
+
+        assert "protokeep_session=" in (await browser.get("/")).headers["set-cookie"]
+        site.parts.sessions._clock = lambda: began + timedelta(hours=16)
+        assert "/sign-in" not in str((await browser.get("/")).url)
+
+    async def test_link_signs_in_once(self, site: Site) -> None:
+        """
+        A sign-in link is a button that works once; looking at it uses nothing up.
+        """
+        _, token = await site.parts.tokens.create(Role.MAKER, user_id="ana")
+        code = await site.parts.sessions.code_for(token.id)
+        first, second = site.browser(), site.browser()
+
+        pages = [await browser.get(f"/sign-in?code={code}") for browser in (first, second)]
+        answers = [await browser.send("/sign-in", page) for browser, page in zip((first, second), pages, strict=True)]
+
+        assert [answer.status_code for answer in answers] == [200, 401]
+
+    @pytest.mark.parametrize("onward", ["//evil.example", "https://evil.example", "/\\evil.example", "/ok\r\nx: y"])
+    async def test_next_stays_here(self, site: Site, onward: str) -> None:
+        """
+        Signing in leads to a page of ours, whatever the link said.
+        """
+        browser, token = site.browser(), await site.token()
+        page = await browser.get("/sign-in")
+
+        answer = await browser.client.post(
+            "/sign-in", data={**hidden(page.text), "token": token, "next": onward}, follow_redirects=False
+        )
+
+        assert answer.headers["location"] == "/"
+
+
+class TestForms:
+    @pytest.mark.parametrize("path", ["/new", "/sign-out", "/settings", "/settings/live"])
+    async def test_form_token(self, site: Site, path: str) -> None:
+        """
+        A form without the page's signature, or with another session's, does nothing.
+        """
+        browser, other = await site.signed_in(), await site.signed_in(user="ben")
+        stolen = hidden((await other.get("/settings")).text)["form_token"]
+
+        for token in ("", "0" * 64, stolen):
+            answer = await browser.client.post(
+                path, data={"form_token": token, "product_id": "p", "prompt": "x", "key": "k"}
+            )
+            assert answer.status_code == 403
+
+        assert await count(site, "design_mockups") == 0
+
+    async def test_other_site(self, site: Site) -> None:
+        """
+        A form that another site sends is refused even with a signature.
+        """
+        browser = await site.signed_in()
+        page = await browser.get("/settings")
+
+        answer = await browser.client.post(
+            "/settings", data=hidden(page.text), headers={"sec-fetch-site": "cross-site"}
+        )
+
+        assert answer.status_code == 403
+
+    async def test_double_click(self, site: Site) -> None:
+        """
+        One rendering of the form makes one prototype, however often it is sent, also for "another one".
+        """
+        browser = await site.signed_in()
+        page = await browser.get("/new")
+
+        answers = await asyncio.gather(
+            *(browser.send("/new", page, product_id="shop", prompt="a shop", another="1") for _ in range(4))
+        )
+
+        assert {200} == {answer.status_code for answer in answers}
+        assert len({str(answer.url) for answer in answers}) == 1
+        assert await count(site, "design_mockups") == 1
+
+    async def test_reuse_is_felt(self, site: Site) -> None:
+        """
+        A create that reused says who made it and whether the prompt differs, and offers another one.
+        """
+        first, second = await site.signed_in(user="ana"), await site.signed_in(user="ben")
+        await first.send("/new", await first.get("/new"), product_id="shop", prompt="a shop")
+
+        same = await second.send("/new", await second.get("/new"), product_id="shop", prompt="A  shop")
+        other = await second.send("/new", await second.get("/new"), product_id="shop", prompt="a zoo")
+        another = await second.send("/new", other, product_id="shop", prompt="a zoo", another="1")
+
+        assert "You already have this one" in same.text
+        assert "made for <b>ana</b>" in same.text
+        assert "Your prompt differs" not in same.text
+        assert "Your prompt differs" in other.text
+        assert "/prototypes/" in str(another.url)
+        assert await count(site, "design_mockups") == 2
+
+    async def test_wrong_values(self, site: Site) -> None:
+        """
+        What cannot be used is said at its field, and nothing that was typed is lost.
+        """
+        browser = await site.signed_in()
+        page = await browser.get("/new")
+
+        answer = await browser.send("/new", page, product_id=" ", prompt="a shop with <b>")
+
+        assert answer.status_code == 422
+        assert "The product is empty" in answer.text
+        assert "a shop with &lt;b&gt;</textarea>" in answer.text
+
+    async def test_sent_again_with_other_words(self, site: Site) -> None:
+        """
+        Going back and sending the same form with another prompt is said, not guessed.
+        """
+        browser = await site.signed_in()
+        page = await browser.get("/new")
+        await browser.send("/new", page, product_id="shop", prompt="a shop")
+
+        answer = await browser.send("/new", page, product_id="shop", prompt="another shop")
+
+        assert answer.status_code == 409
+        assert "sent before with other words" in answer.text
+
+    async def test_retry(self, site: Site) -> None:
+        """
+        What failed is made again once, however often Retry is pressed.
+        """
+        made = await paint(site.parts, (Scene("shop", None, "ana", "a shop", State.FAILED),))
+        browser = await site.signed_in()
+        page = await browser.get(f"/prototypes/{made['shop'].id}")
+
+        answers = [await browser.send(f"/prototypes/{made['shop'].id}/retry", page) for _ in range(3)]
+
+        assert len({str(answer.url) for answer in answers}) == 1
+        assert await count(site, "design_mockups") == 2
+
+    async def test_viewer(self, site: Site) -> None:
+        """
+        A viewer sees no action that creates, and is refused with words when trying.
+        """
+        made = await paint(site.parts, (Scene("shop", None, "ana", "a shop", State.FAILED),))
+        browser = await site.signed_in(Role.VIEWER)
+
+        pages = [await browser.get(path) for path in ("/", "/p/shop", f"/prototypes/{made['shop'].id}")]
+
+        for page in pages:
+            assert "Make another" not in page.text
+            assert "Retry" not in page.text
+            assert 'href="/new' not in page.text
+        assert (await browser.get("/new")).status_code == 403
+        refused = await browser.send("/new", pages[0], product_id="x", prompt="y", key="k")
+        assert refused.status_code == 403
+        assert "role maker" in refused.text
+
+
+class TestHome:
+    async def test_order(self, site: Site) -> None:
+        """
+        What needs somebody comes first, then what is being made, then the newest.
+        """
+        await paint(site.parts)
+        browser = await site.signed_in()
+
+        page = await browser.get("/")
+
+        sections = re.findall(r'<h2 id="s_(\w+)"', page.text)
+        assert sections == ["attention", "progress", "rest"]
+        assert titles(page.text)[:4] == ["Greenhouse", "Festival planner", "Payroll preview", "Museum guide"]
+        assert titles(page.text)[4:8] == ["intranet-search", "Bike share", "Returns portal", "CRM lite"]
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("q=dashboard", ["grid-monitor"]),
+            ("q=BAKERY+photos", ["Bakery shop"]),
+            ("q=100%25", []),
+            ("q=_", []),
+            ("state=failed", ["Payroll preview"]),
+            ("state=attention", ["Greenhouse", "Festival planner", "Payroll preview", "Museum guide"]),
+            ("state=progress&mine=1", ["Bike share"]),
+            ("product=bakery", ["Bakery shop"]),
+            ("provider=v0&state=ready&q=wallet", ["Travel wallet"]),
+            ("state=no-such-state&q=museum", ["Museum guide"]),
+        ],
+    )
+    async def test_filters(self, site: Site, query: str, expected: list[str]) -> None:
+        """
+        Every filter is in the URL and works on the server, alone and together.
+        """
+        await paint(site.parts)
+        browser = await site.signed_in()
+
+        page = await browser.get(f"/?{query}")
+
+        assert expected == titles(page.text)
+        if not expected:
+            assert "No prototype matches" in page.text
+
+    async def test_counts(self, site: Site) -> None:
+        """
+        The numbers beside the states count cards, not variants, and follow the other filters.
+        """
+        await paint(site.parts)
+        browser = await site.signed_in()
+
+        page = await browser.get("/")
+        mine = await browser.get("/?mine=1")
+
+        def number(label: str, text: str) -> str:
+            found = re.search(rf'>{label} <span class="num">([^<]+)<', text)
+            return found.group(1) if found else ""
+
+        products = {scene.product_id for scene in SCENES}
+        assert str(len(products)) == number("All", page.text)
+        assert number("Ready", page.text) == "10"
+        assert number("All", mine.text) == "3"
+
+    async def test_paging(self, site: Site) -> None:
+        """
+        Cursor after cursor shows every card once.
+        """
+        await paint(site.parts, tuple(Scene(f"p-{n:02}", None, "ana", "x", ago=minutes(n)) for n in range(55)))
+        browser = await site.signed_in()
+        seen: list[str] = []
+        path: str | None = "/"
+
+        while path:
+            page = await browser.get(path)
+            seen += titles(page.text)
+            found = re.search(r'href="([^"]+)" rel="next"', page.text)
+            path = html.unescape(found.group(1)) if found else None
+
+        assert [f"p-{n:02}" for n in range(55)] == seen
+
+    async def test_first_run(self, site: Site) -> None:
+        """
+        An empty workspace shows one form; a filter that matches nothing does not look like that.
+        """
+        browser = await site.signed_in()
+
+        assert "Nothing here yet" in (await browser.get("/")).text
+        assert "Nothing here yet" not in (await browser.get("/?q=x")).text
+
+    async def test_other_workspace(self, site: Site) -> None:
+        """
+        Another workspace sees none of it: not in lists, counts, pages, nor by id.
+        """
+        made = await paint(site.parts)
+        browser = await site.signed_in(workspace="elsewhere")
+
+        assert "Nothing here yet" in (await browser.get("/")).text
+        assert "Bakery" not in (await browser.get("/?q=bakery")).text
+        for path in ("/p/bakery", f"/prototypes/{made['bakery'].id}", f"/live?on=prototype&id={made['bakery'].id}"):
+            assert (await browser.get(path)).status_code == 404
+
+    async def test_untracked_rows(self, site: Site) -> None:
+        """
+        Rows that were in the table before us are cards too, also while they have no slot.
+        """
+        from sqlalchemy import text
+
+        database = site.parts.keeper.context.store.database
+        insert = text(
+            "INSERT INTO design_mockups (id, product_id, user_id, provider, prompt, project_status) "
+            "VALUES (:id, 'old', 'zoe', 'v0', 'an older shop', :status)"
+        )
+        async with database.transaction() as session:
+            await session.run(insert, {"id": "00000000-0000-4000-8000-000000000001", "status": "pending"})
+        browser = await site.signed_in()
+
+        page = await browser.get("/?q=older")
+
+        assert titles(page.text) == ["old"]
+        assert "Untracked" in page.text
+        assert "Untracked" in (await browser.get("/p/old")).text
+        assert "Nothing here yet" not in (await browser.get("/")).text
+
+
+class TestSafety:
+    NASTY = "</textarea><script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} {% raw %} \u202e\u2028"
+
+    async def test_text_is_text(self, site: Site) -> None:
+        """
+        Prompts, names and ids are shown as they are, wherever they are shown.
+        """
+        await paint(site.parts, (Scene("a<b>'\"/../c", self.NASTY[:190], "<i>ana</i>", self.NASTY),))
+        browser = await site.signed_in()
+        card = titles((await browser.get("/")).text)
+        made, _ = await site.parts.keeper.list(principal(), "a<b>'\"/../c", live_page())
+        wanted = ["/", "/?view=table", "/?q=<script>", texts.product_path("a<b>'\"/../c"), f"/prototypes/{made[0].id}"]
+        wanted.append(f"/new?like={made[0].id}&product=<script>")
+
+        for path in wanted:
+            page = await browser.get(path)
+            assert page.status_code == 200
+            assert "<script>alert" not in page.text
+            assert "<img src=x" not in page.text
+            assert "49" not in re.sub(r"[0-9a-f-]{12,}", "", page.text) or "{{ 7*7 }}" in page.text
+        assert [self.NASTY[:190].strip()] == [title.strip() for title in card]
+
+    @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//evil.example/x", "ftp://x/y", "x"])
+    async def test_links_are_web_addresses(self, url: str) -> None:
+        """
+        Nothing that a builder sends becomes a link unless it is a web address.
+        """
+        assert (None if ":" not in url or not url.startswith("http") else url) == texts.safe_link(url)
+
+    async def test_pictures_come_from_here(self) -> None:
+        """
+        Only pictures that our own origin serves are shown.
+        """
+        assert None is texts.own_picture("https://tracker.example/x.png", "//tracker.example/x.png", None)
+        assert texts.own_picture("https://tracker.example/x.png", "/pictures/x") == "/pictures/x"
+
+    async def test_headers(self, site: Site) -> None:
+        """
+        Every page, also an error, forbids frames, inline code, other origins and keeping.
+        """
+        browser = await site.signed_in()
+
+        for path in ("/", "/new", "/settings", "/sign-in", "/p/none", "/nowhere"):
+            headers = (await browser.get(path)).headers
+            assert "default-src 'none'" in headers["content-security-policy"]
+            assert "unsafe" not in headers["content-security-policy"]
+            assert "frame-ancestors 'none'" in headers["content-security-policy"]
+            assert headers["cache-control"] == "private, no-store"
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "no-referrer"
+
+    async def test_links_that_leave(self, site: Site) -> None:
+        """
+        Links to prototypes open apart from us and tell nothing.
+        """
+        await paint(site.parts)
+        browser = await site.signed_in()
+
+        leaving = re.findall(r'<a [^>]*href="https?://[^>]*>', (await browser.get("/")).text)
+
+        assert leaving
+        assert all('rel="noopener noreferrer"' in link for link in leaving)
+
+
+class TestErrors:
+    async def test_pages_and_problems(self, site: Site) -> None:
+        """
+        A person gets a page, a program a problem; both carry the request id.
+        """
+        browser = await site.signed_in()
+
+        page = await browser.get("/p/none")
+        problem = await browser.get("/api/design/nothing", accept="application/json")
+
+        assert page.status_code == 404
+        assert page.headers["x-request-id"] in page.text
+        assert problem.headers["content-type"] == "application/problem+json"
+        assert (await browser.get("/api/design/mockups/x")).status_code == 401
+
+    async def test_database_gone(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A database that does not answer never looks like an empty workspace.
+        """
+        await paint(site.parts)
+        browser = await site.signed_in()
+
+        @contextlib.asynccontextmanager
+        async def broken() -> AsyncIterator[None]:
+            raise_unavailable()
+            yield
+
+        monkeypatch.setattr(site.parts.gallery._store._store.database, "reading", broken)
+        page = await browser.get("/")
+
+        assert page.status_code == 503
+        assert "Nothing here yet" not in page.text
+        assert page.headers["x-request-id"] in page.text
+        assert "Nothing is made twice" in page.text
+
+    async def test_bad_cursor(self, site: Site) -> None:
+        """
+        A cursor that is none of ours is said to be so.
+        """
+        browser = await site.signed_in()
+
+        assert (await browser.get("/?cursor=nonsense")).status_code == 422
+
+
+class Events:
+    """A stream of events, read line by line."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._lines = response.aiter_lines()
+
+    async def next(self, *wanted: str) -> dict[str, Any]:
+        """The next event of a kind that is wanted."""
+        event: dict[str, Any] = {}
+        async with asyncio.timeout(10):
+            async for line in self._lines:
+                name, _, value = line.partition(": ")
+                if name in ("id", "event", "data"):
+                    event[name] = value
+                elif not line and event.get("event") in wanted:
+                    return {**event, "data": json.loads(event["data"])}
+                elif not line:
+                    event = {}
+        raise AssertionError("the stream ended")
+
+
+@contextlib.asynccontextmanager
+async def stream(client: httpx2.AsyncClient, path: str, **headers: str) -> AsyncIterator[Events]:
+    async with client.stream("GET", path, headers={"accept": "text/event-stream", **headers}) as response:
+        assert response.status_code == 200, await response.aread()
+        yield Events(response)
+
+
+class TestLive:
+    async def test_two_windows(self, site: Site) -> None:
+        """
+        Everybody who looks on hears of a change, each as their page shows it.
+        """
+        maker, viewer = await site.signed_in(), await site.signed_in(Role.VIEWER, "zoe")
+
+        async with stream(maker.client, "/live?on=home") as one, stream(viewer.client, "/live?on=home") as other:
+            await one.next("hello")
+            await other.next("hello")
+            await site.parts.keeper.ensure(principal(), NewPrototype("shop", "a shop"), wait=0)
+            told, seen = await one.next("change"), await other.next("change")
+
+        assert "queued" == told["data"]["state"] == seen["data"]["state"]
+        assert "Make another" in told["data"]["html"]
+        assert "Make another" not in seen["data"]["html"]
+
+    async def test_missed_events(self, site: Site) -> None:
+        """
+        Whoever comes back with the last id hears what was missed; with an unknown one, to read again.
+        """
+        browser = await site.signed_in()
+        async with stream(browser.client, "/live?on=home") as events:
+            last = (await events.next("hello"))["id"]
+        await site.parts.keeper.ensure(principal(), NewPrototype("shop", "a shop"), wait=0)
+
+        async with stream(browser.client, f"/live?on=home&since={last}") as events:
+            assert (await events.next("change"))["data"]["say"] == "shop: Queued."
+        async with stream(browser.client, "/live?on=home", **{"last-event-id": "other-7"}) as events:
+            assert (await events.next("resync", "hello"))["event"] == "resync"
+
+    async def test_topics(self, site: Site) -> None:
+        """
+        A page of one prototype or product hears of nothing else.
+        """
+        made = await paint(site.parts, (Scene("shop", None, "ana", "a shop", State.MAKING),))
+        browser = await site.signed_in()
+
+        async with stream(browser.client, f"/live?on=prototype&id={made['shop'].id}") as events:
+            await events.next("hello")
+            await site.parts.keeper.ensure(principal(), NewPrototype("zoo", "a zoo"), wait=0)
+            site.parts.keeper.context.bus.publish(Change("default", "shop", made["shop"].id, "", "changed"))
+            told = await events.next("change")
+
+        assert made["shop"].id == told["data"]["id"]
+        assert 'id="timeline"' in told["data"]["html"]
+
+    async def test_workspaces_apart(self, site: Site) -> None:
+        """
+        Nobody hears of another workspace.
+        """
+        browser = await site.signed_in(workspace="elsewhere")
+
+        async with stream(browser.client, "/live?on=home") as events:
+            await events.next("hello")
+            await site.parts.keeper.ensure(principal(), NewPrototype("ours", "x"), wait=0)
+            await site.parts.keeper.ensure(principal(workspace="elsewhere"), NewPrototype("theirs", "x"), wait=0)
+            told = await events.next("change")
+
+        assert told["data"]["say"] == "theirs: Queued."
+
+    async def test_api(self, site: Site) -> None:
+        """
+        A program with a token hears of prototypes as the API shows them.
+        """
+        headers = {"authorization": f"Bearer {await site.token()}"}
+        client = site.browser().client
+
+        async with stream(client, "/api/design/events?product_id=shop", **headers) as events:
+            await events.next("hello")
+            await site.parts.keeper.ensure(principal(), NewPrototype("zoo", "a zoo"), wait=0)
+            await site.parts.keeper.ensure(principal(), NewPrototype("shop", "a shop"), wait=0)
+            told = await events.next("change")
+
+        assert (told["data"]["product_id"], told["data"]["state"]) == ("shop", "queued")
+        assert (await client.get("/api/design/events")).status_code == 401
+
+    async def test_stop_ends_streams(self, site: Site) -> None:
+        """
+        A stop ends every stream at once.
+        """
+        browser = await site.signed_in()
+
+        async with stream(browser.client, "/live?on=home") as events:
+            await events.next("hello")
+            site.parts.keeper.context.bus.close()
+            with pytest.raises(AssertionError, match="the stream ended"):
+                await events.next("change")
+
+    async def test_slow_viewer(self) -> None:
+        """
+        A viewer who takes nothing is dropped, and has nothing left to send: it comes back for all of it.
+        """
+        viewer = live_module.Viewer(live_module.Topic("default", "api"), "ana")
+
+        for _ in range(live_module.BACKLOG + 1):
+            viewer.put(b"x")
+
+        assert viewer.ended
+        assert await viewer.frames() == b""
+
+    async def test_too_many_streams(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        One person cannot hold all the streams there are.
+        """
+        monkeypatch.setattr(live_module, "PER_PERSON", 1)
+        browser = await site.signed_in()
+
+        async with stream(browser.client, "/live?on=home") as events:
+            await events.next("hello")
+            assert (await browser.client.get("/live?on=home")).status_code == 503
+
+
+async def test_state_column_agrees_with_the_core(site: Site) -> None:
+    """
+    The database's word for a state is the core's, for every state that there is.
+    """
+    from sqlalchemy import text
+
+    scenes = [Scene(state.value, None, "ana", "x", state) for state in State if state is not State.UNTRACKED]
+    made = await paint(site.parts, tuple(scenes))
+    store = site.parts.keeper.context.store
+
+    async with store.database.reading() as session:
+        rows = await session.rows(text("SELECT mockup_id, state FROM protokeep_generations"))
+
+    states = {row["mockup_id"]: row["state"] for row in rows}
+    for scene in scenes:
+        prototype = await store.get_any(made[scene.product_id].id)
+        assert prototype is not None
+        assert scene.state is prototype.state
+        assert scene.state.value == states[prototype.id]
+    assert replace(scenes[0], owner="x").owner == "x"
+
+
+def live_page() -> Any:
+    from protokeep.store.store import Page
+
+    return Page(1)
+
+
+def raise_unavailable() -> None:
+    from protokeep.core.errors import DatabaseUnavailable
+
+    raise DatabaseUnavailable

@@ -1,0 +1,388 @@
+"""Every refusal is a problem of its own: stable type, what to do next, a request id, and no row changed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from protokeep.core.people import Role
+from protokeep.store.migrate import migrate
+from store.owner import MOCKUP, PRODUCT, make_owner
+from world import PROMPT, Site, World, on_sqlite
+
+URN = "urn:protokeep:problem:"
+CREATE = "/api/design/create-project"
+
+
+def problem(answer: httpx2.Response, status: int, kind: str) -> dict[str, Any]:
+    """The problem document of an answer, which must be complete."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    found: dict[str, Any] = answer.json()
+    assert (found["type"], found["status"]) == (URN + kind, status)
+    assert found["title"]
+    assert found["detail"].endswith((".", "}", '"'))
+    assert found["request_id"] == answer.headers["x-request-id"]
+    assert found["instance"] == answer.request.url.path.replace("\n", "")
+    return found
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    """A good request, with changes."""
+    return {"product_id": "p-2", "prompt": PROMPT, **changes}
+
+
+#: What is sent, the problem's type, and the field it names.
+BAD_BODIES: dict[str, tuple[Any, str, str | None]] = {
+    "unknown provider": (body(provider="figma"), "invalid-input", "provider"),
+    "empty prompt": (body(prompt=""), "invalid-input", "prompt"),
+    "blank prompt": (body(prompt=" \n "), "invalid-input", "prompt"),
+    "prompt of 100,001": (body(prompt="x" * 100_001), "invalid-input", "prompt"),
+    "prompt with NUL": (body(prompt="a\x00b"), "invalid-input", "prompt"),
+    "prompt with half a character": (rb'{"product_id": "p-2", "prompt": "\ud800"}', "invalid-input", "prompt"),
+    "product id of 201": (body(product_id="x" * 201), "invalid-input", "product_id"),
+    "empty product id": (body(product_id=""), "invalid-input", "product_id"),
+    "product id with a line break": (body(product_id="a\nb"), "invalid-input", "product_id"),
+    "product id with an escape": (body(product_id="a\x1bb"), "invalid-input", "product_id"),
+    "product id is a number": (body(product_id=17), "invalid-input", "product_id"),
+    "create_new is a text": (body(create_new="yes"), "invalid-input", "create_new"),
+    "unknown field": (body(createNew=True), "invalid-input", "createNew"),
+    "no prompt": ({"product_id": "p-2"}, "invalid-input", "prompt"),
+    "name of 201": (body(product_name="x" * 201), "invalid-input", "product_name"),
+    "list": ([body()], "invalid-input", "body"),
+    "null": (b"null", "invalid-input", "body"),
+    "nothing": (b"", "invalid-input", "body"),
+    "no json": (b"product_id=p-2", "invalid-json", None),
+    "cut json": (b'{"product_id": "p-2", "prompt', "invalid-json", None),
+    "no utf-8": (b'{"product_id": "\xff\xfe"}', "invalid-json", None),
+    "too deep": (b"[" * 100_000, "invalid-json", None),
+}
+
+
+class TestBadInput:
+    @on_sqlite
+    @pytest.mark.parametrize(("sent", "kind", "field"), BAD_BODIES.values(), ids=BAD_BODIES)
+    async def test_bodies(self, site: Site, world: World, sent: Any, kind: str, field: str | None) -> None:
+        """
+        A body that cannot be used.
+        """
+        await site.create("p-1")
+        before = await world.contents()
+        content = {"content": sent} if isinstance(sent, bytes) else {"json": sent}
+
+        answer = await site.http.post(CREATE, headers={"Content-Type": "application/json"}, **content)
+
+        found = problem(answer, 400 if kind == "invalid-json" else 422, kind)
+        assert found.get("field") == field
+        assert (await world.contents(), world.creates) == (before, 1)
+
+    @on_sqlite
+    @pytest.mark.parametrize("chunked", [False, True], ids=["told", "chunked"])
+    async def test_too_large(self, real_site: Site, world: World, chunked: bool) -> None:
+        """
+        More than 1 MiB is not read, whether its length was told or not.
+        """
+        text = b'{"product_id": "p-2", "prompt": "' + b"x" * 2**20 + b'"}'
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(text), 65_536):
+                yield text[start : start + 65_536]
+
+        answer = await real_site.http.post(
+            CREATE, content=pieces() if chunked else text, headers={"Content-Type": "application/json"}
+        )
+
+        assert "1024 KiB" in problem(answer, 413, "too-large")["detail"]
+        assert await world.rows("SELECT id FROM design_mockups") == []
+
+    @on_sqlite
+    async def test_as_large_as_may_be(self, site: Site, world: World) -> None:
+        """
+        100,000 characters of four bytes each, all escaped, fit.
+        """
+        answer = await site.http.post(CREATE, json=body(prompt="🍞" * 80_000))
+
+        assert answer.status_code == 201
+        assert (await world.get(answer.json()["id"])).prompt == "🍞" * 80_000
+
+    @on_sqlite
+    @pytest.mark.parametrize(
+        ("path", "field"),
+        [
+            ("mockups/p-1?limit=0", "limit"),
+            ("mockups/p-1?limit=101", "limit"),
+            ("mockups/p-1?limit=x", "limit"),
+            ("mockups/p-1?cursor=nonsense", "cursor"),
+            ("mockups/p-1?cursor=" + "A" * 301, "cursor"),
+            ("mockups/p-1?cursor=WyJ4IiwgInkiXQ", "cursor"),
+            ("mockups/p-1?cursor=", "cursor"),
+            ("mockups/p-1?cursor=%C3%A4", "cursor"),
+            ("mockups/p-1?status=done", "status"),
+            ("mockups/p-1?mine=perhaps", "mine"),
+            ("mockups/p-1?provider=figma", "provider"),
+            ("mockups/p-1/status?provider=figma", "provider"),
+            ("mockups/" + "x" * 201, "product_id"),
+            ("mockups/a%0Ab", "product_id"),
+            ("mockups/a%00b/status", "product_id"),
+        ],
+    )
+    async def test_queries(self, site: Site, path: str, field: str) -> None:
+        """
+        A query that cannot be used names what is wrong with it.
+        """
+        found = problem(await site.http.get(f"/api/design/{path}"), 422, "invalid-input")
+
+        assert found["field"] == field
+
+    @on_sqlite
+    @pytest.mark.parametrize("prefer", ["wait=999", "wait=26", "wait=-1", "wait=x", "wait=", "respond-async, wait=1e3"])
+    async def test_prefer(self, site: Site, world: World, prefer: str) -> None:
+        """
+        A wait that is not granted is refused, on a create and on a status; nothing is made.
+        """
+        await site.create("p-1")
+        before = await world.contents()
+        headers = {"Prefer": prefer}
+
+        for answer in (await site.create("p-2", headers=headers), await site.status("p-1", headers=headers)):
+            found = problem(answer, 422, "invalid-input")
+            assert (found["field"], "25" in found["detail"]) == ("Prefer", True)
+        assert await world.contents() == before
+
+    @on_sqlite
+    @pytest.mark.parametrize("prefer", ["handling=lenient", "return=minimal; foo", "", ",;="])
+    async def test_other_preferences(self, site: Site, prefer: str) -> None:
+        """
+        Preferences that are not known here are ignored, as RFC 7240 wants it.
+        """
+        assert (await site.create(headers={"Prefer": prefer})).status_code == 201
+
+    @on_sqlite
+    @pytest.mark.parametrize("key", ["", '""', "x" * 256, "x" * 400])
+    async def test_idempotency_keys(self, site: Site, world: World, key: str) -> None:
+        """
+        A key that names nothing or too much is refused.
+        """
+        problem(await site.create(headers={"Idempotency-Key": key}), 422, "invalid-input")
+        assert world.creates == 0
+
+    @on_sqlite
+    async def test_other_addresses(self, site: Site) -> None:
+        """
+        Nothing is served elsewhere, nor by other methods.
+        """
+        problem(await site.http.get("/api/design/nothing"), 404, "not-found")
+        problem(await site.http.get(CREATE), 405, "method-not-allowed")
+        problem(await site.http.delete("/api/design/mockups/p-1"), 405, "method-not-allowed")
+
+
+class TestWho:
+    ROUTES = (
+        ("POST", CREATE),
+        ("GET", "/api/design/mockups/p-1"),
+        ("GET", "/api/design/mockups/p-1/status"),
+        ("GET", f"/api/design/prototypes/{MOCKUP}"),
+    )
+
+    @on_sqlite
+    async def test_no_or_wrong_token(self, site: Site, world: World) -> None:
+        """
+        Every route needs a token that counts; the answer does not tell what is wrong with it.
+        """
+        expired = await site.token(days=1)
+        revoked = await site.token()
+        await site.tokens.revoke("default", revoked[:9])
+        world.clock.advance(timedelta(days=1).total_seconds())
+        details = set()
+        for value in ("", "Bearer", "Bearer wrong", "Basic YTpi", f"Bearer {expired}", f"Bearer {revoked}"):
+            for method, path in self.ROUTES:
+                answer = await site.http.request(method, path, json=body(), headers={"Authorization": value})
+                found = problem(answer, 401, "not-authenticated")
+                assert answer.headers["www-authenticate"] == "Bearer"
+                if value.startswith("Bearer "):
+                    details.add(found["detail"])
+        assert len(details) == 1
+        assert await world.rows("SELECT id FROM design_mockups") == []
+
+    @on_sqlite
+    async def test_long_token(self, site: Site) -> None:
+        """
+        A token of kilobytes is not even looked up.
+        """
+        answer = await site.listed()
+        assert answer.status_code == 200
+        headers = {"Authorization": "Bearer " + "x" * 4000}
+        problem(await site.http.get("/api/design/mockups/p-1", headers=headers), 401, "not-authenticated")
+
+    @on_sqlite
+    async def test_roles(self, site: Site, world: World) -> None:
+        """
+        A viewer sees and does not create; maker and admin do.
+        """
+        for role, status in ((Role.VIEWER, 403), (Role.MAKER, 201), (Role.ADMIN, 200)):
+            headers = {"Authorization": f"Bearer {await site.token(role)}"}
+            answer = await site.create("p-2", headers=headers)
+            if status == 403:
+                assert "viewer" in problem(answer, 403, "not-allowed")["detail"]
+                assert world.creates == 0
+            assert answer.status_code == status
+            assert (await site.http.get("/api/design/mockups/p-2", headers=headers)).status_code == 200
+
+
+class TestNotReady:
+    async def test_no_builder_key(self, world: World) -> None:
+        """
+        Without V0_API_KEY the server runs, reads work, and a create is a 503 that names the setting.
+        """
+        made = await world.make()
+        async with world.serving(await world.node(key=None)) as site:
+            found = problem(await site.create("p-2"), 503, "not-configured")
+            assert "V0_API_KEY" in found["detail"]
+            assert [one["id"] for one in (await site.listed()).json()["mockups"]] == [made.id]
+            assert (await site.status()).json()["id"] == made.id
+            assert (await site.http.get("/readyz")).status_code == 200
+            problem(await site.create("p-2", provider="figma"), 422, "invalid-input")
+        assert len(await world.rows("SELECT id FROM design_mockups")) == 1
+
+    async def test_not_migrated(self, empty_pg_url: str) -> None:
+        """
+        Before the migration reads answer with nulls; a create is a 503 that names the command.
+        """
+        await make_owner(empty_pg_url)
+        await migrate(empty_pg_url, "own")
+        async with World.open(empty_pg_url) as world, world.serving() as site:
+            found = problem(await site.create(PRODUCT), 503, "not-migrated")
+            assert "protokeep migrate" in found["detail"]
+            problem(await site.http.get("/readyz"), 503, "not-migrated")
+            (newest, _) = (await site.listed(PRODUCT)).json()["mockups"]
+            assert (newest["id"], newest["v0_chat_id"], newest["project_status"]) == (MOCKUP, None, "pending")
+            assert (await site.status(PRODUCT)).json()["state"] == "untracked"
+            assert world.calls() == 0
+
+    async def test_unknown_product_of_the_owner(self, empty_pg_url: str) -> None:
+        """
+        A product that the owner does not have is a 422 of its own type; one that is no uuid is another.
+        """
+        await make_owner(empty_pg_url, tenant=True)
+        await migrate(empty_pg_url)
+        async with World.open(empty_pg_url) as world, world.serving() as site:
+            problem(await site.create("99999999-0000-4000-8000-000000000000"), 422, "product-unknown")
+            problem(await site.create("shop"), 422, "invalid-input")
+            problem(await site.listed("shop"), 422, "invalid-input")
+            assert (await site.create(PRODUCT)).status_code == 201
+
+    async def test_database_down(self, pg_url: str) -> None:
+        """
+        Without its database everything but /livez is a 503 that asks to come back; then it works again.
+        """
+        async with Wire.to(pg_url) as wire, World.open(wire.url) as world, world.serving() as site:
+            await site.create()
+            await wire.cut()
+
+            for answer in (await site.create(), await site.listed(), await site.http.get("/readyz")):
+                problem(answer, 503, "not-ready")
+                assert answer.headers["retry-after"]
+            assert (await site.http.get("/livez")).status_code == 200
+
+            await wire.mend()
+            assert (await site.create()).status_code == 200
+            assert world.made == 1
+
+
+class Wire:
+    """A TCP connection to a database that can be cut."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._target = (parts.hostname, parts.port)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._url = url
+        self.port = 0
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def to(cls, url: str) -> AsyncIterator[Wire]:
+        """A wire to the server at `url`."""
+        wire = cls(url)
+        await wire.mend()
+        try:
+            yield wire
+        finally:
+            await wire.cut()
+
+    @property
+    def url(self) -> str:
+        """The address at this end of the wire."""
+        return self._url.replace(f":{self._target[1]}/", f":{self.port}/")
+
+    async def mend(self) -> None:
+        """Take connections, at the same address as before."""
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """Close every connection, and take no new one."""
+        self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        await asyncio.sleep(0.01)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(*self._target)
+        self._writers |= {writer, back}
+        with contextlib.suppress(OSError):
+            await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+        self._writers -= {writer, back}
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65_536):
+            writer.write(chunk)
+            await writer.drain()
+        writer.close()
+
+
+@on_sqlite
+class TestHealth:
+    async def test_without_a_token(self, real_site: Site) -> None:
+        """
+        Health and description need no token.
+        """
+        async with httpx2.AsyncClient(base_url=real_site.url, trust_env=False) as nobody:
+            for path in ("/livez", "/readyz", "/openapi.json"):
+                assert (await nobody.get(path)).status_code == 200
+            assert (await nobody.get("/livez")).json() == {"status": "ok"}
+
+    async def test_description(self, real_site: Site) -> None:
+        """
+        The description names the spec's routes, their problems and the token.
+        """
+        described = (await real_site.http.get("/openapi.json")).json()
+
+        assert {CREATE, "/api/design/mockups/{product_id}", "/api/design/mockups/{product_id}/status"} <= set(
+            described["paths"]
+        )
+        create = described["paths"][CREATE]["post"]
+        assert {"200", "201", "202", "401", "403", "409", "422", "503"} <= set(create["responses"])
+        assert create["security"] == [{"token": []}]
+        assert "application/problem+json" in create["responses"]["422"]["content"]
+
+    async def test_headers(self, real_site: Site) -> None:
+        """
+        Every answer carries a request id of its own, and tells browsers not to guess.
+        """
+        answers = [
+            await real_site.create(),
+            await real_site.listed(),
+            await real_site.status("none"),
+            await real_site.http.get("/livez"),
+        ]
+
+        assert len({answer.headers["x-request-id"] for answer in answers}) == 4
+        assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}

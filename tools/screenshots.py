@@ -1,0 +1,158 @@
+"""Take every page and state at three widths in both themes, to be looked at: `make screenshots`.
+
+Needs a Chromium on the PATH. The pictures go into `var/screenshots/`, which git ignores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+
+from playwright.async_api import Browser, Page, async_playwright  # noqa: E402
+
+from browser.chromium import ARGUMENTS, find_chromium  # noqa: E402
+from browser.scenery import paint  # noqa: E402
+from protokeep.core.people import Role  # noqa: E402
+from protokeep.settings import Settings  # noqa: E402
+from protokeep.web.app import create_app  # noqa: E402
+from protokeep.web.server import address_of, listen, serving  # noqa: E402
+from protokeep.wiring import Parts, built  # noqa: E402
+
+WIDTHS = {320: 720, 768: 1024, 1440: 900}
+TOKEN = "pk_screenshots_are_taken_with_this"  # noqa: S105 - of a database that lives for a minute
+
+Step = Callable[[Page, str], Awaitable[object]]
+
+
+def at(path: str) -> Step:
+    """Just the page."""
+    return lambda page, url: page.goto(url + path)
+
+
+async def fill(page: Page, url: str, product: str, prompt: str) -> None:
+    """Ask for a prototype by the form."""
+    await page.goto(f"{url}/new")
+    await page.fill("#product_id", product)
+    await page.fill("#prompt", prompt)
+    await page.click("main button[data-once]")
+
+
+async def menu(page: Page, url: str) -> None:
+    await page.goto(url)
+    await page.locator(".card .menu summary").first.click()
+
+
+async def focus(page: Page, url: str) -> None:
+    await page.goto(url)
+    for key in "jjjjj":
+        await page.keyboard.press(key)
+
+
+async def keys(page: Page, url: str) -> None:
+    await page.goto(url)
+    await page.keyboard.press("?")
+
+
+async def main(only: str, folder: Path) -> None:
+    """Every page and state."""
+    with tempfile.TemporaryDirectory() as temporary:
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+            await _take(browser, Path(temporary), "full", only, folder)
+            await _take(browser, Path(temporary), "empty", only, folder)
+            await browser.close()
+
+
+async def _take(browser: Browser, temporary: Path, kind: str, only: str, folder: Path) -> None:
+    settings = Settings(database_url=f"sqlite:///{temporary / kind}.db", v0_api_key="unused", _env_file=None)  # type: ignore[call-arg]
+    async with built(settings) as parts:
+        made: dict[str, Any] = dict(await paint(parts)) if kind == "full" else {}
+        _, token = await parts.tokens.create(Role.MAKER, user_id="ana", plain=TOKEN)
+        code = await parts.sessions.code_for(token.id)
+        listener = listen("127.0.0.1", 0)
+        async with serving(create_app(settings, parts), listener):
+            steps = _steps(made, code) if kind == "full" else {"first-run": at("/")}
+            for width, height in WIDTHS.items():
+                for theme in ("light", "dark"):
+                    await _walk(browser, address_of(listener), steps, width, height, theme, only, folder, parts)
+
+
+def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
+    failed, making, ready = made["payroll"].id, made["returns"].id, made["bakery"].id
+    return {
+        "sign-in": at("/sign-in?next=/#out"),
+        "sign-in-link": at(f"/sign-in?code={code}#out"),
+        "home": at("/"),
+        "home-table": at("/?view=table"),
+        "home-filtered": at("/?q=a&state=ready&mine=1"),
+        "home-no-match": at("/?q=zeppelin&mine=1"),
+        "home-menu": menu,
+        "home-focus": focus,
+        "keys": keys,
+        "product": at("/p/bakery"),
+        "product-making": at("/p/returns"),
+        "prototype-ready": at(f"/prototypes/{ready}"),
+        "prototype-making": at(f"/prototypes/{making}"),
+        "prototype-failed": at(f"/prototypes/{failed}"),
+        "new": at("/new"),
+        "new-another": at(f"/new?like={ready}&another=1"),
+        "new-wrong": lambda page, url: fill(page, url, " ", "Something that nobody can make without a product"),
+        "reused": lambda page, url: fill(page, url, "bakery", made["bakery"].prompt),
+        "reused-differs": lambda page, url: fill(page, url, "bakery", "A bakery, but as a game about bread"),
+        "settings": at("/settings"),
+        "not-found": at("/p/nothing-of-the-kind"),
+    }
+
+
+async def _walk(
+    browser: Browser,
+    url: str,
+    steps: dict[str, Step],
+    width: int,
+    height: int,
+    theme: str,
+    only: str,
+    folder: Path,
+    parts: Parts,
+) -> None:
+    context = await browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if theme == "dark" else "light",
+        reduced_motion="reduce",
+    )
+    page = await context.new_page()
+    await page.goto(f"{url}/sign-in")
+    await page.fill("#token", TOKEN)
+    await page.click("main button")
+    signed_in = await context.storage_state()
+    for name, step in steps.items():
+        if only not in name:
+            continue
+        if name.startswith("sign-in"):
+            await context.clear_cookies()
+        await step(page, url)
+        await page.wait_for_timeout(150)
+        await page.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=name not in ("keys",))
+        if name.startswith("sign-in"):
+            await context.add_cookies(signed_in["cookies"])  # type: ignore[arg-type]
+    await context.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="pages with this in their name")
+    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "screenshots")
+    arguments = parser.parse_args()
+    shutil.rmtree(arguments.folder, ignore_errors=True)
+    arguments.folder.mkdir(parents=True)
+    asyncio.run(main(arguments.only, arguments.folder))
+    sys.stdout.write(f"{len(list(arguments.folder.iterdir()))} pictures in {arguments.folder}\n")
