@@ -6,10 +6,10 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos schedules lock clean
+.PHONY: help setup demo test check format bench chaos schedules screenshots lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(DEV) ## Make .venv with all that is needed to work on protokeep; instant when nothing changed
 	@echo "protokeep: .venv is ready"
@@ -18,7 +18,7 @@ demo: $(RUNTIME) ## See protokeep at work against an emulated v0; no key needed 
 	@$(BIN)/protokeep demo $(ARGS)
 
 test: $(DEV) ## Run the tests (ARGS="-k reuse")
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
 
 check: $(DEV) ## Formatting, lint, strict types, which module may import which
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "run: make format" >&2; exit 1; }
@@ -32,13 +32,16 @@ format: $(DEV) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 bench: $(DEV) ## Measure, and write docs/benchmarks.md
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@PYTHONPATH=tests:. $(BIN)/python -m benchmarks $(ARGS)
 
 chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promise (ARGS="sqlite --seconds 20")
 	@PYTHONPATH=tests:. $(BIN)/python -m chaos $(ARGS)
 
 schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
 	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/properties $(ARGS)
+
+screenshots: $(DEV) ## Take every page and state, to be looked at; needs Chromium (ARGS="--only home")
+	@$(BIN)/python tools/screenshots.py $(ARGS)
 
 lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(BIN)/python -m pip install -qq "uv>=0.9"

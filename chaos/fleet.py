@@ -122,6 +122,11 @@ class Fleet:
             self._sandbox.wait()
         await self.http.aclose()
 
+    def stop_watching(self) -> None:
+        """Ask no server for its readiness any more: an idle one is to be idle."""
+        if self._watching is not None:
+            self._watching.cancel()
+
     def add(self, kind: str) -> Member:
         """Start one more member."""
         member = Member(kind, self.environment, self.folder / f"{kind}-{len(self.members)}.log")

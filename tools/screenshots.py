@@ -28,6 +28,8 @@ from protokeep.web.server import address_of, listen, serving  # noqa: E402
 from protokeep.wiring import Parts, built  # noqa: E402
 
 WIDTHS = {320: 720, 768: 1024, 1440: 900}
+#: What the README shows: name there -> page, theme.
+README = {"home": ("home", "light"), "home-dark": ("home", "dark"), "reused": ("reused-differs", "light")}
 TOKEN = "pk_screenshots_are_taken_with_this"  # noqa: S105 - of a database that lives for a minute
 
 Step = Callable[[Page, str], Awaitable[object]]
@@ -73,7 +75,7 @@ async def main(only: str, folder: Path) -> None:
 
 
 async def _take(browser: Browser, temporary: Path, kind: str, only: str, folder: Path) -> None:
-    settings = Settings(database_url=f"sqlite:///{temporary / kind}.db", v0_api_key="unused", _env_file=None)  # type: ignore[call-arg]
+    settings = Settings(database_url=f"sqlite:///{temporary / kind}.db", v0_api_key="unused", _env_file=None)
     async with built(settings) as parts:
         made: dict[str, Any] = dict(await paint(parts)) if kind == "full" else {}
         _, token = await parts.tokens.create(Role.MAKER, user_id="ana", plain=TOKEN)
@@ -147,11 +149,42 @@ async def _walk(
     await context.close()
 
 
+async def for_readme(folder: Path) -> None:
+    """The pictures of the README, as large as a window."""
+    with tempfile.TemporaryDirectory() as temporary:
+        settings = Settings(database_url=f"sqlite:///{temporary}/readme.db", v0_api_key="unused", _env_file=None)
+        async with built(settings) as parts, async_playwright() as playwright:
+            made = await paint(parts)
+            await parts.tokens.create(Role.MAKER, user_id="ana", plain=TOKEN)
+            browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+            listener = listen("127.0.0.1", 0)
+            async with serving(create_app(settings, parts), listener):
+                url = address_of(listener)
+                for name, (page_name, theme) in README.items():
+                    context = await browser.new_context(
+                        viewport={"width": 1360, "height": 880}, color_scheme="dark" if theme == "dark" else "light"
+                    )
+                    page = await context.new_page()
+                    await page.goto(f"{url}/sign-in")
+                    await page.fill("#token", TOKEN)
+                    await page.click("main button")
+                    await _steps(made, "")[page_name](page, url)
+                    await page.wait_for_timeout(300)
+                    await page.screenshot(path=folder / f"{name}.png")
+                    await context.close()
+            await browser.close()
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="pages with this in their name")
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "screenshots")
+    parser.add_argument("--readme", action="store_true", help="only the README's pictures, into docs/images/")
     arguments = parser.parse_args()
+    if arguments.readme:
+        (ROOT / "docs" / "images").mkdir(exist_ok=True)
+        asyncio.run(for_readme(ROOT / "docs" / "images"))
+        sys.exit()
     shutil.rmtree(arguments.folder, ignore_errors=True)
     arguments.folder.mkdir(parents=True)
     asyncio.run(main(arguments.only, arguments.folder))

@@ -44,7 +44,7 @@ async def test_a_session(sqlite_url: str, tmp_path: Path) -> None:
         other = json.loads((await run(tmp_path, "create", "shop", "A shop", "--new", "--json", **client)).out)
         sandbox.finish(other["v0_chat_id"], "error")
         failed = await run(tmp_path, "watch", "shop", **client)
-        code, seconds = await serve.stop()
+        code = await serve.stop()
 
     assert (made["user_id"], made["prompt"], made["is_existing"]) == ("ann", "A shop\n", False)
     assert "reused" in again.out
@@ -58,7 +58,7 @@ async def test_a_session(sqlite_url: str, tmp_path: Path) -> None:
         assert (said.code, said.err.startswith("protokeep: ")) == (refused, True)
         assert words in said.err
         assert "Traceback" not in said.err
-    assert (code, seconds < 2, "Traceback" in serve.text) == (0, True, False)
+    assert (code, "Traceback" in serve.text) == (0, False)
     assert sandbox.chats_created == 2
 
 
@@ -119,7 +119,6 @@ async def test_demo(tmp_path: Path) -> None:
 
         assert (first.status_code, again.status_code) == (201, 200)
         assert first.json()["id"] == again.json()["id"]
-        code, seconds = await demo.stop()
+        code = await demo.stop()
 
-    assert (code, seconds < 2) == (0, True)
-    assert "Traceback" not in demo.text
+    assert (code, "Traceback" in demo.text) == (0, False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 import pytest
 
@@ -164,16 +163,23 @@ def test_defaults_come_from_the_environment(served: Demo, monkeypatch: pytest.Mo
         assert keep.ensure("shop", "A landing page").user_id == "ana"
 
 
-def test_changes_without_a_stream(served: Demo) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+def test_changes_as_they_happen(served: Demo, stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Where the server has no stream of events, changes are seen by asking for the status.
+    A product's changes are told from how it stands at first; where the server has no stream, by asking for it.
     """
+    if not stream:
+        monkeypatch.setattr("protokeep.client.sync.PATH", "/api/design/no-such-thing")
+        monkeypatch.setattr("protokeep.client.sync.POLL_SECONDS", 0.1)
     with Protokeep(served.url, served.token) as keep:
         made = keep.ensure("shop", "A landing page")
-        changes = keep.events("shop")
-        finisher = threading.Thread(target=served.finish)
-        finisher.start()
-        finisher.join()
-        found = next(change for change in changes if change.state == "ready")
+        states = []
+        for change in keep.events("shop"):
+            assert change.id == made.id
+            states.append(change.state)
+            if len(states) == 1:
+                served.finish()
+            if change.state == "ready":
+                break
 
-    assert made.id == found.id
+    assert states[0] == "making"

@@ -168,7 +168,7 @@ def test_odd_ids_stay_one_path_segment() -> None:
 
 STREAM = (
     ": hello\n\n"
-    'id: 7\nevent: prototype\ndata: {"id": "a", "product_id": "shop",\ndata:  "state": "making"}\n\n'
+    'id: 7\nevent: change\ndata: {"id": "a", "product_id": "shop",\ndata:  "state": "making"}\n\n'
     'event: other\ndata: {}\n\nevent: prototype\ndata: {"broken\n\n'
     'id: 8\r\nevent: prototype\r\ndata: {"id": "b", "product_id": "bakery", "state": "ready"}\r\n\r\n'
 )
@@ -208,24 +208,39 @@ def test_events_go_on_where_they_were() -> None:
 
 def test_events_of_some_products() -> None:
     """
-    Only the products that are asked for are told of.
+    Only the products that are asked for are told of, from how they stand at first.
     """
-    script = Script(stream(STREAM), stream(MORE))
+    script = Script(stream(STREAM), ok(VIEW), stream(MORE))
     with script.client() as keep:
-        found = taken(keep.events("shop"), lambda seen: len(seen) == 2)
+        found = taken(keep.events("shop"), lambda seen: len(seen) == 3)
 
-    assert {one.product_id for one in found} == {"shop"}
+    assert [(one.product_id, one.state) for one in found] == [("shop", "queued"), ("shop", "making"), ("shop", "ready")]
+    assert script.requests[0].url.params["product_id"] == "shop"
+
+
+def test_events_that_the_server_forgot() -> None:
+    """
+    When the server no longer knows what was missed, the named products are read again; a deleted one is told.
+    """
+    forgotten = "id: 1\nevent: resync\ndata: {}\n\n"
+    gone = 'id: 2\nevent: gone\ndata: {"id": "a", "product_id": "shop"}\n\n'
+    script = Script(stream(": hello\n\n"), ok(VIEW), stream(forgotten + gone), ok({**VIEW, "state": "making"}))
+    with script.client() as keep:
+        found = taken(keep.events("shop"), lambda seen: len(seen) == 3)
+
+    assert [one.state for one in found] == ["queued", "making", "gone"]
 
 
 async def test_events_for_coroutines() -> None:
     """
     The asynchronous client reads the same stream.
     """
-    transport = httpx2.MockTransport(Script(stream(STREAM)))
+    transport = httpx2.MockTransport(Script(stream(STREAM), ok({**VIEW, "product_id": "bakery"})))
     async with AsyncProtokeep("http://test", "t", transport=transport) as keep:
         async for change in keep.events("bakery"):
-            assert change.event_id == "8"
-            break
+            if change.state == "ready":
+                assert change.event_id == "8"
+                break
 
 
 def test_events_do_not_try_for_ever() -> None:

@@ -73,7 +73,7 @@ class TestReuse:
         """
         with world.knobs(generation_seconds=100_000):
             first = await world.make()
-        await world.live(603)
+        await world.live(603, step=20)
         assert (await world.get(first.id)).status is Status.TIMEOUT
 
         assert (await world.ensure()).prototype.id == first.id
@@ -268,15 +268,15 @@ class TestAtOnce:
 
     async def test_many_products(self, world: World) -> None:
         """
-        Forty products with ten clicks each: forty chats, each with its own product's prompt.
+        Twenty products with five clicks each: twenty chats, each with its own product's prompt.
         """
         node = await world.node(at_once=True)
-        asked = [NewPrototype(f"p-{n}", f"prompt {n}") for n in range(40) for _ in range(10)]
+        asked = [NewPrototype(f"p-{n}", f"prompt {n}") for n in range(20) for _ in range(5)]
 
         ensured = await asyncio.gather(*(node.keeper.ensure(ANN, new, wait=20) for new in asked))
 
-        assert world.made == 40
-        assert {chat.message for chat in world.sandbox.chats.values()} == {f"prompt {n}" for n in range(40)}
+        assert world.made == 20
+        assert {chat.message for chat in world.sandbox.chats.values()} == {f"prompt {n}" for n in range(20)}
         for new, one in zip(asked, ensured, strict=True):
             assert (one.prototype.product_id, one.prototype.prompt) == (new.product_id, new.prompt)
 

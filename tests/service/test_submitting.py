@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
 from protokeep.sandbox import running
-from world import World, both_versions, on_sqlite
+from world import World, both_versions, on_sqlite, until
 
 CREATES = "chats.create*"
 
@@ -250,7 +251,7 @@ class TestOutcomeUnknown:
         await world.live(900, step=10)
         assert (world.creates, (await world.get(made.id)).state) == (1, State.UNDECIDED)
         world.sandbox.set_knobs(fail_next=[])
-        await world.live(20)
+        await world.live(400, step=10)
 
         assert (await world.get(made.id)).chat_id == world.chat.id
         assert (world.made, world.creates) == (1, 1)
@@ -354,4 +355,23 @@ class TestCrashes:
         await other.keeper.submit(ensured.prototype.id)
         await other.keeper.submit("00000000-0000-4000-8000-00000000dead")
 
+        assert (world.made, world.creates) == (1, 1)
+
+    async def test_while_a_create_is_under_way(self, world: World) -> None:
+        """
+        As long as one worker waits for v0's answer, another one leaves the row alone, and does not even look.
+        """
+        ensured = await world.ensure()
+        other = await world.node()
+        world.sandbox.set_knobs(hold_creates=True)
+        sending = asyncio.create_task(world.work())
+        await until(lambda: world.sandbox.held == 1)
+        held = await world.get(ensured.prototype.id)
+
+        await other.keeper.submit(held.id)
+        await other.sweep()
+
+        assert (await world.get(held.id), world.calls()) == (held, 1)
+        world.sandbox.set_knobs(hold_creates=False)
+        await sending
         assert (world.made, world.creates) == (1, 1)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from protokeep.core.errors import NotFound
-from protokeep.core.prototype import State, Status, generation_of
+from protokeep.core.prototype import Observation, Seen, State, Status, advance, generation_of
 from world import ANN, GENERATION_SECONDS, World, both_versions, on_sqlite, quick, until
 
 
@@ -201,7 +201,7 @@ class TestTimeout:
         """
         with world.knobs(generation_seconds=900):
             made = await world.make()
-        await world.live(597)
+        await world.live(597, step=20)
         assert (await world.get(made.id)).status is Status.IN_PROGRESS
 
         await world.live(6)
@@ -340,6 +340,7 @@ class TestSharing:
         other = await world.node()
         world.clock.advance(3)
         await other.sweep()
+        assert await other.keeper.track(generation_of(made).account) is None
         assert generation_of(await world.get(made.id)).poll_count == 1
 
         for _ in range(3):
@@ -430,6 +431,9 @@ class TestLateNews:
         done = await world.get(made.id)
         assert done.status is Status.COMPLETED
 
-        assert await other.store.save(old, old) is None  # Written by the old version: refused.
+        # What the late look would write, whether it saw something new or not, is of an old version: refused.
+        for seen in (Seen.RUNNING, Seen.WAITING, Seen.BROKE):
+            late = advance(old, Observation(seen), world.clock.now)
+            assert await other.store.save(old, late) is None
 
         assert (await world.get(made.id)) == done

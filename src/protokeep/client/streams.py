@@ -13,6 +13,8 @@ PATH = "/api/design/events"
 SILENCE_SECONDS = 90.0
 #: Connections lost in a row, without an event between them, before it counts as an outage.
 LOSSES = 8
+#: The event, and the state of the change, that tells of a prototype which is no longer there.
+GONE = "gone"
 
 
 class Following:
@@ -25,6 +27,12 @@ class Following:
         self._event = ""
         self._id: str | None = None
         self._data: list[str] = []
+        #: Whether changes may have been missed: at first, and when the server says that it has forgotten them.
+        self.stale = bool(product_ids)
+
+    def params(self) -> Mapping[str, str]:
+        """The query: one product may be asked for; of several, the others' changes are passed over here."""
+        return {"product_id": next(iter(self._wanted))} if len(self._wanted) == 1 else {}
 
     def headers(self) -> Mapping[str, str]:
         """The headers of the next connection."""
@@ -58,15 +66,17 @@ class Following:
         if event_id is not None:
             self._last_event_id = event_id
         self._losses = 0
-        return self._change(data, event_id) if event == "prototype" else None
+        if event == "resync":
+            self.stale = bool(self._wanted)
+        return self._change(event, data, event_id) if event in ("change", "prototype", GONE) else None
 
-    def _change(self, data: str, event_id: str | None) -> Change | None:
+    def _change(self, event: str, data: str, event_id: str | None) -> Change | None:
         try:
             value = json.loads(data)
             change = Change(
                 id=str(value["id"]),
                 product_id=str(value["product_id"]),
-                state=str(value["state"]),
+                state=GONE if event == GONE else str(value["state"]),
                 event_id=event_id,
                 data=value,
             )

@@ -117,13 +117,15 @@ class Protokeep:
     def events(self, *product_ids: str, provider: str = "v0") -> Iterator[Change]:
         """Changes as they happen, of these products or of all; reconnects by itself and goes on where it was.
 
-        A server without a stream is asked for the products' status every few seconds instead.
+        Of products that are named, it begins with how they stand, and a change may be told twice, but none is missed.
+        A server without a stream is asked for their status every few seconds instead. The state `gone` is that of a
+        prototype which was deleted.
         """
         following = Following(product_ids)
         while True:
             with (
                 contextlib.suppress(httpx2.HTTPError),
-                self._http.stream("GET", PATH, headers=following.headers(), timeout=STREAM_TIMEOUT) as response,
+                self._stream(following) as response,
             ):
                 if response.status_code == 404 and product_ids:
                     break
@@ -134,6 +136,10 @@ class Protokeep:
                     change = following.line(line)
                     if change is not None:
                         yield change
+                    if following.stale:
+                        following.stale = False
+                        for found in self._run(operations.changes_seen(product_ids, provider, {})):
+                            yield change_of(found)
             time.sleep(following.lost())
         known: dict[str, Prototype] = {}
         while True:
@@ -141,6 +147,11 @@ class Protokeep:
                 known[found.product_id] = found
                 yield change_of(found)
             time.sleep(POLL_SECONDS)
+
+    def _stream(self, following: Following) -> contextlib.AbstractContextManager[httpx2.Response]:
+        return self._http.stream(
+            "GET", PATH, params=following.params(), headers=following.headers(), timeout=STREAM_TIMEOUT
+        )
 
     # -- carrying operations out -----------------------------------------------------------------------------------
 

@@ -193,7 +193,11 @@ def listed(found: Sequence[Prototype], cursor: str | None) -> ListAnswer:
         for one in found
     ]
     step = "is_current is the one everybody gets." if rows else "There is none yet. Call ensure_prototype to make one."
-    return ListAnswer(prototypes=rows, next_cursor=cursor, next_step=step)
+    answer = ListAnswer(prototypes=rows, next_cursor=cursor, next_step=step)
+    for row in reversed(rows):
+        if size(answer) > BUDGET:
+            row.url = None
+    return answer
 
 
 def explained(detail: PrototypeDetail) -> ExplainAnswer:

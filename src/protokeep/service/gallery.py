@@ -17,7 +17,7 @@ from protokeep.store.gallery import Card, GalleryStore, Place, Wish
 
 #: Cards of the two upper sections of the home page; the rest is one link away.
 ATTENTION_SHOWN = 4
-PROGRESS_SHOWN = 8
+PROGRESS_SHOWN = 6
 #: Words of a search that count; a query of more finds no more.
 WORDS_MAX = 6
 TEXT_MAX = 200
@@ -53,11 +53,12 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The home page without filters."""
+    """The home page without filters. No count is above `COUNTED`."""
 
     attention: Listed
     progress: Listed
     rest: Listed
+    counts: Mapping[State, int]
 
 
 class Gallery:
@@ -82,18 +83,22 @@ class Gallery:
             _listed(attention, ATTENTION_SHOWN, cards),
             _listed(progress, PROGRESS_SHOWN, cards),
             _listed(rest, limit, cards),
+            await store.counts(wish, tuple(State)),
         )
 
-    async def find(self, principal: Principal, search: Search, limit: int, after: Place | None = None) -> Listed:
-        """Cards that fit, newest first."""
+    async def find(
+        self, principal: Principal, search: Search, limit: int, after: Place | None = None
+    ) -> tuple[Listed, Mapping[State, int]]:
+        """Cards that fit, newest first, and how many of each state fit the other filters."""
         wish = await self._wish(principal, search)
-        places = await self._store.ids(wish, search.states or tuple(State), limit + 1, after)
+        states = search.states or tuple(State)
+        if wish.words:
+            places, counts = await self._store.search(wish, states, limit + 1, after)
+        else:
+            places = await self._store.ids(wish, states, limit + 1, after)
+            counts = await self._store.counts(wish, tuple(State))
         cards = await self._store.cards(wish.workspace_id, [mockup_id for _, mockup_id in places[:limit]])
-        return _listed(places, limit, cards)
-
-    async def counts(self, principal: Principal, search: Search) -> Mapping[State, int]:
-        """How many cards of each state there are among those that fit the other filters; none above `COUNTED`."""
-        return await self._store.counts(await self._wish(principal, search), tuple(State))
+        return _listed(places, limit, cards), counts
 
     async def card(self, workspace_id: str, mockup_id: str) -> Card:
         """One prototype as a card. Raises `NotFound`."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import event
 from sqlalchemy.engine import RowMapping, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -128,10 +128,7 @@ def _translating() -> Iterator[None]:
     except (OSError, PoolTimeout) as error:
         raise DatabaseUnavailable from error
     except DBAPIError as error:
-        if isinstance(error, InterfaceError | OperationalError) or error.connection_invalidated:
-            raise DatabaseUnavailable from error
-        state = str(getattr(error.orig, "sqlstate", None) or "")
-        if state.startswith(("08", "57P", "53")):  # connection lost, server going down, out of connections
+        if _is_outage(error):
             raise DatabaseUnavailable from error
         raise
 
@@ -146,6 +143,17 @@ def _row(mapping: RowMapping) -> Row:
                 value = value if isinstance(value, int) else str(value)
         row[name] = value
     return row
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    """Whether the database is not there, rather than refusing what it was asked."""
+    name = getattr(error.orig, "sqlite_errorname", None)
+    if name is not None:  # SQLITE_ERROR is a statement of ours that is wrong.
+        return str(name).startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL"))
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    # Connection lost, server going down, out of resources, not accepting connections, no such database.
+    outage = state.startswith(("08", "57P", "53")) or state in ("55000", "3D000")
+    return outage or error.connection_invalidated or isinstance(error, InterfaceError)
 
 
 async def _connect_postgresql(url: str) -> Any:

@@ -42,6 +42,10 @@ class GalleryStatements:
         self._like = "LIKE" if is_sqlite else "ILIKE"
         self._status = "m.project_status" if "project_status" in shape.columns else "NULL"
         self._prompt = "m.prompt" if "prompt" in shape.columns else "NULL"
+        self._older_state = (
+            f"COALESCE(g.state, CASE {self._status} WHEN 'completed' THEN 'ready' "
+            "WHEN 'failed' THEN 'failed' ELSE 'untracked' END)"
+        )
         self._made: dict[tuple[str, Sequence[State], Filters], Any] = {}
         # What is put in here are names and words of ours; values are bound.
         counted = (
@@ -73,6 +77,42 @@ class GalleryStatements:
             parts += [self._counted(state, self._older([state], filters)) for state in states]
         return self._kept("counts", states, filters, _all(parts))
 
+    def searched(self, states: Sequence[State], filters: Filters) -> Any:
+        """Cards with all the words: how many of each state, and the newest of `states`; from one look at the text.
+
+        Rows with an id are cards, rows without one are counts.
+        """
+        parts = [self._texts(filters)]
+        if filters.older:
+            parts.append(
+                f"SELECT {self._older_state} AS state, m.created_at, m.id {self._older(tuple(State), filters)}"
+            )
+        named = ", ".join(f"'{state.value}'" for state in states)
+        after = " AND (created_at, id) < (:after_created_at, :after_id)" if filters.after else ""
+        return self._kept(
+            "searched",
+            states,
+            filters,
+            f"WITH found AS MATERIALIZED ({_all(parts)}) "
+            f"SELECT state, id, created_at, 0 AS number FROM (SELECT * FROM found WHERE state IN ({named}){after} "
+            "ORDER BY created_at DESC, id DESC LIMIT :limit) AS newest "
+            "UNION ALL SELECT state, NULL, NULL, count(*) FROM found GROUP BY state",
+        )
+
+    def _texts(self, filters: Filters) -> str:
+        """The text first, read in the order in which it lies, and the rest only for what has the words."""
+        where = [
+            *self._matches("m.product_id", filters.words),
+            "s.mockup_id = m.id",
+            "g.mockup_id = m.id",
+            "g.workspace_id = :workspace_id",
+            *_narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters),
+        ]
+        return (
+            "SELECT g.state, g.created_at, g.mockup_id AS id FROM design_mockups m CROSS JOIN protokeep_slots s "
+            f"CROSS JOIN protokeep_generations g WHERE {' AND '.join(where)}"
+        )
+
     def _kept(self, kind: str, states: Sequence[State], filters: Filters, statement: str) -> Any:
         key = (kind, tuple(states), filters)
         if key not in self._made:
@@ -92,58 +132,42 @@ class GalleryStatements:
         """From the generation, in the order of its index, to the slot: CROSS JOIN keeps SQLite to that order."""
         tables = "FROM protokeep_generations g CROSS JOIN protokeep_slots s"
         where = ["g.workspace_id = :workspace_id", f"g.state = '{state.value}'", "s.mockup_id = g.mockup_id"]
-        if filters.words:
-            tables += (
-                " CROSS JOIN design_mockups m LEFT JOIN protokeep_products p"
-                " ON p.workspace_id = s.workspace_id AND p.product_id = s.product_id"
-            )
-            where += ["m.id = g.mockup_id", *self._matches("s.product_id", filters.words)]
-        if filters.product:
-            where.append("s.product_id = :product_id")
-        if filters.provider:
-            where.append("g.provider = :provider")
-        if filters.mine:
-            where.append("g.created_by = :created_by")
+        where += _narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters)
         if filters.after:
             where.append("(g.created_at, g.mockup_id) < (:after_created_at, :after_id)")
         return f"{tables} WHERE {' AND '.join(where)}"
 
     def _older(self, states: Sequence[State], filters: Filters) -> str:
-        state = (
-            f"COALESCE(g.state, CASE {self._status} WHEN 'completed' THEN 'ready' "
-            "WHEN 'failed' THEN 'failed' ELSE 'untracked' END)"
-        )
         where = [
             f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id",
-            f"{state} IN ({', '.join(repr(one.value) for one in states)})",
+            f"{self._older_state} IN ({', '.join(repr(one.value) for one in states)})",
             "NOT EXISTS (SELECT 1 FROM protokeep_slots s WHERE s.workspace_id = :workspace_id"
             " AND s.product_id = m.product_id AND s.provider = m.provider)",
             "NOT EXISTS (SELECT 1 FROM design_mockups n WHERE n.product_id = m.product_id AND n.provider = m.provider"
             " AND (n.created_at, n.id) > (m.created_at, m.id))",
         ]
         where += self._matches("m.product_id", filters.words)
-        if filters.product:
-            where.append("m.product_id = :product_id")
-        if filters.provider:
-            where.append("m.provider = :provider")
-        if filters.mine:
-            where.append("m.user_id = :user_id")
-        if filters.after:
+        where += _narrowed("m.product_id", "m.provider", "m.user_id = :user_id", filters)
+        if filters.after and not filters.words:
             where.append("(m.created_at, m.id) < (:after_created_at, :after_id)")
         return (
-            "FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id "
-            "LEFT JOIN protokeep_products p ON p.workspace_id = :workspace_id AND p.product_id = m.product_id "
-            f"WHERE {' AND '.join(where)}"
+            f"FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id WHERE {' AND '.join(where)}"
         )
 
     def _matches(self, product: str, words: int) -> list[str]:
         """Every word has to be somewhere: in the product's id or name, or in the prompt."""
         like = self._like
         return [
-            f"(CAST({product} AS text) {like} :word{n} ESCAPE '!' OR p.name {like} :word{n} ESCAPE '!'"
-            f" OR {self._prompt} {like} :word{n} ESCAPE '!')"
+            f"({self._prompt} {like} :word{n} ESCAPE '!' OR CAST({product} AS text) {like} :word{n} ESCAPE '!'"
+            f" OR {product} IN (SELECT p.product_id FROM protokeep_products p"
+            f" WHERE p.workspace_id = :workspace_id AND p.name {like} :word{n} ESCAPE '!'))"
             for n in range(words)
         ]
+
+
+def _narrowed(product: str, provider: str, mine: str, filters: Filters) -> list[str]:
+    asked = ((filters.product, f"{product} = :product_id"), (filters.provider, f"{provider} = :provider"))
+    return [condition for on, condition in (*asked, (filters.mine, mine)) if on]
 
 
 def _all(parts: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from protokeep.web.dependencies import (
     KeeperDep,
     Maker,
     PreferDep,
+    ProductInPath,
     Viewer,
     after_of,
     cursor_of,
@@ -33,6 +34,8 @@ from protokeep.web.models import (
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design")
+#: Paths that are routed as they were sent; `ProductInPath` decodes them.
+PRODUCT_PATHS = b"/api/design/mockups/"
 
 
 @router.post(
@@ -78,7 +81,7 @@ async def create_project(
     responses={304: {"description": "Not changed"}, **responses(401, 403, 422, 503)},
 )
 async def list_mockups(
-    product_id: str,
+    product_id: ProductInPath,
     keeper: KeeperDep,
     principal: Viewer,
     request: Request,
@@ -107,7 +110,7 @@ async def list_mockups(
     responses={304: {"description": "Not changed"}, **responses(401, 403, 404, 422, 503)},
 )
 async def mockup_status(
-    product_id: str,
+    product_id: ProductInPath,
     keeper: KeeperDep,
     principal: Viewer,
     prefer: PreferDep,

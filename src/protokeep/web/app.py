@@ -122,6 +122,10 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        raw_path = scope.get("raw_path") or b""
+        if raw_path.startswith(api.PRODUCT_PATHS):
+            # A product id may hold a slash, which only the path as it was sent tells from a separator.
+            scope = {**scope, "path": raw_path.decode("latin-1")}
         request_id = uuid4().hex[:16]
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from fastapi import Depends, Header, Request, Response
 
@@ -62,6 +63,17 @@ KeeperDep = Annotated[Keeper, Depends(keeper_of)]
 Viewer = Annotated[Principal, Depends(needs(Role.VIEWER))]
 Maker = Annotated[Principal, Depends(needs(Role.MAKER))]
 Admin = Annotated[Principal, Depends(needs(Role.ADMIN))]
+
+
+def product_in_path(product_id: str) -> str:
+    """The product id of a path that was routed as it was sent. Raises `InvalidInput`."""
+    try:
+        return unquote(product_id, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidInput("product_id in the path is not valid UTF-8.", field="product_id") from None
+
+
+ProductInPath = Annotated[str, Depends(product_in_path)]
 
 
 class Prefer:

@@ -20,7 +20,7 @@ NAMES = frozenset({"app.css", "app.js", "shapes.svg", "mark.svg"})
 @cache
 def _content(name: str) -> tuple[bytes, str]:
     content = files("protokeep.web").joinpath("static", name).read_bytes()
-    return content, hashlib.sha256(content).hexdigest()[:12]
+    return content, hashlib.sha256(content).hexdigest()[:8]
 
 
 def url_of(name: str) -> str:

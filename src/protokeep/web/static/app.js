@@ -256,7 +256,7 @@ document.addEventListener("keydown", (event) => {
     $("summary", menu).focus();
   }
   if (!("keys" in body.dataset) || event.metaKey || event.ctrlKey || event.altKey || event.isComposing) return;
-  if (event.target.closest("input, textarea, select, dialog, [contenteditable]")) return;
+  if (event.target.closest("input, textarea, select, dialog[open], [contenteditable]")) return;
   const act = keys[event.key];
   if (act) {
     event.preventDefault();

@@ -1,0 +1,68 @@
+"""`make bench`: run every benchmark, or those named, and write what they print into docs/benchmarks.md.
+
+Each benchmark is a module that prints a Markdown table of its own when it is run; its section is replaced, others stay.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "benchmarks.md"
+HEAD = """# Benchmarks
+
+Figures of one run each, by the command that stands with them, on a shared and noisy machine: ratios count, absolute
+times only inform. `make bench` measures all anew, `make bench ARGS=main_job` one of them.
+"""
+LIBRARIES = ("fastapi", "uvicorn", "sqlalchemy", "asyncpg", "aiosqlite", "pgqueuer", "httpx2")
+#: Name of the module -> heading of its section.
+BENCHMARKS = {
+    "main_job": "The main job",
+    "tracking": "Following thousands with few calls",
+    "page": "The page",
+    "assistants": "Assistants",
+}
+
+
+def main() -> int:
+    """Run what the command line names; 1 when one of them failed."""
+    wanted = sys.argv[1:] or [name for name in BENCHMARKS if (ROOT / "benchmarks" / f"{name}.py").exists()]
+    if unknown := set(wanted) - set(BENCHMARKS):
+        sys.stderr.write(f"no such benchmark: {', '.join(sorted(unknown))}. There are: {', '.join(BENCHMARKS)}\n")
+        return 2
+    failed = False
+    for name in wanted:
+        sys.stderr.write(f"measuring {name} ...\n")
+        command = [sys.executable, "-m", f"benchmarks.{name}"]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        sys.stdout.write(done.stdout + "\n")
+        failed = failed or done.returncode != 0
+        if done.returncode == 0:
+            write(name, done.stdout)
+    return 1 if failed else 0
+
+
+def write(name: str, printed: str) -> None:
+    """Replace the section of one benchmark."""
+    page = PAGE.read_text() if PAGE.exists() else HEAD
+    section = f"## {BENCHMARKS[name]}\n\n`python -m benchmarks.{name}`, {_machine()}\n\n{printed.strip()}\n"
+    pattern = re.compile(rf"## {re.escape(BENCHMARKS[name])}\n.*?(?=\n## |\Z)", re.S)
+    page = pattern.sub(lambda _: section, page) if pattern.search(page) else f"{page.rstrip()}\n\n{section}"
+    PAGE.write_text(page.rstrip() + "\n")
+
+
+def _machine() -> str:
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
+    cores = os.cpu_count()
+    return f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores, Python {platform.python_version()}, {versions}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
