@@ -1,2 +1,0 @@
--- The picture of a prototype.
-SELECT content_type, body, etag FROM protokeep_pictures WHERE mockup_id = :mockup_id
