@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("scenarios", nargs="*", help=f"any of: {', '.join(SCENARIOS)}; default: all")
     parser.add_argument("--slots", type=int, default=320, help="products that are clicked on")
     parser.add_argument("--clicks", type=int, default=6, help="simultaneous clicks on each")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long clicks and faults go on")
+    parser.add_argument("--seconds", type=float, default=110.0, help="how long clicks and faults go on")
     parser.add_argument("--rounds", type=int, default=3, help="kills in take-over, restarts in rolling")
     parser.add_argument("--api-version", type=int, choices=(1, 2), default=2, help="of the emulated v0")
     parser.add_argument("--seed", type=int, default=None, help="of the faults; printed with the figures")
