@@ -275,7 +275,8 @@ class TestLive:
 
         ensure(still, "aquarium")
         expect(page.get_by_text("aquarium")).to_have_count(0)
-        switch.click()
+        with page.expect_response(lambda answer: answer.request.method == "POST"):
+            switch.click()
 
         expect(page.locator(".card", has_text="aquarium")).to_be_visible()
         page.reload()

@@ -179,7 +179,8 @@ if (live) {
   setInterval(age, 30000);
   knob?.form.addEventListener("submit", (event) => {
     event.preventDefault();
-    fetch(knob.form.action, { method: "POST", body: new URLSearchParams(new FormData(knob.form)), redirect: "manual" });
+    const choice = new URLSearchParams(new FormData(knob.form));
+    fetch(knob.form.action, { method: "POST", body: choice, redirect: "manual", keepalive: true });
     on = !on;
     knob.setAttribute("aria-checked", String(on));
     knob.form.elements.live.value = on ? "" : "1";
