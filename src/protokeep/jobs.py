@@ -68,6 +68,7 @@ class Jobs:
                 asyncio.create_task(self._run_forever()),
                 asyncio.create_task(self._repeat("sweep", self._keeper.sweep)),
                 asyncio.create_task(self._repeat("reconcile", self._keeper.reconcile)),
+                asyncio.create_task(self._repeat("wrap_up", self._keeper.wrap_up)),
                 asyncio.create_task(self._forget_forever()),
             ]
             try:

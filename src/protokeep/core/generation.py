@@ -132,11 +132,19 @@ def not_found(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
 
 
 def observed(
-    prototype: Prototype, seen: Observation | None, now: datetime, pace: Pace, *, batched: bool, missing: bool
+    prototype: Prototype,
+    seen: Observation | None,
+    now: datetime,
+    pace: Pace,
+    *,
+    batched: bool,
+    missing: bool,
+    unread: bool = False,
 ) -> Prototype:
     """After a look: what the builder said (None: it could not be read), then our own clock, then the next look.
 
     `missing` says that the builder does not know the chat; only the second time, some time later, it counts as gone.
+    `unread`: there was an answer, and it made no sense.
     """
     generation = generation_of(prototype)
     after = prototype
@@ -160,4 +168,8 @@ def observed(
     due = next_poll(after, now, pace, batched=batched)
     if current.missing_since is not None and after.status is Status.COMPLETED:
         due = now + pace.gone_after
+    if unread and due is not None:
+        due = max(due, now + pace.unread_pause)
+    if seen is not None and prototype.status is Status.COMPLETED and current.wrap_up_at is None:
+        current = replace(current, wrap_up_at=now)  # It was worth a look: its links are, too.
     return replace(after, generation=replace(current, poll_count=current.poll_count + 1, next_poll_at=due))
