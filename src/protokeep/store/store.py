@@ -288,6 +288,10 @@ class Store:
             rows = await session.rows(statements.due, {"account": account, "now": now, "limit": limit})
         return [prototype_of(row) for row in rows]
 
+    async def due_soon(self, account: str, api_version: int, now: datetime, until: datetime) -> list[Prototype]:
+        """Prototypes whose look is due after `now` and by `until`, without their prompts."""
+        return await self._many("due_soon", account=account, api_version=api_version, now=now, until=until)
+
     async def next_due(self, account: str) -> datetime | None:
         """When the account's next look is due; None: nothing is in flight."""
         rows = await self._rows("next_due_poll", account=account)
