@@ -160,27 +160,23 @@ class Jobs:
 
     async def _wake(self, changes: asyncio.Queue[Change], account: str, pause: float) -> None:
         """Sleep for `pause`, or until a look at the account is asked for, or the process stops."""
-        stop = asyncio.ensure_future(self._stopping.wait())
-        heard: asyncio.Future[Change] | None = None
+
+        async def asked() -> None:
+            while True:
+                change = await changes.get()
+                if change.kind == "look" and change.account == account:
+                    await asyncio.sleep(GATHER_SECONDS / 2)  # Where one look is asked for, more follow.
+                    while not changes.empty():
+                        changes.get_nowait()
+                    return
+
+        waiting = {asyncio.create_task(asked()), asyncio.create_task(self._stopping.wait())}
         try:
-            async with asyncio.timeout(pause):
-                while not self._stopping.is_set():
-                    heard = asyncio.ensure_future(changes.get())
-                    done, _ = await asyncio.wait({heard, stop}, return_when=asyncio.FIRST_COMPLETED)
-                    if heard not in done:
-                        return
-                    change = heard.result()
-                    if change.kind == "look" and change.account == account:
-                        await asyncio.sleep(GATHER_SECONDS / 2)  # Where one look is asked for, more follow.
-                        while not changes.empty():
-                            changes.get_nowait()
-                        return
-        except TimeoutError:
-            return
+            await asyncio.wait(waiting, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stop.cancel()
-            if heard is not None:
-                heard.cancel()  # Left waiting, it would take the next change, and nobody would hear of it.
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _repeat(self, name: str, duty: Callable[[], Awaitable[object]]) -> None:
         while not self._stopping.is_set():

@@ -122,16 +122,16 @@ def still(make_site: Callable[..., Site]) -> Site:
     return make_site(jobs=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
-    """Playwright without browsers of its own."""
+    """Playwright without browsers of its own. Ends with the module: its event loop is in the way of other tests."""
     if find_chromium() is None:
         pytest.skip("no Chromium on the PATH: browser tests need one (Debian: apt-get install chromium)")
     with sync_playwright() as running_playwright:
         yield running_playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """The machine's Chromium, headless."""
     launched = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)

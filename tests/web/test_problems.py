@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 import pytest
@@ -30,7 +30,7 @@ def problem(answer: httpx2.Response, status: int, kind: str) -> dict[str, Any]:
     assert found["title"]
     assert found["detail"].endswith((".", "}", '"'))
     assert found["request_id"] == answer.headers["x-request-id"]
-    assert found["instance"] == answer.request.url.path.replace("\n", "")
+    assert unquote(found["instance"]).replace("\n", "") == answer.request.url.path.replace("\n", "")
     return found
 
 
