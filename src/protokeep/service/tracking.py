@@ -29,9 +29,9 @@ LARGE_SWEEP = 16
 HOOKED_ALONE = 20
 #: Chats that are looked at one by one before what was seen is written.
 PART = 200
-#: After so long without a word about what is being made, the heavier call may be made at every tenth look.
-QUIET = timedelta(seconds=30)
-CLOSELY_EVERY = 10
+#: After so long without a word about what is being made, the heavier call may be made at every third look.
+QUIET = timedelta(seconds=10)
+CLOSELY_EVERY = 3
 #: How long a status request waits for a look before it answers with what is written.
 LOOK_PATIENCE = 2.5
 
@@ -164,17 +164,17 @@ class Tracker:
         batched = provider is not None and provider.capabilities.batch_status
         part = max(len(prototypes), 1) if batched else PART
         large = provider is not None and batched and provider.looks_cost(len(prototypes)) > LARGE_SWEEP
-        rest = context.pace.swept if large else None
         for start in range(0, len(prototypes), part):
             looking = prototypes[start : start + part]
+            began = context.clock()
             if provider is None:
                 looked = Looked(trouble="The account has no key configured.")
             else:
-                now = context.clock()
                 few = len(looking) <= HOOKED_ALONE
-                looked = await provider.observe([_watched(one, now, few=few) for one in looking])
+                looked = await provider.observe([_watched(one, began, few=few) for one in looking])
             self._note_trouble(account, looked)
             now = context.clock()
+            rest = context.pace.swept - (now - began) if large else None
             if looked.retry_after is not None:
                 words = looked.trouble or "The builder asks for a pause."
                 until = now + looked.retry_after

@@ -197,7 +197,7 @@ class Store:
     ) -> list[Prototype | None]:
         """Write several prototypes in one transaction, each guarded by its own version.
 
-        Looks that changed nothing are written together, and count as saved. `also` runs first in the same
+        Of several, looks that changed nothing are written together, and count as saved. `also` runs first in the same
         transaction; what it raises undoes everything.
         """
         saved: list[Prototype | None] = []
@@ -209,8 +209,12 @@ class Store:
                 await also(session)
             for before, after, events in changes:
                 if not events and _looks_same(before, after):
-                    quiet.append(_touch_values(after))
-                    saved.append(after)
+                    touched = 1
+                    if len(changes) == 1:
+                        touched = await session.run(query("touch_looked"), _touch_values(after))
+                    else:
+                        quiet.append(_touch_values(after))
+                    saved.append(after if touched else None)
                     continue
                 if await session.run(query("save_generation"), generation_values(after)) == 0:
                     saved.append(None)
