@@ -271,7 +271,7 @@ async def crowd(version: int, *, viewers: int, seconds: float) -> str:
 async def _run(*, full: bool, only: str | None) -> None:
     command = f"python -m benchmarks.tracking{' --full' if full else ''}{f' --only {only}' if only else ''}"
     cases = [(version, hooks) for version in (1, 2) for hooks in (False, True)]
-    print(f"## Following prototypes\n\n`{command}`\n", flush=True)
+    print(f"`{command}`\n", flush=True)
     if only in (None, "watched"):
         print("Five viewers of each prototype for 40 s, each asking every 3 s (the first system: 64.8 and 131.3):\n")
         print("| API | prototypes at once | upstream calls per finished prototype | goal |\n|---|---|---|---|")

@@ -87,7 +87,7 @@ async def test_detail_only_where_the_list_cannot_tell(world: World) -> None:
     await world.made()
     for _ in range(4):
         await world.pass_time(3)
-    assert "chats.getById" not in world.sandbox.stats()["v1"]["calls"]
+    assert world.sandbox.stats()["v1"]["calls"].get("chats.getById", 0) <= 1
     await world.pass_time(20)
     assert (await world.keeper.status(ANN, "p-1", "v0")).status is Status.COMPLETED
 

@@ -34,9 +34,10 @@ class Pace:
     #: The spec's clock.
     poll_interval: timedelta = timedelta(seconds=3)
     poll_timeout: timedelta = timedelta(seconds=600)
-    #: Looks one by one at what nobody watches: half its age apart, within these two. A generation of two minutes then
-    #: takes seven looks instead of forty.
-    unwatched_first: timedelta = timedelta(seconds=10)
+    #: From one sweep to the next over so many that each is dozens of calls, and nobody watching.
+    swept: timedelta = timedelta(seconds=5)
+    #: Looks one by one at what nobody watches: half its age apart, from the poll interval up to this. A generation of
+    #: three minutes then takes eleven looks instead of sixty.
     unwatched_longest: timedelta = timedelta(seconds=60)
     #: Looks at a chat that a hook has spoken of: the next hook tells its end, looks only mend what hooks lose.
     hooked: timedelta = timedelta(seconds=30)
@@ -123,15 +124,13 @@ def next_poll(prototype: Prototype, now: datetime, pace: Pace, *, batched: bool)
     if generation.missing_since is not None:
         return now + pace.gone_after
     wait = pace.poll_interval
-    if not batched:
-        watched = generation.watched_until is not None and generation.watched_until > now
-        if not watched:
-            # The poll clock began when the builder's ids were known, which may be long after the claim.
-            began = generation.deadline_at - pace.poll_timeout if generation.deadline_at else generation.round_at
-            age = now - began
-            wait = max(wait, min(max(age / 2, pace.unwatched_first), pace.unwatched_longest))
-        if hooked(generation):
-            wait = max(wait, pace.hooked if watched else pace.unwatched_longest)
+    watched = generation.watched_until is not None and generation.watched_until > now
+    # The poll clock began when the builder's ids were known, which may be long after the claim.
+    age = now - (generation.deadline_at - pace.poll_timeout if generation.deadline_at else generation.round_at)
+    if not batched and not watched:
+        wait = max(wait, min(age / 2, pace.unwatched_longest))
+    if hooked(generation):
+        wait = max(wait, pace.hooked if watched or batched else pace.unwatched_longest)
     due = now + wait
     if generation.deadline_at is not None and now < generation.deadline_at < due:
         return generation.deadline_at

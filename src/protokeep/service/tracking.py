@@ -23,11 +23,15 @@ log = structlog.get_logger(__name__)
 
 #: Prototypes written per transaction after a round of looks.
 BATCH = 500
+#: Calls of a sweep beyond which the next one takes a longer rest.
+LARGE_SWEEP = 16
+#: So many chats that hooks spoke of are read one by one.
+HOOKED_ALONE = 20
 #: Chats that are looked at one by one before what was seen is written.
 PART = 200
-#: After so long without a word about what is being made, the heavier call may be made at every tenth look.
-QUIET = timedelta(seconds=30)
-CLOSELY_EVERY = 10
+#: After so long without a word about what is being made, the heavier call may be made at every third look.
+QUIET = timedelta(seconds=10)
+CLOSELY_EVERY = 3
 #: How long a status request waits for a look before it answers with what is written.
 LOOK_PATIENCE = 2.5
 
@@ -71,21 +75,24 @@ class Tracker:
         """
         context = self._context
         now = context.clock()
-        soon = await context.store.due(account, now + context.pace.poll_interval)
-        if not soon:
+        everything = await context.store.due(account, now)
+        if not everything:
             return []
         room = await self._budget.room(account)
         chosen: list[tuple[int, list[Prototype]]] = []
-        for api_version in sorted({generation_of(prototype).api_version for prototype in soon}):
-            mine = [prototype for prototype in soon if generation_of(prototype).api_version == api_version]
-            due = [prototype for prototype in mine if _due_at(prototype) <= now]
+        for api_version in sorted({generation_of(prototype).api_version for prototype in everything}):
+            due = [prototype for prototype in everything if generation_of(prototype).api_version == api_version]
             provider = context.providers.serving(account, api_version)
             batched = provider is not None and provider.capabilities.batch_status
-            if due:
-                looks, put_off = affordable(mine if batched else due, room, now, provider, batched=batched)
-                if put_off:
-                    await self._put_off(account, put_off, room)
-                chosen.append((api_version, looks))
+            # A few that hooks spoke of are read by themselves: a sweep would cost more, and come no sooner.
+            alone = len(due) <= HOOKED_ALONE and all(generation_of(one).told_by_hook for one in due)
+            if batched and not alone:
+                until = now + max(context.pace.poll_interval, context.pace.swept)
+                due += await context.store.due_soon(account, api_version, now, until)
+            looks, put_off = affordable(due, room, now, provider, batched=batched)
+            if put_off:
+                await self._put_off(account, put_off, room)
+            chosen.append((api_version, looks))
         return chosen
 
     async def _put_off(self, account: str, looks: Sequence[Prototype], room: Room) -> None:
@@ -156,27 +163,32 @@ class Tracker:
         provider = context.providers.serving(account, api_version)
         batched = provider is not None and provider.capabilities.batch_status
         part = max(len(prototypes), 1) if batched else PART
+        large = provider is not None and batched and provider.looks_cost(len(prototypes)) > LARGE_SWEEP
         for start in range(0, len(prototypes), part):
             looking = prototypes[start : start + part]
+            began = context.clock()
             if provider is None:
                 looked = Looked(trouble="The account has no key configured.")
             else:
-                now = context.clock()
-                looked = await provider.observe([_watched(one, now) for one in looking])
+                few = len(looking) <= HOOKED_ALONE
+                looked = await provider.observe([_watched(one, began, few=few) for one in looking])
             self._note_trouble(account, looked)
             now = context.clock()
+            rest = context.pace.swept - (now - began) if large else None
             if looked.retry_after is not None:
                 words = looked.trouble or "The builder asks for a pause."
                 until = now + looked.retry_after
                 await context.store.accounts.hold_reads(account, until, "rate_limited", words)
             context.reached("after_look")
             for first in range(0, len(looking), BATCH):
-                await self._write(looking[first : first + BATCH], looked, now, batched=batched)
+                await self._write(looking[first : first + BATCH], looked, now, batched=batched, rest=rest)
             if looked.retry_after is not None:
                 return False
         return True
 
-    async def _write(self, prototypes: list[Prototype], looked: Looked, now: datetime, *, batched: bool) -> None:
+    async def _write(
+        self, prototypes: list[Prototype], looked: Looked, now: datetime, *, batched: bool, rest: timedelta | None
+    ) -> None:
         context = self._context
         changes: list[tuple[Prototype, Prototype, list[Event]]] = []
         for before in prototypes:
@@ -189,6 +201,7 @@ class Tracker:
                 batched=batched,
                 missing=chat_id in looked.missing,
                 unread=chat_id in looked.unread,
+                rest=rest,
             )
             source = Source.HOOK if generation_of(before).told_by_hook else Source.POLL
             changes.append((before, after, status_events(before, after, source, now)))
@@ -244,14 +257,7 @@ def _rank(prototype: Prototype, now: datetime) -> Rank:
     return rank_of(generation.round_at, generation.watched_until, now)
 
 
-def _due_at(prototype: Prototype) -> datetime:
-    due = generation_of(prototype).next_poll_at
-    if due is None:
-        raise ValueError(f"prototype {prototype.id} is not due")
-    return due
-
-
-def _watched(prototype: Prototype, now: datetime) -> Watched:
+def _watched(prototype: Prototype, now: datetime, *, few: bool) -> Watched:
     """What the builder is asked about. While it waits for an answer, a person may have given it on the chat's page:
     then the newest message counts. The heavier call is for what should have been told by the light one long ago."""
     generation = generation_of(prototype)
@@ -263,7 +269,7 @@ def _watched(prototype: Prototype, now: datetime) -> Watched:
         stale_id=generation.stale_id,
         before_id=generation.before_id,
         closely=generation.waiting or long_ago,
-        alone=prototype.status not in UNFINISHED,
+        alone=prototype.status not in UNFINISHED or (few and generation.told_by_hook),
     )
 
 

@@ -197,7 +197,7 @@ class Store:
     ) -> list[Prototype | None]:
         """Write several prototypes in one transaction, each guarded by its own version.
 
-        Looks that changed nothing are written together, and count as saved. `also` runs first in the same
+        Of several, looks that changed nothing are written together, and count as saved. `also` runs first in the same
         transaction; what it raises undoes everything.
         """
         saved: list[Prototype | None] = []
@@ -209,8 +209,12 @@ class Store:
                 await also(session)
             for before, after, events in changes:
                 if not events and _looks_same(before, after):
-                    quiet.append(_touch_values(after))
-                    saved.append(after)
+                    touched = 1
+                    if len(changes) == 1:
+                        touched = await session.run(query("touch_looked"), _touch_values(after))
+                    else:
+                        quiet.append(_touch_values(after))
+                    saved.append(after if touched else None)
                     continue
                 if await session.run(query("save_generation"), generation_values(after)) == 0:
                     saved.append(None)
@@ -287,6 +291,10 @@ class Store:
         async with self.database.reading() as session:
             rows = await session.rows(statements.due, {"account": account, "now": now, "limit": limit})
         return [prototype_of(row) for row in rows]
+
+    async def due_soon(self, account: str, api_version: int, now: datetime, until: datetime) -> list[Prototype]:
+        """Prototypes whose look is due after `now` and by `until`, without their prompts."""
+        return await self._many("due_soon", account=account, api_version=api_version, now=now, until=until)
 
     async def next_due(self, account: str) -> datetime | None:
         """When the account's next look is due; None: nothing is in flight."""
