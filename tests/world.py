@@ -37,6 +37,7 @@ from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.context import Clock as ReadsClock
 from protokeep.service.context import Context, Providers
+from protokeep.service.hooks import Hooks
 from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
 from protokeep.settings import Settings
@@ -403,7 +404,8 @@ class World:
         made = settings_of(database_url=self.database_url, **settings)
         tokens = Tokens(TokenStore(node.database), b"secret-of-the-tests", self.clock)
         sessions = Sessions(SessionStore(node.database), tokens, b"secret-of-the-tests", self.clock)
-        app = create_app(made, Parts(made, node.keeper, tokens, sessions))
+        hooks = Hooks(node.keeper.context, b"secret-of-the-tests", made.public_url)
+        app = create_app(made, Parts(made, node.keeper, tokens, sessions, hooks))
         token, _ = await tokens.create(Role.MAKER, user_id=ANN.user_id)
         headers = {"Authorization": f"Bearer {token}"}
         async with contextlib.AsyncExitStack() as stack:

@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 #: A killed worker's job is picked up by another after this long without a heartbeat.
 HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 SWEEP_SECONDS = 2.0
+#: Looks that come due within this are made in one pass.
+GATHER_SECONDS = 0.25
 #: Creates under way at once in one process.
 SUBMITS_AT_ONCE = 50
 #: PgQueuer keeps a log of finished jobs, which nobody reads: rows and events tell the story.
@@ -68,6 +70,7 @@ class Jobs:
                 asyncio.create_task(self._run_forever()),
                 asyncio.create_task(self._repeat("sweep", self._keeper.sweep)),
                 asyncio.create_task(self._repeat("reconcile", self._keeper.reconcile)),
+                asyncio.create_task(self._repeat("wrap_up", self._keeper.wrap_up)),
                 asyncio.create_task(self._forget_forever()),
             ]
             try:
@@ -149,7 +152,7 @@ class Jobs:
                     due = await self._keeper.track(account)
                     if due is None:
                         break
-                    pause = min(max((due - context.clock()).total_seconds(), 0.0), longest)
+                    pause = min(max((due - context.clock()).total_seconds(), GATHER_SECONDS), longest)
                     await self._wake(changes, account, pause)
         finally:
             self._tracking.discard(account)
@@ -162,6 +165,9 @@ class Jobs:
             while True:
                 change = await changes.get()
                 if change.kind == "look" and change.account == account:
+                    await asyncio.sleep(GATHER_SECONDS / 2)  # Where one look is asked for, more follow.
+                    while not changes.empty():
+                        changes.get_nowait()
                     return
 
         waiting = {asyncio.create_task(asked()), asyncio.create_task(self._stopping.wait())}

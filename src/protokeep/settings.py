@@ -51,6 +51,13 @@ class Settings(BaseSettings):
     #: Where chats are opened by people; derived from the base URL when unset.
     v0_web_url: str | None = Field(default=None, validation_alias=AliasChoices("V0_WEB_URL", "v0_web_url"))
 
+    #: Calls to v0 in a minute and in a UTC day, all processes together; 0: no limit. Looks slow down before they are
+    #: spent, creates never wait for looks. Third-party notes give 10,000 a day; v0 itself publishes no number.
+    v0_calls_per_minute: Annotated[int, Field(ge=0)] = 1200
+    v0_calls_per_day: Annotated[int, Field(ge=0)] = 10_000
+    #: Where others, v0's hooks among them, reach this server, such as https://prototypes.example.com.
+    public_url: str | None = None
+
     #: One create call; what takes longer counts as unknown. Creates are reported to answer in about 4 s.
     create_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 30.0
     #: After an unknown outcome: how long a chat may be missing from lists before a create is sent again.

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from protokeep.bus import Bus, listening
+from protokeep.core.budget import Limits
 from protokeep.core.errors import NotConfigured
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
@@ -17,6 +18,7 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.context import Clock, Context, Providers, utc_now
 from protokeep.service.gallery import Gallery
+from protokeep.service.hooks import Hooks
 from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
 from protokeep.settings import Settings
@@ -36,7 +38,8 @@ SECRET_BYTES = 32
 class Parts:
     """What a process works with."""
 
-    def __init__(self, settings: Settings, keeper: Keeper, tokens: Tokens, sessions: Sessions) -> None:
+    def __init__(self, settings: Settings, keeper: Keeper, tokens: Tokens, sessions: Sessions, hooks: Hooks) -> None:
+        self.hooks = hooks
         self.settings = settings
         self.keeper = keeper
         self.tokens = tokens
@@ -55,16 +58,18 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
     providers = _providers(settings)
     if clock is utc_now:
         clock = await _clock_of(store)
-    context = Context(store, providers, bus, clock, settings.pace, alone=settings.is_embedded)
+    limits = Limits(settings.v0_calls_per_minute, settings.v0_calls_per_day)
+    context = Context(store, providers, bus, clock, settings.pace, limits, alone=settings.is_embedded)
     keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
     secret = secret_key(settings)
     tokens = Tokens(TokenStore(database), secret, clock)
     sessions = Sessions(SessionStore(database), tokens, secret, clock)
+    hooks = Hooks(context, secret, settings.public_url)
     try:
         async with contextlib.AsyncExitStack() as stack:
             if not settings.is_embedded:
                 await stack.enter_async_context(listening(bus, settings.database_url))
-            yield Parts(settings, keeper, tokens, sessions)
+            yield Parts(settings, keeper, tokens, sessions, hooks)
     finally:
         await providers.aclose()
         await store.close()

@@ -272,8 +272,8 @@ def _steps(
     told.append((None, running))
     end = at + scene.took
     if scene.state is State.READY:
-        links = {"demo_url": f"{DEMO}/demo/{number}", "web_url": f"{DEMO}/chat/{number}"}
-        told.append((None, _seen(running, Observation(Seen.FINISHED, **links), end, pace)))
+        finished = Observation(Seen.FINISHED, demo_url=f"{DEMO}/demo/{number}", web_url=f"{DEMO}/chat/{number}")
+        told.append((None, _seen(running, finished, end, pace)))
     elif scene.state is State.FAILED:
         error_of = ProviderRejected("v0 could not finish: the code it wrote does not build.", code="error")
         gave_up = Observation(Seen.BROKE, error_code=error_of.code, error_message=str(error_of))

@@ -65,11 +65,11 @@ class TestNextPoll:
         """
         moments = looks(batched=False, watched=False)
 
-        pauses = [later - sooner for sooner, later in zip([0.0, *moments], moments, strict=False)]
-        assert pauses[:10] == [3.0] * 10
+        pauses = [round(later - sooner, 6) for sooner, later in zip([0.0, *moments], moments, strict=False)]
+        assert pauses[:3] == [3.0] * 3
         assert pauses[:-1] == sorted(pauses[:-1])
         assert max(pauses) == 60
-        assert len(moments) < 35
+        assert len(moments) < 20
 
     def test_the_deadline_is_met(self) -> None:
         """
@@ -221,4 +221,4 @@ def test_words() -> None:
     assert list(Status) == ["pending", "in_progress", "completed", "failed", "timeout"]
     assert list(RecoveryPoint) == ["claimed", "sent", "accepted", "settled"]
     assert list(Outcome) == ["created", "reused", "replaced", "replayed"]
-    assert len(Seen) == 7
+    assert len(Seen) == 8

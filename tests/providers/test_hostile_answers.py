@@ -221,7 +221,7 @@ class TestObserve:
 
         assert looked.missing == frozenset()
         assert all(one.seen is Seen.QUEUED for one in looked.observations.values())
-        assert looked.trouble or looked.observations
+        assert looked.trouble or looked.unread or looked.observations
 
     @pytest.mark.parametrize("word", ["finished", "STOP", "", 0, False, True, [], {}, ["stop"], {"stop": 1}], ids=str)
     async def test_unknown_words(self, version: int, word: Any) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from protokeep.cli import client, mcp, run, tokens, watch
+from protokeep.cli import changes, client, hooks, mcp, run, tokens, watch
 
 app = typer.Typer(
     name="protokeep",
@@ -20,7 +20,9 @@ app = typer.Typer(
 
 run.add_to(app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
+app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
 client.add_to(app)
+changes.add_to(app)
 app.command(epilog=client.EXIT_CODES)(watch.watch)
 app.command()(mcp.mcp)
 

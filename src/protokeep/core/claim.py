@@ -43,3 +43,19 @@ class Claimed:
     prototype: Prototype
     decision: Decision
     won: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An idempotency key and what it was sent with, for changes of a prototype that exists."""
+
+    workspace_id: str
+    actor: str
+    key: str
+    asked: tuple[str, ...]
+    now: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """What the request asks for, as a digest."""
+        return hashlib.sha256(json.dumps(self.asked, ensure_ascii=False).encode()).hexdigest()

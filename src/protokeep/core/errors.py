@@ -8,6 +8,7 @@ ProtokeepError
   NotAllowed               403  the token's role does not cover this
   NotFound                 404  no such product or prototype
   KeyInFlight              409  same idempotency key, the first request has not been written yet
+  NotNow                   409  the prototype's state does not allow it at this moment
   NotReady                 503  protokeep itself cannot do this now
     NotMigrated                 the database lacks what a create needs
     NotConfigured               a setting is missing (the builder's key)
@@ -58,6 +59,10 @@ class NotFound(ProtokeepError):
 
 class KeyInFlight(ProtokeepError):
     """The first request with this idempotency key has not been written yet; ask again in a moment."""
+
+
+class NotNow(ProtokeepError):
+    """The prototype's state does not allow it now; the message says what has to happen first."""
 
 
 class NotReady(ProtokeepError):

@@ -8,12 +8,13 @@ Each function takes what is written and returns what shall be; the store writes 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.core.errors import ProviderError
 from protokeep.core.pacing import Pace, backoff, next_lookup, next_poll, settled_since_sent
 from protokeep.core.prototype import (
+    UNFINISHED,
     Observation,
     Prototype,
     RecoveryPoint,
@@ -132,11 +133,20 @@ def not_found(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
 
 
 def observed(
-    prototype: Prototype, seen: Observation | None, now: datetime, pace: Pace, *, batched: bool, missing: bool
+    prototype: Prototype,
+    seen: Observation | None,
+    now: datetime,
+    pace: Pace,
+    *,
+    batched: bool,
+    missing: bool,
+    unread: bool = False,
+    rest: timedelta | None = None,
 ) -> Prototype:
     """After a look: what the builder said (None: it could not be read), then our own clock, then the next look.
 
     `missing` says that the builder does not know the chat; only the second time, some time later, it counts as gone.
+    `unread`: there was an answer, and it made no sense. `rest`: no sooner again than after this, unless watched.
     """
     generation = generation_of(prototype)
     after = prototype
@@ -160,4 +170,11 @@ def observed(
     due = next_poll(after, now, pace, batched=batched)
     if current.missing_since is not None and after.status is Status.COMPLETED:
         due = now + pace.gone_after
+    if rest is not None and due is not None and after.status in UNFINISHED:
+        watched = current.watched_until is not None and current.watched_until > now
+        due = due if watched or due == current.deadline_at else max(due, now + rest)
+    if unread and due is not None:
+        due = max(due, now + pace.unread_pause)
+    if seen is not None and prototype.status is Status.COMPLETED and current.wrap_up_at is None:
+        current = replace(current, wrap_up_at=now)  # It was worth a look: its links are, too.
     return replace(after, generation=replace(current, poll_count=current.poll_count + 1, next_poll_at=due))

@@ -35,16 +35,12 @@ def product_id_of(value: str, *, must_be_uuid: bool = False) -> str:
 
 def prompt_of(value: str) -> str:
     """`value` as a prompt: 1-100,000 characters with something to read in them."""
-    if not value.strip():
-        raise InvalidInput("prompt is empty. Say what the prototype should be.", field="prompt")
-    if len(value) > PROMPT_MAX:
-        raise InvalidInput(
-            f"prompt has {len(value):,} characters; at most {PROMPT_MAX:,} are taken. Shorten it.", field="prompt"
-        )
-    if "\x00" in value:
-        raise InvalidInput("prompt holds a NUL character, which no database keeps. Take it out.", field="prompt")
-    _no_surrogates(value, "prompt")
-    return value
+    return _words(value, "prompt", "Say what the prototype should be.")
+
+
+def message_of(value: str) -> str:
+    """`value` as a follow-up message: 1-100,000 characters with something to read in them."""
+    return _words(value, "message", "Say what should change.")
 
 
 def name_of(value: str | None) -> str | None:
@@ -72,6 +68,19 @@ def user_id_for(value: str, *, must_be_uuid: bool) -> str:
         return str(uuid.UUID(value))
     except ValueError:
         return str(uuid.uuid5(USER_NAMESPACE, value))
+
+
+def _words(value: str, field: str, advice: str) -> str:
+    if not value.strip():
+        raise InvalidInput(f"{field} is empty. {advice}", field=field)
+    if len(value) > PROMPT_MAX:
+        raise InvalidInput(
+            f"{field} has {len(value):,} characters; at most {PROMPT_MAX:,} are taken. Shorten it.", field=field
+        )
+    if "\x00" in value:
+        raise InvalidInput(f"{field} holds a NUL character, which no database keeps. Take it out.", field=field)
+    _no_surrogates(value, field)
+    return value
 
 
 def _plain(value: str, field: str, longest: int) -> str:

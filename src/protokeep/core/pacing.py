@@ -34,6 +34,17 @@ class Pace:
     #: The spec's clock.
     poll_interval: timedelta = timedelta(seconds=3)
     poll_timeout: timedelta = timedelta(seconds=600)
+    #: From one sweep to the next over so many that each is dozens of calls, and nobody watching.
+    swept: timedelta = timedelta(seconds=5)
+    #: Looks one by one at what nobody watches: half its age apart, from the poll interval up to this. A generation of
+    #: three minutes then takes eleven looks instead of sixty.
+    unwatched_longest: timedelta = timedelta(seconds=60)
+    #: Looks at a chat that a hook has spoken of: the next hook tells its end, looks only mend what hooks lose.
+    hooked: timedelta = timedelta(seconds=30)
+    #: Before a chat whose answer could not be read is looked at again: it holds up the others.
+    unread_pause: timedelta = timedelta(seconds=15)
+    #: Two 404s of a preview so far apart say that it is gone.
+    dead_after: timedelta = timedelta(seconds=30)
     #: After `timeout`, slow looks go on this long.
     late_looks: timedelta = timedelta(hours=24)
     #: A chat has to be missing this long, in at least two looks, before it counts as gone: a fresh chat was
@@ -67,7 +78,7 @@ def next_step(generation: Generation, now: datetime, pace: Pace) -> Step:
     """Whether a create may be sent, or the marker has to be looked up first."""
     if generation.recovery_point is RecoveryPoint.SENT:
         return Step.LOOK
-    return Step.LOOK if now - generation.created_at > pace.fresh_claim else Step.SEND
+    return Step.LOOK if now - generation.round_at > pace.fresh_claim else Step.SEND
 
 
 def may_send_again(generation: Generation, now: datetime, pace: Pace) -> bool:
@@ -103,7 +114,7 @@ def next_poll(prototype: Prototype, now: datetime, pace: Pace, *, batched: bool)
     `batched` says that one call reports many chats (v1's list): then age does not slow the looks down.
     """
     generation = prototype.generation
-    if generation is None or prototype.status in SETTLED:
+    if generation is None or prototype.status in SETTLED or generation.removing_at is not None:
         return None
     if prototype.status is Status.TIMEOUT:
         since = now - (generation.deadline_at or generation.created_at)
@@ -112,22 +123,23 @@ def next_poll(prototype: Prototype, now: datetime, pace: Pace, *, batched: bool)
         return now + min(max(since / 10, _seconds(60)), _seconds(900))
     if generation.missing_since is not None:
         return now + pace.gone_after
-    watched = generation.watched_until is not None and generation.watched_until > now
     wait = pace.poll_interval
-    if not watched and not batched:
-        # The poll clock began when the builder's ids were known, which may be long after the claim.
-        began = generation.deadline_at - pace.poll_timeout if generation.deadline_at else generation.created_at
-        age = now - began
-        if age > _seconds(300):
-            wait = max(wait, _seconds(60))
-        elif age > _seconds(120):
-            wait = max(wait, _seconds(30))
-        elif age > _seconds(30):
-            wait = max(wait, _seconds(10))
+    watched = generation.watched_until is not None and generation.watched_until > now
+    # The poll clock began when the builder's ids were known, which may be long after the claim.
+    age = now - (generation.deadline_at - pace.poll_timeout if generation.deadline_at else generation.round_at)
+    if not batched and not watched:
+        wait = max(wait, min(age / 2, pace.unwatched_longest))
+    if hooked(generation):
+        wait = max(wait, pace.hooked if watched or batched else pace.unwatched_longest)
     due = now + wait
     if generation.deadline_at is not None and now < generation.deadline_at < due:
         return generation.deadline_at
     return due
+
+
+def hooked(generation: Generation) -> bool:
+    """Whether a hook has spoken of what is being made now, so that hooks are known to reach us for it."""
+    return generation.hooked_at is not None and generation.hooked_at >= generation.round_at
 
 
 def stale(prototype: Prototype, now: datetime, pace: Pace) -> bool:
@@ -137,5 +149,9 @@ def stale(prototype: Prototype, now: datetime, pace: Pace) -> bool:
         return False
     if prototype.status is Status.FAILED:
         return False
-    age = now - (generation.observed_at or generation.created_at)
-    return age >= (pace.recheck if prototype.status is Status.COMPLETED else pace.poll_interval)
+    if generation.removing_at is not None or generation.continuing:
+        return False
+    age = now - max(generation.observed_at or generation.round_at, generation.round_at)
+    if prototype.status is Status.COMPLETED:
+        return age >= pace.recheck
+    return age >= (pace.hooked if hooked(generation) else pace.poll_interval)

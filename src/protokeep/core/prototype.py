@@ -32,10 +32,12 @@ class Seen(StrEnum):
     BROKE = "broke"  #: the builder gave up, or refused to begin
     GONE = "gone"  #: the builder no longer has it
     EXPIRED = "expired"  #: our own clock: the poll budget is spent
+    CONTINUED = "continued"  #: the builder took a follow-up message: a new round begins
 
 
 #: status -> what was seen -> new status. What is not listed changes nothing: that is how late and
-#: repeated observations never move a status backwards.
+#: repeated observations never move a status backwards. Only a follow-up that a person asked for, and the builder
+#: took, begins anew; what is said about the round before is told apart by its id (`Generation.stale_id`).
 TRANSITIONS: Mapping[Status, Mapping[Seen, Status]] = {
     Status.PENDING: {
         Seen.RUNNING: Status.IN_PROGRESS,
@@ -44,20 +46,23 @@ TRANSITIONS: Mapping[Status, Mapping[Seen, Status]] = {
         Seen.BROKE: Status.FAILED,
         Seen.GONE: Status.FAILED,
         Seen.EXPIRED: Status.TIMEOUT,
+        Seen.CONTINUED: Status.IN_PROGRESS,
     },
     Status.IN_PROGRESS: {
         Seen.FINISHED: Status.COMPLETED,
         Seen.BROKE: Status.FAILED,
         Seen.GONE: Status.FAILED,
         Seen.EXPIRED: Status.TIMEOUT,
+        Seen.CONTINUED: Status.IN_PROGRESS,
     },
     Status.TIMEOUT: {
         Seen.FINISHED: Status.COMPLETED,
         Seen.BROKE: Status.FAILED,
         Seen.GONE: Status.FAILED,
+        Seen.CONTINUED: Status.IN_PROGRESS,
     },
-    Status.COMPLETED: {Seen.GONE: Status.FAILED},
-    Status.FAILED: {},
+    Status.COMPLETED: {Seen.GONE: Status.FAILED, Seen.CONTINUED: Status.IN_PROGRESS},
+    Status.FAILED: {Seen.CONTINUED: Status.IN_PROGRESS},
 }
 
 UNFINISHED = frozenset({Status.PENDING, Status.IN_PROGRESS})
@@ -85,6 +90,7 @@ class State(StrEnum):
     UNDECIDED = "undecided"
     PARKED = "parked"
     UNTRACKED = "untracked"
+    DELETING = "deleting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,43 @@ class Generation:
     settled_at: datetime | None = None
     error_code: str | None = None
     error_message: str | None = None
+    rounds: int = 1
+    follow_up: str | None = None
+    asked_at: datetime | None = None
+    stale_id: str | None = None
+    before_id: str | None = None
+    hooked_at: datetime | None = None
+    wrap_up_at: datetime | None = None
+    credits: float | None = None
+    image_source: str | None = None
+    picture_etag: str | None = None
+    dead_url: str | None = None
+    dead_since: datetime | None = None
+    removing_at: datetime | None = None
+
+    @property
+    def round_at(self) -> datetime:
+        """When what is being made now was asked for."""
+        return self.asked_at or self.created_at
+
+    @property
+    def continuing(self) -> bool:
+        """Whether a follow-up was asked for that the builder has not taken yet."""
+        return self.rounds > 1 and self.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT)
+
+    @property
+    def told_by_hook(self) -> bool:
+        """Whether a hook spoke of this chat since anybody last looked."""
+        return self.hooked_at is not None and (self.observed_at is None or self.hooked_at > self.observed_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """Why looks at an account wait, and until when."""
+
+    until: datetime
+    code: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +186,17 @@ class Prototype:
     thumbnail_url: str | None = None
     is_current: bool = False
     generation: Generation | None = None
+    slowed: Slowed | None = None
 
     @property
     def state(self) -> State:
         """The one word that says where this prototype stands, for people."""
         generation = self.generation
+        if generation is not None and generation.removing_at is not None:
+            return State.DELETING
+        if generation is not None and generation.continuing:
+            undecided = generation.recovery_point is RecoveryPoint.SENT and generation.unknown
+            return State.UNDECIDED if undecided else State.PARKED if generation.hold_code else State.QUEUED
         if self.status is Status.COMPLETED:
             return State.READY
         if self.status is Status.FAILED:
@@ -158,7 +207,7 @@ class Prototype:
             return State.TIMED_OUT
         if generation.recovery_point is RecoveryPoint.SENT and generation.unknown:
             return State.UNDECIDED
-        if generation.waiting:  # Its question is the hold's message, so this comes first.
+        if generation.waiting:
             return State.WAITING
         if generation.hold_code is not None:
             return State.PARKED
@@ -176,7 +225,8 @@ class Prototype:
 class Observation:
     """One answer of the builder's about one chat, or a tick of our own clock.
 
-    `message_id` None means that the answer did not name one. URLs that are None leave the known ones alone.
+    `message_id` (of a message, or of a version where the builder counts those) None means that the answer did not
+    name one. URLs that are None leave the known ones alone. `credits` is what this round cost, where that was told.
     """
 
     seen: Seen
@@ -187,6 +237,7 @@ class Observation:
     image_url: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    credits: float | None = None
 
 
 def generation_of(prototype: Prototype) -> Generation:
@@ -204,6 +255,8 @@ def advance(prototype: Prototype, observation: Observation, now: datetime) -> Pr
     generation = prototype.generation
     if generation is None:
         return prototype
+    if observation.message_id is not None and observation.message_id == generation.stale_id:
+        observation = Observation(Seen.QUEUED, web_url=observation.web_url, chat_url=observation.chat_url)
     status = TRANSITIONS[prototype.status].get(observation.seen, prototype.status)
     moved = status is not prototype.status
     settled = status in SETTLED
@@ -221,14 +274,13 @@ def advance(prototype: Prototype, observation: Observation, now: datetime) -> Pr
         error = (None, None)
     else:
         error = (generation.error_code, generation.error_message)
-    demo_url = observation.demo_url or generation.demo_url
+    demo_url = _alive(observation.demo_url, generation) or generation.demo_url
     web_url = observation.web_url or generation.web_url
     chat_url = observation.chat_url or generation.chat_url
     return replace(
         prototype,
         status=status,
         project_url=demo_url or web_url or chat_url or prototype.project_url,
-        thumbnail_url=observation.image_url or prototype.thumbnail_url,
         updated_at=now if moved else prototype.updated_at,
         generation=replace(
             generation,
@@ -242,8 +294,20 @@ def advance(prototype: Prototype, observation: Observation, now: datetime) -> Pr
             chat_url=chat_url,
             observed_at=now if from_builder else generation.observed_at,
             settled_at=now if moved and settled else generation.settled_at,
+            wrap_up_at=now if moved and settled else generation.wrap_up_at,
+            image_source=observation.image_url or generation.image_source,
+            credits=_sum(generation.credits, observation.credits) if moved and settled else generation.credits,
             missing_since=None if from_builder else generation.missing_since,
             error_code=error[0],
             error_message=error[1],
         ),
     )
+
+
+def _alive(demo_url: str | None, generation: Generation) -> str | None:
+    """`demo_url`, unless it is the one that died and was taken down."""
+    return None if demo_url == generation.dead_url and generation.demo_url is None else demo_url
+
+
+def _sum(before: float | None, more: float | None) -> float | None:
+    return before if more is None else round((before or 0.0) + more, 6)

@@ -31,6 +31,8 @@ def usable(prototype: Prototype) -> bool:
 
     A pending row without a chat id is usable only by its URL: otherwise old rows block their product for ever.
     """
+    if prototype.generation is not None and prototype.generation.removing_at is not None:
+        return False
     if prototype.tracked:
         return prototype.status is not Status.FAILED
     if prototype.status is Status.FAILED:

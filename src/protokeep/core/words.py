@@ -30,9 +30,10 @@ STATE_WORDS: Mapping[State, StateWords] = {
     ),
     State.PARKED: StateWords("Parked", "‖", "warn", "It waits, and goes on by itself."),
     State.UNTRACKED: StateWords("Untracked", "·", "calm", "It was made before protokeep and is not followed."),
+    State.DELETING: StateWords("Deleting", "⌫", "calm", "It is being deleted, at the builder too."),
 }
 
 #: What the home page groups them by: what needs somebody, what is being made, and the rest.
 ATTENTION = (State.FAILED, State.WAITING, State.UNDECIDED, State.PARKED, State.TIMED_OUT)
-IN_PROGRESS = (State.QUEUED, State.MAKING)
+IN_PROGRESS = (State.QUEUED, State.MAKING, State.DELETING)
 AT_REST = (State.READY, State.UNTRACKED)

@@ -40,26 +40,74 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One chat to look at."""
+    """One chat to look at.
+
+    `message_id` None: whatever is newest there. `stale_id` and `before_id` are the version (or message) and the last
+    message of earlier rounds, which say nothing about this one. `closely`: a second, heavier call may be made where
+    the cheap one cannot tell. `alone`: it is an old one, not to be searched for in lists.
+    """
 
     chat_id: str
     message_id: str | None
     created_at: datetime
+    stale_id: str | None = None
+    before_id: str | None = None
+    closely: bool = True
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
     """What a round of looks brought.
 
-    Chats missing from `observations` could not be read this time. `missing` are those the builder does not know.
-    `retry_after` is set when the builder asked for a pause (429); `trouble` says in words what went wrong, if
-    anything did.
+    Chats missing from `observations` could not be read this time. `missing` are those the builder does not know;
+    `unread` says of single chats what was wrong with their answer. `retry_after` is set when the builder asked for a
+    pause (429); `trouble` says in words what is wrong with the account as a whole, if anything is.
     """
 
     observations: Mapping[str, Observation] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
     retry_after: timedelta | None = None
     trouble: str | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message of a chat."""
+
+    id: str
+    role: str
+    content: str
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """The messages of a chat, newest first; `whole`: there are no older ones.
+
+    `stale_id` names what the newest finished round ended with, as `Observation.message_id` would.
+    """
+
+    messages: Sequence[Said]
+    stale_id: str | None
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that was checked to be one."""
+
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HookAt:
+    """A hook that is registered at the builder."""
+
+    id: str
+    name: str
 
 
 #: Which of these chat ids are in a row already; asked while looking, so that known ones are not read again.
@@ -73,6 +121,11 @@ class Provider(Protocol):
     api_version: int
     capabilities: Capabilities
 
+    @property
+    def calls(self) -> int:
+        """How many calls were made since this object exists, for the account's budget."""
+        ...
+
     async def create(self, prompt: str, marks: Mapping[str, str]) -> Made:
         """Begin one generation that carries `marks` as metadata; answers before it is finished.
 
@@ -81,8 +134,15 @@ class Provider(Protocol):
         """
         ...
 
-    async def observe(self, watched: Sequence[Watched]) -> Looked:
-        """Look at many chats with as few calls as the builder allows. Does not raise for single chats."""
+    async def observe(self, watched: Sequence[Watched], *, calls: int | None = None) -> Looked:
+        """Look at many chats with as few calls as the builder allows, and with no more than about `calls`.
+
+        Does not raise for single chats; what no call was left for is in no part of the answer.
+        """
+        ...
+
+    def looks_cost(self, chats: int) -> int:
+        """About how many calls it takes to look at so many chats."""
         ...
 
     async def find(self, marks: Mapping[str, str], *, sent_after: datetime, known: Known) -> list[Made]:
@@ -98,6 +158,49 @@ class Provider(Protocol):
 
     async def delete(self, chat_id: str) -> None:
         """Delete a chat at the builder. One that is not there counts as deleted."""
+        ...
+
+    async def send(self, chat_id: str, message: str) -> Made:
+        """Send a follow-up message into a chat; answers before what it begins is finished.
+
+        Raises as `create` does. Its marks are empty: messages carry none.
+        """
+        ...
+
+    async def talk(self, chat_id: str) -> Talk:
+        """What was said in a chat lately. Raises `ProviderError`, with status 404 for a chat that is not there."""
+        ...
+
+    async def cancel(self, chat_id: str, message_id: str | None) -> bool:
+        """Stop what a chat is generating. False: nothing was running."""
+        ...
+
+    async def picture(self, address: str) -> Image | None:
+        """The picture at an address that an observation named. None: there is none that may be shown."""
+        ...
+
+    async def costs(self, chats: Sequence[str], *, since: datetime) -> Mapping[str, float]:
+        """Credits spent on chats, those of them that the builder tells about; used since `since`."""
+        ...
+
+    async def opens(self, address: str) -> bool | None:
+        """Whether a preview still opens; None: it cannot be told. The key is not sent along."""
+        ...
+
+    async def hooks(self) -> list[HookAt]:
+        """The hooks of this account."""
+        ...
+
+    async def add_hook(self, name: str, address: str) -> str:
+        """Let the builder call `address` whenever something begins or ends. The id of the hook."""
+        ...
+
+    async def move_hook(self, hook_id: str, address: str) -> None:
+        """Let a hook call another address from now on."""
+        ...
+
+    async def remove_hook(self, hook_id: str) -> None:
+        """Call no more. One that is not there counts as removed."""
         ...
 
     async def aclose(self) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import httpx2
 
@@ -24,6 +25,8 @@ from protokeep.core.errors import (
 
 #: A v1 chat detail carries every file of every version; what is larger than this is not read.
 MAX_BODY = 8 * 1024 * 1024
+#: How long a preview may take to answer when it is checked whether it still opens.
+PAGE_PATIENCE = 5.0
 #: v0's public address; chats have no page address in API v2, so it is made from this.
 PUBLIC_WEB = "https://v0.app"
 
@@ -60,19 +63,25 @@ class V0Http:
 
     def __init__(self, config: V0Config, version: int, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self.config = config
+        self.calls = 0
         host = urlsplit(config.root_url).hostname or ""
+        self._trust_env = host not in ("127.0.0.1", "localhost", "::1")
+        self._transport = transport
+        self._keyless: httpx2.AsyncClient | None = None
         self._client = httpx2.AsyncClient(
             base_url=f"{config.root_url}/v{version}/",
             headers={"Authorization": f"Bearer {config.api_key}", "Accept": "application/json"},
             timeout=httpx2.Timeout(config.timeout_seconds, connect=min(10.0, config.timeout_seconds)),
             limits=httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0),
             follow_redirects=False,
-            trust_env=host not in ("127.0.0.1", "localhost", "::1"),
+            trust_env=self._trust_env,
             transport=transport,
         )
 
     async def aclose(self) -> None:
         await self._client.aclose()
+        if self._keyless is not None:
+            await self._keyless.aclose()
 
     async def request(
         self,
@@ -81,15 +90,21 @@ class V0Http:
         *,
         params: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
+        patience: float | None = None,
     ) -> Any:
-        """One request, one answer as JSON. Raises a `ProviderError`; never retries and never follows a redirect."""
+        """One request, one answer as JSON. Raises a `ProviderError`; never retries and never follows a redirect.
+
+        The whole answer has to be there after `patience` seconds, which are never more than the configured ones.
+        """
+        self.calls += 1
+        patience = min(patience or self.config.timeout_seconds, self.config.timeout_seconds)
         query: dict[str, str | int] = dict(params or {})
         if self.config.scope:
             query["scope"] = self.config.scope
         try:
-            async with asyncio.timeout(self.config.timeout_seconds):
+            async with asyncio.timeout(patience):
                 async with self._client.stream(method, path, params=query, json=body) as response:
-                    content = await _bounded(response)
+                    content = await _bounded(response, MAX_BODY)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise ProviderUnreachable("v0 could not be reached, so nothing was sent.", code="unreachable") from error
         except (httpx2.HTTPError, httpx2.StreamError, TimeoutError) as error:
@@ -97,18 +112,73 @@ class V0Http:
             raise OutcomeUnknown(f"v0 {kind}.", code="no_answer") from error
         return _answer(response, content)
 
+    async def fetch(self, address: str, longest: int) -> tuple[int, bytes]:
+        """The status and body of a file at v0, asked for with the key. Raises `ProviderError`; follows no redirect.
+
+        The caller has made sure that the address is v0's own.
+        """
+        self.calls += 1
+        try:
+            async with asyncio.timeout(self.config.timeout_seconds):
+                async with self._client.stream("GET", address, headers={"Accept": "image/*"}) as response:
+                    return response.status_code, await _bounded(response, longest)
+        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, TimeoutError) as error:
+            raise OutcomeUnknown("v0's file could not be read.", code="no_answer") from error
+
+    async def status_of(self, address: str) -> int | None:
+        """The status that a page answers with to somebody without a key; None: no answer. Reads no body."""
+        try:
+            async with asyncio.timeout(PAGE_PATIENCE):
+                async with self._without_key().stream("GET", address) as response:
+                    return response.status_code
+        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, TimeoutError):
+            return None
+
+    def is_our_host(self, address: str) -> bool:
+        """Whether an address is at the host that we send the key to anyway."""
+        ours, theirs = urlsplit(self.config.root_url), _split(address)
+        return theirs is not None and (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
+
+    def _without_key(self) -> httpx2.AsyncClient:
+        if self._keyless is None:
+            self._keyless = httpx2.AsyncClient(
+                timeout=PAGE_PATIENCE, follow_redirects=False, trust_env=self._trust_env, transport=self._transport
+            )
+        return self._keyless
+
+
+def is_v0_host(address: str, *names: str) -> bool:
+    """Whether an https address is at one of v0's own hosts, such as `v0.dev` and what is below it."""
+    parts = _split(address)
+    host = (parts.hostname or "") if parts else ""
+    return (
+        parts is not None
+        and parts.scheme == "https"
+        and any(host == name or host.endswith("." + name) for name in names)
+        and parts.port in (None, 443)
+        and parts.username is None
+    )
+
+
+def _split(address: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(address)
+        return parts if parts.port is None or parts.port >= 0 else None
+    except ValueError:
+        return None
+
 
 def _is_timeout(error: Exception) -> bool:
     return isinstance(error, TimeoutError | httpx2.TimeoutException)
 
 
-async def _bounded(response: httpx2.Response) -> bytes:
+async def _bounded(response: httpx2.Response, longest: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.aiter_bytes():
         size += len(chunk)
-        if size > MAX_BODY:
-            raise OutcomeUnknown(f"v0's answer was larger than {MAX_BODY // 1024 // 1024} MiB.", code="bad_answer")
+        if size > longest:
+            raise OutcomeUnknown(f"v0's answer was larger than {longest // 1024 // 1024} MiB.", code="bad_answer")
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -221,6 +291,15 @@ def link(value: Any) -> str | None:
     """`value` if it is an http(s) address that may be shown as a link."""
     address = text(value)
     return address if address and address.startswith(("https://", "http://")) else None
+
+
+def amount(value: Any) -> float | None:
+    """A number of credits, written as a number (v2) or as a text (v1); None: it is none that makes sense."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and abs(number) < 1e9 else None
 
 
 def no_id(what: str) -> OutcomeUnknown:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
 from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
-from protokeep.providers.base import Capabilities, Known, Looked, Made, Watched
-from protokeep.providers.v0_http import V0Config, V0Http, instant, link, no_id, segment, text
+from protokeep.providers.base import Capabilities, Known, Looked, Made, Talk, Watched
+from protokeep.providers.v0_http import amount, instant, link, no_id, segment, text
+from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, newest_first, said_of
 
 PAGE = 60
 #: Rows that two pages share: others create while we walk, which shifts every offset.
@@ -22,6 +21,11 @@ OVERLAP = 10
 MAX_PAGES = 200
 #: Heavy detail reads in one round of looks, for chats that the list cannot tell about.
 MAX_DETAILS = 20
+#: One page of the list: 60 rows of a few hundred bytes each.
+LIST_PATIENCE = 10.0
+#: Rows of one page of the usage report, and pages that are read of it.
+USAGE_PAGE = 150
+MAX_USAGE_PAGES = 20
 #: How far v0's clock may be from ours.
 CLOCK_SLACK = timedelta(hours=2)
 
@@ -34,10 +38,9 @@ _NO_VERSION_FINAL: Mapping[str, tuple[Seen, str, str]] = {
 }
 
 
-class V0V1:
+class V0V1(V0Shared):
     """One v0 account, spoken to in API v1."""
 
-    name = "v0"
     api_version = 1
     capabilities = Capabilities(
         batch_status=True,
@@ -48,12 +51,6 @@ class V0V1:
         picture=True,
         cost=True,
     )
-
-    def __init__(self, config: V0Config, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        self._http = V0Http(config, 1, transport)
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
 
     async def create(self, prompt: str, marks: Mapping[str, str]) -> Made:
         """`POST /chats` with `responseMode: async` -> 200 ChatDetail."""
@@ -70,35 +67,104 @@ class V0V1:
             observation=_of_detail(answer, chat_id),
         )
 
-    async def observe(self, watched: Sequence[Watched]) -> Looked:
+    def looks_cost(self, chats: int) -> int:
+        """Pages to walk when the watched chats are the newest ones."""
+        return -(-chats // (PAGE - OVERLAP)) if chats else 0
+
+    async def observe(self, watched: Sequence[Watched], *, calls: int | None = None) -> Looked:
         """Walk `GET /chats` until every watched chat was met; read the few that the list cannot tell."""
         wanted = {chat.chat_id: chat for chat in watched}
         observations: dict[str, Observation] = {}
         missing: set[str] = set()
-        oldest = min((chat.created_at for chat in watched), default=None)
-        unsure = set(wanted)
+        unread: dict[str, str] = {}
+        listed = [chat for chat in watched if not chat.alone]
+        oldest = min((chat.created_at for chat in listed), default=None)
+        unmet = {chat.chat_id for chat in listed}
+        unsure: list[Watched] = []
+        before = self.calls
+
+        def left() -> bool:
+            return calls is None or self.calls - before < calls
+
         try:
-            async for row in self._rows(before=oldest, enough=lambda: not unsure):
+            async for row in self._rows(before=oldest, enough=lambda: not (unmet and left())):
                 chat_id = text(row.get("id"), 200)
-                if chat_id in unsure:
-                    unsure.discard(chat_id)
-                    seen = _of_row(row)
-                    if seen is not None:
-                        observations[chat_id] = seen
-            details = [chat_id for chat_id in wanted if chat_id not in observations]
-            for chat_id in details[:MAX_DETAILS]:
+                if chat_id is None or chat_id not in unmet:
+                    continue
+                unmet.discard(chat_id)
+                chat = wanted[chat_id]
+                seen = _of_row(row)
+                if seen is None or seen.message_id == chat.stale_id is not None:
+                    unsure.append(chat)
+                    seen = Observation(Seen.QUEUED, web_url=link(row.get("webUrl")))
+                observations[chat_id] = seen
+            unsure = [chat for chat in watched if chat.alone or chat.chat_id in unmet] + [
+                chat for chat in unsure if chat.closely
+            ]
+            for chat in unsure[:MAX_DETAILS]:
+                if not left():
+                    break
                 try:
-                    detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
-                    observations[chat_id] = _of_detail(detail, chat_id)
+                    observations[chat.chat_id] = await self._detail(chat)
                 except ProviderRejected as error:
                     if error.status != 404:
                         raise
-                    missing.add(chat_id)
+                    observations.pop(chat.chat_id, None)
+                    missing.add(chat.chat_id)
+                except OutcomeUnknown as error:
+                    unread[chat.chat_id] = str(error)
         except ProviderBusy as error:
-            return Looked(observations, frozenset(missing), error.retry_after or timedelta(seconds=30), str(error))
+            pause = error.retry_after or timedelta(seconds=30)
+            return Looked(observations, frozenset(missing), pause, str(error), unread)
         except ProviderError as error:
-            return Looked(observations, frozenset(missing), None, str(error))
-        return Looked(observations, frozenset(missing))
+            return Looked(observations, frozenset(missing), None, str(error), unread)
+        return Looked(observations, frozenset(missing), unread=unread)
+
+    async def _detail(self, chat: Watched) -> Observation:
+        detail = await self._http.request("GET", f"chats/{segment(chat.chat_id)}", patience=LOOK_PATIENCE)
+        return _of_detail(detail, chat.chat_id, chat.stale_id, chat.before_id)
+
+    async def send(self, chat_id: str, message: str) -> Made:
+        """`POST /chats/{id}/messages` with `responseMode: async` -> 200 ChatDetail, perhaps before the new version."""
+        answer = await self._http.request(
+            "POST", f"chats/{segment(chat_id)}/messages", body={"message": message, "responseMode": "async"}
+        )
+        if not isinstance(answer, dict) or answer.get("id") != chat_id:
+            raise no_id("the message")
+        return Made(chat_id, observation=_of_row(answer))
+
+    async def talk(self, chat_id: str) -> Talk:
+        """`GET /chats/{id}`: the messages of a ChatDetail, and its latest version."""
+        detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
+        rows = detail.get("messages") if isinstance(detail, dict) else None
+        if not isinstance(rows, list) or detail.get("id") != chat_id:
+            raise OutcomeUnknown("v0's chat could not be read.", code="bad_answer")
+        version = detail.get("latestVersion")
+        stale_id = text(version.get("id"), 200) if isinstance(version, dict) else None
+        return Talk([said_of(row) for row in newest_first(rows)], stale_id, whole=True)
+
+    async def costs(self, chats: Sequence[str], *, since: datetime) -> Mapping[str, float]:
+        """`GET /reports/usage` from `since` on, 150 rows a page, for one chat or for all; costs are texts."""
+        spent: dict[str, float] = {}
+        params: dict[str, str | int] = {"limit": USAGE_PAGE}
+        if len(chats) == 1:
+            params["chatId"] = chats[0]
+        params["startDate"] = (since - CLOCK_SLACK).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        for _ in range(MAX_USAGE_PAGES):
+            page = await self._http.request("GET", "reports/usage", params=params)
+            rows = page.get("data") if isinstance(page, dict) else None
+            if not isinstance(rows, list):
+                raise OutcomeUnknown("v0's report of usage could not be read.", code="bad_answer")
+            for row in rows:
+                cost = amount(row.get("totalCost")) if isinstance(row, dict) else None
+                if cost is not None and row.get("chatId") in chats:
+                    spent[row["chatId"]] = round(spent.get(row["chatId"], 0.0) + cost, 6)
+            pagination = page.get("pagination")
+            cursor = text(pagination.get("nextCursor")) if isinstance(pagination, dict) else None
+            if cursor is None or not pagination.get("hasMore"):
+                break
+            params["cursor"] = cursor
+        return spent
 
     async def find(self, marks: Mapping[str, str], *, sent_after: datetime, known: Known) -> list[Made]:
         """List rows carry no metadata: read the unknown ones that are recent enough, and compare."""
@@ -140,25 +206,20 @@ class V0V1:
         oldest = min(asked, key=lambda row: str(row.get("createdAt", "")), default={})
         return text(oldest.get("content"), PROMPT_MAX)
 
-    async def delete(self, chat_id: str) -> None:
-        """`DELETE /chats/{id}`; 404 counts as deleted."""
-        try:
-            await self._http.request("DELETE", f"chats/{segment(chat_id)}")
-        except ProviderRejected as error:
-            if error.status != 404:
-                raise
-
     async def _rows(self, *, before: datetime | None, enough: Callable[[], bool]) -> AsyncIterator[dict[str, Any]]:
         """Rows of `GET /chats`, page after overlapping page.
 
         Ends at a short page, when `enough()`, or at a page of rows older than `before`. The order is not stated,
-        so the last holds only while everything met so far came newest first.
+        so the last holds only while everything met so far came newest first, and some of it visibly so.
         """
         offset = 0
-        newest_first = True
+        newest_first, visibly = True, False
         previous: datetime | None = None
         for _ in range(MAX_PAGES):
-            page = await self._http.request("GET", "chats", params={"limit": PAGE, "offset": offset})
+            if enough():
+                return
+            params = {"limit": PAGE, "offset": offset}
+            page = await self._http.request("GET", "chats", params=params, patience=LIST_PATIENCE)
             rows = page.get("data") if isinstance(page, dict) else None
             if not isinstance(rows, list):
                 raise OutcomeUnknown("v0's list of chats could not be read.", code="bad_answer")
@@ -167,10 +228,12 @@ class V0V1:
                 if isinstance(row, dict):
                     created = instant(row.get("createdAt"))
                     fresh = fresh or created is None or before is None or created >= before - CLOCK_SLACK
-                    newest_first = newest_first and not (created and previous and created > previous)
+                    if created is not None and previous is not None:
+                        newest_first = newest_first and created <= previous
+                        visibly = visibly or created < previous
                     previous = created or previous
                     yield row
-            if len(rows) < PAGE or enough() or (newest_first and not fresh):
+            if len(rows) < PAGE or (newest_first and visibly and not fresh):
                 return
             offset += PAGE - OVERLAP
             previous = None  # The next page overlaps this one.
@@ -185,11 +248,12 @@ def _of_row(row: Mapping[str, Any]) -> Observation | None:
     status = version.get("status")
     web_url = link(row.get("webUrl"))
     demo_url = link(version.get("demoUrl"))
+    image_url = link(version.get("screenshotUrl"))
     version_id = text(version.get("id"), 200)
     if status == "pending":
         return Observation(Seen.RUNNING, version_id, web_url=web_url, demo_url=demo_url)
     if status == "completed":
-        return Observation(Seen.FINISHED, version_id, web_url=web_url, demo_url=demo_url)
+        return Observation(Seen.FINISHED, version_id, web_url=web_url, demo_url=demo_url, image_url=image_url)
     if status == "failed":
         return Observation(
             Seen.BROKE,
@@ -207,21 +271,25 @@ def _of_row(row: Mapping[str, Any]) -> Observation | None:
     )
 
 
-def _of_detail(detail: Any, chat_id: str) -> Observation:
-    """What a ChatDetail tells: its latest version, or without one the last assistant message."""
+def _of_detail(detail: Any, chat_id: str, stale_id: str | None = None, before_id: str | None = None) -> Observation:
+    """What a ChatDetail tells: its latest version, or without a new one the last assistant message of this round."""
     if not isinstance(detail, dict) or detail.get("id") != chat_id:
         raise OutcomeUnknown("v0's chat could not be read, or is another one.", code="bad_answer")
     known = _of_row(detail)
-    if known is not None:
+    if known is not None and (known.message_id is None or known.message_id != stale_id):
         return known
     web_url = link(detail.get("webUrl"))
     messages = detail.get("messages")
     reason: Any = None
-    if isinstance(messages, list):
-        replies = [m for m in messages if isinstance(m, dict) and m.get("role") == "assistant"]
-        if replies:
-            reason = max(replies, key=lambda m: str(m.get("createdAt", ""))).get("finishReason")
+    for row in newest_first(messages if isinstance(messages, list) else []):
+        if row["id"] == before_id:
+            break
+        if row.get("role") == "assistant":
+            reason = row.get("finishReason")
+            break
     if isinstance(reason, str) and reason in _NO_VERSION_FINAL:
         seen, code, words = _NO_VERSION_FINAL[reason]
         return Observation(seen, web_url=web_url, error_code=code, error_message=words)
+    if reason == "stop" and known is not None:
+        return Observation(Seen.FINISHED, web_url=web_url)  # It was answered in words: the version before stands.
     return Observation(Seen.QUEUED, web_url=web_url)

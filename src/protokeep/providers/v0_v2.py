@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-
-import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
 from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
-from protokeep.providers.base import Capabilities, Known, Looked, Made, Watched
-from protokeep.providers.v0_http import V0Config, V0Http, instant, no_id, segment, text
+from protokeep.providers.base import Capabilities, Known, Looked, Made, Talk, Watched
+from protokeep.providers.v0_http import amount, instant, no_id, segment, text
+from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, newest_first, said_of
 
 #: Message reads under way at once.
 PARALLEL_READS = 16
+#: Reads in a row without an answer that can be used, after which v0 as a whole counts as troubled.
+IN_VAIN = 2 * PARALLEL_READS
+#: Messages that are read to find out whether a follow-up arrived.
+TALK_PAGE = 50
 #: Pages of a metadata search that are read; each holds up to 100 chats.
 MAX_PAGES = 100
 
@@ -30,10 +34,9 @@ _FINAL: Mapping[str, tuple[Seen, str | None, str | None]] = {
 }
 
 
-class V0V2:
+class V0V2(V0Shared):
     """One v0 account, spoken to in API v2."""
 
-    name = "v0"
     api_version = 2
     capabilities = Capabilities(
         batch_status=False,
@@ -44,13 +47,6 @@ class V0V2:
         picture=False,
         cost=True,
     )
-
-    def __init__(self, config: V0Config, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        self._http = V0Http(config, 2, transport)
-        self._web = config.web_url
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
 
     async def create(self, prompt: str, marks: Mapping[str, str]) -> Made:
         """`POST /chats/async` -> 202 `{chatId, messageId}`."""
@@ -64,22 +60,37 @@ class V0V2:
             observation=Observation(Seen.QUEUED, chat_url=self._chat_url(chat_id)),
         )
 
-    async def observe(self, watched: Sequence[Watched]) -> Looked:
+    def looks_cost(self, chats: int) -> int:
+        """One read each."""
+        return chats
+
+    async def observe(self, watched: Sequence[Watched], *, calls: int | None = None) -> Looked:
         """One `GET /chats/{id}/messages/{messageId}` per chat, a few at once; stops early on 429."""
         observations: dict[str, Observation] = {}
         missing: set[str] = set()
+        unread: dict[str, str] = {}
         trouble: list[ProviderError] = []
-        queue = list(reversed(watched))
+        queue = list(reversed(watched[:calls]))
+        in_vain = 0
 
         async def reader() -> None:
-            while queue and not any(isinstance(error, ProviderBusy) for error in trouble):
+            nonlocal in_vain
+            while queue and not trouble:
                 chat = queue.pop()
                 try:
                     observations[chat.chat_id] = await self._look(chat)
+                    in_vain = 0
                 except ProviderRejected as error:
                     if error.status == 404:
                         missing.add(chat.chat_id)
+                    elif error.status == 401:
+                        trouble.append(error)
                     else:
+                        unread[chat.chat_id] = str(error)
+                except OutcomeUnknown as error:
+                    unread[chat.chat_id] = str(error)
+                    in_vain += 1
+                    if in_vain >= IN_VAIN:
                         trouble.append(error)
                 except ProviderError as error:
                     trouble.append(error)
@@ -87,14 +98,27 @@ class V0V2:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(PARALLEL_READS, len(queue))):
                 group.create_task(reader())
-        pause = next((error.retry_after for error in trouble if isinstance(error, ProviderBusy)), None)
-        busy = any(isinstance(error, ProviderBusy) for error in trouble)
-        return Looked(
-            observations,
-            frozenset(missing),
-            (pause or timedelta(seconds=30)) if busy else None,
-            str(trouble[0]) if trouble else None,
-        )
+        busy = next((error for error in trouble if isinstance(error, ProviderBusy)), None)
+        pause = (busy.retry_after or timedelta(seconds=30)) if busy else None
+        words = str(busy or trouble[0]) if trouble else None
+        return Looked(observations, frozenset(missing), pause, words, unread)
+
+    async def send(self, chat_id: str, message: str) -> Made:
+        """`POST /chats/{id}/messages/async` -> 202 `{messageId}`, the assistant's message."""
+        answer = await self._http.request("POST", f"chats/{segment(chat_id)}/messages/async", body={"message": message})
+        if not isinstance(answer, dict) or not (message_id := text(answer.get("messageId"), 200)):
+            raise no_id("the message")
+        return Made(chat_id, message_id=message_id)
+
+    async def talk(self, chat_id: str) -> Talk:
+        """`GET /chats/{id}/messages`: newest first, `limit` is required there."""
+        rows, whole = await self._messages(chat_id, TALK_PAGE)
+        last = next((row for row in rows if row.get("role") == "assistant"), None)
+        return Talk([said_of(row) for row in rows], last["id"] if last else None, whole)
+
+    async def costs(self, chats: Sequence[str], *, since: datetime) -> Mapping[str, float]:
+        """Told with every message that is looked at; nothing more is read."""
+        return {}
 
     async def find(self, marks: Mapping[str, str], *, sent_after: datetime, known: Known) -> list[Made]:
         """`GET /chats?metadata[key]=value`: all pairs must match, so the answer holds our chats only."""
@@ -121,30 +145,33 @@ class V0V2:
         asked = [row for row in rows or () if isinstance(row, dict) and row.get("role") == "user"]
         return text(asked[-1].get("content"), PROMPT_MAX) if asked else None
 
-    async def delete(self, chat_id: str) -> None:
-        """`DELETE /chats/{id}`; 404 counts as deleted."""
-        try:
-            await self._http.request("DELETE", f"chats/{segment(chat_id)}")
-        except ProviderRejected as error:
-            if error.status != 404:
-                raise
-
     async def _look(self, chat: Watched) -> Observation:
-        if chat.message_id is None:
-            message = await self._newest_message(chat.chat_id)
-        else:
-            message = await self._http.request(
-                "GET", f"chats/{segment(chat.chat_id)}/messages/{segment(chat.message_id)}"
-            )
-        return self._observation(chat.chat_id, message)
+        if chat.message_id is not None:
+            path = f"chats/{segment(chat.chat_id)}/messages/{segment(chat.message_id)}"
+            message = await self._http.request("GET", path, patience=LOOK_PATIENCE)
+            if isinstance(message, dict) and message.get("id", chat.message_id) != chat.message_id:
+                raise OutcomeUnknown("v0 answered about another message than the one asked for.", code="bad_answer")
+            return self._observation(chat.chat_id, message)
+        rows, _ = await self._messages(chat.chat_id, 10)
+        replies = []
+        for row in rows:
+            if row["id"] in (chat.stale_id, chat.before_id):
+                break
+            if row.get("role") == "assistant":
+                replies.append(row)
+        if not replies:
+            return Observation(Seen.QUEUED, chat_url=self._chat_url(chat.chat_id))
+        seen = self._observation(chat.chat_id, replies[0])
+        spent = [cost for row in replies if (cost := _cost(row)) is not None]
+        return replace(seen, credits=round(sum(spent), 6) if spent else None)
 
-    async def _newest_message(self, chat_id: str) -> Any:
-        """The newest assistant message: `limit` is required there, newest first."""
-        page = await self._http.request("GET", f"chats/{segment(chat_id)}/messages", params={"limit": 10})
+    async def _messages(self, chat_id: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
+        """The newest messages of a chat, newest first, and whether that is all of them."""
+        page = await self._http.request("GET", f"chats/{segment(chat_id)}/messages", params={"limit": limit})
         rows = page.get("messages") if isinstance(page, dict) else None
         if not isinstance(rows, list):
             raise OutcomeUnknown("v0's list of messages could not be read.", code="bad_answer")
-        return next((row for row in rows if isinstance(row, dict) and row.get("role") == "assistant"), {})
+        return newest_first(rows), page.get("cursor") is None
 
     def _observation(self, chat_id: str, message: Any) -> Observation:
         """A Message's `finishReason`: null while running, else final."""
@@ -152,7 +179,7 @@ class V0V2:
             raise OutcomeUnknown("v0's message could not be read.", code="bad_answer")
         message_id = text(message.get("id"), 200)
         if message_id is None:
-            return Observation(Seen.QUEUED, chat_url=self._chat_url(chat_id))
+            raise OutcomeUnknown("v0's message has no id.", code="bad_answer")
         if "finishReason" not in message:
             raise OutcomeUnknown("v0's message has no finishReason.", code="bad_answer")
         if message.get("chatId", chat_id) != chat_id:
@@ -169,7 +196,14 @@ class V0V2:
                 error_message="v0 ended with a word that is not known here. Look at the chat's page.",
             )
         seen, code, words = _FINAL[reason]
-        return Observation(seen, message_id, chat_url=self._chat_url(chat_id), error_code=code, error_message=words)
+        return Observation(
+            seen,
+            message_id,
+            chat_url=self._chat_url(chat_id),
+            error_code=code,
+            error_message=words,
+            credits=_cost(message),
+        )
 
     def _made(self, row: Any, wanted: Mapping[str, str]) -> Made | None:
         """A row of the chat list, if it carries the marks: the filter is not taken on trust."""
@@ -186,4 +220,11 @@ class V0V2:
         )
 
     def _chat_url(self, chat_id: str) -> str:
-        return f"{self._web}/chat/{chat_id}"
+        return f"{self._http.config.web_url}/chat/{chat_id}"
+
+
+def _cost(message: Mapping[str, Any]) -> float | None:
+    """`usage.creditsCost.total` of a Message."""
+    usage = message.get("usage")
+    cost = usage.get("creditsCost") if isinstance(usage, dict) else None
+    return amount(cost.get("total")) if isinstance(cost, dict) else None

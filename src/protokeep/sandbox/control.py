@@ -101,6 +101,8 @@ async def _object(request: Request) -> dict[str, Any]:
 
 
 def _row(chat: Chat, now: datetime) -> dict[str, Any]:
+    reply = chat.last_reply()
+    ended = reply.generation.finish_at if reply is not None and reply.generation is not None else None
     return {
         "id": chat.id,
         "api": chat.api,
@@ -113,6 +115,7 @@ def _row(chat: Chat, now: datetime) -> dict[str, Any]:
         "status": chat.status(now),
         "messages": [{"id": one.id, "role": one.role, "content": one.content} for one in chat.messages],
         "created_at": stamp(chat.created_at),
+        "ends_at": None if ended is None else stamp(ended),
         "deleted": chat.deleted,
         "deleted_at": None if chat.deleted_at is None else stamp(chat.deleted_at),
     }

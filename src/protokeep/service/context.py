@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from protokeep.bus import Bus
+from protokeep.core.budget import Limits
 from protokeep.core.errors import InvalidInput, NotConfigured
 from protokeep.core.history import Event, Source
 from protokeep.core.pacing import Pace
@@ -99,6 +100,14 @@ class Providers:
         """The provider that an existing generation belongs to; None: its key is not configured any more."""
         return self._providers.get((account, api_version))
 
+    def of_account(self, account: str) -> list[Provider]:
+        """Every version in which an account is spoken to."""
+        return [provider for (name, _), provider in self._providers.items() if name == account]
+
+    def accounts(self) -> list[str]:
+        """The accounts that are configured."""
+        return sorted({name for name, _ in self._providers})
+
     async def aclose(self) -> None:
         """Close every provider's connections."""
         for provider in self._providers.values():
@@ -114,6 +123,7 @@ class Context:
     bus: Bus
     clock: Clock = utc_now
     pace: Pace = field(default_factory=Pace)
+    limits: Limits = field(default_factory=Limits)
     queue: Queue = field(default_factory=NoQueue)
     #: Names this process to the others and to whoever reads the tables.
     owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")

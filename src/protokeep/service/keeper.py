@@ -11,15 +11,19 @@ from uuid import UUID, uuid4
 import structlog
 
 from protokeep.core import inputs
-from protokeep.core.claim import Claimed, Wanted
+from protokeep.core.claim import Wanted
 from protokeep.core.errors import InvalidInput, NotConfigured, NotFound, ProviderError
 from protokeep.core.people import Principal
-from protokeep.core.prototype import Prototype, RecoveryPoint, State
+from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
 from protokeep.core.reuse import Decision
+from protokeep.service.budget import Budget
 from protokeep.service.context import Context
+from protokeep.service.finishing import Finisher
 from protokeep.service.recovering import Recoverer
+from protokeep.service.removing import Remover
 from protokeep.service.submitting import Submitter
 from protokeep.service.tracking import Tracker, seconds
+from protokeep.store.afterwards import Picture
 from protokeep.store.database import Row
 from protokeep.store.store import Page
 
@@ -61,8 +65,11 @@ class Keeper:
     def __init__(self, context: Context, *, key_retention: timedelta = timedelta(days=7)) -> None:
         self.context = context
         self._recoverer = Recoverer(context)
-        self._submitter = Submitter(context, self._recoverer)
-        self._tracker = Tracker(context)
+        self._remover = Remover(context)
+        self._submitter = Submitter(context, self._recoverer, self._remover)
+        self._budget = Budget(context)
+        self._tracker = Tracker(context, self._budget)
+        self._finisher = Finisher(context)
         self._key_retention = key_retention
         self._tidied_at: datetime | None = None
 
@@ -82,7 +89,7 @@ class Keeper:
         prototype = claimed.prototype
         if claimed.won:
             log.info("prototype_claimed", prototype_id=prototype.id, outcome=claimed.decision.outcome.value)
-            prototype = await self._submitted(claimed, wait)
+            prototype = await self._submitted(prototype, wait)
         return Ensured(prototype, claimed.decision, is_existing=not claimed.won, accepted=_accepted(prototype))
 
     async def list(
@@ -137,6 +144,54 @@ class Keeper:
         history = await store.history(prototype.generation.workspace_id, prototype.id)
         return history, await store.surplus(prototype.id)
 
+    async def iterate(
+        self,
+        principal: Principal,
+        prototype_id: str,
+        message: str,
+        *,
+        idempotency_key: str | None = None,
+        wait: float = 10.0,
+    ) -> Prototype:
+        """Send a follow-up message into the prototype's chat: no second chat, and the message once only.
+
+        Waits up to `wait` seconds for the builder to take it. Raises `NotFound`, `InvalidInput`, `KeyReused`,
+        `NotNow`; whatever happens after the claim is told by the prototype's state.
+        """
+        prototype = await self.get(principal, prototype_id)
+        claimed, won = await self._submitter.continuer.claim(principal, prototype, message, idempotency_key)
+        if not won:
+            return claimed
+        log.info("follow_up_claimed", prototype_id=claimed.id, round=generation_of(claimed).rounds)
+        return await self._submitted(claimed, wait)
+
+    async def stop(self, principal: Principal, prototype_id: str) -> Prototype:
+        """Stop what is being generated. Raises `NotFound`, `NotNow`, `ProviderError`."""
+        prototype = await self.get(principal, prototype_id)
+        after = await self._submitter.continuer.stop(principal, prototype)
+        return await self._tracker.freshen(after)
+
+    async def delete(self, principal: Principal, prototype_id: str) -> Prototype | None:
+        """Delete a prototype and its chat at the builder. None: both are gone.
+
+        Else the prototype as it waits to be deleted: tried again by itself. Deleting again is no error.
+        """
+        try:
+            prototype = await self.get(principal, prototype_id)
+        except NotFound:
+            if await self.context.store.afterwards.deleted(principal.workspace_id, prototype_id):
+                return None
+            raise
+        return await self._remover.ask(principal, prototype)
+
+    async def picture(self, principal: Principal, prototype_id: str) -> Picture:
+        """The picture of a prototype, from our own store. Raises `NotFound`."""
+        prototype = await self.get(principal, prototype_id)
+        picture = await self.context.store.afterwards.picture(prototype.id)
+        if picture is None:
+            raise NotFound("This prototype has no picture, or none yet.")
+        return picture
+
     # -- for jobs ----------------------------------------------------------------------------------------------
 
     async def submit(self, mockup_id: str) -> None:
@@ -168,6 +223,13 @@ class Keeper:
             self._tidied_at = now
             await self._tidy(now)
         return len(due) + len(accounts)
+
+    async def wrap_up(self) -> int:
+        """Read what is read once at the end, delete what could not be deleted, count calls. How many rows that was."""
+        if not (await self.context.store.shape()).tracked:
+            return 0
+        await self._budget.flush()
+        return await self._remover.sweep() + await self._finisher.sweep()
 
     async def reconcile(self) -> None:
         """Look after the accounts that new prototypes are made with.
@@ -209,15 +271,15 @@ class Keeper:
             idempotency_key=inputs.idempotency_key_of(new.idempotency_key),
         )
 
-    async def _submitted(self, claimed: Claimed, wait: float) -> Prototype:
+    async def _submitted(self, claimed: Prototype, wait: float) -> Prototype:
         """Queue the submit, then wait until the builder has accepted it, or the wait is over."""
         context = self.context
-        mockup_id = claimed.prototype.id
-        latest = claimed.prototype
+        mockup_id = claimed.id
+        latest = claimed
         deadline = asyncio.get_running_loop().time() + wait
         with context.bus.watching(mockup_id) as changed:
             try:
-                await context.queue.submit(mockup_id, 0)
+                await context.queue.submit(mockup_id, generation_of(claimed).fence)
             except Exception:
                 log.exception("submit_not_queued", prototype_id=mockup_id)  # The sweep finds the row.
             while not (_accepted(latest) or latest.state in (State.PARKED, State.UNDECIDED)):

@@ -24,7 +24,9 @@ from protokeep.core.pacing import Step, backoff, may_send_again, next_step
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
 from protokeep.providers.base import Made, Provider
 from protokeep.service.context import LOOK_BACK, Context, marker_of, marks_of, renewing, status_events
+from protokeep.service.continuing import Continuer
 from protokeep.service.recovering import Recoverer
+from protokeep.service.removing import Remover
 
 log = structlog.get_logger(__name__)
 
@@ -35,9 +37,11 @@ NO_KEY_PAUSE = timedelta(seconds=60)
 class Submitter:
     """Takes one claimed or sent row as far as it can go now."""
 
-    def __init__(self, context: Context, recoverer: Recoverer) -> None:
+    def __init__(self, context: Context, recoverer: Recoverer, remover: Remover) -> None:
         self._context = context
         self._recoverer = recoverer
+        self._remover = remover
+        self.continuer = Continuer(context, self._held)
         self._keeper_id: str | None = None
         self._unfindable: set[str] = set()
 
@@ -68,9 +72,15 @@ class Submitter:
             except ProviderError as error:
                 await self._look_up_failed(prototype, error)
                 return
+            if generation.continuing:
+                await self.continuer.go_on(prototype, provider)
+                return
             looking = next_step(generation, context.clock(), context.pace) is Step.LOOK
             if not looking or await self._may_send_after_look_up(prototype, provider):
-                await self._send(prototype, provider)
+                if generation.removing_at is not None:
+                    await self._remover.forget(prototype)  # It was asked to go, and nothing was made.
+                else:
+                    await self._send(prototype, provider)
 
     async def _may_send_after_look_up(self, prototype: Prototype, provider: Provider) -> bool:
         """Look for a chat with our marker: adopt it, or wait, or (True) be sure that there is none."""

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from protokeep.core import generation as steps
+from protokeep.core.budget import Rank, Room, rank_of
 from protokeep.core.history import Event, Source
 from protokeep.core.pacing import stale
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.prototype import UNFINISHED, Prototype, generation_of
 from protokeep.providers.base import Looked, Provider, Watched
+from protokeep.service.budget import Budget
 from protokeep.service.context import Context, renewing, status_events
+from protokeep.store.accounts import SHORT_OF_CALLS
 
 log = structlog.get_logger(__name__)
 
 #: Prototypes written per transaction after a round of looks.
-BATCH = 200
+BATCH = 500
+#: Calls of a sweep beyond which the next one takes a longer rest.
+LARGE_SWEEP = 16
+#: So many chats that hooks spoke of are read one by one.
+HOOKED_ALONE = 20
+#: Chats that are looked at one by one before what was seen is written.
+PART = 200
+#: After so long without a word about what is being made, the heavier call may be made at every third look.
+QUIET = timedelta(seconds=10)
+CLOSELY_EVERY = 3
 #: How long a status request waits for a look before it answers with what is written.
 LOOK_PATIENCE = 2.5
 
@@ -26,28 +39,69 @@ LOOK_PATIENCE = 2.5
 class Tracker:
     """Looks at what is due, writes what the builder said, and says when the next look is due."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, budget: Budget) -> None:
         self._context = context
         self._passes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._trouble: dict[str, str] = {}
+        self._unread: dict[str, str] = {}
+        self._budget = budget
 
     async def track(self, account: str) -> datetime | None:
         """One pass over an account. When the next one is due; None: nothing is in flight, or another one tracks."""
+        _, due = await self._pass(account)
+        return due
+
+    async def _pass(self, account: str) -> tuple[bool, datetime | None]:
+        """(whether this process tracks the account, when the next pass is due)."""
         context = self._context
         async with self._passes[account]:
             if not await self._take(account):
-                return None
+                return False, None
             async with renewing(lambda: self._take(account), context.pace.lease / 3):
-                held = (await context.store.accounts.get(account)).read_hold_until
-                if held is not None and held > context.clock():
-                    return held
-                due = await context.store.due(account, context.clock())
-                for api_version in sorted({generation_of(prototype).api_version for prototype in due}):
-                    mine = [p for p in due if generation_of(p).api_version == api_version]
-                    await self._look_at(account, api_version, mine)
+                held = await context.store.accounts.get(account)
+                if held.pauses_looks(context.clock()):
+                    return True, held.read_hold_until
+                for api_version, chosen in await self._due(account):
+                    if not await self._look_at(account, api_version, chosen):
+                        break
                 context.reached("after_track")
-                return await context.store.next_due(account)
+                return True, await context.store.next_due(account)
+
+    async def _due(self, account: str) -> list[tuple[int, list[Prototype]]]:
+        """What to look at now, by API version, as far as the budget goes; the rest is put off.
+
+        Where one call reports many chats, all that would be due before the next sweep join this one.
+        """
+        context = self._context
+        now = context.clock()
+        everything = await context.store.due(account, now)
+        if not everything:
+            return []
+        room = await self._budget.room(account)
+        chosen: list[tuple[int, list[Prototype]]] = []
+        for api_version in sorted({generation_of(prototype).api_version for prototype in everything}):
+            due = [prototype for prototype in everything if generation_of(prototype).api_version == api_version]
+            provider = context.providers.serving(account, api_version)
+            batched = provider is not None and provider.capabilities.batch_status
+            # A few that hooks spoke of are read by themselves: a sweep would cost more, and come no sooner.
+            alone = len(due) <= HOOKED_ALONE and all(generation_of(one).told_by_hook for one in due)
+            if batched and not alone:
+                until = now + max(context.pace.poll_interval, context.pace.swept)
+                due += await context.store.due_soon(account, api_version, now, until)
+            looks, put_off = affordable(due, room, now, provider, batched=batched)
+            if put_off:
+                await self._put_off(account, put_off, room)
+            chosen.append((api_version, looks))
+        return chosen
+
+    async def _put_off(self, account: str, looks: Sequence[Prototype], room: Room) -> None:
+        until = room.until(Rank.FRESH, len(looks))
+        await self._context.store.accounts.postpone_looks(looks, until)
+        words = f"Looks at the builder are slower than usual. {room.message}"
+        shown_until = max(until, room.now + timedelta(seconds=60))
+        await self._context.store.accounts.hold_reads(account, shown_until, SHORT_OF_CALLS, words)
+        self._note_trouble(account, Looked(trouble=words))
 
     async def release(self, account: str) -> None:
         """Hand an account over to whoever wants to track it."""
@@ -82,7 +136,9 @@ class Tracker:
             )
             if not asked:
                 return
-            await self.track(generation.account)
+            mine, _due = await self._pass(generation.account)
+            if mine:
+                return  # It was looked at, or there is a reason why not.
             for _ in range(int(LOOK_PATIENCE / 0.25)):
                 current = await context.store.get_any(prototype.id)
                 if current is None or generation_of(current).poll_count > generation.poll_count:
@@ -101,30 +157,37 @@ class Tracker:
             account, provider, context.owner, now, now + context.pace.lease
         )
 
-    async def _look_at(self, account: str, api_version: int, prototypes: list[Prototype]) -> None:
+    async def _look_at(self, account: str, api_version: int, prototypes: list[Prototype]) -> bool:
+        """Look, a part at a time where each chat takes a call of its own; False: the builder asks for a pause."""
         context = self._context
         provider = context.providers.serving(account, api_version)
-        if provider is None:
-            looked = Looked(trouble="The account has no key configured.")
-        else:
-            looked = await provider.observe(
-                [
-                    Watched(p.chat_id, generation_of(p).message_id, generation_of(p).created_at)
-                    for p in prototypes
-                    if p.chat_id is not None
-                ]
-            )
-        self._note_trouble(account, looked)
-        now = context.clock()
-        if looked.retry_after is not None:
-            await context.store.accounts.hold_reads(account, now + looked.retry_after)
-        context.reached("after_look")
         batched = provider is not None and provider.capabilities.batch_status
-        for start in range(0, len(prototypes), BATCH):
-            await self._write(prototypes[start : start + BATCH], looked, provider, now, batched=batched)
+        part = max(len(prototypes), 1) if batched else PART
+        large = provider is not None and batched and provider.looks_cost(len(prototypes)) > LARGE_SWEEP
+        for start in range(0, len(prototypes), part):
+            looking = prototypes[start : start + part]
+            began = context.clock()
+            if provider is None:
+                looked = Looked(trouble="The account has no key configured.")
+            else:
+                few = len(looking) <= HOOKED_ALONE
+                looked = await provider.observe([_watched(one, began, few=few) for one in looking])
+            self._note_trouble(account, looked)
+            now = context.clock()
+            rest = context.pace.swept - (now - began) if large else None
+            if looked.retry_after is not None:
+                words = looked.trouble or "The builder asks for a pause."
+                until = now + looked.retry_after
+                await context.store.accounts.hold_reads(account, until, "rate_limited", words)
+            context.reached("after_look")
+            for first in range(0, len(looking), BATCH):
+                await self._write(looking[first : first + BATCH], looked, now, batched=batched, rest=rest)
+            if looked.retry_after is not None:
+                return False
+        return True
 
     async def _write(
-        self, prototypes: list[Prototype], looked: Looked, provider: Provider | None, now: datetime, *, batched: bool
+        self, prototypes: list[Prototype], looked: Looked, now: datetime, *, batched: bool, rest: timedelta | None
     ) -> None:
         context = self._context
         changes: list[tuple[Prototype, Prototype, list[Event]]] = []
@@ -137,13 +200,25 @@ class Tracker:
                 context.pace,
                 batched=batched,
                 missing=chat_id in looked.missing,
+                unread=chat_id in looked.unread,
+                rest=rest,
             )
-            changes.append((before, after, status_events(before, after, Source.POLL, now)))
+            source = Source.HOOK if generation_of(before).told_by_hook else Source.POLL
+            changes.append((before, after, status_events(before, after, source, now)))
+            self._note_unread(before.id, looked.unread.get(chat_id))
         for (before, _, _), saved in zip(changes, await context.store.save_all(changes), strict=True):
             if saved is not None and saved.status is not before.status:
                 log.info(
                     "prototype_status", prototype_id=saved.id, before=before.status.value, after=saved.status.value
                 )
+
+    def _note_unread(self, prototype_id: str, reason: str | None) -> None:
+        """Say once, not at every look, that one chat's answer makes no sense."""
+        if reason is None:
+            self._unread.pop(prototype_id, None)
+        elif self._unread.get(prototype_id) != reason:
+            self._unread[prototype_id] = reason
+            log.warning("look_unreadable", prototype_id=prototype_id, reason=reason)
 
     def _note_trouble(self, account: str, looked: Looked) -> None:
         """Say what is wrong with an account's looks once, not at every look."""
@@ -153,6 +228,49 @@ class Tracker:
         elif self._trouble.get(account) != looked.trouble:
             self._trouble[account] = looked.trouble
             log.warning("looks_troubled", account=account, reason=looked.trouble)
+
+
+def affordable(
+    prototypes: Sequence[Prototype], room: Room, now: datetime, provider: Provider | None, *, batched: bool
+) -> tuple[list[Prototype], list[Prototype]]:
+    """What may be looked at now, watched ones first, and what has to wait for want of calls."""
+    ranked = sorted(((_rank(one, now), one) for one in prototypes), key=lambda pair: _ORDER.index(pair[0]))
+    if provider is None or room.pace is None:
+        return [one for _, one in ranked], []
+    if batched:
+        rank, needed = ranked[0][0], provider.looks_cost(len(ranked))
+        left, whole = room.left(rank) or 0, room.whole(rank) or 0
+        everything = [one for _, one in ranked]
+        return (everything, []) if left >= min(needed, whole) else ([], everything)
+    looks: list[Prototype] = []
+    put_off: list[Prototype] = []
+    for rank, one in ranked:
+        (looks if len(looks) < (room.left(rank) or 0) else put_off).append(one)
+    return looks, put_off
+
+
+_ORDER = list(Rank)
+
+
+def _rank(prototype: Prototype, now: datetime) -> Rank:
+    generation = generation_of(prototype)
+    return rank_of(generation.round_at, generation.watched_until, now)
+
+
+def _watched(prototype: Prototype, now: datetime, *, few: bool) -> Watched:
+    """What the builder is asked about. While it waits for an answer, a person may have given it on the chat's page:
+    then the newest message counts. The heavier call is for what should have been told by the light one long ago."""
+    generation = generation_of(prototype)
+    long_ago = now - generation.round_at >= QUIET and generation.poll_count % CLOSELY_EVERY == 0
+    return Watched(
+        prototype.chat_id or "",
+        None if generation.waiting else generation.message_id,
+        generation.created_at,
+        stale_id=generation.stale_id,
+        before_id=generation.before_id,
+        closely=generation.waiting or long_ago,
+        alone=prototype.status not in UNFINISHED or (few and generation.told_by_hook),
+    )
 
 
 def seconds(delta: timedelta) -> float:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.database import Database, Row
 from protokeep.store.statements import query
+
+#: The `read_hold_code` of an account whose budget of calls is short.
+SHORT_OF_CALLS = "short_of_calls"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,12 @@ class Account:
     hold_until: datetime | None = None
     failures: int = 0
     read_hold_until: datetime | None = None
+    read_hold_code: str | None = None
     alive_at: datetime | None = None
+
+    def pauses_looks(self, now: datetime) -> bool:
+        """Whether the builder asked for a pause that is not over. Being short of calls only slows some looks."""
+        return self.read_hold_until is not None and self.read_hold_until > now and self.read_hold_code != SHORT_OF_CALLS
 
 
 class Accounts:
@@ -59,9 +69,22 @@ class Accounts:
         rows = await self._rows("count_failure", account=name, provider=provider)
         return int(rows[0]["failures"])
 
-    async def hold_reads(self, name: str, until: datetime) -> None:
-        """No looks before then."""
-        await self._run("hold_reads", account=name, until=until)
+    async def hold_reads(self, name: str, until: datetime, code: str = "slowed", message: str = "") -> None:
+        """Looks wait until then (all of them, or those that nobody watches); the reason is for people to see."""
+        await self._run("hold_reads", account=name, until=until, code=code, message=message or "Looks are paused.")
+
+    async def spend(self, name: str, calls: int, now: datetime) -> tuple[int, int]:
+        """Count `calls` to the builder; all replicas' calls in this minute and this UTC day."""
+        minute = now.replace(second=0, microsecond=0)
+        day = minute.replace(hour=0, minute=0)
+        rows = await self._rows("spend_calls", account=name, calls=calls, minute_at=minute, day_at=day)
+        return int(rows[0]["minute_calls"]), int(rows[0]["day_calls"])
+
+    async def postpone_looks(self, looks: Sequence[Prototype], until: datetime) -> None:
+        """These are not looked at now, for want of calls."""
+        values = [{"mockup_id": one.id, "version": generation_of(one).version, "next_poll_at": until} for one in looks]
+        async with self._database.transaction() as session:
+            await session.run_many(query("postpone_look"), values)
 
     async def attend(self, name: str, provider: str, now: datetime) -> None:
         """This account is looked after at this moment."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -104,7 +104,7 @@ class Session:
         result = await self.connection.execute(statement, self._bound(values))
         return int(result.rowcount)
 
-    async def run_many(self, statement: Any, values: list[Mapping[str, Any]]) -> None:
+    async def run_many(self, statement: Any, values: Sequence[Mapping[str, Any]]) -> None:
         """Execute once per entry of `values`."""
         if values:
             await self.connection.execute(statement, [self._bound(entry) for entry in values])

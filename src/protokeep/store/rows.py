@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Slowed, Status, generation_of
 from protokeep.store.database import Row
 
 _STATUSES = frozenset(status.value for status in Status)
@@ -29,7 +29,12 @@ def prototype_of(row: Row) -> Prototype:
         thumbnail_url=row["thumbnail_url"],
         is_current=row["current_id"] is not None,
         generation=None if row["marker"] is None else _generation_of(row),
+        slowed=None if row["slowed_until"] is None else _slowed_of(row),
     )
+
+
+def _slowed_of(row: Row) -> Slowed:
+    return Slowed(row["slowed_until"], row["slowed_code"] or "slowed", row["slowed_message"] or "Looks are paused.")
 
 
 def _generation_of(row: Row) -> Generation:
@@ -65,6 +70,19 @@ def _generation_of(row: Row) -> Generation:
         settled_at=row["settled_at"],
         error_code=row["error_code"],
         error_message=row["error_message"],
+        rounds=row["rounds"],
+        follow_up=row["follow_up"],
+        asked_at=row["asked_at"],
+        stale_id=row["stale_id"],
+        before_id=row["before_id"],
+        hooked_at=row["hooked_at"],
+        wrap_up_at=row["wrap_up_at"],
+        credits=row["credits"],
+        image_source=row["image_source"],
+        picture_etag=row["picture_etag"],
+        dead_url=row["dead_url"],
+        dead_since=row["dead_since"],
+        removing_at=row["removing_at"],
     )
 
 
@@ -96,6 +114,18 @@ def generation_values(prototype: Prototype) -> dict[str, Any]:
         "settled_at": generation.settled_at,
         "error_code": generation.error_code,
         "error_message": generation.error_message,
+        "rounds": generation.rounds,
+        "follow_up": generation.follow_up,
+        "asked_at": generation.asked_at,
+        "stale_id": generation.stale_id,
+        "before_id": generation.before_id,
+        "wrap_up_at": generation.wrap_up_at,
+        "credits": generation.credits,
+        "image_source": generation.image_source,
+        "picture_etag": generation.picture_etag,
+        "dead_url": generation.dead_url,
+        "dead_since": generation.dead_since,
+        "removing_at": generation.removing_at,
     }
 
 

@@ -34,6 +34,9 @@ OWN_TABLES = (
     "protokeep_idempotency_keys",
     "protokeep_api_tokens",
     "protokeep_provider_keys",
+    "protokeep_pictures",
+    "protokeep_hooks",
+    "protokeep_budgets",
     "protokeep_sessions",
 )
 

@@ -33,9 +33,10 @@ _GENERATION = [field.name for field in fields(Generation) if field.name not in (
 
 @cache
 def query(name: str) -> Any:
-    """The statement in `queries/<name>.sql`; `:chats` takes a list."""
+    """The statement in `queries/<name>.sql`; `:chats` and `:ids` take lists."""
     clause = text(_source(name))
-    return clause.bindparams(bindparam("chats", expanding=True)) if ":chats" in clause.text else clause
+    lists: list[Any] = [bindparam(name, expanding=True) for name in ("chats", "ids") if f"IN :{name}" in clause.text]
+    return clause.bindparams(*lists) if lists else clause
 
 
 def _source(name: str) -> str:
@@ -57,11 +58,15 @@ class Statements:
             "g.created_at AS claimed_at",
             f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') AS workspace_id",
             "s.mockup_id AS current_id",
+            "a.read_hold_until AS slowed_until",
+            "a.read_hold_code AS slowed_code",
+            "a.read_hold_message AS slowed_message",
         ]
         #: Everything that makes a prototype, up to where a WHERE begins.
         self.select = (
             f"SELECT {', '.join(columns)} FROM design_mockups m "  # noqa: S608 - names from the catalogue
             "LEFT JOIN protokeep_generations g ON g.mockup_id = m.id "
+            "LEFT JOIN protokeep_accounts a ON a.account = g.account "
             "LEFT JOIN protokeep_slots s ON s.mockup_id = m.id "
         )
         mine = f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id"
@@ -77,10 +82,22 @@ class Statements:
             f"WHERE m.product_id = :product_id AND m.provider = :provider AND {mine} "
             "ORDER BY m.created_at DESC, m.id DESC LIMIT :limit"
         )
-        self.due = self._prototypes(
-            "WHERE g.account = :account AND g.next_poll_at <= :now AND m.v0_chat_id IS NOT NULL "
+        # Thousands of rows at a time: without the prompts, which no look needs.
+        self.due = text(
+            self.select.replace("m.prompt AS prompt", "NULL AS prompt")
+            + "WHERE g.account = :account AND g.next_poll_at <= :now AND m.v0_chat_id IS NOT NULL "
             "ORDER BY g.next_poll_at LIMIT :limit"
         )
+        self.due_soon = text(
+            self.select.replace("m.prompt AS prompt", "NULL AS prompt")
+            + "WHERE g.account = :account AND g.next_poll_at > :now AND g.next_poll_at <= :until "
+            "AND g.api_version = :api_version AND m.v0_chat_id IS NOT NULL"
+        )
+        self.to_remove = self._prototypes(
+            "WHERE g.removing_at IS NOT NULL AND g.recovery_point IN ('accepted', 'settled') "
+            "AND (g.next_try_at IS NULL OR g.next_try_at <= :now) ORDER BY g.removing_at LIMIT :limit"
+        )
+        self.these = self._prototypes("WHERE m.id IN :ids", many=True)
         self.insert_mockup = (
             self._owners("insert_mockup_of_tenant")
             if shape.has_tenant and shape.products_has_tenant
@@ -111,8 +128,9 @@ class Statements:
             )
         return self._lists[filters]
 
-    def _prototypes(self, rest: str) -> Any:
-        return text(self.select + rest)
+    def _prototypes(self, rest: str, *, many: bool = False) -> Any:
+        clause = text(self.select + rest)
+        return clause.bindparams(bindparam("ids", expanding=True)) if many else clause
 
     def _owners(self, name: str) -> Any:
         """A statement on the owner's tables: under their names, and without the columns that they lack."""

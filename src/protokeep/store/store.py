@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,11 +17,15 @@ from protokeep.core.prototype import Prototype, Status, generation_of
 from protokeep.core.reuse import Outcome, decide
 from protokeep.store import claims, strays
 from protokeep.store.accounts import Accounts
+from protokeep.store.afterwards import Afterwards
 from protokeep.store.database import Database, Row, Session
 from protokeep.store.rows import generation_values, mockup_values, prototype_of
 from protokeep.store.shape import Shape, read_shape
 from protokeep.store.statements import Statements, query
 from protokeep.store.strays import Stray
+
+#: Something more to do in the transaction of a save.
+Also = Callable[[Session], Awaitable[object]]
 
 #: Races one claim may lose before it gives up; every loss means that somebody else got on.
 MAX_LOSSES = 25
@@ -47,6 +51,7 @@ class Store:
     def __init__(self, database: Database, bus: Bus) -> None:
         self.database = database
         self.accounts = Accounts(database)
+        self.afterwards = Afterwards(database)
         self._bus = bus
         self._statements: Statements | None = None
 
@@ -180,23 +185,38 @@ class Store:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    async def save(self, before: Prototype, after: Prototype, *events: Event) -> Prototype | None:
+    async def save(
+        self, before: Prototype, after: Prototype, *events: Event, also: Also | None = None
+    ) -> Prototype | None:
         """Write what shall be. None: somebody moved it meanwhile, and nothing was written; read again."""
-        saved = await self.save_all([(before, after, events)])
+        saved = await self.save_all([(before, after, events)], also=also)
         return saved[0]
 
-    async def save_all(self, changes: Sequence[tuple[Prototype, Prototype, Sequence[Event]]]) -> list[Prototype | None]:
-        """Write several prototypes in one transaction, each guarded by its own version."""
+    async def save_all(
+        self, changes: Sequence[tuple[Prototype, Prototype, Sequence[Event]]], *, also: Also | None = None
+    ) -> list[Prototype | None]:
+        """Write several prototypes in one transaction, each guarded by its own version.
+
+        Of several, looks that changed nothing are written together, and count as saved. `also` runs first in the same
+        transaction; what it raises undoes everything.
+        """
         saved: list[Prototype | None] = []
         loud: list[Prototype] = []
+        quiet: list[Mapping[str, Any]] = []
         statements = await self._prepared(for_create=True)
         async with self.database.transaction() as session:
+            if also is not None:
+                await also(session)
             for before, after, events in changes:
-                if _looks_same(before, after) and not events:
-                    touched = await session.run(query("touch_looked"), _touch_values(after))
-                else:
-                    touched = await session.run(query("save_generation"), generation_values(after))
-                if touched == 0:
+                if not events and _looks_same(before, after):
+                    touched = 1
+                    if len(changes) == 1:
+                        touched = await session.run(query("touch_looked"), _touch_values(after))
+                    else:
+                        quiet.append(_touch_values(after))
+                    saved.append(after if touched else None)
+                    continue
+                if await session.run(query("save_generation"), generation_values(after)) == 0:
                     saved.append(None)
                     continue
                 if mockup_values(before) != mockup_values(after):
@@ -210,6 +230,7 @@ class Store:
                 if events or before.state is not after.state:
                     loud.append(after)
                     await self._announce(session, after, "changed")
+            await session.run_many(query("touch_looked"), quiet)
         for prototype in loud:
             self._publish(prototype, "changed")
         return saved
@@ -264,12 +285,16 @@ class Store:
 
     # -- tracking --------------------------------------------------------------------------------------------
 
-    async def due(self, account: str, now: datetime, limit: int = 1000) -> list[Prototype]:
-        """Prototypes of an account whose look is due, longest overdue first."""
+    async def due(self, account: str, now: datetime, limit: int = 10_000) -> list[Prototype]:
+        """Prototypes of an account whose look is due by `now`, longest overdue first, without their prompts."""
         statements = await self._prepared(for_create=True)
         async with self.database.reading() as session:
             rows = await session.rows(statements.due, {"account": account, "now": now, "limit": limit})
         return [prototype_of(row) for row in rows]
+
+    async def due_soon(self, account: str, api_version: int, now: datetime, until: datetime) -> list[Prototype]:
+        """Prototypes whose look is due after `now` and by `until`, without their prompts."""
+        return await self._many("due_soon", account=account, api_version=api_version, now=now, until=until)
 
     async def next_due(self, account: str) -> datetime | None:
         """When the account's next look is due; None: nothing is in flight."""
@@ -293,6 +318,33 @@ class Store:
             await self._announce(session, prototype, "look")
         self._publish(prototype, "look")
         return True
+
+    async def these(self, ids: Sequence[str]) -> list[Prototype]:
+        """Some prototypes, for jobs."""
+        return await self._many("these", ids=list(ids)) if ids else []
+
+    async def to_remove(self, now: datetime, limit: int = 50) -> list[Prototype]:
+        """Prototypes whose deletion was asked for and whose next try is due."""
+        return await self._many("to_remove", now=now, limit=limit)
+
+    async def look_soon(
+        self, account: str, chats: Sequence[str], now: datetime, *, begun: bool, later: datetime
+    ) -> int:
+        """A hook spoke of chats: look now, or (when they have only `begun`) not before `later`. How many are ours."""
+        values: dict[str, Any] = {"account": account, "chats": list(chats), "now": now}
+        if begun:
+            values["later"] = later
+        else:
+            values |= {"second_ago": now - timedelta(seconds=1), "minute_ago": now - timedelta(seconds=60)}
+            values["soon"] = now + timedelta(seconds=1)
+        async with self.database.transaction() as session:
+            rows = await session.rows(query("hook_heard" if begun else "hook_look"), values)
+            change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "look")
+            if rows and not begun and not session.is_sqlite:
+                await session.run(query("notify"), {"channel": CHANNEL, "payload": self._bus.encode(change)})
+        if rows and not begun:
+            self._bus.publish(change)
+        return len(rows)
 
     async def adopt_untracked(self, wanted: Wanted, poll_timeout: timedelta, limit: int = 200) -> int:
         """Begin to track older rows that name a chat; `wanted` says for which account. How many there were."""
@@ -328,6 +380,11 @@ class Store:
         async with self.database.reading() as session:
             row = await session.row(getattr(statements, name), values)
         return None if row is None else prototype_of(row)
+
+    async def _many(self, name: str, **values: Any) -> list[Prototype]:
+        statements = await self._prepared(for_create=True)
+        async with self.database.reading() as session:
+            return [prototype_of(row) for row in await session.rows(getattr(statements, name), values)]
 
     async def _rows(self, name: str, **values: Any) -> list[Row]:
         async with self.database.reading() as session:
@@ -371,7 +428,6 @@ def _touch_values(after: Prototype) -> dict[str, Any]:
         "mockup_id": after.id,
         "version": generation.version,
         "observed_at": generation.observed_at,
-        "poll_count": generation.poll_count,
         "next_poll_at": generation.next_poll_at,
     }
 

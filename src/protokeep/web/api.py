@@ -161,4 +161,7 @@ def _version(prototype: Prototype) -> tuple[object, ...]:
         generation.error_code,
         generation.hold_code,
         generation.next_try_at,
+        generation.credits,
+        generation.picture_etag,
+        prototype.slowed,
     )

@@ -19,7 +19,7 @@ from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
 from protokeep.jobs import Jobs
 from protokeep.mcp.http import Endpoint
 from protokeep.settings import Settings
-from protokeep.web import api, pages, problems
+from protokeep.web import api, changes, hooks, pages, problems
 from protokeep.web.dependencies import principal_of
 from protokeep.web.models import Problem
 from protokeep.wiring import Parts, built
@@ -57,6 +57,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     app.state.draining = False
     problems.install(app)
     app.include_router(api.router)
+    app.include_router(changes.router)
+    app.include_router(hooks.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
     app.router.routes.append(Route("/mcp", mcp, include_in_schema=False))
     _add_health(app)

@@ -62,6 +62,7 @@ def needs(role: Role) -> Callable[..., Any]:
 KeeperDep = Annotated[Keeper, Depends(keeper_of)]
 Viewer = Annotated[Principal, Depends(needs(Role.VIEWER))]
 Maker = Annotated[Principal, Depends(needs(Role.MAKER))]
+Admin = Annotated[Principal, Depends(needs(Role.ADMIN))]
 
 
 def product_in_path(product_id: str) -> str:

@@ -12,7 +12,9 @@ from protokeep.service import Ensured
 from protokeep.store.database import Row
 
 StatusWord = Literal["pending", "in_progress", "completed", "failed", "timeout"]
-StateWord = Literal["queued", "making", "waiting", "ready", "failed", "timed_out", "undecided", "parked", "untracked"]
+StateWord = Literal[
+    "queued", "making", "waiting", "ready", "failed", "timed_out", "undecided", "parked", "untracked", "deleting"
+]
 
 
 class CreateProject(BaseModel):
@@ -68,13 +70,16 @@ class PrototypeView(BaseModel):
     observed_at: datetime | None
     poll_count: int
     elapsed_seconds: float | None
+    credits: float | None
 
     @classmethod
     def fields_of(cls, prototype: Prototype, now: datetime) -> dict[str, Any]:
         """The view's values; `now` is for the elapsed time of what is still being made."""
         generation = prototype.generation
-        error = reason = elapsed = None
+        error = reason = elapsed = picture = None
         if generation is not None:
+            if generation.picture_etag is not None:
+                picture = f"/api/design/prototypes/{prototype.id}/picture"
             if generation.error_code is not None:
                 error = {"code": generation.error_code, "message": generation.error_message or ""}
             if generation.hold_code is not None:
@@ -90,6 +95,9 @@ class PrototypeView(BaseModel):
                     "a second time before that is clear.",
                     "next_try_at": generation.next_try_at,
                 }
+            slowed = prototype.slowed
+            if reason is None and slowed is not None and slowed.until > now and prototype.status not in SETTLED:
+                reason = {"code": slowed.code, "message": slowed.message, "next_try_at": slowed.until}
             end = generation.settled_at or (now if prototype.status not in SETTLED else prototype.updated_at)
             elapsed = round(max((end - generation.created_at).total_seconds(), 0.0), 3)
         return {
@@ -107,8 +115,8 @@ class PrototypeView(BaseModel):
             "demo_url": generation.demo_url if generation else None,
             "web_url": generation.web_url if generation else None,
             "chat_url": generation.chat_url if generation else None,
-            "thumbnail_url": prototype.thumbnail_url,
-            "image_url": prototype.image_url,
+            "thumbnail_url": picture or prototype.thumbnail_url,
+            "image_url": picture or prototype.image_url,
             "error": error,
             "is_current": prototype.is_current,
             "created_at": prototype.created_at,
@@ -116,6 +124,7 @@ class PrototypeView(BaseModel):
             "observed_at": generation.observed_at if generation else None,
             "poll_count": generation.poll_count if generation else 0,
             "elapsed_seconds": elapsed,
+            "credits": generation.credits if generation else None,
         }
 
     @classmethod

@@ -28,6 +28,7 @@ _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.NotAllowed: (403, "not-allowed", "The token's role does not cover this"),
     errors.NotFound: (404, "not-found", "There is no such thing"),
     errors.KeyInFlight: (409, "idempotency-key-in-flight", "The first request with this key is still running"),
+    errors.NotNow: (409, "not-now", "The prototype's state does not allow this now"),
     errors.NotMigrated: (503, "not-migrated", "The database is not migrated"),
     errors.NotConfigured: (503, "not-configured", "A setting is missing"),
     errors.NotReady: (503, "not-ready", "Not possible right now"),

@@ -1,3 +1,4 @@
 -- What holds an account back.
-SELECT account, hold_code, hold_message, hold_until, failures, read_hold_until, alive_at
+SELECT account, hold_code, hold_message, hold_until, failures, read_hold_until, read_hold_code,
+  alive_at
 FROM protokeep_accounts WHERE account = :account

@@ -1,2 +1,3 @@
--- The builder asked for a pause: no looks before then.
-UPDATE protokeep_accounts SET read_hold_until = :until WHERE account = :account
+-- Looks wait until then, and why, for people.
+UPDATE protokeep_accounts SET read_hold_until = :until, read_hold_code = :code, read_hold_message = :message
+WHERE account = :account

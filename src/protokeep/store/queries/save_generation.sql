@@ -6,5 +6,8 @@ UPDATE protokeep_generations SET
   demo_url = :demo_url, chat_url = :chat_url, waiting = :waiting, next_poll_at = :next_poll_at,
   poll_count = :poll_count, deadline_at = :deadline_at,
   missing_since = :missing_since, observed_at = :observed_at, settled_at = :settled_at,
-  error_code = :error_code, error_message = :error_message
+  error_code = :error_code, error_message = :error_message,
+  rounds = :rounds, follow_up = :follow_up, asked_at = :asked_at, stale_id = :stale_id, before_id = :before_id,
+  wrap_up_at = :wrap_up_at, credits = :credits, image_source = :image_source, picture_etag = :picture_etag,
+  dead_url = :dead_url, dead_since = :dead_since, removing_at = :removing_at
 WHERE mockup_id = :mockup_id AND version = :version

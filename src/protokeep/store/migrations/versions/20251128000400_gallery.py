@@ -9,7 +9,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "20251128000400"
-down_revision = "20251128000100"
+down_revision = "20251128000200"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,59 @@
+"""Hooks at v0, by whoever may open the database: install, list, remove."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from protokeep.service.hooks import Hooks
+
+app = typer.Typer(no_args_is_help=True)
+
+
+def _with_hooks(use: Callable[[Hooks], Awaitable[Any]]) -> Any:
+    from protokeep.cli.process import settings_of
+    from protokeep.wiring import built
+
+    async def main() -> Any:
+        async with built(settings_of()) as parts:
+            return await use(parts.hooks)
+
+    return asyncio.run(main())
+
+
+@app.command()
+def install(
+    rotate: Annotated[bool, typer.Option("--rotate", help="Give hooks that are there a new secret address.")] = False,
+) -> None:
+    """Let v0 call this server when something ends. Needs PROTOKEEP_PUBLIC_URL; safe to run again."""
+    hooks = _with_hooks(lambda hooks: hooks.install(rotate=rotate))
+    if not hooks:
+        sys.stderr.write("protokeep: no v0 account is configured. Set V0_API_KEY.\n")
+        raise typer.Exit(1)
+    for hook in hooks:
+        sys.stdout.write(f"{hook.account}  API v{hook.api_version}  hook {hook.hook}\n")
+    sys.stdout.write("Installed. The addresses are secret and are not shown; polling goes on as before.\n")
+
+
+@app.command("list")
+def list_hooks() -> None:
+    """List our hooks, and whether v0 still has them."""
+    found = _with_hooks(lambda hooks: hooks.list())
+    if not found:
+        sys.stdout.write("There are no hooks. Install them with `protokeep hooks install`.\n")
+    words = {True: "registered", False: "GONE at v0: install again", None: "v0 could not be asked"}
+    for hook, there in found:
+        since = f"since {hook.installed_at:%Y-%m-%d %H:%M}"
+        sys.stdout.write(f"{hook.account}  API v{hook.api_version}  hook {hook.hook}  {since}  {words[there]}\n")
+
+
+@app.command()
+def remove() -> None:
+    """Take our hooks away from v0. Polling goes on."""
+    count = _with_hooks(lambda hooks: hooks.remove())
+    sys.stdout.write(f"Removed {count}.\n")

@@ -1,0 +1,82 @@
+"""One budget of calls per account: how many looks may be made now. Creates are counted and never wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+#: Calls that may be made at the beginning of a minute, as seconds of its even spread.
+HEAD_START_SECONDS = 6.0
+
+
+class Rank(StrEnum):
+    """Who goes first when calls are short. Creates come before all of these."""
+
+    WATCHED = "watched"  #: somebody has it open
+    FRESH = "fresh"  #: asked for within the last minutes
+    OLD = "old"  #: the rest
+
+
+#: What of a minute's calls looks of each rank may spend, those of the ranks before included.
+SHARES: Mapping[Rank, float] = {Rank.WATCHED: 0.9, Rank.FRESH: 0.75, Rank.OLD: 0.5}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Calls in a minute and in a UTC day; 0 means no limit."""
+
+    per_minute: int = 0
+    per_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is left at `now`. `pace` is calls a minute; None: no limit."""
+
+    pace: float | None
+    minute_calls: int
+    now: datetime
+    message: str = ""
+
+    def left(self, rank: Rank) -> int | None:
+        """Calls that looks of this rank may make now; None: any number."""
+        if self.pace is None:
+            return None
+        seconds = self.now.second + self.now.microsecond / 1e6 + HEAD_START_SECONDS
+        return max(int(self.pace * SHARES[rank] * min(seconds / 60, 1.0)) - self.minute_calls, 0)
+
+    def whole(self, rank: Rank) -> int | None:
+        """Calls that looks of this rank may make in a whole minute."""
+        return None if self.pace is None else max(int(self.pace * SHARES[rank]), 1)
+
+    def until(self, rank: Rank, wanted: int) -> datetime:
+        """When `wanted` more calls of this rank may be there: within a minute, not at once."""
+        per_second = max((self.pace or 0) * SHARES[rank] / 60, 1e-3)
+        short = wanted - (self.left(rank) or 0)
+        return self.now + timedelta(seconds=min(max(short / per_second, 3.0), 60.0))
+
+
+def room(limits: Limits, minute_calls: int, day_calls: int, now: datetime) -> Room:
+    """The pace that the two limits leave. Once half of a day's calls are spent, the rest is spread over what is left
+    of the day, so that the last hours are not blind."""
+    pace: float | None = float(limits.per_minute) if limits.per_minute else None
+    message = f"At most {limits.per_minute:,} calls a minute are made."
+    if limits.per_day and day_calls > limits.per_day / 2:
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        minutes = max((midnight - now).total_seconds() / 60, 1.0)
+        spread = max((limits.per_day - day_calls) / minutes, 0.0)
+        if pace is None or spread < pace:
+            pace = spread
+            message = (
+                f"{day_calls:,} of {limits.per_day:,} calls of this day (UTC) are spent; the rest is spread over it."
+            )
+    return Room(pace, minute_calls, now, message)
+
+
+def rank_of(asked_at: datetime, watched_until: datetime | None, now: datetime) -> Rank:
+    """How urgent a look is."""
+    if watched_until is not None and watched_until > now:
+        return Rank.WATCHED
+    return Rank.FRESH if now - asked_at <= timedelta(minutes=5) else Rank.OLD

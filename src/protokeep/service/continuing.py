@@ -1,0 +1,267 @@
+"""Follow-ups in a chat that exists, once only; and stopping what runs.
+
+A message carries no metadata, so a lost answer is decided by what the chat holds: before each sending its newest
+message is written down, and a message of ours after that one is ours. Nothing is sent again before the chat was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from protokeep.core import continuing as rounds
+from protokeep.core import generation as steps
+from protokeep.core.claim import Intent
+from protokeep.core.errors import (
+    NotConfigured,
+    NotNow,
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderError,
+    ProviderRejected,
+    ProviderUnreachable,
+)
+from protokeep.core.history import Event, Source
+from protokeep.core.inputs import idempotency_key_of, message_of
+from protokeep.core.pacing import backoff, may_send_again
+from protokeep.core.people import Principal
+from protokeep.core.prototype import (
+    UNFINISHED,
+    Observation,
+    Prototype,
+    RecoveryPoint,
+    Seen,
+    Status,
+    advance,
+    generation_of,
+)
+from protokeep.providers.base import Made, Provider, Said, Talk
+from protokeep.service.context import LOOK_BACK, Context, status_events
+from protokeep.store.afterwards import keep_intent
+from protokeep.store.claims import Lost
+
+log = structlog.get_logger(__name__)
+
+#: Times a change is tried again because somebody else moved the row; every loss means that somebody got on.
+MAX_LOSSES = 10
+#: Whether an account may send now: (until, code, message) when it may not.
+Held = Callable[[str], Awaitable[tuple[datetime, str, str] | None]]
+
+
+class Continuer:
+    """Claims follow-ups for people, sends them for jobs, and stops what runs."""
+
+    def __init__(self, context: Context, held: Held) -> None:
+        self._context = context
+        self._held = held
+
+    # -- for people --------------------------------------------------------------------------------------------
+
+    async def claim(
+        self, principal: Principal, prototype: Prototype, message: str, key: str | None
+    ) -> tuple[Prototype, bool]:
+        """Write down that a message is to be sent; False: the same idempotency key did so before.
+
+        Raises `InvalidInput`, `KeyReused`, and `NotNow` with what has to happen first.
+        """
+        context = self._context
+        text = message_of(message)
+        key = idempotency_key_of(key)
+        for _ in range(MAX_LOSSES):
+            now = context.clock()
+            intent = None
+            if key is not None:
+                asked = ("message", prototype.id, text)
+                intent = Intent(principal.workspace_id, principal.user_id, key, asked, now)
+                if await context.store.afterwards.intended(intent) is not None:
+                    return prototype, False
+            if reason := rounds.why_not(prototype):
+                raise NotNow(f"No message can be sent: {reason[0].lower()}{reason[1:]}")
+            try:
+                saved = await self._claimed(principal, prototype, text, intent, now)
+            except Lost:
+                saved = None
+            if saved is not None:
+                return saved, True
+            prototype = await context.store.get(principal.workspace_id, prototype.id) or prototype
+        raise NotNow("This prototype is being changed by too many at once. Try again in a moment.")
+
+    async def _claimed(
+        self, principal: Principal, prototype: Prototype, text: str, intent: Intent | None, now: datetime
+    ) -> Prototype | None:
+        after = rounds.asked(prototype, text, now)
+        event = Event("asked", Source.PERSON, now, actor=principal.user_id, data={"message": text[:2000]})
+
+        async def keep(session: object) -> None:
+            if intent is not None:
+                await keep_intent(session, intent, prototype.id)  # type: ignore[arg-type]
+
+        return await self._context.store.save(prototype, after, event, also=keep)
+
+    async def stop(self, principal: Principal, prototype: Prototype) -> Prototype:
+        """Stop what is being generated. What had ended already is returned as it is. Raises `ProviderError`."""
+        context = self._context
+        generation = prototype.generation
+        if generation is None or prototype.chat_id is None or generation.continuing:
+            raise NotNow("Nothing can be stopped yet: the builder has not taken it. Try again in a moment.")
+        if prototype.status not in (*UNFINISHED, Status.TIMEOUT):
+            return prototype
+        provider = context.providers.serving(generation.account, generation.api_version)
+        if provider is None:
+            raise NotConfigured("The account that this prototype belongs to has no key configured.")
+        message_id = generation.message_id if generation.api_version == 2 and not generation.waiting else None
+        if not await provider.cancel(prototype.chat_id, message_id):
+            return prototype
+        current: Prototype | None = prototype
+        while current is not None and current.status in (*UNFINISHED, Status.TIMEOUT):
+            now = context.clock()
+            after = rounds.stopped(current, now)
+            data = {"code": "stopped", "message": generation_of(after).error_message}
+            event = Event("status", Source.PERSON, now, actor=principal.user_id, status=after.status.value, data=data)
+            saved = await context.store.save(current, after, event)
+            current = saved or await context.store.get(principal.workspace_id, prototype.id)
+        return current or prototype
+
+    # -- for jobs ----------------------------------------------------------------------------------------------
+
+    async def go_on(self, prototype: Prototype, provider: Provider) -> None:
+        """Read the chat, then send the follow-up or take up the one that arrived. The caller holds the row."""
+        context = self._context
+        try:
+            talk = await provider.talk(prototype.chat_id or "")
+        except ProviderError as error:
+            await self._not_read(prototype, error)
+            return
+        sure, found = ours(prototype, talk, context.clock(), context.pace.fresh_claim)
+        generation = generation_of(prototype)
+        if found is not None:
+            reply = _reply_to(found, talk) if provider.api_version == 2 else None
+            await self._record(prototype, Made(prototype.chat_id or "", message_id=reply), "adopted", provider)
+        elif sure and may_send_again(generation, context.clock(), context.pace):
+            await self._send(prototype, talk, provider)
+        else:
+            now = context.clock()
+            after = steps.not_found(prototype, now, context.pace)
+            await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
+
+    async def _not_read(self, prototype: Prototype, error: ProviderError) -> None:
+        context = self._context
+        now = context.clock()
+        generation = generation_of(prototype)
+        if error.status == 404:
+            gone = Observation(Seen.GONE, error_code="gone", error_message="The chat no longer exists at the builder.")
+            after = advance(prototype, gone, now)
+            after = rounds.without_claim(after)
+        elif generation.recovery_point is RecoveryPoint.CLAIMED:
+            pause = error.retry_after or backoff(generation.attempts + 1, context.pace)
+            words = f"{error} The chat is read before anything is sent."
+            after = steps.parked(prototype, now, until=now + pause, code=error.code, message=words)
+        else:
+            after = steps.undecided(prototype, None, now, context.pace)
+        await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
+        log.warning("chat_not_read", prototype_id=prototype.id, code=error.code, reason=str(error))
+
+    async def _send(self, prototype: Prototype, talk: Talk, provider: Provider) -> None:
+        context = self._context
+        generation = generation_of(prototype)
+        held = await self._held(generation.account)
+        if held is not None:
+            until, code, message = held
+            after = steps.parked(prototype, context.clock(), until=until, code=code, message=message)
+            await context.store.save(prototype, after)
+            return
+        now = context.clock()
+        before_id = talk.messages[0].id if talk.messages else None
+        after = rounds.sending(prototype, now, stale_id=talk.stale_id, before_id=before_id)
+        event = Event("sent", Source.SUBMIT, now, data={"attempt": generation_of(after).attempts})
+        sent = await context.store.save(prototype, after, event)
+        if sent is None:
+            return
+        context.reached("after_follow_up_sent")
+        try:
+            made = await provider.send(sent.chat_id or "", generation_of(sent).follow_up or "")
+        except ProviderError as error:
+            await self._not_taken(sent, provider, error)
+            return
+        context.reached("after_follow_up")
+        await self._record(sent, made, "continued", provider)
+
+    async def _record(self, prototype: Prototype, made: Made, kind: str, provider: Provider) -> None:
+        """Write that the builder has the message, whoever else moved the row meanwhile."""
+        context = self._context
+        current: Prototype | None = prototype
+        asked_at = generation_of(prototype).asked_at
+        while current is not None:
+            generation = generation_of(current)
+            if not generation.continuing or generation.asked_at != asked_at:
+                return
+            now = context.clock()
+            after = rounds.continued(
+                current,
+                message_id=made.message_id,
+                seen=made.observation,
+                now=now,
+                pace=context.pace,
+                batched=provider.capabilities.batch_status,
+            )
+            event = Event(kind, Source.SUBMIT, now, status=after.status.value, data={"round": generation.rounds})
+            events = [event, *status_events(current, after, Source.SUBMIT, now)]
+            if await context.store.save(current, after, *events) is not None:
+                log.info("follow_up_recorded", how=kind, prototype_id=current.id, round=generation.rounds)
+                await context.queue.track(generation.account)
+                return
+            current = await context.store.get_any(current.id)
+
+    async def _not_taken(self, sent: Prototype, provider: Provider, error: ProviderError) -> None:
+        context = self._context
+        now = context.clock()
+        generation = generation_of(sent)
+        kind = "undecided"
+        match error:
+            case ProviderRejected():
+                batched = provider.capabilities.batch_status
+                after, kind = rounds.turned_down(sent, error, now, context.pace, batched=batched), "refused"
+            case ProviderBusy():
+                until = now + (error.retry_after or timedelta(seconds=60))
+                await context.store.accounts.hold(generation.account, provider.name, error.code, str(error), until)
+                after = steps.parked(sent, now, until=until, code=error.code, message=str(error))
+                kind = "parked"
+            case ProviderUnreachable():
+                after, kind = steps.unreachable(sent, error, now, context.pace), "parked"
+            case OutcomeUnknown() | _:
+                after = steps.undecided(sent, error, now, context.pace)
+        data = {"code": error.code, "message": str(error)}
+        await context.store.save(sent, after, Event(kind, Source.SUBMIT, now, status=after.status.value, data=data))
+        log.warning("follow_up_not_taken", now=kind, prototype_id=sent.id, code=error.code, reason=str(error))
+
+
+def ours(prototype: Prototype, talk: Talk, now: datetime, fresh: timedelta) -> tuple[bool, Said | None]:
+    """(whether that is certain, our message in the chat or None).
+
+    After a sending: a message with our words that is newer than the chat's last one before it. When that one is not
+    in sight any more, or the claim may be a restored copy's, time has to tell, and a doubt is no leave to send again.
+    """
+    generation = generation_of(prototype)
+    words = generation.follow_up or ""
+    mine = [said for said in talk.messages if said.role == "user" and rounds.same_words(said.content, words)]
+    if generation.before_id is None:  # Nothing was sent in this round, as far as this copy of the rows knows.
+        if now - generation.round_at <= fresh:
+            return True, None
+        late = [said for said in mine if said.created_at is None or said.created_at >= generation.round_at - LOOK_BACK]
+        return True, late[0] if late else None
+    ids = [said.id for said in talk.messages]
+    if generation.before_id in ids or (talk.whole and not generation.before_id):
+        newer = set(ids[: ids.index(generation.before_id)]) if generation.before_id else set(ids)
+        return True, next((said for said in mine if said.id in newer), None)
+    since = (generation.sent_at or generation.round_at) - LOOK_BACK
+    late = [said for said in mine if said.created_at is not None and said.created_at >= since]
+    return False, late[0] if late else None
+
+
+def _reply_to(said: Said, talk: Talk) -> str | None:
+    """The answer that came right after a message; None: not there yet."""
+    ids = [one.id for one in talk.messages]
+    newer = talk.messages[: ids.index(said.id)]
+    return newer[-1].id if newer and newer[-1].role == "assistant" else None

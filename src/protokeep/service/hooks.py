@@ -1,0 +1,190 @@
+"""Hooks: the builder tells us that something ended, and we look. A delivery is a hint and never the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import structlog
+
+from protokeep.core.errors import NotConfigured, ProtokeepError, ProviderError
+from protokeep.core.hooks import chats_named
+from protokeep.service.context import Context
+from protokeep.store.afterwards import Hook
+
+log = structlog.get_logger(__name__)
+
+NAME = "protokeep"
+#: Chats whose hooks wait to be written; a flood beyond that is dropped: polling goes on as the truth.
+MAX_PENDING = 5000
+CHATS_AT_ONCE = 500
+#: Deliveries of this long are written together.
+COALESCE_SECONDS = 0.1
+#: A chat may be announced before the answer to its create has been written; it is looked for once more after this.
+AGAIN_SECONDS = 1.0
+#: How long the registered hooks are remembered: a wrong address costs no read of the database.
+REMEMBER_SECONDS = 5.0
+
+
+class Hooks:
+    """Registers hooks, knows their addresses, and turns deliveries into looks."""
+
+    def __init__(self, context: Context, secret: bytes, public_url: str | None) -> None:
+        self._context = context
+        self._secret = secret
+        self._public_url = (public_url or "").rstrip("/")
+        self._known: list[tuple[str, str]] = []
+        self._known_at = float("-inf")
+        self._pending: dict[tuple[str, str], bool] = {}
+        self._later: dict[tuple[str, str], bool] = {}
+        self._flusher: asyncio.Task[None] | None = None
+
+    # -- for whoever runs this ---------------------------------------------------------------------------------
+
+    async def install(self, *, rotate: bool = False) -> list[Hook]:
+        """One hook per account and API version; those that are there stay, or get a new address with `rotate`."""
+        base = self._base()
+        kept = {(hook.account, hook.api_version): hook for hook in await self._context.store.afterwards.hooks()}
+        installed = []
+        for account in self._context.providers.accounts():
+            for provider in self._context.providers.of_account(account):
+                if not provider.capabilities.hooks:
+                    continue
+                hook = kept.get((account, provider.api_version))
+                there = {one.id for one in await provider.hooks()}
+                nonce = secrets.token_urlsafe(18)
+                if hook is None or hook.hook not in there:
+                    address = self._address(base, account, provider.api_version, nonce)
+                    hook_id = await provider.add_hook(NAME, address)
+                    hook = Hook(account, provider.api_version, hook_id, nonce, self._context.clock())
+                    await self._context.store.afterwards.keep_hook(hook)
+                elif rotate:
+                    # Both addresses are good until the builder has moved.
+                    both = replace(hook, nonce=nonce, old_nonce=hook.nonce)
+                    await self._context.store.afterwards.keep_hook(both)
+                    await provider.move_hook(hook.hook, self._address(base, account, provider.api_version, nonce))
+                    hook = replace(both, old_nonce=None)
+                    await self._context.store.afterwards.keep_hook(hook)
+                else:
+                    address = self._address(base, account, provider.api_version, hook.nonce)
+                    await provider.move_hook(hook.hook, address)  # PROTOKEEP_PUBLIC_URL may have changed.
+                installed.append(hook)
+        return installed
+
+    async def list(self) -> list[tuple[Hook, bool | None]]:
+        """The hooks that we registered, and whether the builder still has them (None: it could not be asked)."""
+        found: list[tuple[Hook, bool | None]] = []
+        for hook in await self._context.store.afterwards.hooks():
+            provider = self._context.providers.serving(hook.account, hook.api_version)
+            there: bool | None = None
+            if provider is not None:
+                try:
+                    there = any(one.id == hook.hook for one in await provider.hooks())
+                except ProviderError:
+                    there = None
+            found.append((hook, there))
+        return found
+
+    async def remove(self) -> int:
+        """Take all of ours away again, here and at the builder. How many there were."""
+        removed = 0
+        for hook in await self._context.store.afterwards.hooks():
+            provider = self._context.providers.serving(hook.account, hook.api_version)
+            if provider is None:
+                raise NotConfigured(f"The account {hook.account} has no key configured, so its hook stays.")
+            await provider.remove_hook(hook.hook)
+            await self._context.store.afterwards.forget_hook(hook.account, hook.api_version)
+            removed += 1
+        return removed
+
+    # -- for the builder ---------------------------------------------------------------------------------------
+
+    async def receive(self, secret: str, body: bytes) -> bool:
+        """Take a delivery; False: there is no such address. Returns at once, and believes nothing of the body."""
+        account = await self._account_of(secret)
+        if account is None:
+            return False
+        chats, begun = chats_named(body)
+        for chat_id in chats:
+            key = (account, chat_id)
+            if key in self._pending or len(self._pending) < MAX_PENDING:
+                self._pending[key] = self._pending.get(key, True) and begun
+        if self._pending and (self._flusher is None or self._flusher.done()):
+            self._flusher = asyncio.create_task(self._flush())
+        return True
+
+    async def settled(self) -> None:
+        """Wait until what was received is written."""
+        if self._flusher is not None:
+            await asyncio.wait({self._flusher})
+
+    async def _flush(self) -> None:
+        again_at = 0.0
+        loop = asyncio.get_running_loop()
+        while self._pending or self._later:
+            await asyncio.sleep(COALESCE_SECONDS)
+            taken, self._pending = self._pending, {}
+            try:
+                await self._write(taken, last=False)
+                if self._later and not again_at:
+                    again_at = loop.time() + AGAIN_SECONDS
+                if self._later and loop.time() >= again_at:
+                    later, self._later, again_at = self._later, {}, 0.0
+                    await self._write(later, last=True)
+            except ProtokeepError as error:
+                log.warning("hooks_not_written", reason=str(error))
+                return
+
+    async def _write(self, taken: dict[tuple[str, str], bool], *, last: bool) -> None:
+        context = self._context
+        for begun in (True, False):
+            for account in {account for account, _ in taken}:
+                chats = [chat for (name, chat), only in taken.items() if name == account and only is begun]
+                for start in range(0, len(chats), CHATS_AT_ONCE):
+                    part = chats[start : start + CHATS_AT_ONCE]
+                    now = context.clock()
+                    later = now + context.pace.hooked
+                    ours = await context.store.look_soon(account, part, now, begun=begun, later=later)
+                    if not last and ours < len(part):
+                        known = await context.store.known_chats(account, part)
+                        self._later |= {(account, chat): begun for chat in part if chat not in known}
+
+    # -- addresses ---------------------------------------------------------------------------------------------
+
+    async def _account_of(self, secret: str) -> str | None:
+        now = asyncio.get_running_loop().time()
+        if now - self._known_at > REMEMBER_SECONDS:
+            self._known = [
+                (self._token(hook.account, hook.api_version, nonce), hook.account)
+                for hook in await self._context.store.afterwards.hooks()
+                for nonce in (hook.nonce, hook.old_nonce)
+                if nonce is not None
+            ]
+            self._known_at = now
+        given = secret.encode("utf-8", "replace")
+        found = None
+        for token, account in self._known:  # All of them, so that time tells nothing.
+            if hmac.compare_digest(token.encode(), given):
+                found = account
+        return found
+
+    def _token(self, account: str, api_version: int, nonce: str) -> str:
+        text = f"hook:{account}:{api_version}:{nonce}"
+        return urlsafe_b64encode(hmac.new(self._secret, text.encode(), hashlib.sha256).digest()).decode().rstrip("=")
+
+    def _address(self, base: str, account: str, api_version: int, nonce: str) -> str:
+        return f"{base}/hooks/v0/{self._token(account, api_version, nonce)}"
+
+    def _base(self) -> str:
+        parts = urlsplit(self._public_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise NotConfigured(
+                "PROTOKEEP_PUBLIC_URL is not set, so the builder cannot be told where to call. Set it to the address "
+                "under which v0 reaches this server, such as https://prototypes.example.com."
+            )
+        return self._public_url

@@ -1,0 +1,102 @@
+"""Deleting: here and at the builder, so that nothing is left there that nobody knows.
+
+The wish is written first and frees the product's slot. The row goes when the builder has deleted its chats; until
+then it stays in sight, with the reason, and is tried again.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from protokeep.core import continuing as rounds
+from protokeep.core.errors import NotConfigured, NotNow, ProviderError
+from protokeep.core.history import Event, Source
+from protokeep.core.pacing import Step, backoff, next_step
+from protokeep.core.people import Principal
+from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
+from protokeep.service.context import Context
+from protokeep.store.afterwards import free_slot
+from protokeep.store.database import Session
+
+log = structlog.get_logger(__name__)
+
+MAX_LOSSES = 10
+
+
+class Remover:
+    """Writes down that a prototype is to be deleted, and deletes it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def ask(self, principal: Principal, prototype: Prototype) -> Prototype | None:
+        """Delete a prototype as soon as possible; None: it is gone already. Raises `NotNow`."""
+        context = self._context
+        current: Prototype | None = prototype
+        for _ in range(MAX_LOSSES):
+            if current is None:
+                return None
+            if current.generation is None:
+                raise NotNow("This row is older than protokeep, which does not track it. Delete it where it came from.")
+            if current.generation.removing_at is None:
+                now = context.clock()
+                event = Event("deleting", Source.PERSON, now, actor=principal.user_id)
+
+                async def free(session: Session) -> None:
+                    await free_slot(session, prototype.id)
+
+                current = await context.store.save(current, rounds.removing(current, now), event, also=free)
+            if current is not None:
+                return await self._try(current)
+            current = await context.store.get(principal.workspace_id, prototype.id)
+        raise NotNow("This prototype is being changed by too many at once. Try again in a moment.")
+
+    async def sweep(self) -> int:
+        """Try again what could not be deleted before. How many there were."""
+        due = await self._context.store.to_remove(self._context.clock())
+        for prototype in due:
+            await self._try(prototype)
+        return len(due)
+
+    async def forget(self, prototype: Prototype) -> None:
+        """Delete the row: there is nothing at the builder, or not any more."""
+        event = Event("deleted", Source.SWEEP, self._context.clock(), data={"chat_id": prototype.chat_id})
+        if await self._context.store.afterwards.forget(prototype, event):
+            log.info("prototype_deleted", prototype_id=prototype.id)
+
+    async def _try(self, prototype: Prototype) -> Prototype | None:
+        """None: deleted. Else the prototype, which is tried again by itself.
+
+        One whose create is under way, or unknown, is first decided by the submit job, which then comes back here.
+        """
+        context = self._context
+        generation = generation_of(prototype)
+        if generation.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT) and prototype.chat_id is None:
+            young = next_step(generation, context.clock(), context.pace) is Step.SEND
+            if young and generation.attempts == 0:
+                await self.forget(prototype)  # A submit that holds it finds nothing to write to, and sends nothing.
+                return None
+            await context.queue.submit(prototype.id, generation.fence)
+            return prototype
+        try:
+            provider = context.providers.serving(generation.account, generation.api_version)
+            chats = [prototype.chat_id, *await context.store.surplus(prototype.id)]
+            for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
+                if provider is None:
+                    raise NotConfigured("The account that this prototype belongs to has no key configured.")
+                await provider.delete(chat_id)
+        except (ProviderError, NotConfigured) as error:
+            return await self._later(prototype, error)
+        await self.forget(prototype)
+        return None
+
+    async def _later(self, prototype: Prototype, error: ProviderError | NotConfigured) -> Prototype:
+        context = self._context
+        now = context.clock()
+        if isinstance(error, NotConfigured):
+            error = ProviderError(str(error), code="no_key")
+        until = now + (error.retry_after or backoff(generation_of(prototype).attempts + 2, context.pace))
+        saved = await context.store.save(prototype, rounds.not_removed(prototype, error, until))
+        if generation_of(prototype).hold_code != error.code:
+            log.warning("prototype_not_deleted", prototype_id=prototype.id, code=error.code, reason=str(error))
+        return saved or prototype

@@ -1,0 +1,12 @@
+-- A hook spoke of these chats: look at those that are being made now, at settled ones at most once a minute, at none
+-- more than once a second. Rows come back for those that are ours.
+UPDATE protokeep_generations SET
+  hooked_at = :now,
+  next_poll_at = CASE
+    WHEN recovery_point = 'accepted' AND (observed_at IS NULL OR observed_at <= :second_ago) THEN :now
+    WHEN recovery_point = 'accepted' THEN :soon
+    WHEN observed_at IS NULL OR observed_at <= :minute_ago THEN :now
+    ELSE next_poll_at END
+WHERE account = :account AND recovery_point IN ('accepted', 'settled') AND removing_at IS NULL
+  AND mockup_id IN (SELECT m.id FROM design_mockups m WHERE m.v0_chat_id IN :chats)
+RETURNING mockup_id
