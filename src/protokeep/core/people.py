@@ -11,8 +11,8 @@ class Role(StrEnum):
     """What a principal may do; each role may do what the one before may."""
 
     VIEWER = "viewer"  #: sees
-    MAKER = "maker"  #: creates
-    ADMIN = "admin"  #: deletes, keys, tokens
+    MAKER = "maker"  #: creates, iterates, stops
+    ADMIN = "admin"  #: deletes; keys, tokens and people
 
     def covers(self, needed: Role) -> bool:
         """Whether this role may do what `needed` may."""
@@ -22,12 +22,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who showed a token that counts."""
+    """Somebody who showed a token that counts. `address` is where the request came from, for the audit."""
 
     workspace_id: str
     user_id: str
     role: Role
     token_id: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
