@@ -54,3 +54,13 @@ class ApiToken:
     def principal(self) -> Principal:
         """Whom it stands for."""
         return Principal(self.workspace_id, self.user_id, self.role, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody of a workspace: how many tokens of theirs count, and how many prototypes they made."""
+
+    user_id: str
+    tokens: int
+    prototypes: int
+    last_used_at: datetime | None = None

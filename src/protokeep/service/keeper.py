@@ -134,10 +134,7 @@ class Keeper:
 
     async def get(self, principal: Principal, prototype_id: str) -> Prototype:
         """One prototype. Raises `NotFound`."""
-        try:
-            mockup_id = str(UUID(prototype_id))
-        except ValueError:
-            mockup_id = ""
+        mockup_id = _uuid_of(prototype_id)
         found = await self.context.store.get(principal.workspace_id, mockup_id) if mockup_id else None
         if found is None:
             raise NotFound("There is no such prototype. Ids are listed by GET /api/design/mockups/{product_id}.")
@@ -191,7 +188,8 @@ class Keeper:
         try:
             prototype = await self.get(principal, prototype_id)
         except NotFound:
-            if await self.context.store.afterwards.deleted(principal.workspace_id, prototype_id):
+            mockup_id = _uuid_of(prototype_id)
+            if mockup_id and await self.context.store.afterwards.deleted(principal.workspace_id, mockup_id):
                 return None
             raise
         return await self._remover.ask(principal, prototype)
@@ -352,6 +350,14 @@ class Keeper:
         adopted = await context.store.adopt_untracked(adopter, context.pace.poll_timeout)
         if adopted:
             log.info("older_rows_adopted", count=adopted)
+
+
+def _uuid_of(prototype_id: str) -> str | None:
+    """The id in the form that is written; None: it is no id at all."""
+    try:
+        return str(UUID(prototype_id))
+    except ValueError:
+        return None
 
 
 def _check_payer(principal: Principal, prototype: Prototype) -> None:
