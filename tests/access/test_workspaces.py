@@ -190,8 +190,8 @@ async def test_an_older_row_is_not_hidden_by_another_workspace(world: World) -> 
     """
     await run(
         world.database_url,
-        f"INSERT INTO design_mockups (id, product_id, user_id, provider, created_at) VALUES ('{UNKNOWN}', 'p-1', 'u', 'v0', "
-        "'2025-01-01T00:00:00.000000Z')",
+        "INSERT INTO design_mockups (id, product_id, user_id, provider, created_at) "
+        f"VALUES ('{UNKNOWN}', 'p-1', 'u', 'v0', '2025-01-01T00:00:00.000000Z')",
     )
     eve = Principal("other", "eve", Role.MAKER, "")
     await world.ensure(who=eve)
