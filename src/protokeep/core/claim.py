@@ -16,7 +16,8 @@ from protokeep.core.reuse import Decision
 class Wanted:
     """One request for a prototype, checked. `mockup_id` is the id it gets if it must be made.
 
-    `by` is who asks, for the audit; None: nobody does, an older row is taken over.
+    `by` is who asks, for the audit; None: nobody does, an older row is taken over. `older_account` follows such a row,
+    where `account` is the asking person's own.
     """
 
     mockup_id: str
@@ -33,6 +34,7 @@ class Wanted:
     product_name: str | None = None
     idempotency_key: str | None = None
     by: Principal | None = None
+    older_account: str | None = None
 
     @property
     def fingerprint(self) -> str:

@@ -136,6 +136,13 @@ class Providers:
             "PUT /api/design/keys, or anybody their own with PUT /api/design/keys/mine."
         )
 
+    def shared(self, name: str, workspace_id: str) -> str | None:
+        """The account that makes new prototypes for people without a key of their own; None: there is none."""
+        try:
+            return self.choose(name, workspace_id).account
+        except NotConfigured:
+            return None
+
     def for_new(self) -> list[tuple[str, Provider]]:
         """The accounts, each in the version of its API, that new prototypes are made with."""
         found = [

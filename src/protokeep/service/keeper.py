@@ -287,6 +287,7 @@ class Keeper:
             product_name=inputs.name_of(new.product_name),
             idempotency_key=inputs.idempotency_key_of(new.idempotency_key),
             by=principal,
+            older_account=context.providers.shared(new.provider, principal.workspace_id),
         )
 
     async def _submitted(self, claimed: Prototype, wait: float) -> Prototype:

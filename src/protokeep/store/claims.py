@@ -16,6 +16,7 @@ from protokeep.core.claim import Claimed, Wanted
 from protokeep.core.errors import KeyReused, ProductUnknown
 from protokeep.core.history import Event, Source
 from protokeep.core.inputs import user_id_for
+from protokeep.core.keys import key_source_of
 from protokeep.core.prototype import Prototype, RecoveryPoint
 from protokeep.core.reuse import Decision, Outcome, decide, usable
 from protokeep.store.audit import write
@@ -174,7 +175,12 @@ async def _insert(session: Session, statements: Statements, wanted: Wanted, deci
         wanted.now,
         actor=wanted.user_id,
         status="pending",
-        data={"outcome": decision.outcome.value, "reason": decision.reason, "another": wanted.create_new},
+        data={
+            "outcome": decision.outcome.value,
+            "reason": decision.reason,
+            "another": wanted.create_new,
+            "key_source": key_source_of(wanted.account).value,
+        },
     )
     await session.run(
         query("insert_event"), event_values(wanted.workspace_id, wanted.product_id, wanted.mockup_id, claimed)
@@ -231,7 +237,7 @@ async def adopt(
             "mockup_id": older.id,
             "workspace_id": wanted.workspace_id,
             "provider": older.provider,
-            "account": wanted.account,
+            "account": wanted.older_account or wanted.account,
             "api_version": 1,
             "marker": f"adopted:{older.id}",
             "created_by": older.user_id or "",
