@@ -14,7 +14,7 @@ from protokeep.core.errors import NotConfigured, NotNow, ProviderError
 from protokeep.core.generation import NO_KEY
 from protokeep.core.history import Event, Source
 from protokeep.core.keys import missing
-from protokeep.core.pacing import Step, backoff, next_step
+from protokeep.core.pacing import Step, backoff, next_step, settled_since_sent
 from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
 from protokeep.service.context import Context
@@ -92,7 +92,9 @@ class Remover:
             for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
                 if provider is None:
                     raise NotConfigured(missing(generation.account))
-                await provider.delete(chat_id)
+                deleted = await provider.delete(chat_id)
+                if not deleted and not settled_since_sent(generation, context.clock(), context.pace):
+                    raise ProviderError("v0 does not show this young chat yet; asked again soon.", code="not_there_yet")
         except (ProviderError, NotConfigured) as error:
             return await self._later(prototype, error)
         await self.forget(prototype)
