@@ -24,12 +24,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _with_keys(workspace: str, use: Callable[[Keys, Principal], Awaitable[Any]]) -> Any:
+    from protokeep import logs
     from protokeep.cli.process import settings_of
     from protokeep.core.inputs import workspace_id_of
     from protokeep.core.people import Principal, Role
     from protokeep.service.tokens import LOCAL
     from protokeep.wiring import built
 
+    logs.configure("error")
     who = Principal(workspace_id_of(workspace), LOCAL, Role.ADMIN, token_id="")
 
     async def main() -> Any:

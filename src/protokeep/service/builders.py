@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from protokeep.core.errors import InvalidInput, NotConfigured
-from protokeep.core.keys import KeyOwner, SealedKey, missing
+from protokeep.core.keys import KeyOwner, SealedKey
 from protokeep.providers.base import Provider
 from protokeep.service.vault import NotOpened, Vault
 from protokeep.store.provider_keys import KeyStore
@@ -122,7 +122,11 @@ class Providers:
             if self.kept is not None and account in self._accounts:
                 version = self.kept.versions[name]
                 if self.serving(account, version) is None:
-                    raise NotConfigured(missing(account))
+                    whose = "Your own" if owner.user_id else "The workspace's"
+                    raise NotConfigured(
+                        f"{whose} {name} key cannot be opened here, so nothing can be made. Set it again, or add its "
+                        "master key to PROTOKEEP_MASTER_KEYS."
+                    )
                 return Choice(account, version)
         if ours is not None and self._may_use_ours(workspace_id):
             return ours
