@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from processes import run
 from protokeep.sandbox import Sandbox, running
 
@@ -16,6 +18,7 @@ def written_in(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.glob("protokeep.db*"))
 
 
+@pytest.mark.timeout(240)  # Four processes, on a machine that may be busy.
 async def test_keys_of_a_workspace(sqlite_url: str, tmp_path: Path) -> None:
     """
     Set, sealed anew, listed, removed, and the audit of it.
