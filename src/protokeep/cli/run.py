@@ -39,7 +39,8 @@ def serve(
             sys.stderr.write(f"protokeep: cannot listen on {settings.host}:{settings.port}: {error.strerror}.\n")
             raise typer.Exit(1) from None
         app = create_app(settings)
-        async with stop_signal() as stop, serving(app, listener):
+        listening = serving(app, listener, proxies=settings.proxies, max_header_bytes=settings.max_header_bytes)
+        async with stop_signal() as stop, listening:
             sys.stderr.write(f"protokeep: serving on {address_of(listener)}\n")
             await stop.wait()
             stop.clear()
