@@ -171,8 +171,10 @@ async def _json(client: httpx2.AsyncClient, address: str) -> Any:
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     async with client.stream("GET", address, headers=headers) as response:
         response.raise_for_status()
+        if response.headers.get("content-encoding"):
+            raise ValueError("the answer is packed, which was not asked for")
         body = b""
-        async for chunk in response.aiter_raw():
+        async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > MAX_BODY:
                 raise ValueError("the answer is too large")

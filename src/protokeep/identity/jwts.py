@@ -114,21 +114,26 @@ class Jwts:
         Raises `NotAuthenticated` when it does not count, `NotAllowed` when its claims give no role or workspace, and
         `IssuerUnavailable` when the issuer's keys could not be read yet.
         """
-        if self._generation != self._keys.generation:
-            self._known.clear()
-            self._generation = self._keys.generation
+        self._forget_old()
         digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
         known = self._known.get(digest)
         if known is not None and self._now() < known[1]:
             return known[0]
         claims = await self.claims_of(text)
         principal = self._rules.principal_of(claims)
+        self._forget_old()
         now = self._now()
         self._known[digest] = principal, min(now + CACHED_SECONDS, claims["exp"] + LEEWAY_SECONDS)
         self._known.move_to_end(digest)
         while len(self._known) > CACHED_MOST:
             self._known.popitem(last=False)
         return principal
+
+    def _forget_old(self) -> None:
+        """Other keys than before: nothing that was checked with those is known any more."""
+        if self._generation != self._keys.generation:
+            self._known.clear()
+            self._generation = self._keys.generation
 
     async def claims_of(self, text: str) -> Mapping[str, Any]:
         """The claims of a token whose signature, issuer, audience and times are right. Raises as `check` does."""
