@@ -139,7 +139,7 @@ class TestRefused:
             unsigned(claims),
             signed_with_public_key(issuer, claims, "pem"),
             signed_with_public_key(issuer, claims, "jwk"),
-            issuer.token(key=RSAKey.generate_key(2048, parameters={"kid": issuer.keys[0].kid})),
+            issuer.token(key=RSAKey.generate_key(2048, parameters={"kid": str(issuer.keys[0].kid)})),
         ]
 
         answers = [(await asked(site, token)).status_code for token in forged]

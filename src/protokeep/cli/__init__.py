@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from protokeep.cli import changes, client, hooks, mcp, run, tokens, watch
+from protokeep.cli import changes, client, doctor, hooks, mcp, run, tokens, watch
 
 app = typer.Typer(
     name="protokeep",
@@ -25,6 +25,7 @@ client.add_to(app)
 changes.add_to(app)
 app.command(epilog=client.EXIT_CODES)(watch.watch)
 app.command()(mcp.mcp)
+app.command()(doctor.doctor)
 
 
 def main() -> None:

@@ -30,9 +30,14 @@ def serve(
     logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:
+        from protokeep.doctor import refusals
         from protokeep.web.app import create_app
         from protokeep.web.server import address_of, listen, serving
 
+        for reason in (refused := await refusals(settings)):
+            sys.stderr.write(f"protokeep: {reason}.\n")
+        if refused:
+            raise typer.Exit(2)
         try:
             listener = listen(settings.host, settings.port)
         except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
@@ -75,6 +76,14 @@ class Tokens:
     async def list(self, workspace_id: str) -> list[ApiToken]:
         """All tokens of a workspace, newest first."""
         return await self._store.list(workspace_id)
+
+    async def anybody(self) -> bool:
+        """Whether any token lets somebody in."""
+        return await self._store.count(self._clock()) > 0
+
+    async def admins_for_ever(self) -> Sequence[ApiToken]:
+        """Admin tokens that never expire, in all workspaces."""
+        return await self._store.admins_for_ever(self._clock())
 
     async def revoke(self, workspace_id: str, token: str) -> int:
         """Revoke by id or prefix. Raises `NotFound`; how many were revoked."""

@@ -88,6 +88,18 @@ async def migrate(url: str, scope: Scope = "all") -> None:
         raise MigrationError("The database address must begin with sqlite:///file or postgresql://.")
 
 
+async def is_migrated(url: str, scope: Scope = "all") -> bool:
+    """Whether `migrate` would find nothing to do. Changes nothing. Raises `MigrationError`."""
+    if url.startswith("sqlite"):
+        path = _sqlite_path(url)
+        if not path.exists():
+            return False
+        with contextlib.closing(_open_sqlite(path)) as file:
+            return _is_done(_sqlite_revisions(file), HEADS[scope])
+    async with _connected(url.replace("postgresql+asyncpg:", "postgresql:", 1)) as connection:
+        return await _is_current(connection, HEADS[scope])
+
+
 # SQLite: the write lock of the one transaction that everything happens in is the lock between processes.
 
 

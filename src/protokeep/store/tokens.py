@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from protokeep.core.people import ApiToken, Role
@@ -41,6 +42,18 @@ class TokenStore:
         """All tokens of a workspace, newest first, revoked ones too."""
         async with self._database.reading() as session:
             rows = await session.rows(query("list_tokens"), {"workspace_id": workspace_id})
+        return [token_of(row) for row in rows]
+
+    async def count(self, now: datetime) -> int:
+        """How many tokens let somebody in, in all workspaces."""
+        async with self._database.reading() as session:
+            row = await session.row(query("count_tokens"), {"now": now})
+        return int(row["number"]) if row else 0
+
+    async def admins_for_ever(self, now: datetime) -> Sequence[ApiToken]:
+        """Admin tokens that never expire, in all workspaces."""
+        async with self._database.reading() as session:
+            rows = await session.rows(query("admins_for_ever"), {"now": now})
         return [token_of(row) for row in rows]
 
     async def revoke(self, workspace_id: str, token: str, now: datetime) -> int:
