@@ -127,10 +127,7 @@ class Keeper:
 
     async def get(self, principal: Principal, prototype_id: str) -> Prototype:
         """One prototype. Raises `NotFound`."""
-        try:
-            mockup_id = str(UUID(prototype_id))
-        except ValueError:
-            mockup_id = ""
+        mockup_id = _mockup_id(prototype_id)
         found = await self.context.store.get(principal.workspace_id, mockup_id) if mockup_id else None
         if found is None:
             raise NotFound("There is no such prototype. Ids are listed by GET /api/design/mockups/{product_id}.")
@@ -179,7 +176,8 @@ class Keeper:
         try:
             prototype = await self.get(principal, prototype_id)
         except NotFound:
-            if await self.context.store.afterwards.deleted(principal.workspace_id, prototype_id):
+            mockup_id = _mockup_id(prototype_id)
+            if mockup_id and await self.context.store.afterwards.deleted(principal.workspace_id, mockup_id):
                 return None
             raise
         return await self._remover.ask(principal, prototype)
@@ -343,3 +341,11 @@ async def _happens(event: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def _mockup_id(prototype_id: str) -> str | None:
+    """An id as the rows have it; None: no row can have it."""
+    try:
+        return str(UUID(prototype_id))
+    except ValueError:
+        return None
