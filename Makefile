@@ -25,6 +25,7 @@ check: $(DEV) ## Formatting, lint, strict types, which module may import which
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log 2>&1 || { cat .venv/lint-imports.log >&2; exit 1; }
+	@$(BIN)/python tools/audit.py
 	@echo "check: formatting, lint, types and import contracts are fine"
 
 format: $(DEV) ## Format the code and mend what ruff can mend

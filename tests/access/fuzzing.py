@@ -14,10 +14,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
-from schemathesis.checks import (
-    CHECKS,
-    not_a_server_error,
-)
+from schemathesis.checks import CHECKS, not_a_server_error
+from schemathesis.core.result import Ok
 
 #: Streams do not end by themselves; tests/web has its own tests for them.
 STREAMS = "/api/design/events"
@@ -53,6 +51,7 @@ def fuzz(url: str, token: str, ids: list[str], *, examples: int, seed: int, tall
     session = requests.Session()
     session.trust_env = False
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok), result
         operation = result.ok()
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             strategy = operation.as_strategy(generation_mode=mode)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -23,7 +24,7 @@ def test_made_up_requests(database_url: str, tmp_path: Path, capsys: pytest.Capt
     Whatever is sent, by whomever, gets an answer that the document describes.
     """
     tally = Tally()
-    settings = {
+    settings: dict[str, Any] = {
         "database_url": database_url,
         "accept_wait_seconds": 0,
         "requests_per_minute": 0,

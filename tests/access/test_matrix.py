@@ -87,7 +87,7 @@ async def tried(site: Site, route: str, rule: Rule, person: Person, prototype_id
     method = "POST" if method == "*" else method
     if rule.way is Way.PAGE or rule.way is Way.OPEN:
         data = {**(rule.body or {}), **({"form_token": person.form_token} if signed else {})}
-        asked = person.browser.stream(method, path, **({"data": data} if method == "POST" else {}))
+        asked = person.browser.stream(method, path, data=data if method == "POST" else None)
     else:
         headers = {"Authorization": f"Bearer {person.token}"} if person.token else {}
         asked = site.http.stream(method, path, headers={"Authorization": "", **headers}, json=rule.body)
