@@ -83,6 +83,7 @@ class Fleet:
             **{name: value for name, value in os.environ.items() if not name.startswith(("PROTOKEEP_", "V0_"))},
             "PROTOKEEP_DATABASE_URL": database_url,
             "PROTOKEEP_SECRET_KEY": TOKEN_SECRET,
+            "PROTOKEEP_REQUESTS_PER_MINUTE": "0",
             "V0_API_KEY": "chaos",
             "V0_BASE_URL": self.v0_url,
             **settings,

@@ -1,4 +1,4 @@
-"""Ask whether what requirements/runtime.txt pins has known weaknesses. Where that cannot be asked, says so and passes."""
+"""Ask whether what requirements/runtime.txt pins has known weaknesses; where that cannot be asked, say so and pass."""
 
 from __future__ import annotations
 
