@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -110,7 +112,11 @@ class Issuer:
         trust_env = (urlsplit(self.address).hostname or "") not in LOOPBACK
         async with (
             httpx2.AsyncClient(
-                timeout=PATIENCE, follow_redirects=False, trust_env=trust_env, transport=self._transport
+                timeout=PATIENCE,
+                follow_redirects=False,
+                trust_env=trust_env,
+                verify=trusted(trust_env),
+                transport=self._transport,
             ) as client,
             asyncio.timeout(2 * PATIENCE),
         ):
@@ -145,6 +151,12 @@ class Issuer:
         if theirs.scheme == "https" or (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc):
             return str(address)
         raise ValueError("the description names an address that is not https")
+
+
+@functools.cache
+def trusted(trust_env: bool) -> ssl.SSLContext:
+    """The certificates that the issuer is checked against, read once: that takes longer than asking it."""
+    return httpx2.create_ssl_context(trust_env=trust_env)
 
 
 def _usable(found: Any) -> KeySet:

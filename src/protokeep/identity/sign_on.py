@@ -15,7 +15,7 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from protokeep.core.claims import ClaimRules
 from protokeep.core.errors import IssuerUnavailable, NotAuthenticated
 from protokeep.core.people import Principal
-from protokeep.identity.issuer import LOOPBACK, Issuer
+from protokeep.identity.issuer import LOOPBACK, Issuer, trusted
 from protokeep.identity.jwts import Jwts
 
 PATIENCE = 10.0
@@ -80,6 +80,7 @@ class SignOn:
         return self._rules.principal_of(claims)
 
     def _client(self, redirect_uri: str) -> AsyncOAuth2Client:
+        trust_env = (urlsplit(self._issuer.address).hostname or "") not in LOOPBACK
         return AsyncOAuth2Client(
             self._client_id,
             self._client_secret,
@@ -89,5 +90,6 @@ class SignOn:
             code_challenge_method="S256",
             timeout=PATIENCE,
             follow_redirects=False,
-            trust_env=(urlsplit(self._issuer.address).hostname or "") not in LOOPBACK,
+            trust_env=trust_env,
+            verify=trusted(trust_env),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
@@ -72,12 +73,14 @@ def is_public(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def guarded(own_host: str, *, trust_env: bool) -> httpx2.AsyncBaseTransport | None:
+def guarded(
+    own_host: str, *, trust_env: bool, verify: ssl.SSLContext | bool = True
+) -> httpx2.AsyncBaseTransport | None:
     """A transport for a client; None where the environment names a proxy, which then looks names up and decides."""
     if trust_env and any(os.environ.get(name) for name in PROXY_NAMES):
         return None
     limits = httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
-    return Outward(httpx2.AsyncHTTPTransport(limits=limits, trust_env=trust_env), own_host)
+    return Outward(httpx2.AsyncHTTPTransport(limits=limits, trust_env=trust_env, verify=verify), own_host)
 
 
 async def _resolved(host: str, port: int) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import math
 import re
+import ssl
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,7 +73,7 @@ class V0Http:
         host = urlsplit(config.root_url).hostname or ""
         self._trust_env = host not in ("127.0.0.1", "localhost", "::1")
         # What the caller brings decides for itself (tests); otherwise names of others lead to public addresses only.
-        self._transport = transport or guarded(host, trust_env=self._trust_env)
+        self._transport = transport or guarded(host, trust_env=self._trust_env, verify=_trusted(self._trust_env))
         self._keyless: httpx2.AsyncClient | None = None
         self._client = httpx2.AsyncClient(
             base_url=f"{config.root_url}/v{version}/",
@@ -84,6 +86,7 @@ class V0Http:
             limits=httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0),
             follow_redirects=False,
             trust_env=self._trust_env,
+            verify=_trusted(self._trust_env),
             transport=self._transport,
         )
 
@@ -152,9 +155,19 @@ class V0Http:
     def _without_key(self) -> httpx2.AsyncClient:
         if self._keyless is None:
             self._keyless = httpx2.AsyncClient(
-                timeout=PAGE_PATIENCE, follow_redirects=False, trust_env=self._trust_env, transport=self._transport
+                timeout=PAGE_PATIENCE,
+                follow_redirects=False,
+                trust_env=self._trust_env,
+                verify=_trusted(self._trust_env),
+                transport=self._transport,
             )
         return self._keyless
+
+
+@functools.cache
+def _trusted(trust_env: bool) -> ssl.SSLContext:
+    """The certificates that servers are checked against, read once: that takes longer than all else at start."""
+    return httpx2.create_ssl_context(trust_env=trust_env)
 
 
 def is_v0_host(address: str, *names: str) -> bool:
