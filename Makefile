@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos schedules official screenshots lock clean
+.PHONY: help setup demo test check format bench chaos fuzz schedules official screenshots lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,7 @@ check: $(DEV) ## Formatting, lint, strict types, which module may import which
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log 2>&1 || { cat .venv/lint-imports.log >&2; exit 1; }
+	@$(BIN)/python tools/audit.py
 	@echo "check: formatting, lint, types and import contracts are fine"
 
 format: $(DEV) ## Format the code and mend what ruff can mend
@@ -36,6 +37,9 @@ bench: $(DEV) ## Measure, and write docs/benchmarks.md
 
 chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promise (ARGS="sqlite --seconds 20")
 	@PYTHONPATH=tests:. $(BIN)/python -m chaos $(ARGS)
+
+fuzz: $(DEV) ## Send tens of thousands of made-up requests by every role to both databases (FUZZ=300)
+	@PROTOKEEP_FUZZ=$(or $(FUZZ),300) $(BIN)/python -m pytest --numprocesses 2 -q -s tests/access/test_fuzz.py $(ARGS)
 
 schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
 	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/properties $(ARGS)

@@ -92,7 +92,7 @@ def as_table(figures: list[Figure]) -> str:
 
 
 def _settings(url: str) -> Settings:
-    return Settings(database_url=url, secret_key="measured", v0_api_key="unused", _env_file=None)
+    return Settings(database_url=url, secret_key="measured", v0_api_key="unused", requests_per_minute=0, _env_file=None)
 
 
 @asynccontextmanager

@@ -143,6 +143,7 @@ async def world(version: int, low: float, high: float, *, hooks: bool = False) -
         sandbox = await _started(["sandbox", "--port", "0"], env, cwd, "sandbox on ")
         env |= {
             "PROTOKEEP_DATABASE_URL": f"sqlite:///{database}",
+            "PROTOKEEP_REQUESTS_PER_MINUTE": "0",
             "PROTOKEEP_V0_CALLS_PER_MINUTE": "0",
             "PROTOKEEP_V0_CALLS_PER_DAY": "0",
             "PROTOKEEP_CREATES_PER_PERSON": "0",

@@ -86,6 +86,7 @@ class Fleet:
             "PROTOKEEP_CREATES_PER_PERSON": "0",
             "PROTOKEEP_CREATES_PER_PRODUCT": "0",
             "PROTOKEEP_CREATES_PER_WORKSPACE": "0",
+            "PROTOKEEP_REQUESTS_PER_MINUTE": "0",
             "V0_API_KEY": "chaos",
             "V0_BASE_URL": self.v0_url,
             **settings,

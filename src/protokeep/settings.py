@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from protokeep.core.caps import Caps
+from protokeep.core.claims import ClaimRules, roles_of
 from protokeep.core.pacing import Pace
+from protokeep.core.people import Role
 
 #: Where the embedded database lies unless told otherwise, relative to where `protokeep serve` is started.
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
 #: Keys are derived from them without stretching, which is right for random characters and wrong for words.
 MASTER_KEY_SHORTEST = 32
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
@@ -42,6 +47,8 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[float | None, Field(ge=0, le=60)] = None
     #: Names, beside loopback, under which assistants reach /mcp, separated by commas; * allows any.
     mcp_allowed_hosts: str = ""
+    #: Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed, separated by commas.
+    trusted_proxies: str = ""
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -70,6 +77,40 @@ class Settings(BaseSettings):
     creates_per_workspace: Annotated[int, Field(ge=0)] = 1000
     #: Where others, v0's hooks among them, reach this server, such as https://prototypes.example.com.
     public_url: str | None = None
+
+    #: The company's sign-in service (OpenID Connect); its JWTs count if they are for `oidc_audience`.
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    #: Our client there, for signing in on the page. A secret only where the service gave one; PKCE is always used.
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+    oidc_scope: str = "openid profile email"
+    #: The other way: JWTs under a shared HS256 secret, as Supabase has them.
+    jwt_secret: SecretStr | None = None
+    jwt_audience: str = "authenticated"
+    jwt_issuer: str | None = None
+    #: Which claims say who, where and what; `app_metadata.role` is a path. No workspace claim: all in `default`.
+    claim_user: str = "sub"
+    claim_workspace: str = ""
+    claim_role: str = "role"
+    #: What values of the role claim mean: `designers=maker, platform=admin`. Empty: they are the roles' names.
+    claim_roles: str = ""
+    #: For whom the claim gives no role. Unset: refused.
+    default_role: Literal["viewer", "maker", "admin"] | None = None
+    #: After so long whoever signed in at the service does so again.
+    sign_on_hours: Annotated[float, Field(ge=0.1, le=336)] = 12.0
+
+    #: Requests of one token or person in a minute, and sign-ins or wrong tokens of one address; 0: no limit.
+    #: In each process; half a minute's worth may come at once.
+    requests_per_minute: Annotated[int, Field(ge=0)] = 6000
+    sign_ins_per_minute: Annotated[int, Field(ge=0)] = 60
+    #: Bytes of a request that are read: a prompt of 100,000 characters in JSON escapes fits into the first.
+    max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    max_header_bytes: Annotated[int, Field(ge=4096, le=1024 * 1024)] = 32 * 1024
+    max_query_bytes: Annotated[int, Field(ge=256, le=64 * 1024)] = 8 * 1024
+    #: Open live streams of one person, and of everybody in one process.
+    streams_per_person: Annotated[int, Field(ge=1)] = 50
+    streams_per_process: Annotated[int, Field(ge=1)] = 5000
 
     #: One create call; what takes longer counts as unknown. Creates are reported to answer in about 4 s.
     create_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 30.0
@@ -118,6 +159,57 @@ class Settings(BaseSettings):
         """How many prototypes may be made in a day."""
         return Caps(self.creates_per_person, self.creates_per_product, self.creates_per_workspace)
 
+    @model_validator(mode="after")
+    def _sign_in_is_clear(self) -> Self:
+        if self.oidc_issuer and self.jwt_secret:
+            raise ValueError("Set PROTOKEEP_OIDC_ISSUER or PROTOKEEP_JWT_SECRET, not both: a token must not choose.")
+        if self.oidc_issuer:
+            parts = urlsplit(self.oidc_issuer)
+            if not parts.hostname or (parts.scheme != "https" and parts.hostname not in LOOPBACK):
+                raise ValueError("PROTOKEEP_OIDC_ISSUER must be an https address.")
+            if not (self.oidc_audience or self.oidc_client_id):
+                raise ValueError(
+                    "PROTOKEEP_OIDC_ISSUER needs PROTOKEEP_OIDC_AUDIENCE, PROTOKEEP_OIDC_CLIENT_ID or both."
+                )
+        if self.jwt_secret and len(self.jwt_secret.get_secret_value()) < 32:
+            raise ValueError("PROTOKEEP_JWT_SECRET needs at least 32 characters.")
+        try:
+            roles_of(self.claim_roles)
+        except ValueError as error:
+            raise ValueError(f"PROTOKEEP_CLAIM_ROLES: {error}.") from None
+        return self
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_addresses(cls, value: str) -> str:
+        for part in _listed(value):
+            try:
+                ip_network(part, strict=False)
+            except ValueError:
+                raise ValueError(f"{part!r} is neither an address nor a network. '*' is not taken.") from None
+        return value
+
+    @property
+    def claim_rules(self) -> ClaimRules:
+        """What the claims of a JWT mean."""
+        default = Role(self.default_role) if self.default_role else None
+        return ClaimRules(self.claim_user, self.claim_workspace, self.claim_role, roles_of(self.claim_roles), default)
+
+    @property
+    def proxies(self) -> list[str]:
+        """The proxies that are believed."""
+        return _listed(self.trusted_proxies)
+
+    @property
+    def is_https(self) -> bool:
+        """Whether people reach us over https, as far as the settings say."""
+        return (self.public_url or "").lower().startswith("https://")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach us."""
+        return is_loopback(self.host)
+
     @property
     def is_embedded(self) -> bool:
         """Whether everything lives in one process on SQLite."""
@@ -126,7 +218,7 @@ class Settings(BaseSettings):
     @property
     def mcp_hosts(self) -> tuple[str, ...]:
         """The names under which /mcp is reached."""
-        return tuple(host.strip() for host in self.mcp_allowed_hosts.split(",") if host.strip())
+        return tuple(_listed(self.mcp_allowed_hosts))
 
     @property
     def pace(self) -> Pace:
@@ -159,3 +251,15 @@ class Settings(BaseSettings):
 def parts_of(value: SecretStr) -> list[str]:
     """What is separated by commas."""
     return [part.strip() for part in value.get_secret_value().split(",") if part.strip()]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine only; a name other than localhost is taken not to be."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -7,22 +7,29 @@ import hashlib
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from protokeep.bus import Bus, listening
 from protokeep.core.budget import Limits
 from protokeep.core.errors import NotConfigured
+from protokeep.identity.issuer import REFETCH_AFTER, Issuer
+from protokeep.identity.jwts import Jwts
+from protokeep.identity.sign_on import SignOn
 from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.builders import Kept
+from protokeep.service.callers import Callers
 from protokeep.service.context import Clock, Context, Providers, utc_now
 from protokeep.service.gallery import Gallery
 from protokeep.service.hooks import Hooks
 from protokeep.service.keys import Keys
 from protokeep.service.sessions import Sessions
+from protokeep.service.signing_in import SigningIn
 from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
 from protokeep.settings import Settings
@@ -43,8 +50,23 @@ SECRET_BYTES = 32
 class Parts:
     """What a process works with."""
 
-    def __init__(self, settings: Settings, keeper: Keeper, tokens: Tokens, sessions: Sessions, hooks: Hooks) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        keeper: Keeper,
+        tokens: Tokens,
+        sessions: Sessions,
+        hooks: Hooks,
+        identity: Identity | None = None,
+    ) -> None:
+        identity = identity or identity_of(settings)
         self.hooks = hooks
+        self.callers = Callers(tokens, identity.jwts)
+        self.signing_in = (
+            SigningIn(identity.sign_on, sessions, str(settings.oidc_issuer), keeper.context.clock)
+            if identity.sign_on
+            else None
+        )
         self.settings = settings
         self.keeper = keeper
         self.tokens = tokens
@@ -72,7 +94,8 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
     context = Context(store, providers, bus, clock, settings.pace, limits, settings.caps, alone=settings.is_embedded)
     keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
     tokens = Tokens(TokenStore(database), secret, clock)
-    sessions = Sessions(SessionStore(database), tokens, secret, clock)
+    sign_on_lasts = timedelta(hours=settings.sign_on_hours)
+    sessions = Sessions(SessionStore(database), tokens, secret, clock, sign_on_lasts)
     hooks = Hooks(context, secret, settings.public_url)
     try:
         async with contextlib.AsyncExitStack() as stack:
@@ -83,6 +106,32 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
         await context.audit.close()
         await providers.aclose()
         await store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells who people from the company's sign-in service are, as far as it is set."""
+
+    issuer: Issuer | None = None
+    jwts: Jwts | None = None
+    sign_on: SignOn | None = None
+
+
+def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> Identity:
+    """The checks that the settings ask for. Nothing is fetched before somebody comes."""
+    rules = settings.claim_rules
+    if settings.jwt_secret is not None:
+        secret = settings.jwt_secret.get_secret_value()
+        return Identity(jwts=Jwts.of_secret(secret, settings.jwt_audience, rules, issuer=settings.jwt_issuer))
+    if settings.oidc_issuer is None:
+        return Identity()
+    issuer = Issuer(settings.oidc_issuer, refetch_after=refetch_after)
+    jwts = Jwts.of_issuer(issuer, settings.oidc_audience, rules) if settings.oidc_audience else None
+    sign_on = None
+    if settings.oidc_client_id:
+        client_secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else None
+        sign_on = SignOn(issuer, settings.oidc_client_id, client_secret, settings.oidc_scope, rules)
+    return Identity(issuer, jwts, sign_on)
 
 
 async def _clock_of(store: Store) -> Clock:

@@ -154,7 +154,7 @@ async def test_events(world: World) -> None:
     """
     What happens in the one is neither told to the other nor counted in the ids of its events.
     """
-    live = Live(world.keeper, Gallery(world.first.context))
+    live = Live(world.keeper, Gallery(world.first.context), per_person=10, per_process=10)
 
     async def encode(card: Card) -> dict[str, str]:
         return {"id": card.prototype.id}

@@ -735,12 +735,12 @@ class TestLive:
         """
         One person cannot hold all the streams there are.
         """
-        monkeypatch.setattr(live_module, "PER_PERSON", 1)
+        monkeypatch.setattr(site.app.state.live, "_per_person", 1)
         browser = await site.signed_in()
 
         async with stream(browser.client, "/live?on=home") as events:
             await events.next("hello")
-            assert (await browser.client.get("/live?on=home")).status_code == 503
+            assert (await browser.client.get("/live?on=home")).status_code == 429
 
 
 async def test_state_column_agrees_with_the_core(site: Site) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from protokeep.cli import audit, changes, client, hooks, keys, mcp, run, tokens, watch
+from protokeep.cli import audit, changes, client, doctor, hooks, keys, mcp, run, tokens, watch
 
 app = typer.Typer(
     name="protokeep",
@@ -27,6 +27,7 @@ client.add_to(app)
 changes.add_to(app)
 app.command(epilog=client.EXIT_CODES)(watch.watch)
 app.command()(mcp.mcp)
+app.command()(doctor.doctor)
 
 
 def main() -> None:

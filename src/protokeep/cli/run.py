@@ -30,16 +30,22 @@ def serve(
     logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:
+        from protokeep.doctor import refusals
         from protokeep.web.app import create_app
         from protokeep.web.server import address_of, listen, serving
 
+        for reason in (refused := await refusals(settings)):
+            sys.stderr.write(f"protokeep: {reason}.\n")
+        if refused:
+            raise typer.Exit(2)
         try:
             listener = listen(settings.host, settings.port)
         except OSError as error:
             sys.stderr.write(f"protokeep: cannot listen on {settings.host}:{settings.port}: {error.strerror}.\n")
             raise typer.Exit(1) from None
         app = create_app(settings)
-        async with stop_signal() as stop, serving(app, listener):
+        listening = serving(app, listener, proxies=settings.proxies, max_header_bytes=settings.max_header_bytes)
+        async with stop_signal() as stop, listening:
             sys.stderr.write(f"protokeep: serving on {address_of(listener)}\n")
             await stop.wait()
             stop.clear()

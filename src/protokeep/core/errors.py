@@ -6,6 +6,7 @@ ProtokeepError
     KeyReused                   same idempotency key, another request (IETF Idempotency-Key draft)
   NotAuthenticated         401  no token, or one that is unknown, expired or revoked
   NotAllowed               403  the token's role does not cover this
+  TooMany                  429  more requests, sign-ins or streams than one caller may have
   NotFound                 404  no such product or prototype
   KeyInFlight              409  same idempotency key, the first request has not been written yet
   NotNow                   409  the prototype's state does not allow it at this moment
@@ -14,6 +15,7 @@ ProtokeepError
     NotMigrated                 the database lacks what a create needs
     NotConfigured               a setting is missing (the builder's key)
     DatabaseUnavailable         the database does not answer
+    IssuerUnavailable           the company's sign-in service does not answer
   ProviderError            502  the builder's side
     ProviderRejected            a certain refusal: nothing was made, asking again will not help
     ProviderBusy                429, or 402: nothing was made, asking later may help
@@ -52,6 +54,14 @@ class NotAuthenticated(ProtokeepError):
 
 class NotAllowed(ProtokeepError):
     """The caller is known, but its role does not cover this."""
+
+
+class TooMany(ProtokeepError):
+    """More than one caller may have. `retry_after`: when the next one is let through."""
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotFound(ProtokeepError):
@@ -94,6 +104,10 @@ class DatabaseUnavailable(NotReady):
 
     def __init__(self) -> None:
         super().__init__("The database does not answer. Nothing was lost; try again in a moment.")
+
+
+class IssuerUnavailable(NotReady):
+    """The company's sign-in service does not answer, or not as it should."""
 
 
 class ProviderError(ProtokeepError):

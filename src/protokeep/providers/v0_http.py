@@ -8,6 +8,7 @@ import json
 import math
 import re
 import ssl
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,9 +25,12 @@ from protokeep.core.errors import (
     ProviderRejected,
     ProviderUnreachable,
 )
+from protokeep.providers.outward import guarded
 
 #: A v1 chat detail carries every file of every version; what is larger than this is not read.
 MAX_BODY = 8 * 1024 * 1024
+#: What we can unpack piece by piece.
+PACKINGS = "gzip, identity"
 #: How long a preview may take to answer when it is checked whether it still opens.
 PAGE_PATIENCE = 5.0
 #: v0's public address; chats have no page address in API v2, so it is made from this.
@@ -68,17 +72,22 @@ class V0Http:
         self.calls = 0
         host = urlsplit(config.root_url).hostname or ""
         self._trust_env = host not in ("127.0.0.1", "localhost", "::1")
-        self._transport = transport
+        # What the caller brings decides for itself (tests); otherwise names of others lead to public addresses only.
+        self._transport = transport or guarded(host, trust_env=self._trust_env, verify=_trusted(self._trust_env))
         self._keyless: httpx2.AsyncClient | None = None
         self._client = httpx2.AsyncClient(
             base_url=f"{config.root_url}/v{version}/",
-            headers={"Authorization": f"Bearer {config.api_key}", "Accept": "application/json"},
+            headers={
+                "Authorization": f"Bearer {config.api_key}",
+                "Accept": "application/json",
+                "Accept-Encoding": PACKINGS,
+            },
             timeout=httpx2.Timeout(config.timeout_seconds, connect=min(10.0, config.timeout_seconds)),
             limits=httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0),
             follow_redirects=False,
             trust_env=self._trust_env,
             verify=_trusted(self._trust_env),
-            transport=transport,
+            transport=self._transport,
         )
 
     async def aclose(self) -> None:
@@ -123,7 +132,8 @@ class V0Http:
         self.calls += 1
         try:
             async with asyncio.timeout(self.config.timeout_seconds):
-                async with self._client.stream("GET", address, headers={"Accept": "image/*"}) as response:
+                headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
+                async with self._client.stream("GET", address, headers=headers) as response:
                     return response.status_code, await _bounded(response, longest)
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, TimeoutError) as error:
             raise OutcomeUnknown("v0's file could not be read.", code="no_answer") from error
@@ -186,14 +196,24 @@ def _is_timeout(error: Exception) -> bool:
 
 
 async def _bounded(response: httpx2.Response, longest: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_bytes():
-        size += len(chunk)
-        if size > longest:
+    """The body, unpacked by ourselves: a packed answer of a few kB may be gigabytes, and is never unpacked whole."""
+    packing = response.headers.get("content-encoding", "identity").strip().lower() or "identity"
+    if response.is_stream_consumed:
+        packing = "identity"  # A transport of the tests' has read it, and unpacked it.
+    if packing not in ("identity", "gzip"):
+        raise OutcomeUnknown(
+            f"v0's answer was packed in a way that was not asked for: {packing[:20]!r}.", code="bad_answer"
+        )
+    unpacking = zlib.decompressobj(wbits=31) if packing == "gzip" else None
+    body = bytearray()
+    async for chunk in response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw():
+        try:
+            body += unpacking.decompress(chunk, longest + 1 - len(body)) if unpacking else chunk
+        except zlib.error as error:
+            raise OutcomeUnknown("v0's answer could not be unpacked.", code="bad_answer") from error
+        if len(body) > longest or (unpacking is not None and unpacking.unconsumed_tail):
             raise OutcomeUnknown(f"v0's answer was larger than {longest // 1024 // 1024} MiB.", code="bad_answer")
-        chunks.append(chunk)
-    return b"".join(chunks)
+    return bytes(body)
 
 
 def _answer(response: httpx2.Response, content: bytes) -> Any:

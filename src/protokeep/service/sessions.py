@@ -12,11 +12,13 @@ from protokeep.core.errors import NotAuthenticated
 from protokeep.core.people import Principal
 from protokeep.service.context import Clock
 from protokeep.service.tokens import Tokens
-from protokeep.store.sessions import SessionStore
+from protokeep.store.sessions import Opening, SessionStore
 
 #: A session ends after a working day without use, and two weeks after sign-in at the latest.
 IDLE = timedelta(hours=12)
 LONGEST = timedelta(days=14)
+#: Whoever came from the sign-in service shows themselves there again after this, so that leaving a company counts.
+SIGN_ON_LASTS = timedelta(hours=12)
 #: Renewing writes; it is done only once so much of the idle time is used up.
 RENEW_AFTER = timedelta(minutes=30)
 #: A sign-in link works once, and only so long.
@@ -38,7 +40,15 @@ class Session:
 class Sessions:
     """Opens, checks and closes page sessions, and signs what forms carry."""
 
-    def __init__(self, store: SessionStore, tokens: Tokens, secret: bytes, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: SessionStore,
+        tokens: Tokens,
+        secret: bytes,
+        clock: Clock,
+        sign_on_lasts: timedelta = SIGN_ON_LASTS,
+    ) -> None:
+        self._sign_on_lasts = sign_on_lasts
         self._store = store
         self._tokens = tokens
         self._secret = secret
@@ -49,11 +59,15 @@ class Sessions:
         principal = await self._tokens.check(token)
         return await self._opened(principal.token_id)
 
+    async def open_for(self, principal: Principal) -> str:
+        """What the browser shall hold, for somebody whom the sign-in service has named."""
+        return await self._opened(None, principal)
+
     async def code_for(self, token_id: str) -> str:
         """A code that signs in once, as whom the token stands for, within the next minutes."""
         text = secrets.token_urlsafe(SECRET_BYTES)
         now = self._clock()
-        await self._store.open(self._digest(text), "code", token_id, now, now + CODE_LASTS)
+        await self._store.open(Opening(self._digest(text), "code", now, now + CODE_LASTS, token_id))
         return text
 
     async def sign_in_by_code(self, code: str) -> str:
@@ -69,13 +83,16 @@ class Sessions:
         now = self._clock()
         digest = self._digest(text)
         found = await self._store.find(digest, now) if len(text) <= LONGEST_TEXT else None
-        if found is None or not found.token.counts(now):
-            raise NotAuthenticated("You are not signed in, or your session has ended. Sign in with your token.")
-        expires_at = min(now + IDLE, found.opened_at + LONGEST)
+        if found is None or (found.token is not None and not found.token.counts(now)):
+            raise NotAuthenticated("You are not signed in, or your session has ended. Sign in again.")
+        longest = LONGEST if found.token is not None else self._sign_on_lasts
+        expires_at = min(now + IDLE, found.opened_at + longest)
+        if expires_at <= now:
+            raise NotAuthenticated("Your session has ended. Sign in again.")
         renewed = expires_at - found.expires_at > RENEW_AFTER
         if renewed:
             await self._store.renew(digest, expires_at)
-        return Session(found.token.principal, expires_at if renewed else found.expires_at, renewed)
+        return Session(found.principal, expires_at if renewed else found.expires_at, renewed)
 
     async def sign_out(self, text: str) -> None:
         """End this session."""
@@ -93,10 +110,15 @@ class Sessions:
         """Whether a form was ours, and this browser's."""
         return hmac.compare_digest(self.form_token(held).encode(), given.encode("utf-8", "replace"))
 
-    async def _opened(self, token_id: str) -> str:
+    def signed(self, purpose: str, text: str) -> str:
+        """What only this installation can make of `text`; another for every purpose."""
+        return self._signature(purpose, text)
+
+    async def _opened(self, token_id: str | None, principal: Principal | None = None) -> str:
         text = secrets.token_urlsafe(SECRET_BYTES)
         now = self._clock()
-        await self._store.open(self._digest(text), "session", token_id, now, now + IDLE)
+        lasts = IDLE if token_id is not None else min(IDLE, self._sign_on_lasts)
+        await self._store.open(Opening(self._digest(text), "session", now, now + lasts, token_id, principal))
         return text
 
     def _digest(self, text: str) -> str:

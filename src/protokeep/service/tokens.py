@@ -94,6 +94,14 @@ class Tokens:
         """All tokens of a workspace, newest first."""
         return await self._store.list(workspace_id)
 
+    async def anybody(self) -> bool:
+        """Whether any token lets somebody in."""
+        return await self._store.count(self._clock()) > 0
+
+    async def admins_for_ever(self) -> Sequence[ApiToken]:
+        """Admin tokens that never expire, in all workspaces."""
+        return await self._store.admins_for_ever(self._clock())
+
     async def revoke(self, workspace_id: str, token: str, *, by: Principal | None = None) -> int:
         """Revoke by id or prefix. Raises `NotFound`; how many were revoked."""
         now = self._clock()

@@ -24,7 +24,7 @@ VERSION_TABLE = "protokeep_alembic_version"
 #: The newest revision of each branch; a test holds them to the files. Alembic takes a second to import: it is
 #: asked only when one of them is missing.
 TRACKING_HEAD = "20251128000000"
-OWN_HEAD = "20251128000600"
+OWN_HEAD = "20251128000700"
 HEADS: dict[Scope, tuple[str, ...]] = {"all": (TRACKING_HEAD, OWN_HEAD), "own": (OWN_HEAD,)}
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -86,6 +86,18 @@ async def migrate(url: str, scope: Scope = "all") -> None:
         await _migrate_postgresql(url.replace("postgresql+asyncpg:", "postgresql:", 1), HEADS[scope])
     else:
         raise MigrationError("The database address must begin with sqlite:///file or postgresql://.")
+
+
+async def is_migrated(url: str, scope: Scope = "all") -> bool:
+    """Whether `migrate` would find nothing to do. Changes nothing. Raises `MigrationError`."""
+    if url.startswith("sqlite"):
+        path = _sqlite_path(url)
+        if not path.exists():
+            return False
+        with contextlib.closing(_open_sqlite(path)) as file:
+            return _is_done(_sqlite_revisions(file), HEADS[scope])
+    async with _connected(url.replace("postgresql+asyncpg:", "postgresql:", 1)) as connection:
+        return await _is_current(connection, HEADS[scope])
 
 
 # SQLite: the write lock of the one transaction that everything happens in is the lock between processes.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from protokeep.core.people import ApiToken
+from protokeep.core.people import ApiToken, Principal, Role
 from protokeep.store.database import Database
 from protokeep.store.statements import query
 from protokeep.store.tokens import token_of
@@ -14,11 +14,24 @@ from protokeep.store.tokens import token_of
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session that runs, and the token it was opened with."""
+    """A session that runs, whose it is, and the token it was opened with; None: the sign-in service named them."""
 
-    token: ApiToken
+    principal: Principal
+    token: ApiToken | None
     opened_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A new session or code: of a token, or of somebody whom the sign-in service has named."""
+
+    digest: str
+    kind: Literal["session", "code"]
+    now: datetime
+    expires_at: datetime
+    token_id: str | None
+    principal: Principal | None = None
 
 
 class SessionStore:
@@ -27,20 +40,32 @@ class SessionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def open(
-        self, digest: str, kind: Literal["session", "code"], token_id: str, now: datetime, expires_at: datetime
-    ) -> None:
+    async def open(self, opening: Opening) -> None:
         """Keep a new session or code, and drop what has run out."""
-        values = {"digest": digest, "kind": kind, "token_id": token_id, "now": now, "expires_at": expires_at}
+        who = opening.principal
+        values = {
+            "digest": opening.digest,
+            "kind": opening.kind,
+            "token_id": opening.token_id,
+            "workspace_id": who.workspace_id if who else None,
+            "user_id": who.user_id if who else None,
+            "role": who.role.value if who else None,
+            "now": opening.now,
+            "expires_at": opening.expires_at,
+        }
         async with self._database.transaction() as session:
-            await session.run(query("forget_sessions"), {"now": now})
+            await session.run(query("forget_sessions"), {"now": opening.now})
             await session.run(query("open_session"), values)
 
     async def find(self, digest: str, now: datetime) -> OpenSession | None:
         """The session with this digest, if it still runs."""
         async with self._database.reading() as session:
             row = await session.row(query("find_session"), {"digest": digest, "now": now})
-        return None if row is None else OpenSession(token_of(row), row["opened_at"], row["session_expires_at"])
+        if row is None:
+            return None
+        token = None if row["id"] is None else token_of(row)
+        who = token.principal if token else Principal(row["own_workspace"], row["own_user"], Role(row["own_role"]), "")
+        return OpenSession(who, token, row["opened_at"], row["session_expires_at"])
 
     async def renew(self, digest: str, expires_at: datetime) -> None:
         """Let a session run longer."""

@@ -48,6 +48,18 @@ class TokenStore:
             rows = await session.rows(query("list_tokens"), {"workspace_id": workspace_id})
         return [token_of(row) for row in rows]
 
+    async def count(self, now: datetime) -> int:
+        """How many tokens let somebody in, in all workspaces."""
+        async with self._database.reading() as session:
+            row = await session.row(query("count_tokens"), {"now": now})
+        return int(row["number"]) if row else 0
+
+    async def admins_for_ever(self, now: datetime) -> Sequence[ApiToken]:
+        """Admin tokens that never expire, in all workspaces."""
+        async with self._database.reading() as session:
+            rows = await session.rows(query("admins_for_ever"), {"now": now})
+        return [token_of(row) for row in rows]
+
     async def revoke(self, workspace_id: str, token: str, now: datetime, entry: Entry) -> int:
         """Revoke by id or prefix, and write each down; how many were revoked by this call."""
         async with self._database.transaction() as session:

@@ -22,7 +22,6 @@ from protokeep.wiring import Parts
 
 #: Longest `Prefer: wait=n`: shorter than the idle limits of common proxies.
 MAX_WAIT = 25
-TOKEN_MAX = 512
 
 
 def parts_of(request: Request) -> Parts:
@@ -42,16 +41,20 @@ def address_of(request: Request) -> str:
 
 
 async def principal_of(request: Request) -> Principal:
-    """Whom the request's bearer token stands for. Raises `NotAuthenticated`."""
+    """Whom the request's bearer token stands for. Raises `NotAuthenticated`, and `TooMany`."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise NotAuthenticated(
             "Send your token as `Authorization: Bearer <token>`. `protokeep token create` makes one."
         )
-    if len(token) > TOKEN_MAX:
-        raise NotAuthenticated("This token is unknown, expired or revoked.")
-    principal = await parts_of(request).tokens.check(token)
+    rates = request.app.state.rates
+    try:
+        principal = await parts_of(request).callers.check(token)
+    except NotAuthenticated:
+        rates.sign_in(request)
+        raise
+    rates.request(principal)
     return replace(principal, address=address_of(request))
 
 

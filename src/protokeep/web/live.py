@@ -15,6 +15,7 @@ import secrets
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -22,7 +23,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from protokeep.bus import Change
-from protokeep.core.errors import NotFound, NotReady
+from protokeep.core.errors import NotFound, TooMany
 from protokeep.core.people import Principal
 from protokeep.service.gallery import Gallery
 from protokeep.service.keeper import Keeper
@@ -42,9 +43,6 @@ LONGEST_BEATS = 40
 WATCH_SECONDS = 5.0
 #: A viewer whose connection takes nothing for so long is gone.
 SEND_SECONDS = 30.0
-#: Open streams of one person, and of everybody in one process.
-PER_PERSON = 50
-PER_PROCESS = 5000
 
 BEAT = b":\n\n"
 
@@ -52,8 +50,8 @@ BEAT = b":\n\n"
 Encoder = Callable[[Card], Awaitable[Mapping[str, Any]]]
 
 
-class TooManyStreams(NotReady):
-    """The person, or the process, has as many streams open as it may have."""
+#: When somebody with too many streams may try again.
+FULL_PAUSE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +136,9 @@ class Viewer:
 class Live:
     """The viewers of one process."""
 
-    def __init__(self, keeper: Keeper, gallery: Gallery) -> None:
+    def __init__(self, keeper: Keeper, gallery: Gallery, *, per_person: int, per_process: int) -> None:
+        self._per_person = per_person
+        self._per_process = per_process
         self._context = keeper.context
         self._gallery = gallery
         self._encoders: dict[str, Encoder] = {}
@@ -177,7 +177,7 @@ class Live:
 
     @contextlib.contextmanager
     def viewing(self, topic: Topic, principal: Principal) -> Iterator[Viewer]:
-        """A viewer, for as long as the context lasts. Raises `TooManyStreams`."""
+        """A viewer, for as long as the context lasts. Raises `TooMany`."""
         self.check_room(principal)
         person = _person(principal)
         viewer = Viewer(topic, person)
@@ -194,9 +194,9 @@ class Live:
                 del self._streams[person]
 
     def check_room(self, principal: Principal) -> None:
-        """Raises `TooManyStreams` when `viewing` would."""
-        if self._streams[_person(principal)] >= PER_PERSON or len(self._viewers) >= PER_PROCESS:
-            raise TooManyStreams("Too many streams are open. Close other windows, then reload.")
+        """Raises `TooMany` when `viewing` would."""
+        if self._streams[_person(principal)] >= self._per_person or len(self._viewers) >= self._per_process:
+            raise TooMany("Too many streams are open. Close other windows, then reload.", retry_after=FULL_PAUSE)
 
     async def missed(self, topic: Topic, since: str | None) -> bytes:
         """What happened after the event `since`, newest state only; `resync` when that is not known any more."""

@@ -27,6 +27,7 @@ _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.InvalidInput: (422, "invalid-input", "A value cannot be used"),
     errors.NotAuthenticated: (401, "not-authenticated", "A valid token is needed"),
     errors.NotAllowed: (403, "not-allowed", "The token's role does not cover this"),
+    errors.TooMany: (429, "too-many", "Too much at once"),
     errors.NotFound: (404, "not-found", "There is no such thing"),
     errors.KeyInFlight: (409, "idempotency-key-in-flight", "The first request with this key is still running"),
     errors.NotNow: (409, "not-now", "The prototype's state does not allow this now"),
@@ -101,6 +102,8 @@ async def _ours(request: Request, error: errors.ProtokeepError) -> JSONResponse:
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
     if status in (409, 503) and not isinstance(error, errors.NotMigrated | errors.NotConfigured):
         headers["Retry-After"] = "2"
+    if isinstance(error, errors.TooMany):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))
     return problem(request, status, kind, title, str(error), headers, **more)
 
 

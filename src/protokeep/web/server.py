@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
+
+from protokeep.web.protocol import bounded_protocol
 
 #: What a stop waits for requests under way.
 GRACE_SECONDS = 2
@@ -58,8 +60,13 @@ def address_of(listener: socket.socket) -> str:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, listener: socket.socket) -> AsyncIterator[Server]:
-    """Serve `app` on `listener` for as long as the context lasts; returns once it is ready."""
+async def serving(
+    app: Any, listener: socket.socket, *, proxies: Sequence[str] = (), max_header_bytes: int = 32 * 1024
+) -> AsyncIterator[Server]:
+    """Serve `app` on `listener` for as long as the context lasts; returns once it is ready.
+
+    Only `proxies` are believed when they say for whom they ask, and over which scheme.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -68,7 +75,10 @@ async def serving(app: Any, listener: socket.socket) -> AsyncIterator[Server]:
         lifespan="on",
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=30,
-        h11_max_incomplete_event_size=32 * 1024,
+        http=bounded_protocol(max_header_bytes),
+        h11_max_incomplete_event_size=max_header_bytes,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
     )
 
     def stopping() -> None:

@@ -8,14 +8,26 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from protokeep.core.audit import Action, Entry
-from protokeep.core.errors import NotAuthenticated
+from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated, NotFound, TooMany
 from protokeep.core.people import Principal
-from protokeep.web.dependencies import TOKEN_MAX, address_of, parts_of
+from protokeep.service.callers import TOKEN_MAX
+from protokeep.service.signing_in import BEGIN_AGAIN, SigningIn
+from protokeep.web.dependencies import address_of, parts_of
 from protokeep.web.pages import session as cookies
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import PostedDep, Preferences, VisitorDep, flag_of, own_path
 
 router = APIRouter()
+
+#: Where the sign-in service sends browsers back to: has to be registered there, after our public address.
+FINISH = "/sign-in/finish"
+#: What the sign-in service may say (RFC 6749, 4.1.2.1), for people.
+SAID = {
+    "access_denied": "The sign-in service did not let you in, or you went back. Try again, or ask who runs protokeep.",
+    "temporarily_unavailable": "The sign-in service is busy. Try again in a moment.",
+    "server_error": "The sign-in service had an error of its own. Try again in a moment.",
+}
+STATUSES: dict[type[Exception], int] = {NotAuthenticated: 401, NotAllowed: 403, IssuerUnavailable: 503, TooMany: 429}
 
 
 @router.get("/sign-in")
@@ -31,14 +43,57 @@ async def sign_in(request: Request, fields: PostedDep) -> Response:
     code, token = fields.get("code", ""), fields.get("token", "").strip()
     onward = own_path(fields.get("next"))
     try:
+        request.app.state.rates.sign_in(request)
         if len(token) > TOKEN_MAX:
             raise NotAuthenticated("This token is unknown, expired or revoked.")
         held = await (sessions.sign_in_by_code(code) if code else sessions.sign_in(token))
+    except TooMany as error:
+        return _form(request, onward=onward, fault=str(error), status=429)
     except NotAuthenticated as error:
         return _form(request, onward=onward, fault=str(error), status=401)
     await _note(request, (await sessions.check(held)).principal, Action.SIGNED_IN)
     response = RedirectResponse(onward, 303)
     cookies.begin(request, response, held)
+    return response
+
+
+@router.get("/sign-in/begin")
+async def begin_sign_on(request: Request, next: str = "/") -> Response:
+    """Off to the company's sign-in service."""
+    onward = own_path(next)
+    try:
+        held, address = await _signing_in(request).begin(_return_address(request))
+    except IssuerUnavailable as error:
+        return _form(request, onward=onward, fault=str(error), status=503)
+    response = RedirectResponse(address, 303, headers={"Cache-Control": "no-store"})
+    cookies.keep_flow(request, response, held, onward)
+    return response
+
+
+@router.get(FINISH)
+async def finish_sign_on(
+    request: Request, code: str = "", state: str = "", error: str = "", iss: str | None = None
+) -> Response:
+    """Back from the sign-in service: a session, or the form with what went wrong."""
+    signing_in = _signing_in(request)
+    held, onward = cookies.flow_of(request)
+    try:
+        request.app.state.rates.sign_in(request)
+        if error:
+            raise NotAuthenticated(
+                SAID.get(error, "The sign-in service refused. Try again, or ask who runs protokeep.")
+            )
+        if not code or not held:
+            raise NotAuthenticated(BEGIN_AGAIN)
+        session = await signing_in.finish(_return_address(request), held, state, code, iss)
+    except (NotAuthenticated, NotAllowed, IssuerUnavailable, TooMany) as fault:
+        status = next(number for kind, number in STATUSES.items() if isinstance(fault, kind))
+        response = _form(request, onward=onward, fault=str(fault), status=status)
+        cookies.drop_flow(request, response)
+        return response
+    await _note(request, (await parts_of(request).sessions.check(session)).principal, Action.SIGNED_IN)
+    response = RedirectResponse(onward, 303)
+    cookies.begin(request, response, session)
     return response
 
 
@@ -101,7 +156,20 @@ def _form(request: Request, *, code: str = "", onward: str, fault: str | None = 
         code=code,
         onward=onward,
         fault=fault,
+        sign_on=parts_of(request).signing_in is not None,
         live=None,
     )
     cookies.keep_stranger(request, response, held)
     return response
+
+
+def _signing_in(request: Request) -> SigningIn:
+    found = parts_of(request).signing_in
+    if found is None:
+        raise NotFound("No sign-in service is set up here. Sign in with a token.")
+    return found
+
+
+def _return_address(request: Request) -> str:
+    base = parts_of(request).settings.public_url or str(request.base_url)
+    return base.rstrip("/") + FINISH

@@ -19,6 +19,12 @@ def install(app: FastAPI) -> None:
 
 def live_for(parts: Parts) -> Live:
     """The live events of this process, worded for pages and for the API."""
-    live = Live(parts.keeper, parts.gallery)
+    settings = parts.settings
+    live = Live(
+        parts.keeper,
+        parts.gallery,
+        per_person=settings.streams_per_person,
+        per_process=settings.streams_per_process,
+    )
     stream.add_encoders(live, parts)
     return live

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from fastapi import Depends, Request, Response
 from starlette.datastructures import UploadFile
@@ -18,9 +18,11 @@ from protokeep.web.dependencies import address_of, parts_of
 
 SESSION = "protokeep_session"
 FORM = "protokeep_form"
+FLOW = "protokeep_flow"
 PREFERENCES = "protokeep_page"
 YEAR_SECONDS = 365 * 24 * 3600
 FORM_SECONDS = 3600
+FLOW_SECONDS = 600
 FIELDS_MAX = 20
 
 Theme = Literal["auto", "light", "dark"]
@@ -73,8 +75,8 @@ class Visitor:
 
 
 def is_secure(request: Request) -> bool:
-    """Whether the browser reached us over https."""
-    return request.url.scheme == "https"
+    """Whether browsers reach us over https: this one does, or the address that people are told says so."""
+    return request.url.scheme == "https" or parts_of(request).settings.is_https
 
 
 def cookie_name(request: Request, name: str) -> str:
@@ -107,6 +109,7 @@ async def visitor_of(request: Request) -> Visitor:
         raise NotAuthenticated("You are not signed in.")
     sessions = parts_of(request).sessions
     session = await sessions.check(held)
+    request.app.state.rates.request(session.principal)
     visitor = Visitor(
         replace(session.principal, address=address_of(request)),
         sessions.form_token(held),
@@ -137,6 +140,7 @@ def begin(request: Request, response: Response, held: str) -> None:
     """Signed in: the browser holds a new secret from now on."""
     _set(request, response, SESSION, held, 12 * 3600)
     _drop(request, response, FORM)
+    _drop(request, response, FLOW)
 
 
 def renew(request: Request, response: Response, visitor: Visitor) -> None:
@@ -160,6 +164,22 @@ def stranger_token(request: Request) -> tuple[str, str]:
 def keep_stranger(request: Request, response: Response, held: str) -> None:
     """Let the browser of somebody who is not signed in hold the secret of its form."""
     _set(request, response, FORM, held, FORM_SECONDS)
+
+
+def keep_flow(request: Request, response: Response, held: str, onward: str) -> None:
+    """Let the browser hold what a sign-in elsewhere was begun with, and where it wanted to go."""
+    _set(request, response, FLOW, f"{held}:{quote(onward, safe='/')}", FLOW_SECONDS)
+
+
+def drop_flow(request: Request, response: Response) -> None:
+    """A sign-in ends here; its answer is not taken twice."""
+    _drop(request, response, FLOW)
+
+
+def flow_of(request: Request) -> tuple[str, str]:
+    """What a sign-in was begun with, and where to go after it."""
+    held, _, onward = request.cookies.get(cookie_name(request, FLOW), "").partition(":")
+    return held, own_path(unquote(onward))
 
 
 async def posted(request: Request) -> Mapping[str, str]:

@@ -1,0 +1,144 @@
+"""Where serve refuses to listen, what doctor finds, and what is believed of proxies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx2
+import pytest
+from pydantic import ValidationError
+
+from issuer import FakeIssuer
+from processes import run
+from protokeep.doctor import examine, refusals
+from protokeep.web.server import serving
+from world import World, on_sqlite, settings_of
+
+STRONG = "kH3-2jdPq0aZ81LmNbVcXxSwEeRrTtYyUuIi"
+OPEN = "0.0.0.0"  # noqa: S104 - what the tests are about
+
+
+async def test_serve_refuses(tmp_path: Path) -> None:
+    """
+    Where others can reach it, it starts only with a secret that cannot be guessed and somebody who can sign in.
+    """
+    nobody = await run(tmp_path, "serve", "--host", OPEN, "--port", "0")
+    weak = await run(tmp_path, "serve", "--host", OPEN, "--port", "0", PROTOKEEP_SECRET_KEY="a" * 40)
+    (tmp_path / "protokeep.db.secret").chmod(0o644)
+    readable = await run(tmp_path, "serve", "--host", OPEN, "--port", "0")
+
+    assert (nobody.code, weak.code, readable.code) == (2, 2, 2)
+    assert "nobody can sign in; run `protokeep token create" in nobody.err
+    assert "PROTOKEEP_SECRET_KEY can be guessed" in weak.err
+    assert "chmod 600" in readable.err
+    assert weak.err.strip().count("\n") == 0
+
+
+@on_sqlite
+async def test_refusals(world: World, issuer: FakeIssuer) -> None:
+    """
+    On loopback nothing is refused; elsewhere a sign-in service is as good as a token.
+    """
+    here = settings_of(database_url=world.database_url, secret_key="short")
+    there = settings_of(database_url=world.database_url, secret_key=STRONG, host=OPEN)
+    service = settings_of(database_url=world.database_url, secret_key=STRONG, host=OPEN, **issuer.settings)
+
+    assert await refusals(here) == []
+    assert len(await refusals(there)) == 1
+    assert await refusals(service) == []
+
+
+async def test_doctor(database_url: str, issuer: FakeIssuer, world: World) -> None:
+    """
+    Doctor names what is unsafe and what is broken, each with what mends it.
+    """
+    settings = settings_of(
+        database_url=database_url,
+        secret_key="short",
+        host=OPEN,
+        public_url="https://keep.example",
+        v0_api_key="k",
+        v0_base_url=world.v0_url,
+        **issuer.settings,
+    )
+    world.sandbox.set_knobs(accept_seconds=0)
+
+    found = {finding.name: finding for finding in await examine(settings)}
+
+    assert (found["secret"].level, found["address"].level, found["proxies"].level) == ("unsafe", "fine", "unsafe")
+    assert (found["database"].level, found["sign-in"].level, found["clock"].level) == ("fine", "fine", "fine")
+    assert found["v0"].level == "fine"
+    assert all(finding.mend for finding in found.values() if finding.level != "fine")
+
+
+async def test_doctor_at_a_broken_place(tmp_path: Path) -> None:
+    """
+    A database that is not migrated, or not there, is broken: the exit code says so.
+    """
+    ended = await run(tmp_path, "doctor", "--json")
+    gone = await run(tmp_path, "doctor", PROTOKEEP_DATABASE_URL="postgresql://127.0.0.1:1/x")
+
+    assert {row["name"]: row["level"] for row in json.loads(ended.out)}["database"] == "broken"
+    assert (ended.code, gone.code) == (1, 1)
+    assert "BROKEN  database" in gone.out
+    assert not (tmp_path / "protokeep.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"oidc_issuer": "https://a.example", "oidc_audience": "x", "jwt_secret": "s" * 32}, "not both"),
+        ({"oidc_issuer": "http://a.example", "oidc_audience": "x"}, "https"),
+        ({"oidc_issuer": "https://a.example"}, "PROTOKEEP_OIDC_AUDIENCE"),
+        ({"jwt_secret": "short"}, "32 characters"),
+        ({"claim_roles": "x=boss"}, "PROTOKEEP_CLAIM_ROLES"),
+        ({"trusted_proxies": "*"}, "neither an address nor a network"),
+        ({"default_role": "boss"}, "viewer"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_settings_that_make_no_sense(values: dict[str, str], words: str) -> None:
+    """
+    A setting that would let the wrong people in is refused at start.
+    """
+    with pytest.raises(ValidationError, match=words):
+        settings_of(**values)
+
+
+@on_sqlite
+@pytest.mark.parametrize(("proxies", "secure"), [((), False), (("127.0.0.1",), True), (("10.0.0.0/8",), False)])
+async def test_proxies(world: World, proxies: tuple[str, ...], secure: bool) -> None:
+    """
+    Only a proxy of the list is believed when it says that somebody came over https.
+    """
+    from protokeep.web.server import address_of, listen
+
+    async with world.serving(real=False) as site:
+        app = site.http._transport.app  # type: ignore[attr-defined]
+        listener = listen("127.0.0.1", 0)
+        async with serving(app, listener, proxies=proxies), httpx2.AsyncClient(trust_env=False) as client:
+            headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9", "accept": "text/html"}
+            answer = await client.get(f"{address_of(listener)}/sign-in", headers=headers)
+
+    assert ("Secure" in answer.headers["set-cookie"]) is secure
+
+
+@on_sqlite
+async def test_headers_of_every_kind_of_answer(world: World) -> None:
+    """
+    Pages, data and errors all say what a browser may do with them.
+    """
+    async with world.serving(real=False, public_url="https://keep.example") as site:
+        answers = [
+            await site.http.get(path, headers={"accept": kind})
+            for path in ("/livez", "/sign-in", "/nowhere", "/api/design/mockups/x", "/static/nothing", "/openapi.json")
+            for kind in ("text/html", "application/json")
+        ]
+
+    for answer in answers:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
