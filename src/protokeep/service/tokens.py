@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
-from datetime import timedelta
+import time
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from protokeep.core.errors import InvalidInput, NotAuthenticated, NotFound
@@ -19,6 +19,10 @@ PREFIX = "pk_"
 SHOWN = len(PREFIX) + 6
 #: `last_used_at` is coarse, so that authentication writes at most this often per token.
 USED_EVERY = timedelta(minutes=1)
+#: How long what was read of a token counts: a revocation elsewhere is heeded after this at the latest.
+KNOWN_SECONDS = 1.0
+#: Tokens that are remembered at once.
+KNOWN_MAX = 10_000
 
 
 class Tokens:
@@ -28,6 +32,7 @@ class Tokens:
         self._store = store
         self._secret = secret
         self._clock = clock
+        self._known: dict[str, tuple[float, ApiToken]] = {}
 
     async def create(
         self,
@@ -63,14 +68,29 @@ class Tokens:
 
     async def check(self, text: str) -> Principal:
         """Whom a token stands for. Raises `NotAuthenticated` without saying what is wrong with it."""
-        # The digest is looked up by equality in an index: a timing difference there tells nothing about the token.
-        token = await self._store.find(self._digest(text))
+        # The digest is looked up by equality: a timing difference there tells nothing about the token.
+        digest = self._digest(text)
+        read_at, token = self._known.get(digest, (-KNOWN_SECONDS, None))
         now = self._clock()
+        if token is None or time.monotonic() - read_at >= KNOWN_SECONDS:
+            token = await self._read(digest, now)
         if token is None or not token.counts(now):
             raise NotAuthenticated("This token is unknown, expired or revoked. Make one with `protokeep token create`.")
+        return token.principal
+
+    async def _read(self, digest: str, now: datetime) -> ApiToken | None:
+        """The token as it is written, remembered for a moment if it counts."""
+        self._known.pop(digest, None)
+        began = time.monotonic()
+        token = await self._store.find(digest)
+        if token is None or not token.counts(now):
+            return token
+        if len(self._known) >= KNOWN_MAX:
+            self._known.clear()
+        self._known[digest] = began, token
         if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
             await self._store.used(token.id, now, USED_EVERY)
-        return token.principal
+        return token
 
     async def list(self, workspace_id: str) -> list[ApiToken]:
         """All tokens of a workspace, newest first."""
@@ -79,9 +99,10 @@ class Tokens:
     async def revoke(self, workspace_id: str, token: str) -> int:
         """Revoke by id or prefix. Raises `NotFound`; how many were revoked."""
         revoked = await self._store.revoke(workspace_id, token, self._clock())
+        self._known.clear()
         if revoked == 0:
             raise NotFound(f"No token {token} that still counts. `protokeep token list` shows them.")
         return revoked
 
     def _digest(self, text: str) -> str:
-        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._secret, text.encode(), "sha256").hex()
