@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import time
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -20,7 +19,8 @@ SHOWN = len(PREFIX) + 6
 #: `last_used_at` is coarse, so that authentication writes at most this often per token.
 USED_EVERY = timedelta(minutes=1)
 #: How long what was read of a token counts: a revocation elsewhere is heeded after this at the latest.
-KNOWN_SECONDS = 1.0
+KNOWN_FOR = timedelta(seconds=1)
+NO_TIME = timedelta(0)
 #: Tokens that are remembered at once.
 KNOWN_MAX = 10_000
 
@@ -32,7 +32,7 @@ class Tokens:
         self._store = store
         self._secret = secret
         self._clock = clock
-        self._known: dict[str, tuple[float, ApiToken]] = {}
+        self._known: dict[str, tuple[datetime, ApiToken]] = {}
 
     async def create(
         self,
@@ -70,9 +70,11 @@ class Tokens:
         """Whom a token stands for. Raises `NotAuthenticated` without saying what is wrong with it."""
         # The digest is looked up by equality: a timing difference there tells nothing about the token.
         digest = self._digest(text)
-        read_at, token = self._known.get(digest, (-KNOWN_SECONDS, None))
         now = self._clock()
-        if token is None or time.monotonic() - read_at >= KNOWN_SECONDS:
+        known = self._known.get(digest)
+        if known is not None and NO_TIME <= now - known[0] < KNOWN_FOR:  # A clock that was set back ends it too.
+            token: ApiToken | None = known[1]
+        else:
             token = await self._read(digest, now)
         if token is None or not token.counts(now):
             raise NotAuthenticated("This token is unknown, expired or revoked. Make one with `protokeep token create`.")
@@ -81,13 +83,12 @@ class Tokens:
     async def _read(self, digest: str, now: datetime) -> ApiToken | None:
         """The token as it is written, remembered for a moment if it counts."""
         self._known.pop(digest, None)
-        began = time.monotonic()
         token = await self._store.find(digest)
         if token is None or not token.counts(now):
             return token
         if len(self._known) >= KNOWN_MAX:
             self._known.clear()
-        self._known[digest] = began, token
+        self._known[digest] = now, token
         if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
             await self._store.used(token.id, now, USED_EVERY)
         return token
