@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from protokeep.core import continuing as rounds
 from protokeep.core import generation as steps
 from protokeep.core.errors import ProviderBusy, ProviderRejected, ProviderUnreachable
 from protokeep.core.history import Event, Source
@@ -287,6 +288,10 @@ def _steps(
             error_message="v0 asked a question. Answer it on the chat's page.",
         )
         told.append((None, _seen(running, asks, soon + minutes(1), pace)))
+    elif scene.state is State.DELETING:
+        refused = ProviderUnreachable("v0 did not answer within 30 s.", code="no_answer")
+        removing = rounds.not_removed(rounds.removing(running, end), refused, datetime.now(UTC) + minutes(2))
+        told.append((Event("deleting", Source.PERSON, end, actor=scene.owner), removing))
     return told
 
 

@@ -357,3 +357,22 @@ async def test_delete_takes_surplus_chats_along(world: World) -> None:
     assert await world.keeper.delete(ANN, first.id) is None
 
     assert all(chat.deleted for chat in world.sandbox.chats.values())
+
+
+async def test_delete_of_a_young_chat_that_reads_as_missing(world: World) -> None:
+    """
+    A young chat that the builder says it does not have may be one that it does not show yet: it is asked again.
+    """
+    first = await world.keeper.ensure(ANN, NewPrototype("p-1", "A shop"), wait=0)
+    await world.keeper.submit(first.prototype.id)
+    world.sandbox.set_knobs(fail_next=[{"operation": "chats.delete", "status": 404}])
+
+    left = await world.keeper.delete(ANN, first.prototype.id)
+
+    assert left is not None
+    assert (left.state, generation_of(left).hold_code) == (State.DELETING, "not_there_yet")
+    world.clock.advance(60)
+    await world.keeper.wrap_up()
+    assert all(chat.deleted for chat in world.sandbox.chats.values())
+    with pytest.raises(NotFound):
+        await world.keeper.get(ANN, first.prototype.id)

@@ -165,7 +165,7 @@ class TestIdempotencyKeys:
         with world.knobs(finish_reason="error"):
             first = await world.make()
             assert (await world.ensure(idempotency_key="k")).decision.outcome is Outcome.REUSED
-            await world.live(GENERATION_SECONDS + 3)
+            await world.live(GENERATION_SECONDS * 2)
         assert (await world.get(first.id)).status is Status.FAILED
 
         again = await world.ensure(idempotency_key="k")

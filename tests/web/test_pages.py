@@ -8,15 +8,17 @@ import html
 import json
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import text
 
 from browser.scenery import SCENES, Scene, minutes, paint
 from protokeep.bus import Change
+from protokeep.core import continuing as rounds
+from protokeep.core.continuing import why_not
 from protokeep.core.people import Principal, Role
 from protokeep.core.prototype import State
 from protokeep.service import NewPrototype
@@ -737,24 +739,30 @@ class TestLive:
 
 async def test_state_column_agrees_with_the_core(site: Site) -> None:
     """
-    The database's word for a state is the core's, for every state that there is.
+    The database's word for a state is the core's, for every state that there is, also while a follow-up waits.
     """
-    from sqlalchemy import text
-
     scenes = [Scene(state.value, None, "ana", "x", state) for state in State if state is not State.UNTRACKED]
     made = await paint(site.parts, tuple(scenes))
     store = site.parts.keeper.context.store
 
-    async with store.database.reading() as session:
-        rows = await session.rows(text("SELECT mockup_id, state FROM protokeep_generations"))
-
-    states = {row["mockup_id"]: row["state"] for row in rows}
     for scene in scenes:
         prototype = await store.get_any(made[scene.product_id].id)
         assert prototype is not None
-        assert scene.state is prototype.state
-        assert scene.state.value == states[prototype.id]
-    assert replace(scenes[0], owner="x").owner == "x"
+        assert prototype.state is scene.state
+        assert await word_of_the_database(site, prototype.id) == scene.state.value
+        if why_not(prototype) is None:
+            asked = await store.save(prototype, rounds.asked(prototype, "Make it blue", prototype.updated_at))
+            assert asked is not None
+            assert asked.state is State.QUEUED
+            assert await word_of_the_database(site, prototype.id) == State.QUEUED.value
+
+
+async def word_of_the_database(site: Site, prototype_id: str) -> str:
+    async with site.parts.keeper.context.store.database.reading() as session:
+        statement = text("SELECT state FROM protokeep_generations WHERE mockup_id = :mockup_id")
+        row = await session.row(statement, {"mockup_id": prototype_id})
+    assert row is not None
+    return str(row["state"])
 
 
 def live_page() -> Any:

@@ -51,17 +51,21 @@ def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decis
             prompts_differ(current.prompt, prompt),
         )
     if not usable(current):
-        reason = (
-            f"The previous one failed: {current.generation.error_message}"
-            if current.generation is not None and current.generation.error_message
-            else "The previous one could not be used."
-        )
-        return Decision(Outcome.REPLACED, reason, prompts_differ(current.prompt, prompt))
+        return Decision(Outcome.REPLACED, _why_unusable(current), prompts_differ(current.prompt, prompt))
     differs = prompts_differ(current.prompt, prompt)
     reason = "This product has one already."
     if differs:
         reason += " It was made from another prompt; ask with create_new=true for one from this prompt."
     return Decision(Outcome.REUSED, reason, differs)
+
+
+def _why_unusable(previous: Prototype) -> str:
+    generation = previous.generation
+    if generation is not None and generation.removing_at is not None:
+        return "The previous one is being deleted."
+    if generation is not None and generation.error_message:
+        return f"The previous one failed: {generation.error_message}"
+    return "The previous one could not be used."
 
 
 def prompts_differ(one: str | None, other: str | None) -> bool:

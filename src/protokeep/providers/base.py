@@ -156,8 +156,8 @@ class Provider(Protocol):
         """What a chat was asked for, as far as the builder still tells; None when it does not."""
         ...
 
-    async def delete(self, chat_id: str) -> None:
-        """Delete a chat at the builder. One that is not there counts as deleted."""
+    async def delete(self, chat_id: str) -> bool:
+        """Delete a chat at the builder. False: it says that there is none; a very young one may yet show up."""
         ...
 
     async def send(self, chat_id: str, message: str) -> Made:

@@ -39,9 +39,9 @@ class V0Shared:
         """Close the connections."""
         await self._http.aclose()
 
-    async def delete(self, chat_id: str) -> None:
-        """`DELETE /chats/{id}`; 404 counts as deleted."""
-        await self._gone_is_fine(f"chats/{segment(chat_id)}")
+    async def delete(self, chat_id: str) -> bool:
+        """`DELETE /chats/{id}`; False for a 404."""
+        return await self._removed(f"chats/{segment(chat_id)}")
 
     async def talk(self, chat_id: str) -> Talk:
         """What was said lately; the versions read it differently."""
@@ -107,14 +107,16 @@ class V0Shared:
 
     async def remove_hook(self, hook_id: str) -> None:
         """`DELETE /hooks/{id}`; 404 counts as removed."""
-        await self._gone_is_fine(f"hooks/{segment(hook_id)}")
+        await self._removed(f"hooks/{segment(hook_id)}")
 
-    async def _gone_is_fine(self, path: str) -> None:
+    async def _removed(self, path: str) -> bool:
         try:
             await self._http.request("DELETE", path)
         except ProviderRejected as error:
             if error.status != 404:
                 raise
+            return False
+        return True
 
 
 def newest_first(rows: Sequence[Any]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import structlog
 from protokeep.core import continuing as rounds
 from protokeep.core.errors import NotConfigured, NotNow, ProviderError
 from protokeep.core.history import Event, Source
-from protokeep.core.pacing import Step, backoff, next_step
+from protokeep.core.pacing import Step, backoff, next_step, settled_since_sent
 from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
 from protokeep.service.context import Context
@@ -84,7 +84,9 @@ class Remover:
             for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
                 if provider is None:
                     raise NotConfigured("The account that this prototype belongs to has no key configured.")
-                await provider.delete(chat_id)
+                deleted = await provider.delete(chat_id)
+                if not deleted and not settled_since_sent(generation, context.clock(), context.pace):
+                    raise ProviderError("v0 does not show this young chat yet; asked again soon.", code="not_there_yet")
         except (ProviderError, NotConfigured) as error:
             return await self._later(prototype, error)
         await self.forget(prototype)

@@ -1,4 +1,4 @@
-"""Let the worked-out `state` know prototypes that are being deleted.
+"""Let the worked-out `state` know prototypes that are being deleted, and follow-ups to a question.
 
 A generated column cannot be changed: it is made anew, in one transaction, with the indexes that it is in.
 """
@@ -19,7 +19,7 @@ CASE
     WHEN recovery_point = 'settled' THEN 'failed'
     WHEN recovery_point = 'accepted' AND error_code = 'timeout' THEN 'timed_out'
     WHEN recovery_point = 'sent' AND unknown THEN 'undecided'
-    WHEN waiting THEN 'waiting'
+    WHEN waiting AND recovery_point = 'accepted' THEN 'waiting'
     WHEN hold_code IS NOT NULL THEN 'parked'
     WHEN recovery_point = 'accepted' THEN 'making'
     ELSE 'queued'
