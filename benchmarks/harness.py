@@ -125,15 +125,15 @@ async def _answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def databases(kinds: Sequence[str] = ("SQLite", "PostgreSQL")) -> Iterator[dict[str, str]]:
-    """An address per kind of database: a file, and a server of one's own. Both keep what they commit."""
+def databases(kinds: Sequence[str] = ("SQLite", "PostgreSQL"), *, fsync: str = "on") -> Iterator[dict[str, str]]:
+    """An address per kind of database: a file, and a server of one's own, which keeps what it commits with `fsync`."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         urls = {}
         if "SQLite" in kinds:
             urls["SQLite"] = f"sqlite:///{folder}/bench.db"
         if "PostgreSQL" in kinds:
-            server = PostgresServer({"fsync": "on", "shared_buffers": "256MB", "max_wal_size": "2GB"})
+            server = PostgresServer({"fsync": fsync, "shared_buffers": "256MB", "max_wal_size": "4GB"})
             urls["PostgreSQL"] = stack.enter_context(server).create_database()
         yield urls
 

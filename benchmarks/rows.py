@@ -67,6 +67,12 @@ async def token_for(url: str, secret_key: str, role: Role = Role.MAKER, user_id:
     return token
 
 
+async def tokens_for(url: str, secret_key: str, people: int) -> list[str]:
+    """A maker's token for each of so many people."""
+    async with built(Settings(database_url=url, secret_key=SecretStr(secret_key), _env_file=None)) as parts:
+        return [(await parts.tokens.create(Role.MAKER, user_id=f"user-{n:03}"))[0] for n in range(people)]
+
+
 async def look_fresh(url: str, mockup_id: str) -> None:
     """As if it had been looked at just now."""
     database = Database(url)

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from protokeep.core.errors import DatabaseUnavailable, NotConfigured
 from protokeep.store.keyed import INSTANTS, KeyedReads, NotQuick, PostgresqlReads, Row, SqliteReads, instant
+from protokeep.store.writing import SqliteWrites
 
 #: SQLite has no type for instants: a fixed-width text that sorts.
 SQLITE_INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -70,12 +71,13 @@ class Database:
         )
         if self.is_sqlite:
             _prepare_sqlite(self._writing, self._reading)
+        self._grouped = SqliteWrites(self._writing) if self.is_sqlite else None
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
-        """One transaction. SQLite lets one connection write: it is the pool, so waiting for it is fair."""
+        """One transaction. SQLite lets one connection write: waiting is fair, and those who wait commit together."""
         with _translating():
-            async with self._writing.begin() as connection:
+            async with self._grouped.transaction() if self._grouped else self._writing.begin() as connection:
                 yield Session(connection, self.is_sqlite)
 
     @contextlib.asynccontextmanager
