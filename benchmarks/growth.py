@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["SQLite", "PostgreSQL"])
     given = parser.parse_args()
     before = crowded()
+    whole: list[str] = []
     lines = [
         f"| request | CPU with {FEW:,} rows, us | with {MANY:,}, us | ratio | goal | met |",
         "|---|---|---|---|---|---|",
@@ -107,9 +108,10 @@ def main() -> None:
                     f"| {kind}: {what} | {median_of(small)} | {median_of(large)} | {ratio:.2f} x | <= {GOAL} x "
                     f"| {'yes' if ratio <= GOAL else 'no'} |"
                 )
-            asyncio.run(write_plans(kind, many[kind], ROOT / "docs" / "explain.md", MANY))
+            whole += asyncio.run(write_plans(kind, many[kind], ROOT / "docs" / "explain.md", MANY))
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.write(f"\nMedian (range) of {ROUNDS} spells each, taken in turn. {before}\n")
+    sys.stdout.write(f"Hot statements that read a whole table: {', '.join(whole) or 'none'} (`docs/explain.md`).\n")
 
 
 if __name__ == "__main__":

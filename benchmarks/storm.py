@@ -46,11 +46,12 @@ async def storm(url: str, products: int, clicks: int) -> dict[str, Any]:
         await asyncio.gather(*(click(number) for number in range(products * clicks)), return_exceptions=True)
         took = time.perf_counter() - began
         cpu = cpu_seconds(server.pid) - before
+        stats = await fleet.sandbox("GET", "stats")
         for _ in range(60):
-            stats = await fleet.sandbox("GET", "stats")
             if stats["chats_created"] >= products:
                 break
             await asyncio.sleep(0.5)
+            stats = await fleet.sandbox("GET", "stats")
         times.sort()
         return {
             "chats": stats["chats_created"],

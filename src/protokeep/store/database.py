@@ -17,7 +17,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from protokeep.core.errors import DatabaseUnavailable, NotConfigured
-from protokeep.store.keyed import INSTANTS, KeyedReads, NotQuick, PostgresqlReads, Row, SqliteReads, instant
+from protokeep.store.driver import (
+    INSTANTS,
+    PostgresqlConnections,
+    PostgresqlSession,
+    Row,
+    Session,
+    as_sqlalchemy,
+    instant,
+)
+from protokeep.store.keyed import KeyedReads, NotQuick, PostgresqlReads, SqliteReads
 from protokeep.store.writing import SqliteWrites
 
 #: SQLite has no type for instants: a fixed-width text that sorts.
@@ -57,7 +66,8 @@ class Database:
             # asyncpg reads the address itself: it knows libpq's parameters (sslmode and so on), SQLAlchemy does not.
             plain_url = dialect_url.replace("+asyncpg", "", 1)
             options["async_creator"] = partial(_connect_postgresql, plain_url)
-            self._keyed = PostgresqlReads(plain_url, pool_size)
+            self._keyed = PostgresqlReads(PostgresqlConnections(plain_url, pool_size))
+            self._connections = PostgresqlConnections(plain_url, 2 * pool_size)
         else:
             self._keyed = SqliteReads(parsed.database or ":memory:")
             if parsed.database:
@@ -77,15 +87,21 @@ class Database:
     async def transaction(self) -> AsyncIterator[Session]:
         """One transaction. SQLite lets one connection write: waiting is fair, and those who wait commit together."""
         with _translating():
-            async with self._grouped.transaction() if self._grouped else self._writing.begin() as connection:
-                yield Session(connection, self.is_sqlite)
+            if self._grouped is not None:
+                async with self._grouped.transaction() as connection:
+                    yield AlchemySession(connection, self.is_sqlite)
+            else:
+                async with self._connections.taken() as connection:
+                    with as_sqlalchemy("COMMIT"):
+                        async with connection.transaction():
+                            yield PostgresqlSession(connection, self._connections)
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[Session]:
+    async def reading(self) -> AsyncIterator[AlchemySession]:
         """Single statements, each committed by itself."""
         with _translating():
             async with self._reading.connect() as connection:
-                yield Session(connection, self.is_sqlite)
+                yield AlchemySession(connection, self.is_sqlite)
 
     async def keyed(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row]:
         """The few rows that a key leads to. `values` are text and numbers: no instants, no lists."""
@@ -97,12 +113,14 @@ class Database:
 
     async def close(self) -> None:
         await self._keyed.close()
+        if not self.is_sqlite:
+            await self._connections.close()
         await self._writing.dispose()
         await self._reading.dispose()
 
 
-class Session:
-    """Statements on one connection. Instants go in and come out as aware UTC, ids as text."""
+class AlchemySession:
+    """A session through SQLAlchemy."""
 
     def __init__(self, connection: AsyncConnection, is_sqlite: bool) -> None:
         self.connection = connection
@@ -128,6 +146,9 @@ class Session:
         """Execute once per entry of `values`."""
         if values:
             await self.connection.execute(statement, [self._bound(entry) for entry in values])
+
+    async def wait_at_most(self, duration: str) -> None:
+        """SQLite has one setting for all (`BUSY_TIMEOUT_MS`)."""
 
     def _bound(self, values: Mapping[str, Any] | None) -> dict[str, Any]:
         if not values:

@@ -6,21 +6,15 @@ so whatever goes wrong here is left to the ordinary way, which says what is wron
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
 import asyncpg
 from sqlalchemy import TextClause
-from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
-Row = dict[str, Any]
-
-#: Columns whose names end so hold instants.
-INSTANTS = ("_at", "_until", "_since")
+from protokeep.store.driver import INSTANTS, PostgresqlConnections, Row, instant
 
 
 class NotQuick(Exception):
@@ -36,48 +30,22 @@ class KeyedReads(Protocol):
 
 
 class PostgresqlReads:
-    """A few connections to PostgreSQL, each of which keeps its statements prepared."""
+    """Keyed reads over connections of their own."""
 
-    def __init__(self, url: str, size: int) -> None:
-        self._url = url
-        self._idle: list[Any] = []
-        self._room = asyncio.Semaphore(size)
-        self._compiled: dict[TextClause, tuple[str, list[str]]] = {}
+    def __init__(self, connections: PostgresqlConnections) -> None:
+        self._connections = connections
 
     async def rows(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row]:
-        sql, names = self._compiled.get(statement) or self._compile(statement)
-        async with self._room:
-            connection = None
-            try:
-                connection = self._idle.pop() if self._idle else await self._connect()
+        sql, names = self._connections.compiled(statement)
+        try:
+            async with self._connections.taken() as connection:
                 records = await connection.fetch(sql, *[values[name] for name in names])
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                if connection is not None:
-                    connection.terminate()
-                raise NotQuick from error
-            except BaseException:
-                if connection is not None:
-                    connection.terminate()  # Cancelled in the middle of an answer.
-                raise
-            self._idle.append(connection)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise NotQuick from error
         return [dict(record) for record in records]
 
     async def close(self) -> None:
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.close()
-
-    async def _connect(self) -> Any:
-        connection = await asyncpg.connect(self._url)
-        # Types of an adopted table, as the rest of the code has them.
-        await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
-        await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=instant)
-        return connection
-
-    def _compile(self, statement: TextClause) -> tuple[str, list[str]]:
-        compiled = statement.compile(dialect=asyncpg_dialect())  # type: ignore[no-untyped-call]
-        found = self._compiled[statement] = str(compiled), list(compiled.positiontup or ())
-        return found
+        await self._connections.close()
 
 
 class SqliteReads:
@@ -118,11 +86,3 @@ class SqliteReads:
         names = [column[0] for column in cursor.description]
         found = self._shapes[sql] = names, [name for name in names if name.endswith(INSTANTS)]
         return found
-
-
-def instant(value: datetime | str) -> datetime:
-    """An aware UTC instant. Text is SQLite's, and without a zone (its CURRENT_TIMESTAMP) it means UTC."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if moment.tzinfo is UTC:
-        return moment
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -154,8 +154,7 @@ class Store:
         for _ in range(MAX_LOSSES):
             try:
                 async with self.database.transaction() as session:
-                    if not session.is_sqlite:
-                        await session.connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{CLAIM_LOCK_TIMEOUT}'")
+                    await session.wait_at_most(CLAIM_LOCK_TIMEOUT)
                     claimed = await claims.claim(session, statements, wanted, poll_timeout)
                     if claimed.won:
                         await self._announce(session, claimed.prototype, "claimed")
