@@ -73,8 +73,9 @@ class PostgresqlConnections:
             try:
                 yield connection
             except BaseException as error:
-                if not isinstance(error, Exception) or isinstance(error, OSError | asyncpg.InterfaceError):
-                    connection.terminate()  # Cancelled in the middle of an answer, or lost.
+                lost = isinstance(error, OSError | asyncpg.InterfaceError | InterfaceError)
+                if lost or not isinstance(error, Exception) or connection.is_in_transaction():
+                    connection.terminate()  # Or cancelled in the middle of an answer.
                 raise
             finally:
                 if not connection.is_closed():

@@ -99,7 +99,8 @@ class SqliteWrites:
                 if group.members == 1:
                     self._close_later(group)
             else:
-                await group.commit()
+                # Whoever is cancelled now takes nobody else's commit away.
+                await asyncio.shield(self._kept(asyncio.create_task(group.commit())))
         await group.committed()
 
     @contextlib.asynccontextmanager
@@ -132,6 +133,9 @@ class SqliteWrites:
                     with contextlib.suppress(Exception):  # Told to everybody who waits.
                         await group.commit()
 
-        task = asyncio.create_task(close())
+        self._kept(asyncio.create_task(close()))
+
+    def _kept(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+        return task
