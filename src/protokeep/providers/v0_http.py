@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import math
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -75,6 +77,7 @@ class V0Http:
             limits=httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0),
             follow_redirects=False,
             trust_env=self._trust_env,
+            verify=_trusted(self._trust_env),
             transport=transport,
         )
 
@@ -142,9 +145,19 @@ class V0Http:
     def _without_key(self) -> httpx2.AsyncClient:
         if self._keyless is None:
             self._keyless = httpx2.AsyncClient(
-                timeout=PAGE_PATIENCE, follow_redirects=False, trust_env=self._trust_env, transport=self._transport
+                timeout=PAGE_PATIENCE,
+                follow_redirects=False,
+                trust_env=self._trust_env,
+                verify=_trusted(self._trust_env),
+                transport=self._transport,
             )
         return self._keyless
+
+
+@functools.cache
+def _trusted(trust_env: bool) -> ssl.SSLContext:
+    """The certificates that servers are checked against, read once: that takes longer than all else at start."""
+    return httpx2.create_ssl_context(trust_env=trust_env)
 
 
 def is_v0_host(address: str, *names: str) -> bool:
