@@ -112,15 +112,19 @@ async def dbos(url: str) -> dict[str, Any]:
     """DBOS, started by workflow id."""
     from dbos import DBOS, SetWorkflowID
 
-    DBOS(config={"name": "bench", "system_database_url": url, "log_level": "ERROR", "run_admin_server": False})  # type: ignore[typeddict-unknown-key]
+    config: Any = {"name": "bench", "system_database_url": url, "log_level": "ERROR", "run_admin_server": False}
+    DBOS(config=config)
 
-    @DBOS.step()
-    async def create(prompt: str) -> str:
+    async def create_one(prompt: str) -> str:
         return uuid4().hex
 
-    @DBOS.workflow()
-    async def make(prompt: str) -> str:
-        return await create(prompt)
+    create = DBOS.step()(create_one)
+
+    async def make_one(prompt: str) -> str:
+        made: str = await create(prompt)
+        return made
+
+    make = DBOS.workflow()(make_one)
 
     DBOS.launch()
     handles: dict[int, Any] = {}

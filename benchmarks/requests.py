@@ -66,15 +66,15 @@ async def measure(kind: str, url: str, rows: int, seconds: float) -> list[str]:
             bench = Bench(url, server, floors, token, product, bodies["status"]["id"], etag)
             spent: dict[tuple[str, str], list[Loaded]] = {}
             for number in range(ROUNDS + 1):
-                for who, calls, process in (
-                    ("ours", bench.calls, pid),
-                    ("bare", bench.bare, floor_pid),
-                    ("read", bench.read, floor_pid),
-                ):
-                    for what, call in calls.items():
-                        found = await load(call, [process], seconds if number else 1)
+                for what, call in bench.calls.items():
+                    floor = what.partition(",")[0]
+                    turns = [("ours", call, pid), ("read", bench.read[floor], floor_pid)]
+                    if floor == what:
+                        turns.append(("bare", bench.bare[floor], floor_pid))
+                    for who, asked, process in turns:
+                        found = await load(asked, [process], seconds)
                         if found.errors:
-                            raise RuntimeError(f"{what}: {found.errors} errors of {found.requests}")
+                            raise RuntimeError(f"{who}, {what}: {found.errors} errors of {found.requests}")
                         if number:
                             spent.setdefault((who, what), []).append(found)
     return [_line(kind, what, spent) for what in bench.calls]
@@ -83,7 +83,7 @@ async def measure(kind: str, url: str, rows: int, seconds: float) -> list[str]:
 def _line(kind: str, what: str, spent: dict[tuple[str, str], list[Loaded]]) -> str:
     floor = what.partition(",")[0]
     ours = [one.cpu_us for one in spent["ours", what]]
-    read = [one.cpu_us for one in spent["read", floor]]
+    read = [one.cpu_us for one in spent["read", what]]
     bare = [one.cpu_us for one in spent["bare", floor]]
     ratios = [one / other for one, other in zip(ours, read, strict=True)]
     ratio = statistics.median(ratios)
@@ -155,7 +155,9 @@ def main() -> None:
         for kind, url in urls.items():
             lines += asyncio.run(measure(kind, url, given.rows, given.seconds))
     sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.write(f"\nMedian (range) of {ROUNDS} spells each, taken in turn; 8 connections, one token. {before}\n")
+    sys.stdout.write(
+        f"\nMedian (range) of {ROUNDS} spells each, each beside its floor; 8 connections, one token. {before}\n"
+    )
 
 
 if __name__ == "__main__":
