@@ -34,6 +34,7 @@ SELECT c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
  WHERE t.relname = ANY($1) AND NOT i.indisunique
 """
+SQLITE_INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql LIKE 'CREATE INDEX%'"
 PROMPT = "A dashboard for bakeries with a list, a chart and a form. " * 3
 
 
@@ -96,11 +97,16 @@ def _fill_sqlite(path: str, prototypes: int) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA cache_size = -400000")
     with connection:
+        indexes = connection.execute(SQLITE_INDEXES).fetchall()
+        for name, _ in indexes:
+            connection.execute(f"DROP INDEX {name}")
         for table, columns in COLUMNS.items():
             places = ", ".join("?" * len(columns.split(",")))
             connection.executemany(
                 f"INSERT INTO {table} ({columns}) VALUES ({places})", rows(prototypes, table, as_text=True)
             )
+        for _, definition in indexes:
+            connection.execute(definition)
     connection.execute("ANALYZE")
     connection.commit()
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
