@@ -32,7 +32,8 @@ format: $(DEV) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
 
-bench: $(DEV) ## Measure, and write docs/benchmarks.md
+bench: $(DEV) ## Measure, and write docs/benchmarks.md (ARGS="requests storm")
+	@$(BIN)/python -c 'import dbos' 2>/dev/null || $(BIN)/python -m pip install -qq "dbos>=3.4,<4"
 	@PYTHONPATH=tests:. $(BIN)/python -m benchmarks $(ARGS)
 
 chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promise (ARGS="sqlite --seconds 20")

@@ -25,6 +25,11 @@ LIBRARIES = ("fastapi", "uvicorn", "sqlalchemy", "asyncpg", "aiosqlite", "pgqueu
 #: Name of the module -> heading of its section.
 BENCHMARKS = {
     "main_job": "The main job",
+    "requests": "A reuse, a status, a list",
+    "peers": "Naming work once: DBOS and PgQueuer",
+    "storm": "The storm of clicks",
+    "growth": "A million prototypes",
+    "footprint": "Memory, start, a second process",
     "tracking": "Following thousands with few calls",
     "page": "The page",
     "assistants": "Assistants",

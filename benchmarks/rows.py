@@ -9,9 +9,13 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from pydantic import SecretStr
 from sqlalchemy import text
 
+from protokeep.core.people import Role
+from protokeep.settings import Settings
 from protokeep.store.database import Database
+from protokeep.wiring import built
 
 SUBJECTS = ("dashboard", "landing page", "booking form", "customer list", "checkout", "report", "onboarding", "map")
 FOR = ("bakeries", "clinics", "schools", "farms", "banks", "airlines", "museums", "hotels", "shops", "factories")
@@ -35,6 +39,7 @@ PRODUCT = text(
     "INSERT INTO protokeep_products (workspace_id, product_id, name, created_at)"
     " VALUES ('default', :product_id, :name, :at)"
 )
+LOOKED = text("UPDATE protokeep_generations SET observed_at = :now WHERE mockup_id = :id")
 
 
 async def fill(url: str, prototypes: int) -> None:
@@ -51,6 +56,29 @@ async def fill(url: str, prototypes: int) -> None:
                 await session.run_many(PRODUCT, current)
         async with database.reading() as session:
             await session.run(text("ANALYZE"))
+    finally:
+        await database.close()
+
+
+async def token_for(url: str, secret_key: str, role: Role = Role.MAKER, user_id: str = "ana") -> str:
+    """A token that counts on a server with this secret."""
+    async with built(Settings(database_url=url, secret_key=SecretStr(secret_key), _env_file=None)) as parts:
+        token, _ = await parts.tokens.create(role, user_id=user_id)
+    return token
+
+
+async def tokens_for(url: str, secret_key: str, people: int) -> list[str]:
+    """A maker's token for each of so many people."""
+    async with built(Settings(database_url=url, secret_key=SecretStr(secret_key), _env_file=None)) as parts:
+        return [(await parts.tokens.create(Role.MAKER, user_id=f"user-{n:03}"))[0] for n in range(people)]
+
+
+async def look_fresh(url: str, mockup_id: str) -> None:
+    """As if it had been looked at just now."""
+    database = Database(url)
+    try:
+        async with database.transaction() as session:
+            await session.run(LOOKED, {"id": mockup_id, "now": datetime.now(UTC)})
     finally:
         await database.close()
 

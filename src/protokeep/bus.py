@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -42,6 +43,7 @@ class Bus:
         self._subscribers: set[asyncio.Queue[Change]] = set()
         self._by_mockup: dict[str, set[asyncio.Event]] = {}
         self._on_close: set[Callable[[], None]] = set()
+        self._heard: Counter[str] = Counter()
         self.closed = False
 
     def close(self) -> None:
@@ -62,8 +64,14 @@ class Bus:
         finally:
             self._on_close.discard(stop)
 
+    def heard(self, workspace_id: str) -> int:
+        """Grows with every change of a workspace that was heard of."""
+        return self._heard[workspace_id]
+
     def publish(self, change: Change) -> None:
         """Tell this process's subscribers. Never blocks: a full queue loses its oldest change."""
+        if change.kind != "look":
+            self._heard[change.workspace_id] += 1
         for queue in self._subscribers:
             if queue.full():
                 queue.get_nowait()

@@ -87,3 +87,33 @@ async def test_refused(tokens: Tokens, bad: dict[str, object]) -> None:
         await tokens.create(Role.MAKER, **bad)  # type: ignore[arg-type]
 
     assert await tokens.list("default") == []
+
+
+async def test_revoked_elsewhere(tokens: Tokens, world: World) -> None:
+    """
+    What another process revokes counts here for a second at most, however busy the token is.
+    """
+    text, token = await tokens.create(Role.MAKER)
+    await tokens.check(text)
+    elsewhere = Tokens(TokenStore(world.first.database), b"secret", world.clock)
+
+    await elsewhere.revoke("default", token.prefix)
+    world.clock.advance(0.9)
+    await tokens.check(text)
+    world.clock.advance(0.1)
+
+    with pytest.raises(NotAuthenticated):
+        await tokens.check(text)
+
+
+async def test_expires_while_it_is_known(tokens: Tokens, world: World) -> None:
+    """
+    A token that was just seen ends at its moment all the same.
+    """
+    text, _ = await tokens.create(Role.MAKER, days=1)
+    world.clock.advance(86_399.5)
+    await tokens.check(text)
+    world.clock.advance(0.5)
+
+    with pytest.raises(NotAuthenticated):
+        await tokens.check(text)

@@ -781,3 +781,21 @@ def raise_unavailable() -> None:
     from protokeep.core.errors import DatabaseUnavailable
 
     raise DatabaseUnavailable
+
+
+async def test_counts_follow_every_change(site: Site) -> None:
+    """
+    Counts that are kept while nothing changes are counted anew after a change, and are one workspace's own.
+    """
+    gallery = site.parts.gallery
+    ann = Principal("default", "ann", Role.MAKER, "t")
+    other = Principal("elsewhere", "ann", Role.MAKER, "t")
+    await paint(site.parts, (Scene("one", None, "ann", "x", State.READY),))
+    before = (await gallery.front(ann, 10)).counts
+
+    await paint(site.parts, (Scene("two", None, "ann", "x", State.READY),))
+    await asyncio.sleep(1.0)
+    after = (await gallery.front(ann, 10)).counts
+
+    assert after[State.READY] == before[State.READY] + 1
+    assert not any((await gallery.front(other, 10)).counts.values())

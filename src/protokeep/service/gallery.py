@@ -25,6 +25,13 @@ TEXT_MAX = 200
 USUAL_OF = 200
 USUAL_NEEDS = 5
 USUAL_SECONDS = 60.0
+#: Counts are kept while no change of the workspace is heard of, but not longer than this.
+QUIET_SECONDS = 10.0
+#: While changes come, counting takes a fiftieth of the time at most, and no count is older than a second.
+BUSY_SHARE = 50
+BUSY_SECONDS = 1.0
+#: Counts that are kept at once.
+COUNTS_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +68,27 @@ class Front:
     counts: Mapping[State, int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Counts, when and in how many seconds they were counted, and what had been heard of by then."""
+
+    counts: Mapping[State, int]
+    began: float
+    took: float
+    heard: int
+
+    def holds(self, now: float, heard: int) -> bool:
+        age = now - self.began
+        return age < (QUIET_SECONDS if heard == self.heard else min(BUSY_SECONDS, BUSY_SHARE * self.took))
+
+
 class Gallery:
     """Cards of a workspace: one per product and builder, which stands for the current prototype."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = GalleryStore(context.store)
+        self._counts: dict[Wish, _Counted] = {}
         self._usual: dict[str, tuple[float, tuple[timedelta, timedelta] | None]] = {}
 
     async def front(self, principal: Principal, limit: int, after: Place | None = None) -> Front:
@@ -83,7 +105,7 @@ class Gallery:
             _listed(attention, ATTENTION_SHOWN, cards),
             _listed(progress, PROGRESS_SHOWN, cards),
             _listed(rest, limit, cards),
-            await store.counts(wish, tuple(State)),
+            await self._counted(wish),
         )
 
     async def find(
@@ -96,7 +118,7 @@ class Gallery:
             places, counts = await self._store.search(wish, states, limit + 1, after)
         else:
             places = await self._store.ids(wish, states, limit + 1, after)
-            counts = await self._store.counts(wish, tuple(State))
+            counts = await self._counted(wish)
         cards = await self._store.cards(wish.workspace_id, [mockup_id for _, mockup_id in places[:limit]])
         return _listed(places, limit, cards), counts
 
@@ -146,6 +168,19 @@ class Gallery:
             stale_before=now - context.pace.poll_interval / 2,
             watched_until=now + context.pace.watch,
         )
+
+    async def _counted(self, wish: Wish) -> Mapping[State, int]:
+        """Cards by state, not always counted anew: in a large workspace that costs more than the page."""
+        heard = self._context.bus.heard(wish.workspace_id)
+        known = self._counts.get(wish)
+        began = time.monotonic()
+        if known is not None and known.holds(began, heard):
+            return known.counts
+        counts = await self._store.counts(wish, tuple(State))
+        if len(self._counts) >= COUNTS_KEPT:
+            self._counts.clear()
+        self._counts[wish] = _Counted(counts, began, time.monotonic() - began, heard)
+        return counts
 
     async def _wish(self, principal: Principal, search: Search) -> Wish:
         shape = await self._context.store.shape()

@@ -10,20 +10,31 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import event
+from sqlalchemy import TextClause, event
 from sqlalchemy.engine import RowMapping, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from protokeep.core.errors import DatabaseUnavailable, NotConfigured
+from protokeep.store.driver import (
+    INSTANTS,
+    PostgresqlConnections,
+    PostgresqlSession,
+    Row,
+    Session,
+    as_sqlalchemy,
+    instant,
+)
+from protokeep.store.keyed import KeyedReads, NotQuick, PostgresqlReads, SqliteReads
+from protokeep.store.writing import SqliteWrites
 
 #: SQLite has no type for instants: a fixed-width text that sorts.
 SQLITE_INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 #: How long a SQLite connection waits for another process's write.
 BUSY_TIMEOUT_MS = 10_000
 
-Row = dict[str, Any]
+__all__ = ["Database", "Row", "Session", "async_url"]
 
 
 def async_url(url: str) -> str:
@@ -39,17 +50,26 @@ def async_url(url: str) -> str:
 
 
 class Database:
-    """Connections to one database. `reading()` never locks; `transaction()` commits as a whole or not at all."""
+    """Connections to one database.
+
+    `keyed()` is for hot reads of few rows, `reading()` for any; neither locks. `transaction()` commits as a whole or
+    not at all.
+    """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         dialect_url = async_url(url)
         parsed = make_url(dialect_url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": pool_size, "pool_recycle": 1800}
+        self._keyed: KeyedReads
         if not self.is_sqlite:
             # asyncpg reads the address itself: it knows libpq's parameters (sslmode and so on), SQLAlchemy does not.
-            options["async_creator"] = partial(_connect_postgresql, dialect_url.replace("+asyncpg", "", 1))
+            plain_url = dialect_url.replace("+asyncpg", "", 1)
+            options["async_creator"] = partial(_connect_postgresql, plain_url)
+            self._keyed = PostgresqlReads(PostgresqlConnections(plain_url, pool_size))
+            self._connections = PostgresqlConnections(plain_url, 2 * pool_size)
         else:
+            self._keyed = SqliteReads(parsed.database or ":memory:")
             if parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             options = {"pool_size": 1, "max_overflow": 0}
@@ -61,28 +81,46 @@ class Database:
         )
         if self.is_sqlite:
             _prepare_sqlite(self._writing, self._reading)
+        self._grouped = SqliteWrites(self._writing) if self.is_sqlite else None
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
-        """One transaction. SQLite lets one connection write: it is the pool, so waiting for it is fair."""
+        """One transaction. SQLite lets one connection write: waiting is fair, and those who wait commit together."""
         with _translating():
-            async with self._writing.begin() as connection:
-                yield Session(connection, self.is_sqlite)
+            if self._grouped is not None:
+                async with self._grouped.transaction() as connection:
+                    yield AlchemySession(connection, self.is_sqlite)
+            else:
+                async with self._connections.taken() as connection:
+                    with as_sqlalchemy("COMMIT"):
+                        async with connection.transaction():
+                            yield PostgresqlSession(connection, self._connections)
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[Session]:
+    async def reading(self) -> AsyncIterator[AlchemySession]:
         """Single statements, each committed by itself."""
         with _translating():
             async with self._reading.connect() as connection:
-                yield Session(connection, self.is_sqlite)
+                yield AlchemySession(connection, self.is_sqlite)
+
+    async def keyed(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row]:
+        """The few rows that a key leads to. `values` are text and numbers: no instants, no lists."""
+        try:
+            return await self._keyed.rows(statement, values)
+        except NotQuick:
+            async with self.reading() as session:
+                return await session.rows(statement, values)
 
     async def close(self) -> None:
+        await self._keyed.close()
+        if not self.is_sqlite:
+            await self._connections.close()
         await self._writing.dispose()
         await self._reading.dispose()
 
 
-class Session:
-    """Statements on one connection. Instants go in and come out as aware UTC, ids as text."""
+class AlchemySession:
+    """A session through SQLAlchemy."""
 
     def __init__(self, connection: AsyncConnection, is_sqlite: bool) -> None:
         self.connection = connection
@@ -108,6 +146,9 @@ class Session:
         """Execute once per entry of `values`."""
         if values:
             await self.connection.execute(statement, [self._bound(entry) for entry in values])
+
+    async def wait_at_most(self, duration: str) -> None:
+        """SQLite has one setting for all (`BUSY_TIMEOUT_MS`)."""
 
     def _bound(self, values: Mapping[str, Any] | None) -> dict[str, Any]:
         if not values:
@@ -137,8 +178,8 @@ def _row(mapping: RowMapping) -> Row:
     row: Row = {}
     for name, value in mapping.items():
         if value is not None:
-            if name.endswith(("_at", "_until", "_since")):
-                value = _instant(value)
+            if name.endswith(INSTANTS):
+                value = instant(value)
             elif name == "id" or name.endswith("_id"):
                 value = value if isinstance(value, int) else str(value)
         row[name] = value
@@ -160,12 +201,6 @@ async def _connect_postgresql(url: str) -> Any:
     import asyncpg
 
     return await asyncpg.connect(url)
-
-
-def _instant(value: datetime | str) -> datetime:
-    """An aware UTC instant. Text is SQLite's, and without a zone (its CURRENT_TIMESTAMP) it means UTC."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _prepare_sqlite(writing: AsyncEngine, reading: AsyncEngine) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from operator import itemgetter
 from typing import Any
 
 from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Slowed, Status, generation_of
 from protokeep.store.database import Row
 
-_STATUSES = frozenset(status.value for status in Status)
+_STATUSES = {status.value: status for status in Status}
+#: A generation's values in the order of its fields. Its columns have their names, but for one that the owner's has too.
+_GENERATION = itemgetter(*("claimed_at" if field.name == "created_at" else field.name for field in fields(Generation)))
 
 
 def prototype_of(row: Row) -> Prototype:
     """A row of the prototype SELECT. A status that is missing, or none of ours, reads as pending."""
-    status = row["status"] if row["status"] in _STATUSES else Status.PENDING
     return Prototype(
         id=row["id"],
         product_id=row["product_id"],
         user_id=row["user_id"],
         provider=row["provider"],
         prompt=row["prompt"],
-        status=Status(status),
+        status=_STATUSES.get(row["status"], Status.PENDING),
         created_at=row["created_at"],
         updated_at=row["updated_at"] or row["created_at"],
         chat_id=row["chat_id"],
@@ -38,52 +41,10 @@ def _slowed_of(row: Row) -> Slowed:
 
 
 def _generation_of(row: Row) -> Generation:
-    return Generation(
-        workspace_id=row["workspace_id"],
-        account=row["account"],
-        api_version=row["api_version"],
-        marker=row["marker"],
-        created_by=row["created_by"],
-        recovery_point=RecoveryPoint(row["recovery_point"]),
-        attempts=row["attempts"],
-        lookups=row["lookups"],
-        unknown=bool(row["unknown"]),
-        fence=row["fence"],
-        version=row["version"],
-        waiting=bool(row["waiting"]),
-        poll_count=row["poll_count"],
-        created_at=row["claimed_at"],
-        sent_at=row["sent_at"],
-        lease_until=row["lease_until"],
-        next_try_at=row["next_try_at"],
-        hold_code=row["hold_code"],
-        hold_message=row["hold_message"],
-        message_id=row["message_id"],
-        web_url=row["web_url"],
-        demo_url=row["demo_url"],
-        chat_url=row["chat_url"],
-        next_poll_at=row["next_poll_at"],
-        watched_until=row["watched_until"],
-        deadline_at=row["deadline_at"],
-        missing_since=row["missing_since"],
-        observed_at=row["observed_at"],
-        settled_at=row["settled_at"],
-        error_code=row["error_code"],
-        error_message=row["error_message"],
-        rounds=row["rounds"],
-        follow_up=row["follow_up"],
-        asked_at=row["asked_at"],
-        stale_id=row["stale_id"],
-        before_id=row["before_id"],
-        hooked_at=row["hooked_at"],
-        wrap_up_at=row["wrap_up_at"],
-        credits=row["credits"],
-        image_source=row["image_source"],
-        picture_etag=row["picture_etag"],
-        dead_url=row["dead_url"],
-        dead_since=row["dead_since"],
-        removing_at=row["removing_at"],
-    )
+    row["recovery_point"] = RecoveryPoint(row["recovery_point"])
+    row["unknown"] = bool(row["unknown"])
+    row["waiting"] = bool(row["waiting"])
+    return Generation(*_GENERATION(row))
 
 
 def generation_values(prototype: Prototype) -> dict[str, Any]:

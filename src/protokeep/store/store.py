@@ -96,6 +96,9 @@ class Store:
     async def current(self, workspace_id: str, product_id: str, provider: str) -> Prototype | None:
         """The prototype that a product has now: the one in its slot, else the newest row."""
         statements = await self._prepared(for_create=False)
+        rows = await self.database.keyed(statements.current, _slot(workspace_id, product_id, provider))
+        if rows:
+            return prototype_of(rows[0])
         async with self.database.reading() as session:
             return await claims.find_current(session, statements, workspace_id, product_id, provider)
 
@@ -111,8 +114,11 @@ class Store:
         if page.after is not None:
             filters.add("after")
             values["after_created_at"], values["after_id"] = page.after
-        async with self.database.reading() as session:
-            rows = await session.rows(statements.listing(frozenset(filters)), values)
+        if page.after is None:
+            rows = await self.database.keyed(statements.listing(frozenset(filters)), values)
+        else:
+            async with self.database.reading() as session:
+                rows = await session.rows(statements.listing(frozenset(filters)), values)
         return [prototype_of(row) for row in rows]
 
     async def history(self, workspace_id: str, mockup_id: str, limit: int = 500) -> list[Row]:
@@ -152,8 +158,7 @@ class Store:
         for _ in range(MAX_LOSSES):
             try:
                 async with self.database.transaction() as session:
-                    if not session.is_sqlite:
-                        await session.connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{CLAIM_LOCK_TIMEOUT}'")
+                    await session.wait_at_most(CLAIM_LOCK_TIMEOUT)
                     claimed = await claims.claim(session, statements, wanted, poll_timeout, caps)
                     if claimed.won:
                         await self._announce(session, claimed.prototype, "claimed")
@@ -172,18 +177,11 @@ class Store:
         """The common case without a transaction: the slot is taken by something usable."""
         if wanted.create_new or wanted.idempotency_key is not None:
             return None
-        async with self.database.reading() as session:
-            row = await session.row(
-                statements.current,
-                {
-                    "workspace_id": wanted.workspace_id,
-                    "product_id": wanted.product_id,
-                    "provider": wanted.provider,
-                },
-            )
-        if row is None:
+        slot = _slot(wanted.workspace_id, wanted.product_id, wanted.provider)
+        rows = await self.database.keyed(statements.current, slot)
+        if not rows:
             return None
-        current = prototype_of(row)
+        current = prototype_of(rows[0])
         decision = decide(current, wanted.prompt, create_new=False)
         return Claimed(current, decision, won=False) if decision.outcome is Outcome.REUSED else None
 
@@ -385,9 +383,8 @@ class Store:
 
     async def _one(self, name: str, **values: Any) -> Prototype | None:
         statements = await self._prepared(for_create=False)
-        async with self.database.reading() as session:
-            row = await session.row(getattr(statements, name), values)
-        return None if row is None else prototype_of(row)
+        rows = await self.database.keyed(getattr(statements, name), values)
+        return prototype_of(rows[0]) if rows else None
 
     async def _many(self, name: str, **values: Any) -> list[Prototype]:
         statements = await self._prepared(for_create=True)
@@ -410,6 +407,10 @@ class Store:
 
     def _publish(self, prototype: Prototype, kind: str) -> None:
         self._bus.publish(_change(prototype, kind))
+
+
+def _slot(workspace_id: str, product_id: str, provider: str) -> dict[str, str]:
+    return {"workspace_id": workspace_id, "product_id": product_id, "provider": provider}
 
 
 def _change(prototype: Prototype, kind: str) -> Change:

@@ -21,9 +21,8 @@ class TokenStore:
 
     async def find(self, digest: str) -> ApiToken | None:
         """The token with this digest, whatever its state."""
-        async with self._database.reading() as session:
-            row = await session.row(query("find_token"), {"digest": digest})
-        return None if row is None else token_of(row)
+        rows = await self._database.keyed(query("find_token"), {"digest": digest})
+        return token_of(rows[0]) if rows else None
 
     async def add(self, token: ApiToken, digest: str, entry: Entry) -> None:
         """Keep a new token, and write down that it was made."""

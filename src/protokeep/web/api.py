@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 
+from protokeep.core.people import Role
 from protokeep.core.prototype import Prototype, Status
 from protokeep.service import NewPrototype
 from protokeep.store.store import Page
+from protokeep.web import query
 from protokeep.web.dependencies import (
     KeeperDep,
     Maker,
-    PreferDep,
-    ProductInPath,
+    Prefer,
+    PreferHeader,
     Viewer,
     after_of,
+    allowed,
+    answer,
     cursor_of,
     etag_of,
+    keeper_of,
     parts_of,
+    product_in_path,
     unchanged,
 )
 from protokeep.web.models import (
@@ -29,12 +35,11 @@ from protokeep.web.models import (
     MockupsView,
     PrototypeDetail,
     PrototypeView,
-    StatusWord,
 )
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design")
-#: Paths that are routed as they were sent; `ProductInPath` decodes them.
+#: Paths that are routed as they were sent; `product_in_path` decodes them.
 PRODUCT_PATHS = b"/api/design/mockups/"
 
 
@@ -42,6 +47,7 @@ PRODUCT_PATHS = b"/api/design/mockups/"
     "/create-project",
     status_code=201,
     summary="Ensure a product's prototype",
+    response_model=EnsuredView,
     responses={
         200: {"model": EnsuredView, "description": "The product has one already, or the request was replayed"},
         202: {"model": EnsuredView, "description": "Claimed; the builder has not accepted it yet"},
@@ -50,13 +56,11 @@ PRODUCT_PATHS = b"/api/design/mockups/"
 )
 async def create_project(
     body: CreateProject,
-    keeper: KeeperDep,
     principal: Maker,
-    prefer: PreferDep,
     request: Request,
-    response: Response,
+    prefer: PreferHeader = None,
     idempotency_key: Annotated[str | None, Header(max_length=300)] = None,
-) -> EnsuredView:
+) -> Response:
     """Return the product's prototype, creating it if there is none or another one is asked for."""
     new = NewPrototype(
         product_id=body.product_id,
@@ -66,12 +70,12 @@ async def create_project(
         product_name=body.product_name,
         idempotency_key=idempotency_key,
     )
-    patience = parts_of(request).settings.accept_wait_seconds
-    wait = 0.0 if prefer.respond_async else float(prefer.wait if prefer.wait is not None else patience)
+    keeper = keeper_of(request)
+    wait = Prefer.of(prefer).patience(parts_of(request).settings.accept_wait_seconds)
     ensured = await keeper.ensure(principal, new, wait=wait)
-    response.status_code = 200 if ensured.is_existing else 201 if ensured.accepted else 202
-    response.headers["Location"] = f"/api/design/prototypes/{ensured.prototype.id}"
-    return EnsuredView.of_ensured(ensured, keeper.context.clock())
+    status = 200 if ensured.is_existing else 201 if ensured.accepted else 202
+    place = {"Location": f"/api/design/prototypes/{ensured.prototype.id}"}
+    return answer(EnsuredView.fields_of_ensured(ensured, keeper.context.clock()), status, place)
 
 
 @router.get(
@@ -79,27 +83,21 @@ async def create_project(
     summary="List a product's prototypes, newest first",
     response_model=MockupsView,
     responses={304: {"description": "Not changed"}, **responses(401, 403, 422, 503)},
+    openapi_extra=query.documented(query.ListQuery),
 )
-async def list_mockups(
-    product_id: ProductInPath,
-    keeper: KeeperDep,
-    principal: Viewer,
-    request: Request,
-    response: Response,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(max_length=300)] = None,
-    provider: Annotated[str | None, Query(max_length=50)] = None,
-    status: StatusWord | None = None,
-    mine: bool = False,
-) -> MockupsView | Response:
+async def list_mockups(product_id: str, request: Request) -> Response:
     """All prototypes of a product; an empty list when it has none."""
-    page = Page(limit, provider, Status(status) if status else None, None, after_of(cursor))
-    found, after = await keeper.list(principal, product_id, page, mine=mine)
+    principal = await allowed(request, Role.VIEWER)
+    asked = query.read(query.ListQuery, request)
+    keeper = keeper_of(request)
+    status = Status(asked.status) if asked.status else None
+    page = Page(asked.limit, asked.provider, status, None, after_of(asked.cursor))
+    found, after = await keeper.list(principal, product_in_path(product_id), page, mine=asked.mine)
     etag = etag_of([_version(prototype) for prototype in found], after)
-    response.headers.update({"ETag": etag, "Cache-Control": "private, no-cache"})
     now = keeper.context.clock()
-    return unchanged(request, etag) or MockupsView(
-        mockups=[PrototypeView.of(prototype, now) for prototype in found], next_cursor=cursor_of(after)
+    return unchanged(request, etag) or answer(
+        {"mockups": [PrototypeView.fields_of(one, now) for one in found], "next_cursor": cursor_of(after)},
+        headers={"ETag": etag, "Cache-Control": "private, no-cache"},
     )
 
 
@@ -108,21 +106,20 @@ async def list_mockups(
     summary="Look at a product's prototype without creating one",
     response_model=PrototypeView,
     responses={304: {"description": "Not changed"}, **responses(401, 403, 404, 422, 503)},
+    openapi_extra=query.documented(query.StatusQuery, query.PREFER),
 )
-async def mockup_status(
-    product_id: ProductInPath,
-    keeper: KeeperDep,
-    principal: Viewer,
-    prefer: PreferDep,
-    request: Request,
-    response: Response,
-    provider: Annotated[str, Query(max_length=50)] = "v0",
-) -> PrototypeView | Response:
+async def mockup_status(product_id: str, request: Request) -> Response:
     """The status of the product's prototype, looked at upstream when what is written is too old."""
-    prototype = await keeper.status(principal, product_id, provider, wait=float(prefer.wait or 0))
+    principal = await allowed(request, Role.VIEWER)
+    provider = query.read(query.StatusQuery, request).provider
+    keeper = keeper_of(request)
+    wait = float(Prefer.of(request.headers.get("prefer")).wait or 0)
+    prototype = await keeper.status(principal, product_in_path(product_id), provider, wait=wait)
     etag = etag_of(_version(prototype))
-    response.headers.update({"ETag": etag, "Cache-Control": "private, no-cache"})
-    return unchanged(request, etag) or PrototypeView.of(prototype, keeper.context.clock())
+    return unchanged(request, etag) or answer(
+        PrototypeView.fields_of(prototype, keeper.context.clock()),
+        headers={"ETag": etag, "Cache-Control": "private, no-cache"},
+    )
 
 
 @router.get(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from protokeep.web.dependencies import Admin, KeeperDep, Maker, PreferDep, Viewer, parts_of, unchanged
+from protokeep.web.dependencies import Admin, KeeperDep, Maker, Prefer, PreferHeader, Viewer, parts_of, unchanged
 from protokeep.web.models import PrototypeView
 from protokeep.web.problems import responses
 
@@ -42,14 +42,13 @@ async def send_message(
     body: FollowUp,
     keeper: KeeperDep,
     principal: Maker,
-    prefer: PreferDep,
     request: Request,
     response: Response,
+    prefer: PreferHeader = None,
     idempotency_key: Annotated[str | None, Header(max_length=300)] = None,
 ) -> PrototypeView:
     """The same prototype, back in progress. With an `Idempotency-Key` a repeated request sends nothing twice."""
-    patience = parts_of(request).settings.accept_wait_seconds
-    wait = 0.0 if prefer.respond_async else float(prefer.wait if prefer.wait is not None else patience)
+    wait = Prefer.of(prefer).patience(parts_of(request).settings.accept_wait_seconds)
     prototype = await keeper.iterate(principal, prototype_id, body.message, idempotency_key=idempotency_key, wait=wait)
     generation = prototype.generation
     response.status_code = 202 if generation is not None and generation.continuing else 200

@@ -7,13 +7,14 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import Depends, Header, Request, Response
+from pydantic_core import to_json
 
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated
 from protokeep.core.people import Principal, Role
@@ -40,6 +41,11 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client is not None else ""
 
 
+async def _keeper(request: Request) -> Keeper:
+    # A coroutine, as every dependency here: FastAPI takes a thread for one that is none.
+    return keeper_of(request)
+
+
 async def principal_of(request: Request) -> Principal:
     """Whom the request's bearer token stands for. Raises `NotAuthenticated`, and `TooMany`."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -58,18 +64,24 @@ async def principal_of(request: Request) -> Principal:
     return replace(principal, address=address_of(request))
 
 
+async def allowed(request: Request, role: Role) -> Principal:
+    """Who asks, if they have at least this role. Raises `NotAuthenticated`, `NotAllowed`."""
+    principal = await principal_of(request)
+    if not principal.role.covers(role):
+        raise NotAllowed(f"This needs a token of role {role.value}; yours is {principal.role.value}.")
+    return principal
+
+
 def needs(role: Role) -> Callable[..., Any]:
     """A dependency that lets through whoever has at least this role."""
 
-    async def check(principal: Annotated[Principal, Depends(principal_of)]) -> Principal:
-        if not principal.role.covers(role):
-            raise NotAllowed(f"This needs a token of role {role.value}; yours is {principal.role.value}.")
-        return principal
+    async def check(request: Request) -> Principal:
+        return await allowed(request, role)
 
     return check
 
 
-KeeperDep = Annotated[Keeper, Depends(keeper_of)]
+KeeperDep = Annotated[Keeper, Depends(_keeper)]
 Viewer = Annotated[Principal, Depends(needs(Role.VIEWER))]
 Maker = Annotated[Principal, Depends(needs(Role.MAKER))]
 Admin = Annotated[Principal, Depends(needs(Role.ADMIN))]
@@ -83,21 +95,30 @@ def product_in_path(product_id: str) -> str:
         raise InvalidInput("product_id in the path is not valid UTF-8.", field="product_id") from None
 
 
-ProductInPath = Annotated[str, Depends(product_in_path)]
-
-
+@dataclass(slots=True)
 class Prefer:
     """The `Prefer` header (RFC 7240): `wait=n` and `respond-async`; other preferences are ignored."""
 
-    def __init__(self, prefer: Annotated[str | None, Header(max_length=500)] = None) -> None:
-        self.wait: int | None = None
-        self.respond_async = False
-        for preference in re.split(r"[,;]", prefer or ""):
+    wait: int | None = None
+    respond_async: bool = False
+
+    @classmethod
+    def of(cls, header: str | None) -> Prefer:
+        """What a header says. Raises `InvalidInput`."""
+        found = cls()
+        for preference in re.split(r"[,;]", header) if header else ():
             name, _, value = preference.strip().partition("=")
             if name.lower() == "respond-async":
-                self.respond_async = True
+                found.respond_async = True
             elif name.lower() == "wait":
-                self.wait = _seconds_of(value.strip().strip('"'))
+                found.wait = _seconds_of(value.strip().strip('"'))
+        return found
+
+    def patience(self, otherwise: float) -> float:
+        """How many seconds a create may wait for the builder; `otherwise` when nothing was said."""
+        if self.respond_async:
+            return 0.0
+        return otherwise if self.wait is None else float(self.wait)
 
 
 def _seconds_of(value: str) -> int:
@@ -106,12 +127,17 @@ def _seconds_of(value: str) -> int:
     return int(value)
 
 
-PreferDep = Annotated[Prefer, Depends(Prefer)]
+PreferHeader = Annotated[str | None, Header(max_length=500)]
+
+
+def answer(values: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`values` as JSON, written once: what is built here needs no second look by a model."""
+    return Response(to_json(values), status, headers, "application/json")
 
 
 def etag_of(*parts: object) -> str:
     """A strong validator over what the answer depends on."""
-    return '"' + hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest() + '"'
+    return '"' + hashlib.blake2b(to_json(parts), digest_size=12).hexdigest() + '"'
 
 
 def unchanged(request: Request, etag: str) -> Response | None:

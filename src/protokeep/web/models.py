@@ -152,16 +152,17 @@ class EnsuredView(PrototypeView):
     decision: DecisionView
 
     @classmethod
-    def of_ensured(cls, ensured: Ensured, now: datetime) -> EnsuredView:
-        """The view of an answer to create-project."""
+    def fields_of_ensured(cls, ensured: Ensured, now: datetime) -> dict[str, Any]:
+        """The values of an answer to create-project."""
         decision = ensured.decision
-        return cls(
-            **cls.fields_of(ensured.prototype, now),
-            is_existing=ensured.is_existing,
-            decision=DecisionView(
-                outcome=decision.outcome.value, reason=decision.reason, prompt_differs=decision.prompt_differs
-            ),
-        )
+        values = cls.fields_of(ensured.prototype, now)
+        values["is_existing"] = ensured.is_existing
+        values["decision"] = {
+            "outcome": decision.outcome.value,
+            "reason": decision.reason,
+            "prompt_differs": decision.prompt_differs,
+        }
+        return values
 
 
 class MockupsView(BaseModel):

@@ -1,0 +1,107 @@
+"""How each hot statement is carried out, as the database says, written into docs/explain.md."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from benchmarks.harness import databases as databases  # Sets the path that `protokeep` is found on.
+from protokeep.bus import Bus
+from protokeep.core.prototype import State
+from protokeep.core.words import AT_REST
+from protokeep.store.database import Database
+from protokeep.store.gallery_statements import Filters, GalleryStatements
+from protokeep.store.statements import Statements, query
+from protokeep.store.store import Store
+
+HEAD = """# How the hot statements are carried out
+
+What the databases say (`EXPLAIN`, `EXPLAIN QUERY PLAN`) with a million prototypes of 100,000 products. Written by
+`python -m benchmarks.growth`, which names those that read a whole table.
+"""
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+KEY = {"workspace_id": "default", "product_id": "product-000050", "provider": "v0"}
+ONE = "00000000-0000-0000-0000-0000000001f5"
+WHOLE = re.compile(r"Seq Scan on (design_mockups|protokeep_(?!accounts|meta))|SCAN (m|g|s|v|e|n)\b(?!.* USING)")
+
+
+def statements_of(statements: Statements, gallery: GalleryStatements) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """What is asked in the path of every click, every look and every sweep."""
+    page = {"workspace_id": "default", "limit": 19}
+    due = {"account": "v0:environment", "now": NOW}
+    return {
+        "the token of a request": (query("find_token"), {"digest": "x"}),
+        "the current prototype of a product: reuse and status": (statements.current, KEY),
+        "one prototype by id": (statements.get, {"workspace_id": "default", "mockup_id": ONE}),
+        "a product's prototypes, newest first": (statements.listing(frozenset()), {**KEY, "limit": 20}),
+        "an idempotency key": (query("find_idempotency_key"), {"workspace_id": "default", "actor": "a", "key": "k"}),
+        "a prototype by its chat": (statements.by_chat, {"chat_id": "chat00000500"}),
+        "a prototype's history": (
+            query("events_of_prototype"),
+            {"workspace_id": "default", "mockup_id": ONE, "limit": 500},
+        ),
+        "what is due to be looked at": (statements.due, {**due, "limit": 10_000}),
+        "when the next look is due": (query("next_due_poll"), {"account": "v0:environment"}),
+        "what waits to be sent": (query("due_for_submit"), {"now": NOW, "limit": 500}),
+        "accounts to track": (query("accounts_to_track"), {"now": NOW, "owner": "x"}),
+        "what waits for its wrap-up": (query("next_wrap_up"), {"now": NOW}),
+        "the newest cards of the home page": (gallery.ids(AT_REST, Filters()), page),
+        "the cards of the home page by state": (gallery.counts(tuple(State), Filters()), {"workspace_id": "default"}),
+        "cards by id": (gallery.cards, {"workspace_id": "default", "ids": [ONE]}),
+        "how long things take": (query("durations"), {"workspace_id": "default", "limit": 200}),
+        "older rows that nobody tracks": (query("untracked_chats"), {"limit": 200}),
+    }
+
+
+#: Not asked per request: once an hour, and once a second at most. They may read a table.
+SELDOM = {"older rows that nobody tracks", "the cards of the home page by state"}
+
+
+async def write_plans(kind: str, url: str, page: Path, prototypes: int) -> list[str]:
+    """Replace the section of one database. The hot statements that read a whole table."""
+    database = Database(url)
+    store = Store(database, Bus())
+    try:
+        shape = await store.shape()
+        gallery = GalleryStatements(shape, is_sqlite=database.is_sqlite)
+        parts = [f"## {kind}, {prototypes:,} prototypes\n"]
+        whole = []
+        for name, (statement, values) in statements_of(Statements(shape), gallery).items():
+            plan = await _plan(database, statement, values)
+            parts.append(f"### {name}\n\n```\n{plan}\n```\n")
+            if WHOLE.search(plan) and name not in SELDOM:
+                whole.append(f"{kind}: {name}")
+    finally:
+        await store.close()
+    _replace(page, kind, "\n".join(parts))
+    return whole
+
+
+def _replace(page: Path, kind: str, section: str) -> None:
+    written = page.read_text() if page.exists() else HEAD
+    pattern = re.compile(rf"## {kind},.*?(?=\n## |\Z)", re.S)
+    new = pattern.sub(lambda _: section, written) if pattern.search(written) else f"{written.rstrip()}\n\n{section}"
+    page.write_text(new.rstrip() + "\n")
+
+
+async def _plan(database: Database, statement: Any, values: dict[str, Any]) -> str:
+    how = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN (COSTS OFF) "
+    explained = text(how + statement.text)
+    lists = [bind for bind in statement._bindparams.values() if bind.expanding]
+    if lists:
+        explained = explained.bindparams(*lists)
+    used = {name: value for name, value in values.items() if name in explained._bindparams}
+    async with database.reading() as session:
+        rows = await session.rows(explained, used)
+    if not database.is_sqlite:
+        return "\n".join(row["QUERY PLAN"] for row in rows)
+    depth = {0: -1}
+    lines = []
+    for row in rows:
+        depth[row["id"]] = depth.get(row["parent"], -1) + 1
+        lines.append("  " * depth[row["id"]] + row["detail"])
+    return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""Writers of SQLite commit together, and each is told the truth about its own part."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from protokeep.store.database import Database
+
+ADD = text("INSERT INTO t (n) VALUES (:n)")
+ALL = text("SELECT n FROM t ORDER BY n")
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """A file with one small table."""
+    made = Database(f"sqlite:///{tmp_path / 'writing.db'}")
+    async with made.transaction() as session:
+        await session.run(text("CREATE TABLE t (n int PRIMARY KEY)"))
+    yield made
+    await made.close()
+
+
+async def numbers(database: Database) -> list[int]:
+    async with database.reading() as session:
+        return [row["n"] for row in await session.rows(ALL)]
+
+
+async def add(database: Database, number: int, *, fail: bool = False) -> None:
+    async with database.transaction() as session:
+        await session.run(ADD, {"n": number})
+        await asyncio.sleep(0)
+        if fail:
+            raise ValueError(number)
+
+
+async def test_written_when_told(database: Database) -> None:
+    """
+    Whoever returns has its row on the disk, however many write at once.
+    """
+
+    async def add_and_look(number: int) -> bool:
+        await add(database, number)
+        return number in await numbers(database)
+
+    assert all(await asyncio.gather(*(add_and_look(number) for number in range(100))))
+
+
+async def test_a_failure_is_nobody_elses(database: Database) -> None:
+    """
+    What fails, first of a group or in the middle, leaves nothing behind and everything else alone.
+    """
+    tasks = [add(database, number, fail=number % 3 == 0) for number in range(60)]
+
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert [number for number, outcome in enumerate(outcomes) if outcome is not None] == list(range(0, 60, 3))
+    assert await numbers(database) == [number for number in range(60) if number % 3]
+
+
+async def test_cancelled_while_waiting(database: Database) -> None:
+    """
+    Those who are cancelled in the queue hold nobody up.
+    """
+    tasks = [asyncio.create_task(add(database, number)) for number in range(40)]
+    await asyncio.sleep(0.005)
+    for task in tasks[1::2]:
+        task.cancel()
+
+    outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+
+    written = set(await numbers(database))
+    assert {number for number, outcome in enumerate(outcomes) if outcome is None} <= written
+    await asyncio.wait_for(add(database, 1000), 20)
+
+
+async def test_a_conflict_is_the_second_ones(database: Database) -> None:
+    """
+    Two writers of one key in one group: the first is written, the second hears of it.
+    """
+    outcomes = await asyncio.gather(*(add(database, 7) for _ in range(8)), return_exceptions=True)
+
+    assert outcomes.count(None) == 1
+    assert await numbers(database) == [7]
