@@ -77,7 +77,13 @@ class Site:
 @pytest.fixture
 async def site(database_url: str) -> AsyncIterator[Site]:
     """A server without jobs: what is written stays as it is."""
-    settings = Settings(database_url=database_url, secret_key="a test's own", v0_api_key="k", _env_file=None)
+    settings = Settings(
+        database_url=database_url,
+        secret_key="a test's own",
+        v0_api_key="k",
+        environment_key_for="*",
+        _env_file=None,
+    )
     async with built(settings, migrating=False) as parts:
         parts.keeper.context.queue = NoQueue()
         app = create_app(settings, parts)

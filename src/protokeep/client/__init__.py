@@ -25,6 +25,7 @@ from protokeep.client.errors import (
     Problem,
     ProductUnknown,
     Refused,
+    TooMany,
 )
 from protokeep.client.models import Change, Decision, Ensured, Failure, HistoryLine, Prototype, PrototypeDetail, Reason
 from protokeep.client.sync import Protokeep
@@ -57,4 +58,5 @@ __all__ = [
     "PrototypeDetail",
     "Reason",
     "Refused",
+    "TooMany",
 ]

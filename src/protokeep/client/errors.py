@@ -105,6 +105,10 @@ class KeyInFlight(Refused, core.KeyInFlight):
     """The first request with this key is still being written."""
 
 
+class TooMany(Refused):
+    """As many were made today as may be; the detail says when it goes on."""
+
+
 class NotReady(Refused, core.NotReady):
     """protokeep cannot do this now."""
 
@@ -127,6 +131,7 @@ _BY_STATUS: Mapping[int, type[Refused]] = {
     404: NotFound,
     413: InvalidInput,
     422: InvalidInput,
+    429: TooMany,
     503: NotReady,
 }
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -42,6 +42,11 @@ async def _keeper(request: Request) -> Keeper:
     return keeper_of(request)
 
 
+def address_of(request: Request) -> str:
+    """Where a request came from, for the audit; empty where there is no address."""
+    return request.client.host if request.client is not None else ""
+
+
 async def principal_of(request: Request) -> Principal:
     """Whom the request's bearer token stands for. Raises `NotAuthenticated`."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -52,7 +57,8 @@ async def principal_of(request: Request) -> Principal:
         )
     if len(token) > TOKEN_MAX:
         raise NotAuthenticated("This token is unknown, expired or revoked.")
-    return await parts_of(request).tokens.check(token)
+    principal = await parts_of(request).tokens.check(token)
+    return replace(principal, address=address_of(request))
 
 
 async def allowed(request: Request, role: Role) -> Principal:
