@@ -71,6 +71,11 @@ class Visitor:
         """Whether actions that create are shown."""
         return self.principal.role.covers(Role.MAKER)
 
+    @property
+    def can_delete(self) -> bool:
+        """Whether deleting is offered."""
+        return self.principal.role.covers(Role.ADMIN)
+
 
 def is_secure(request: Request) -> bool:
     """Whether the browser reached us over https."""
@@ -129,8 +134,19 @@ async def maker_of(visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:
     return visitor
 
 
+async def admin_of(visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:
+    """Whoever is signed in and may delete. Raises `NotAllowed`."""
+    if not visitor.can_delete:
+        raise NotAllowed(
+            f"Your role is {visitor.principal.role.value}. Deleting takes a token of role admin, because it cannot "
+            "be undone."
+        )
+    return visitor
+
+
 VisitorDep = Annotated[Visitor, Depends(visitor_of)]
 MakerDep = Annotated[Visitor, Depends(maker_of)]
+AdminDep = Annotated[Visitor, Depends(admin_of)]
 
 
 def begin(request: Request, response: Response, held: str) -> None:
