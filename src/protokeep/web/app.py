@@ -10,7 +10,7 @@ from uuid import uuid4
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -181,13 +181,15 @@ async def _bounded_body(scope: Scope, receive: Receive) -> Receive | None:
     return replay
 
 
-def _too_large(scope: Scope) -> JSONResponse:
-    response: JSONResponse = problems.problem(
-        Request(scope),
+def _too_large(scope: Scope) -> Response:
+    request = Request(scope)
+    problem = problems.problem(
+        request,
         413,
         "too-large",
         "The request is too large",
         f"At most {MAX_BODY // 1024} KiB are read. Shorten the prompt.",
-        {"Connection": "close"},
     )
+    response: Response = pages.as_page(request, problem)
+    response.headers["Connection"] = "close"
     return response

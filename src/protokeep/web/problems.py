@@ -95,7 +95,7 @@ async def _ours(request: Request, error: errors.ProtokeepError) -> JSONResponse:
         more["field"] = error.field
     if isinstance(error, errors.NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    if status in (409, 503) and not isinstance(error, errors.NotMigrated | errors.NotConfigured):
+    if status in (409, 503) and not isinstance(error, errors.NotMigrated | errors.NotConfigured | errors.NotNow):
         headers["Retry-After"] = "2"
     return problem(request, status, kind, title, str(error), headers, **more)
 

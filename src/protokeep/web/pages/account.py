@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 from protokeep.core.errors import NotAuthenticated
 from protokeep.web.dependencies import TOKEN_MAX, parts_of
 from protokeep.web.pages import session as cookies
+from protokeep.web.pages.keeping import Kept, again_page, kept_in
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import PostedDep, Preferences, VisitorDep, flag_of, own_path
 
@@ -17,7 +18,7 @@ router = APIRouter()
 @router.get("/sign-in")
 async def sign_in_form(request: Request, code: str = "", next: str = "/") -> Response:
     """A field for a token; with a code of a sign-in link, one button."""
-    return _form(request, code=code[:200], onward=own_path(next))
+    return sign_in_page(request, code=code[:200], onward=own_path(next))
 
 
 @router.post("/sign-in")
@@ -26,13 +27,16 @@ async def sign_in(request: Request, fields: PostedDep) -> Response:
     sessions = parts_of(request).sessions
     code, token = fields.get("code", ""), fields.get("token", "").strip()
     onward = own_path(fields.get("next"))
+    kept = kept_in(fields)
     try:
         if len(token) > TOKEN_MAX:
             raise NotAuthenticated("This token is unknown, expired or revoked.")
         held = await (sessions.sign_in_by_code(code) if code else sessions.sign_in(token))
     except NotAuthenticated as error:
-        return _form(request, onward=onward, fault=str(error), status=401)
-    response = RedirectResponse(onward, 303)
+        return sign_in_page(request, onward=onward, fault=str(error), status=401, kept=kept)
+    response: Response = RedirectResponse(onward, 303)
+    if kept is not None:
+        response = again_page(request, await cookies.visitor_holding(request, held), kept)
     cookies.begin(request, response, held)
     return response
 
@@ -78,7 +82,16 @@ async def switch_live(request: Request, visitor: VisitorDep, fields: PostedDep) 
     return response
 
 
-def _form(request: Request, *, code: str = "", onward: str, fault: str | None = None, status: int = 200) -> Response:
+def sign_in_page(
+    request: Request,
+    *,
+    code: str = "",
+    onward: str = "/",
+    fault: str | None = None,
+    status: int = 200,
+    kept: Kept | None = None,
+) -> Response:
+    """The form; it carries what somebody had written when their session had ended."""
     form_token, held = cookies.stranger_token(request)
     response = page(
         request,
@@ -89,6 +102,7 @@ def _form(request: Request, *, code: str = "", onward: str, fault: str | None = 
         code=code,
         onward=onward,
         fault=fault,
+        kept=kept.hidden if kept else {},
         live=None,
     )
     cookies.keep_stranger(request, response, held)

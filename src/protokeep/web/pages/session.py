@@ -110,9 +110,16 @@ async def visitor_of(request: Request) -> Visitor:
     held = request.cookies.get(cookie_name(request, SESSION), "")
     if not held:
         raise NotAuthenticated("You are not signed in.")
+    visitor = await visitor_holding(request, held)
+    request.state.visitor = visitor
+    return visitor
+
+
+async def visitor_holding(request: Request, held: str) -> Visitor:
+    """Whoever's browser holds this. Raises `NotAuthenticated`."""
     sessions = parts_of(request).sessions
     session = await sessions.check(held)
-    visitor = Visitor(
+    return Visitor(
         session.principal,
         sessions.form_token(held),
         Preferences.of(request),
@@ -120,8 +127,6 @@ async def visitor_of(request: Request) -> Visitor:
         session.expires_at,
         session.renewed,
     )
-    request.state.visitor = visitor
-    return visitor
 
 
 async def maker_of(visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:
