@@ -48,6 +48,25 @@ async def fill(page: Page, url: str, product: str, prompt: str) -> None:
     await page.click("main button[data-once]")
 
 
+async def say_nothing(page: Page, url: str) -> None:
+    """Ask for a change with white space."""
+    await page.goto(url)
+    await page.fill("#message", "  ")
+    await page.click("#change button")
+
+
+async def session_ended(page: Page, url: str) -> None:
+    """Send a form after the session has ended."""
+    cookies = await page.context.cookies()
+    await page.goto(f"{url}/new")
+    await page.fill("#product_id", "bakery")
+    await page.fill("#prompt", "A bakery that nobody should have to type again")
+    await page.context.clear_cookies()
+    await page.click("main button[data-once]")
+    await page.wait_for_load_state()
+    await page.context.add_cookies(cookies)  # type: ignore[arg-type]
+
+
 async def menu(page: Page, url: str) -> None:
     await page.goto(url)
     await page.locator(".card .menu summary").first.click()
@@ -78,7 +97,7 @@ async def _take(browser: Browser, temporary: Path, kind: str, only: str, folder:
     settings = Settings(database_url=f"sqlite:///{temporary / kind}.db", v0_api_key="unused", _env_file=None)
     async with built(settings) as parts:
         made: dict[str, Any] = dict(await paint(parts)) if kind == "full" else {}
-        _, token = await parts.tokens.create(Role.MAKER, user_id="ana", plain=TOKEN)
+        _, token = await parts.tokens.create(Role.ADMIN, user_id="ana", plain=TOKEN)
         code = await parts.sessions.code_for(token.id)
         listener = listen("127.0.0.1", 0)
         async with serving(create_app(settings, parts), listener):
@@ -105,6 +124,12 @@ def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
         "prototype-ready": at(f"/prototypes/{ready}"),
         "prototype-making": at(f"/prototypes/{making}"),
         "prototype-failed": at(f"/prototypes/{failed}"),
+        "prototype-changed": at(f"/prototypes/{ready}#s_time"),
+        "prototype-refused-change": at(f"/prototypes/{made['gutscheine'].id}"),
+        "prototype-deleting": at(f"/prototypes/{made['seat-map'].id}"),
+        "prototype-no-message": lambda page, url: say_nothing(page, f"{url}/prototypes/{ready}"),
+        "delete": at(f"/prototypes/{ready}/delete"),
+        "session-ended": session_ended,
         "new": at("/new"),
         "new-another": at(f"/new?like={ready}&another=1"),
         "new-wrong": lambda page, url: fill(page, url, " ", "Something that nobody can make without a product"),
