@@ -27,11 +27,14 @@ from protokeep.web.server import address_of, listen, serving
 class Demo:
     """Where it is, and what the emulated v0 saw."""
 
-    def __init__(self, url: str, v0_url: str, token: str, viewer_token: str, settings: Settings) -> None:
+    def __init__(
+        self, url: str, v0_url: str, token: str, viewer_token: str, admin_token: str, settings: Settings
+    ) -> None:
         self.url = url
         self.v0_url = v0_url
         self.token = token
         self.viewer_token = viewer_token
+        self.admin_token = admin_token
         self.settings = settings
         self._v0 = httpx2.Client(base_url=v0_url, trust_env=False)
 
@@ -54,6 +57,11 @@ class Demo:
         """Every chat there is."""
         found: list[dict[str, Any]] = self._v0.get("/_sandbox/chats").json()["chats"]
         return found
+
+    def messages(self, words: str) -> int:
+        """How often somebody said these words in any chat."""
+        said = [one for chat in self.chats() for one in chat["messages"] if one["role"] == "user"]
+        return sum(one["content"] == words for one in said)
 
     def wait_for_chats(self, count: int = 1) -> None:
         """Return once v0 made so many: what was asked for with an answer at once is made a moment later."""
@@ -100,7 +108,8 @@ def demo(folder: Path, *, knobs: Knobs | None = None, **settings: Any) -> Iterat
                 tokens = app.state.parts.tokens
                 token, _ = await tokens.create(Role.MAKER, user_id="ana")
                 viewer, _ = await tokens.create(Role.VIEWER, user_id="vic")
-                ready.set_result(Demo(address_of(listener), v0_url, token, viewer, chosen))
+                admin, _ = await tokens.create(Role.ADMIN, user_id="ada")
+                ready.set_result(Demo(address_of(listener), v0_url, token, viewer, admin, chosen))
                 await stop.wait()
 
     def run() -> None:

@@ -167,6 +167,7 @@ async def _walk(
         if name.startswith("sign-in"):
             await context.clear_cookies()
         await step(page, url)
+        await page.evaluate("document.querySelectorAll('img').forEach((one) => { one.loading = 'eager'; })")
         await page.wait_for_timeout(150)
         await page.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=name not in ("keys",))
         if name.startswith("sign-in"):
