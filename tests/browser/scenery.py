@@ -19,7 +19,7 @@ from protokeep.sandbox.picture import picture_of
 from protokeep.sandbox.state import Chat
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue, status_events
-from protokeep.store.afterwards import Picture, keep_picture
+from protokeep.store.afterwards import Picture, free_slot, keep_picture
 from protokeep.store.database import Session
 from protokeep.wiring import Parts
 
@@ -266,6 +266,9 @@ async def _play(parts: Parts, scene: Scene, at: datetime, number: int) -> Protot
         saved = await context.store.save(prototype, after, *events)
         assert saved is not None
         prototype = saved
+    if scene.state is State.DELETING:
+        async with context.store.database.transaction() as session:
+            await free_slot(session, prototype.id)
     return await _pictured(parts, prototype, at) if scene.pictured else prototype
 
 

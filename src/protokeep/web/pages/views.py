@@ -96,7 +96,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
     if in_progress:
         took = texts.span(now - began)
     elif generation is not None and generation.settled_at is not None and prototype.status in SETTLED:
-        took = texts.span(generation.settled_at - began)
+        took = texts.span(generation.settled_at - generation.began_at)
     digest = texts.digest_of(prototype.product_id, prototype.provider)
     seed = int(digest[:8], 16)
     best = prototype.project_url or (generation.web_url if generation else None)
