@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos schedules screenshots lock clean
+.PHONY: help setup demo test check format bench chaos schedules official screenshots lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,10 @@ chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promi
 
 schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
 	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/properties $(ARGS)
+
+official: $(DEV) ## Try v0's own npm clients against the emulated v0; needs Node and npm
+	@npm install --silent --no-package-lock --prefix tests/official
+	@$(BIN)/python -m pytest -q tests/official $(ARGS)
 
 screenshots: $(DEV) ## Take every page and state, to be looked at; needs Chromium (ARGS="--only home")
 	@$(BIN)/python tools/screenshots.py $(ARGS)

@@ -12,10 +12,11 @@ from typing import Any
 
 from chaos.handover import rolling_restart, take_over_of_creates, take_over_of_tracking
 from chaos.inspect import as_line
+from chaos.lost import lost_answers
 from chaos.storm import storm
 from postgres import PostgresServer
 
-SCENARIOS = ("postgresql", "sqlite", "take-over", "rolling")
+SCENARIOS = ("postgresql", "sqlite", "take-over", "rolling", "lost")
 
 
 def main() -> int:
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--clicks", type=int, default=6, help="simultaneous clicks on each")
     parser.add_argument("--seconds", type=float, default=110.0, help="how long clicks and faults go on")
     parser.add_argument("--rounds", type=int, default=3, help="kills in take-over, restarts in rolling")
+    parser.add_argument("--creates", type=int, default=5000, help="in lost: every fifth loses its answer")
     parser.add_argument("--api-version", type=int, choices=(1, 2), default=2, help="of the emulated v0")
     parser.add_argument("--seed", type=int, default=None, help="of the faults; printed with the figures")
     arguments = parser.parse_args()
@@ -56,6 +58,9 @@ async def _run(scenario: str, arguments: Any, seed: int, folder: Path) -> tuple[
             figures = {**outcomes, "stops": len(stops), "longest_stop_seconds": round(max(stops), 2)}
             lost = sum(count for name, count in outcomes.items() if name != "answered")
             return figures, [f"{lost} requests were not answered"] if lost else []
+        if scenario == "lost":
+            verdict, figures = await lost_answers(url, arguments.creates, arguments.api_version)
+            return figures, verdict.violations
         tracking = await take_over_of_tracking(url, arguments.rounds)
         creates, surplus = await take_over_of_creates(server.create_database(), arguments.rounds)
         violations = [f"{surplus} chats too many"] if surplus else []

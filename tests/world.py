@@ -93,7 +93,7 @@ class ByHand:
         self.submits: list[str] = []
         self.tracks: list[str] = []
 
-    async def submit(self, mockup_id: str, fence: int) -> None:
+    async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
         self.submits.append(mockup_id)
 
     async def track(self, account: str) -> None:
@@ -108,7 +108,7 @@ class AtOnce(ByHand):
         self._keeper = keeper
         self._running: set[asyncio.Task[None]] = set()
 
-    async def submit(self, mockup_id: str, fence: int) -> None:
+    async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
         task = asyncio.create_task(self._keeper.submit(mockup_id))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

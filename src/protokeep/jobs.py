@@ -86,17 +86,17 @@ class Jobs:
 
     # -- the keeper's queue ------------------------------------------------------------------------------------
 
-    async def submit(self, mockup_id: str, fence: int) -> None:
+    async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
         """Queue one row; the fence makes the key new whenever somebody has held the row meanwhile."""
-        await self._enqueue("submit", mockup_id, f"submit:{mockup_id}:{fence}")
+        await self._enqueue("submit", mockup_id, f"submit:{mockup_id}:{fence}", priority=int(first))
 
     async def track(self, account: str) -> None:
         """Queue an account's tracker, unless this process runs it or it is queued."""
         if account not in self._tracking:
-            await self._enqueue("track", account, f"track:{account}:{self._keeper.context.owner}")
+            await self._enqueue("track", account, f"track:{account}:{self._keeper.context.owner}", priority=1)
 
-    async def _enqueue(self, entrypoint: str, payload: str, key: str) -> None:
-        await self._queries().enqueue(entrypoint, payload.encode(), dedupe_key=key, on_conflict="skip")
+    async def _enqueue(self, entrypoint: str, payload: str, key: str, priority: int = 0) -> None:
+        await self._queries().enqueue(entrypoint, payload.encode(), priority, dedupe_key=key, on_conflict="skip")
 
     def _queries(self) -> Any:
         if self._memory is not None:

@@ -29,7 +29,7 @@ class AtOnce:
         self._world = world
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def submit(self, mockup_id: str, fence: int) -> None:
+    async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
         task = asyncio.create_task(self._world.keeper.submit(mockup_id))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from protokeep.core.prototype import State, Status
-from world import World, both_versions
+from protokeep.jobs import Jobs
+from world import World, both_versions, on_sqlite, until
 
 
 @both_versions
@@ -97,3 +98,38 @@ async def test_lost_answers_of_many_are_told_apart(world: World) -> None:
         chat = world.sandbox.chats[(await world.get(prototype.id)).chat_id or ""]
         assert chat.metadata["protokeep_product"] == f"p-{number}"
     assert world.made == 20
+
+
+@on_sqlite
+async def test_lost_answer_does_not_wait_behind_a_flood(world: World) -> None:
+    """What was sent is looked up before anything new is sent, whatever is older."""
+    for number in range(20):
+        await world.ensure(f"p-{number}")
+    world.first.queue.submits.clear()
+    with world.knobs(drop_next_answers=1):
+        made = await world.make("lost")
+    world.clock.advance(3)
+
+    await world.keeper.sweep()
+
+    assert world.first.queue.submits[0] == made.id
+    assert len(world.first.queue.submits) == 21
+
+
+async def test_the_queue_lets_what_was_sent_go_first(world: World) -> None:
+    """Jobs that were asked for as the first ones run before older ones, on both databases."""
+    ran: list[str] = []
+
+    async def submit(mockup_id: str) -> None:
+        ran.append(mockup_id)
+
+    jobs = Jobs(world.keeper, world.database_url)
+    world.keeper.submit = submit  # type: ignore[method-assign]
+    async with jobs.open():
+        for number in range(120):
+            await jobs.submit(f"new-{number}", 0)
+        await jobs.submit("sent", 1, first=True)
+        async with jobs.running():
+            await until(lambda: len(ran) == 121, seconds=20)
+
+    assert "sent" in ran[:10]

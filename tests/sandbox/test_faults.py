@@ -270,3 +270,18 @@ async def test_serve_stops_quietly() -> None:
         process.terminate()
         assert await process.communicate() == (b"", b"")
     assert time.perf_counter() - started < 2
+
+
+async def test_every_nth_answer_is_lost(v0: V0, sandbox: Sandbox) -> None:
+    """
+    With `drop_every` the n-th, 2n-th .. create acts, and its answer never comes.
+    """
+    await v0.knobs(drop_every=3)
+    for number in range(1, 8):
+        if number % 3:
+            assert (await v0.post("/v2/chats/async", json={"message": "x"})).is_success
+        else:
+            with pytest.raises(httpx2.RemoteProtocolError):
+                await v0.post("/v2/chats/async", json={"message": "x"})
+
+    assert sandbox.chats_created == 7

@@ -148,6 +148,8 @@ class Dispatcher:
         if operation.creates and knobs.drop_next_answers > 0:
             knobs.drop_next_answers -= 1
             raise HungUp
+        if operation.creates and knobs.drop_every and self._sandbox.chats_created % knobs.drop_every == 0:
+            raise HungUp
         if take(knobs.drop_next, self._api, operation.id, lambda drop: drop.acts) is not None:
             raise HungUp
         fail = take(knobs.fail_after_acting, self._api, operation.id)

@@ -107,6 +107,7 @@ class Knobs(BaseModel):
     down: bool = False  #: every connection is closed, except those to /_sandbox
     hold_creates: Hold = False  #: creates wait: True or "before" until they act, "after" until they answer
     drop_next_answers: Annotated[int, Field(ge=0)] = 0  #: the next n creates act, then the connection closes
+    drop_every: Annotated[int, Field(ge=0)] = 0  #: every n-th create acts, then the connection closes; 0: none
     drop_next: list[DropRule] = []
     fail_next: list[FailRule] = []  #: the request does not act
     fail_after_acting: list[FailRule] = []

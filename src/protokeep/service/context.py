@@ -35,8 +35,8 @@ def utc_now() -> datetime:
 class Queue(Protocol):
     """Decides when code runs; may run everything twice, late, or never."""
 
-    async def submit(self, mockup_id: str, fence: int) -> None:
-        """Run `Keeper.submit` soon."""
+    async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
+        """Run `Keeper.submit` soon; with `first`, before those that were asked for without it."""
         ...
 
     async def track(self, account: str) -> None:
@@ -47,7 +47,7 @@ class Queue(Protocol):
 class NoQueue:
     """Runs nothing: whoever holds the keeper calls its steps."""
 
-    async def submit(self, mockup_id: str, fence: int) -> None:
+    async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
         return None
 
     async def track(self, account: str) -> None:

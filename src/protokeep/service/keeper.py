@@ -213,8 +213,8 @@ class Keeper:
         if not (await context.store.shape()).tracked:
             return 0
         due = await context.store.due_for_submit(now)
-        for mockup_id, fence in due:
-            await context.queue.submit(mockup_id, fence)
+        for mockup_id, fence, sent in due:
+            await context.queue.submit(mockup_id, fence, first=sent)
         context.reached("in_sweep")
         accounts = await context.store.accounts.to_track(context.owner, now)
         for account in accounts:

@@ -13,7 +13,7 @@ from protokeep.bus import CHANNEL, Bus, Change
 from protokeep.core.claim import Claimed, Wanted
 from protokeep.core.errors import InvalidInput, KeyInFlight, NotMigrated, NotReady
 from protokeep.core.history import Event, Source
-from protokeep.core.prototype import Prototype, Status, generation_of
+from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
 from protokeep.core.reuse import Outcome, decide
 from protokeep.store import claims, strays
 from protokeep.store.accounts import Accounts
@@ -250,10 +250,10 @@ class Store:
         values = {"mockup_id": prototype.id, "fence": generation_of(prototype).fence, "lease_until": until}
         return await self._run("renew_lease", **values) > 0
 
-    async def due_for_submit(self, now: datetime, limit: int = 500) -> list[tuple[str, int]]:
-        """(id, fence) of rows that wait to be sent or looked up and that nobody holds."""
+    async def due_for_submit(self, now: datetime, limit: int = 500) -> list[tuple[str, int, bool]]:
+        """(id, fence, whether it was sent) of rows that wait to be sent or looked up and that nobody holds."""
         rows = await self._rows("due_for_submit", now=now, limit=limit)
-        return [(row["mockup_id"], row["fence"]) for row in rows]
+        return [(row["mockup_id"], row["fence"], row["recovery_point"] == RecoveryPoint.SENT) for row in rows]
 
     async def note_surplus(self, prototype: Prototype, chat_id: str, now: datetime) -> bool:
         """Record a second chat with a prototype's marker; False: it was known."""
