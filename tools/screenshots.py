@@ -20,8 +20,9 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 from playwright.async_api import Browser, Page, async_playwright  # noqa: E402
 
 from browser.chromium import ARGUMENTS, find_chromium  # noqa: E402
-from browser.scenery import paint  # noqa: E402
+from browser.scenery import SCENES, paint  # noqa: E402
 from protokeep.core.people import Role  # noqa: E402
+from protokeep.core.prototype import State  # noqa: E402
 from protokeep.settings import Settings  # noqa: E402
 from protokeep.web.app import create_app  # noqa: E402
 from protokeep.web.server import address_of, listen, serving  # noqa: E402
@@ -108,7 +109,8 @@ async def _take(browser: Browser, temporary: Path, kind: str, only: str, folder:
 
 
 def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
-    failed, making, ready = made["payroll"].id, made["returns"].id, made["bakery"].id
+    making, ready = made["returns"].id, made["bakery"].id
+    failed, deleting = made.get("payroll", made["bakery"]).id, made.get("seat-map", made["bakery"]).id
     return {
         "sign-in": at("/sign-in?next=/#out"),
         "sign-in-link": at(f"/sign-in?code={code}#out"),
@@ -126,7 +128,7 @@ def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
         "prototype-failed": at(f"/prototypes/{failed}"),
         "prototype-changed": at(f"/prototypes/{ready}#s_time"),
         "prototype-refused-change": at(f"/prototypes/{made['gutscheine'].id}"),
-        "prototype-deleting": at(f"/prototypes/{made['seat-map'].id}"),
+        "prototype-deleting": at(f"/prototypes/{deleting}"),
         "prototype-no-message": lambda page, url: say_nothing(page, f"{url}/prototypes/{ready}"),
         "delete": at(f"/prototypes/{ready}/delete"),
         "session-ended": session_ended,
@@ -180,7 +182,8 @@ async def for_readme(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         settings = Settings(database_url=f"sqlite:///{temporary}/readme.db", v0_api_key="unused", _env_file=None)
         async with built(settings) as parts, async_playwright() as playwright:
-            made = await paint(parts)
+            calm = (State.READY, State.MAKING)  # So that a window's height shows pictures.
+            made = await paint(parts, tuple(scene for scene in SCENES if scene.state in calm))
             await parts.tokens.create(Role.MAKER, user_id="ana", plain=TOKEN)
             browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
             listener = listen("127.0.0.1", 0)

@@ -13,6 +13,7 @@ from protokeep.core.people import Role
 from protokeep.core.prototype import Prototype, State
 from protokeep.service.context import NoQueue
 from protokeep.settings import Settings
+from protokeep.store.store import Page
 from protokeep.web.app import MAX_BODY, create_app
 from protokeep.web.server import address_of, listen, serving
 from protokeep.wiring import built
@@ -61,10 +62,9 @@ class TestFollowUp:
         fields = change_form((await browser.get(f"/prototypes/{prototype.id}")).text)
         assert re.fullmatch(r"page-[0-9a-f]{32}", fields["key"])
 
-        for _ in range(2):
-            page = await browser.client.post(
-                f"/prototypes/{prototype.id}/messages", data={**fields, "message": "Make it <blue>\r\nplease"}
-            )
+        sent = {**fields, "message": "Make it <blue>\r\nplease"}
+        await browser.client.post(f"/prototypes/{prototype.id}/messages", data=sent)
+        page = await browser.client.post(f"/prototypes/{prototype.id}/messages", data=sent)
 
         after = await reload(site, prototype)
         assert after.generation is not None
@@ -290,7 +290,7 @@ class TestNothingIsLost:
         form = {**hidden(back.text), "prompt": words["prompt"]}
         made = await browser.client.post("/new", data=form)
         assert "/prototypes/" in str(made.url)
-        found, _ = await site.parts.keeper.list(principal(), "bread", _one())
+        found, _ = await site.parts.keeper.list(principal(), "bread", Page(1))
         assert [one.prompt for one in found] == ['A "bakery"\n<b>again</b>']
 
     async def test_signed_in_again_elsewhere(self, site: Site) -> None:
@@ -342,9 +342,3 @@ class TestNothingIsLost:
         assert "<h1>That is too much at once</h1>" in answer.text
         assert answer.headers["content-security-policy"]
         assert program.headers["content-type"] == "application/problem+json"
-
-
-def _one() -> object:
-    from protokeep.store.store import Page
-
-    return Page(1)
