@@ -30,18 +30,22 @@ from protokeep.bus import Bus
 from protokeep.core.pacing import Pace
 from protokeep.core.people import Principal, Role
 from protokeep.core.prototype import Prototype
+from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
+from protokeep.service.builders import Kept
 from protokeep.service.context import Clock as ReadsClock
 from protokeep.service.context import Context, Providers
 from protokeep.service.hooks import Hooks
 from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
+from protokeep.service.vault import Vault
 from protokeep.settings import Settings
 from protokeep.store.database import Database
+from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
 from protokeep.store.store import Page, Store
 from protokeep.store.tokens import TokenStore
@@ -55,6 +59,7 @@ BOB = Principal("default", "bob", Role.MAKER, "token-of-bob")
 
 PROMPT = "A landing page for a bakery"
 KEY = "key-of-the-tests"
+MASTER = "a master key of the tests, long enough to be one"
 GENERATION_SECONDS = 10.0
 
 #: Runs a test, or all tests of a class, with each version of v0's API; otherwise `world` speaks v2 on each database.
@@ -167,6 +172,7 @@ class Node:
         """End in good order, as far as connections go."""
         if isinstance(self.queue, AtOnce):
             await self.queue.finished()
+        await self.context.audit.close()
         await self.context.providers.aclose()
         await self.store.close()
 
@@ -241,12 +247,35 @@ class World:
     # -- processes -------------------------------------------------------------------------------------------
 
     async def node(
-        self, *, at_once: bool = False, key: str | None = KEY, clock: ReadsClock | None = None, **config: Any
+        self,
+        *,
+        at_once: bool = False,
+        key: str | None = KEY,
+        clock: ReadsClock | None = None,
+        masters: Sequence[str] = (MASTER,),
+        ours_for: Sequence[str] | None = None,
+        **config: Any,
     ) -> Node:
-        """One more process. Without a `key` no builder is configured; `config` goes to `V0Config`."""
+        """One more process. Without a `key` no builder is configured; `config` goes to `V0Config`.
+
+        `masters` seal the keys that are kept; `ours_for` are the workspaces that `key` pays for (None: all).
+        """
         bus = Bus()
         database = Database(self.database_url)
-        providers = Providers(PROVIDERS)
+
+        def build(_name: str, kept_key: str) -> Sequence[Provider]:
+            spoken = V0Config.of(
+                api_key=kept_key,
+                base_url=self.v0_url,
+                scope=self.scope,
+                web_url=None,
+                timeout_seconds=self.timeout_seconds,
+            )
+            return V0V1(spoken), V0V2(spoken)
+
+        vault = Vault([master.encode() for master in masters])
+        kept = Kept(KeyStore(database), vault, build, {"v0": self.api_version})
+        providers = Providers(PROVIDERS, kept, lambda workspace: ours_for is None or workspace in ours_for)
         if key is not None:
             spoken = V0Config.of(
                 api_key=key,

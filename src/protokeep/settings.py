@@ -6,13 +6,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from protokeep.core.caps import Caps
 from protokeep.core.pacing import Pace
 
 #: Where the embedded database lies unless told otherwise, relative to where `protokeep serve` is started.
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
+#: Keys are derived from them without stretching, which is right for random characters and wrong for words.
+MASTER_KEY_SHORTEST = 32
 
 
 class Settings(BaseSettings):
@@ -28,6 +31,9 @@ class Settings(BaseSettings):
     migrate: Literal["all", "own", "off"] = "all"
     #: Keys the digests of API tokens. Unset: made on first start, kept in a file beside the embedded database.
     secret_key: SecretStr | None = None
+    #: Seal the v0 keys that are kept in the database, separated by commas: the first seals, all of them open. Each
+    #: of at least 32 random characters. Unset: a key derived from the secret key, which always opens.
+    master_keys: SecretStr | None = None
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8400
@@ -41,6 +47,8 @@ class Settings(BaseSettings):
 
     #: The v0 account that pays. Unset: reads work, a create answers 503.
     v0_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("V0_API_KEY", "v0_api_key"))
+    #: Workspaces, separated by commas, whose prototypes the key in the environment may pay for; * all of them.
+    environment_key_for: str = "default"
     v0_base_url: str = Field(default="https://api.v0.dev", validation_alias=AliasChoices("V0_BASE_URL", "v0_base_url"))
     #: For new prototypes; each row remembers its own.
     v0_api_version: int = Field(
@@ -55,6 +63,11 @@ class Settings(BaseSettings):
     #: spent, creates never wait for looks. Third-party notes give 10,000 a day; v0 itself publishes no number.
     v0_calls_per_minute: Annotated[int, Field(ge=0)] = 1200
     v0_calls_per_day: Annotated[int, Field(ge=0)] = 10_000
+    #: Prototypes made in a UTC day by one person, for one product, in one workspace; 0: any number. Reuse is free and
+    #: not counted. Far above what people do, and below what a loop in a script would cost.
+    creates_per_person: Annotated[int, Field(ge=0)] = 100
+    creates_per_product: Annotated[int, Field(ge=0)] = 50
+    creates_per_workspace: Annotated[int, Field(ge=0)] = 1000
     #: Where others, v0's hooks among them, reach this server, such as https://prototypes.example.com.
     public_url: str | None = None
 
@@ -79,6 +92,31 @@ class Settings(BaseSettings):
                 "is still under way could be sent a second time."
             )
         return self
+
+    @field_validator("master_keys")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and any(len(part) < MASTER_KEY_SHORTEST for part in parts_of(value)):
+            raise ValueError(
+                f"Each key has at least {MASTER_KEY_SHORTEST} characters. Make one with: "
+                "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            )
+        return value
+
+    @property
+    def masters(self) -> list[bytes]:
+        """The master keys, the one that seals first; empty: one is derived from the secret key."""
+        return [part.encode() for part in parts_of(self.master_keys)] if self.master_keys else []
+
+    def environment_key_serves(self, workspace_id: str) -> bool:
+        """Whether the v0 key in the environment may pay for a workspace's prototypes."""
+        named = {name.strip() for name in self.environment_key_for.split(",")}
+        return "*" in named or workspace_id in named
+
+    @property
+    def caps(self) -> Caps:
+        """How many prototypes may be made in a day."""
+        return Caps(self.creates_per_person, self.creates_per_product, self.creates_per_workspace)
 
     @property
     def is_embedded(self) -> bool:
@@ -116,3 +154,8 @@ class Settings(BaseSettings):
         if not self.is_embedded:
             return None
         return Path(self.database_url.split("///", 1)[1] or "protokeep.db")
+
+
+def parts_of(value: SecretStr) -> list[str]:
+    """What is separated by commas."""
+    return [part.strip() for part in value.get_secret_value().split(",") if part.strip()]

@@ -6,24 +6,29 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from protokeep.bus import Bus, listening
 from protokeep.core.budget import Limits
 from protokeep.core.errors import NotConfigured
+from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
+from protokeep.service.builders import Kept
 from protokeep.service.context import Clock, Context, Providers, utc_now
 from protokeep.service.gallery import Gallery
 from protokeep.service.hooks import Hooks
+from protokeep.service.keys import Keys
 from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
+from protokeep.service.vault import Vault
 from protokeep.settings import Settings
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate
+from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
 from protokeep.store.store import Store
 from protokeep.store.tokens import TokenStore
@@ -45,6 +50,7 @@ class Parts:
         self.tokens = tokens
         self.sessions = sessions
         self.gallery = Gallery(keeper.context)
+        self.keys = Keys(keeper.context)
 
 
 @contextlib.asynccontextmanager
@@ -55,13 +61,16 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
     bus = Bus()
     database = Database(settings.database_url)
     store = Store(database, bus)
-    providers = _providers(settings)
+    secret = secret_key(settings)
+    providers = _providers(
+        settings,
+        Kept(KeyStore(database), vault_of(settings, secret), _builds(settings), {"v0": settings.v0_api_version}),
+    )
     if clock is utc_now:
         clock = await _clock_of(store)
     limits = Limits(settings.v0_calls_per_minute, settings.v0_calls_per_day)
-    context = Context(store, providers, bus, clock, settings.pace, limits, alone=settings.is_embedded)
+    context = Context(store, providers, bus, clock, settings.pace, limits, settings.caps, alone=settings.is_embedded)
     keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
-    secret = secret_key(settings)
     tokens = Tokens(TokenStore(database), secret, clock)
     sessions = Sessions(SessionStore(database), tokens, secret, clock)
     hooks = Hooks(context, secret, settings.public_url)
@@ -71,6 +80,7 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
                 await stack.enter_async_context(listening(bus, settings.database_url))
             yield Parts(settings, keeper, tokens, sessions, hooks)
     finally:
+        await context.audit.close()
         await providers.aclose()
         await store.close()
 
@@ -81,10 +91,17 @@ async def _clock_of(store: Store) -> Clock:
     return lambda: utc_now() + offset
 
 
-def _providers(settings: Settings) -> Providers:
-    providers = Providers(PROVIDERS)
+def _providers(settings: Settings, kept: Kept) -> Providers:
+    providers = Providers(PROVIDERS, kept, settings.environment_key_serves)
     key = settings.v0_api_key.get_secret_value().strip() if settings.v0_api_key else ""
     if key:
+        for provider in kept.build("v0", key):
+            providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=provider.api_version == settings.v0_api_version)
+    return providers
+
+
+def _builds(settings: Settings) -> Callable[[str, str], Sequence[Provider]]:
+    def build(_name: str, key: str) -> Sequence[Provider]:
         config = V0Config.of(
             api_key=key,
             base_url=settings.v0_base_url,
@@ -92,9 +109,14 @@ def _providers(settings: Settings) -> Providers:
             web_url=settings.v0_web_url,
             timeout_seconds=settings.create_timeout_seconds,
         )
-        for provider in (V0V1(config), V0V2(config)):
-            providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=provider.api_version == settings.v0_api_version)
-    return providers
+        return V0V1(config), V0V2(config)
+
+    return build
+
+
+def vault_of(settings: Settings, secret: bytes) -> Vault:
+    """What seals kept keys: the master keys of the settings, then (last, so that it opens) the derived one."""
+    return Vault([*settings.masters, b"master:" + secret])
 
 
 def secret_key(settings: Settings) -> bytes:

@@ -176,6 +176,7 @@ async def world_of(
         try:
             yield world
         finally:
+            await world.keeper.context.audit.close()
             await world.keeper.context.providers.aclose()
             await world.keeper.context.store.close()
     assert not transport.problems, "\n".join(sorted(set(transport.problems)))

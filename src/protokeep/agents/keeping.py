@@ -33,9 +33,11 @@ FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.TIMEOUT})
 def settings_of(database_url: str | None, timeout_seconds: float) -> Settings:
     """The environment's settings, with this call's poll budget."""
     given: dict[str, Any] = {} if database_url is None else {"database_url": database_url}
-    # No token is ever made or checked here, so that the key of their digests does not matter.
-    secret = SecretStr(secrets.token_urlsafe(32))
-    return Settings(**given, poll_timeout_seconds=max(timeout_seconds, 1), secret_key=secret)
+    settings = Settings(**given, poll_timeout_seconds=max(timeout_seconds, 1))
+    if settings.secret_key is not None or settings.is_embedded:
+        return settings
+    # No token is ever made or checked here. Without the right one, v0 keys that are kept cannot be opened.
+    return settings.model_copy(update={"secret_key": SecretStr(secrets.token_urlsafe(32))})
 
 
 def config_of(settings: Settings, key: str) -> V0Config:
@@ -65,7 +67,7 @@ async def keeping(settings: Settings, v0_api_key: str | None) -> AsyncIterator[K
             account = f"v0:key-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
             config = config_of(settings, key)
             for provider in (V0V1(config), V0V2(config)):
-                providers.add(account, provider, for_new=provider.api_version == settings.v0_api_version)
+                providers.add(account, provider, for_new=provider.api_version == settings.v0_api_version, first=True)
         yield parts.keeper
 
 

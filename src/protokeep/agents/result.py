@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypedDict
 
 from protokeep.client.models import Prototype as Served
+from protokeep.core.keys import key_source_of
 from protokeep.core.prototype import Prototype
 
 
@@ -85,7 +86,9 @@ def of_row(prototype: Prototype, way: Way, *, is_existing: bool, known_to_us: bo
         end = generation.settled_at or datetime.now(UTC)
         elapsed = round(max((end - generation.created_at).total_seconds(), 0.0), 3)
         if generation.api_version:
-            way = Way(way.workflow, way.key_source, f"v{generation.api_version}", way.timeout_seconds)
+            way = replace(way, api_version=f"v{generation.api_version}")
+        if generation.account:
+            way = replace(way, key_source=key_source_of(generation.account).value)
     return V0Project(
         chat_id=prototype.chat_id,
         project_id=prototype.project_id,

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from protokeep.cli import changes, client, hooks, mcp, run, tokens, watch
+from protokeep.cli import audit, changes, client, hooks, keys, mcp, run, tokens, watch
 
 app = typer.Typer(
     name="protokeep",
@@ -20,6 +20,8 @@ app = typer.Typer(
 
 run.add_to(app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
+app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed: set, list, remove, rotate.")
+app.command("audit")(audit.audit)
 app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
 client.add_to(app)
 changes.add_to(app)

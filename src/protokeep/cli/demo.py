@@ -74,6 +74,10 @@ async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_versi
             v0_base_url=v0_url,
             v0_web_url=v0_url,
             v0_api_version=v0_api_version,
+            # Nothing costs anything here.
+            creates_per_person=0,
+            creates_per_product=0,
+            creates_per_workspace=0,
         )
         app = create_app(settings)
         await stack.enter_async_context(serving(app, listener))

@@ -27,7 +27,7 @@ def settings_of(**overrides: Any) -> Settings:
         for fault in error.errors():
             name = "_".join(str(part) for part in fault["loc"]).upper()
             name = name if name.startswith("V0_") or not name else f"PROTOKEEP_{name}"
-            sys.stderr.write(f"protokeep: {name + ': ' if name else ''}{fault['msg']}\n")
+            sys.stderr.write(f"protokeep: {name + ': ' if name else ''}{fault['msg'].removeprefix('Value error, ')}\n")
         raise typer.Exit(2) from None
 
 

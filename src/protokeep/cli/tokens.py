@@ -28,6 +28,9 @@ def _with_tokens(use: Callable[[Tokens], Awaitable[Any]]) -> Any:
     return asyncio.run(main())
 
 
+Workspace = Annotated[str, typer.Option(help="The workspace; the first token in it makes it.")]
+
+
 def _view(token: ApiToken) -> dict[str, Any]:
     """What JSON says of a token: never the token itself."""
     times = ("created_at", "expires_at", "revoked_at", "last_used_at")
@@ -41,6 +44,7 @@ def create(
     user: Annotated[str, typer.Option(help="Whose token it is: what user_id becomes. [a made-up id]")] = "",
     name: Annotated[str, typer.Option(help="What you call it.")] = "",
     days: Annotated[int | None, typer.Option(help="Expires after so many days. [never]")] = None,
+    workspace: Workspace = "default",
     plain: Annotated[bool, typer.Option("--plain", help="Print the token alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -50,7 +54,9 @@ def create(
     if role not in list(Role):
         sys.stderr.write("protokeep: --role takes viewer, maker or admin.\n")
         raise typer.Exit(2)
-    text, token = _with_tokens(lambda tokens: tokens.create(Role(role), name=name, user_id=user, days=days))
+    text, token = _with_tokens(
+        lambda tokens: tokens.create(Role(role), name=name, user_id=user, days=days, workspace_id=workspace)
+    )
     if as_json:
         sys.stdout.write(json.dumps({"token": text, **_view(token)}, indent=2) + "\n")
         return
@@ -58,19 +64,22 @@ def create(
         sys.stdout.write(text + "\n")
         return
     sys.stdout.write(f"{text}\n\n")
-    sys.stdout.write(f"A {token.role.value} token for {token.user_id}. It is not shown again.\n")
+    sys.stdout.write(f"A {token.role.value} token for {token.user_id}{_where(workspace)}. It is not shown again.\n")
     sys.stdout.write("Use it as PROTOKEEP_TOKEN, or as `Authorization: Bearer <token>`.\n")
 
 
 @app.command("list")
-def list_tokens(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def list_tokens(
+    workspace: Workspace = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """List tokens: what they are for, never the tokens themselves."""
-    found = _with_tokens(lambda tokens: tokens.list("default"))
+    found = _with_tokens(lambda tokens: tokens.list(workspace))
     if as_json:
         sys.stdout.write(json.dumps([_view(token) for token in found], indent=2) + "\n")
         return
     if not found:
-        sys.stdout.write("There are no tokens. Make one with `protokeep token create`.\n")
+        sys.stdout.write(f"There are no tokens{_where(workspace)}. Make one with `protokeep token create`.\n")
     for token in found:
         state = (
             "revoked" if token.revoked_at else f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "valid"
@@ -82,7 +91,14 @@ def list_tokens(as_json: Annotated[bool, typer.Option("--json", help="Print JSON
 
 
 @app.command()
-def revoke(token: Annotated[str, typer.Argument(help="Id, or the prefix that `token list` shows.")]) -> None:
+def revoke(
+    token: Annotated[str, typer.Argument(help="Id, or the prefix that `token list` shows.")],
+    workspace: Workspace = "default",
+) -> None:
     """Revoke a token. It stops working at once."""
-    count = _with_tokens(lambda tokens: tokens.revoke("default", token.rstrip("…")))
+    count = _with_tokens(lambda tokens: tokens.revoke(workspace, token.rstrip("…")))
     sys.stdout.write(f"Revoked {count}.\n")
+
+
+def _where(workspace: str) -> str:
+    return "" if workspace == "default" else f" in workspace {workspace}"

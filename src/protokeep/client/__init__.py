@@ -26,6 +26,7 @@ from protokeep.client.errors import (
     Problem,
     ProductUnknown,
     Refused,
+    TooMany,
 )
 from protokeep.client.models import Change, Decision, Ensured, Failure, HistoryLine, Prototype, PrototypeDetail, Reason
 from protokeep.client.sync import Protokeep
@@ -59,4 +60,5 @@ __all__ = [
     "PrototypeDetail",
     "Reason",
     "Refused",
+    "TooMany",
 ]

@@ -110,6 +110,10 @@ class NotNow(Refused, core.NotNow):
     """The prototype's state does not allow it now; the message says what has to happen first."""
 
 
+class TooMany(Refused):
+    """As many were made today as may be; the detail says when it goes on."""
+
+
 class NotReady(Refused, core.NotReady):
     """protokeep cannot do this now."""
 
@@ -133,6 +137,7 @@ _BY_STATUS: Mapping[int, type[Refused]] = {
     404: NotFound,
     413: InvalidInput,
     422: InvalidInput,
+    429: TooMany,
     503: NotReady,
 }
 

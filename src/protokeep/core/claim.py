@@ -7,13 +7,18 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype
 from protokeep.core.reuse import Decision
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One request for a prototype, checked. `mockup_id` is the id it gets if it must be made."""
+    """One request for a prototype, checked. `mockup_id` is the id it gets if it must be made.
+
+    `by` is who asks, for the audit; None: nobody does, an older row is taken over. `older_account` follows such a row,
+    where `account` is the asking person's own.
+    """
 
     mockup_id: str
     workspace_id: str
@@ -28,6 +33,8 @@ class Wanted:
     create_new: bool = False
     product_name: str | None = None
     idempotency_key: str | None = None
+    by: Principal | None = None
+    older_account: str | None = None
 
     @property
     def fingerprint(self) -> str:

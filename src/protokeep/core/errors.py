@@ -9,6 +9,7 @@ ProtokeepError
   NotFound                 404  no such product or prototype
   KeyInFlight              409  same idempotency key, the first request has not been written yet
   NotNow                   409  the prototype's state does not allow it at this moment
+  CapReached               429  as many were made today as may be
   NotReady                 503  protokeep itself cannot do this now
     NotMigrated                 the database lacks what a create needs
     NotConfigured               a setting is missing (the builder's key)
@@ -63,6 +64,14 @@ class KeyInFlight(ProtokeepError):
 
 class NotNow(ProtokeepError):
     """The prototype's state does not allow it now; the message says what has to happen first."""
+
+
+class CapReached(ProtokeepError):
+    """As many prototypes were made today as may be; the next one may be made after `retry_after`."""
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotReady(ProtokeepError):

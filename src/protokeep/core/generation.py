@@ -24,6 +24,9 @@ from protokeep.core.prototype import (
     generation_of,
 )
 
+#: The hold of what waits for a key, as a stable word.
+NO_KEY = "no_key"
+
 
 def _with(prototype: Prototype, **changes: Any) -> Prototype:
     return replace(prototype, generation=replace(generation_of(prototype), **changes))
@@ -100,6 +103,12 @@ def parked(prototype: Prototype, now: datetime, *, until: datetime, code: str, m
     )
 
 
+def keyless(prototype: Prototype, until: datetime, message: str) -> Prototype:
+    """There is no key to send or to look with: it waits, and keeps what is known of a create that was sent."""
+    sent = generation_of(prototype).recovery_point is RecoveryPoint.SENT
+    return _with(prototype, unknown=sent, lease_until=None, next_try_at=until, hold_code=NO_KEY, hold_message=message)
+
+
 def unreachable(prototype: Prototype, error: ProviderError, now: datetime, pace: Pace) -> Prototype:
     """Nothing was sent; try again with growing pauses."""
     pause = backoff(generation_of(prototype).attempts, pace)
@@ -114,6 +123,8 @@ def undecided(prototype: Prototype, error: ProviderError | None, now: datetime, 
         unknown=True,
         lease_until=None,
         next_try_at=next_lookup(generation, now, pace),
+        hold_code=None,
+        hold_message=None,
         error_code=error.code if error else generation.error_code,
         error_message=str(error) if error else generation.error_message,
     )
@@ -129,6 +140,8 @@ def not_found(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
         lookups=generation.lookups + (1 if counted else 0),
         lease_until=None,
         next_try_at=next_lookup(generation, now, pace),
+        hold_code=None,
+        hold_message=None,
     )
 
 

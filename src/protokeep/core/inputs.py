@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 import uuid
 
@@ -48,6 +49,27 @@ def name_of(value: str | None) -> str | None:
     if value is None or not value.strip():
         return None
     return _plain(value.strip(), "product_name", NAME_MAX)
+
+
+def workspace_id_of(value: str) -> str:
+    """`value` as the id of a workspace: 1-64 letters, digits, dots, dashes and underscores."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+        raise InvalidInput(
+            "A workspace's id has 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or "
+            "a digit.",
+            field="workspace_id",
+        )
+    return value
+
+
+def person_of(value: str) -> str:
+    """`value` as the id of a person: opaque text of 1-200 characters."""
+    return _plain(value, "user_id", NAME_MAX)
+
+
+def title_of(value: str) -> str:
+    """`value` as what people call something: 1-200 characters."""
+    return _plain(value, "name", NAME_MAX)
 
 
 def idempotency_key_of(value: str | None) -> str | None:

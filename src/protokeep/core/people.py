@@ -11,8 +11,8 @@ class Role(StrEnum):
     """What a principal may do; each role may do what the one before may."""
 
     VIEWER = "viewer"  #: sees
-    MAKER = "maker"  #: creates
-    ADMIN = "admin"  #: deletes, keys, tokens
+    MAKER = "maker"  #: creates, iterates, stops
+    ADMIN = "admin"  #: deletes; keys, tokens and people
 
     def covers(self, needed: Role) -> bool:
         """Whether this role may do what `needed` may."""
@@ -22,12 +22,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who showed a token that counts."""
+    """Somebody who showed a token that counts. `address` is where the request came from, for the audit."""
 
     workspace_id: str
     user_id: str
     role: Role
     token_id: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,13 @@ class ApiToken:
     def principal(self) -> Principal:
         """Whom it stands for."""
         return Principal(self.workspace_id, self.user_id, self.role, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody of a workspace: how many tokens of theirs count, and how many prototypes they made."""
+
+    user_id: str
+    tokens: int
+    prototypes: int
+    last_used_at: datetime | None = None

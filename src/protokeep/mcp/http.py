@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 #: What an inner request is addressed to; it never leaves the process.
 INNER_URL = "http://localhost"
+#: The caller of what we ask for ourselves.
+NOBODY = ("127.0.0.1", 0)
 
 
 class Endpoint:
@@ -32,7 +34,8 @@ class Endpoint:
         self, app: ASGIApp, authenticate: Callable[[Request], Awaitable[object]], hosts: Sequence[str]
     ) -> None:
         """`app` is what the tools ask; `hosts` are the names, beside loopback, under which we are reached."""
-        self._transport = Inner(app)
+        self._app = app
+        self._running: set[asyncio.Task[httpx2.Response]] = set()
         self._authenticate = authenticate
         self._any_host = "*" in hosts
         self._hosts = [name for host in (*LOOPBACK, *hosts) for name in (host, f"{host}:*")]
@@ -106,23 +109,25 @@ class Endpoint:
     @contextlib.asynccontextmanager
     async def _reach(self, context: Any) -> AsyncIterator[AsyncProtokeep]:
         request: Request = context.request_context.request
-        async with self._client(request.headers.get("authorization", "").partition(" ")[2].strip()) as client:
+        token = request.headers.get("authorization", "").partition(" ")[2].strip()
+        async with self._client(token, request.client or NOBODY) as client:
             yield client
 
-    def _client(self, token: str) -> AsyncProtokeep:
-        return AsyncProtokeep(INNER_URL, token or "-", transport=self._transport)
+    def _client(self, token: str, caller: tuple[str, int]) -> AsyncProtokeep:
+        transport = Inner(self._app, caller, self._running)
+        return AsyncProtokeep(INNER_URL, token or "-", transport=transport)
 
 
 class Inner(httpx2.AsyncBaseTransport):
     """Requests to an application in the same process.
 
     Each runs to its end in a task of its own, even if whoever asked goes away: an assistant that hangs up must not
-    cut a claim in two.
+    cut a claim in two. `caller` is the address that they come from; `running` keeps the tasks.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._inner = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        self._running: set[asyncio.Task[httpx2.Response]] = set()
+    def __init__(self, app: ASGIApp, caller: tuple[str, int], running: set[asyncio.Task[httpx2.Response]]) -> None:
+        self._inner = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=caller)
+        self._running = running
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         task = asyncio.create_task(self._inner.handle_async_request(request))

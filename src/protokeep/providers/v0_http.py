@@ -218,7 +218,9 @@ def _error(status: int, words: str, pause: timedelta | None) -> ProviderError:
     said = f": {words}" if words else "."
     if status == 401:
         return ProviderRejected(
-            f"v0 refused the API key (401){said} Check V0_API_KEY.", code="key_refused", status=status
+            f"v0 refused the API key (401){said} Check V0_API_KEY, or the key that was set with `protokeep keys set`.",
+            code="key_refused",
+            status=status,
         )
     if status == 402:
         return ProviderBusy(

@@ -33,7 +33,7 @@ class Budget:
                 await self._context.store.accounts.spend(account, calls, self._context.clock())
 
     def _unwritten(self, account: str) -> int:
-        made = sum(provider.calls for provider in self._context.providers.of_account(account))
+        made = self._context.providers.calls(account)
         calls = made - self._written[account]
         self._written[account] = made
         return calls

@@ -14,12 +14,16 @@ from uuid import uuid4
 
 from protokeep.bus import Bus
 from protokeep.core.budget import Limits
-from protokeep.core.errors import InvalidInput, NotConfigured
+from protokeep.core.caps import Caps
 from protokeep.core.history import Event, Source
 from protokeep.core.pacing import Pace
 from protokeep.core.prototype import Generation, Prototype
-from protokeep.providers.base import Provider
+from protokeep.service.audit import Audit
+from protokeep.service.builders import Choice, Providers
+from protokeep.store.audit import AuditStore
 from protokeep.store.store import Store
+
+__all__ = ["Choice", "Providers"]
 
 Clock = Callable[[], datetime]
 
@@ -54,66 +58,6 @@ class NoQueue:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which account, and which version of its API, makes new prototypes of a provider."""
-
-    account: str
-    api_version: int
-
-
-class Providers:
-    """The builders that are configured: by name for new prototypes, by account and version for existing ones."""
-
-    def __init__(self, names: dict[str, str]) -> None:
-        """`names`: every provider that is known, and the setting that has to be there to use it."""
-        self._names = names
-        self._choices: dict[str, Choice] = {}
-        self._providers: dict[tuple[str, int], Provider] = {}
-
-    def add(self, account: str, provider: Provider, *, for_new: bool) -> None:
-        """Make a builder's account usable."""
-        self._providers[account, provider.api_version] = provider
-        if for_new:
-            self._choices[provider.name] = Choice(account, provider.api_version)
-
-    def known(self, name: str) -> str:
-        """`name`, if there is such a provider. Raises `InvalidInput`."""
-        if name not in self._names:
-            raise InvalidInput(f"provider must be one of: {', '.join(sorted(self._names))}.", field="provider")
-        return name
-
-    def choose(self, name: str) -> Choice:
-        """What makes a new prototype. Raises `NotConfigured` naming the setting that is missing."""
-        choice = self._choices.get(self.known(name))
-        if choice is None:
-            raise NotConfigured(
-                f"No {name} account is configured, so nothing can be made. Set {self._names[name]} and restart."
-            )
-        return choice
-
-    def for_new(self) -> list[tuple[str, Provider]]:
-        """The accounts, each in the version of its API, that new prototypes are made with."""
-        return [(c.account, self._providers[c.account, c.api_version]) for c in self._choices.values()]
-
-    def serving(self, account: str, api_version: int) -> Provider | None:
-        """The provider that an existing generation belongs to; None: its key is not configured any more."""
-        return self._providers.get((account, api_version))
-
-    def of_account(self, account: str) -> list[Provider]:
-        """Every version in which an account is spoken to."""
-        return [provider for (name, _), provider in self._providers.items() if name == account]
-
-    def accounts(self) -> list[str]:
-        """The accounts that are configured."""
-        return sorted({name for name, _ in self._providers})
-
-    async def aclose(self) -> None:
-        """Close every provider's connections."""
-        for provider in self._providers.values():
-            await provider.aclose()
-
-
 @dataclass
 class Context:
     """Store, builders, bus, clock and pace of one process, and who this process is."""
@@ -124,6 +68,7 @@ class Context:
     clock: Clock = utc_now
     pace: Pace = field(default_factory=Pace)
     limits: Limits = field(default_factory=Limits)
+    caps: Caps = field(default_factory=Caps)
     queue: Queue = field(default_factory=NoQueue)
     #: Names this process to the others and to whoever reads the tables.
     owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")
@@ -131,6 +76,10 @@ class Context:
     alone: bool = False
     #: Called with the name of each point at which a crash is survivable; tests crash there.
     reached: Callable[[str], None] = lambda point: None
+    audit: Audit = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.audit = Audit(AuditStore(self.store.database))
 
 
 def status_events(before: Prototype, after: Prototype, source: Source, now: datetime) -> list[Event]:

@@ -13,6 +13,7 @@ import structlog
 
 from protokeep.core import continuing as rounds
 from protokeep.core import generation as steps
+from protokeep.core.audit import Action, Entry
 from protokeep.core.claim import Intent
 from protokeep.core.errors import (
     NotConfigured,
@@ -25,6 +26,7 @@ from protokeep.core.errors import (
 )
 from protokeep.core.history import Event, Source
 from protokeep.core.inputs import idempotency_key_of, message_of
+from protokeep.core.keys import missing
 from protokeep.core.pacing import backoff, may_send_again
 from protokeep.core.people import Principal
 from protokeep.core.prototype import (
@@ -40,7 +42,9 @@ from protokeep.core.prototype import (
 from protokeep.providers.base import Made, Provider, Said, Talk
 from protokeep.service.context import LOOK_BACK, Context, status_events
 from protokeep.store.afterwards import keep_intent
+from protokeep.store.audit import write
 from protokeep.store.claims import Lost
+from protokeep.store.database import Session
 
 log = structlog.get_logger(__name__)
 
@@ -94,9 +98,12 @@ class Continuer:
         after = rounds.asked(prototype, text, now)
         event = Event("asked", Source.PERSON, now, actor=principal.user_id, data={"message": text[:2000]})
 
-        async def keep(session: object) -> None:
+        async def keep(session: Session) -> None:
             if intent is not None:
-                await keep_intent(session, intent, prototype.id)  # type: ignore[arg-type]
+                await keep_intent(session, intent, prototype.id)
+            await write(
+                session, Entry.of(principal, Action.ASKED, now, prototype.id, round=generation_of(after).rounds)
+            )
 
         return await self._context.store.save(prototype, after, event, also=keep)
 
@@ -108,9 +115,10 @@ class Continuer:
             raise NotNow("Nothing can be stopped yet: the builder has not taken it. Try again in a moment.")
         if prototype.status not in (*UNFINISHED, Status.TIMEOUT):
             return prototype
+        await context.providers.refresh()
         provider = context.providers.serving(generation.account, generation.api_version)
         if provider is None:
-            raise NotConfigured("The account that this prototype belongs to has no key configured.")
+            raise NotConfigured(missing(generation.account))
         message_id = generation.message_id if generation.api_version == 2 and not generation.waiting else None
         if not await provider.cancel(prototype.chat_id, message_id):
             return prototype

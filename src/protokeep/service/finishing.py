@@ -46,6 +46,8 @@ class Finisher:
         for prototype in await context.store.these(ids):
             generation = generation_of(prototype)
             groups[generation.account, generation.api_version].append(prototype)
+        if groups:
+            await context.providers.refresh()
         for (account, api_version), prototypes in groups.items():
             await self._wrap_up(context.providers.serving(account, api_version), prototypes)
         return len(ids)

@@ -49,6 +49,7 @@ class Hooks:
     async def install(self, *, rotate: bool = False) -> list[Hook]:
         """One hook per account and API version; those that are there stay, or get a new address with `rotate`."""
         base = self._base()
+        await self._context.providers.refresh()
         kept = {(hook.account, hook.api_version): hook for hook in await self._context.store.afterwards.hooks()}
         installed = []
         for account in self._context.providers.accounts():
@@ -79,6 +80,7 @@ class Hooks:
     async def list(self) -> list[tuple[Hook, bool | None]]:
         """The hooks that we registered, and whether the builder still has them (None: it could not be asked)."""
         found: list[tuple[Hook, bool | None]] = []
+        await self._context.providers.refresh()
         for hook in await self._context.store.afterwards.hooks():
             provider = self._context.providers.serving(hook.account, hook.api_version)
             there: bool | None = None
@@ -93,6 +95,7 @@ class Hooks:
     async def remove(self) -> int:
         """Take all of ours away again, here and at the builder. How many there were."""
         removed = 0
+        await self._context.providers.refresh()
         for hook in await self._context.store.afterwards.hooks():
             provider = self._context.providers.serving(hook.account, hook.api_version)
             if provider is None:

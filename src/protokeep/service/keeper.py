@@ -11,8 +11,10 @@ from uuid import UUID, uuid4
 import structlog
 
 from protokeep.core import inputs
+from protokeep.core.audit import Action, Entry
 from protokeep.core.claim import Wanted
-from protokeep.core.errors import InvalidInput, NotConfigured, NotFound, ProviderError
+from protokeep.core.errors import InvalidInput, NotAllowed, NotConfigured, NotFound, ProviderError
+from protokeep.core.keys import owner_of
 from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
 from protokeep.core.reuse import Decision
@@ -31,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 #: How often idempotency keys are tidied and older rows looked for.
 HOUSEKEEPING = timedelta(hours=1)
+KEY_REFUSED_PAUSE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Keeper:
         self._finisher = Finisher(context)
         self._key_retention = key_retention
         self._tidied_at: datetime | None = None
+        self._attend_at: dict[str, datetime] = {}
 
     # -- for people --------------------------------------------------------------------------------------------
 
@@ -79,17 +83,20 @@ class Keeper:
         """The product's prototype; made, if there is none that can be used or another is asked for.
 
         Waits up to `wait` seconds for the builder to accept a new one. Raises `InvalidInput`, `NotConfigured`,
-        `NotMigrated`, `KeyReused`; whatever happens after the claim is told by the prototype's state.
+        `NotMigrated`, `KeyReused`, `CapReached`; whatever happens after the claim is told by the prototype's state.
         """
         context = self.context
         wanted = await self._wanted(principal, new)
         context.reached("before_claim")
-        claimed = await context.store.claim(wanted, context.pace.poll_timeout)
+        claimed = await context.store.claim(wanted, context.pace.poll_timeout, context.caps)
         context.reached("after_claim")
         prototype = claimed.prototype
         if claimed.won:
             log.info("prototype_claimed", prototype_id=prototype.id, outcome=claimed.decision.outcome.value)
             prototype = await self._submitted(prototype, wait)
+        else:
+            told = {"product_id": prototype.product_id, "outcome": claimed.decision.outcome.value}
+            context.audit.note(Entry.of(principal, Action.REUSED, wanted.now, prototype.id, **told))
         return Ensured(prototype, claimed.decision, is_existing=not claimed.won, accepted=_accepted(prototype))
 
     async def list(
@@ -127,10 +134,7 @@ class Keeper:
 
     async def get(self, principal: Principal, prototype_id: str) -> Prototype:
         """One prototype. Raises `NotFound`."""
-        try:
-            mockup_id = str(UUID(prototype_id))
-        except ValueError:
-            mockup_id = ""
+        mockup_id = _uuid_of(prototype_id)
         found = await self.context.store.get(principal.workspace_id, mockup_id) if mockup_id else None
         if found is None:
             raise NotFound("There is no such prototype. Ids are listed by GET /api/design/mockups/{product_id}.")
@@ -156,9 +160,11 @@ class Keeper:
         """Send a follow-up message into the prototype's chat: no second chat, and the message once only.
 
         Waits up to `wait` seconds for the builder to take it. Raises `NotFound`, `InvalidInput`, `KeyReused`,
-        `NotNow`; whatever happens after the claim is told by the prototype's state.
+        `NotNow`, and `NotAllowed` where it would be paid with somebody else's own key; whatever happens after the
+        claim is told by the prototype's state.
         """
         prototype = await self.get(principal, prototype_id)
+        _check_payer(principal, prototype)
         claimed, won = await self._submitter.continuer.claim(principal, prototype, message, idempotency_key)
         if not won:
             return claimed
@@ -169,6 +175,9 @@ class Keeper:
         """Stop what is being generated. Raises `NotFound`, `NotNow`, `ProviderError`."""
         prototype = await self.get(principal, prototype_id)
         after = await self._submitter.continuer.stop(principal, prototype)
+        if after is not prototype:
+            entry = Entry.of(principal, Action.STOPPED, self.context.clock(), prototype.id)
+            await self.context.audit.add(entry)
         return await self._tracker.freshen(after)
 
     async def delete(self, principal: Principal, prototype_id: str) -> Prototype | None:
@@ -179,7 +188,8 @@ class Keeper:
         try:
             prototype = await self.get(principal, prototype_id)
         except NotFound:
-            if await self.context.store.afterwards.deleted(principal.workspace_id, prototype_id):
+            mockup_id = _uuid_of(prototype_id)
+            if mockup_id and await self.context.store.afterwards.deleted(principal.workspace_id, mockup_id):
                 return None
             raise
         return await self._remover.ask(principal, prototype)
@@ -237,10 +247,16 @@ class Keeper:
         The first time in a process, and daily, takes back chats of ours that no row knows (a restored backup). Slow
         when the builder is; nothing is sent before it has succeeded once.
         """
+        await self.context.providers.refresh()
+        now = self.context.clock()
         for account, provider in self.context.providers.for_new():
+            if self._attend_at.get(account, now) > now:
+                continue
             try:
                 await self._recoverer.attend(account, provider)
             except ProviderError as error:
+                # A refused key is asked about once a minute only; a create asks for itself.
+                self._attend_at[account] = now + (KEY_REFUSED_PAUSE if error.status == 401 else timedelta(0))
                 log.warning("account_not_attended", account=account, code=error.code, reason=str(error))
 
     # -- inside ------------------------------------------------------------------------------------------------
@@ -248,7 +264,8 @@ class Keeper:
     async def _wanted(self, principal: Principal, new: NewPrototype) -> Wanted:
         context = self.context
         shape = await context.store.shape()
-        choice = context.providers.choose(new.provider)
+        await context.providers.refresh()
+        choice = context.providers.choose(new.provider, principal.workspace_id, principal.user_id)
         mockup_id = str(uuid4())
         if shape.required_unknown:
             raise InvalidInput(
@@ -269,6 +286,8 @@ class Keeper:
             create_new=new.create_new,
             product_name=inputs.name_of(new.product_name),
             idempotency_key=inputs.idempotency_key_of(new.idempotency_key),
+            by=principal,
+            older_account=context.providers.shared(new.provider, principal.workspace_id),
         )
 
     async def _submitted(self, claimed: Prototype, wait: float) -> Prototype:
@@ -311,6 +330,8 @@ class Keeper:
     async def _tidy(self, now: datetime) -> None:
         context = self.context
         await context.store.forget_idempotency_keys(now - self._key_retention)
+        await context.store.forget_create_counts(now - timedelta(days=2))
+        await context.providers.refresh()
         try:
             choice = context.providers.choose("v0")
         except NotConfigured:
@@ -330,6 +351,25 @@ class Keeper:
         adopted = await context.store.adopt_untracked(adopter, context.pace.poll_timeout)
         if adopted:
             log.info("older_rows_adopted", count=adopted)
+
+
+def _uuid_of(prototype_id: str) -> str | None:
+    """The id in the form that is written; None: it is no id at all."""
+    try:
+        return str(UUID(prototype_id))
+    except ValueError:
+        return None
+
+
+def _check_payer(principal: Principal, prototype: Prototype) -> None:
+    """Nobody spends another person's own key: a chat's messages are paid by the account that the chat is in."""
+    generation = prototype.generation
+    payer = owner_of(generation.account) if generation is not None else None
+    if payer is not None and payer.user_id not in ("", principal.user_id):
+        raise NotAllowed(
+            f"This prototype is paid for with {payer.user_id}'s own key, so only {payer.user_id} sends follow-ups. "
+            "Make another one with create_new."
+        )
 
 
 def _accepted(prototype: Prototype) -> bool:

@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 
 from protokeep.core.errors import ProviderError
+from protokeep.core.keys import owner_of
 from protokeep.providers.base import Made, Provider
 from protokeep.service.context import LOOK_BACK, Context
 from protokeep.store.strays import Stray
@@ -73,6 +74,10 @@ class Recoverer:
         context = self._context
         marks = made.marks
         UUID(marks.get("protokeep_marker", ""))  # A chat of ours names its row; another one is nobody's.
+        owner = owner_of(account)
+        if owner is not None and marks["protokeep_workspace"] != owner.workspace_id:
+            # Whoever owns the account at the builder can write any mark there.
+            raise LookupError("its marks name another workspace than its account's")
         try:
             prompt = await provider.prompt_of(made.chat_id)
         except ProviderError:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import structlog
 
 from protokeep.core import continuing as rounds
+from protokeep.core.audit import Action, Entry
 from protokeep.core.errors import NotConfigured, NotNow, ProviderError
+from protokeep.core.generation import NO_KEY
 from protokeep.core.history import Event, Source
+from protokeep.core.keys import missing
 from protokeep.core.pacing import Step, backoff, next_step, settled_since_sent
 from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
 from protokeep.service.context import Context
 from protokeep.store.afterwards import free_slot
+from protokeep.store.audit import write
 from protokeep.store.database import Session
 
 log = structlog.get_logger(__name__)
@@ -42,8 +46,11 @@ class Remover:
                 now = context.clock()
                 event = Event("deleting", Source.PERSON, now, actor=principal.user_id)
 
-                async def free(session: Session) -> None:
+                told = Entry.of(principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id)
+
+                async def free(session: Session, told: Entry = told) -> None:
                     await free_slot(session, prototype.id)
+                    await write(session, told)
 
                 current = await context.store.save(current, rounds.removing(current, now), event, also=free)
             if current is not None:
@@ -53,6 +60,7 @@ class Remover:
 
     async def sweep(self) -> int:
         """Try again what could not be deleted before. How many there were."""
+        await self._context.providers.refresh()
         due = await self._context.store.to_remove(self._context.clock())
         for prototype in due:
             await self._try(prototype)
@@ -83,7 +91,7 @@ class Remover:
             chats = [prototype.chat_id, *await context.store.surplus(prototype.id)]
             for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
                 if provider is None:
-                    raise NotConfigured("The account that this prototype belongs to has no key configured.")
+                    raise NotConfigured(missing(generation.account))
                 deleted = await provider.delete(chat_id)
                 if not deleted and not settled_since_sent(generation, context.clock(), context.pace):
                     raise ProviderError("v0 does not show this young chat yet; asked again soon.", code="not_there_yet")
@@ -96,7 +104,7 @@ class Remover:
         context = self._context
         now = context.clock()
         if isinstance(error, NotConfigured):
-            error = ProviderError(str(error), code="no_key")
+            error = ProviderError(str(error), code=NO_KEY)
         until = now + (error.retry_after or backoff(generation_of(prototype).attempts + 2, context.pace))
         saved = await context.store.save(prototype, rounds.not_removed(prototype, error, until))
         if generation_of(prototype).hold_code != error.code:

@@ -20,6 +20,7 @@ from protokeep.core.errors import (
     ProviderUnreachable,
 )
 from protokeep.core.history import Event, Source
+from protokeep.core.keys import missing
 from protokeep.core.pacing import Step, backoff, may_send_again, next_step
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
 from protokeep.providers.base import Made, Provider
@@ -53,14 +54,10 @@ class Submitter:
         if prototype is None:
             return
         generation = generation_of(prototype)
+        await context.providers.refresh()
         provider = context.providers.serving(generation.account, generation.api_version)
         if provider is None:
-            await self._park(
-                prototype,
-                NO_KEY_PAUSE,
-                "no_key",
-                "The account that this prototype belongs to has no key configured. Set it and restart.",
-            )
+            await self._keyless(prototype)
             return
 
         async def renew() -> object:
@@ -257,6 +254,17 @@ class Submitter:
         events = []
         if generation_of(prototype).hold_code != code:
             events = [Event("parked", Source.SUBMIT, now, data={"code": code, "message": message})]
+        await context.store.save(prototype, after, *events)
+
+    async def _keyless(self, prototype: Prototype) -> None:
+        """Nobody can send or look now. What was sent stays sent: it is looked up when there is a key again."""
+        context = self._context
+        now = context.clock()
+        words = missing(generation_of(prototype).account)
+        after = steps.keyless(prototype, now + NO_KEY_PAUSE, words)
+        events = []
+        if generation_of(prototype).hold_code != steps.NO_KEY:
+            events = [Event("parked", Source.SUBMIT, now, data={"code": steps.NO_KEY, "message": words})]
         await context.store.save(prototype, after, *events)
 
     async def _our_id(self) -> str:

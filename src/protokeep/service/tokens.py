@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
-from protokeep.core.errors import InvalidInput, NotAuthenticated, NotFound
+from protokeep.core import inputs
+from protokeep.core.audit import Action, Entry
+from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound
 from protokeep.core.inputs import NAME_MAX
-from protokeep.core.people import ApiToken, Principal, Role
+from protokeep.core.people import ApiToken, Person, Principal, Role
 from protokeep.service.context import Clock
 from protokeep.store.tokens import TokenStore
 
@@ -19,6 +23,8 @@ PREFIX = "pk_"
 SHOWN = len(PREFIX) + 6
 #: `last_used_at` is coarse, so that authentication writes at most this often per token.
 USED_EVERY = timedelta(minutes=1)
+#: The actor in the audit of what was done at the command line, by whoever may open the database.
+LOCAL = "command line"
 
 
 class Tokens:
@@ -38,27 +44,39 @@ class Tokens:
         workspace_id: str = "default",
         days: int | None = None,
         plain: str | None = None,
+        by: Principal | None = None,
     ) -> tuple[str, ApiToken]:
-        """A new token and what is kept of it. `plain` keeps a given one (the demo's)."""
+        """A new token and what is kept of it. `plain` keeps a given one (the demo's). The first one makes a workspace.
+
+        `by` is who asks: it makes tokens of its own workspace only, and of no role above its own. Raises
+        `InvalidInput`, `NotAllowed`.
+        """
+        if by is not None:
+            workspace_id = by.workspace_id
+            if not by.role.covers(role):
+                raise NotAllowed(f"Your role is {by.role.value}: you cannot make a token of role {role.value}.")
         if plain is not None and len(plain) < 16:
             raise InvalidInput("A token needs at least 16 characters.", field="token")
-        if len(name) > NAME_MAX or len(user_id) > NAME_MAX:
-            raise InvalidInput(f"Names have at most {NAME_MAX} characters.", field="name")
+        name = inputs.title_of(name) if name else ""
         if days is not None and not 1 <= days <= 3650:
             raise InvalidInput("A token expires after 1 to 3650 days, or never.", field="days")
         text = plain or PREFIX + secrets.token_urlsafe(32)
         now = self._clock()
         token = ApiToken(
             id=uuid4().hex,
-            workspace_id=workspace_id,
-            user_id=user_id or name or f"{role.value}-{secrets.token_hex(3)}",
+            workspace_id=inputs.workspace_id_of(workspace_id),
+            user_id=inputs.person_of(user_id) if user_id else name or f"{role.value}-{secrets.token_hex(3)}",
             name=name or role.value,
             role=role,
             prefix=text[:SHOWN],
             created_at=now,
             expires_at=None if days is None else now + timedelta(days=days),
         )
-        await self._store.add(token, self._digest(text))
+        entry = Entry(workspace_id, now, Action.TOKEN_CREATED, LOCAL, subject=token.id)
+        if by is not None:
+            entry = Entry.of(by, Action.TOKEN_CREATED, now, token.id)
+        told = {"prefix": token.prefix, "role": role.value, "whose": token.user_id}
+        await self._store.add(token, self._digest(text), replace(entry, data=told))
         return text, token
 
     async def check(self, text: str) -> Principal:
@@ -72,16 +90,30 @@ class Tokens:
             await self._store.used(token.id, now, USED_EVERY)
         return token.principal
 
-    async def list(self, workspace_id: str) -> list[ApiToken]:
+    async def list(self, workspace_id: str) -> Sequence[ApiToken]:
         """All tokens of a workspace, newest first."""
         return await self._store.list(workspace_id)
 
-    async def revoke(self, workspace_id: str, token: str) -> int:
+    async def revoke(self, workspace_id: str, token: str, *, by: Principal | None = None) -> int:
         """Revoke by id or prefix. Raises `NotFound`; how many were revoked."""
-        revoked = await self._store.revoke(workspace_id, token, self._clock())
+        now = self._clock()
+        entry = Entry(workspace_id, now, Action.TOKEN_REVOKED, LOCAL)
+        if by is not None:
+            entry = Entry.of(by, Action.TOKEN_REVOKED, now)
+        revoked = await self._store.revoke(workspace_id, token, now, entry)
         if revoked == 0:
-            raise NotFound(f"No token {token} that still counts. `protokeep token list` shows them.")
+            raise NotFound(f"No token {token[:NAME_MAX]} that still counts. `protokeep token list` shows them.")
         return revoked
+
+    async def people(self, principal: Principal) -> Sequence[Person]:
+        """Everybody who has, or had, a token in the workspace, or who made something in it."""
+        return await self._store.people(principal.workspace_id, self._clock())
+
+    async def revoke_access(self, by: Principal, user_id: str) -> tuple[int, int]:
+        """Revoke all tokens of a person and end all sessions. (tokens, sessions); both 0: there was nothing."""
+        now = self._clock()
+        entry = Entry.of(by, Action.ACCESS_REVOKED, now, user_id)
+        return await self._store.revoke_access(by.workspace_id, user_id, now, entry)
 
     def _digest(self, text: str) -> str:
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()

@@ -11,13 +11,15 @@ import structlog
 
 from protokeep.core import generation as steps
 from protokeep.core.budget import Rank, Room, rank_of
+from protokeep.core.generation import NO_KEY
 from protokeep.core.history import Event, Source
+from protokeep.core.keys import missing
 from protokeep.core.pacing import stale
 from protokeep.core.prototype import UNFINISHED, Prototype, generation_of
 from protokeep.providers.base import Looked, Provider, Watched
 from protokeep.service.budget import Budget
 from protokeep.service.context import Context, renewing, status_events
-from protokeep.store.accounts import SHORT_OF_CALLS
+from protokeep.store.accounts import LOOKS_FAIL, SHORT_OF_CALLS
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +34,10 @@ PART = 200
 #: After so long without a word about what is being made, the heavier call may be made at every third look.
 QUIET = timedelta(seconds=10)
 CLOSELY_EVERY = 3
+#: How long looks wait for a key that is not there; setting it ends the wait.
+KEYLESS_PAUSE = timedelta(seconds=60)
+#: How long it is shown that looks fail; each one that fails says so anew.
+TROUBLE_SHOWN = timedelta(seconds=30)
 #: How long a status request waits for a look before it answers with what is written.
 LOOK_PATIENCE = 2.5
 
@@ -55,6 +61,7 @@ class Tracker:
     async def _pass(self, account: str) -> tuple[bool, datetime | None]:
         """(whether this process tracks the account, when the next pass is due)."""
         context = self._context
+        await context.providers.refresh()
         async with self._passes[account]:
             if not await self._take(account):
                 return False, None
@@ -168,12 +175,14 @@ class Tracker:
             looking = prototypes[start : start + part]
             began = context.clock()
             if provider is None:
-                looked = Looked(trouble="The account has no key configured.")
-            else:
-                few = len(looking) <= HOOKED_ALONE
-                looked = await provider.observe([_watched(one, began, few=few) for one in looking])
+                await self._wait_for_key(account)
+                return False
+            few = len(looking) <= HOOKED_ALONE
+            looked = await provider.observe([_watched(one, began, few=few) for one in looking])
             self._note_trouble(account, looked)
             now = context.clock()
+            if looked.trouble is not None and looked.retry_after is None:
+                await context.store.accounts.hold_reads(account, now + TROUBLE_SHOWN, LOOKS_FAIL, looked.trouble)
             rest = context.pace.swept - (now - began) if large else None
             if looked.retry_after is not None:
                 words = looked.trouble or "The builder asks for a pause."
@@ -185,6 +194,12 @@ class Tracker:
             if looked.retry_after is not None:
                 return False
         return True
+
+    async def _wait_for_key(self, account: str) -> None:
+        """No looks until there is a key again, and the reason on everything that is being made."""
+        words = missing(account)
+        await self._context.store.accounts.hold_reads(account, self._context.clock() + KEYLESS_PAUSE, NO_KEY, words)
+        self._note_trouble(account, Looked(trouble=words))
 
     async def _write(
         self, prototypes: list[Prototype], looked: Looked, now: datetime, *, batched: bool, rest: timedelta | None

@@ -13,6 +13,8 @@ from protokeep.store.statements import query
 
 #: The `read_hold_code` of an account whose budget of calls is short.
 SHORT_OF_CALLS = "short_of_calls"
+#: The `read_hold_code` of an account at which looks are made and fail (the key is refused, say).
+LOOKS_FAIL = "looks_fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,9 @@ class Account:
     alive_at: datetime | None = None
 
     def pauses_looks(self, now: datetime) -> bool:
-        """Whether the builder asked for a pause that is not over. Being short of calls only slows some looks."""
-        return self.read_hold_until is not None and self.read_hold_until > now and self.read_hold_code != SHORT_OF_CALLS
+        """Whether no look is made now. Being short of calls only slows some; failing ones are tried again."""
+        held = self.read_hold_until is not None and self.read_hold_until > now
+        return held and self.read_hold_code not in (SHORT_OF_CALLS, LOOKS_FAIL)
 
 
 class Accounts:

@@ -10,12 +10,16 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+from protokeep.core.audit import Action, Entry
+from protokeep.core.caps import Caps, day_of
 from protokeep.core.claim import Claimed, Wanted
 from protokeep.core.errors import KeyReused, ProductUnknown
 from protokeep.core.history import Event, Source
 from protokeep.core.inputs import user_id_for
+from protokeep.core.keys import key_source_of
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status
 from protokeep.core.reuse import Decision, Outcome, decide, usable
+from protokeep.store.audit import write
 from protokeep.store.database import Session
 from protokeep.store.rows import prototype_of
 from protokeep.store.statements import Statements, query
@@ -24,12 +28,17 @@ from protokeep.store.statements import Statements, query
 OLDER_ROWS = 50
 
 
+NO_CAPS = Caps()
+
+
 class Lost(Exception):
     """Somebody was first; everything this transaction did is to be rolled back."""
 
 
-async def claim(session: Session, statements: Statements, wanted: Wanted, clock_budget: timedelta) -> Claimed:
-    """Carry out the reuse rule in the transaction of `session`. Raises `Lost` when a race was lost."""
+async def claim(
+    session: Session, statements: Statements, wanted: Wanted, clock_budget: timedelta, caps: Caps = NO_CAPS
+) -> Claimed:
+    """Carry out the reuse rule in the transaction of `session`. Raises `Lost` when a race was lost, `CapReached`."""
     replayed = await _replayed(session, statements, wanted)
     if replayed is not None:
         return replayed
@@ -42,6 +51,8 @@ async def claim(session: Session, statements: Statements, wanted: Wanted, clock_
     await _keep_key(session, wanted, wanted.mockup_id)
     await _take_slot(session, wanted, decision, current)
     await _insert(session, statements, wanted, decision)
+    # Last, so that the counts, which many claims share, are held only until the commit that follows.
+    await _count(session, wanted, caps)
     return Claimed(await _read(session, statements, wanted.mockup_id), decision, won=True)
 
 
@@ -72,7 +83,8 @@ async def _replayed(session: Session, statements: Statements, wanted: Wanted) ->
             "This Idempotency-Key was used for another request. Send a new key, or repeat the first request exactly.",
             field="Idempotency-Key",
         )
-    prototype = await session.row(statements.get_any, {"mockup_id": row["mockup_id"]})
+    key = {"workspace_id": wanted.workspace_id, "mockup_id": row["mockup_id"]}
+    prototype = await session.row(statements.get, key)
     if prototype is None:
         raise KeyReused(
             "The prototype that this Idempotency-Key made has been deleted. Send a new key.", field="Idempotency-Key"
@@ -163,11 +175,33 @@ async def _insert(session: Session, statements: Statements, wanted: Wanted, deci
         wanted.now,
         actor=wanted.user_id,
         status="pending",
-        data={"outcome": decision.outcome.value, "reason": decision.reason, "another": wanted.create_new},
+        data={
+            "outcome": decision.outcome.value,
+            "reason": decision.reason,
+            "another": wanted.create_new,
+            "key_source": key_source_of(wanted.account).value,
+        },
     )
     await session.run(
         query("insert_event"), event_values(wanted.workspace_id, wanted.product_id, wanted.mockup_id, claimed)
     )
+    if wanted.by is not None:
+        told = {"product_id": wanted.product_id, "outcome": decision.outcome.value}
+        await write(session, Entry.of(wanted.by, Action.CREATED, wanted.now, wanted.mockup_id, **told))
+
+
+async def _count(session: Session, wanted: Wanted, caps: Caps) -> None:
+    """Count this create, or raise `CapReached`, which undoes it. The row of the count is what parallel ones meet at."""
+    for cap in caps.of(wanted.workspace_id, wanted.user_id, wanted.product_id):
+        values = {
+            "workspace_id": wanted.workspace_id,
+            "kind": cap.kind,
+            "subject": cap.subject,
+            "day_at": day_of(wanted.now),
+            "cap": cap.most,
+        }
+        if await session.row(query("count_create"), values) is None:
+            raise cap.reached(wanted.now)
 
 
 async def _take_over(
@@ -203,7 +237,7 @@ async def adopt(
             "mockup_id": older.id,
             "workspace_id": wanted.workspace_id,
             "provider": older.provider,
-            "account": wanted.account,
+            "account": wanted.older_account or wanted.account,
             "api_version": 1,
             "marker": f"adopted:{older.id}",
             "created_by": older.user_id or "",

@@ -146,7 +146,9 @@ class GalleryStatements:
             "g.removing_at IS NULL",
             "NOT EXISTS (SELECT 1 FROM protokeep_slots s WHERE s.workspace_id = :workspace_id"
             " AND s.product_id = m.product_id AND s.provider = m.provider)",
-            "NOT EXISTS (SELECT 1 FROM design_mockups n WHERE n.product_id = m.product_id AND n.provider = m.provider"
+            "NOT EXISTS (SELECT 1 FROM design_mockups n LEFT JOIN protokeep_generations ng ON ng.mockup_id = n.id"
+            " WHERE n.product_id = m.product_id AND n.provider = m.provider"
+            f" AND COALESCE(ng.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id"
             " AND (n.created_at, n.id) > (m.created_at, m.id))",
         ]
         where += self._matches("m.product_id", filters.words)

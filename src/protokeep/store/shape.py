@@ -38,6 +38,8 @@ OWN_TABLES = (
     "protokeep_hooks",
     "protokeep_budgets",
     "protokeep_sessions",
+    "protokeep_create_counts",
+    "protokeep_audit",
 )
 
 POSTGRESQL_COLUMNS = """

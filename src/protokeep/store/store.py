@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from protokeep.bus import CHANNEL, Bus, Change
+from protokeep.core.caps import Caps
 from protokeep.core.claim import Claimed, Wanted
 from protokeep.core.errors import InvalidInput, KeyInFlight, NotMigrated, NotReady
 from protokeep.core.history import Event, Source
@@ -139,8 +140,11 @@ class Store:
 
     # -- claiming --------------------------------------------------------------------------------------------
 
-    async def claim(self, wanted: Wanted, poll_timeout: timedelta) -> Claimed:
-        """The prototype for a request: the existing one, or a claim that makes this request its one creator."""
+    async def claim(self, wanted: Wanted, poll_timeout: timedelta, caps: Caps = claims.NO_CAPS) -> Claimed:
+        """The prototype for a request: the existing one, or a claim that makes this request its one creator.
+
+        Raises `CapReached` when it would be one too many; nothing is written then.
+        """
         statements = await self._prepared(for_create=True)
         reused = await self._reused(statements, wanted)
         if reused is not None:
@@ -150,7 +154,7 @@ class Store:
                 async with self.database.transaction() as session:
                     if not session.is_sqlite:
                         await session.connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{CLAIM_LOCK_TIMEOUT}'")
-                    claimed = await claims.claim(session, statements, wanted, poll_timeout)
+                    claimed = await claims.claim(session, statements, wanted, poll_timeout, caps)
                     if claimed.won:
                         await self._announce(session, claimed.prototype, "claimed")
                     break
@@ -372,6 +376,10 @@ class Store:
     async def forget_idempotency_keys(self, before: datetime) -> int:
         """Drop keys older than their promise."""
         return await self._run("forget_idempotency_keys", before=before)
+
+    async def forget_create_counts(self, before: datetime) -> int:
+        """Drop the counts of days that are over."""
+        return await self._run("forget_create_counts", before=before)
 
     # -- plumbing --------------------------------------------------------------------------------------------
 

@@ -42,9 +42,11 @@ async def adopt(session: Session, statements: Statements, stray: Stray, poll_tim
         return "known"
     named = await session.row(query("mockup_of_marker"), {"marker": stray.marker})
     if named is not None:
+        if named["account"] != stray.account:
+            raise LookupError("its marker names a prototype of another account")
         return await _give(session, statements, stray, named["mockup_id"], poll_timeout)
     key = {"workspace_id": stray.workspace_id, "product_id": stray.product_id, "provider": stray.provider}
-    waiting = await session.row(query("waiting_claim"), key)
+    waiting = await session.row(query("waiting_claim"), {**key, "account": stray.account})
     if waiting is not None:
         return await _give(session, statements, stray, waiting["mockup_id"], poll_timeout)
     return await _insert(session, statements, stray, key, poll_timeout)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from protokeep.core.people import ApiToken, Role
+from protokeep.core.audit import Entry
+from protokeep.core.people import ApiToken, Person, Role
+from protokeep.store.audit import write
 from protokeep.store.database import Database, Row
 from protokeep.store.statements import query
 
@@ -21,8 +25,8 @@ class TokenStore:
             row = await session.row(query("find_token"), {"digest": digest})
         return None if row is None else token_of(row)
 
-    async def add(self, token: ApiToken, digest: str) -> None:
-        """Keep a new token."""
+    async def add(self, token: ApiToken, digest: str, entry: Entry) -> None:
+        """Keep a new token, and write down that it was made."""
         values = {
             "id": token.id,
             "workspace_id": token.workspace_id,
@@ -36,6 +40,7 @@ class TokenStore:
         }
         async with self._database.transaction() as session:
             await session.run(query("insert_token"), values)
+            await write(session, entry)
 
     async def list(self, workspace_id: str) -> list[ApiToken]:
         """All tokens of a workspace, newest first, revoked ones too."""
@@ -43,16 +48,38 @@ class TokenStore:
             rows = await session.rows(query("list_tokens"), {"workspace_id": workspace_id})
         return [token_of(row) for row in rows]
 
-    async def revoke(self, workspace_id: str, token: str, now: datetime) -> int:
-        """Revoke by id or prefix; how many were revoked by this call."""
+    async def revoke(self, workspace_id: str, token: str, now: datetime, entry: Entry) -> int:
+        """Revoke by id or prefix, and write each down; how many were revoked by this call."""
         async with self._database.transaction() as session:
             values = {"workspace_id": workspace_id, "token": token, "now": now}
-            return await session.run(query("revoke_token"), values)
+            revoked = await session.rows(query("revoke_token"), values)
+            await write(session, *(replace(entry, subject=row["id"], data=_told(row)) for row in revoked))
+        return len(revoked)
+
+    async def people(self, workspace_id: str, now: datetime) -> Sequence[Person]:
+        """Everybody of a workspace, by name."""
+        async with self._database.reading() as session:
+            rows = await session.rows(query("list_people"), {"workspace_id": workspace_id, "now": now})
+        return [Person(row["user_id"], int(row["tokens"]), int(row["prototypes"]), row["last_used_at"]) for row in rows]
+
+    async def revoke_access(self, workspace_id: str, user_id: str, now: datetime, entry: Entry) -> tuple[int, int]:
+        """Revoke a person's tokens and end their sessions; how many of each there were."""
+        values = {"workspace_id": workspace_id, "user_id": user_id}
+        async with self._database.transaction() as session:
+            sessions = await session.run(query("close_sessions_of_person"), values)
+            tokens = await session.run(query("revoke_tokens_of_person"), {**values, "now": now})
+            if sessions or tokens:
+                await write(session, replace(entry, data={"tokens": tokens, "sessions": sessions}))
+        return tokens, sessions
 
     async def used(self, token_id: str, now: datetime, every: timedelta) -> None:
         """Note that a token was used, at most once per `every`."""
         async with self._database.transaction() as session:
             await session.run(query("token_used"), {"id": token_id, "now": now, "before": now - every})
+
+
+def _told(row: Row) -> dict[str, str]:
+    return {"prefix": row["prefix"], "whose": row["user_id"]}
 
 
 def token_of(row: Row) -> ApiToken:

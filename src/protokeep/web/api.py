@@ -45,7 +45,7 @@ PRODUCT_PATHS = b"/api/design/mockups/"
     responses={
         200: {"model": EnsuredView, "description": "The product has one already, or the request was replayed"},
         202: {"model": EnsuredView, "description": "Claimed; the builder has not accepted it yet"},
-        **responses(400, 401, 403, 409, 413, 422, 503),
+        **responses(400, 401, 403, 409, 413, 422, 429, 503),
     },
 )
 async def create_project(

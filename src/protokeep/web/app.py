@@ -19,7 +19,7 @@ from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
 from protokeep.jobs import Jobs
 from protokeep.mcp.http import Endpoint
 from protokeep.settings import Settings
-from protokeep.web import api, changes, hooks, pages, problems
+from protokeep.web import access, api, changes, hooks, keys, pages, problems
 from protokeep.web.dependencies import principal_of
 from protokeep.web.models import Problem
 from protokeep.wiring import Parts, built
@@ -58,6 +58,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     problems.install(app)
     app.include_router(api.router)
     app.include_router(changes.router)
+    app.include_router(access.router)
+    app.include_router(keys.router)
     app.include_router(hooks.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
     app.router.routes.append(Route("/mcp", mcp, include_in_schema=False))

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -35,6 +36,11 @@ def keeper_of(request: Request) -> Keeper:
     return parts_of(request).keeper
 
 
+def address_of(request: Request) -> str:
+    """Where a request came from, for the audit; empty where there is no address."""
+    return request.client.host if request.client is not None else ""
+
+
 async def principal_of(request: Request) -> Principal:
     """Whom the request's bearer token stands for. Raises `NotAuthenticated`."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -45,7 +51,8 @@ async def principal_of(request: Request) -> Principal:
         )
     if len(token) > TOKEN_MAX:
         raise NotAuthenticated("This token is unknown, expired or revoked.")
-    return await parts_of(request).tokens.check(token)
+    principal = await parts_of(request).tokens.check(token)
+    return replace(principal, address=address_of(request))
 
 
 def needs(role: Role) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ import contextlib
 import json
 import random
 import secrets
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,6 +85,14 @@ class Entry:
     frames: dict[str, bytes] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Told:
+    """The events of one workspace: counted apart, so that none learns from its numbers how much others do."""
+
+    number: int = 0
+    remembered: deque[Entry] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+
 class Viewer:
     """One open stream. Frames wait here until its connection takes them."""
 
@@ -135,8 +143,7 @@ class Live:
         self._gallery = gallery
         self._encoders: dict[str, Encoder] = {}
         self._epoch = secrets.token_hex(4)
-        self._number = 0
-        self._remembered: deque[Entry] = deque(maxlen=REMEMBERED)
+        self._told: defaultdict[str, Told] = defaultdict(Told)
         self._viewers: set[Viewer] = set()
         self._streams: Counter[str] = Counter()
         self._pending: dict[str, Change] = {}
@@ -146,9 +153,9 @@ class Live:
         """Let streams of this kind be worded by `encoder`."""
         self._encoders[kind] = encoder
 
-    def mark(self) -> str:
-        """The id of the newest event. Taken before a page is read, it says what the page may have missed."""
-        return f"{self._epoch}-{self._number}"
+    def mark(self, workspace_id: str) -> str:
+        """The id of a workspace's newest event. Taken before a page is read, it says what the page may have missed."""
+        return f"{self._epoch}-{self._told[workspace_id].number}"
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Live]:
@@ -194,20 +201,22 @@ class Live:
     async def missed(self, topic: Topic, since: str | None) -> bytes:
         """What happened after the event `since`, newest state only; `resync` when that is not known any more."""
         opening = b"retry: 2000\n\n"
+        mark = self.mark(topic.workspace_id)
         if since is None:
-            return opening + _frame(self.mark(), "hello", {})
+            return opening + _frame(mark, "hello", {})
         epoch, _, number = since.partition("-")
-        oldest = self._remembered[0].number if self._remembered else self._number + 1
+        told = self._told[topic.workspace_id]
+        oldest = told.remembered[0].number if told.remembered else told.number + 1
         known = epoch == self._epoch and number.isascii() and number.isdigit() and int(number) >= oldest - 1
         if not known:
-            return opening + _frame(self.mark(), "resync", {})
+            return opening + _frame(mark, "resync", {})
         newest: dict[str, Entry] = {}
-        for entry in self._remembered:
+        for entry in told.remembered:
             if entry.number > int(number) and topic.covers(entry):
                 newest.pop(entry.mockup_id, None)
                 newest[entry.mockup_id] = entry
         frames = [await self._frame_of(entry, topic.kind) for entry in newest.values()]
-        return opening + b"".join(frames) + _frame(self.mark(), "hello", {})
+        return opening + b"".join(frames) + _frame(self.mark(topic.workspace_id), "hello", {})
 
     # -- inside ------------------------------------------------------------------------------------------------
 
@@ -226,9 +235,10 @@ class Live:
             self._heard.clear()
             pending, self._pending = self._pending, {}
             for change in pending.values():
-                self._number += 1
-                entry = Entry(self._number, change.workspace_id, change.product_id, change.mockup_id)
-                self._remembered.append(entry)
+                told = self._told[change.workspace_id]
+                told.number += 1
+                entry = Entry(told.number, change.workspace_id, change.product_id, change.mockup_id)
+                told.remembered.append(entry)
                 try:
                     await self._deliver(entry)
                 except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from protokeep.core.keys import key_source_of
 from protokeep.core.prototype import SETTLED, Prototype
 from protokeep.service import Ensured
 from protokeep.store.database import Row
@@ -15,6 +16,7 @@ StatusWord = Literal["pending", "in_progress", "completed", "failed", "timeout"]
 StateWord = Literal[
     "queued", "making", "waiting", "ready", "failed", "timed_out", "undecided", "parked", "untracked", "deleting"
 ]
+KeySourceWord = Literal["environment", "workspace", "own", "argument"]
 
 
 class CreateProject(BaseModel):
@@ -71,6 +73,7 @@ class PrototypeView(BaseModel):
     poll_count: int
     elapsed_seconds: float | None
     credits: float | None
+    key_source: Annotated[KeySourceWord | None, Field(description="Whose key paid for it.")]
 
     @classmethod
     def fields_of(cls, prototype: Prototype, now: datetime) -> dict[str, Any]:
@@ -128,6 +131,7 @@ class PrototypeView(BaseModel):
             "poll_count": generation.poll_count if generation else 0,
             "elapsed_seconds": elapsed,
             "credits": generation.credits if generation else None,
+            "key_source": key_source_of(generation.account).value if generation else None,
         }
 
     @classmethod

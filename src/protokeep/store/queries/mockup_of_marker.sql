@@ -1,2 +1,2 @@
--- The row that a chat's marker names.
-SELECT mockup_id FROM protokeep_generations WHERE marker = :marker
+-- The row that a chat's marker names, and the account that made it.
+SELECT mockup_id, account FROM protokeep_generations WHERE marker = :marker

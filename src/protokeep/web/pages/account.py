@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from protokeep.core.audit import Action, Entry
 from protokeep.core.errors import NotAuthenticated
-from protokeep.web.dependencies import TOKEN_MAX, parts_of
+from protokeep.core.people import Principal
+from protokeep.web.dependencies import TOKEN_MAX, address_of, parts_of
 from protokeep.web.pages import session as cookies
 from protokeep.web.pages.keeping import Kept, again_page, kept_in
 from protokeep.web.pages.render import page
@@ -34,6 +38,7 @@ async def sign_in(request: Request, fields: PostedDep) -> Response:
         held = await (sessions.sign_in_by_code(code) if code else sessions.sign_in(token))
     except NotAuthenticated as error:
         return sign_in_page(request, onward=onward, fault=str(error), status=401, kept=kept)
+    await _note(request, (await sessions.check(held)).principal, Action.SIGNED_IN)
     response: Response = RedirectResponse(onward, 303)
     if kept is not None:
         response = again_page(request, await cookies.visitor_holding(request, held), kept)
@@ -45,6 +50,7 @@ async def sign_in(request: Request, fields: PostedDep) -> Response:
 async def sign_out(request: Request, visitor: VisitorDep, fields: PostedDep) -> Response:
     """End this session, or every one of this person's."""
     sessions = parts_of(request).sessions
+    await _note(request, visitor.principal, Action.SIGNED_OUT)
     if flag_of(fields.get("everywhere")):
         await sessions.sign_out_everywhere(visitor.principal)
     else:
@@ -80,6 +86,12 @@ async def switch_live(request: Request, visitor: VisitorDep, fields: PostedDep) 
     response = RedirectResponse(own_path(fields.get("next")), 303)
     visitor.preferences.with_live(flag_of(fields.get("live"))).keep(request, response)
     return response
+
+
+async def _note(request: Request, principal: Principal, action: Action) -> None:
+    context = parts_of(request).keeper.context
+    who = replace(principal, address=address_of(request))
+    await context.audit.add(Entry.of(who, action, context.clock()))
 
 
 def sign_in_page(

@@ -45,7 +45,7 @@ def live_of(request: Request) -> Live:
 @router.get("/")
 async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> Response:
     """Everything there is: what needs somebody, what is being made, then the newest; or what the filters leave."""
-    since = live_of(request).mark()
+    since = live_of(request).mark(visitor.principal.workspace_id)
     gallery = parts_of(request).gallery
     filters = filtering.Filters.of(request.query_params)
     after = after_of(cursor)
@@ -100,7 +100,7 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
 @router.get("/p/{product_id:path}")
 async def product(request: Request, visitor: VisitorDep, product_id: str = "", cursor: Cursor = None) -> Response:
     """A product's permalink: its current prototype, and all that were made for it."""
-    since = live_of(request).mark()
+    since = live_of(request).mark(visitor.principal.workspace_id)
     parts = parts_of(request)
     product_id = product_id or request.query_params.get("product", "")
     current = await current_of(parts.keeper, visitor, product_id)
@@ -130,7 +130,7 @@ async def product(request: Request, visitor: VisitorDep, product_id: str = "", c
 @router.get("/prototypes/{prototype_id}")
 async def prototype(request: Request, visitor: VisitorDep, prototype_id: str) -> Response:
     """One prototype, told whole."""
-    since = live_of(request).mark()
+    since = live_of(request).mark(visitor.principal.workspace_id)
     parts = parts_of(request)
     found = await found_of(parts, visitor, prototype_id)
     return await prototype_page(request, visitor, found.id, since)

@@ -7,6 +7,7 @@ from typing import Any
 
 from protokeep.core.continuing import why_not
 from protokeep.core.inputs import PROMPT_MAX
+from protokeep.core.keys import KeySource, key_source_of
 from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype
 from protokeep.store.gallery import Card
@@ -21,6 +22,13 @@ WHY = {
     "created": "Made new",
     "replaced": "Made again",
     "reused": "Reused",
+}
+
+PAID_BY = {
+    KeySource.ENVIRONMENT: "the server's key",
+    KeySource.WORKSPACE: "the workspace's key",
+    KeySource.OWN: "the maker's own key",
+    KeySource.ARGUMENT: "a key that an agent was given",
 }
 
 
@@ -88,6 +96,7 @@ def _ids(prototype: Prototype) -> list[tuple[str, str]]:
         ("Chat at the builder", prototype.chat_id),
         ("Project at the builder", prototype.project_id),
         ("Message at the builder", generation.message_id if generation else None),
+        ("Paid by", PAID_BY[key_source_of(generation.account)] if generation else None),
         ("API version", f"v{generation.api_version}" if generation else None),
     ]
     return [(label, value) for label, value in wanted if value]

@@ -81,6 +81,7 @@ def _error_page(request: Request, problem: dict[str, Any], status: int) -> Respo
         404: "There is nothing here",
         413: "That is too much at once",
         422: "That does not work",
+        429: "Enough for today",
         500: "Something broke here",
         503: "protokeep cannot do this right now",
     }.get(status, problem["title"])

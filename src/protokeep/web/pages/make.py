@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotReady
+from protokeep.core.errors import CapReached, InvalidInput, KeyInFlight, KeyReused, NotReady
 from protokeep.core.inputs import PRODUCT_ID_MAX
 from protokeep.core.reuse import Outcome
 from protokeep.service import Ensured, NewPrototype
@@ -54,6 +54,8 @@ async def create(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
         return await _form_page(request, visitor, replace(form, key=new_key(), trouble=text), 409)
     except InvalidInput as error:
         return await _form_page(request, visitor, form.with_fault(error.field, str(error)), 422)
+    except CapReached as error:
+        return await _form_page(request, visitor, replace(form, trouble=str(error)), 429)
     except (NotReady, KeyInFlight) as error:
         return await _form_page(request, visitor, replace(form, trouble=str(error)), 503)
     if ensured.decision.outcome is Outcome.REUSED:
@@ -95,7 +97,7 @@ async def _reused_page(request: Request, visitor: Visitor, form: Form, ensured: 
     """The prototype that there is, under the banner that says so. A reload asks again with the same key: harmless."""
     parts = parts_of(request)
     live: Live = request.app.state.live
-    since = live.mark()
+    since = live.mark(visitor.principal.workspace_id)
     values = await detail_values(parts, visitor.principal, ensured.prototype.id)
     values["change"]["key"] = new_key()
     return page(

@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 
 from protokeep.core.errors import NotAllowed, NotAuthenticated
 from protokeep.core.people import Principal, Role
-from protokeep.web.dependencies import parts_of
+from protokeep.web.dependencies import address_of, parts_of
 
 SESSION = "protokeep_session"
 FORM = "protokeep_form"
@@ -120,7 +120,7 @@ async def visitor_holding(request: Request, held: str) -> Visitor:
     sessions = parts_of(request).sessions
     session = await sessions.check(held)
     return Visitor(
-        session.principal,
+        replace(session.principal, address=address_of(request)),
         sessions.form_token(held),
         Preferences.of(request),
         held,

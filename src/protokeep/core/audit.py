@@ -1,0 +1,51 @@
+"""Who did what, to what, and from where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from protokeep.core.people import Principal
+
+
+class Action(StrEnum):
+    """What somebody did."""
+
+    CREATED = "created"
+    REUSED = "reused"
+    ASKED = "asked"  #: sent a follow-up
+    STOPPED = "stopped"
+    DELETED = "deleted"
+    TOKEN_CREATED = "token_created"  # noqa: S105 - a word, not a secret
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105
+    ACCESS_REVOKED = "access_revoked"  #: all tokens and sessions of a person
+    KEY_SET = "key_set"
+    KEY_REMOVED = "key_removed"
+    KEY_SEALED_ANEW = "key_sealed_anew"  #: under another master key
+    SIGNED_IN = "signed_in"
+    SIGNED_OUT = "signed_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the audit. `data` holds no prompt and no secret; `address` is empty for what was done locally."""
+
+    workspace_id: str
+    at: datetime
+    action: Action
+    actor: str
+    token_id: str = ""
+    address: str = ""
+    subject: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, principal: Principal, action: Action, at: datetime, subject: str | None = None, **data: Any) -> Entry:
+        """What `principal` did in its own workspace. Values that are None are left out."""
+        told = {name: value for name, value in data.items() if value is not None}
+        return cls(
+            principal.workspace_id, at, action, principal.user_id, principal.token_id, principal.address, subject, told
+        )

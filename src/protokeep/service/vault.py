@@ -1,0 +1,62 @@
+"""Sealing keys of app builders under a master key: AES-256-GCM, bound to owner and provider."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from protokeep.core.errors import NotReady
+from protokeep.core.keys import KeyOwner, SealedKey, hint_of
+
+NONCE_BYTES = 12
+KEY_BYTES = 32
+PURPOSE = b"protokeep provider keys, version 1"
+
+
+class NotOpened(NotReady):
+    """A sealed key cannot be opened: its master key is not here, or it was changed or moved to another owner."""
+
+
+class Vault:
+    """Seals under the first master key, opens under any of them."""
+
+    def __init__(self, masters: Sequence[bytes]) -> None:
+        """`masters` are secrets of at least 32 random characters or bytes; the keys are derived from them (HKDF)."""
+        keys = [HKDF(SHA256(), KEY_BYTES, salt=None, info=PURPOSE).derive(master) for master in masters]
+        self._keys = {hashlib.sha256(key).hexdigest()[:16]: AESGCM(key) for key in reversed(keys)}
+        #: Names the master key that seals.
+        self.current = hashlib.sha256(keys[0]).hexdigest()[:16]
+
+    def seal(self, key: str, owner: KeyOwner, provider: str, *, by: str, at: datetime) -> SealedKey:
+        """`key`, so that only this owner's row, with a master key, gives it back."""
+        nonce = os.urandom(NONCE_BYTES)
+        bound = _bound(self.current, owner, provider)
+        ciphertext = self._keys[self.current].encrypt(nonce, key.encode(), bound)
+        return SealedKey(owner, provider, self.current, nonce, ciphertext, hint_of(key), by, at)
+
+    def open(self, sealed: SealedKey) -> str:
+        """The key. Raises `NotOpened`."""
+        master = self._keys.get(sealed.master_id)
+        if master is None:
+            raise NotOpened(
+                f"The key of {sealed.account} is sealed under a master key that this process does not have. Add it to "
+                "PROTOKEEP_MASTER_KEYS, or set the key again."
+            )
+        try:
+            bound = _bound(sealed.master_id, sealed.owner, sealed.provider)
+            return master.decrypt(sealed.nonce, sealed.ciphertext, bound).decode()
+        except InvalidTag as error:
+            raise NotOpened(f"The key of {sealed.account} was changed in the database. Set it again.") from error
+
+
+def _bound(master_id: str, owner: KeyOwner, provider: str) -> bytes:
+    """What a sealed key is good for only."""
+    return json.dumps([master_id, owner.workspace_id, owner.user_id, provider]).encode()

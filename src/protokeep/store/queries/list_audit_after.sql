@@ -1,0 +1,6 @@
+-- A workspace's audit, newest first, after an entry that was shown.
+SELECT id, workspace_id, at AS written_at, action, actor, token_id, address, subject, data FROM protokeep_audit
+WHERE workspace_id = :workspace_id
+  AND (CAST(:action AS text) IS NULL OR action = :action) AND (CAST(:actor AS text) IS NULL OR actor = :actor)
+  AND (at, id) < (:after_at, :after_id)
+ORDER BY at DESC, id DESC LIMIT :limit

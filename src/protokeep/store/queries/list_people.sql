@@ -1,0 +1,10 @@
+-- Everybody of a workspace: who has, or had, a token in it, and who made something.
+SELECT user_id, sum(tokens) AS tokens, sum(prototypes) AS prototypes, max(last_used_at) AS last_used_at
+FROM (
+  SELECT user_id, CASE WHEN revoked_at IS NULL AND (expires_at IS NULL OR expires_at > :now) THEN 1 ELSE 0 END AS tokens,
+         0 AS prototypes, last_used_at
+  FROM protokeep_api_tokens WHERE workspace_id = :workspace_id
+  UNION ALL
+  SELECT created_by, 0, count(*), NULL FROM protokeep_generations WHERE workspace_id = :workspace_id GROUP BY created_by
+) AS everybody
+WHERE user_id <> '' GROUP BY user_id ORDER BY user_id LIMIT 1000
