@@ -58,6 +58,11 @@ class Demo:
         found: list[dict[str, Any]] = self._v0.get("/_sandbox/chats").json()["chats"]
         return found
 
+    def messages(self, words: str) -> int:
+        """How often somebody said these words in any chat."""
+        said = [one for chat in self.chats() for one in chat["messages"] if one["role"] == "user"]
+        return sum(one["content"] == words for one in said)
+
     def wait_for_chats(self, count: int = 1) -> None:
         """Return once v0 made so many: what was asked for with an answer at once is made a moment later."""
         ends = time.monotonic() + 10

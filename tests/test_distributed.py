@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from pathlib import Path
 
 import httpx2
@@ -12,6 +13,7 @@ from processes import PATIENCE, eventually, run, started
 from protokeep.sandbox import Knobs, Sandbox, running
 from store.owner import rows
 
+SSE_SECONDS = 10.0
 PRODUCTS, CLICKS = 6, 4
 
 
@@ -71,3 +73,42 @@ async def test_one_serve_and_two_workers(pg_url: str, tmp_path: Path) -> None:
     assert await rows(pg_url, "SELECT chat_id FROM protokeep_surplus_chats") == []
     for process in (serve, *workers):
         assert "Traceback" not in process.text
+
+
+async def test_change_is_heard_at_the_other_server(pg_url: str, tmp_path: Path) -> None:
+    """
+    With two servers on one database, what is made through one is told at once to whoever looks at the other.
+    """
+    async with running(Sandbox(knobs=Knobs(generation_seconds=1))) as v0_url, contextlib.AsyncExitStack() as stack:
+        values = {
+            "PROTOKEEP_DATABASE_URL": pg_url,
+            "PROTOKEEP_SECRET_KEY": "a secret of the tests",
+            "PROTOKEEP_POLL_INTERVAL_SECONDS": "0.5",
+            "V0_BASE_URL": v0_url,
+            "V0_API_KEY": "key",
+        }
+        token = (await run(tmp_path, "token", "create", "--plain", **values)).out.strip()
+        clients = []
+        for _ in range(2):
+            serve = await stack.enter_async_context(started(tmp_path, "serve", "--port", "0", **values))
+            url = (await serve.says(r"serving on (http://\S+)")).group(1)
+            headers = {"Authorization": f"Bearer {token}"}
+            opened = httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30)
+            clients.append(await stack.enter_async_context(opened))
+        here, there = clients
+        states: list[str] = []
+
+        async with there.stream("GET", "/api/design/events") as stream, asyncio.timeout(PATIENCE):
+            lines = stream.aiter_lines()
+            while await anext(lines) != "event: hello":
+                pass
+            body = {"product_id": "shop", "prompt": "a shop"}
+            made = (await here.post("/api/design/create-project", json=body)).json()
+            began = asyncio.get_running_loop().time()
+            while "ready" not in states:
+                line = await anext(lines)
+                if line.startswith("data: {") and made["id"] in line:
+                    states.append(json.loads(line.removeprefix("data: "))["state"])
+                    assert len(states) > 1 or asyncio.get_running_loop().time() - began < SSE_SECONDS
+
+    assert states[0] in ("queued", "making")

@@ -20,8 +20,9 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 from playwright.async_api import Browser, Page, async_playwright  # noqa: E402
 
 from browser.chromium import ARGUMENTS, find_chromium  # noqa: E402
-from browser.scenery import paint  # noqa: E402
+from browser.scenery import SCENES, paint  # noqa: E402
 from protokeep.core.people import Role  # noqa: E402
+from protokeep.core.prototype import State  # noqa: E402
 from protokeep.settings import Settings  # noqa: E402
 from protokeep.web.app import create_app  # noqa: E402
 from protokeep.web.server import address_of, listen, serving  # noqa: E402
@@ -46,6 +47,25 @@ async def fill(page: Page, url: str, product: str, prompt: str) -> None:
     await page.fill("#product_id", product)
     await page.fill("#prompt", prompt)
     await page.click("main button[data-once]")
+
+
+async def say_nothing(page: Page, url: str) -> None:
+    """Ask for a change with white space."""
+    await page.goto(url)
+    await page.fill("#message", "  ")
+    await page.click("#change button")
+
+
+async def session_ended(page: Page, url: str) -> None:
+    """Send a form after the session has ended."""
+    cookies = await page.context.cookies()
+    await page.goto(f"{url}/new")
+    await page.fill("#product_id", "bakery")
+    await page.fill("#prompt", "A bakery that nobody should have to type again")
+    await page.context.clear_cookies()
+    await page.click("main button[data-once]")
+    await page.wait_for_load_state()
+    await page.context.add_cookies(cookies)  # type: ignore[arg-type]
 
 
 async def menu(page: Page, url: str) -> None:
@@ -78,7 +98,7 @@ async def _take(browser: Browser, temporary: Path, kind: str, only: str, folder:
     settings = Settings(database_url=f"sqlite:///{temporary / kind}.db", v0_api_key="unused", _env_file=None)
     async with built(settings) as parts:
         made: dict[str, Any] = dict(await paint(parts)) if kind == "full" else {}
-        _, token = await parts.tokens.create(Role.MAKER, user_id="ana", plain=TOKEN)
+        _, token = await parts.tokens.create(Role.ADMIN, user_id="ana", plain=TOKEN)
         code = await parts.sessions.code_for(token.id)
         listener = listen("127.0.0.1", 0)
         async with serving(create_app(settings, parts), listener):
@@ -89,7 +109,8 @@ async def _take(browser: Browser, temporary: Path, kind: str, only: str, folder:
 
 
 def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
-    failed, making, ready = made["payroll"].id, made["returns"].id, made["bakery"].id
+    making, ready = made["returns"].id, made["bakery"].id
+    failed, deleting = made.get("payroll", made["bakery"]).id, made.get("seat-map", made["bakery"]).id
     return {
         "sign-in": at("/sign-in?next=/#out"),
         "sign-in-link": at(f"/sign-in?code={code}#out"),
@@ -105,6 +126,12 @@ def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
         "prototype-ready": at(f"/prototypes/{ready}"),
         "prototype-making": at(f"/prototypes/{making}"),
         "prototype-failed": at(f"/prototypes/{failed}"),
+        "prototype-changed": at(f"/prototypes/{ready}#s_time"),
+        "prototype-refused-change": at(f"/prototypes/{made['gutscheine'].id}"),
+        "prototype-deleting": at(f"/prototypes/{deleting}"),
+        "prototype-no-message": lambda page, url: say_nothing(page, f"{url}/prototypes/{ready}"),
+        "delete": at(f"/prototypes/{ready}/delete"),
+        "session-ended": session_ended,
         "new": at("/new"),
         "new-another": at(f"/new?like={ready}&another=1"),
         "new-wrong": lambda page, url: fill(page, url, " ", "Something that nobody can make without a product"),
@@ -142,6 +169,7 @@ async def _walk(
         if name.startswith("sign-in"):
             await context.clear_cookies()
         await step(page, url)
+        await page.evaluate("document.querySelectorAll('img').forEach((one) => { one.loading = 'eager'; })")
         await page.wait_for_timeout(150)
         await page.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=name not in ("keys",))
         if name.startswith("sign-in"):
@@ -154,7 +182,8 @@ async def for_readme(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         settings = Settings(database_url=f"sqlite:///{temporary}/readme.db", v0_api_key="unused", _env_file=None)
         async with built(settings) as parts, async_playwright() as playwright:
-            made = await paint(parts)
+            calm = (State.READY, State.MAKING)  # So that a window's height shows pictures.
+            made = await paint(parts, tuple(scene for scene in SCENES if scene.state in calm))
             await parts.tokens.create(Role.MAKER, user_id="ana", plain=TOKEN)
             browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
             listener = listen("127.0.0.1", 0)

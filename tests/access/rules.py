@@ -33,6 +33,7 @@ class Rule:
 
 OPEN = Rule(Way.OPEN)
 MESSAGE = {"message": "Make it blue"}
+NO_KEY = {"key": ""}
 CREATE = {"product_id": "another", "prompt": "x"}
 
 RULES: dict[str, Rule] = {
@@ -51,6 +52,18 @@ RULES: dict[str, Rule] = {
     ),
     "POST /api/design/prototypes/{prototype_id}/stop": Rule(Way.BEARER, Role.MAKER, of_workspace=True),
     "DELETE /api/design/prototypes/{prototype_id}": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),
+    "POST /api/design/tokens": Rule(Way.BEARER, Role.ADMIN, body={"role": "viewer"}),
+    "GET /api/design/tokens": Rule(Way.BEARER, Role.ADMIN),
+    "DELETE /api/design/tokens/{token_id}": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),
+    "GET /api/design/people": Rule(Way.BEARER, Role.ADMIN),
+    "POST /api/design/people/revoke": Rule(Way.BEARER, Role.ADMIN, body={"user_id": "nobody"}),
+    "GET /api/design/audit": Rule(Way.BEARER, Role.ADMIN),
+    "PUT /api/design/keys": Rule(Way.BEARER, Role.ADMIN, body=NO_KEY),
+    "GET /api/design/keys": Rule(Way.BEARER, Role.ADMIN),
+    "DELETE /api/design/keys": Rule(Way.BEARER, Role.ADMIN),
+    "PUT /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER, body=NO_KEY),
+    "GET /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER),
+    "DELETE /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER),
     "* /mcp": Rule(Way.BEARER),
     # The address itself is the secret; a wrong one is 404 for everybody.
     "POST /hooks/v0/{secret}": OPEN,
@@ -59,6 +72,13 @@ RULES: dict[str, Rule] = {
     "GET /p/{product_id:path}": Rule(Way.PAGE, of_workspace=True),
     "GET /prototypes/{prototype_id}": Rule(Way.PAGE, of_workspace=True),
     "POST /prototypes/{prototype_id}/retry": Rule(Way.PAGE, Role.MAKER, of_workspace=True),
+    "GET /prototypes/{prototype_id}/picture": Rule(Way.PAGE, of_workspace=True),
+    "POST /prototypes/{prototype_id}/messages": Rule(Way.PAGE, Role.MAKER, of_workspace=True, body=MESSAGE),
+    "POST /prototypes/{prototype_id}/stop": Rule(Way.PAGE, Role.MAKER, of_workspace=True),
+    "GET /prototypes/{prototype_id}/delete": Rule(Way.PAGE, Role.ADMIN, of_workspace=True),
+    "POST /prototypes/{prototype_id}/delete": Rule(Way.PAGE, Role.ADMIN, of_workspace=True),
+    "GET /settings/v0-key": Rule(Way.PAGE, Role.MAKER),
+    "POST /settings/v0-key": Rule(Way.PAGE, Role.MAKER, body={"whose": "own", "key": ""}),
     "GET /new": Rule(Way.PAGE, Role.MAKER),
     "POST /new": Rule(Way.PAGE, Role.MAKER, body=CREATE),
     "GET /live": Rule(Way.PAGE),

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
+import time
+from pathlib import Path
+
 import httpx2
 import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 
 from assistants.talk import TRANSPORTS, answer, assistant, refusal
+from processes import started
 from protokeep.settings import Settings
 from served import Demo
 
+TOKEN = "a-token-of-the-tests-0123456789"
 HELLO = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -74,3 +85,33 @@ async def test_stdio_without_a_server(served: Demo) -> None:
         said = await refusal(client, "get_prototype", product_id="shop")
 
     assert "protokeep serve" in said
+
+
+async def test_stops_while_an_assistant_is_connected(tmp_path: Path) -> None:
+    """
+    SIGTERM ends the server within seconds although an assistant is connected, and one of its calls waits.
+    """
+    given = ("--port", "0", "--sandbox-port", "0")
+    async with started(tmp_path, "demo", *given, PROTOKEEP_DEMO_TOKEN=TOKEN) as process:
+        url = (await process.says(r"running on (http://\S+)")).group(1)
+        await process.says("Stop with Ctrl-C")
+        async with create_mcp_http_client(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
+            reached = streamable_http_client(f"{url}/mcp", http_client=http)
+            client = Client(reached, mode="legacy")
+            with contextlib.suppress(Exception):  # The connection goes away under it, which is what is asked for.
+                async with client:
+                    made = {"product_id": "shop", "prompt": "A landing page"}
+                    assert not (await client.call_tool("ensure_prototype", made)).is_error
+                    waiting = asyncio.create_task(
+                        client.call_tool("wait_for_prototype", {"product_id": "shop", "seconds": 25})
+                    )
+                    await asyncio.sleep(0.5)
+                    began = time.monotonic()
+                    process.process.send_signal(signal.SIGTERM)
+                    code = await asyncio.wait_for(process.process.wait(), 10)
+                    took = time.monotonic() - began
+                    waiting.cancel()
+
+    assert code == 0
+    assert took < 5
+    assert "Traceback" not in process.text

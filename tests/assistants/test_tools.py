@@ -20,7 +20,7 @@ async def test_tools_and_their_hints(served: Demo, transport: str) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
 
         reading = {"get_prototype", "list_prototypes", "wait_for_prototype", "explain"}
-        assert reading | {"ensure_prototype"} <= set(tools) <= reading | {"ensure_prototype", "iterate_prototype"}
+        assert set(tools) == reading | {"ensure_prototype", "iterate_prototype"}
         for name, tool in tools.items():
             assert tool.description
             assert tool.output_schema is not None

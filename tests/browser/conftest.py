@@ -29,11 +29,12 @@ GENERATION_SECONDS = 1.2
 class Site:
     """protokeep and an emulated v0, in a thread. With `jobs` prototypes are made; without, all stays as written."""
 
-    def __init__(self, database_url: str, *, jobs: bool) -> None:
+    def __init__(self, database_url: str, *, jobs: bool, api_version: int = 2) -> None:
         self._settings = Settings(
             database_url=database_url,
             secret_key="a test's own",
             v0_api_key="k",
+            v0_api_version=api_version,
             poll_interval_seconds=0.2,
             _env_file=None,
         )
@@ -97,10 +98,10 @@ def make_site(sqlite_template: Path, tmp_path: Path) -> Iterator[Callable[..., S
     """Starts servers, each on a database of its own."""
     sites: list[Site] = []
 
-    def make(*, jobs: bool = True) -> Site:
+    def make(*, jobs: bool = True, api_version: int = 2) -> Site:
         path = tmp_path / f"{len(sites)}.db"
         copy(sqlite_template, path)
-        site = Site(f"sqlite:///{path}", jobs=jobs)
+        site = Site(f"sqlite:///{path}", jobs=jobs, api_version=api_version)
         sites.append(site)
         site.start()
         return site

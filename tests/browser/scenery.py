@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from protokeep.core import continuing as rounds
 from protokeep.core import generation as steps
@@ -12,8 +14,13 @@ from protokeep.core.errors import ProviderBusy, ProviderRejected, ProviderUnreac
 from protokeep.core.history import Event, Source
 from protokeep.core.people import Principal, Role
 from protokeep.core.prototype import Observation, Prototype, Seen, State, generation_of
+from protokeep.sandbox.look import look_of
+from protokeep.sandbox.picture import picture_of
+from protokeep.sandbox.state import Chat
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue, status_events
+from protokeep.store.afterwards import Picture, free_slot, keep_picture
+from protokeep.store.database import Session
 from protokeep.wiring import Parts
 
 DEMO = "https://preview.example"
@@ -31,6 +38,9 @@ class Scene:
     ago: timedelta = timedelta(hours=1)
     took: timedelta = timedelta(minutes=3)
     another: bool = False
+    pictured: bool = False
+    #: A follow-up that the builder took (True) or refused (False).
+    asked: bool | None = None
 
 
 def minutes(number: float) -> timedelta:
@@ -47,6 +57,7 @@ SCENES = (
         State.READY,
         timedelta(days=11),
         minutes(4.2),
+        pictured=True,
     ),
     Scene(
         "onboarding",
@@ -56,6 +67,7 @@ SCENES = (
         State.READY,
         timedelta(days=9),
         minutes(5.1),
+        pictured=True,
     ),
     Scene(
         "grid-monitor",
@@ -65,6 +77,7 @@ SCENES = (
         State.READY,
         timedelta(days=6),
         minutes(2.4),
+        pictured=True,
     ),
     Scene(
         "gutscheine",
@@ -74,6 +87,7 @@ SCENES = (
         State.READY,
         timedelta(days=5),
         minutes(3.3),
+        asked=False,
     ),
     Scene(
         "wallet",
@@ -83,6 +97,7 @@ SCENES = (
         State.READY,
         timedelta(days=4),
         minutes(2.2),
+        pictured=True,
     ),
     Scene(
         "clinic",
@@ -92,6 +107,7 @@ SCENES = (
         State.READY,
         timedelta(days=2),
         minutes(3.7),
+        pictured=True,
     ),
     Scene(
         "playlists",
@@ -110,6 +126,7 @@ SCENES = (
         State.READY,
         timedelta(hours=9),
         minutes(6),
+        pictured=True,
     ),
     Scene(
         "bakery",
@@ -138,6 +155,8 @@ SCENES = (
         timedelta(hours=5),
         minutes(2.9),
         another=True,
+        pictured=True,
+        asked=True,
     ),
     Scene(
         "crm-lite",
@@ -147,6 +166,7 @@ SCENES = (
         State.READY,
         timedelta(hours=3),
         minutes(4),
+        pictured=True,
     ),
     Scene(
         "museum",
@@ -173,6 +193,15 @@ SCENES = (
         "Plan three days of concerts without clashes",
         State.PARKED,
         minutes(12),
+    ),
+    Scene(
+        "seat-map",
+        "Seat map",
+        "dmitri",
+        "A seat map of a theatre, with prices by row",
+        State.DELETING,
+        minutes(31),
+        minutes(3),
     ),
     Scene(
         "greenhouse",
@@ -237,7 +266,46 @@ async def _play(parts: Parts, scene: Scene, at: datetime, number: int) -> Protot
         saved = await context.store.save(prototype, after, *events)
         assert saved is not None
         prototype = saved
-    return prototype
+    if scene.state is State.DELETING:
+        async with context.store.database.transaction() as session:
+            await free_slot(session, prototype.id)
+    return await _pictured(parts, prototype, at) if scene.pictured else prototype
+
+
+async def _pictured(parts: Parts, prototype: Prototype, at: datetime) -> Prototype:
+    """As the end of v1's prototypes leaves them: with a picture that is kept here."""
+    prompt = prototype.prompt or ""
+    body = picture_of(look_of(Chat(prototype.product_id, "v1", "", prompt, at, at, at, 1)))
+    picture = Picture("image/png", body, hashlib.sha256(body).hexdigest()[:32])
+
+    async def keep(session: Session) -> None:
+        await keep_picture(session, prototype.id, picture, at)
+
+    kept = replace(generation_of(prototype), picture_etag=f"00000000-{picture.etag}")
+    saved = await parts.keeper.context.store.save(prototype, replace(prototype, generation=kept), also=keep)
+    assert saved is not None
+    return saved
+
+
+def _follow_up(ready: Prototype, scene: Scene, at: datetime, pace: Any) -> list[tuple[Event | None, Prototype]]:
+    if scene.asked is None:
+        return []
+    words = "Photos first, prices in the middle, and a darker header"
+    asked = rounds.asked(ready, words, at)
+    sent = rounds.sending(asked, at, stale_id=None, before_id=None)
+    told: list[tuple[Event | None, Prototype]] = [
+        (Event("asked", Source.PERSON, at, actor=scene.owner, data={"message": words}), asked),
+        (Event("sent", Source.SUBMIT, at), sent),
+    ]
+    if scene.asked:
+        taken = rounds.continued(sent, message_id="msg_2", seen=None, now=at, pace=pace, batched=False)
+        end = Observation(Seen.FINISHED, message_id="msg_2", credits=0.4)
+        told += [(Event("continued", Source.SUBMIT, at), taken), (None, _seen(taken, end, at + scene.took, pace))]
+    else:
+        error = ProviderRejected("v0 refused it: the message is about something it does not make.", code="refused")
+        after = rounds.turned_down(sent, error, at, pace, batched=False)
+        told.append((Event("refused", Source.SUBMIT, at, data={"code": error.code, "message": str(error)}), after))
+    return told
 
 
 def _steps(
@@ -274,7 +342,10 @@ def _steps(
     end = at + scene.took
     if scene.state is State.READY:
         finished = Observation(Seen.FINISHED, demo_url=f"{DEMO}/demo/{number}", web_url=f"{DEMO}/chat/{number}")
-        told.append((None, _seen(running, finished, end, pace)))
+        finished = replace(finished, credits=0.12 * number)
+        ready = _seen(running, finished, end, pace)
+        told.append((None, ready))
+        told += _follow_up(ready, scene, end + minutes(1), pace)
     elif scene.state is State.FAILED:
         error_of = ProviderRejected("v0 could not finish: the code it wrote does not build.", code="error")
         gave_up = Observation(Seen.BROKE, error_code=error_of.code, error_message=str(error_of))

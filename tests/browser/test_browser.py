@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from playwright.sync_api import Page, expect
 
 from browser.conftest import Site, Windows
 from browser.scenery import SCENES, Scene, paint
+from protokeep.bus import Change
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.people import Principal, Role
 from protokeep.core.prototype import State
 from protokeep.service import NewPrototype
+from protokeep.store.store import Page as ListPage
 
 PROMPT = "A landing page for a bakery"
 
@@ -139,6 +142,96 @@ class TestMaking:
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
+class TestChanging:
+    def test_picture_arrives(self, make_site: Callable[..., Site], windows: Windows) -> None:
+        """
+        A picture comes when the prototype is ready, without a reload, from our own origin, and moves nothing.
+        """
+        site = make_site(api_version=1)
+        page = windows.signed_in(site)
+        ask(page, site, "bakery", PROMPT)
+        page.wait_for_url("**/prototypes/*")
+        page.evaluate("window.sameDocument = true")
+        frame = page.locator("#picture")
+        before = frame.bounding_box()
+
+        expect(page.locator("#picture img")).to_be_visible(timeout=20_000)
+
+        page.wait_for_function("document.querySelector('#picture img').naturalWidth > 0")
+        assert page.evaluate("window.sameDocument")
+        assert frame.bounding_box() == before
+        page.goto(site.url)
+        page.wait_for_function("document.querySelector('.card img').naturalWidth > 0")
+
+    def test_change(self, site: Site, windows: Windows) -> None:
+        """
+        A change is asked for in the same chat, once however often one presses; what one writes outlives every swap.
+        """
+        page = windows.signed_in(site)
+        ask(page, site, "bakery", PROMPT)
+        page.wait_for_url("**/prototypes/*")
+        expect(page.locator("#panel .chip")).to_have_text("Ready")
+        expect(page.locator("#change textarea")).to_be_visible()
+
+        page.get_by_label("What should change?").fill("Make it blue")
+        page.locator("#panel .chip").click()
+        site.call(republish(site))
+        expect(page.get_by_label("What should change?")).to_have_value("Make it blue")
+        page.get_by_role("button", name="Send").dblclick()
+        expect(page.locator("#timeline")).to_contain_text("ana asked for a change")
+        expect(page.locator("#timeline")).to_contain_text("v0 took the message")
+        expect(page.locator("#change textarea")).to_be_visible(timeout=20_000)
+
+        expect(page.get_by_label("What should change?")).to_have_value("")
+        (chat,) = site.sandbox.chats.values()
+        assert [one.content for one in chat.messages if one.role == "user"] == [PROMPT, "Make it blue"]
+
+    def test_stop_and_delete_without_script(self, site: Site, windows: Windows) -> None:
+        """
+        What is being made is stopped, a change goes on from there, and an admin deletes it, all without script.
+        """
+        site.sandbox.knobs.generation_seconds = 3600
+        page = windows.signed_in(site, Role.ADMIN, java_script_enabled=False)
+        ask(page, site, "bakery", PROMPT)
+        page.wait_for_url("**/prototypes/*")
+        for _ in range(50):
+            if page.get_by_role("button", name="Stop").count():
+                break
+            page.reload()
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator("#timeline")).to_contain_text("Stopped")
+        expect(page.locator("#panel .note")).to_contain_text("It was stopped on request.")
+        page.get_by_label("What should change?").fill("Go on")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator("#timeline")).to_contain_text("ana asked for a change")
+
+        page.get_by_role("link", name="Delete…").click()
+        expect(page.get_by_role("heading", name="Delete this prototype?")).to_be_visible()
+        page.get_by_role("button", name="Delete for good").click()
+
+        expect(page.get_by_text("Deleted, here and at the builder.")).to_be_visible()
+        assert [chat.deleted for chat in site.sandbox.chats.values()] == [True]
+
+    def test_session_ended(self, still: Site, windows: Windows) -> None:
+        """
+        A form that is sent after the session ended is there again after the sign-in.
+        """
+        page = windows.signed_in(still)
+        page.goto(f"{still.url}/new")
+        page.get_by_label("Product", exact=True).fill("bakery")
+        page.get_by_label("What should it be?").fill(PROMPT)
+        page.context.clear_cookies()
+        page.get_by_role("button", name="Make prototype").click()
+        page.get_by_label("API token").fill(still.token())
+        page.get_by_role("button", name="Sign in").click()
+
+        expect(page.get_by_label("What should it be?")).to_have_value(PROMPT)
+        page.get_by_role("button", name="Send").click()
+
+        page.wait_for_url("**/prototypes/*")
+        expect(page.locator(".prompt").first).to_have_text(PROMPT)
+
+
 class TestLooking:
     def test_filters(self, still: Site, windows: Windows) -> None:
         """
@@ -246,9 +339,10 @@ class TestLooking:
         Nothing sticks out of a small screen, and whatever can be pressed is large enough.
         """
         made = still.call(paint(still.parts))
-        page = windows.signed_in(still, viewport={"width": width, "height": 700})
+        page = windows.signed_in(still, Role.ADMIN, viewport={"width": width, "height": 700})
+        fixed = f"/prototypes/{made['bakery'].id}/delete"
 
-        for path in paths(made["payroll"].id, made["bakery"].id):
+        for path in [*paths(made["payroll"].id, made["bakery"].id, made["seat-map"].id), fixed]:
             page.goto(still.url + path)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             small = page.evaluate(
@@ -336,7 +430,7 @@ class TestAccess:
         axe finds nothing on any page, in either theme.
         """
         made = still.call(paint(still.parts))
-        page = windows.signed_in(still, color_scheme=theme, reduced_motion="reduce")
+        page = windows.signed_in(still, Role.ADMIN, color_scheme=theme, reduced_motion="reduce")
         found: list[str] = []
 
         def look(name: str) -> None:
@@ -344,7 +438,8 @@ class TestAccess:
                 nodes = "; ".join(node["html"][:120] for node in violation["nodes"][:3])
                 found.append(f"{name}: {violation['id']}: {nodes}")
 
-        for path in paths(made["payroll"].id, made["bakery"].id, made["returns"].id):
+        shown = ("payroll", "bakery", "returns", "gutscheine", "seat-map")
+        for path in [*paths(*(made[one].id for one in shown)), f"/prototypes/{made['bakery'].id}/delete"]:
             page.goto(still.url + path)
             look(path)
         ask(page, still, "bakery", "A bakery, as a game")
@@ -421,6 +516,13 @@ class TestErrors:
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
         other.reload()
         expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def republish(site: Site) -> None:
+    """Tell of every prototype as if it had changed."""
+    rows = await site.parts.keeper.list(Principal("default", "ana", Role.MAKER, ""), "bakery", ListPage(5))
+    for one in rows[0]:
+        site.parts.keeper.context.bus.publish(Change("default", "bakery", one.id, "", "changed"))
 
 
 def paths(*prototypes: str) -> list[str]:

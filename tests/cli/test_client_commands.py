@@ -147,3 +147,30 @@ def test_usual_range() -> None:
     assert usual_range([10, 20]) is None
     assert usually(usual_range([120.0] * 4 + [1.0, 3600.0] + [240.0] * 4)) == "usually 2:00 to 4:00"
     assert clock(192) == "3:12"
+
+
+def test_iterate_stop_delete(served: Demo) -> None:
+    """
+    A change goes into the same chat once however often it is sent; it can be stopped; an admin deletes.
+    """
+    run(served, "create", "shop", "A landing page")
+    early = run(served, "iterate", "shop", "Make it blue")
+    served.finish()
+    run(served, "watch", "shop", "--seconds", "20")
+    changed = [run(served, "iterate", "shop", "Make it blue", "--key", "mine", "--json") for _ in range(2)]
+    making = run(served, "status", "shop")
+    stopped = run(served, "stop", "shop")
+    refused = run(served, "delete", "shop", "--yes")
+    deleted = run(served, "delete", "shop", "--yes", PROTOKEEP_TOKEN=served.admin_token)
+    gone = run(served, "status", "shop")
+
+    assert early.returncode == 1
+    assert "still being made" in early.stderr
+    assert [json.loads(one.stdout)["state"] for one in changed] == ["making", "making"]
+    assert served.messages("Make it blue") == 1
+    assert making.returncode == 5
+    assert "stopped on request" in stopped.stdout
+    assert (refused.returncode, "role admin" in refused.stderr) == (1, True)
+    assert (deleted.returncode, deleted.stdout) == (0, "Deleted.\n")
+    assert gone.returncode == 1
+    assert served.chats_created == 1

@@ -384,7 +384,7 @@ class TestHome:
         sections = re.findall(r'<h2 id="s_(\w+)"', page.text)
         assert sections == ["attention", "progress", "rest"]
         assert titles(page.text)[:4] == ["Greenhouse", "Festival planner", "Payroll preview", "Museum guide"]
-        assert titles(page.text)[4:8] == ["intranet-search", "Bike share", "Returns portal", "CRM lite"]
+        assert titles(page.text)[4:8] == ["intranet-search", "Bike share", "Returns portal", "Seat map"]
 
     @pytest.mark.parametrize(
         ("query", "expected"),

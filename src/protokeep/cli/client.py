@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from protokeep.client import Protokeep
+    from protokeep.client import Protokeep, Prototype
 
 #: Exit codes; `EXIT_CODES` says them in `--help`.
 EXIT_ERROR, EXIT_USAGE, EXIT_FAILED, EXIT_TIMEOUT, EXIT_UNFINISHED, EXIT_NO_ANSWER = 1, 2, 3, 4, 5, 6
@@ -67,9 +67,13 @@ def told() -> Iterator[None]:
         raise typer.Exit(EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR) from None
 
 
-def exit_code_of(project_status: str) -> int:
+def exit_code_of(prototype: Prototype) -> int:
     """0 ready, 3 failed, 4 timed out, 5 not finished."""
-    return {"completed": 0, "failed": EXIT_FAILED, "timeout": EXIT_TIMEOUT}.get(project_status, EXIT_UNFINISHED)
+    if not prototype.finished:
+        return EXIT_UNFINISHED
+    return {"completed": 0, "failed": EXIT_FAILED, "timeout": EXIT_TIMEOUT}.get(
+        prototype.project_status, EXIT_UNFINISHED
+    )
 
 
 def create(
@@ -121,7 +125,7 @@ def status(
     with connected(url, token) as client:
         found = client.status(product_id, provider=provider)
     show.out(found.raw, show.line(found), as_json=as_json)
-    raise typer.Exit(exit_code_of(found.project_status))
+    raise typer.Exit(exit_code_of(found))
 
 
 def open_prototype(
@@ -140,7 +144,7 @@ def open_prototype(
     with connected(url, token) as client:
         found = client.status(product_id, provider=provider)
     address = found.project_url or ""
-    code = exit_code_of(found.project_status)
+    code = exit_code_of(found)
     if code != 0 or not address.startswith(("https://", "http://")):
         sys.stderr.write(f"protokeep: nothing to open yet. {show.line(found)}\n")
         if code == EXIT_UNFINISHED:

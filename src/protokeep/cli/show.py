@@ -43,7 +43,8 @@ def line(prototype: Prototype) -> str:
     """A prototype in a line, and what is wrong with it, if anything is, in a second one."""
     seconds = prototype.elapsed_seconds
     parts = [chip(prototype.state), "" if seconds is None else clock(seconds), prototype.product_id]
-    first = "  ".join(part for part in [*parts, prototype.project_url or ""] if part)
+    spent = "" if prototype.credits is None else f"{round(prototype.credits, 2):g} credits"
+    first = "  ".join(part for part in [*parts, prototype.project_url or "", spent] if part)
     return first + (f"\n  {prototype.trouble}" if prototype.trouble else "")
 
 

@@ -72,7 +72,7 @@ class Board:
 
         before = self._known.get(found.product_id)
         self._known[found.product_id] = (found, time.monotonic())
-        self.codes[found.product_id] = exit_code_of(found.project_status)
+        self.codes[found.product_id] = exit_code_of(found)
         if self.live or (before is not None and (before[0].id, before[0].state) == (found.id, found.state)):
             return
         text = json.dumps(found.raw, ensure_ascii=False) if self._as_json else show.line(found)

@@ -13,6 +13,7 @@ ProtokeepError
       NotAllowed
       NotFound
       KeyInFlight
+      NotNow              the prototype's state does not allow it at this moment
       NotReady            protokeep cannot do this now
       BuilderUnavailable  the app builder refused or does not answer
 
@@ -105,6 +106,10 @@ class KeyInFlight(Refused, core.KeyInFlight):
     """The first request with this key is still being written."""
 
 
+class NotNow(Refused, core.NotNow):
+    """The prototype's state does not allow it now; the message says what has to happen first."""
+
+
 class TooMany(Refused):
     """As many were made today as may be; the detail says when it goes on."""
 
@@ -121,6 +126,7 @@ _BY_KIND: Mapping[str, type[Refused]] = {
     "product-unknown": ProductUnknown,
     "idempotency-key-reused": KeyReused,
     "idempotency-key-in-flight": KeyInFlight,
+    "not-now": NotNow,
     "provider-rejected": BuilderUnavailable,
     "provider-unavailable": BuilderUnavailable,
 }

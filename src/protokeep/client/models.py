@@ -10,6 +10,8 @@ from typing import Any, Self
 
 #: Statuses after which nothing more is expected soon. A timed out one may still be settled by a later look.
 FINISHED = frozenset({"completed", "failed", "timeout"})
+#: States in which something is still expected, whatever the status says: a follow-up may be on its way to the builder.
+UNDER_WAY = frozenset({"queued", "making", "waiting", "undecided", "parked"})
 
 
 class _Value:
@@ -102,17 +104,18 @@ class Prototype(_Value):
     observed_at: datetime | None = None
     poll_count: int = 0
     elapsed_seconds: float | None = None
+    credits: float | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def ready(self) -> bool:
         """Whether it can be opened."""
-        return self.project_status == "completed"
+        return self.project_status == "completed" and self.finished
 
     @property
     def finished(self) -> bool:
         """Whether it is completed, failed, or timed out."""
-        return self.project_status in FINISHED
+        return self.project_status in FINISHED and self.state not in UNDER_WAY
 
     @property
     def trouble(self) -> str | None:

@@ -29,7 +29,6 @@ LONGEST_PAUSE = 30.0
 LONGEST_HOLD = 25
 #: How long `wait` lives with a server that does not answer: a restart takes seconds.
 OUTAGE_SECONDS = 60.0
-ITERATE_PATH = "/api/design/prototypes/{prototype_id}/messages"
 
 T = TypeVar("T")
 V = TypeVar("V", bound=_Value)
@@ -121,6 +120,8 @@ def read(outcome: Outcome) -> Mapping[str, Any]:
             f"No answer from protokeep ({why}). Is `protokeep serve` (or `protokeep demo`) running, and does "
             "PROTOKEEP_URL say where? Asking again is safe."
         )
+    if outcome.status == 204:
+        return {}
     try:
         value = json.loads(outcome.content)
     except ValueError:
@@ -172,10 +173,23 @@ def ensure(
 
 def iterate(prototype_id: str, message: str, *, idempotency_key: str | None) -> Operation[Prototype]:
     """`POST /api/design/prototypes/{id}/messages`: a follow-up prompt in the same chat."""
-    path = ITERATE_PATH.format(prototype_id=_part(prototype_id))
+    path = f"/api/design/prototypes/{_part(prototype_id)}/messages"
     headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
     call = Call("POST", path, repeatable=True, headers=headers, body={"message": message})
     return _value(Prototype, (yield from _asked(call)))
+
+
+def stop(prototype_id: str) -> Operation[Prototype]:
+    """`POST /api/design/prototypes/{id}/stop`: stopping twice stops once."""
+    call = Call("POST", f"/api/design/prototypes/{_part(prototype_id)}/stop", repeatable=True)
+    return _value(Prototype, (yield from _asked(call)))
+
+
+def delete(prototype_id: str) -> Operation[Prototype | None]:
+    """`DELETE /api/design/prototypes/{id}`: None when it is gone, as it stands when it still has to go."""
+    call = Call("DELETE", f"/api/design/prototypes/{_part(prototype_id)}", repeatable=True)
+    left = yield from _asked(call)
+    return _value(Prototype, left) if left else None
 
 
 def get(prototype_id: str) -> Operation[PrototypeDetail]:
@@ -241,12 +255,6 @@ def wait(
                 f"{product_id} is still being made after {seconds:.0f} s of waiting. Wait again; it goes on by itself.",
                 known,
             )
-
-
-def offers_iterate() -> Operation[bool]:
-    """Whether this server takes follow-up messages, as its own description says."""
-    answer = yield from _asked(Call("GET", "/openapi.json", repeatable=True))
-    return ITERATE_PATH in answer.get("paths", {})
 
 
 def changes_seen(

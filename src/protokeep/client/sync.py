@@ -107,12 +107,19 @@ class Protokeep:
         return self._run(operations.wait(product_id, provider=provider, seconds=seconds, progress=progress, hold=hold))
 
     def iterate(self, prototype_id: str, message: str, *, idempotency_key: str | None = None) -> Prototype:
-        """Ask for a change in the same chat; the prototype is in progress again."""
+        """Ask for a change in the same chat; the prototype is in progress again. The message is sent once only."""
         return self._run(operations.iterate(prototype_id, message, idempotency_key=idempotency_key))
 
-    def offers_iterate(self) -> bool:
-        """Whether this server takes follow-up messages."""
-        return self._run(operations.offers_iterate())
+    def stop(self, prototype_id: str) -> Prototype:
+        """Stop what is being generated; what had ended already is returned as it is."""
+        return self._run(operations.stop(prototype_id))
+
+    def delete(self, prototype_id: str) -> Prototype | None:
+        """Delete it, here and at the builder; needs an admin's token. None: both are gone.
+
+        Else the prototype as it waits to be deleted, which is tried again by itself.
+        """
+        return self._run(operations.delete(prototype_id))
 
     def events(self, *product_ids: str, provider: str = "v0") -> Iterator[Change]:
         """Changes as they happen, of these products or of all; reconnects by itself and goes on where it was.

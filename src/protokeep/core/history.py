@@ -23,7 +23,8 @@ class Source(StrEnum):
 class Event:
     """One line of a prototype's history. `status` is the status after it, None where it changed none.
 
-    Kinds: claimed, sent, accepted, adopted, parked, undecided, refused, status, surplus.
+    Kinds: claimed, sent, accepted, adopted, parked, undecided, refused, status, surplus; of follow-ups asked and
+    continued; deleting, deleted.
     """
 
     kind: str

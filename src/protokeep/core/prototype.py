@@ -148,6 +148,12 @@ class Generation:
         return self.asked_at or self.created_at
 
     @property
+    def began_at(self) -> datetime:
+        """When what ended last had been asked for: a follow-up that was not taken ended nothing."""
+        ended_before = self.settled_at is not None and self.settled_at < self.round_at
+        return self.created_at if ended_before else self.round_at
+
+    @property
     def continuing(self) -> bool:
         """Whether a follow-up was asked for that the builder has not taken yet."""
         return self.rounds > 1 and self.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT)

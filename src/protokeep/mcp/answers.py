@@ -30,7 +30,7 @@ _NEXT: Mapping[str, str] = {
     "queued": "It is on its way to the app builder. Call wait_for_prototype; do not ask for another one.",
     "making": "It is being made, which takes minutes. Call wait_for_prototype; do not ask for another one.",
     "waiting": "The app builder asked a question. Tell the user to answer it at chat_url; then it goes on.",
-    "ready": "Give the user the url. To change it, call iterate_prototype where it is offered.",
+    "ready": "Give the user the url. To change it, call iterate_prototype with its revision.",
     "failed": "Tell the user why. Calling ensure_prototype again replaces it by a new one.",
     "timed_out": "It took longer than expected and is still looked at now and then. Call get_prototype later.",
     "undecided": "It is not yet known whether the app builder made it. That is found out by itself: call "

@@ -96,9 +96,7 @@ class Endpoint:
 
         from protokeep.mcp.tools import server_of
 
-        async with self._client("", NOBODY) as client:
-            iterate = await client.offers_iterate()
-        server = server_of(self._reach, iterate=iterate)
+        server = server_of(self._reach)
         security = TransportSecuritySettings(
             enable_dns_rebinding_protection=not self._any_host,
             allowed_hosts=self._hosts,

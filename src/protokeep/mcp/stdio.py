@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from protokeep.client import AsyncProtokeep, ClientError
+from protokeep.client import AsyncProtokeep
 
 
 async def serve_stdio(url: str, token: str) -> None:
@@ -19,8 +19,4 @@ async def serve_stdio(url: str, token: str) -> None:
         async def reach(_context: Any) -> AsyncIterator[AsyncProtokeep]:
             yield keep
 
-        try:
-            iterate = await keep.offers_iterate()
-        except ClientError:
-            iterate = True
-        await server_of(reach, iterate=iterate).run_stdio_async()
+        await server_of(reach).run_stdio_async()

@@ -177,8 +177,8 @@ class Tools:
             return answers.standing(await keep.iterate(prototype_id, message, idempotency_key=key))
 
 
-def server_of(reach: Reach, *, iterate: bool) -> MCPServer[Any]:
-    """The MCP server. `iterate`: whether protokeep there takes follow-up messages."""
+def server_of(reach: Reach) -> MCPServer[Any]:
+    """The MCP server."""
     if not logging.getLogger().handlers:
         # The library would install a Rich handler of its own.
         logging.basicConfig(level=logging.WARNING)
@@ -190,9 +190,8 @@ def server_of(reach: Reach, *, iterate: bool) -> MCPServer[Any]:
         (tools.list_prototypes, "List a product's prototypes", READS),
         (tools.wait_for_prototype, "Wait for a prototype", READS),
         (tools.explain, "Why this prototype", READS),
+        (tools.iterate_prototype, "Change a prototype", CHANGES),
     ]
-    if iterate:
-        offered.append((tools.iterate_prototype, "Change a prototype", CHANGES))
     for tool, title, hints in offered:
         server.add_tool(tool, title=title, description=inspect.getdoc(tool), annotations=hints, structured_output=True)
     return server

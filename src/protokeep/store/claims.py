@@ -17,7 +17,7 @@ from protokeep.core.errors import KeyReused, ProductUnknown
 from protokeep.core.history import Event, Source
 from protokeep.core.inputs import user_id_for
 from protokeep.core.keys import key_source_of
-from protokeep.core.prototype import Prototype, RecoveryPoint
+from protokeep.core.prototype import Prototype, RecoveryPoint, Status
 from protokeep.core.reuse import Decision, Outcome, decide, usable
 from protokeep.store.audit import write
 from protokeep.store.database import Session
@@ -241,7 +241,10 @@ async def adopt(
             "api_version": 1,
             "marker": f"adopted:{older.id}",
             "created_by": older.user_id or "",
-            "recovery_point": RecoveryPoint.ACCEPTED.value,
+            # A completed one is ready, and is looked at once all the same.
+            "recovery_point": (
+                RecoveryPoint.SETTLED if older.status is Status.COMPLETED else RecoveryPoint.ACCEPTED
+            ).value,
             "next_try_at": None,
             "next_poll_at": wanted.now,
             "deadline_at": wanted.now + clock_budget,

@@ -130,8 +130,10 @@ class GalleryStatements:
 
     def _tracked(self, state: State, filters: Filters) -> str:
         """From the generation, in the order of its index, to the slot: CROSS JOIN keeps SQLite to that order."""
-        tables = "FROM protokeep_generations g CROSS JOIN protokeep_slots s"
-        where = ["g.workspace_id = :workspace_id", f"g.state = '{state.value}'", "s.mockup_id = g.mockup_id"]
+        deleting = state is State.DELETING  # These hold no slot any more, and stay in sight.
+        tables = f"FROM protokeep_generations g CROSS JOIN {'design_mockups' if deleting else 'protokeep_slots'} s"
+        where = ["g.workspace_id = :workspace_id", f"g.state = '{state.value}'"]
+        where.append(f"s.{'id' if deleting else 'mockup_id'} = g.mockup_id")
         where += _narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters)
         if filters.after:
             where.append("(g.created_at, g.mockup_id) < (:after_created_at, :after_id)")
@@ -141,6 +143,7 @@ class GalleryStatements:
         where = [
             f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id",
             f"{self._older_state} IN ({', '.join(repr(one.value) for one in states)})",
+            "g.removing_at IS NULL",
             "NOT EXISTS (SELECT 1 FROM protokeep_slots s WHERE s.workspace_id = :workspace_id"
             " AND s.product_id = m.product_id AND s.provider = m.provider)",
             "NOT EXISTS (SELECT 1 FROM design_mockups n LEFT JOIN protokeep_generations ng ON ng.mockup_id = n.id"

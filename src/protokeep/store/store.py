@@ -229,7 +229,7 @@ class Store:
                     await session.run(query("insert_event"), values)
                 after = replace(after, generation=replace(generation, version=generation.version + 1))
                 saved.append(after)
-                if events or before.state is not after.state:
+                if events or _seen_by_people(before) != _seen_by_people(after):
                     loud.append(after)
                     await self._announce(session, after, "changed")
             await session.run_many(query("touch_looked"), quiet)
@@ -416,6 +416,13 @@ def _slot(workspace_id: str, product_id: str, provider: str) -> dict[str, str]:
 def _change(prototype: Prototype, kind: str) -> Change:
     generation = generation_of(prototype)
     return Change(generation.workspace_id, prototype.product_id, prototype.id, generation.account, kind)
+
+
+def _seen_by_people(prototype: Prototype) -> tuple[object, ...]:
+    """What a page shows that may change without an event: a picture that came, a link that died, a reason to wait."""
+    generation = generation_of(prototype)
+    picture, credits = generation.picture_etag, generation.credits
+    return prototype.state, prototype.project_url, picture, credits, generation.hold_message
 
 
 def _looks_same(before: Prototype, after: Prototype) -> bool:

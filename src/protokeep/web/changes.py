@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from protokeep.store.afterwards import Picture
 from protokeep.web.dependencies import Admin, KeeperDep, Maker, Prefer, PreferHeader, Viewer, parts_of, unchanged
 from protokeep.web.models import PrototypeView
 from protokeep.web.problems import responses
@@ -92,7 +93,11 @@ async def delete(prototype_id: str, keeper: KeeperDep, principal: Admin, respons
 )
 async def picture(prototype_id: str, keeper: KeeperDep, principal: Viewer, request: Request) -> Response:
     """As it was fetched from the builder; only what is an image by its own bytes is kept."""
-    kept = await keeper.picture(principal, prototype_id)
+    return picture_answer(request, await keeper.picture(principal, prototype_id))
+
+
+def picture_answer(request: Request, kept: Picture) -> Response:
+    """A kept picture, or 304 to whoever has it."""
     headers = {**PICTURE_HEADERS, "ETag": f'"{kept.etag}"'}
     same = unchanged(request, headers["ETag"])
     if same is not None:

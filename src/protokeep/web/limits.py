@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import structlog
 from fastapi import Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protokeep.core.people import Principal
 from protokeep.core.rates import Rate
 from protokeep.settings import Settings
-from protokeep.web import api, problems
+from protokeep.web import api, pages, problems
 
 #: For answers that are no pages: whatever they hold, a browser runs and frames none of it.
 DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
@@ -90,7 +90,7 @@ class Limits:
             return
         await self._app(scope, body, sending)
 
-    def _refusal(self, scope: Scope) -> JSONResponse | None:
+    def _refusal(self, scope: Scope) -> Response | None:
         """What is too long before any of the body is read."""
         settings = self._settings
         if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > settings.max_header_bytes:
@@ -103,7 +103,7 @@ class Limits:
             return _refused(scope, 414, "address-too-long", "The address is too long", words)
         return None
 
-    def _too_large(self, scope: Scope) -> JSONResponse:
+    def _too_large(self, scope: Scope) -> Response:
         words = f"At most {self._settings.max_body_bytes // 1024} KiB are read. Shorten the prompt."
         return _refused(scope, 413, "too-large", "The request is too large", words)
 
@@ -139,6 +139,8 @@ class Limits:
         return replay
 
 
-def _refused(scope: Scope, status: int, kind: str, title: str, detail: str) -> JSONResponse:
-    response: JSONResponse = problems.problem(Request(scope), status, kind, title, detail, {"Connection": "close"})
+def _refused(scope: Scope, status: int, kind: str, title: str, detail: str) -> Response:
+    request = Request(scope)
+    response = pages.as_page(request, problems.problem(request, status, kind, title, detail))
+    response.headers["Connection"] = "close"
     return response

@@ -102,7 +102,10 @@ class PrototypeView(BaseModel):
             if reason is None and slowed is not None and slowed.until > now and prototype.status not in SETTLED:
                 reason = {"code": slowed.code, "message": slowed.message, "next_try_at": slowed.until}
             end = generation.settled_at or (now if prototype.status not in SETTLED else prototype.updated_at)
-            elapsed = round(max((end - generation.created_at).total_seconds(), 0.0), 3)
+            began = generation.began_at
+            if generation.continuing:
+                began, end = generation.round_at, now
+            elapsed = round(max((end - began).total_seconds(), 0.0), 3)
         return {
             "id": prototype.id,
             "product_id": prototype.product_id,

@@ -100,7 +100,7 @@ async def _ours(request: Request, error: errors.ProtokeepError) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.CapReached):
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
-    if status in (409, 503) and not isinstance(error, errors.NotMigrated | errors.NotConfigured):
+    if status in (409, 503) and not isinstance(error, errors.NotMigrated | errors.NotConfigured | errors.NotNow):
         headers["Retry-After"] = "2"
     if isinstance(error, errors.TooMany):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))

@@ -14,6 +14,7 @@ from protokeep.service.callers import TOKEN_MAX
 from protokeep.service.signing_in import BEGIN_AGAIN, SigningIn
 from protokeep.web.dependencies import address_of, parts_of
 from protokeep.web.pages import session as cookies
+from protokeep.web.pages.keeping import Kept, again_page, kept_in
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import PostedDep, Preferences, VisitorDep, flag_of, own_path
 
@@ -33,7 +34,7 @@ STATUSES: dict[type[Exception], int] = {NotAuthenticated: 401, NotAllowed: 403, 
 @router.get("/sign-in")
 async def sign_in_form(request: Request, code: str = "", next: str = "/") -> Response:
     """A field for a token; with a code of a sign-in link, one button."""
-    return _form(request, code=code[:200], onward=own_path(next))
+    return sign_in_page(request, code=code[:200], onward=own_path(next))
 
 
 @router.post("/sign-in")
@@ -42,17 +43,20 @@ async def sign_in(request: Request, fields: PostedDep) -> Response:
     sessions = parts_of(request).sessions
     code, token = fields.get("code", ""), fields.get("token", "").strip()
     onward = own_path(fields.get("next"))
+    kept = kept_in(fields)
     try:
         request.app.state.rates.sign_in(request)
         if len(token) > TOKEN_MAX:
             raise NotAuthenticated("This token is unknown, expired or revoked.")
         held = await (sessions.sign_in_by_code(code) if code else sessions.sign_in(token))
     except TooMany as error:
-        return _form(request, onward=onward, fault=str(error), status=429)
+        return sign_in_page(request, onward=onward, fault=str(error), status=429, kept=kept)
     except NotAuthenticated as error:
-        return _form(request, onward=onward, fault=str(error), status=401)
+        return sign_in_page(request, onward=onward, fault=str(error), status=401, kept=kept)
     await _note(request, (await sessions.check(held)).principal, Action.SIGNED_IN)
-    response = RedirectResponse(onward, 303)
+    response: Response = RedirectResponse(onward, 303)
+    if kept is not None:
+        response = again_page(request, await cookies.visitor_holding(request, held), kept)
     cookies.begin(request, response, held)
     return response
 
@@ -64,7 +68,7 @@ async def begin_sign_on(request: Request, next: str = "/") -> Response:
     try:
         held, address = await _signing_in(request).begin(_return_address(request))
     except IssuerUnavailable as error:
-        return _form(request, onward=onward, fault=str(error), status=503)
+        return sign_in_page(request, onward=onward, fault=str(error), status=503)
     response = RedirectResponse(address, 303, headers={"Cache-Control": "no-store"})
     cookies.keep_flow(request, response, held, onward)
     return response
@@ -88,7 +92,7 @@ async def finish_sign_on(
         session = await signing_in.finish(_return_address(request), held, state, code, iss)
     except (NotAuthenticated, NotAllowed, IssuerUnavailable, TooMany) as fault:
         status = next(number for kind, number in STATUSES.items() if isinstance(fault, kind))
-        response = _form(request, onward=onward, fault=str(fault), status=status)
+        response = sign_in_page(request, onward=onward, fault=str(fault), status=status)
         cookies.drop_flow(request, response)
         return response
     await _note(request, (await parts_of(request).sessions.check(session)).principal, Action.SIGNED_IN)
@@ -145,7 +149,16 @@ async def _note(request: Request, principal: Principal, action: Action) -> None:
     await context.audit.add(Entry.of(who, action, context.clock()))
 
 
-def _form(request: Request, *, code: str = "", onward: str, fault: str | None = None, status: int = 200) -> Response:
+def sign_in_page(
+    request: Request,
+    *,
+    code: str = "",
+    onward: str = "/",
+    fault: str | None = None,
+    status: int = 200,
+    kept: Kept | None = None,
+) -> Response:
+    """The form; it carries what somebody had written when their session had ended."""
     form_token, held = cookies.stranger_token(request)
     response = page(
         request,
@@ -157,6 +170,7 @@ def _form(request: Request, *, code: str = "", onward: str, fault: str | None = 
         onward=onward,
         fault=fault,
         sign_on=parts_of(request).signing_in is not None,
+        kept=kept.hidden if kept else {},
         live=None,
     )
     cookies.keep_stranger(request, response, held)

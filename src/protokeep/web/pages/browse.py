@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
@@ -18,11 +19,11 @@ from protokeep.web.live import Live
 from protokeep.web.pages import filters as filtering
 from protokeep.web.pages import texts
 from protokeep.web.pages.detail import detail_values
-from protokeep.web.pages.forms import LIMITS, blank_form
+from protokeep.web.pages.forms import LIMITS, blank_form, new_key
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import Visitor, VisitorDep
 from protokeep.web.pages.views import card_view
-from protokeep.wiring import PROVIDERS
+from protokeep.wiring import PROVIDERS, Parts
 
 router = APIRouter()
 
@@ -90,6 +91,7 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
         live={"on": "home", "since": since, "view": filters.view},
         command=FIRST_COMMAND,
         form=blank_form(),
+        deleted=request.query_params.get("deleted") == "1",
         limits=LIMITS,
     )
 
@@ -130,16 +132,44 @@ async def prototype(request: Request, visitor: VisitorDep, prototype_id: str) ->
     """One prototype, told whole."""
     since = live_of(request).mark(visitor.principal.workspace_id)
     parts = parts_of(request)
-    found = await parts.keeper.get(visitor.principal, prototype_id)
-    values = await detail_values(parts, visitor.principal, found.id)
+    found = await found_of(parts, visitor, prototype_id)
+    return await prototype_page(request, visitor, found.id, since)
+
+
+async def prototype_page(
+    request: Request,
+    visitor: Visitor,
+    prototype_id: str,
+    since: str,
+    *,
+    status: int = 200,
+    trouble: str | None = None,
+    change: Mapping[str, Any] | None = None,
+) -> Response:
+    """The page of a prototype; with what went wrong, and what stood in the form for a change."""
+    values = await detail_values(parts_of(request), visitor.principal, prototype_id)
+    values["change"] = {**values["change"], "key": new_key(), **(change or {})}
     return page(
         request,
         "prototype.html",
         visitor=visitor,
+        status=status,
         banner=None,
-        live={"on": "prototype", "since": since, "id": found.id},
+        trouble=trouble,
+        live={"on": "prototype", "since": since, "id": prototype_id},
         **values,
     )
+
+
+async def found_of(parts: Parts, visitor: Visitor, prototype_id: str) -> Prototype:
+    """One prototype. Raises `NotFound`, which says so when it was deleted."""
+    try:
+        return await parts.keeper.get(visitor.principal, prototype_id)
+    except NotFound:
+        deleted = parts.keeper.context.store.afterwards.deleted
+        if await deleted(visitor.principal.workspace_id, prototype_id):
+            raise NotFound("This prototype was deleted, here and at the builder.") from None
+        raise
 
 
 async def current_of(keeper: Keeper, visitor: Visitor, product_id: str) -> Prototype:

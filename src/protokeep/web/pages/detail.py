@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from protokeep.core.continuing import why_not
+from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.keys import KeySource, key_source_of
 from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype
@@ -42,6 +44,14 @@ async def told(parts: Parts, card: Card) -> dict[str, Any]:
         "card": view,
         "timeline": lines,
         "why": _why(view, history),
+        "change": {
+            "why_not": why_not(prototype),
+            "longest": PROMPT_MAX,
+            "text": "",
+            "key": "",
+            "trouble": None,
+            "fault": None,
+        },
         "ids": _ids(prototype),
         "surplus": surplus,
         "observed_at": prototype.generation.observed_at if prototype.generation else None,
@@ -73,7 +83,7 @@ def _why(view: CardView, history: Any) -> str:
             data = json.loads(row["data"])
             word = WHY.get(data.get("outcome", ""), "Made")
             return f"{word} for {view.owner}. {data.get('reason', '')}".strip()
-        if row["kind"] == "adopted":
+        if row["kind"] == "adopted" and row["source"] != "submit":
             return "It was there before protokeep, and is followed since."
     return "It was there before protokeep."
 

@@ -14,8 +14,10 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from protokeep.core import errors
+from protokeep.web.pages.account import sign_in_page
+from protokeep.web.pages.keeping import again_page, kept_of
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import own_path
+from protokeep.web.pages.session import FormNotOurs, own_path
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
@@ -39,11 +41,21 @@ def _wrapped(handler: Any) -> Handler:
         if not wants_page(request):
             return await _awaited(handler(request, error))
         if isinstance(error, errors.NotAuthenticated):
-            return _to_sign_in(request)
-        problem = await _awaited(handler(request, error))
-        return _error_page(request, json.loads(bytes(problem.body)), problem.status_code)
+            kept = await kept_of(request)
+            return sign_in_page(request, status=401, kept=kept) if kept else _to_sign_in(request)
+        visitor = getattr(request.state, "visitor", None)
+        if isinstance(error, FormNotOurs) and visitor is not None and (kept := await kept_of(request)):
+            return again_page(request, visitor, kept, status=403)
+        return as_page(request, await _awaited(handler(request, error)))
 
     return handle
+
+
+def as_page(request: Request, problem: Response) -> Response:
+    """A problem, as whoever asked wants to read it."""
+    if not wants_page(request):
+        return problem
+    return _error_page(request, json.loads(bytes(problem.body)), problem.status_code)
 
 
 async def _awaited(answer: Any) -> Response:

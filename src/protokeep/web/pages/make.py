@@ -99,6 +99,7 @@ async def _reused_page(request: Request, visitor: Visitor, form: Form, ensured: 
     live: Live = request.app.state.live
     since = live.mark(visitor.principal.workspace_id)
     values = await detail_values(parts, visitor.principal, ensured.prototype.id)
+    values["change"]["key"] = new_key()
     return page(
         request,
         "prototype.html",
@@ -108,6 +109,7 @@ async def _reused_page(request: Request, visitor: Visitor, form: Form, ensured: 
             "asked": form.wanted.prompt,
             "form": replace(form, another=True, key=new_key()),
         },
+        trouble=None,
         live={"on": "prototype", "since": since, "id": ensured.prototype.id},
         **values,
     )

@@ -73,6 +73,11 @@ class Visitor:
         """Whether actions that create are shown."""
         return self.principal.role.covers(Role.MAKER)
 
+    @property
+    def can_delete(self) -> bool:
+        """Whether deleting is offered."""
+        return self.principal.role.covers(Role.ADMIN)
+
 
 def is_secure(request: Request) -> bool:
     """Whether browsers reach us over https: this one does, or the address that people are told says so."""
@@ -107,10 +112,17 @@ async def visitor_of(request: Request) -> Visitor:
     held = request.cookies.get(cookie_name(request, SESSION), "")
     if not held:
         raise NotAuthenticated("You are not signed in.")
+    visitor = await visitor_holding(request, held)
+    request.app.state.rates.request(visitor.principal)
+    request.state.visitor = visitor
+    return visitor
+
+
+async def visitor_holding(request: Request, held: str) -> Visitor:
+    """Whoever's browser holds this. Raises `NotAuthenticated`."""
     sessions = parts_of(request).sessions
     session = await sessions.check(held)
-    request.app.state.rates.request(session.principal)
-    visitor = Visitor(
+    return Visitor(
         replace(session.principal, address=address_of(request)),
         sessions.form_token(held),
         Preferences.of(request),
@@ -118,8 +130,6 @@ async def visitor_of(request: Request) -> Visitor:
         session.expires_at,
         session.renewed,
     )
-    request.state.visitor = visitor
-    return visitor
 
 
 async def maker_of(visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:
@@ -132,8 +142,19 @@ async def maker_of(visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:
     return visitor
 
 
+async def admin_of(visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:
+    """Whoever is signed in and may delete. Raises `NotAllowed`."""
+    if not visitor.can_delete:
+        raise NotAllowed(
+            f"Your role is {visitor.principal.role.value}. Deleting takes a token of role admin, because it cannot "
+            "be undone."
+        )
+    return visitor
+
+
 VisitorDep = Annotated[Visitor, Depends(visitor_of)]
 MakerDep = Annotated[Visitor, Depends(maker_of)]
+AdminDep = Annotated[Visitor, Depends(admin_of)]
 
 
 def begin(request: Request, response: Response, held: str) -> None:

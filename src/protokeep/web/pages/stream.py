@@ -41,9 +41,10 @@ async def live(
     """What changes on a page, from the moment it was read."""
     workspace_id = visitor.principal.workspace_id
     role = "maker" if visitor.can_make else "viewer"
+    whole_role = "admin" if visitor.can_delete else role
     if on == "prototype" and id:
         found = await parts_of(request).keeper.get(visitor.principal, id)
-        topic = Topic(workspace_id, f"prototype.{role}", mockup_id=found.id)
+        topic = Topic(workspace_id, f"prototype.{whole_role}", mockup_id=found.id)
     elif on == "product" and product:
         topic = Topic(workspace_id, f"product.{role}", product_id=product)
     elif on == "home":
@@ -87,7 +88,8 @@ def add_encoders(live: Live, parts: Parts) -> None:
     for role in ("maker", "viewer"):
         for kind in ("card", "row", "product"):
             live.encodes(f"{kind}.{role}", _pieces(parts, kind, can_make=role == "maker"))
-        live.encodes(f"prototype.{role}", _detail(parts, can_make=role == "maker"))
+    for role in ("admin", "maker", "viewer"):
+        live.encodes(f"prototype.{role}", _detail(parts, can_make=role != "viewer", can_delete=role == "admin"))
 
 
 def _pieces(parts: Parts, kind: str, *, can_make: bool) -> Encoder:
@@ -99,10 +101,11 @@ def _pieces(parts: Parts, kind: str, *, can_make: bool) -> Encoder:
     return encode
 
 
-def _detail(parts: Parts, *, can_make: bool) -> Encoder:
+def _detail(parts: Parts, *, can_make: bool, can_delete: bool) -> Encoder:
     async def encode(card: Card) -> Mapping[str, Any]:
         values = await told(parts, card)
-        return _event(values["card"], fragment("live/prototype.html", can_make=can_make, form_token="", **values))
+        html = fragment("live/prototype.html", can_make=can_make, can_delete=can_delete, form_token="", **values)
+        return _event(values["card"], html)
 
     return encode
 

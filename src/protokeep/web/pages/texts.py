@@ -85,6 +85,18 @@ def safe_link(url: str | None) -> str | None:
     return url if parts.scheme in ("http", "https") and parts.netloc else None
 
 
+def credits_text(credits: float | None) -> str | None:
+    """ "0.42 credits", "1 credit"; None when the builder did not tell."""
+    if credits is None:
+        return None
+    return f"{round(credits, 2):g} credit" + ("" if round(credits, 2) == 1 else "s")
+
+
+def version_of(etag: str) -> str:
+    """A short end of a picture's validator, for its address."""
+    return etag[-12:]
+
+
 def own_picture(*urls: str | None) -> str | None:
     """The first that our own origin serves; others would tell a stranger who looks at what."""
     return next((url for url in urls if url and url.startswith("/") and not url.startswith("//")), None)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from protokeep.core.prototype import SETTLED, Prototype, State
+from protokeep.core.prototype import SETTLED, UNFINISHED, Generation, Prototype, State, Status
 from protokeep.core.words import AT_REST, ATTENTION, IN_PROGRESS, STATE_WORDS
 from protokeep.store.database import Row
 from protokeep.store.gallery import VARIANTS, Card
 from protokeep.web.pages import texts
 
 BUILDERS = {"v0": "v0"}
+#: So much of a follow-up stands in the timeline.
+MESSAGE_SHOWN = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ class CardView:
     variants: str | None
     is_current: bool
     in_progress: bool
+    is_making: bool
+    is_deleting: bool
+    can_stop: bool
+    credits: str | None
     needs_attention: bool
     failed: bool
     prompt: str | None
@@ -85,12 +91,12 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
     title = card.product_name or prototype.product_id
     generation = prototype.generation
     in_progress = prototype.state in IN_PROGRESS
-    began = generation.created_at if generation else prototype.created_at
+    began = generation.removing_at or generation.round_at if generation else prototype.created_at
     took = None
     if in_progress:
         took = texts.span(now - began)
     elif generation is not None and generation.settled_at is not None and prototype.status in SETTLED:
-        took = texts.span(generation.settled_at - began)
+        took = texts.span(generation.settled_at - generation.began_at)
     digest = texts.digest_of(prototype.product_id, prototype.provider)
     seed = int(digest[:8], 16)
     best = prototype.project_url or (generation.web_url if generation else None)
@@ -103,7 +109,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         url=f"/prototypes/{prototype.id}",
         open_url=texts.safe_link(best) if prototype.state in AT_REST else None,
         chat_url=texts.safe_link(generation.chat_url) if generation else None,
-        picture=texts.own_picture(prototype.thumbnail_url, prototype.image_url),
+        picture=picture_of(prototype),
         cover=Cover(
             seed % texts.HUES,
             seed // texts.HUES % texts.LAYOUTS,
@@ -116,7 +122,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         note=note_of(prototype, now),
         since=began if in_progress else None,
         elapsed=took,
-        usual=texts.usual_text(usual) if in_progress else None,
+        usual=texts.usual_text(usual) if in_progress and prototype.state is not State.DELETING else None,
         owner=owner_of(prototype),
         builder=BUILDERS.get(prototype.provider, prototype.provider),
         made_at=prototype.created_at,
@@ -125,10 +131,29 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         variants=_variants_text(card.variants),
         is_current=prototype.is_current,
         in_progress=in_progress,
+        is_making=prototype.state in (State.QUEUED, State.MAKING),
+        is_deleting=prototype.state is State.DELETING,
+        can_stop=_can_stop(prototype),
+        credits=texts.credits_text(generation.credits if generation else None),
         needs_attention=prototype.state in ATTENTION,
         failed=prototype.state is State.FAILED,
         prompt=prototype.prompt,
     )
+
+
+def picture_of(prototype: Prototype) -> str | None:
+    """Where our own origin serves its picture; the address changes with the picture."""
+    generation = prototype.generation
+    if generation is not None and generation.picture_etag is not None:
+        return f"/prototypes/{prototype.id}/picture?v={texts.version_of(generation.picture_etag)}"
+    return texts.own_picture(prototype.thumbnail_url, prototype.image_url)
+
+
+def _can_stop(prototype: Prototype) -> bool:
+    generation = prototype.generation
+    if generation is None or prototype.chat_id is None or generation.continuing or generation.removing_at is not None:
+        return False
+    return prototype.status in (*UNFINISHED, Status.TIMEOUT)
 
 
 def owner_of(prototype: Prototype) -> str:
@@ -141,8 +166,10 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     """Why it is where it is, and what happens next; None where there is nothing to say."""
     generation = prototype.generation
     state = prototype.state
+    if generation is not None and generation.hold_code == "follow_up_refused" and state is not State.DELETING:
+        return generation.hold_message
     if state in (State.READY, State.MAKING):
-        return None
+        return _lost_link(generation) if generation is not None else None
     if generation is None or state in (State.QUEUED, State.UNTRACKED):
         return STATE_WORDS[state].meaning if state is State.UNTRACKED else None
     if state is State.FAILED:
@@ -152,9 +179,16 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     if state is State.UNDECIDED:
         return STATE_WORDS[state].meaning
     reason = generation.hold_message or STATE_WORDS[state].meaning
-    if generation.next_try_at is not None and state is State.PARKED:
+    if generation.next_try_at is not None and state in (State.PARKED, State.DELETING) and generation.hold_message:
         reason = f"{reason.rstrip('.')}. Trying again {texts.until(generation.next_try_at, now)}."
     return reason
+
+
+def _lost_link(generation: Generation) -> str | None:
+    if generation.dead_url is None or generation.demo_url is not None:
+        return None
+    left = " Open leads to what is left there." if generation.web_url or generation.chat_url else ""
+    return f"Its preview no longer opens at the builder.{left}"
 
 
 def _variants_text(number: int) -> str | None:
@@ -181,10 +215,12 @@ def timeline(rows: Sequence[Row], prototype: Prototype, now: datetime) -> list[L
         ]
     lines: list[Line] = []
     before = now
+    asked = False
     for row in rows:
+        asked = asked or row["kind"] == "asked"
         at = row["happened_at"]
         clock = f"{at:%H:%M:%S}" if at.date() == before.date() else f"{texts.day(at, now)}, {at:%H:%M:%S}"
-        line = _line(row, json.loads(row["data"]) if row["data"] else {}, prototype, clock)
+        line = _line(row, json.loads(row["data"]) if row["data"] else {}, prototype, clock, asked=asked)
         # Two statuses that read alike, such as accepted and in progress, are one line.
         if not (lines and row["kind"] == "status" and lines[-1].title == line.title):
             lines.append(line)
@@ -192,7 +228,8 @@ def timeline(rows: Sequence[Row], prototype: Prototype, now: datetime) -> list[L
     return lines
 
 
-def _line(row: Row, data: dict[str, Any], prototype: Prototype, clock: str) -> Line:
+def _line(row: Row, data: dict[str, Any], prototype: Prototype, clock: str, *, asked: bool) -> Line:
+    """`asked`: a follow-up was asked for before this line, or by it."""
     builder = BUILDERS.get(prototype.provider, prototype.provider)
     actor = row["actor"] or "somebody"
     kind = row["kind"]
@@ -201,20 +238,32 @@ def _line(row: Row, data: dict[str, Any], prototype: Prototype, clock: str) -> L
     if kind == "status":
         state = _state_of(data.get("state"), row["status"])
         words = STATE_WORDS[state]
-        title, tone = words.label, words.tone
+        title, tone = ("Stopped", "calm") if data.get("code") == "stopped" else (words.label, words.tone)
     else:
         title, tone = {
             "claimed": (f"Asked for by {actor}", "calm"),
             "sent": (f"Sent to {builder}", "calm"),
             "accepted": (f"{builder} accepted it", "busy"),
-            "adopted": ("Taken over from before protokeep", "calm"),
+            "asked": (f"{actor} asked for a change", "calm"),
+            "continued": (f"{builder} took the message", "busy"),
+            "adopted": _adopted(row["source"], builder, asked=asked),
             "parked": ("Parked", "warn"),
             "undecided": ("Undecided: the answer was lost", "warn"),
-            "refused": (f"{builder} refused it", "bad"),
+            "refused": (f"{builder} did not take the message", "warn") if asked else (f"{builder} refused it", "bad"),
+            "deleting": (f"{actor} asked to delete it", "calm"),
+            "deleted": ("Deleted", "calm"),
             "surplus": ("A second chat was found", "warn"),
         }.get(kind, (str(kind).replace("_", " ").capitalize(), "calm"))
     source = SOURCES.get(row["source"], str(row["source"]))
-    return Line(title, str(note) if note else None, source, row["happened_at"], clock, tone)
+    note = texts.first_words(str(note), MESSAGE_SHOWN) if note else None
+    return Line(title, note, source, row["happened_at"], clock, tone)
+
+
+def _adopted(source: str, builder: str, *, asked: bool) -> tuple[str, str]:
+    """Found at the builder after a lost answer; or, in the first line of an older row, taken over."""
+    if asked:
+        return f"The message was found in the chat: {builder} has it", "busy"
+    return (f"Found at {builder}", "busy") if source == "submit" else ("Taken over from before protokeep", "calm")
 
 
 def _state_of(state: object, status: str | None) -> State:

@@ -55,11 +55,16 @@ function age() {
 
 // Nothing moves under pointer or focus: such a piece waits until both have left it.
 const held = new Map();
+// What somebody is writing outlives every swap.
+const drafts = new Map();
+const written = (root) => $$("textarea", root).find((area) => area.value !== area.defaultValue);
 const busy = (old) => old.contains(document.activeElement) && document.activeElement !== body || old.matches(":hover");
 
 function put(piece) {
   const old = document.getElementById(piece.id);
   if (!old) return false;
+  // A card stands for its product's current prototype; news of another variant does not take its place.
+  if (old.dataset.of !== piece.dataset.of && !("current" in piece.dataset)) return true;
   if (busy(old) && old.offsetHeight) {
     // What it says may change in place; where things are may not.
     $$(".status", piece).forEach((status, n) => {
@@ -69,6 +74,10 @@ function put(piece) {
     held.set(piece.id, piece);
   } else {
     held.delete(piece.id);
+    const draft = written(old);
+    if (draft) drafts.set(piece.id, draft.value);
+    const area = $("textarea", piece);
+    if (area && drafts.has(piece.id)) area.value = drafts.get(piece.id);
     old.replaceWith(piece);
     ready(piece);
   }
@@ -94,6 +103,9 @@ function ready(root) {
   for (const one of $$(".copy, .script", root)) one.hidden = false;
   for (const time of $$("time[data-clock]", root)) time.textContent = clock(new Date(time.dateTime));
   for (const input of $$("input[name=form_token]", root)) if (!input.value) input.value = body.dataset.formToken || "";
+  for (const input of $$("input[name=key]", root)) if (!input.value) {
+    input.value = `page-${[...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("")}`;
+  }
 }
 
 async function reload() {
@@ -103,9 +115,9 @@ async function reload() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = $("main", page);
     const main = $("main");
-    const typing = main.contains(document.activeElement) && document.activeElement !== main;
+    const typing = written(main) || main.contains(document.activeElement) && document.activeElement !== main;
     if (!fresh || typing || $(".menu[open]", main) || $(".reused", main)) {
-      for (const piece of $$(".card[id], #hero, #panel, #timeline, #picture, #ids", page)) put(piece);
+      for (const piece of $$(".card[id], #hero, #panel, #timeline, #picture, #change, #ids", page)) put(piece);
       if ($("#news")) $("#news").hidden = false;
     } else {
       main.replaceChildren(...fresh.childNodes);
@@ -150,6 +162,10 @@ function listen() {
   stream.addEventListener("gone", (event) => {
     note(event);
     if ($("#news")) $("#news").hidden = false;
+    if (live.on === "prototype") {
+      say("This prototype was deleted.", true);
+      if (!written(document)) setTimeout(() => location.reload(), 1500);
+    }
   });
   stream.addEventListener("resync", (event) => {
     note(event);
