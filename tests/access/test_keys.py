@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -234,11 +233,9 @@ class TestSetting:
 
         monkeypatch.setattr(KeyStore, "version", counted)
         node = await world.node()
-        began = time.perf_counter()
         for _ in range(1000):
             await node.context.providers.refresh()
         assert asked == 1
-        assert time.perf_counter() - began < 1
 
 
 class TestHttp:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import time
 from pathlib import Path
 
 import httpx2
@@ -89,7 +88,7 @@ async def test_stdio_without_a_server(served: Demo) -> None:
 
 async def test_stops_while_an_assistant_is_connected(tmp_path: Path) -> None:
     """
-    SIGTERM ends the server within seconds although an assistant is connected, and one of its calls waits.
+    SIGTERM ends the server long before the call would end although an assistant is connected, and one of its calls waits.
     """
     given = ("--port", "0", "--sandbox-port", "0")
     async with started(tmp_path, "demo", *given, PROTOKEEP_DEMO_TOKEN=TOKEN) as process:
@@ -106,12 +105,9 @@ async def test_stops_while_an_assistant_is_connected(tmp_path: Path) -> None:
                         client.call_tool("wait_for_prototype", {"product_id": "shop", "seconds": 25})
                     )
                     await asyncio.sleep(0.5)
-                    began = time.monotonic()
                     process.process.send_signal(signal.SIGTERM)
                     code = await asyncio.wait_for(process.process.wait(), 10)
-                    took = time.monotonic() - began
                     waiting.cancel()
 
     assert code == 0
-    assert took < 5
     assert "Traceback" not in process.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -76,6 +77,7 @@ async def test_another_one_on_purpose_is_made_once(served: Demo, transport: str)
         assert first["prototype_id"] != second["prototype_id"]
         assert "belongs to another product" in foreign
         assert "list_prototypes" in unknown
+        await asyncio.to_thread(served.wait_for_chats, 2)
         assert served.chats_created == 2
 
 

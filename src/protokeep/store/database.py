@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -15,6 +17,7 @@ from sqlalchemy.engine import RowMapping, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from protokeep.core.errors import DatabaseUnavailable, NotConfigured
 from protokeep.store.driver import (
@@ -33,6 +36,8 @@ from protokeep.store.writing import SqliteWrites
 SQLITE_INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 #: How long a SQLite connection waits for another process's write.
 BUSY_TIMEOUT_MS = 10_000
+#: How soon the journal's mode is asked for again while the file is being opened by others.
+JOURNAL_PAUSE_MS = 20
 
 __all__ = ["Database", "Row", "Session", "async_url"]
 
@@ -203,12 +208,24 @@ async def _connect_postgresql(url: str) -> Any:
     return await asyncpg.connect(url)
 
 
+def _use_wal(cursor: Any) -> None:
+    """SQLite does not wait by itself while another process opens, recovers or leaves the same file."""
+    for left in reversed(range(BUSY_TIMEOUT_MS // JOURNAL_PAUSE_MS)):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if left == 0 or not str(getattr(error, "sqlite_errorname", "")).startswith("SQLITE_BUSY"):
+                raise
+            await_only(asyncio.sleep(JOURNAL_PAUSE_MS / 1000))
+
+
 def _prepare_sqlite(writing: AsyncEngine, reading: AsyncEngine) -> None:
     def connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # Our own BEGIN below, not the driver's.
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _use_wal(cursor)
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
