@@ -88,7 +88,7 @@ async def test_stdio_without_a_server(served: Demo) -> None:
 
 async def test_stops_while_an_assistant_is_connected(tmp_path: Path) -> None:
     """
-    SIGTERM ends the server long before the call would end although an assistant is connected, and one of its calls waits.
+    SIGTERM ends the server although an assistant is connected and one of its calls waits.
     """
     given = ("--port", "0", "--sandbox-port", "0")
     async with started(tmp_path, "demo", *given, PROTOKEEP_DEMO_TOKEN=TOKEN) as process:
