@@ -18,7 +18,7 @@ demo: $(RUNTIME) ## See protokeep at work against an emulated v0; no key needed 
 	@$(BIN)/protokeep demo $(ARGS)
 
 test: $(DEV) ## Run the tests (ARGS="-k reuse")
-	@$(BIN)/python -m pytest --numprocesses 2 $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 4 $(ARGS)
 
 check: $(DEV) ## Formatting, lint, strict types, which module may import which
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "run: make format" >&2; exit 1; }
@@ -40,7 +40,7 @@ chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promi
 	@PYTHONPATH=tests:. $(BIN)/python -m chaos $(ARGS)
 
 fuzz: $(DEV) ## Send tens of thousands of made-up requests by every role to both databases (FUZZ=300)
-	@PROTOKEEP_FUZZ=$(or $(FUZZ),300) $(BIN)/python -m pytest --numprocesses 2 -q -s tests/access/test_fuzz.py $(ARGS)
+	@PROTOKEEP_FUZZ=$(or $(FUZZ),300) $(BIN)/python -m pytest --numprocesses 4 -q -s tests/access/test_fuzz.py $(ARGS)
 
 schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
 	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/properties $(ARGS)
