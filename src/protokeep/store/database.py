@@ -36,6 +36,8 @@ from protokeep.store.writing import SqliteWrites
 SQLITE_INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 #: How long a SQLite connection waits for another process's write.
 BUSY_TIMEOUT_MS = 10_000
+#: What a close waits for those who still read.
+CLOSING_SECONDS = 1.0
 #: How soon the journal's mode is asked for again while the file is being opened by others.
 JOURNAL_PAUSE_MS = 20
 
@@ -120,8 +122,10 @@ class Database:
         await self._keyed.close()
         if not self.is_sqlite:
             await self._connections.close()
-        await self._writing.dispose()
-        await self._reading.dispose()
+        for engine in (self._writing, self._reading):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_given_back(engine), CLOSING_SECONDS)
+            await engine.dispose()
 
 
 class AlchemySession:
@@ -206,6 +210,12 @@ async def _connect_postgresql(url: str) -> Any:
     import asyncpg
 
     return await asyncpg.connect(url)
+
+
+async def _given_back(engine: AsyncEngine) -> None:
+    """Return when nobody uses a connection any more: a pool closes only those that it holds."""
+    while engine.pool.checkedout():  # type: ignore[attr-defined]  # noqa: ASYNC110 - pools tell nobody
+        await asyncio.sleep(0.01)
 
 
 def _use_wal(cursor: Any) -> None:

@@ -62,6 +62,7 @@ class PostgresqlConnections:
         self._idle: list[Any] = []
         self._room = asyncio.Semaphore(size)
         self._compiled: dict[TextClause, tuple[str, list[str]]] = {}
+        self._closed = False
 
     @contextlib.asynccontextmanager
     async def taken(self) -> AsyncIterator[Any]:
@@ -78,7 +79,9 @@ class PostgresqlConnections:
                     connection.terminate()  # Or cancelled in the middle of an answer.
                 raise
             finally:
-                if not connection.is_closed():
+                if self._closed:
+                    connection.terminate()
+                elif not connection.is_closed():
                     self._idle.append(connection)
         finally:
             self._room.release()
@@ -98,7 +101,8 @@ class PostgresqlConnections:
         return found
 
     async def close(self) -> None:
-        """Close those that nobody uses."""
+        """Close those that nobody uses; the others go when they are given back."""
+        self._closed = True
         idle, self._idle = self._idle, []
         for connection in idle:
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -113,9 +117,12 @@ class PostgresqlConnections:
 
     async def _connect(self) -> Any:
         connection = await asyncpg.connect(self._url)
-        # Types of an adopted table, as the rest of the code has them.
-        await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
-        await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=instant)
+        try:  # Types of an adopted table, as the rest of the code has them.
+            await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
+            await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=instant)
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
 
