@@ -272,9 +272,10 @@ async def crowd(version: int, *, viewers: int, seconds: float) -> str:
     )
 
 
-async def _run(*, full: bool, only: str | None) -> None:
+async def _run(*, full: bool, only: str | None, versions: tuple[int, ...]) -> None:
     command = f"python -m benchmarks.tracking{' --full' if full else ''}{f' --only {only}' if only else ''}"
-    cases = [(version, hooks) for version in (1, 2) for hooks in (False, True)]
+    command += f" --api {versions[0]}" if len(versions) == 1 else ""
+    cases = [(version, hooks) for version in versions for hooks in (False, True)]
     print(f"`{command}`\n", flush=True)
     if only in (None, "watched"):
         print("Five viewers of each prototype for 40 s, each asking every 3 s (the first system: 64.8 and 131.3):\n")
@@ -300,19 +301,20 @@ async def _run(*, full: bool, only: str | None) -> None:
         print(
             "| API | viewers | answers/s | upstream calls/s | answer p50 | p95 | CPU |\n|---|---|---|---|---|---|---|"
         )
-        for version in (1, 2):
+        for version in versions:
             for viewers in (20, 1000):
                 print(await crowd(version, viewers=viewers, seconds=60 if full else 30), flush=True)
 
 
-def run(*, full: bool = False, only: str | None = None) -> None:
+def run(*, full: bool = False, only: str | None = None, versions: tuple[int, ...] = (1, 2)) -> None:
     """Print the figures as Markdown."""
-    asyncio.run(_run(full=full, only=only))
+    asyncio.run(_run(full=full, only=only, versions=versions))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="4,000 in flight, 60-300 s")
     parser.add_argument("--only", choices=["watched", "in-flight", "crowd"])
+    parser.add_argument("--api", type=int, choices=(1, 2), help="one version only")
     given = parser.parse_args()
-    run(full=given.full, only=given.only)
+    run(full=given.full, only=given.only, versions=(given.api,) if given.api else (1, 2))
