@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from browser.conftest import Site, Windows
 from browser.scenery import SCENES, Scene, paint
@@ -34,6 +34,13 @@ def ensure(site: Site, product: str, user: str = "ben") -> str:
     """Somebody asks by the API."""
     who = Principal("default", user, Role.MAKER, "")
     return site.call(site.parts.keeper.ensure(who, NewPrototype(product, PROMPT), wait=0)).prototype.id
+
+
+def _box(place: Locator) -> FloatRect:
+    """Where something stands; a live update may take it out of the page for a moment."""
+    while (box := place.bounding_box()) is None:
+        expect(place).to_be_visible()
+    return box
 
 
 class TestMaking:
@@ -153,13 +160,13 @@ class TestChanging:
         page.wait_for_url("**/prototypes/*")
         page.evaluate("window.sameDocument = true")
         frame = page.locator("#picture")
-        before = frame.bounding_box()
+        before = _box(frame)
 
         expect(page.locator("#picture img")).to_be_visible(timeout=20_000)
 
         page.wait_for_function("document.querySelector('#picture img').naturalWidth > 0")
         assert page.evaluate("window.sameDocument")
-        assert frame.bounding_box() == before
+        assert _box(frame) == before
         page.goto(site.url)
         page.wait_for_function("document.querySelector('.card img').naturalWidth > 0")
 
