@@ -161,7 +161,7 @@ async def _painted(url: str, cookies: dict[str, str]) -> list[Figure]:
         floor: list[float] = []
         for _ in range(PAINTS):
             ours.append(await _first_paint(browser, url, cookies))
-            floor.append(await _first_paint(browser, f"{url}livez", {}))
+            floor.append(await _first_paint(browser, f"{url}/livez", {}))
         await browser.close()
     median = statistics.median(ours)
     value = f"{median:.0f} ms median, {max(ours):.0f} ms worst of {PAINTS}, nothing cached"
