@@ -30,6 +30,13 @@ async def world(sqlite_url: str, api_version: int, documents: dict[str, Document
 
 
 @pytest.fixture
+async def impatient(sqlite_url: str, api_version: int, documents: dict[str, Document]) -> AsyncIterator[World]:
+    """The same, whose adapters give up soon."""
+    async with world_of(sqlite_url, api_version, documents, patience=2) as made:
+        yield made
+
+
+@pytest.fixture
 async def anywhere(database_url: str, api_version: int, documents: dict[str, Document]) -> AsyncIterator[World]:
     """The same on each kind of database."""
     async with world_of(database_url, api_version, documents) as made:

@@ -204,25 +204,25 @@ BAD_ANSWERS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
 async def test_bad_answers_leave_the_row_true(
-    world: World, answer: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    impatient: World, answer: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
     Whatever v0 answers to looks, nothing is settled by it, it is said once, and looks that work settle it later.
     """
-    made = (await world.made()).prototype
-    await world.pass_time(12)
-    assert (await world.get(made)).status is Status.IN_PROGRESS
-    world.transport.answers_checked = False
-    world.sandbox.set_knobs(answer_next=[{**answer, "times": None}])
+    made = (await impatient.made()).prototype
+    await impatient.pass_time(12)
+    assert (await impatient.get(made)).status is Status.IN_PROGRESS
+    impatient.transport.answers_checked = False
+    impatient.sandbox.set_knobs(answer_next=[{**answer, "times": None}])
     for _ in range(3):
-        await world.pass_time(20)
+        await impatient.pass_time(20)
 
-    assert (await world.get(made)).status is Status.IN_PROGRESS
+    assert (await impatient.get(made)).status is Status.IN_PROGRESS
     said = [line for line in capsys.readouterr().out.splitlines() if "looks_troubled" in line or "unreadable" in line]
     assert len(said) == 1
-    world.sandbox.set_knobs(answer_next=[])
-    await world.pass_time(60)
-    assert (await world.get(made)).status is Status.COMPLETED
+    impatient.sandbox.set_knobs(answer_next=[])
+    await impatient.pass_time(60)
+    assert (await impatient.get(made)).status is Status.COMPLETED
 
 
 async def test_one_bad_chat_harms_no_other(world: World) -> None:
@@ -251,21 +251,21 @@ async def test_unknown_words_and_clocks(world: World) -> None:
 
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
-async def test_bad_answers_to_a_create_make_no_second_chat(world: World, answer: dict[str, Any]) -> None:
+async def test_bad_answers_to_a_create_make_no_second_chat(impatient: World, answer: dict[str, Any]) -> None:
     """
     When v0 acts and answers nonsense, the chat is found again and none is made twice.
     """
-    world.transport.answers_checked = False
-    operation = "chats.create" if world.api_version == 1 else "chats.createAsync"
-    world.sandbox.set_knobs(answer_next=[{"operation": operation, "acts": True, **answer}])
-    claimed = (await world.keeper.ensure(ANN, NewPrototype("p-1", "A shop"), wait=0)).prototype
+    impatient.transport.answers_checked = False
+    operation = "chats.create" if impatient.api_version == 1 else "chats.createAsync"
+    impatient.sandbox.set_knobs(answer_next=[{"operation": operation, "acts": True, **answer}])
+    claimed = (await impatient.keeper.ensure(ANN, NewPrototype("p-1", "A shop"), wait=0)).prototype
     for _ in range(8):
-        await world.keeper.submit(claimed.id)
-        world.clock.advance(15)
-    await world.pass_time(30)
+        await impatient.keeper.submit(claimed.id)
+        impatient.clock.advance(15)
+    await impatient.pass_time(30)
 
-    assert world.sandbox.chats_created == 1
-    found = await world.get(claimed)
+    assert impatient.sandbox.chats_created == 1
+    found = await impatient.get(claimed)
     if answer is not BAD_ANSWERS["another id"]:
         assert found.status is Status.COMPLETED
-        assert found.chat_id in world.sandbox.chats
+        assert found.chat_id in impatient.sandbox.chats

@@ -105,18 +105,24 @@ class Checked(httpx2.AsyncBaseTransport):
 class World:
     """One emulated v0, one database, and as many keepers as asked for."""
 
-    def __init__(self, sandbox: Sandbox, url: str, clock: Clock, api_version: int, transport: Checked) -> None:
+    def __init__(
+        self, sandbox: Sandbox, url: str, clock: Clock, api_version: int, transport: Checked, patience: float
+    ) -> None:
         self.sandbox = sandbox
         self.url = url
         self.clock = clock
         self.api_version = api_version
         self.transport = transport
+        #: How long an adapter waits for v0: long, for a busy machine is not what is tried here.
+        self.patience = patience
         self.keeper: Keeper
         self.hooks: Hooks
 
     def provider(self, api_version: int | None = None) -> Provider:
         """An adapter that talks to the emulator."""
-        config = V0Config(api_key="key", root_url=self.url, web_url=self.url, scope="mckinsey", timeout_seconds=1)
+        config = V0Config(
+            api_key="key", root_url=self.url, web_url=self.url, scope="mckinsey", timeout_seconds=self.patience
+        )
         return (V0V1 if (api_version or self.api_version) == 1 else V0V2)(config, self.transport)
 
     async def made(self, product: str = "p-1", prompt: str = "A shop", **more: Any) -> Ensured:
@@ -163,6 +169,7 @@ async def world_of(
     documents: dict[str, Document],
     *,
     limits: Limits | None = None,
+    patience: float = 10.0,
     **knobs: Any,
 ) -> AsyncIterator[World]:
     """A world whose generations take twenty seconds of its clock."""
@@ -170,7 +177,7 @@ async def world_of(
     sandbox = Sandbox(clock, Knobs(**{"generation_seconds": 20, **knobs}), random_seed=5)
     async with running(sandbox) as url:
         transport = Checked(documents)
-        world = World(sandbox, url, clock, api_version, transport)
+        world = World(sandbox, url, clock, api_version, transport, patience)
         world.keeper = await world.another(database_url, limits)
         world.hooks = Hooks(world.keeper.context, SECRET, "http://127.0.0.1:9")
         try:
