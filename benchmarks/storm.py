@@ -89,9 +89,10 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     before = crowded()
     number = given.products * given.clicks
-    lines = ["| what | goal | SQLite | PostgreSQL |", "|---|---|---|---|"]
+    kinds = [given.only] if given.only else ["SQLite", "PostgreSQL"]
+    lines = [f"| what | goal | {' | '.join(kinds)} |", f"|---|---|{'---|' * len(kinds)}"]
     found = {}
-    with databases() as urls:
+    with databases(kinds) as urls:
         for kind, url in urls.items():
             found[kind] = asyncio.run(storm(url, given.products, given.clicks))
     rows: list[tuple[str, str, str, str]] = [
@@ -105,7 +106,7 @@ def main() -> None:
     ]
     for what, goal, key, form in rows:
         unit = " s" if key in ("p50", "p95", "took") else ""
-        cells = [f"{found[kind][key]:{form}}{unit}" for kind in ("SQLite", "PostgreSQL")]
+        cells = [f"{found[kind][key]:{form}}{unit}" for kind in kinds]
         lines.append(f"| {what} | {goal} | {' | '.join(cells)} |")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.write(

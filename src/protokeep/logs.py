@@ -46,5 +46,5 @@ def configure(level: str = "info", form: str = "console") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
-    for chatty in ("httpx2", "httpcore", "uvicorn.access", "pgqueuer", "aiosqlite", "asyncio"):
+    for chatty in ("httpx2", "httpcore", "uvicorn.access", "pgqueuer", "asyncio"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, _LEVELS[level]))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
-from protokeep.store.database import async_url
+from protokeep.store.database import Database
 from protokeep.store.migrate import migrate, plain_sql
 from protokeep.store.shape import COLUMNS, Shape, read_shape
 from store.owner import make_owner, run
@@ -14,9 +12,12 @@ from store.owner import make_owner, run
 
 async def shape_of(url: str) -> Shape:
     """The shape of the database at `url`."""
-    engine = create_async_engine(async_url(url), poolclass=NullPool)
-    async with engine.connect() as connection:
-        return await read_shape(connection)
+    database = Database(url)
+    try:
+        async with database.reading() as session:
+            return await read_shape(session)
+    finally:
+        await database.close()
 
 
 async def test_nothing_there(empty_database_url: str) -> None:

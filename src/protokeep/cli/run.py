@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from protokeep.cli.process import run_until_done, settings_of, stop_signal
+from protokeep.cli.process import collect_less, run_until_done, settings_of, stop_signal
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,6 +46,7 @@ def serve(
         app = create_app(settings)
         listening = serving(app, listener, proxies=settings.proxies, max_header_bytes=settings.max_header_bytes)
         async with stop_signal() as stop, listening:
+            collect_less()
             sys.stderr.write(f"protokeep: serving on {address_of(listener)}\n")
             await stop.wait()
             stop.clear()
@@ -75,6 +76,7 @@ def worker() -> None:
             built(settings) as parts,
             Jobs(parts.keeper, settings.database_url).running(),
         ):
+            collect_less()
             sys.stderr.write("protokeep: working\n")
             await stop.wait()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import text
+
+from protokeep.store.session import Session
 
 TRACKING_COLUMNS = ("v0_chat_id", "v0_project_id", "project_status", "project_url")
 COLUMNS = (
@@ -61,7 +63,7 @@ SELECT c.confrelid::regclass::text AS products, quote_ident(theirs.attname) AS r
  ORDER BY cardinality(c.conkey), c.conname
  LIMIT 1
 """
-POSTGRESQL_OWN = f"SELECT count(to_regclass(name)) FROM unnest(ARRAY{list(OWN_TABLES)}) AS name"  # noqa: S608
+POSTGRESQL_OWN = f"SELECT count(to_regclass(name)) AS number FROM unnest(ARRAY{list(OWN_TABLES)}) AS name"  # noqa: S608
 
 # Generated columns are hidden = 2 or 3: nobody fills those.
 SQLITE_COLUMNS = """
@@ -78,7 +80,11 @@ SELECT '"' || replace(f."table", '"', '""') || '"' AS products,
  ORDER BY (SELECT count(*) FROM pragma_foreign_key_list('design_mockups') AS g WHERE g.id = f.id), f.id
  LIMIT 1
 """
-SQLITE_OWN = f"SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN {OWN_TABLES!r}"  # noqa: S608
+SQLITE_OWN = f"SELECT count(*) AS number FROM sqlite_master WHERE type = 'table' AND name IN {OWN_TABLES!r}"  # noqa: S608
+
+_COLUMNS = text(SQLITE_COLUMNS), text(POSTGRESQL_COLUMNS)
+_PRODUCTS = text(SQLITE_PRODUCTS), text(POSTGRESQL_PRODUCTS)
+_OWN = text(SQLITE_OWN), text(POSTGRESQL_OWN)
 
 
 @dataclass(frozen=True)
@@ -106,14 +112,13 @@ class _Column(NamedTuple):
     required: bool
 
 
-async def read_shape(connection: AsyncConnection) -> Shape:
-    """Look at the tables that `connection` sees under these names, with three statements. Changes nothing."""
-    is_postgresql = connection.dialect.name == "postgresql"
-    found = await connection.exec_driver_sql(POSTGRESQL_COLUMNS if is_postgresql else SQLITE_COLUMNS)
-    columns = {str(row["name"]): _Column(row["kind"], bool(row["required"])) for row in found.mappings()}
-    found = await connection.exec_driver_sql(POSTGRESQL_PRODUCTS if is_postgresql else SQLITE_PRODUCTS)
-    products = found.mappings().one_or_none()
-    own = await connection.exec_driver_sql(POSTGRESQL_OWN if is_postgresql else SQLITE_OWN)
+async def read_shape(session: Session) -> Shape:
+    """Look at the tables that `session` sees under these names, with three statements. Changes nothing."""
+    is_postgresql = not session.is_sqlite
+    found = await session.rows(_COLUMNS[is_postgresql])
+    columns = {str(row["name"]): _Column(row["kind"], bool(row["required"])) for row in found}
+    products = await session.row(_PRODUCTS[is_postgresql])
+    own = await session.row(_OWN[is_postgresql])
 
     def is_uuid(name: str) -> bool:
         return is_postgresql and name in columns and columns[name].kind == "uuid"
@@ -121,7 +126,7 @@ async def read_shape(connection: AsyncConnection) -> Shape:
     return Shape(
         exists=bool(columns),
         tracked=columns.keys() >= set(TRACKING_COLUMNS),
-        own=own.scalar_one() == len(OWN_TABLES),
+        own=own is not None and own["number"] == len(OWN_TABLES),
         id_is_uuid=is_uuid("id"),
         product_is_uuid=is_uuid("product_id"),
         user_is_uuid=is_uuid("user_id"),

@@ -67,7 +67,7 @@ class Store:
         statements = self._statements
         if statements is None or not statements.shape.tracked:
             async with self.database.reading() as session:
-                shape = await read_shape(session.connection)
+                shape = await read_shape(session)
             statements = Statements(shape)
             if not (shape.own and shape.exists):
                 raise NotMigrated("The database has no protokeep tables")

@@ -8,92 +8,99 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from protokeep.store.sqlite import SqliteConnection, SqliteSession, as_sqlalchemy
 
 #: So many commit together at most: the first of them waits for the last.
 TOGETHER = 32
+#: What a close waits for those who still write.
+CLOSING_SECONDS = 1.0
 
 
 class _Group:
     """Those who commit together."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self.connection = connection
+    def __init__(self, connection: SqliteConnection) -> None:
+        self._connection = connection
         self.members = 1
         self.open = True
         self._committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._committed.add_done_callback(lambda done: done.exception())  # A group of one has nobody who asks.
 
+    def session(self) -> SqliteSession:
+        """For one of them."""
+        return SqliteSession(self._connection, at_once=True)
+
+    def run(self, sql: str) -> None:
+        """A statement that waits for nothing."""
+        with as_sqlalchemy(sql):
+            self._connection.driver.execute(sql)
+
     async def commit(self) -> None:
         """Commit for everybody; whoever waits gets the error, if there is one."""
         self.open = False
         try:
-            await self.connection.commit()
+            with as_sqlalchemy("COMMIT"):
+                await self._connection.call(_commit)
         except BaseException as error:
-            self.fail(error)
-            with contextlib.suppress(Exception):
-                await self.connection.rollback()
+            self._fail(error)
             raise
-        else:
-            self._committed.set_result(None)
-        finally:
-            await self.connection.close()
+        self._committed.set_result(None)
 
-    async def undo(self, error: BaseException) -> None:
+    def undo(self, error: BaseException) -> None:
         """Nothing of this group is written."""
         self.open = False
-        self.fail(error)
-        try:
-            await self.connection.rollback()
-        finally:
-            await self.connection.close()
-
-    def fail(self, error: BaseException) -> None:
-        """Let everybody who waits know that nothing was written."""
-        cause = error if isinstance(error, Exception) else ConnectionAbortedError("the writing was stopped")
-        if not self._committed.done():
-            self._committed.set_exception(cause)
+        self._fail(error)
+        self._connection.call_later(_roll_back)
 
     async def committed(self) -> None:
         """Return once it is on the disk."""
         await asyncio.shield(self._committed)
 
+    def _fail(self, error: BaseException) -> None:
+        """Let everybody who waits know that nothing was written."""
+        cause = error if isinstance(error, Exception) else ConnectionAbortedError("the writing was stopped")
+        if not self._committed.done():
+            self._committed.set_exception(cause)
+
 
 class SqliteWrites:
     """Transactions on the one connection that writes."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, path: str) -> None:
+        self._connection = SqliteConnection(path)
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._group: _Group | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncIterator[SqliteSession]:
         """One transaction, committed as a whole or not at all by the time the context ends."""
         async with self._queued():
             if self._group is None or not self._group.open:
-                group = self._group = _Group(await self._begun())
+                await self._begin()
+                group = self._group = _Group(self._connection)
                 try:
-                    yield group.connection
+                    yield group.session()
                 except BaseException as error:
-                    await group.undo(error)
+                    group.undo(error)
                     raise
             else:
                 group = self._group
                 group.members += 1
-                savepoint = await group.connection.begin_nested()
+                group.run("SAVEPOINT mine")
                 try:
-                    yield group.connection
-                    await savepoint.commit()
+                    yield group.session()
+                    group.run("RELEASE mine")
                 except BaseException as error:
                     try:
-                        await savepoint.rollback()
+                        group.run("ROLLBACK TO mine")
+                        group.run("RELEASE mine")
                     except Exception:  # noqa: BLE001 - SQLite has taken back everything: no room, or no disk
-                        await group.undo(error)
+                        group.undo(error)
                     raise
             if self._waiting and group.members < TOGETHER:
                 if group.members == 1:
@@ -102,6 +109,13 @@ class SqliteWrites:
                 # Whoever is cancelled now takes nobody else's commit away.
                 await asyncio.shield(self._kept(asyncio.create_task(group.commit())))
         await group.committed()
+
+    async def close(self) -> None:
+        """Close once nobody writes, or soon."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS), self._turn:
+                pass
+        self._connection.close()
 
     @contextlib.asynccontextmanager
     async def _queued(self) -> AsyncIterator[None]:
@@ -115,14 +129,13 @@ class SqliteWrites:
         finally:
             self._turn.release()
 
-    async def _begun(self) -> AsyncConnection:
-        connection = await self._engine.connect()
+    async def _begin(self) -> None:
         try:
-            await connection.begin()
-        except BaseException:
-            await connection.close()
+            with as_sqlalchemy("BEGIN"):
+                await self._connection.call(_begin)
+        except BaseException:  # It may begin all the same, behind somebody who was cancelled.
+            self._connection.call_later(_roll_back)
             raise
-        return connection
 
     def _close_later(self, group: _Group) -> None:
         """Commit when those who wait now had their turn: turns are taken in order, and this takes one too."""
@@ -139,3 +152,21 @@ class SqliteWrites:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         return task
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def _commit(connection: sqlite3.Connection) -> None:
+    """Commit; where that is not possible, nothing stays open."""
+    try:
+        connection.execute("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

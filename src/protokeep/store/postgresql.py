@@ -1,8 +1,4 @@
-"""PostgreSQL without SQLAlchemy between: connections that keep their statements prepared, and transactions on them.
-
-Composing and wrapping cost more CPU than the statements themselves. Errors are SQLAlchemy's all the same, so that both
-databases fail in one way.
-"""
+"""PostgreSQL straight on asyncpg: connections that keep their statements prepared, and sessions on them."""
 
 from __future__ import annotations
 
@@ -10,48 +6,16 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 from sqlalchemy import TextClause
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 
-Row = dict[str, Any]
-
-#: Columns whose names end so hold instants.
-INSTANTS = ("_at", "_until", "_since")
-#: How long somebody waits for a connection before the database counts as not available.
-PATIENCE_SECONDS = 30.0
+from protokeep.store.session import PATIENCE_SECONDS, NotQuick, Row, instant
 
 _LIST = re.compile(r"IN \(__\[POSTCOMPILE_(\w+)\]\)")
-
-
-class Session(Protocol):
-    """Statements on one connection. Instants go in and come out as aware UTC, ids as text."""
-
-    is_sqlite: bool
-
-    async def rows(self, statement: Any, values: Mapping[str, Any] | None = None) -> list[Row]:
-        """All rows of a statement."""
-        ...
-
-    async def row(self, statement: Any, values: Mapping[str, Any] | None = None) -> Row | None:
-        """The first row of a statement, or None."""
-        ...
-
-    async def run(self, statement: Any, values: Mapping[str, Any] | None = None) -> int:
-        """Execute, and tell how many rows were touched."""
-        ...
-
-    async def run_many(self, statement: Any, values: Sequence[Mapping[str, Any]]) -> None:
-        """Execute once per entry of `values`."""
-        ...
-
-    async def wait_at_most(self, duration: str) -> None:
-        """How long statements of this transaction wait for a lock. SQLite has one setting for all."""
-        ...
 
 
 class PostgresqlConnections:
@@ -86,6 +50,20 @@ class PostgresqlConnections:
         finally:
             self._room.release()
 
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[PostgresqlSession]:
+        """Single statements on one connection."""
+        async with self.taken() as connection:
+            yield PostgresqlSession(connection, self)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresqlSession]:
+        """One transaction."""
+        async with self.taken() as connection:
+            with as_sqlalchemy("COMMIT"):
+                async with connection.transaction():
+                    yield PostgresqlSession(connection, self)
+
     def compiled(self, statement: TextClause) -> tuple[str, list[str]]:
         """The statement as PostgreSQL takes it, and the names of its parameters in order; a list is one parameter."""
         found = self._compiled.get(statement)
@@ -99,6 +77,16 @@ class PostgresqlConnections:
                 sql = sql.replace(f"IN (__[POSTCOMPILE_{name}])", f"= ANY(${len(names)})")
             found = self._compiled[statement] = sql, names
         return found
+
+    async def keyed(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row]:
+        """The few rows that a key leads to. Raises `NotQuick` when the connection is not what it was."""
+        sql, names = self.compiled(statement)
+        try:
+            async with self.taken() as connection:
+                records = await connection.fetch(sql, *[values[name] for name in names])
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise NotQuick from error
+        return [dict(record) for record in records]
 
     async def close(self) -> None:
         """Close those that nobody uses; the others go when they are given back."""
@@ -127,7 +115,7 @@ class PostgresqlConnections:
 
 
 class PostgresqlSession:
-    """A session straight on the driver, for one transaction."""
+    """A session on a connection: for one transaction, or for single statements."""
 
     is_sqlite = False
 
@@ -176,11 +164,3 @@ def as_sqlalchemy(sql: str) -> Iterator[None]:
         raise DBAPIError(sql, None, error) from error
     except asyncpg.InterfaceError as error:
         raise InterfaceError(sql, None, error) from error
-
-
-def instant(value: datetime | str) -> datetime:
-    """An aware UTC instant. Text is SQLite's, and without a zone (its CURRENT_TIMESTAMP) it means UTC."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if moment.tzinfo is UTC:
-        return moment
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
