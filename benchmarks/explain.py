@@ -7,13 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
-
 from benchmarks.harness import databases as databases  # Sets the path that `protokeep` is found on.
 from protokeep.bus import Bus
 from protokeep.core.prototype import State
 from protokeep.core.words import AT_REST
-from protokeep.store.database import Database
+from protokeep.store.database import Database, Statement
 from protokeep.store.gallery_statements import Filters, GalleryStatements
 from protokeep.store.statements import Statements, query
 from protokeep.store.store import Store
@@ -88,13 +86,10 @@ def _replace(page: Path, kind: str, section: str) -> None:
     page.write_text(new.rstrip() + "\n")
 
 
-async def _plan(database: Database, statement: Any, values: dict[str, Any]) -> str:
+async def _plan(database: Database, statement: Statement, values: dict[str, Any]) -> str:
     how = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN (COSTS OFF) "
-    explained = text(how + statement.text)
-    lists = [bind for bind in statement._bindparams.values() if bind.expanding]
-    if lists:
-        explained = explained.bindparams(*lists)
-    used = {name: value for name, value in values.items() if name in explained._bindparams}
+    explained = Statement(how + statement.text)
+    used = {name: value for name, value in values.items() if name in explained.names}
     async with database.reading() as session:
         rows = await session.rows(explained, used)
     if not database.is_sqlite:

@@ -18,16 +18,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import text
-
 from benchmarks.harness import ROOT, crowded, databases
+from protokeep.store.database import Statement
 
 NAMED = 300
 AGAIN = 1000
 AT_ONCE = 50
 RUNS = 1
 PROMPT = "A landing page"
-COMPLETED = text("SELECT count(*) AS n FROM design_mockups WHERE project_status = 'completed'")
+COMPLETED = Statement("SELECT count(*) AS n FROM design_mockups WHERE project_status = 'completed'")
 
 
 async def spell(do: Callable[[int], Awaitable[object]], times: int) -> dict[str, float]:
@@ -70,7 +69,9 @@ async def protokeep(url: str) -> dict[str, Any]:
         async def opens(self, address: str) -> bool | None:
             return None
 
-    settings = Settings(database_url=url, secret_key="measured", _env_file=None)
+    settings = Settings(
+        database_url=url, secret_key="measured", creates_per_person=10**6, creates_per_workspace=10**6, _env_file=None
+    )
     config = V0Config.of(api_key="unused", base_url="http://127.0.0.1:9", scope="", web_url=None, timeout_seconds=5.0)
     ann = Principal("default", "ann", Role.MAKER, "ann")
     async with built(settings) as parts, Jobs(parts.keeper, url).running():
@@ -81,9 +82,7 @@ async def protokeep(url: str) -> dict[str, Any]:
         async def done(number: int) -> None:
             while True:
                 async with keeper.context.store.database.reading() as session:
-                    row = await session.row(
-                        text("SELECT count(*) AS n FROM design_mockups WHERE project_status = 'completed'")
-                    )
+                    row = await session.row(COMPLETED)
                 if row is not None and row["n"] >= number:
                     return
                 await asyncio.sleep(0.02)

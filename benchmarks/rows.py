@@ -10,11 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import text
 
 from protokeep.core.people import Role
 from protokeep.settings import Settings
-from protokeep.store.database import Database
+from protokeep.store.database import Database, Statement
 from protokeep.wiring import built
 
 SUBJECTS = ("dashboard", "landing page", "booking form", "customer list", "checkout", "report", "onboarding", "map")
@@ -22,24 +21,24 @@ FOR = ("bakeries", "clinics", "schools", "farms", "banks", "airlines", "museums"
 VARIANTS_OF_FIRST = 50
 BATCH = 2000
 
-MOCKUP = text(
+MOCKUP = Statement(
     "INSERT INTO design_mockups (id, product_id, user_id, provider, prompt, v0_chat_id, project_status, project_url,"
     " created_at, updated_at) VALUES (:id, :product_id, :user_id, 'v0', :prompt, :chat_id, :status, :url, :at, :at)"
 )
-GENERATION = text(
+GENERATION = Statement(
     "INSERT INTO protokeep_generations (mockup_id, workspace_id, provider, account, api_version, marker, created_by,"
     " recovery_point, error_code, error_message, created_at, settled_at, observed_at) VALUES (:id, 'default', 'v0',"
     " 'v0:environment', 2, :marker, :user_id, :point, :code, :message, :at, :settled_at, :settled_at)"
 )
-SLOT = text(
+SLOT = Statement(
     "INSERT INTO protokeep_slots (workspace_id, product_id, provider, mockup_id, updated_at)"
     " VALUES ('default', :product_id, 'v0', :id, :at)"
 )
-PRODUCT = text(
+PRODUCT = Statement(
     "INSERT INTO protokeep_products (workspace_id, product_id, name, created_at)"
     " VALUES ('default', :product_id, :name, :at)"
 )
-LOOKED = text("UPDATE protokeep_generations SET observed_at = :now WHERE mockup_id = :id")
+LOOKED = Statement("UPDATE protokeep_generations SET observed_at = :now WHERE mockup_id = :id")
 
 
 async def fill(url: str, prototypes: int) -> None:
@@ -55,7 +54,7 @@ async def fill(url: str, prototypes: int) -> None:
                 await session.run_many(SLOT, current)
                 await session.run_many(PRODUCT, current)
         async with database.reading() as session:
-            await session.run(text("ANALYZE"))
+            await session.run(Statement("ANALYZE"))
     finally:
         await database.close()
 

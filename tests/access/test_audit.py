@@ -6,14 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from protokeep.core.audit import Action, Entry
 from protokeep.core.people import Role
 from protokeep.service import audit as auditing
 from protokeep.service.audit import Audit
 from protokeep.store.audit import AuditStore
+from protokeep.store.database import DatabaseError, Statement
 from world import ANN, Site, World
 
 SECRET_PROMPT = "the secret moon base"
@@ -90,9 +89,9 @@ async def test_the_database_refuses_changes(world: World, change: str) -> None:
     if world.first.database.is_sqlite and change.startswith("TRUNCATE"):
         pytest.skip("SQLite has no TRUNCATE")
     await world.ensure()
-    with pytest.raises(DBAPIError, match="append-only"):
+    with pytest.raises(DatabaseError, match="append-only"):
         async with world.first.database.transaction() as session:
-            await session.run(text(change))
+            await session.run(Statement(change))
     assert [row["actor"] for row in await world.rows("SELECT actor FROM protokeep_audit")] == ["ann"]
 
 

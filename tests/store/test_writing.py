@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from protokeep.store.database import Database
+from protokeep.store.database import Database, Statement
 
-ADD = text("INSERT INTO t (n) VALUES (:n)")
-ALL = text("SELECT n FROM t ORDER BY n")
+ADD = Statement("INSERT INTO t (n) VALUES (:n)")
+ALL = Statement("SELECT n FROM t ORDER BY n")
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """A file with one small table."""
     made = Database(f"sqlite:///{tmp_path / 'writing.db'}")
     async with made.transaction() as session:
-        await session.run(text("CREATE TABLE t (n int PRIMARY KEY)"))
+        await session.run(Statement("CREATE TABLE t (n int PRIMARY KEY)"))
     yield made
     await made.close()
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import text
 
 from browser.scenery import SCENES, Scene, minutes, paint
 from protokeep.bus import Change
@@ -24,6 +23,7 @@ from protokeep.core.prototype import State
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue
 from protokeep.settings import Settings
+from protokeep.store.database import Statement
 from protokeep.web import live as live_module
 from protokeep.web.app import create_app
 from protokeep.web.pages import texts
@@ -114,10 +114,9 @@ def principal(user: str = "ana", workspace: str = "default") -> Principal:
 
 
 async def count(site: Site, table: str) -> int:
-    from sqlalchemy import text
 
     async with site.parts.keeper.context.store.database.reading() as session:
-        row = await session.row(text(f"SELECT count(*) AS number FROM {table}"))
+        row = await session.row(Statement(f"SELECT count(*) AS number FROM {table}"))
     assert row is not None
     return int(row["number"])
 
@@ -475,10 +474,9 @@ class TestHome:
         """
         Rows that were in the table before us are cards too, also while they have no slot.
         """
-        from sqlalchemy import text
 
         database = site.parts.keeper.context.store.database
-        insert = text(
+        insert = Statement(
             "INSERT INTO design_mockups (id, product_id, user_id, provider, prompt, project_status) "
             "VALUES (:id, 'old', 'zoe', 'v0', 'an older shop', :status)"
         )
@@ -765,7 +763,7 @@ async def test_state_column_agrees_with_the_core(site: Site) -> None:
 
 async def word_of_the_database(site: Site, prototype_id: str) -> str:
     async with site.parts.keeper.context.store.database.reading() as session:
-        statement = text("SELECT state FROM protokeep_generations WHERE mockup_id = :mockup_id")
+        statement = Statement("SELECT state FROM protokeep_generations WHERE mockup_id = :mockup_id")
         row = await session.row(statement, {"mockup_id": prototype_id})
     assert row is not None
     return str(row["state"])

@@ -6,31 +6,14 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-from sqlalchemy import TextClause
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from protokeep.core.errors import DatabaseUnavailable, NotConfigured
 from protokeep.store.postgresql import PostgresqlConnections
-from protokeep.store.session import NotQuick, Row, Session
+from protokeep.store.session import ConnectionBroken, ConstraintBroken, DatabaseError, NotQuick, Row, Session, Statement
 from protokeep.store.sqlite import SqliteReads
 from protokeep.store.writing import SqliteWrites
 
-__all__ = ["Database", "Row", "Session", "async_url"]
-
-
-def async_url(url: str) -> str:
-    """`url` with the driver that is used here. Raises `NotConfigured` for what is neither of the two databases."""
-    scheme = urlsplit(url).scheme
-    if scheme in ("sqlite", "sqlite+aiosqlite"):
-        return "sqlite+aiosqlite" + url[len(scheme) :]
-    if scheme in ("postgresql", "postgres", "postgresql+asyncpg"):
-        return "postgresql+asyncpg" + url[len(scheme) :]
-    raise NotConfigured(
-        f"PROTOKEEP_DATABASE_URL begins with {scheme or 'nothing'!r}. Use sqlite:///file or postgresql://user@host/name."
-    )
+__all__ = ["ConstraintBroken", "Database", "DatabaseError", "Row", "Session", "Statement"]
 
 
 class Database:
@@ -41,21 +24,28 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 20) -> None:
-        """`pool_size`: PostgreSQL's connections that read, and as many that write; opened when they are needed."""
-        parsed = make_url(async_url(url))
-        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        """`pool_size`: PostgreSQL's connections that read, and as many that write; opened when they are needed.
+
+        Raises `NotConfigured` for an address of neither of the two databases.
+        """
+        scheme, _, rest = url.partition("://")
+        kind = scheme.partition("+")[0]  # An address for SQLAlchemy names a driver too.
+        self.is_sqlite = kind == "sqlite"
         self._reads: SqliteReads | PostgresqlConnections
         self._writes: SqliteWrites | PostgresqlConnections
         if self.is_sqlite:
-            path = parsed.database or ":memory:"
+            path = rest.removeprefix("/").partition("?")[0] or ":memory:"
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._reads = SqliteReads(path)
             self._writes = SqliteWrites(path)
+        elif kind in ("postgresql", "postgres"):
+            self._reads = PostgresqlConnections(f"{kind}://{rest}", pool_size)
+            self._writes = PostgresqlConnections(f"{kind}://{rest}", pool_size)
         else:
-            # asyncpg reads the address itself: it knows libpq's parameters (sslmode and so on), SQLAlchemy does not.
-            plain_url = async_url(url).replace("+asyncpg", "", 1)
-            self._reads = PostgresqlConnections(plain_url, pool_size)
-            self._writes = PostgresqlConnections(plain_url, pool_size)
+            raise NotConfigured(
+                f"PROTOKEEP_DATABASE_URL begins with {scheme or 'nothing'!r}. "
+                "Use sqlite:///file or postgresql://user@host/name."
+            )
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
@@ -71,7 +61,7 @@ class Database:
             async with self._reads.session() as session:
                 yield session
 
-    async def keyed(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row]:
+    async def keyed(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         """The few rows that a key leads to. `values` are text and numbers: no instants, no lists."""
         try:
             return await self._reads.keyed(statement, values)
@@ -91,18 +81,18 @@ def _translating() -> Iterator[None]:
         yield
     except OSError as error:
         raise DatabaseUnavailable from error
-    except DBAPIError as error:
+    except DatabaseError as error:
         if _is_outage(error):
             raise DatabaseUnavailable from error
         raise
 
 
-def _is_outage(error: DBAPIError) -> bool:
+def _is_outage(error: DatabaseError) -> bool:
     """Whether the database is not there, rather than refusing what it was asked."""
-    name = getattr(error.orig, "sqlite_errorname", None)
+    name = getattr(error.driver, "sqlite_errorname", None)
     if name is not None:  # SQLITE_ERROR is a statement of ours that is wrong.
         return str(name).startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL"))
-    state = str(getattr(error.orig, "sqlstate", None) or "")
+    state = str(getattr(error.driver, "sqlstate", None) or "")
     # Connection lost, server going down, out of resources, not accepting connections, no such database.
     outage = state.startswith(("08", "57P", "53")) or state in ("55000", "3D000")
-    return outage or isinstance(error, InterfaceError)
+    return outage or isinstance(error, ConnectionBroken)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from sqlalchemy import bindparam, text
 
 from protokeep.core.prototype import State
+from protokeep.store.session import Statement
 from protokeep.store.shape import Shape
 from protokeep.store.statements import DEFAULT_WORKSPACE, Statements
 
@@ -46,7 +44,7 @@ class GalleryStatements:
             f"COALESCE(g.state, CASE {self._status} WHEN 'completed' THEN 'ready' "
             "WHEN 'failed' THEN 'failed' ELSE 'untracked' END)"
         )
-        self._made: dict[tuple[str, Sequence[State], Filters], Any] = {}
+        self._made: dict[tuple[str, Sequence[State], Filters], Statement] = {}
         # What is put in here are names and words of ours; values are bound.
         counted = (
             "(SELECT count(*) FROM (SELECT 1 FROM design_mockups v "
@@ -61,23 +59,23 @@ class GalleryStatements:
         )
         select = Statements(shape).select.replace(" FROM ", f", {named}, {counted} FROM ", 1)
         mine = f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id"
-        self.cards = text(f"{select} WHERE m.id IN :ids AND {mine}").bindparams(bindparam("ids", expanding=True))
+        self.cards = Statement(f"{select} WHERE m.id IN :ids AND {mine}")
 
-    def ids(self, states: Sequence[State], filters: Filters) -> Any:
+    def ids(self, states: Sequence[State], filters: Filters) -> Statement:
         """Ids and times of cards in any of `states`, newest first; a page that never sorts more than it shows."""
         parts = [self._newest(self._tracked(state, filters), "g.created_at", "g.mockup_id") for state in states]
         if filters.older:
             parts.append(self._newest(self._older(states, filters), "m.created_at", "m.id"))
         return self._kept("ids", states, filters, f"{_all(parts)} ORDER BY created_at DESC, id DESC LIMIT :limit")
 
-    def counts(self, states: Sequence[State], filters: Filters) -> Any:
+    def counts(self, states: Sequence[State], filters: Filters) -> Statement:
         """How many cards there are of each state, counted up to `COUNTED`."""
         parts = [self._counted(state, self._tracked(state, filters)) for state in states]
         if filters.older:
             parts += [self._counted(state, self._older([state], filters)) for state in states]
         return self._kept("counts", states, filters, _all(parts))
 
-    def searched(self, states: Sequence[State], filters: Filters) -> Any:
+    def searched(self, states: Sequence[State], filters: Filters) -> Statement:
         """Cards with all the words: how many of each state, and the newest of `states`; from one look at the text.
 
         Rows with an id are cards, rows without one are counts.
@@ -113,10 +111,10 @@ class GalleryStatements:
             f"CROSS JOIN protokeep_generations g WHERE {' AND '.join(where)}"
         )
 
-    def _kept(self, kind: str, states: Sequence[State], filters: Filters, statement: str) -> Any:
+    def _kept(self, kind: str, states: Sequence[State], filters: Filters, statement: str) -> Statement:
         key = (kind, tuple(states), filters)
         if key not in self._made:
-            self._made[key] = text(statement)
+            self._made[key] = Statement(statement)
         return self._made[key]
 
     def _newest(self, rest: str, at: str, mockup_id: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 Row = dict[str, Any]
@@ -14,27 +16,68 @@ INSTANTS = ("_at", "_until", "_since")
 PATIENCE_SECONDS = 30.0
 
 
-class Session(Protocol):
-    """Statements on one connection. Instants go in and come out as aware UTC, ids as text.
+_NAMED = re.compile(r"(?<![:\w]):([a-z]\w*)")
+_LIST = re.compile(r"IN :([a-z]\w*)")
 
-    Errors are SQLAlchemy's, so that both databases fail in one way.
-    """
+
+class Statement:
+    """SQL for both databases: parameters are `:names`, and one behind IN takes a list."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Its parameters, in the order in which they first appear."""
+        return list(dict.fromkeys(_NAMED.findall(self.text)))
+
+    @cached_property
+    def for_sqlite(self) -> str:
+        """As SQLite takes it: a list is one parameter, as JSON."""
+        return _LIST.sub(r"IN (SELECT value FROM json_each(:\1))", self.text)
+
+    @cached_property
+    def for_postgresql(self) -> str:
+        """As PostgreSQL takes it: parameters are numbered, and a list is an array."""
+        numbers = {name: str(number) for number, name in enumerate(self.names, 1)}
+        return _NAMED.sub(lambda found: f"${numbers[found[1]]}", _LIST.sub(r"= ANY(:\1)", self.text))
+
+
+class DatabaseError(Exception):
+    """The database refused a statement, or could not be asked. `driver`: the error of its driver."""
+
+    def __init__(self, sql: str, driver: Exception) -> None:
+        super().__init__(f"{type(driver).__name__}: {driver}")
+        self.sql = sql
+        self.driver = driver
+
+
+class ConstraintBroken(DatabaseError):
+    """A rule of the tables forbids what a statement wanted to write."""
+
+
+class ConnectionBroken(DatabaseError):
+    """The connection is of no use any more."""
+
+
+class Session(Protocol):
+    """Statements on one connection. Instants go in and come out as aware UTC, ids as text. Raises `DatabaseError`."""
 
     is_sqlite: bool
 
-    async def rows(self, statement: Any, values: Mapping[str, Any] | None = None) -> list[Row]:
+    async def rows(self, statement: Statement, values: Mapping[str, Any] | None = None) -> list[Row]:
         """All rows of a statement."""
         ...
 
-    async def row(self, statement: Any, values: Mapping[str, Any] | None = None) -> Row | None:
+    async def row(self, statement: Statement, values: Mapping[str, Any] | None = None) -> Row | None:
         """The first row of a statement, or None."""
         ...
 
-    async def run(self, statement: Any, values: Mapping[str, Any] | None = None) -> int:
+    async def run(self, statement: Statement, values: Mapping[str, Any] | None = None) -> int:
         """Execute, and tell how many rows were touched."""
         ...
 
-    async def run_many(self, statement: Any, values: Sequence[Mapping[str, Any]]) -> None:
+    async def run_many(self, statement: Statement, values: Sequence[Mapping[str, Any]]) -> None:
         """Execute once per entry of `values`."""
         ...
 

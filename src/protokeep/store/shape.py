@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import text
-
-from protokeep.store.session import Session
+from protokeep.store.session import Session, Statement
 
 TRACKING_COLUMNS = ("v0_chat_id", "v0_project_id", "project_status", "project_url")
 COLUMNS = (
@@ -82,9 +80,9 @@ SELECT '"' || replace(f."table", '"', '""') || '"' AS products,
 """
 SQLITE_OWN = f"SELECT count(*) AS number FROM sqlite_master WHERE type = 'table' AND name IN {OWN_TABLES!r}"  # noqa: S608
 
-_COLUMNS = text(SQLITE_COLUMNS), text(POSTGRESQL_COLUMNS)
-_PRODUCTS = text(SQLITE_PRODUCTS), text(POSTGRESQL_PRODUCTS)
-_OWN = text(SQLITE_OWN), text(POSTGRESQL_OWN)
+_COLUMNS = Statement(SQLITE_COLUMNS), Statement(POSTGRESQL_COLUMNS)
+_PRODUCTS = Statement(SQLITE_PRODUCTS), Statement(POSTGRESQL_PRODUCTS)
+_OWN = Statement(SQLITE_OWN), Statement(POSTGRESQL_OWN)
 
 
 @dataclass(frozen=True)

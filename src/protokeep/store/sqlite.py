@@ -15,13 +15,19 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import TextClause
-from sqlalchemy.exc import DBAPIError, IntegrityError
-
-from protokeep.store.session import INSTANTS, PATIENCE_SECONDS, NotQuick, Row, instant
+from protokeep.store.session import (
+    INSTANTS,
+    PATIENCE_SECONDS,
+    ConstraintBroken,
+    DatabaseError,
+    NotQuick,
+    Row,
+    Statement,
+    instant,
+)
 
 T = TypeVar("T")
 
@@ -90,27 +96,27 @@ class SqliteSession:
         self._at_once = at_once
         self._ran = 0
 
-    async def rows(self, statement: Any, values: Mapping[str, Any] | None = None) -> list[Row]:
-        sql, bound = text_of(statement), _bound(values)
+    async def rows(self, statement: Statement, values: Mapping[str, Any] | None = None) -> list[Row]:
+        sql, bound = statement.for_sqlite, _bound(values)
         return await self._call(sql, lambda connection: _rows(connection.execute(sql, bound)))
 
-    async def row(self, statement: Any, values: Mapping[str, Any] | None = None) -> Row | None:
+    async def row(self, statement: Statement, values: Mapping[str, Any] | None = None) -> Row | None:
         rows = await self.rows(statement, values)
         return rows[0] if rows else None
 
-    async def run(self, statement: Any, values: Mapping[str, Any] | None = None) -> int:
-        sql, bound = text_of(statement), _bound(values)
+    async def run(self, statement: Statement, values: Mapping[str, Any] | None = None) -> int:
+        sql, bound = statement.for_sqlite, _bound(values)
         return await self._call(sql, lambda connection: int(connection.execute(sql, bound).rowcount))
 
-    async def run_many(self, statement: Any, values: Sequence[Mapping[str, Any]]) -> None:
-        sql, bound = text_of(statement), [_bound(entry) for entry in values]
+    async def run_many(self, statement: Statement, values: Sequence[Mapping[str, Any]]) -> None:
+        sql, bound = statement.for_sqlite, [_bound(entry) for entry in values]
         await self._call(sql, lambda connection: connection.executemany(sql, bound))
 
     async def wait_at_most(self, duration: str) -> None:
         """SQLite has one setting for all (`BUSY_SECONDS`)."""
 
     async def _call(self, sql: str, function: Callable[[sqlite3.Connection], T]) -> T:
-        with as_sqlalchemy(sql):
+        with named(sql):
             if not self._at_once:
                 return await self._connection.call(function)
             self._ran += 1
@@ -149,14 +155,14 @@ class SqliteReads:
                 connection.close()
             self._room.release()
 
-    async def keyed(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row]:
+    async def keyed(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         """The few rows that a key leads to, read by the event loop itself. Raises `NotQuick` instead of waiting."""
         try:
             if self._quick is None:
                 self._quick = sqlite3.connect(
                     self._path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=PREPARED
                 )
-            return _rows(self._quick.execute(text_of(statement), values))
+            return _rows(self._quick.execute(statement.for_sqlite, values))
         except sqlite3.Error as error:
             raise NotQuick from error
 
@@ -171,25 +177,15 @@ class SqliteReads:
             self._quick = None
 
 
-@lru_cache(maxsize=2048)
-def text_of(statement: TextClause) -> str:
-    """The statement as SQLite takes it; a list is one parameter, as JSON."""
-    sql = statement.text
-    for name, parameter in statement._bindparams.items():
-        if parameter.expanding:
-            sql = sql.replace(f"IN :{name}", f"IN (SELECT value FROM json_each(:{name}))")  # noqa: S608 - our own name
-    return sql
-
-
 @contextlib.contextmanager
-def as_sqlalchemy(sql: str) -> Iterator[None]:
-    """Errors of the driver as SQLAlchemy names them."""
+def named(sql: str) -> Iterator[None]:
+    """Errors of the driver as the store names them."""
     try:
         yield
     except sqlite3.IntegrityError as error:
-        raise IntegrityError(sql, None, error) from error
+        raise ConstraintBroken(sql, error) from error
     except sqlite3.Error as error:
-        raise DBAPIError(sql, None, error) from error
+        raise DatabaseError(sql, error) from error
 
 
 def _bound(values: Mapping[str, Any] | None) -> dict[str, Any]:

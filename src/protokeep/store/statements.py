@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from functools import cache
 from importlib.resources import files
-from typing import Any
-
-from sqlalchemy import bindparam, text
 
 from protokeep.core.prototype import Generation
+from protokeep.store.session import Statement
 from protokeep.store.shape import Shape
 
 #: The workspace of rows that were in the owner's table before us.
@@ -32,11 +30,9 @@ _GENERATION = [field.name for field in fields(Generation) if field.name not in (
 
 
 @cache
-def query(name: str) -> Any:
-    """The statement in `queries/<name>.sql`; `:chats` and `:ids` take lists."""
-    clause = text(_source(name))
-    lists: list[Any] = [bindparam(name, expanding=True) for name in ("chats", "ids") if f"IN :{name}" in clause.text]
-    return clause.bindparams(*lists) if lists else clause
+def query(name: str) -> Statement:
+    """The statement in `queries/<name>.sql`."""
+    return Statement(_source(name))
 
 
 def _source(name: str) -> str:
@@ -73,7 +69,7 @@ class Statements:
         self.get = self._prototypes(f"WHERE m.id = :mockup_id AND {mine}")
         self.get_any = self._prototypes("WHERE m.id = :mockup_id")
         self.by_chat = self._prototypes("WHERE m.v0_chat_id = :chat_id")
-        self.current = text(
+        self.current = Statement(
             self.select.replace("LEFT JOIN protokeep_slots s ON s.mockup_id = m.id", "")
             + "JOIN protokeep_slots s ON s.mockup_id = m.id WHERE s.workspace_id = :workspace_id "
             "AND s.product_id = :product_id AND s.provider = :provider"
@@ -83,12 +79,12 @@ class Statements:
             "ORDER BY m.created_at DESC, m.id DESC LIMIT :limit"
         )
         # Thousands of rows at a time: without the prompts, which no look needs.
-        self.due = text(
+        self.due = Statement(
             self.select.replace("m.prompt AS prompt", "NULL AS prompt")
             + "WHERE g.account = :account AND g.next_poll_at <= :now AND m.v0_chat_id IS NOT NULL "
             "ORDER BY g.next_poll_at LIMIT :limit"
         )
-        self.due_soon = text(
+        self.due_soon = Statement(
             self.select.replace("m.prompt AS prompt", "NULL AS prompt")
             + "WHERE g.account = :account AND g.next_poll_at > :now AND g.next_poll_at <= :until "
             "AND g.api_version = :api_version AND m.v0_chat_id IS NOT NULL"
@@ -97,7 +93,7 @@ class Statements:
             "WHERE g.removing_at IS NOT NULL AND g.recovery_point IN ('accepted', 'settled') "
             "AND (g.next_try_at IS NULL OR g.next_try_at <= :now) ORDER BY g.removing_at LIMIT :limit"
         )
-        self.these = self._prototypes("WHERE m.id IN :ids", many=True)
+        self.these = self._prototypes("WHERE m.id IN :ids")
         self.insert_mockup = (
             self._owners("insert_mockup_of_tenant")
             if shape.has_tenant and shape.products_has_tenant
@@ -106,9 +102,9 @@ class Statements:
         self.save_mockup = self._owners("save_mockup")
         self.give_chat_to_mockup = self._owners("give_chat_to_mockup")
         self.find_owners_product = self._owners("find_owners_product") if shape.products_table else None
-        self._lists: dict[frozenset[str], Any] = {}
+        self._lists: dict[frozenset[str], Statement] = {}
 
-    def listing(self, filters: frozenset[str]) -> Any:
+    def listing(self, filters: frozenset[str]) -> Statement:
         """Prototypes of a product, newest first; `filters` out of provider, status, user_id, after."""
         if filters not in self._lists:
             status = "m.project_status" if "project_status" in self.shape.columns else "NULL"
@@ -128,11 +124,10 @@ class Statements:
             )
         return self._lists[filters]
 
-    def _prototypes(self, rest: str, *, many: bool = False) -> Any:
-        clause = text(self.select + rest)
-        return clause.bindparams(bindparam("ids", expanding=True)) if many else clause
+    def _prototypes(self, rest: str) -> Statement:
+        return Statement(self.select + rest)
 
-    def _owners(self, name: str) -> Any:
+    def _owners(self, name: str) -> Statement:
         """A statement on the owner's tables: under their names, and without the columns that they lack."""
         shape = self.shape
         written = {"prompt": ":prompt", "updated_at": ":now"}
@@ -144,4 +139,4 @@ class Statements:
             "values": "".join(f", {written[column]}" for column in there),
             "touched": ", updated_at = :now" if "updated_at" in there else "",
         }
-        return text(_source(name).format(**words))
+        return Statement(_source(name).format(**words))

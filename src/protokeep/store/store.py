@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
-
 from protokeep.bus import CHANNEL, Bus, Change
 from protokeep.core.caps import Caps
 from protokeep.core.claim import Claimed, Wanted
@@ -19,7 +17,7 @@ from protokeep.core.reuse import Outcome, decide
 from protokeep.store import claims, strays
 from protokeep.store.accounts import Accounts
 from protokeep.store.afterwards import Afterwards
-from protokeep.store.database import Database, Row, Session
+from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Row, Session
 from protokeep.store.rows import generation_values, mockup_values, prototype_of
 from protokeep.store.shape import Shape, read_shape
 from protokeep.store.statements import Statements, query
@@ -165,7 +163,7 @@ class Store:
                     break
             except claims.Lost:
                 continue
-            except DBAPIError as error:
+            except DatabaseError as error:
                 raise _translated(error, wanted) from error
         else:
             raise NotReady("This product is being changed by too many at once. Try again in a moment.")
@@ -448,13 +446,12 @@ def _touch_values(after: Prototype) -> dict[str, Any]:
     }
 
 
-def _translated(error: DBAPIError, wanted: Wanted) -> Exception:
+def _translated(error: DatabaseError, wanted: Wanted) -> Exception:
     """What a failed claim means to its caller."""
-    if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+    if getattr(error.driver, "sqlstate", None) == LOCK_NOT_AVAILABLE:
         if wanted.idempotency_key is not None:
             return KeyInFlight("The first request with this Idempotency-Key is still being written. Try again.")
         return NotReady("This product is being claimed by somebody else right now. Try again in a moment.")
-    if isinstance(error, IntegrityError):
-        detail = str(getattr(error.orig, "__cause__", None) or error.orig)
-        return InvalidInput(f"This database's design_mockups does not take the prototype: {detail}.")
+    if isinstance(error, ConstraintBroken):
+        return InvalidInput(f"This database's design_mockups does not take the prototype: {error.driver}.")
     return error

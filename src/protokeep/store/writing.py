@@ -11,7 +11,7 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 
-from protokeep.store.sqlite import SqliteConnection, SqliteSession, as_sqlalchemy
+from protokeep.store.sqlite import SqliteConnection, SqliteSession, named
 
 #: So many commit together at most: the first of them waits for the last.
 TOGETHER = 32
@@ -35,14 +35,14 @@ class _Group:
 
     def run(self, sql: str) -> None:
         """A statement that waits for nothing."""
-        with as_sqlalchemy(sql):
+        with named(sql):
             self._connection.driver.execute(sql)
 
     async def commit(self) -> None:
         """Commit for everybody; whoever waits gets the error, if there is one."""
         self.open = False
         try:
-            with as_sqlalchemy("COMMIT"):
+            with named("COMMIT"):
                 await self._connection.call(_commit)
         except BaseException as error:
             self._fail(error)
@@ -131,7 +131,7 @@ class SqliteWrites:
 
     async def _begin(self) -> None:
         try:
-            with as_sqlalchemy("BEGIN"):
+            with named("BEGIN"):
                 await self._connection.call(_begin)
         except BaseException:  # It may begin all the same, behind somebody who was cancelled.
             self._connection.call_later(_roll_back)
