@@ -76,7 +76,7 @@ def worker() -> None:
         async with (
             stop_signal() as stop,
             built(settings) as parts,
-            Jobs(parts.keeper, settings.database_url).running(),
+            Jobs(parts.keeper, settings.database_url, parts.hooks).running(),
         ):
             collect_less()
             sys.stderr.write("protokeep: working\n")

@@ -35,7 +35,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
             if own is None:
                 own = await stack.enter_async_context(built(settings))
                 _say_what_is_missing(own)
-                await stack.enter_async_context(Jobs(own.keeper, settings.database_url).running())
+                await stack.enter_async_context(Jobs(own.keeper, settings.database_url, own.hooks).running())
             app.state.parts = own
             app.state.live = await stack.enter_async_context(pages.live_for(own).running())
             await stack.enter_async_context(mcp.open())
