@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import html
 import re
@@ -11,11 +12,15 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 
+from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.people import Role
 from protokeep.service.tokens import KNOWN_FOR
-from world import Site, World
+from protokeep.web import live
+from world import Site, World, until
 
 SECOND = 1.0
+#: Whatever takes longer does not happen.
+PATIENCE = 20.0
 
 
 @dataclass
@@ -95,3 +100,58 @@ async def test_a_session_of_a_revoked_token(two: Two) -> None:
     async with signed_in(two.there, token) as browser:
         await two.here.http.delete(f"/api/design/tokens/{kept.id}", headers=two.admin)
         assert (await browser.get("/settings")).status_code == 303
+
+
+class TestStreams:
+    """An answer without an end does not outlive what opened it."""
+
+    @pytest.fixture(autouse=True)
+    def _asked_often(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(live, "ASK_SECONDS", 0.05)
+
+    async def ends(self, stream: httpx2.Response) -> None:
+        async with asyncio.timeout(PATIENCE):
+            async for _ in stream.aiter_lines():
+                pass
+
+    async def test_of_a_token(self, world: World) -> None:
+        async with world.serving() as there, world.serving(real=False) as here:
+            token, kept = await here.tokens.create(Role.VIEWER, user_id="bob")
+            bobs = {"Authorization": f"Bearer {token}"}
+            async with there.http.stream("GET", "/api/design/events", headers=bobs) as stream:
+                assert stream.status_code == 200
+                await here.tokens.revoke("default", kept.id)
+                world.clock.advance(SECOND)
+                await self.ends(stream)
+
+    async def test_of_a_session(self, world: World) -> None:
+        async with world.serving() as there, world.serving(real=False) as here:
+            token = await here.token(Role.VIEWER, "bob")
+            admin = {"Authorization": f"Bearer {await here.token(Role.ADMIN, 'root')}"}
+            async with signed_in(there, token) as browser, browser.stream("GET", "/live") as stream:
+                assert stream.status_code == 200
+                await here.http.post("/api/design/people/revoke", json={"user_id": "bob"}, headers=admin)
+                await self.ends(stream)
+
+    async def test_others_stay(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Whoever counts hears on, also while the database cannot be asked.
+        """
+        async with world.serving() as site, site.http.stream("GET", "/api/design/events") as stream:
+            lines = stream.aiter_lines()
+            async with asyncio.timeout(PATIENCE):
+                while await anext(lines) != "event: hello":
+                    pass
+                asked = 0
+
+                async def broken(*_: object) -> None:
+                    nonlocal asked
+                    asked += 1
+                    raise DatabaseUnavailable
+
+                with monkeypatch.context() as patch:
+                    patch.setattr(site.tokens, "check", broken)
+                    await until(lambda: asked > 1)
+                await site.create("p-1")
+                while await anext(lines) != "event: change":
+                    pass
