@@ -112,3 +112,33 @@ async def test_change_is_heard_at_the_other_server(pg_url: str, tmp_path: Path) 
                     assert len(states) > 1 or asyncio.get_running_loop().time() - began < SSE_SECONDS
 
     assert states[0] in ("queued", "making")
+
+
+async def test_a_token_is_revoked_at_the_other_server(pg_url: str, tmp_path: Path) -> None:
+    """
+    With two servers on one database, what one revokes the other soon refuses, while it is asked without a pause.
+
+    That it takes a second at most is shown on a clock of its own in `access/test_revoked_elsewhere.py`.
+    """
+    values = {"PROTOKEEP_DATABASE_URL": pg_url, "PROTOKEEP_SECRET_KEY": "a secret of the tests"}
+    admin = (await run(tmp_path, "token", "create", "--plain", "--role", "admin", **values)).out.strip()
+    async with contextlib.AsyncExitStack() as stack:
+        clients = []
+        for _ in range(2):
+            serve = await stack.enter_async_context(started(tmp_path, "serve", "--port", "0", **values))
+            url = (await serve.says(r"serving on (http://\S+)")).group(1)
+            headers = {"Authorization": f"Bearer {admin}"}
+            opened = httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30)
+            clients.append(await stack.enter_async_context(opened))
+        here, there = clients
+        token = (await here.post("/api/design/tokens", json={"user_id": "bob"})).json()
+        bobs = {"Authorization": f"Bearer {token['token']}"}
+        asked = [(await there.get("/api/design/mockups/p-1", headers=bobs)).status_code]
+        assert (await here.delete(f"/api/design/tokens/{token['id']}")).status_code == 204
+        async with asyncio.timeout(PATIENCE):
+            while asked[-1] == 200:
+                asked.append((await there.get("/api/design/mockups/p-1", headers=bobs)).status_code)
+        after = [(await there.get("/api/design/mockups/p-1", headers=bobs)).status_code for _ in range(5)]
+
+    assert (asked[0], asked[-1]) == (200, 401)
+    assert after == [401] * 5

@@ -50,6 +50,7 @@ from protokeep.store.sessions import SessionStore
 from protokeep.store.store import Page, Store
 from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
+from protokeep.web.protocol import Bounds
 from protokeep.web.server import address_of, listen, serving
 from protokeep.wiring import ENVIRONMENT_ACCOUNT, PROVIDERS, Parts
 from store.owner import rows, run
@@ -443,7 +444,8 @@ class World:
             if real:
                 listener = listen("127.0.0.1", 0)
                 url = address_of(listener)
-                await stack.enter_async_context(serving(app, listener))
+                bounds = Bounds(made.max_header_bytes, made.header_seconds, made.body_seconds)
+                await stack.enter_async_context(serving(app, listener, bounds=bounds))
             else:
                 url = "http://protokeep.test"
                 await stack.enter_async_context(app.router.lifespan_context(app))

@@ -212,8 +212,11 @@ async def _provider(parts: Parts) -> list[Finding]:
 
 async def _hooks(parts: Parts) -> list[Finding]:
     found = []
+    for account, version in await parts.hooks.lacking():
+        what = f"{account} has no hook, API v{version}: more looks are needed there"
+        found.append(unsafe("hooks", what, "run `protokeep hooks install`"))
     for hook, there in await parts.hooks.list():
-        if there is False:
+        if there is False and hook.hook:
             what = f"v0 has lost the hook of {hook.account}, API v{hook.api_version}"
             found.append(unsafe("hooks", what, "run `protokeep hooks install`"))
     return found

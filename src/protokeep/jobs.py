@@ -21,12 +21,15 @@ from pgqueuer.models import Job
 
 from protokeep.bus import Change
 from protokeep.service import Keeper
+from protokeep.service.hooks import Hooks
 
 log = structlog.get_logger(__name__)
 
 #: A killed worker's job is picked up by another after this long without a heartbeat.
 HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 SWEEP_SECONDS = 2.0
+#: A key that was set after hooks were installed gets its own so soon.
+HOOKS_SECONDS = 30.0
 #: Looks that come due within this are made in one pass.
 GATHER_SECONDS = 0.25
 #: Creates under way at once in one process.
@@ -40,8 +43,9 @@ STOP_SECONDS = 2.0
 class Jobs:
     """Runs a keeper's submit, track and sweep. Is the keeper's queue."""
 
-    def __init__(self, keeper: Keeper, database_url: str) -> None:
+    def __init__(self, keeper: Keeper, database_url: str, hooks: Hooks | None = None) -> None:
         self._keeper = keeper
+        self._hooks = hooks
         self._url = None if database_url.startswith("sqlite") else database_url
         self._memory = None if self._url else PgQueuer.in_memory()
         self._pool: asyncpg.Pool | None = None
@@ -73,6 +77,8 @@ class Jobs:
                 asyncio.create_task(self._repeat("wrap_up", self._keeper.wrap_up)),
                 asyncio.create_task(self._forget_forever()),
             ]
+            if self._hooks is not None:
+                tasks.append(asyncio.create_task(self._repeat("hooks", self._hooks.complete, HOOKS_SECONDS)))
             try:
                 yield self
             finally:
@@ -178,14 +184,14 @@ class Jobs:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def _repeat(self, name: str, duty: Callable[[], Awaitable[object]]) -> None:
+    async def _repeat(self, name: str, duty: Callable[[], Awaitable[object]], every: float = SWEEP_SECONDS) -> None:
         while not self._stopping.is_set():
             try:
                 await duty()
             except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on
                 log.warning("duty_failed", duty=name, error=type(error).__name__, reason=str(error)[:200])
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), SWEEP_SECONDS)
+                await asyncio.wait_for(self._stopping.wait(), every)
 
     async def _forget_forever(self) -> None:
         while True:

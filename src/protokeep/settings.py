@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     max_header_bytes: Annotated[int, Field(ge=4096, le=1024 * 1024)] = 32 * 1024
     max_query_bytes: Annotated[int, Field(ge=256, le=64 * 1024)] = 8 * 1024
+    #: How long the head of a request may take to come, and then its body.
+    header_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 20.0
+    body_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 60.0
     #: Open live streams of one person, and of everybody in one process.
     streams_per_person: Annotated[int, Field(ge=1)] = 50
     streams_per_process: Annotated[int, Field(ge=1)] = 5000

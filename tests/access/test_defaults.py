@@ -11,8 +11,11 @@ from pydantic import ValidationError
 
 from issuer import FakeIssuer
 from processes import run
+from protokeep.core.keys import KeyOwner
+from protokeep.core.people import Principal, Role
 from protokeep.doctor import examine, refusals
 from protokeep.web.server import serving
+from protokeep.wiring import built
 from world import World, on_sqlite, settings_of
 
 STRONG = "kH3-2jdPq0aZ81LmNbVcXxSwEeRrTtYyUuIi"
@@ -70,6 +73,35 @@ async def test_doctor(database_url: str, issuer: FakeIssuer, world: World) -> No
     assert (found["database"].level, found["sign-in"].level, found["clock"].level) == ("fine", "fine", "fine")
     assert found["v0"].level == "fine"
     assert all(finding.mend for finding in found.values() if finding.level != "fine")
+
+
+@on_sqlite
+async def test_doctor_on_hooks(world: World) -> None:
+    """
+    Where hooks are used, an account without one is named with what mends it, until it has one.
+    """
+    settings = settings_of(
+        database_url=world.database_url,
+        secret_key=STRONG,
+        public_url="http://127.0.0.1:9",
+        v0_api_key="k",
+        v0_base_url=world.v0_url,
+    )
+
+    async def hooks_found() -> list[tuple[str, str]]:
+        return [(finding.what, finding.mend) for finding in await examine(settings) if finding.name == "hooks"]
+
+    async with built(settings) as parts:
+        admin = Principal("default", "root", Role.ADMIN, "")
+        await parts.hooks.install()
+        await parts.keys.set(admin, KeyOwner("default", "ann"), "v0", "v1:anns:BBBBBBBBBBBB")
+        lacking = await hooks_found()
+        assert await parts.hooks.complete() == 2
+        complete = await hooks_found()
+
+    assert [what[:38] for what, _ in lacking] == ["v0:person:default:ann has no hook, API"] * 2
+    assert {mend for _, mend in lacking} == {"run `protokeep hooks install`"}
+    assert complete == []
 
 
 async def test_doctor_at_a_broken_place(tmp_path: Path) -> None:

@@ -441,28 +441,47 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@on_sqlite
-async def test_secrets_are_nowhere(
-    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def kept_by(world: World, folder: Path) -> dict[str, bytes]:
+    """All that is kept: SQLite's files, or every row of every table of PostgreSQL's."""
+    if world.first.database.is_sqlite:
+        return files_in(folder)
+    tables = await world.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {
+        name: repr([list(row.values()) for row in await world.rows(f'SELECT * FROM "{name}"')]).encode()
+        for name in (table["tablename"] for table in tables)
+    }
+
+
+async def test_secrets_are_nowhere(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """
     Logs and database hold no token, cookie, key or code that was used, not even a half of one.
     """
+    team_key = "v1:team:hJ4kQz8WmX2nR7pLtY5c"
     async with world.serving(real=False) as site:
         maker, admin = await site.token(), await site.token(Role.ADMIN)
+        revoked, token = await site.tokens.create(Role.MAKER, user_id="bob")
+        await site.tokens.revoke("default", token.id)
         browser = await signed_in(site, admin)
         held = browser.cookies["protokeep_session"]
-        for token in (maker, admin, "pk_" + "w" * 43):
-            await site.http.get("/api/design/mockups/p-1", headers={"Authorization": f"Bearer {token}"})
+        for text in (maker, admin, revoked, "pk_" + "w" * 43):
+            await site.http.get("/api/design/mockups/p-1", headers={"Authorization": f"Bearer {text}"})
         await site.create("p-1", PROMPT)
+        headers = {"Authorization": f"Bearer {admin}"}
+        assert (await site.http.put("/api/design/keys", json={"key": team_key}, headers=headers)).status_code == 200
         await browser.get("/sign-in?code=a-code-that-nobody-gave-out")
         await browser.aclose()
+        for text in (revoked, "pk_" + "w" * 43):
+            with pytest.raises(AssertionError):
+                await signed_in(site, text)
+        await site.node.context.audit.flush()
     await world.work()
 
     written = capsys.readouterr()
-    secrets = {"key-of-the-tests", "secret-of-the-tests", maker, admin, held, "w" * 43}
-    halves = {secret[len(secret) // 2 :] for secret in (maker, admin, held)}
-    for name, body in files_in(tmp_path).items():
+    secrets = {"key-of-the-tests", "secret-of-the-tests", "nobody-gave-out", maker, admin, revoked, held, "w" * 43}
+    halves = {secret[len(secret) // 2 :] for secret in (maker, admin, revoked, held)} | {team_key[:-4], team_key[8:-4]}
+    kept = await kept_by(world, tmp_path)
+    assert any(b"sign_in_failed" in body for body in kept.values())
+    for name, body in kept.items():
         assert not [secret for secret in secrets | halves if secret.encode() in body], name
     for text in (written.out, written.err):
         assert not [secret for secret in secrets | halves if secret in text]

@@ -158,7 +158,7 @@ async def test_install_list_remove(world: World) -> None:
     await world.hooks.install()
     assert [there for _, there in await world.hooks.list()] == [True, True]
 
-    assert await world.hooks.remove() == 2
+    assert await world.hooks.remove() == (2, [])
     assert not await world.hooks.list()
     assert not await world.provider().hooks()
 

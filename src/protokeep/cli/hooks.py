@@ -30,7 +30,10 @@ def _with_hooks(use: Callable[[Hooks], Awaitable[Any]]) -> Any:
 def install(
     rotate: Annotated[bool, typer.Option("--rotate", help="Give hooks that are there a new secret address.")] = False,
 ) -> None:
-    """Let v0 call this server when something ends. Needs PROTOKEEP_PUBLIC_URL; safe to run again."""
+    """Let v0 call this server when something ends. Needs PROTOKEEP_PUBLIC_URL; safe to run again.
+
+    A key that is set later gets its hook by itself, from a running server or worker.
+    """
     hooks = _with_hooks(lambda hooks: hooks.install(rotate=rotate))
     if not hooks:
         sys.stderr.write("protokeep: no v0 account is configured. Set V0_API_KEY.\n")
@@ -48,12 +51,15 @@ def list_hooks() -> None:
         sys.stdout.write("There are no hooks. Install them with `protokeep hooks install`.\n")
     words = {True: "registered", False: "GONE at v0: install again", None: "v0 could not be asked"}
     for hook, there in found:
+        word = words[there] if hook.hook or there is None else "not registered yet"
         since = f"since {hook.installed_at:%Y-%m-%d %H:%M}"
-        sys.stdout.write(f"{hook.account}  API v{hook.api_version}  hook {hook.hook}  {since}  {words[there]}\n")
+        sys.stdout.write(f"{hook.account}  API v{hook.api_version}  hook {hook.hook}  {since}  {word}\n")
 
 
 @app.command()
 def remove() -> None:
     """Take our hooks away from v0. Polling goes on."""
-    count = _with_hooks(lambda hooks: hooks.remove())
+    count, left = _with_hooks(lambda hooks: hooks.remove())
     sys.stdout.write(f"Removed {count}.\n")
+    for account in left:
+        sys.stdout.write(f"v0 still has the hook of {account}, whose key is gone; what it sends is refused.\n")

@@ -32,6 +32,7 @@ def serve(
     async def main() -> None:
         from protokeep.doctor import refusals
         from protokeep.web.app import create_app
+        from protokeep.web.protocol import Bounds
         from protokeep.web.server import address_of, listen, serving
 
         for reason in (refused := await refusals(settings)):
@@ -44,7 +45,8 @@ def serve(
             sys.stderr.write(f"protokeep: cannot listen on {settings.host}:{settings.port}: {error.strerror}.\n")
             raise typer.Exit(1) from None
         app = create_app(settings)
-        listening = serving(app, listener, proxies=settings.proxies, max_header_bytes=settings.max_header_bytes)
+        bounds = Bounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
+        listening = serving(app, listener, proxies=settings.proxies, bounds=bounds)
         async with stop_signal() as stop, listening:
             collect_less()
             sys.stderr.write(f"protokeep: serving on {address_of(listener)}\n")
@@ -74,7 +76,7 @@ def worker() -> None:
         async with (
             stop_signal() as stop,
             built(settings) as parts,
-            Jobs(parts.keeper, settings.database_url).running(),
+            Jobs(parts.keeper, settings.database_url, parts.hooks).running(),
         ):
             collect_less()
             sys.stderr.write("protokeep: working\n")

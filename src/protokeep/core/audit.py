@@ -26,12 +26,16 @@ class Action(StrEnum):
     KEY_REMOVED = "key_removed"
     KEY_SEALED_ANEW = "key_sealed_anew"  #: under another master key
     SIGNED_IN = "signed_in"
+    SIGN_IN_FAILED = "sign_in_failed"
     SIGNED_OUT = "signed_out"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the audit. `data` holds no prompt and no secret; `address` is empty for what was done locally."""
+    """One line of the audit. `data` holds no prompt and no secret; `address` is empty for what was done locally.
+
+    `actor` is empty where nobody knows who it was: a sign-in that failed.
+    """
 
     workspace_id: str
     at: datetime

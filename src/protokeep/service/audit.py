@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,6 +14,7 @@ import structlog
 from protokeep.core.audit import Entry
 from protokeep.core.errors import ProtokeepError
 from protokeep.core.people import Principal
+from protokeep.core.refusals import Refusals
 from protokeep.store.audit import AuditStore, Written
 
 log = structlog.get_logger(__name__)
@@ -21,18 +24,20 @@ FLUSH_SECONDS = 1.0
 #: Different lines that wait; beyond them new ones are dropped, and the log says how many.
 MAX_WAITING = 10_000
 
-_Same = tuple[str, str, str, str, str, str | None]
+_Same = tuple[str, str, str, str, str, str | None, object, object]
 
 
 class Audit:
     """Writes at once what changes something, and a moment later, together, what does not.
 
     Reuse is the hot path: the same person who gets the same prototype again and again within a second is one line,
-    with a number of times.
+    with a number of times. Those who are not let in are told in few lines a minute, whatever comes.
     """
 
-    def __init__(self, store: AuditStore) -> None:
+    def __init__(self, store: AuditStore, seconds: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._seconds = seconds
+        self._refusals = Refusals()
         self._waiting: dict[_Same, tuple[Entry, int]] = {}
         self._dropped = 0
         self._closing = asyncio.Event()
@@ -50,11 +55,22 @@ class Audit:
             return
         first, times = self._waiting.get(same, (entry, 0))
         self._waiting[same] = (first, times + 1)
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush_soon())
+        self._start()
+
+    def note_refusal(self, entry: Entry) -> None:
+        """Write a line about somebody who was not let in, as `note` does; a flood of them becomes a number.
+
+        Takes as long whoever it was, and waits for no database.
+        """
+        self._end_refusals()
+        told = self._refusals.take(entry, self._seconds())
+        if told is not None:
+            self.note(told)
+        self._start()
 
     async def flush(self) -> None:
         """Write what waits. What cannot be written now goes on waiting."""
+        self._end_refusals()
         if self._dropped:
             log.error("audit_lines_dropped", count=self._dropped)
             self._dropped = 0
@@ -76,6 +92,7 @@ class Audit:
         self._closing.set()
         if self._flusher is not None:
             await asyncio.wait({self._flusher})
+        self._end_refusals(at_once=True)
         await self.flush()
 
     async def list(
@@ -92,8 +109,16 @@ class Audit:
         shown = found[:limit]
         return shown, (shown[-1].entry.at, shown[-1].id) if len(found) > limit else None
 
+    def _start(self) -> None:
+        if (self._flusher is None or self._flusher.done()) and not self._closing.is_set():
+            self._flusher = asyncio.create_task(self._flush_soon())
+
+    def _end_refusals(self, *, at_once: bool = False) -> None:
+        for entry in self._refusals.over(self._seconds(), at_once=at_once):
+            self.note(entry)
+
     async def _flush_soon(self) -> None:
-        while self._waiting and not self._closing.is_set():
+        while (self._waiting or self._refusals.waiting) and not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), FLUSH_SECONDS)
             await self.flush()
@@ -101,4 +126,5 @@ class Audit:
 
 def _same(entry: Entry) -> _Same:
     """Lines that differ in their time only are one line with a number of times."""
-    return entry.workspace_id, entry.action, entry.actor, entry.token_id, entry.address, entry.subject
+    told = entry.data.get("reason"), entry.data.get("times")
+    return entry.workspace_id, entry.action, entry.actor, entry.token_id, entry.address, entry.subject, *told

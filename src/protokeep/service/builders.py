@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -172,6 +173,11 @@ class Providers:
     def accounts(self) -> list[str]:
         """The accounts that are configured."""
         return sorted({name for name, _ in self._providers} | set(self._accounts))
+
+    def key_set_at(self, account: str) -> datetime | None:
+        """When the key of an account was set; None: it is none that is kept here."""
+        kept = self._accounts.get(account)
+        return None if kept is None else kept.sealed.set_at
 
     def calls(self, account: str) -> int:
         """How many calls this process has made to an account, with whichever key."""

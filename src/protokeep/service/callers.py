@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from protokeep.core.errors import NotAuthenticated
 from protokeep.core.people import Principal
 from protokeep.identity.jwts import LONGEST as JWT_MAX
 from protokeep.identity.jwts import Jwts, looks_like_jwt
-from protokeep.service.tokens import Tokens
+from protokeep.service.tokens import TokenRefused, Tokens
 
 #: Longer API tokens are nobody's.
 TOKEN_MAX = 512
@@ -29,5 +28,5 @@ class Callers:
         if self._jwts is not None and looks_like_jwt(text) and len(text) <= JWT_MAX:
             return await self._jwts.check(text)
         if len(text) > TOKEN_MAX:
-            raise NotAuthenticated("This token is unknown, expired or revoked.")
+            raise TokenRefused
         return await self._tokens.check(text)

@@ -7,13 +7,16 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import structlog
 
 from protokeep.core.errors import NotConfigured, ProtokeepError, ProviderError
 from protokeep.core.hooks import chats_named
+from protokeep.providers.base import Provider
 from protokeep.service.context import Context
 from protokeep.store.afterwards import Hook
 
@@ -29,6 +32,11 @@ COALESCE_SECONDS = 0.1
 AGAIN_SECONDS = 1.0
 #: How long the registered hooks are remembered: a wrong address costs no read of the database.
 REMEMBER_SECONDS = 5.0
+#: After the builder did not take a hook, `complete` tries again; and after a process died in the middle of it.
+RETRY = timedelta(minutes=10)
+
+#: An account, and the version of its API.
+_At = tuple[str, int]
 
 
 class Hooks:
@@ -40,6 +48,7 @@ class Hooks:
         self._public_url = (public_url or "").rstrip("/")
         self._known: list[tuple[str, str]] = []
         self._known_at = float("-inf")
+        self._not_before: dict[_At, datetime] = {}
         self._pending: dict[tuple[str, str], bool] = {}
         self._later: dict[tuple[str, str], bool] = {}
         self._flusher: asyncio.Task[None] | None = None
@@ -47,35 +56,56 @@ class Hooks:
     # -- for whoever runs this ---------------------------------------------------------------------------------
 
     async def install(self, *, rotate: bool = False) -> list[Hook]:
-        """One hook per account and API version; those that are there stay, or get a new address with `rotate`."""
+        """One hook per account and API version; those that are there stay, or get a new address with `rotate`.
+
+        An account that the builder refuses keeps none of the others from theirs; its `ProviderError` is raised then.
+        """
         base = self._base()
         await self._context.providers.refresh()
-        kept = {(hook.account, hook.api_version): hook for hook in await self._context.store.afterwards.hooks()}
-        installed = []
-        for account in self._context.providers.accounts():
-            for provider in self._context.providers.of_account(account):
-                if not provider.capabilities.hooks:
-                    continue
-                hook = kept.get((account, provider.api_version))
-                there = {one.id for one in await provider.hooks()}
-                nonce = secrets.token_urlsafe(18)
-                if hook is None or hook.hook not in there:
-                    address = self._address(base, account, provider.api_version, nonce)
-                    hook_id = await provider.add_hook(NAME, address)
-                    hook = Hook(account, provider.api_version, hook_id, nonce, self._context.clock())
-                    await self._context.store.afterwards.keep_hook(hook)
-                elif rotate:
-                    # Both addresses are good until the builder has moved.
-                    both = replace(hook, nonce=nonce, old_nonce=hook.nonce)
-                    await self._context.store.afterwards.keep_hook(both)
-                    await provider.move_hook(hook.hook, self._address(base, account, provider.api_version, nonce))
-                    hook = replace(both, old_nonce=None)
-                    await self._context.store.afterwards.keep_hook(hook)
-                else:
-                    address = self._address(base, account, provider.api_version, hook.nonce)
-                    await provider.move_hook(hook.hook, address)  # PROTOKEEP_PUBLIC_URL may have changed.
-                installed.append(hook)
+        kept = await self._kept()
+        installed: list[Hook] = []
+        failed: ProviderError | None = None
+        for account, provider in self._places():
+            hook = kept.get((account, provider.api_version))
+            try:
+                installed.append(await self._install(base, account, provider, hook, rotate=rotate))
+            except ProviderError as error:
+                log.warning("hook_not_installed", account=account, reason=str(error))
+                failed = failed or error
+        if failed is not None:
+            raise failed
         return installed
+
+    async def complete(self) -> int:
+        """Register hooks for keys that were set after `install`; how many. Where nobody installed any, none is.
+
+        Of many processes one does it. A key that took the place of another may be of another account at the builder,
+        so its hook is looked for, once.
+        """
+        kept = await self._kept()
+        if not kept or not self._public_url:
+            return 0
+        base = self._base()
+        await self._context.providers.refresh()
+        added = 0
+        for account, provider in self._places():
+            hook = kept.get((account, provider.api_version))
+            now = self._context.clock()
+            if not self._is_due(account, provider.api_version, hook, now):
+                continue
+            claimed = Hook(account, provider.api_version, "", secrets.token_urlsafe(18), now)
+            if hook is not None:
+                claimed = replace(hook, installed_at=now)
+            if await self._context.store.afterwards.claim_hook(claimed, hook.installed_at if hook else None):
+                added += await self._complete(base, provider, claimed, hook)
+        return added
+
+    async def lacking(self) -> Sequence[_At]:
+        """Accounts (and versions) without a hook, where there are hooks at all; as rows say, the builder not asked."""
+        await self._context.providers.refresh()
+        kept = await self._kept()
+        places = [(account, provider.api_version) for account, provider in self._places()] if kept else []
+        return [at for at in places if at not in kept or not kept[at].hook]
 
     async def list(self) -> list[tuple[Hook, bool | None]]:
         """The hooks that we registered, and whether the builder still has them (None: it could not be asked)."""
@@ -84,7 +114,9 @@ class Hooks:
         for hook in await self._context.store.afterwards.hooks():
             provider = self._context.providers.serving(hook.account, hook.api_version)
             there: bool | None = None
-            if provider is not None:
+            if provider is not None and not hook.hook:
+                there = False
+            elif provider is not None:
                 try:
                     there = any(one.id == hook.hook for one in await provider.hooks())
                 except ProviderError:
@@ -92,18 +124,83 @@ class Hooks:
             found.append((hook, there))
         return found
 
-    async def remove(self) -> int:
-        """Take all of ours away again, here and at the builder. How many there were."""
+    async def remove(self) -> tuple[int, Sequence[str]]:
+        """Take all of ours away again, here and at the builder.
+
+        How many there were, and the accounts at which the builder keeps one, because their keys are gone: it calls an
+        address that counts no more.
+        """
         removed = 0
+        left = []
         await self._context.providers.refresh()
         for hook in await self._context.store.afterwards.hooks():
             provider = self._context.providers.serving(hook.account, hook.api_version)
             if provider is None:
-                raise NotConfigured(f"The account {hook.account} has no key configured, so its hook stays.")
-            await provider.remove_hook(hook.hook)
+                left.append(hook.account)
+            elif hook.hook:
+                await provider.remove_hook(hook.hook)
             await self._context.store.afterwards.forget_hook(hook.account, hook.api_version)
             removed += 1
-        return removed
+        return removed, left
+
+    async def _kept(self) -> dict[_At, Hook]:
+        return {(hook.account, hook.api_version): hook for hook in await self._context.store.afterwards.hooks()}
+
+    def _places(self) -> Iterator[tuple[str, Provider]]:
+        """Where a hook belongs: every account, in every version of its API that has hooks."""
+        for account in self._context.providers.accounts():
+            for provider in self._context.providers.of_account(account):
+                if provider.capabilities.hooks:
+                    yield account, provider
+
+    async def _install(self, base: str, account: str, provider: Provider, hook: Hook | None, *, rotate: bool) -> Hook:
+        keep = self._context.store.afterwards.keep_hook
+        there = {one.id for one in await provider.hooks()}
+        nonce = secrets.token_urlsafe(18)
+        address = self._address(base, account, provider.api_version, nonce)
+        if hook is None or hook.hook not in there:
+            hook_id = await provider.add_hook(NAME, address)
+            hook = Hook(account, provider.api_version, hook_id, nonce, self._context.clock())
+            await keep(hook)
+        elif rotate:
+            # Both addresses are good until the builder has moved.
+            both = replace(hook, nonce=nonce, old_nonce=hook.nonce)
+            await keep(both)
+            await provider.move_hook(hook.hook, address)
+            hook = replace(both, old_nonce=None)
+            await keep(hook)
+        else:
+            address = self._address(base, account, provider.api_version, hook.nonce)
+            await provider.move_hook(hook.hook, address)  # PROTOKEEP_PUBLIC_URL may have changed.
+        return hook
+
+    def _is_due(self, account: str, api_version: int, hook: Hook | None, now: datetime) -> bool:
+        """Whether a hook is missing, or may be."""
+        if now < self._not_before.get((account, api_version), now):
+            return False
+        if hook is None:
+            return True
+        if not hook.hook:
+            return now - hook.installed_at >= RETRY
+        set_at = self._context.providers.key_set_at(account)
+        return set_at is not None and set_at > hook.installed_at
+
+    async def _complete(self, base: str, provider: Provider, claimed: Hook, before: Hook | None) -> int:
+        """See to it that the builder has a hook that this process may register; how many were added."""
+        try:
+            if claimed.hook and claimed.hook in {one.id for one in await provider.hooks()}:
+                return 0
+            address = self._address(base, claimed.account, claimed.api_version, claimed.nonce)
+            hook_id = await provider.add_hook(NAME, address)
+        except ProviderError as error:
+            log.warning("hook_not_installed", account=claimed.account, reason=str(error))
+            self._not_before[claimed.account, claimed.api_version] = claimed.installed_at + RETRY
+            if before is not None and before.hook:
+                await self._context.store.afterwards.keep_hook(before)  # Still to be looked for.
+            return 0
+        await self._context.store.afterwards.keep_hook(replace(claimed, hook=hook_id))
+        log.info("hook_installed", account=claimed.account, api_version=claimed.api_version)
+        return 1
 
     # -- for the builder ---------------------------------------------------------------------------------------
 

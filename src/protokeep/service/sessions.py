@@ -55,7 +55,7 @@ class Sessions:
         self._clock = clock
 
     async def sign_in(self, token: str) -> str:
-        """What the browser shall hold, for a token that counts. Raises `NotAuthenticated`."""
+        """What the browser shall hold, for a token that counts. Raises `TokenRefused`."""
         principal = await self._tokens.check(token)
         return await self._opened(principal.token_id)
 

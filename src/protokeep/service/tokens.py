@@ -31,6 +31,14 @@ NO_TIME = timedelta(0)
 KNOWN_MAX = 10_000
 
 
+class TokenRefused(NotAuthenticated):
+    """A token that does not count. What it says is the same whatever is wrong; `token` is for the audit alone."""
+
+    def __init__(self, token: ApiToken | None = None) -> None:
+        super().__init__("This token is unknown, expired or revoked. Make one with `protokeep token create`.")
+        self.token = token  #: what is kept of it; None: it is nobody's
+
+
 class Tokens:
     """Makes, checks, lists and revokes tokens."""
 
@@ -85,7 +93,7 @@ class Tokens:
         return text, token
 
     async def check(self, text: str) -> Principal:
-        """Whom a token stands for. Raises `NotAuthenticated` without saying what is wrong with it."""
+        """Whom a token stands for. Raises `TokenRefused`, which does not say what is wrong with it."""
         # The digest is looked up by equality: a timing difference there tells nothing about the token.
         digest = self._digest(text)
         now = self._clock()
@@ -95,7 +103,7 @@ class Tokens:
         else:
             token = await self._read(digest, now)
         if token is None or not token.counts(now):
-            raise NotAuthenticated("This token is unknown, expired or revoked. Make one with `protokeep token create`.")
+            raise TokenRefused(token)
         return token.principal
 
     async def _read(self, digest: str, now: datetime) -> ApiToken | None:

@@ -26,7 +26,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A hook of ours at a builder. The nonces make its address, with our secret key."""
+    """A hook of ours at a builder. The nonces make its address, with our secret key. `hook` "": not registered yet."""
 
     account: str
     api_version: int
@@ -89,6 +89,18 @@ class Afterwards:
             "now": hook.installed_at,
         }
         await self._rows("keep_hook", returning=False, **values)
+
+    async def claim_hook(self, hook: Hook, seen: datetime | None) -> bool:
+        """Whether this process may register a hook now; `seen`: since when the one there is (None: there is none)."""
+        values = {
+            "account": hook.account,
+            "api_version": hook.api_version,
+            "nonce": hook.nonce,
+            "now": hook.installed_at,
+            "seen": seen,
+        }
+        async with self._database.transaction() as session:
+            return bool(await session.rows(query("claim_hook"), values))
 
     async def forget_hook(self, account: str, api_version: int) -> None:
         """It is no longer registered."""

@@ -24,6 +24,9 @@ from protokeep.wiring import Parts, built
 
 log = structlog.get_logger(__name__)
 
+#: What every operation of the API may answer: a body, an address or a head that is too long, and too many requests.
+ANYWHERE = (413, 414, 429, 431)
+
 
 def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     """The ASGI application. Without `parts` it builds its own, with jobs, for as long as it runs."""
@@ -35,7 +38,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
             if own is None:
                 own = await stack.enter_async_context(built(settings))
                 _say_what_is_missing(own)
-                await stack.enter_async_context(Jobs(own.keeper, settings.database_url).running())
+                await stack.enter_async_context(Jobs(own.keeper, settings.database_url, own.hooks).running())
             app.state.parts = own
             app.state.live = await stack.enter_async_context(pages.live_for(own).running())
             await stack.enter_async_context(mcp.open())
@@ -103,6 +106,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 if path.startswith("/api/"):
                     operation["security"] = [{"token": []}]
+                    for status, answer in problems.responses(*ANYWHERE).items():
+                        operation["responses"].setdefault(str(status), answer)
                 for status, answer in operation["responses"].items():
                     if status == "422" and problems.MEDIA_TYPE not in answer.get("content", {}):
                         answer.update(problems.responses(422)[422])

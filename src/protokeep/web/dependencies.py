@@ -46,14 +46,20 @@ async def _keeper(request: Request) -> Keeper:
     return keeper_of(request)
 
 
-async def principal_of(request: Request) -> Principal:
-    """Whom the request's bearer token stands for. Raises `NotAuthenticated`, and `TooMany`."""
+def bearer_of(request: Request) -> str:
+    """The request's bearer token. Raises `NotAuthenticated`: there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise NotAuthenticated(
             "Send your token as `Authorization: Bearer <token>`. `protokeep token create` makes one."
         )
+    return token
+
+
+async def principal_of(request: Request) -> Principal:
+    """Whom the request's bearer token stands for. Raises `NotAuthenticated`, and `TooMany`."""
+    token = bearer_of(request)
     rates = request.app.state.rates
     try:
         principal = await parts_of(request).callers.check(token)

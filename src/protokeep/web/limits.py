@@ -50,6 +50,10 @@ def place_of(address: str) -> str:
     return str(ip_network((address, IPV6_NETWORK), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 
+class _Left(Exception):
+    """Whoever asked went away, or was sent away, before the body was whole: nothing is done, and nobody to answer."""
+
+
 class Limits:
     """Bounds bodies, headers and queries, names every request, and sends the headers that every answer has."""
 
@@ -84,7 +88,10 @@ class Limits:
             await send(message)
 
         refusal = self._refusal(scope)
-        body = None if refusal else await self._bounded_body(scope, receive)
+        try:
+            body = None if refusal else await self._bounded_body(scope, receive)
+        except _Left:
+            return
         if body is None:
             await (refusal or self._too_large(scope))(scope, receive, sending)
             return
@@ -108,7 +115,7 @@ class Limits:
         return _refused(scope, 413, "too-large", "The request is too large", words)
 
     async def _bounded_body(self, scope: Scope, receive: Receive) -> Receive | None:
-        """A `receive` that has read the body already; None: it is larger than it may be."""
+        """A `receive` that has read the body already; None: it is larger than it may be. Raises `_Left`."""
         if scope["method"] in ("GET", "HEAD"):
             return receive
         most = self._settings.max_body_bytes
@@ -120,7 +127,7 @@ class Limits:
         while True:
             message = await receive()
             if message["type"] != "http.request":
-                return receive
+                raise _Left
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > most:

@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from protokeep.bus import Change
-from protokeep.core.errors import NotFound, TooMany
+from protokeep.core.errors import NotAllowed, NotAuthenticated, NotFound, TooMany
 from protokeep.core.people import Principal
 from protokeep.service.gallery import Gallery
 from protokeep.service.keeper import Keeper
@@ -39,6 +39,8 @@ REMEMBERED = 500
 BEAT_SECONDS = 15.0
 #: A stream ends after about so many beats: whoever comes back shows again who they are.
 LONGEST_BEATS = 40
+#: Whether a viewer may still come in is asked again after this: a token that was revoked hears no more.
+ASK_SECONDS = 30.0
 #: What is looked at with an open page counts as watched; each round renews that.
 WATCH_SECONDS = 5.0
 #: A viewer whose connection takes nothing for so long is gone.
@@ -48,6 +50,8 @@ BEAT = b":\n\n"
 
 #: What a viewer is told of a changed card, as a value for JSON.
 Encoder = Callable[[Card], Awaitable[Mapping[str, Any]]]
+#: Raises `NotAuthenticated` or `NotAllowed` once a viewer's token or session does not count any more.
+StillIn = Callable[[], Awaitable[object]]
 
 
 #: When somebody with too many streams may try again.
@@ -94,11 +98,12 @@ class Told:
 class Viewer:
     """One open stream. Frames wait here until its connection takes them."""
 
-    __slots__ = ("_frames", "_woken", "beats", "ended", "person", "topic")
+    __slots__ = ("_frames", "_woken", "beats", "ended", "person", "still_in", "topic")
 
-    def __init__(self, topic: Topic, person: str) -> None:
+    def __init__(self, topic: Topic, person: str, still_in: StillIn | None = None) -> None:
         self.topic = topic
         self.person = person
+        self.still_in = still_in
         self.ended = False
         self.beats = LONGEST_BEATS + random.randrange(LONGEST_BEATS // 4)  # noqa: S311 - so that not all come back at once
         self._frames: deque[bytes] = deque()
@@ -160,7 +165,7 @@ class Live:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Live]:
         """Hear and tell for as long as the context lasts."""
-        tasks = [asyncio.create_task(step()) for step in (self._hear, self._tell, self._beat, self._watch)]
+        tasks = [asyncio.create_task(step()) for step in (self._hear, self._tell, self._beat, self._watch, self._ask)]
         try:
             with self._context.bus.closing(self.stop):
                 yield self
@@ -176,11 +181,11 @@ class Live:
             viewer.end()
 
     @contextlib.contextmanager
-    def viewing(self, topic: Topic, principal: Principal) -> Iterator[Viewer]:
+    def viewing(self, topic: Topic, principal: Principal, still_in: StillIn | None = None) -> Iterator[Viewer]:
         """A viewer, for as long as the context lasts. Raises `TooMany`."""
         self.check_room(principal)
         person = _person(principal)
-        viewer = Viewer(topic, person)
+        viewer = Viewer(topic, person, still_in)
         self._viewers.add(viewer)
         self._streams[person] += 1
         if self._context.bus.closed:
@@ -275,6 +280,20 @@ class Live:
                 else:
                     viewer.end()
 
+    async def _ask(self) -> None:
+        """Who may not come in any more does not stay, either."""
+        while True:
+            await asyncio.sleep(ASK_SECONDS)
+            for viewer in list(self._viewers):
+                try:
+                    if viewer.still_in is not None and not viewer.ended:
+                        await viewer.still_in()
+                except (NotAuthenticated, NotAllowed):
+                    viewer.end()
+                except Exception as error:  # noqa: BLE001 - nobody could be asked: no reason to go, nor to stop here
+                    log.warning("viewer_not_asked", error=type(error).__name__)
+                await asyncio.sleep(0)  # A read on SQLite is done at once: others have their turn in between.
+
     async def _watch(self) -> None:
         """What is open on somebody's screen is looked at more often while it is being made."""
         while True:
@@ -291,7 +310,9 @@ class LiveResponse(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, live: Live, topic: Topic, principal: Principal, since: str | None) -> None:
+    def __init__(
+        self, live: Live, topic: Topic, principal: Principal, since: str | None, still_in: StillIn | None = None
+    ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         live.check_room(principal)
@@ -299,9 +320,10 @@ class LiveResponse(Response):
         self._topic = topic
         self._principal = principal
         self._since = since
+        self._still_in = still_in
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._live.viewing(self._topic, self._principal) as viewer:
+        with self._live.viewing(self._topic, self._principal, self._still_in) as viewer:
             leaving = asyncio.create_task(_left(receive, viewer))
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

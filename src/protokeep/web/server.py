@@ -10,10 +10,11 @@ from typing import Any
 
 import uvicorn
 
-from protokeep.web.protocol import bounded_protocol
+from protokeep.web.protocol import Bounds, bounded_protocol
 
 #: What a stop waits for requests under way.
 GRACE_SECONDS = 2
+BOUNDS = Bounds()
 
 
 class Server(uvicorn.Server):
@@ -61,7 +62,7 @@ def address_of(listener: socket.socket) -> str:
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: Any, listener: socket.socket, *, proxies: Sequence[str] = (), max_header_bytes: int = 32 * 1024
+    app: Any, listener: socket.socket, *, proxies: Sequence[str] = (), bounds: Bounds = BOUNDS
 ) -> AsyncIterator[Server]:
     """Serve `app` on `listener` for as long as the context lasts; returns once it is ready.
 
@@ -75,8 +76,8 @@ async def serving(
         lifespan="on",
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=30,
-        http=bounded_protocol(max_header_bytes),
-        h11_max_incomplete_event_size=max_header_bytes,
+        http=bounded_protocol(bounds),
+        ws="none",  # Nothing here speaks it, and it would be a way around the bounds.
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
     )

@@ -11,7 +11,9 @@ from protokeep.core.audit import Action, Entry
 from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated, NotFound, TooMany
 from protokeep.core.people import Principal
 from protokeep.service.callers import TOKEN_MAX
+from protokeep.service.refusing import refusal
 from protokeep.service.signing_in import BEGIN_AGAIN, SigningIn
+from protokeep.service.tokens import TokenRefused
 from protokeep.web.dependencies import address_of, parts_of
 from protokeep.web.pages import session as cookies
 from protokeep.web.pages.keeping import Kept, again_page, kept_in
@@ -47,11 +49,12 @@ async def sign_in(request: Request, fields: PostedDep) -> Response:
     try:
         request.app.state.rates.sign_in(request)
         if len(token) > TOKEN_MAX:
-            raise NotAuthenticated("This token is unknown, expired or revoked.")
+            raise TokenRefused
         held = await (sessions.sign_in_by_code(code) if code else sessions.sign_in(token))
     except TooMany as error:
         return sign_in_page(request, onward=onward, fault=str(error), status=429, kept=kept)
     except NotAuthenticated as error:
+        _note_refusal(request, error)
         return sign_in_page(request, onward=onward, fault=str(error), status=401, kept=kept)
     await _note(request, (await sessions.check(held)).principal, Action.SIGNED_IN)
     response: Response = RedirectResponse(onward, 303)
@@ -92,6 +95,8 @@ async def finish_sign_on(
         session = await signing_in.finish(_return_address(request), held, state, code, iss)
     except (NotAuthenticated, NotAllowed, IssuerUnavailable, TooMany) as fault:
         status = next(number for kind, number in STATUSES.items() if isinstance(fault, kind))
+        if isinstance(fault, NotAuthenticated | NotAllowed):
+            _note_refusal(request, fault, at_service=True)
         response = sign_in_page(request, onward=onward, fault=str(fault), status=status)
         cookies.drop_flow(request, response)
         return response
@@ -147,6 +152,11 @@ async def _note(request: Request, principal: Principal, action: Action) -> None:
     context = parts_of(request).keeper.context
     who = replace(principal, address=address_of(request))
     await context.audit.add(Entry.of(who, action, context.clock()))
+
+
+def _note_refusal(request: Request, error: NotAuthenticated | NotAllowed, *, at_service: bool = False) -> None:
+    context = parts_of(request).keeper.context
+    context.audit.note_refusal(refusal(error, address_of(request), context.clock(), at_service=at_service))
 
 
 def sign_in_page(

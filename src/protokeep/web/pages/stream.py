@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from protokeep.core.errors import InvalidInput
 from protokeep.core.inputs import PRODUCT_ID_MAX
 from protokeep.store.gallery import Card
-from protokeep.web.dependencies import Viewer, parts_of
+from protokeep.web.dependencies import Viewer, bearer_of, parts_of
 from protokeep.web.live import Encoder, Live, LiveResponse, Topic
 from protokeep.web.models import PrototypeView
 from protokeep.web.pages.detail import told
@@ -51,7 +52,8 @@ async def live(
         topic = Topic(workspace_id, f"{'row' if view == 'table' else 'card'}.{role}")
     else:
         raise InvalidInput("There is no such page to follow.", field="on")
-    return LiveResponse(request.app.state.live, topic, visitor.principal, last_event_id or since)
+    still_in = partial(parts_of(request).sessions.check, visitor.held)
+    return LiveResponse(request.app.state.live, topic, visitor.principal, last_event_id or since, still_in)
 
 
 @api_router.get(
@@ -75,7 +77,8 @@ async def events(
 ) -> Response:
     """Every change of the workspace, or of one product, as it is written."""
     topic = Topic(principal.workspace_id, "api", product_id=product_id)
-    return LiveResponse(request.app.state.live, topic, principal, last_event_id)
+    still_in = partial(parts_of(request).callers.check, bearer_of(request))
+    return LiveResponse(request.app.state.live, topic, principal, last_event_id, still_in)
 
 
 def add_encoders(live: Live, parts: Parts) -> None:

@@ -1,0 +1,6 @@
+-- Be the one who registers a hook: for an account without one, or with the one that was `seen`. No row: another is.
+INSERT INTO protokeep_hooks (account, api_version, hook_id, nonce, old_nonce, installed_at)
+VALUES (:account, :api_version, '', :nonce, NULL, :now)
+ON CONFLICT (account, api_version) DO UPDATE SET installed_at = excluded.installed_at
+WHERE protokeep_hooks.installed_at = :seen
+RETURNING account
