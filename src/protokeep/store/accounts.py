@@ -44,10 +44,10 @@ class Accounts:
 
     async def get(self, name: str) -> Account:
         """What is known of an account; nothing holds one back that was never written."""
-        async with self._database.reading() as session:
-            row = await session.row(query("find_account"), {"account": name})
-        if row is None:
+        rows = await self._database.keyed(query("find_account"), {"account": name})
+        if not rows:
             return Account(name)
+        row = rows[0]
         row.pop("account")
         return Account(name, **row)
 
@@ -63,6 +63,9 @@ class Accounts:
 
     async def release(self, name: str, now: datetime) -> None:
         """A create was accepted: the account's parked rows go on now."""
+        account = await self.get(name)
+        if account.hold_code is None and account.hold_until is None and account.failures == 0:
+            return
         async with self._database.transaction() as session:
             if await session.run(query("release_account"), {"account": name}) > 0:
                 await session.run(query("wake_parked"), {"account": name, "now": now})
@@ -109,9 +112,9 @@ class Accounts:
         return [row["account"] for row in rows]
 
     async def _rows(self, name: str, **values: Any) -> list[Row]:
-        async with self._database.transaction() as session:
+        async with self._database.alone() as session:
             return await session.rows(query(name), values)
 
     async def _run(self, name: str, **values: Any) -> int:
-        async with self._database.transaction() as session:
+        async with self._database.alone() as session:
             return await session.run(query(name), values)

@@ -10,7 +10,7 @@ from protokeep.core.claim import Intent
 from protokeep.core.errors import KeyReused
 from protokeep.core.history import Event
 from protokeep.core.prototype import Prototype, generation_of
-from protokeep.store.claims import Lost, event_values
+from protokeep.store.claims import Lost, event_part
 from protokeep.store.database import Database, Row, Session
 from protokeep.store.statements import query
 
@@ -69,8 +69,7 @@ class Afterwards:
             await session.run(query("forget_surplus"), {"mockup_id": prototype.id})
             if await session.run(query("delete_mockup"), {"mockup_id": prototype.id}) == 0:
                 return False
-            values = event_values(generation.workspace_id, prototype.product_id, prototype.id, event)
-            await session.run(query("insert_event"), values)
+            await session.together([event_part(generation.workspace_id, prototype.product_id, prototype.id, event)])
         return True
 
     async def hooks(self) -> list[Hook]:

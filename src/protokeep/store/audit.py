@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from protokeep.core.audit import Action, Entry
-from protokeep.store.database import Database, Row, Session
+from protokeep.store.database import Database, Part, Row, Session
 from protokeep.store.statements import query
 
 
@@ -55,6 +55,11 @@ class AuditStore:
 async def write(session: Session, *entries: Entry) -> None:
     """Write entries in the transaction of what they tell of."""
     await session.run_many(query("insert_audit"), [_values(entry) for entry in entries])
+
+
+def part(entry: Entry) -> Part:
+    """The same, as a part of what is written together."""
+    return query("insert_audit"), _values(entry)
 
 
 def _values(entry: Entry) -> Mapping[str, Any]:

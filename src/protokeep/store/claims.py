@@ -7,11 +7,12 @@ The database decides, by the key of `protokeep_slots`; never a SELECT followed b
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from protokeep.core.audit import Action, Entry
-from protokeep.core.caps import Caps, day_of
+from protokeep.core.caps import Cap, Caps, day_of
 from protokeep.core.claim import Claimed, Wanted
 from protokeep.core.errors import KeyReused, ProductUnknown
 from protokeep.core.history import Event, Source
@@ -19,8 +20,8 @@ from protokeep.core.inputs import user_id_for
 from protokeep.core.keys import key_source_of
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status
 from protokeep.core.reuse import Decision, Outcome, decide, usable
-from protokeep.store.audit import write
-from protokeep.store.database import Session
+from protokeep.store import audit
+from protokeep.store.database import Part, Session
 from protokeep.store.rows import prototype_of
 from protokeep.store.statements import Statements, query
 
@@ -36,9 +37,17 @@ class Lost(Exception):
 
 
 async def claim(
-    session: Session, statements: Statements, wanted: Wanted, clock_budget: timedelta, caps: Caps = NO_CAPS
-) -> Claimed:
-    """Carry out the reuse rule in the transaction of `session`. Raises `Lost` when a race was lost, `CapReached`."""
+    session: Session,
+    statements: Statements,
+    wanted: Wanted,
+    clock_budget: timedelta,
+    caps: Caps = NO_CAPS,
+    also: Sequence[Part] = (),
+) -> Claimed | Decision:
+    """Carry out the reuse rule in the transaction of `session`: what there is, or why `wanted.mockup_id` was made.
+
+    `also` is written with what is made. Raises `Lost` when a race was lost, `CapReached`.
+    """
     replayed = await _replayed(session, statements, wanted)
     if replayed is not None:
         return replayed
@@ -50,10 +59,16 @@ async def claim(
     await _check_owners_product(session, statements, wanted)
     await _keep_key(session, wanted, wanted.mockup_id)
     await _take_slot(session, wanted, decision, current)
-    await _insert(session, statements, wanted, decision)
-    # Last, so that the counts, which many claims share, are held only until the commit that follows.
-    await _count(session, wanted, caps)
-    return Claimed(await _read(session, statements, wanted.mockup_id), decision, won=True)
+    counted = caps.of(wanted.workspace_id, wanted.user_id, wanted.product_id)
+    # The counts last: many claims share them, and wait for each other from there until the commit that follows.
+    parts = [*_rows_of(statements, wanted, decision), *also, *(_count(wanted, cap) for cap in counted)]
+    touched = await session.together(parts)
+    if touched[0] == 0:
+        raise _no_such_product(wanted)
+    for cap, passed in zip(counted, touched[len(parts) - len(counted) :], strict=True):
+        if not passed:
+            raise cap.reached(wanted.now)
+    return decision
 
 
 async def find_current(
@@ -129,46 +144,30 @@ async def _take_slot(session: Session, wanted: Wanted, decision: Decision, curre
         raise Lost
 
 
-async def _insert(session: Session, statements: Statements, wanted: Wanted, decision: Decision) -> None:
-    inserted = await session.run(
-        statements.insert_mockup,
-        {
-            "id": wanted.mockup_id,
-            "product_id": wanted.product_id,
-            "user_id": user_id_for(wanted.user_id, must_be_uuid=statements.shape.user_is_uuid),
-            "provider": wanted.provider,
-            "prompt": wanted.prompt,
-            "now": wanted.now,
-        },
-    )
-    if inserted == 0:
-        raise _no_such_product(wanted)
-    await session.run(
-        query("insert_generation"),
-        {
-            "mockup_id": wanted.mockup_id,
-            "workspace_id": wanted.workspace_id,
-            "provider": wanted.provider,
-            "account": wanted.account,
-            "api_version": wanted.api_version,
-            "marker": wanted.marker,
-            "created_by": wanted.user_id,
-            "recovery_point": RecoveryPoint.CLAIMED.value,
-            "next_try_at": wanted.now,
-            "next_poll_at": None,
-            "deadline_at": None,
-            "now": wanted.now,
-        },
-    )
-    await session.run(
-        query("note_product"),
-        {
-            "workspace_id": wanted.workspace_id,
-            "product_id": wanted.product_id,
-            "name": wanted.product_name,
-            "now": wanted.now,
-        },
-    )
+def _rows_of(statements: Statements, wanted: Wanted, decision: Decision) -> list[Part]:
+    """What a new prototype is: the row that people see first."""
+    shared = {"workspace_id": wanted.workspace_id, "now": wanted.now}
+    mockup = {
+        "id": wanted.mockup_id,
+        "product_id": wanted.product_id,
+        "user_id": user_id_for(wanted.user_id, must_be_uuid=statements.shape.user_is_uuid),
+        "provider": wanted.provider,
+        "prompt": wanted.prompt,
+        "now": wanted.now,
+    }
+    generation = {
+        **shared,
+        "mockup_id": wanted.mockup_id,
+        "provider": wanted.provider,
+        "account": wanted.account,
+        "api_version": wanted.api_version,
+        "marker": wanted.marker,
+        "created_by": wanted.user_id,
+        "recovery_point": RecoveryPoint.CLAIMED.value,
+        "next_try_at": wanted.now,
+        "next_poll_at": None,
+        "deadline_at": None,
+    }
     claimed = Event(
         "claimed",
         Source.PERSON,
@@ -182,26 +181,27 @@ async def _insert(session: Session, statements: Statements, wanted: Wanted, deci
             "key_source": key_source_of(wanted.account).value,
         },
     )
-    await session.run(
-        query("insert_event"), event_values(wanted.workspace_id, wanted.product_id, wanted.mockup_id, claimed)
-    )
+    parts: list[Part] = [
+        (statements.insert_mockup, mockup),
+        (query("insert_generation"), generation),
+        (query("note_product"), {**shared, "product_id": wanted.product_id, "name": wanted.product_name}),
+        event_part(wanted.workspace_id, wanted.product_id, wanted.mockup_id, claimed),
+    ]
     if wanted.by is not None:
         told = {"product_id": wanted.product_id, "outcome": decision.outcome.value}
-        await write(session, Entry.of(wanted.by, Action.CREATED, wanted.now, wanted.mockup_id, **told))
+        parts.append(audit.part(Entry.of(wanted.by, Action.CREATED, wanted.now, wanted.mockup_id, **told)))
+    return parts
 
 
-async def _count(session: Session, wanted: Wanted, caps: Caps) -> None:
-    """Count this create, or raise `CapReached`, which undoes it. The row of the count is what parallel ones meet at."""
-    for cap in caps.of(wanted.workspace_id, wanted.user_id, wanted.product_id):
-        values = {
-            "workspace_id": wanted.workspace_id,
-            "kind": cap.kind,
-            "subject": cap.subject,
-            "day_at": day_of(wanted.now),
-            "cap": cap.most,
-        }
-        if await session.row(query("count_create"), values) is None:
-            raise cap.reached(wanted.now)
+def _count(wanted: Wanted, cap: Cap) -> Part:
+    """Count this create; no row back: the cap is reached. The row of the count is what parallel ones meet at."""
+    return query("count_create"), {
+        "workspace_id": wanted.workspace_id,
+        "kind": cap.kind,
+        "subject": cap.subject,
+        "day_at": day_of(wanted.now),
+        "cap": cap.most,
+    }
 
 
 async def _take_over(
@@ -252,7 +252,7 @@ async def adopt(
         },
     )
     adopted = Event("adopted", Source.SWEEP, wanted.now, status=older.status.value)
-    await session.run(query("insert_event"), event_values(wanted.workspace_id, older.product_id, older.id, adopted))
+    await session.together([event_part(wanted.workspace_id, older.product_id, older.id, adopted)])
     return await _read(session, statements, older.id)
 
 
@@ -278,9 +278,9 @@ def _no_such_product(wanted: Wanted) -> ProductUnknown:
     )
 
 
-def event_values(workspace_id: str, product_id: str, mockup_id: str, event: Event) -> dict[str, object]:
-    """An event as the parameters of `insert_event`."""
-    return {
+def event_part(workspace_id: str, product_id: str, mockup_id: str, event: Event) -> Part:
+    """An event, as a part of what is written together."""
+    return query("insert_event"), {
         "workspace_id": workspace_id,
         "product_id": product_id,
         "mockup_id": mockup_id,

@@ -15,9 +15,11 @@ from protokeep.store.session import (
     ConstraintBroken,
     DatabaseError,
     NotQuick,
+    Part,
     Row,
     Statement,
     instant,
+    joined,
 )
 
 
@@ -57,6 +59,10 @@ class PostgresqlConnections:
         """Single statements on one connection."""
         async with self.taken() as connection:
             yield PostgresqlSession(connection)
+
+    def alone(self) -> contextlib.AbstractAsyncContextManager[PostgresqlSession]:
+        """A transaction of one statement: PostgreSQL makes it one by itself."""
+        return self.session()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresqlSession]:
@@ -129,6 +135,13 @@ class PostgresqlSession:
         sql = statement.for_postgresql
         with named(sql):
             await self._connection.executemany(sql, [_arguments(statement, entry) for entry in values])
+
+    async def together(self, parts: Sequence[Part]) -> list[int]:
+        if not parts:
+            return []
+        values = {f"of{number}_{name}": value for number, (_, own) in enumerate(parts) for name, value in own.items()}
+        row = await self.row(joined(tuple(statement for statement, _ in parts)), values)
+        return list(row.values()) if row else []
 
     async def wait_at_most(self, duration: str) -> None:
         with named("SET"):

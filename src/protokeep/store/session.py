@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 Row = dict[str, Any]
@@ -17,6 +17,7 @@ PATIENCE_SECONDS = 30.0
 
 
 _NAMED = re.compile(r"(?<![:\w]):([a-z]\w*)")
+_COMMENT = re.compile(r"^\s*--.*$", re.M)
 _LIST = re.compile(r"IN :([a-z]\w*)")
 
 
@@ -41,6 +42,25 @@ class Statement:
         """As PostgreSQL takes it: parameters are numbered, and a list is an array."""
         numbers = {name: str(number) for number, name in enumerate(self.names, 1)}
         return _NAMED.sub(lambda found: f"${numbers[found[1]]}", _LIST.sub(r"= ANY(:\1)", self.text))
+
+
+#: A statement with its values, one of several that are executed together.
+Part = tuple[Statement, Mapping[str, Any]]
+
+
+@lru_cache(maxsize=512)
+def joined(statements: tuple[Statement, ...]) -> Statement:
+    """One statement for PostgreSQL that executes several; its row holds how many rows each touched.
+
+    A parameter `:name` of the second one is `:of1_name` there, and so on.
+    """
+    parts = []
+    for number, statement in enumerate(statements):
+        sql = _NAMED.sub(rf":of{number}_\1", _COMMENT.sub("", statement.text))
+        returns = sql.lstrip().startswith("SELECT") or "RETURNING" in sql
+        parts.append(f"done{number} AS ({sql}{'' if returns else ' RETURNING 1'})")
+    counts = ", ".join(f"(SELECT count(*) FROM done{number}) AS done{number}" for number in range(len(parts)))  # noqa: S608
+    return Statement(f"WITH {', '.join(parts)} SELECT {counts}")
 
 
 class DatabaseError(Exception):
@@ -79,6 +99,13 @@ class Session(Protocol):
 
     async def run_many(self, statement: Statement, values: Sequence[Mapping[str, Any]]) -> None:
         """Execute once per entry of `values`."""
+        ...
+
+    async def together(self, parts: Sequence[Part]) -> list[int]:
+        """Execute several that write, in this order, and tell how many rows each touched.
+
+        None of them sees what the others wrote: on PostgreSQL they are one statement, and one round trip.
+        """
         ...
 
     async def wait_at_most(self, duration: str) -> None:

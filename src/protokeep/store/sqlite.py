@@ -24,6 +24,7 @@ from protokeep.store.session import (
     ConstraintBroken,
     DatabaseError,
     NotQuick,
+    Part,
     Row,
     Statement,
     instant,
@@ -111,6 +112,14 @@ class SqliteSession:
     async def run_many(self, statement: Statement, values: Sequence[Mapping[str, Any]]) -> None:
         sql, bound = statement.for_sqlite, [_bound(entry) for entry in values]
         await self._call(sql, lambda connection: connection.executemany(sql, bound))
+
+    async def together(self, parts: Sequence[Part]) -> list[int]:
+        return [
+            len(await self.rows(statement, values))
+            if "RETURNING" in statement.text
+            else await self.run(statement, values)
+            for statement, values in parts
+        ]
 
     async def wait_at_most(self, duration: str) -> None:
         """SQLite has one setting for all (`BUSY_SECONDS`)."""

@@ -17,7 +17,7 @@ from protokeep.core.reuse import Outcome, decide
 from protokeep.store import claims, strays
 from protokeep.store.accounts import Accounts
 from protokeep.store.afterwards import Afterwards
-from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Row, Session
+from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Part, Row, Session
 from protokeep.store.rows import generation_values, mockup_values, prototype_of
 from protokeep.store.shape import Shape, read_shape
 from protokeep.store.statements import Statements, query
@@ -153,13 +153,13 @@ class Store:
         reused = await self._reused(statements, wanted)
         if reused is not None:
             return reused
+        change = Change(wanted.workspace_id, wanted.product_id, wanted.mockup_id, wanted.account, "claimed")
         for _ in range(MAX_LOSSES):
             try:
                 async with self.database.transaction() as session:
                     await session.wait_at_most(CLAIM_LOCK_TIMEOUT)
-                    claimed = await claims.claim(session, statements, wanted, poll_timeout, caps)
-                    if claimed.won:
-                        await self._announce(session, claimed.prototype, "claimed")
+                    told = self._told(change)
+                    claimed = await claims.claim(session, statements, wanted, poll_timeout, caps, told)
                     break
             except claims.Lost:
                 continue
@@ -167,9 +167,13 @@ class Store:
                 raise _translated(error, wanted) from error
         else:
             raise NotReady("This product is being changed by too many at once. Try again in a moment.")
-        if claimed.won:
-            self._publish(claimed.prototype, "claimed")
-        return claimed
+        if isinstance(claimed, Claimed):
+            return claimed
+        self._bus.publish(change)
+        prototype = await self.get_any(wanted.mockup_id)
+        if prototype is None:
+            raise NotReady("The new prototype was deleted in the moment that it was claimed. Try again.")
+        return Claimed(prototype, claimed, won=True)
 
     async def _reused(self, statements: Statements, wanted: Wanted) -> Claimed | None:
         """The common case without a transaction: the slot is taken by something usable."""
@@ -219,17 +223,19 @@ class Store:
                 if await session.run(query("save_generation"), generation_values(after)) == 0:
                     saved.append(None)
                     continue
-                if mockup_values(before) != mockup_values(after):
-                    await session.run(statements.save_mockup, mockup_values(after))
                 generation = generation_of(after)
-                for event in events:
-                    values = claims.event_values(generation.workspace_id, after.product_id, after.id, event)
-                    await session.run(query("insert_event"), values)
+                parts = [
+                    claims.event_part(generation.workspace_id, after.product_id, after.id, event) for event in events
+                ]
+                if mockup_values(before) != mockup_values(after):
+                    parts.append((statements.save_mockup, mockup_values(after)))
                 after = replace(after, generation=replace(generation, version=generation.version + 1))
                 saved.append(after)
                 if events or _seen_by_people(before) != _seen_by_people(after):
                     loud.append(after)
-                    await self._announce(session, after, "changed")
+                    parts += self._told(_change(after, "changed"))
+                if parts:
+                    await session.together(parts)
             await session.run_many(query("touch_looked"), quiet)
         for prototype in loud:
             self._publish(prototype, "changed")
@@ -237,13 +243,10 @@ class Store:
 
     async def take_for_submit(self, mockup_id: str, now: datetime, lease: timedelta) -> Prototype | None:
         """Hold a row that waits to be sent or looked up. None: held by another worker, or nothing is due."""
-        statements = await self._prepared(for_create=True)
-        async with self.database.transaction() as session:
-            values = {"mockup_id": mockup_id, "now": now, "lease_until": now + lease}
-            if await session.row(query("take_for_submit"), values) is None:
-                return None
-            row = await session.row(statements.get_any, {"mockup_id": mockup_id})
-        return None if row is None else prototype_of(row)
+        values = {"mockup_id": mockup_id, "now": now, "lease_until": now + lease}
+        async with self.database.alone() as session:
+            taken = await session.row(query("take_for_submit"), values)
+        return None if taken is None else await self.get_any(mockup_id)
 
     async def renew_lease(self, prototype: Prototype, until: datetime) -> bool:
         """Keep holding a row; False: it was taken over."""
@@ -269,11 +272,8 @@ class Store:
             if await session.run(query("note_surplus"), values) == 0:
                 return False
             event = Event("surplus", Source.SWEEP, now, data={"chat_id": chat_id})
-            await session.run(
-                query("insert_event"),
-                claims.event_values(generation.workspace_id, prototype.product_id, prototype.id, event),
-            )
-            await self._announce(session, prototype, "changed")
+            part = claims.event_part(generation.workspace_id, prototype.product_id, prototype.id, event)
+            await session.together([part, *self._told(_change(prototype, "changed"))])
         self._publish(prototype, "changed")
         return True
 
@@ -314,9 +314,11 @@ class Store:
         }
         if await self._run("ask_for_look", **values) == 0:
             return False
-        async with self.database.reading() as session:
-            await self._announce(session, prototype, "look")
-        self._publish(prototype, "look")
+        change = _change(prototype, "look")
+        for statement, told in self._told(change):
+            async with self.database.reading() as session:
+                await session.run(statement, told)
+        self._bus.publish(change)
         return True
 
     async def these(self, ids: Sequence[str]) -> list[Prototype]:
@@ -340,8 +342,8 @@ class Store:
         async with self.database.transaction() as session:
             rows = await session.rows(query("hook_heard" if begun else "hook_look"), values)
             change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "look")
-            if rows and not begun and not session.is_sqlite:
-                await session.run(query("notify"), {"channel": CHANNEL, "payload": self._bus.encode(change)})
+            if rows and not begun:
+                await session.together(self._told(change))
         if rows and not begun:
             self._bus.publish(change)
         return len(rows)
@@ -364,7 +366,7 @@ class Store:
             outcome = await strays.adopt(session, statements, stray, poll_timeout)
             row = await session.row(statements.by_chat, {"chat_id": stray.chat_id})
             if row is not None and row["marker"] is not None:
-                await self._announce(session, prototype_of(row), "changed")
+                await session.together(self._told(_change(prototype_of(row), "changed")))
         if row is not None and row["marker"] is not None:
             self._publish(prototype_of(row), "changed")
         return outcome
@@ -394,14 +396,14 @@ class Store:
             return await session.rows(query(name), values)
 
     async def _run(self, name: str, **values: Any) -> int:
-        async with self.database.transaction() as session:
+        async with self.database.alone() as session:
             return await session.run(query(name), values)
 
-    async def _announce(self, session: Session, prototype: Prototype, kind: str) -> None:
-        """Tell the other processes, when this transaction commits."""
-        if not session.is_sqlite:
-            payload = self._bus.encode(_change(prototype, kind))
-            await session.run(query("notify"), {"channel": CHANNEL, "payload": payload})
+    def _told(self, change: Change) -> list[Part]:
+        """What tells the other processes when a transaction commits; there are none beside SQLite."""
+        if self.database.is_sqlite:
+            return []
+        return [(query("notify"), {"channel": CHANNEL, "payload": self._bus.encode(change)})]
 
     def _publish(self, prototype: Prototype, kind: str) -> None:
         self._bus.publish(_change(prototype, kind))

@@ -9,7 +9,7 @@ from uuid import UUID
 from protokeep.core.history import Event, Source
 from protokeep.core.inputs import user_id_for
 from protokeep.core.prototype import RecoveryPoint
-from protokeep.store.claims import event_values
+from protokeep.store.claims import event_part
 from protokeep.store.database import Session
 from protokeep.store.rows import prototype_of
 from protokeep.store.statements import Statements, query
@@ -129,5 +129,4 @@ async def _insert(
 
 async def _note(session: Session, stray: Stray, mockup_id: str, kind: str, status: str | None) -> None:
     event = Event(kind, Source.SWEEP, stray.now, status=status, data={"chat_id": stray.chat_id})
-    values = event_values(stray.workspace_id, stray.product_id, mockup_id, event)
-    await session.run(query("insert_event"), values)
+    await session.together([event_part(stray.workspace_id, stray.product_id, mockup_id, event)])

@@ -110,6 +110,10 @@ class SqliteWrites:
                 await asyncio.shield(self._kept(asyncio.create_task(group.commit())))
         await group.committed()
 
+    def alone(self) -> contextlib.AbstractAsyncContextManager[SqliteSession]:
+        """A transaction of one statement."""
+        return self.transaction()
+
     async def close(self) -> None:
         """Close once nobody writes, or soon."""
         with contextlib.suppress(TimeoutError):
