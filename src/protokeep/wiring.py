@@ -10,13 +10,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from protokeep.bus import Bus, listening
 from protokeep.core.budget import Limits
 from protokeep.core.errors import NotConfigured
-from protokeep.identity.issuer import REFETCH_AFTER, Issuer
-from protokeep.identity.jwts import Jwts
-from protokeep.identity.sign_on import SignOn
+from protokeep.identity.forms import REFETCH_AFTER
 from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
@@ -39,6 +38,11 @@ from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
 from protokeep.store.store import Store
 from protokeep.store.tokens import TokenStore
+
+if TYPE_CHECKING:
+    from protokeep.identity.issuer import Issuer
+    from protokeep.identity.jwts import Jwts
+    from protokeep.identity.sign_on import SignOn
 
 #: The account whose key stands in the environment.
 ENVIRONMENT_ACCOUNT = "v0:environment"
@@ -119,6 +123,13 @@ class Identity:
 
 def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> Identity:
     """The checks that the settings ask for. Nothing is fetched before somebody comes."""
+    if settings.jwt_secret is None and settings.oidc_issuer is None:
+        return Identity()
+    # Not at the top: it would be a tenth of the time until a server is ready, and most have no use for it.
+    from protokeep.identity.issuer import Issuer
+    from protokeep.identity.jwts import Jwts
+    from protokeep.identity.sign_on import SignOn
+
     rules = settings.claim_rules
     if settings.jwt_secret is not None:
         secret = settings.jwt_secret.get_secret_value()

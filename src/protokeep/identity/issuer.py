@@ -18,13 +18,12 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
 from protokeep.core.errors import IssuerUnavailable
+from protokeep.identity.forms import REFETCH_AFTER
 
 log = structlog.get_logger(__name__)
 
 #: Keys are read anew after this, so that one that was withdrawn stops counting.
 KEYS_LAST = 600.0
-#: Nothing that a caller sends makes us ask the issuer more often than this.
-REFETCH_AFTER = 30.0
 #: While the issuer is away, the keys that are known go on counting so long.
 KEYS_SURVIVE = 24 * 3600.0
 PATIENCE = 5.0

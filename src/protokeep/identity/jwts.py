@@ -19,6 +19,7 @@ from joserfc.jwt import JWTClaimsRegistry
 from protokeep.core.claims import ClaimRules
 from protokeep.core.errors import NotAuthenticated
 from protokeep.core.people import Principal
+from protokeep.identity.forms import LONGEST
 from protokeep.identity.issuer import Issuer
 
 #: What an issuer may sign with: asymmetric only, so that a public key is never taken for a secret.
@@ -41,8 +42,6 @@ LEEWAY_SECONDS = 60
 #: A token that was checked is not checked again for so long; then its key must still be the issuer's.
 CACHED_SECONDS = 60.0
 CACHED_MOST = 10_000
-#: Longer ones are not looked at.
-LONGEST = 8 * 1024
 
 Seconds = Callable[[], float]
 
@@ -151,11 +150,6 @@ class Jwts:
         except (JoseError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             raise _refused() from None
         return token.claims
-
-
-def looks_like_jwt(text: str) -> bool:
-    """Whether a bearer token may be a JWT rather than one of our API tokens."""
-    return text.startswith("eyJ") and text.count(".") == 2
 
 
 def header_of(text: str) -> dict[str, Any] | None:

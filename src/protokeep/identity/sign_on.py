@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,19 +14,11 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from protokeep.core.claims import ClaimRules
 from protokeep.core.errors import IssuerUnavailable, NotAuthenticated
 from protokeep.core.people import Principal
+from protokeep.identity.forms import Secrets
 from protokeep.identity.issuer import LOOPBACK, Issuer, trusted
 from protokeep.identity.jwts import Jwts
 
 PATIENCE = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """What binds an answer of the issuer's to the browser that asked: nobody else can know any of it."""
-
-    state: str
-    nonce: str
-    verifier: str
 
 
 class SignOn:

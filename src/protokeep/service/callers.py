@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from protokeep.core.people import Principal
-from protokeep.identity.jwts import LONGEST as JWT_MAX
-from protokeep.identity.jwts import Jwts, looks_like_jwt
+from protokeep.identity.forms import looks_like_jwt
 from protokeep.service.tokens import TokenRefused, Tokens
+
+if TYPE_CHECKING:
+    from protokeep.identity.jwts import Jwts
 
 #: Longer API tokens are nobody's.
 TOKEN_MAX = 512
@@ -25,7 +29,7 @@ class Callers:
 
     async def check(self, text: str) -> Principal:
         """Whom a bearer token stands for. Raises `NotAuthenticated`, and what `Jwts.check` raises."""
-        if self._jwts is not None and looks_like_jwt(text) and len(text) <= JWT_MAX:
+        if self._jwts is not None and looks_like_jwt(text):
             return await self._jwts.check(text)
         if len(text) > TOKEN_MAX:
             raise TokenRefused

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hmac
 import secrets
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from protokeep.core.errors import NotAuthenticated
-from protokeep.identity.sign_on import Secrets, SignOn
+from protokeep.identity.forms import Secrets
 from protokeep.service.context import Clock
 from protokeep.service.sessions import Sessions
+
+if TYPE_CHECKING:
+    from protokeep.identity.sign_on import SignOn
 
 #: How long somebody may take at the sign-in service.
 PATIENCE = timedelta(minutes=10)
