@@ -34,6 +34,8 @@ CREATES = "chats.create*"
 #: What sends a follow-up: v1's and v2's names.
 SENDS = ("chats.sendMessage", "messages.send*")
 READS = ["chats.list", "chats.find", "messages.get", "chats.getById", "messages.list", "chats.findMessages"]
+#: Long enough for every pause, deadline and second thought, in seconds.
+CALMING_DOWN = (1, 2, 4, 8, 15, 30, 60, 120, 130, 3, 3, 10, 60, 60, 300, 300, 300, 10, 10, 700, 3, 30, 400, 3, 30)
 FORWARD = [Status.PENDING, Status.IN_PROGRESS, Status.TIMEOUT, Status.COMPLETED, Status.FAILED]
 
 
@@ -338,33 +340,7 @@ class Schedules(RuleBasedStateMachine):
         rest = {"drop_next_answers": 0, "drop_next": [], "fail_next": [], "fail_after_acting": [], "down": False}
         world.sandbox.set_knobs(**rest, list_delay_seconds=0, failure_rate=0.0)
         survivor = await world.node()
-        for seconds in [
-            1,
-            2,
-            4,
-            8,
-            15,
-            30,
-            60,
-            120,
-            130,
-            3,
-            3,
-            10,
-            60,
-            60,
-            300,
-            300,
-            300,
-            10,
-            10,
-            700,
-            3,
-            30,
-            400,
-            3,
-            30,
-        ]:
+        for seconds in CALMING_DOWN:
             world.clock.advance(seconds)
             await survivor.sweep()
             await survivor.work()

@@ -22,6 +22,9 @@ from protokeep.store.session import (
     joined,
 )
 
+#: Statements that a connection keeps prepared; there are about a hundred, and as many again that are joined.
+PREPARED = 500
+
 
 class PostgresqlConnections:
     """So many connections at most, opened when they are needed."""
@@ -97,7 +100,7 @@ class PostgresqlConnections:
         return None
 
     async def _connect(self) -> Any:
-        connection = await asyncpg.connect(self._url)
+        connection = await asyncpg.connect(self._url, statement_cache_size=PREPARED)
         try:  # Types of an adopted table, as the rest of the code has them.
             await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
             await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=instant)

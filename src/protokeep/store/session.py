@@ -25,7 +25,7 @@ class Statement:
     """SQL for both databases: parameters are `:names`, and one behind IN takes a list."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = _COMMENT.sub("", text).strip()
 
     @cached_property
     def names(self) -> list[str]:
@@ -56,8 +56,8 @@ def joined(statements: tuple[Statement, ...]) -> Statement:
     """
     parts = []
     for number, statement in enumerate(statements):
-        sql = _NAMED.sub(rf":of{number}_\1", _COMMENT.sub("", statement.text))
-        returns = sql.lstrip().startswith("SELECT") or "RETURNING" in sql
+        sql = _NAMED.sub(rf":of{number}_\1", statement.text)
+        returns = sql.startswith("SELECT") or "RETURNING" in sql
         parts.append(f"done{number} AS ({sql}{'' if returns else ' RETURNING 1'})")
     counts = ", ".join(f"(SELECT count(*) FROM done{number}) AS done{number}" for number in range(len(parts)))  # noqa: S608
     return Statement(f"WITH {', '.join(parts)} SELECT {counts}")
