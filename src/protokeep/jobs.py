@@ -33,7 +33,7 @@ HOOKS_SECONDS = 30.0
 #: Looks that come due within this are made in one pass.
 GATHER_SECONDS = 0.25
 #: Creates under way at once in one process.
-SUBMITS_AT_ONCE = 50
+SUBMITS_AT_ONCE = 200
 #: PgQueuer keeps a log of finished jobs, which nobody reads: rows and events tell the story.
 FORGET_LOG_SECONDS = 3600.0
 #: What a stop waits for running jobs before it cancels them; others take up their rows.

@@ -79,7 +79,7 @@ def guarded(
     """A transport for a client; None where the environment names a proxy, which then looks names up and decides."""
     if trust_env and any(os.environ.get(name) for name in PROXY_NAMES):
         return None
-    limits = httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
+    limits = httpx2.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=30.0)
     return Outward(httpx2.AsyncHTTPTransport(limits=limits, trust_env=trust_env, verify=verify), own_host)
 
 

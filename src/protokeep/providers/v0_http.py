@@ -83,7 +83,7 @@ class V0Http:
                 "Accept-Encoding": PACKINGS,
             },
             timeout=httpx2.Timeout(config.timeout_seconds, connect=min(10.0, config.timeout_seconds)),
-            limits=httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0),
+            limits=httpx2.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=30.0),
             follow_redirects=False,
             trust_env=self._trust_env,
             verify=_trusted(self._trust_env),
