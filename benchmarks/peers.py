@@ -21,10 +21,10 @@ from uuid import uuid4
 from benchmarks.harness import ROOT, crowded, databases
 from protokeep.store.database import Statement
 
-NAMED = 300
+NAMED = 500
 AGAIN = 1000
 AT_ONCE = 50
-RUNS = 1
+RUNS = 3
 PROMPT = "A landing page"
 COMPLETED = Statement("SELECT count(*) AS n FROM design_mockups WHERE project_status = 'completed'")
 

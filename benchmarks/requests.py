@@ -134,6 +134,7 @@ def environment(url: str) -> dict[str, str]:
         "PROTOKEEP_DATABASE_URL": url,
         "PROTOKEEP_SECRET_KEY": SECRET,
         "PROTOKEEP_LOG_LEVEL": "error",
+        "PROTOKEEP_REQUESTS_PER_MINUTE": "100000000",
         "V0_API_KEY": "unused",
         "V0_BASE_URL": "http://127.0.0.1:9",
     }
