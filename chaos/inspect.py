@@ -60,7 +60,17 @@ async def judge(database_url: str, chats: list[dict[str, Any]], expected: dict[s
     for marker, count in per_marker.items():
         if count > 1:
             verdict.duplicates += count - 1
-            verdict.violations.append(f"{count} chats carry the marker {marker}")
+            made = sorted(
+                f"{chat['id']} at {chat.get('created_at')}"
+                for chat in chats
+                if chat["metadata"].get("protokeep_marker") == marker
+            )
+            told = [
+                f"{event['at']} {event['kind']} {event['data'] or ''}"
+                for event in events
+                if str(event["mockup_id"]) == marker
+            ]
+            verdict.violations.append(f"{count} chats carry the marker {marker}: {made}, and its row tells {told}")
     for product, wanted in expected.items():
         if per_product[product] != wanted:
             verdict.violations.append(f"{product}: {per_product[product]} chats, {wanted} were asked for")

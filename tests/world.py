@@ -255,11 +255,13 @@ class World:
         clock: ReadsClock | None = None,
         masters: Sequence[str] = (MASTER,),
         ours_for: Sequence[str] | None = None,
+        alone: bool = False,
         **config: Any,
     ) -> Node:
         """One more process. Without a `key` no builder is configured; `config` goes to `V0Config`.
 
-        `masters` seal the keys that are kept; `ours_for` are the workspaces that `key` pays for (None: all).
+        `masters` seal the keys that are kept; `ours_for` are the workspaces that `key` pays for (None: all). One that
+        is `alone`, as beside SQLite, asks at its start for what nobody wrote down.
         """
         bus = Bus()
         database = Database(self.database_url)
@@ -287,7 +289,7 @@ class World:
             )
             for provider in (V0V1(spoken, **config), V0V2(spoken, **config)):
                 providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=provider.api_version == self.api_version)
-        context = Context(Store(database, bus), providers, bus, clock or self.clock, self.pace)
+        context = Context(Store(database, bus), providers, bus, clock or self.clock, self.pace, alone=alone)
         keeper = Keeper(context)
         context.queue = AtOnce(keeper) if at_once else ByHand()
         node = Node(keeper, context.queue, database)

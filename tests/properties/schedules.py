@@ -149,6 +149,23 @@ class Schedules(RuleBasedStateMachine):
 
         self.run(all_at_once())
 
+    @rule()
+    def work_everywhere_at_once(self) -> None:
+        """Every process takes up everything that waits, each row by itself and all of them at once."""
+
+        async def all_at_once() -> None:
+            rows = await self.world.rows("SELECT id FROM design_mockups")
+            jobs = [(number, str(row["id"])) for number in range(NODES) for row in rows]
+            working = [self._nodes[number].keeper.submit(mockup_id) for number, mockup_id in jobs]
+            outcomes = await asyncio.gather(*working, return_exceptions=True)
+            for (number, _), outcome in zip(jobs, outcomes, strict=True):
+                if isinstance(outcome, Crash):
+                    self._nodes[number] = await self.world.node()
+                elif isinstance(outcome, BaseException) and not isinstance(outcome, ProtokeepError):
+                    raise outcome
+
+        self.run(all_at_once())
+
     @rule(number=NUMBERS, product=PRODUCTS)
     def look(self, number: int, product: str) -> None:
         self._does(number, self._nodes[number].keeper.status(ANN, product, "v0"))
@@ -200,10 +217,10 @@ class Schedules(RuleBasedStateMachine):
     def crash_soon(self, number: int, point: str) -> None:
         self._nodes[number].crash_at(point)
 
-    @rule(number=NUMBERS)
-    def restart(self, number: int) -> None:
+    @rule(number=NUMBERS, alone=st.booleans())
+    def restart(self, number: int, alone: bool) -> None:
         async def restarted() -> None:
-            self._nodes[number] = await self.world.node()
+            self._nodes[number] = await self.world.node(alone=alone)
 
         self.run(restarted())
 

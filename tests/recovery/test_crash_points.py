@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import pytest
 
-from protokeep.core.prototype import State, Status
+from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
+from protokeep.sandbox import Chat
 from protokeep.service import NewPrototype
+from protokeep.store.strays import Stray
+from protokeep.wiring import ENVIRONMENT_ACCOUNT
 from world import ANN, PROMPT, Crash, Node, World, both_versions
 
 #: In the order in which a create gets there. `during` the call is reached by the builder's hands, further below.
@@ -118,6 +122,54 @@ async def test_lease_of_a_dead_process_is_respected(world: World) -> None:
 
 
 @both_versions
+async def test_all_at_once_after_a_restart(world: World) -> None:
+    """
+    A process that comes up alone takes back what nobody wrote down, while all those rows are taken up: none is sent.
+    """
+    victim = await world.node()
+    victim.crash_at("after_create")
+    made = [await victim.keeper.ensure(ANN, NewPrototype(f"p-{number}", PROMPT), wait=0) for number in range(12)]
+    for one in made:
+        with pytest.raises(Crash):
+            await victim.keeper.submit(one.prototype.id)
+    assert world.creates == 12
+    world.clock.advance(world.pace.lease.total_seconds() + 1)
+
+    heir = await world.node(alone=True)
+    await asyncio.gather(*(heir.keeper.submit(one.prototype.id) for one in made))
+    await world.live(200)
+
+    assert world.creates == 12
+    rows = await world.rows("SELECT project_status, v0_chat_id FROM design_mockups")
+    assert {row["project_status"] for row in rows} == {"completed"}
+    assert {row["v0_chat_id"] for row in rows} == set(world.sandbox.chats)
+
+
+async def test_taken_as_it_was(world: World) -> None:
+    """
+    Whoever takes a row up holds what was taken, also when its chat is written down in the same moment.
+    """
+    victim = await world.node()
+    victim.crash_at("after_create")
+    made = [await victim.keeper.ensure(ANN, NewPrototype(f"p-{number}", PROMPT), wait=0) for number in range(8)]
+    for one in made:
+        with pytest.raises(Crash):
+            await victim.keeper.submit(one.prototype.id)
+    world.clock.advance(world.pace.lease.total_seconds() + 1)
+    now, lease, budget = world.clock(), world.pace.lease, world.pace.poll_timeout
+    strays = [_stray(world, chat) for chat in world.sandbox.chats.values()]
+
+    taken = await asyncio.gather(
+        *(world.store.take_for_submit(one.prototype.id, now, lease) for one in made),
+        *(world.store.adopt_stray(stray, budget) for stray in strays),
+    )
+
+    held = [one for one in taken if isinstance(one, Prototype)]
+    assert {generation_of(one).recovery_point for one in held} <= {RecoveryPoint.SENT}
+    assert [one.chat_id for one in held] == [None] * len(held)
+
+
+@both_versions
 async def test_slow_process_that_comes_back_does_no_harm(world: World) -> None:
     """
     A holder that was only slow writes its answer after another one adopted the chat: same chat, nothing surplus.
@@ -176,3 +228,21 @@ async def test_every_point_is_reached(world: World) -> None:
     with contextlib.suppress(Crash):
         await _live_until_crash(node, world)
     assert reached == set(POINTS)
+
+
+def _stray(world: World, chat: Chat) -> Stray:
+    """A chat as somebody finds it who looks for all that are ours."""
+    marks, now = chat.metadata, world.clock()
+    return Stray(
+        chat_id=chat.id,
+        marker=marks["protokeep_marker"],
+        workspace_id=marks["protokeep_workspace"],
+        product_id=marks["protokeep_product"],
+        user_id=marks["protokeep_user"],
+        provider="v0",
+        account=ENVIRONMENT_ACCOUNT,
+        api_version=world.api_version,
+        prompt=PROMPT,
+        made_at=now,
+        now=now,
+    )

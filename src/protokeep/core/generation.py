@@ -33,7 +33,12 @@ def _with(prototype: Prototype, **changes: Any) -> Prototype:
 
 
 def about_to_send(prototype: Prototype, now: datetime) -> Prototype:
-    """Written and committed before the call: from here on something may exist at the builder."""
+    """Written and committed before the call: from here on something may exist at the builder.
+
+    Raises `ValueError` for one that the builder has accepted: it is not sent, whoever asks for it.
+    """
+    if generation_of(prototype).recovery_point not in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT):
+        raise ValueError(f"{prototype.id} was accepted; it is not sent again")
     return _with(
         prototype,
         recovery_point=RecoveryPoint.SENT,

@@ -100,7 +100,8 @@ class PostgresqlConnections:
         return None
 
     async def _connect(self) -> Any:
-        connection = await asyncpg.connect(self._url, statement_cache_size=PREPARED)
+        with named("connect"):
+            connection = await asyncpg.connect(self._url, statement_cache_size=PREPARED)
         try:  # Types of an adopted table, as the rest of the code has them.
             await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
             await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=instant)

@@ -243,10 +243,14 @@ class Store:
 
     async def take_for_submit(self, mockup_id: str, now: datetime, lease: timedelta) -> Prototype | None:
         """Hold a row that waits to be sent or looked up. None: held by another worker, or nothing is due."""
+        statements = await self._prepared(for_create=True)
         values = {"mockup_id": mockup_id, "now": now, "lease_until": now + lease}
-        async with self.database.alone() as session:
-            taken = await session.row(query("take_for_submit"), values)
-        return None if taken is None else await self.get_any(mockup_id)
+        async with self.database.transaction() as session:
+            if await session.row(query("take_for_submit"), values) is None:
+                return None
+            # Read before anybody else can move it: what is taken is what was written.
+            row = await session.row(statements.get_any, {"mockup_id": mockup_id})
+        return None if row is None else prototype_of(row)
 
     async def renew_lease(self, prototype: Prototype, until: datetime) -> bool:
         """Keep holding a row; False: it was taken over."""
