@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
+from protokeep.core.prototype import RecoveryPoint, State, Status, generation_of
 from protokeep.sandbox import Chat
 from protokeep.service import NewPrototype
+from protokeep.store.database import Session
 from protokeep.store.strays import Stray
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
 from world import ANN, PROMPT, Crash, Node, World, both_versions
@@ -145,28 +148,33 @@ async def test_all_at_once_after_a_restart(world: World) -> None:
     assert {row["v0_chat_id"] for row in rows} == set(world.sandbox.chats)
 
 
-async def test_taken_as_it_was(world: World) -> None:
+async def test_taken_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Whoever takes a row up holds what was taken, also when its chat is written down in the same moment.
+    Whoever takes a row up holds what was taken, also when its chat is written down right after.
     """
-    victim = await world.node()
+    victim, other = await world.node(), await world.node()
     victim.crash_at("after_create")
-    made = [await victim.keeper.ensure(ANN, NewPrototype(f"p-{number}", PROMPT), wait=0) for number in range(8)]
-    for one in made:
-        with pytest.raises(Crash):
-            await victim.keeper.submit(one.prototype.id)
+    with pytest.raises(Crash):
+        await _live_until_crash(victim, world)
+    (row,) = await world.rows("SELECT id FROM design_mockups")
     world.clock.advance(world.pace.lease.total_seconds() + 1)
-    now, lease, budget = world.clock(), world.pace.lease, world.pace.poll_timeout
-    strays = [_stray(world, chat) for chat in world.sandbox.chats.values()]
+    for name in ("transaction", "alone"):
+        begun = getattr(world.store.database, name)
 
-    taken = await asyncio.gather(
-        *(world.store.take_for_submit(one.prototype.id, now, lease) for one in made),
-        *(world.store.adopt_stray(stray, budget) for stray in strays),
-    )
+        @contextlib.asynccontextmanager
+        async def overtaken(begun: Any = begun) -> AsyncIterator[Session]:
+            async with begun() as session:
+                yield session
+            await other.store.adopt_stray(_stray(world, world.chat), world.pace.poll_timeout)
 
-    held = [one for one in taken if isinstance(one, Prototype)]
-    assert {generation_of(one).recovery_point for one in held} <= {RecoveryPoint.SENT}
-    assert [one.chat_id for one in held] == [None] * len(held)
+        monkeypatch.setattr(world.store.database, name, overtaken)
+
+    taken = await world.store.take_for_submit(str(row["id"]), world.clock(), world.pace.lease)
+
+    assert taken is not None
+    assert (taken.chat_id, generation_of(taken).recovery_point) == (None, RecoveryPoint.SENT)
+    (left,) = await world.rows("SELECT v0_chat_id FROM design_mockups")
+    assert left["v0_chat_id"] == world.chat.id
 
 
 @both_versions
