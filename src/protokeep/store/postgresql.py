@@ -24,6 +24,8 @@ from protokeep.store.session import (
 
 #: Statements that a connection keeps prepared; there are about a hundred, and as many again that are joined.
 PREPARED = 500
+#: What asyncpg says of a connection that is gone, or is just going.
+GONE = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class PostgresqlConnections:
@@ -45,9 +47,11 @@ class PostgresqlConnections:
             try:
                 yield connection
             except BaseException as error:
-                lost = isinstance(error, OSError | asyncpg.InterfaceError | ConnectionBroken)
-                if lost or not isinstance(error, Exception) or connection.is_in_transaction():
-                    connection.terminate()  # Or cancelled in the middle of an answer.
+                if isinstance(error, (OSError, ConnectionBroken, *GONE)):
+                    connection.terminate()
+                    self._give_up_idle()  # Whatever ended this one most likely ended them too.
+                elif not isinstance(error, Exception) or connection.is_in_transaction():
+                    connection.terminate()  # Cancelled in the middle of an answer.
                 raise
             finally:
                 if self._closed:
@@ -80,7 +84,7 @@ class PostgresqlConnections:
         try:
             async with self.taken() as connection:
                 records = await connection.fetch(statement.for_postgresql, *_arguments(statement, values))
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, DatabaseError, asyncpg.PostgresError, *GONE) as error:
             raise NotQuick from error
         return [dict(record) for record in records]
 
@@ -91,6 +95,10 @@ class PostgresqlConnections:
         for connection in idle:
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await connection.close()
+
+    def _give_up_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().terminate()
 
     def _found(self) -> Any:
         while self._idle:
@@ -163,7 +171,7 @@ def named(sql: str) -> Iterator[None]:
         yield
     except asyncpg.IntegrityConstraintViolationError as error:
         raise ConstraintBroken(sql, error) from error
+    except (asyncpg.PostgresConnectionError, *GONE) as error:
+        raise ConnectionBroken(sql, error) from error
     except asyncpg.PostgresError as error:
         raise DatabaseError(sql, error) from error
-    except asyncpg.InterfaceError as error:
-        raise ConnectionBroken(sql, error) from error
