@@ -48,7 +48,7 @@ def collect_less() -> None:
     """Keep the collector away from what is here to stay, and let it run less often.
 
     Thousands of requests under way are hundreds of thousands of objects, none of them garbage: walking them again and
-    again was 30 % of the CPU of a storm of clicks (`benchmarks.storm`).
+    again was a fifth to a third of the CPU of a storm of clicks (`benchmarks.storm`).
     """
     gc.collect()
     gc.freeze()

@@ -14,6 +14,8 @@ import httpx2
 #: IPv4 addresses behind a translator (RFC 6052).
 NAT64 = IPv6Network("64:ff9b::/96")
 PROXY_NAMES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+#: Room for every create that `jobs` sends at once, and for looks beside them.
+LIMITS = httpx2.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=30.0)
 #: The host and port -> the addresses behind it.
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -79,8 +81,7 @@ def guarded(
     """A transport for a client; None where the environment names a proxy, which then looks names up and decides."""
     if trust_env and any(os.environ.get(name) for name in PROXY_NAMES):
         return None
-    limits = httpx2.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=30.0)
-    return Outward(httpx2.AsyncHTTPTransport(limits=limits, trust_env=trust_env, verify=verify), own_host)
+    return Outward(httpx2.AsyncHTTPTransport(limits=LIMITS, trust_env=trust_env, verify=verify), own_host)
 
 
 async def _resolved(host: str, port: int) -> list[str]:

@@ -25,7 +25,7 @@ from protokeep.core.errors import (
     ProviderRejected,
     ProviderUnreachable,
 )
-from protokeep.providers.outward import guarded
+from protokeep.providers.outward import LIMITS, guarded
 
 #: A v1 chat detail carries every file of every version; what is larger than this is not read.
 MAX_BODY = 8 * 1024 * 1024
@@ -83,7 +83,7 @@ class V0Http:
                 "Accept-Encoding": PACKINGS,
             },
             timeout=httpx2.Timeout(config.timeout_seconds, connect=min(10.0, config.timeout_seconds)),
-            limits=httpx2.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=30.0),
+            limits=LIMITS,
             follow_redirects=False,
             trust_env=self._trust_env,
             verify=_trusted(self._trust_env),

@@ -319,9 +319,8 @@ class Store:
         if await self._run("ask_for_look", **values) == 0:
             return False
         change = _change(prototype, "look")
-        for statement, told in self._told(change):
-            async with self.database.reading() as session:
-                await session.run(statement, told)
+        async with self.database.reading() as session:
+            await session.together(self._told(change))
         self._bus.publish(change)
         return True
 
