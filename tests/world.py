@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -98,6 +98,15 @@ class ByHand:
     def __init__(self) -> None:
         self.submits: list[str] = []
         self.tracks: list[str] = []
+        #: What this process holds since it claimed it; with `holds` it does so.
+        self.held: list[Prototype] = []
+        self.holds = False
+
+    def has_room(self) -> bool:
+        return self.holds
+
+    def start(self, claimed: Prototype) -> None:
+        self.held.append(claimed)
 
     async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
         self.submits.append(mockup_id)
@@ -115,7 +124,13 @@ class AtOnce(ByHand):
         self._running: set[asyncio.Task[None]] = set()
 
     async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
-        task = asyncio.create_task(self._keeper.submit(mockup_id))
+        self._run(self._keeper.submit(mockup_id))
+
+    def start(self, claimed: Prototype) -> None:
+        self._run(self._keeper.submit_held(claimed))
+
+    def _run(self, submitting: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(submitting)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -155,7 +170,10 @@ class Node:
         queue = self.queue
         if isinstance(queue, AtOnce):
             await queue.finished()
-        while queue.submits or queue.tracks:
+        while queue.held or queue.submits or queue.tracks:
+            held, queue.held = queue.held, []
+            for claimed in held:
+                await self.keeper.submit_held(claimed)
             submits, queue.submits = queue.submits, []
             for mockup_id in submits:
                 await self.keeper.submit(mockup_id)
@@ -256,12 +274,14 @@ class World:
         masters: Sequence[str] = (MASTER,),
         ours_for: Sequence[str] | None = None,
         alone: bool = False,
+        holds: bool = False,
         **config: Any,
     ) -> Node:
         """One more process. Without a `key` no builder is configured; `config` goes to `V0Config`.
 
         `masters` seal the keys that are kept; `ours_for` are the workspaces that `key` pays for (None: all). One that
-        is `alone`, as beside SQLite, asks at its start for what nobody wrote down.
+        is `alone`, as beside SQLite, asks at its start for what nobody wrote down. One that `holds` what it claims
+        submits it itself.
         """
         bus = Bus()
         database = Database(self.database_url)
@@ -292,6 +312,7 @@ class World:
         context = Context(Store(database, bus), providers, bus, clock or self.clock, self.pace, alone=alone)
         keeper = Keeper(context)
         context.queue = AtOnce(keeper) if at_once else ByHand()
+        context.queue.holds = holds
         node = Node(keeper, context.queue, database)
         self.nodes.append(node)
         return node

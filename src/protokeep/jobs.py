@@ -20,6 +20,7 @@ from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.models import Job
 
 from protokeep.bus import Change
+from protokeep.core.prototype import Prototype
 from protokeep.service import Keeper
 from protokeep.service.hooks import Hooks
 
@@ -34,6 +35,8 @@ HOOKS_SECONDS = 30.0
 GATHER_SECONDS = 0.25
 #: Creates under way at once in one process.
 SUBMITS_AT_ONCE = 200
+#: Rows that a process holds from their claim on, before it leaves further ones to whoever has time.
+HELD_AT_ONCE = 2 * SUBMITS_AT_ONCE
 #: PgQueuer keeps a log of finished jobs, which nobody reads: rows and events tell the story.
 FORGET_LOG_SECONDS = 3600.0
 #: What a stop waits for running jobs before it cancels them; others take up their rows.
@@ -52,6 +55,9 @@ class Jobs:
         self._stopping = asyncio.Event()
         self._pgq: PgQueuer | None = None
         self._tracking: set[str] = set()
+        self._runs = False
+        self._held: set[asyncio.Task[None]] = set()
+        self._at_once = asyncio.Semaphore(SUBMITS_AT_ONCE)
         keeper.context.queue = self
 
     @contextlib.asynccontextmanager
@@ -79,18 +85,31 @@ class Jobs:
             ]
             if self._hooks is not None:
                 tasks.append(asyncio.create_task(self._repeat("hooks", self._hooks.complete, HOOKS_SECONDS)))
+            self._runs = True
             try:
                 yield self
             finally:
+                self._runs = False
                 self._stopping.set()
                 if self._pgq is not None:
                     self._pgq.shutdown.set()
-                await asyncio.wait(tasks[:1], timeout=STOP_SECONDS)
+                await asyncio.wait([tasks[0], *self._held], timeout=STOP_SECONDS)
+                tasks += self._held
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- the keeper's queue ------------------------------------------------------------------------------------
+
+    def has_room(self) -> bool:
+        """Whether this process runs jobs, and may hold one more row."""
+        return self._runs and len(self._held) < HELD_AT_ONCE
+
+    def start(self, claimed: Prototype) -> None:
+        """Submit a row that this process holds since its claim: nobody else would take it up now."""
+        task = asyncio.create_task(self._submit_held(claimed))
+        self._held.add(task)
+        task.add_done_callback(self._held.discard)
 
     async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
         """Queue one row; the fence makes the key new whenever somebody has held the row meanwhile."""
@@ -142,7 +161,15 @@ class Jobs:
         return pgq
 
     async def _submit(self, job: Job) -> None:
-        await self._keeper.submit((job.payload or b"").decode())
+        async with self._at_once:
+            await self._keeper.submit((job.payload or b"").decode())
+
+    async def _submit_held(self, claimed: Prototype) -> None:
+        async with self._at_once:
+            try:
+                await self._keeper.submit_held(claimed)
+            except Exception:
+                log.exception("submit_failed", prototype_id=claimed.id)  # The sweep finds the row.
 
     async def _track(self, job: Job) -> None:
         """Pass after pass until nothing is in flight; wakes early when somebody wants a look."""

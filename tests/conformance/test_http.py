@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,22 +19,7 @@ from protokeep.store.sessions import SessionStore
 from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
 from protokeep.wiring import Parts
-
-
-class AtOnce:
-    """Submits run beside the request; looks when they are asked for."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
-        task = asyncio.create_task(self._world.keeper.submit(mockup_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def track(self, account: str) -> None:
-        return None
+from world import AtOnce
 
 
 class Site:
@@ -65,7 +49,7 @@ class Site:
 async def site(world: World) -> AsyncIterator[Site]:
     settings = Settings(_env_file=None, accept_wait_seconds=5)  # type: ignore[call-arg, unused-ignore]
     context = world.keeper.context
-    context.queue = AtOnce(world)
+    context.queue = AtOnce(world.keeper)
     tokens = Tokens(TokenStore(context.store.database), SECRET, world.clock)
     sessions = Sessions(SessionStore(context.store.database), tokens, SECRET, world.clock)
     parts = Parts(settings, world.keeper, tokens, sessions, world.hooks)

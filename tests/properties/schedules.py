@@ -68,10 +68,15 @@ class Schedules(RuleBasedStateMachine):
     def begin(self) -> None:
         async def opened() -> World:
             world = await self._stack.enter_async_context(World.open(self.fresh_database(), self.api_version))
-            self._nodes = [world.first, *[await world.node() for _ in range(NODES - 1)]]
+            self._world = world
+            self._nodes = [world.first, *[await self._another(number) for number in range(1, NODES)]]
             return world
 
         self._world = self.run(opened())
+
+    async def _another(self, number: int) -> Node:
+        """A new process; the last one holds what it claims, the others leave it to whoever takes it."""
+        return await self.world.node(holds=number == NODES - 1)
 
     def fresh_database(self) -> str:
         raise NotImplementedError
@@ -97,7 +102,7 @@ class Schedules(RuleBasedStateMachine):
             try:
                 return await action
             except Crash:
-                self._nodes[number] = await self.world.node()
+                self._nodes[number] = await self._another(number)
                 return None
             except ProtokeepError:
                 return None
@@ -143,7 +148,7 @@ class Schedules(RuleBasedStateMachine):
             outcomes = await asyncio.gather(*(node.sweep() for node in self._nodes), return_exceptions=True)
             for number, outcome in enumerate(outcomes):
                 if isinstance(outcome, Crash):
-                    self._nodes[number] = await self.world.node()
+                    self._nodes[number] = await self._another(number)
                 elif isinstance(outcome, BaseException) and not isinstance(outcome, ProtokeepError):
                     raise outcome
 
@@ -155,12 +160,16 @@ class Schedules(RuleBasedStateMachine):
 
         async def all_at_once() -> None:
             rows = await self.world.rows("SELECT id FROM design_mockups")
-            jobs = [(number, str(row["id"])) for number in range(NODES) for row in rows]
-            working = [self._nodes[number].keeper.submit(mockup_id) for number, mockup_id in jobs]
-            outcomes = await asyncio.gather(*working, return_exceptions=True)
+            jobs = [
+                (number, node.keeper.submit(str(row["id"]))) for number, node in enumerate(self._nodes) for row in rows
+            ]
+            for number, node in enumerate(self._nodes):
+                held, node.queue.held = node.queue.held, []
+                jobs += [(number, node.keeper.submit_held(claimed)) for claimed in held]
+            outcomes = await asyncio.gather(*(job for _, job in jobs), return_exceptions=True)
             for (number, _), outcome in zip(jobs, outcomes, strict=True):
                 if isinstance(outcome, Crash):
-                    self._nodes[number] = await self.world.node()
+                    self._nodes[number] = await self._another(number)
                 elif isinstance(outcome, BaseException) and not isinstance(outcome, ProtokeepError):
                     raise outcome
 
@@ -217,10 +226,10 @@ class Schedules(RuleBasedStateMachine):
     def crash_soon(self, number: int, point: str) -> None:
         self._nodes[number].crash_at(point)
 
-    @rule(number=NUMBERS, alone=st.booleans())
-    def restart(self, number: int, alone: bool) -> None:
+    @rule(number=NUMBERS, alone=st.booleans(), holds=st.booleans())
+    def restart(self, number: int, alone: bool, holds: bool) -> None:
         async def restarted() -> None:
-            self._nodes[number] = await self.world.node(alone=alone)
+            self._nodes[number] = await self.world.node(alone=alone, holds=holds)
 
         self.run(restarted())
 

@@ -30,6 +30,8 @@ POINTS = [
     "after_track",
     "in_sweep",
 ]
+#: Those that one may get to which holds what it claims; it takes nothing.
+HELD = {"before_claim", "after_claim", "before_sent", "after_sent", "after_create", "after_record"}
 
 
 async def _live_until_crash(node: Node, world: World) -> None:
@@ -41,10 +43,12 @@ async def _live_until_crash(node: Node, world: World) -> None:
 
 
 @both_versions
-@pytest.mark.parametrize("point", POINTS)
-async def test_another_process_finishes_what_a_dead_one_began(world: World, point: str) -> None:
+@pytest.mark.parametrize(
+    ("point", "holds"), [*((point, False) for point in POINTS), *((point, True) for point in POINTS if point in HELD)]
+)
+async def test_another_process_finishes_what_a_dead_one_began(world: World, point: str, holds: bool) -> None:
     """Wherever a process dies, another one brings the product its prototype, and v0 made exactly one."""
-    victim = await world.node()
+    victim = await world.node(holds=holds)
     victim.crash_at(point)
     with pytest.raises(Crash):
         await _live_until_crash(victim, world)

@@ -17,7 +17,8 @@ class Wanted:
     """One request for a prototype, checked. `mockup_id` is the id it gets if it must be made.
 
     `by` is who asks, for the audit; None: nobody does, an older row is taken over. `older_account` follows such a row,
-    where `account` is the asking person's own.
+    where `account` is the asking person's own. Until `held_until` what is made is this process's to submit; None: it is
+    anybody's.
     """
 
     mockup_id: str
@@ -35,6 +36,7 @@ class Wanted:
     idempotency_key: str | None = None
     by: Principal | None = None
     older_account: str | None = None
+    held_until: datetime | None = None
 
     @property
     def fingerprint(self) -> str:

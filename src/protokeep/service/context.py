@@ -39,6 +39,14 @@ def utc_now() -> datetime:
 class Queue(Protocol):
     """Decides when code runs; may run everything twice, late, or never."""
 
+    def has_room(self) -> bool:
+        """Whether this process would begin with a new row now, so that it may hold it from its claim on."""
+        ...
+
+    def start(self, claimed: Prototype) -> None:
+        """Run `Keeper.submit_held` now for a row that this process holds since its claim."""
+        ...
+
     async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
         """Run `Keeper.submit` soon; with `first`, before those that were asked for without it."""
         ...
@@ -50,6 +58,12 @@ class Queue(Protocol):
 
 class NoQueue:
     """Runs nothing: whoever holds the keeper calls its steps."""
+
+    def has_room(self) -> bool:
+        return False
+
+    def start(self, claimed: Prototype) -> None:
+        return None
 
     async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
         return None

@@ -93,7 +93,9 @@ class Keeper:
         prototype = claimed.prototype
         if claimed.won:
             log.info("prototype_claimed", prototype_id=prototype.id, outcome=claimed.decision.outcome.value)
-            prototype = await self._submitted(prototype, wait)
+            # Read after its claim: whatever somebody else did with it since then is theirs to go on with.
+            held = wanted.held_until is not None and generation_of(prototype).version == 0
+            prototype = await self._submitted(prototype, wait, held=held)
         else:
             told = {"product_id": prototype.product_id, "outcome": claimed.decision.outcome.value}
             context.audit.note(Entry.of(principal, Action.REUSED, wanted.now, prototype.id, **told))
@@ -208,6 +210,10 @@ class Keeper:
         """Take one claimed or sent row as far as it can go now. Safe to run twice, late, or at once elsewhere."""
         await self._submitter.submit(mockup_id)
 
+    async def submit_held(self, claimed: Prototype) -> None:
+        """The same for a row that this process holds since its claim."""
+        await self._submitter.submit_held(claimed)
+
     async def track(self, account: str) -> datetime | None:
         """One pass over an account's prototypes; when the next is due, None if there is nothing (for us) to do."""
         return await self._tracker.track(account)
@@ -287,18 +293,22 @@ class Keeper:
             product_name=inputs.name_of(new.product_name),
             idempotency_key=inputs.idempotency_key_of(new.idempotency_key),
             by=principal,
+            held_until=context.clock() + context.pace.lease if context.queue.has_room() else None,
             older_account=context.providers.shared(new.provider, principal.workspace_id),
         )
 
-    async def _submitted(self, claimed: Prototype, wait: float) -> Prototype:
-        """Queue the submit, then wait until the builder has accepted it, or the wait is over."""
+    async def _submitted(self, claimed: Prototype, wait: float, *, held: bool = False) -> Prototype:
+        """Begin or queue the submit, then wait until the builder has accepted it, or the wait is over."""
         context = self.context
         mockup_id = claimed.id
         latest = claimed
         deadline = asyncio.get_running_loop().time() + wait
         with context.bus.watching(mockup_id) as changed:
             try:
-                await context.queue.submit(mockup_id, generation_of(claimed).fence)
+                if held:
+                    context.queue.start(claimed)
+                else:
+                    await context.queue.submit(mockup_id, generation_of(claimed).fence)
             except Exception:
                 log.exception("submit_not_queued", prototype_id=mockup_id)  # The sweep finds the row.
             while not (_accepted(latest) or latest.state in (State.PARKED, State.UNDECIDED)):

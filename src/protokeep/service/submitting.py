@@ -51,8 +51,12 @@ class Submitter:
         context = self._context
         context.reached("before_take")
         prototype = await context.store.take_for_submit(mockup_id, context.clock(), context.pace.lease)
-        if prototype is None:
-            return
+        if prototype is not None:
+            await self.submit_held(prototype)
+
+    async def submit_held(self, prototype: Prototype) -> None:
+        """The same for a row that this process holds, as it was when it was taken."""
+        context = self._context
         generation = generation_of(prototype)
         await context.providers.refresh()
         provider = context.providers.serving(generation.account, generation.api_version)
@@ -183,7 +187,8 @@ class Submitter:
             ]
             if await context.store.save(current, after, *events) is not None:
                 log.info("prototype_recorded", how=kind, prototype_id=current.id, chat_id=made.chat_id)
-                await context.queue.track(generation_of(after).account)
+                if generation_of(after).next_poll_at is not None:
+                    await context.queue.track(generation_of(after).account)
                 return
             current = await context.store.get_any(current.id)
 

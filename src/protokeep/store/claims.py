@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from protokeep.core.audit import Action, Entry
 from protokeep.core.caps import Cap, Caps, day_of
@@ -21,10 +22,12 @@ from protokeep.core.keys import key_source_of
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status
 from protokeep.core.reuse import Decision, Outcome, decide, usable
 from protokeep.store import audit
-from protokeep.store.database import Part, Session
+from protokeep.store.database import ConstraintBroken, Part, Session
 from protokeep.store.rows import prototype_of
 from protokeep.store.statements import Statements, query
 
+#: How long a claim waits for another one of the same product on PostgreSQL.
+LOCK_TIMEOUT = "5s"
 #: Older rows of an adopted table that are considered for the slot.
 OLDER_ROWS = 50
 
@@ -69,6 +72,42 @@ async def claim(
         if not passed:
             raise cap.reached(wanted.now)
     return decision
+
+
+async def claim_free(
+    session: Session, statements: Statements, wanted: Wanted, caps: Caps = NO_CAPS, also: Sequence[Part] = ()
+) -> Decision | None:
+    """The same in one statement of PostgreSQL, for a product that nothing was ever made for.
+
+    None: it is not as simple as that, or somebody was first, and nothing was written. Nobody who counts against the
+    same caps waits for this process then: PostgreSQL holds their rows, not an open transaction.
+    """
+    if wanted.create_new or wanted.idempotency_key is not None:
+        return None
+    decision = decide(None, wanted.prompt, create_new=False)
+    counted = caps.of(wanted.workspace_id, wanted.user_id, wanted.product_id)
+    free = {
+        **_slot_of(wanted),
+        "owners_product_id": wanted.product_id,
+        "owners_provider": wanted.provider,
+        "known_product_id": wanted.product_id,
+        "kinds": [cap.kind for cap in counted],
+        "subjects": [cap.subject for cap in counted],
+        "most": [cap.most for cap in counted],
+        "day_at": day_of(wanted.now),
+        "wait_at_most": LOCK_TIMEOUT,
+    }
+    parts: list[Part] = [
+        (statements.claim_free_slot, free),
+        *_rows_of(statements, wanted, decision),
+        *also,
+        *(_count(wanted, cap, "count_free_create") for cap in counted),
+    ]
+    try:
+        touched = await session.together(parts, if_first=True)
+    except ConstraintBroken:
+        return None  # A cap was reached in this moment, or the owner's table refuses it: the long way says which.
+    return decision if touched[0] else None
 
 
 async def find_current(
@@ -127,13 +166,7 @@ async def _keep_key(session: Session, wanted: Wanted, mockup_id: str) -> None:
 
 
 async def _take_slot(session: Session, wanted: Wanted, decision: Decision, current: Prototype | None) -> None:
-    slot = {
-        "workspace_id": wanted.workspace_id,
-        "product_id": wanted.product_id,
-        "provider": wanted.provider,
-        "mockup_id": wanted.mockup_id,
-        "now": wanted.now,
-    }
+    slot = _slot_of(wanted)
     if wanted.create_new:
         taken = await session.row(query("put_in_slot"), slot)
     elif decision.outcome is Outcome.REPLACED and current is not None and current.is_current:
@@ -142,6 +175,16 @@ async def _take_slot(session: Session, wanted: Wanted, decision: Decision, curre
         taken = await session.row(query("claim_slot"), slot)
     if taken is None:
         raise Lost
+
+
+def _slot_of(wanted: Wanted) -> dict[str, Any]:
+    return {
+        "workspace_id": wanted.workspace_id,
+        "product_id": wanted.product_id,
+        "provider": wanted.provider,
+        "mockup_id": wanted.mockup_id,
+        "now": wanted.now,
+    }
 
 
 def _rows_of(statements: Statements, wanted: Wanted, decision: Decision) -> list[Part]:
@@ -167,6 +210,8 @@ def _rows_of(statements: Statements, wanted: Wanted, decision: Decision) -> list
         "next_try_at": wanted.now,
         "next_poll_at": None,
         "deadline_at": None,
+        "fence": int(wanted.held_until is not None),
+        "lease_until": wanted.held_until,
     }
     claimed = Event(
         "claimed",
@@ -193,9 +238,9 @@ def _rows_of(statements: Statements, wanted: Wanted, decision: Decision) -> list
     return parts
 
 
-def _count(wanted: Wanted, cap: Cap) -> Part:
+def _count(wanted: Wanted, cap: Cap, how: str = "count_create") -> Part:
     """Count this create; no row back: the cap is reached. The row of the count is what parallel ones meet at."""
-    return query("count_create"), {
+    return query(how), {
         "workspace_id": wanted.workspace_id,
         "kind": cap.kind,
         "subject": cap.subject,
@@ -210,16 +255,7 @@ async def _take_over(
     """An older row of an adopted table takes the slot, and is tracked from now on if it names a chat."""
     if older.is_current:
         return older
-    slot = await session.row(
-        query("claim_slot"),
-        {
-            "workspace_id": wanted.workspace_id,
-            "product_id": wanted.product_id,
-            "provider": wanted.provider,
-            "mockup_id": older.id,
-            "now": wanted.now,
-        },
-    )
+    slot = await session.row(query("claim_slot"), {**_slot_of(wanted), "mockup_id": older.id})
     if slot is None:
         raise Lost
     return await adopt(session, statements, replace(older, is_current=True), wanted, clock_budget)
@@ -248,6 +284,8 @@ async def adopt(
             "next_try_at": None,
             "next_poll_at": wanted.now,
             "deadline_at": wanted.now + clock_budget,
+            "fence": 0,
+            "lease_until": None,
             "now": wanted.now,
         },
     )

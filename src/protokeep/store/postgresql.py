@@ -148,11 +148,11 @@ class PostgresqlSession:
         with named(sql):
             await self._connection.executemany(sql, [_arguments(statement, entry) for entry in values])
 
-    async def together(self, parts: Sequence[Part]) -> list[int]:
+    async def together(self, parts: Sequence[Part], *, if_first: bool = False) -> list[int]:
         if not parts:
             return []
         values = {f"of{number}_{name}": value for number, (_, own) in enumerate(parts) for name, value in own.items()}
-        row = await self.row(joined(tuple(statement for statement, _ in parts)), values)
+        row = await self.row(joined(tuple(statement for statement, _ in parts), if_first=if_first), values)
         return list(row.values()) if row else []
 
     async def wait_at_most(self, duration: str) -> None:

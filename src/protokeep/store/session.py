@@ -18,6 +18,7 @@ PATIENCE_SECONDS = 30.0
 
 _NAMED = re.compile(r"(?<![:\w]):([a-z]\w*)")
 _COMMENT = re.compile(r"^\s*--.*$", re.M)
+_TRUE = re.compile(r"\b(WHERE|AND) TRUE\b")
 _LIST = re.compile(r"IN :([a-z]\w*)")
 
 
@@ -49,14 +50,19 @@ Part = tuple[Statement, Mapping[str, Any]]
 
 
 @lru_cache(maxsize=512)
-def joined(statements: tuple[Statement, ...]) -> Statement:
+def joined(statements: tuple[Statement, ...], *, if_first: bool = False) -> Statement:
     """One statement for PostgreSQL that executes several; its row holds how many rows each touched.
 
-    A parameter `:name` of the second one is `:of1_name` there, and so on.
+    A parameter `:name` of the second one is `:of1_name` there, and so on. With `if_first` the others do nothing where
+    the first touched no row: the TRUE of their conditions is where that is said.
     """
     parts = []
     for number, statement in enumerate(statements):
         sql = _NAMED.sub(rf":of{number}_\1", statement.text)
+        if if_first and number > 0:
+            sql, conditions = _TRUE.subn(r"\1 EXISTS (SELECT 1 FROM done0)", sql)
+            if conditions != 1:
+                raise ValueError(f"This statement does not say where a condition goes: {statement.text}")
         returns = sql.startswith("SELECT") or "RETURNING" in sql
         parts.append(f"done{number} AS ({sql}{'' if returns else ' RETURNING 1'})")
     counts = ", ".join(f"(SELECT count(*) FROM done{number}) AS done{number}" for number in range(len(parts)))  # noqa: S608
@@ -101,10 +107,11 @@ class Session(Protocol):
         """Execute once per entry of `values`."""
         ...
 
-    async def together(self, parts: Sequence[Part]) -> list[int]:
+    async def together(self, parts: Sequence[Part], *, if_first: bool = False) -> list[int]:
         """Execute several that write, in this order, and tell how many rows each touched.
 
-        None of them sees what the others wrote: on PostgreSQL they are one statement, and one round trip.
+        None of them sees what the others wrote: on PostgreSQL they are one statement, and one round trip. With
+        `if_first` the others are executed only where the first touched a row; each holds a `WHERE TRUE` for that.
         """
         ...
 

@@ -113,13 +113,14 @@ class SqliteSession:
         sql, bound = statement.for_sqlite, [_bound(entry) for entry in values]
         await self._call(sql, lambda connection: connection.executemany(sql, bound))
 
-    async def together(self, parts: Sequence[Part]) -> list[int]:
-        return [
-            len(await self.rows(statement, values))
-            if "RETURNING" in statement.text
-            else await self.run(statement, values)
-            for statement, values in parts
-        ]
+    async def together(self, parts: Sequence[Part], *, if_first: bool = False) -> list[int]:
+        touched: list[int] = []
+        for statement, values in parts:
+            if if_first and touched and not touched[0]:
+                return touched + [0] * (len(parts) - 1)
+            returns = "RETURNING" in statement.text
+            touched.append(len(await self.rows(statement, values)) if returns else await self.run(statement, values))
+        return touched
 
     async def wait_at_most(self, duration: str) -> None:
         """SQLite has one setting for all (`BUSY_SECONDS`)."""

@@ -101,6 +101,7 @@ class Statements:
         )
         self.save_mockup = self._owners("save_mockup")
         self.give_chat_to_mockup = self._owners("give_chat_to_mockup")
+        self.claim_free_slot = self._owners("claim_free_slot")
         self.find_owners_product = self._owners("find_owners_product") if shape.products_table else None
         self._lists: dict[frozenset[str], Statement] = {}
 
@@ -132,11 +133,13 @@ class Statements:
         shape = self.shape
         written = {"prompt": ":prompt", "updated_at": ":now"}
         there = [column for column in written if column in shape.columns]
+        known = f"SELECT 1 FROM {shape.products_table} p WHERE p.{shape.products_column} = :known_product_id"  # noqa: S608 - names from the catalogue
         words = {
             "products_table": shape.products_table,
             "products_column": shape.products_column,
             "columns": "".join(f", {column}" for column in there),
             "values": "".join(f", {written[column]}" for column in there),
             "touched": ", updated_at = :now" if "updated_at" in there else "",
+            "known": f"\n  AND EXISTS ({known})" if shape.products_table else "",
         }
         return Statement(_source(name).format(**words))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from protokeep.core.claim import Claimed, Wanted
 from protokeep.core.errors import InvalidInput, KeyInFlight, NotMigrated, NotReady
 from protokeep.core.history import Event, Source
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
-from protokeep.core.reuse import Outcome, decide
+from protokeep.core.reuse import Decision, Outcome, decide
 from protokeep.store import claims, strays
 from protokeep.store.accounts import Accounts
 from protokeep.store.afterwards import Afterwards
@@ -28,8 +29,6 @@ Also = Callable[[Session], Awaitable[object]]
 
 #: Races one claim may lose before it gives up; every loss means that somebody else got on.
 MAX_LOSSES = 25
-#: How long a claim waits for another one of the same product on PostgreSQL.
-CLAIM_LOCK_TIMEOUT = "5s"
 LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -154,19 +153,12 @@ class Store:
         if reused is not None:
             return reused
         change = Change(wanted.workspace_id, wanted.product_id, wanted.mockup_id, wanted.account, "claimed")
-        for _ in range(MAX_LOSSES):
-            try:
-                async with self.database.transaction() as session:
-                    await session.wait_at_most(CLAIM_LOCK_TIMEOUT)
-                    told = self._told(change)
-                    claimed = await claims.claim(session, statements, wanted, poll_timeout, caps, told)
-                    break
-            except claims.Lost:
-                continue
-            except DatabaseError as error:
-                raise _translated(error, wanted) from error
-        else:
-            raise NotReady("This product is being changed by too many at once. Try again in a moment.")
+        told = self._told(change)
+        try:
+            claimed = await self._claimed_at_once(statements, wanted, caps, told)
+            claimed = claimed or await self._claimed(statements, wanted, poll_timeout, caps, told)
+        except DatabaseError as error:
+            raise _translated(error, wanted) from error
         if isinstance(claimed, Claimed):
             return claimed
         self._bus.publish(change)
@@ -174,6 +166,26 @@ class Store:
         if prototype is None:
             raise NotReady("The new prototype was deleted in the moment that it was claimed. Try again.")
         return Claimed(prototype, claimed, won=True)
+
+    async def _claimed_at_once(
+        self, statements: Statements, wanted: Wanted, caps: Caps, told: Sequence[Part]
+    ) -> Decision | Claimed | None:
+        """In one round trip, where the database allows and the claim is the common one."""
+        if self.database.is_sqlite:
+            return None
+        async with self.database.alone() as session:
+            return await claims.claim_free(session, statements, wanted, caps, told)
+
+    async def _claimed(
+        self, statements: Statements, wanted: Wanted, poll_timeout: timedelta, caps: Caps, told: Sequence[Part]
+    ) -> Decision | Claimed:
+        """In a transaction, begun again after each lost race."""
+        for _ in range(MAX_LOSSES):
+            with contextlib.suppress(claims.Lost):
+                async with self.database.transaction() as session:
+                    await session.wait_at_most(claims.LOCK_TIMEOUT)
+                    return await claims.claim(session, statements, wanted, poll_timeout, caps, told)
+        raise NotReady("This product is being changed by too many at once. Try again in a moment.")
 
     async def _reused(self, statements: Statements, wanted: Wanted) -> Claimed | None:
         """The common case without a transaction: the slot is taken by something usable."""
@@ -208,7 +220,9 @@ class Store:
         loud: list[Prototype] = []
         quiet: list[Mapping[str, Any]] = []
         statements = await self._prepared(for_create=True)
-        async with self.database.transaction() as session:
+        # One by itself is one statement, where the database can.
+        one = len(changes) == 1 and also is None
+        async with self.database.alone() if one else self.database.transaction() as session:
             if also is not None:
                 await also(session)
             for before, after, events in changes:
@@ -220,23 +234,25 @@ class Store:
                         quiet.append(_touch_values(after))
                     saved.append(after if touched else None)
                     continue
-                if await session.run(query("save_generation"), generation_values(after)) == 0:
-                    saved.append(None)
-                    continue
                 generation = generation_of(after)
-                parts = [
+                parts: list[Part] = [(query("save_generation"), generation_values(after))]
+                parts += (
                     claims.event_part(generation.workspace_id, after.product_id, after.id, event) for event in events
-                ]
+                )
                 if mockup_values(before) != mockup_values(after):
                     parts.append((statements.save_mockup, mockup_values(after)))
+                shown = bool(events) or _seen_by_people(before) != _seen_by_people(after)
+                if shown:
+                    parts += self._told(_change(after, "changed"))
+                if (await session.together(parts, if_first=True))[0] == 0:
+                    saved.append(None)
+                    continue
                 after = replace(after, generation=replace(generation, version=generation.version + 1))
                 saved.append(after)
-                if events or _seen_by_people(before) != _seen_by_people(after):
+                if shown:
                     loud.append(after)
-                    parts += self._told(_change(after, "changed"))
-                if parts:
-                    await session.together(parts)
-            await session.run_many(query("touch_looked"), quiet)
+            if quiet:
+                await session.run_many(query("touch_looked"), quiet)
         for prototype in loud:
             self._publish(prototype, "changed")
         return saved

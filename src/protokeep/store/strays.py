@@ -111,6 +111,8 @@ async def _insert(
         "next_try_at": None,
         "next_poll_at": stray.now,
         "deadline_at": stray.now + poll_timeout,
+        "fence": 0,
+        "lease_until": None,
         "now": stray.made_at,
     }
     await session.run(query("insert_generation"), generation)

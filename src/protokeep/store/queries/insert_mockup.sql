@@ -1,3 +1,4 @@
 -- The row people see. Its generation is inserted in the same transaction.
 INSERT INTO design_mockups (id, product_id, user_id, provider, project_status, created_at{columns})
-VALUES (:id, :product_id, :user_id, :provider, 'pending', :now{values})
+SELECT :id, :product_id, :user_id, :provider, 'pending', :now{values}
+WHERE TRUE

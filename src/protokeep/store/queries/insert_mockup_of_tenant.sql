@@ -3,4 +3,4 @@
 INSERT INTO design_mockups (id, product_id, user_id, tenant_id, provider, project_status, created_at{columns})
 SELECT :id, p.{products_column}, :user_id, p.tenant_id, :provider, 'pending', :now{values}
 FROM {products_table} p
-WHERE p.{products_column} = :product_id
+WHERE p.{products_column} = :product_id AND TRUE

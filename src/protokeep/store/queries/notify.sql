@@ -1,2 +1,3 @@
 -- Heard by the other processes when this transaction commits.
 SELECT pg_notify(:channel, :payload)
+WHERE TRUE
