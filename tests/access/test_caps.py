@@ -89,10 +89,14 @@ async def test_counting_begins_anew_with_the_day(world: World) -> None:
     assert await world.rows("SELECT * FROM protokeep_create_counts") == []
 
 
-@pytest.mark.parametrize("kind", ["person", "product", "workspace"])
-async def test_a_hundred_at_once(world: World, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "another"),
+    [("person", [True]), ("product", [True]), ("workspace", [True]), ("person", [False]), ("workspace", [True, False])],
+)
+async def test_a_hundred_at_once(world: World, kind: str, another: list[bool]) -> None:
     """
-    With room for one more, exactly one of a hundred creates at once passes, whichever process it comes to.
+    With room for one more, exactly one of a hundred creates at once passes, whichever process it comes to; and whether
+    it is for another one or, which is a shorter way on PostgreSQL, for a product's first.
     """
     nodes = [world.first, await world.node()]
     for node in nodes:
@@ -106,7 +110,10 @@ async def test_a_hundred_at_once(world: World, kind: str) -> None:
         products = [f"r{race}" if kind == "product" else name for name in names]
         for n in range(MADE_BEFORE):
             await made(nodes[0], products[n], who[n], create_new=True)
-        asked = [made(nodes[n % 2], products[n], who[n], create_new=True) for n in range(MADE_BEFORE, len(names))]
+        asked = [
+            made(nodes[n % 2], products[n], who[n], create_new=another[n // 2 % len(another)])
+            for n in range(MADE_BEFORE, len(names))
+        ]
         answers = await asyncio.gather(*asked, return_exceptions=True)
 
         passed = [one for one in answers if isinstance(one, Ensured)]

@@ -10,6 +10,7 @@ import pytest
 
 from protokeep.core.errors import DatabaseUnavailable, NotConfigured
 from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Statement
+from protokeep.store.session import joined
 
 ADD_NEW = Statement("INSERT INTO t (n, at) VALUES (:n, :at) ON CONFLICT DO NOTHING RETURNING n")
 RAISE = Statement("UPDATE t SET n = n + 100 WHERE n IN :ns")
@@ -77,6 +78,27 @@ async def test_together(database: Database) -> None:
 
     assert (first, second, nothing) == ([1, 1], [0, 2, 1], [])
     assert await numbers(database) == [3, 101, 102]
+
+
+async def test_if_the_first_touched_something(database: Database) -> None:
+    """
+    The others are executed only where the first touched a row; each has to say where that condition goes.
+    """
+    add = Statement("INSERT INTO t (n) SELECT :n WHERE TRUE ON CONFLICT DO NOTHING")
+    raised = Statement("UPDATE t SET n = n + 10 WHERE n = :n AND TRUE")
+    async with database.alone() as session:
+        first = await session.together([(ADD_NEW, {"n": 1, "at": NOW}), (add, {"n": 5})], if_first=True)
+    async with database.alone() as session:
+        again = await session.together(
+            [(ADD_NEW, {"n": 1, "at": NOW}), (add, {"n": 6}), (raised, {"n": 5})], if_first=True
+        )
+    async with database.transaction() as session:
+        third = await session.together([(ADD_NEW, {"n": 3, "at": NOW}), (raised, {"n": 5})], if_first=True)
+
+    assert (first, again, third) == ([1, 1], [0, 0, 0], [1, 1])
+    assert await numbers(database) == [1, 3, 15]
+    with pytest.raises(ValueError, match="where a condition goes"):
+        joined((ADD_NEW, RAISE), if_first=True)
 
 
 async def test_together_or_not_at_all(database: Database) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from protokeep.core.people import Principal
-from protokeep.core.prototype import Prototype
+from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Status
 from protokeep.core.reuse import Decision
 
 
@@ -43,6 +43,40 @@ class Wanted:
         """What the request asks for, as a digest: the same key with another fingerprint is a conflict."""
         asked = [self.product_id, self.provider, self.prompt, self.create_new, self.product_name]
         return hashlib.sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()
+
+
+def as_claimed(wanted: Wanted, user_id: str) -> Prototype:
+    """What a claim of `wanted` begins with, exactly as it is written. `user_id`: as the owner's table has it."""
+    generation = Generation(
+        workspace_id=wanted.workspace_id,
+        account=wanted.account,
+        api_version=wanted.api_version,
+        marker=wanted.marker,
+        created_by=wanted.user_id,
+        recovery_point=RecoveryPoint.CLAIMED,
+        attempts=0,
+        lookups=0,
+        unknown=False,
+        fence=int(wanted.held_until is not None),
+        version=0,
+        waiting=False,
+        poll_count=0,
+        created_at=wanted.now,
+        lease_until=wanted.held_until,
+        next_try_at=wanted.now,
+    )
+    return Prototype(
+        id=wanted.mockup_id,
+        product_id=wanted.product_id,
+        user_id=user_id,
+        provider=wanted.provider,
+        prompt=wanted.prompt,
+        status=Status.PENDING,
+        created_at=wanted.now,
+        updated_at=wanted.now,
+        is_current=True,
+        generation=generation,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,9 +93,7 @@ class Keeper:
         prototype = claimed.prototype
         if claimed.won:
             log.info("prototype_claimed", prototype_id=prototype.id, outcome=claimed.decision.outcome.value)
-            # Read after its claim: whatever somebody else did with it since then is theirs to go on with.
-            held = wanted.held_until is not None and generation_of(prototype).version == 0
-            prototype = await self._submitted(prototype, wait, held=held)
+            prototype = await self._submitted(prototype, wait, held=wanted.held_until is not None)
         else:
             told = {"product_id": prototype.product_id, "outcome": claimed.decision.outcome.value}
             context.audit.note(Entry.of(principal, Action.REUSED, wanted.now, prototype.id, **told))

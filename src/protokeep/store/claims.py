@@ -6,6 +6,7 @@ The database decides, by the key of `protokeep_slots`; never a SELECT followed b
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,12 +15,12 @@ from typing import Any
 
 from protokeep.core.audit import Action, Entry
 from protokeep.core.caps import Cap, Caps, day_of
-from protokeep.core.claim import Claimed, Wanted
+from protokeep.core.claim import Claimed, Wanted, as_claimed
 from protokeep.core.errors import KeyReused, ProductUnknown
 from protokeep.core.history import Event, Source
 from protokeep.core.inputs import user_id_for
 from protokeep.core.keys import key_source_of
-from protokeep.core.prototype import Prototype, RecoveryPoint, Status
+from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
 from protokeep.core.reuse import Decision, Outcome, decide, usable
 from protokeep.store import audit
 from protokeep.store.database import ConstraintBroken, Part, Session
@@ -91,14 +92,13 @@ async def claim_free(
         "owners_product_id": wanted.product_id,
         "owners_provider": wanted.provider,
         "known_product_id": wanted.product_id,
-        "kinds": [cap.kind for cap in counted],
-        "subjects": [cap.subject for cap in counted],
-        "most": [cap.most for cap in counted],
         "day_at": day_of(wanted.now),
         "wait_at_most": LOCK_TIMEOUT,
     }
+    for number, cap in enumerate(counted):
+        free |= {f"kind{number}": cap.kind, f"subject{number}": cap.subject, f"cap{number}": cap.most}
     parts: list[Part] = [
-        (statements.claim_free_slot, free),
+        (statements.claim_free_slot(len(counted)), free),
         *_rows_of(statements, wanted, decision),
         *also,
         *(_count(wanted, cap, "count_free_create") for cap in counted),
@@ -108,6 +108,11 @@ async def claim_free(
     except ConstraintBroken:
         return None  # A cap was reached in this moment, or the owner's table refuses it: the long way says which.
     return decision if touched[0] else None
+
+
+def new_prototype(statements: Statements, wanted: Wanted) -> Prototype:
+    """What a claim that won has written."""
+    return as_claimed(wanted, user_id_for(wanted.user_id, must_be_uuid=statements.shape.user_is_uuid))
 
 
 async def find_current(
@@ -189,29 +194,31 @@ def _slot_of(wanted: Wanted) -> dict[str, Any]:
 
 def _rows_of(statements: Statements, wanted: Wanted, decision: Decision) -> list[Part]:
     """What a new prototype is: the row that people see first."""
-    shared = {"workspace_id": wanted.workspace_id, "now": wanted.now}
+    prototype = new_prototype(statements, wanted)
+    generation = generation_of(prototype)
     mockup = {
-        "id": wanted.mockup_id,
-        "product_id": wanted.product_id,
-        "user_id": user_id_for(wanted.user_id, must_be_uuid=statements.shape.user_is_uuid),
-        "provider": wanted.provider,
-        "prompt": wanted.prompt,
-        "now": wanted.now,
+        "id": prototype.id,
+        "product_id": prototype.product_id,
+        "user_id": prototype.user_id,
+        "provider": prototype.provider,
+        "prompt": prototype.prompt,
+        "now": prototype.created_at,
     }
-    generation = {
-        **shared,
-        "mockup_id": wanted.mockup_id,
-        "provider": wanted.provider,
-        "account": wanted.account,
-        "api_version": wanted.api_version,
-        "marker": wanted.marker,
-        "created_by": wanted.user_id,
-        "recovery_point": RecoveryPoint.CLAIMED.value,
-        "next_try_at": wanted.now,
-        "next_poll_at": None,
-        "deadline_at": None,
-        "fence": int(wanted.held_until is not None),
-        "lease_until": wanted.held_until,
+    tracked = {
+        "mockup_id": prototype.id,
+        "workspace_id": generation.workspace_id,
+        "provider": prototype.provider,
+        "account": generation.account,
+        "api_version": generation.api_version,
+        "marker": generation.marker,
+        "created_by": generation.created_by,
+        "recovery_point": generation.recovery_point.value,
+        "next_try_at": generation.next_try_at,
+        "next_poll_at": generation.next_poll_at,
+        "deadline_at": generation.deadline_at,
+        "fence": generation.fence,
+        "lease_until": generation.lease_until,
+        "now": generation.created_at,
     }
     claimed = Event(
         "claimed",
@@ -226,10 +233,16 @@ def _rows_of(statements: Statements, wanted: Wanted, decision: Decision) -> list
             "key_source": key_source_of(wanted.account).value,
         },
     )
+    product = {
+        "workspace_id": wanted.workspace_id,
+        "product_id": wanted.product_id,
+        "name": wanted.product_name,
+        "now": wanted.now,
+    }
     parts: list[Part] = [
         (statements.insert_mockup, mockup),
-        (query("insert_generation"), generation),
-        (query("note_product"), {**shared, "product_id": wanted.product_id, "name": wanted.product_name}),
+        (query("insert_generation"), tracked),
+        (query("note_product"), product),
         event_part(wanted.workspace_id, wanted.product_id, wanted.mockup_id, claimed),
     ]
     if wanted.by is not None:
@@ -246,7 +259,13 @@ def _count(wanted: Wanted, cap: Cap, how: str = "count_create") -> Part:
         "subject": cap.subject,
         "day_at": day_of(wanted.now),
         "cap": cap.most,
+        "line": _line_of(f"{wanted.workspace_id}:{cap.kind}:{cap.subject}"),
     }
+
+
+def _line_of(name: str) -> int:
+    """PostgreSQL names such locks by 64 bits: two counts with the same ones only stand in one line."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
 
 
 async def _take_over(

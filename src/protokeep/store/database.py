@@ -25,6 +25,10 @@ from protokeep.store.writing import SqliteWrites
 __all__ = ["ConstraintBroken", "Database", "DatabaseError", "Part", "Row", "Session", "Statement"]
 
 
+#: What is written is found by a key: PostgreSQL need not plan each statement five times before it keeps the plan.
+PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
+
+
 class Database:
     """Connections to one database.
 
@@ -49,7 +53,7 @@ class Database:
             self._writes = SqliteWrites(path)
         elif kind in ("postgresql", "postgres"):
             self._reads = PostgresqlConnections(f"{kind}://{rest}", pool_size)
-            self._writes = PostgresqlConnections(f"{kind}://{rest}", pool_size)
+            self._writes = PostgresqlConnections(f"{kind}://{rest}", pool_size, first=PLAN_ONCE)
         else:
             raise NotConfigured(
                 f"PROTOKEEP_DATABASE_URL begins with {scheme or 'nothing'!r}. "

@@ -31,8 +31,10 @@ GONE = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 class PostgresqlConnections:
     """So many connections at most, opened when they are needed."""
 
-    def __init__(self, url: str, size: int) -> None:
+    def __init__(self, url: str, size: int, *, first: str | None = None) -> None:
+        """`first`: what each says first."""
         self._url = url
+        self._first = first
         self._idle: list[Any] = []
         self._room = asyncio.Semaphore(size)
         self._closed = False
@@ -110,7 +112,10 @@ class PostgresqlConnections:
     async def _connect(self) -> Any:
         with named("connect"):
             connection = await asyncpg.connect(self._url, statement_cache_size=PREPARED)
-        try:  # Types of an adopted table, as the rest of the code has them.
+        try:
+            if self._first is not None:
+                await connection.execute(self._first)
+            # Types of an adopted table, as the rest of the code has them.
             await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
             await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=instant)
         except BaseException:

@@ -101,9 +101,9 @@ class Statements:
         )
         self.save_mockup = self._owners("save_mockup")
         self.give_chat_to_mockup = self._owners("give_chat_to_mockup")
-        self.claim_free_slot = self._owners("claim_free_slot")
         self.find_owners_product = self._owners("find_owners_product") if shape.products_table else None
         self._lists: dict[frozenset[str], Statement] = {}
+        self._free_slots: dict[int, Statement] = {}
 
     def listing(self, filters: frozenset[str]) -> Statement:
         """Prototypes of a product, newest first; `filters` out of provider, status, user_id, after."""
@@ -125,21 +125,31 @@ class Statements:
             )
         return self._lists[filters]
 
+    def claim_free_slot(self, caps: int) -> Statement:
+        """The place of a product that nothing was made for, where none of so many caps forbids it."""
+        if caps not in self._free_slots:
+            conditions = [f"NOT EXISTS ({_source('cap_reached').format(number=number)})" for number in range(caps)]
+            if self.find_owners_product is not None:
+                conditions.append(
+                    f"EXISTS ({self.find_owners_product.text.replace(':product_id', ':known_product_id')})"
+                )
+            also = "".join(f"\n  AND {condition}" for condition in conditions)
+            self._free_slots[caps] = self._owners("claim_free_slot", also=also)
+        return self._free_slots[caps]
+
     def _prototypes(self, rest: str) -> Statement:
         return Statement(self.select + rest)
 
-    def _owners(self, name: str) -> Statement:
+    def _owners(self, name: str, **more: str) -> Statement:
         """A statement on the owner's tables: under their names, and without the columns that they lack."""
         shape = self.shape
         written = {"prompt": ":prompt", "updated_at": ":now"}
         there = [column for column in written if column in shape.columns]
-        known = f"SELECT 1 FROM {shape.products_table} p WHERE p.{shape.products_column} = :known_product_id"  # noqa: S608 - names from the catalogue
         words = {
             "products_table": shape.products_table,
             "products_column": shape.products_column,
             "columns": "".join(f", {column}" for column in there),
             "values": "".join(f", {written[column]}" for column in there),
             "touched": ", updated_at = :now" if "updated_at" in there else "",
-            "known": f"\n  AND EXISTS ({known})" if shape.products_table else "",
         }
-        return Statement(_source(name).format(**words))
+        return Statement(_source(name).format(**words, **more))

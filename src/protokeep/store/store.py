@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,10 @@ Also = Callable[[Session], Awaitable[object]]
 
 #: Races one claim may lose before it gives up; every loss means that somebody else got on.
 MAX_LOSSES = 25
+#: Claims that a process has under way at once: they wait for one another's counts, and here that costs the least.
+CLAIMS_AT_ONCE = 2
+#: Events that change nothing that a page shows, and that another one follows soon: nobody is told of them.
+QUIET = {"sent"}
 LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -52,6 +57,7 @@ class Store:
         self.afterwards = Afterwards(database)
         self._bus = bus
         self._statements: Statements | None = None
+        self._claiming = asyncio.Semaphore(CLAIMS_AT_ONCE)
 
     async def close(self) -> None:
         await self.database.close()
@@ -162,10 +168,7 @@ class Store:
         if isinstance(claimed, Claimed):
             return claimed
         self._bus.publish(change)
-        prototype = await self.get_any(wanted.mockup_id)
-        if prototype is None:
-            raise NotReady("The new prototype was deleted in the moment that it was claimed. Try again.")
-        return Claimed(prototype, claimed, won=True)
+        return Claimed(claims.new_prototype(statements, wanted), claimed, won=True)
 
     async def _claimed_at_once(
         self, statements: Statements, wanted: Wanted, caps: Caps, told: Sequence[Part]
@@ -173,7 +176,7 @@ class Store:
         """In one round trip, where the database allows and the claim is the common one."""
         if self.database.is_sqlite:
             return None
-        async with self.database.alone() as session:
+        async with self._claiming, self.database.alone() as session:
             return await claims.claim_free(session, statements, wanted, caps, told)
 
     async def _claimed(
@@ -241,7 +244,9 @@ class Store:
                 )
                 if mockup_values(before) != mockup_values(after):
                     parts.append((statements.save_mockup, mockup_values(after)))
-                shown = bool(events) or _seen_by_people(before) != _seen_by_people(after)
+                shown = any(event.kind not in QUIET for event in events) or _seen_by_people(before) != _seen_by_people(
+                    after
+                )
                 if shown:
                     parts += self._told(_change(after, "changed"))
                 if (await session.together(parts, if_first=True))[0] == 0:

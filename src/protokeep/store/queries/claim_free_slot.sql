@@ -4,12 +4,6 @@ INSERT INTO protokeep_slots (workspace_id, product_id, provider, mockup_id, upda
 SELECT :workspace_id, :product_id, :provider, :mockup_id, :now
 WHERE set_config('lock_timeout', :wait_at_most, TRUE) IS NOT NULL
   AND NOT EXISTS (
-    SELECT 1 FROM design_mockups m WHERE m.product_id = :owners_product_id AND m.provider = :owners_provider)
-  AND NOT EXISTS (
-    SELECT 1
-    FROM unnest(CAST(:kinds AS text[]), CAST(:subjects AS text[]), CAST(:most AS int[])) AS cap (kind, subject, most)
-    JOIN protokeep_create_counts c
-      ON c.workspace_id = :workspace_id AND c.kind = cap.kind AND c.subject = cap.subject
-    WHERE c.day_at >= :day_at AND c.creates >= cap.most){known}
+    SELECT 1 FROM design_mockups m WHERE m.product_id = :owners_product_id AND m.provider = :owners_provider){also}
 ON CONFLICT (workspace_id, product_id, provider) DO NOTHING
 RETURNING mockup_id

@@ -1,0 +1,123 @@
+"""Claims: what they say that they have written, and the short way for a product that nothing was made for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from protokeep.core.caps import Caps
+from protokeep.core.errors import CapReached, ProductUnknown
+from protokeep.core.prototype import generation_of
+from protokeep.core.reuse import Outcome
+from protokeep.service import NewPrototype
+from protokeep.store import claims
+from protokeep.store.migrate import migrate
+from store.owner import PRODUCT, make_owner, run
+from world import BOB, PROMPT, World, on_postgresql
+
+NEW_PRODUCT = "7a0c8a54-0f5c-4a5e-9b7e-0d6f3f4f8a02"
+MISSING_PRODUCT = "99999999-0000-4000-8000-000000000000"
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "tenant"])
+async def owned(request: pytest.FixtureRequest, empty_pg_url: str) -> AsyncIterator[World]:
+    """An owner's PostgreSQL database with a product more, of which there is no row."""
+    await make_owner(empty_pg_url, tenant=request.param)
+    await migrate(empty_pg_url)
+    async with World.open(empty_pg_url) as world:
+        tenant = ("tenant_id, ", "tenant_id, ") if request.param else ("", "")
+        await run(
+            empty_pg_url,
+            f"INSERT INTO products (id, {tenant[0]}name) SELECT '{NEW_PRODUCT}', {tenant[1]}'New' "
+            f"FROM products WHERE id = '{PRODUCT}'",
+        )
+        yield world
+
+
+@pytest.fixture
+def no_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim that goes the long way fails the test."""
+
+    async def taken(*_: Any) -> None:
+        raise AssertionError("this claim took more than one statement")
+
+    monkeypatch.setattr(claims, "claim", taken)
+
+
+@pytest.mark.parametrize("holds", [False, True])
+@pytest.mark.parametrize("more", [{}, {"create_new": True}, {"idempotency_key": "k"}])
+async def test_told_as_written(world: World, holds: bool, more: dict[str, Any]) -> None:
+    """
+    What a claim gives back is what is read afterwards, to the last field; also of one that is held.
+    """
+    node = await world.node(holds=holds)
+    ensured = await node.keeper.ensure(BOB, NewPrototype("p-1", PROMPT, **more), wait=0)
+
+    assert ensured.prototype == await world.get(ensured.prototype.id)
+    generation = generation_of(ensured.prototype)
+    assert (generation.fence, generation.lease_until is not None) == (int(holds), holds)
+
+
+@on_postgresql
+@pytest.mark.usefixtures("no_long_way")
+async def test_one_statement(world: World) -> None:
+    """
+    On PostgreSQL a product's first prototype takes one statement, with all that a claim writes.
+    """
+    world.first.context.caps = Caps(per_person=3, per_product=2, per_workspace=4)
+
+    ensured = await world.ensure("p-1", who=BOB)
+
+    assert ensured.decision.outcome is Outcome.CREATED
+    assert await world.kinds(ensured.prototype) == ["claimed"]
+    audited = await world.rows("SELECT action, actor, subject FROM protokeep_audit")
+    assert audited == [{"action": "created", "actor": "bob", "subject": ensured.prototype.id}]
+    counted = await world.rows("SELECT kind, subject, creates FROM protokeep_create_counts ORDER BY kind")
+    assert [(row["kind"], row["subject"], row["creates"]) for row in counted] == [
+        ("person", "bob", 1), ("product", "p-1", 1), ("workspace", "default", 1),
+    ]  # fmt: skip
+    assert (await world.ensure("p-1")).is_existing
+
+
+@pytest.mark.usefixtures("no_long_way")
+async def test_one_statement_on_an_owners_table(owned: World) -> None:
+    """
+    The same on an owner's table: uuids, the tenant of the product, and all that follows.
+    """
+    done = await owned.complete(NEW_PRODUCT)
+
+    assert await owned.get(done.id) == done
+    assert owned.made == 1
+
+
+async def test_product_that_is_not_there(owned: World) -> None:
+    """
+    A product that the owner does not have is refused, and nothing of the claim stays.
+    """
+    with pytest.raises(ProductUnknown):
+        await owned.ensure(MISSING_PRODUCT)
+    for table in ("protokeep_slots", "protokeep_create_counts", "protokeep_generations", "protokeep_audit"):
+        assert await owned.rows(f"SELECT * FROM {table}") == []
+
+
+@on_postgresql
+async def test_cap_reached_in_this_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Whoever finds a cap reached only when it counts has written nothing.
+    """
+    world.first.context.caps = Caps(per_person=1, per_workspace=5)
+    await world.ensure("p-1")
+    # As if the look at the counts had come before the other one's commit.
+    monkeypatch.setattr("protokeep.store.statements.Statements.claim_free_slot", _unlooked)
+
+    with pytest.raises(CapReached, match="has made 1 prototypes today"):
+        await world.ensure("p-2")
+    assert [row["product_id"] for row in await world.rows("SELECT product_id FROM protokeep_slots")] == ["p-1"]
+    counted = await world.rows("SELECT kind, creates FROM protokeep_create_counts ORDER BY kind")
+    assert [(row["kind"], row["creates"]) for row in counted] == [("person", 1), ("workspace", 1)]
+
+
+def _unlooked(self: Any, caps: int) -> Any:
+    return self._owners("claim_free_slot", also="")
