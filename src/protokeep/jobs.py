@@ -33,7 +33,7 @@ SWEEP_SECONDS = 2.0
 HOOKS_SECONDS = 30.0
 #: Looks that come due within this are made in one pass.
 GATHER_SECONDS = 0.25
-#: Creates under way at once in one process.
+#: Creates under way at once in one process: so many of its own, and so many out of the queue.
 SUBMITS_AT_ONCE = 200
 #: Rows that a process holds from their claim on, before it leaves further ones to whoever has time.
 HELD_AT_ONCE = 2 * SUBMITS_AT_ONCE
@@ -161,8 +161,7 @@ class Jobs:
         return pgq
 
     async def _submit(self, job: Job) -> None:
-        async with self._at_once:
-            await self._keeper.submit((job.payload or b"").decode())
+        await self._keeper.submit((job.payload or b"").decode())
 
     async def _submit_held(self, claimed: Prototype) -> None:
         async with self._at_once:
