@@ -52,7 +52,7 @@ async def test_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HELD_AT_ONCE", 4)
     running, go_on = 0, asyncio.Event()
 
-    async def submit_held(_: Prototype) -> None:
+    async def submit_held(claimed: Prototype) -> None:
         nonlocal running
         running += 1
         await go_on.wait()
@@ -77,7 +77,7 @@ async def test_what_fails_is_swept(world: World) -> None:
     """
     submit_held = world.keeper.submit_held
 
-    async def fails(_: Prototype) -> None:
+    async def fails(claimed: Prototype) -> None:
         raise RuntimeError("a mistake of ours")
 
     world.keeper.submit_held = fails  # type: ignore[method-assign]
