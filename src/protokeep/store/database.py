@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,14 @@ class Database:
         except NotQuick:
             async with self.reading() as session:
                 return await session.rows(statement, values)
+
+    async def bare(self, statement: Statement, values: Mapping[str, Any]) -> list[Sequence[Any]]:
+        """The same as values in the order of the columns; instants may be text."""
+        try:
+            return list(await self._reads.bare(statement, values))
+        except NotQuick:
+            async with self.reading() as session:
+                return [tuple(row.values()) for row in await session.rows(statement, values)]
 
     async def close(self) -> None:
         await self._reads.close()

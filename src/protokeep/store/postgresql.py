@@ -83,12 +83,16 @@ class PostgresqlConnections:
 
     async def keyed(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         """The few rows that a key leads to. Raises `NotQuick` when the connection is not what it was."""
+        return [dict(record) for record in await self.bare(statement, values)]
+
+    async def bare(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
+        """The same as values in the order of the columns."""
         try:
             async with self.taken() as connection:
-                records = await connection.fetch(statement.for_postgresql, *_arguments(statement, values))
+                records: list[Any] = await connection.fetch(statement.for_postgresql, *_arguments(statement, values))
         except (OSError, DatabaseError, asyncpg.PostgresError, *GONE) as error:
             raise NotQuick from error
-        return [dict(record) for record in records]
+        return records
 
     async def close(self) -> None:
         """Close those that nobody uses; the others go when they are given back."""

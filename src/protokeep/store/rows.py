@@ -2,49 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
-from operator import itemgetter
+from functools import lru_cache
 from typing import Any
 
 from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Slowed, Status, generation_of
-from protokeep.store.database import Row
+from protokeep.store.session import Row, instant
 
 _STATUSES = {status.value: status for status in Status}
-#: A generation's values in the order of its fields. Its columns have their names, but for one that the owner's has too.
-_GENERATION = itemgetter(*("claimed_at" if field.name == "created_at" else field.name for field in fields(Generation)))
+
+# Where the values of the prototype SELECT stand: the owner's, a generation's in the order of its fields, and the rest.
+_OWNERS = 13
+_PROMPT = 5
+_FIELDS = [field.name for field in fields(Generation)]
+_REST = _OWNERS + len(_FIELDS)
+_MARKER = _OWNERS + _FIELDS.index("marker")
+_INSTANTS = [number for number, name in enumerate(_FIELDS) if name.endswith(("_at", "_until", "_since"))]
+_RECOVERY_POINT = _FIELDS.index("recovery_point")
+_FLAGS = [_FIELDS.index(name) for name in ("unknown", "waiting")]
+
+#: Prototypes that are kept made: a row that is the same to the last value is the same prototype.
+KEPT = 512
+#: Rows with longer prompts are not kept.
+KEPT_PROMPT = 2000
 
 
 def prototype_of(row: Row) -> Prototype:
-    """A row of the prototype SELECT. A status that is missing, or none of ours, reads as pending."""
+    """A row that begins with the prototype SELECT."""
+    return prototype_from(tuple(row.values()))
+
+
+def prototype_from(values: Sequence[Any]) -> Prototype:
+    """The same from its bare values, in the order of the SELECT."""
+    prompt = values[_PROMPT]
+    return _made(values) if prompt is not None and len(prompt) > KEPT_PROMPT else _kept(values)
+
+
+def _made(values: Sequence[Any]) -> Prototype:
+    """A status that is missing, or none of ours, reads as pending."""
+    mockup_id, product_id, user_id, provider, created_at = values[:5]
+    prompt, updated_at, chat_id, project_id, status, project_url, image_url, thumbnail_url = values[5:_OWNERS]
+    current_id, slowed_until, slowed_code, slowed_message = values[_REST : _REST + 4]
     return Prototype(
-        id=row["id"],
-        product_id=row["product_id"],
-        user_id=row["user_id"],
-        provider=row["provider"],
-        prompt=row["prompt"],
-        status=_STATUSES.get(row["status"], Status.PENDING),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"] or row["created_at"],
-        chat_id=row["chat_id"],
-        project_id=row["project_id"],
-        project_url=row["project_url"],
-        image_url=row["image_url"],
-        thumbnail_url=row["thumbnail_url"],
-        is_current=row["current_id"] is not None,
-        generation=None if row["marker"] is None else _generation_of(row),
-        slowed=None if row["slowed_until"] is None else _slowed_of(row),
+        id=mockup_id,
+        product_id=product_id,
+        user_id=user_id,
+        provider=provider,
+        prompt=prompt,
+        status=_STATUSES.get(status, Status.PENDING),
+        created_at=instant(created_at),
+        updated_at=instant(updated_at or created_at),
+        chat_id=chat_id,
+        project_id=project_id,
+        project_url=project_url,
+        image_url=image_url,
+        thumbnail_url=thumbnail_url,
+        is_current=current_id is not None,
+        generation=None if values[_MARKER] is None else _generation(list(values[_OWNERS:_REST])),
+        slowed=None
+        if slowed_until is None
+        else Slowed(instant(slowed_until), slowed_code or "slowed", slowed_message or "Looks are paused."),
     )
 
 
-def _slowed_of(row: Row) -> Slowed:
-    return Slowed(row["slowed_until"], row["slowed_code"] or "slowed", row["slowed_message"] or "Looks are paused.")
+_kept = lru_cache(KEPT)(_made)
 
 
-def _generation_of(row: Row) -> Generation:
-    row["recovery_point"] = RecoveryPoint(row["recovery_point"])
-    row["unknown"] = bool(row["unknown"])
-    row["waiting"] = bool(row["waiting"])
-    return Generation(*_GENERATION(row))
+def _generation(values: list[Any]) -> Generation:
+    for number in _INSTANTS:
+        if values[number] is not None:
+            values[number] = instant(values[number])
+    for number in _FLAGS:
+        values[number] = bool(values[number])
+    values[_RECOVERY_POINT] = RecoveryPoint(values[_RECOVERY_POINT])
+    return Generation(*values)
 
 
 def generation_values(prototype: Prototype) -> dict[str, Any]:

@@ -167,12 +167,19 @@ class SqliteReads:
 
     async def keyed(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
         """The few rows that a key leads to, read by the event loop itself. Raises `NotQuick` instead of waiting."""
+        return self._asked(statement, values, _rows)
+
+    async def bare(self, statement: Statement, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The same as values in the order of the columns; instants are text."""
+        return self._asked(statement, values, sqlite3.Cursor.fetchall)
+
+    def _asked(self, statement: Statement, values: Mapping[str, Any], read: Callable[[sqlite3.Cursor], T]) -> T:
         try:
             if self._quick is None:
                 self._quick = sqlite3.connect(
                     self._path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=PREPARED
                 )
-            return _rows(self._quick.execute(statement.for_sqlite, values))
+            return read(self._quick.execute(statement.for_sqlite, values))
         except sqlite3.Error as error:
             raise NotQuick from error
 

@@ -25,8 +25,12 @@ _OPTIONAL = {
     "thumbnail_url": "thumbnail_url",
 }
 
-#: The generation's columns have the names of its fields; two of them are selected under other names.
-_GENERATION = [field.name for field in fields(Generation) if field.name not in ("workspace_id", "created_at")]
+#: A generation's columns have the names of its fields, but for two.
+_ELSE = {
+    "workspace_id": f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') AS workspace_id",
+    "created_at": "g.created_at AS claimed_at",
+}
+_GENERATION = [_ELSE.get(field.name, f"g.{field.name}") for field in fields(Generation)]
 
 
 @cache
@@ -49,16 +53,14 @@ class Statements:
             f"m.{column} AS {name}" if column in shape.columns else f"NULL AS {name}"
             for column, name in _OPTIONAL.items()
         ]
-        columns += [f"g.{column}" for column in _GENERATION]
+        columns += _GENERATION
         columns += [
-            "g.created_at AS claimed_at",
-            f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') AS workspace_id",
             "s.mockup_id AS current_id",
             "a.read_hold_until AS slowed_until",
             "a.read_hold_code AS slowed_code",
             "a.read_hold_message AS slowed_message",
         ]
-        #: Everything that makes a prototype, up to where a WHERE begins.
+        #: Everything that makes a prototype, in the order that `rows` knows, up to where a WHERE begins.
         self.select = (
             f"SELECT {', '.join(columns)} FROM design_mockups m "  # noqa: S608 - names from the catalogue
             "LEFT JOIN protokeep_generations g ON g.mockup_id = m.id "

@@ -20,7 +20,7 @@ from protokeep.store import claims, strays
 from protokeep.store.accounts import Accounts
 from protokeep.store.afterwards import Afterwards
 from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Part, Row, Session
-from protokeep.store.rows import generation_values, mockup_values, prototype_of
+from protokeep.store.rows import generation_values, mockup_values, prototype_from, prototype_of
 from protokeep.store.shape import Shape, read_shape
 from protokeep.store.statements import Statements, query
 from protokeep.store.strays import Stray
@@ -99,9 +99,9 @@ class Store:
     async def current(self, workspace_id: str, product_id: str, provider: str) -> Prototype | None:
         """The prototype that a product has now: the one in its slot, else the newest row."""
         statements = await self._prepared(for_create=False)
-        rows = await self.database.keyed(statements.current, _slot(workspace_id, product_id, provider))
+        rows = await self.database.bare(statements.current, _slot(workspace_id, product_id, provider))
         if rows:
-            return prototype_of(rows[0])
+            return prototype_from(rows[0])
         async with self.database.reading() as session:
             return await claims.find_current(session, statements, workspace_id, product_id, provider)
 
@@ -118,11 +118,10 @@ class Store:
             filters.add("after")
             values["after_created_at"], values["after_id"] = page.after
         if page.after is None:
-            rows = await self.database.keyed(statements.listing(frozenset(filters)), values)
-        else:
-            async with self.database.reading() as session:
-                rows = await session.rows(statements.listing(frozenset(filters)), values)
-        return [prototype_of(row) for row in rows]
+            rows = await self.database.bare(statements.listing(frozenset(filters)), values)
+            return [prototype_from(row) for row in rows]
+        async with self.database.reading() as session:
+            return [prototype_of(row) for row in await session.rows(statements.listing(frozenset(filters)), values)]
 
     async def history(self, workspace_id: str, mockup_id: str, limit: int = 500) -> list[Row]:
         """What happened to a prototype, oldest first."""
@@ -195,10 +194,10 @@ class Store:
         if wanted.create_new or wanted.idempotency_key is not None:
             return None
         slot = _slot(wanted.workspace_id, wanted.product_id, wanted.provider)
-        rows = await self.database.keyed(statements.current, slot)
+        rows = await self.database.bare(statements.current, slot)
         if not rows:
             return None
-        current = prototype_of(rows[0])
+        current = prototype_from(rows[0])
         decision = decide(current, wanted.prompt, create_new=False)
         return Claimed(current, decision, won=False) if decision.outcome is Outcome.REUSED else None
 
@@ -407,8 +406,8 @@ class Store:
 
     async def _one(self, name: str, **values: Any) -> Prototype | None:
         statements = await self._prepared(for_create=False)
-        rows = await self.database.keyed(getattr(statements, name), values)
-        return prototype_of(rows[0]) if rows else None
+        rows = await self.database.bare(getattr(statements, name), values)
+        return prototype_from(rows[0]) if rows else None
 
     async def _many(self, name: str, **values: Any) -> list[Prototype]:
         statements = await self._prepared(for_create=True)
