@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from functools import lru_cache
 from typing import Any
 
 from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Slowed, Status, generation_of
@@ -27,6 +26,8 @@ KEPT = 512
 #: Rows with longer prompts are not kept.
 KEPT_PROMPT = 2000
 
+_kept: dict[str, tuple[Sequence[Any], Prototype]] = {}
+
 
 def prototype_of(row: Row) -> Prototype:
     """A row that begins with the prototype SELECT."""
@@ -35,8 +36,15 @@ def prototype_of(row: Row) -> Prototype:
 
 def prototype_from(values: Sequence[Any]) -> Prototype:
     """The same from its bare values, in the order of the SELECT."""
-    prompt = values[_PROMPT]
-    return _made(values) if prompt is not None and len(prompt) > KEPT_PROMPT else _kept(values)
+    known = _kept.get(values[0])
+    if known is not None and known[0] == values:
+        return known[1]
+    made = _made(values)
+    if len(made.prompt or "") <= KEPT_PROMPT:
+        if len(_kept) >= KEPT:
+            _kept.clear()
+        _kept[values[0]] = values, made
+    return made
 
 
 def _made(values: Sequence[Any]) -> Prototype:
@@ -64,9 +72,6 @@ def _made(values: Sequence[Any]) -> Prototype:
         if slowed_until is None
         else Slowed(instant(slowed_until), slowed_code or "slowed", slowed_message or "Looks are paused."),
     )
-
-
-_kept = lru_cache(KEPT)(_made)
 
 
 def _generation(values: list[Any]) -> Generation:

@@ -6,9 +6,10 @@ import json
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
+from pydantic_core import to_json
 
 from protokeep.core.people import Role
-from protokeep.core.prototype import Prototype, Status
+from protokeep.core.prototype import Status
 from protokeep.service import NewPrototype
 from protokeep.store.store import Page
 from protokeep.web import query
@@ -37,6 +38,7 @@ from protokeep.web.models import (
     PrototypeView,
 )
 from protokeep.web.problems import responses
+from protokeep.web.shown import json_of, validator_of
 
 router = APIRouter(prefix="/api/design")
 #: Paths that are routed as they were sent; `product_in_path` decodes them.
@@ -75,7 +77,7 @@ async def create_project(
     ensured = await keeper.ensure(principal, new, wait=wait)
     status = 200 if ensured.is_existing else 201 if ensured.accepted else 202
     place = {"Location": f"/api/design/prototypes/{ensured.prototype.id}"}
-    return answer(EnsuredView.fields_of_ensured(ensured, keeper.context.clock()), status, place)
+    return answer(to_json(EnsuredView.fields_of_ensured(ensured, keeper.context.clock())), status, place)
 
 
 @router.get(
@@ -93,10 +95,11 @@ async def list_mockups(product_id: str, request: Request) -> Response:
     status = Status(asked.status) if asked.status else None
     page = Page(asked.limit, asked.provider, status, None, after_of(asked.cursor))
     found, after = await keeper.list(principal, product_in_path(product_id), page, mine=asked.mine)
-    etag = etag_of([_version(prototype) for prototype in found], after)
+    cursor = cursor_of(after)
+    etag = etag_of(*map(validator_of, found), (cursor or "").encode())
     now = keeper.context.clock()
     return unchanged(request, etag) or answer(
-        {"mockups": [PrototypeView.fields_of(one, now) for one in found], "next_cursor": cursor_of(after)},
+        b'{"mockups":[%b],"next_cursor":%b}' % (b",".join(json_of(one, now) for one in found), to_json(cursor)),
         headers={"ETag": etag, "Cache-Control": "private, no-cache"},
     )
 
@@ -115,9 +118,9 @@ async def mockup_status(product_id: str, request: Request) -> Response:
     keeper = keeper_of(request)
     wait = float(Prefer.of(request.headers.get("prefer")).wait or 0)
     prototype = await keeper.status(principal, product_in_path(product_id), provider, wait=wait)
-    etag = etag_of(_version(prototype))
+    etag = etag_of(validator_of(prototype))
     return unchanged(request, etag) or answer(
-        PrototypeView.fields_of(prototype, keeper.context.clock()),
+        json_of(prototype, keeper.context.clock()),
         headers={"ETag": etag, "Cache-Control": "private, no-cache"},
     )
 
@@ -135,30 +138,4 @@ async def get_prototype(prototype_id: str, keeper: KeeperDep, principal: Viewer)
         **PrototypeView.fields_of(prototype, keeper.context.clock()),
         history=[EventView.of(row, json.loads(row["data"]) if row["data"] else None) for row in history],
         surplus_chat_ids=surplus,
-    )
-
-
-def _version(prototype: Prototype) -> tuple[object, ...]:
-    """What a validator stands on: everything people see, but not the time of the last look."""
-    generation = prototype.generation
-    shown: tuple[object, ...] = (
-        prototype.id,
-        prototype.status.value,
-        prototype.state.value,
-        prototype.updated_at,
-        prototype.project_url,
-        prototype.is_current,
-    )
-    if generation is None:
-        return shown
-    return (
-        *shown,
-        generation.web_url,
-        generation.demo_url,
-        generation.error_code,
-        generation.hold_code,
-        generation.next_try_at,
-        generation.credits,
-        generation.picture_etag,
-        prototype.slowed,
     )

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import Depends, Header, Request, Response
-from pydantic_core import to_json
 
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated
 from protokeep.core.people import Principal, Role
@@ -136,14 +135,14 @@ def _seconds_of(value: str) -> int:
 PreferHeader = Annotated[str | None, Header(max_length=500)]
 
 
-def answer(values: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """`values` as JSON, written once: what is built here needs no second look by a model."""
-    return Response(to_json(values), status, headers, "application/json")
+def answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON, written once: what is built here needs no second look by a model."""
+    return Response(body, status, headers, "application/json")
 
 
-def etag_of(*parts: object) -> str:
+def etag_of(*parts: bytes) -> str:
     """A strong validator over what the answer depends on."""
-    return '"' + hashlib.blake2b(to_json(parts), digest_size=12).hexdigest() + '"'
+    return '"' + hashlib.blake2b(b",".join(parts), digest_size=12).hexdigest() + '"'
 
 
 def unchanged(request: Request, etag: str) -> Response | None:

@@ -31,6 +31,18 @@ class CreateProject(BaseModel):
     product_name: Annotated[str | None, Field(description="What people call the product.")] = None
 
 
+def elapsed_seconds(prototype: Prototype, now: datetime) -> float | None:
+    """How long the last round has taken, or took; None where nobody tracks it."""
+    generation = prototype.generation
+    if generation is None:
+        return None
+    end = generation.settled_at or (now if prototype.status not in SETTLED else prototype.updated_at)
+    began = generation.began_at
+    if generation.continuing:
+        began, end = generation.round_at, now
+    return round(max((end - began).total_seconds(), 0.0), 3)
+
+
 class ErrorView(BaseModel):
     """Why it failed, timed out or cannot be decided yet."""
 
@@ -79,7 +91,7 @@ class PrototypeView(BaseModel):
     def fields_of(cls, prototype: Prototype, now: datetime) -> dict[str, Any]:
         """The view's values; `now` is for the elapsed time of what is still being made."""
         generation = prototype.generation
-        error = reason = elapsed = picture = None
+        error = reason = picture = None
         if generation is not None:
             if generation.picture_etag is not None:
                 picture = f"/api/design/prototypes/{prototype.id}/picture"
@@ -101,11 +113,6 @@ class PrototypeView(BaseModel):
             slowed = prototype.slowed
             if reason is None and slowed is not None and slowed.until > now and prototype.status not in SETTLED:
                 reason = {"code": slowed.code, "message": slowed.message, "next_try_at": slowed.until}
-            end = generation.settled_at or (now if prototype.status not in SETTLED else prototype.updated_at)
-            began = generation.began_at
-            if generation.continuing:
-                began, end = generation.round_at, now
-            elapsed = round(max((end - began).total_seconds(), 0.0), 3)
         return {
             "id": prototype.id,
             "product_id": prototype.product_id,
@@ -129,7 +136,7 @@ class PrototypeView(BaseModel):
             "updated_at": prototype.updated_at,
             "observed_at": generation.observed_at if generation else None,
             "poll_count": generation.poll_count if generation else 0,
-            "elapsed_seconds": elapsed,
+            "elapsed_seconds": elapsed_seconds(prototype, now),
             "credits": generation.credits if generation else None,
             "key_source": key_source_of(generation.account).value if generation else None,
         }
