@@ -121,3 +121,18 @@ async def test_cap_reached_in_this_moment(world: World, monkeypatch: pytest.Monk
 
 def _unlooked(self: Any, caps: int) -> Any:
     return self._owners("claim_free_slot", also="")
+
+
+async def test_what_changed_is_not_kept(world: World) -> None:
+    """
+    A row that did not change is the same prototype; any value that did, also by somebody else's hand, makes another.
+    """
+    first = await world.ensure("p-1")
+    (one,) = await world.listed("p-1")
+    (again,) = await world.listed("p-1")
+    assert again is one
+
+    await run(world.database_url, "UPDATE design_mockups SET image_url = 'https://pictures.example/new.png'")
+    (changed,) = await world.listed("p-1")
+    assert (changed.id, changed.image_url) == (first.prototype.id, "https://pictures.example/new.png")
+    assert changed == await world.get(first.prototype.id)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from pydantic_core import to_json
 
-from protokeep.core.prototype import SETTLED, Prototype
+from protokeep.core.prototype import Prototype
 from protokeep.store.rows import KEPT, KEPT_PROMPT
 from protokeep.web.models import PrototypeView, elapsed_seconds
 
@@ -41,9 +41,8 @@ class Kept(Generic[T]):
 
 def json_of(prototype: Prototype, now: datetime) -> bytes:
     """The view of a prototype; `now` is for the elapsed time of what is still being made."""
-    if prototype.slowed is not None and prototype.status not in SETTLED:  # A pause of looks ends by the clock too.
-        return to_json(PrototypeView.fields_of(prototype, now))
-    before, after = _frames.of(prototype)
+    slowed = prototype.slowed is not None and prototype.slowed.until > now
+    before, after = (_frames_while_slowed if slowed else _frames).of(prototype)
     return b"%b%b%b" % (before, to_json(elapsed_seconds(prototype, now)), after)
 
 
@@ -76,13 +75,14 @@ def _validator(prototype: Prototype) -> bytes:
     return hashlib.blake2b(to_json(shown), digest_size=12).digest()
 
 
-def _frame(prototype: Prototype) -> tuple[bytes, bytes]:
-    """What stands before and after the one value that depends on the time."""
-    values = PrototypeView.fields_of(prototype, prototype.created_at)
+def _frame(prototype: Prototype, now: datetime) -> tuple[bytes, bytes]:
+    """What stands before and after the elapsed time. All else depends on `now` only by whether looks are slowed."""
+    values = PrototypeView.fields_of(prototype, now)
     # Inside a text its quotes would be escaped: this stands in the JSON once.
     before, after = to_json({**values, "elapsed_seconds": None}).split(b'"elapsed_seconds":null')
     return before + b'"elapsed_seconds":', after
 
 
-_frames = Kept(_frame)
+_frames = Kept(lambda one: _frame(one, one.slowed.until if one.slowed else one.created_at))
+_frames_while_slowed = Kept(lambda one: _frame(one, datetime.min.replace(tzinfo=UTC)))
 _validators = Kept(_validator)
