@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -12,14 +10,14 @@ from typing import Any
 from protokeep.bus import CHANNEL, Bus, Change
 from protokeep.core.caps import Caps
 from protokeep.core.claim import Claimed, Wanted
-from protokeep.core.errors import InvalidInput, KeyInFlight, NotMigrated, NotReady
+from protokeep.core.errors import NotMigrated
 from protokeep.core.history import Event, Source
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
-from protokeep.core.reuse import Decision, Outcome, decide
 from protokeep.store import claims, strays
 from protokeep.store.accounts import Accounts
 from protokeep.store.afterwards import Afterwards
-from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Part, Row, Session
+from protokeep.store.claiming import Claiming
+from protokeep.store.database import Database, Part, Row, Session
 from protokeep.store.rows import generation_values, mockup_values, prototype_from, prototype_of
 from protokeep.store.shape import Shape, read_shape
 from protokeep.store.statements import Statements, query
@@ -28,13 +26,8 @@ from protokeep.store.strays import Stray
 #: Something more to do in the transaction of a save.
 Also = Callable[[Session], Awaitable[object]]
 
-#: Races one claim may lose before it gives up; every loss means that somebody else got on.
-MAX_LOSSES = 25
-#: Claims that a process has under way at once: they wait for one another's counts, and here that costs the least.
-CLAIMS_AT_ONCE = 2
 #: Events that change nothing that a page shows, and that another one follows soon: nobody is told of them.
 QUIET = {"sent"}
-LOCK_NOT_AVAILABLE = "55P03"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,7 @@ class Store:
         self.afterwards = Afterwards(database)
         self._bus = bus
         self._statements: Statements | None = None
-        self._claiming = asyncio.Semaphore(CLAIMS_AT_ONCE)
+        self._claiming = Claiming(database, bus, self._told)
 
     async def close(self) -> None:
         await self.database.close()
@@ -153,53 +146,7 @@ class Store:
 
         Raises `CapReached` when it would be one too many; nothing is written then.
         """
-        statements = await self._prepared(for_create=True)
-        reused = await self._reused(statements, wanted)
-        if reused is not None:
-            return reused
-        change = Change(wanted.workspace_id, wanted.product_id, wanted.mockup_id, wanted.account, "claimed")
-        told = self._told(change)
-        try:
-            claimed = await self._claimed_at_once(statements, wanted, caps, told)
-            claimed = claimed or await self._claimed(statements, wanted, poll_timeout, caps, told)
-        except DatabaseError as error:
-            raise _translated(error, wanted) from error
-        if isinstance(claimed, Claimed):
-            return claimed
-        self._bus.publish(change)
-        return Claimed(claims.new_prototype(statements, wanted), claimed, won=True)
-
-    async def _claimed_at_once(
-        self, statements: Statements, wanted: Wanted, caps: Caps, told: Sequence[Part]
-    ) -> Decision | Claimed | None:
-        """In one round trip, where the database allows and the claim is the common one."""
-        if self.database.is_sqlite:
-            return None
-        async with self._claiming, self.database.alone() as session:
-            return await claims.claim_free(session, statements, wanted, caps, told)
-
-    async def _claimed(
-        self, statements: Statements, wanted: Wanted, poll_timeout: timedelta, caps: Caps, told: Sequence[Part]
-    ) -> Decision | Claimed:
-        """In a transaction, begun again after each lost race."""
-        for _ in range(MAX_LOSSES):
-            with contextlib.suppress(claims.Lost):
-                async with self.database.transaction() as session:
-                    await session.wait_at_most(claims.LOCK_TIMEOUT)
-                    return await claims.claim(session, statements, wanted, poll_timeout, caps, told)
-        raise NotReady("This product is being changed by too many at once. Try again in a moment.")
-
-    async def _reused(self, statements: Statements, wanted: Wanted) -> Claimed | None:
-        """The common case without a transaction: the slot is taken by something usable."""
-        if wanted.create_new or wanted.idempotency_key is not None:
-            return None
-        slot = _slot(wanted.workspace_id, wanted.product_id, wanted.provider)
-        rows = await self.database.bare(statements.current, slot)
-        if not rows:
-            return None
-        current = prototype_from(rows[0])
-        decision = decide(current, wanted.prompt, create_new=False)
-        return Claimed(current, decision, won=False) if decision.outcome is Outcome.REUSED else None
+        return await self._claiming.claim(await self._prepared(for_create=True), wanted, poll_timeout, caps)
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -469,14 +416,3 @@ def _touch_values(after: Prototype) -> dict[str, Any]:
         "observed_at": generation.observed_at,
         "next_poll_at": generation.next_poll_at,
     }
-
-
-def _translated(error: DatabaseError, wanted: Wanted) -> Exception:
-    """What a failed claim means to its caller."""
-    if getattr(error.driver, "sqlstate", None) == LOCK_NOT_AVAILABLE:
-        if wanted.idempotency_key is not None:
-            return KeyInFlight("The first request with this Idempotency-Key is still being written. Try again.")
-        return NotReady("This product is being claimed by somebody else right now. Try again in a moment.")
-    if isinstance(error, ConstraintBroken):
-        return InvalidInput(f"This database's design_mockups does not take the prototype: {error.driver}.")
-    return error
