@@ -22,6 +22,8 @@ Figures of one run each, by the command that stands with them, on a shared and n
 times only inform. `make bench` measures all anew, `make bench ARGS=main_job` one of them.
 """
 LIBRARIES = ("fastapi", "uvicorn", "sqlalchemy", "asyncpg", "aiosqlite", "pgqueuer", "httpx2")
+#: What stands behind this in a section was written by hand, and stays.
+WHY = "<!-- why -->\n"
 #: Name of the module -> heading of its section.
 BENCHMARKS = {
     "main_job": "The main job",
@@ -59,7 +61,12 @@ def write(name: str, printed: str) -> None:
     page = PAGE.read_text() if PAGE.exists() else HEAD
     section = f"## {BENCHMARKS[name]}\n\n`python -m benchmarks.{name}`, {_machine()}\n\n{printed.strip()}\n"
     pattern = re.compile(rf"## {re.escape(BENCHMARKS[name])}\n.*?(?=\n## |\Z)", re.S)
-    page = pattern.sub(lambda _: section, page) if pattern.search(page) else f"{page.rstrip()}\n\n{section}"
+    if there := pattern.search(page):
+        _, why, words = there[0].partition(WHY)
+        whole = section + (f"\n{WHY}{words.rstrip()}\n" if why else "")
+        page = page[: there.start()] + whole + page[there.end() :]
+    else:
+        page = f"{page.rstrip()}\n\n{section}"
     PAGE.write_text(page.rstrip() + "\n")
 
 

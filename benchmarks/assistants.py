@@ -197,8 +197,6 @@ def run() -> str:
     lines = [f"| {what} | {figure} | {goal} |" for what, figure, goal in rows]
     return "\n".join(
         [
-            "## Assistants",
-            "",
             f"`{COMMAND}`: loopback, server and emulated v0 in one other process, v0 accepting in "
             f"{ACCEPT_SECONDS * 1000:.0f} ms.",
             "",

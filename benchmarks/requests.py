@@ -8,14 +8,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import statistics
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from benchmarks.floors import LIST, ONE
 from benchmarks.harness import ROOT, Call, Loaded, crowded, databases, load, median_of, new_port, started
 from benchmarks.rows import fill, look_fresh, token_for
+from postgres import find_binaries
 from protokeep.store.migrate import migrate
 
 PROMPT = "A landing page"
@@ -51,7 +57,7 @@ class Bench:
         }
 
 
-async def measure(kind: str, url: str, rows: int, seconds: float) -> list[str]:
+async def measure(kind: str, url: str, rows: int, seconds: float) -> tuple[list[str], str]:
     """The lines of one database."""
     await migrate(url)
     await fill(url, rows)
@@ -77,7 +83,8 @@ async def measure(kind: str, url: str, rows: int, seconds: float) -> list[str]:
                             raise RuntimeError(f"{who}, {what}: {found.errors} errors of {found.requests}")
                         if number:
                             spent.setdefault((who, what), []).append(found)
-    return [_line(kind, what, spent) for what in bench.calls]
+    alone = by_pgbench(url, MANY, bodies["status"]["id"]) if kind == "PostgreSQL" else ""
+    return [_line(kind, what, spent) for what in bench.calls], alone
 
 
 def _line(kind: str, what: str, spent: dict[tuple[str, str], list[Loaded]]) -> str:
@@ -99,6 +106,25 @@ def _line(kind: str, what: str, spent: dict[tuple[str, str], list[Loaded]]) -> s
     )
 
 
+def by_pgbench(url: str, product: str, mockup_id: str) -> str:
+    """What the floors' statements take by themselves on PostgreSQL: a client in C, one connection, prepared."""
+    program = find_binaries() / "pgbench"
+    if not program.exists():
+        return "There is no pgbench beside this PostgreSQL: the statements by themselves were not measured."
+    told = []
+    for what, statement, key in (("one row", ONE, mockup_id), ("twenty rows", LIST, product)):
+        with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
+            script.write(statement.replace("$1", f"'{key}'") + ";\n")
+            script.flush()
+            command = [str(program), "-n", "-M", "prepared", "-c", "1", "-T", "3", "-f", script.name, url]
+            printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        latency = re.search(r"latency average = ([\d.]+) ms", printed)
+        if latency is None:
+            raise RuntimeError(printed)
+        told.append(f"{what} {float(latency[1]) * 1000:.0f} us")
+    return f"The floors' statements by themselves, there and back, by pgbench on one connection: {', '.join(told)}."
+
+
 async def _bodies(url: str, server: str, token: str) -> tuple[dict[str, Any], str, str]:
     """What the three answers look like, the product that they are about, and its validator."""
     headers = {"Authorization": f"Bearer {token}"}
@@ -118,9 +144,9 @@ async def _bodies(url: str, server: str, token: str) -> tuple[dict[str, Any], st
     return bodies, product, status.headers["etag"]
 
 
-def serve_command(port: int) -> list[str]:
+def serve_command(port: int, python: Path = Path(sys.executable)) -> list[str]:
     """`protokeep serve`, as users run it."""
-    return [sys.executable, "-c", "from protokeep.cli import main; main()", "serve", "--port", str(port)]
+    return [str(python), "-c", "from protokeep.cli import main; main()", "serve", "--port", str(port)]
 
 
 def environment(url: str) -> dict[str, str]:
@@ -152,13 +178,16 @@ def main() -> None:
         "| request | server CPU, us | bare route, us | route with a raw read, us | ratio to it | goal | met | per s |",
         "|---|---|---|---|---|---|---|---|",
     ]
+    alone = ""
     with databases([given.only] if given.only else ("SQLite", "PostgreSQL")) as urls:
         for kind, url in urls.items():
-            lines += asyncio.run(measure(kind, url, given.rows, given.seconds))
+            found, alone = asyncio.run(measure(kind, url, given.rows, given.seconds))
+            lines += found
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.write(
         f"\nMedian (range) of {ROUNDS} spells each, each beside its floor; 8 connections, one token. {before}\n"
     )
+    sys.stdout.write(alone + "\n")
 
 
 if __name__ == "__main__":
