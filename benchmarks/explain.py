@@ -9,10 +9,16 @@ from typing import Any
 
 from benchmarks.harness import databases as databases  # Sets the path that `protokeep` is found on.
 from protokeep.bus import Bus
+from protokeep.core.caps import Caps
+from protokeep.core.claim import Wanted, as_claimed
 from protokeep.core.prototype import State
+from protokeep.core.reuse import decide
 from protokeep.core.words import AT_REST
-from protokeep.store.database import Database, Statement
+from protokeep.store import claims
+from protokeep.store.database import Database, Session, Statement
 from protokeep.store.gallery_statements import Filters, GalleryStatements
+from protokeep.store.rows import generation_values
+from protokeep.store.session import joined
 from protokeep.store.statements import Statements, query
 from protokeep.store.store import Store
 
@@ -24,6 +30,7 @@ What the databases say (`EXPLAIN`, `EXPLAIN QUERY PLAN`) with a million prototyp
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = {"workspace_id": "default", "product_id": "product-000050", "provider": "v0"}
 ONE = "00000000-0000-0000-0000-0000000001f5"
+WANTED = Wanted(ONE, "default", "product-new", "v0", "A page", "ann", "v0:environment", 2, ONE, NOW)
 WHOLE = re.compile(r"Seq Scan on (design_mockups|protokeep_(?!accounts|meta))|SCAN (m|g|s|v|e|n)\b(?!.* USING)")
 
 
@@ -55,6 +62,21 @@ def statements_of(statements: Statements, gallery: GalleryStatements) -> dict[st
     }
 
 
+def writes_of(statements: Statements, *, is_sqlite: bool) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """What is written for every create."""
+    prototype = as_claimed(WANTED, "ann")
+    taken = {"mockup_id": ONE, "now": NOW, "lease_until": NOW}
+    found: dict[str, tuple[Any, dict[str, Any]]] = {
+        "a row that is taken to be sent": (query("take_for_submit"), taken),
+        "what a step of a create saves": (query("save_generation"), generation_values(prototype)),
+    }
+    if not is_sqlite:
+        parts = claims.free_parts(statements, WANTED, decide(None, "", create_new=False), Caps(9, 9, 9))
+        values = {f"of{number}_{name}": value for number, (_, own) in enumerate(parts) for name, value in own.items()}
+        found["the claim of a new product"] = joined(tuple(part for part, _ in parts), if_first=True), values
+    return found
+
+
 #: Not asked per request: once an hour, and once a second at most. They may read a table.
 SELDOM = {"older rows that nobody tracks", "the cards of the home page by state"}
 
@@ -68,8 +90,11 @@ async def write_plans(kind: str, url: str, page: Path, prototypes: int) -> list[
         gallery = GalleryStatements(shape, is_sqlite=database.is_sqlite)
         parts = [f"## {kind}, {prototypes:,} prototypes\n"]
         whole = []
-        for name, (statement, values) in statements_of(Statements(shape), gallery).items():
-            plan = await _plan(database, statement, values)
+        statements = Statements(shape)
+        writes = writes_of(statements, is_sqlite=database.is_sqlite)
+        for name, (statement, values) in (statements_of(statements, gallery) | writes).items():
+            async with database.alone() if name in writes else database.reading() as session:
+                plan = await _plan(session, statement, values)
             parts.append(f"### {name}\n\n```\n{plan}\n```\n")
             if WHOLE.search(plan) and name not in SELDOM:
                 whole.append(f"{kind}: {name}")
@@ -86,13 +111,12 @@ def _replace(page: Path, kind: str, section: str) -> None:
     page.write_text(new.rstrip() + "\n")
 
 
-async def _plan(database: Database, statement: Statement, values: dict[str, Any]) -> str:
-    how = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN (COSTS OFF) "
+async def _plan(session: Session, statement: Statement, values: dict[str, Any]) -> str:
+    how = "EXPLAIN QUERY PLAN " if session.is_sqlite else "EXPLAIN (COSTS OFF) "
     explained = Statement(how + statement.text)
     used = {name: value for name, value in values.items() if name in explained.names}
-    async with database.reading() as session:
-        rows = await session.rows(explained, used)
-    if not database.is_sqlite:
+    rows = await session.rows(explained, used)
+    if not session.is_sqlite:
         return "\n".join(row["QUERY PLAN"] for row in rows)
     depth = {0: -1}
     lines = []

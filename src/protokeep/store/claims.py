@@ -86,6 +86,17 @@ async def claim_free(
     if wanted.create_new or wanted.idempotency_key is not None:
         return None
     decision = decide(None, wanted.prompt, create_new=False)
+    try:
+        touched = await session.together(free_parts(statements, wanted, decision, caps, also), if_first=True)
+    except ConstraintBroken:
+        return None  # A cap was reached in this moment, or the owner's table refuses it: the long way says which.
+    return decision if touched[0] else None
+
+
+def free_parts(
+    statements: Statements, wanted: Wanted, decision: Decision, caps: Caps = NO_CAPS, also: Sequence[Part] = ()
+) -> list[Part]:
+    """What that one statement consists of; all of it depends on the first."""
     counted = caps.of(wanted.workspace_id, wanted.user_id, wanted.product_id)
     free = {
         **_slot_of(wanted),
@@ -97,17 +108,12 @@ async def claim_free(
     }
     for number, cap in enumerate(counted):
         free |= {f"kind{number}": cap.kind, f"subject{number}": cap.subject, f"cap{number}": cap.most}
-    parts: list[Part] = [
+    return [
         (statements.claim_free_slot(len(counted)), free),
         *_rows_of(statements, wanted, decision),
         *also,
         *(_count(wanted, cap, "count_free_create") for cap in counted),
     ]
-    try:
-        touched = await session.together(parts, if_first=True)
-    except ConstraintBroken:
-        return None  # A cap was reached in this moment, or the owner's table refuses it: the long way says which.
-    return decision if touched[0] else None
 
 
 def new_prototype(statements: Statements, wanted: Wanted) -> Prototype:

@@ -25,8 +25,9 @@ from protokeep.store.writing import SqliteWrites
 __all__ = ["ConstraintBroken", "Database", "DatabaseError", "Part", "Row", "Session", "Statement"]
 
 
-#: What is written is found by a key: PostgreSQL need not plan each statement five times before it keeps the plan.
-PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
+#: What is written is found by a key. PostgreSQL need not plan each statement five times before it keeps the plan, nor
+#: take to reading whole tables while they are small.
+BY_KEY = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off"
 
 
 class Database:
@@ -53,7 +54,7 @@ class Database:
             self._writes = SqliteWrites(path)
         elif kind in ("postgresql", "postgres"):
             self._reads = PostgresqlConnections(f"{kind}://{rest}", pool_size)
-            self._writes = PostgresqlConnections(f"{kind}://{rest}", pool_size, first=PLAN_ONCE)
+            self._writes = PostgresqlConnections(f"{kind}://{rest}", pool_size, first=BY_KEY)
         else:
             raise NotConfigured(
                 f"PROTOKEEP_DATABASE_URL begins with {scheme or 'nothing'!r}. "
