@@ -21,8 +21,8 @@ from uuid import uuid4
 from benchmarks.harness import ROOT, crowded, databases
 from protokeep.store.database import Statement
 
-NAMED = 500
-AGAIN = 1000
+NAMED = 1500
+AGAIN = 1500
 AT_ONCE = 50
 RUNS = 3
 PROMPT = "A landing page"
