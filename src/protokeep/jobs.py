@@ -34,7 +34,7 @@ HOOKS_SECONDS = 30.0
 #: Looks that come due within this are made in one pass.
 GATHER_SECONDS = 0.25
 #: Creates under way at once in one process: so many of its own, and so many out of the queue.
-SUBMITS_AT_ONCE = 200
+SUBMITS_AT_ONCE = 400
 #: Rows that a process holds from their claim on, before it leaves further ones to whoever has time.
 HELD_AT_ONCE = 2 * SUBMITS_AT_ONCE
 #: PgQueuer keeps a log of finished jobs, which nobody reads: rows and events tell the story.

@@ -15,7 +15,7 @@ import httpx2
 NAT64 = IPv6Network("64:ff9b::/96")
 PROXY_NAMES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 #: Room for every create that `jobs` sends at once, and for looks beside them.
-LIMITS = httpx2.Limits(max_connections=448, max_keepalive_connections=32, keepalive_expiry=30.0)
+LIMITS = httpx2.Limits(max_connections=900, max_keepalive_connections=32, keepalive_expiry=30.0)
 #: The host and port -> the addresses behind it.
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
