@@ -33,7 +33,7 @@ format: $(DEV) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 bench: $(DEV) ## Measure, and write docs/benchmarks.md (ARGS="requests storm")
-	@$(BIN)/python -c 'import dbos' 2>/dev/null || $(BIN)/python -m pip install -qq "dbos>=3.4,<4"
+	@$(BIN)/python -c 'import dbos' 2>/dev/null || $(BIN)/python -m pip install -qq -r requirements/bench.txt
 	@PYTHONPATH=tests:. $(BIN)/python -m benchmarks $(ARGS)
 
 chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promise (ARGS="sqlite --seconds 20")
@@ -56,6 +56,7 @@ lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (AR
 	@$(BIN)/python -m pip install -qq "uv>=0.9"
 	@$(UV_COMPILE) --group build -o requirements/runtime.txt $(ARGS)
 	@$(UV_COMPILE) --group dev -c requirements/runtime.txt -o requirements/dev.txt $(ARGS)
+	@$(UV_COMPILE) --group bench -c requirements/dev.txt -o requirements/bench.txt $(ARGS)
 	@if grep -n '://' requirements/*.txt; then echo "these lines hold an address" >&2; exit 1; fi
 
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
