@@ -16,6 +16,7 @@ _OWNERS = 13
 _PROMPT = 5
 _FIELDS = [field.name for field in fields(Generation)]
 _REST = _OWNERS + len(_FIELDS)
+_END = _REST + 4
 _MARKER = _OWNERS + _FIELDS.index("marker")
 _INSTANTS = [number for number, name in enumerate(_FIELDS) if name.endswith(("_at", "_until", "_since"))]
 _RECOVERY_POINT = _FIELDS.index("recovery_point")
@@ -31,7 +32,7 @@ _kept: dict[str, tuple[Sequence[Any], Prototype]] = {}
 
 def prototype_of(row: Row) -> Prototype:
     """A row that begins with the prototype SELECT."""
-    return prototype_from(tuple(row.values()))
+    return prototype_from(tuple(row.values())[:_END])
 
 
 def prototype_from(values: Sequence[Any]) -> Prototype:
@@ -51,7 +52,7 @@ def _made(values: Sequence[Any]) -> Prototype:
     """A status that is missing, or none of ours, reads as pending."""
     mockup_id, product_id, user_id, provider, created_at = values[:5]
     prompt, updated_at, chat_id, project_id, status, project_url, image_url, thumbnail_url = values[5:_OWNERS]
-    current_id, slowed_until, slowed_code, slowed_message = values[_REST : _REST + 4]
+    current_id, slowed_until, slowed_code, slowed_message = values[_REST:_END]
     return Prototype(
         id=mockup_id,
         product_id=product_id,
