@@ -13,11 +13,13 @@ from protokeep.core.inputs import user_id_for
 from protokeep.core.prototype import State, Status, generation_of
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
+from protokeep.store import claims
 from protokeep.store.migrate import migrate
 from protokeep.store.store import Page
 from store.owner import MOCKUP, OLDER_MOCKUP, PRODUCT, SQLITE, TENANT, USER, make_owner, run
 from world import ANN, GENERATION_SECONDS, PROMPT, World
 
+NEW_PRODUCT = "7a0c8a54-0f5c-4a5e-9b7e-0d6f3f4f8a02"
 MISSING_PRODUCT = "99999999-0000-4000-8000-000000000000"
 
 
@@ -45,6 +47,25 @@ class TestOwnersTables:
         assert ("tenant_id" in row) == (row.get("tenant_id") is not None)
         assert [one.id for one in await owned.listed(PRODUCT)] == [done.id, MOCKUP, OLDER_MOCKUP]
         assert (await owned.status(PRODUCT)).id == done.id
+
+    async def test_in_one_statement(self, owned: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A product that has no row yet is claimed in one statement, with uuids and the product's tenant.
+        """
+        await run(
+            owned.database_url,
+            f"CREATE TEMP TABLE another AS SELECT * FROM products WHERE id = '{PRODUCT}';"
+            f"UPDATE another SET id = '{NEW_PRODUCT}'; INSERT INTO products SELECT * FROM another",
+        )
+
+        async def taken(*_: object) -> None:
+            raise AssertionError("this claim took more than one statement")
+
+        monkeypatch.setattr(claims, "claim", taken)
+        done = await owned.complete(NEW_PRODUCT)
+
+        assert await owned.get(done.id) == done
+        assert owned.made == 1
 
     async def test_at_once(self, owned: World) -> None:
         """
@@ -87,6 +108,8 @@ class TestOwnersTables:
         assert caught.value.field == "product_id"
         assert (await owned.contents(), owned.calls()) == (before, 0)
         assert await owned.listed(MISSING_PRODUCT) == []
+        for table in ("protokeep_slots", "protokeep_create_counts", "protokeep_generations", "protokeep_audit"):
+            assert await owned.rows(f"SELECT * FROM {table}") == []
 
     @pytest.mark.parametrize("product_id", ["shop", "123", "6f0c8a54-0f5c-4a5e-9b7e"])
     async def test_no_uuid(self, owned: World, product_id: str) -> None:

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from protokeep.core.caps import Caps
-from protokeep.core.errors import CapReached, ProductUnknown
+from protokeep.core.errors import CapReached
 from protokeep.core.prototype import generation_of
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
 from protokeep.store import claims
-from protokeep.store.migrate import migrate
-from store.owner import PRODUCT, make_owner, run
+from store.owner import run
 from world import BOB, PROMPT, World, on_postgresql
-
-NEW_PRODUCT = "7a0c8a54-0f5c-4a5e-9b7e-0d6f3f4f8a02"
-MISSING_PRODUCT = "99999999-0000-4000-8000-000000000000"
-
-
-@pytest.fixture(params=[False, True], ids=["plain", "tenant"])
-async def owned(request: pytest.FixtureRequest, empty_pg_url: str) -> AsyncIterator[World]:
-    """An owner's PostgreSQL database with a product more, of which there is no row."""
-    await make_owner(empty_pg_url, tenant=request.param)
-    await migrate(empty_pg_url)
-    async with World.open(empty_pg_url) as world:
-        tenant = ("tenant_id, ", "tenant_id, ") if request.param else ("", "")
-        await run(
-            empty_pg_url,
-            f"INSERT INTO products (id, {tenant[0]}name) SELECT '{NEW_PRODUCT}', {tenant[1]}'New' "
-            f"FROM products WHERE id = '{PRODUCT}'",
-        )
-        yield world
 
 
 @pytest.fixture
@@ -79,27 +59,6 @@ async def test_one_statement(world: World) -> None:
         ("person", "bob", 1), ("product", "p-1", 1), ("workspace", "default", 1),
     ]  # fmt: skip
     assert (await world.ensure("p-1")).is_existing
-
-
-@pytest.mark.usefixtures("no_long_way")
-async def test_one_statement_on_an_owners_table(owned: World) -> None:
-    """
-    The same on an owner's table: uuids, the tenant of the product, and all that follows.
-    """
-    done = await owned.complete(NEW_PRODUCT)
-
-    assert await owned.get(done.id) == done
-    assert owned.made == 1
-
-
-async def test_product_that_is_not_there(owned: World) -> None:
-    """
-    A product that the owner does not have is refused, and nothing of the claim stays.
-    """
-    with pytest.raises(ProductUnknown):
-        await owned.ensure(MISSING_PRODUCT)
-    for table in ("protokeep_slots", "protokeep_create_counts", "protokeep_generations", "protokeep_audit"):
-        assert await owned.rows(f"SELECT * FROM {table}") == []
 
 
 @on_postgresql
