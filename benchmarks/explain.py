@@ -18,7 +18,7 @@ from protokeep.store import claims
 from protokeep.store.database import Database, Session, Statement
 from protokeep.store.gallery_statements import Filters, GalleryStatements
 from protokeep.store.rows import generation_values
-from protokeep.store.session import joined
+from protokeep.store.session import joined, joined_values
 from protokeep.store.statements import Statements, query
 from protokeep.store.store import Store
 
@@ -72,8 +72,8 @@ def writes_of(statements: Statements, *, is_sqlite: bool) -> dict[str, tuple[Any
     }
     if not is_sqlite:
         parts = claims.free_parts(statements, WANTED, decide(None, "", create_new=False), Caps(9, 9, 9))
-        values = {f"of{number}_{name}": value for number, (_, own) in enumerate(parts) for name, value in own.items()}
-        found["the claim of a new product"] = joined(tuple(part for part, _ in parts), if_first=True), values
+        statement = joined(tuple(part for part, _ in parts), if_first=True)
+        found["the claim of a new product"] = statement, joined_values(parts)
     return found
 
 

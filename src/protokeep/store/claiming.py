@@ -75,8 +75,9 @@ class Claiming:
         change = Change(wanted.workspace_id, wanted.product_id, wanted.mockup_id, wanted.account, "claimed")
         told = self._told(change)
         try:
-            claimed = await self._in_one_statement(statements, wanted, caps, told)
-            claimed = claimed or await self._in_a_transaction(statements, wanted, poll_timeout, caps, told)
+            claimed = await self._in_one_statement(statements, wanted, caps, told) or await self._in_a_transaction(
+                statements, wanted, poll_timeout, caps, told
+            )
         except DatabaseError as error:
             raise _translated(error, wanted) from error
         if isinstance(claimed, Claimed):
@@ -86,7 +87,7 @@ class Claiming:
 
     async def _in_one_statement(
         self, statements: Statements, wanted: Wanted, caps: Caps, told: Sequence[Part]
-    ) -> Decision | Claimed | None:
+    ) -> Decision | None:
         """Where the database can, and the claim is the common one."""
         if self._database.is_sqlite:
             return None

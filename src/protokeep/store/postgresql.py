@@ -20,6 +20,7 @@ from protokeep.store.session import (
     Statement,
     instant,
     joined,
+    joined_values,
 )
 
 #: Statements that a connection keeps prepared; there are about a hundred, and as many again that are joined.
@@ -160,8 +161,8 @@ class PostgresqlSession:
     async def together(self, parts: Sequence[Part], *, if_first: bool = False) -> list[int]:
         if not parts:
             return []
-        values = {f"of{number}_{name}": value for number, (_, own) in enumerate(parts) for name, value in own.items()}
-        row = await self.row(joined(tuple(statement for statement, _ in parts), if_first=if_first), values)
+        statement = joined(tuple(statement for statement, _ in parts), if_first=if_first)
+        row = await self.row(statement, joined_values(parts))
         return list(row.values()) if row else []
 
     async def wait_at_most(self, duration: str) -> None:

@@ -69,6 +69,11 @@ def joined(statements: tuple[Statement, ...], *, if_first: bool = False) -> Stat
     return Statement(f"WITH {', '.join(parts)} SELECT {counts}")
 
 
+def joined_values(parts: Sequence[Part]) -> dict[str, Any]:
+    """The values of `parts` under the names that they have in their joined statement."""
+    return {f"of{number}_{name}": value for number, (_, own) in enumerate(parts) for name, value in own.items()}
+
+
 class DatabaseError(Exception):
     """The database refused a statement, or could not be asked. `driver`: the error of its driver."""
 
