@@ -1,0 +1,78 @@
+"""What the promises need in a hostile world: a beat that shows when the database went back, and absence that is counted.
+
+A generated column cannot be changed: `state` is made anew, in one transaction, with the indexes that it is in.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "20251128000800"
+down_revision = "20251128000700"
+branch_labels = None
+depends_on = None
+
+#: {instant} varies by database.
+EPOCH = (
+    # One row, written every few seconds by each process. A beat lower than one that a process has seen says that the
+    # database is an older copy of itself.
+    """
+CREATE TABLE protokeep_epoch (
+    id       int PRIMARY KEY NOT NULL CHECK (id = 1),
+    beat     bigint NOT NULL,                 -- grows with each beat of any process
+    beat_at  {instant} NOT NULL,              -- the database's clock at the last beat
+    server   text NOT NULL                    -- which server, and which copy, the last beat was written to
+)""",
+    "INSERT INTO protokeep_epoch (id, beat, beat_at, server) VALUES (1, 0, {now}, '')",
+)
+FOLLOW_UPS = (
+    # The newest message of the chat that was known when the last message of ours arrived.
+    "ALTER TABLE protokeep_generations ADD COLUMN known_message_id text",
+)
+ABSENCE = (
+    # When the builder last showed the chat to a read (a create's own answer is none).
+    "ALTER TABLE protokeep_generations ADD COLUMN seen_at {instant}",
+    # Looks in a row that the builder answered with "not found".
+    "ALTER TABLE protokeep_generations ADD COLUMN missing_looks int NOT NULL DEFAULT 0 CHECK (missing_looks >= 0)",
+)
+
+STATE = """
+CASE
+    WHEN removing_at IS NOT NULL THEN 'deleting'
+    WHEN missing_since IS NOT NULL AND recovery_point IN ('accepted', 'settled')
+        AND (error_code IS NULL OR error_code = 'timeout') THEN 'not_visible'
+    WHEN recovery_point = 'settled' AND error_code IS NULL THEN 'ready'
+    WHEN recovery_point = 'settled' THEN 'failed'
+    WHEN recovery_point = 'accepted' AND error_code = 'timeout' THEN 'timed_out'
+    WHEN recovery_point = 'sent' AND unknown THEN 'undecided'
+    WHEN waiting AND recovery_point = 'accepted' THEN 'waiting'
+    WHEN hold_code IS NOT NULL THEN 'parked'
+    WHEN recovery_point = 'accepted' THEN 'making'
+    ELSE 'queued'
+END
+"""
+INDEXES = {
+    "idx_protokeep_generations_state": "workspace_id, state, created_at DESC, mockup_id DESC",
+    "idx_protokeep_generations_mine": "workspace_id, created_by, state, created_at DESC, mockup_id DESC",
+}
+
+
+def upgrade() -> None:
+    """Add the beat and the columns, and work `state` out anew."""
+    connection = op.get_bind()
+    is_postgresql = connection.dialect.name == "postgresql"
+    words = {
+        "instant": "timestamptz" if is_postgresql else "text",
+        "now": "clock_timestamp()" if is_postgresql else "strftime('%Y-%m-%dT%H:%M:%f', 'now') || '000Z'",
+    }
+    for statement in (*EPOCH, *FOLLOW_UPS, *ABSENCE):
+        connection.exec_driver_sql(statement.format_map(words))
+    for name in INDEXES:
+        connection.exec_driver_sql(f"DROP INDEX {name}")
+    connection.exec_driver_sql("ALTER TABLE protokeep_generations DROP COLUMN state")
+    kept = "STORED" if is_postgresql else "VIRTUAL"
+    connection.exec_driver_sql(
+        f"ALTER TABLE protokeep_generations ADD COLUMN state text GENERATED ALWAYS AS ({STATE}) {kept}"
+    )
+    for name, columns in INDEXES.items():
+        connection.exec_driver_sql(f"CREATE INDEX {name} ON protokeep_generations ({columns})")
