@@ -1,1 +1,170 @@
-"""x"""
+"""Networks between a process and its database: answers that come too late, and connections that go half-open."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx2
+
+from adversary.harness import World
+from adversary.members import Member
+from adversary.proxies import Proxy
+from adversary.scenario import BOTH, POSTGRESQL, scenario
+
+#: What the row's event says when a create, and when a follow-up, is marked as sent.
+CREATE_SENT = b'"attempt": 1'
+QUICK_HOLD = 32.0
+DEFAULT_HOLD = 125.0
+#: The promise for half-open connections.
+ANSWERS_WITHIN = 15.0
+
+
+@scenario(databases=POSTGRESQL)
+async def partition_at_sent(world: World) -> None:
+    """PostgreSQL's answer to the commit of a create's `sent` comes after another process has taken over."""
+    await _zombie_create(world, QUICK_HOLD, defaults=False)
+
+
+@scenario(databases=POSTGRESQL)
+async def partition_at_sent_defaults(world: World) -> None:
+    """The same with the settings that users have: 100 s and more."""
+    await _zombie_create(world, QUICK_HOLD if world.short else DEFAULT_HOLD, defaults=not world.short)
+
+
+async def _zombie_create(world: World, seconds: float, *, defaults: bool) -> None:
+    proxy, cut_off = await _two_members(world, defaults=defaults)
+    held = _hold_after(proxy, CREATE_SENT)
+    world.begin(world.create("z", cut_off, wait=0, patience=300))
+    await asyncio.wait_for(held.wait(), 30)
+
+    async def made() -> bool:
+        return bool(world.v0.account.ours())
+
+    world.report.note(taken_over=await world.until(made, seconds))
+    await asyncio.sleep(3)
+    proxy.holds_answers = proxy.holds_requests = False
+    await asyncio.sleep(8)
+    await world.calm(60)
+    await world.verdict({"z": 1})
+
+
+@scenario(databases=POSTGRESQL, versions=(2, 1))
+async def partition_at_follow_up(world: World) -> None:
+    """The same for a follow-up: its claim commits, the answer is held up, another process takes over."""
+    proxy, cut_off = await _two_members(world, defaults=False)
+    world.v0.knobs.turn(generation_seconds=0.5)
+    prototype_id = (await world.make("p"))["p"]
+    await asyncio.sleep(1)
+    # Each statement of the follow-up in its turn: the claim, the mark, and what comes after.
+    for number in range(world.pick(short=2, full=6)):
+        text = f"change {number}"
+        held = _hold_after(proxy, text.encode() if number % 2 == 0 else b"follow", skip=number // 2)
+        world.begin(world.say(prototype_id, text, cut_off, key=text, wait=0, patience=300))
+        with_fault = await _within(held, 5)
+
+        async def said(text: str = text) -> bool:
+            return any(text in chat.wishes() for chat in world.v0.account.ours())
+
+        await world.until(said, QUICK_HOLD if with_fault else 5)
+        await asyncio.sleep(2)
+        proxy.holds_answers = proxy.holds_requests = False
+        proxy.watch = None
+        await asyncio.sleep(6)
+        await world.calm(90)
+        await world.all_are("ready", prototype_id)
+    texts = {f"change {number}": (0, 1) for number in range(world.pick(short=2, full=6))}
+    audit = await world.database.rows("SELECT count(*) AS n FROM protokeep_events WHERE kind = 'asked'")
+    world.report.note(asked=audit[0]["n"])
+    await world.verdict({"p": 1}, texts)
+
+
+@scenario(databases=POSTGRESQL)
+async def half_open_database(world: World) -> None:
+    """All connections of a process to PostgreSQL go silent, new ones work. Creates are answered within 15 s again."""
+    await world.open()
+    proxy, through = await world.database_proxy()
+    member = world.add("serve", "cut-off", **through)
+    await world.ready(member)
+    await world.create("before", member)
+    world.report.note(silent=proxy.silence())
+    seconds = await _answers_after(world, member)
+    world.report.note(creates_again_after=seconds)
+    world.report.expect(seconds is not None and seconds <= ANSWERS_WITHIN, "does_not_recover", f"{seconds} s")
+    await world.calm(60)
+    await world.verdict()
+
+
+@scenario(databases=BOTH, versions=(2, 1))
+async def half_open_builder(world: World) -> None:
+    """All connections of a process to v0 go silent in mid-generation, new ones work. All ends well, nothing twice."""
+    await world.open()
+    proxy, through = await world.v0_proxy()
+    member = world.add("serve", "cut-off", **through)
+    await world.ready(member)
+    world.v0.knobs.turn(generation_seconds=3)
+    products = [f"p{number}" for number in range(world.pick(short=4, full=20))]
+    for product in products[: len(products) // 2]:
+        await world.create(product, member)
+    world.report.note(silent=proxy.silence())
+    clicks = [world.begin(world.create(product, member, wait=0)) for product in products[len(products) // 2 :]]
+    await asyncio.gather(*clicks)
+    calm = await world.calm(120)
+    world.report.expect(calm, "rests", "not settled after 120 s")
+    await world.verdict(dict.fromkeys(products, 1))
+
+
+async def _two_members(world: World, *, defaults: bool) -> tuple[Proxy, Member]:
+    await world.open(defaults=defaults)
+    proxy, through = await world.database_proxy()
+    cut_off = world.add("serve", "cut-off", **through)
+    await world.ready(cut_off)
+    await world.ready(world.add("serve", "other"))
+    return proxy, cut_off
+
+
+def _hold_after(proxy: Proxy, sign: bytes, skip: int = 0) -> asyncio.Event:
+    """Let the statement that holds a sign go up, with its commit, and hold up what comes back."""
+    held = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    seen = 0
+
+    def hold_requests() -> None:
+        proxy.holds_requests = True
+
+    def watch(data: bytes) -> None:
+        nonlocal seen
+        if sign not in data or held.is_set():
+            return
+        seen += 1
+        if seen > skip:
+            held.set()
+            proxy.holds_answers = True
+            loop.call_later(0.05, hold_requests)
+
+    proxy.watch = watch
+    return held
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _answers_after(world: World, member: Member, limit: float = 100.0) -> int | None:
+    """Seconds until a create is answered well again; None: not within the limit."""
+    began = time.monotonic()
+    number = 0
+    while time.monotonic() - began < limit:
+        number += 1
+        try:
+            answer = await world.create(f"n{number}", member, wait=0, patience=8)
+        except httpx2.HTTPError:
+            continue
+        if answer.status_code in (201, 202):
+            return round(time.monotonic() - began)
+        await asyncio.sleep(1)
+    return None
