@@ -73,6 +73,7 @@ def row(chat: Chat, knobs: Knobs, version: int) -> dict[str, Any]:
             "privacy": "private",
             "authorId": "u1",
             "metadata": chat.metadata,
+            "writePermission": True,
         }
     if knobs.unknown_fields:
         shown["brandNew"] = {"a": [None]}
@@ -84,8 +85,11 @@ def detail(chat: Chat, knobs: Knobs, version: int) -> dict[str, Any]:
     if version == 2:
         return row(chat, knobs, 2)
     messages = [_message_of_v1(message, knobs) for message in visible_messages(chat, knobs)]
-    more = {"url": chat.id, "messages": messages, "text": "", "permissions": {"write": True}}
-    return {**row(chat, knobs, 1), **more, "metadata": chat.metadata, **chat.shown}
+    shown = row(chat, knobs, 1)
+    if isinstance(shown.get("latestVersion"), dict):
+        shown["latestVersion"] = {**shown["latestVersion"], "files": []}
+    more = {"url": shown["apiUrl"], "messages": messages, "text": "", "permissions": {"write": True}}
+    return {**shown, **more, "metadata": chat.metadata, **chat.shown}
 
 
 def poisoned(chat: Chat, knobs: Knobs, version: int) -> tuple[int, Any]:

@@ -34,6 +34,7 @@ async def _late_to_be_read(world: World, seconds: int) -> None:
     found = await world.look(made["id"])
     world.report.expect(ready, "lost_sight", f"{found.get('state')}, {found.get('error')}")
     await _click_again(world, ["p"])
+    await world.calm(60)
     await world.verdict({"p": 1})
 
 
@@ -70,6 +71,7 @@ async def _all_unseen(world: World, seconds: int) -> None:
     world.v0.knobs.turn(blackout=False)
     ready = await world.all_are("ready", *ids, seconds=90)
     world.report.expect(ready, "lost_sight", "not all are ready 90 s after they could be seen again")
+    await world.calm(60)
     await world.verdict(dict.fromkeys(products, 1))
 
 
@@ -90,6 +92,7 @@ async def one_unseen(world: World) -> None:
     world.v0.knobs.turn(hidden=[])
     ready = await world.all_are("ready", *ids, seconds=120)
     world.report.expect(ready, "lost_sight", [(await world.look(one))["state"] for one in ids])
+    await world.calm(60)
     await world.verdict(dict.fromkeys(products, 1))
 
 

@@ -1,4 +1,4 @@
-"""Prototypes that were deleted: by people, and by the owner's own SQL. What lists still show does not bring them back."""
+"""Prototypes that were deleted, by people and by the owner's SQL. What lists still show does not bring them back."""
 
 from __future__ import annotations
 

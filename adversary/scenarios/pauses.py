@@ -80,18 +80,20 @@ async def _burst_creates(world: World, pause: float, *, rounds: int, defaults: b
     await world.open(*members, defaults=defaults)
     world.v0.knobs.turn(generation_seconds=1, index_lag=3, list_lag=3)
     size = world.pick(short=20, full=80)
+    wishes: dict[str, tuple[int, int]] = {}
     for number in range(rounds):
         # The moment of the stop moves through the burst from round to round.
+        products = [f"p{number}-{one}" for one in range(size)]
         clicks = [
-            world.begin(world.create(f"p{number}-{one}", world.members[0], wait=0, patience=pause + 60))
-            for one in range(size)
+            world.begin(world.create(product, world.members[0], wait=0, patience=pause + 60)) for product in products
         ]
         await asyncio.sleep(0.15 + 0.13 * (number % 8))
         await _sleep_and_wake(world.members[0], pause)
-        await asyncio.gather(*clicks)
+        for product, answer in zip(products, await asyncio.gather(*clicks), strict=True):
+            wishes[product] = (1 if answer is not None and answer.status_code in (200, 201, 202) else 0, 1)
         await world.calm(120)
-    world.report.note(creates=rounds * size)
-    await world.verdict({f"p{number}-{one}": (0, 1) for number in range(rounds) for one in range(size)})
+    world.report.note(creates=len(wishes), answered=sum(least for least, _ in wishes.values()))
+    await world.verdict(wishes)
 
 
 @scenario()
