@@ -17,6 +17,8 @@ import adversary.scenarios
 from adversary.scenario import BOTH, SCENARIOS, Scenario, run
 from postgres import PostgresServer
 
+Run = tuple[Scenario, str, int]
+
 
 def main() -> int:
     """Parse the command line and run what it names."""
@@ -24,6 +26,7 @@ def main() -> int:
     parser.add_argument("scenarios", nargs="*", help="names, or beginnings of names; default: all")
     parser.add_argument("--database", choices=BOTH, help="only on this one")
     parser.add_argument("--version", type=int, choices=(1, 2), help="only with this version of v0's API")
+    parser.add_argument("--jobs", type=int, default=2, help="so many at a time; most of them mostly wait")
     parser.add_argument("--short", action="store_true", help="few products, short waits")
     parser.add_argument("--list", action="store_true", help="list the scenarios, run none")
     parser.add_argument("--verbose", action="store_true", help="tell what happens while it happens")
@@ -36,27 +39,34 @@ def main() -> int:
         for one in chosen:
             sys.stdout.write(f"{one.name:<28} {one.says}\n")
         return 0
+    runs = list(_runs(chosen, arguments))
     with ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adversary-")))
-        return _run_all(chosen, arguments, folder, stack)
-
-
-def _run_all(chosen: list[Scenario], arguments: argparse.Namespace, folder: Path, stack: ExitStack) -> int:
-    server: PostgresServer | None = None
-    words = set()
-    for one, kind, version in _runs(chosen, arguments):
-        if kind == "postgresql" and server is None:
+        server: PostgresServer | None = None
+        if any(kind == "postgresql" for _, kind, _ in runs):
             server = stack.enter_context(PostgresServer({"log_min_messages": "fatal"}))
-        where = (folder / f"{one.name}-{kind}-v{version}").absolute()
-        options = {"version": version, "short": arguments.short, "verbose": arguments.verbose}
-        outcome = asyncio.run(run(one, kind, server, where, **options))
-        words.add(outcome.word)
-        sys.stdout.write(
-            f"{one.name} {kind} v{version}: {outcome.word}, {outcome.seconds:.0f} s"
-            f"{f', {outcome.line}' if outcome.line else ''}\n"
-        )
-        sys.stdout.flush()
+        words = asyncio.run(_run_all(runs, arguments, folder.absolute(), server))
     return 1 if "VIOLATED" in words else 3 if "could not run" in words else 0
+
+
+async def _run_all(
+    runs: list[Run], arguments: argparse.Namespace, folder: Path, server: PostgresServer | None
+) -> set[str]:
+    """Run all, some at a time, and print a line for each as it ends; the words of the lines."""
+    slots = asyncio.Semaphore(arguments.jobs)
+
+    async def run_one(one: Scenario, kind: str, version: int) -> str:
+        where = folder / f"{one.name}-{kind}-v{version}"
+        async with slots:
+            outcome = await run(
+                one, kind, server, where, version=version, short=arguments.short, verbose=arguments.verbose
+            )
+        figures = f", {outcome.line}" if outcome.line else ""
+        sys.stdout.write(f"{one.name} {kind} v{version}: {outcome.word}, {outcome.seconds:.0f} s{figures}\n")
+        sys.stdout.flush()
+        return outcome.word
+
+    return set(await asyncio.gather(*(run_one(*each) for each in runs)))
 
 
 def _chosen(names: list[str]) -> Iterator[Scenario]:
@@ -65,7 +75,7 @@ def _chosen(names: list[str]) -> Iterator[Scenario]:
             yield one
 
 
-def _runs(chosen: list[Scenario], arguments: argparse.Namespace) -> Iterator[tuple[Scenario, str, int]]:
+def _runs(chosen: list[Scenario], arguments: argparse.Namespace) -> Iterator[Run]:
     for one in chosen:
         for kind in one.databases:
             for version in one.versions:

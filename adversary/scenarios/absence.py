@@ -20,7 +20,7 @@ async def read_lag(world: World) -> None:
 
 @scenario(databases=SQLITE, versions=(2, 1))
 async def read_lag_long(world: World) -> None:
-    """The same for 80 s."""
+    """A new chat reads 404, and is in no list, for 80 s: nearly as long as lists are given."""
     await _late_to_be_read(world, world.pick(short=30, full=80))
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 
 from adversary.databases import PostgresDatabase
 from adversary.harness import World
 from adversary.scenario import POSTGRESQL, scenario
+from adversary.standby import PRIMARY, Standby
+from postgres import PostgresServer
 
 #: The goal: creates go on within 60 s of a fail-over.
 GOES_ON_WITHIN = 60.0
@@ -22,7 +25,7 @@ async def failover_5(world: World) -> None:
 
 @scenario(databases=POSTGRESQL)
 async def failover_5_restart(world: World) -> None:
-    """The same; the processes are killed and started at once after it."""
+    """Fail-over to a copy that is 5 s older; the processes are killed and started at once after it."""
     await _fail_over(world, 5, restart=True)
 
 
@@ -34,7 +37,7 @@ async def failover_40(world: World) -> None:
 
 @scenario(databases=POSTGRESQL)
 async def failover_40_restart(world: World) -> None:
-    """The same; the processes are killed and started at once after it."""
+    """Fail-over to a copy that is 40 s older; the processes are killed and started at once after it."""
     await _fail_over(world, world.pick(short=12, full=40), restart=True)
 
 
@@ -48,7 +51,38 @@ async def _fail_over(world: World, lag: float, *, restart: bool = False) -> None
     async def go_back() -> None:
         await database.fail_over_to(copy)
 
+    await world.open("serve", "serve", defaults=True)
     await _go_back(world, lag, keep, go_back, restart=restart)
+
+
+@scenario(databases=POSTGRESQL)
+async def standby_promoted(world: World) -> None:
+    """The primary dies, and a real standby that has fallen 5 s behind is promoted: another server, a new timeline."""
+    with ExitStack() as stack:
+        primary = stack.enter_context(PostgresServer(PRIMARY))
+        standby = Standby(primary)
+        stack.callback(standby.stop)
+        stack.callback(setattr, world, "database", world.database)
+        database = world.database = PostgresDatabase(primary, primary.create_database())
+        await world.open(defaults=True)
+        proxy, through = await world.database_proxy()
+        await world.ready(*(world.add("serve", f"serve-{number}", **through) for number in (0, 1)))
+
+        async def keep() -> None:
+            await asyncio.to_thread(standby.start)
+
+        async def go_back() -> None:
+            proxy.refuses = True
+            proxy.cut()
+            await asyncio.to_thread(primary.stop)
+            await standby.promote()
+            world.database = PostgresDatabase(standby, standby.url(database.name))
+            proxy.to_port = world.database.port
+            proxy.refuses = False
+
+        await _go_back(world, 5, keep, go_back)
+        for member in world.members:
+            member.kill()
 
 
 @scenario(databases=POSTGRESQL)
@@ -63,6 +97,7 @@ async def dump_restored(world: World) -> None:
     async def go_back() -> None:
         await database.restore(path)
 
+    await world.open("serve", "serve", defaults=True)
     await _go_back(world, 5, keep, go_back)
 
 
@@ -93,7 +128,6 @@ async def failover_in_calls(world: World) -> None:
 
 async def _go_back(world: World, lag: float, keep: Step, go_back: Step, *, restart: bool = False) -> None:
     """Make some, keep a copy, make more, go back to the copy, and click on all of those once more."""
-    await world.open("serve", "serve", defaults=True)
     world.v0.knobs.turn(generation_seconds=2)
     made = await world.make("old0", "old1", "old2")
     await keep()

@@ -26,7 +26,7 @@ async def busy_lookups(world: World) -> None:
 
 @scenario(databases=SQLITE, versions=(1, 2))
 async def refused_lookups(world: World) -> None:
-    """The same while lists answer 429 with Retry-After: 60: at most 8 of them are asked for in 90 s."""
+    """Five lost answers while lists answer 429 with Retry-After: 60: at most 8 of them are asked for in 90 s."""
     await _lose_five(world, refuse=True)
     lists = world.v0.calls_of(Operation.LIST)
     world.report.expect(lists <= LISTS_WHILE_REFUSED, "retry_after_not_heeded", f"{lists} lists in 90 s")

@@ -28,7 +28,7 @@ async def partition_at_sent(world: World) -> None:
 
 @scenario(databases=POSTGRESQL)
 async def partition_at_sent_defaults(world: World) -> None:
-    """The same with the settings that users have: 100 s and more."""
+    """PostgreSQL's answer to the commit of `sent` comes 125 s late, with the settings that users have."""
     await _zombie_create(world, QUICK_HOLD if world.short else DEFAULT_HOLD, defaults=not world.short)
 
 
@@ -51,7 +51,7 @@ async def _zombie_create(world: World, seconds: float, *, defaults: bool) -> Non
 
 @scenario(databases=POSTGRESQL, versions=(2, 1))
 async def partition_at_follow_up(world: World) -> None:
-    """The same for a follow-up: its claim commits, the answer is held up, another process takes over."""
+    """PostgreSQL's answer to the commit of a follow-up's `sent` comes after another process has taken over."""
     proxy, cut_off = await _two_members(world, defaults=False)
     world.v0.knobs.turn(generation_seconds=0.5)
     prototype_id = (await world.make("p"))["p"]

@@ -23,7 +23,7 @@ async def pause_at_sent(world: World) -> None:
 
 @scenario(databases=POSTGRESQL)
 async def pause_at_sent_defaults(world: World) -> None:
-    """The same with the settings that users have: 115 s."""
+    """A process is stopped for 115 s between the commit of `sent` and its call, with the settings that users have."""
     if world.short:
         await _wake_as_zombie(world, QUICK_PAUSE, defaults=False)
     else:
@@ -64,7 +64,7 @@ async def pause_creates(world: World) -> None:
 
 @scenario(databases=POSTGRESQL)
 async def pause_creates_of_two(world: World) -> None:
-    """The same on PostgreSQL, where another process takes over what the sleeper had begun."""
+    """Bursts of creates on one process of two, which is stopped for 34 s; the other one takes over."""
     await _burst_creates(world, QUICK_PAUSE, rounds=world.pick(short=1, full=10), defaults=False)
 
 

@@ -45,7 +45,7 @@ async def _lose_among(world: World, *, others: int, order: str) -> None:
 
 @scenario(databases=SQLITE, versions=(1, 2))
 async def cut_walks(world: World) -> None:
-    """Page 2 of every walk fails: first for 40 s, with the lost chat behind it. Not found is not absent."""
+    """Page 2 of every walk fails for 40 s, with the lost chat behind it. Not found is not absent."""
     await _refuse_pages(world, Fault(act=False, status=500), 40)
 
 
