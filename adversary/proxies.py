@@ -5,7 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Self
+
+
+@dataclass(eq=False)
+class Link:
+    """One connection through a proxy, to PostgreSQL: what of it goes up is watched."""
+
+    writers: tuple[asyncio.StreamWriter, asyncio.StreamWriter]
+    in_transaction: bool = False
+    #: A sign that was waited for has gone up in the transaction that is open.
+    signed: bool = False
 
 
 class Proxy:
@@ -20,8 +31,8 @@ class Proxy:
         #: New connections are reset.
         self.refuses = False
         #: Is shown everything that goes up, before it goes.
-        self.watch: Callable[[bytes], None] | None = None
-        self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self.watch: Callable[[bytes, Link], None] | None = None
+        self._links: set[Link] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> Self:
@@ -38,20 +49,37 @@ class Proxy:
 
     def cut(self) -> None:
         """Reset every connection."""
-        for pair in list(self._pairs):
-            for writer in pair:
+        for link in list(self._links):
+            for writer in link.writers:
                 writer.transport.abort()
-        self._pairs.clear()
+        self._links.clear()
 
     def silence(self) -> int:
         """Every connection of now goes half-open: nothing comes through, nothing is reset. New ones work."""
-        for pair in self._pairs:
-            for writer in pair:
+        for link in self._links:
+            for writer in link.writers:
                 with contextlib.suppress(RuntimeError):
                     transport = writer.transport
                     assert isinstance(transport, asyncio.Transport)
                     transport.pause_reading()
-        return len(self._pairs)
+        return len(self._links)
+
+    def when_commits(self, sign: bytes, then: Callable[[], None]) -> asyncio.Event:
+        """Do something once, when the commit of a statement that holds a sign is about to go up; the event tells."""
+        done = asyncio.Event()
+
+        def watch(data: bytes, link: Link) -> None:
+            link.in_transaction = link.in_transaction or b"BEGIN" in data
+            link.signed = link.signed or sign in data
+            commits = b"COMMIT" in data or not link.in_transaction
+            if link.signed and commits and not done.is_set():
+                done.set()
+                then()
+            if commits or b"ROLLBACK" in data:
+                link.in_transaction = link.signed = False
+
+        self.watch = watch
+        return done
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refuses:
@@ -62,16 +90,16 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        pair = (writer, upward[1])
-        self._pairs.add(pair)
-        await asyncio.gather(self._pump(reader, upward[1], True), self._pump(upward[0], writer, False))
-        self._pairs.discard(pair)
+        link = Link((writer, upward[1]))
+        self._links.add(link)
+        await asyncio.gather(self._pump(reader, upward[1], link, True), self._pump(upward[0], writer, link, False))
+        self._links.discard(link)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, up: bool) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: Link, up: bool) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
                 if up and self.watch is not None:
-                    self.watch(data)
+                    self.watch(data, link)
                 while self.holds_requests if up else self.holds_answers:
                     await asyncio.sleep(0.02)
                 writer.write(data)

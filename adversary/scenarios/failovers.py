@@ -136,7 +136,8 @@ async def _go_back(world: World, lag: float, keep: Step, go_back: Step, *, resta
     products = [f"new{number}" for number in range(6)]
     for number, product in enumerate(products):
         await world.create(product, world.members[number % 2])
-    await world.say(made["old0"], "make it red", key="red", wait=0)
+    await world.say(made["old0"], "make it red", key="red")
+    sent = await world.until(lambda: _said(world, "make it red"), 10)
     await asyncio.sleep(max(0.5, lag - 2.5))
     await go_back()
     if restart:
@@ -154,7 +155,11 @@ async def _go_back(world: World, lag: float, keep: Step, go_back: Step, *, resta
     world.report.expect(await world.until(goes_on, GOES_ON_WITHIN), "does_not_go_on", "no create within 60 s")
     await asyncio.sleep(20)
     await world.calm(90)
-    await world.verdict(dict.fromkeys([*made, *products, "after"], 1), {"make it red": 1})
+    await world.verdict(dict.fromkeys([*made, *products, "after"], 1), {"make it red": 1 if sent else (0, 1)})
+
+
+async def _said(world: World, text: str) -> bool:
+    return any(text in chat.wishes() for chat in world.v0.account.ours())
 
 
 async def _click_again(world: World, products: list[str]) -> None:

@@ -31,7 +31,7 @@ async def planted_marks(world: World) -> None:
     lost = (await world.create("lost")).json()["id"]
     await world.all_are("ready", lost, seconds=60)
     await world.restart(world.members[0])
-    await asyncio.sleep(10)
+    await asyncio.sleep(world.pick(short=4, full=10))
     await world.create("after")
     await world.calm(60)
     rows = await world.database.rows("SELECT product_id, v0_chat_id FROM design_mockups")

@@ -34,7 +34,7 @@ async def partition_at_sent_defaults(world: World) -> None:
 
 async def _zombie_create(world: World, seconds: float, *, defaults: bool) -> None:
     proxy, cut_off = await _two_members(world, defaults=defaults)
-    held = _hold_after(proxy, SENT)
+    held = _hold_at_commit(proxy)
     world.begin(world.create("z", cut_off, wait=0, patience=300))
     await asyncio.wait_for(held.wait(), 30)
 
@@ -58,7 +58,7 @@ async def partition_at_follow_up(world: World) -> None:
     await asyncio.sleep(1)
     texts = [f"change {number}" for number in range(world.pick(short=1, full=4))]
     for text in texts:
-        held = _hold_after(proxy, SENT)
+        held = _hold_at_commit(proxy)
         world.begin(world.say(prototype_id, text, cut_off, key=text, wait=0, patience=300))
         if not await _within(held, 30):
             raise CouldNotRunError("the statement that marks the follow-up as sent was not recognised")
@@ -119,22 +119,18 @@ async def _two_members(world: World, *, defaults: bool) -> tuple[Proxy, Member]:
     return proxy, cut_off
 
 
-def _hold_after(proxy: Proxy, sign: bytes) -> asyncio.Event:
-    """Let the statement that holds a sign go up, with its commit, and hold up what comes back."""
-    held = asyncio.Event()
+def _hold_at_commit(proxy: Proxy) -> asyncio.Event:
+    """Let the commit of a row's `sent` go up, and hold up what comes back, and all after it."""
     loop = asyncio.get_running_loop()
 
     def hold_requests() -> None:
         proxy.holds_requests = True
 
-    def watch(data: bytes) -> None:
-        if sign in data and not held.is_set():
-            held.set()
-            proxy.holds_answers = True
-            loop.call_later(0.05, hold_requests)
+    def hold() -> None:
+        proxy.holds_answers = True
+        loop.call_later(0.1, hold_requests)
 
-    proxy.watch = watch
-    return held
+    return proxy.when_commits(SENT, hold)
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:

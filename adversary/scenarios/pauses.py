@@ -37,14 +37,7 @@ async def _wake_as_zombie(world: World, seconds: float, *, defaults: bool) -> No
     await world.ready(sleeper)
     other = world.add("serve", "other")
     await world.ready(other)
-    stopped = asyncio.Event()
-
-    def stop_it(data: bytes) -> None:
-        if SENT in data and not stopped.is_set():
-            sleeper.sleep()
-            stopped.set()
-
-    proxy.watch = stop_it
+    stopped = proxy.when_commits(SENT, sleeper.sleep)
     world.begin(world.create("z", sleeper, wait=0, patience=300))
     await asyncio.wait_for(stopped.wait(), 30)
     taken_over = await world.until(lambda: _made(world, 1), seconds)

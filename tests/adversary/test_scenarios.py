@@ -19,6 +19,7 @@ QUICK = [
     ("two_keys", "sqlite", 2),
     ("two_keys", "postgresql", 1),
     ("planted_marks", "sqlite", 2),
+    ("deleted_stays_deleted", "sqlite", 2),
 ]
 
 
