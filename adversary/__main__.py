@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ def main() -> int:
         for one in chosen:
             sys.stdout.write(f"{one.name:<28} {one.says}\n")
         return 0
+    for number in (signal.SIGINT, signal.SIGTERM):  # Either way the processes are ended, not left.
+        signal.signal(number, signal.default_int_handler)
     runs = list(_runs(chosen, arguments))
     with ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adversary-")))
