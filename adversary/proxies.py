@@ -92,7 +92,8 @@ class Proxy:
             return
         link = Link((writer, upward[1]))
         self._links.add(link)
-        await asyncio.gather(self._pump(reader, upward[1], link, True), self._pump(upward[0], writer, link, False))
+        with contextlib.suppress(asyncio.CancelledError):  # At the end of all: the loop closes.
+            await asyncio.gather(self._pump(reader, upward[1], link, True), self._pump(upward[0], writer, link, False))
         self._links.discard(link)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: Link, up: bool) -> None:
