@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +37,11 @@ class Evidence:
     surplus: set[str]
     chats: list[Chat]
 
+    def story(self, mockup_id: object) -> str:
+        """What happened to a row, in order."""
+        kinds = [event["kind"] for event in self.events if str(event["mockup_id"]) == str(mockup_id)]
+        return f"{str(mockup_id)[:8]} {'/'.join(kinds)}"
+
     @property
     def known(self) -> set[str]:
         """Chats that are in a row."""
@@ -72,7 +76,8 @@ def _judge_chats(evidence: Evidence, wishes: Mapping[str, Wanted], report: Repor
     """As many chats as wishes, one for each marker, and every one of them is known."""
     markers = Counter(chat.sent_metadata.get("protokeep_marker") for chat in evidence.chats)
     for marker, count in markers.items():
-        report.expect(count == 1, "made_twice", f"{count} chats carry the marker {marker}")
+        told = evidence.story(marker)
+        report.expect(count == 1, "made_twice", f"{count} chats carry the marker {marker}: {told}")
     products = Counter(chat.product() for chat in evidence.chats)
     for product, wanted in wishes.items():
         report.expect(_within(products[product], wanted), "wishes", f"{product}: {products[product]} for {wanted}")
@@ -80,7 +85,9 @@ def _judge_chats(evidence: Evidence, wishes: Mapping[str, Wanted], report: Repor
         known = chat.id in evidence.known or chat.id in evidence.surplus or chat.deleted_at is not None
         report.expect(known, "in_no_row", f"chat {chat.id} of {chat.product()}")
     for chat_id, count in Counter(row["chat_id"] for row in evidence.rows if row["chat_id"]).items():
-        report.expect(count == 1, "chat_in_two_rows", f"{chat_id} is in {count} rows")
+        rows = [row["id"] for row in evidence.rows if row["chat_id"] == chat_id]
+        told = "; ".join(evidence.story(row) for row in rows)
+        report.expect(count == 1, "chat_in_two_rows", f"{chat_id} is in {count} rows: {told}")
     for chat_id in evidence.surplus & evidence.known:
         report.expect(False, "own_chat_as_surplus", chat_id)
 
@@ -129,8 +136,3 @@ def _judge_row(row: dict[str, Any], v0: V0, report: Report) -> None:
 def _within(count: int, wanted: Wanted) -> bool:
     least, most = wanted if isinstance(wanted, tuple) else (wanted, wanted)
     return least <= count <= most
-
-
-def as_json(value: Any) -> str:
-    """Anything, on one line, for a remark."""
-    return json.dumps(value, default=str, separators=(",", ":"))

@@ -33,10 +33,11 @@ async def partition_at_sent_defaults(world: World) -> None:
 
 
 async def _zombie_create(world: World, seconds: float, *, defaults: bool) -> None:
-    proxy, cut_off = await _two_members(world, defaults=defaults)
+    proxy, cut_off = await _behind_proxy(world, defaults=defaults)
     held = _hold_at_commit(proxy)
     world.begin(world.create("z", cut_off, wait=0, patience=300))
     await asyncio.wait_for(held.wait(), 30)
+    await world.ready(world.add("serve", "other"))
 
     async def made() -> bool:
         return bool(world.v0.account.ours())
@@ -52,7 +53,7 @@ async def _zombie_create(world: World, seconds: float, *, defaults: bool) -> Non
 @scenario(databases=POSTGRESQL, versions=(2, 1))
 async def partition_at_follow_up(world: World) -> None:
     """PostgreSQL's answer to the commit of a follow-up's `sent` comes after another process has taken over."""
-    proxy, cut_off = await _two_members(world, defaults=False)
+    proxy, cut_off = await _behind_proxy(world, defaults=False)
     world.v0.knobs.turn(generation_seconds=0.5)
     prototype_id = (await world.make("p"))["p"]
     await asyncio.sleep(1)
@@ -62,6 +63,8 @@ async def partition_at_follow_up(world: World) -> None:
         world.begin(world.say(prototype_id, text, cut_off, key=text, wait=0, patience=300))
         if not await _within(held, 30):
             raise CouldNotRunError("the statement that marks the follow-up as sent was not recognised")
+        other = world.add("serve", f"other-{text[-1]}")
+        await world.ready(other)
 
         async def said(text: str = text) -> bool:
             return any(text in chat.wishes() for chat in world.v0.account.ours())
@@ -72,6 +75,7 @@ async def partition_at_follow_up(world: World) -> None:
         await asyncio.sleep(8)
         await world.calm(90)
         await world.all_are("ready", prototype_id)
+        await other.stop()
     await world.verdict({"p": 1}, dict.fromkeys(texts, 1))
 
 
@@ -110,12 +114,12 @@ async def half_open_builder(world: World) -> None:
     await world.verdict(dict.fromkeys(products, 1))
 
 
-async def _two_members(world: World, *, defaults: bool) -> tuple[Proxy, Member]:
+async def _behind_proxy(world: World, *, defaults: bool) -> tuple[Proxy, Member]:
+    """The only process, at first: what it claims, it sends."""
     await world.open(defaults=defaults)
     proxy, through = await world.database_proxy()
     cut_off = world.add("serve", "cut-off", **through)
     await world.ready(cut_off)
-    await world.ready(world.add("serve", "other"))
     return proxy, cut_off
 
 
