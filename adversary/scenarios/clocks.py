@@ -92,7 +92,7 @@ async def clock_steps_under_load(world: World) -> None:
 
 async def _step_once(world: World, clock: Clock, step: int, number: int, products: list[str], texts: list[str]) -> None:
     """One step there and back: creates are in their call, then follow-ups, and generations go on meanwhile."""
-    fresh = [f"p{number}-{one}" for one in range(world.pick(short=4, full=40))]
+    fresh = [f"p{number}-{one}" for one in range(world.pick(short=4, full=42))]
     clicks = []
     for index, product in enumerate(fresh):
         clicks.append(world.begin(world.create(product, world.members[index % len(world.members)], wait=0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from adversary.harness import World
 from adversary.members import Member
@@ -97,6 +98,7 @@ async def pause_follow_ups(world: World) -> None:
     products = [f"p{number}" for number in range(world.pick(short=8, full=40))]
     made = await world.make(*products)
     texts: dict[str, tuple[int, int]] = {}
+    codes: Counter[int] = Counter()
     for number in range(world.pick(short=1, full=8)):
         said = [f"change {product} {number}" for product in products]
         clicks = [
@@ -107,9 +109,10 @@ async def pause_follow_ups(world: World) -> None:
         await _sleep_and_wake(world.members[0], QUICK_PAUSE)
         answers = await asyncio.gather(*clicks)
         await world.calm(120)
+        codes.update(answer.status_code if answer is not None else 0 for answer in answers)
         for text, answer in zip(said, answers, strict=True):
             texts[text] = (1, 1) if answer is not None and answer.status_code in (200, 202) else (0, 1)
-    world.report.note(follow_ups=len(texts), accepted=sum(least for least, _ in texts.values()))
+    world.report.note(follow_ups=len(texts), answers=dict(codes))
     await world.verdict(dict.fromkeys(products, 1), texts)
 
 

@@ -21,7 +21,7 @@ async def two_keys(world: World) -> None:
     await world.open(*(("serve", "serve") if world.database.kind == "postgresql" else ("serve",)))
     world.v0.knobs.turn(generation_seconds=0.5)
     tokens = [await world.token("maker", person) for person in ("bea", "cem")]
-    products = [f"p{number}" for number in range(world.pick(short=4, full=12))]
+    products = [f"p{number}" for number in range(world.pick(short=4, full=50))]
     made = await world.make(*products)
     accepted: list[str] = []
     codes: Counter[int] = Counter()
@@ -34,7 +34,7 @@ async def two_keys(world: World) -> None:
         if answer.status_code in (200, 202):
             accepted.append(text)
 
-    for number in range(world.pick(short=1, full=10)):
+    for number in range(world.pick(short=1, full=25)):
         await asyncio.gather(*(change(product, number, person) for product in products for person in (0, 1)))
         await world.calm(60)
     world.report.note(answers=dict(codes), accepted=len(accepted))
