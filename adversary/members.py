@@ -34,6 +34,7 @@ class Clock:
         """Put the clock so many seconds ahead of the true time; negative: behind it."""
         fresh = self._file.with_suffix(".new")
         fresh.write_text(f"{seconds:+.0f}\n")
+        fresh.chmod(0o644)
         fresh.rename(self._file)
 
     @property

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import tempfile
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
+from adversary.databases import PostgresDatabase
 from adversary.harness import World
 from adversary.knobs import Fault, Operation
 from adversary.members import Clock, Member
 from adversary.scenario import BOTH, POSTGRESQL, SQLITE, scenario
+from postgres import PostgresServer
 
 STEPS = (120, -120, 600, -600, 3600, -3600)
 #: The promise for take-over after a SIGKILL, with what a busy machine adds.
@@ -65,6 +71,47 @@ async def _one_host_wrong(world: World, step: int) -> None:
     await asyncio.sleep(world.pick(short=30, full=45))
     await world.calm(60)
     await world.verdict(dict.fromkeys(products, 1))
+
+
+@scenario(databases=POSTGRESQL, needs_faketime=True)
+async def clock_steps_of_database(world: World) -> None:
+    """PostgreSQL's own clock goes 2 min and 1 h ahead, and back, while creates wait 12 s for their answers."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adversary-clock-")))
+        folder.chmod(0o755)  # The server runs as another account.
+        clock = Clock(folder / "clock")
+        server = await asyncio.to_thread(_start_by_clock, clock)
+        stack.callback(server.stop)
+        stack.callback(setattr, world, "database", world.database)
+        world.database = PostgresDatabase(server, server.create_database())
+        await world.open("serve", "serve", defaults=True)
+        for number, step in enumerate((120, 0, 3600, 0)[: world.pick(short=2, full=4)]):
+            _answer_late(world)
+            clicks = []
+            for one in range(6):
+                clicks.append(world.begin(world.create(f"p{number}-{one}", world.members[one % 2], wait=0)))
+                await asyncio.sleep(0.25)
+            clock.step(step)
+            await asyncio.gather(*clicks)
+            await asyncio.sleep(world.pick(short=20, full=30))
+            world.v0.knobs.turn(rules=[])
+        world.report.expect(await world.calm(120), "rests", "not settled after 120 s")
+        await world.verdict({f"p{n}-{one}": 1 for n in range(world.pick(short=2, full=4)) for one in range(6)})
+        for member in world.members:
+            member.kill()
+
+
+def _start_by_clock(clock: Clock) -> PostgresServer:
+    """A server that lives by a clock: its processes inherit our environment of this moment."""
+    before = dict(os.environ)
+    os.environ.update(clock.environment)
+    try:
+        server = PostgresServer({"log_min_messages": "fatal"})
+        server.start()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return server
 
 
 @scenario(databases=BOTH, needs_faketime=True)
