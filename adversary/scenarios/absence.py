@@ -8,6 +8,7 @@ from adversary.harness import World
 from adversary.knobs import Fault, Operation
 from adversary.scenario import BOTH, SQLITE, scenario
 
+NOT_FOUND = Fault(act=False, status=404)
 #: States that a prototype may have while v0 does not show it.
 PATIENT = {"queued", "making", "not_visible", "undecided", "parked", "ready", "waiting"}
 
@@ -98,22 +99,38 @@ async def one_unseen(world: World) -> None:
 
 @scenario(databases=SQLITE, versions=(2, 1))
 async def unseen_follow_up(world: World) -> None:
-    """A follow-up, a stop and a deletion while v0 answers 404 once. None fails for ever, none is done twice."""
+    """v0 answers 404 once to a follow-up, to the read before one, to a stop and to a deletion. None fails for ever."""
     await world.open("serve")
     world.v0.knobs.turn(generation_seconds=1)
-    made = await world.make("p", "q")
-    world.v0.fail(Operation.SEND, Fault(act=False, status=404))
-    answer = await world.say(made["p"], "make it red", key="red")
-    world.report.note(follow_up=answer.status_code)
-    ready = await world.all_are("ready", made["p"], seconds=60)
-    found = await world.look(made["p"])
-    world.report.expect(ready, "absence_believed", f"{found['state']} after one 404 of a follow-up")
-    world.v0.fail(Operation.DELETE, Fault(act=False, status=404))
-    deleted = await world.delete(made["q"])
-    world.report.note(delete=deleted.status_code)
-    await asyncio.sleep(5)
+    made = await world.make("send", "read", "delete")
+    answers = {}
+    for product, operations in (("send", (Operation.SEND,)), ("read", (Operation.MESSAGES, Operation.DETAIL))):
+        chat = str((await world.look(made[product]))["v0_chat_id"])
+        for operation in operations:
+            world.v0.fail(operation, NOT_FOUND, holding=chat)
+        answers[product] = (await world.say(made[product], f"change {product}", key=product)).status_code
+    world.v0.fail(Operation.DELETE, NOT_FOUND)
+    answers["delete"] = (await world.delete(made["delete"])).status_code
+    answers["stop"] = await _stop_unseen(world)
+    world.report.note(answers=answers)
+    for product in ("send", "read"):
+        ready = await world.all_are("ready", made[product], seconds=60)
+        world.report.expect(ready, "absence_believed", (product, (await world.look(made[product]))["state"]))
     await world.calm(60)
-    await world.verdict({"p": 1, "q": 1}, {"make it red": (0, 1) if answer.status_code >= 400 else 1})
+    wanted = {f"change {product}": (int(answers[product] < 400), 1) for product in ("send", "read")}
+    await world.verdict(dict.fromkeys([*made, "stop"], 1), wanted)
+
+
+async def _stop_unseen(world: World) -> int:
+    """Stop what is being generated; v0 answers 404 to that, and goes on."""
+    world.v0.knobs.turn(generation_seconds=8)
+    prototype_id = (await world.create("stop")).json()["id"]
+    world.v0.fail(Operation.STOP, NOT_FOUND)
+    answer = await world.http.post(f"{world.members[0].url}/api/design/prototypes/{prototype_id}/stop")
+    state = (await world.look(prototype_id)).get("state")
+    world.report.expect(state in PATIENT, "absence_believed", f"{state} after a 404 of a stop")
+    world.report.expect(await world.all_are("ready", prototype_id, seconds=60), "lost_sight", "after a 404 of a stop")
+    return answer.status_code
 
 
 @scenario(databases=SQLITE, versions=(2, 1))

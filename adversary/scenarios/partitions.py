@@ -12,8 +12,10 @@ from adversary.members import Member
 from adversary.proxies import Proxy
 from adversary.scenario import BOTH, POSTGRESQL, scenario
 
-#: What the row's event says when a create or a follow-up is marked as sent, as it goes to PostgreSQL.
+#: What the row's event says when a create or a follow-up is marked as sent, and a create claimed and recorded.
 SENT = b'"attempt": '
+CLAIMED = b'"outcome": '
+RECORDED = b'"chat_id": '
 QUICK_HOLD = 32.0
 DEFAULT_HOLD = 125.0
 #: The promise for half-open connections.
@@ -32,11 +34,24 @@ async def partition_at_sent_defaults(world: World) -> None:
     await _zombie_create(world, QUICK_HOLD if world.short else DEFAULT_HOLD, defaults=not world.short)
 
 
-async def _zombie_create(world: World, seconds: float, *, defaults: bool) -> None:
+@scenario(databases=POSTGRESQL)
+async def partition_at_claim(world: World) -> None:
+    """PostgreSQL's answer to the commit of a create's claim comes after another process has sent it."""
+    await _zombie_create(world, QUICK_HOLD, defaults=False, sign=CLAIMED)
+
+
+@scenario(databases=POSTGRESQL, versions=(2, 1))
+async def partition_at_record(world: World) -> None:
+    """The commit that records the chat of a create is cut off from PostgreSQL; another process looks the create up."""
+    await _zombie_create(world, QUICK_HOLD, defaults=False, sign=RECORDED)
+
+
+async def _zombie_create(world: World, seconds: float, *, defaults: bool, sign: bytes = SENT) -> None:
     proxy, cut_off = await _behind_proxy(world, defaults=defaults)
-    held = _hold_at_commit(proxy)
+    held = _hold_at_commit(proxy, sign)
     world.begin(world.create("z", cut_off, wait=0, patience=300))
-    await asyncio.wait_for(held.wait(), 30)
+    if not await _within(held, 30):
+        raise CouldNotRunError(f"no statement held {sign.decode()}")
     await world.ready(world.add("serve", "other"))
 
     async def made() -> bool:
@@ -59,7 +74,7 @@ async def partition_at_follow_up(world: World) -> None:
     await asyncio.sleep(1)
     texts = [f"change {number}" for number in range(world.pick(short=1, full=4))]
     for text in texts:
-        held = _hold_at_commit(proxy)
+        held = _hold_at_commit(proxy, SENT)
         world.begin(world.say(prototype_id, text, cut_off, key=text, wait=0, patience=300))
         if not await _within(held, 30):
             raise CouldNotRunError("the statement that marks the follow-up as sent was not recognised")
@@ -123,8 +138,8 @@ async def _behind_proxy(world: World, *, defaults: bool) -> tuple[Proxy, Member]
     return proxy, cut_off
 
 
-def _hold_at_commit(proxy: Proxy) -> asyncio.Event:
-    """Let the commit of a row's `sent` go up, and hold up what comes back, and all after it."""
+def _hold_at_commit(proxy: Proxy, sign: bytes) -> asyncio.Event:
+    """Let the commit of what holds a sign go up, and hold up what comes back, and all after it."""
     loop = asyncio.get_running_loop()
 
     def hold_requests() -> None:
@@ -134,7 +149,7 @@ def _hold_at_commit(proxy: Proxy) -> asyncio.Event:
         proxy.holds_answers = True
         loop.call_later(0.1, hold_requests)
 
-    return proxy.when_commits(SENT, hold)
+    return proxy.when_commits(sign, hold)
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:

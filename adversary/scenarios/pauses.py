@@ -14,6 +14,7 @@ QUICK_PAUSE = 34.0
 DEFAULT_PAUSE = 115.0
 #: The create's event is in the same transaction as its mark, and its text goes over the wire to PostgreSQL.
 SENT = b'"attempt": 1'
+CLAIMED = b'"outcome": '
 
 
 @scenario(databases=POSTGRESQL)
@@ -31,12 +32,18 @@ async def pause_at_sent_defaults(world: World) -> None:
         await _wake_as_zombie(world, DEFAULT_PAUSE, defaults=True)
 
 
-async def _wake_as_zombie(world: World, seconds: float, *, defaults: bool) -> None:
+@scenario(databases=POSTGRESQL)
+async def pause_at_claim(world: World) -> None:
+    """A process is stopped when the commit of a create's claim has left it, and woken after another one has sent it."""
+    await _wake_as_zombie(world, QUICK_PAUSE, defaults=False, sign=CLAIMED)
+
+
+async def _wake_as_zombie(world: World, seconds: float, *, defaults: bool, sign: bytes = SENT) -> None:
     await world.open(defaults=defaults)
     proxy, through = await world.database_proxy()
     sleeper = world.add("serve", "sleeper", **through)
     await world.ready(sleeper)
-    stopped = proxy.when_commits(SENT, sleeper.sleep)
+    stopped = proxy.when_commits(sign, sleeper.sleep)
     world.begin(world.create("z", sleeper, wait=0, patience=300))
     await asyncio.wait_for(stopped.wait(), 30)
     await world.ready(world.add("serve", "other"))
