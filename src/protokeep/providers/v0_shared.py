@@ -48,14 +48,15 @@ class V0Shared:
         raise NotImplementedError
 
     async def cancel(self, chat_id: str, message_id: str | None) -> bool:
-        """`POST /chats/{id}/messages/{messageId}/stop`; 409 and 404 say that nothing was running."""
+        """`POST /chats/{id}/messages/{messageId}/stop`; 409 (in both documents) and 404: nothing was running."""
         if message_id is None:
             replies = [said for said in (await self.talk(chat_id)).messages if said.role == "assistant"]
             if not replies:
                 return False
             message_id = replies[0].id
         try:
-            await self._http.request("POST", f"chats/{segment(chat_id)}/messages/{segment(message_id)}/stop")
+            path = f"chats/{segment(chat_id)}/messages/{segment(message_id)}/stop"
+            await self._http.request("POST", path, nothing_made=(409,))
         except ProviderRejected as error:
             if error.status in (404, 409):
                 return False
