@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 INSTRUCTIONS = [
     "A product has one prototype, shared by everybody. create_v0_project_with_api gives it, or makes the first one.",
-    "Use the product's own id, the same one every time. After an error call the tool again: nothing is made twice.",
+    "Use the product's own id, the same one every time. After an error call the tool again with the very same "
+    "arguments: nothing is made twice.",
     "Making takes minutes. Tell the user the links you were given, or look again with check_v0_project_status.",
     "Set create_new only when the user asks for another prototype on purpose.",
 ]
@@ -33,7 +34,7 @@ def tools_of(ours: AgnoV0Agent) -> list[Any]:
     async def create_v0_project_with_api(
         v0_prompt: str, product_id: str, create_new: bool = False, run_context: Any = None
     ) -> str:
-        """Get a product's prototype at v0, making it if there is none. Safe to call again.
+        """Get a product's prototype at v0, making it if there is none. Safe to call again with the same arguments.
 
         Args:
             v0_prompt: What the prototype should be, in full sentences.

@@ -103,7 +103,7 @@ class DatabaseUnavailable(NotReady):
     """The database is not there, or does not answer."""
 
     def __init__(self) -> None:
-        super().__init__("The database does not answer. Nothing was lost; try again in a moment.")
+        super().__init__("The database does not answer. What was written is kept; try again in a moment.")
 
 
 class IssuerUnavailable(NotReady):
