@@ -21,6 +21,11 @@ INSTRUCTIONS = [
 ]
 
 
+#: What a model is told when an answer was lost.
+SAME_AGAIN = "It may have been done: call this again with the very same arguments."
+LOOK_FIRST = "It may have been done: look with check_v0_project_status before you ask again."
+
+
 def agent_of(ours: AgnoV0Agent, model: Any, options: dict[str, Any]) -> Any:
     """An agno agent. Raises `NotConfigured` when agno is not installed."""
     agent = _agent_class()
@@ -41,6 +46,7 @@ def tools_of(ours: AgnoV0Agent) -> list[Any]:
             product_id: The product's own id. Everybody who asks for the same product gets the same prototype.
             create_new: Only when the user asks for another prototype on purpose.
         """
+        key = _key(run_context, product_id, v0_prompt) if create_new else None
         return await _told(
             ours._made(
                 v0_prompt,
@@ -52,8 +58,9 @@ def tools_of(ours: AgnoV0Agent) -> list[Any]:
                 timeout_seconds=600,
                 wait=False,
                 # A run that is tried again keeps its id: another one on purpose is made once per run and prompt.
-                idempotency_key=_key(run_context, product_id, v0_prompt) if create_new else None,
-            )
+                idempotency_key=key,
+            ),
+            if_lost=LOOK_FIRST if create_new and key is None else SAME_AGAIN,
         )
 
     async def check_v0_project_status(product_id: str) -> str:
@@ -84,12 +91,17 @@ async def written_by(model: Any, instructions: str, notes: str) -> str | None:
     return text.strip() or None if text and str(status).lower() == "completed" else None
 
 
-async def _told(answer: Any) -> str:
-    """An answer as the model reads it; an error as words that say what to do."""
+async def _told(answer: Any, if_lost: str = "") -> str:
+    """An answer as the model reads it; an error as words that say what to do. The model never sees a key."""
+    from protokeep.client import ClientError
+
     try:
         project: V0Project = await answer
+    except ClientError as error:
+        words = f"{error.reason} {if_lost if error.may_have_acted else ''}".strip()
+        return json.dumps({"error": words}, ensure_ascii=False)
     except ProtokeepError as error:
-        return json.dumps({"error": str(error)})
+        return json.dumps({"error": str(error)}, ensure_ascii=False)
     shown = {name: value for name, value in project.items() if name not in ("prompt", "metadata") and value is not None}
     return json.dumps(shown, ensure_ascii=False)
 

@@ -104,7 +104,7 @@ def revoke(
     """Revoke a token. It stops working at once."""
     count = _with_tokens(
         lambda tokens: tokens.revoke(workspace, token.rstrip("…")),
-        if_lost="It may be revoked all the same. Revoking it again is safe.",
+        if_lost="It may be revoked all the same. Revoking it again is safe: it says so then.",
     )
     sys.stdout.write(f"Revoked {count}.\n")
 
