@@ -99,7 +99,7 @@ def refusal(error: ProtokeepError) -> str:
     if not isinstance(error, ClientError):
         return cut(str(error), 700) or ""
     request = f" (request {error.problem.request_id})" if isinstance(error, Refused) else ""
-    return f"{cut(error.reason, 700)} {error.advice}".strip() + request
+    return f"{cut(error.reason, 700)} {cut(error.advice, 1200)}".strip() + request
 
 
 def fitted(answer: A) -> A:
