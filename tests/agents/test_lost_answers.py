@@ -30,11 +30,12 @@ async def test_another_one_on_purpose(served: Demo, way: Lossy, lost: str) -> No
     Whether the create's answer or one of the looks after it is lost, the error's key asks for the same one.
     """
     agent = AgnoV0Agent(db=way.url)
-    wish = {"product_id": "shop", "create_new": True, "timeout_seconds": 5}
     with way.losing(lost), pytest.raises(ClientError) as caught:
-        await agent.create_v0_project_with_api(PROMPT, **wish)
+        await agent.create_v0_project_with_api(PROMPT, product_id="shop", create_new=True, timeout_seconds=5)
     key = caught.value.idempotency_key
-    again = await agent.create_v0_project_with_api(PROMPT, **wish, wait=False, idempotency_key=key)
+    again = await agent.create_v0_project_with_api(
+        PROMPT, product_id="shop", create_new=True, wait=False, idempotency_key=key
+    )
 
     assert caught.value.may_have_acted
     assert repr(key) in str(caught.value)

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cli.test_client_commands import PROTOKEEP
 from lossy import INSTEAD, Lossy, lossy
@@ -77,10 +76,10 @@ def json_of(said: Result) -> dict[str, Any]:
     return value
 
 
-def make(served: Demo, *, ready: bool = False, **more: bool) -> Prototype:
+def make(served: Demo, *, ready: bool = False, another: bool = False) -> Prototype:
     """A prototype of the product shop."""
     with Protokeep(served.url, served.token) as keep:
-        made = keep.ensure("shop", "A landing page", **more)
+        made = keep.ensure("shop", "A landing page", create_new=another)
         if ready:
             served.finish()
             return keep.wait("shop", seconds=20)
@@ -156,7 +155,7 @@ def test_iterate(served: Demo, way: Lossy) -> None:
     with way.losing(MESSAGES):
         lost = through(served, way, "iterate", "shop", WORDS, "--json")
     said = json_of(lost)
-    make(served, create_new=True)
+    make(served, another=True)
     again = typed(served, said["repeat"])
 
     assert "With another key, asking again sends it once more." in lost.stderr
@@ -181,7 +180,7 @@ def test_delete(served: Demo, way: Lossy) -> None:
     """
     The printed command deletes what was meant, and not the older prototype that the product has afterwards.
     """
-    older, _ = make(served), make(served, create_new=True)
+    older, _ = make(served), make(served, another=True)
     served.wait_for_chats(2)
     with way.losing("DELETE"):
         lost = through(served, way, "delete", "shop", "--yes", PROTOKEEP_TOKEN=served.admin_token)
