@@ -57,7 +57,7 @@ async def protokeep(url: str) -> dict[str, Any]:
     class AtOnce(V0V2):
         """Accepts at once and is ready at once; has nothing else to say."""
 
-        async def create(self, prompt: str, marks: Mapping[str, str]) -> Made:
+        async def create(self, prompt: str, marks: Mapping[str, str], **_: Any) -> Made:
             return Made(uuid4().hex, observation=Observation(Seen.FINISHED, demo_url="https://demo.example/"))
 
         async def find(self, marks: Mapping[str, str], **_: Any) -> list[Made]:

@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 #: A killed worker's job is picked up by another after this long without a heartbeat.
 HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 SWEEP_SECONDS = 2.0
+#: How often a process writes that it lives, and compares its database and its clock with what it knows.
+BEAT_SECONDS = 3.0
 #: A key that was set after hooks were installed gets its own so soon.
 HOOKS_SECONDS = 30.0
 #: Looks that come due within this are made in one pass.
@@ -78,6 +80,7 @@ class Jobs:
         async with self.open():
             tasks = [
                 asyncio.create_task(self._run_forever()),
+                asyncio.create_task(self._repeat("heartbeat", self._keeper.context.heartbeat.beat, BEAT_SECONDS)),
                 asyncio.create_task(self._repeat("sweep", self._keeper.sweep)),
                 asyncio.create_task(self._repeat("reconcile", self._keeper.reconcile)),
                 asyncio.create_task(self._repeat("wrap_up", self._keeper.wrap_up)),

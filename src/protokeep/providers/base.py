@@ -28,6 +28,7 @@ class Made:
     """A chat the builder has: what a create answered, or what a look-up found.
 
     `marks` are the metadata entries we sent along, as the builder reports them (empty where it does not).
+    `newest_message_id` is the newest message of the chat, where the answer names it.
     """
 
     chat_id: str
@@ -36,6 +37,7 @@ class Made:
     marks: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
     observation: Observation | None = None
+    newest_message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class HookAt:
     name: str
 
 
+#: Whether a call that acts may still begin, asked right before its first byte leaves.
+MayBegin = Callable[[], bool]
 #: Which of these chat ids are in a row already; asked while looking, so that known ones are not read again.
 Known = Callable[[Sequence[str]], Awaitable[set[str]]]
 
@@ -126,10 +130,11 @@ class Provider(Protocol):
         """How many calls were made since this object exists, for the account's budget."""
         ...
 
-    async def create(self, prompt: str, marks: Mapping[str, str]) -> Made:
+    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> Made:
         """Begin one generation that carries `marks` as metadata; answers before it is finished.
 
-        Raises `ProviderRejected`, `ProviderBusy` or `ProviderUnreachable` when certainly nothing was made, and
+        When `may_begin` says no at the last moment, nothing is sent, and `ProviderUnreachable` is raised. Raises
+        `ProviderRejected`, `ProviderBusy` or `ProviderUnreachable` when certainly nothing was made, and
         `OutcomeUnknown` in every other case without an id. Never retries by itself.
         """
         ...
@@ -160,10 +165,10 @@ class Provider(Protocol):
         """Delete a chat at the builder. False: it says that there is none; a very young one may yet show up."""
         ...
 
-    async def send(self, chat_id: str, message: str) -> Made:
+    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> Made:
         """Send a follow-up message into a chat; answers before what it begins is finished.
 
-        Raises as `create` does. Its marks are empty: messages carry none.
+        `may_begin` and what is raised are as with `create`. Its marks are empty: messages carry none.
         """
         ...
 

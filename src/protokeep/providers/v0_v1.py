@@ -10,7 +10,7 @@ from typing import Any
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
 from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
-from protokeep.providers.base import Capabilities, Known, Looked, Made, Talk, Watched
+from protokeep.providers.base import Capabilities, Known, Looked, Made, MayBegin, Talk, Watched
 from protokeep.providers.v0_http import amount, instant, link, no_id, segment, text
 from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, newest_first, said_of
 
@@ -52,11 +52,10 @@ class V0V1(V0Shared):
         cost=True,
     )
 
-    async def create(self, prompt: str, marks: Mapping[str, str]) -> Made:
+    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> Made:
         """`POST /chats` with `responseMode: async` -> 200 ChatDetail."""
-        answer = await self._http.request(
-            "POST", "chats", body={"message": prompt, "responseMode": "async", "metadata": dict(marks)}
-        )
+        body = {"message": prompt, "responseMode": "async", "metadata": dict(marks)}
+        answer = await self._http.request("POST", "chats", body=body, may_begin=may_begin)
         if not isinstance(answer, dict) or not (chat_id := text(answer.get("id"), 200)):
             raise no_id("the create")
         return Made(
@@ -65,6 +64,7 @@ class V0V1(V0Shared):
             marks=marks,
             created_at=instant(answer.get("createdAt")),
             observation=_of_detail(answer, chat_id),
+            newest_message_id=_newest_message_id(answer),
         )
 
     def looks_cost(self, chats: int) -> int:
@@ -124,14 +124,13 @@ class V0V1(V0Shared):
         detail = await self._http.request("GET", f"chats/{segment(chat.chat_id)}", patience=LOOK_PATIENCE)
         return _of_detail(detail, chat.chat_id, chat.stale_id, chat.before_id)
 
-    async def send(self, chat_id: str, message: str) -> Made:
+    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> Made:
         """`POST /chats/{id}/messages` with `responseMode: async` -> 200 ChatDetail, perhaps before the new version."""
-        answer = await self._http.request(
-            "POST", f"chats/{segment(chat_id)}/messages", body={"message": message, "responseMode": "async"}
-        )
+        path, body = f"chats/{segment(chat_id)}/messages", {"message": message, "responseMode": "async"}
+        answer = await self._http.request("POST", path, body=body, may_begin=may_begin)
         if not isinstance(answer, dict) or answer.get("id") != chat_id:
             raise no_id("the message")
-        return Made(chat_id, observation=_of_row(answer))
+        return Made(chat_id, observation=_of_row(answer), newest_message_id=_newest_message_id(answer))
 
     async def talk(self, chat_id: str) -> Talk:
         """`GET /chats/{id}`: the messages of a ChatDetail, and its latest version."""
@@ -238,6 +237,12 @@ class V0V1(V0Shared):
             offset += PAGE - OVERLAP
             previous = None  # The next page overlaps this one.
             await asyncio.sleep(0)
+
+
+def _newest_message_id(detail: Mapping[str, Any]) -> str | None:
+    rows = detail.get("messages")
+    messages = newest_first(rows if isinstance(rows, list) else [])
+    return str(messages[0]["id"]) if messages else None
 
 
 def _of_row(row: Mapping[str, Any]) -> Observation | None:

@@ -11,7 +11,7 @@ from typing import Any
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
 from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
-from protokeep.providers.base import Capabilities, Known, Looked, Made, Talk, Watched
+from protokeep.providers.base import Capabilities, Known, Looked, Made, MayBegin, Talk, Watched
 from protokeep.providers.v0_http import amount, instant, no_id, segment, text
 from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, newest_first, said_of
 
@@ -48,9 +48,10 @@ class V0V2(V0Shared):
         cost=True,
     )
 
-    async def create(self, prompt: str, marks: Mapping[str, str]) -> Made:
+    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> Made:
         """`POST /chats/async` -> 202 `{chatId, messageId}`."""
-        answer = await self._http.request("POST", "chats/async", body={"message": prompt, "metadata": dict(marks)})
+        body = {"message": prompt, "metadata": dict(marks)}
+        answer = await self._http.request("POST", "chats/async", body=body, may_begin=may_begin)
         if not isinstance(answer, dict) or not (chat_id := text(answer.get("chatId"), 200)):
             raise no_id("the create")
         return Made(
@@ -58,6 +59,7 @@ class V0V2(V0Shared):
             message_id=text(answer.get("messageId"), 200),
             marks=marks,
             observation=Observation(Seen.QUEUED, chat_url=self._chat_url(chat_id)),
+            newest_message_id=text(answer.get("messageId"), 200),
         )
 
     def looks_cost(self, chats: int) -> int:
@@ -103,12 +105,13 @@ class V0V2(V0Shared):
         words = str(busy or trouble[0]) if trouble else None
         return Looked(observations, frozenset(missing), pause, words, unread)
 
-    async def send(self, chat_id: str, message: str) -> Made:
+    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> Made:
         """`POST /chats/{id}/messages/async` -> 202 `{messageId}`, the assistant's message."""
-        answer = await self._http.request("POST", f"chats/{segment(chat_id)}/messages/async", body={"message": message})
+        path = f"chats/{segment(chat_id)}/messages/async"
+        answer = await self._http.request("POST", path, body={"message": message}, may_begin=may_begin)
         if not isinstance(answer, dict) or not (message_id := text(answer.get("messageId"), 200)):
             raise no_id("the message")
-        return Made(chat_id, message_id=message_id)
+        return Made(chat_id, message_id=message_id, newest_message_id=message_id)
 
     async def talk(self, chat_id: str) -> Talk:
         """`GET /chats/{id}/messages`: newest first, `limit` is required there."""

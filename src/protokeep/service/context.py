@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from os import getpid
 from socket import gethostname
 from typing import Protocol
@@ -20,20 +20,14 @@ from protokeep.core.pacing import Pace
 from protokeep.core.prototype import Generation, Prototype
 from protokeep.service.audit import Audit
 from protokeep.service.builders import Choice, Providers
+from protokeep.service.heartbeat import Clock, Heartbeat, boot_seconds, utc_now
 from protokeep.store.audit import AuditStore
 from protokeep.store.store import Store
 
-__all__ = ["Choice", "Providers"]
-
-Clock = Callable[[], datetime]
+__all__ = ["Choice", "Clock", "Providers", "utc_now"]
 
 #: How far back a look-up goes before the moment of sending: the clocks of two hosts and the builder's differ.
 LOOK_BACK = timedelta(minutes=5)
-
-
-def utc_now() -> datetime:
-    """The time outside tests."""
-    return datetime.now(UTC)
 
 
 class Queue(Protocol):
@@ -90,10 +84,24 @@ class Context:
     alone: bool = False
     #: Called with the name of each point at which a crash is survivable; tests crash there.
     reached: Callable[[str], None] = lambda point: None
+    #: Seconds on a ruler that no step of a wall clock moves: how old something is within this process.
+    elapsed: Callable[[], float] = boot_seconds
+    #: The time to go by instead of the database's clock: SQLite has none of its own.
+    wall: Clock | None = None
     audit: Audit = field(init=False)
+    heartbeat: Heartbeat = field(init=False)
 
     def __post_init__(self) -> None:
         self.audit = Audit(AuditStore(self.store.database))
+        self.heartbeat = Heartbeat(
+            self.store.database,
+            self.owner,
+            self.clock,
+            self.pace,
+            wall=self.wall,
+            elapsed=self.elapsed,
+            alone=self.alone,
+        )
 
 
 def status_events(before: Prototype, after: Prototype, source: Source, now: datetime) -> list[Event]:

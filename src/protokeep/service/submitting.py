@@ -28,6 +28,7 @@ from protokeep.service.context import LOOK_BACK, Context, marker_of, marks_of, r
 from protokeep.service.continuing import Continuer
 from protokeep.service.recovering import Recoverer
 from protokeep.service.removing import Remover
+from protokeep.service.sending import Sendings
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,8 @@ class Submitter:
         self._context = context
         self._recoverer = recoverer
         self._remover = remover
-        self.continuer = Continuer(context, self._held)
+        self._sendings = Sendings(context)
+        self.continuer = Continuer(context, self._sendings, self._held, self._account_works)
         self._keeper_id: str | None = None
         self._unfindable: set[str] = set()
 
@@ -50,19 +52,28 @@ class Submitter:
         """Send, or look up and then perhaps send. Does nothing when another worker holds the row."""
         context = self._context
         context.reached("before_take")
+        if self._sendings.is_working_on(mockup_id):
+            return
         prototype = await context.store.take_for_submit(mockup_id, context.clock(), context.pace.lease)
         if prototype is not None:
             await self.submit_held(prototype)
 
     async def submit_held(self, prototype: Prototype) -> None:
         """The same for a row that this process holds, as it was when it was taken."""
+        with self._sendings.working_on(prototype.id):
+            await self._submit(prototype)
+
+    async def _submit(self, prototype: Prototype) -> None:
         context = self._context
         generation = generation_of(prototype)
+        await context.heartbeat.started()
         await context.providers.refresh()
         provider = context.providers.serving(generation.account, generation.api_version)
         if provider is None:
             await self._keyless(prototype)
             return
+        if generation.recovery_point is RecoveryPoint.SENT:
+            self._sendings.note_sent(prototype)
 
         async def renew() -> object:
             return await context.store.renew_lease(prototype, context.clock() + context.pace.lease)
@@ -101,9 +112,10 @@ class Submitter:
             await self._account_works(generation.account)
             return False
         now = context.clock()
-        if may_send_again(generation, now, context.pace):
+        settled = self._sendings.is_settled(prototype)
+        if may_send_again(generation, context.pace, settled=settled):
             return True
-        after = steps.not_found(prototype, now, context.pace)
+        after = steps.not_found(prototype, now, context.pace, counted=settled)
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         return False
 
@@ -140,17 +152,16 @@ class Submitter:
             await self._park(prototype, until - context.clock(), code, message)
             return
         context.reached("before_sent")
-        now = context.clock()
-        after = steps.about_to_send(prototype, now)
-        attempt = generation_of(after).attempts
-        sent = await context.store.save(prototype, after, Event("sent", Source.SUBMIT, now, data={"attempt": attempt}))
-        if sent is None:
+        our_id = await self._our_id()
+        sending = await self._sendings.begin(prototype, lambda now: steps.about_to_send(prototype, now, context.pace))
+        if sending is None:
             return
+        sent = sending.prototype
         context.reached("after_sent")
         try:
-            made = await provider.create(
-                prototype.prompt or "", marks_of(await self._our_id(), sent, generation_of(sent))
-            )
+            sending.check()
+            marks = marks_of(our_id, sent, generation_of(sent))
+            made = await provider.create(prototype.prompt or "", marks, may_begin=sending.may_begin)
         except ProviderError as error:
             await self._refused(sent, provider, error)
             return
@@ -180,12 +191,14 @@ class Submitter:
                 now=now,
                 pace=context.pace,
                 batched=provider.capabilities.batch_status,
+                newest_message_id=made.newest_message_id,
             )
             events = [
                 Event(kind, Source.SUBMIT, now, status=after.status.value, data={"chat_id": made.chat_id}),
                 *status_events(current, after, Source.SUBMIT, now),
             ]
             if await context.store.save(current, after, *events) is not None:
+                self._sendings.forget(current.id)
                 log.info("prototype_recorded", how=kind, prototype_id=current.id, chat_id=made.chat_id)
                 if generation_of(after).next_poll_at is not None:
                     await context.queue.track(generation_of(after).account)
