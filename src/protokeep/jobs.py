@@ -19,13 +19,16 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.models import Job
 
-from protokeep.bus import Change
+from protokeep.bus import Change, notice_silence
 from protokeep.core.prototype import Prototype
 from protokeep.service import Keeper
 from protokeep.service.hooks import Hooks
 
 log = structlog.get_logger(__name__)
 
+#: What the queue's connections may take to open, and its statements to answer.
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 10.0
 #: A killed worker's job is picked up by another after this long without a heartbeat.
 HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 SWEEP_SECONDS = 2.0
@@ -66,7 +69,14 @@ class Jobs:
     async def open(self) -> AsyncIterator[Jobs]:
         """Connect, so that jobs can be queued; runs none."""
         if self._url:
-            self._pool = await asyncpg.create_pool(self._url, min_size=1, max_size=6)
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=6,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
+                init=_notice_silence,
+            )
         try:
             yield self
         finally:
@@ -227,3 +237,7 @@ class Jobs:
             await asyncio.sleep(FORGET_LOG_SECONDS)
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self._queries().clear_queue_log(["submit", "track"])
+
+
+async def _notice_silence(connection: Any) -> None:
+    notice_silence(connection)

@@ -72,7 +72,7 @@ class Heartbeat:
         elapsed: Callable[[], float] = boot_seconds,
         alone: bool = False,
     ) -> None:
-        """`wall`: the time to go by instead of the database's clock (SQLite has none); a clock that is not steady is one.
+        """`wall`: the time to go by instead of the database's clock (SQLite has none).
 
         `alone`: no other process works on this database, whatever a copy of it says.
         """
@@ -96,7 +96,9 @@ class Heartbeat:
     async def started(self) -> None:
         """Beat, if this process never did."""
         if self._beat == 0:
-            await self.beat()
+            async with self._beating:
+                if self._beat == 0:
+                    await self._beat_once()
 
     async def synchronise(self) -> None:
         """Go by the database's clock, without a beat."""
@@ -107,19 +109,22 @@ class Heartbeat:
     async def beat(self) -> None:
         """Read the database's clock, compare what is written with what this process wrote, and write the next beat."""
         async with self._beating:
-            reading = await self._store.read(self._wall() if self._wall else None)
-            if isinstance(self._clock, SteadyClock):
-                self._clock.set(reading.now)
-            newest = max((beat.beat_at for beat in reading.beats), default=None)
-            if newest is not None and newest > reading.now + CLOCK_SLACK:
-                await self._wind_back(reading.now, newest)
-            if self._beat == 0:
-                await self._begin(reading)
-            else:
-                self._compare(reading)
-            mine = Beat(self._process_id, self._beat + 1, reading.now, reading.server, self.known_until)
-            await self._store.write(mine)
-            self._beat, self._server = mine.beat, mine.server
+            await self._beat_once()
+
+    async def _beat_once(self) -> None:
+        reading = await self._store.read(self._wall() if self._wall else None)
+        if isinstance(self._clock, SteadyClock):
+            self._clock.set(reading.now)
+        newest = max((beat.beat_at for beat in reading.beats), default=None)
+        if newest is not None and newest > reading.now + CLOCK_SLACK:
+            await self._wind_back(reading.now, newest)
+        if self._beat == 0:
+            await self._begin(reading)
+        else:
+            self._compare(reading)
+        mine = Beat(self._process_id, self._beat + 1, reading.now, reading.server, self.known_until)
+        await self._store.write(mine)
+        self._beat, self._server = mine.beat, mine.server
 
     async def confirm(self, session: Session) -> None:
         """Make sure, in the transaction of `session`, that the database is not older than this process knows it.
