@@ -98,6 +98,7 @@ class Jobs:
             ]
             if self._hooks is not None:
                 tasks.append(asyncio.create_task(self._repeat("hooks", self._hooks.complete, HOOKS_SECONDS)))
+            self._keeper.context.heartbeat.expect(BEAT_SECONDS)
             self._runs = True
             try:
                 yield self

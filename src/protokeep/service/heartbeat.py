@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from protokeep.core.errors import DatabaseWentBack
+from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
 from protokeep.core.pacing import Pace
 from protokeep.store.database import Database, Session
 from protokeep.store.processes import Beat, ProcessStore, Reading
@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 Clock = Callable[[], datetime]
 #: How far readings of one clock may differ without anybody having set it.
 CLOCK_SLACK = timedelta(seconds=2)
+#: How late a beat may come before the process counts as one that cannot write.
+LATE_SECONDS = 4.0
 #: How long the rows of processes that ended are kept.
 FORGET_AFTER = timedelta(days=1)
 
@@ -83,6 +85,8 @@ class Heartbeat:
         self._elapsed = elapsed
         self._pace = pace
         self._alone = alone
+        self._late_after: float | None = None
+        self._beaten_at = 0.0
         self._beat = 0
         self._server = ""
         self._beating = asyncio.Lock()
@@ -92,6 +96,16 @@ class Heartbeat:
         self.trusted_from: datetime | None = None
         #: Chats that were made after this may be in no row; None: everything was taken back, or nothing was ever lost.
         self.known_until: datetime | None = None
+
+    def expect(self, every: float) -> None:
+        """From now on a beat comes every so many seconds; one that stays away says that the database is not there."""
+        self._late_after = every + LATE_SECONDS
+        self._beaten_at = self._elapsed()
+
+    def require_beats(self) -> None:
+        """Raises `DatabaseUnavailable` when an expected beat could not be written."""
+        if self._late_after is not None and self._elapsed() - self._beaten_at > self._late_after:
+            raise DatabaseUnavailable
 
     async def started(self) -> None:
         """Beat, if this process never did."""
@@ -125,6 +139,7 @@ class Heartbeat:
         mine = Beat(self._process_id, self._beat + 1, reading.now, reading.server, self.known_until)
         await self._store.write(mine)
         self._beat, self._server = mine.beat, mine.server
+        self._beaten_at = self._elapsed()
 
     async def confirm(self, session: Session) -> None:
         """Make sure, in the transaction of `session`, that the database is not older than this process knows it.
