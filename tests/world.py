@@ -37,6 +37,7 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.builders import Kept
+from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Clock as ReadsClock
 from protokeep.service.context import Context, Providers
 from protokeep.service.hooks import Hooks
@@ -309,7 +310,15 @@ class World:
             )
             for provider in (V0V1(spoken, **config), V0V2(spoken, **config)):
                 providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=provider.api_version == self.api_version)
-        context = Context(Store(database, bus), providers, bus, clock or self.clock, self.pace, alone=alone)
+        context = Context(
+            Store(database, bus),
+            providers,
+            bus,
+            clock or self.clock,
+            self.pace,
+            alone=alone,
+            signer=Signer(b"secret-of-the-tests"),
+        )
         keeper = Keeper(context)
         context.queue = AtOnce(keeper) if at_once else ByHand()
         context.queue.holds = holds

@@ -23,6 +23,7 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.builders import Kept
 from protokeep.service.callers import Callers
+from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Clock, Context, Providers, utc_now
 from protokeep.service.gallery import Gallery
 from protokeep.service.hooks import Hooks
@@ -95,7 +96,17 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
     if clock is utc_now:
         clock = await _clock_of(store)
     limits = Limits(settings.v0_calls_per_minute, settings.v0_calls_per_day)
-    context = Context(store, providers, bus, clock, settings.pace, limits, settings.caps, alone=settings.is_embedded)
+    context = Context(
+        store,
+        providers,
+        bus,
+        clock,
+        settings.pace,
+        limits,
+        settings.caps,
+        alone=settings.is_embedded,
+        signer=Signer(secret),
+    )
     keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
     tokens = Tokens(TokenStore(database), secret, clock)
     sign_on_lasts = timedelta(hours=settings.sign_on_hours)

@@ -21,6 +21,7 @@ from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
+from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Context, Providers
 from protokeep.service.hooks import Hooks
 from protokeep.store.database import Database
@@ -159,7 +160,7 @@ class World:
             providers.add(ACCOUNT, self.provider(version), for_new=version == (for_new or self.api_version))
         bus = Bus()
         store = Store(Database(database_url), bus)
-        return Keeper(Context(store, providers, bus, self.clock, limits=limits or Limits()))
+        return Keeper(Context(store, providers, bus, self.clock, limits=limits or Limits(), signer=Signer(b"secret")))
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,6 @@ from typing import Protocol
 from protokeep.core.errors import ProviderError
 from protokeep.core.prototype import Observation
 
-
 #: How far a builder's clock may be from ours: it dates chats by its own.
 CLOCK_SLACK = timedelta(hours=2)
 

@@ -166,6 +166,7 @@ class V0V2(V0Shared):
         params: dict[str, str | int] = {f"metadata[{key}]": value for key, value in marks.items()}
         if cursor is not None:
             params["cursor"] = cursor
+        page: Any = None
         for limit in PAGE_SIZES:
             try:
                 page = await self._http.request("GET", "chats", params={**params, "limit": limit})

@@ -180,13 +180,13 @@ class CursorWalk:
             self._sequence += ids_of(rows)
             news, fresh = self.rows.add(rows, since)
             self._repeated = 0 if news or self._before is not None else self._repeated + 1
-            self._advance(page)
-            if not thorough and not (self.ended or self.broken):
+            if self._advance(page) and not thorough:
                 self.passed = self._before is not None or (news and self.rows.order.has_passed(fresh))
                 if self.passed:
                     return
 
-    def _advance(self, page: dict[str, Any]) -> None:
+    def _advance(self, page: dict[str, Any]) -> bool:
+        """Whether there is more to read."""
         cursor = text(page.get("cursor"))
         if "cursor" in page and page["cursor"] is None:
             self._finish()
@@ -195,6 +195,7 @@ class CursorWalk:
         else:
             self._cursors.add(cursor)
             self._cursor = cursor
+        return not (self.ended or self.broken)
 
     def _is_longer_now(self) -> bool:
         return self._before is not None and len(self._sequence) > 2 * len(self._before)
@@ -246,9 +247,7 @@ class FilteredWalks:
     def met(self) -> dict[str, Mapping[str, Any]]:
         """Every row that any of the walks met, by the chat's id."""
         return {
-            chat_id: row
-            for walk in (*self._filtered, self._everything)
-            for chat_id, (_, row) in walk.rows.met.items()
+            chat_id: row for walk in (*self._filtered, self._everything) for chat_id, (_, row) in walk.rows.met.items()
         }
 
     @property
