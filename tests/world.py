@@ -37,6 +37,7 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.builders import Kept
+from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Clock as ReadsClock
 from protokeep.service.context import Context, Providers
 from protokeep.service.heartbeat import SteadyClock
@@ -333,6 +334,7 @@ class World:
             alone=alone,
             elapsed=self.clock.elapsed,
             wall=clock if clock is not None and not steady else self.clock,
+            signer=Signer(b"secret-of-the-tests"),
         )
         keeper = Keeper(context)
         context.queue = AtOnce(keeper) if at_once else ByHand()

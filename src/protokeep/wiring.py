@@ -23,6 +23,7 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.builders import Kept
 from protokeep.service.callers import Callers
+from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Clock, Context, Providers, utc_now
 from protokeep.service.gallery import Gallery
 from protokeep.service.heartbeat import SteadyClock
@@ -106,6 +107,7 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
         settings.caps,
         alone=settings.is_embedded,
         wall=utc_now if settings.is_embedded else None,
+        signer=Signer(secret),
     )
     keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
     tokens = Tokens(TokenStore(database), secret, clock)

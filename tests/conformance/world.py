@@ -21,6 +21,7 @@ from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
+from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Context, Providers
 from protokeep.service.hooks import Hooks
 from protokeep.store.database import Database
@@ -166,7 +167,10 @@ class World:
         bus = Bus()
         store = Store(Database(database_url), bus)
         limits = limits or Limits()
-        return Keeper(Context(store, providers, bus, self.clock, limits=limits, elapsed=self.clock.elapsed))
+        context = Context(
+            store, providers, bus, self.clock, limits=limits, elapsed=self.clock.elapsed, signer=Signer(b"secret")
+        )
+        return Keeper(context)
 
 
 @contextlib.asynccontextmanager

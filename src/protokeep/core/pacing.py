@@ -65,6 +65,9 @@ class Pace:
     restore_settle: timedelta = timedelta(seconds=45)
     #: How often that is done anyway.
     reconcile: timedelta = timedelta(hours=24)
+    #: How often the newest chats are searched for second ones of ours: somebody pays for them, and a few calls each
+    #: time are less than a hundredth of a day's.
+    recent_search: timedelta = timedelta(minutes=5)
     #: Longest pause between tries of anything.
     longest_pause: timedelta = timedelta(seconds=300)
 

@@ -30,6 +30,8 @@ from protokeep.providers.outward import LIMITS, guarded
 
 #: A v1 chat detail carries every file of every version; what is larger than this is not read.
 MAX_BODY = 8 * 1024 * 1024
+#: The code of the error for such an answer: in a list, a single row may be to blame.
+TOO_LARGE = "too_large"
 #: What we can unpack piece by piece.
 PACKINGS = "gzip, identity"
 #: How long a preview may take to answer when it is checked whether it still opens.
@@ -233,7 +235,7 @@ async def _bounded(response: httpx2.Response, longest: int) -> bytes:
         except zlib.error as error:
             raise OutcomeUnknown("v0's answer could not be unpacked.", code="bad_answer") from error
         if len(body) > longest or (unpacking is not None and unpacking.unconsumed_tail):
-            raise OutcomeUnknown(f"v0's answer was larger than {longest // 1024 // 1024} MiB.", code="bad_answer")
+            raise OutcomeUnknown(f"v0's answer was larger than {longest // 1024 // 1024} MiB.", code=TOO_LARGE)
     return bytes(body)
 
 

@@ -91,10 +91,17 @@ class Sendings:
         """The outcome of a sending is known."""
         self._known_as_sent.pop(mockup_id, None)
 
-    def is_settled(self, prototype: Prototype) -> bool:
-        """Whether a chat made by the last sending would be in every list by now, by the clock and by the ruler."""
+    def is_settled(self, prototype: Prototype, at: datetime | None = None) -> bool:
+        """Whether a chat made by the last sending was in every list at a time, by the clock and by the ruler.
+
+        `at`: when a look-up began; None: now.
+        """
         context = self._context
+        now = context.clock()
+        at = min(at or now, now)
         known = self._known_as_sent.get(prototype.id)
-        if known is not None and context.elapsed() - known[1] < context.pace.settle.total_seconds():
-            return False
-        return settled_since_sent(generation_of(prototype), context.clock(), context.pace)
+        if known is not None:
+            since = context.elapsed() - known[1] - (now - at).total_seconds()
+            if since < context.pace.settle.total_seconds():
+                return False
+        return settled_since_sent(generation_of(prototype), at, context.pace)

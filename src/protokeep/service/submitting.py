@@ -6,7 +6,6 @@ create exists.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -24,8 +23,10 @@ from protokeep.core.keys import missing
 from protokeep.core.pacing import Step, backoff, may_send_again, next_step
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
 from protokeep.providers.base import Made, Provider
-from protokeep.service.context import LOOK_BACK, Context, marker_of, marks_of, renewing, status_events
+from protokeep.service.chat_metadata import marks_of
+from protokeep.service.context import Context, renewing, status_events
 from protokeep.service.continuing import Continuer
+from protokeep.service.lookups import LOOK_UP_WAITS, Lookups
 from protokeep.service.recovering import Recoverer
 from protokeep.service.removing import Remover
 from protokeep.service.sending import Sendings
@@ -39,13 +40,13 @@ NO_KEY_PAUSE = timedelta(seconds=60)
 class Submitter:
     """Takes one claimed or sent row as far as it can go now."""
 
-    def __init__(self, context: Context, recoverer: Recoverer, remover: Remover) -> None:
+    def __init__(self, context: Context, recoverer: Recoverer, remover: Remover, lookups: Lookups) -> None:
         self._context = context
+        self._lookups = lookups
         self._recoverer = recoverer
         self._remover = remover
         self._sendings = Sendings(context)
         self.continuer = Continuer(context, self._sendings, self._held, self._account_works)
-        self._keeper_id: str | None = None
         self._unfindable: set[str] = set()
 
     async def submit(self, mockup_id: str) -> None:
@@ -99,35 +100,34 @@ class Submitter:
         context = self._context
         generation = generation_of(prototype)
         try:
-            found = await self.find(prototype, provider)
+            looked_up = await self._lookups.find(prototype, provider)
         except ProviderError as error:
             await self._look_up_failed(prototype, error)
             return False
-        self._unfindable.discard(prototype.id)
-        if found:
-            await self.record(prototype, found[0], "adopted", provider)
-            for surplus in found[1:]:
+        if looked_up.chats:
+            self._unfindable.discard(prototype.id)
+            await self.record(prototype, looked_up.chats[0], "adopted", provider)
+            for surplus in looked_up.chats[1:]:
                 await context.store.note_surplus(prototype, surplus.chat_id, context.clock())
                 log.error("surplus_chat", prototype_id=prototype.id, chat_id=surplus.chat_id)
             await self._account_works(generation.account)
             return False
+        if looked_up.error is not None and not looked_up.absent:
+            await self._look_up_failed(prototype, looked_up.error)
+            return False
+        self._unfindable.discard(prototype.id)
         now = context.clock()
-        settled = self._sendings.is_settled(prototype)
-        if may_send_again(generation, context.pace, settled=settled):
+        settled = self._sendings.is_settled(prototype, looked_up.began_at)
+        if looked_up.absent and may_send_again(generation, context.pace, settled=settled):
             return True
-        after = steps.not_found(prototype, now, context.pace, counted=settled)
+        # What is not certain to be absent is not counted as a look-up that found nothing.
+        after = (
+            steps.not_found(prototype, now, context.pace, counted=settled)
+            if looked_up.absent
+            else steps.undecided(prototype, None, now, context.pace)
+        )
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         return False
-
-    async def find(self, prototype: Prototype, provider: Provider) -> list[Made]:
-        """The chats that carry a prototype's marker and are in no row, oldest first."""
-        generation = generation_of(prototype)
-
-        async def known(chats: Sequence[str]) -> set[str]:
-            return await self._context.store.known_chats(generation.account, chats)
-
-        found = await provider.find(marker_of(generation), sent_after=generation.created_at - LOOK_BACK, known=known)
-        return sorted(found, key=lambda made: (made.created_at is None, made.created_at, made.chat_id))
 
     async def _look_up_failed(self, prototype: Prototype, error: ProviderError) -> None:
         context = self._context
@@ -139,7 +139,7 @@ class Submitter:
             return
         after = steps.undecided(prototype, None, now, context.pace)
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
-        if prototype.id not in self._unfindable:  # Said once, however often it is tried.
+        if prototype.id not in self._unfindable and error.code != LOOK_UP_WAITS:  # Said once, however often.
             self._unfindable.add(prototype.id)
             log.warning("look_up_failed", prototype_id=prototype.id, code=error.code, reason=str(error))
 
@@ -152,7 +152,7 @@ class Submitter:
             await self._park(prototype, until - context.clock(), code, message)
             return
         context.reached("before_sent")
-        our_id = await self._our_id()
+        our_id = await self._lookups.keeper_id()
         sending = await self._sendings.begin(prototype, lambda now: steps.about_to_send(prototype, now, context.pace))
         if sending is None:
             return
@@ -160,7 +160,7 @@ class Submitter:
         context.reached("after_sent")
         try:
             sending.check()
-            marks = marks_of(our_id, sent, generation_of(sent))
+            marks = marks_of(context.signer, our_id, sent, generation_of(sent))
             made = await provider.create(prototype.prompt or "", marks, may_begin=sending.may_begin)
         except ProviderError as error:
             await self._refused(sent, provider, error)
@@ -284,8 +284,3 @@ class Submitter:
         if generation_of(prototype).hold_code != steps.NO_KEY:
             events = [Event("parked", Source.SUBMIT, now, data={"code": steps.NO_KEY, "message": words})]
         await context.store.save(prototype, after, *events)
-
-    async def _our_id(self) -> str:
-        if self._keeper_id is None:
-            self._keeper_id, _ = await self._context.store.keeper()
-        return self._keeper_id

@@ -20,6 +20,7 @@ from protokeep.store.afterwards import Afterwards
 from protokeep.store.claiming import Claiming
 from protokeep.store.database import Database, Part, Row, Session, Untouched, must_touch
 from protokeep.store.rows import generation_values, mockup_values, prototype_from, prototype_of
+from protokeep.store.searches import Searches
 from protokeep.store.shape import Shape, read_shape
 from protokeep.store.statements import Statements, query
 from protokeep.store.strays import Stray
@@ -49,6 +50,7 @@ class Store:
         self.database = database
         self.accounts = Accounts(database)
         self.afterwards = Afterwards(database)
+        self.searches = Searches(database)
         self._bus = bus
         self._statements: Statements | None = None
         self._claiming = Claiming(database, bus, self._told)
