@@ -136,19 +136,25 @@ class Heartbeat:
             await self._begin(reading)
         else:
             self._compare(reading)
-        mine = Beat(self._process_id, self._beat + 1, reading.now, reading.server, self.known_until)
-        await self._store.write(mine)
-        self._beat, self._server = mine.beat, mine.server
+        self._beat = await self._store.write(self._process_id, reading.now, reading.server, self.known_until)
+        self._server = reading.server
         self._beaten_at = self._elapsed()
 
-    async def confirm(self, session: Session) -> None:
+    async def confirm(self, session: Session) -> tuple[int, int]:
         """Make sure, in the transaction of `session`, that the database is not older than this process knows it.
 
-        Raises `DatabaseWentBack`: the transaction is rolled back, and nothing may be sent.
+        What is committed with it counts as a beat; `committed` is called with what this returns. Raises
+        `DatabaseWentBack`: the transaction is rolled back, and nothing may be sent.
         """
-        beat, server = await self._store.beat_of(session, self._process_id)
-        if beat < self._beat or server != self._server:
+        beat, server = await self._store.confirm(session, self._process_id, self._beat)
+        if beat is None or server != self._server:
             raise DatabaseWentBack
+        return self.epoch, beat
+
+    def committed(self, epoch: int, beat: int) -> None:
+        """The transaction of a `confirm` was committed: the database has to know it from now on."""
+        if epoch == self.epoch:
+            self._beat = max(self._beat, beat)
 
     @property
     def is_settling(self) -> bool:
@@ -162,11 +168,15 @@ class Heartbeat:
             self.known_until = None
 
     async def _begin(self, reading: Reading) -> None:
-        """The first beat: rows may be of a copy, and whether others are at work says how likely that is."""
+        """The first beat: rows may be of a copy; that others are at work says that they are not."""
         self.epoch += 1
         self.trusted_from = reading.now
         await self._store.forget(reading.now - FORGET_AFTER)
         if not reading.beats:
+            # Nobody ever worked on it, as far as it knows: a copy from before the first beat, or a new installation.
+            installed_at = await self._store.installed_at()
+            if reading.now - installed_at > self._pace.unattended:
+                self.known_until = min(installed_at, reading.now)
             return
         newest = reading.beats[0]
         checking = [beat.known_until for beat in self._alive(reading) if beat.known_until is not None]

@@ -260,18 +260,22 @@ class Keeper:
     async def reconcile(self) -> None:
         """Look after the accounts that new prototypes are made with.
 
-        The first time in a process, and daily, takes back chats of ours that no row knows (a restored backup); every
-        few minutes, searches the newest ones. Nothing is sent before the former has succeeded once. What is wrong with
-        one account keeps no other waiting.
+        Where the database may be an older copy of itself, and daily, takes back chats of ours that no row knows; every
+        few minutes, searches the newest ones. Nothing is sent before the first has succeeded. What is wrong with one
+        account keeps no other waiting.
         """
         await self.context.providers.refresh()
-        for account, provider in self.context.providers.for_new():
+        epoch = self.context.heartbeat.epoch
+        accounts = self.context.providers.for_new()
+        for account, provider in accounts:
             try:
                 await self._reconcile(account, provider)
             except DatabaseUnavailable:
                 raise
             except Exception:  # the outermost line of a loop that has to go on
                 log.exception("account_not_attended", account=account)
+        if self._recoverer.has_verified(accounts):
+            self.context.heartbeat.taken_back(epoch)
 
     async def _reconcile(self, account: str, provider: Provider) -> None:
         now = self.context.clock()
@@ -280,6 +284,7 @@ class Keeper:
         try:
             await self._recoverer.attend(account, provider)
             await self._recoverer.search_recent(account, provider)
+            await self._recoverer.search_daily(account, provider)
         except ProviderError as error:
             # A refused key is asked about once a minute only; a create asks for itself.
             pause = KEY_REFUSED_PAUSE if error.status == 401 else error.retry_after or timedelta(0)

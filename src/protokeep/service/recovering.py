@@ -1,8 +1,8 @@
 """Taking back what a restored database has forgotten: chats of ours that no row knows.
 
-A copy from a backup does not know what was made after it was taken, and a claim in it may have been sent since. So a
-process that finds its account unattended for a while, or that starts as the only one there is, asks the builder for
-all chats that carry this installation's mark before it sends anything.
+An older copy of the database does not know what was made after it was taken, and a claim in it may have been sent
+since. A process that may work on one (`Heartbeat` says so) asks the builder for all chats that carry this
+installation's mark before it sends anything.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 #: When a search that was cut is gone on with.
 CUT_PAUSE = timedelta(seconds=2)
+#: From one comparison to the next after the database went back.
+SETTLING_PAUSE = timedelta(seconds=5)
 #: What became of a chat that a row now tracks, and of one that no row will.
 ADOPTED = frozenset({"adopted", "recorded"})
 NOBODYS = frozenset({"deleted", "unsigned", "refused"})
@@ -38,37 +40,53 @@ class Recoverer:
     def __init__(self, context: Context, lookups: Lookups) -> None:
         self._context = context
         self._lookups = lookups
-        self._done_at: dict[str, datetime] = {}
-        self._attended_at: dict[str, datetime] = {}
+        #: The epoch of the database in which an account was last compared with it.
+        self._verified: dict[tuple[str, int], int] = {}
+        self._done_at: dict[tuple[str, int], datetime] = {}
         self._searched_at: dict[str, datetime] = {}
-        self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._looking: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         #: Chats that no row will ever know, and that are not looked at again in this process.
         self._nobodys: dict[tuple[str, str], None] = {}
 
     async def attend(self, account: str, provider: Provider) -> None:
-        """Make sure that nothing of an account is forgotten, then note that it is looked after.
+        """Make sure that no chat of an account is forgotten, before anything is sent for it.
 
-        Raises `ProviderError` when the builder could not be asked, or not to the end: nothing may be sent then.
+        Raises `ProviderError` when the builder could not be asked, or not to the end, or when its lists may not show
+        yet what was made right before the database went back: nothing may be sent then.
         """
+        heartbeat = self._context.heartbeat
+        await heartbeat.started()
+        key = account, provider.api_version
+        async with self._looking[key]:
+            epoch = heartbeat.epoch
+            if self._verified.get(key) == epoch:
+                return
+            if heartbeat.known_until is not None:
+                await self._compare(account, provider, heartbeat.known_until)
+            self._verified[key] = epoch
+
+    async def _compare(self, account: str, provider: Provider, known_until: datetime) -> None:
+        settling = self._context.heartbeat.is_settling
+        if not await self.take_back(account, provider, known_until):
+            words = "The builder's list of chats was not seen to its end yet."
+            raise ProviderError(words, code="look_up_cut", retry_after=CUT_PAUSE)
+        if settling:
+            words = "The database is an older copy of itself: chats that it does not know are being taken back."
+            raise ProviderError(words, code="database_went_back", retry_after=SETTLING_PAUSE)
+
+    def has_verified(self, accounts: Sequence[tuple[str, Provider]]) -> bool:
+        """Whether nothing of these accounts is forgotten."""
+        epoch = self._context.heartbeat.epoch
+        return all(self._verified.get((account, provider.api_version)) == epoch for account, provider in accounts)
+
+    async def search_daily(self, account: str, provider: Provider) -> None:
+        """Search everything since the last such search, once a day."""
         context = self._context
-        async with self._looking[account]:
-            now = context.clock()
-            done = self._done_at.get(account)
-            if done is None or now - done >= context.pace.reconcile:
-                _, made_at = await context.store.keeper()
-                alive_at = (await context.store.accounts.get(account)).alive_at
-                since = max(alive_at or made_at, made_at)
-                unattended = now - since > context.pace.unattended
-                if (
-                    done is not None or unattended or (context.alone and alive_at is not None)
-                ) and not await self.take_back(account, provider, since):
-                    words = "The builder's list of chats was not seen to its end yet."
-                    raise ProviderError(words, code="look_up_cut", retry_after=CUT_PAUSE)
-                self._done_at[account] = now
-            attended = self._attended_at.get(account)
-            if attended is None or now - attended >= context.pace.unattended / 3:
-                self._attended_at[account] = now
-                await context.store.accounts.attend(account, provider.name, now)
+        now = context.clock()
+        key = account, provider.api_version
+        done_at = self._done_at.setdefault(key, now)
+        if now - done_at >= context.pace.reconcile and await self.take_back(account, provider, done_at):
+            self._done_at[key] = now
 
     async def take_back(self, account: str, provider: Provider, since: datetime) -> bool:
         """Give rows to the chats of ours that were made after `since` and that no row knows.

@@ -15,6 +15,7 @@ from protokeep.core.pacing import settled_since_sent
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.providers.base import MayBegin
 from protokeep.service.context import Context
+from protokeep.store.database import Session
 
 log = structlog.get_logger(__name__)
 
@@ -68,13 +69,19 @@ class Sendings:
         now = context.clock()
         after = step(now)
         event = Event("sent", Source.SUBMIT, now, data={"attempt": generation_of(after).attempts})
+        confirmed: list[tuple[int, int]] = []
+
+        async def confirm(session: Session) -> None:
+            confirmed.append(await context.heartbeat.confirm(session))
+
         try:
-            sent = await context.store.save(prototype, after, event, belongs=context.heartbeat.confirm)
+            sent = await context.store.save(prototype, after, event, belongs=confirm)
         except DatabaseWentBack:
             await context.heartbeat.beat()
             return None
         if sent is None:
             return None
+        context.heartbeat.committed(*confirmed[-1])
         self.note_sent(sent)
         lease = context.pace.lease.total_seconds()
         return Sending(sent, lambda: context.elapsed() - began < lease)

@@ -52,26 +52,32 @@ class ProcessStore:
             rows = await session.rows(query("newest_beats"))
         return Reading(now, server, tuple(Beat(**row) for row in rows))
 
-    async def beat_of(self, session: Session, process_id: str) -> tuple[int, str]:
-        """(the last beat of a process, which server this is), in the transaction of `session`; 0: it wrote none."""
-        row = await session.row(query("find_beat"), {"process_id": process_id})
+    async def confirm(self, session: Session, process_id: str, beat: int) -> tuple[int | None, str]:
+        """(this process's next beat, which server this is), in the transaction of `session`.
+
+        None: the database does not know its beat number `beat`.
+        """
+        row = await session.row(query("confirm_beat"), {"process_id": process_id, "beat": beat})
         server = self._database.file_identity
         if not self._database.is_sqlite:
             told = await session.row(query(self._server_query))
             server = str(told["server"]) if told else ""
-        return (int(row["beat"]) if row else 0), server
+        return (int(row["beat"]) if row else None), server
 
-    async def write(self, beat: Beat) -> None:
-        """Write that a process lives."""
-        values = {
-            "process_id": beat.process_id,
-            "beat": beat.beat,
-            "now": beat.beat_at,
-            "server": beat.server,
-            "known_until": beat.known_until,
-        }
+    async def installed_at(self) -> datetime:
+        """Since when this installation exists."""
+        async with self._database.reading() as session:
+            rows = await session.rows(query("keeper"))
+        return next(datetime.fromisoformat(row["value"]) for row in rows if row["name"] == "keeper_made_at")
+
+    async def write(self, process_id: str, now: datetime, server: str, known_until: datetime | None) -> int:
+        """Write that a process lives; the number of the beat."""
+        values = {"process_id": process_id, "now": now, "server": server, "known_until": known_until}
         async with self._database.alone() as session:
-            await session.run(query("write_beat"), values)
+            row = await session.row(query("write_beat"), values)
+        if row is None:
+            raise RuntimeError("the beat was not written")
+        return int(row["beat"])
 
     async def forget(self, before: datetime) -> None:
         """Drop the rows of processes that wrote last before then."""
