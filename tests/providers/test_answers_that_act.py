@@ -67,7 +67,7 @@ class TestStatuses:
         with pytest.raises(ProviderRejected):
             await provider.delete("chat-1")
         with pytest.raises(ProviderRejected):
-            await provider.find(MARKS, sent_after=NOW, known=none_known)
+            await provider.find([MARKS], sent_after=NOW, known=none_known)
 
     @pytest.mark.parametrize("status", [404, 409])
     async def test_stop_of_what_does_not_run(self, version: int, status: int) -> None:
@@ -136,7 +136,7 @@ class TestRedirects:
         provider, _ = answering(version, says(308, b"", location="https://api.v0.example/"))
 
         with pytest.raises(ProviderError, match=r"api\.v0\.example.*V0_BASE_URL"):
-            await provider.find(MARKS, sent_after=NOW, known=none_known)
+            await provider.find([MARKS], sent_after=NOW, known=none_known)
 
     @pytest.mark.parametrize(
         ("location", "shown"),

@@ -141,6 +141,7 @@ class Generation:
     dead_url: str | None = None
     dead_since: datetime | None = None
     removing_at: datetime | None = None
+    known_message_id: str | None = None
 
     @property
     def round_at(self) -> datetime:

@@ -125,6 +125,7 @@ def generation_values(prototype: Prototype) -> dict[str, Any]:
         "dead_url": generation.dead_url,
         "dead_since": generation.dead_since,
         "removing_at": generation.removing_at,
+        "known_message_id": generation.known_message_id,
     }
 
 
