@@ -28,7 +28,12 @@ class Settings(BaseSettings):
     """Names in the environment are `PROTOKEEP_` + the field's name, but for the v0 ones, which have none."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PROTOKEEP_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="PROTOKEEP_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # An address may hold a password.
     )
 
     #: `sqlite:///file` (one process) or `postgresql://...` (any number of them).

@@ -270,6 +270,34 @@ def test_interrupted(served: Demo) -> None:
     assert served.chats_created == 1
 
 
+def test_answer_that_cannot_be_written(served: Demo, sqlite_url: str) -> None:
+    """
+    A full disk loses an answer as a broken connection does: the key is told, and a token is told how to end.
+    """
+    with open("/dev/full", "w") as full:
+        made, token = (
+            subprocess.run(
+                [*PROTOKEEP, *command],
+                env=os.environ | served.environment | {"PROTOKEEP_DATABASE_URL": sqlite_url},
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            for command in (["create", "shop", "A page", "--new"], ["token", "create", "--plain"])
+        )
+    again = typed(served, made.stderr.partition("\n  ")[2])
+    revoked = run(None, *token.stderr.split("`")[1].split()[1:], PROTOKEEP_DATABASE_URL=sqlite_url)
+
+    for said in (made, token):
+        assert said.returncode == 1
+        assert said.stderr.startswith("protokeep: the answer could not be written (No space left on device). ")
+    assert "replayed: " in again.stdout
+    assert revoked.stdout == "Revoked 1.\n"
+    assert served.chats_created == 1
+
+
 def in_a_shell(served: Demo, line: str) -> str:
     """What a line prints that somebody pastes into a shell."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -33,6 +33,9 @@ class Again:
     command: str
     idempotency_key: str | None = None
 
+    def __str__(self) -> str:
+        return f"{self.words}\n  {self.command}"
+
 
 def command(name: str, words: tuple[str, ...], options: Mapping[str, str | bool | None], url: str, token: str) -> str:
     """A command as it is typed. The token is not in it; the address is where the environment names another one."""
@@ -65,8 +68,21 @@ def repeatable(again: Again, *, as_json: bool = False) -> Iterator[None]:
             raise
         fail(error, again, as_json=as_json)
     except KeyboardInterrupt:
-        sys.stderr.write(f"protokeep: interrupted. {again.words}\n  {again.command}\n")
+        sys.stderr.write(f"protokeep: interrupted. {again}\n")
         raise
+
+
+@contextlib.contextmanager
+def written(words: str) -> Iterator[None]:
+    """Around printing what came of a change. Where it cannot be written, the answer is lost too: say `words`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # Else the interpreter tries once more, and says so, at its end.
+        sys.stderr.write(f"protokeep: the answer could not be written ({error.strerror}). {words}\n")
+        raise typer.Exit(EXIT_ERROR) from None
 
 
 @contextlib.contextmanager
@@ -88,9 +104,7 @@ def fail(error: ClientError, again: Again | None = None, *, as_json: bool = Fals
     from protokeep.client import NoAnswer
 
     words = again.words if again else error.advice
-    sys.stderr.write(f"protokeep: {error.reason} {words}".rstrip() + "\n")
-    if again:
-        sys.stderr.write(f"  {again.command}\n")
+    sys.stderr.write(f"protokeep: {error.reason} {again or error.advice}".rstrip() + "\n")
     if as_json:
         told = {
             "error": error.reason,

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import typer
 
-from protokeep.cli.again import DEFAULT_URL, Again, command, repeatable
+from protokeep.cli.again import DEFAULT_URL, Again, command, repeatable, written
 from protokeep.cli.client import (
     AsJson,
     Key,
@@ -54,7 +54,8 @@ def iterate(
         )
         with repeatable(again, as_json=as_json):
             after = client.iterate(found, message, idempotency_key=key)
-    show.out(after.raw, show.line(after), as_json=as_json)
+    with written(str(again)):
+        show.out(after.raw, show.line(after), as_json=as_json)
 
 
 def stop(
@@ -77,7 +78,8 @@ def stop(
         )
         with repeatable(again, as_json=as_json):
             after = client.stop(found)
-    show.out(after.raw, show.line(after), as_json=as_json)
+    with written(str(again)):
+        show.out(after.raw, show.line(after), as_json=as_json)
 
 
 def delete(

@@ -22,6 +22,7 @@ from protokeep.cli.again import (
     command,
     fail,
     repeatable,
+    written,
 )
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def create(
             product_id, text, provider=provider, create_new=new, product_name=name, idempotency_key=key
         )
     decision = made.decision
-    show.out(made.raw, f"{show.line(made)}\n  {decision.outcome}: {decision.reason}", as_json=as_json)
+    with written(str(again)):
+        show.out(made.raw, f"{show.line(made)}\n  {decision.outcome}: {decision.reason}", as_json=as_json)
 
 
 def same_text(argument: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from protokeep.cli.again import unsure
+from protokeep.cli.again import unsure, written
 
 if TYPE_CHECKING:
     from protokeep.core.people import ApiToken
@@ -63,15 +63,14 @@ def create(
         lambda tokens: tokens.create(Role(role), name=name, user_id=user, days=days, workspace_id=workspace),
         if_lost=_lost_token(workspace),
     )
+    shown = (
+        f"{text}\n\nA {token.role.value} token for {token.user_id}{_where(workspace)}. It is not shown again.\n"
+        "Use it as PROTOKEEP_TOKEN, or as `Authorization: Bearer <token>`."
+    )
     if as_json:
-        sys.stdout.write(json.dumps({"token": text, **_view(token)}, indent=2) + "\n")
-        return
-    if plain:
-        sys.stdout.write(text + "\n")
-        return
-    sys.stdout.write(f"{text}\n\n")
-    sys.stdout.write(f"A {token.role.value} token for {token.user_id}{_where(workspace)}. It is not shown again.\n")
-    sys.stdout.write("Use it as PROTOKEEP_TOKEN, or as `Authorization: Bearer <token>`.\n")
+        shown = json.dumps({"token": text, **_view(token)}, indent=2)
+    with written(_lost_token(workspace, token.prefix)):
+        sys.stdout.write((text if plain and not as_json else shown) + "\n")
 
 
 @app.command("list")
@@ -109,9 +108,11 @@ def revoke(
     sys.stdout.write(f"Revoked {count}.\n")
 
 
-def _lost_token(workspace: str) -> str:
-    """What to do about a token that may have been made, and that nobody has seen."""
+def _lost_token(workspace: str, prefix: str = "") -> str:
+    """What to do about a token that was made, or may have been, and that nobody has seen."""
     option = "" if workspace == "default" else f" --workspace {shlex.quote(workspace)}"
+    if prefix:
+        return f"The token is lost. End it with `protokeep token revoke {prefix}{option}`, then make another."
     return (
         f"A token may have been made all the same; its text is lost. `protokeep token list{option}` shows it, newest "
         f"and never used: revoke it with `protokeep token revoke PREFIX{option}`, then make another."
