@@ -110,10 +110,11 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class HookAt:
-    """A hook that is registered at the builder."""
+    """A hook that is registered at the builder, and the address that it calls ("": not told)."""
 
     id: str
     name: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
