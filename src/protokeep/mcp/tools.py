@@ -185,7 +185,8 @@ class Tools:
     ) -> PrototypeAnswer:
         """Change an existing prototype by a follow-up message in the same chat. It is in progress again afterwards.
 
-        After a timeout or an error call it again with the same arguments: the message is sent once.
+        After a timeout or an error call it again with the very same arguments, the revision included: the message is
+        sent once.
         """
         async with self._asking(ctx, _no_such(None, prototype_id)) as keep:
             key = idempotency_key or _key("iterate", prototype_id, message, revision)
