@@ -212,10 +212,10 @@ class Continuer:
         """Write that the builder has the message, whoever else moved the row meanwhile."""
         context = self._context
         current: Prototype | None = prototype
-        asked_at = generation_of(prototype).asked_at
+        this_round = generation_of(prototype).rounds
         while current is not None:
             generation = generation_of(current)
-            if not generation.continuing or generation.asked_at != asked_at:
+            if not generation.continuing or generation.rounds != this_round:
                 return
             now = context.clock()
             after = rounds.continued(
