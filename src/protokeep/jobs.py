@@ -178,6 +178,7 @@ class Jobs:
         self._tracking.add(account)
         context = self._keeper.context
         longest = context.pace.lease.total_seconds() / 2
+        beside = asyncio.create_task(self._look_at_hooked(account))
         try:
             with context.bus.subscribed() as changes:
                 while not self._stopping.is_set():
@@ -187,8 +188,26 @@ class Jobs:
                     pause = min(max((due - context.clock()).total_seconds(), GATHER_SECONDS), longest)
                     await self._wake(changes, account, pause)
         finally:
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)
             self._tracking.discard(account)
             await self._keeper.release(account)
+
+    async def _look_at_hooked(self, account: str) -> None:
+        """Read what hooks name at once, also while a pass over thousands is under way."""
+        with self._keeper.context.bus.subscribed() as changes:
+            while True:
+                change = await changes.get()
+                if change.kind != "look" or change.account != account:
+                    continue
+                await asyncio.sleep(GATHER_SECONDS / 2)
+                while not changes.empty():
+                    changes.get_nowait()
+                try:
+                    while await self._keeper.track_hooked(account):
+                        pass
+                except Exception as error:  # noqa: BLE001 - the pass finds them too
+                    log.warning("hooked_not_read", account=account, reason=str(error)[:200])
 
     async def _wake(self, changes: asyncio.Queue[Change], account: str, pause: float) -> None:
         """Sleep for `pause`, or until a look at the account is asked for, or the process stops."""

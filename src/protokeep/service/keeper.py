@@ -25,6 +25,7 @@ from protokeep.service.recovering import Recoverer
 from protokeep.service.removing import Remover
 from protokeep.service.submitting import Submitter
 from protokeep.service.tracking import Tracker, seconds
+from protokeep.service.visibility import Visibility
 from protokeep.store.afterwards import Picture
 from protokeep.store.database import Row
 from protokeep.store.store import Page
@@ -68,10 +69,11 @@ class Keeper:
     def __init__(self, context: Context, *, key_retention: timedelta = timedelta(days=7)) -> None:
         self.context = context
         self._recoverer = Recoverer(context)
-        self._remover = Remover(context)
-        self._submitter = Submitter(context, self._recoverer, self._remover)
+        visibility = Visibility(context)
+        self._remover = Remover(context, visibility)
+        self._submitter = Submitter(context, self._recoverer, self._remover, visibility)
         self._budget = Budget(context)
-        self._tracker = Tracker(context, self._budget)
+        self._tracker = Tracker(context, self._budget, visibility)
         self._finisher = Finisher(context)
         self._key_retention = key_retention
         self._tidied_at: datetime | None = None
@@ -215,6 +217,10 @@ class Keeper:
     async def track(self, account: str) -> datetime | None:
         """One pass over an account's prototypes; when the next is due, None if there is nothing (for us) to do."""
         return await self._tracker.track(account)
+
+    async def track_hooked(self, account: str) -> int:
+        """Read what hooks have just named, beside a pass. How many prototypes that were."""
+        return await self._tracker.track_hooked(account)
 
     async def release(self, account: str) -> None:
         """Stop tracking an account, so that another process may at once."""

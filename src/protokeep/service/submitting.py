@@ -28,6 +28,7 @@ from protokeep.service.context import LOOK_BACK, Context, marker_of, marks_of, r
 from protokeep.service.continuing import Continuer
 from protokeep.service.recovering import Recoverer
 from protokeep.service.removing import Remover
+from protokeep.service.visibility import Visibility
 
 log = structlog.get_logger(__name__)
 
@@ -38,11 +39,11 @@ NO_KEY_PAUSE = timedelta(seconds=60)
 class Submitter:
     """Takes one claimed or sent row as far as it can go now."""
 
-    def __init__(self, context: Context, recoverer: Recoverer, remover: Remover) -> None:
+    def __init__(self, context: Context, recoverer: Recoverer, remover: Remover, visibility: Visibility) -> None:
         self._context = context
         self._recoverer = recoverer
         self._remover = remover
-        self.continuer = Continuer(context, self._held)
+        self.continuer = Continuer(context, self._held, visibility)
         self._keeper_id: str | None = None
         self._unfindable: set[str] = set()
 
