@@ -1,4 +1,4 @@
-"""What the promises need in a hostile world: a beat that shows when the database went back, and absence that is counted.
+"""What the promises need in a hostile world: a beat that shows when the database went back, and counted absence.
 
 A generated column cannot be changed: `state` is made anew, in one transaction, with the indexes that it is in.
 """
