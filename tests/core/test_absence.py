@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,9 +33,9 @@ VISIBLE = Surroundings(LONG_AGO, seen=1, missing=1)
 RUNNING = Observation(Seen.RUNNING, "m-1")
 
 
-def away(seconds: float = 300, looks: int = 4, **values: object) -> Prototype:
+def away(seconds: float = 300, looks: int = 4, **values: Any) -> Prototype:
     """An old prototype that was seen, and then missing for so long, in so many looks."""
-    given: dict[str, object] = {
+    given: dict[str, Any] = {
         "created_at": after(-3600),
         "seen_at": after(-seconds - 1),
         "missing_since": after(-seconds),
@@ -68,12 +69,12 @@ class TestGone:
             {"missing_since": after(3600)},
         ],
     )
-    def test_anything_less_is_not(self, values: dict[str, object]) -> None:
+    def test_anything_less_is_not(self, values: dict[str, Any]) -> None:
         """
         One that is young, was never seen, or is away for a shorter time or in fewer looks is not gone; nor does a
         clock that was set back make it so.
         """
-        assert not may_be_gone(generation_of(away(**values)), NOW, PACE)  # type: ignore[arg-type]
+        assert not may_be_gone(generation_of(away(**values)), NOW, PACE)
 
     @pytest.mark.parametrize(
         ("around", "expected"),

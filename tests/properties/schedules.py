@@ -286,7 +286,7 @@ class Schedules(RuleBasedStateMachine):
 
     @rule(pick=PICKS, everything=st.booleans(), seconds=st.sampled_from([20, 90, 700]), messages_only=st.booleans())
     def chats_are_not_shown(self, pick: int, everything: bool, seconds: int, messages_only: bool) -> None:
-        """Reads answer 404 for a while, for one chat or for all; the lists that lost answers are looked up in do not."""
+        """Reads answer 404 for a while, for one chat or for all; lists show them all the same."""
         chats = [*self.world.sandbox.chats.values()]
         if not everything and not chats:
             return

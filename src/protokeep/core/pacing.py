@@ -35,7 +35,7 @@ class Pace:
     poll_interval: timedelta = timedelta(seconds=3)
     poll_timeout: timedelta = timedelta(seconds=600)
     #: From one sweep to the next over so many that each is dozens of calls, and nobody watching.
-    swept: timedelta = timedelta(seconds=5)
+    swept: timedelta = timedelta(seconds=4)
     #: Looks one by one at what nobody watches: half its age apart, from the poll interval up to this. A generation of
     #: three minutes then takes eleven looks instead of sixty.
     unwatched_longest: timedelta = timedelta(seconds=60)

@@ -56,6 +56,7 @@ class Tracker:
         self._context = context
         self._passes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._hooked: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._reading: set[str] = set()
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._trouble: dict[str, str] = {}
         self._unread: dict[str, str] = {}
@@ -99,8 +100,13 @@ class Tracker:
             for provider in context.providers.of_account(account):
                 named = await context.store.told_by_hooks(account, provider.api_version, now, HOOKED_ALONE)
                 looks, _ = affordable(named, await self._budget.room(account), now, provider, batched=False)
-                if looks and await self._look_at(account, provider.api_version, looks):
-                    read += len(looks)
+                reading = {one.id for one in looks}
+                self._reading |= reading
+                try:
+                    if looks and await self._look_at(account, provider.api_version, looks):
+                        read += len(looks)
+                finally:
+                    self._reading -= reading
             return read
 
     async def _due(self, account: str) -> list[tuple[int, list[Prototype]]]:
@@ -110,7 +116,7 @@ class Tracker:
         """
         context = self._context
         now = context.clock()
-        everything = await context.store.due(account, now)
+        everything = [one for one in await context.store.due(account, now) if one.id not in self._reading]
         if not everything:
             return []
         room = await self._budget.room(account)

@@ -323,7 +323,7 @@ class Store:
             values["soon"] = now + timedelta(seconds=1)
         async with self.database.transaction() as session:
             rows = await session.rows(query("hook_heard" if begun else "hook_look"), values)
-            change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "look")
+            change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "hooked")
             if rows and not begun:
                 await session.together(self._told(change))
         if rows and not begun:
