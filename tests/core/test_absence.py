@@ -112,6 +112,15 @@ class TestGone:
         assert not is_gone(generation_of(away(3599)), around, NOW, PACE)
         assert is_gone(generation_of(away(3600, created_at=after(-7200))), around, NOW, PACE)
 
+    def test_never_seen(self) -> None:
+        """
+        One that no read has ever shown, of an older row say, is gone after a day.
+        """
+        old: dict[str, Any] = {"created_at": after(-200_000), "seen_at": None}
+
+        assert not is_gone(generation_of(away(86_399, **old)), VISIBLE, NOW, PACE)
+        assert is_gone(generation_of(away(86_400, **old)), VISIBLE, NOW, PACE)
+
     def test_a_deletion(self) -> None:
         """
         A deletion that is answered with "not found" is done once that lasts; one of a gone chat at once.
@@ -122,7 +131,6 @@ class TestGone:
         assert not deletion_is_done(generation_of(away()), unseen, NOW, PACE)
         assert not deletion_is_done(generation_of(away(299)), VISIBLE, NOW, PACE)
         assert deletion_is_done(generation_of(away(86_400, created_at=after(-90_000))), unseen, NOW, PACE)
-        assert deletion_is_done(generation(error_code="gone"), unseen, NOW, PACE)
 
     def test_accepted(self) -> None:
         """

@@ -430,6 +430,24 @@ class TestDeletions:
         with pytest.raises(NotFound):
             await world.keeper.get(ANN, first.id)
 
+    async def test_a_surplus_one(self, world: World) -> None:
+        """
+        A second chat that v0 did not show when its prototype was deleted is deleted when it shows it.
+        """
+        first, _second = await two_old_ones(world)
+        provider = world.first.context.providers.serving(generation_of(first).account, world.api_version)
+        assert provider is not None
+        extra = await provider.create("A shop", {"protokeep_marker": first.id})
+        await world.store.note_surplus(first, extra.chat_id, world.clock.now)
+        hide(world, extra.chat_id, seconds=100)
+
+        assert await world.keeper.delete(ANN, first.id) is not None
+        for _ in range(30):
+            world.clock.advance(10)
+            await world.keeper.wrap_up()
+
+        assert world.sandbox.chats[extra.chat_id].deleted
+
     async def test_a_gone_one(self, world: World) -> None:
         """
         One that counts as gone is deleted at once.

@@ -91,8 +91,14 @@ def stayed_away(generation: Generation, now: datetime, pace: Pace) -> bool:
 
 
 def may_be_gone(generation: Generation, now: datetime, pace: Pace) -> bool:
-    """Whether only the account as a whole is left to be asked about. True of few chats at any time."""
-    return generation.seen_at is not None and stayed_away(generation, now, pace)
+    """Whether only the account as a whole is left to be asked about. True of few chats at any time.
+
+    A chat that no read has ever shown, of an older row say, has to stay away for much longer.
+    """
+    if generation.seen_at is not None:
+        return stayed_away(generation, now, pace)
+    since = generation.missing_since or now
+    return stayed_away(generation, now, pace) and now - since >= pace.unseen_gone_after
 
 
 def others_visible(generation: Generation, around: Surroundings, now: datetime, pace: Pace) -> bool:
@@ -119,8 +125,6 @@ def deletion_is_done(generation: Generation, around: Surroundings, now: datetime
 
     It need not have been seen before. An account that shows nothing at all is believed in the end.
     """
-    if generation.error_code == GONE:
-        return True
     if not stayed_away(generation, now, pace):
         return False
     since = generation.missing_since or now

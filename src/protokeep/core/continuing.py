@@ -191,7 +191,7 @@ def without_claim(prototype: Prototype) -> Prototype:
 
 
 def removing(prototype: Prototype, now: datetime) -> Prototype:
-    """Its deletion was asked for: no more looks; tried at once."""
+    """Its deletion was asked for: no more looks; tried at once. What it answers with "not found" is counted anew."""
     generation = generation_of(prototype)
     made = prototype.chat_id is not None
     return replace(
@@ -201,6 +201,9 @@ def removing(prototype: Prototype, now: datetime) -> Prototype:
         generation=replace(
             generation,
             removing_at=now,
+            missing_since=None,
+            missing_looks=0,
+            missed_at=None,
             recovery_point=RecoveryPoint.SETTLED if made else generation.recovery_point,
             lease_until=None if made else generation.lease_until,
             next_poll_at=None,

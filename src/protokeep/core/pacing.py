@@ -61,6 +61,8 @@ class Pace:
     gone_looks: int = 4
     #: Chats that go missing together have to stay away so long, while lists show others.
     gone_together_after: timedelta = timedelta(hours=1)
+    #: A chat that no read has ever shown has to stay away so long.
+    unseen_gone_after: timedelta = timedelta(hours=24)
     #: After a change of the key, and after the start of a process, a key may be another team's for so long.
     key_settles: timedelta = timedelta(seconds=600)
     #: Looks at a gone chat begin this much later, and all looks at a missing one end after the second.

@@ -6,6 +6,8 @@ then it stays in sight, with the reason, and is tried again.
 
 from __future__ import annotations
 
+import contextlib
+
 import structlog
 
 from protokeep.core import absence
@@ -24,7 +26,6 @@ from protokeep.service.visibility import Visibility
 from protokeep.store.afterwards import free_slot
 from protokeep.store.audit import write
 from protokeep.store.database import Session
-from protokeep.store.session import ConstraintBroken
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +71,11 @@ class Remover:
         for prototype in due:
             try:
                 await self._try(prototype)
-            except (ConstraintBroken, ValueError):
+            except Exception:  # One that cannot be written keeps none of the others from being deleted.
                 log.exception("deletion_failed", prototype_id=prototype.id)
+                unwritten = ProviderError("It could not be written down here.", code="not_written")
+                with contextlib.suppress(Exception):
+                    await self._later(prototype, unwritten)
         return len(due)
 
     async def forget(self, prototype: Prototype) -> None:
@@ -97,12 +101,14 @@ class Remover:
         try:
             provider = context.providers.serving(generation.account, generation.api_version)
             chats = [prototype.chat_id, *await context.store.surplus(prototype.id)]
-            unseen = 0
+            gone = prototype.chat_id if generation.error_code == GONE else None
+            unseen = False
             for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
                 if provider is None:
                     raise NotConfigured(missing(generation.account))
-                unseen += not await provider.delete(chat_id)
-            if unseen and provider is not None and generation.error_code != GONE:
+                if not await provider.delete(chat_id) and chat_id != gone:
+                    unseen = True
+            if unseen and provider is not None:
                 prototype, done = await self._not_shown(prototype, provider)
                 if not done:
                     return prototype
