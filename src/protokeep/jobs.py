@@ -19,16 +19,21 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.models import Job
 
-from protokeep.bus import Change
+from protokeep.bus import Change, notice_silence
 from protokeep.core.prototype import Prototype
 from protokeep.service import Keeper
 from protokeep.service.hooks import Hooks
 
 log = structlog.get_logger(__name__)
 
+#: What the queue's connections may take to open, and its statements to answer.
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 10.0
 #: A killed worker's job is picked up by another after this long without a heartbeat.
 HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 SWEEP_SECONDS = 2.0
+#: How often a process writes that it lives, and compares its database and its clock with what it knows.
+BEAT_SECONDS = 3.0
 #: A key that was set after hooks were installed gets its own so soon.
 HOOKS_SECONDS = 30.0
 #: Looks that come due within this are made in one pass.
@@ -66,7 +71,14 @@ class Jobs:
     async def open(self) -> AsyncIterator[Jobs]:
         """Connect, so that jobs can be queued; runs none."""
         if self._url:
-            self._pool = await asyncpg.create_pool(self._url, min_size=1, max_size=6)
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=6,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
+                init=_notice_silence,
+            )
         try:
             yield self
         finally:
@@ -80,6 +92,7 @@ class Jobs:
         async with self.open():
             tasks = [
                 asyncio.create_task(self._run_forever()),
+                asyncio.create_task(self._repeat("heartbeat", self._keeper.context.heartbeat.beat, BEAT_SECONDS)),
                 asyncio.create_task(self._repeat("sweep", self._keeper.sweep)),
                 asyncio.create_task(self._repeat("reconcile", self._keeper.reconcile)),
                 asyncio.create_task(self._repeat("wrap_up", self._keeper.wrap_up)),
@@ -87,6 +100,7 @@ class Jobs:
             ]
             if self._hooks is not None:
                 tasks.append(asyncio.create_task(self._repeat("hooks", self._hooks.complete, HOOKS_SECONDS)))
+            self._keeper.context.heartbeat.expect(BEAT_SECONDS)
             self._runs = True
             try:
                 yield self
@@ -257,3 +271,7 @@ class Jobs:
             await asyncio.sleep(FORGET_LOG_SECONDS)
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self._queries().clear_queue_log(["submit", "track"])
+
+
+async def _notice_silence(connection: Any) -> None:
+    notice_silence(connection)

@@ -198,7 +198,8 @@ async def test_finds_by_marks(world: World, provider: Provider) -> None:
         await provider.create("A shop", mark)
     await provider.create("Another", marks())
 
-    found = await provider.find(mark, sent_after=world.clock() - timedelta(minutes=5), known=none_known)
+    search = await provider.find([mark], sent_after=world.clock() - timedelta(minutes=5), known=none_known)
+    found = search.chats
 
     assert [one.marks for one in found] == [mark]
     assert await provider.prompt_of(found[0].chat_id) == "A shop"

@@ -309,7 +309,7 @@ class TestLists:
         provider, _ = answering(version, answer)
 
         with pytest.raises(ProviderError):
-            await provider.find(MARKS, sent_after=NOW, known=none_known)
+            await provider.find([MARKS], sent_after=NOW, known=none_known)
 
     @pytest.mark.parametrize("second", [says(500, {}), says(200, HTML), says(429, {}), says(200, {"data": 5})])
     async def test_half_a_list(self, version: int, second: Any) -> None:
@@ -326,8 +326,10 @@ class TestLists:
 
         provider, _ = answering(version, answer)
 
-        with pytest.raises(ProviderError):
-            await provider.find({"protokeep_marker": "none"}, sent_after=NOW, known=none_known)
+        found = await provider.find([{"protokeep_marker": "none"}], sent_after=NOW, known=none_known)
+
+        assert (found.chats, found.whole, found.reached) == ([], False, False)
+        assert found.error is not None
 
     async def test_rows_that_are_none(self, version: int) -> None:
         """
@@ -342,9 +344,9 @@ class TestLists:
 
         provider, _ = answering(version, answer)
 
-        found = await provider.find(MARKS, sent_after=NOW, known=none_known)
+        found = await provider.find([MARKS], sent_after=NOW, known=none_known)
 
-        assert [made.chat_id for made in found] == ["chat-1"]
+        assert [made.chat_id for made in found.chats] == ["chat-1"]
 
     @pytest.mark.parametrize("version", [1], ids=["v1"])
     async def test_rows_that_are_none_while_looking(self, version: int) -> None:
@@ -388,9 +390,9 @@ class TestLists:
         pages = Pages(version, 3)
         provider, _ = answering(version, pages)
 
-        found = await provider.find({"protokeep_marker": "marker-1"}, sent_after=NOW, known=none_known)
+        found = await provider.find([{"protokeep_marker": "marker-1"}], sent_after=NOW, known=none_known)
 
-        assert [made.chat_id for made in found] == ["chat-1"]
+        assert [made.chat_id for made in found.chats] == ["chat-1"]
 
     async def test_pages_that_never_end(self, version: int) -> None:
         """
@@ -406,7 +408,8 @@ class TestLists:
         provider, transport = answering(version, answer)
 
         with contextlib.suppress(ProviderError):
-            assert await provider.find(MARKS, sent_after=NOW, known=none_known) == []
+            found = await provider.find([MARKS], sent_after=NOW, known=none_known)
+            assert (found.chats, found.whole) == ([], False)
         assert len(transport.asked) <= 300
 
     @pytest.mark.parametrize("version", [1], ids=["v1"])

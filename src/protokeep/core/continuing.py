@@ -58,6 +58,7 @@ def asked(prototype: Prototype, message: str, now: datetime) -> Prototype:
             asked_at=now,
             stale_id=generation.message_id,
             before_id=None,
+            known_message_id=generation.known_message_id or generation.message_id,
             attempts=0,
             lookups=0,
             unknown=False,
@@ -72,9 +73,11 @@ def asked(prototype: Prototype, message: str, now: datetime) -> Prototype:
     )
 
 
-def sending(prototype: Prototype, now: datetime, *, stale_id: str | None, before_id: str | None) -> Prototype:
+def sending(
+    prototype: Prototype, now: datetime, pace: Pace, *, stale_id: str | None, before_id: str | None
+) -> Prototype:
     """Written before the call, with what the chat ended with: whatever is newer came of this message."""
-    sent = about_to_send(prototype, now)
+    sent = about_to_send(prototype, now, pace)
     generation = generation_of(sent)
     return replace(
         sent, generation=replace(generation, stale_id=stale_id or generation.stale_id, before_id=before_id or "")
@@ -89,8 +92,12 @@ def continued(
     now: datetime,
     pace: Pace,
     batched: bool,
+    newest_message_id: str | None = None,
 ) -> Prototype:
-    """The builder has the message: a new round, with a poll clock of its own."""
+    """The builder has the message: a new round, with a poll clock of its own.
+
+    `newest_message_id` is our message, or a newer one: the next one of ours will come after it.
+    """
     begun = advance(prototype, Observation(Seen.CONTINUED), now)
     begun = replace(
         begun,
@@ -100,6 +107,7 @@ def continued(
             error_message=None,
             recovery_point=RecoveryPoint.ACCEPTED,
             message_id=message_id,
+            known_message_id=newest_message_id or message_id or generation_of(begun).known_message_id,
             unknown=False,
             lease_until=None,
             next_try_at=None,

@@ -15,6 +15,7 @@ ProtokeepError
     NotMigrated                 the database lacks what a create needs
     NotConfigured               a setting is missing (the builder's key)
     DatabaseUnavailable         the database does not answer
+    DatabaseWentBack            the database is an older copy: nothing is sent before chats were taken back
     IssuerUnavailable           the company's sign-in service does not answer
   ProviderError            502  the builder's side
     ProviderRejected            a certain refusal: nothing was made, asking again will not help
@@ -104,6 +105,16 @@ class DatabaseUnavailable(NotReady):
 
     def __init__(self) -> None:
         super().__init__("The database does not answer. Nothing was lost; try again in a moment.")
+
+
+class DatabaseWentBack(NotReady):
+    """The database is older than this process knew it: a fail-over to a copy that lagged, or a restore."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database is an older copy of itself. Nothing is sent until everything at the builder was compared "
+            "with it; this goes on by itself within a minute or so."
+        )
 
 
 class IssuerUnavailable(NotReady):

@@ -14,7 +14,7 @@ from typing import Any
 from protokeep.core import absence
 from protokeep.core.absence import Surroundings
 from protokeep.core.errors import ProviderError
-from protokeep.core.pacing import Pace, backoff, next_lookup, next_poll, settled_since_sent
+from protokeep.core.pacing import Pace, backoff, next_lookup, next_poll
 from protokeep.core.prototype import (
     GONE,
     UNFINISHED,
@@ -35,8 +35,10 @@ def _with(prototype: Prototype, **changes: Any) -> Prototype:
     return replace(prototype, generation=replace(generation_of(prototype), **changes))
 
 
-def about_to_send(prototype: Prototype, now: datetime) -> Prototype:
+def about_to_send(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
     """Written and committed before the call: from here on something may exist at the builder.
+
+    The lease begins anew: a call that would begin after it is not made.
 
     Raises `ValueError` for one that the builder has accepted: it is not sent, whoever asks for it.
     """
@@ -46,6 +48,7 @@ def about_to_send(prototype: Prototype, now: datetime) -> Prototype:
         prototype,
         recovery_point=RecoveryPoint.SENT,
         sent_at=now,
+        lease_until=now + pace.lease,
         attempts=generation_of(prototype).attempts + 1,
         lookups=0,
         unknown=False,
@@ -65,6 +68,7 @@ def accepted(
     now: datetime,
     pace: Pace,
     batched: bool,
+    newest_message_id: str | None = None,
 ) -> Prototype:
     """The builder's ids are known, from its answer or from a look-up. The poll clock starts here."""
     known = replace(
@@ -79,6 +83,7 @@ def accepted(
             lease_until=None,
             next_try_at=None,
             message_id=message_id,
+            known_message_id=newest_message_id,
             deadline_at=now + pace.poll_timeout,
         ),
         chat_id=chat_id,
@@ -138,10 +143,9 @@ def undecided(prototype: Prototype, error: ProviderError | None, now: datetime, 
     )
 
 
-def not_found(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
-    """A look-up found no chat with our marker; counted only once every list would show one."""
+def not_found(prototype: Prototype, now: datetime, pace: Pace, *, counted: bool) -> Prototype:
+    """A look-up found no chat with our marker; `counted` only when it saw all, and every list would show one."""
     generation = generation_of(prototype)
-    counted = settled_since_sent(generation, now, pace)
     return _with(
         prototype,
         unknown=generation.recovery_point is RecoveryPoint.SENT,

@@ -80,11 +80,16 @@ class Pace:
     credits_pause: timedelta = timedelta(seconds=120)
     #: Consecutive creates of an account with a 5xx or no answer before its circuit opens.
     circuit_failures: int = 3
-    #: A process that finds its account unattended for longer than this looks for chats of ours that no row knows,
-    #: before it sends anything: the database may be a restored copy.
-    unattended: timedelta = timedelta(seconds=30)
+    #: A process that starts, and finds no beat of another one that is younger than this, looks for chats of ours that
+    #: no row knows before it sends anything: the database may be a restored copy. Beats are three seconds apart.
+    unattended: timedelta = timedelta(seconds=10)
+    #: After the database went back, nothing is sent for so long: lists may not show yet what was made right before.
+    restore_settle: timedelta = timedelta(seconds=45)
     #: How often that is done anyway.
     reconcile: timedelta = timedelta(hours=24)
+    #: How often the newest chats are searched for second ones of ours: somebody pays for them, and a few calls each
+    #: time are less than a hundredth of a day's.
+    recent_search: timedelta = timedelta(minutes=5)
     #: Longest pause between tries of anything.
     longest_pause: timedelta = timedelta(seconds=300)
 
@@ -103,11 +108,14 @@ def next_step(generation: Generation, now: datetime, pace: Pace) -> Step:
     return Step.LOOK if now - generation.round_at > pace.fresh_claim else Step.SEND
 
 
-def may_send_again(generation: Generation, now: datetime, pace: Pace) -> bool:
-    """Whether a look-up that found nothing, made at `now`, was the last one needed before another create."""
+def may_send_again(generation: Generation, pace: Pace, *, settled: bool) -> bool:
+    """Whether a look-up that saw all and found nothing was the last one needed before the call is made (again).
+
+    `settled`: what the last call made would be in every list by now.
+    """
     if generation.recovery_point is RecoveryPoint.CLAIMED:
         return True
-    return settled_since_sent(generation, now, pace) and generation.lookups + 1 >= pace.lookups_needed
+    return settled and generation.lookups + 1 >= pace.lookups_needed
 
 
 def settled_since_sent(generation: Generation, now: datetime, pace: Pace) -> bool:

@@ -159,6 +159,7 @@ class Generation:
     missing_looks: int = 0
     missed_at: datetime | None = None
     dead_looks: int = 0
+    known_message_id: str | None = None
 
     @property
     def round_at(self) -> datetime:

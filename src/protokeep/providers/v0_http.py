@@ -9,7 +9,7 @@ import math
 import re
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -25,10 +25,13 @@ from protokeep.core.errors import (
     ProviderRejected,
     ProviderUnreachable,
 )
+from protokeep.providers.base import MayBegin
 from protokeep.providers.outward import LIMITS, guarded
 
 #: A v1 chat detail carries every file of every version; what is larger than this is not read.
 MAX_BODY = 8 * 1024 * 1024
+#: The code of the error for such an answer: in a list, a single row may be to blame.
+TOO_LARGE = "too_large"
 #: What we can unpack piece by piece.
 PACKINGS = "gzip, identity"
 #: How long a preview may take to answer when it is checked whether it still opens.
@@ -103,10 +106,13 @@ class V0Http:
         params: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
         patience: float | None = None,
+        may_begin: MayBegin | None = None,
     ) -> Any:
         """One request, one answer as JSON. Raises a `ProviderError`; never retries and never follows a redirect.
 
         The whole answer has to be there after `patience` seconds, which are never more than the configured ones.
+        `may_begin` is asked right before the first byte leaves, and again before the body: a process may have slept
+        while it connected.
         """
         self.calls += 1
         patience = min(patience or self.config.timeout_seconds, self.config.timeout_seconds)
@@ -115,8 +121,11 @@ class V0Http:
             query["scope"] = self.config.scope
         try:
             async with asyncio.timeout(patience):
-                async with self._client.stream(method, path, params=query, json=body) as response:
+                asked = {"trace": _checked(may_begin)} if may_begin else {}
+                async with self._client.stream(method, path, params=query, json=body, extensions=asked) as response:
                     content = await _bounded(response, MAX_BODY)
+        except _TooLate as error:
+            raise ProviderUnreachable("It was too late to send it, so nothing was sent.", code="too_late") from error
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise ProviderUnreachable("v0 could not be reached, so nothing was sent.", code="unreachable") from error
         except (httpx2.HTTPError, httpx2.StreamError, TimeoutError) as error:
@@ -162,6 +171,20 @@ class V0Http:
                 transport=self._transport,
             )
         return self._keyless
+
+
+class _TooLate(Exception):
+    """A request was given up before anything of it left."""
+
+
+def _checked(may_begin: MayBegin) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+    """A trace of httpcore's that gives a request up at the last moment; a body that did not leave makes none whole."""
+
+    async def trace(event: str, _info: Mapping[str, Any]) -> None:
+        if event.endswith(("send_request_headers.started", "send_request_body.started")) and not may_begin():
+            raise _TooLate
+
+    return trace
 
 
 @functools.cache
@@ -212,7 +235,7 @@ async def _bounded(response: httpx2.Response, longest: int) -> bytes:
         except zlib.error as error:
             raise OutcomeUnknown("v0's answer could not be unpacked.", code="bad_answer") from error
         if len(body) > longest or (unpacking is not None and unpacking.unconsumed_tail):
-            raise OutcomeUnknown(f"v0's answer was larger than {longest // 1024 // 1024} MiB.", code="bad_answer")
+            raise OutcomeUnknown(f"v0's answer was larger than {longest // 1024 // 1024} MiB.", code=TOO_LARGE)
     return bytes(body)
 
 

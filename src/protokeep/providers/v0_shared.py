@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -34,6 +34,11 @@ class V0Shared:
     def calls(self) -> int:
         """Calls made since this object exists."""
         return self._http.calls
+
+    def _may_call(self, calls: int | None) -> Callable[[], bool]:
+        """Whether another call may be made, out of so many from now on."""
+        before = self.calls
+        return lambda: calls is None or self.calls - before < calls
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -93,7 +98,7 @@ class V0Shared:
         if not isinstance(rows, list):
             raise OutcomeUnknown("v0's list of hooks could not be read.", code="bad_answer")
         return [
-            HookAt(hook_id, text(row.get("name")) or "")
+            HookAt(hook_id, text(row.get("name")) or "", text(row.get("url")) or "")
             for row in rows
             if isinstance(row, dict) and (hook_id := text(row.get("id"), 200))
         ]

@@ -115,7 +115,7 @@ class Finisher:
             await keep_picture(session, prototype.id, picture, now)
 
         kept = replace(kept, picture_etag=_mark(generation.image_source, picture))
-        await context.store.save(prototype, replace(after, updated_at=now, generation=kept), also=keep)
+        await context.store.save(prototype, replace(after, updated_at=now, generation=kept), belongs=keep)
 
     async def _picture(self, provider: Provider | None, prototype: Prototype) -> tuple[Image | None, bool]:
         """(a picture that is not kept yet, whether to try again)."""

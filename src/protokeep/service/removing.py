@@ -58,7 +58,7 @@ class Remover:
                     await free_slot(session, prototype.id)
                     await write(session, told)
 
-                current = await context.store.save(current, rounds.removing(current, now), event, also=free)
+                current = await context.store.save(current, rounds.removing(current, now), event, belongs=free)
             if current is not None:
                 return await self._try(current)
             current = await context.store.get(principal.workspace_id, prototype.id)

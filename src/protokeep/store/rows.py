@@ -129,6 +129,7 @@ def generation_values(prototype: Prototype) -> dict[str, Any]:
         "seen_at": generation.seen_at,
         "missing_looks": generation.missing_looks,
         "missed_at": generation.missed_at,
+        "known_message_id": generation.known_message_id,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,14 +18,15 @@ from protokeep.store import claims, strays
 from protokeep.store.accounts import Accounts
 from protokeep.store.afterwards import Afterwards
 from protokeep.store.claiming import Claiming
-from protokeep.store.database import Database, Part, Row, Session
+from protokeep.store.database import Database, Part, Row, Session, Untouched, must_touch
 from protokeep.store.rows import generation_values, mockup_values, prototype_from, prototype_of
+from protokeep.store.searches import Searches
 from protokeep.store.shape import Shape, read_shape
 from protokeep.store.statements import Statements, query
 from protokeep.store.strays import Stray
 
-#: Something more to do in the transaction of a save.
-Also = Callable[[Session], Awaitable[object]]
+#: What belongs to a guarded write: done after it, in the same transaction, and rolled back with it.
+Belongs = Callable[[Session], Awaitable[object]]
 
 #: Events that change nothing that a page shows, and that another one follows soon: nobody is told of them.
 QUIET = {"sent"}
@@ -48,6 +50,7 @@ class Store:
         self.database = database
         self.accounts = Accounts(database)
         self.afterwards = Afterwards(database)
+        self.searches = Searches(database)
         self._bus = bus
         self._statements: Statements | None = None
         self._claiming = Claiming(database, bus, self._told)
@@ -151,29 +154,38 @@ class Store:
     # -- writing ---------------------------------------------------------------------------------------------
 
     async def save(
-        self, before: Prototype, after: Prototype, *events: Event, also: Also | None = None
+        self, before: Prototype, after: Prototype, *events: Event, belongs: Belongs | None = None
     ) -> Prototype | None:
-        """Write what shall be. None: somebody moved it meanwhile, and nothing was written; read again."""
-        saved = await self.save_all([(before, after, events)], also=also)
-        return saved[0]
+        """Write what shall be. None: somebody moved it meanwhile, and nothing was written; read again.
 
-    async def save_all(
-        self, changes: Sequence[tuple[Prototype, Prototype, Sequence[Event]]], *, also: Also | None = None
-    ) -> list[Prototype | None]:
+        `belongs` is executed only after the guarded write touched its row, in the same transaction. What it raises
+        undoes everything.
+        """
+        if belongs is None:
+            return (await self.save_all([(before, after, events)]))[0]
+        statements = await self._prepared(for_create=True)
+        try:
+            async with self.database.transaction() as session:
+                await must_touch(session, query("save_generation"), generation_values(after))
+                await session.together(self._parts_of(statements, before, after, events))
+                await belongs(session)
+        except Untouched:
+            return None
+        saved = _next_version(after)
+        self._publish(saved, "changed")
+        return saved
+
+    async def save_all(self, changes: Sequence[tuple[Prototype, Prototype, Sequence[Event]]]) -> list[Prototype | None]:
         """Write several prototypes in one transaction, each guarded by its own version.
 
-        Of several, looks that changed nothing are written together, and count as saved. `also` runs first in the same
-        transaction; what it raises undoes everything.
+        Of several, looks that changed nothing are written together, and count as saved.
         """
         saved: list[Prototype | None] = []
         loud: list[Prototype] = []
         quiet: list[Mapping[str, Any]] = []
         statements = await self._prepared(for_create=True)
         # One by itself is one statement, where the database can.
-        one = len(changes) == 1 and also is None
-        async with self.database.alone() if one else self.database.transaction() as session:
-            if also is not None:
-                await also(session)
+        async with self.database.alone() if len(changes) == 1 else self.database.transaction() as session:
             for before, after, events in changes:
                 if not events and _looks_same(before, after):
                     touched = 1
@@ -183,30 +195,31 @@ class Store:
                         quiet.append(_touch_values(after))
                     saved.append(after if touched else None)
                     continue
-                generation = generation_of(after)
                 parts: list[Part] = [(query("save_generation"), generation_values(after))]
-                parts += (
-                    claims.event_part(generation.workspace_id, after.product_id, after.id, event) for event in events
-                )
-                if mockup_values(before) != mockup_values(after):
-                    parts.append((statements.save_mockup, mockup_values(after)))
-                shown = any(event.kind not in QUIET for event in events) or _seen_by_people(before) != _seen_by_people(
-                    after
-                )
-                if shown:
-                    parts += self._told(_change(after, "changed"))
+                parts += self._parts_of(statements, before, after, events)
                 if (await session.together(parts, if_first=True))[0] == 0:
                     saved.append(None)
                     continue
-                after = replace(after, generation=replace(generation, version=generation.version + 1))
-                saved.append(after)
-                if shown:
-                    loud.append(after)
+                saved.append(_next_version(after))
+                if _is_shown(before, after, events):
+                    loud.append(_next_version(after))
             if quiet:
                 await session.run_many(query("touch_looked"), quiet)
         for prototype in loud:
             self._publish(prototype, "changed")
         return saved
+
+    def _parts_of(
+        self, statements: Statements, before: Prototype, after: Prototype, events: Sequence[Event]
+    ) -> list[Part]:
+        """What is written beside a generation: its events, what people see of it, and what tells other processes."""
+        generation = generation_of(after)
+        parts = [claims.event_part(generation.workspace_id, after.product_id, after.id, event) for event in events]
+        if mockup_values(before) != mockup_values(after):
+            parts.append((statements.save_mockup, mockup_values(after)))
+        if _is_shown(before, after, events):
+            parts += self._told(_change(after, "changed"))
+        return parts
 
     async def take_for_submit(self, mockup_id: str, now: datetime, lease: timedelta) -> Prototype | None:
         """Hold a row that waits to be sent or looked up. None: held by another worker, or nothing is due."""
@@ -335,10 +348,11 @@ class Store:
         statements = await self._prepared(for_create=True)
         rows = await self._rows("untracked_chats", limit=limit)
         for row in rows:
-            async with self.database.transaction() as session:
-                found = await session.row(statements.get_any, {"mockup_id": row["id"]})
-                if found is not None:
-                    await claims.adopt(session, statements, prototype_of(found), wanted, poll_timeout)
+            with contextlib.suppress(Untouched):
+                async with self.database.transaction() as session:
+                    found = await session.row(statements.get_any, {"mockup_id": row["id"]})
+                    if found is not None:
+                        await claims.adopt(session, statements, prototype_of(found), wanted, poll_timeout)
         return len(rows)
 
     async def adopt_stray(self, stray: Stray, poll_timeout: timedelta) -> str:
@@ -398,6 +412,16 @@ def _slot(workspace_id: str, product_id: str, provider: str) -> dict[str, str]:
 def _change(prototype: Prototype, kind: str) -> Change:
     generation = generation_of(prototype)
     return Change(generation.workspace_id, prototype.product_id, prototype.id, generation.account, kind)
+
+
+def _next_version(prototype: Prototype) -> Prototype:
+    generation = generation_of(prototype)
+    return replace(prototype, generation=replace(generation, version=generation.version + 1))
+
+
+def _is_shown(before: Prototype, after: Prototype, events: Sequence[Event]) -> bool:
+    """Whether a change is one that a page shows."""
+    return any(event.kind not in QUIET for event in events) or _seen_by_people(before) != _seen_by_people(after)
 
 
 def _seen_by_people(prototype: Prototype) -> tuple[object, ...]:

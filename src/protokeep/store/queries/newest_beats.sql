@@ -1,0 +1,2 @@
+-- The processes that wrote last, newest first.
+SELECT process_id, beat, beat_at, server, known_until FROM protokeep_processes ORDER BY beat_at DESC LIMIT 100

@@ -1,0 +1,4 @@
+-- A duty that one process does for all. No row back: another process did it lately.
+INSERT INTO protokeep_meta (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE protokeep_meta.value < :before
+RETURNING name
