@@ -80,10 +80,15 @@ class Clock:
 
     def __init__(self, now: datetime = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)) -> None:
         self.now = now
+        self._began = now
         self._seconds = 0.0
 
     def __call__(self) -> datetime:
         return self.now
+
+    def elsewhere(self) -> datetime:
+        """The clock of another host, at the builder, which nobody sets."""
+        return self._began + timedelta(seconds=self._seconds)
 
     def elapsed(self) -> float:
         """Seconds that have passed, whatever the wall clock was set to."""
@@ -252,18 +257,26 @@ class World:
     pace: Pace
     scope: str = "mckinsey"
     timeout_seconds: float = 5.0
+    #: Whether processes go by clocks of their own, as real ones do.
+    steady: bool = False
     nodes: list[Node] = field(default_factory=list)
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, database_url: str, api_version: int = 2, *, pace: Pace | None = None, **knobs: Any
+        cls,
+        database_url: str,
+        api_version: int = 2,
+        *,
+        pace: Pace | None = None,
+        steady: bool = False,
+        **knobs: Any,
     ) -> AsyncIterator[World]:
         """A world with one process, on a database that is there. `knobs` are the sandbox's."""
         clock = Clock()
-        sandbox = Sandbox(clock, Knobs(**{"generation_seconds": GENERATION_SECONDS, **knobs}), random_seed=7)
+        sandbox = Sandbox(clock.elsewhere, Knobs(**{"generation_seconds": GENERATION_SECONDS, **knobs}), random_seed=7)
         async with running(sandbox) as v0_url:
-            world = cls(database_url, api_version, clock, sandbox, v0_url, pace or Pace())
+            world = cls(database_url, api_version, clock, sandbox, v0_url, pace or Pace(), steady=steady)
             # As if it had been migrated at this moment, not when the tests began.
             with contextlib.suppress(sqlite3.OperationalError, asyncpg.UndefinedTableError):
                 made_at = clock.now.isoformat()
@@ -323,6 +336,7 @@ class World:
             )
             for provider in (V0V1(spoken, **config), V0V2(spoken, **config)):
                 providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=provider.api_version == self.api_version)
+        steady = steady or self.steady
         if steady:
             clock = SteadyClock(self.clock(), self.clock.elapsed)
         context = Context(

@@ -4,81 +4,17 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-import asyncpg
 import pytest
 
-from postgres import PostgresServer
+from copies import copy_of
 from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
 from protokeep.core.prototype import State
 from protokeep.service import NewPrototype
 from protokeep.service.heartbeat import Heartbeat
 from store.owner import run
 from world import ANN, PROMPT, Node, World, both_versions, on_sqlite
-
-Copy = Callable[[], Awaitable[Callable[[], Awaitable[None]]]]
-
-
-@pytest.fixture
-async def take_copy(world: World, postgres: PostgresServer) -> AsyncIterator[Copy]:
-    """Takes a copy of the world's database; what it returns puts the copy in the database's place."""
-    if world.database_url.startswith("sqlite"):
-        yield lambda: _copy_file(Path(world.database_url.removeprefix("sqlite:///")))
-    else:
-        yield lambda: _copy_tables(world.database_url)
-
-
-async def _copy_file(path: Path) -> Callable[[], Awaitable[None]]:
-    kept = path.with_name("copy.db")
-    with sqlite3.connect(path) as connection:
-        connection.execute("VACUUM INTO ?", (str(kept),))
-
-    async def put_back() -> None:
-        """As an operator does with `.restore`: through SQLite, under the running process."""
-        source, target = sqlite3.connect(kept), sqlite3.connect(path)
-        source.backup(target)
-        source.close()
-        target.close()
-
-    return put_back
-
-
-async def _copy_tables(url: str) -> Callable[[], Awaitable[None]]:
-    connection = await asyncpg.connect(url)
-    names = [row["tablename"] for row in await connection.fetch(TABLES)]
-    await connection.execute("CREATE SCHEMA copied")
-    for name in names:
-        await connection.execute(f"CREATE TABLE copied.{name} AS TABLE public.{name}")
-    await connection.close()
-
-    async def put_back() -> None:
-        """As a dump that is restored into the same database under running processes."""
-        back = await asyncpg.connect(url)
-        async with back.transaction():
-            await back.execute("SET session_replication_role = replica")
-            for name in names:
-                columns = ", ".join([row["column_name"] for row in await back.fetch(COLUMNS, name)])
-                await back.execute(f"DELETE FROM public.{name}")
-                await back.execute(
-                    f"INSERT INTO public.{name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM copied.{name}"
-                )
-        await back.close()
-
-    return put_back
-
-
-TABLES = (
-    "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-    " AND (tablename LIKE 'protokeep%' OR tablename = 'design_mockups')"
-)
-
-
-COLUMNS = (
-    "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = $1"
-    " AND is_generated = 'NEVER'"
-)
 
 
 async def beat(world: World, node: Node | None = None) -> None:
@@ -92,15 +28,13 @@ async def beat(world: World, node: Node | None = None) -> None:
 
 class TestWentBack:
     @both_versions
-    async def test_nothing_is_made_twice_after_a_copy_took_the_databases_place(
-        self, world: World, take_copy: Copy
-    ) -> None:
+    async def test_nothing_is_made_twice_after_a_copy_took_the_databases_place(self, world: World) -> None:
         """
         Six prototypes are made after the copy; it is put back under the running process; the same six clicks make none.
         """
         await world.complete("old")
         await beat(world)
-        put_back = await take_copy()
+        put_back = await copy_of(world.database_url)
         await beat(world)
         for number in range(6):
             await world.make(f"new-{number}")
@@ -121,16 +55,14 @@ class TestWentBack:
             assert (prototype.is_current, prototype.state) == (True, State.READY)
 
     @both_versions
-    async def test_a_follow_up_that_the_copy_does_not_know_is_not_sent_twice(
-        self, world: World, take_copy: Copy
-    ) -> None:
+    async def test_a_follow_up_that_the_copy_does_not_know_is_not_sent_twice(self, world: World) -> None:
         """
         The message is asked for in the copy, and was sent after it: it is found, and not sent again.
         """
         made = await world.complete()
         await beat(world)
         await world.keeper.iterate(ANN, made.id, "Make it blue", wait=0)
-        put_back = await take_copy()
+        put_back = await copy_of(world.database_url)
         await world.work()
         await put_back()
 
@@ -140,13 +72,13 @@ class TestWentBack:
         assert [one.content for one in world.chat.messages if one.role == "user"][1:] == ["Make it blue"]
         assert (await world.get(made.id)).state is State.READY
 
-    async def test_creates_go_on_within_a_minute(self, world: World, take_copy: Copy) -> None:
+    async def test_creates_go_on_within_a_minute(self, world: World) -> None:
         """
         What is asked for right after the fail-over is made, a little later.
         """
         await world.complete("old")
         await beat(world)
-        put_back = await take_copy()
+        put_back = await copy_of(world.database_url)
         await world.make("lost")
         await beat(world)
         await put_back()
@@ -159,12 +91,12 @@ class TestWentBack:
         assert fresh.chat_id is not None
         assert world.made == 3
 
-    async def test_a_process_that_starts_meanwhile_waits_with_the_others(self, world: World, take_copy: Copy) -> None:
+    async def test_a_process_that_starts_meanwhile_waits_with_the_others(self, world: World) -> None:
         """
         A new process does not know what was lost; it sees that others are still comparing.
         """
         await beat(world)
-        put_back = await take_copy()
+        put_back = await copy_of(world.database_url)
         await beat(world)
         world.sandbox.set_knobs(list_delay_seconds=20)
         await world.make("lost")

@@ -112,11 +112,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class HookAt:
-    """A hook that is registered at the builder, and the address that it calls ("": not told)."""
+    """A hook that is registered at the builder."""
 
     id: str
     name: str
-    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class V0Shared:
         if not isinstance(rows, list):
             raise OutcomeUnknown("v0's list of hooks could not be read.", code="bad_answer")
         return [
-            HookAt(hook_id, text(row.get("name")) or "", text(row.get("url")) or "")
+            HookAt(hook_id, text(row.get("name")) or "")
             for row in rows
             if isinstance(row, dict) and (hook_id := text(row.get("id"), 200))
         ]

@@ -136,7 +136,10 @@ class Heartbeat:
             await self._begin(reading)
         else:
             self._compare(reading)
-        self._beat = await self._store.write(self._process_id, reading.now, reading.server, self.known_until)
+        went_back = self.known_until is not None and self._went_back_at is not None
+        self._beat = await self._store.write(
+            self._process_id, reading.now, reading.server, self.known_until, went_back=went_back
+        )
         self._server = reading.server
         self._beaten_at = self._elapsed()
 
@@ -179,11 +182,12 @@ class Heartbeat:
                 self.known_until = min(installed_at, reading.now)
             return
         newest = reading.beats[0]
-        checking = [beat.known_until for beat in self._alive(reading) if beat.known_until is not None]
-        if newest.server != reading.server or checking:
-            self._went_back(reading, min([newest.beat_at, *checking]))
-        elif not self._alive(reading):
-            self.known_until = min(newest.beat_at, reading.now)
+        alive = self._alive(reading)
+        comparing = [beat.known_until for beat in alive if beat.known_until is not None]
+        if newest.server != reading.server or any(beat.went_back for beat in alive):
+            self._went_back(reading, min([newest.beat_at, *comparing]))
+        elif comparing or not alive:
+            self.known_until = min([newest.beat_at, reading.now, *comparing])
 
     def _alive(self, reading: Reading) -> list[Beat]:
         if self._alone:

@@ -159,7 +159,7 @@ class Hooks:
         nonce = secrets.token_urlsafe(18)
         address = self._address(base, account, provider.api_version, nonce)
         if hook is None or hook.hook not in {one.id for one in registered}:
-            hook_id = await self._add(base, provider, registered, address)
+            hook_id = await self._add(provider, registered, address)
             hook = Hook(account, provider.api_version, hook_id, nonce, self._context.clock())
             await keep(hook)
         elif rotate:
@@ -174,13 +174,18 @@ class Hooks:
             await provider.move_hook(hook.hook, address)  # PROTOKEEP_PUBLIC_URL may have changed.
         return hook
 
-    async def _add(self, base: str, provider: Provider, registered: Sequence[HookAt], address: str) -> str:
-        """Let the builder call `address`: by a hook of ours whose registration nobody wrote down, or by a new one."""
+    async def _add(self, provider: Provider, registered: Sequence[HookAt], address: str) -> str:
+        """Let the builder call `address`: by a hook of ours whose registration nobody wrote down, or by a new one.
+
+        A hook's name is all that a list tells of it, so it says whose it is and for which version.
+        """
+        installation, _ = await self._context.store.keeper()
+        name = f"{NAME} v{provider.api_version} {installation}"
         for one in registered:
-            if one.name == NAME and one.address.startswith(f"{base}/hooks/v0/"):
+            if one.name == name:
                 await provider.move_hook(one.id, address)
                 return one.id
-        return await provider.add_hook(NAME, address)
+        return await provider.add_hook(name, address)
 
     def _is_due(self, account: str, api_version: int, hook: Hook | None, now: datetime) -> bool:
         """Whether a hook is missing, or may be."""
@@ -203,7 +208,7 @@ class Hooks:
             if self._context.elapsed() - began > RETRY.total_seconds() / 2:
                 raise ProviderUnreachable("It was too late to register it, so nothing was sent.", code="too_late")
             address = self._address(base, claimed.account, claimed.api_version, claimed.nonce)
-            hook_id = await self._add(base, provider, registered, address)
+            hook_id = await self._add(provider, registered, address)
         except ProviderError as error:
             log.warning("hook_not_installed", account=claimed.account, reason=str(error))
             self._not_before[claimed.account, claimed.api_version] = claimed.installed_at + RETRY

@@ -21,6 +21,7 @@ class Beat:
     beat_at: datetime
     server: str
     known_until: datetime | None
+    went_back: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class ProcessStore:
         now, server = await self.clock(wall)
         async with self._database.reading() as session:
             rows = await session.rows(query("newest_beats"))
-        return Reading(now, server, tuple(Beat(**row) for row in rows))
+        beats = tuple(Beat(**{**row, "went_back": bool(row["went_back"])}) for row in rows)
+        return Reading(now, server, beats)
 
     async def confirm(self, session: Session, process_id: str, beat: int) -> tuple[int | None, str]:
         """(this process's next beat, which server this is), in the transaction of `session`.
@@ -70,9 +72,17 @@ class ProcessStore:
             rows = await session.rows(query("keeper"))
         return next(datetime.fromisoformat(row["value"]) for row in rows if row["name"] == "keeper_made_at")
 
-    async def write(self, process_id: str, now: datetime, server: str, known_until: datetime | None) -> int:
-        """Write that a process lives; the number of the beat."""
-        values = {"process_id": process_id, "now": now, "server": server, "known_until": known_until}
+    async def write(
+        self, process_id: str, now: datetime, server: str, known_until: datetime | None, *, went_back: bool
+    ) -> int:
+        """Write that a process lives, and what it thinks of the database; the number of the beat."""
+        values = {
+            "process_id": process_id,
+            "now": now,
+            "server": server,
+            "known_until": known_until,
+            "went_back": went_back,
+        }
         async with self._database.alone() as session:
             row = await session.row(query("write_beat"), values)
         if row is None:

@@ -22,8 +22,9 @@ CREATE TABLE protokeep_processes (
     beat       bigint NOT NULL CHECK (beat > 0), -- grows with each beat
     beat_at    {instant} NOT NULL,               -- the database's clock at the last beat
     server     text NOT NULL,                    -- which server, and which copy of the database, it was written to
-    -- Chats made after this may be in no row, because the database went back; NULL: all of them were taken back.
-    known_until {instant}
+    -- Chats made after this may be in no row of this copy of the database; NULL: all of them were taken back.
+    known_until {instant},
+    went_back  boolean NOT NULL DEFAULT false CHECK (went_back IN (true, false)) -- that it is older is certain
 )""",
 )
 FOLLOW_UPS = (
