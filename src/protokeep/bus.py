@@ -32,13 +32,18 @@ KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something about one prototype was written, or (kind `look`) somebody wants it looked at."""
+    """Something about one prototype was written, or somebody (`look`) or a hook (`hooked`) wants it looked at."""
 
     workspace_id: str
     product_id: str
     mockup_id: str
     account: str
     kind: str
+
+    @property
+    def is_wish(self) -> bool:
+        """Whether nothing was written: a look is wanted."""
+        return self.kind in ("look", "hooked")
 
 
 class Bus:
@@ -76,7 +81,7 @@ class Bus:
 
     def publish(self, change: Change) -> None:
         """Tell this process's subscribers. Never blocks: a full queue loses its oldest change."""
-        if change.kind != "look":
+        if not change.is_wish:
             self._heard[change.workspace_id] += 1
         for queue in self._subscribers:
             if queue.full():

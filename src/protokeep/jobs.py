@@ -38,6 +38,8 @@ BEAT_SECONDS = 3.0
 HOOKS_SECONDS = 30.0
 #: Looks that come due within this are made in one pass.
 GATHER_SECONDS = 0.25
+#: What hooks have named is read again after this.
+HOOKED_AGAIN_SECONDS = 1.1
 #: Creates under way at once in one process: so many of its own, and so many out of the queue.
 SUBMITS_AT_ONCE = 400
 #: Rows that a process holds from their claim on, before it leaves further ones to whoever has time.
@@ -192,6 +194,7 @@ class Jobs:
         self._tracking.add(account)
         context = self._keeper.context
         longest = context.pace.lease.total_seconds() / 2
+        beside = asyncio.create_task(self._look_at_hooked(account))
         try:
             with context.bus.subscribed() as changes:
                 while not self._stopping.is_set():
@@ -201,8 +204,38 @@ class Jobs:
                     pause = min(max((due - context.clock()).total_seconds(), GATHER_SECONDS), longest)
                     await self._wake(changes, account, pause)
         finally:
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)
             self._tracking.discard(account)
             await self._keeper.release(account)
+
+    async def _look_at_hooked(self, account: str) -> None:
+        """Read what hooks name at once, also while a pass over thousands is under way.
+
+        A chat that was looked at less than a second ago is due a second later: so everything is read twice.
+        """
+        again = False
+        with self._keeper.context.bus.subscribed() as changes:
+            while True:
+                try:
+                    change = await asyncio.wait_for(changes.get(), HOOKED_AGAIN_SECONDS if again else None)
+                except TimeoutError:
+                    again = False
+                else:
+                    if change.kind != "hooked" or change.account != account:
+                        continue
+                    again = True
+                    await asyncio.sleep(GATHER_SECONDS / 2)  # Where one chat ends, more follow.
+                    while not changes.empty():
+                        changes.get_nowait()
+                await self._read_hooked(account)
+
+    async def _read_hooked(self, account: str) -> None:
+        try:
+            while await self._keeper.track_hooked(account):
+                pass
+        except Exception as error:  # noqa: BLE001 - the outermost line of a loop; a pass finds these chats, too
+            log.warning("hooked_not_read", account=account, error=type(error).__name__, reason=str(error)[:200])
 
     async def _wake(self, changes: asyncio.Queue[Change], account: str, pause: float) -> None:
         """Sleep for `pause`, or until a look at the account is asked for, or the process stops."""

@@ -352,6 +352,8 @@ def _steps(
         told.append((None, _seen(running, gave_up, end, pace)))
     elif scene.state is State.TIMED_OUT:
         told.append((None, _seen(running, Observation(Seen.EXPIRED), end, pace)))
+    elif scene.state is State.NOT_VISIBLE:
+        told.append((None, steps.observed(running, None, end, pace, batched=False, missing=True)))
     elif scene.state is State.WAITING:
         asks = Observation(
             Seen.WAITING,

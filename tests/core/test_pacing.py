@@ -97,14 +97,6 @@ class TestNextPoll:
         assert next_poll(one, after(24 * 3600), PACE, batched=False) is not None
         assert next_poll(one, after(24 * 3600 + 1), PACE, batched=False) is None
 
-    def test_a_missing_chat_is_looked_for_again(self) -> None:
-        """
-        A chat that was missing once is looked at when that would begin to count.
-        """
-        one = prototype(missing_since=NOW)
-
-        assert next_poll(one, NOW, PACE, batched=True) == NOW + PACE.gone_after
-
 
 class TestStale:
     @pytest.mark.parametrize(

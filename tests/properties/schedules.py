@@ -376,6 +376,17 @@ class Schedules(RuleBasedStateMachine):
         if chats:
             self.world.sandbox.delete(chats[pick % len(chats)].id)
 
+    @rule(pick=PICKS, everything=st.booleans(), seconds=st.sampled_from([20, 90, 700]), messages_only=st.booleans())
+    def chats_are_not_shown(self, pick: int, everything: bool, seconds: int, messages_only: bool) -> None:
+        """Reads answer 404 for a while, for one chat or for all; lists show them all the same."""
+        chats = [*self.world.sandbox.chats.values()]
+        if not everything and not chats:
+            return
+        until = (self.world.clock() + timedelta(seconds=seconds)).isoformat()
+        chat = "*" if everything else chats[pick % len(chats)].id
+        rules = [{"chat": chat, "until": until, "listed": True, "messages_only": messages_only}]
+        self.world.sandbox.set_knobs(hide=rules)
+
     # -- what must hold after every step ---------------------------------------------------------------------
 
     @invariant()
@@ -406,10 +417,16 @@ class Schedules(RuleBasedStateMachine):
     def _history_is_true(self, rows: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
         """The log replays to the table, and no status moved backwards."""
         last: dict[str, Status] = {}
+        gone: set[str] = set()
         for event in events:
             if event["status"] is not None:
                 mockup_id, status = str(event["mockup_id"]), Status(event["status"])
                 before = last.get(mockup_id, Status.PENDING)
+                # What counted as gone is taken back by any later sight.
+                if mockup_id in gone:
+                    before = Status.PENDING
+                is_gone = json.loads(event["data"] or "{}").get("code") == "gone"
+                (gone.add if is_gone else gone.discard)(mockup_id)
                 # Only a follow-up that a person asked for, and the builder took, begins anew.
                 anew = event["kind"] in ("continued", "adopted") and "round" in json.loads(event["data"] or "{}")
                 if anew:
@@ -458,6 +475,7 @@ class Schedules(RuleBasedStateMachine):
     async def _quiet(self) -> None:
         world = self.world
         rest = {"drop_next_answers": 0, "drop_next": [], "fail_next": [], "fail_after_acting": [], "down": False}
+        rest["hide"] = []
         world.sandbox.set_knobs(**rest, list_delay_seconds=0, failure_rate=0.0)
         survivor = await self._begun(await world.node())
         for number, seconds in enumerate(CALMING_DOWN):
@@ -477,6 +495,9 @@ class Schedules(RuleBasedStateMachine):
             prototype = await world.get(str(row["id"]))
             visible = (State.READY, State.FAILED, State.PARKED, State.UNDECIDED)
             stands = prototype.state in visible and (prototype.status in SETTLED or prototype.state in visible[2:])
+            # One that a person deleted at the builder may not be shown to be gone: nothing else may be in sight there.
+            chat = world.sandbox.chats.get(prototype.chat_id or "")
+            stands = stands or (prototype.state is State.NOT_VISIBLE and chat is not None and chat.deleted)
             assert stands, f"{prototype.id} is {prototype.state} after everything has calmed down"
 
     async def _nothing_is_lost(self) -> None:

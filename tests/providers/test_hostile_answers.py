@@ -297,7 +297,7 @@ class TestObserve:
         for request in transport.asked:
             path = request.url.raw_path.decode().partition("?")[0]
             if path != "/v1/chats":
-                assert path.count("/") == (5 if path.endswith("message-1") else 3)
+                assert path.count("/") == 3 + path.endswith("/messages") + 2 * path.endswith("message-1")
             assert dict(request.url.params).keys() <= {"scope", "limit", "offset"}
 
 

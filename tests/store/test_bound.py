@@ -13,8 +13,8 @@ QUERIES = Path(statements.__file__).parent / "queries"
 #: What jobs run: they act for every workspace, and nobody sees what they read.
 JOBS = {
     "accounts_to_track", "ask_for_look", "due_for_submit", "give_chat_to_generation", "give_chat_to_mockup",
-    "hook_heard", "hook_look", "known_chats", "mockup_of_marker", "newest_chat", "next_due_poll", "next_wrap_up",
-    "note_surplus", "postpone_look", "renew_lease", "save_generation", "save_mockup", "take_for_submit",
+    "has_other_chats", "hook_heard", "hook_look", "known_chats", "mockup_of_marker", "newest_chat", "next_due_poll",
+    "next_wrap_up", "note_surplus", "postpone_look", "renew_lease", "save_generation", "save_mockup", "take_for_submit",
     "take_wrap_up", "touch_looked", "untracked_chats", "wake_keyless", "wake_parked", "all_provider_keys",
     "forget_create_counts", "forget_idempotency_keys", "any_older", "admins_for_ever", "count_tokens",
     "wind_back_generations", "future_generations", "has_history", "lost_creates",

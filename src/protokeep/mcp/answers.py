@@ -34,6 +34,8 @@ _NEXT: Mapping[str, str] = {
     "ready": "Give the user the url. To change it, call iterate_prototype with its revision.",
     "failed": "Tell the user why. Calling ensure_prototype again replaces it by a new one.",
     "timed_out": "It took longer than expected and is still looked at now and then. Call get_prototype later.",
+    "not_visible": "The app builder does not show it at present, which proves nothing. It is looked at again by "
+    "itself: call get_prototype later; do not ask for another one.",
     "undecided": "It is not yet known whether the app builder made it. That is found out by itself: call "
     "wait_for_prototype, or come back later; do not ask for another one.",
     "parked": "It is held up and goes on by itself. Tell the user the reason; call get_prototype later.",

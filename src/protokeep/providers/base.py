@@ -50,7 +50,8 @@ class Watched:
 
     `message_id` None: whatever is newest there. `stale_id` and `before_id` are the version (or message) and the last
     message of earlier rounds, which say nothing about this one. `closely`: a second, heavier call may be made where
-    the cheap one cannot tell. `alone`: it is an old one, not to be searched for in lists.
+    the cheap one cannot tell. `alone`: it is an old one, not to be searched for in lists. `in_passing`: it is told of
+    when a list shows it, and no call is made for it.
     """
 
     chat_id: str
@@ -60,6 +61,7 @@ class Watched:
     before_id: str | None = None
     closely: bool = True
     alone: bool = False
+    in_passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,11 @@ class Provider(Protocol):
         ...
 
     async def delete(self, chat_id: str) -> bool:
-        """Delete a chat at the builder. False: it says that there is none; a very young one may yet show up."""
+        """Delete a chat at the builder. False: it says that there is none, which is no proof of it."""
+        ...
+
+    async def recent_chats(self) -> list[str]:
+        """Ids of chats that the account shows now, one page of the newest. Raises `ProviderError`."""
         ...
 
     async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> Made:
@@ -236,7 +242,10 @@ class Provider(Protocol):
         ...
 
     async def cancel(self, chat_id: str, message_id: str | None) -> bool:
-        """Stop what a chat is generating. False: nothing was running."""
+        """Stop what a chat is generating. False: nothing was running.
+
+        Raises `ProviderError`, with status 404 where the builder does not show the chat or its message.
+        """
         ...
 
     async def picture(self, address: str) -> Image | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,13 +27,15 @@ from protokeep.providers.base import (
 )
 from protokeep.providers.v0_details import Details, made_of
 from protokeep.providers.v0_http import TOO_LARGE, V0Config, amount, instant, link, no_id, segment, text
-from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, newest_first, said_of
+from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, chat_ids, newest_first, said_of
 from protokeep.providers.v0_walks import MAX_PAGES, OVERLAP, PAGE, OffsetWalk, carries
 
 #: Rows of one page that are too large to be read, beyond which v0's answers as a whole count as too large.
 MAX_TOO_LARGE = 3
 #: Heavy detail reads in one round of looks, for chats that the list cannot tell about.
 MAX_DETAILS = 20
+#: Detail reads under way at once.
+PARALLEL_READS = 8
 #: One page of the list: 60 rows of a few hundred bytes each.
 LIST_PATIENCE = 10.0
 #: Rows of one page of the usage report, and pages that are read of it.
@@ -47,6 +49,18 @@ _NO_VERSION_FINAL: Mapping[str, tuple[Seen, str, str]] = {
     "length": (Seen.WAITING, "needs_a_look", "v0 stopped at its length limit. Look at the chat's page."),
     "other": (Seen.WAITING, "needs_a_look", "v0 stopped without saying why. Look at the chat's page."),
 }
+
+
+@dataclass(slots=True)
+class _Round:
+    """What a round of looks has brought so far."""
+
+    observations: dict[str, Observation] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    unread: dict[str, str] = field(default_factory=dict)
+
+    def ended(self, trouble: str | None = None, retry_after: timedelta | None = None) -> Looked:
+        return Looked(self.observations, frozenset(self.missing), retry_after, trouble, self.unread)
 
 
 class V0V1(V0Shared):
@@ -88,55 +102,74 @@ class V0V1(V0Shared):
 
     async def observe(self, watched: Sequence[Watched], *, calls: int | None = None) -> Looked:
         """Walk `GET /chats` until every watched chat was met; read the few that the list cannot tell."""
-        wanted = {chat.chat_id: chat for chat in watched}
-        observations: dict[str, Observation] = {}
-        missing: set[str] = set()
-        unread: dict[str, str] = {}
-        listed = [chat for chat in watched if not chat.alone]
-        oldest = min((chat.created_at for chat in listed), default=None)
-        unmet = {chat.chat_id for chat in listed}
-        unsure: list[Watched] = []
         before = self.calls
 
         def left() -> bool:
             return calls is None or self.calls - before < calls
 
+        looked = _Round()
         try:
-            async for row in self._rows(before=oldest, enough=lambda: not (unmet and left())):
-                chat_id = text(row.get("id"), 200)
-                if chat_id is None or chat_id not in unmet:
-                    continue
-                unmet.discard(chat_id)
-                chat = wanted[chat_id]
-                seen = _of_row(row)
-                if seen is None or seen.message_id == chat.stale_id is not None:
-                    unsure.append(chat)
-                    seen = Observation(Seen.QUEUED, web_url=link(row.get("webUrl")))
-                observations[chat_id] = seen
-            unsure = [chat for chat in watched if chat.alone or chat.chat_id in unmet] + [
-                chat for chat in unsure if chat.closely
-            ]
-            for chat in unsure[:MAX_DETAILS]:
-                if not left():
-                    break
+            unsure = await self._swept(watched, looked, left)
+            await self._read_details(unsure[:MAX_DETAILS], looked, left)
+        except ProviderBusy as error:
+            return looked.ended(str(error), error.retry_after or timedelta(seconds=30))
+        except ProviderError as error:
+            return looked.ended(str(error))
+        return looked.ended()
+
+    async def _swept(self, watched: Sequence[Watched], looked: _Round, left: Callable[[], bool]) -> list[Watched]:
+        """Note what the list tells. Those that it does not show, or cannot tell about, come back."""
+        listed = {chat.chat_id: chat for chat in watched if not chat.alone}
+        unmet = {chat.chat_id for chat in listed.values() if not chat.in_passing}
+        oldest = min((listed[chat_id].created_at for chat_id in unmet), default=None)
+        unsure: list[Watched] = []
+        async for row in self._rows(before=oldest, enough=lambda: not (unmet and left())):
+            chat_id = text(row.get("id"), 200)
+            chat = listed.pop(chat_id, None) if chat_id is not None else None
+            if chat is None:
+                continue
+            unmet.discard(chat.chat_id)
+            seen = _of_row(row)
+            if seen is None or seen.message_id == chat.stale_id is not None:
+                unsure.append(chat)
+                seen = Observation(Seen.QUEUED, web_url=link(row.get("webUrl")))
+            looked.observations[chat.chat_id] = seen
+        return [chat for chat in watched if chat.alone or chat.chat_id in unmet] + [
+            chat for chat in unsure if chat.closely and not chat.in_passing
+        ]
+
+    async def _read_details(self, chats: Sequence[Watched], looked: _Round, left: Callable[[], bool]) -> None:
+        """Read chats one by one, a few at once. One that cannot be read keeps none of the others from it."""
+        queue = list(reversed(chats))
+        trouble: list[ProviderError] = []
+
+        async def reader() -> None:
+            while queue and not trouble and left():
+                chat = queue.pop()
                 try:
-                    observations[chat.chat_id] = await self._detail(chat)
+                    looked.observations[chat.chat_id] = await self._detail(chat)
                 except ProviderRejected as error:
                     if error.status == 401:
-                        raise
-                    if error.status != 404:  # It is about this chat alone; the others are looked at all the same.
-                        unread[chat.chat_id] = str(error)
-                        continue
-                    observations.pop(chat.chat_id, None)
-                    missing.add(chat.chat_id)
+                        trouble.append(error)
+                    elif error.status != 404:
+                        looked.unread[chat.chat_id] = str(error)
+                    elif chat.chat_id not in looked.observations:  # The list does not show it, either.
+                        looked.missing.add(chat.chat_id)
                 except OutcomeUnknown as error:
-                    unread[chat.chat_id] = str(error)
-        except ProviderBusy as error:
-            pause = error.retry_after or timedelta(seconds=30)
-            return Looked(observations, frozenset(missing), pause, str(error), unread)
-        except ProviderError as error:
-            return Looked(observations, frozenset(missing), None, str(error), unread)
-        return Looked(observations, frozenset(missing), unread=unread)
+                    looked.unread[chat.chat_id] = str(error)
+                except ProviderError as error:
+                    trouble.append(error)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(PARALLEL_READS, len(queue))):
+                group.create_task(reader())
+        if trouble:
+            raise next((error for error in trouble if isinstance(error, ProviderBusy)), trouble[0])
+
+    async def recent_chats(self) -> list[str]:
+        """`GET /chats`, one page."""
+        page = await self._http.request("GET", "chats", params={"limit": PAGE, "offset": 0}, patience=LIST_PATIENCE)
+        return chat_ids(page.get("data") if isinstance(page, dict) else None)
 
     async def _detail(self, chat: Watched) -> Observation:
         detail = await self._http.request("GET", f"chats/{segment(chat.chat_id)}", patience=LOOK_PATIENCE)

@@ -15,7 +15,7 @@ from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
 from protokeep.providers.base import Capabilities, Known, Looked, Made, MayBegin, Search, Talk, Watched
 from protokeep.providers.v0_http import TOO_LARGE, V0Config, amount, instant, no_id, segment, text
-from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, newest_first, said_of
+from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, chat_ids, newest_first, said_of
 from protokeep.providers.v0_walks import FilteredWalks, carries
 
 #: Message reads under way at once.
@@ -188,13 +188,30 @@ class V0V2(V0Shared):
         asked = [row for row in rows or () if isinstance(row, dict) and row.get("role") == "user"]
         return text(asked[-1].get("content"), PROMPT_MAX) if asked else None
 
+    async def recent_chats(self) -> list[str]:
+        """`GET /chats`, one page."""
+        page = await self._http.request("GET", "chats", params={"limit": 100})
+        rows = page.get("chats") if isinstance(page, dict) else None
+        return chat_ids(rows)
+
     async def _look(self, chat: Watched) -> Observation:
+        """The message that is being made; while that one is missing, what is newest in the chat."""
         if chat.message_id is not None:
-            path = f"chats/{segment(chat.chat_id)}/messages/{segment(chat.message_id)}"
-            message = await self._http.request("GET", path, patience=LOOK_PATIENCE)
-            if isinstance(message, dict) and message.get("id", chat.message_id) != chat.message_id:
-                raise OutcomeUnknown("v0 answered about another message than the one asked for.", code="bad_answer")
-            return self._observation(chat.chat_id, message)
+            try:
+                return await self._look_at_message(chat.chat_id, chat.message_id)
+            except ProviderRejected as error:
+                if error.status != 404:
+                    raise
+        return await self._look_at_newest(chat)
+
+    async def _look_at_message(self, chat_id: str, message_id: str) -> Observation:
+        path = f"chats/{segment(chat_id)}/messages/{segment(message_id)}"
+        message = await self._http.request("GET", path, patience=LOOK_PATIENCE)
+        if isinstance(message, dict) and message.get("id", message_id) != message_id:
+            raise OutcomeUnknown("v0 answered about another message than the one asked for.", code="bad_answer")
+        return self._observation(chat_id, message)
+
+    async def _look_at_newest(self, chat: Watched) -> Observation:
         rows, _ = await self._messages(chat.chat_id, 10)
         replies = []
         for row in rows:

@@ -114,7 +114,7 @@ def status_events(before: Prototype, after: Prototype, source: Source, now: date
     generation = after.generation
     data = (
         {"code": generation.error_code, "message": generation.error_message}
-        if generation is not None and generation.error_code is not None
+        if generation is not None and generation.error_code is not None and not generation.not_visible
         else {"state": after.state.value}
     )
     return [Event("status", source, now, status=after.status.value, data=data)]

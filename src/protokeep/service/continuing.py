@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from protokeep.core import absence
 from protokeep.core import continuing as rounds
 from protokeep.core import generation as steps
 from protokeep.core.audit import Action, Entry
@@ -30,18 +31,17 @@ from protokeep.core.keys import missing
 from protokeep.core.pacing import backoff, may_send_again
 from protokeep.core.people import Principal
 from protokeep.core.prototype import (
+    GONE,
     UNFINISHED,
-    Observation,
     Prototype,
     RecoveryPoint,
-    Seen,
     Status,
-    advance,
     generation_of,
 )
 from protokeep.providers.base import Made, Provider, Said, Talk
 from protokeep.service.context import LOOK_BACK, Context, status_events
 from protokeep.service.sending import Sendings
+from protokeep.service.visibility import Visibility
 from protokeep.store.afterwards import keep_intent
 from protokeep.store.audit import write
 from protokeep.store.database import Session, Untouched
@@ -58,12 +58,18 @@ class Continuer:
     """Claims follow-ups for people, sends them for jobs, and stops what runs."""
 
     def __init__(
-        self, context: Context, sendings: Sendings, held: Held, account_works: Callable[[str], Awaitable[None]]
+        self,
+        context: Context,
+        sendings: Sendings,
+        held: Held,
+        account_works: Callable[[str], Awaitable[None]],
+        visibility: Visibility,
     ) -> None:
         self._context = context
         self._sendings = sendings
         self._held = held
         self._account_works = account_works
+        self._visibility = visibility
 
     # -- for people --------------------------------------------------------------------------------------------
 
@@ -124,8 +130,16 @@ class Continuer:
         if provider is None:
             raise NotConfigured(missing(generation.account))
         message_id = generation.message_id if generation.api_version == 2 and not generation.waiting else None
-        if not await provider.cancel(prototype.chat_id, message_id):
-            return prototype
+        try:
+            if not await provider.cancel(prototype.chat_id, message_id):
+                return prototype
+        except ProviderError as error:
+            if error.status != 404:
+                raise
+            raise NotNow(
+                f"{prototype.provider} does not show this chat at present, so it could not be stopped. It is looked at "
+                "again; try again in a moment."
+            ) from error
         current: Prototype | None = prototype
         while current is not None and current.status in (*UNFINISHED, Status.TIMEOUT):
             now = context.clock()
@@ -144,8 +158,9 @@ class Continuer:
         try:
             talk = await provider.talk(prototype.chat_id or "")
         except ProviderError as error:
-            await self._not_read(prototype, error)
+            await self._not_read(prototype, provider, error)
             return
+        prototype = absence.shown(prototype, context.clock(), context.pace)
         generation = generation_of(prototype)
         trusted_from = context.heartbeat.trusted_from
         sure, found = ours(prototype, talk, trusted=trusted_from is not None and generation.round_at >= trusted_from)
@@ -162,15 +177,14 @@ class Continuer:
             after = steps.not_found(prototype, now, context.pace, counted=settled and sure)
             await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
 
-    async def _not_read(self, prototype: Prototype, error: ProviderError) -> None:
+    async def _not_read(self, prototype: Prototype, provider: Provider, error: ProviderError) -> None:
         context = self._context
         now = context.clock()
         generation = generation_of(prototype)
         if error.status == 404:
-            gone = Observation(Seen.GONE, error_code="gone", error_message="The chat no longer exists at the builder.")
-            after = advance(prototype, gone, now)
-            after = rounds.without_claim(after)
-        elif generation.recovery_point is RecoveryPoint.CLAIMED:
+            await self._not_shown(prototype, provider)
+            return
+        if generation.recovery_point is RecoveryPoint.CLAIMED:
             pause = error.retry_after or backoff(generation.attempts + 1, context.pace)
             words = f"{error} The chat is read before anything is sent."
             after = steps.parked(prototype, now, until=now + pause, code=error.code, message=words)
@@ -178,6 +192,25 @@ class Continuer:
             after = steps.undecided(prototype, None, now, context.pace)
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         log.warning("chat_not_read", prototype_id=prototype.id, code=error.code, reason=str(error))
+
+    async def _not_shown(self, prototype: Prototype, provider: Provider) -> None:
+        """The chat is not visible: the follow-up waits, ever longer. It ends only with a chat that is gone."""
+        context = self._context
+        now = context.clock()
+        generation = generation_of(absence.missed(prototype, now))
+        in_doubt = absence.may_be_gone(generation, now, context.pace)
+        around = await self._visibility.around(generation.account, provider, [prototype], seen=0, in_doubt=in_doubt)
+        after = steps.not_shown(prototype, around, now, context.pace)
+        if after.status is Status.FAILED and generation_of(after).error_code == GONE:
+            ended = rounds.without_claim(after)
+            data = {"code": GONE, "message": rounds.gone_words(prototype)}
+            event = Event("status", Source.SUBMIT, now, status=ended.status.value, data=data)
+            await context.store.save(prototype, ended, event)
+            log.warning("follow_up_ended", prototype_id=prototype.id, code=GONE)
+            return
+        after = rounds.chat_not_shown(after, now + absence.retry_after(generation, now, context.pace))
+        await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
+        log.warning("chat_not_shown", prototype_id=prototype.id, looks=generation.missing_looks)
 
     async def _send(self, prototype: Prototype, talk: Talk, provider: Provider) -> None:
         context = self._context

@@ -34,6 +34,7 @@ from protokeep.service.recovering import Recoverer
 from protokeep.service.removing import Remover
 from protokeep.service.submitting import Submitter
 from protokeep.service.tracking import Tracker, seconds
+from protokeep.service.visibility import Visibility
 from protokeep.store.afterwards import Picture
 from protokeep.store.database import Row
 from protokeep.store.store import Page
@@ -81,9 +82,10 @@ class Keeper:
         self._budget = Budget(context)
         lookups = Lookups(context, self._budget)
         self._recoverer = Recoverer(context, lookups)
-        self._remover = Remover(context)
-        self._submitter = Submitter(context, self._recoverer, self._remover, lookups)
-        self._tracker = Tracker(context, self._budget)
+        visibility = Visibility(context)
+        self._remover = Remover(context, visibility)
+        self._submitter = Submitter(context, self._recoverer, self._remover, lookups, visibility)
+        self._tracker = Tracker(context, self._budget, visibility)
         self._finisher = Finisher(context)
         self._key_retention = key_retention
         self._tidied_at: datetime | None = None
@@ -227,6 +229,10 @@ class Keeper:
     async def track(self, account: str) -> datetime | None:
         """One pass over an account's prototypes; when the next is due, None if there is nothing (for us) to do."""
         return await self._tracker.track(account)
+
+    async def track_hooked(self, account: str) -> int:
+        """Read what hooks have just named, beside a pass. How many prototypes that were."""
+        return await self._tracker.track_hooked(account)
 
     async def release(self, account: str) -> None:
         """Stop tracking an account, so that another process may at once."""

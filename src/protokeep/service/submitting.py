@@ -30,6 +30,7 @@ from protokeep.service.lookups import LOOK_UP_WAITS, Lookups
 from protokeep.service.recovering import Recoverer
 from protokeep.service.removing import Remover
 from protokeep.service.sending import Sendings
+from protokeep.service.visibility import Visibility
 
 log = structlog.get_logger(__name__)
 
@@ -40,13 +41,15 @@ NO_KEY_PAUSE = timedelta(seconds=60)
 class Submitter:
     """Takes one claimed or sent row as far as it can go now."""
 
-    def __init__(self, context: Context, recoverer: Recoverer, remover: Remover, lookups: Lookups) -> None:
+    def __init__(
+        self, context: Context, recoverer: Recoverer, remover: Remover, lookups: Lookups, visibility: Visibility
+    ) -> None:
         self._context = context
         self._lookups = lookups
         self._recoverer = recoverer
         self._remover = remover
         self._sendings = Sendings(context)
-        self.continuer = Continuer(context, self._sendings, self._held, self._account_works)
+        self.continuer = Continuer(context, self._sendings, self._held, self._account_works, visibility)
         self._unfindable: set[str] = set()
 
     async def submit(self, mockup_id: str) -> None:

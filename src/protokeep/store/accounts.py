@@ -90,7 +90,16 @@ class Accounts:
 
     async def postpone_looks(self, looks: Sequence[Prototype], until: datetime) -> None:
         """These are not looked at now, for want of calls."""
-        values = [{"mockup_id": one.id, "version": generation_of(one).version, "next_poll_at": until} for one in looks]
+        values = [
+            {
+                "mockup_id": one.id,
+                "version": generation_of(one).version,
+                "next_poll_at": until,
+                "deadline_at": generation_of(one).deadline_at,
+                "missing_since": generation_of(one).missing_since,
+            }
+            for one in looks
+        ]
         async with self._database.transaction() as session:
             await session.run_many(query("postpone_look"), values)
 

@@ -267,6 +267,10 @@ class Store:
             return set()
         return {row["chat_id"] for row in await self._rows("known_chats", account=account, chats=list(chats))}
 
+    async def has_other_chats(self, account: str, mockup_id: str) -> bool:
+        """Whether an account has chats that nothing is wrong with, beside one prototype's."""
+        return bool(await self._rows("has_other_chats", account=account, mockup_id=mockup_id))
+
     # -- tracking --------------------------------------------------------------------------------------------
 
     async def due(self, account: str, now: datetime, limit: int = 10_000) -> list[Prototype]:
@@ -279,6 +283,14 @@ class Store:
     async def due_soon(self, account: str, api_version: int, now: datetime, until: datetime) -> list[Prototype]:
         """Prototypes whose look is due after `now` and by `until`, without their prompts."""
         return await self._many("due_soon", account=account, api_version=api_version, now=now, until=until)
+
+    async def told_by_hooks(self, account: str, api_version: int, now: datetime, limit: int) -> list[Prototype]:
+        """Prototypes whose look is due because a hook spoke of them, the first told ones first."""
+        return await self._many("told_by_hooks", account=account, api_version=api_version, now=now, limit=limit)
+
+    async def away(self, account: str, api_version: int, until: datetime, limit: int) -> list[Prototype]:
+        """Missing prototypes whose look is not due by `until`, without their prompts."""
+        return await self._many("away", account=account, api_version=api_version, until=until, limit=limit)
 
     async def next_due(self, account: str) -> datetime | None:
         """When the account's next look is due; None: nothing is in flight."""
@@ -324,7 +336,7 @@ class Store:
             values["soon"] = now + timedelta(seconds=1)
         async with self.database.transaction() as session:
             rows = await session.rows(query("hook_heard" if begun else "hook_look"), values)
-            change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "look")
+            change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "hooked")
             if rows and not begun:
                 await session.together(self._told(change))
         if rows and not begun:
@@ -426,6 +438,7 @@ def _looks_same(before: Prototype, after: Prototype) -> bool:
     same = replace(
         after.generation,
         observed_at=before.generation.observed_at,
+        seen_at=before.generation.seen_at,
         poll_count=before.generation.poll_count,
         next_poll_at=before.generation.next_poll_at,
     )
@@ -438,5 +451,6 @@ def _touch_values(after: Prototype) -> dict[str, Any]:
         "mockup_id": after.id,
         "version": generation.version,
         "observed_at": generation.observed_at,
+        "seen_at": generation.seen_at,
         "next_poll_at": generation.next_poll_at,
     }

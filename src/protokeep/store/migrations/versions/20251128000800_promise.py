@@ -36,6 +36,13 @@ ABSENCE = (
     "ALTER TABLE protokeep_generations ADD COLUMN seen_at {instant}",
     # Looks in a row that the builder answered with "not found".
     "ALTER TABLE protokeep_generations ADD COLUMN missing_looks int NOT NULL DEFAULT 0 CHECK (missing_looks >= 0)",
+    # When the builder last answered a look with "not found".
+    "ALTER TABLE protokeep_generations ADD COLUMN missed_at {instant}",
+    # Looks in a row at a preview that was answered with 404.
+    "ALTER TABLE protokeep_generations ADD COLUMN dead_looks int NOT NULL DEFAULT 0 CHECK (dead_looks >= 0)",
+    # What a look has seen completed was shown by a read.
+    "UPDATE protokeep_generations SET seen_at = observed_at"
+    " WHERE recovery_point = 'settled' AND error_code IS NULL AND poll_count > 0",
 )
 
 STATE = """
