@@ -16,7 +16,8 @@ JOBS = {
     "hook_heard", "hook_look", "known_chats", "mockup_of_marker", "newest_chat", "next_due_poll", "next_wrap_up",
     "note_surplus", "postpone_look", "renew_lease", "save_generation", "save_mockup", "take_for_submit",
     "take_wrap_up", "touch_looked", "untracked_chats", "wake_keyless", "wake_parked", "all_provider_keys",
-    "forget_create_counts", "forget_idempotency_keys", "any_older", "admins_for_ever", "count_tokens",
+    "forget_create_counts", "forget_idempotency_keys", "any_older", "admins_for_ever", "count_tokens", "has_history",
+    "lost_creates",
 }  # fmt: skip
 #: By the id of a prototype that was found in the caller's workspace right before.
 AFTER_A_BOUND_ONE = {

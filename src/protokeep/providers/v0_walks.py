@@ -96,6 +96,7 @@ class OffsetWalk:
         self._page = page
         self._offset = 0
         self._sequence: list[str] = []
+        self._top: str | None = None
         self._repeated = 0
         self._steps_back = 0
         self.rows = Rows()
@@ -110,9 +111,7 @@ class OffsetWalk:
             if self.ended or self.broken or not may_call():
                 return
             rows = await self._page(self._offset)
-            ids = ids_of(rows)
-            if self._offset == 0:  # What was made since stands above what was met.
-                ids = list(dropwhile(lambda chat_id: bool(self._sequence) and chat_id not in self.rows.met, ids))
+            ids = self._without_newer(ids_of(rows))
             lead = list(takewhile(self.rows.met.__contains__, ids))
             if self._sequence and not self._joins(ids, lead):
                 self._step_back()
@@ -129,6 +128,12 @@ class OffsetWalk:
                 if news and not thorough and self.rows.order.has_passed(fresh):
                     self.passed = True
                     return
+
+    def _without_newer(self, ids: list[str]) -> list[str]:
+        """The ids without those that stand above all that was met before: they were made since."""
+        self._top = self._top or (ids[0] if ids else None)
+        met = list(dropwhile(lambda chat_id: chat_id not in self.rows.met, ids))
+        return met if met and (self._offset == 0 or met[0] == self._top) else ids
 
     def _joins(self, ids: list[str], lead: list[str]) -> bool:
         """Whether this page continues the rows before it, so that none between them was missed."""
