@@ -122,7 +122,7 @@ class TestPages:
         assert ids(search) == [late.id] or not search.whole
 
     @only_v1
-    @pytest.mark.parametrize("made", [1, 10, 60, 130])
+    @pytest.mark.parametrize("made", [1, 10, 45, 60, 130])
     async def test_rows_that_move_down_are_no_reason_to_give_up(self, version: int, made: int) -> None:
         """
         Others create chats between two pages; all that were there are met.
@@ -138,7 +138,7 @@ class TestPages:
         v0.before_page = create
         search = await v0.find(since=NOW - timedelta(hours=1))
 
-        assert (ids(search), search.ended) == ([ours.id], True) or (made > 100 and not search.whole)
+        assert (ids(search), search.ended) == ([ours.id], True) or (made > 45 and not search.whole)
 
     @only_v1
     async def test_a_chat_that_moves_to_the_front_meanwhile_is_met_there(self, version: int) -> None:
@@ -277,8 +277,8 @@ class TestUnreadable:
         assert 3 <= v0.read[failing.id] <= 6
         failing.poison = private.poison = None
         for _ in range(40):
-            last = await v0.find(provider)
-        assert last.whole
+            await v0.find(provider)
+        assert (await v0.find(provider)).whole
         await provider.aclose()
 
     @only_v1

@@ -50,8 +50,11 @@ class Call:
             raise Refusal(422, f"body: {error}") from None
 
     def chat(self) -> Chat:
-        """The chat in the path. Refuses with 404."""
-        return self.world.find_chat(self.account, self.api, self.ids["chatId"])
+        """The chat in the path. Refuses with 404, and with 403 one that is somebody's own."""
+        chat = self.world.find_chat(self.account, self.api, self.ids["chatId"])
+        if chat.forbidden:
+            raise Refusal(403, "This chat is private")
+        return chat
 
     def stamp(self, instant: datetime) -> str:
         """An instant as the answer shows it."""

@@ -175,4 +175,6 @@ def in_order(chats: dict[str, Chat], order: str) -> Iterator[Chat]:
         return iter(chats.values())
     if order == "random":
         return iter(sorted(chats.values(), key=lambda chat: chat.shuffled))
+    if order == "favorites":
+        return iter(sorted(reversed(chats.values()), key=lambda chat: not chat.favorite))
     return reversed(chats.values())

@@ -134,30 +134,30 @@ class Lookups:
     # -- searching ---------------------------------------------------------------------------------------------
 
     async def _search_for_lost(self, account: _Account, provider: Provider, generation: Generation) -> None:
-        """Search quickly for all lost creates; thoroughly for those that may be decided and were not found."""
+        """Search quickly for all lost creates; thoroughly where some may be decided and were not found."""
         now = self._context.clock()
         name = generation.account
         calls = await self._calls(name, provider, Rank.LOOKUP)
         lost = await self._context.store.searches.lost(name, provider.api_version)
-        young = [_since(one) for one in lost if one.sent_at is None or now - one.sent_at < self._context.pace.settle]
-        quick = await self._search_quickly(name, account, provider, min([_since(generation), *young]), calls)
-        if not self._is_decided_now(generation) or self._found(account, generation):
-            return
         since = min([_since(generation), *(_since(one) for one in lost)])
         markers = frozenset({generation.marker, *(one.marker for one in lost)})
-        listed = not provider.capabilities.metadata_search
-        if listed and quick.search.ended and quick.since <= since:
-            account.thorough = quick
-            return
-        going_on = account.cut if account.cut is not None and account.cut.goes_on(now, since) else None
-        if listed and going_on is None:
-            going_on = quick  # One list serves both: go on where the quick search stopped.
-        rest = going_on.search.rest if going_on is not None and going_on.covers(generation) else None
-        wanted = [marker_mark(marker) for marker in sorted(markers)]
-        search = await self._search(name, provider, wanted, since, calls, thorough=True, rest=rest)
-        began_at = going_on.began_at if going_on is not None and rest is not None else now
-        account.thorough = _Searched(search, began_at, self._context.clock(), since, markers)
-        account.cut = account.thorough if search.rest is not None else None
+        decided = self._is_decided_now(generation)
+        cut = account.cut if account.cut is not None and account.cut.goes_on(now, since) else None
+        if cut is not None and not cut.covers(generation):
+            cut = None
+        # A list serves both kinds of search. A filter is tried on what is surely there, before it is believed.
+        if not decided or (cut is None and provider.capabilities.metadata_search):
+            young = [
+                _since(one) for one in lost if one.sent_at is None or now - one.sent_at < self._context.pace.settle
+            ]
+            await self._search_quickly(name, account, provider, min([_since(generation), *young]), calls)
+        if decided and not self._found(account, generation):
+            rest = cut.search.rest if cut is not None else None
+            wanted = [marker_mark(marker) for marker in sorted(markers)]
+            search = await self._search(account, name, provider, wanted, since, calls, thorough=True, rest=rest)
+            began_at = cut.began_at if cut is not None else now
+            account.thorough = _Searched(search, began_at, self._context.clock(), since, markers)
+            account.cut = account.thorough if search.rest is not None else None
 
     async def _search_quickly(
         self,
@@ -169,20 +169,16 @@ class Lookups:
         going_on: _Searched | None = None,
     ) -> _Searched:
         now = self._context.clock()
-        before = provider.calls
         wanted = [installation_mark(await self.keeper_id())]
         rest = going_on.search.rest if going_on is not None else None
-        try:
-            search = await self._search(name, provider, wanted, since, calls, thorough=False, rest=rest)
-        finally:
-            pause = PAUSE_PER_CALL * (provider.calls - before)
-            account.next_at = self._context.clock() + min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE)
+        search = await self._search(account, name, provider, wanted, since, calls, thorough=False, rest=rest)
         began_at = going_on.began_at if going_on is not None else now
         account.quick = _Searched(search, began_at, self._context.clock(), since)
         return account.quick
 
     async def _search(
         self,
+        account: _Account,
         name: str,
         provider: Provider,
         wanted: Sequence[Mapping[str, str]],
@@ -198,6 +194,7 @@ class Lookups:
         left = calls()
         if left == 0:
             return Search(error=_short_of_calls(), rest=rest)
+        before = provider.calls
         try:
             search = await provider.find(
                 wanted, sent_after=since, known=known, thorough=thorough, calls=left, rest=rest
@@ -205,6 +202,9 @@ class Lookups:
         except ProviderBusy as error:
             await self._heed(name, error)
             raise
+        finally:
+            pause = PAUSE_PER_CALL * (provider.calls - before)
+            account.next_at = self._context.clock() + min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE)
         if isinstance(search.error, ProviderBusy):
             await self._heed(name, search.error)
         await self._note_unreadable(name, search)
