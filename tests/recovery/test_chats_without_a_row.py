@@ -19,6 +19,7 @@ from protokeep.service.keys import Keys
 from protokeep.store import strays
 from protokeep.store.claims import Lost
 from protokeep.store.database import Row
+from protokeep.store.rows import prototype_of
 from protokeep.store.strays import Stray
 from store.owner import run
 from world import ANN, World, both_versions, on_sqlite
@@ -271,7 +272,8 @@ class TestOthers:
     ) -> None:
         plant(world, metadata=await marks(world))
         plant(world, metadata=await marks(world, marker=MARKER.replace("0d", "1d"), product="p-2"))
-        adopt, broke = world.store.adopt_stray, []
+        adopt = world.store.adopt_stray
+        broke: list[str] = []
 
         async def adopting(stray: Stray, poll_timeout: timedelta) -> str:
             if not broke:
@@ -311,7 +313,7 @@ class TestAtOnce:
         with world.knobs(drop_next_answers=1):
             lost = await world.make()
         before = await world.contents()
-        read = strays.prototype_of
+        read = prototype_of
 
         def older(row: Row) -> Prototype:
             prototype = read(row)

@@ -244,9 +244,13 @@ class FilteredWalks:
         if ignored or any(walk.rows.met for walk in self._filtered):
             self.filter_works = not ignored
         else:
-            self.filter_works = filter_works if thorough else None
+            self.filter_works = filter_works if thorough or self._asks_for_one_chat() else None
         if thorough and not ignored and self.filter_works is None:
             await self._everything.go_on(since, may_call, thorough=True)
+
+    def _asks_for_one_chat(self) -> bool:
+        """Whether an empty answer is no surprise: the marker is that of a chat which may not exist."""
+        return any("protokeep_marker" in walk.marks for walk in self._filtered)
 
     @property
     def met(self) -> dict[str, Mapping[str, Any]]:

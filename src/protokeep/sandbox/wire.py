@@ -176,5 +176,6 @@ def in_order(chats: dict[str, Chat], order: str) -> Iterator[Chat]:
     if order == "random":
         return iter(sorted(chats.values(), key=lambda chat: chat.shuffled))
     if order == "favorites":
-        return iter(sorted(reversed(chats.values()), key=lambda chat: not chat.favorite))
+        newest_first = list(reversed(chats.values()))
+        return iter(sorted(newest_first, key=lambda chat: not chat.favorite))
     return reversed(chats.values())
