@@ -138,7 +138,7 @@ class TestPages:
         v0.before_page = create
         search = await v0.find(since=NOW - timedelta(hours=1))
 
-        assert (ids(search), search.ended) == ([ours.id], True) or (made > 45 and not search.whole)
+        assert (ids(search), search.ended) == ([ours.id], True) or (made > 10 and not search.whole)
 
     @only_v1
     async def test_a_chat_that_moves_to_the_front_meanwhile_is_met_there(self, version: int) -> None:

@@ -84,6 +84,8 @@ class _Account:
     thorough: _Searched | None = None
     cut: _Searched | None = None
     next_at: datetime | None = None
+    #: How many calls the last search for all chats of this installation took.
+    calls_for_all: int = 1
     #: By prototype, when the last search began that counted as one that found nothing.
     counted: dict[str, datetime] = field(default_factory=dict)
 
@@ -125,11 +127,13 @@ class Lookups:
         """
         account = self._accounts[name, provider.api_version]
         async with account.lock:
-            before = account.quick
-            rest = before if before is not None and before.goes_on(self._context.clock(), since) else None
-            rest = rest if rest is not None and not rest.search.reached else None
+            rest = account.quick
+            if rest is not None and (rest.markers is not None or rest.search.reached):
+                rest = None
+            if rest is not None and not rest.goes_on(self._context.clock(), since):
+                rest = None
             calls = await self._calls(name, provider, rank)
-            return (await self._search_quickly(name, account, provider, since, calls, rest)).search
+            return (await self._search_quickly(name, account, provider, since, calls, going_on=rest)).search
 
     # -- searching ---------------------------------------------------------------------------------------------
 
@@ -147,10 +151,13 @@ class Lookups:
             cut = None
         # A list serves both kinds of search. A filter is tried on what is surely there, before it is believed.
         if not decided or (cut is None and provider.capabilities.metadata_search):
-            young = [
-                _since(one) for one in lost if one.sent_at is None or now - one.sent_at < self._context.pace.settle
-            ]
-            await self._search_quickly(name, account, provider, min([_since(generation), *young]), calls)
+            young = {one.marker: _since(one) for one in lost if not self._may_be_decided(one, now)}
+            young[generation.marker] = _since(generation)
+            sent = generation.recovery_point is RecoveryPoint.SENT and not decided
+            filtered = sent and provider.capabilities.metadata_search and len(young) <= account.calls_for_all
+            await self._search_quickly(
+                name, account, provider, min(young.values()), calls, markers=frozenset(young) if filtered else None
+            )
         if decided and not self._found(account, generation):
             rest = cut.search.rest if cut is not None else None
             wanted = [marker_mark(marker) for marker in sorted(markers)]
@@ -166,14 +173,22 @@ class Lookups:
         provider: Provider,
         since: datetime,
         calls: Calls,
+        *,
+        markers: frozenset[str] | None = None,
         going_on: _Searched | None = None,
     ) -> _Searched:
+        """Search the young part of the list for all chats of this installation, or by filter for `markers`."""
         now = self._context.clock()
+        before = provider.calls
         wanted = [installation_mark(await self.keeper_id())]
+        if markers is not None:
+            wanted = [marker_mark(marker) for marker in sorted(markers)]
         rest = going_on.search.rest if going_on is not None else None
         search = await self._search(account, name, provider, wanted, since, calls, thorough=False, rest=rest)
+        if markers is None:
+            account.calls_for_all = max(provider.calls - before, 1)
         began_at = going_on.began_at if going_on is not None else now
-        account.quick = _Searched(search, began_at, self._context.clock(), since)
+        account.quick = _Searched(search, began_at, self._context.clock(), since, markers)
         return account.quick
 
     async def _search(
@@ -296,6 +311,9 @@ class Lookups:
         """Whether a search that finds nothing would count: then it has to be a thorough one."""
         sent = generation.recovery_point is RecoveryPoint.SENT
         return sent and settled_since_sent(generation, self._context.clock(), self._context.pace)
+
+    def _may_be_decided(self, lost: LostCreate, now: datetime) -> bool:
+        return lost.sent_at is None or now - lost.sent_at >= self._context.pace.settle
 
     def _forged(self, account: _Account, generation: Generation) -> bool:
         """Whether a chat names this prototype under a wrong signature: perhaps ours, of an earlier secret."""
