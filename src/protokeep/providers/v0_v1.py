@@ -228,8 +228,7 @@ class V0V1(V0Shared):
     ) -> Search:
         """List rows carry no metadata: read the unknown ones that are recent enough, each once, and compare."""
         walk = rest if isinstance(rest, OffsetWalk) else OffsetWalk(self._page)
-        may_call = self._may_call(calls)
-        error: ProviderError | None = None
+        may_call, error = self._may_call(calls), None
         self._details.begin_search()
         try:
             await walk.go_on(sent_after, may_call, thorough=thorough)
@@ -237,11 +236,7 @@ class V0V1(V0Shared):
             if not walk.rows.met:
                 raise
             error = caught
-        made_at = {
-            chat_id: created
-            for chat_id, (created, _) in walk.rows.met.items()
-            if created is None or created >= sent_after - CLOCK_SLACK
-        }
+        made_at = walk.rows.made_since(sent_after)
         ours = await known(list(made_at))
         unknown = [chat_id for chat_id in made_at if chat_id not in ours]
         if error is None or isinstance(error, OutcomeUnknown):
@@ -253,11 +248,12 @@ class V0V1(V0Shared):
             if (reason := self._details.reason(chat_id)) is not None
         ]
         found = [made for chat_id in unknown if (made := self._details.made(chat_id)) is not None]
+        found = [made for made in found if any(carries(made.marks, marks) for marks in wanted)]
         return Search(
-            [made for made in found if any(carries(made.marks, marks) for marks in wanted)],
+            found,
             ended=walk.ended and complete,
             passed=walk.passed and complete,
-            skipped=[*skipped, *(one for one in walk.rows.nameless if one.may_be_of(sent_after))],
+            skipped=[one for one in (*skipped, *walk.rows.nameless) if one.may_be_of(sent_after)],
             error=error,
             rest=None if walk.broken or (walk.ended and complete) else walk,
         )
