@@ -314,7 +314,9 @@ async def test_hooks(world: World, provider: Provider) -> None:
         ({"fail_after_acting": [{"status": 503}]}, OutcomeUnknown),
         ({"answer_next": [{"body": "<html>"}]}, OutcomeUnknown),
         ({"answer_next": [{"body": '{"id": 7, "chatId": 7}'}]}, OutcomeUnknown),
-        ({"answer_next": [{"status": 307, "headers": {"location": "http://127.0.0.1:9/"}}]}, OutcomeUnknown),
+        ({"fail_after_acting": [{"status": 409}]}, OutcomeUnknown),
+        ({"answer_next": [{"status": 302, "headers": {"location": "http://127.0.0.1:9/"}}]}, OutcomeUnknown),
+        ({"answer_next": [{"status": 307, "headers": {"location": "http://127.0.0.1:9/"}}]}, ProviderUnreachable),
     ],
 )
 async def test_what_can_go_wrong_with_a_create(

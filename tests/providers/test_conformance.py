@@ -84,7 +84,7 @@ class TestFaults:
             (402, ProviderBusy, "out_of_credits"),
             (403, ProviderRejected, "refused"),
             (404, ProviderRejected, "refused"),
-            (409, ProviderRejected, "refused"),
+            (409, OutcomeUnknown, "bad_answer"),
             (413, ProviderRejected, "refused"),
             (422, ProviderRejected, "refused"),
             (429, ProviderBusy, "rate_limited"),
@@ -176,7 +176,7 @@ class TestFaults:
             rule = {"status": 307, "headers": {"location": f"{elsewhere}/v{v0.version}/chats"}}
             v0.sandbox.set_knobs(answer_next=[rule])
 
-            with pytest.raises(OutcomeUnknown, match="307"):
+            with pytest.raises(ProviderUnreachable, match=r"307.*http://127\.0\.0\.1 .*V0_BASE_URL"):
                 await v0.create()
 
         assert sum(v0.calls.values()) == 1

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected, ProviderUnreachable
 from protokeep.core.prototype import Seen
 from protokeep.providers.base import Looked, Provider, Watched
-from protokeep.providers.v0_http import V0Config, instant, retry_after
+from protokeep.providers.v0_http import V0Config, instant
+from protokeep.providers.v0_refusals import retry_after
 from providers.conftest import MARKS, ROOT, answering, none_known, says
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -51,7 +52,7 @@ UNREADABLE = {
     "broken gzip": says(200, b"no gzip", content_encoding="gzip"),
     "gzip of too much": says(200, gzip.compress(b" " * 9_000_000), content_encoding="gzip"),
     "redirect": says(302, b"", location="https://evil.example/"),
-    "moved": says(301, b"", location="/v3/chats"),
+    "see other": says(303, b"", location="/v3/chats"),
     "not modified": says(304, b""),
 }
 

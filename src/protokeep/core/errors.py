@@ -20,7 +20,7 @@ ProtokeepError
   ProviderError            502  the builder's side
     ProviderRejected            a certain refusal: nothing was made, asking again will not help
     ProviderBusy                429, or 402: nothing was made, asking later may help
-    ProviderUnreachable         nothing was sent: asking again is safe
+    ProviderUnreachable         nothing was sent, or the builder has moved: asking again is safe
     OutcomeUnknown              sent, no answer that can be trusted: look before any second create
 """
 
@@ -104,7 +104,7 @@ class DatabaseUnavailable(NotReady):
     """The database is not there, or does not answer."""
 
     def __init__(self) -> None:
-        super().__init__("The database does not answer. Nothing was lost; try again in a moment.")
+        super().__init__("The database does not answer. What was written is kept; try again in a moment.")
 
 
 class DatabaseWentBack(NotReady):
@@ -145,7 +145,7 @@ class ProviderBusy(ProviderError):
 
 
 class ProviderUnreachable(ProviderError):
-    """The request never left: connection refused, no such host. Nothing was made."""
+    """The request never left (connection refused, no such host), or was redirected. Nothing was made."""
 
 
 class OutcomeUnknown(ProviderError):

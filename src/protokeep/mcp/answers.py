@@ -11,7 +11,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field
 
-from protokeep.client import Ensured, HistoryLine, Prototype, PrototypeDetail
+from protokeep.client import ClientError, Ensured, HistoryLine, Prototype, PrototypeDetail, Refused
+from protokeep.core.errors import ProtokeepError
 from protokeep.core.prototype import State
 from protokeep.core.words import STATE_WORDS
 
@@ -93,6 +94,14 @@ class ExplainAnswer(PrototypeAnswer):
     why: str
     prompt: Annotated[str | None, Field(description="What it was made from; long ones are cut.")]
     history: Annotated[list[str], Field(description="What happened, oldest first; of long ones the last lines.")]
+
+
+def refusal(error: ProtokeepError) -> str:
+    """An error as text; where the answer was lost, with what asking again does, and the key to do it with."""
+    if not isinstance(error, ClientError):
+        return cut(str(error), 700) or ""
+    request = f" (request {error.problem.request_id})" if isinstance(error, Refused) else ""
+    return f"{cut(error.reason, 700)} {cut(error.advice, 1200)}".strip() + request
 
 
 def fitted(answer: A) -> A:

@@ -47,7 +47,7 @@ class Outward(httpx2.AsyncBaseTransport):
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
         try:
             addresses = await self._resolve(host, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # The latter: a name that no name server takes.
             raise httpx2.ConnectError(f"{host} has no address") from error
         if not addresses or not all(is_public(address) for address in addresses):
             raise NotPublic(f"{host} is not in the public network")

@@ -67,7 +67,8 @@ class V0Shared:
 
     async def _stopped(self, chat_id: str, message_id: str) -> bool:
         try:
-            await self._http.request("POST", f"chats/{segment(chat_id)}/messages/{segment(message_id)}/stop")
+            path = f"chats/{segment(chat_id)}/messages/{segment(message_id)}/stop"
+            await self._http.request("POST", path, nothing_made=(409,))
         except ProviderRejected as error:
             if error.status == 409:
                 return False

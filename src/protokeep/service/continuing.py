@@ -245,10 +245,10 @@ class Continuer:
         """Write that the builder has the message, whoever else moved the row meanwhile."""
         context = self._context
         current: Prototype | None = prototype
-        asked_at = generation_of(prototype).asked_at
+        this_round = generation_of(prototype).rounds
         while current is not None:
             generation = generation_of(current)
-            if not generation.continuing or generation.asked_at != asked_at:
+            if not generation.continuing or generation.rounds != this_round:
                 return
             now = context.clock()
             after = rounds.continued(
@@ -273,6 +273,9 @@ class Continuer:
         context = self._context
         now = context.clock()
         generation = generation_of(sent)
+        if isinstance(error, ProviderRejected) and error.status == 404:
+            await self._not_shown(rounds.unsent(sent), provider)
+            return
         kind = "undecided"
         match error:
             case ProviderRejected():

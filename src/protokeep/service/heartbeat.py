@@ -127,11 +127,12 @@ class Heartbeat:
 
     async def _beat_once(self) -> None:
         reading = await self._store.read(self._wall() if self._wall else None)
+        before = max([self._clock(), *(beat.beat_at for beat in reading.beats)])
         if isinstance(self._clock, SteadyClock):
             self._clock.set(reading.now)
-        newest = max((beat.beat_at for beat in reading.beats), default=None)
-        if newest is not None and newest > reading.now + CLOCK_SLACK:
-            await self._wind_back(reading.now, newest)
+        latest = reading.now + CLOCK_SLACK
+        if before > latest or await self._store.has_future(latest):
+            await self._wind_back(reading.now, before)
         if self._beat == 0:
             await self._begin(reading)
         else:

@@ -94,6 +94,11 @@ class ProcessStore:
         async with self._database.alone() as session:
             await session.run(query("forget_processes"), {"before": before})
 
+    async def has_future(self, latest: datetime) -> bool:
+        """Whether anything unfinished is said to have happened after `latest`."""
+        async with self._database.reading() as session:
+            return await session.row(query("future_generations"), {"latest": latest}) is not None
+
     async def wind_back(self, now: datetime, *, lease: timedelta, deadline: timedelta) -> None:
         """The clock was set back to `now`: nothing rests until the time that it had shown comes again."""
         leased, latest = now + lease, now + deadline
