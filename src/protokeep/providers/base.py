@@ -241,8 +241,8 @@ class Provider(Protocol):
         """What was said in a chat lately. Raises `ProviderError`, with status 404 for a chat that is not there."""
         ...
 
-    async def cancel(self, chat_id: str, message_id: str | None) -> bool:
-        """Stop what a chat is generating. False: nothing was running.
+    async def cancel(self, chat_id: str, message_id: str | None, *, may_begin: MayBegin | None = None) -> bool:
+        """Stop what a chat is generating, if `may_begin` still says so at the last moment. False: nothing was running.
 
         Raises `ProviderError`, with status 404 where the builder does not show the chat or its message.
         """

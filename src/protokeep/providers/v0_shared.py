@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderRejected
-from protokeep.providers.base import HookAt, Image, Said, Talk
+from protokeep.providers.base import HookAt, Image, MayBegin, Said, Talk
 from protokeep.providers.images import MAX_BYTES, image_of
 from protokeep.providers.v0_http import V0Config, V0Http, instant, is_v0_host, no_id, segment, text
 
@@ -52,23 +52,23 @@ class V0Shared:
         """What was said lately; the versions read it differently."""
         raise NotImplementedError
 
-    async def cancel(self, chat_id: str, message_id: str | None) -> bool:
+    async def cancel(self, chat_id: str, message_id: str | None, *, may_begin: MayBegin | None = None) -> bool:
         """`POST /chats/{id}/messages/{messageId}/stop`; 409 says that nothing was running, 404 says nothing."""
         if message_id is not None:
             try:
-                return await self._stopped(chat_id, message_id)
+                return await self._stopped(chat_id, message_id, may_begin)
             except ProviderRejected as error:
                 if error.status != 404:
                     raise
         newest = next((said.id for said in (await self.talk(chat_id)).messages if said.role == "assistant"), None)
         if newest is None or newest == message_id:
             raise OutcomeUnknown("v0 does not show the chat's message at present.", code="not_visible", status=404)
-        return await self._stopped(chat_id, newest)
+        return await self._stopped(chat_id, newest, may_begin)
 
-    async def _stopped(self, chat_id: str, message_id: str) -> bool:
+    async def _stopped(self, chat_id: str, message_id: str, may_begin: MayBegin | None) -> bool:
         try:
             path = f"chats/{segment(chat_id)}/messages/{segment(message_id)}/stop"
-            await self._http.request("POST", path, nothing_made=(409,))
+            await self._http.request("POST", path, nothing_made=(409,), may_begin=may_begin)
         except ProviderRejected as error:
             if error.status == 409:
                 return False

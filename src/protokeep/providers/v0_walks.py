@@ -96,6 +96,7 @@ class OffsetWalk:
         self._page = page
         self._offset = 0
         self._sequence: list[str] = []
+        self._top: str | None = None
         self._repeated = 0
         self._steps_back = 0
         self.rows = Rows()
@@ -110,9 +111,7 @@ class OffsetWalk:
             if self.ended or self.broken or not may_call():
                 return
             rows = await self._page(self._offset)
-            ids = ids_of(rows)
-            if self._offset == 0:  # What was made since stands above what was met.
-                ids = list(dropwhile(lambda chat_id: bool(self._sequence) and chat_id not in self.rows.met, ids))
+            ids = self._without_newer(ids_of(rows))
             lead = list(takewhile(self.rows.met.__contains__, ids))
             if self._sequence and not self._joins(ids, lead):
                 self._step_back()
@@ -129,6 +128,12 @@ class OffsetWalk:
                 if news and not thorough and self.rows.order.has_passed(fresh):
                     self.passed = True
                     return
+
+    def _without_newer(self, ids: list[str]) -> list[str]:
+        """The ids without those that stand above all that was met before: they were made since."""
+        self._top = self._top or (ids[0] if ids else None)
+        met = list(dropwhile(lambda chat_id: chat_id not in self.rows.met, ids))
+        return met if met and (self._offset == 0 or met[0] == self._top) else ids
 
     def _joins(self, ids: list[str], lead: list[str]) -> bool:
         """Whether this page continues the rows before it, so that none between them was missed."""
@@ -239,9 +244,13 @@ class FilteredWalks:
         if ignored or any(walk.rows.met for walk in self._filtered):
             self.filter_works = not ignored
         else:
-            self.filter_works = filter_works if thorough else None
+            self.filter_works = filter_works if thorough or self._asks_for_one_chat() else None
         if thorough and not ignored and self.filter_works is None:
             await self._everything.go_on(since, may_call, thorough=True)
+
+    def _asks_for_one_chat(self) -> bool:
+        """Whether an empty answer is no surprise: the marker is that of a chat which may not exist."""
+        return any("protokeep_marker" in walk.marks for walk in self._filtered)
 
     @property
     def met(self) -> dict[str, Mapping[str, Any]]:

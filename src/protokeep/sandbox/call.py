@@ -50,11 +50,13 @@ class Call:
             raise Refusal(422, f"body: {error}") from None
 
     def chat(self) -> Chat:
-        """The chat in the path. Refuses with 404, also what the knobs hide."""
+        """The chat in the path. Refuses with 404, also what the knobs hide, and with 403 one that is somebody's own."""
         chat = self.world.find_chat(self.account, self.api, self.ids["chatId"])
         readable_at = chat.created_at + timedelta(seconds=self.knobs.read_delay_seconds)
         if self.now < readable_at or self.knobs.hides(chat.id, self.now):
             raise Refusal(404, "Chat not found")
+        if chat.forbidden:
+            raise Refusal(403, "This chat is private")
         return chat
 
     def message(self, chat: Chat) -> Message:

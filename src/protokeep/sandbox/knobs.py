@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FinishReason = Literal["stop", "error", "tool-calls", "content-filter", "length", "other"]
-ListOrder = Literal["newest", "oldest", "random"]
+ListOrder = Literal["newest", "oldest", "random", "favorites"]
 Hold = bool | Literal["before", "after"]
 
 Seconds = Annotated[float, Field(ge=0)]
@@ -136,7 +136,8 @@ class Knobs(BaseModel):
     fail_after_acting: list[FailRule] = []
     answer_next: list[AnswerRule] = []
     hide: list[HideRule] = []
-    list_order: ListOrder = "newest"
+    list_order: ListOrder = "newest"  #: v2 knows no favorites, and lists the newest first then
+    ignore_filter: bool = False  #: v2: lists hold everybody's chats, whatever metadata was asked for
     scopes: list[str] | None = None  #: what v1 /user/scopes names; None means every scope that was asked with
 
     # Hooks.

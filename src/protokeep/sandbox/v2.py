@@ -50,15 +50,15 @@ def create_from_files(call: Call) -> Answer:
 def list_chats(call: Call) -> dict[str, Any]:
     """Rows carry metadata but no status. `metadata[key]=value` pairs must all match."""
     limit = whole(call.query.get("limit"), "limit", 1, 100, 20)
-    order = call.knobs.list_order
+    order = "newest" if call.knobs.list_order == "favorites" else call.knobs.list_order
     kind = f"chats-{order}"
-    wanted = _metadata_filter(call.query).items()
+    wanted = {} if call.knobs.ignore_filter else _metadata_filter(call.query)
     author = call.query.get("authorId")
     linked = "vercelProjectId" in call.query  # No chat here is linked to a Vercel project.
     chats = (
         chat
         for chat in in_order(call.account.chats["v2"], order)
-        if wanted <= chat.metadata.items()
+        if wanted.items() <= chat.metadata.items()
         and chat.listed_at <= call.now
         and not call.knobs.hides(chat.id, call.now, "row")
         and not linked

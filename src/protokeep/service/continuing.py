@@ -130,8 +130,12 @@ class Continuer:
         if provider is None:
             raise NotConfigured(missing(generation.account))
         message_id = generation.message_id if generation.api_version == 2 and not generation.waiting else None
+        began, lease = context.elapsed(), context.pace.lease.total_seconds()
         try:
-            if not await provider.cancel(prototype.chat_id, message_id):
+            # A process that slept may not stop what somebody began meanwhile.
+            if not await provider.cancel(
+                prototype.chat_id, message_id, may_begin=lambda: context.elapsed() - began < lease
+            ):
                 return prototype
         except ProviderError as error:
             if error.status != 404:
@@ -146,7 +150,12 @@ class Continuer:
             after = rounds.stopped(current, now)
             data = {"code": "stopped", "message": generation_of(after).error_message}
             event = Event("status", Source.PERSON, now, actor=principal.user_id, status=after.status.value, data=data)
-            saved = await context.store.save(current, after, event)
+            entry = Entry.of(principal, Action.STOPPED, now, prototype.id)
+
+            async def audit(session: Session, entry: Entry = entry) -> None:
+                await write(session, entry)
+
+            saved = await context.store.save(current, after, event, belongs=audit)
             current = saved or await context.store.get(principal.workspace_id, prototype.id)
         return current or prototype
 

@@ -189,9 +189,6 @@ class Keeper:
         """Stop what is being generated. Raises `NotFound`, `NotNow`, `ProviderError`."""
         prototype = await self.get(principal, prototype_id)
         after = await self._submitter.continuer.stop(principal, prototype)
-        if after is not prototype:
-            entry = Entry.of(principal, Action.STOPPED, self.context.clock(), prototype.id)
-            await self.context.audit.add(entry)
         return await self._tracker.freshen(after)
 
     async def delete(self, principal: Principal, prototype_id: str) -> Prototype | None:

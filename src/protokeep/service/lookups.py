@@ -84,6 +84,8 @@ class _Account:
     thorough: _Searched | None = None
     cut: _Searched | None = None
     next_at: datetime | None = None
+    #: How many calls the last search for all chats of this installation took.
+    calls_for_all: int = 1
     #: By prototype, when the last search began that counted as one that found nothing.
     counted: dict[str, datetime] = field(default_factory=dict)
 
@@ -125,39 +127,44 @@ class Lookups:
         """
         account = self._accounts[name, provider.api_version]
         async with account.lock:
-            before = account.quick
-            rest = before if before is not None and before.goes_on(self._context.clock(), since) else None
-            rest = rest if rest is not None and not rest.search.reached else None
+            rest = account.quick
+            if rest is not None and (rest.markers is not None or rest.search.reached):
+                rest = None
+            if rest is not None and not rest.goes_on(self._context.clock(), since):
+                rest = None
             calls = await self._calls(name, provider, rank)
-            return (await self._search_quickly(name, account, provider, since, calls, rest)).search
+            return (await self._search_quickly(name, account, provider, since, calls, going_on=rest)).search
 
     # -- searching ---------------------------------------------------------------------------------------------
 
     async def _search_for_lost(self, account: _Account, provider: Provider, generation: Generation) -> None:
-        """Search quickly for all lost creates; thoroughly for those that may be decided and were not found."""
+        """Search quickly for all lost creates; thoroughly where some may be decided and were not found."""
         now = self._context.clock()
         name = generation.account
         calls = await self._calls(name, provider, Rank.LOOKUP)
         lost = await self._context.store.searches.lost(name, provider.api_version)
-        young = [_since(one) for one in lost if one.sent_at is None or now - one.sent_at < self._context.pace.settle]
-        quick = await self._search_quickly(name, account, provider, min([_since(generation), *young]), calls)
-        if not self._is_decided_now(generation) or self._found(account, generation):
-            return
         since = min([_since(generation), *(_since(one) for one in lost)])
         markers = frozenset({generation.marker, *(one.marker for one in lost)})
-        listed = not provider.capabilities.metadata_search
-        if listed and quick.search.ended and quick.since <= since:
-            account.thorough = quick
-            return
-        going_on = account.cut if account.cut is not None and account.cut.goes_on(now, since) else None
-        if listed and going_on is None:
-            going_on = quick  # One list serves both: go on where the quick search stopped.
-        rest = going_on.search.rest if going_on is not None and going_on.covers(generation) else None
-        wanted = [marker_mark(marker) for marker in sorted(markers)]
-        search = await self._search(name, provider, wanted, since, calls, thorough=True, rest=rest)
-        began_at = going_on.began_at if going_on is not None and rest is not None else now
-        account.thorough = _Searched(search, began_at, self._context.clock(), since, markers)
-        account.cut = account.thorough if search.rest is not None else None
+        decided = self._is_decided_now(generation)
+        cut = account.cut if account.cut is not None and account.cut.goes_on(now, since) else None
+        if cut is not None and not cut.covers(generation):
+            cut = None
+        # A list serves both kinds of search. A filter is tried on what is surely there, before it is believed.
+        if not decided or (cut is None and provider.capabilities.metadata_search):
+            young = {one.marker: _since(one) for one in lost if not self._may_be_decided(one, now)}
+            young[generation.marker] = _since(generation)
+            sent = generation.recovery_point is RecoveryPoint.SENT and not decided
+            filtered = sent and provider.capabilities.metadata_search and len(young) <= account.calls_for_all
+            await self._search_quickly(
+                name, account, provider, min(young.values()), calls, markers=frozenset(young) if filtered else None
+            )
+        if decided and not self._found(account, generation):
+            rest = cut.search.rest if cut is not None else None
+            wanted = [marker_mark(marker) for marker in sorted(markers)]
+            search = await self._search(account, name, provider, wanted, since, calls, thorough=True, rest=rest)
+            began_at = cut.began_at if cut is not None else now
+            account.thorough = _Searched(search, began_at, self._context.clock(), since, markers)
+            account.cut = account.thorough if search.rest is not None else None
 
     async def _search_quickly(
         self,
@@ -166,23 +173,27 @@ class Lookups:
         provider: Provider,
         since: datetime,
         calls: Calls,
+        *,
+        markers: frozenset[str] | None = None,
         going_on: _Searched | None = None,
     ) -> _Searched:
+        """Search the young part of the list for all chats of this installation, or by filter for `markers`."""
         now = self._context.clock()
         before = provider.calls
         wanted = [installation_mark(await self.keeper_id())]
+        if markers is not None:
+            wanted = [marker_mark(marker) for marker in sorted(markers)]
         rest = going_on.search.rest if going_on is not None else None
-        try:
-            search = await self._search(name, provider, wanted, since, calls, thorough=False, rest=rest)
-        finally:
-            pause = PAUSE_PER_CALL * (provider.calls - before)
-            account.next_at = self._context.clock() + min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE)
+        search = await self._search(account, name, provider, wanted, since, calls, thorough=False, rest=rest)
+        if markers is None:
+            account.calls_for_all = max(provider.calls - before, 1)
         began_at = going_on.began_at if going_on is not None else now
-        account.quick = _Searched(search, began_at, self._context.clock(), since)
+        account.quick = _Searched(search, began_at, self._context.clock(), since, markers)
         return account.quick
 
     async def _search(
         self,
+        account: _Account,
         name: str,
         provider: Provider,
         wanted: Sequence[Mapping[str, str]],
@@ -198,6 +209,7 @@ class Lookups:
         left = calls()
         if left == 0:
             return Search(error=_short_of_calls(), rest=rest)
+        before = provider.calls
         try:
             search = await provider.find(
                 wanted, sent_after=since, known=known, thorough=thorough, calls=left, rest=rest
@@ -205,6 +217,9 @@ class Lookups:
         except ProviderBusy as error:
             await self._heed(name, error)
             raise
+        finally:
+            pause = PAUSE_PER_CALL * (provider.calls - before)
+            account.next_at = self._context.clock() + min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE)
         if isinstance(search.error, ProviderBusy):
             await self._heed(name, search.error)
         await self._note_unreadable(name, search)
@@ -296,6 +311,9 @@ class Lookups:
         """Whether a search that finds nothing would count: then it has to be a thorough one."""
         sent = generation.recovery_point is RecoveryPoint.SENT
         return sent and settled_since_sent(generation, self._context.clock(), self._context.pace)
+
+    def _may_be_decided(self, lost: LostCreate, now: datetime) -> bool:
+        return lost.sent_at is None or now - lost.sent_at >= self._context.pace.settle
 
     def _forged(self, account: _Account, generation: Generation) -> bool:
         """Whether a chat names this prototype under a wrong signature: perhaps ours, of an earlier secret."""

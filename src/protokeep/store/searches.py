@@ -74,7 +74,8 @@ class Searches:
 
     async def take_turn(self, name: str, now: datetime, every: timedelta) -> bool:
         """Whether a duty that one process does for all is due; if so, it is this process's turn now."""
-        values = {"name": f"turn:{name}", "value": _written(now), "before": _written(now - every)}
+        values = {"name": f"turn:{name}", "value": _written(now)}
+        values |= {"before": _written(now - every), "after": _written(now + every)}
         async with self._database.alone() as session:
             return bool(await session.rows(query("take_turn"), values))
 
