@@ -286,6 +286,9 @@ class Continuer:
         context = self._context
         now = context.clock()
         generation = generation_of(sent)
+        if isinstance(error, ProviderRejected) and error.status == 404:
+            await self._not_shown(rounds.unsent(sent), provider)
+            return
         kind = "undecided"
         match error:
             case ProviderRejected():

@@ -218,6 +218,8 @@ class Submitter:
         generation = generation_of(sent)
         kind = "undecided"
         match error:
+            case ProviderRejected() if error.status == 404:  # Not even the place where chats are made is shown.
+                after, kind = steps.unreachable(sent, error, now, context.pace), "parked"
             case ProviderRejected():
                 after, kind = steps.refused(sent, error, now), "refused"
             case ProviderBusy():
