@@ -5,25 +5,20 @@ What must hold is checked after every step, and once more when everything has ca
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import itertools
-import json
-from collections import Counter
-from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import invariant, rule
 
-from protokeep.core.errors import ProtokeepError
-from protokeep.core.prototype import SETTLED, State, Status
+from copies import copy_of
+from foreign import plant
+from properties.machine import NODES
+from properties.promises import SAME_WORDS, Promises
 from protokeep.service import NewPrototype
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
-from world import ANN, BOB, PROMPT, Crash, Node, World
+from world import ANN, BOB, PROMPT
 
-NODES = 3
 PRODUCTS = st.sampled_from(["p-1", "p-2"])
 NUMBERS = st.integers(0, NODES - 1)
 PICKS = st.integers(0, 5)
@@ -34,80 +29,12 @@ CREATES = "chats.create*"
 #: What sends a follow-up: v1's and v2's names.
 SENDS = ("chats.sendMessage", "messages.send*")
 READS = ["chats.list", "chats.find", "messages.get", "chats.getById", "messages.list", "chats.findMessages"]
-#: Long enough for every pause, deadline and second thought, in seconds.
-CALMING_DOWN = (1, 2, 4, 8, 15, 30, 60, 120, 130, 3, 3, 10, 60, 60, 300, 300, 300, 10, 10, 700, 3, 30, 400, 3, 30)
-FORWARD = [Status.PENDING, Status.IN_PROGRESS, Status.TIMEOUT, Status.COMPLETED, Status.FAILED]
 
 
-class Schedules(RuleBasedStateMachine):
+class Schedules(Promises):
     """One world of two products, three processes and everything that can go wrong."""
 
-    database_url: str
-    api_version: int
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._runner = asyncio.Runner()
-        self._stack = contextlib.AsyncExitStack()
-        #: Explicit wishes for another one, by who made them under which key (without a key: each by itself).
-        self._anothers: Counter[str] = Counter()
-        self._keys: set[tuple[str, str, str]] = set()
-        self._numbers = itertools.count(1)
-        self._world: World | None = None
-        self._nodes: list[Node] = []
-
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return self._runner.run(coroutine)
-
-    @property
-    def world(self) -> World:
-        assert self._world is not None
-        return self._world
-
-    @initialize()
-    def begin(self) -> None:
-        async def opened() -> World:
-            world = await self._stack.enter_async_context(World.open(self.fresh_database(), self.api_version))
-            self._world = world
-            self._nodes = [world.first, *[await self._another(number) for number in range(1, NODES)]]
-            return world
-
-        self._world = self.run(opened())
-
-    async def _another(self, number: int) -> Node:
-        """A new process; the last one holds what it claims, the others leave it to whoever takes it."""
-        return await self.world.node(holds=number == NODES - 1)
-
-    def fresh_database(self) -> str:
-        raise NotImplementedError
-
-    def teardown(self) -> None:
-        try:
-            if self._world is not None:
-                self.run(self._quiet())
-        finally:
-            self.run(self._stack.aclose())
-            self._runner.close()
-            self.forget_database()
-
-    def forget_database(self) -> None:
-        raise NotImplementedError
-
     # -- what people and processes do ------------------------------------------------------------------------
-
-    def _does(self, number: int, action: Coroutine[Any, Any, Any]) -> Any:
-        """A process does something; a crash ends it, and a new one starts in its place."""
-
-        async def guarded() -> Any:
-            try:
-                return await action
-            except Crash:
-                self._nodes[number] = await self._another(number)
-                return None
-            except ProtokeepError:
-                return None
-
-        return self.run(guarded())
 
     @rule(number=NUMBERS, product=PRODUCTS, who=st.sampled_from([ANN, BOB]))
     def click(self, number: int, product: str, who: Any) -> None:
@@ -125,14 +52,11 @@ class Schedules(RuleBasedStateMachine):
 
     @rule(product=PRODUCTS)
     def clicks_on_all_processes_at_once(self, product: str) -> None:
-        async def all_at_once() -> None:
-            new = NewPrototype(product, PROMPT)
-            clicks = [node.keeper.ensure(ANN, new, wait=0) for node in self._nodes for _ in range(3)]
-            for outcome in await asyncio.gather(*clicks, return_exceptions=True):
-                if isinstance(outcome, BaseException) and not isinstance(outcome, Crash | ProtokeepError):
-                    raise outcome
-
-        self.run(all_at_once())
+        new = NewPrototype(product, PROMPT)
+        clicks = [
+            (number, node.keeper.ensure(ANN, new, wait=0)) for number, node in enumerate(self._nodes) for _ in range(3)
+        ]
+        self.run(self._together(clicks))
 
     @rule(number=NUMBERS)
     def work(self, number: int) -> None:
@@ -144,15 +68,7 @@ class Schedules(RuleBasedStateMachine):
 
     @rule()
     def sweep_everywhere_at_once(self) -> None:
-        async def all_at_once() -> None:
-            outcomes = await asyncio.gather(*(node.sweep() for node in self._nodes), return_exceptions=True)
-            for number, outcome in enumerate(outcomes):
-                if isinstance(outcome, Crash):
-                    self._nodes[number] = await self._another(number)
-                elif isinstance(outcome, BaseException) and not isinstance(outcome, ProtokeepError):
-                    raise outcome
-
-        self.run(all_at_once())
+        self.run(self._together([(number, node.sweep()) for number, node in enumerate(self._nodes)]))
 
     @rule()
     def work_everywhere_at_once(self) -> None:
@@ -166,12 +82,7 @@ class Schedules(RuleBasedStateMachine):
             for number, node in enumerate(self._nodes):
                 held, node.queue.held = node.queue.held, []
                 jobs += [(number, node.keeper.submit_held(claimed)) for claimed in held]
-            outcomes = await asyncio.gather(*(job for _, job in jobs), return_exceptions=True)
-            for (number, _), outcome in zip(jobs, outcomes, strict=True):
-                if isinstance(outcome, Crash):
-                    self._nodes[number] = await self._another(number)
-                elif isinstance(outcome, BaseException) and not isinstance(outcome, ProtokeepError):
-                    raise outcome
+            await self._together(jobs)
 
         self.run(all_at_once())
 
@@ -181,27 +92,39 @@ class Schedules(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, pick=PICKS, key=st.sampled_from([None, "k1"]))
     def follow_up(self, number: int, pick: int, key: str | None) -> None:
-        words = f"And now number {next(self._numbers)}"
         prototype_id = self._row(pick)
         if prototype_id is not None:
-            asking = self._nodes[number].keeper.iterate
-            self._does(number, asking(ANN, prototype_id, words, idempotency_key=key, wait=0))
+            self._say(prototype_id, [(number, ANN, f"And now number {next(self._numbers)}", key)])
+
+    @rule(pick=PICKS, numbers=st.tuples(NUMBERS, NUMBERS))
+    def two_people_follow_up_at_once(self, pick: int, numbers: tuple[int, int]) -> None:
+        """Two people, two messages, two keys of their own, at the same moment."""
+        prototype_id = self._row(pick)
+        if prototype_id is not None:
+            words = [f"And now number {next(self._numbers)}" for _ in range(2)]
+            saying = zip(numbers, (ANN, BOB), words, words, strict=True)
+            self._say(prototype_id, list(saying))
+
+    @rule(number=NUMBERS, pick=PICKS)
+    def says_the_same_again(self, number: int, pick: int) -> None:
+        """The same words each time: each time that they are accepted is another message."""
+        prototype_id = self._row(pick)
+        if prototype_id is not None:
+            self._say(prototype_id, [(number, ANN, SAME_WORDS, None)])
 
     @rule(number=NUMBERS, pick=PICKS)
     def stop(self, number: int, pick: int) -> None:
+        self._replaceable = True
         prototype_id = self._row(pick)
         if prototype_id is not None:
             self._does(number, self._nodes[number].keeper.stop(ANN, prototype_id))
 
     @rule(number=NUMBERS, pick=PICKS)
     def delete(self, number: int, pick: int) -> None:
+        self._replaceable = True
         prototype_id = self._row(pick)
         if prototype_id is not None:
             self._does(number, self._nodes[number].keeper.delete(ANN, prototype_id))
-
-    def _row(self, pick: int) -> str | None:
-        rows = self.run(self.world.rows("SELECT id FROM design_mockups ORDER BY created_at, id"))
-        return str(rows[pick % len(rows)]["id"]) if rows else None
 
     @rule(number=NUMBERS)
     def wrap_up(self, number: int) -> None:
@@ -229,15 +152,49 @@ class Schedules(RuleBasedStateMachine):
     @rule(number=NUMBERS, alone=st.booleans(), holds=st.booleans())
     def restart(self, number: int, alone: bool, holds: bool) -> None:
         async def restarted() -> None:
-            self._nodes[number] = await self.world.node(alone=alone, holds=holds)
+            self._nodes[number] = await self._begun(await self.world.node(alone=alone, holds=holds))
 
         self.run(restarted())
+
+    @rule(number=NUMBERS, place=st.sampled_from(["commit", "call"]))
+    def falls_asleep_soon(self, number: int, place: str) -> None:
+        """The process sleeps right after its next commit, or right before its next call that acts."""
+        self._naps[id(self._nodes[number])].place = place
+
+    @rule(count=st.integers(1, 3))
+    def sleepers_wake(self, count: int) -> None:
+        self.run(self._wake(count))
+
+    @rule(number=NUMBERS)
+    def beat(self, number: int) -> None:
+        self._does(number, self._nodes[number].context.heartbeat.beat())
+
+    @rule()
+    def copy_is_taken(self) -> None:
+        async def taken() -> None:
+            for node in self._nodes:
+                await node.context.heartbeat.beat()
+            self._put_back = await copy_of(self.world.database_url)
+
+        self.run(taken())
+
+    @rule()
+    def database_goes_back(self) -> None:
+        """The copy takes the database's place, under all processes that run or sleep."""
+        if self._put_back is not None:
+            self.run(self._put_back())
+            self._went_back = True
 
     # -- what time, the network and the builder do -----------------------------------------------------------
 
     @rule(seconds=st.sampled_from([-3, 1, 3, 7, 15, 40, 100, 700]))
     def time_passes(self, seconds: int) -> None:
         self.world.clock.advance(seconds)
+
+    @rule(seconds=st.sampled_from([-3600, -600, -120, 120, 600, 3600]))
+    def clock_is_set(self, seconds: int) -> None:
+        """The wall clock of the database, and of every host, is set."""
+        self.world.clock.step(seconds)
 
     @rule(count=st.integers(1, 2))
     def answers_get_lost(self, count: int) -> None:
@@ -270,12 +227,22 @@ class Schedules(RuleBasedStateMachine):
     def lists_lag(self, seconds: int) -> None:
         self.world.sandbox.set_knobs(list_delay_seconds=seconds)
 
+    @rule(order=st.sampled_from(["newest", "oldest", "random", "favorites"]), ignore_filter=st.booleans())
+    def lists_lie(self, order: str, ignore_filter: bool) -> None:
+        self.world.sandbox.set_knobs(list_order=order, ignore_filter=ignore_filter)
+
+    @rule(seconds=st.sampled_from([0, 60, 9000]))
+    def somebodys_private_chat(self, seconds: int) -> None:
+        """A team-mate's chat stands in every list, and cannot be read."""
+        plant(self.world, timedelta(seconds=seconds), forbidden=True, favorite=True)
+
     @rule(down=st.booleans())
     def builder_goes_away_or_comes_back(self, down: bool) -> None:
         self.world.sandbox.set_knobs(down=down)
 
     @rule(rate=st.sampled_from([0.0, 0.5]))
     def generations_fail(self, rate: float) -> None:
+        self._replaceable = self._replaceable or rate > 0
         self.world.sandbox.set_knobs(failure_rate=rate)
 
     @rule(pick=PICKS)
@@ -284,103 +251,21 @@ class Schedules(RuleBasedStateMachine):
         if chats:
             self.world.sandbox.delete(chats[pick % len(chats)].id)
 
+    @rule(pick=PICKS, everything=st.booleans(), seconds=st.sampled_from([20, 90, 700]), messages_only=st.booleans())
+    def chats_are_not_shown(self, pick: int, everything: bool, seconds: int, messages_only: bool) -> None:
+        """Reads answer 404 for a while, for one chat or for all; lists show them all the same."""
+        chats = [*self.world.sandbox.chats.values()]
+        if not everything and not chats:
+            return
+        self._replaceable = self._replaceable or seconds > 300
+        until = (self.world.clock.elsewhere() + timedelta(seconds=seconds)).isoformat()
+        chat = "*" if everything else chats[pick % len(chats)].id
+        rules = [{"chat": chat, "until": until, "listed": True, "messages_only": messages_only}]
+        self.world.sandbox.set_knobs(hide=rules)
+
     # -- what must hold after every step ---------------------------------------------------------------------
 
     @invariant()
     def promises_hold(self) -> None:
         if self._world is not None:
             self.run(self._promises())
-
-    async def _promises(self) -> None:
-        world = self.world
-        # One that a person deleted at the builder does not exist any more: its slot may get another.
-        living = [chat for chat in world.sandbox.chats.values() if not chat.deleted]
-        chats = Counter(chat.metadata["protokeep_marker"] for chat in living)
-        doubled = {marker: count for marker, count in chats.items() if count > 1}
-        assert not doubled, f"more than one remote generation for {doubled}"
-        messages = [one for chat in world.sandbox.chats.values() for one in chat.messages]
-        said = Counter(one.content for one in messages if one.role == "user")
-        twice = {words for words, count in said.items() if words.startswith("And now") and count > 1}
-        assert not twice, f"follow-ups that were sent twice: {twice}"
-        rows = await world.rows("SELECT id, product_id, project_status, v0_chat_id FROM design_mockups")
-        taken = Counter(row["v0_chat_id"] for row in rows if row["v0_chat_id"])
-        assert all(count == 1 for count in taken.values()), f"a chat in two rows: {taken}"
-        events = await world.rows("SELECT mockup_id, product_id, kind, status, data FROM protokeep_events ORDER BY id")
-        self._history_is_true(rows, events)
-        self._rows_are_wanted(events)
-
-    def _history_is_true(self, rows: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
-        """The log replays to the table, and no status moved backwards."""
-        last: dict[str, Status] = {}
-        for event in events:
-            if event["status"] is not None:
-                mockup_id, status = str(event["mockup_id"]), Status(event["status"])
-                before = last.get(mockup_id, Status.PENDING)
-                # Only a follow-up that a person asked for, and the builder took, begins anew.
-                anew = event["kind"] in ("continued", "adopted") and "round" in json.loads(event["data"] or "{}")
-                if anew:
-                    before = Status.PENDING
-                assert FORWARD.index(status) >= FORWARD.index(before), f"{mockup_id}: {before} -> {status}"
-                last[mockup_id] = status
-        for row in rows:
-            assert last[str(row["id"])] == row["project_status"], f"row {row['id']} does not match its history"
-
-    async def _told(self, chats: set[str]) -> list[str]:
-        """What the log says of the prototypes that chats carry the marker of."""
-        markers = {chat.metadata["protokeep_marker"] for chat in self.world.sandbox.chats.values() if chat.id in chats}
-        events = await self.world.rows("SELECT mockup_id, kind, status, data FROM protokeep_events ORDER BY id")
-        return _lines([one for one in events if str(one["mockup_id"]) in markers])
-
-    def _rows_are_wanted(self, events: list[dict[str, Any]]) -> None:
-        """A row was made because there was none (any more), because the one before had failed, or because of a wish."""
-        failed: Counter[str] = Counter()
-        deleted: Counter[str] = Counter()
-        firsts: Counter[str] = Counter()
-        replaced: Counter[str] = Counter()
-        anothers: Counter[str] = Counter()
-        for event in events:
-            product = str(event["product_id"])
-            if event["status"] == "failed" and event["kind"] == "status":
-                failed[product] += 1
-            if event["kind"] == "deleting":
-                deleted[product] += 1
-            if event["kind"] == "claimed":
-                data = json.loads(event["data"])
-                if data["another"]:
-                    anothers[product] += 1
-                elif data["outcome"] == "created":
-                    firsts[product] += 1
-                    assert firsts[product] <= 1 + deleted[product], f"{product}: made as if there were none"
-                else:
-                    replaced[product] += 1
-                made = firsts[product] + replaced[product]
-                unusable = failed[product] + deleted[product]
-                assert made <= 1 + unusable, f"{product}: replaced what had not failed: {_lines(events)}"
-        for product, count in anothers.items():
-            assert count <= self._anothers[product], f"{product}: more others than were asked for"
-
-    # -- what must hold when everything has calmed down ------------------------------------------------------
-
-    async def _quiet(self) -> None:
-        world = self.world
-        rest = {"drop_next_answers": 0, "drop_next": [], "fail_next": [], "fail_after_acting": [], "down": False}
-        world.sandbox.set_knobs(**rest, list_delay_seconds=0, failure_rate=0.0)
-        survivor = await world.node()
-        for seconds in CALMING_DOWN:
-            world.clock.advance(seconds)
-            await survivor.sweep()
-            await survivor.work()
-            await survivor.keeper.wrap_up()
-        await survivor.keeper.reconcile()
-        await self._promises()
-        orphans = await world.orphans()
-        assert not orphans, f"remote chats that no row knows: {await self._told(orphans)}"
-        for row in await world.rows("SELECT id FROM design_mockups"):
-            prototype = await world.get(str(row["id"]))
-            visible = (State.READY, State.FAILED, State.PARKED, State.UNDECIDED)
-            stands = prototype.state in visible and (prototype.status in SETTLED or prototype.state in visible[2:])
-            assert stands, f"{prototype.id} is {prototype.state} after everything has calmed down"
-
-
-def _lines(events: list[dict[str, Any]]) -> list[str]:
-    return [f"{str(one['mockup_id'])[:4]} {one['kind']} {one['status']} {one['data']}" for one in events]
