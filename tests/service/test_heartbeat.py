@@ -200,16 +200,33 @@ class TestConfirm:
 
         assert world.made == 1
 
-    async def test_an_ordinary_start_beside_others_waits_for_nothing(self, world: World) -> None:
+    async def test_an_ordinary_start_beside_others_compares_and_goes_on(self, world: World) -> None:
         """
-        While another process beats, a new one knows that the database is the one that was there before.
+        It does not wait for lists to catch up: the first create is sent after one search.
         """
         await beat(world)
         starting = await world.node()
-        await starting.context.heartbeat.beat()
+        await starting.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
+        await starting.work()
 
-        assert starting.context.heartbeat.known_until is None
         assert not starting.context.heartbeat.is_settling
+        assert world.made == 1
+
+    async def test_a_copy_of_a_moment_ago_is_compared_at_a_start(self, world: World) -> None:
+        """
+        The processes end, the copy is put back, and one starts within seconds: the copy's beats look alive.
+        """
+        await beat(world)
+        put_back = await copy_of(world.database_url)
+        await world.make("lost")
+        await put_back()
+        world.clock.advance(5)
+
+        starting = await world.node()
+        await starting.keeper.ensure(ANN, NewPrototype("lost", PROMPT), wait=0)
+        await starting.work()
+
+        assert world.made == 1
 
 
 class TestLate:

@@ -172,7 +172,7 @@ class Heartbeat:
             self.known_until = None
 
     async def _begin(self, reading: Reading) -> None:
-        """The first beat: rows may be of a copy; that others are at work says that they are not."""
+        """The first beat: rows may be of a copy. That others seem to be at work does not say that they are not."""
         self.epoch += 1
         self.trusted_from = reading.now
         await self._store.forget(reading.now - FORGET_AFTER)
@@ -187,7 +187,8 @@ class Heartbeat:
         comparing = [beat.known_until for beat in alive if beat.known_until is not None]
         if newest.server != reading.server or any(beat.went_back for beat in alive):
             self._went_back(reading, min([newest.beat_at, *comparing]))
-        elif comparing or not alive:
+        else:
+            # Also beside others: beats of a moment ago are in a copy as well that was restored a moment later.
             self.known_until = min([newest.beat_at, reading.now, *comparing])
 
     def _alive(self, reading: Reading) -> list[Beat]:
