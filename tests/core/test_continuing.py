@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -31,9 +30,9 @@ def waiting(**values: Any) -> Prototype:
     return prototype(IN_PROGRESS, **{**given, **values})
 
 
-def asked(one: Prototype | None = None, message: str = "Make it blue", now: datetime = after(100)) -> Prototype:
-    """One whose follow-up is claimed."""
-    return rounds.asked(one or ready(), message, now)
+def asked(one: Prototype | None = None) -> Prototype:
+    """One whose follow-up is claimed, a while after it was made."""
+    return rounds.asked(one or ready(), "Make it blue", after(100))
 
 
 class TestWhyNot:

@@ -1,4 +1,4 @@
-"""Two processes that meet inside one step: the one that was overtaken does nothing, the one that lives is left alone."""
+"""Two processes that meet inside one step: one that was overtaken does nothing, one that lives is left alone."""
 
 from __future__ import annotations
 

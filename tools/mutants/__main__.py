@@ -54,7 +54,7 @@ def _options() -> argparse.Namespace:
 
 
 def _is_asked(mutant: Mutant, only: str | None) -> bool:
-    return only is None or only == mutant.area or ("/" in only or "." in only or "_" in only) and only in mutant.path
+    return only is None or only == mutant.area or (only not in SHARES and only in mutant.path)
 
 
 def _guards(only: str | None) -> tuple[list[Mutant], int]:
