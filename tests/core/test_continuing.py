@@ -10,7 +10,7 @@ from core.made import NOW, after, prototype
 from protokeep.core import continuing as rounds
 from protokeep.core.errors import ProviderError
 from protokeep.core.pacing import Pace
-from protokeep.core.prototype import Observation, Prototype, RecoveryPoint, Seen, State, Status, generation_of
+from protokeep.core.prototype import Observation, Prototype, RecoveryPoint, Seen, State, Status, advance, generation_of
 
 PACE = Pace()
 CLAIMED, SENT, ACCEPTED, SETTLED = RecoveryPoint
@@ -108,7 +108,7 @@ class TestAsked:
 
         late = Observation(Seen.FINISHED, message_id="m-1")
         assert generation_of(begun).stale_id == "m-1"
-        assert rounds.advance(begun, late, after(102)).status is IN_PROGRESS
+        assert advance(begun, late, after(102)).status is IN_PROGRESS
 
 
 class TestSending:
@@ -240,8 +240,10 @@ class TestRemoving:
         """
         Without a chat it keeps its place in a create, and whoever holds it keeps it.
         """
-        held = {"lease_until": after(60), "next_try_at": after(90)}
-        one = rounds.removing(prototype(Status.PENDING, chat_id=None, recovery_point=point, **held), after(50))
+        held = prototype(
+            Status.PENDING, chat_id=None, recovery_point=point, lease_until=after(60), next_try_at=after(90)
+        )
+        one = rounds.removing(held, after(50))
         generation = generation_of(one)
 
         assert (generation.recovery_point, generation.lease_until) == (point, after(60))

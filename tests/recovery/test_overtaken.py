@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,8 @@ def meanwhile(provider: Provider, happens: Callable[[], Awaitable[None]]) -> Non
     """Let something happen between v0's answer to a message and its arrival."""
     plain = provider.send
 
-    async def send(chat_id: str, message: str) -> Made:
-        made = await plain(chat_id, message)
+    async def send(*given: Any, **more: Any) -> Made:
+        made = await plain(*given, **more)
         await happens()
         return made
 
@@ -57,10 +58,10 @@ def held_up(provider: Provider) -> tuple[asyncio.Event, asyncio.Event]:
     began, ends = asyncio.Event(), asyncio.Event()
     plain = provider.observe
 
-    async def observe(watched: Sequence[Watched]) -> Looked:
+    async def observe(watched: Sequence[Watched], **more: Any) -> Looked:
         began.set()
         await ends.wait()
-        return await plain(watched)
+        return await plain(watched, **more)
 
     provider.observe = observe  # type: ignore[method-assign]
     return began, ends

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -39,7 +40,7 @@ async def adopted(world: World, stray: Stray) -> str:
     return await world.store.adopt_stray(stray, world.pace.poll_timeout)
 
 
-async def claimed(world: World, product_id: str = "p-1", **more: bool) -> Prototype:
+async def claimed(world: World, product_id: str = "p-1", **more: Any) -> Prototype:
     """A claim that was not sent yet."""
     return (await world.ensure(product_id, **more)).prototype
 
