@@ -104,7 +104,8 @@ def _parses(text: str) -> bool:
 def _tried(chosen: Sequence[Mutant], reach: Reach, seconds: float) -> Iterator[tuple[Mutant, str]]:
     """Each mutant and what became of it; survivors are told as they come."""
     same = equivalents()
-    jobs, alike = [], []
+    jobs: list[Job] = []
+    alike: list[Job] = []
     for mutant in chosen:
         marked = (mutant.path, *mutant.diff(_text(mutant))) in same
         (alike if marked else jobs).append(Job(mutant, [] if marked else reach.tests_of(mutant, seconds)))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,23 @@ data_file = {folder}/coverage
 """
 
 
+#: Test -> how long it takes, and which lines of which file it runs.
+Measured = dict[str, dict[str, Any]]
+
+
 class Reach:
     """Tests by line, the most specific first: a test that runs little else is most likely about the line."""
 
-    def __init__(self, root: Path, made: dict[str, Any]) -> None:
+    def __init__(self, root: Path, measured: Measured) -> None:
         self._root = root
-        self._tests: list[str] = made["tests"]
-        self._seconds: list[float] = made["seconds"]
-        self._lines: dict[str, dict[str, list[int]]] = made["lines"]
-        self._breadth: defaultdict[int, int] = defaultdict(int)
-        for lines in self._lines.values():
-            for reached in lines.values():
-                for test in reached:
-                    self._breadth[test] += 1
+        self._tests = list(measured)
+        self._seconds = [float(one["seconds"]) for one in measured.values()]
+        self._breadth = [sum(map(len, one["lines"].values())) for one in measured.values()]
+        self._lines: defaultdict[str, defaultdict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+        for test, one in enumerate(measured.values()):
+            for path, lines in one["lines"].items():
+                for line in lines:
+                    self._lines[path][line].add(test)
 
     def tests_of(self, mutant: Mutant, budget: float) -> list[str]:
         """The tests to run for a change, for at most so many seconds; a test of each kind of database in turns."""
@@ -74,7 +78,7 @@ class Reach:
         first, last = _statement(ast.parse(text), line)
         found = self._at(mutant.path, range(first, last + 1))
         # What runs at import is run by no test: then whatever uses the file.
-        return found or {test for reached in self._lines.get(mutant.path, {}).values() for test in reached}
+        return found or {test for reached in self._lines[mutant.path].values() for test in reached}
 
     def _of_query(self, name: str) -> set[int]:
         """Tests that run a line which names the query."""
@@ -92,8 +96,8 @@ class Reach:
         return found or self._at("src/protokeep/store/claiming.py", range(1, 1000))
 
     def _at(self, path: str, lines: Iterable[int]) -> set[int]:
-        reached = self._lines.get(path, {})
-        return {test for line in lines for test in reached.get(str(line), ())}
+        reached = self._lines[path]
+        return {test for line in lines for test in reached.get(line, ())}
 
 
 def _statement(tree: ast.Module, line: int) -> tuple[int, int]:
@@ -109,32 +113,39 @@ def _statement(tree: ast.Module, line: int) -> tuple[int, int]:
 
 
 def reach_of(root: Path, folder: Path, *, anew: bool = False) -> Reach:
-    """The map, from `folder` when it is still true."""
+    """The map. Where only some files of tests changed since it was made, only those run again."""
     kept = folder / "reach.json"
-    state = _state(root)
-    if not anew and kept.exists():
-        made = json.loads(kept.read_text())
-        if made["state"] == state:
-            return Reach(root, made)
-    print("mutants: finding out which tests run which lines (some minutes) ...", flush=True)
-    made = {"state": state, **_measured(root, folder)}
-    kept.write_text(json.dumps(made))
-    return Reach(root, made)
+    shared, files = _state(root)
+    known: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() and not anew else {}
+    if known.get("shared") != shared:
+        known = {"files": {}, "measured": {}}
+    changed = [name for name, digest in files.items() if known["files"].get(name) != digest]
+    measured: Measured = {
+        test: one
+        for test, one in known["measured"].items()
+        if (name := test.partition("::")[0]) in files and name not in changed
+    }
+    if changed:
+        print(f"mutants: finding out which lines {len(changed)} files of tests run ...", flush=True)
+        measured |= _measured(root, folder, changed)
+        kept.write_text(json.dumps({"shared": shared, "files": files, "measured": measured}))
+    return Reach(root, measured)
 
 
-def _state(root: Path) -> str:
-    """Changes with the code and the tests."""
-    digest = hashlib.sha256()
-    tests = (path for name in TESTS for path in ([root / name] if name.endswith(".py") else (root / name).glob("*.py")))
-    for path in [*sources(root), *sorted(tests)]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _state(root: Path) -> tuple[str, dict[str, str]]:
+    """(changes with the code and what tests share, file of tests -> changes with it)."""
+    helpers = [path for path in sorted((root / "tests").glob("**/*.py")) if not path.name.startswith("test_")]
+    shared = hashlib.sha256(b"".join(path.read_bytes() for path in [*sources(root), *helpers])).hexdigest()
+    named = [root / name for name in TESTS]
+    tests = [path for name in named for path in ([name] if name.suffix else sorted(name.glob("test_*.py")))]
+    return shared, {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in tests if path.exists()
+    }
 
 
-def _measured(root: Path, folder: Path) -> dict[str, Any]:
+def _measured(root: Path, folder: Path, files: Sequence[str]) -> Measured:
     from coverage import CoverageData
 
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "measured.ini").write_text(CONFIG.format(folder=folder))
     junit = folder / "junit.xml"
     for old in (junit, folder / "coverage"):
@@ -142,23 +153,21 @@ def _measured(root: Path, folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--numprocesses", "2", "--cov"]
     command += [f"--cov-config={folder / 'measured.ini'}", "--cov-context=test", "--cov-report=", f"--junitxml={junit}"]
     with (folder / "reach.log").open("w") as log:
-        subprocess.run([*command, *TESTS], cwd=root, stdout=log, stderr=log, check=False)
+        subprocess.run([*command, *files], cwd=root, stdout=log, stderr=log, check=False)
     if not junit.exists() or not (folder / "coverage").exists():
         raise RuntimeError(f"the tests did not run; see {folder / 'reach.log'}")
     passed = dict(_passed(junit))
     data = CoverageData(basename=str(folder / "coverage"))
     data.read()
-    tests: dict[str, int] = {}
-    lines: dict[str, dict[str, list[int]]] = {}
+    measured: Measured = {}
     for file in sorted(data.measured_files()):
-        reached: dict[str, list[int]] = {}
+        path = str(Path(file).relative_to(root))
         for line, contexts in data.contexts_by_lineno(file).items():
-            named = {context.removesuffix("|run") for context in contexts if context.endswith("|run")}
-            known = [test for test in sorted(named) if _junit_name(test) in passed]
-            reached[str(line)] = [tests.setdefault(test, len(tests)) for test in known]
-        lines[str(Path(file).relative_to(root))] = reached
-    seconds = [passed[_junit_name(test)] for test in tests]
-    return {"tests": list(tests), "seconds": seconds, "lines": lines}
+            for test in (context.removesuffix("|run") for context in contexts if context.endswith("|run")):
+                if (name := _junit_name(test)) in passed:
+                    one = measured.setdefault(test, {"seconds": passed[name], "lines": {}})
+                    one["lines"].setdefault(path, []).append(line)
+    return measured
 
 
 def _passed(junit: Path) -> Iterator[tuple[str, float]]:
