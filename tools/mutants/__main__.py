@@ -37,7 +37,7 @@ def main() -> int:
             print(_told(mutant))
         return bool(stale)
     reach = reach_of(ROOT, FOLDER, anew=asked.anew)
-    _report(list(_tried(chosen, reach, asked.seconds)))
+    _report(list(_tried(chosen, reach, asked.tests)))
     return bool(stale)
 
 
@@ -47,7 +47,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="which ones: the same seed, the same mutants (1)")
     parser.add_argument("--only", help="an area (core, service, store, sql) or a part of a path")
     parser.add_argument("--guards", action="store_true", help="the mutants of tools/mutants/guards.toml instead")
-    parser.add_argument("--seconds", type=float, default=30, help="how long the tests of one mutant may take (30)")
+    parser.add_argument("--tests", type=int, default=80, help="how many tests a mutant has to get past (80)")
     parser.add_argument("--anew", action="store_true", help="find out anew which tests run which lines")
     parser.add_argument("--list", action="store_true", help="only say which mutants these are")
     return parser.parse_args()
@@ -101,14 +101,14 @@ def _parses(text: str) -> bool:
     return True
 
 
-def _tried(chosen: Sequence[Mutant], reach: Reach, seconds: float) -> Iterator[tuple[Mutant, str]]:
+def _tried(chosen: Sequence[Mutant], reach: Reach, tests: int) -> Iterator[tuple[Mutant, str]]:
     """Each mutant and what became of it; survivors are told as they come."""
     same = equivalents()
     jobs: list[Job] = []
     alike: list[Job] = []
     for mutant in chosen:
         marked = (mutant.path, *mutant.diff(_text(mutant))) in same
-        (alike if marked else jobs).append(Job(mutant, [] if marked else reach.tests_of(mutant, seconds)))
+        (alike if marked else jobs).append(Job(mutant, [] if marked else reach.tests_of(mutant, tests)))
     yield from ((job.mutant, "equivalent") for job in alike)
     for job, verdict in Trees(ROOT, FOLDER, 2).run(jobs):
         if verdict is not Verdict.KILLED:

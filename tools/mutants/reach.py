@@ -30,6 +30,8 @@ data_file = {folder}/coverage
 """
 
 
+#: Those that take longer come after all others.
+SLOW_SECONDS = 5
 #: Test -> how long it takes, and which lines of which file it runs.
 Measured = dict[str, dict[str, Any]]
 
@@ -40,28 +42,22 @@ class Reach:
     def __init__(self, root: Path, measured: Measured) -> None:
         self._root = root
         self._tests = list(measured)
-        self._seconds = [float(one["seconds"]) for one in measured.values()]
-        self._breadth = [sum(map(len, one["lines"].values())) for one in measured.values()]
+        slow = [one["seconds"] > SLOW_SECONDS for one in measured.values()]
+        breadth = (sum(map(len, one["lines"].values())) for one in measured.values())
+        self._breadth = [(is_slow, lines) for is_slow, lines in zip(slow, breadth, strict=True)]
         self._lines: defaultdict[str, defaultdict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
         for test, one in enumerate(measured.values()):
             for path, lines in one["lines"].items():
                 for line in lines:
                     self._lines[path][line].add(test)
 
-    def tests_of(self, mutant: Mutant, budget: float) -> list[str]:
-        """The tests to run for a change, for at most so many seconds; a test of each kind of database in turns."""
+    def tests_of(self, mutant: Mutant, most: int) -> list[str]:
+        """At most so many tests to run for a change; of those that differ in their values only, one after the other."""
         if mutant.path.endswith(".sql"):
             found = self._of_query(Path(mutant.path).stem)
         else:
             found = self._of_change(mutant)
-        chosen: list[str] = []
-        spent = 0.0
-        for test in self._ordered(found):
-            spent += self._seconds[test]
-            if chosen and spent > budget:
-                break
-            chosen.append(self._tests[test])
-        return chosen
+        return [self._tests[test] for test in self._ordered(found)[:most]]
 
     def _ordered(self, found: Iterable[int]) -> list[int]:
         rounds: defaultdict[str, int] = defaultdict(int)
@@ -74,8 +70,7 @@ class Reach:
 
     def _of_change(self, mutant: Mutant) -> set[int]:
         text = (self._root / mutant.path).read_text(encoding="utf-8")
-        line = mutant.line(text)
-        first, last = _statement(ast.parse(text), line)
+        first, last = _statement(ast.parse(text), mutant.line(text))
         found = self._at(mutant.path, range(first, last + 1))
         # What runs at import is run by no test: then whatever uses the file.
         return found or {test for reached in self._lines[mutant.path].values() for test in reached}

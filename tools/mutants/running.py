@@ -64,8 +64,11 @@ class Trees:
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Verdict]]:
         """The verdicts in the order of the jobs, as they come."""
-        with ThreadPoolExecutor(self._count) as pool:
+        pool = ThreadPoolExecutor(self._count)
+        try:
             yield from zip(jobs, pool.map(self._verdict, jobs), strict=True)
+        finally:  # Whoever interrupts does not wait for all that were to come.
+            pool.shutdown(cancel_futures=True)
 
     def _verdict(self, job: Job) -> Verdict:
         if not job.tests:
