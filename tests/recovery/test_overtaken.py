@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
-from protokeep.providers.base import Looked, Made, Provider, Watched
+from protokeep.providers.base import Looked, Provider, Watched
 from world import ANN, Clock, Node, World, both_versions, until
 
 ACCOUNT = "v0:environment"
@@ -41,16 +42,17 @@ def provider_of(node: Node) -> Provider:
     return node.context.providers.for_new()[0][1]
 
 
-def meanwhile(provider: Provider, happens: Callable[[], Awaitable[None]]) -> None:
-    """Let something happen between v0's answer to a message and its arrival."""
-    plain = provider.send
+def meanwhile(provider: Provider, call: str, happens: Callable[[], Awaitable[object]]) -> None:
+    """Let something happen between v0's answer to a call and its arrival, once."""
+    plain = getattr(provider, call)
 
-    async def send(*given: Any, **more: Any) -> Made:
-        made = await plain(*given, **more)
+    async def late(*given: Any, **more: Any) -> Any:
+        setattr(provider, call, plain)
+        answer = await plain(*given, **more)
         await happens()
-        return made
+        return answer
 
-    provider.send = send  # type: ignore[method-assign]
+    setattr(provider, call, late)
 
 
 def held_up(provider: Provider) -> tuple[asyncio.Event, asyncio.Event]:
@@ -136,6 +138,80 @@ class TestOvertakenCreate:
         assert await world.get(mine.id) == made
 
 
+class TestTheRowMoves:
+    @both_versions
+    async def test_while_it_is_created(self, world: World) -> None:
+        """
+        The ids that v0 gives are written whoever else moved the row: here by asking for its deletion.
+        """
+        ensured = await world.ensure()
+        meanwhile(provider_of(world.first), "create", lambda: world.keeper.delete(ANN, ensured.prototype.id))
+
+        await world.work()
+
+        known = await world.get(ensured.prototype.id)
+        assert (known.chat_id, known.state) == (world.chat.id, State.DELETING)
+        world.clock.advance(120)
+        await world.keeper.wrap_up()
+        assert world.chat.deleted
+        assert (await world.rows("SELECT id FROM design_mockups"), await world.orphans()) == ([], set())
+
+    async def test_while_it_is_looked_at(self, world: World) -> None:
+        """
+        A look that comes back when a message was asked for meanwhile writes nothing: what was asked stands.
+        """
+        waits = await world.complete()
+        world.clock.advance(700)
+        await world.store.ask_for_look(
+            waits, world.clock.now, stale_before=world.clock.now, watched_until=world.clock.now
+        )
+        asked: list[Prototype] = []
+
+        async def ask() -> None:
+            asked.append(await world.keeper.iterate(ANN, waits.id, "Make it blue", wait=0))
+
+        meanwhile(provider_of(world.first), "observe", ask)
+        await world.keeper.track(ACCOUNT)
+
+        assert await world.get(waits.id) == asked[0]
+
+    async def test_while_a_quiet_look_is_written(self, world: World) -> None:
+        """
+        A look that changed nothing is not written over a row that moved, and says so.
+        """
+        before = await world.make()
+        moved = await world.store.save(before, replace(before, project_url="https://v0.example/new"))
+        assert moved is not None
+        looked = replace(generation_of(before), observed_at=world.clock.now, next_poll_at=None)
+
+        assert await world.store.save(before, replace(before, generation=looked)) is None
+        assert await world.get(before.id) == moved
+
+
+class TestDeletedUndecided:
+    @both_versions
+    async def test_an_old_claim_is_looked_up(self, world: World) -> None:
+        """
+        A claim that lay about may have been sent by whoever had the database before: its deletion deletes that chat.
+        """
+        claimed = (await world.ensure()).prototype
+        marker = generation_of(claimed).marker
+        await provider_of(world.first).create(claimed.prompt or "", {"protokeep_marker": marker})
+        world.first.queue.submits.clear()
+        world.clock.advance(31)
+
+        left = await world.keeper.delete(ANN, claimed.id)
+
+        assert left is not None
+        assert left.state is State.DELETING
+        for _ in range(4):
+            await world.sweep()
+            await world.keeper.wrap_up()
+            world.clock.advance(100)
+        assert world.chat.deleted
+        assert await world.rows("SELECT id FROM design_mockups") == []
+
+
 class TestOvertakenFollowUp:
     async def test_sends_nothing(self, world: World) -> None:
         """
@@ -180,7 +256,7 @@ class TestOvertakenFollowUp:
             await other.keeper.iterate(ANN, first.id, "Make it red", wait=0)
             other.queue.submits.clear()
 
-        meanwhile(provider_of(world.first), life_goes_on)
+        meanwhile(provider_of(world.first), "send", life_goes_on)
         await world.keeper.iterate(ANN, first.id, "Make it blue", wait=0)
         await world.keeper.submit(first.id)
 
@@ -201,7 +277,7 @@ class TestOvertakenFollowUp:
             world.clock.advance(2 * world.pace.lease.total_seconds())
             await other.sweep()
 
-        meanwhile(provider_of(world.first), found)
+        meanwhile(provider_of(world.first), "send", found)
         await world.keeper.iterate(ANN, first.id, "Make it blue", wait=0)
         await world.keeper.submit(first.id)
 
