@@ -88,7 +88,7 @@ def _tested(tree: Path, tests: Sequence[str]) -> Verdict:
     """Whether one of the tests fails."""
     asked = tree / "tests-to-run"
     asked.write_text("\n".join(tests), encoding="utf-8")
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:cov"]
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis"]
     command += ["-o", f"timeout={TEST_SECONDS}", f"@{asked.name}"]
     environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "HYPOTHESIS_STORAGE_DIRECTORY": str(tree / "made")}
     with (tree / "log").open("w") as log:
