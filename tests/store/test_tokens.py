@@ -193,7 +193,8 @@ class TestKeys:
         With a key what waits for that account goes on now; what waits for another one still waits.
         """
         team = KeyOwner("default")
-        mine, other = (await world.ensure("p-1")).prototype, (await world.ensure("p-2")).prototype
+        mine = (await world.ensure("p-1")).prototype
+        await world.ensure("p-2")
         later = f"{world.clock.now + HOUR:%Y-%m-%dT%H:%M:%S.%fZ}"
         await run(
             world.database_url,
@@ -209,7 +210,6 @@ class TestKeys:
         assert [mockup_id for mockup_id, _, _ in due] == [mine.id]
         assert (await world.store.accounts.get(team.account("v0"))).hold_code is None
         assert (await world.store.accounts.get("v0:environment")).hold_code == "no_key"
-        assert other.id not in due
 
     async def test_the_newest_chat_of_an_account(self, world: World, keys: KeyStore) -> None:
         """

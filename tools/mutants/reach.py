@@ -22,7 +22,7 @@ TESTS += [
     f"tests/access/test_{name}.py"
     for name in ("audit", "caps", "hooks_of_keys", "keys", "refused_sign_ins", "sign_on", "tokens", "vault")
 ]
-TESTS += ["tests/access/test_workspaces.py"]
+TESTS += ["tests/access/test_workspaces.py", "tests/web/test_pages.py"]
 CONFIG = """[run]
 source = src/protokeep/core, src/protokeep/service, src/protokeep/store
 concurrency = thread, greenlet
