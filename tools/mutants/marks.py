@@ -31,7 +31,7 @@ def guards(root: Path) -> list[Guard]:
         mutant = None
         if text.count(old) == 1:
             start = text.index(old)
-            mutant = Mutant(path, start, start + len(old), row["new"].strip("\n"), breaks)
+            mutant = Mutant(path, start, start + len(old), row["new"].strip("\n"), breaks, tuple(row.get("tests", ())))
         found.append(Guard(path, old, breaks, mutant))
     return found
 

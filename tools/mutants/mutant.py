@@ -16,13 +16,17 @@ AREAS = {
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """The characters from `start` to `end` of a file become `new`. `what` says so in words."""
+    """The characters from `start` to `end` of a file become `new`. `what` says so in words.
+
+    `tests` are those to run for it; without any, those that run the line.
+    """
 
     path: str
     start: int
     end: int
     new: str
     what: str
+    tests: tuple[str, ...] = ()
 
     @property
     def area(self) -> str:

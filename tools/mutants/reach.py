@@ -53,6 +53,8 @@ class Reach:
 
     def tests_of(self, mutant: Mutant, most: int) -> list[str]:
         """At most so many tests to run for a change; of those that differ in their values only, one after the other."""
+        if mutant.tests:
+            return list(mutant.tests)
         if mutant.path.endswith(".sql"):
             found = self._of_query(Path(mutant.path).stem)
         else:
