@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from core.made import NOW, after
+from protokeep.core import inputs
+from protokeep.core.audit import Action, Entry
 from protokeep.core.caps import Caps, day_of
 from protokeep.core.claim import Intent, Wanted, as_claimed
 from protokeep.core.claims import ClaimRules, roles_of
@@ -17,6 +20,7 @@ from protokeep.core.keys import KeyOwner, KeySource, hint_of, key_of, key_source
 from protokeep.core.people import Role
 from protokeep.core.prototype import RecoveryPoint, State, Status, generation_of
 from protokeep.core.rates import KEPT_MOST, Rate
+from protokeep.core.refusals import OTHERS, TOLD_APART, Refusals
 
 
 def wanted(**values: Any) -> Wanted:
@@ -257,3 +261,87 @@ class TestRoles:
         The last equals sign parts value and role.
         """
         assert roles_of("cn=x=viewer") == {"cn=x": Role.VIEWER}
+
+
+class TestNames:
+    @pytest.mark.parametrize("value", ["a", "Team-1.x_y", "7", "x" * 64])
+    def test_a_workspace(self, value: str) -> None:
+        """
+        A workspace is called by letters, digits, dots, dashes and underscores.
+        """
+        assert inputs.workspace_id_of(value) == value
+
+    @pytest.mark.parametrize("value", ["", "-a", ".a", "a b", "a:b", "ä", "x" * 65, "a\n"])
+    def test_no_workspace(self, value: str) -> None:
+        """
+        Anything else is refused.
+        """
+        with pytest.raises(InvalidInput):
+            inputs.workspace_id_of(value)
+
+    @pytest.mark.parametrize("read", [inputs.person_of, inputs.title_of, inputs.name_of])
+    def test_people_and_things(self, read: Callable[[str], str | None]) -> None:
+        """
+        Names are short plain texts, kept as they are.
+        """
+        for value in ("ann@example.com", "Ä ö", "x" * 200):
+            assert read(value) == value
+        for bad in ("x" * 201, "a\x00", "a\x1bb"):
+            with pytest.raises(InvalidInput):
+                read(bad)
+
+    def test_a_message(self) -> None:
+        """
+        A message has something to read in it, and is kept as it is.
+        """
+        assert inputs.message_of(" Make it\nblue ") == " Make it\nblue "
+        assert inputs.message_of("x" * 100_000)
+        for bad in ("", " \n ", "x" * 100_001, "a\x00", "\ud800"):
+            with pytest.raises(InvalidInput):
+                inputs.message_of(bad)
+
+
+class TestRefusals:
+    def refusal(self, address: str = "10.0.0.1", workspace: str = "default", reason: str = "expired") -> Entry:
+        return Entry(workspace, NOW, Action.SIGN_IN_FAILED, "", "", address, "x", {"reason": reason})
+
+    def test_a_flood_is_a_number(self) -> None:
+        """
+        The first of a kind is told at once, and how many more there were when the minute is over.
+        """
+        refusals = Refusals()
+        first = self.refusal()
+        assert [refusals.take(first, 0), refusals.take(first, 1), refusals.take(first, 2)] == [first, None, None]
+        assert refusals.take(self.refusal("10.0.0.2"), 3) is not None
+        assert refusals.take(self.refusal(reason="other"), 3) is not None
+        waiting = [refusals.waiting]
+
+        assert refusals.over(59) == []
+        (told,) = refusals.over(60)
+        assert (told.address, told.data) == ("10.0.0.1", {"reason": "expired", "times": 2})
+        waiting.append(refusals.waiting)
+        assert waiting == [True, False]
+        assert refusals.take(first, 61) == first
+
+    def test_the_window_begins_with_the_first(self) -> None:
+        """
+        A window lasts a minute from its first one, and may be ended before.
+        """
+        refusals = Refusals()
+        for _ in range(2):
+            refusals.take(self.refusal(), 100)
+        assert refusals.over(159) == []
+        assert len(refusals.over(101, at_once=True)) == 1
+
+    def test_very_many_kinds(self) -> None:
+        """
+        Of very many kinds only some are told apart, the others are one line; each workspace has its own.
+        """
+        refusals = Refusals()
+        told = [refusals.take(self.refusal(f"10.0.1.{number}"), 0) for number in range(TOLD_APART + 5)]
+        assert [one is not None for one in told] == [True] * TOLD_APART + [False] * 5
+        assert refusals.take(self.refusal(workspace="elsewhere"), 1) is not None
+
+        (others,) = refusals.over(60)
+        assert (others.workspace_id, others.address, others.subject) == ("default", "", None)
+        assert others.data == {"reason": OTHERS, "times": 5}
