@@ -47,7 +47,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="which ones: the same seed, the same mutants (1)")
     parser.add_argument("--only", help="an area (core, service, store, sql) or a part of a path")
     parser.add_argument("--guards", action="store_true", help="the mutants of tools/mutants/guards.toml instead")
-    parser.add_argument("--tests", type=int, default=80, help="how many tests a mutant has to get past (80)")
+    parser.add_argument("--tests", type=int, default=120, help="how many tests a mutant has to get past (120)")
     parser.add_argument("--anew", action="store_true", help="find out anew which tests run which lines")
     parser.add_argument("--list", action="store_true", help="only say which mutants these are")
     return parser.parse_args()

@@ -18,7 +18,7 @@ AREAS = {
 class Mutant:
     """The characters from `start` to `end` of a file become `new`. `what` says so in words.
 
-    `tests` are those to run for it; without any, those that run the line.
+    `tests` are run first, before those that run the line.
     """
 
     path: str

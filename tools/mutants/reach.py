@@ -53,13 +53,12 @@ class Reach:
 
     def tests_of(self, mutant: Mutant, most: int) -> list[str]:
         """At most so many tests to run for a change; of those that differ in their values only, one after the other."""
-        if mutant.tests:
-            return list(mutant.tests)
         if mutant.path.endswith(".sql"):
             found = self._of_query(Path(mutant.path).stem)
         else:
             found = self._of_change(mutant)
-        return [self._tests[test] for test in self._ordered(found)[:most]]
+        reached = [self._tests[test] for test in self._ordered(found)[:most]]
+        return list(dict.fromkeys([*mutant.tests, *reached]))
 
     def _ordered(self, found: Iterable[int]) -> list[int]:
         rounds: defaultdict[str, int] = defaultdict(int)
