@@ -45,7 +45,7 @@ async def protokeep(url: str) -> dict[str, Any]:
     from protokeep.core.people import Principal, Role
     from protokeep.core.prototype import Observation, Seen
     from protokeep.jobs import Jobs
-    from protokeep.providers.base import Made
+    from protokeep.providers.base import Made, Search
     from protokeep.providers.v0_http import V0Config
     from protokeep.providers.v0_v2 import V0V2
     from protokeep.service import NewPrototype
@@ -57,11 +57,11 @@ async def protokeep(url: str) -> dict[str, Any]:
     class AtOnce(V0V2):
         """Accepts at once and is ready at once; has nothing else to say."""
 
-        async def create(self, prompt: str, marks: Mapping[str, str]) -> Made:
+        async def create(self, prompt: str, marks: Mapping[str, str], **_: Any) -> Made:
             return Made(uuid4().hex, observation=Observation(Seen.FINISHED, demo_url="https://demo.example/"))
 
-        async def find(self, marks: Mapping[str, str], **_: Any) -> list[Made]:
-            return []
+        async def find(self, wanted: Sequence[Mapping[str, str]], **_: Any) -> Search:
+            return Search(ended=True)
 
         async def costs(self, chats: Sequence[str], **_: Any) -> Mapping[str, float]:
             return {}

@@ -80,7 +80,12 @@ async def run(folder: Path, *args: str, stdin: str = "", **values: str) -> Ended
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE)
+    try:
+        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), err.decode())
 

@@ -37,8 +37,10 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.builders import Kept
+from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Clock as ReadsClock
 from protokeep.service.context import Context, Providers
+from protokeep.service.heartbeat import SteadyClock
 from protokeep.service.hooks import Hooks
 from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
@@ -74,16 +76,31 @@ on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 
 
 class Clock:
-    """Stands still until told to move."""
+    """Stands still until told to move: the wall clock of every host and of the database, and the ruler beside it."""
 
     def __init__(self, now: datetime = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)) -> None:
         self.now = now
+        self._began = now
+        self._seconds = 0.0
 
     def __call__(self) -> datetime:
         return self.now
 
+    def elsewhere(self) -> datetime:
+        """The clock of another host, at the builder, which nobody sets."""
+        return self._began + timedelta(seconds=self._seconds)
+
+    def elapsed(self) -> float:
+        """Seconds that have passed, whatever the wall clock was set to."""
+        return self._seconds
+
     def advance(self, seconds: float) -> datetime:
-        """Let time pass; the time it is then."""
+        """Let time pass; the time it is then. Less than nothing: somebody sets the clock back."""
+        self._seconds += max(seconds, 0.0)
+        return self.step(seconds)
+
+    def step(self, seconds: float) -> datetime:
+        """Set the clock to another time, without any passing."""
         self.now += timedelta(seconds=seconds)
         return self.now
 
@@ -240,18 +257,26 @@ class World:
     pace: Pace
     scope: str = "mckinsey"
     timeout_seconds: float = 5.0
+    #: Whether processes go by clocks of their own, as real ones do.
+    steady: bool = False
     nodes: list[Node] = field(default_factory=list)
 
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, database_url: str, api_version: int = 2, *, pace: Pace | None = None, **knobs: Any
+        cls,
+        database_url: str,
+        api_version: int = 2,
+        *,
+        pace: Pace | None = None,
+        steady: bool = False,
+        **knobs: Any,
     ) -> AsyncIterator[World]:
         """A world with one process, on a database that is there. `knobs` are the sandbox's."""
         clock = Clock()
-        sandbox = Sandbox(clock, Knobs(**{"generation_seconds": GENERATION_SECONDS, **knobs}), random_seed=7)
+        sandbox = Sandbox(clock.elsewhere, Knobs(**{"generation_seconds": GENERATION_SECONDS, **knobs}), random_seed=7)
         async with running(sandbox) as v0_url:
-            world = cls(database_url, api_version, clock, sandbox, v0_url, pace or Pace())
+            world = cls(database_url, api_version, clock, sandbox, v0_url, pace or Pace(), steady=steady)
             # As if it had been migrated at this moment, not when the tests began.
             with contextlib.suppress(sqlite3.OperationalError, asyncpg.UndefinedTableError):
                 made_at = clock.now.isoformat()
@@ -275,13 +300,15 @@ class World:
         ours_for: Sequence[str] | None = None,
         alone: bool = False,
         holds: bool = False,
+        steady: bool = False,
         **config: Any,
     ) -> Node:
         """One more process. Without a `key` no builder is configured; `config` goes to `V0Config`.
 
         `masters` seal the keys that are kept; `ours_for` are the workspaces that `key` pays for (None: all). One that
         is `alone`, as beside SQLite, asks at its start for what nobody wrote down. One that `holds` what it claims
-        submits it itself.
+        submits it itself. One that is `steady` goes by a clock of its own, as real ones do, and follows the world's
+        with each beat.
         """
         bus = Bus()
         database = Database(self.database_url)
@@ -309,7 +336,20 @@ class World:
             )
             for provider in (V0V1(spoken, **config), V0V2(spoken, **config)):
                 providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=provider.api_version == self.api_version)
-        context = Context(Store(database, bus), providers, bus, clock or self.clock, self.pace, alone=alone)
+        steady = steady or self.steady
+        if steady:
+            clock = SteadyClock(self.clock(), self.clock.elapsed)
+        context = Context(
+            Store(database, bus),
+            providers,
+            bus,
+            clock or self.clock,
+            self.pace,
+            alone=alone,
+            elapsed=self.clock.elapsed,
+            wall=clock if clock is not None and not steady else self.clock,
+            signer=Signer(b"secret-of-the-tests"),
+        )
         keeper = Keeper(context)
         context.queue = AtOnce(keeper) if at_once else ByHand()
         context.queue.holds = holds

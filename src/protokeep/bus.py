@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -22,17 +23,27 @@ log = structlog.get_logger(__name__)
 CHANNEL = "protokeep_changes"
 #: Changes a slow subscriber may lag behind before it loses the oldest.
 QUEUE_SIZE = 256
+#: How often the connection that listens is asked whether it lives, and how long it may take to answer.
+CHECK_SECONDS = 10.0
+CHECK_PATIENCE = 5.0
+#: When silence of a connection's other end counts: probes after 5 s, 3 s apart, and 15 s for what was sent.
+KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something about one prototype was written, or (kind `look`) somebody wants it looked at."""
+    """Something about one prototype was written, or somebody (`look`) or a hook (`hooked`) wants it looked at."""
 
     workspace_id: str
     product_id: str
     mockup_id: str
     account: str
     kind: str
+
+    @property
+    def is_wish(self) -> bool:
+        """Whether nothing was written: a look is wanted."""
+        return self.kind in ("look", "hooked")
 
 
 class Bus:
@@ -70,7 +81,7 @@ class Bus:
 
     def publish(self, change: Change) -> None:
         """Tell this process's subscribers. Never blocks: a full queue loses its oldest change."""
-        if change.kind != "look":
+        if not change.is_wish:
             self._heard[change.workspace_id] += 1
         for queue in self._subscribers:
             if queue.full():
@@ -119,6 +130,19 @@ class Bus:
         self.publish(change)
 
 
+def notice_silence(connection: Any) -> None:
+    """Let the system end a PostgreSQL connection whose other end is gone, instead of waiting for it for hours."""
+    transport = getattr(connection, "_transport", None)
+    found = transport.get_extra_info("socket") if transport is not None else None
+    if found is None or found.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    with contextlib.suppress(OSError):  # Another system has other options.
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEPALIVE.items():
+            if hasattr(socket, name):
+                found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 @contextlib.asynccontextmanager
 async def listening(bus: Bus, url: str, retry_seconds: float = 1.0) -> AsyncIterator[None]:
     """Hear the changes of other processes on PostgreSQL for as long as the context lasts; reconnects by itself."""
@@ -128,7 +152,8 @@ async def listening(bus: Bus, url: str, retry_seconds: float = 1.0) -> AsyncIter
         while True:
             connection = None
             try:
-                connection = await asyncpg.connect(url)
+                connection = await asyncpg.connect(url, timeout=CHECK_PATIENCE, command_timeout=CHECK_PATIENCE)
+                notice_silence(connection)
                 await _until_lost(connection, bus)
                 log.warning("changes_connection_lost")
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -151,7 +176,11 @@ async def _until_lost(connection: Any, bus: Bus) -> None:
     lost = asyncio.Event()
     connection.add_termination_listener(lambda _connection: lost.set())
     await connection.add_listener(CHANNEL, _relay(bus.receive))
-    await lost.wait()
+    while not lost.is_set():
+        try:
+            await asyncio.wait_for(lost.wait(), CHECK_SECONDS)
+        except TimeoutError:
+            await connection.execute("SELECT 1")  # A connection that only listens does not notice that it is dead.
 
 
 def _relay(receive: Callable[[str], None]) -> Callable[[Any, Any, Any, Any], None]:

@@ -109,6 +109,7 @@ async def examine(settings: Settings) -> list[Finding]:
         found += await _clock(parts)
         found += await _provider(parts)
         found += await _hooks(parts)
+        found += await _unreadable(parts)
     return found
 
 
@@ -220,3 +221,13 @@ async def _hooks(parts: Parts) -> list[Finding]:
             what = f"v0 has lost the hook of {hook.account}, API v{hook.api_version}"
             found.append(unsafe("hooks", what, "run `protokeep hooks install`"))
     return found
+
+
+async def _unreadable(parts: Parts) -> list[Finding]:
+    """Chats that searches pass over."""
+    context = parts.keeper.context
+    mend = "open it at v0: share it with the account of the key, or delete it; lost creates of its time wait for that"
+    return [
+        unsafe("chats", f"{one.account}: chat {one.chat_id} cannot be read: {one.reason.rstrip('.')}", mend)
+        for one in await context.store.searches.unreadable(context.clock())
+    ]

@@ -19,20 +19,27 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.models import Job
 
-from protokeep.bus import Change
+from protokeep.bus import Change, notice_silence
 from protokeep.core.prototype import Prototype
 from protokeep.service import Keeper
 from protokeep.service.hooks import Hooks
 
 log = structlog.get_logger(__name__)
 
+#: What the queue's connections may take to open, and its statements to answer.
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 10.0
 #: A killed worker's job is picked up by another after this long without a heartbeat.
 HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 SWEEP_SECONDS = 2.0
+#: How often a process writes that it lives, and compares its database and its clock with what it knows.
+BEAT_SECONDS = 3.0
 #: A key that was set after hooks were installed gets its own so soon.
 HOOKS_SECONDS = 30.0
 #: Looks that come due within this are made in one pass.
 GATHER_SECONDS = 0.25
+#: What hooks have named is read again after this.
+HOOKED_AGAIN_SECONDS = 1.1
 #: Creates under way at once in one process: so many of its own, and so many out of the queue.
 SUBMITS_AT_ONCE = 400
 #: Rows that a process holds from their claim on, before it leaves further ones to whoever has time.
@@ -64,7 +71,14 @@ class Jobs:
     async def open(self) -> AsyncIterator[Jobs]:
         """Connect, so that jobs can be queued; runs none."""
         if self._url:
-            self._pool = await asyncpg.create_pool(self._url, min_size=1, max_size=6)
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=6,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
+                init=_notice_silence,
+            )
         try:
             yield self
         finally:
@@ -78,6 +92,7 @@ class Jobs:
         async with self.open():
             tasks = [
                 asyncio.create_task(self._run_forever()),
+                asyncio.create_task(self._repeat("heartbeat", self._keeper.context.heartbeat.beat, BEAT_SECONDS)),
                 asyncio.create_task(self._repeat("sweep", self._keeper.sweep)),
                 asyncio.create_task(self._repeat("reconcile", self._keeper.reconcile)),
                 asyncio.create_task(self._repeat("wrap_up", self._keeper.wrap_up)),
@@ -85,6 +100,7 @@ class Jobs:
             ]
             if self._hooks is not None:
                 tasks.append(asyncio.create_task(self._repeat("hooks", self._hooks.complete, HOOKS_SECONDS)))
+            self._keeper.context.heartbeat.expect(BEAT_SECONDS)
             self._runs = True
             try:
                 yield self
@@ -178,6 +194,7 @@ class Jobs:
         self._tracking.add(account)
         context = self._keeper.context
         longest = context.pace.lease.total_seconds() / 2
+        beside = asyncio.create_task(self._look_at_hooked(account))
         try:
             with context.bus.subscribed() as changes:
                 while not self._stopping.is_set():
@@ -187,8 +204,38 @@ class Jobs:
                     pause = min(max((due - context.clock()).total_seconds(), GATHER_SECONDS), longest)
                     await self._wake(changes, account, pause)
         finally:
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)
             self._tracking.discard(account)
             await self._keeper.release(account)
+
+    async def _look_at_hooked(self, account: str) -> None:
+        """Read what hooks name at once, also while a pass over thousands is under way.
+
+        A chat that was looked at less than a second ago is due a second later: so everything is read twice.
+        """
+        again = False
+        with self._keeper.context.bus.subscribed() as changes:
+            while True:
+                try:
+                    change = await asyncio.wait_for(changes.get(), HOOKED_AGAIN_SECONDS if again else None)
+                except TimeoutError:
+                    again = False
+                else:
+                    if change.kind != "hooked" or change.account != account:
+                        continue
+                    again = True
+                    await asyncio.sleep(GATHER_SECONDS / 2)  # Where one chat ends, more follow.
+                    while not changes.empty():
+                        changes.get_nowait()
+                await self._read_hooked(account)
+
+    async def _read_hooked(self, account: str) -> None:
+        try:
+            while await self._keeper.track_hooked(account):
+                pass
+        except Exception as error:  # noqa: BLE001 - the outermost line of a loop; a pass finds these chats, too
+            log.warning("hooked_not_read", account=account, error=type(error).__name__, reason=str(error)[:200])
 
     async def _wake(self, changes: asyncio.Queue[Change], account: str, pause: float) -> None:
         """Sleep for `pause`, or until a look at the account is asked for, or the process stops."""
@@ -224,3 +271,7 @@ class Jobs:
             await asyncio.sleep(FORGET_LOG_SECONDS)
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self._queries().clear_queue_log(["submit", "track"])
+
+
+async def _notice_silence(connection: Any) -> None:
+    notice_silence(connection)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from protokeep.core.caps import Caps
@@ -27,7 +28,12 @@ class Settings(BaseSettings):
     """Names in the environment are `PROTOKEEP_` + the field's name, but for the v0 ones, which have none."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PROTOKEEP_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="PROTOKEEP_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # An address may hold a password.
     )
 
     #: `sqlite:///file` (one process) or `postgresql://...` (any number of them).
@@ -136,6 +142,23 @@ class Settings(BaseSettings):
                 "is still under way could be sent a second time."
             )
         return self
+
+    @field_validator("v0_base_url", "v0_web_url")
+    @classmethod
+    def _is_address(cls, value: str | None, info: ValidationInfo) -> str | None:
+        example = "https://api.v0.dev" if info.field_name == "v0_base_url" else "https://v0.app"
+        unset = value is None or (value == "" and info.field_name == "v0_web_url")
+        fault = None if unset else address_fault(value or "")
+        if fault:  # The value is not repeated: it may hold a password.
+            raise ValueError(f"This {fault}. Give an address such as {example}.")
+        return value
+
+    @field_validator("v0_api_key")
+    @classmethod
+    def _fits_in_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-~]*", value.get_secret_value().strip()):
+            raise ValueError("A key holds letters, digits and signs only: no blanks, line breaks or accents.")
+        return value
 
     @field_validator("master_keys")
     @classmethod
@@ -254,6 +277,24 @@ class Settings(BaseSettings):
 def parts_of(value: SecretStr) -> list[str]:
     """What is separated by commas."""
     return [part.strip() for part in value.get_secret_value().split(",") if part.strip()]
+
+
+def address_fault(value: str) -> str | None:
+    """Why an address cannot be the beginning of http(s) addresses, as the end of a sentence; None: it can."""
+    if not value.isprintable() or any(character.isspace() for character in value):
+        return "holds blanks or characters that cannot be seen"
+    try:
+        parts = urlsplit(value)
+        port, host = parts.port, (parts.hostname or "").encode("idna")
+    except ValueError:
+        return "is no address: its host or its port cannot be used"
+    if parts.scheme not in ("http", "https"):
+        return "does not begin with https:// or http://"
+    if not host or port == 0:
+        return "names no host, or no port, that can be called"
+    if parts.username is not None or "?" in value or "#" in value:
+        return "holds a name and password, a ? or a #, which have no place in it"
+    return None
 
 
 def is_loopback(host: str) -> bool:

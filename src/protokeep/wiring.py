@@ -23,8 +23,10 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.builders import Kept
 from protokeep.service.callers import Callers
+from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Clock, Context, Providers, utc_now
 from protokeep.service.gallery import Gallery
+from protokeep.service.heartbeat import SteadyClock
 from protokeep.service.hooks import Hooks
 from protokeep.service.keys import Keys
 from protokeep.service.sessions import Sessions
@@ -93,9 +95,20 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
         Kept(KeyStore(database), vault_of(settings, secret), _builds(settings), {"v0": settings.v0_api_version}),
     )
     if clock is utc_now:
-        clock = await _clock_of(store)
+        clock = SteadyClock(utc_now())
     limits = Limits(settings.v0_calls_per_minute, settings.v0_calls_per_day)
-    context = Context(store, providers, bus, clock, settings.pace, limits, settings.caps, alone=settings.is_embedded)
+    context = Context(
+        store,
+        providers,
+        bus,
+        clock,
+        settings.pace,
+        limits,
+        settings.caps,
+        alone=settings.is_embedded,
+        wall=utc_now if settings.is_embedded else None,
+        signer=Signer(secret),
+    )
     keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
     tokens = Tokens(TokenStore(database), secret, clock)
     sign_on_lasts = timedelta(hours=settings.sign_on_hours)
@@ -103,6 +116,7 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
     hooks = Hooks(context, secret, settings.public_url)
     try:
         async with contextlib.AsyncExitStack() as stack:
+            await context.heartbeat.synchronise()
             if not settings.is_embedded:
                 await stack.enter_async_context(listening(bus, settings.database_url))
             yield Parts(settings, keeper, tokens, sessions, hooks)
@@ -143,12 +157,6 @@ def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> 
         client_secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else None
         sign_on = SignOn(issuer, settings.oidc_client_id, client_secret, settings.oidc_scope, rules)
     return Identity(issuer, jwts, sign_on)
-
-
-async def _clock_of(store: Store) -> Clock:
-    """One clock for all hosts: the database's, read once, so that leases mean the same everywhere."""
-    offset = await store.clock_offset()
-    return lambda: utc_now() + offset
 
 
 def _providers(settings: Settings, kept: Kept) -> Providers:

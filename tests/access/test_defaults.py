@@ -22,6 +22,76 @@ STRONG = "kH3-2jdPq0aZ81LmNbVcXxSwEeRrTtYyUuIi"
 OPEN = "0.0.0.0"  # noqa: S104 - what the tests are about
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "api.v0.dev",
+        "api.v0.dev:443",
+        "localhost:8500",
+        "//api.v0.dev",
+        "ftp://api.v0.dev",
+        "https:/api.v0.dev",
+        "https://",
+        "",
+        " https://api.v0.dev",
+        "https://api.v0.dev\n",
+        "https://api v0.dev",
+        "https://api\u200b.v0.dev",
+        "https://api..v0.dev",
+        "https://" + "x" * 64 + ".dev",
+        "https://[::1",
+        "https://api.v0.dev:99999",
+        "https://api.v0.dev:0",
+        "https://api.v0.dev:https",
+        "https://ann:secret@api.v0.dev",
+        "https://api.v0.dev?scope=x",
+        "https://api.v0.dev#v2",
+    ],
+)
+def test_addresses_of_v0_that_cannot_be_called(address: str) -> None:
+    """
+    They are refused with the setting's name and what would do, and without the value, which may hold a password.
+    """
+    for name in ("v0_base_url", "v0_web_url") if address else ("v0_base_url",):
+        with pytest.raises(ValidationError) as caught:
+            settings_of(**{name: address})
+        (fault,) = caught.value.errors()
+        assert fault["loc"] == (name,)
+        assert "Give an address such as https://" in fault["msg"]
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://api.v0.dev",
+        "https://api.v0.dev/v2/",
+        "http://127.0.0.1:8500",
+        "http://[::1]:8500",
+        "http://v0_emulator",
+    ],
+)
+def test_addresses_of_v0(address: str) -> None:
+    """
+    Addresses with or without a version, a port, or a name that only a container network knows are taken as they are.
+    """
+    assert settings_of(v0_base_url=address, v0_web_url="").v0_base_url == address
+
+
+async def test_start_with_settings_that_cannot_work(tmp_path: Path) -> None:
+    """
+    An address without https://, and a key that no request can carry, are one line each, which names the setting.
+    """
+    address = await run(tmp_path, "serve", "--port", "0", V0_BASE_URL="api.v0.dev")
+    key = await run(tmp_path, "serve", "--port", "0", V0_API_KEY="k\u00e9y")
+
+    assert (address.code, key.code) == (2, 2)
+    assert address.err.startswith("protokeep: V0_BASE_URL: ")
+    assert key.err.startswith("protokeep: V0_API_KEY: ")
+    assert "k\u00e9y" not in key.err
+    assert [said.err.count("\n") for said in (address, key)] == [1, 1]
+
+
 async def test_serve_refuses(tmp_path: Path) -> None:
     """
     Where others can reach it, it starts only with a secret that cannot be guessed and somebody who can sign in.

@@ -219,3 +219,23 @@ async def test_while_it_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> N
         world.clock.advance(1)
         await Keys(other.context).set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         await until(lambda: at_v0(world, TEAM_KEY) == 2)
+
+
+async def test_a_hook_whose_registration_lost_its_answer_is_found_again(world: World) -> None:
+    """
+    v0 made the hook and its answer was lost: the next try uses that one, and registers no second one.
+    """
+    hooks = hooks_of(world.first)
+    await hooks.install()
+    await set_key(world)
+    world.sandbox.set_knobs(drop_next=[{"operation": name, "times": 1} for name in ("hooks.create", "webhooks.create")])
+    assert await hooks.complete() == 0
+    assert at_v0(world, TEAM_KEY) == 2
+
+    world.clock.advance(RETRY.total_seconds() + 1)
+    assert await hooks.complete() == 2
+
+    assert at_v0(world, TEAM_KEY) == 2
+    assert {there for _, there in await hooks.list()} == {True}
+    hook = next(iter(world.sandbox.world.accounts[account_id(TEAM_KEY)].hooks["v2"].values()))
+    assert await hooks_of(world.first).receive(hook.url.rsplit("/", 1)[1], b"{}")

@@ -282,7 +282,7 @@ async def _pictured(parts: Parts, prototype: Prototype, at: datetime) -> Prototy
         await keep_picture(session, prototype.id, picture, at)
 
     kept = replace(generation_of(prototype), picture_etag=f"00000000-{picture.etag}")
-    saved = await parts.keeper.context.store.save(prototype, replace(prototype, generation=kept), also=keep)
+    saved = await parts.keeper.context.store.save(prototype, replace(prototype, generation=kept), belongs=keep)
     assert saved is not None
     return saved
 
@@ -292,7 +292,7 @@ def _follow_up(ready: Prototype, scene: Scene, at: datetime, pace: Any) -> list[
         return []
     words = "Photos first, prices in the middle, and a darker header"
     asked = rounds.asked(ready, words, at)
-    sent = rounds.sending(asked, at, stale_id=None, before_id=None)
+    sent = rounds.sending(asked, at, pace, stale_id=None, before_id=None)
     told: list[tuple[Event | None, Prototype]] = [
         (Event("asked", Source.PERSON, at, actor=scene.owner, data={"message": words}), asked),
         (Event("sent", Source.SUBMIT, at), sent),
@@ -320,7 +320,7 @@ def _steps(
         until = datetime.now(UTC) + minutes(2)
         held = steps.parked(prototype, soon, until=until, code=error.code, message=str(error))
         return [(Event("parked", Source.SUBMIT, soon, data={"code": error.code, "message": str(error)}), held)]
-    sent = steps.about_to_send(prototype, soon)
+    sent = steps.about_to_send(prototype, soon, pace)
     told: list[tuple[Event | None, Prototype]] = [(Event("sent", Source.SUBMIT, soon), sent)]
     if scene.state is State.UNDECIDED:
         unknown = ProviderUnreachable("No answer within 30 s.", code="no_answer")
@@ -352,6 +352,8 @@ def _steps(
         told.append((None, _seen(running, gave_up, end, pace)))
     elif scene.state is State.TIMED_OUT:
         told.append((None, _seen(running, Observation(Seen.EXPIRED), end, pace)))
+    elif scene.state is State.NOT_VISIBLE:
+        told.append((None, steps.observed(running, None, end, pace, batched=False, missing=True)))
     elif scene.state is State.WAITING:
         asks = Observation(
             Seen.WAITING,

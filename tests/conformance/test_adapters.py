@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from conformance.world import World
-from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderRejected, ProviderUnreachable
+from protokeep.core.errors import (
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderError,
+    ProviderRejected,
+    ProviderUnreachable,
+)
 from protokeep.core.prototype import Observation, Seen
 from protokeep.providers.base import Looked, Made, Provider, Watched
 from sandbox.v0_contract import MISSING, documents_present
@@ -94,6 +101,76 @@ async def test_many_at_once_and_missing_ones(world: World, provider: Provider) -
         assert provider.calls - before <= 130 // 50 + 2
 
 
+async def test_not_shown_is_missing_and_no_more(world: World, provider: Provider) -> None:
+    """
+    A chat that is not shown is told as missing, by looks, by `talk`, `cancel` and `delete`; then it is there again.
+    """
+    made = await provider.create("A shop", marks())
+    world.sandbox.set_knobs(hide=[{"chat": made.chat_id}])
+
+    assert (await looked(world, provider, made)).missing == {made.chat_id}
+    assert await provider.recent_chats() == []
+    assert not await provider.delete(made.chat_id)
+    for asking in (provider.talk(made.chat_id), provider.cancel(made.chat_id, made.message_id)):
+        with pytest.raises(ProviderError) as told:
+            await asking
+        assert told.value.status == 404
+    world.sandbox.set_knobs(hide=[])
+
+    assert (await looked(world, provider, made)).missing == frozenset()
+    assert await provider.recent_chats() == [made.chat_id]
+    assert await provider.cancel(made.chat_id, made.message_id)
+
+
+async def test_a_message_that_is_missing(world: World, provider: Provider) -> None:
+    """
+    A chat whose message is not shown is there all the same: what is newest in it tells how far it is.
+    """
+    made = await provider.create("A shop", marks())
+    world.sandbox.set_knobs(hide=[{"chat": made.chat_id, "messages_only": True}])
+
+    assert (await seen(world, provider, made)).seen is Seen.RUNNING
+    world.clock.advance(20)
+    found = await looked(world, provider, made)
+
+    assert (found.observations[made.chat_id].seen, found.missing) == (Seen.FINISHED, frozenset())
+
+
+async def test_one_that_a_list_shows(world: World, provider: Provider) -> None:
+    """
+    A chat that is in a list is not missing, whatever a read of it answers; one looked at in passing costs no call.
+    """
+    if not provider.capabilities.batch_status:
+        pytest.skip("its lists have no status")
+    made = [await provider.create(f"Shop {index}", marks()) for index in range(3)]
+    world.clock.advance(20)
+    world.sandbox.set_knobs(hide=[{"chat": made[0].chat_id, "listed": True}, {"chat": made[1].chat_id}])
+    watched = [Watched(one.chat_id, None, world.clock()) for one in made]
+    before = provider.calls
+
+    found = await provider.observe([watched[0], replace(watched[1], in_passing=True), watched[2]])
+
+    assert (set(found.observations), found.missing) == ({made[0].chat_id, made[2].chat_id}, frozenset())
+    assert provider.calls - before == 1
+    found = await provider.observe([replace(watched[2], in_passing=True)])
+    assert (found.observations, provider.calls - before) == ({}, 1)
+
+
+async def test_one_that_may_not_be_read(world: World, provider: Provider) -> None:
+    """
+    A chat of ours that the builder refuses to show (403) is not missing, and the others are read.
+    """
+    made = [await provider.create(f"Shop {index}", marks()) for index in range(3)]
+    world.clock.advance(20)
+    reads = "chats.getById" if provider.api_version == 1 else "messages.get"
+    world.sandbox.set_knobs(fail_next=[{"operation": reads, "status": 403}])
+    watched = [Watched(one.chat_id, one.message_id, world.clock(), alone=True) for one in made]
+
+    found = await provider.observe(watched)
+
+    assert (len(found.observations), len(found.unread), found.missing) == (2, 1, frozenset())
+
+
 @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
 async def test_order_of_lists_is_not_assumed(world: World, provider: Provider, order: str) -> None:
     """
@@ -121,7 +198,8 @@ async def test_finds_by_marks(world: World, provider: Provider) -> None:
         await provider.create("A shop", mark)
     await provider.create("Another", marks())
 
-    found = await provider.find(mark, sent_after=world.clock() - timedelta(minutes=5), known=none_known)
+    search = await provider.find([mark], sent_after=world.clock() - timedelta(minutes=5), known=none_known)
+    found = search.chats
 
     assert [one.marks for one in found] == [mark]
     assert await provider.prompt_of(found[0].chat_id) == "A shop"
@@ -236,7 +314,9 @@ async def test_hooks(world: World, provider: Provider) -> None:
         ({"fail_after_acting": [{"status": 503}]}, OutcomeUnknown),
         ({"answer_next": [{"body": "<html>"}]}, OutcomeUnknown),
         ({"answer_next": [{"body": '{"id": 7, "chatId": 7}'}]}, OutcomeUnknown),
-        ({"answer_next": [{"status": 307, "headers": {"location": "http://127.0.0.1:9/"}}]}, OutcomeUnknown),
+        ({"fail_after_acting": [{"status": 409}]}, OutcomeUnknown),
+        ({"answer_next": [{"status": 302, "headers": {"location": "http://127.0.0.1:9/"}}]}, OutcomeUnknown),
+        ({"answer_next": [{"status": 307, "headers": {"location": "http://127.0.0.1:9/"}}]}, ProviderUnreachable),
     ],
 )
 async def test_what_can_go_wrong_with_a_create(

@@ -370,7 +370,7 @@ async def test_delete_of_a_young_chat_that_reads_as_missing(world: World) -> Non
     left = await world.keeper.delete(ANN, first.prototype.id)
 
     assert left is not None
-    assert (left.state, generation_of(left).hold_code) == (State.DELETING, "not_there_yet")
+    assert (left.state, generation_of(left).hold_code) == (State.DELETING, "not_visible")
     world.clock.advance(60)
     await world.keeper.wrap_up()
     assert all(chat.deleted for chat in world.sandbox.chats.values())

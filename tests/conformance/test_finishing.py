@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from conformance.world import ANN, EVE, World
-from protokeep.core.errors import NotFound
+from protokeep.core.errors import NotFound, OutcomeUnknown
 from protokeep.core.prototype import Status, generation_of
 from protokeep.providers.images import MAX_BYTES, image_of
 from protokeep.providers.v0_http import V0Config
@@ -202,6 +202,53 @@ async def test_dead_link_is_noticed(world: World) -> None:
     world.clock.advance(700)
     await check_link(world)
     assert (await world.get(done)).project_url == demo
+
+
+async def test_a_link_is_looked_at_again(world: World) -> None:
+    """
+    A preview that is not there for a minute is not taken down; one that was comes back by itself within a day.
+    """
+    if world.api_version == 2:
+        pytest.skip("v2 has no preview that may be kept")
+    done = await world.done()
+    demo = generation_of(done).demo_url
+    reply = world.sandbox.chats[done.chat_id or ""].messages[-1]
+    assert reply.generation is not None
+    world.clock.advance(700)
+    was, reply.generation.outcome = reply.generation.outcome, "error"
+    await check_link(world)
+    reports = world.sandbox.stats()["v1"]["calls"]["reports.getUsage"]
+    for seconds, opens in ((60, False), (60, False), (100, True), (100, False), (100, False), (100, False)):
+        reply.generation.outcome = was if opens else "error"
+        world.clock.advance(seconds)
+        await world.keeper.wrap_up()
+        assert (await world.get(done)).project_url == demo
+    reply.generation.outcome = "error"
+    world.clock.advance(700)
+    await check_link(world)
+    for _ in range(4):
+        world.clock.advance(100)
+        await world.keeper.wrap_up()
+    assert (await world.get(done)).project_url == generation_of(done).web_url
+    reply.generation.outcome = was
+
+    for _ in range(8):
+        world.clock.advance(100)
+        await world.keeper.wrap_up()
+
+    assert (await world.get(done)).project_url == demo
+    assert world.sandbox.stats()["v1"]["calls"]["reports.getUsage"] - reports <= 3
+
+
+async def test_a_picture_that_is_not_there_yet() -> None:
+    """
+    A picture that answers 404 is asked for again; one that is none is not.
+    """
+    v0, _ = v1_with_pictures(httpx2.Response(404))
+    with pytest.raises(OutcomeUnknown):
+        await v0.picture("https://api.v0.dev/x.png")
+    v0, _ = v1_with_pictures(httpx2.Response(200, content=b"<html>"))
+    assert await v0.picture("https://api.v0.dev/x.png") is None
 
 
 async def check_link(world: World) -> None:

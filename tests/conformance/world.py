@@ -21,6 +21,7 @@ from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
+from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Context, Providers
 from protokeep.service.hooks import Hooks
 from protokeep.store.database import Database
@@ -39,13 +40,19 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+        self._seconds = 0.0
 
     def __call__(self) -> datetime:
         return self.now
 
+    def elapsed(self) -> float:
+        """Seconds that have passed."""
+        return self._seconds
+
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.now += timedelta(seconds=seconds)
+        self._seconds += seconds
 
 
 class Checked(httpx2.AsyncBaseTransport):
@@ -159,7 +166,11 @@ class World:
             providers.add(ACCOUNT, self.provider(version), for_new=version == (for_new or self.api_version))
         bus = Bus()
         store = Store(Database(database_url), bus)
-        return Keeper(Context(store, providers, bus, self.clock, limits=limits or Limits()))
+        limits = limits or Limits()
+        context = Context(
+            store, providers, bus, self.clock, limits=limits, elapsed=self.clock.elapsed, signer=Signer(b"secret")
+        )
+        return Keeper(context)
 
 
 @contextlib.asynccontextmanager

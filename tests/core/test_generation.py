@@ -6,6 +6,7 @@ import pytest
 
 from core.made import NOW, after, generation, prototype
 from protokeep.core.generation import about_to_send
+from protokeep.core.pacing import Pace
 from protokeep.core.prototype import RecoveryPoint, generation_of
 
 SENDABLE = (RecoveryPoint.CLAIMED, RecoveryPoint.SENT)
@@ -18,10 +19,11 @@ def test_about_to_send(point: RecoveryPoint) -> None:
     """
     waiting = prototype(generation=generation(recovery_point=point, attempts=1, lookups=3))
 
-    sent = generation_of(about_to_send(waiting, after(60)))
+    sent = generation_of(about_to_send(waiting, after(60), Pace()))
 
     assert (sent.recovery_point, sent.attempts, sent.lookups) == (RecoveryPoint.SENT, 2, 0)
     assert (sent.sent_at, sent.next_try_at) == (after(60), after(60))
+    assert sent.lease_until == after(60) + Pace().lease
 
 
 @pytest.mark.parametrize("point", [point for point in RecoveryPoint if point not in SENDABLE])
@@ -30,4 +32,4 @@ def test_accepted_is_never_sent(point: RecoveryPoint) -> None:
     What the builder has accepted is not sent, whoever asks for it.
     """
     with pytest.raises(ValueError, match="not sent again"):
-        about_to_send(prototype(generation=generation(recovery_point=point)), NOW)
+        about_to_send(prototype(generation=generation(recovery_point=point)), NOW, Pace())

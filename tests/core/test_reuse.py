@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.made import prototype
+from core.made import NOW, prototype
 from protokeep.core.prototype import RecoveryPoint, Status
 from protokeep.core.reuse import Outcome, decide, prompts_differ, usable
 
@@ -134,3 +134,13 @@ class TestPrompts:
         assert prompts_differ(one, other) == prompts_differ(other, one)
         assert not prompts_differ(one, one)
         assert not prompts_differ(one, f" {one}\t")
+
+
+def test_one_that_is_not_visible() -> None:
+    """
+    One that the builder does not show at present is reused, and the reason says so.
+    """
+    decision = decide(prototype(Status.COMPLETED, missing_since=NOW), "A shop", create_new=False)
+
+    assert decision.outcome is Outcome.REUSED
+    assert "v0 does not show it at present; it is looked at again." in decision.reason

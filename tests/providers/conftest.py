@@ -67,8 +67,8 @@ class V0:
     async def find(self, **marks: str) -> list[str]:
         """The ids of chats of the last hour that carry the marks of these tests."""
         since = self.clock.now - timedelta(hours=1)
-        found = await self.provider.find(marks or MARKS, sent_after=since, known=none_known)
-        return [made.chat_id for made in found]
+        found = await self.provider.find([marks or MARKS], sent_after=since, known=none_known)
+        return [made.chat_id for made in found.chats]
 
     @property
     def chat(self) -> Chat:

@@ -84,7 +84,7 @@ class TestFaults:
             (402, ProviderBusy, "out_of_credits"),
             (403, ProviderRejected, "refused"),
             (404, ProviderRejected, "refused"),
-            (409, ProviderRejected, "refused"),
+            (409, OutcomeUnknown, "bad_answer"),
             (413, ProviderRejected, "refused"),
             (422, ProviderRejected, "refused"),
             (429, ProviderBusy, "rate_limited"),
@@ -176,7 +176,7 @@ class TestFaults:
             rule = {"status": 307, "headers": {"location": f"{elsewhere}/v{v0.version}/chats"}}
             v0.sandbox.set_knobs(answer_next=[rule])
 
-            with pytest.raises(OutcomeUnknown, match="307"):
+            with pytest.raises(ProviderUnreachable, match=r"307.*http://127\.0\.0\.1 .*V0_BASE_URL"):
                 await v0.create()
 
         assert sum(v0.calls.values()) == 1
@@ -349,7 +349,7 @@ class TestFind:
         made = await v0.create()
         since = v0.clock.now - timedelta(minutes=5)
 
-        (found,) = await v0.provider.find(MARKS, sent_after=since, known=none_known)
+        (found,) = (await v0.provider.find([MARKS], sent_after=since, known=none_known)).chats
 
         assert (found.chat_id, found.marks) == (made.chat_id, MARKS)
         assert found.created_at == v0.clock.now.replace(microsecond=found.created_at.microsecond)  # type: ignore[union-attr]
@@ -365,9 +365,9 @@ class TestFind:
         async def known(chats: object) -> set[str]:
             return {first.chat_id}
 
-        found = await v0.provider.find(MARKS, sent_after=v0.clock.now, known=known)
+        found = await v0.provider.find([MARKS], sent_after=v0.clock.now, known=known)
 
-        assert [made.chat_id for made in found] == [second.chat_id]
+        assert [made.chat_id for made in found.chats] == [second.chat_id]
         assert v0.calls.get("chats.getById", v0.calls.get("chats.find", 0)) <= 1
 
     @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
@@ -416,7 +416,7 @@ class TestFind:
         await v0.create()
         other = provider_of(v0.version, v0.url, api_key="another key")
 
-        assert await other.find(MARKS, sent_after=v0.clock.now, known=none_known) == []
+        assert (await other.find([MARKS], sent_after=v0.clock.now, known=none_known)).chats == []
         await other.aclose()
 
     @pytest.mark.parametrize("status", [401, 429, 500])
@@ -468,7 +468,7 @@ class TestScope:
         made = await provider.create("A shop", MARKS)
         await provider.observe([Watched(made.chat_id, made.message_id, v0.clock.now)])
         await provider.observe([Watched(made.chat_id, None, v0.clock.now), Watched("gone", "gone", v0.clock.now)])
-        await provider.find(MARKS, sent_after=v0.clock.now, known=none_known)
+        await provider.find([MARKS], sent_after=v0.clock.now, known=none_known)
         await provider.prompt_of(made.chat_id)
         await provider.delete(made.chat_id)
         await provider.aclose()

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected, ProviderUnreachable
 from protokeep.core.prototype import Seen
 from protokeep.providers.base import Looked, Provider, Watched
-from protokeep.providers.v0_http import V0Config, instant, retry_after
+from protokeep.providers.v0_http import V0Config, instant
+from protokeep.providers.v0_refusals import retry_after
 from providers.conftest import MARKS, ROOT, answering, none_known, says
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -51,7 +52,7 @@ UNREADABLE = {
     "broken gzip": says(200, b"no gzip", content_encoding="gzip"),
     "gzip of too much": says(200, gzip.compress(b" " * 9_000_000), content_encoding="gzip"),
     "redirect": says(302, b"", location="https://evil.example/"),
-    "moved": says(301, b"", location="/v3/chats"),
+    "see other": says(303, b"", location="/v3/chats"),
     "not modified": says(304, b""),
 }
 
@@ -296,7 +297,7 @@ class TestObserve:
         for request in transport.asked:
             path = request.url.raw_path.decode().partition("?")[0]
             if path != "/v1/chats":
-                assert path.count("/") == (5 if path.endswith("message-1") else 3)
+                assert path.count("/") == 3 + path.endswith("/messages") + 2 * path.endswith("message-1")
             assert dict(request.url.params).keys() <= {"scope", "limit", "offset"}
 
 
@@ -309,7 +310,7 @@ class TestLists:
         provider, _ = answering(version, answer)
 
         with pytest.raises(ProviderError):
-            await provider.find(MARKS, sent_after=NOW, known=none_known)
+            await provider.find([MARKS], sent_after=NOW, known=none_known)
 
     @pytest.mark.parametrize("second", [says(500, {}), says(200, HTML), says(429, {}), says(200, {"data": 5})])
     async def test_half_a_list(self, version: int, second: Any) -> None:
@@ -326,8 +327,10 @@ class TestLists:
 
         provider, _ = answering(version, answer)
 
-        with pytest.raises(ProviderError):
-            await provider.find({"protokeep_marker": "none"}, sent_after=NOW, known=none_known)
+        found = await provider.find([{"protokeep_marker": "none"}], sent_after=NOW, known=none_known)
+
+        assert (found.chats, found.whole, found.reached) == ([], False, False)
+        assert found.error is not None
 
     async def test_rows_that_are_none(self, version: int) -> None:
         """
@@ -342,9 +345,9 @@ class TestLists:
 
         provider, _ = answering(version, answer)
 
-        found = await provider.find(MARKS, sent_after=NOW, known=none_known)
+        found = await provider.find([MARKS], sent_after=NOW, known=none_known)
 
-        assert [made.chat_id for made in found] == ["chat-1"]
+        assert [made.chat_id for made in found.chats] == ["chat-1"]
 
     @pytest.mark.parametrize("version", [1], ids=["v1"])
     async def test_rows_that_are_none_while_looking(self, version: int) -> None:
@@ -388,9 +391,9 @@ class TestLists:
         pages = Pages(version, 3)
         provider, _ = answering(version, pages)
 
-        found = await provider.find({"protokeep_marker": "marker-1"}, sent_after=NOW, known=none_known)
+        found = await provider.find([{"protokeep_marker": "marker-1"}], sent_after=NOW, known=none_known)
 
-        assert [made.chat_id for made in found] == ["chat-1"]
+        assert [made.chat_id for made in found.chats] == ["chat-1"]
 
     async def test_pages_that_never_end(self, version: int) -> None:
         """
@@ -406,7 +409,8 @@ class TestLists:
         provider, transport = answering(version, answer)
 
         with contextlib.suppress(ProviderError):
-            assert await provider.find(MARKS, sent_after=NOW, known=none_known) == []
+            found = await provider.find([MARKS], sent_after=NOW, known=none_known)
+            assert (found.chats, found.whole) == ([], False)
         assert len(transport.asked) <= 300
 
     @pytest.mark.parametrize("version", [1], ids=["v1"])

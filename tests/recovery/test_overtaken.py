@@ -12,6 +12,7 @@ import pytest
 
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
 from protokeep.providers.base import Looked, Provider, Watched
+from protokeep.service.chat_metadata import marks_of
 from world import ANN, Clock, Node, World, both_versions, until
 
 ACCOUNT = "v0:environment"
@@ -195,8 +196,9 @@ class TestDeletedUndecided:
         A claim that lay about may have been sent by whoever had the database before: its deletion deletes that chat.
         """
         claimed = (await world.ensure()).prototype
-        marker = generation_of(claimed).marker
-        await provider_of(world.first).create(claimed.prompt or "", {"protokeep_marker": marker})
+        keeper_id, _ = await world.store.keeper()
+        marks = marks_of(world.first.context.signer, keeper_id, claimed, generation_of(claimed))
+        await provider_of(world.first).create(claimed.prompt or "", marks)
         world.first.queue.submits.clear()
         world.clock.advance(31)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -177,6 +178,43 @@ async def test_listed_late(v0: V0, clock: Clock) -> None:
     assert (await v0.get(chat)).status_code == 200
     clock.advance(0.1)
     assert await listed() == (1, 1, 1)
+
+
+async def test_read_late(v0: V0, clock: Clock) -> None:
+    """
+    A new chat reads as 404 for `read_delay_seconds`, and so do its messages.
+    """
+    await v0.knobs(read_delay_seconds=30)
+    made = await create_v1(v0)
+    chat, reply = await create_v2(v0)
+    paths = (f"/v1/chats/{made['id']}", chat, reply, f"{chat}/messages?limit=10")
+
+    clock.advance(29.9)
+    assert [(await v0.get(path)).status_code for path in paths] == [404] * 4
+    clock.advance(0.1)
+    assert [(await v0.get(path)).status_code for path in paths] == [200] * 4
+
+
+async def test_hidden(v0: V0, clock: Clock) -> None:
+    """
+    What is hidden is in no list and cannot be read, stopped or deleted, until the instant that was named.
+    """
+    made = await create_v1(v0)
+    chat, reply = await create_v2(v0)
+    paths = (f"/v1/chats/{made['id']}", chat, reply)
+    await v0.knobs(hide=[{"until": (clock() + timedelta(seconds=20)).isoformat()}])
+    assert [(await v0.get(path)).status_code for path in paths] == [404] * 3
+    assert (await v0.delete(chat)).status_code == (await v0.post(f"{reply}/stop")).status_code == 404
+    assert (await v0.get("/v1/chats")).json()["data"] == (await v0.get("/v2/chats")).json()["chats"] == []
+    await v0.knobs(hide=[{"chat": made["id"], "listed": True}])
+    assert [(await v0.get(path)).status_code for path in paths] == [404, 200, 200]
+    assert len((await v0.get("/v1/chats")).json()["data"]) == 1
+    await v0.knobs(hide=[{"messages_only": True, "until": (clock() + timedelta(seconds=20)).isoformat()}])
+    assert [(await v0.get(path)).status_code for path in paths] == [200, 200, 404]
+    clock.advance(20)
+
+    assert [(await v0.get(path)).status_code for path in paths] == [200] * 3
+    assert (await v0.delete(chat)).status_code == 200
 
 
 async def test_accounts_do_not_see_each_other(v0: V0, other: V0, sandbox: Sandbox) -> None:

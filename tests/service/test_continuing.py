@@ -181,7 +181,7 @@ class TestStop:
         made = await world.make()
         await world.live(3)
 
-        async def nothing(*_: Any) -> bool:
+        async def nothing(*_: Any, **__: Any) -> bool:
             return False
 
         monkeypatch.setattr(provider_of(world), "cancel", nothing)
@@ -216,18 +216,17 @@ class TestStop:
 
     async def test_it_ended_meanwhile(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """
-        What another process saw finished while v0 was asked to stop it is ready, not stopped.
+        What was seen finished while v0 was asked to stop it is ready, not stopped.
         """
         made = await world.make()
-        await world.live(3)
+        await world.live(9)
         provider = provider_of(world)
         plain = provider.cancel
 
-        async def late(*given: Any) -> bool:
-            other = await world.node()
-            world.clock.advance(30)
-            await other.sweep()
-            return await plain(*given)
+        async def late(*given: Any, **more: Any) -> bool:
+            world.clock.advance(5)
+            await world.sweep()
+            return await plain(*given, **more)
 
         monkeypatch.setattr(provider, "cancel", late)
         stopped = await world.keeper.stop(ANN, made.id)

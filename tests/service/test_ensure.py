@@ -99,12 +99,14 @@ class TestReuse:
         One that was deleted at v0 is seen to be gone, and then replaced.
         """
         first = await world.complete()
+        await world.complete("p-2")
+        await world.live(660, step=20)
         world.sandbox.delete(first.chat_id or "")
         world.clock.advance(world.pace.recheck.total_seconds())
 
-        assert (await world.status()).status is Status.COMPLETED  # Missing once: it may come back.
-        await world.live(30)
-        gone = await world.status()
+        assert (await world.status()).state is State.NOT_VISIBLE  # It may come back.
+        await world.live(400, step=10)
+        gone = await world.get(first.id)
         assert (gone.status, generation_of(gone).error_code) == (Status.FAILED, "gone")
 
         ensured = await world.ensure()

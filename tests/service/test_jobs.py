@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from protokeep import jobs as module
-from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
+from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
 from protokeep.jobs import Jobs
 from protokeep.service import NewPrototype
-from world import ANN, PROMPT, World, on_sqlite, until
+from world import ANN, GENERATION_SECONDS, PROMPT, World, on_sqlite, until
 
 
 async def test_submitted_where_it_was_claimed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,3 +89,28 @@ async def test_what_fails_is_swept(world: World) -> None:
         await world.keeper.sweep()
         await until(lambda: world.creates == 1, seconds=10)
     assert generation_of(await world.get(ensured.prototype.id)).recovery_point is not RecoveryPoint.CLAIMED
+
+
+async def test_hooks_beside_a_pass(world: World) -> None:
+    """
+    What a hook names is known within a second, while a pass over the account goes on and on.
+    """
+    made = await world.make()
+    account = generation_of(made).account
+    await world.keeper.track(account)
+    passing = asyncio.Event()
+
+    async def track(_account: str) -> None:
+        passing.set()
+        await asyncio.sleep(60)
+
+    world.keeper.track = track  # type: ignore[method-assign, assignment]
+    async with Jobs(world.keeper, world.database_url).running() as jobs:
+        await jobs.track(account)
+        async with asyncio.timeout(10):
+            await passing.wait()
+        now = world.clock.advance(GENERATION_SECONDS)
+        await world.store.look_soon(account, [made.chat_id or ""], now, begun=False, later=now)
+        async with asyncio.timeout(5):
+            while (await world.get(made.id)).status is not Status.COMPLETED:  # noqa: ASYNC110 - as a person waits
+                await asyncio.sleep(0.02)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-import pytest
-
 from protokeep.core.prototype import generation_of
-from protokeep.service.context import marks_of
+from protokeep.service.chat_metadata import marks_of
 from store.owner import run
 from world import PROMPT, Node, World, both_versions
 
@@ -15,7 +13,9 @@ from world import PROMPT, Node, World, both_versions
 async def forgotten(world: World) -> str:
     """Make a prototype and let its rows be lost, as on an older copy of the database; its id."""
     made = await world.make()
-    await run(world.database_url, "DELETE FROM protokeep_slots; DELETE FROM design_mockups;")
+    await run(
+        world.database_url, "DELETE FROM protokeep_slots; DELETE FROM design_mockups; DELETE FROM protokeep_events;"
+    )
     return made.id
 
 
@@ -47,46 +47,12 @@ async def test_as_old_as_its_chat(world: World) -> None:
     assert (await world.get(lost)).chat_id == world.chat.id
 
 
-@pytest.mark.parametrize(("seconds", "walks"), [(29, 0), (31, 1)])
-async def test_only_after_a_while_without_anybody(world: World, seconds: float, walks: int) -> None:
-    """
-    A process that finds its account looked after a moment ago does not look through all its chats.
-    """
-    await world.keeper.reconcile()
-    before = world.calls("chats.list", "chats.find")
-    node = await awake(world, seconds)
-
-    await node.keeper.reconcile()
-    await node.keeper.reconcile()
-
-    assert (world.calls("chats.list", "chats.find") > before) is bool(walks)
-
-
-async def test_once_a_day_anyway(world: World) -> None:
-    """
-    A process that looks after its account all the time looks through its chats once a day.
-    """
-    await world.keeper.reconcile()
-    before = world.calls("chats.list", "chats.find")
-    for _ in range(23):
-        world.clock.advance(3600)
-        await world.keeper.reconcile()
-    assert world.calls("chats.list", "chats.find") == before
-
-    world.clock.advance(3600)
-    await world.keeper.reconcile()
-    after = world.calls("chats.list", "chats.find")
-    assert after > before
-    await world.keeper.reconcile()
-    assert world.calls("chats.list", "chats.find") == after
-
-
 async def test_a_chat_of_another_installation(world: World) -> None:
     """
     A chat that another installation marked, or that carries no mark of a row, is nobody's here.
     """
     made = await world.make()
-    marks = marks_of("another installation", made, generation_of(made))
+    marks = marks_of(world.first.context.signer, "another installation", made, generation_of(made))
     provider = world.first.context.providers.for_new()[0][1]
     await provider.create(PROMPT, {**marks, "protokeep_marker": str(uuid4())})
     keeper_id, _ = await world.store.keeper()

@@ -148,7 +148,7 @@ async def test_signing_out(sessions: Sessions) -> None:
     held = [await sessions.open_for(ANN) for _ in range(3)]
     other = await sessions.open_for(Principal("default", "bob", Role.MAKER, ""))
 
-    await sessions.sign_out(held[0])
+    await sessions.sign_out(ANN, held[0])
     assert [await ends(sessions, one) for one in held] == [True, False, False]
     assert await sessions.sign_out_everywhere(ANN) == 2
     assert [await ends(sessions, one) for one in (*held, other)] == [True, True, True, False]

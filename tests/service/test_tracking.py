@@ -288,17 +288,20 @@ class TestGone:
     @both_versions
     async def test_deleted_while_it_was_made(self, world: World) -> None:
         """
-        A chat that stays missing is gone: failed, with a reason, and the next request makes a new one.
+        A chat that was seen and stays missing is gone: failed, with a reason, and the next request makes a new one.
         """
-        made = await world.make()
-        world.sandbox.delete(world.chat.id)
+        with world.knobs(generation_seconds=100_000):
+            other, made = await world.make("p-2"), await world.make()
+        await world.live(660, step=20)
+        world.sandbox.delete(made.chat_id or "")
+        assert other.chat_id != made.chat_id
 
-        await world.live(40)
+        await world.live(600, step=20)
 
         gone = await world.get(made.id)
         assert (gone.status, generation_of(gone).error_code) == (Status.FAILED, "gone")
         again = await world.make()
-        assert (again.id != made.id, world.made) == (True, 2)
+        assert (again.id != made.id, world.made) == (True, 3)
 
     async def test_an_outage_is_no_deletion(self, world: World) -> None:
         """

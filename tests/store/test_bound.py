@@ -13,10 +13,11 @@ QUERIES = Path(statements.__file__).parent / "queries"
 #: What jobs run: they act for every workspace, and nobody sees what they read.
 JOBS = {
     "accounts_to_track", "ask_for_look", "due_for_submit", "give_chat_to_generation", "give_chat_to_mockup",
-    "hook_heard", "hook_look", "known_chats", "mockup_of_marker", "newest_chat", "next_due_poll", "next_wrap_up",
-    "note_surplus", "postpone_look", "renew_lease", "save_generation", "save_mockup", "take_for_submit",
+    "has_other_chats", "hook_heard", "hook_look", "known_chats", "mockup_of_marker", "newest_chat", "next_due_poll",
+    "next_wrap_up", "note_surplus", "postpone_look", "renew_lease", "save_generation", "save_mockup", "take_for_submit",
     "take_wrap_up", "touch_looked", "untracked_chats", "wake_keyless", "wake_parked", "all_provider_keys",
     "forget_create_counts", "forget_idempotency_keys", "any_older", "admins_for_ever", "count_tokens",
+    "wind_back_generations", "future_generations", "has_history", "lost_creates",
 }  # fmt: skip
 #: By the id of a prototype that was found in the caller's workspace right before.
 AFTER_A_BOUND_ONE = {
@@ -33,6 +34,7 @@ OTHERWISE = {"insert_mockup", "insert_mockup_of_tenant", "find_token", "token_us
 #: Tables whose rows are a workspace's.
 OURS = (set(OWN_TABLES) | {"design_mockups"}) - {
     "protokeep_meta", "protokeep_accounts", "protokeep_hooks", "protokeep_budgets", "protokeep_sessions",
+    "protokeep_processes",
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from protokeep.core.audit import Action, Entry
 from protokeep.core.people import Principal, Role
 from protokeep.store.sessions import Opening, SessionStore
 from protokeep.store.tokens import TokenStore
@@ -110,10 +111,11 @@ async def test_signing_out(world: World, sessions: SessionStore, token_id: str) 
         await sessions.open(Opening(digest, "session", now, now + HOUR, None, who))
     await sessions.open(Opening("ann-token", "session", now, now + HOUR, token_id))
 
-    await sessions.close("ann-1")
+    line = Entry.of(ANN, Action.SIGNED_OUT, now)
+    await sessions.close("ann-1", line)
     assert await sessions.find("ann-1", now) is None
     assert await sessions.find("ann-2", now) is not None
-    assert await sessions.close_all("default", "ann") == 2
+    assert await sessions.close_all("default", "ann", line) == 2
 
     left = await world.rows("SELECT digest FROM protokeep_sessions ORDER BY digest")
     assert [row["digest"] for row in left] == ["bob", "eve"]

@@ -213,13 +213,18 @@ class TestKeys:
 
     async def test_the_newest_chat_of_an_account(self, world: World, keys: KeyStore) -> None:
         """
-        The chat that was made last with an account and is not gone.
+        The chat that was made last with an account and is not gone; one that was seen before one that was not.
         """
         first = await world.make("p-1")
         world.clock.advance(5)
         second = await world.make("p-2")
         await world.ensure("p-3")
+        await run(world.database_url, "UPDATE protokeep_generations SET seen_at = NULL")
         assert await keys.newest_chat("v0:environment") == (second.chat_id, 2)
+        await run(
+            world.database_url, f"UPDATE protokeep_generations SET seen_at = created_at WHERE mockup_id = '{first.id}'"
+        )
+        assert await keys.newest_chat("v0:environment") == (first.chat_id, 2)
 
         gone = f"UPDATE protokeep_generations SET error_code = 'gone' WHERE mockup_id = '{second.id}'"
         await run(world.database_url, gone)

@@ -12,8 +12,10 @@ from urllib.parse import unquote, urlsplit
 import httpx2
 import pytest
 
+from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.people import Role
 from protokeep.store.migrate import migrate
+from protokeep.store.store import Store
 from store.owner import MOCKUP, PRODUCT, make_owner
 from world import PROMPT, Site, World, on_sqlite
 
@@ -277,6 +279,35 @@ class TestNotReady:
             problem(await site.create("shop"), 422, "invalid-input")
             problem(await site.listed("shop"), 422, "invalid-input")
             assert (await site.create(PRODUCT)).status_code == 201
+
+    @on_sqlite
+    async def test_answer_of_a_commit_that_was_lost(
+        self, site: Site, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A create is written and the database goes away: the 503 says how to repeat it. A read's says nothing of that.
+        """
+        claim = Store.claim
+
+        async def lost(self: Store, *arguments: Any, **named: Any) -> Any:
+            await claim(self, *arguments, **named)
+            raise DatabaseUnavailable
+
+        async def away(self: Store, *arguments: Any, **named: Any) -> Any:
+            raise DatabaseUnavailable
+
+        key = {"Idempotency-Key": "k"}
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "claim", lost)
+            patched.setattr(Store, "current", away)
+            created = problem(await site.create(headers=key, create_new=True), 503, "not-ready")
+            read = problem(await site.status(), 503, "not-ready")
+        again = (await site.create(headers=key, create_new=True)).json()
+
+        assert "repeat it with the same Idempotency-Key" in created["detail"]
+        assert "Idempotency-Key" not in read["detail"]
+        assert again["decision"]["outcome"] == "replayed"
+        assert len(await world.listed()) == 1
 
     async def test_database_down(self, pg_url: str) -> None:
         """

@@ -24,7 +24,11 @@ SERVER_KEY = "protokeep"
 
 
 class AgnoV0Agent:
-    """Makes prototypes at v0, looks at them, and writes briefs for them. Safe to call again, from anywhere."""
+    """Makes prototypes at v0, looks at them, and writes briefs for them.
+
+    Asking again for a product's prototype is safe, from anywhere. Another one on purpose (`create_new`) is made once
+    per `idempotency_key`; without a product id, every call makes a chat of its own.
+    """
 
     def __init__(
         self,
@@ -54,12 +58,15 @@ class AgnoV0Agent:
         create_new: bool = False,
         timeout_seconds: float = TIMEOUT_SECONDS,
         wait: bool = True,
+        idempotency_key: str | None = None,
     ) -> V0Project:
         """The product's prototype at v0, made if there is none, and followed until it is finished.
 
         With a product id it goes through protokeep: called twice, at once, or again after a crash, it gives the same
-        prototype, unless `create_new` asks for another. A running protokeep uses its own v0 key and its token's user.
-        Without a product id it is a new chat each time.
+        prototype, unless `create_new` asks for another: give an `idempotency_key` with it, and repeat the call with the
+        same one after an error or a crash. An error of a running protokeep's names the one that was used
+        (`error.idempotency_key`). A running protokeep uses its own v0 key and its token's user. Without a product id
+        it is a new chat each time.
 
         `timeout_seconds`: the poll budget, 600 by default and 900 at most; v0 is polled every 3 seconds. `wait` False:
         answer once v0 has accepted; `check_v0_project_status` tells the rest. What fails at v0 is answered as
@@ -74,6 +81,7 @@ class AgnoV0Agent:
             create_new=create_new,
             timeout_seconds=timeout_seconds,
             wait=wait,
+            idempotency_key=idempotency_key,
         )
 
     async def check_v0_project_status(

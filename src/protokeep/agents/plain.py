@@ -15,7 +15,7 @@ from protokeep.core import generation as steps
 from protokeep.core.errors import OutcomeUnknown, ProviderError, ProviderRejected
 from protokeep.core.pacing import Pace, next_lookup, settled_since_sent
 from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Status, generation_of
-from protokeep.providers.base import Made, Provider, Watched
+from protokeep.providers.base import Made, Provider, Search, Watched
 
 #: The clocks of two hosts differ; a look-up goes back this far before the moment of sending.
 LOOK_BACK = timedelta(minutes=5)
@@ -67,15 +67,17 @@ async def _found(provider: Provider, prototype: Prototype, error: OutcomeUnknown
         due = next_lookup(generation, now, pace)
         was_settled = settled_since_sent(generation, now, pace)
         try:
-            found = await provider.find(
-                {"protokeep_marker": generation.marker}, sent_after=generation.created_at - LOOK_BACK, known=_none_known
+            search = await provider.find(
+                [{"protokeep_marker": generation.marker}],
+                sent_after=generation.created_at - LOOK_BACK,
+                known=_none_known,
             )
         except ProviderError:
-            found = []
-        else:
-            generation = replace(generation, lookups=generation.lookups + (1 if was_settled else 0))
-        if found:
-            return found[0]
+            search = Search()
+        if search.chats:
+            return search.chats[0]
+        decides = was_settled and search.whole_since(generation.created_at)
+        generation = replace(generation, lookups=generation.lookups + (1 if decides else 0))
         if generation.lookups >= pace.lookups_needed or now - generation.created_at > 2 * pace.settle:
             raise OutcomeUnknown(
                 f"{error} It was not found afterwards either, and was not sent again. Look at v0 before asking anew.",

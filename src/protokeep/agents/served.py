@@ -7,8 +7,9 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
-from protokeep.client import AsyncProtokeep, NotFound, Protokeep, Prototype
+from protokeep.client import AsyncProtokeep, ClientError, NoAnswer, NotFound, Protokeep, Prototype
 from protokeep.client.operations import LONGEST_HOLD
 
 #: Between two looks at a prototype that is not its product's current one any more.
@@ -48,13 +49,31 @@ async def made(
     idempotency_key: str | None,
     wait_seconds: float,
 ) -> tuple[Prototype, bool]:
-    """The product's prototype, followed for up to `wait_seconds`; whether it was there before."""
+    """The product's prototype, followed for up to `wait_seconds`; whether it was there before.
+
+    A `ClientError` that comes while it is followed carries the key it was asked for with: another call without that
+    key would ask for another one.
+    """
     ends = time.monotonic() + wait_seconds
-    ensured = await served.call("ensure", product_id, prompt, create_new=create_new, idempotency_key=idempotency_key)
+    key = idempotency_key or uuid4().hex
+    ensured = await served.call("ensure", product_id, prompt, create_new=create_new, idempotency_key=key)
     found: Prototype = ensured
-    while not found.finished and (left := ends - time.monotonic()) > 0:
-        found = await _look(served, found, min(left, LONGEST_HOLD))
+    try:
+        while not found.finished and (left := ends - time.monotonic()) > 0:
+            found = await _look(served, found, min(left, LONGEST_HOLD))
+    except ClientError as error:
+        raise _while_followed(error, ensured, key) from error.__cause__
     return found, ensured.is_existing
+
+
+def _while_followed(error: ClientError, ensured: Prototype, key: str) -> ClientError:
+    """The error, with what was asked for before it: that much was done."""
+    advice = f"Prototype {ensured.id} was asked for. Go on with idempotency_key={key!r}, or with its status."
+    if isinstance(error, NoAnswer):
+        error = NoAnswer(error.reason, advice)
+    error.advice = advice
+    error.idempotency_key, error.may_have_acted = key, True
+    return error
 
 
 async def _look(served: Served, known: Prototype, hold: float) -> Prototype:

@@ -14,10 +14,16 @@ if TYPE_CHECKING:
 
 INSTRUCTIONS = [
     "A product has one prototype, shared by everybody. create_v0_project_with_api gives it, or makes the first one.",
-    "Use the product's own id, the same one every time. After an error call the tool again: nothing is made twice.",
+    "Use the product's own id, the same one every time. After an error call the tool again with the very same "
+    "arguments: nothing is made twice.",
     "Making takes minutes. Tell the user the links you were given, or look again with check_v0_project_status.",
     "Set create_new only when the user asks for another prototype on purpose.",
 ]
+
+
+#: What a model is told when an answer was lost.
+SAME_AGAIN = "It may have been done: call this again with the very same arguments."
+LOOK_FIRST = "It may have been done: look with check_v0_project_status before you ask again."
 
 
 def agent_of(ours: AgnoV0Agent, model: Any, options: dict[str, Any]) -> Any:
@@ -33,13 +39,14 @@ def tools_of(ours: AgnoV0Agent) -> list[Any]:
     async def create_v0_project_with_api(
         v0_prompt: str, product_id: str, create_new: bool = False, run_context: Any = None
     ) -> str:
-        """Get a product's prototype at v0, making it if there is none. Safe to call again.
+        """Get a product's prototype at v0, making it if there is none. Safe to call again with the same arguments.
 
         Args:
             v0_prompt: What the prototype should be, in full sentences.
             product_id: The product's own id. Everybody who asks for the same product gets the same prototype.
             create_new: Only when the user asks for another prototype on purpose.
         """
+        key = _key(run_context, product_id, v0_prompt) if create_new else None
         return await _told(
             ours._made(
                 v0_prompt,
@@ -51,8 +58,9 @@ def tools_of(ours: AgnoV0Agent) -> list[Any]:
                 timeout_seconds=600,
                 wait=False,
                 # A run that is tried again keeps its id: another one on purpose is made once per run and prompt.
-                idempotency_key=_key(run_context, product_id, v0_prompt) if create_new else None,
-            )
+                idempotency_key=key,
+            ),
+            if_lost=LOOK_FIRST if create_new and key is None else SAME_AGAIN,
         )
 
     async def check_v0_project_status(product_id: str) -> str:
@@ -83,12 +91,17 @@ async def written_by(model: Any, instructions: str, notes: str) -> str | None:
     return text.strip() or None if text and str(status).lower() == "completed" else None
 
 
-async def _told(answer: Any) -> str:
-    """An answer as the model reads it; an error as words that say what to do."""
+async def _told(answer: Any, if_lost: str = "") -> str:
+    """An answer as the model reads it; an error as words that say what to do. The model never sees a key."""
+    from protokeep.client import ClientError
+
     try:
         project: V0Project = await answer
+    except ClientError as error:
+        words = f"{error.reason} {if_lost if error.may_have_acted else ''}".strip()
+        return json.dumps({"error": words}, ensure_ascii=False)
     except ProtokeepError as error:
-        return json.dumps({"error": str(error)})
+        return json.dumps({"error": str(error)}, ensure_ascii=False)
     shown = {name: value for name, value in project.items() if name not in ("prompt", "metadata") and value is not None}
     return json.dumps(shown, ensure_ascii=False)
 

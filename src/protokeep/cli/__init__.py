@@ -6,12 +6,12 @@ import sys
 
 import typer
 
-from protokeep.cli import audit, changes, client, doctor, hooks, keys, mcp, run, tokens, watch
+from protokeep.cli import again, audit, changes, client, doctor, hooks, keys, mcp, run, tokens, watch
 
 app = typer.Typer(
     name="protokeep",
     help="One prototype per product: reused by everyone, tracked to its end, never made twice.",
-    epilog=client.EXIT_CODES,
+    epilog=again.EXIT_CODES,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -25,7 +25,7 @@ app.command("audit")(audit.audit)
 app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
 client.add_to(app)
 changes.add_to(app)
-app.command(epilog=client.EXIT_CODES)(watch.watch)
+app.command(epilog=again.EXIT_CODES)(watch.watch)
 app.command()(mcp.mcp)
 app.command()(doctor.doctor)
 

@@ -6,25 +6,39 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
 
 import typer
 
+from protokeep.cli.again import (
+    DEFAULT_URL,
+    EXIT_CODES,
+    EXIT_ERROR,
+    EXIT_FAILED,
+    EXIT_TIMEOUT,
+    EXIT_UNFINISHED,
+    EXIT_USAGE,
+    Again,
+    command,
+    fail,
+    repeatable,
+    written,
+)
+
 if TYPE_CHECKING:
     from protokeep.client import Protokeep, Prototype
-
-#: Exit codes; `EXIT_CODES` says them in `--help`.
-EXIT_ERROR, EXIT_USAGE, EXIT_FAILED, EXIT_TIMEOUT, EXIT_UNFINISHED, EXIT_NO_ANSWER = 1, 2, 3, 4, 5, 6
-EXIT_CODES = (
-    "Exit codes: 0 done (status, watch, open: ready), 1 refused or another error, 2 wrong usage, 3 the prototype "
-    "failed, 4 it timed out, 5 it is not finished yet, 6 no server answers, 130 interrupted."
-)
-DEFAULT_URL = "http://127.0.0.1:8400"
 
 Url = Annotated[str, typer.Option(envvar="PROTOKEEP_URL", help="Where the server is.")]
 Token = Annotated[str, typer.Option(envvar="PROTOKEEP_TOKEN", help="Your API token.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ProductId = Annotated[str, typer.Argument(help="The product's id.")]
 Provider = Annotated[str, typer.Option(help="The app builder.")]
+Key = Annotated[
+    str | None, typer.Option("--key", help="Idempotency key: sent again with the same key, it acts once. [a fresh one]")
+]
+PrototypeId = Annotated[
+    str | None, typer.Option("--id", help="This prototype of the product's. [the one it has now]", metavar="PROTOTYPE")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,12 +50,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextlib.contextmanager
-def connected(url: str, token: str) -> Iterator[Protokeep]:
+def connected(url: str, token: str, *, as_json: bool = False) -> Iterator[Protokeep]:
     """A client; its errors end the command with one line that says what to do."""
     from protokeep.client import Protokeep
 
     need(token)
-    with Protokeep(url, token) as client, told():
+    with told(as_json=as_json), Protokeep(url, token) as client:
         yield client
 
 
@@ -56,15 +70,27 @@ def need(token: str) -> None:
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def told(*, as_json: bool = False) -> Iterator[None]:
     """Turn a client's error into a line on stderr and an exit code."""
-    from protokeep.client import ClientError, NoAnswer
+    from protokeep.client import ClientError
 
     try:
         yield
     except ClientError as error:
-        sys.stderr.write(f"protokeep: {error}\n")
-        raise typer.Exit(EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR) from None
+        fail(error, as_json=as_json)
+
+
+def meant(client: Protokeep, product_id: str, provider: str, prototype_id: str | None) -> str:
+    """The id of a prototype of a product: of the one it has now, or the one that is named. Raises `NotFound`."""
+    from protokeep.core.inputs import product_id_of
+
+    if prototype_id is None:
+        return client.status(product_id, provider=provider).id
+    found = client.get(prototype_id)
+    if found.product_id != product_id_of(product_id):
+        sys.stderr.write(f"protokeep: prototype {prototype_id} is not {product_id}'s, but {found.product_id}'s.\n")
+        raise typer.Exit(EXIT_ERROR)
+    return found.id
 
 
 def exit_code_of(prototype: Prototype) -> int:
@@ -81,6 +107,7 @@ def create(
     prompt: Annotated[str, typer.Argument(help="What the prototype should be; - reads standard input.")],
     new: Annotated[bool, typer.Option("--new", help="Make another one even if the product has one.")] = False,
     name: Annotated[str | None, typer.Option(help="What people call the product.")] = None,
+    key: Key = None,
     provider: Provider = "v0",
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -90,10 +117,27 @@ def create(
     from protokeep.cli import show
 
     text = sys.stdin.read() if prompt == "-" else prompt
-    with connected(url, token) as client:
-        made = client.ensure(product_id, text, provider=provider, create_new=new, product_name=name)
+    key = key or uuid4().hex
+    options = {"--new": new, "--name": name, "--key": key, "--provider": provider if provider != "v0" else None}
+    if_not = "" if new else " if this one has failed or was deleted meanwhile"
+    again = Again(
+        f"It may have been made all the same. With another key, asking again makes another one{if_not}. To repeat this "
+        f"very request{same_text(prompt)}:",
+        command("create", (product_id, prompt), {**options, "--json": as_json}, url, token),
+        key,
+    )
+    with connected(url, token, as_json=as_json) as client, repeatable(again, as_json=as_json):
+        made = client.ensure(
+            product_id, text, provider=provider, create_new=new, product_name=name, idempotency_key=key
+        )
     decision = made.decision
-    show.out(made.raw, f"{show.line(made)}\n  {decision.outcome}: {decision.reason}", as_json=as_json)
+    with written(str(again)):
+        show.out(made.raw, f"{show.line(made)}\n  {decision.outcome}: {decision.reason}", as_json=as_json)
+
+
+def same_text(argument: str) -> str:
+    """What is needed beside the command to repeat it."""
+    return ", with the same text on standard input" if argument == "-" else ""
 
 
 def list_prototypes(

@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from protokeep.cli.again import unsure
+
 if TYPE_CHECKING:
     from protokeep.service.hooks import Hooks
 
 app = typer.Typer(no_args_is_help=True)
 
 
-def _with_hooks(use: Callable[[Hooks], Awaitable[Any]]) -> Any:
+def _with_hooks(use: Callable[[Hooks], Awaitable[Any]], if_lost: str = "") -> Any:
+    """What `use` answers; `if_lost` is said when it cannot be known whether it has changed anything."""
     from protokeep.cli.process import settings_of
     from protokeep.wiring import built
 
     async def main() -> Any:
         async with built(settings_of()) as parts:
-            return await use(parts.hooks)
+            with unsure(if_lost):
+                return await use(parts.hooks)
 
     return asyncio.run(main())
 
@@ -30,11 +34,15 @@ def _with_hooks(use: Callable[[Hooks], Awaitable[Any]]) -> Any:
 def install(
     rotate: Annotated[bool, typer.Option("--rotate", help="Give hooks that are there a new secret address.")] = False,
 ) -> None:
-    """Let v0 call this server when something ends. Needs PROTOKEEP_PUBLIC_URL; safe to run again.
+    """Let v0 call this server when something ends. Needs PROTOKEEP_PUBLIC_URL; may be run again.
 
     A key that is set later gets its hook by itself, from a running server or worker.
     """
-    hooks = _with_hooks(lambda hooks: hooks.install(rotate=rotate))
+    hooks = _with_hooks(
+        lambda hooks: hooks.install(rotate=rotate),
+        if_lost="A hook may be registered all the same. Run it again: at worst v0 keeps one hook more, whose calls are "
+        "refused here.",
+    )
     if not hooks:
         sys.stderr.write("protokeep: no v0 account is configured. Set V0_API_KEY.\n")
         raise typer.Exit(1)
@@ -59,7 +67,9 @@ def list_hooks() -> None:
 @app.command()
 def remove() -> None:
     """Take our hooks away from v0. Polling goes on."""
-    count, left = _with_hooks(lambda hooks: hooks.remove())
+    count, left = _with_hooks(
+        lambda hooks: hooks.remove(), if_lost="Running it again is safe: what v0 has removed counts as removed."
+    )
     sys.stdout.write(f"Removed {count}.\n")
     for account in left:
         sys.stdout.write(f"v0 still has the hook of {account}, whose key is gone; what it sends is refused.\n")

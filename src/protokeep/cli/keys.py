@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from protokeep.cli.again import unsure
+
 if TYPE_CHECKING:
     from protokeep.core.people import Principal
     from protokeep.service.keys import Keys, KeyTold
@@ -23,7 +25,8 @@ Provider = Annotated[str, typer.Option(help="The app builder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def _with_keys(workspace: str, use: Callable[[Keys, Principal], Awaitable[Any]]) -> Any:
+def _with_keys(workspace: str, use: Callable[[Keys, Principal], Awaitable[Any]], if_lost: str = "") -> Any:
+    """What `use` answers; `if_lost` is said when it cannot be known whether it has changed anything."""
     from protokeep import logs
     from protokeep.cli.process import settings_of
     from protokeep.core.inputs import workspace_id_of
@@ -36,7 +39,8 @@ def _with_keys(workspace: str, use: Callable[[Keys, Principal], Awaitable[Any]])
 
     async def main() -> Any:
         async with built(settings_of()) as parts:
-            return await use(parts.keys, who)
+            with unsure(if_lost):
+                return await use(parts.keys, who)
 
     return asyncio.run(main())
 
@@ -57,6 +61,7 @@ def set_key(
     told: KeyTold = _with_keys(
         workspace,
         lambda keys, who: keys.set(who, KeyOwner(workspace, user), provider, key, other_account=other_account),
+        if_lost="It may be set all the same: `protokeep keys list` says since when. Setting the same again is safe.",
     )
     took = f"{provider} takes it." if told.works else f"{provider} did not answer, so it was not tried."
     sys.stdout.write(f"Set: {_whose(told)} …{told.sealed.hint}. {took}\n")
@@ -85,14 +90,23 @@ def remove(workspace: Workspace = "default", user: User = "", provider: Provider
     """Forget a key. What it paid for waits, in sight, until one of the same account is set again."""
     from protokeep.core.keys import KeyOwner
 
-    _with_keys(workspace, lambda keys, who: keys.remove(who, KeyOwner(workspace, user), provider))
+    _with_keys(
+        workspace,
+        lambda keys, who: keys.remove(who, KeyOwner(workspace, user), provider),
+        if_lost="It may be removed all the same: look first, with `protokeep keys list`, because asking again removes "
+        "a key that was set meanwhile.",
+    )
     sys.stdout.write("Removed.\n")
 
 
 @app.command()
 def rotate() -> None:
     """Seal every key, of all workspaces, under the first of PROTOKEEP_MASTER_KEYS. Nothing stops meanwhile."""
-    done, failed = _with_keys("default", lambda keys, who: keys.rotate(who))
+    done, failed = _with_keys(
+        "default",
+        lambda keys, who: keys.rotate(who),
+        if_lost="Some may be sealed anew. Running it again is safe: it goes on with the others.",
+    )
     sys.stdout.write(f"Sealed anew: {done}.\n")
     if failed:
         sys.stderr.write(f"protokeep: {failed} cannot be opened with any master key given. Set them again.\n")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from protokeep.cli.client import DEFAULT_URL, Token, Url, need
+from protokeep.cli.again import DEFAULT_URL
+from protokeep.cli.client import Token, Url, need
 
 
 def mcp(url: Url = DEFAULT_URL, token: Token = "") -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from protokeep.cli.again import unsure, written
 
 if TYPE_CHECKING:
     from protokeep.core.people import ApiToken
@@ -17,13 +20,15 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 
-def _with_tokens(use: Callable[[Tokens], Awaitable[Any]]) -> Any:
+def _with_tokens(use: Callable[[Tokens], Awaitable[Any]], if_lost: str = "") -> Any:
+    """What `use` answers; `if_lost` is said when it cannot be known whether it has changed anything."""
     from protokeep.cli.process import settings_of
     from protokeep.wiring import built
 
     async def main() -> Any:
         async with built(settings_of()) as parts:
-            return await use(parts.tokens)
+            with unsure(if_lost):
+                return await use(parts.tokens)
 
     return asyncio.run(main())
 
@@ -55,17 +60,17 @@ def create(
         sys.stderr.write("protokeep: --role takes viewer, maker or admin.\n")
         raise typer.Exit(2)
     text, token = _with_tokens(
-        lambda tokens: tokens.create(Role(role), name=name, user_id=user, days=days, workspace_id=workspace)
+        lambda tokens: tokens.create(Role(role), name=name, user_id=user, days=days, workspace_id=workspace),
+        if_lost=_lost_token(workspace),
+    )
+    shown = (
+        f"{text}\n\nA {token.role.value} token for {token.user_id}{_where(workspace)}. It is not shown again.\n"
+        "Use it as PROTOKEEP_TOKEN, or as `Authorization: Bearer <token>`."
     )
     if as_json:
-        sys.stdout.write(json.dumps({"token": text, **_view(token)}, indent=2) + "\n")
-        return
-    if plain:
-        sys.stdout.write(text + "\n")
-        return
-    sys.stdout.write(f"{text}\n\n")
-    sys.stdout.write(f"A {token.role.value} token for {token.user_id}{_where(workspace)}. It is not shown again.\n")
-    sys.stdout.write("Use it as PROTOKEEP_TOKEN, or as `Authorization: Bearer <token>`.\n")
+        shown = json.dumps({"token": text, **_view(token)}, indent=2)
+    with written(_lost_token(workspace, token.prefix)):
+        sys.stdout.write((text if plain and not as_json else shown) + "\n")
 
 
 @app.command("list")
@@ -96,8 +101,22 @@ def revoke(
     workspace: Workspace = "default",
 ) -> None:
     """Revoke a token. It stops working at once."""
-    count = _with_tokens(lambda tokens: tokens.revoke(workspace, token.rstrip("…")))
+    count = _with_tokens(
+        lambda tokens: tokens.revoke(workspace, token.rstrip("…")),
+        if_lost="It may be revoked all the same. Revoking it again is safe: it says so then.",
+    )
     sys.stdout.write(f"Revoked {count}.\n")
+
+
+def _lost_token(workspace: str, prefix: str = "") -> str:
+    """What to do about a token that was made, or may have been, and that nobody has seen."""
+    option = "" if workspace == "default" else f" --workspace {shlex.quote(workspace)}"
+    if prefix:
+        return f"The token is lost. End it with `protokeep token revoke {prefix}{option}`, then make another."
+    return (
+        f"A token may have been made all the same; its text is lost. `protokeep token list{option}` shows it, newest "
+        f"and never used: revoke it with `protokeep token revoke PREFIX{option}`, then make another."
+    )
 
 
 def _where(workspace: str) -> str:

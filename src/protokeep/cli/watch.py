@@ -10,19 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protokeep.cli.client import (
+from protokeep.cli.again import (
     DEFAULT_URL,
     EXIT_ERROR,
     EXIT_FAILED,
     EXIT_NO_ANSWER,
     EXIT_TIMEOUT,
     EXIT_UNFINISHED,
-    Provider,
-    Token,
-    Url,
-    exit_code_of,
-    need,
 )
+from protokeep.cli.client import Provider, Token, Url, exit_code_of, need
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -4,8 +4,9 @@
         shop = keep.ensure("shop", "A landing page for a bakery")
         print(keep.wait("shop").project_url)
 
-Both ask again by themselves, a bounded number of times, where that is safe: reads, and creates, which always carry an
-`Idempotency-Key`. Every error is a `ProtokeepError` whose text says what to do next.
+Both ask again by themselves, a bounded number of times, where that is safe: reads, deletions, and creates and
+follow-ups, which always carry an `Idempotency-Key`. Every error is a `ProtokeepError` whose text says what to do next;
+where the answer was lost, `protokeep.client.errors` shows how to ask for the same again without having it done twice.
 """
 
 from protokeep.client.asynchronous import AsyncProtokeep

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from protokeep import __version__
+from protokeep.client.errors import NotProtokeep
 from protokeep.client.operations import Answer, Call, Silence
 from protokeep.client.streams import SILENCE_SECONDS
 
@@ -20,13 +21,29 @@ TIMEOUT_SECONDS = 40.0
 POLL_SECONDS = 3.0
 STREAM_TIMEOUT = httpx2.Timeout(TIMEOUT_SECONDS, read=SILENCE_SECONDS)
 
-#: The request certainly reached nobody.
-_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+#: The request certainly reached nobody: there was no connection, or it could not even be written.
+_NOT_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
+    httpx2.InvalidURL,
+    UnicodeError,
+)
+#: All that httpx2 raises for a request.
+FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError)
 
 
 def options(url: str | None, token: str | None) -> Mapping[str, Any]:
-    """Keyword arguments of an httpx2 client; what is not given is read from PROTOKEEP_URL and PROTOKEEP_TOKEN."""
+    """Keyword arguments of an httpx2 client; what is not given is read from PROTOKEEP_URL and PROTOKEEP_TOKEN.
+
+    Raises `NotProtokeep` for an address that no request can be sent to.
+    """
     address = (url or os.environ.get("PROTOKEEP_URL") or DEFAULT_URL).rstrip("/")
+    if not _is_address(address):
+        raise NotProtokeep("PROTOKEEP_URL is no http:// or https:// address. Set it to one such as " + DEFAULT_URL)
     secret = token or os.environ.get("PROTOKEEP_TOKEN") or ""
     headers = {"User-Agent": f"protokeep/{__version__}", "Accept": "application/json"}
     if secret:
@@ -38,6 +55,14 @@ def options(url: str | None, token: str | None) -> Mapping[str, Any]:
         # A proxy for the internet is none for this machine.
         "trust_env": (urlsplit(address).hostname or "") not in ("127.0.0.1", "localhost", "::1"),
     }
+
+
+def _is_address(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def request_of(call: Call) -> Mapping[str, Any]:

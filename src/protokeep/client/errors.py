@@ -2,7 +2,7 @@
 
 ProtokeepError
   ClientError
-    NoAnswer              nobody is there, or the connection broke; asking again is safe
+    NoAnswer              nobody is there, or the connection broke
     NotProtokeep          an answer that is none of protokeep's: the address is wrong, or a proxy spoke
     NotFinished           `wait` ran out of time; the prototype is still being made
     Refused               an RFC 9457 problem, as `problem`; `str(error)` is its detail
@@ -16,6 +16,16 @@ ProtokeepError
       NotNow              the prototype's state does not allow it at this moment
       NotReady            protokeep cannot do this now
       BuilderUnavailable  the app builder refused or does not answer
+
+An answer that was lost leaves open whether the server has done what it was asked. `error.may_have_acted` says so, and
+`error.advice` says what asking again would do. A create or a follow-up is repeated with the key it was sent with:
+
+    try:
+        shop = keep.ensure("shop", "A landing page", create_new=True)
+    except ClientError as error:
+        if not error.may_have_acted:
+            raise
+        shop = keep.ensure("shop", "A landing page", create_new=True, idempotency_key=error.idempotency_key)
 
 Those that share a name with an error of `protokeep.core.errors` are that error too, so that one `except` serves both
 a server and a keeper in the same process.
@@ -49,9 +59,31 @@ class Problem:
 class ClientError(core.ProtokeepError):
     """Base of what the client raises."""
 
+    #: The key that a create or a follow-up was sent with, given or made by the client; None for everything else.
+    idempotency_key: str | None = None
+    #: Whether the server may have done what it was asked, this error notwithstanding. Never for what only reads.
+    may_have_acted: bool = False
+    #: What asking again does, in a sentence; empty where the error itself says what to do.
+    advice: str = ""
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, without the advice."""
+        return str(self)
+
 
 class NoAnswer(ClientError):
-    """Nobody answered. Whatever was asked may have been done: ask again, which is safe."""
+    """Nobody answered. What was asked may have been done; the text ends with the `advice`."""
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        super().__init__(f"{reason} {advice}".strip())
+        self._reason = reason
+        self.advice = advice
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, without the advice."""
+        return self._reason
 
 
 class NotProtokeep(ClientError):

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
-from protokeep.client.errors import NoAnswer, NotFinished, NotFound, NotProtokeep, refused
+from protokeep.client.errors import ClientError, NoAnswer, NotFinished, NotFound, NotProtokeep, refused
 from protokeep.client.models import Ensured, Prototype, PrototypeDetail, _Value
 
 #: How often one request is made before its failure is the answer.
@@ -30,6 +30,12 @@ LONGEST_HOLD = 25
 #: How long `wait` lives with a server that does not answer: a restart takes seconds.
 OUTAGE_SECONDS = 60.0
 
+#: What is said of requests whose answer was lost.
+ONLY_READ = "Asking again is safe: it changes nothing."
+NOT_SENT = "Nothing was sent, so asking again is safe."
+#: Problems with which protokeep has done nothing although their status is 500 or above.
+_NOTHING_DONE = frozenset({"not-migrated", "not-configured", "provider-rejected"})
+
 T = TypeVar("T")
 V = TypeVar("V", bound=_Value)
 Progress = Callable[[Prototype], object]
@@ -37,11 +43,15 @@ Progress = Callable[[Prototype], object]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request. `repeatable`: making it twice does what making it once does."""
+    """One HTTP request. `repeatable`: making it twice does what making it once does.
+
+    `again`: what asking again does once the answer to it was lost, in a sentence; None for what only reads.
+    """
 
     method: str
     path: str
     repeatable: bool
+    again: str | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
@@ -81,13 +91,59 @@ Operation = Generator[Step, Outcome, T]
 
 def _asked(call: Call) -> Operation[Mapping[str, Any]]:
     """The JSON object a call is answered with. Raises a `ClientError`."""
+    in_doubt = False
     for attempt in range(1, TRIES + 1):
         outcome = yield call
+        in_doubt = in_doubt or may_have_acted(outcome)  # A refusal of the second try says nothing about the first.
         pause = pause_before_repeat(call, outcome, attempt)
         if pause is None or attempt == TRIES:
-            return read(outcome)
+            try:
+                return read(outcome)
+            except ClientError as error:
+                raise _of_call(error, call, in_doubt) from error.__cause__
         yield Pause(pause)
     raise AssertionError("unreachable")
+
+
+def _asked_for(kind: type[V], call: Call) -> Operation[V]:
+    """The value a call is answered with. Raises a `ClientError`."""
+    view = yield from _asked(call)
+    try:
+        return _value(kind, view)
+    except ClientError as error:
+        raise _of_call(error, call, in_doubt=True) from error.__cause__
+
+
+def may_have_acted(outcome: Outcome) -> bool:
+    """Whether a request that ended so may have been carried out, if no answer that can be read came with it."""
+    if not isinstance(outcome, Answer):
+        return outcome is not None and outcome.sent
+    if outcome.status == 409:
+        return _kind(outcome) == "idempotency-key-in-flight"
+    if outcome.status >= 500:
+        return _kind(outcome) not in _NOTHING_DONE
+    return outcome.status < 300 or outcome.status in (302, 303, 408)
+
+
+def _kind(outcome: Answer) -> str:
+    """The kind of a problem document; empty for anything else."""
+    try:
+        return str(json.loads(outcome.content)["type"]).rpartition(":")[2]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""
+
+
+def _of_call(error: ClientError, call: Call, in_doubt: bool) -> ClientError:
+    """The error, with what a caller needs to know before it asks again."""
+    in_doubt = in_doubt and call.again is not None
+    advice = (call.again or "") if in_doubt else ""
+    if isinstance(error, NoAnswer):
+        error = NoAnswer(error.reason, advice or (ONLY_READ if call.again is None else NOT_SENT))
+    else:
+        error.advice = advice
+    error.may_have_acted = in_doubt
+    error.idempotency_key = call.headers.get("Idempotency-Key")
+    return error
 
 
 def pause_before_repeat(call: Call, outcome: Outcome, attempt: int) -> float | None:
@@ -118,7 +174,7 @@ def read(outcome: Outcome) -> Mapping[str, Any]:
         why = outcome.why if outcome else "no answer"
         raise NoAnswer(
             f"No answer from protokeep ({why}). Is `protokeep serve` (or `protokeep demo`) running, and does "
-            "PROTOKEEP_URL say where? Asking again is safe."
+            "PROTOKEEP_URL say where?"
         )
     if outcome.status == 204:
         return {}
@@ -164,30 +220,44 @@ def ensure(
     }
     if product_name is not None:
         body["product_name"] = product_name
-    headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
+    key = idempotency_key or uuid4().hex
+    headers = {"Idempotency-Key": key}
     if wait is not None:
         headers["Prefer"] = _prefer(wait) or "respond-async"
-    call = Call("POST", "/api/design/create-project", repeatable=True, headers=headers, body=body)
-    return _value(Ensured, (yield from _asked(call)))
+    without = "another one is made"
+    if not create_new:
+        without += " if this one has failed or was deleted meanwhile"
+    again = (
+        f"It may have been made. Repeat it with idempotency_key={key!r}, which makes nothing twice; with another key "
+        f"{without}."
+    )
+    call = Call("POST", "/api/design/create-project", True, again, headers=headers, body=body)
+    return (yield from _asked_for(Ensured, call))
 
 
 def iterate(prototype_id: str, message: str, *, idempotency_key: str | None) -> Operation[Prototype]:
     """`POST /api/design/prototypes/{id}/messages`: a follow-up prompt in the same chat."""
     path = f"/api/design/prototypes/{_part(prototype_id)}/messages"
-    headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
-    call = Call("POST", path, repeatable=True, headers=headers, body={"message": message})
-    return _value(Prototype, (yield from _asked(call)))
+    key = idempotency_key or uuid4().hex
+    again = (
+        f"It may have been sent. Repeat it with idempotency_key={key!r}, which sends nothing twice; with another key "
+        "it is sent once more."
+    )
+    call = Call("POST", path, True, again, headers={"Idempotency-Key": key}, body={"message": message})
+    return (yield from _asked_for(Prototype, call))
 
 
 def stop(prototype_id: str) -> Operation[Prototype]:
-    """`POST /api/design/prototypes/{id}/stop`: stopping twice stops once."""
-    call = Call("POST", f"/api/design/prototypes/{_part(prototype_id)}/stop", repeatable=True)
-    return _value(Prototype, (yield from _asked(call)))
+    """`POST /api/design/prototypes/{id}/stop`. Not repeated by itself: a repeat would stop what began meanwhile."""
+    again = "It may have been stopped. Look at it first: stopping it again stops whatever runs there by then."
+    call = Call("POST", f"/api/design/prototypes/{_part(prototype_id)}/stop", False, again)
+    return (yield from _asked_for(Prototype, call))
 
 
 def delete(prototype_id: str) -> Operation[Prototype | None]:
     """`DELETE /api/design/prototypes/{id}`: None when it is gone, as it stands when it still has to go."""
-    call = Call("DELETE", f"/api/design/prototypes/{_part(prototype_id)}", repeatable=True)
+    again = "It may have been deleted. Deleting the same id again is safe: no other prototype ever has it."
+    call = Call("DELETE", f"/api/design/prototypes/{_part(prototype_id)}", True, again)
     left = yield from _asked(call)
     return _value(Prototype, left) if left else None
 
@@ -195,7 +265,7 @@ def delete(prototype_id: str) -> Operation[Prototype | None]:
 def get(prototype_id: str) -> Operation[PrototypeDetail]:
     """`GET /api/design/prototypes/{id}`: one prototype with its history."""
     call = Call("GET", f"/api/design/prototypes/{_part(prototype_id)}", repeatable=True)
-    return _value(PrototypeDetail, (yield from _asked(call)))
+    return (yield from _asked_for(PrototypeDetail, call))
 
 
 def page(
@@ -221,7 +291,7 @@ def status(product_id: str, *, provider: str, hold: float = 0) -> Operation[Prot
         params={"provider": provider},
         headers={"Prefer": prefer} if prefer else {},
     )
-    return _value(Prototype, (yield from _asked(call)))
+    return (yield from _asked_for(Prototype, call))
 
 
 def wait(

@@ -10,7 +10,15 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from protokeep.client import operations
-from protokeep.client.connection import POLL_SECONDS, STREAM_TIMEOUT, answer_of, options, request_of, silence_of
+from protokeep.client.connection import (
+    FAILURES,
+    POLL_SECONDS,
+    STREAM_TIMEOUT,
+    answer_of,
+    options,
+    request_of,
+    silence_of,
+)
 from protokeep.client.models import Change, Ensured, Prototype, PrototypeDetail
 from protokeep.client.operations import LONGEST_HOLD, Operation, Outcome, Pause, Progress, Step
 from protokeep.client.streams import PATH, Following, change_of
@@ -52,6 +60,8 @@ class Protokeep:
         """The product's prototype; made, if there is none that can be used or `create_new` asks for another.
 
         `wait`: seconds to wait for the builder to accept it, 0 for an answer at once, None for the server's default.
+        Sent with an idempotency key, which is made here if none is given and is the error's `idempotency_key` should
+        the answer be lost: the same call with that key makes nothing twice.
         """
         return self._run(
             operations.ensure(
@@ -107,17 +117,24 @@ class Protokeep:
         return self._run(operations.wait(product_id, provider=provider, seconds=seconds, progress=progress, hold=hold))
 
     def iterate(self, prototype_id: str, message: str, *, idempotency_key: str | None = None) -> Prototype:
-        """Ask for a change in the same chat; the prototype is in progress again. The message is sent once only."""
+        """Ask for a change in the same chat; the prototype is in progress again.
+
+        Sent once per idempotency key, which is made here if none is given. Should the answer be lost, it is the
+        error's `idempotency_key`: the same call with that key sends nothing twice.
+        """
         return self._run(operations.iterate(prototype_id, message, idempotency_key=idempotency_key))
 
     def stop(self, prototype_id: str) -> Prototype:
-        """Stop what is being generated; what had ended already is returned as it is."""
+        """Stop what is being generated; what had ended already is returned as it is.
+
+        Should the answer be lost, look before stopping again: that stops whatever runs by then.
+        """
         return self._run(operations.stop(prototype_id))
 
     def delete(self, prototype_id: str) -> Prototype | None:
         """Delete it, here and at the builder; needs an admin's token. None: both are gone.
 
-        Else the prototype as it waits to be deleted, which is tried again by itself.
+        Else the prototype as it waits to be deleted, which is tried again by itself. Deleting twice deletes once.
         """
         return self._run(operations.delete(prototype_id))
 
@@ -179,5 +196,5 @@ class Protokeep:
         asked: Mapping[str, Any] = request_of(step)
         try:
             return answer_of(self._http.request(step.method, step.path, **asked))
-        except httpx2.HTTPError as error:
+        except FAILURES as error:
             return silence_of(error, self.url)

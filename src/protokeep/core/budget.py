@@ -14,13 +14,21 @@ HEAD_START_SECONDS = 6.0
 class Rank(StrEnum):
     """Who goes first when calls are short. Creates come before all of these."""
 
+    LOOKUP = "lookup"  #: a create whose answer was lost; nothing may be sent for it before
     WATCHED = "watched"  #: somebody has it open
     FRESH = "fresh"  #: asked for within the last minutes
     OLD = "old"  #: the rest
+    RECENT = "recent"  #: chats of ours that no row knows, looked for every few minutes
 
 
 #: What of a minute's calls looks of each rank may spend, those of the ranks before included.
-SHARES: Mapping[Rank, float] = {Rank.WATCHED: 0.9, Rank.FRESH: 0.75, Rank.OLD: 0.5}
+SHARES: Mapping[Rank, float] = {
+    Rank.LOOKUP: 0.95,
+    Rank.WATCHED: 0.9,
+    Rank.FRESH: 0.75,
+    Rank.OLD: 0.5,
+    Rank.RECENT: 0.25,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ ProtokeepError
     NotMigrated                 the database lacks what a create needs
     NotConfigured               a setting is missing (the builder's key)
     DatabaseUnavailable         the database does not answer
+    DatabaseWentBack            the database is an older copy: nothing is sent before chats were taken back
     IssuerUnavailable           the company's sign-in service does not answer
   ProviderError            502  the builder's side
     ProviderRejected            a certain refusal: nothing was made, asking again will not help
     ProviderBusy                429, or 402: nothing was made, asking later may help
-    ProviderUnreachable         nothing was sent: asking again is safe
+    ProviderUnreachable         nothing was sent, or the builder has moved: asking again is safe
     OutcomeUnknown              sent, no answer that can be trusted: look before any second create
 """
 
@@ -103,7 +104,17 @@ class DatabaseUnavailable(NotReady):
     """The database is not there, or does not answer."""
 
     def __init__(self) -> None:
-        super().__init__("The database does not answer. Nothing was lost; try again in a moment.")
+        super().__init__("The database does not answer. What was written is kept; try again in a moment.")
+
+
+class DatabaseWentBack(NotReady):
+    """The database is older than this process knew it: a fail-over to a copy that lagged, or a restore."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The database is an older copy of itself. Nothing is sent until everything at the builder was compared "
+            "with it; this goes on by itself within a minute or so."
+        )
 
 
 class IssuerUnavailable(NotReady):
@@ -134,7 +145,7 @@ class ProviderBusy(ProviderError):
 
 
 class ProviderUnreachable(ProviderError):
-    """The request never left: connection refused, no such host. Nothing was made."""
+    """The request never left (connection refused, no such host), or was redirected. Nothing was made."""
 
 
 class OutcomeUnknown(ProviderError):

@@ -11,9 +11,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from protokeep.core import absence
+from protokeep.core.absence import Surroundings
 from protokeep.core.errors import ProviderError
-from protokeep.core.pacing import Pace, backoff, next_lookup, next_poll, settled_since_sent
+from protokeep.core.pacing import Pace, backoff, next_lookup, next_poll
 from protokeep.core.prototype import (
+    GONE,
     UNFINISHED,
     Observation,
     Prototype,
@@ -32,8 +35,10 @@ def _with(prototype: Prototype, **changes: Any) -> Prototype:
     return replace(prototype, generation=replace(generation_of(prototype), **changes))
 
 
-def about_to_send(prototype: Prototype, now: datetime) -> Prototype:
+def about_to_send(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
     """Written and committed before the call: from here on something may exist at the builder.
+
+    The lease begins anew: a call that would begin after it is not made.
 
     Raises `ValueError` for one that the builder has accepted: it is not sent, whoever asks for it.
     """
@@ -43,6 +48,7 @@ def about_to_send(prototype: Prototype, now: datetime) -> Prototype:
         prototype,
         recovery_point=RecoveryPoint.SENT,
         sent_at=now,
+        lease_until=now + pace.lease,
         attempts=generation_of(prototype).attempts + 1,
         lookups=0,
         unknown=False,
@@ -62,6 +68,7 @@ def accepted(
     now: datetime,
     pace: Pace,
     batched: bool,
+    newest_message_id: str | None = None,
 ) -> Prototype:
     """The builder's ids are known, from its answer or from a look-up. The poll clock starts here."""
     known = replace(
@@ -76,6 +83,7 @@ def accepted(
             lease_until=None,
             next_try_at=None,
             message_id=message_id,
+            known_message_id=newest_message_id,
             deadline_at=now + pace.poll_timeout,
         ),
         chat_id=chat_id,
@@ -135,10 +143,9 @@ def undecided(prototype: Prototype, error: ProviderError | None, now: datetime, 
     )
 
 
-def not_found(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
-    """A look-up found no chat with our marker; counted only once every list would show one."""
+def not_found(prototype: Prototype, now: datetime, pace: Pace, *, counted: bool) -> Prototype:
+    """A look-up found no chat with our marker; `counted` only when it saw all, and every list would show one."""
     generation = generation_of(prototype)
-    counted = settled_since_sent(generation, now, pace)
     return _with(
         prototype,
         unknown=generation.recovery_point is RecoveryPoint.SENT,
@@ -157,42 +164,72 @@ def observed(
     pace: Pace,
     *,
     batched: bool,
-    missing: bool,
+    missing: bool = False,
+    around: Surroundings | None = None,
     unread: bool = False,
     rest: timedelta | None = None,
 ) -> Prototype:
     """After a look: what the builder said (None: it could not be read), then our own clock, then the next look.
 
-    `missing` says that the builder does not know the chat; only the second time, some time later, it counts as gone.
-    `unread`: there was an answer, and it made no sense. `rest`: no sooner again than after this, unless watched.
+    `missing`: the builder answered that there is no such chat; `around` tells whether that may be believed. `unread`:
+    there was an answer, and it made no sense. `rest`: no sooner again than after this, unless watched.
+
+    The poll clock counts only time in which somebody looked and the builder showed the chat: a look that comes much
+    later than it was due moves the deadline on, and so does the time in which the chat was not visible.
     """
-    generation = generation_of(prototype)
-    after = prototype
+    before = absence.caught_up(prototype, now, pace)
     if seen is not None:
-        after = advance(after, seen, now)
+        after = _shown(before, seen, now, pace)
     elif missing:
-        since = generation.missing_since or now
-        if now - since >= pace.gone_after:
-            gone = Observation(Seen.GONE, error_code="gone", error_message="The chat no longer exists at the builder.")
-            after = advance(after, gone, now)
-        else:
-            after = replace(after, generation=replace(generation, missing_since=since))
+        after = not_shown(before, around, now, pace)
+    else:
+        after = before
+    after = _expired(after, now)
     current = generation_of(after)
-    if (
-        after.status in (Status.PENDING, Status.IN_PROGRESS)
-        and current.deadline_at is not None
-        and now >= current.deadline_at
-    ):
-        after = advance(after, Observation(Seen.EXPIRED), now)
-        current = generation_of(after)
-    due = next_poll(after, now, pace, batched=batched)
-    if current.missing_since is not None and after.status is Status.COMPLETED:
-        due = now + pace.gone_after
-    if rest is not None and due is not None and after.status in UNFINISHED:
-        watched = current.watched_until is not None and current.watched_until > now
-        due = due if watched or due == current.deadline_at else max(due, now + rest)
+    due = _next_look(after, now, pace, batched=batched, rest=rest)
     if unread and due is not None:
         due = max(due, now + pace.unread_pause)
     if seen is not None and prototype.status is Status.COMPLETED and current.wrap_up_at is None:
         current = replace(current, wrap_up_at=now)  # It was worth a look: its links are, too.
     return replace(after, generation=replace(current, poll_count=current.poll_count + 1, next_poll_at=due))
+
+
+def _shown(prototype: Prototype, seen: Observation, now: datetime, pace: Pace) -> Prototype:
+    after = advance(absence.shown(prototype, now, pace), seen, now)
+    generation = generation_of(after)
+    answered = generation_of(prototype).waiting and not generation.waiting
+    if after.status in UNFINISHED and (prototype.status is Status.FAILED or answered):
+        # It goes on after it counted as gone, or after a person's answer: so does its clock, from the beginning.
+        return _with(after, deadline_at=now + pace.poll_timeout)
+    return after
+
+
+def not_shown(prototype: Prototype, around: Surroundings | None, now: datetime, pace: Pace) -> Prototype:
+    """After a "not found". It counts as gone only where `around` lets it; until then its status stays."""
+    after = absence.missed(prototype, now)
+    if around is None or not absence.is_gone(generation_of(after), around, now, pace):
+        return after
+    gone = Observation(Seen.GONE, error_code=GONE, error_message=absence.GONE_WORDS)
+    return advance(after, gone, now)
+
+
+def _expired(prototype: Prototype, now: datetime) -> Prototype:
+    """Nothing times out while it is not visible, or while it waits for a person."""
+    generation = generation_of(prototype)
+    rests = generation.missing_since is not None or generation.waiting
+    if prototype.status not in UNFINISHED or rests or generation.deadline_at is None or now < generation.deadline_at:
+        return prototype
+    return advance(prototype, Observation(Seen.EXPIRED), now)
+
+
+def _next_look(
+    prototype: Prototype, now: datetime, pace: Pace, *, batched: bool, rest: timedelta | None
+) -> datetime | None:
+    generation = generation_of(prototype)
+    if generation.missing_since is not None:
+        return absence.next_look(prototype, now, pace)
+    due = next_poll(prototype, now, pace, batched=batched)
+    if rest is not None and due is not None and prototype.status in UNFINISHED:
+        watched = generation.watched_until is not None and generation.watched_until > now
+        return due if watched or due == generation.deadline_at else max(due, now + rest)
+    return due

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from protokeep.core.prototype import SETTLED, Generation, Prototype, RecoveryPoint, Status
+from protokeep.core.prototype import GONE, SETTLED, Generation, Prototype, RecoveryPoint, Status, generation_of
 
 
 def _seconds(value: float) -> timedelta:
@@ -35,7 +35,7 @@ class Pace:
     poll_interval: timedelta = timedelta(seconds=3)
     poll_timeout: timedelta = timedelta(seconds=600)
     #: From one sweep to the next over so many that each is dozens of calls, and nobody watching.
-    swept: timedelta = timedelta(seconds=5)
+    swept: timedelta = timedelta(seconds=4)
     #: Looks one by one at what nobody watches: half its age apart, from the poll interval up to this. A generation of
     #: three minutes then takes eleven looks instead of sixty.
     unwatched_longest: timedelta = timedelta(seconds=60)
@@ -43,13 +43,35 @@ class Pace:
     hooked: timedelta = timedelta(seconds=30)
     #: Before a chat whose answer could not be read is looked at again: it holds up the others.
     unread_pause: timedelta = timedelta(seconds=15)
-    #: Two 404s of a preview so far apart say that it is gone.
-    dead_after: timedelta = timedelta(seconds=30)
+    #: A preview that answers 404 in so many looks, over so long, is taken down. It is looked at again, ever more
+    #: slowly, until the last of these, and comes back when it opens.
+    dead_after: timedelta = timedelta(seconds=300)
+    dead_looks: int = 3
+    dead_looks_end: timedelta = timedelta(hours=24)
     #: After `timeout`, slow looks go on this long.
     late_looks: timedelta = timedelta(hours=24)
-    #: A chat has to be missing this long, in at least two looks, before it counts as gone: a fresh chat was
-    #: reported to read as 404 for a moment.
-    gone_after: timedelta = timedelta(seconds=10)
+    #: A look that comes this much later than it was due says that nobody looked meanwhile: the process slept, was
+    #: down, or the clock was set forward.
+    overslept: timedelta = timedelta(seconds=30)
+    #: A chat whose message was taken less than this ago is young: builders may not show it to every read yet.
+    young: timedelta = timedelta(seconds=600)
+    #: A chat that was seen has to be missing this long, in so many looks, before it counts as gone. Incidents that
+    #: show no chat at all last for seconds to minutes.
+    gone_after: timedelta = timedelta(seconds=300)
+    gone_looks: int = 4
+    #: Chats that go missing together have to stay away so long, while lists show others.
+    gone_together_after: timedelta = timedelta(hours=1)
+    #: A chat that no read has ever shown has to stay away so long.
+    unseen_gone_after: timedelta = timedelta(hours=24)
+    #: After a change of the key, and after the start of a process, a key may be another team's for so long.
+    key_settles: timedelta = timedelta(seconds=600)
+    #: Looks at a gone chat begin this much later, and all looks at a missing one end after the second.
+    gone_revisit: timedelta = timedelta(seconds=900)
+    missing_looks_end: timedelta = timedelta(days=7)
+    #: A status request looks at a chat that is missing for long again at most this often.
+    missing_recheck: timedelta = timedelta(seconds=60)
+    #: A deletion that is answered with "not found" for so long is done, even if the account shows nothing at all.
+    deleted_after: timedelta = timedelta(hours=24)
     #: A status request for a completed one looks again at most this often (it may have been deleted).
     recheck: timedelta = timedelta(seconds=600)
     #: How long a status request counts as somebody watching.
@@ -58,11 +80,16 @@ class Pace:
     credits_pause: timedelta = timedelta(seconds=120)
     #: Consecutive creates of an account with a 5xx or no answer before its circuit opens.
     circuit_failures: int = 3
-    #: A process that finds its account unattended for longer than this looks for chats of ours that no row knows,
-    #: before it sends anything: the database may be a restored copy.
-    unattended: timedelta = timedelta(seconds=30)
+    #: A process that starts, and finds no beat of another one that is younger than this, looks for chats of ours that
+    #: no row knows before it sends anything: the database may be a restored copy. Beats are three seconds apart.
+    unattended: timedelta = timedelta(seconds=10)
+    #: After the database went back, nothing is sent for so long: lists may not show yet what was made right before.
+    restore_settle: timedelta = timedelta(seconds=45)
     #: How often that is done anyway.
     reconcile: timedelta = timedelta(hours=24)
+    #: How often the newest chats are searched for second ones of ours: somebody pays for them, and a few calls each
+    #: time are less than a hundredth of a day's.
+    recent_search: timedelta = timedelta(minutes=5)
     #: Longest pause between tries of anything.
     longest_pause: timedelta = timedelta(seconds=300)
 
@@ -81,11 +108,14 @@ def next_step(generation: Generation, now: datetime, pace: Pace) -> Step:
     return Step.LOOK if now - generation.round_at > pace.fresh_claim else Step.SEND
 
 
-def may_send_again(generation: Generation, now: datetime, pace: Pace) -> bool:
-    """Whether a look-up that found nothing, made at `now`, was the last one needed before another create."""
+def may_send_again(generation: Generation, pace: Pace, *, settled: bool) -> bool:
+    """Whether a look-up that saw all and found nothing was the last one needed before the call is made (again).
+
+    `settled`: what the last call made would be in every list by now.
+    """
     if generation.recovery_point is RecoveryPoint.CLAIMED:
         return True
-    return settled_since_sent(generation, now, pace) and generation.lookups + 1 >= pace.lookups_needed
+    return settled and generation.lookups + 1 >= pace.lookups_needed
 
 
 def settled_since_sent(generation: Generation, now: datetime, pace: Pace) -> bool:
@@ -111,18 +141,19 @@ def backoff(attempts: int, pace: Pace) -> timedelta:
 def next_poll(prototype: Prototype, now: datetime, pace: Pace, *, batched: bool) -> datetime | None:
     """When to look at the builder again; None: never, unless somebody asks.
 
-    `batched` says that one call reports many chats (v1's list): then age does not slow the looks down.
+    `batched` says that one call reports many chats (v1's list): then age does not slow the looks down. When to look
+    at a chat that is missing is decided in `absence`.
     """
     generation = prototype.generation
     if generation is None or prototype.status in SETTLED or generation.removing_at is not None:
         return None
-    if prototype.status is Status.TIMEOUT:
+    # A person may take longer over an answer than a poll clock runs.
+    asked_long_ago = generation.waiting and generation.deadline_at is not None and generation.deadline_at <= now
+    if prototype.status is Status.TIMEOUT or asked_long_ago:
         since = now - (generation.deadline_at or generation.created_at)
         if since > pace.late_looks:
             return None
         return now + min(max(since / 10, _seconds(60)), _seconds(900))
-    if generation.missing_since is not None:
-        return now + pace.gone_after
     wait = pace.poll_interval
     watched = generation.watched_until is not None and generation.watched_until > now
     # The poll clock began when the builder's ids were known, which may be long after the claim.
@@ -142,16 +173,36 @@ def hooked(generation: Generation) -> bool:
     return generation.hooked_at is not None and generation.hooked_at >= generation.round_at
 
 
+def late_by(generation: Generation, now: datetime, pace: Pace) -> timedelta:
+    """How much later than due a look at `now` comes, where that is more than any queue or rest explains; else zero."""
+    if generation.next_poll_at is None:
+        return timedelta(0)
+    late = now - generation.next_poll_at
+    return late if late > pace.overslept else timedelta(0)
+
+
 def stale(prototype: Prototype, now: datetime, pace: Pace) -> bool:
     """Whether a status request should look at the builder rather than answer with what is written."""
     generation = prototype.generation
     if generation is None or prototype.chat_id is None:
         return False
-    if prototype.status is Status.FAILED:
-        return False
     if generation.removing_at is not None or generation.continuing:
         return False
-    age = now - max(generation.observed_at or generation.round_at, generation.round_at)
+    if prototype.status is Status.FAILED and generation.error_code != GONE:
+        return False
+    answered = [at for at in (generation.observed_at, generation.missed_at) if at is not None]
+    last = max([generation.round_at, *answered])
+    return now < last or now - last >= answer_lasts(prototype, now, pace)  # Or the clock was set back since.
+
+
+def answer_lasts(prototype: Prototype, now: datetime, pace: Pace) -> timedelta:
+    """How old the builder's last answer about a prototype may be before a status request looks again."""
+    generation = generation_of(prototype)
+    if generation.error_code == GONE:
+        return pace.missing_recheck
+    if generation.missing_since is not None:
+        away = now - generation.missing_since
+        return min(max(pace.poll_interval, away / 2), pace.missing_recheck)
     if prototype.status is Status.COMPLETED:
-        return age >= pace.recheck
-    return age >= (pace.hooked if hooked(generation) else pace.poll_interval)
+        return pace.recheck
+    return pace.hooked if hooked(generation) else pace.poll_interval

@@ -38,6 +38,7 @@ class Seen(StrEnum):
 #: status -> what was seen -> new status. What is not listed changes nothing: that is how late and
 #: repeated observations never move a status backwards. Only a follow-up that a person asked for, and the builder
 #: took, begins anew; what is said about the round before is told apart by its id (`Generation.stale_id`).
+#: The one exception are `REVIVALS`.
 TRANSITIONS: Mapping[Status, Mapping[Seen, Status]] = {
     Status.PENDING: {
         Seen.RUNNING: Status.IN_PROGRESS,
@@ -65,6 +66,18 @@ TRANSITIONS: Mapping[Status, Mapping[Seen, Status]] = {
     Status.FAILED: {Seen.CONTINUED: Status.IN_PROGRESS},
 }
 
+#: The error code of one whose chat is gone at the builder.
+GONE = "gone"
+#: FAILED with the error code "gone", and a sight of the chat after all -> new status: that it was gone is taken back.
+REVIVALS: Mapping[Seen, Status] = {
+    Seen.QUEUED: Status.PENDING,
+    Seen.RUNNING: Status.IN_PROGRESS,
+    Seen.WAITING: Status.IN_PROGRESS,
+    Seen.FINISHED: Status.COMPLETED,
+    Seen.BROKE: Status.FAILED,  # With the builder's own reason.
+    Seen.CONTINUED: Status.IN_PROGRESS,
+}
+
 UNFINISHED = frozenset({Status.PENDING, Status.IN_PROGRESS})
 SETTLED = frozenset({Status.COMPLETED, Status.FAILED})
 
@@ -87,6 +100,7 @@ class State(StrEnum):
     READY = "ready"
     FAILED = "failed"
     TIMED_OUT = "timed_out"
+    NOT_VISIBLE = "not_visible"
     UNDECIDED = "undecided"
     PARKED = "parked"
     UNTRACKED = "untracked"
@@ -141,6 +155,11 @@ class Generation:
     dead_url: str | None = None
     dead_since: datetime | None = None
     removing_at: datetime | None = None
+    seen_at: datetime | None = None
+    missing_looks: int = 0
+    missed_at: datetime | None = None
+    dead_looks: int = 0
+    known_message_id: str | None = None
 
     @property
     def round_at(self) -> datetime:
@@ -159,9 +178,16 @@ class Generation:
         return self.rounds > 1 and self.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT)
 
     @property
+    def not_visible(self) -> bool:
+        """Whether the builder does not show the chat at present, which proves nothing yet."""
+        known = self.recovery_point in (RecoveryPoint.ACCEPTED, RecoveryPoint.SETTLED)
+        return self.missing_since is not None and known and self.error_code in (None, "timeout")
+
+    @property
     def told_by_hook(self) -> bool:
         """Whether a hook spoke of this chat since anybody last looked."""
-        return self.hooked_at is not None and (self.observed_at is None or self.hooked_at > self.observed_at)
+        looked = [at for at in (self.observed_at, self.missed_at) if at is not None]
+        return self.hooked_at is not None and all(self.hooked_at > at for at in looked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +229,8 @@ class Prototype:
         if generation is not None and generation.continuing:
             undecided = generation.recovery_point is RecoveryPoint.SENT and generation.unknown
             return State.UNDECIDED if undecided else State.PARKED if generation.hold_code else State.QUEUED
+        if generation is not None and generation.not_visible:
+            return State.NOT_VISIBLE
         if self.status is Status.COMPLETED:
             return State.READY
         if self.status is Status.FAILED:
@@ -263,26 +291,18 @@ def advance(prototype: Prototype, observation: Observation, now: datetime) -> Pr
         return prototype
     if observation.message_id is not None and observation.message_id == generation.stale_id:
         observation = Observation(Seen.QUEUED, web_url=observation.web_url, chat_url=observation.chat_url)
-    status = TRANSITIONS[prototype.status].get(observation.seen, prototype.status)
-    moved = status is not prototype.status
+    status, revived = _after(prototype.status, generation, observation.seen)
+    moved = status is not prototype.status or revived
     settled = status in SETTLED
     from_builder = observation.seen is not Seen.EXPIRED
     waiting = observation.seen is Seen.WAITING and not settled
-    error: tuple[str | None, str | None]
-    if moved and status is Status.FAILED:
-        error = (
-            observation.error_code or "failed",
-            observation.error_message or "The builder gave no reason.",
-        )
-    elif moved and status is Status.TIMEOUT:
-        error = ("timeout", "The poll budget ran out. It is still looked at now and then, and may yet finish.")
-    elif moved:
-        error = (None, None)
-    else:
-        error = (generation.error_code, generation.error_message)
+    error = _error(status, observation) if moved else (generation.error_code, generation.error_message)
+    spent = None if revived and generation.credits is not None else observation.credits
     demo_url = _alive(observation.demo_url, generation) or generation.demo_url
     web_url = observation.web_url or generation.web_url
     chat_url = observation.chat_url or generation.chat_url
+    known = RecoveryPoint.ACCEPTED if revived else generation.recovery_point
+    missing = not from_builder or observation.seen is Seen.GONE
     return replace(
         prototype,
         status=status,
@@ -290,7 +310,7 @@ def advance(prototype: Prototype, observation: Observation, now: datetime) -> Pr
         updated_at=now if moved else prototype.updated_at,
         generation=replace(
             generation,
-            recovery_point=RecoveryPoint.SETTLED if settled else generation.recovery_point,
+            recovery_point=RecoveryPoint.SETTLED if settled else known,
             waiting=waiting,
             hold_code=observation.error_code if waiting else None,
             hold_message=observation.error_message if waiting else None,
@@ -299,15 +319,33 @@ def advance(prototype: Prototype, observation: Observation, now: datetime) -> Pr
             web_url=web_url,
             chat_url=chat_url,
             observed_at=now if from_builder else generation.observed_at,
-            settled_at=now if moved and settled else generation.settled_at,
+            settled_at=now if moved and settled else None if revived else generation.settled_at,
             wrap_up_at=now if moved and settled else generation.wrap_up_at,
             image_source=observation.image_url or generation.image_source,
-            credits=_sum(generation.credits, observation.credits) if moved and settled else generation.credits,
-            missing_since=None if from_builder else generation.missing_since,
+            credits=_sum(generation.credits, spent) if moved and settled else generation.credits,
+            missing_since=generation.missing_since if missing else None,
+            missing_looks=generation.missing_looks if missing else 0,
+            missed_at=generation.missed_at if missing else None,
             error_code=error[0],
             error_message=error[1],
         ),
     )
+
+
+def _error(status: Status, observation: Observation) -> tuple[str | None, str | None]:
+    """Why a status that was just reached is a bad one; nothing of a good one."""
+    if status is Status.FAILED:
+        return observation.error_code or "failed", observation.error_message or "The builder gave no reason."
+    if status is Status.TIMEOUT:
+        return "timeout", "The poll budget ran out. It is still looked at now and then, and may yet finish."
+    return None, None
+
+
+def _after(status: Status, generation: Generation, seen: Seen) -> tuple[Status, bool]:
+    """(the status after what was seen, whether that takes back that the chat was gone)."""
+    if status is Status.FAILED and generation.error_code == GONE and seen in REVIVALS:
+        return REVIVALS[seen], True
+    return TRANSITIONS[status].get(seen, status), False
 
 
 def _alive(demo_url: str | None, generation: Generation) -> str | None:

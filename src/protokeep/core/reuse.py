@@ -54,6 +54,8 @@ def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decis
         return Decision(Outcome.REPLACED, _why_unusable(current), prompts_differ(current.prompt, prompt))
     differs = prompts_differ(current.prompt, prompt)
     reason = "This product has one already."
+    if current.generation is not None and current.generation.not_visible:
+        reason += f" {current.provider} does not show it at present; it is looked at again."
     if differs:
         reason += " It was made from another prompt; ask with create_new=true for one from this prompt."
     return Decision(Outcome.REUSED, reason, differs)

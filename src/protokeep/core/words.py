@@ -25,6 +25,9 @@ STATE_WORDS: Mapping[State, StateWords] = {
     State.READY: StateWords("Ready", "●", "good", "It can be opened."),
     State.FAILED: StateWords("Failed", "✕", "bad", "The builder gave up."),
     State.TIMED_OUT: StateWords("Timed out", "◷", "warn", "It took longer than usual; it is still looked at."),
+    State.NOT_VISIBLE: StateWords(
+        "Not visible", "◇", "warn", "The builder does not show it at present; it is looked at again."
+    ),
     State.UNDECIDED: StateWords(
         "Undecided", "◌", "warn", "The builder's answer was lost; it is being looked for, nothing is made twice."
     ),
@@ -34,6 +37,6 @@ STATE_WORDS: Mapping[State, StateWords] = {
 }
 
 #: What the home page groups them by: what needs somebody, what is being made, and the rest.
-ATTENTION = (State.FAILED, State.WAITING, State.UNDECIDED, State.PARKED, State.TIMED_OUT)
+ATTENTION = (State.FAILED, State.WAITING, State.UNDECIDED, State.PARKED, State.TIMED_OUT, State.NOT_VISIBLE)
 IN_PROGRESS = (State.QUEUED, State.MAKING, State.DELETING)
 AT_REST = (State.READY, State.UNTRACKED)

@@ -11,7 +11,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field
 
-from protokeep.client import Ensured, HistoryLine, Prototype, PrototypeDetail
+from protokeep.client import ClientError, Ensured, HistoryLine, Prototype, PrototypeDetail, Refused
+from protokeep.core.errors import ProtokeepError
 from protokeep.core.prototype import State
 from protokeep.core.words import STATE_WORDS
 
@@ -33,6 +34,8 @@ _NEXT: Mapping[str, str] = {
     "ready": "Give the user the url. To change it, call iterate_prototype with its revision.",
     "failed": "Tell the user why. Calling ensure_prototype again replaces it by a new one.",
     "timed_out": "It took longer than expected and is still looked at now and then. Call get_prototype later.",
+    "not_visible": "The app builder does not show it at present, which proves nothing. It is looked at again by "
+    "itself: call get_prototype later; do not ask for another one.",
     "undecided": "It is not yet known whether the app builder made it. That is found out by itself: call "
     "wait_for_prototype, or come back later; do not ask for another one.",
     "parked": "It is held up and goes on by itself. Tell the user the reason; call get_prototype later.",
@@ -91,6 +94,14 @@ class ExplainAnswer(PrototypeAnswer):
     why: str
     prompt: Annotated[str | None, Field(description="What it was made from; long ones are cut.")]
     history: Annotated[list[str], Field(description="What happened, oldest first; of long ones the last lines.")]
+
+
+def refusal(error: ProtokeepError) -> str:
+    """An error as text; where the answer was lost, with what asking again does, and the key to do it with."""
+    if not isinstance(error, ClientError):
+        return cut(str(error), 700) or ""
+    request = f" (request {error.problem.request_id})" if isinstance(error, Refused) else ""
+    return f"{cut(error.reason, 700)} {cut(error.advice, 1200)}".strip() + request
 
 
 def fitted(answer: A) -> A:

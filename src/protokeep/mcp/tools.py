@@ -18,7 +18,7 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from protokeep import __version__
-from protokeep.client import AsyncProtokeep, NotFound, Prototype, Refused
+from protokeep.client import AsyncProtokeep, NotFound, Prototype
 from protokeep.core.errors import ProtokeepError
 from protokeep.mcp import answers
 from protokeep.mcp.answers import EnsuredAnswer, ExplainAnswer, ListAnswer, PrototypeAnswer
@@ -30,7 +30,8 @@ INSTRUCTIONS = """\
 protokeep keeps one prototype per product, made by an app builder (v0) and shared by all who work on that product.
 To get a prototype, call ensure_prototype with the product's id and a prompt: it answers at once with the product's
 prototype, and makes one only if there is none. Then call wait_for_prototype until it is finished. If a call fails or
-times out, call it again with the same arguments: nothing is made twice."""
+times out, call it again with the same arguments, and with the idempotency_key if the error names one: nothing is made
+twice."""
 
 Reach = Callable[[Context[Any, Any]], AbstractAsyncContextManager[AsyncProtokeep]]
 Ctx = Context[Any, Any]
@@ -38,6 +39,10 @@ Ctx = Context[Any, Any]
 ProductId = Annotated[str, Field(description="The product's own id, such as 'shop'. Use the same one every time.")]
 PrototypeId = Annotated[str, Field(description="The prototype_id that another tool answered with.")]
 Provider = Annotated[str, Field(description="The app builder.")]
+Key = Annotated[
+    str | None,
+    Field(description="The key that an error named, to repeat that very call; or one of your own. Else leave it out."),
+]
 
 READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, destructive_hint=False, open_world_hint=False)
 #: It adds a prototype at the app builder, takes nothing away, and the same call again changes nothing more.
@@ -61,8 +66,7 @@ class Tools:
         except NotFound as error:
             raise ToolError(missing if error.problem.kind == "not-found" else str(error)) from error
         except ProtokeepError as error:
-            request = f" (request {error.problem.request_id})" if isinstance(error, Refused) else ""
-            raise ToolError((answers.cut(str(error), 700) or "") + request) from error
+            raise ToolError(answers.refusal(error)) from error
 
     async def ensure_prototype(
         self,
@@ -78,15 +82,24 @@ class Tools:
             ),
         ] = None,
         provider: Provider = "v0",
+        idempotency_key: Key = None,
     ) -> EnsuredAnswer:
         """Get a product's prototype, making it if there is none. Answers at once with a handle.
 
         Everybody who asks for the same product gets the same prototype. After a timeout or an error call it again with
-        the same arguments: nothing is made twice. Making takes minutes: follow up with wait_for_prototype.
+        the same arguments, and the idempotency_key if the error names one: nothing is made twice, unless the first has
+        failed or was deleted meanwhile. Making takes minutes: follow up with wait_for_prototype.
         """
         async with self._asking(ctx, f"There is no prototype {instead_of}. list_prototypes shows the ids.") as keep:
             if instead_of is None:
-                made = await keep.ensure(product_id, prompt, provider=provider, product_name=product_name, wait=0)
+                made = await keep.ensure(
+                    product_id,
+                    prompt,
+                    provider=provider,
+                    product_name=product_name,
+                    idempotency_key=idempotency_key,
+                    wait=0,
+                )
             else:
                 if (await keep.get(instead_of)).product_id != product_id:
                     raise ToolError(f"Prototype {instead_of} belongs to another product than {product_id}.")
@@ -97,7 +110,8 @@ class Tools:
                     product_name=product_name,
                     create_new=True,
                     # The same call again has the same key, and so gets the same prototype.
-                    idempotency_key=_key("another", product_id, provider, prompt, product_name, instead_of),
+                    idempotency_key=idempotency_key
+                    or _key("another", product_id, provider, prompt, product_name, instead_of),
                     wait=0,
                 )
         return answers.ensured(made)
@@ -167,13 +181,15 @@ class Tools:
             str,
             Field(description="The revision of it that get_prototype answered with. Same arguments, same one change."),
         ],
+        idempotency_key: Key = None,
     ) -> PrototypeAnswer:
         """Change an existing prototype by a follow-up message in the same chat. It is in progress again afterwards.
 
-        After a timeout or an error call it again with the same arguments: the message is sent once.
+        After a timeout or an error call it again with the very same arguments, the revision included: the message is
+        sent once.
         """
         async with self._asking(ctx, _no_such(None, prototype_id)) as keep:
-            key = _key("iterate", prototype_id, message, revision)
+            key = idempotency_key or _key("iterate", prototype_id, message, revision)
             return answers.standing(await keep.iterate(prototype_id, message, idempotency_key=key))
 
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from protokeep.core.errors import ProviderError
 from protokeep.core.prototype import Observation
+
+#: How far a builder's clock may be from ours: it dates chats by its own.
+CLOCK_SLACK = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Made:
     """A chat the builder has: what a create answered, or what a look-up found.
 
     `marks` are the metadata entries we sent along, as the builder reports them (empty where it does not).
+    `newest_message_id` is the newest message of the chat, where the answer names it.
     """
 
     chat_id: str
@@ -36,6 +41,7 @@ class Made:
     marks: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
     observation: Observation | None = None
+    newest_message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,8 @@ class Watched:
 
     `message_id` None: whatever is newest there. `stale_id` and `before_id` are the version (or message) and the last
     message of earlier rounds, which say nothing about this one. `closely`: a second, heavier call may be made where
-    the cheap one cannot tell. `alone`: it is an old one, not to be searched for in lists.
+    the cheap one cannot tell. `alone`: it is an old one, not to be searched for in lists. `in_passing`: it is told of
+    when a list shows it, and no call is made for it.
     """
 
     chat_id: str
@@ -54,6 +61,7 @@ class Watched:
     before_id: str | None = None
     closely: bool = True
     alone: bool = False
+    in_passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,52 @@ class HookAt:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A chat, or a row of a list, that a search could not read. `chat_id` says where it stood if it has no id."""
+
+    chat_id: str
+    reason: str
+    created_at: datetime | None = None
+
+    def may_be_of(self, since: datetime) -> bool:
+        """Whether it may have been made after `since`; only a chat that is clearly older cannot."""
+        return self.created_at is None or self.created_at >= since - CLOCK_SLACK
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search for chats brought, and how much it saw.
+
+    `ended`: it met every row of the list, as far as a list can be trusted. `passed`: it stopped early, where rows that
+    came newest first had become older than the search needs. `error` is what cut it, if anything did; `rest` is where
+    another search goes on, for `Provider.find`. A chat counts as absent only after a search that was `whole`.
+    """
+
+    chats: Sequence[Made] = ()
+    ended: bool = False
+    passed: bool = False
+    skipped: Sequence[Skipped] = ()
+    error: ProviderError | None = None
+    rest: object | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether a chat that it did not find was in no list at all."""
+        return self.ended and not self.skipped
+
+    def whole_since(self, since: datetime) -> bool:
+        """The same for a chat that was made after `since`: what was skipped and is older does not matter."""
+        return self.ended and not any(one.may_be_of(since) for one in self.skipped)
+
+    @property
+    def reached(self) -> bool:
+        """Whether it was neither cut nor refused: it saw all that is recent, but perhaps for single chats."""
+        return self.ended or self.passed
+
+
+#: Whether a call that acts may still begin, asked right before its first byte leaves.
+MayBegin = Callable[[], bool]
 #: Which of these chat ids are in a row already; asked while looking, so that known ones are not read again.
 Known = Callable[[Sequence[str]], Awaitable[set[str]]]
 
@@ -126,10 +180,11 @@ class Provider(Protocol):
         """How many calls were made since this object exists, for the account's budget."""
         ...
 
-    async def create(self, prompt: str, marks: Mapping[str, str]) -> Made:
+    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> Made:
         """Begin one generation that carries `marks` as metadata; answers before it is finished.
 
-        Raises `ProviderRejected`, `ProviderBusy` or `ProviderUnreachable` when certainly nothing was made, and
+        When `may_begin` says no at the last moment, nothing is sent, and `ProviderUnreachable` is raised. Raises
+        `ProviderRejected`, `ProviderBusy` or `ProviderUnreachable` when certainly nothing was made, and
         `OutcomeUnknown` in every other case without an id. Never retries by itself.
         """
         ...
@@ -145,10 +200,21 @@ class Provider(Protocol):
         """About how many calls it takes to look at so many chats."""
         ...
 
-    async def find(self, marks: Mapping[str, str], *, sent_after: datetime, known: Known) -> list[Made]:
-        """Chats of this account that carry all of `marks`, made after `sent_after`, known ones left out.
+    async def find(
+        self,
+        wanted: Sequence[Mapping[str, str]],
+        *,
+        sent_after: datetime,
+        known: Known,
+        thorough: bool = True,
+        calls: int | None = None,
+        rest: object | None = None,
+    ) -> Search:
+        """Chats of this account, made after `sent_after`, that carry all marks of one of `wanted`, without known ones.
 
-        An empty list means that none is listed *now*; lists may lag. Raises `ProviderError` when it could not look.
+        A `thorough` search goes to the end of the list; another one stops where chats become too old. It is cut after
+        about so many `calls`; `rest` of a search that was cut, or that was not thorough, makes this one go on there.
+        Raises `ProviderError` when it could not look at all; what was found before an error is never lost.
         """
         ...
 
@@ -157,13 +223,17 @@ class Provider(Protocol):
         ...
 
     async def delete(self, chat_id: str) -> bool:
-        """Delete a chat at the builder. False: it says that there is none; a very young one may yet show up."""
+        """Delete a chat at the builder. False: it says that there is none, which is no proof of it."""
         ...
 
-    async def send(self, chat_id: str, message: str) -> Made:
+    async def recent_chats(self) -> list[str]:
+        """Ids of chats that the account shows now, one page of the newest. Raises `ProviderError`."""
+        ...
+
+    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> Made:
         """Send a follow-up message into a chat; answers before what it begins is finished.
 
-        Raises as `create` does. Its marks are empty: messages carry none.
+        `may_begin` and what is raised are as with `create`. Its marks are empty: messages carry none.
         """
         ...
 
@@ -171,8 +241,11 @@ class Provider(Protocol):
         """What was said in a chat lately. Raises `ProviderError`, with status 404 for a chat that is not there."""
         ...
 
-    async def cancel(self, chat_id: str, message_id: str | None) -> bool:
-        """Stop what a chat is generating. False: nothing was running."""
+    async def cancel(self, chat_id: str, message_id: str | None, *, may_begin: MayBegin | None = None) -> bool:
+        """Stop what a chat is generating, if `may_begin` still says so at the last moment. False: nothing was running.
+
+        Raises `ProviderError`, with status 404 where the builder does not show the chat or its message.
+        """
         ...
 
     async def picture(self, address: str) -> Image | None:

@@ -16,6 +16,9 @@ NAT64 = IPv6Network("64:ff9b::/96")
 PROXY_NAMES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 #: Room for every create that `jobs` sends at once, and for looks beside them.
 LIMITS = httpx2.Limits(max_connections=900, max_keepalive_connections=32, keepalive_expiry=30.0)
+#: What was sent and not acknowledged is given up after this: a request that lay in a queue of the network for longer
+#: than its call may take must not arrive later.
+SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000)] if hasattr(socket, "TCP_USER_TIMEOUT") else []
 #: The host and port -> the addresses behind it.
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -44,7 +47,7 @@ class Outward(httpx2.AsyncBaseTransport):
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
         try:
             addresses = await self._resolve(host, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # The latter: a name that no name server takes.
             raise httpx2.ConnectError(f"{host} has no address") from error
         if not addresses or not all(is_public(address) for address in addresses):
             raise NotPublic(f"{host} is not in the public network")
@@ -81,7 +84,10 @@ def guarded(
     """A transport for a client; None where the environment names a proxy, which then looks names up and decides."""
     if trust_env and any(os.environ.get(name) for name in PROXY_NAMES):
         return None
-    return Outward(httpx2.AsyncHTTPTransport(limits=LIMITS, trust_env=trust_env, verify=verify), own_host)
+    inner = httpx2.AsyncHTTPTransport(
+        limits=LIMITS, trust_env=trust_env, verify=verify, socket_options=SOCKET_OPTIONS or None
+    )
+    return Outward(inner, own_host)
 
 
 async def _resolved(host: str, port: int) -> list[str]:

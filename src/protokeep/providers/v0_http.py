@@ -9,30 +9,38 @@ import math
 import re
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
 import httpx2
 
-from protokeep.core.errors import (
-    OutcomeUnknown,
-    ProviderBusy,
-    ProviderError,
-    ProviderRejected,
-    ProviderUnreachable,
-)
+from protokeep.core.errors import OutcomeUnknown, ProviderUnreachable
+from protokeep.providers.base import MayBegin
 from protokeep.providers.outward import LIMITS, guarded
+from protokeep.providers.v0_refusals import error_of, words_of
 
 #: A v1 chat detail carries every file of every version; what is larger than this is not read.
 MAX_BODY = 8 * 1024 * 1024
+#: The code of the error for such an answer: in a list, a single row may be to blame.
+TOO_LARGE = "too_large"
 #: What we can unpack piece by piece.
 PACKINGS = "gzip, identity"
 #: How long a preview may take to answer when it is checked whether it still opens.
 PAGE_PATIENCE = 5.0
+#: The request reached nobody: no connection to v0 (or through the proxy to it) was there yet.
+NOT_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+#: The request could not even be written: an address or a key that no request can carry.
+NOT_WRITTEN = (
+    httpx2.UnsupportedProtocol,
+    httpx2.InvalidURL,
+    httpx2.LocalProtocolError,
+    UnicodeError,  # A host name that no name server takes.
+)
+#: What else may break while an answer is waited for, or read.
+BROKEN = (httpx2.HTTPError, httpx2.StreamError, TimeoutError)
 #: v0's public address; chats have no page address in API v2, so it is made from this.
 PUBLIC_WEB = "https://v0.app"
 
@@ -103,10 +111,15 @@ class V0Http:
         params: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
         patience: float | None = None,
+        nothing_made: Collection[int] = (),
+        may_begin: MayBegin | None = None,
     ) -> Any:
         """One request, one answer as JSON. Raises a `ProviderError`; never retries and never follows a redirect.
 
         The whole answer has to be there after `patience` seconds, which are never more than the configured ones.
+        `nothing_made`: statuses by which v0's documents say, of this call only, that it did nothing.
+        `may_begin` is asked right before the first byte leaves, and again before the body: a process may have slept
+        while it connected.
         """
         self.calls += 1
         patience = min(patience or self.config.timeout_seconds, self.config.timeout_seconds)
@@ -115,14 +128,22 @@ class V0Http:
             query["scope"] = self.config.scope
         try:
             async with asyncio.timeout(patience):
-                async with self._client.stream(method, path, params=query, json=body) as response:
+                asked = {"trace": _checked(may_begin)} if may_begin else {}
+                async with self._client.stream(method, path, params=query, json=body, extensions=asked) as response:
                     content = await _bounded(response, MAX_BODY)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+        except _TooLate as error:
+            raise ProviderUnreachable("It was too late to send it, so nothing was sent.", code="too_late") from error
+        except NOT_CONNECTED as error:
             raise ProviderUnreachable("v0 could not be reached, so nothing was sent.", code="unreachable") from error
-        except (httpx2.HTTPError, httpx2.StreamError, TimeoutError) as error:
+        except NOT_WRITTEN as error:
+            raise ProviderUnreachable(
+                "No request to v0 could be written, so nothing was sent. Check V0_BASE_URL and the v0 key.",
+                code="unreachable",
+            ) from error
+        except BROKEN as error:
             kind = "did not answer in time" if _is_timeout(error) else "broke the connection off"
             raise OutcomeUnknown(f"v0 {kind}.", code="no_answer") from error
-        return _answer(response, content)
+        return _answer(method, response, content, nothing_made)
 
     async def fetch(self, address: str, longest: int) -> tuple[int, bytes]:
         """The status and body of a file at v0, asked for with the key. Raises `ProviderError`; follows no redirect.
@@ -135,7 +156,7 @@ class V0Http:
                 headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
                 async with self._client.stream("GET", address, headers=headers) as response:
                     return response.status_code, await _bounded(response, longest)
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, TimeoutError) as error:
+        except (*NOT_WRITTEN, *BROKEN) as error:
             raise OutcomeUnknown("v0's file could not be read.", code="no_answer") from error
 
     async def status_of(self, address: str) -> int | None:
@@ -144,7 +165,7 @@ class V0Http:
             async with asyncio.timeout(PAGE_PATIENCE):
                 async with self._without_key().stream("GET", address) as response:
                     return response.status_code
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, TimeoutError):
+        except (*NOT_WRITTEN, *BROKEN):
             return None
 
     def is_our_host(self, address: str) -> bool:
@@ -162,6 +183,20 @@ class V0Http:
                 transport=self._transport,
             )
         return self._keyless
+
+
+class _TooLate(Exception):
+    """A request was given up before anything of it left."""
+
+
+def _checked(may_begin: MayBegin) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+    """A trace of httpcore's that gives a request up at the last moment; a body that did not leave makes none whole."""
+
+    async def trace(event: str, _info: Mapping[str, Any]) -> None:
+        if event.endswith(("send_request_headers.started", "send_request_body.started")) and not may_begin():
+            raise _TooLate
+
+    return trace
 
 
 @functools.cache
@@ -212,11 +247,11 @@ async def _bounded(response: httpx2.Response, longest: int) -> bytes:
         except zlib.error as error:
             raise OutcomeUnknown("v0's answer could not be unpacked.", code="bad_answer") from error
         if len(body) > longest or (unpacking is not None and unpacking.unconsumed_tail):
-            raise OutcomeUnknown(f"v0's answer was larger than {longest // 1024 // 1024} MiB.", code="bad_answer")
+            raise OutcomeUnknown(f"v0's answer was larger than {longest // 1024 // 1024} MiB.", code=TOO_LARGE)
     return bytes(body)
 
 
-def _answer(response: httpx2.Response, content: bytes) -> Any:
+def _answer(method: str, response: httpx2.Response, content: bytes, nothing_made: Collection[int]) -> Any:
     status = response.status_code
     try:
         value = json.loads(content) if content else None
@@ -228,75 +263,10 @@ def _answer(response: httpx2.Response, content: bytes) -> Any:
             raise OutcomeUnknown("v0 answered with something that is no JSON.", code="bad_answer", status=status)
         if isinstance(value, dict) and set(value) == {"error"}:
             raise OutcomeUnknown(
-                f"v0 answered {status} with an error inside: {_words(value)}", code="bad_answer", status=status
+                f"v0 answered {status} with an error inside: {words_of(value)}", code="bad_answer", status=status
             )
         return value
-    raise _error(status, _words(value), retry_after(response.headers.get("retry-after")))
-
-
-def _error(status: int, words: str, pause: timedelta | None) -> ProviderError:
-    said = f": {words}" if words else "."
-    if status == 401:
-        return ProviderRejected(
-            f"v0 refused the API key (401){said} Check V0_API_KEY, or the key that was set with `protokeep keys set`.",
-            code="key_refused",
-            status=status,
-        )
-    if status == 402:
-        return ProviderBusy(
-            f"The v0 account is out of credits (402){said}",
-            code="out_of_credits",
-            status=status,
-            retry_after=pause,
-        )
-    if status == 429:
-        return ProviderBusy(
-            f"v0 asks for fewer requests (429){said}", code="rate_limited", status=status, retry_after=pause
-        )
-    if status == 408:
-        return OutcomeUnknown(f"v0 gave up waiting for the request (408){said}", code="no_answer", status=status)
-    if 400 <= status < 500:
-        return ProviderRejected(f"v0 refused the request ({status}){said}", code="refused", status=status)
-    if status >= 500:
-        return OutcomeUnknown(
-            f"v0 had an error of its own ({status}){said}", code="server_error", status=status, retry_after=pause
-        )
-    return OutcomeUnknown(
-        f"v0 answered {status}, which is not followed.", code="bad_answer", status=status, retry_after=pause
-    )
-
-
-def _words(value: Any) -> str:
-    """The message of v1's `{error: {message, type}}` or v2's `{message}`, shortened; empty when there is none.
-
-    It ends up in rows, pages and logs: on one line, without control characters or half surrogate pairs.
-    """
-    if isinstance(value, dict):
-        inner = value.get("error", value)
-        message = inner.get("message") if isinstance(inner, dict) else inner
-        if isinstance(message, str):
-            printable = "".join(c if c.isprintable() else " " for c in message[:3000])
-            return " ".join(printable.split())[:300]
-    return ""
-
-
-def retry_after(value: str | None, now: datetime | None = None) -> timedelta | None:
-    """A `Retry-After` header (RFC 9110: seconds or an HTTP date) as a pause of at most an hour."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = (moment - (now or datetime.now(UTC))).total_seconds()
-    if not seconds > 0:
-        return None
-    return timedelta(seconds=min(seconds, 3600.0))
+    raise error_of(method, status, response.headers, words_of(value), nothing_made)
 
 
 def instant(value: Any) -> datetime | None:

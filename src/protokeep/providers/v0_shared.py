@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderRejected
-from protokeep.providers.base import HookAt, Image, Said, Talk
+from protokeep.providers.base import HookAt, Image, MayBegin, Said, Talk
 from protokeep.providers.images import MAX_BYTES, image_of
 from protokeep.providers.v0_http import V0Config, V0Http, instant, is_v0_host, no_id, segment, text
 
@@ -35,6 +35,11 @@ class V0Shared:
         """Calls made since this object exists."""
         return self._http.calls
 
+    def _may_call(self, calls: int | None) -> Callable[[], bool]:
+        """Whether another call may be made, out of so many from now on."""
+        before = self.calls
+        return lambda: calls is None or self.calls - before < calls
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -47,17 +52,25 @@ class V0Shared:
         """What was said lately; the versions read it differently."""
         raise NotImplementedError
 
-    async def cancel(self, chat_id: str, message_id: str | None) -> bool:
-        """`POST /chats/{id}/messages/{messageId}/stop`; 409 and 404 say that nothing was running."""
-        if message_id is None:
-            replies = [said for said in (await self.talk(chat_id)).messages if said.role == "assistant"]
-            if not replies:
-                return False
-            message_id = replies[0].id
+    async def cancel(self, chat_id: str, message_id: str | None, *, may_begin: MayBegin | None = None) -> bool:
+        """`POST /chats/{id}/messages/{messageId}/stop`; 409 says that nothing was running, 404 says nothing."""
+        if message_id is not None:
+            try:
+                return await self._stopped(chat_id, message_id, may_begin)
+            except ProviderRejected as error:
+                if error.status != 404:
+                    raise
+        newest = next((said.id for said in (await self.talk(chat_id)).messages if said.role == "assistant"), None)
+        if newest is None or newest == message_id:
+            raise OutcomeUnknown("v0 does not show the chat's message at present.", code="not_visible", status=404)
+        return await self._stopped(chat_id, newest, may_begin)
+
+    async def _stopped(self, chat_id: str, message_id: str, may_begin: MayBegin | None) -> bool:
         try:
-            await self._http.request("POST", f"chats/{segment(chat_id)}/messages/{segment(message_id)}/stop")
+            path = f"chats/{segment(chat_id)}/messages/{segment(message_id)}/stop"
+            await self._http.request("POST", path, nothing_made=(409,), may_begin=may_begin)
         except ProviderRejected as error:
-            if error.status in (404, 409):
+            if error.status == 409:
                 return False
             raise
         return True
@@ -68,7 +81,7 @@ class V0Shared:
         if not (own or self._http.is_our_host(address)):
             return None
         status, body = await self._http.fetch(address, MAX_BYTES)
-        if status >= 500 or status == 429:
+        if status >= 500 or status in (404, 429):  # One that is not there now may yet be.
             raise OutcomeUnknown(f"v0 answered {status} for a picture.", code="server_error", status=status)
         return image_of(body) if status == 200 else None
 
@@ -117,6 +130,13 @@ class V0Shared:
                 raise
             return False
         return True
+
+
+def chat_ids(rows: object) -> list[str]:
+    """The ids of a list's rows. Raises `OutcomeUnknown` where it is no list."""
+    if not isinstance(rows, list):
+        raise OutcomeUnknown("v0's list of chats could not be read.", code="bad_answer")
+    return [chat_id for row in rows if isinstance(row, dict) and (chat_id := text(row.get("id"), 200))]
 
 
 def newest_first(rows: Sequence[Any]) -> list[dict[str, Any]]:

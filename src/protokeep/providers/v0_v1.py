@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
 from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
-from protokeep.providers.base import Capabilities, Known, Looked, Made, Talk, Watched
-from protokeep.providers.v0_http import amount, instant, link, no_id, segment, text
-from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, newest_first, said_of
+from protokeep.providers.base import (
+    CLOCK_SLACK,
+    Capabilities,
+    Known,
+    Looked,
+    Made,
+    MayBegin,
+    Search,
+    Skipped,
+    Talk,
+    Watched,
+)
+from protokeep.providers.v0_details import Details, made_of
+from protokeep.providers.v0_http import TOO_LARGE, V0Config, amount, instant, link, no_id, segment, text
+from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, chat_ids, newest_first, said_of
+from protokeep.providers.v0_walks import MAX_PAGES, OVERLAP, PAGE, OffsetWalk, carries
 
-PAGE = 60
-#: Rows that two pages share: others create while we walk, which shifts every offset.
-OVERLAP = 10
-#: Pages of one walk; 200 of them reach 10,000 chats back.
-MAX_PAGES = 200
+#: Rows of one page that are too large to be read, beyond which v0's answers as a whole count as too large.
+MAX_TOO_LARGE = 3
 #: Heavy detail reads in one round of looks, for chats that the list cannot tell about.
 MAX_DETAILS = 20
+#: Detail reads under way at once.
+PARALLEL_READS = 8
 #: One page of the list: 60 rows of a few hundred bytes each.
 LIST_PATIENCE = 10.0
 #: Rows of one page of the usage report, and pages that are read of it.
 USAGE_PAGE = 150
 MAX_USAGE_PAGES = 20
-#: How far v0's clock may be from ours.
-CLOCK_SLACK = timedelta(hours=2)
 
 _NO_VERSION_FINAL: Mapping[str, tuple[Seen, str, str]] = {
     "error": (Seen.BROKE, "builder_error", "v0 ended the generation with an error."),
@@ -36,6 +49,18 @@ _NO_VERSION_FINAL: Mapping[str, tuple[Seen, str, str]] = {
     "length": (Seen.WAITING, "needs_a_look", "v0 stopped at its length limit. Look at the chat's page."),
     "other": (Seen.WAITING, "needs_a_look", "v0 stopped without saying why. Look at the chat's page."),
 }
+
+
+@dataclass(slots=True)
+class _Round:
+    """What a round of looks has brought so far."""
+
+    observations: dict[str, Observation] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    unread: dict[str, str] = field(default_factory=dict)
+
+    def ended(self, trouble: str | None = None, retry_after: timedelta | None = None) -> Looked:
+        return Looked(self.observations, frozenset(self.missing), retry_after, trouble, self.unread)
 
 
 class V0V1(V0Shared):
@@ -52,11 +77,14 @@ class V0V1(V0Shared):
         cost=True,
     )
 
-    async def create(self, prompt: str, marks: Mapping[str, str]) -> Made:
+    def __init__(self, config: V0Config, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+        super().__init__(config, transport)
+        self._details = Details(self._marked)
+
+    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> Made:
         """`POST /chats` with `responseMode: async` -> 200 ChatDetail."""
-        answer = await self._http.request(
-            "POST", "chats", body={"message": prompt, "responseMode": "async", "metadata": dict(marks)}
-        )
+        body = {"message": prompt, "responseMode": "async", "metadata": dict(marks)}
+        answer = await self._http.request("POST", "chats", body=body, may_begin=may_begin)
         if not isinstance(answer, dict) or not (chat_id := text(answer.get("id"), 200)):
             raise no_id("the create")
         return Made(
@@ -65,6 +93,7 @@ class V0V1(V0Shared):
             marks=marks,
             created_at=instant(answer.get("createdAt")),
             observation=_of_detail(answer, chat_id),
+            newest_message_id=_newest_message_id(answer),
         )
 
     def looks_cost(self, chats: int) -> int:
@@ -73,65 +102,86 @@ class V0V1(V0Shared):
 
     async def observe(self, watched: Sequence[Watched], *, calls: int | None = None) -> Looked:
         """Walk `GET /chats` until every watched chat was met; read the few that the list cannot tell."""
-        wanted = {chat.chat_id: chat for chat in watched}
-        observations: dict[str, Observation] = {}
-        missing: set[str] = set()
-        unread: dict[str, str] = {}
-        listed = [chat for chat in watched if not chat.alone]
-        oldest = min((chat.created_at for chat in listed), default=None)
-        unmet = {chat.chat_id for chat in listed}
-        unsure: list[Watched] = []
         before = self.calls
 
         def left() -> bool:
             return calls is None or self.calls - before < calls
 
+        looked = _Round()
         try:
-            async for row in self._rows(before=oldest, enough=lambda: not (unmet and left())):
-                chat_id = text(row.get("id"), 200)
-                if chat_id is None or chat_id not in unmet:
-                    continue
-                unmet.discard(chat_id)
-                chat = wanted[chat_id]
-                seen = _of_row(row)
-                if seen is None or seen.message_id == chat.stale_id is not None:
-                    unsure.append(chat)
-                    seen = Observation(Seen.QUEUED, web_url=link(row.get("webUrl")))
-                observations[chat_id] = seen
-            unsure = [chat for chat in watched if chat.alone or chat.chat_id in unmet] + [
-                chat for chat in unsure if chat.closely
-            ]
-            for chat in unsure[:MAX_DETAILS]:
-                if not left():
-                    break
-                try:
-                    observations[chat.chat_id] = await self._detail(chat)
-                except ProviderRejected as error:
-                    if error.status != 404:
-                        raise
-                    observations.pop(chat.chat_id, None)
-                    missing.add(chat.chat_id)
-                except OutcomeUnknown as error:
-                    unread[chat.chat_id] = str(error)
+            unsure = await self._swept(watched, looked, left)
+            await self._read_details(unsure[:MAX_DETAILS], looked, left)
         except ProviderBusy as error:
-            pause = error.retry_after or timedelta(seconds=30)
-            return Looked(observations, frozenset(missing), pause, str(error), unread)
+            return looked.ended(str(error), error.retry_after or timedelta(seconds=30))
         except ProviderError as error:
-            return Looked(observations, frozenset(missing), None, str(error), unread)
-        return Looked(observations, frozenset(missing), unread=unread)
+            return looked.ended(str(error))
+        return looked.ended()
+
+    async def _swept(self, watched: Sequence[Watched], looked: _Round, left: Callable[[], bool]) -> list[Watched]:
+        """Note what the list tells. Those that it does not show, or cannot tell about, come back."""
+        listed = {chat.chat_id: chat for chat in watched if not chat.alone}
+        unmet = {chat.chat_id for chat in listed.values() if not chat.in_passing}
+        oldest = min((listed[chat_id].created_at for chat_id in unmet), default=None)
+        unsure: list[Watched] = []
+        async for row in self._rows(before=oldest, enough=lambda: not (unmet and left())):
+            chat_id = text(row.get("id"), 200)
+            chat = listed.pop(chat_id, None) if chat_id is not None else None
+            if chat is None:
+                continue
+            unmet.discard(chat.chat_id)
+            seen = _of_row(row)
+            if seen is None or seen.message_id == chat.stale_id is not None:
+                unsure.append(chat)
+                seen = Observation(Seen.QUEUED, web_url=link(row.get("webUrl")))
+            looked.observations[chat.chat_id] = seen
+        return [chat for chat in watched if chat.alone or chat.chat_id in unmet] + [
+            chat for chat in unsure if chat.closely and not chat.in_passing
+        ]
+
+    async def _read_details(self, chats: Sequence[Watched], looked: _Round, left: Callable[[], bool]) -> None:
+        """Read chats one by one, a few at once. One that cannot be read keeps none of the others from it."""
+        queue = list(reversed(chats))
+        trouble: list[ProviderError] = []
+
+        async def reader() -> None:
+            while queue and not trouble and left():
+                chat = queue.pop()
+                try:
+                    looked.observations[chat.chat_id] = await self._detail(chat)
+                except ProviderRejected as error:
+                    if error.status == 401:
+                        trouble.append(error)
+                    elif error.status != 404:
+                        looked.unread[chat.chat_id] = str(error)
+                    elif chat.chat_id not in looked.observations:  # The list does not show it, either.
+                        looked.missing.add(chat.chat_id)
+                except OutcomeUnknown as error:
+                    looked.unread[chat.chat_id] = str(error)
+                except ProviderError as error:
+                    trouble.append(error)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(PARALLEL_READS, len(queue))):
+                group.create_task(reader())
+        if trouble:
+            raise next((error for error in trouble if isinstance(error, ProviderBusy)), trouble[0])
+
+    async def recent_chats(self) -> list[str]:
+        """`GET /chats`, one page."""
+        page = await self._http.request("GET", "chats", params={"limit": PAGE, "offset": 0}, patience=LIST_PATIENCE)
+        return chat_ids(page.get("data") if isinstance(page, dict) else None)
 
     async def _detail(self, chat: Watched) -> Observation:
         detail = await self._http.request("GET", f"chats/{segment(chat.chat_id)}", patience=LOOK_PATIENCE)
         return _of_detail(detail, chat.chat_id, chat.stale_id, chat.before_id)
 
-    async def send(self, chat_id: str, message: str) -> Made:
+    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> Made:
         """`POST /chats/{id}/messages` with `responseMode: async` -> 200 ChatDetail, perhaps before the new version."""
-        answer = await self._http.request(
-            "POST", f"chats/{segment(chat_id)}/messages", body={"message": message, "responseMode": "async"}
-        )
+        path, body = f"chats/{segment(chat_id)}/messages", {"message": message, "responseMode": "async"}
+        answer = await self._http.request("POST", path, body=body, may_begin=may_begin)
         if not isinstance(answer, dict) or answer.get("id") != chat_id:
             raise no_id("the message")
-        return Made(chat_id, observation=_of_row(answer))
+        return Made(chat_id, observation=_of_row(answer), newest_message_id=_newest_message_id(answer))
 
     async def talk(self, chat_id: str) -> Talk:
         """`GET /chats/{id}`: the messages of a ChatDetail, and its latest version."""
@@ -166,37 +216,87 @@ class V0V1(V0Shared):
             params["cursor"] = cursor
         return spent
 
-    async def find(self, marks: Mapping[str, str], *, sent_after: datetime, known: Known) -> list[Made]:
-        """List rows carry no metadata: read the unknown ones that are recent enough, and compare."""
-        candidates: dict[str, None] = {}
-        async for row in self._rows(before=sent_after, enough=lambda: False):
-            chat_id = text(row.get("id"), 200)
-            created = instant(row.get("createdAt"))
-            if chat_id and (created is None or created >= sent_after - CLOCK_SLACK):
-                candidates[chat_id] = None
-        ours = await known(list(candidates))
-        found = []
-        for chat_id in candidates:
-            if chat_id in ours:
-                continue
-            try:
-                detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
-            except ProviderRejected as error:
-                if error.status == 404:
-                    continue
+    async def find(
+        self,
+        wanted: Sequence[Mapping[str, str]],
+        *,
+        sent_after: datetime,
+        known: Known,
+        thorough: bool = True,
+        calls: int | None = None,
+        rest: object | None = None,
+    ) -> Search:
+        """List rows carry no metadata: read the unknown ones that are recent enough, each once, and compare."""
+        walk = rest if isinstance(rest, OffsetWalk) else OffsetWalk(self._page)
+        may_call = self._may_call(calls)
+        error: ProviderError | None = None
+        self._details.begin_search()
+        try:
+            await walk.go_on(sent_after, may_call, thorough=thorough)
+        except ProviderError as caught:
+            if not walk.rows.met:
                 raise
-            carried = detail.get("metadata") if isinstance(detail, dict) else None
-            if isinstance(carried, dict) and all(carried.get(key) == value for key, value in marks.items()):
-                found.append(
-                    Made(
-                        chat_id,
-                        project_id=text(detail.get("projectId"), 200),
-                        marks={key: value for key, value in carried.items() if isinstance(value, str)},
-                        created_at=instant(detail.get("createdAt")),
-                        observation=_of_detail(detail, chat_id),
-                    )
-                )
-        return found
+            error = caught
+        made_at = {
+            chat_id: created
+            for chat_id, (created, _) in walk.rows.met.items()
+            if created is None or created >= sent_after - CLOCK_SLACK
+        }
+        ours = await known(list(made_at))
+        unknown = [chat_id for chat_id in made_at if chat_id not in ours]
+        if error is None or isinstance(error, OutcomeUnknown):
+            error = await self._details.read(unknown, may_call) or error
+        complete = not self._details.unread(unknown)
+        skipped = [
+            Skipped(chat_id, reason, made_at[chat_id])
+            for chat_id in unknown
+            if (reason := self._details.reason(chat_id)) is not None
+        ]
+        found = [made for chat_id in unknown if (made := self._details.made(chat_id)) is not None]
+        return Search(
+            [made for made in found if any(carries(made.marks, marks) for marks in wanted)],
+            ended=walk.ended and complete,
+            passed=walk.passed and complete,
+            skipped=[*skipped, *(one for one in walk.rows.nameless if one.may_be_of(sent_after))],
+            error=error,
+            rest=None if walk.broken or (walk.ended and complete) else walk,
+        )
+
+    async def _page(self, offset: int) -> list[Any]:
+        """Rows of `GET /chats`. Single ones that are too large to be read are None; they hide no others."""
+        too_large = 0
+
+        async def rows(first: int, limit: int) -> list[Any]:
+            nonlocal too_large
+            try:
+                return await self._rows_from(first, limit)
+            except OutcomeUnknown as error:
+                too_large += limit == 1
+                if error.code != TOO_LARGE or too_large > MAX_TOO_LARGE:
+                    raise
+            if limit == 1:
+                return [None]
+            half = limit // 2
+            found = await rows(first, half)
+            return found + (await rows(first + half, limit - half) if len(found) == half else [])
+
+        return await rows(offset, PAGE)
+
+    async def _rows_from(self, offset: int, limit: int) -> list[Any]:
+        params = {"limit": limit, "offset": offset}
+        page = await self._http.request("GET", "chats", params=params, patience=LIST_PATIENCE)
+        rows = page.get("data") if isinstance(page, dict) else None
+        if not isinstance(rows, list):
+            raise OutcomeUnknown("v0's list of chats could not be read.", code="bad_answer")
+        return rows
+
+    async def _marked(self, chat_id: str) -> Made | None:
+        """`GET /chats/{id}`; None for a chat that carries no marks of any protokeep."""
+        detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
+        made = made_of(detail, chat_id)
+        if not any(key.startswith("protokeep") for key in made.marks):
+            return None
+        return replace(made, observation=_of_detail(detail, chat_id))
 
     async def prompt_of(self, chat_id: str) -> str | None:
         """The oldest user message of a ChatDetail."""
@@ -218,11 +318,7 @@ class V0V1(V0Shared):
         for _ in range(MAX_PAGES):
             if enough():
                 return
-            params = {"limit": PAGE, "offset": offset}
-            page = await self._http.request("GET", "chats", params=params, patience=LIST_PATIENCE)
-            rows = page.get("data") if isinstance(page, dict) else None
-            if not isinstance(rows, list):
-                raise OutcomeUnknown("v0's list of chats could not be read.", code="bad_answer")
+            rows = await self._page(offset)
             fresh = False
             for row in rows:
                 if isinstance(row, dict):
@@ -238,6 +334,12 @@ class V0V1(V0Shared):
             offset += PAGE - OVERLAP
             previous = None  # The next page overlaps this one.
             await asyncio.sleep(0)
+
+
+def _newest_message_id(detail: Mapping[str, Any]) -> str | None:
+    rows = detail.get("messages")
+    messages = newest_first(rows if isinstance(rows, list) else [])
+    return str(messages[0]["id"]) if messages else None
 
 
 def _of_row(row: Mapping[str, Any]) -> Observation | None:

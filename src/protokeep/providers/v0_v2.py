@@ -8,12 +8,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx2
+
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
 from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
-from protokeep.providers.base import Capabilities, Known, Looked, Made, Talk, Watched
-from protokeep.providers.v0_http import amount, instant, no_id, segment, text
-from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, newest_first, said_of
+from protokeep.providers.base import Capabilities, Known, Looked, Made, MayBegin, Search, Talk, Watched
+from protokeep.providers.v0_http import TOO_LARGE, V0Config, amount, instant, no_id, segment, text
+from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, chat_ids, newest_first, said_of
+from protokeep.providers.v0_walks import FilteredWalks, carries
 
 #: Message reads under way at once.
 PARALLEL_READS = 16
@@ -21,8 +24,8 @@ PARALLEL_READS = 16
 IN_VAIN = 2 * PARALLEL_READS
 #: Messages that are read to find out whether a follow-up arrived.
 TALK_PAGE = 50
-#: Pages of a metadata search that are read; each holds up to 100 chats.
-MAX_PAGES = 100
+#: Rows of a page of the list; the smaller ones are for rows that are too large to be read together.
+PAGE_SIZES = (100, 10, 1)
 
 _FINAL: Mapping[str, tuple[Seen, str | None, str | None]] = {
     "stop": (Seen.FINISHED, None, None),
@@ -48,9 +51,14 @@ class V0V2(V0Shared):
         cost=True,
     )
 
-    async def create(self, prompt: str, marks: Mapping[str, str]) -> Made:
+    def __init__(self, config: V0Config, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+        super().__init__(config, transport)
+        self._filter_works: bool | None = None
+
+    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> Made:
         """`POST /chats/async` -> 202 `{chatId, messageId}`."""
-        answer = await self._http.request("POST", "chats/async", body={"message": prompt, "metadata": dict(marks)})
+        body = {"message": prompt, "metadata": dict(marks)}
+        answer = await self._http.request("POST", "chats/async", body=body, may_begin=may_begin)
         if not isinstance(answer, dict) or not (chat_id := text(answer.get("chatId"), 200)):
             raise no_id("the create")
         return Made(
@@ -58,6 +66,7 @@ class V0V2(V0Shared):
             message_id=text(answer.get("messageId"), 200),
             marks=marks,
             observation=Observation(Seen.QUEUED, chat_url=self._chat_url(chat_id)),
+            newest_message_id=text(answer.get("messageId"), 200),
         )
 
     def looks_cost(self, chats: int) -> int:
@@ -103,12 +112,13 @@ class V0V2(V0Shared):
         words = str(busy or trouble[0]) if trouble else None
         return Looked(observations, frozenset(missing), pause, words, unread)
 
-    async def send(self, chat_id: str, message: str) -> Made:
+    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> Made:
         """`POST /chats/{id}/messages/async` -> 202 `{messageId}`, the assistant's message."""
-        answer = await self._http.request("POST", f"chats/{segment(chat_id)}/messages/async", body={"message": message})
+        path = f"chats/{segment(chat_id)}/messages/async"
+        answer = await self._http.request("POST", path, body={"message": message}, may_begin=may_begin)
         if not isinstance(answer, dict) or not (message_id := text(answer.get("messageId"), 200)):
             raise no_id("the message")
-        return Made(chat_id, message_id=message_id)
+        return Made(chat_id, message_id=message_id, newest_message_id=message_id)
 
     async def talk(self, chat_id: str) -> Talk:
         """`GET /chats/{id}/messages`: newest first, `limit` is required there."""
@@ -120,23 +130,56 @@ class V0V2(V0Shared):
         """Told with every message that is looked at; nothing more is read."""
         return {}
 
-    async def find(self, marks: Mapping[str, str], *, sent_after: datetime, known: Known) -> list[Made]:
-        """`GET /chats?metadata[key]=value`: all pairs must match, so the answer holds our chats only."""
-        found: list[Made] = []
-        params: dict[str, str | int] = {f"metadata[{key}]": value for key, value in marks.items()}
-        params["limit"] = 100
-        for _ in range(MAX_PAGES):
-            page = await self._http.request("GET", "chats", params=params)
-            rows = page.get("chats") if isinstance(page, dict) else None
-            if not isinstance(rows, list):
-                raise OutcomeUnknown("v0's list of chats could not be read.", code="bad_answer")
-            found += [made for row in rows if (made := self._made(row, marks))]
-            cursor = text(page.get("cursor"))
-            if cursor is None:
-                break
-            params["cursor"] = cursor
+    async def find(
+        self,
+        wanted: Sequence[Mapping[str, str]],
+        *,
+        sent_after: datetime,
+        known: Known,
+        thorough: bool = True,
+        calls: int | None = None,
+        rest: object | None = None,
+    ) -> Search:
+        """`GET /chats?metadata[key]=value` per entry of `wanted`; rows carry metadata, and are compared again.
+
+        A filter that answers nothing at all may be broken: a thorough search then walks the whole list.
+        """
+        walks = rest if isinstance(rest, FilteredWalks) else FilteredWalks(wanted, self._page)
+        error: ProviderError | None = None
+        try:
+            await walks.go_on(sent_after, self._may_call(calls), thorough=thorough, filter_works=self._filter_works)
+        except ProviderError as caught:
+            if not walks.met:
+                raise
+            error = caught
+        self._filter_works = walks.filter_works
+        found = [made for row in walks.met.values() if (made := self._made(row, wanted)) is not None]
         ours = await known([made.chat_id for made in found])
-        return [made for made in found if made.chat_id not in ours]
+        return Search(
+            [made for made in found if made.chat_id not in ours],
+            ended=walks.ended,
+            passed=walks.passed,
+            skipped=[one for one in walks.unreadable() if one.may_be_of(sent_after)],
+            error=error,
+            rest=None if walks.ended or walks.broken else walks,
+        )
+
+    async def _page(self, marks: Mapping[str, str], cursor: str | None) -> dict[str, Any]:
+        """A page of `GET /chats`, with fewer rows where so many are too large to be read."""
+        params: dict[str, str | int] = {f"metadata[{key}]": value for key, value in marks.items()}
+        if cursor is not None:
+            params["cursor"] = cursor
+        page: Any = None
+        for limit in PAGE_SIZES:
+            try:
+                page = await self._http.request("GET", "chats", params={**params, "limit": limit})
+                break
+            except OutcomeUnknown as error:
+                if error.code != TOO_LARGE or limit == PAGE_SIZES[-1]:
+                    raise
+        if not isinstance(page, dict) or not isinstance(page.get("chats"), list):
+            raise OutcomeUnknown("v0's list of chats could not be read.", code="bad_answer")
+        return page
 
     async def prompt_of(self, chat_id: str) -> str | None:
         """The oldest user message within `GET /chats/{id}/messages`, newest first."""
@@ -145,13 +188,30 @@ class V0V2(V0Shared):
         asked = [row for row in rows or () if isinstance(row, dict) and row.get("role") == "user"]
         return text(asked[-1].get("content"), PROMPT_MAX) if asked else None
 
+    async def recent_chats(self) -> list[str]:
+        """`GET /chats`, one page."""
+        page = await self._http.request("GET", "chats", params={"limit": 100})
+        rows = page.get("chats") if isinstance(page, dict) else None
+        return chat_ids(rows)
+
     async def _look(self, chat: Watched) -> Observation:
+        """The message that is being made; while that one is missing, what is newest in the chat."""
         if chat.message_id is not None:
-            path = f"chats/{segment(chat.chat_id)}/messages/{segment(chat.message_id)}"
-            message = await self._http.request("GET", path, patience=LOOK_PATIENCE)
-            if isinstance(message, dict) and message.get("id", chat.message_id) != chat.message_id:
-                raise OutcomeUnknown("v0 answered about another message than the one asked for.", code="bad_answer")
-            return self._observation(chat.chat_id, message)
+            try:
+                return await self._look_at_message(chat.chat_id, chat.message_id)
+            except ProviderRejected as error:
+                if error.status != 404:
+                    raise
+        return await self._look_at_newest(chat)
+
+    async def _look_at_message(self, chat_id: str, message_id: str) -> Observation:
+        path = f"chats/{segment(chat_id)}/messages/{segment(message_id)}"
+        message = await self._http.request("GET", path, patience=LOOK_PATIENCE)
+        if isinstance(message, dict) and message.get("id", message_id) != message_id:
+            raise OutcomeUnknown("v0 answered about another message than the one asked for.", code="bad_answer")
+        return self._observation(chat_id, message)
+
+    async def _look_at_newest(self, chat: Watched) -> Observation:
         rows, _ = await self._messages(chat.chat_id, 10)
         replies = []
         for row in rows:
@@ -205,12 +265,10 @@ class V0V2(V0Shared):
             credits=_cost(message),
         )
 
-    def _made(self, row: Any, wanted: Mapping[str, str]) -> Made | None:
+    def _made(self, row: Mapping[str, Any], wanted: Sequence[Mapping[str, str]]) -> Made | None:
         """A row of the chat list, if it carries the marks: the filter is not taken on trust."""
-        if not isinstance(row, dict) or not (chat_id := text(row.get("id"), 200)):
-            return None
-        marks = row.get("metadata")
-        if not isinstance(marks, dict) or any(marks.get(key) != value for key, value in wanted.items()):
+        chat_id, marks = row["id"], row.get("metadata")
+        if not isinstance(marks, dict) or not any(carries(marks, one) for one in wanted):
             return None
         return Made(
             chat_id,

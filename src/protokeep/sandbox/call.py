@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from .forms import decode_form
 from .knobs import Knobs, explain
-from .state import Account, Api, Chat
+from .state import Account, Api, Chat, Message
 from .wire import Refusal, stamp
 from .world import World
 
@@ -50,8 +50,21 @@ class Call:
             raise Refusal(422, f"body: {error}") from None
 
     def chat(self) -> Chat:
-        """The chat in the path. Refuses with 404."""
-        return self.world.find_chat(self.account, self.api, self.ids["chatId"])
+        """The chat in the path. Refuses with 404, also what the knobs hide, and with 403 one that is somebody's own."""
+        chat = self.world.find_chat(self.account, self.api, self.ids["chatId"])
+        readable_at = chat.created_at + timedelta(seconds=self.knobs.read_delay_seconds)
+        if self.now < readable_at or self.knobs.hides(chat.id, self.now):
+            raise Refusal(404, "Chat not found")
+        if chat.forbidden:
+            raise Refusal(403, "This chat is private")
+        return chat
+
+    def message(self, chat: Chat) -> Message:
+        """The message of the chat that is in the path. Refuses with 404, also what the knobs hide."""
+        message = chat.find_message(self.ids["messageId"])
+        if message is None or self.knobs.hides(chat.id, self.now, "message"):
+            raise Refusal(404, "Message not found")
+        return message
 
     def stamp(self, instant: datetime) -> str:
         """An instant as the answer shows it."""

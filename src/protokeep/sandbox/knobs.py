@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FinishReason = Literal["stop", "error", "tool-calls", "content-filter", "length", "other"]
-ListOrder = Literal["newest", "oldest", "random"]
+ListOrder = Literal["newest", "oldest", "random", "favorites"]
 Hold = bool | Literal["before", "after"]
 
 Seconds = Annotated[float, Field(ge=0)]
@@ -71,6 +72,27 @@ class AnswerRule(Rule):
     trickle_seconds: Seconds = 0.0
 
 
+class HideRule(BaseModel):
+    """Chats that are there and that nobody sees: reads, stops and deletions answer 404, lists leave them out.
+
+    `chat` is an id, `*` stands for all; `until` is an instant of the sandbox's clock (null: for ever). With `listed`
+    lists show it all the same. With `messages_only` the chat and the list of its messages are shown, and only a message
+    read by its id is not.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    chat: str = "*"
+    until: AwareDatetime | None = None
+    listed: bool = False
+    messages_only: bool = False
+
+    def hides(self, chat_id: str, now: datetime, what: Literal["chat", "message", "row"]) -> bool:
+        """Whether it hides this chat, its messages, or its row in lists, at `now`."""
+        named = self.chat in ("*", chat_id) and (what == "message" or not self.messages_only)
+        return named and (self.until is None or now < self.until) and not (what == "row" and self.listed)
+
+
 R = TypeVar("R", bound=Rule)
 
 
@@ -97,6 +119,7 @@ class Knobs(BaseModel):
     accept_seconds: Seconds = 0.0  #: what starts a generation acts at once and answers after this
     slow_seconds: Seconds = 0.0  #: every answer comes this much later
     list_delay_seconds: Seconds = 0.0  #: a new chat is missing from lists for so long; reading it by id works
+    read_delay_seconds: Seconds = 0.0  #: a new chat reads as 404 for so long
     clock_skew_seconds: float = 0.0  #: added to every instant in an answer
 
     # Outcomes, drawn when a generation starts.
@@ -112,7 +135,9 @@ class Knobs(BaseModel):
     fail_next: list[FailRule] = []  #: the request does not act
     fail_after_acting: list[FailRule] = []
     answer_next: list[AnswerRule] = []
-    list_order: ListOrder = "newest"
+    hide: list[HideRule] = []
+    list_order: ListOrder = "newest"  #: v2 knows no favorites, and lists the newest first then
+    ignore_filter: bool = False  #: v2: lists hold everybody's chats, whatever metadata was asked for
     scopes: list[str] | None = None  #: what v1 /user/scopes names; None means every scope that was asked with
 
     # Hooks.
@@ -125,6 +150,10 @@ class Knobs(BaseModel):
         if isinstance(self.generation_seconds, tuple) and self.generation_seconds[0] > self.generation_seconds[1]:
             raise ValueError("generation_seconds: low is greater than high")
         return self
+
+    def hides(self, chat_id: str, now: datetime, what: Literal["chat", "message", "row"] = "chat") -> bool:
+        """Whether nobody sees this chat, a message of it by its id, or its row in lists, at `now`."""
+        return any(rule.hides(chat_id, now, what) for rule in self.hide)
 
     def changed(self, changes: dict[str, Any]) -> Knobs:
         """A copy with these changes. Raises `UnknownKnob`, and nothing has changed then."""

@@ -100,6 +100,7 @@ class Chat:
     metadata: dict[str, str] = field(default_factory=dict)
     project_id: str | None = None
     favorite: bool = False
+    forbidden: bool = False  #: a team-mate's private chat: lists show it, and reading it is refused
     files: dict[str, str] = field(default_factory=dict)
     initial_version_id: str | None = None  #: a chat begun from files has a version without any generation
     messages: list[Message] = field(default_factory=list)

@@ -70,7 +70,10 @@ def find_chats(call: Call) -> dict[str, Any]:
     chats = (
         chat
         for chat in in_order(call.account.chats["v1"], call.knobs.list_order)
-        if chat.listed_at <= call.now and not linked and favorite in (None, chat.favorite)
+        if chat.listed_at <= call.now
+        and not linked
+        and not call.knobs.hides(chat.id, call.now, "row")
+        and favorite in (None, chat.favorite)
     )
     return v1_views.listed([v1_views.chat_summary(call, chat) for chat in islice(chats, offset, offset + limit)])
 
@@ -132,16 +135,14 @@ def send_message(call: Call) -> Answer:
 def get_message(call: Call) -> dict[str, Any]:
     """One message."""
     chat = call.chat()
-    message = chat.find_message(call.ids["messageId"])
-    if message is None:
-        raise Refusal(404, "Message not found")
-    return v1_views.message_detail(call, chat, message)
+    return v1_views.message_detail(call, chat, call.message(chat))
 
 
 @operations.on("POST", "/chats/{chatId}/messages/{messageId}/stop", "chats.stop")
 def stop_message(call: Call) -> dict[str, Any]:
     """End a running generation; its version fails."""
-    call.world.stop(call.chat(), call.ids["messageId"], call.now)
+    chat = call.chat()
+    call.world.stop(chat, call.message(chat).id, call.now)
     return {"success": True}
 
 

@@ -50,16 +50,17 @@ def create_from_files(call: Call) -> Answer:
 def list_chats(call: Call) -> dict[str, Any]:
     """Rows carry metadata but no status. `metadata[key]=value` pairs must all match."""
     limit = whole(call.query.get("limit"), "limit", 1, 100, 20)
-    order = call.knobs.list_order
+    order = "newest" if call.knobs.list_order == "favorites" else call.knobs.list_order
     kind = f"chats-{order}"
-    wanted = _metadata_filter(call.query).items()
+    wanted = {} if call.knobs.ignore_filter else _metadata_filter(call.query)
     author = call.query.get("authorId")
     linked = "vercelProjectId" in call.query  # No chat here is linked to a Vercel project.
     chats = (
         chat
         for chat in in_order(call.account.chats["v2"], order)
-        if wanted <= chat.metadata.items()
+        if wanted.items() <= chat.metadata.items()
         and chat.listed_at <= call.now
+        and not call.knobs.hides(chat.id, call.now, "row")
         and not linked
         and author in (None, call.account.user_id)
     )
@@ -134,10 +135,7 @@ def send_message_async(call: Call) -> Answer:
 def get_message(call: Call) -> dict[str, Any]:
     """One message; `finishReason` null means running."""
     chat = call.chat()
-    message = chat.find_message(call.ids["messageId"])
-    if message is None:
-        raise Refusal(404, "Message not found")
-    return v2_views.message(call, chat, message)
+    return v2_views.message(call, chat, call.message(chat))
 
 
 @operations.on("POST", "/chats/{chatId}/messages/resolve", "messages.resolve")
@@ -157,7 +155,8 @@ def resolve_async(call: Call) -> Answer:
 @operations.on("POST", "/chats/{chatId}/messages/{messageId}/stop", "messages.stop")
 def stop_message(call: Call) -> dict[str, Any]:
     """End a running generation; 409 when it does not run."""
-    return {"messageId": call.world.stop(call.chat(), call.ids["messageId"], call.now).id}
+    chat = call.chat()
+    return {"messageId": call.world.stop(chat, call.message(chat).id, call.now).id}
 
 
 def _create(call: Call) -> tuple[Chat, Message]:

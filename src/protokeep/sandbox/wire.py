@@ -175,4 +175,7 @@ def in_order(chats: dict[str, Chat], order: str) -> Iterator[Chat]:
         return iter(chats.values())
     if order == "random":
         return iter(sorted(chats.values(), key=lambda chat: chat.shuffled))
+    if order == "favorites":
+        newest_first = list(reversed(chats.values()))
+        return iter(sorted(newest_first, key=lambda chat: not chat.favorite))
     return reversed(chats.values())

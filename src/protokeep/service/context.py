@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from os import getpid
 from socket import gethostname
 from typing import Protocol
@@ -17,23 +17,18 @@ from protokeep.core.budget import Limits
 from protokeep.core.caps import Caps
 from protokeep.core.history import Event, Source
 from protokeep.core.pacing import Pace
-from protokeep.core.prototype import Generation, Prototype
+from protokeep.core.prototype import Prototype
 from protokeep.service.audit import Audit
 from protokeep.service.builders import Choice, Providers
+from protokeep.service.chat_metadata import Signer
+from protokeep.service.heartbeat import Clock, Heartbeat, boot_seconds, utc_now
 from protokeep.store.audit import AuditStore
 from protokeep.store.store import Store
 
-__all__ = ["Choice", "Providers"]
-
-Clock = Callable[[], datetime]
+__all__ = ["Choice", "Clock", "Providers", "utc_now"]
 
 #: How far back a look-up goes before the moment of sending: the clocks of two hosts and the builder's differ.
 LOOK_BACK = timedelta(minutes=5)
-
-
-def utc_now() -> datetime:
-    """The time outside tests."""
-    return datetime.now(UTC)
 
 
 class Queue(Protocol):
@@ -90,10 +85,26 @@ class Context:
     alone: bool = False
     #: Called with the name of each point at which a crash is survivable; tests crash there.
     reached: Callable[[str], None] = lambda point: None
+    #: Seconds on a ruler that no step of a wall clock moves: how old something is within this process.
+    elapsed: Callable[[], float] = boot_seconds
+    #: The time to go by instead of the database's clock: SQLite has none of its own.
+    wall: Clock | None = None
+    #: Signs what chats carry, with the installation's secret.
+    signer: Signer = field(kw_only=True)
     audit: Audit = field(init=False)
+    heartbeat: Heartbeat = field(init=False)
 
     def __post_init__(self) -> None:
         self.audit = Audit(AuditStore(self.store.database))
+        self.heartbeat = Heartbeat(
+            self.store.database,
+            self.owner,
+            self.clock,
+            self.pace,
+            wall=self.wall,
+            elapsed=self.elapsed,
+            alone=self.alone,
+        )
 
 
 def status_events(before: Prototype, after: Prototype, source: Source, now: datetime) -> list[Event]:
@@ -103,29 +114,10 @@ def status_events(before: Prototype, after: Prototype, source: Source, now: date
     generation = after.generation
     data = (
         {"code": generation.error_code, "message": generation.error_message}
-        if generation is not None and generation.error_code is not None
+        if generation is not None and generation.error_code is not None and not generation.not_visible
         else {"state": after.state.value}
     )
     return [Event("status", source, now, status=after.status.value, data=data)]
-
-
-def marks_of(keeper_id: str, prototype: Prototype, generation: Generation) -> dict[str, str]:
-    """What a chat carries as metadata (v0: keys of at most 40 characters, values of at most 500).
-
-    The marker names the prototype; the others let a restored database take back what it does not know.
-    """
-    return {
-        "protokeep": keeper_id,
-        "protokeep_marker": generation.marker,
-        "protokeep_workspace": generation.workspace_id,
-        "protokeep_product": prototype.product_id,
-        "protokeep_user": generation.created_by,
-    }
-
-
-def marker_of(generation: Generation) -> dict[str, str]:
-    """The part of the marks that finds one generation's chats."""
-    return {"protokeep_marker": generation.marker}
 
 
 @contextlib.asynccontextmanager

@@ -6,11 +6,12 @@ message is written down, and a message of ours after that one is ours. Nothing i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
+from protokeep.core import absence
 from protokeep.core import continuing as rounds
 from protokeep.core import generation as steps
 from protokeep.core.audit import Action, Entry
@@ -30,21 +31,20 @@ from protokeep.core.keys import missing
 from protokeep.core.pacing import backoff, may_send_again
 from protokeep.core.people import Principal
 from protokeep.core.prototype import (
+    GONE,
     UNFINISHED,
-    Observation,
     Prototype,
     RecoveryPoint,
-    Seen,
     Status,
-    advance,
     generation_of,
 )
 from protokeep.providers.base import Made, Provider, Said, Talk
 from protokeep.service.context import LOOK_BACK, Context, status_events
+from protokeep.service.sending import Sendings
+from protokeep.service.visibility import Visibility
 from protokeep.store.afterwards import keep_intent
 from protokeep.store.audit import write
-from protokeep.store.claims import Lost
-from protokeep.store.database import Session
+from protokeep.store.database import Session, Untouched
 
 log = structlog.get_logger(__name__)
 
@@ -57,9 +57,19 @@ Held = Callable[[str], Awaitable[tuple[datetime, str, str] | None]]
 class Continuer:
     """Claims follow-ups for people, sends them for jobs, and stops what runs."""
 
-    def __init__(self, context: Context, held: Held) -> None:
+    def __init__(
+        self,
+        context: Context,
+        sendings: Sendings,
+        held: Held,
+        account_works: Callable[[str], Awaitable[None]],
+        visibility: Visibility,
+    ) -> None:
         self._context = context
+        self._sendings = sendings
         self._held = held
+        self._account_works = account_works
+        self._visibility = visibility
 
     # -- for people --------------------------------------------------------------------------------------------
 
@@ -85,7 +95,7 @@ class Continuer:
                 raise NotNow(f"No message can be sent: {reason[0].lower()}{reason[1:]}")
             try:
                 saved = await self._claimed(principal, prototype, text, intent, now)
-            except Lost:
+            except Untouched:
                 saved = None
             if saved is not None:
                 return saved, True
@@ -105,7 +115,7 @@ class Continuer:
                 session, Entry.of(principal, Action.ASKED, now, prototype.id, round=generation_of(after).rounds)
             )
 
-        return await self._context.store.save(prototype, after, event, also=keep)
+        return await self._context.store.save(prototype, after, event, belongs=keep)
 
     async def stop(self, principal: Principal, prototype: Prototype) -> Prototype:
         """Stop what is being generated. What had ended already is returned as it is. Raises `ProviderError`."""
@@ -120,15 +130,32 @@ class Continuer:
         if provider is None:
             raise NotConfigured(missing(generation.account))
         message_id = generation.message_id if generation.api_version == 2 and not generation.waiting else None
-        if not await provider.cancel(prototype.chat_id, message_id):
-            return prototype
+        began, lease = context.elapsed(), context.pace.lease.total_seconds()
+        try:
+            # A process that slept may not stop what somebody began meanwhile.
+            if not await provider.cancel(
+                prototype.chat_id, message_id, may_begin=lambda: context.elapsed() - began < lease
+            ):
+                return prototype
+        except ProviderError as error:
+            if error.status != 404:
+                raise
+            raise NotNow(
+                f"{prototype.provider} does not show this chat at present, so it could not be stopped. It is looked at "
+                "again; try again in a moment."
+            ) from error
         current: Prototype | None = prototype
         while current is not None and current.status in (*UNFINISHED, Status.TIMEOUT):
             now = context.clock()
             after = rounds.stopped(current, now)
             data = {"code": "stopped", "message": generation_of(after).error_message}
             event = Event("status", Source.PERSON, now, actor=principal.user_id, status=after.status.value, data=data)
-            saved = await context.store.save(current, after, event)
+            entry = Entry.of(principal, Action.STOPPED, now, prototype.id)
+
+            async def audit(session: Session, entry: Entry = entry) -> None:
+                await write(session, entry)
+
+            saved = await context.store.save(current, after, event, belongs=audit)
             current = saved or await context.store.get(principal.workspace_id, prototype.id)
         return current or prototype
 
@@ -140,29 +167,33 @@ class Continuer:
         try:
             talk = await provider.talk(prototype.chat_id or "")
         except ProviderError as error:
-            await self._not_read(prototype, error)
+            await self._not_read(prototype, provider, error)
             return
-        sure, found = ours(prototype, talk, context.clock(), context.pace.fresh_claim)
+        prototype = absence.shown(prototype, context.clock(), context.pace)
         generation = generation_of(prototype)
+        trusted_from = context.heartbeat.trusted_from
+        sure, found = ours(prototype, talk, trusted=trusted_from is not None and generation.round_at >= trusted_from)
+        settled = self._sendings.is_settled(prototype)
         if found is not None:
             reply = _reply_to(found, talk) if provider.api_version == 2 else None
-            await self._record(prototype, Made(prototype.chat_id or "", message_id=reply), "adopted", provider)
-        elif sure and may_send_again(generation, context.clock(), context.pace):
+            made = Made(prototype.chat_id or "", message_id=reply, newest_message_id=found.id)
+            await self._record(prototype, made, "adopted", provider)
+            await self._account_works(generation.account)
+        elif sure and may_send_again(generation, context.pace, settled=settled):
             await self._send(prototype, talk, provider)
         else:
             now = context.clock()
-            after = steps.not_found(prototype, now, context.pace)
+            after = steps.not_found(prototype, now, context.pace, counted=settled and sure)
             await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
 
-    async def _not_read(self, prototype: Prototype, error: ProviderError) -> None:
+    async def _not_read(self, prototype: Prototype, provider: Provider, error: ProviderError) -> None:
         context = self._context
         now = context.clock()
         generation = generation_of(prototype)
         if error.status == 404:
-            gone = Observation(Seen.GONE, error_code="gone", error_message="The chat no longer exists at the builder.")
-            after = advance(prototype, gone, now)
-            after = rounds.without_claim(after)
-        elif generation.recovery_point is RecoveryPoint.CLAIMED:
+            await self._not_shown(prototype, provider)
+            return
+        if generation.recovery_point is RecoveryPoint.CLAIMED:
             pause = error.retry_after or backoff(generation.attempts + 1, context.pace)
             words = f"{error} The chat is read before anything is sent."
             after = steps.parked(prototype, now, until=now + pause, code=error.code, message=words)
@@ -170,6 +201,25 @@ class Continuer:
             after = steps.undecided(prototype, None, now, context.pace)
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         log.warning("chat_not_read", prototype_id=prototype.id, code=error.code, reason=str(error))
+
+    async def _not_shown(self, prototype: Prototype, provider: Provider) -> None:
+        """The chat is not visible: the follow-up waits, ever longer. It ends only with a chat that is gone."""
+        context = self._context
+        now = context.clock()
+        generation = generation_of(absence.missed(prototype, now))
+        in_doubt = absence.may_be_gone(generation, now, context.pace)
+        around = await self._visibility.around(generation.account, provider, [prototype], seen=0, in_doubt=in_doubt)
+        after = steps.not_shown(prototype, around, now, context.pace)
+        if after.status is Status.FAILED and generation_of(after).error_code == GONE:
+            ended = rounds.without_claim(after)
+            data = {"code": GONE, "message": rounds.gone_words(prototype)}
+            event = Event("status", Source.SUBMIT, now, status=ended.status.value, data=data)
+            await context.store.save(prototype, ended, event)
+            log.warning("follow_up_ended", prototype_id=prototype.id, code=GONE)
+            return
+        after = rounds.chat_not_shown(after, now + absence.retry_after(generation, now, context.pace))
+        await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
+        log.warning("chat_not_shown", prototype_id=prototype.id, looks=generation.missing_looks)
 
     async def _send(self, prototype: Prototype, talk: Talk, provider: Provider) -> None:
         context = self._context
@@ -180,30 +230,34 @@ class Continuer:
             after = steps.parked(prototype, context.clock(), until=until, code=code, message=message)
             await context.store.save(prototype, after)
             return
-        now = context.clock()
         before_id = talk.messages[0].id if talk.messages else None
-        after = rounds.sending(prototype, now, stale_id=talk.stale_id, before_id=before_id)
-        event = Event("sent", Source.SUBMIT, now, data={"attempt": generation_of(after).attempts})
-        sent = await context.store.save(prototype, after, event)
-        if sent is None:
+        sending = await self._sendings.begin(
+            prototype,
+            lambda now: rounds.sending(prototype, now, context.pace, stale_id=talk.stale_id, before_id=before_id),
+        )
+        if sending is None:
             return
+        sent = sending.prototype
         context.reached("after_follow_up_sent")
         try:
-            made = await provider.send(sent.chat_id or "", generation_of(sent).follow_up or "")
+            sending.check()
+            message = generation_of(sent).follow_up or ""
+            made = await provider.send(sent.chat_id or "", message, may_begin=sending.may_begin)
         except ProviderError as error:
             await self._not_taken(sent, provider, error)
             return
         context.reached("after_follow_up")
         await self._record(sent, made, "continued", provider)
+        await self._account_works(generation.account)
 
     async def _record(self, prototype: Prototype, made: Made, kind: str, provider: Provider) -> None:
         """Write that the builder has the message, whoever else moved the row meanwhile."""
         context = self._context
         current: Prototype | None = prototype
-        asked_at = generation_of(prototype).asked_at
+        this_round = generation_of(prototype).rounds
         while current is not None:
             generation = generation_of(current)
-            if not generation.continuing or generation.asked_at != asked_at:
+            if not generation.continuing or generation.rounds != this_round:
                 return
             now = context.clock()
             after = rounds.continued(
@@ -213,10 +267,12 @@ class Continuer:
                 now=now,
                 pace=context.pace,
                 batched=provider.capabilities.batch_status,
+                newest_message_id=made.newest_message_id,
             )
             event = Event(kind, Source.SUBMIT, now, status=after.status.value, data={"round": generation.rounds})
             events = [event, *status_events(current, after, Source.SUBMIT, now)]
             if await context.store.save(current, after, *events) is not None:
+                self._sendings.forget(current.id)
                 log.info("follow_up_recorded", how=kind, prototype_id=current.id, round=generation.rounds)
                 await context.queue.track(generation.account)
                 return
@@ -245,27 +301,37 @@ class Continuer:
         log.warning("follow_up_not_taken", now=kind, prototype_id=sent.id, code=error.code, reason=str(error))
 
 
-def ours(prototype: Prototype, talk: Talk, now: datetime, fresh: timedelta) -> tuple[bool, Said | None]:
+def ours(prototype: Prototype, talk: Talk, *, trusted: bool) -> tuple[bool, Said | None]:
     """(whether that is certain, our message in the chat or None).
 
-    After a sending: a message with our words that is newer than the chat's last one before it. When that one is not
-    in sight any more, or the claim may be a restored copy's, time has to tell, and a doubt is no leave to send again.
+    Only a message that is newer than the newest one known before can be ours: the same words may have been said
+    before. When that one is not in sight any more, time has to tell, and a doubt is no leave to send again.
+    `trusted`: the row was claimed since this process knows its database, so that it is no older copy of itself.
     """
     generation = generation_of(prototype)
     words = generation.follow_up or ""
     mine = [said for said in talk.messages if said.role == "user" and rounds.same_words(said.content, words)]
-    if generation.before_id is None:  # Nothing was sent in this round, as far as this copy of the rows knows.
-        if now - generation.round_at <= fresh:
-            return True, None
-        late = [said for said in mine if said.created_at is None or said.created_at >= generation.round_at - LOOK_BACK]
-        return True, late[0] if late else None
     ids = [said.id for said in talk.messages]
-    if generation.before_id in ids or (talk.whole and not generation.before_id):
-        newer = set(ids[: ids.index(generation.before_id)]) if generation.before_id else set(ids)
+    before_id = generation.before_id
+    if before_id is None:  # Nothing was sent in this round, as far as this copy of the rows knows.
+        if trusted:
+            return True, None
+        before_id = generation.known_message_id
+    if before_id is not None and (before_id in ids or (talk.whole and not before_id)):
+        newer = set(ids[: ids.index(before_id)]) if before_id else set(ids)
         return True, next((said for said in mine if said.id in newer), None)
-    since = (generation.sent_at or generation.round_at) - LOOK_BACK
+    return _by_time(prototype, mine)
+
+
+def _by_time(prototype: Prototype, mine: Sequence[Said]) -> tuple[bool, Said | None]:
+    """The same where no message is known that was there before: what is clearly older is not ours."""
+    generation = generation_of(prototype)
+    since = generation.sent_at or generation.round_at
     late = [said for said in mine if said.created_at is not None and said.created_at >= since]
-    return False, late[0] if late else None
+    doubtful = [said for said in mine if said.created_at is None or since > said.created_at >= since - LOOK_BACK]
+    if late:
+        return True, late[-1]
+    return not doubtful and generation.recovery_point is RecoveryPoint.CLAIMED, None
 
 
 def _reply_to(said: Said, talk: Talk) -> str | None:

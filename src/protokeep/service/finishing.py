@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import structlog
 
-from protokeep.core.continuing import links_checked
+from protokeep.core.continuing import links_checked, next_link_check
 from protokeep.core.errors import ProviderError
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.providers.base import Image, Provider
@@ -49,7 +49,10 @@ class Finisher:
         if groups:
             await context.providers.refresh()
         for (account, api_version), prototypes in groups.items():
-            await self._wrap_up(context.providers.serving(account, api_version), prototypes)
+            try:
+                await self._wrap_up(context.providers.serving(account, api_version), prototypes)
+            except Exception:
+                log.exception("account_not_wrapped_up", account=account)
         return len(ids)
 
     async def _wrap_up(self, provider: Provider | None, prototypes: Sequence[Prototype]) -> None:
@@ -58,7 +61,10 @@ class Finisher:
 
         async def one(prototype: Prototype) -> None:
             async with places:
-                await self._finish(provider, prototype, costs)
+                try:
+                    await self._finish(provider, prototype, costs)
+                except Exception:  # It comes up again after the lease; the others do not wait for it.
+                    log.exception("prototype_not_wrapped_up", prototype_id=prototype.id)
 
         async with asyncio.TaskGroup() as group:
             for prototype in prototypes:
@@ -66,7 +72,7 @@ class Finisher:
 
     async def _costs(self, provider: Provider | None, prototypes: Sequence[Prototype]) -> Mapping[str, float]:
         """One report for all of them; a builder that cannot answer costs the figure, nothing else."""
-        asking = [one for one in prototypes if provider is not None and self._wants_cost(provider)]
+        asking = [one for one in prototypes if provider is not None and self._wants_cost(provider, one)]
         if provider is None or not asking:
             return {}
         since = min(one.created_at for one in asking)
@@ -77,9 +83,11 @@ class Finisher:
             return {}
 
     @staticmethod
-    def _wants_cost(provider: Provider) -> bool:
-        """Where cost does not come with a look, it is asked for once after each round."""
-        return provider.capabilities.cost and provider.capabilities.batch_status
+    def _wants_cost(provider: Provider, prototype: Prototype) -> bool:
+        """Where cost does not come with a look, it is asked for once after each round, not with each link's check."""
+        generation = generation_of(prototype)
+        known = generation.credits is not None and generation.dead_since is not None
+        return provider.capabilities.cost and provider.capabilities.batch_status and not known
 
     async def _finish(self, provider: Provider | None, prototype: Prototype, costs: Mapping[str, float]) -> None:
         context = self._context
@@ -91,13 +99,12 @@ class Finisher:
             opens = await provider.opens(checked)
         now = context.clock()
         after = links_checked(prototype, opens, now, context.pace)
-        dying = generation_of(after).dead_since == now
         told = costs.get(prototype.chat_id or "")
-        if provider is not None and self._wants_cost(provider) and told is None:
+        if provider is not None and self._wants_cost(provider, prototype) and told is None:
             again = True
         recent = now - (generation.settled_at or generation.round_at) < PATIENCE
-        due = now + context.pace.dead_after if dying else now + PAUSE if again and recent else None
         kept = generation_of(after)
+        due = now + PAUSE if again and recent else next_link_check(kept, now, context.pace)
         kept = replace(kept, wrap_up_at=due, credits=generation.credits if told is None else told)
         if image is None:
             await context.store.save(prototype, replace(after, generation=kept))
@@ -108,7 +115,7 @@ class Finisher:
             await keep_picture(session, prototype.id, picture, now)
 
         kept = replace(kept, picture_etag=_mark(generation.image_source, picture))
-        await context.store.save(prototype, replace(after, updated_at=now, generation=kept), also=keep)
+        await context.store.save(prototype, replace(after, updated_at=now, generation=kept), belongs=keep)
 
     async def _picture(self, provider: Provider | None, prototype: Prototype) -> tuple[Image | None, bool]:
         """(a picture that is not kept yet, whether to try again)."""

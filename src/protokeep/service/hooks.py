@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from protokeep.core.errors import NotConfigured, ProtokeepError, ProviderError
+from protokeep.core.errors import NotConfigured, ProviderError, ProviderUnreachable
 from protokeep.core.hooks import chats_named
-from protokeep.providers.base import Provider
+from protokeep.providers.base import HookAt, Provider
 from protokeep.service.context import Context
 from protokeep.store.afterwards import Hook
 
@@ -155,11 +155,11 @@ class Hooks:
 
     async def _install(self, base: str, account: str, provider: Provider, hook: Hook | None, *, rotate: bool) -> Hook:
         keep = self._context.store.afterwards.keep_hook
-        there = {one.id for one in await provider.hooks()}
+        registered = await provider.hooks()
         nonce = secrets.token_urlsafe(18)
         address = self._address(base, account, provider.api_version, nonce)
-        if hook is None or hook.hook not in there:
-            hook_id = await provider.add_hook(NAME, address)
+        if hook is None or hook.hook not in {one.id for one in registered}:
+            hook_id = await self._add(provider, registered, address)
             hook = Hook(account, provider.api_version, hook_id, nonce, self._context.clock())
             await keep(hook)
         elif rotate:
@@ -174,6 +174,19 @@ class Hooks:
             await provider.move_hook(hook.hook, address)  # PROTOKEEP_PUBLIC_URL may have changed.
         return hook
 
+    async def _add(self, provider: Provider, registered: Sequence[HookAt], address: str) -> str:
+        """Let the builder call `address`: by a hook of ours whose registration nobody wrote down, or by a new one.
+
+        A hook's name is all that a list tells of it, so it says whose it is and for which version.
+        """
+        installation, _ = await self._context.store.keeper()
+        name = f"{NAME} v{provider.api_version} {installation}"
+        for one in registered:
+            if one.name == name:
+                await provider.move_hook(one.id, address)
+                return one.id
+        return await provider.add_hook(name, address)
+
     def _is_due(self, account: str, api_version: int, hook: Hook | None, now: datetime) -> bool:
         """Whether a hook is missing, or may be."""
         if now < self._not_before.get((account, api_version), now):
@@ -187,11 +200,15 @@ class Hooks:
 
     async def _complete(self, base: str, provider: Provider, claimed: Hook, before: Hook | None) -> int:
         """See to it that the builder has a hook that this process may register; how many were added."""
+        began = self._context.elapsed()
         try:
-            if claimed.hook and claimed.hook in {one.id for one in await provider.hooks()}:
+            registered = await provider.hooks()
+            if claimed.hook and claimed.hook in {one.id for one in registered}:
                 return 0
+            if self._context.elapsed() - began > RETRY.total_seconds() / 2:
+                raise ProviderUnreachable("It was too late to register it, so nothing was sent.", code="too_late")
             address = self._address(base, claimed.account, claimed.api_version, claimed.nonce)
-            hook_id = await provider.add_hook(NAME, address)
+            hook_id = await self._add(provider, registered, address)
         except ProviderError as error:
             log.warning("hook_not_installed", account=claimed.account, reason=str(error))
             self._not_before[claimed.account, claimed.api_version] = claimed.installed_at + RETRY
@@ -236,9 +253,8 @@ class Hooks:
                 if self._later and loop.time() >= again_at:
                     later, self._later, again_at = self._later, {}, 0.0
                     await self._write(later, last=True)
-            except ProtokeepError as error:
-                log.warning("hooks_not_written", reason=str(error))
-                return
+            except Exception as error:  # noqa: BLE001 - polling finds out what these hooks would have told
+                log.warning("hooks_not_written", error=type(error).__name__, reason=str(error)[:200])
 
     async def _write(self, taken: dict[tuple[str, str], bool], *, last: bool) -> None:
         context = self._context

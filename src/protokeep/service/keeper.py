@@ -13,18 +13,28 @@ import structlog
 from protokeep.core import inputs
 from protokeep.core.audit import Action, Entry
 from protokeep.core.claim import Wanted
-from protokeep.core.errors import InvalidInput, NotAllowed, NotConfigured, NotFound, ProviderError
+from protokeep.core.errors import (
+    DatabaseUnavailable,
+    InvalidInput,
+    NotAllowed,
+    NotConfigured,
+    NotFound,
+    ProviderError,
+)
 from protokeep.core.keys import owner_of
 from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
 from protokeep.core.reuse import Decision
+from protokeep.providers.base import Provider
 from protokeep.service.budget import Budget
 from protokeep.service.context import Context
 from protokeep.service.finishing import Finisher
+from protokeep.service.lookups import Lookups
 from protokeep.service.recovering import Recoverer
 from protokeep.service.removing import Remover
 from protokeep.service.submitting import Submitter
 from protokeep.service.tracking import Tracker, seconds
+from protokeep.service.visibility import Visibility
 from protokeep.store.afterwards import Picture
 from protokeep.store.database import Row
 from protokeep.store.store import Page
@@ -34,6 +44,8 @@ log = structlog.get_logger(__name__)
 #: How often idempotency keys are tidied and older rows looked for.
 HOUSEKEEPING = timedelta(hours=1)
 KEY_REFUSED_PAUSE = timedelta(minutes=1)
+#: However long a builder's pause is, an account is tried again after this.
+LONGEST_ATTEND_PAUSE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +79,13 @@ class Keeper:
 
     def __init__(self, context: Context, *, key_retention: timedelta = timedelta(days=7)) -> None:
         self.context = context
-        self._recoverer = Recoverer(context)
-        self._remover = Remover(context)
-        self._submitter = Submitter(context, self._recoverer, self._remover)
         self._budget = Budget(context)
-        self._tracker = Tracker(context, self._budget)
+        lookups = Lookups(context, self._budget)
+        self._recoverer = Recoverer(context, lookups)
+        visibility = Visibility(context)
+        self._remover = Remover(context, visibility)
+        self._submitter = Submitter(context, self._recoverer, self._remover, lookups, visibility)
+        self._tracker = Tracker(context, self._budget, visibility)
         self._finisher = Finisher(context)
         self._key_retention = key_retention
         self._tidied_at: datetime | None = None
@@ -175,9 +189,6 @@ class Keeper:
         """Stop what is being generated. Raises `NotFound`, `NotNow`, `ProviderError`."""
         prototype = await self.get(principal, prototype_id)
         after = await self._submitter.continuer.stop(principal, prototype)
-        if after is not prototype:
-            entry = Entry.of(principal, Action.STOPPED, self.context.clock(), prototype.id)
-            await self.context.audit.add(entry)
         return await self._tracker.freshen(after)
 
     async def delete(self, principal: Principal, prototype_id: str) -> Prototype | None:
@@ -216,6 +227,10 @@ class Keeper:
         """One pass over an account's prototypes; when the next is due, None if there is nothing (for us) to do."""
         return await self._tracker.track(account)
 
+    async def track_hooked(self, account: str) -> int:
+        """Read what hooks have just named, beside a pass. How many prototypes that were."""
+        return await self._tracker.track_hooked(account)
+
     async def release(self, account: str) -> None:
         """Stop tracking an account, so that another process may at once."""
         await self._tracker.release(account)
@@ -248,20 +263,36 @@ class Keeper:
     async def reconcile(self) -> None:
         """Look after the accounts that new prototypes are made with.
 
-        The first time in a process, and daily, takes back chats of ours that no row knows (a restored backup). Slow
-        when the builder is; nothing is sent before it has succeeded once.
+        Where the database may be an older copy of itself, and daily, takes back chats of ours that no row knows; every
+        few minutes, searches the newest ones. Nothing is sent before the first has succeeded. What is wrong with one
+        account keeps no other waiting.
         """
         await self.context.providers.refresh()
-        now = self.context.clock()
-        for account, provider in self.context.providers.for_new():
-            if self._attend_at.get(account, now) > now:
-                continue
+        epoch = self.context.heartbeat.epoch
+        accounts = self.context.providers.for_new()
+        for account, provider in accounts:
             try:
-                await self._recoverer.attend(account, provider)
-            except ProviderError as error:
-                # A refused key is asked about once a minute only; a create asks for itself.
-                self._attend_at[account] = now + (KEY_REFUSED_PAUSE if error.status == 401 else timedelta(0))
-                log.warning("account_not_attended", account=account, code=error.code, reason=str(error))
+                await self._reconcile(account, provider)
+            except DatabaseUnavailable:
+                raise
+            except Exception:  # the outermost line of a loop that has to go on
+                log.exception("account_not_attended", account=account)
+        if self._recoverer.has_verified(accounts):
+            self.context.heartbeat.taken_back(epoch)
+
+    async def _reconcile(self, account: str, provider: Provider) -> None:
+        now = self.context.clock()
+        if now < self._attend_at.get(account, now) <= now + LONGEST_ATTEND_PAUSE:
+            return
+        try:
+            await self._recoverer.attend(account, provider)
+            await self._recoverer.search_recent(account, provider)
+            await self._recoverer.search_daily(account, provider)
+        except ProviderError as error:
+            # A refused key is asked about once a minute only; a create asks for itself.
+            pause = KEY_REFUSED_PAUSE if error.status == 401 else error.retry_after or timedelta(0)
+            self._attend_at[account] = now + min(pause, LONGEST_ATTEND_PAUSE)
+            log.warning("account_not_attended", account=account, code=error.code, reason=str(error))
 
     # -- inside ------------------------------------------------------------------------------------------------
 

@@ -128,7 +128,8 @@ class Keys:
 
         try:
             nothing = {"protokeep_marker": uuid4().hex}
-            await builders[version].find(nothing, sent_after=self._context.clock(), known=none_known)
+            now = self._context.clock()
+            await builders[version].find([nothing], sent_after=now, known=none_known, thorough=False, calls=1)
             if chat is not None:
                 await builders[chat[1]].talk(chat[0])
         except ProviderError as error:

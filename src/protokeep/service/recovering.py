@@ -1,8 +1,8 @@
 """Taking back what a restored database has forgotten: chats of ours that no row knows.
 
-A copy from a backup does not know what was made after it was taken, and a claim in it may have been sent since. So a
-process that finds its account unattended for a while, or that starts as the only one there is, asks the builder for
-all chats that carry this installation's mark before it sends anything.
+An older copy of the database does not know what was made after it was taken, and a claim in it may have been sent
+since. A process that may work on one (`Heartbeat` says so) asks the builder for all chats that carry this
+installation's mark before it sends anything.
 """
 
 from __future__ import annotations
@@ -10,92 +10,162 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
-from uuid import UUID
+from datetime import datetime, timedelta
 
 import structlog
 
-from protokeep.core.errors import ProviderError
-from protokeep.core.keys import owner_of
+from protokeep.core.budget import Rank
+from protokeep.core.errors import DatabaseUnavailable, ProviderBusy, ProviderError, ProviderUnreachable
 from protokeep.providers.base import Made, Provider
+from protokeep.service.chat_metadata import read_marks
 from protokeep.service.context import LOOK_BACK, Context
+from protokeep.service.lookups import Lookups
 from protokeep.store.strays import Stray
 
 log = structlog.get_logger(__name__)
 
+#: When a search that was cut is gone on with.
+CUT_PAUSE = timedelta(seconds=2)
+#: From one comparison to the next after the database went back.
+SETTLING_PAUSE = timedelta(seconds=5)
+#: What became of a chat that a row now tracks, and of one that no row will.
+ADOPTED = frozenset({"adopted", "recorded"})
+NOBODYS = frozenset({"deleted", "unsigned", "refused"})
+MOST_REMEMBERED = 10_000
+
 
 class Recoverer:
-    """Looks for strays once per account when that may be needed, and once a day."""
+    """Searches for chats of ours that no row knows: when some may be forgotten, daily, and every few minutes."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, lookups: Lookups) -> None:
         self._context = context
-        self._done_at: dict[str, datetime] = {}
-        self._attended_at: dict[str, datetime] = {}
-        self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._lookups = lookups
+        #: The epoch of the database in which an account was last compared with it.
+        self._verified: dict[tuple[str, int], int] = {}
+        self._done_at: dict[tuple[str, int], datetime] = {}
+        self._searched_at: dict[str, datetime] = {}
+        self._looking: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
+        #: Chats that no row will ever know, and that are not looked at again in this process.
+        self._nobodys: dict[tuple[str, str], None] = {}
 
     async def attend(self, account: str, provider: Provider) -> None:
-        """Make sure that nothing of an account is forgotten, then note that it is looked after.
+        """Make sure that no chat of an account is forgotten, before anything is sent for it.
 
-        Raises `ProviderError` when the builder could not be asked: nothing may be sent then.
+        Raises `ProviderError` when the builder could not be asked, or not to the end, or when its lists may not show
+        yet what was made right before the database went back: nothing may be sent then.
         """
+        heartbeat = self._context.heartbeat
+        await heartbeat.started()
+        key = account, provider.api_version
+        async with self._looking[key]:
+            epoch = heartbeat.epoch
+            if self._verified.get(key) == epoch:
+                return
+            if heartbeat.known_until is not None:
+                await self._compare(account, provider, heartbeat.known_until)
+            self._verified[key] = epoch
+
+    async def _compare(self, account: str, provider: Provider, known_until: datetime) -> None:
+        settling = self._context.heartbeat.is_settling
+        if not await self.take_back(account, provider, known_until):
+            words = "The builder's list of chats was not seen to its end yet."
+            raise ProviderError(words, code="look_up_cut", retry_after=CUT_PAUSE)
+        if settling:
+            words = "The database is an older copy of itself: chats that it does not know are being taken back."
+            raise ProviderError(words, code="database_went_back", retry_after=SETTLING_PAUSE)
+
+    def has_verified(self, accounts: Sequence[tuple[str, Provider]]) -> bool:
+        """Whether nothing of these accounts is forgotten."""
+        epoch = self._context.heartbeat.epoch
+        return all(self._verified.get((account, provider.api_version)) == epoch for account, provider in accounts)
+
+    async def search_daily(self, account: str, provider: Provider) -> None:
+        """Search everything since the last such search, once a day."""
         context = self._context
-        async with self._looking[account]:
-            now = context.clock()
-            done = self._done_at.get(account)
-            if done is None or now - done >= context.pace.reconcile:
-                keeper_id, made_at = await context.store.keeper()
-                alive_at = (await context.store.accounts.get(account)).alive_at
-                since = max(alive_at or made_at, made_at)
-                unattended = now - since > context.pace.unattended
-                if done is not None or unattended or (context.alone and alive_at is not None):
-                    await self._take_back(account, provider, keeper_id, since)
-                self._done_at[account] = now
-            attended = self._attended_at.get(account)
-            if attended is None or now - attended >= context.pace.unattended / 3:
-                self._attended_at[account] = now
-                await context.store.accounts.attend(account, provider.name, now)
+        now = context.clock()
+        key = account, provider.api_version
+        done_at = self._done_at.setdefault(key, now)
+        if now - done_at >= context.pace.reconcile and await self.take_back(account, provider, done_at):
+            self._done_at[key] = now
 
-    async def _take_back(self, account: str, provider: Provider, keeper_id: str, since: datetime) -> None:
+    async def take_back(self, account: str, provider: Provider, since: datetime) -> bool:
+        """Give rows to the chats of ours that were made after `since` and that no row knows.
+
+        True: the search reached its end; single chats that cannot be read do not count. False: it was cut, and the
+        next call goes on from there. Raises `ProviderError` when the account could not be searched at all.
+        """
+        search = await self._lookups.all_of_ours(account, provider, since - LOOK_BACK, Rank.LOOKUP)
+        await self._take(account, provider, search.chats)
+        return search.reached
+
+    async def search_recent(self, account: str, provider: Provider) -> None:
+        """Search the newest chats, every few minutes and by one process, for second ones of ours."""
         context = self._context
-
-        async def known(chats: Sequence[str]) -> set[str]:
-            return await context.store.known_chats(account, chats)
-
-        found = await provider.find({"protokeep": keeper_id}, sent_after=since - LOOK_BACK, known=known)
-        for made in found:
-            try:
-                await self._adopt(account, provider, made)
-            except (LookupError, ValueError) as error:
-                log.error("stray_not_adopted", account=account, chat_id=made.chat_id, reason=str(error))
-        if found:
-            log.warning("strays_found", account=account, count=len(found))
-
-    async def _adopt(self, account: str, provider: Provider, made: Made) -> None:
-        context = self._context
-        marks = made.marks
-        UUID(marks.get("protokeep_marker", ""))  # A chat of ours names its row; another one is nobody's.
-        owner = owner_of(account)
-        if owner is not None and marks["protokeep_workspace"] != owner.workspace_id:
-            # Whoever owns the account at the builder can write any mark there.
-            raise LookupError("its marks name another workspace than its account's")
+        now = context.clock()
+        every = context.pace.recent_search
+        searched_at = self._searched_at.get(account)
+        if searched_at is not None and now - every / 10 < searched_at <= now:
+            return
+        self._searched_at[account] = now
+        if not await context.store.searches.take_turn(f"recent:{account}:{provider.api_version}", now, every):
+            return
         try:
-            prompt = await provider.prompt_of(made.chat_id)
-        except ProviderError:
-            prompt = None
+            search = await self._lookups.all_of_ours(account, provider, now - 3 * every - LOOK_BACK, Rank.RECENT)
+        except ProviderBusy:
+            return  # Everything else comes before this.
+        fresh = [made for made in search.chats if (account, made.chat_id) not in self._nobodys]
+        await self._take(account, provider, fresh)
+
+    async def _take(self, account: str, provider: Provider, chats: Sequence[Made]) -> None:
+        """Give each chat a row. One that cannot be given one keeps no other from it."""
+        adopted = 0
+        for made in chats:
+            try:
+                outcome = await self._adopt(account, provider, made)
+            except (DatabaseUnavailable, ProviderBusy, ProviderUnreachable):
+                raise
+            except Exception as error:  # noqa: BLE001 - one chat of a loop that has to go on
+                outcome = "refused"
+                if (account, made.chat_id) not in self._nobodys:
+                    log.error("stray_not_adopted", account=account, chat_id=made.chat_id, reason=str(error)[:200])
+            if outcome in NOBODYS:
+                self._nobodys[account, made.chat_id] = None
+            adopted += outcome in ADOPTED
+        while len(self._nobodys) > MOST_REMEMBERED:
+            del self._nobodys[next(iter(self._nobodys))]
+        if adopted:
+            log.warning("strays_found", account=account, count=adopted)
+
+    async def _adopt(self, account: str, provider: Provider, made: Made) -> str:
+        context = self._context
+        marks = read_marks(made.marks, context.signer, account, await context.store.shape())
+        prompt = await self._prompt_of(provider, made.chat_id) if marks.signed else None
         now = context.clock()
         stray = Stray(
             chat_id=made.chat_id,
-            marker=marks["protokeep_marker"],
-            workspace_id=marks["protokeep_workspace"],
-            product_id=marks["protokeep_product"],
-            user_id=marks.get("protokeep_user", ""),
+            marker=marks.marker,
+            workspace_id=marks.workspace_id,
+            product_id=marks.product_id,
+            user_id=marks.user_id,
             provider=provider.name,
             account=account,
             api_version=provider.api_version,
             prompt=prompt,
             made_at=min(made.created_at or now, now),
             now=now,
+            signed=marks.signed,
         )
         outcome = await context.store.adopt_stray(stray, context.pace.poll_timeout)
-        log.warning("stray_taken_back", outcome=outcome, account=account, chat_id=made.chat_id)
-        await context.queue.track(account)
+        if (account, made.chat_id) not in self._nobodys:
+            log.warning("stray_taken_back", outcome=outcome, account=account, chat_id=made.chat_id)
+        if outcome in ADOPTED:
+            await context.queue.track(account)
+        return outcome
+
+    async def _prompt_of(self, provider: Provider, chat_id: str) -> str | None:
+        try:
+            return await provider.prompt_of(chat_id)
+        except (ProviderBusy, ProviderUnreachable):
+            raise  # It can be read later, and this chat can be adopted later.
+        except ProviderError:
+            return None

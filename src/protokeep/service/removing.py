@@ -6,18 +6,23 @@ then it stays in sight, with the reason, and is tried again.
 
 from __future__ import annotations
 
+import contextlib
+
 import structlog
 
+from protokeep.core import absence
 from protokeep.core import continuing as rounds
 from protokeep.core.audit import Action, Entry
 from protokeep.core.errors import NotConfigured, NotNow, ProviderError
 from protokeep.core.generation import NO_KEY
 from protokeep.core.history import Event, Source
 from protokeep.core.keys import missing
-from protokeep.core.pacing import Step, backoff, next_step, settled_since_sent
+from protokeep.core.pacing import Step, backoff, next_step
 from protokeep.core.people import Principal
-from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
+from protokeep.core.prototype import GONE, Prototype, RecoveryPoint, generation_of
+from protokeep.providers.base import Provider
 from protokeep.service.context import Context
+from protokeep.service.visibility import Visibility
 from protokeep.store.afterwards import free_slot
 from protokeep.store.audit import write
 from protokeep.store.database import Session
@@ -30,8 +35,9 @@ MAX_LOSSES = 10
 class Remover:
     """Writes down that a prototype is to be deleted, and deletes it."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, visibility: Visibility) -> None:
         self._context = context
+        self._visibility = visibility
 
     async def ask(self, principal: Principal, prototype: Prototype) -> Prototype | None:
         """Delete a prototype as soon as possible; None: it is gone already. Raises `NotNow`."""
@@ -52,7 +58,7 @@ class Remover:
                     await free_slot(session, prototype.id)
                     await write(session, told)
 
-                current = await context.store.save(current, rounds.removing(current, now), event, also=free)
+                current = await context.store.save(current, rounds.removing(current, now), event, belongs=free)
             if current is not None:
                 return await self._try(current)
             current = await context.store.get(principal.workspace_id, prototype.id)
@@ -63,7 +69,13 @@ class Remover:
         await self._context.providers.refresh()
         due = await self._context.store.to_remove(self._context.clock())
         for prototype in due:
-            await self._try(prototype)
+            try:
+                await self._try(prototype)
+            except Exception:  # One that cannot be written keeps none of the others from being deleted.
+                log.exception("deletion_failed", prototype_id=prototype.id)
+                unwritten = ProviderError("It could not be written down here.", code="not_written")
+                with contextlib.suppress(Exception):
+                    await self._later(prototype, unwritten)
         return len(due)
 
     async def forget(self, prototype: Prototype) -> None:
@@ -89,16 +101,37 @@ class Remover:
         try:
             provider = context.providers.serving(generation.account, generation.api_version)
             chats = [prototype.chat_id, *await context.store.surplus(prototype.id)]
+            gone = prototype.chat_id if generation.error_code == GONE else None
+            unseen = False
             for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
                 if provider is None:
                     raise NotConfigured(missing(generation.account))
-                deleted = await provider.delete(chat_id)
-                if not deleted and not settled_since_sent(generation, context.clock(), context.pace):
-                    raise ProviderError("v0 does not show this young chat yet; asked again soon.", code="not_there_yet")
+                if not await provider.delete(chat_id) and chat_id != gone:
+                    unseen = True
+            if unseen and provider is not None:
+                prototype, done = await self._not_shown(prototype, provider)
+                if not done:
+                    return prototype
         except (ProviderError, NotConfigured) as error:
             return await self._later(prototype, error)
         await self.forget(prototype)
         return None
+
+    async def _not_shown(self, prototype: Prototype, provider: Provider) -> tuple[Prototype, bool]:
+        """After a deletion that was answered with "not found": (the prototype, whether its chats are there no more)."""
+        context = self._context
+        now = context.clock()
+        after = absence.missed(prototype, now)
+        generation = generation_of(after)
+        in_doubt = absence.stayed_away(generation, now, context.pace)
+        around = await self._visibility.around(generation.account, provider, [prototype], seen=0, in_doubt=in_doubt)
+        if absence.deletion_is_done(generation, around, now, context.pace):
+            return prototype, True
+        until = now + absence.retry_after(generation, now, context.pace)
+        saved = await context.store.save(prototype, rounds.not_shown_to_delete(after, until))
+        if generation.missing_looks == 1:
+            log.warning("chat_to_delete_not_shown", prototype_id=prototype.id)
+        return saved or prototype, False
 
     async def _later(self, prototype: Prototype, error: ProviderError | NotConfigured) -> Prototype:
         context = self._context

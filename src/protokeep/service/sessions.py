@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from protokeep.core.audit import Action, Entry
 from protokeep.core.errors import NotAuthenticated
 from protokeep.core.people import Principal
 from protokeep.service.context import Clock
@@ -94,13 +95,15 @@ class Sessions:
             await self._store.renew(digest, expires_at)
         return Session(found.principal, expires_at if renewed else found.expires_at, renewed)
 
-    async def sign_out(self, text: str) -> None:
-        """End this session."""
-        await self._store.close(self._digest(text))
+    async def sign_out(self, principal: Principal, text: str) -> None:
+        """End this session of `principal`'s."""
+        entry = Entry.of(principal, Action.SIGNED_OUT, self._clock())
+        await self._store.close(self._digest(text), entry)
 
     async def sign_out_everywhere(self, principal: Principal) -> int:
         """End every session of a person; how many there were."""
-        return await self._store.close_all(principal.workspace_id, principal.user_id)
+        entry = Entry.of(principal, Action.SIGNED_OUT, self._clock())
+        return await self._store.close_all(principal.workspace_id, principal.user_id, entry)
 
     def form_token(self, held: str) -> str:
         """What every form of a browser that holds `held` carries, so that no other site can make it post."""

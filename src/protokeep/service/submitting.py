@@ -6,7 +6,6 @@ create exists.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -24,10 +23,14 @@ from protokeep.core.keys import missing
 from protokeep.core.pacing import Step, backoff, may_send_again, next_step
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
 from protokeep.providers.base import Made, Provider
-from protokeep.service.context import LOOK_BACK, Context, marker_of, marks_of, renewing, status_events
+from protokeep.service.chat_metadata import marks_of
+from protokeep.service.context import Context, renewing, status_events
 from protokeep.service.continuing import Continuer
+from protokeep.service.lookups import LOOK_UP_WAITS, Lookups
 from protokeep.service.recovering import Recoverer
 from protokeep.service.removing import Remover
+from protokeep.service.sending import Sendings
+from protokeep.service.visibility import Visibility
 
 log = structlog.get_logger(__name__)
 
@@ -38,31 +41,43 @@ NO_KEY_PAUSE = timedelta(seconds=60)
 class Submitter:
     """Takes one claimed or sent row as far as it can go now."""
 
-    def __init__(self, context: Context, recoverer: Recoverer, remover: Remover) -> None:
+    def __init__(
+        self, context: Context, recoverer: Recoverer, remover: Remover, lookups: Lookups, visibility: Visibility
+    ) -> None:
         self._context = context
+        self._lookups = lookups
         self._recoverer = recoverer
         self._remover = remover
-        self.continuer = Continuer(context, self._held)
-        self._keeper_id: str | None = None
+        self._sendings = Sendings(context)
+        self.continuer = Continuer(context, self._sendings, self._held, self._account_works, visibility)
         self._unfindable: set[str] = set()
 
     async def submit(self, mockup_id: str) -> None:
         """Send, or look up and then perhaps send. Does nothing when another worker holds the row."""
         context = self._context
         context.reached("before_take")
+        if self._sendings.is_working_on(mockup_id):
+            return
         prototype = await context.store.take_for_submit(mockup_id, context.clock(), context.pace.lease)
         if prototype is not None:
             await self.submit_held(prototype)
 
     async def submit_held(self, prototype: Prototype) -> None:
         """The same for a row that this process holds, as it was when it was taken."""
+        with self._sendings.working_on(prototype.id):
+            await self._submit(prototype)
+
+    async def _submit(self, prototype: Prototype) -> None:
         context = self._context
         generation = generation_of(prototype)
+        await context.heartbeat.started()
         await context.providers.refresh()
         provider = context.providers.serving(generation.account, generation.api_version)
         if provider is None:
             await self._keyless(prototype)
             return
+        if generation.recovery_point is RecoveryPoint.SENT:
+            self._sendings.note_sent(prototype)
 
         async def renew() -> object:
             return await context.store.renew_lease(prototype, context.clock() + context.pace.lease)
@@ -88,34 +103,34 @@ class Submitter:
         context = self._context
         generation = generation_of(prototype)
         try:
-            found = await self.find(prototype, provider)
+            looked_up = await self._lookups.find(prototype, provider)
         except ProviderError as error:
             await self._look_up_failed(prototype, error)
             return False
-        self._unfindable.discard(prototype.id)
-        if found:
-            await self.record(prototype, found[0], "adopted", provider)
-            for surplus in found[1:]:
+        if looked_up.chats:
+            self._unfindable.discard(prototype.id)
+            await self.record(prototype, looked_up.chats[0], "adopted", provider)
+            for surplus in looked_up.chats[1:]:
                 await context.store.note_surplus(prototype, surplus.chat_id, context.clock())
                 log.error("surplus_chat", prototype_id=prototype.id, chat_id=surplus.chat_id)
             await self._account_works(generation.account)
             return False
+        if looked_up.error is not None and not looked_up.absent:
+            await self._look_up_failed(prototype, looked_up.error)
+            return False
+        self._unfindable.discard(prototype.id)
         now = context.clock()
-        if may_send_again(generation, now, context.pace):
+        settled = self._sendings.is_settled(prototype, looked_up.began_at)
+        if looked_up.absent and may_send_again(generation, context.pace, settled=settled):
             return True
-        after = steps.not_found(prototype, now, context.pace)
+        # What is not certain to be absent is not counted as a look-up that found nothing.
+        after = (
+            steps.not_found(prototype, now, context.pace, counted=settled)
+            if looked_up.absent
+            else steps.undecided(prototype, None, now, context.pace)
+        )
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         return False
-
-    async def find(self, prototype: Prototype, provider: Provider) -> list[Made]:
-        """The chats that carry a prototype's marker and are in no row, oldest first."""
-        generation = generation_of(prototype)
-
-        async def known(chats: Sequence[str]) -> set[str]:
-            return await self._context.store.known_chats(generation.account, chats)
-
-        found = await provider.find(marker_of(generation), sent_after=generation.created_at - LOOK_BACK, known=known)
-        return sorted(found, key=lambda made: (made.created_at is None, made.created_at, made.chat_id))
 
     async def _look_up_failed(self, prototype: Prototype, error: ProviderError) -> None:
         context = self._context
@@ -127,7 +142,7 @@ class Submitter:
             return
         after = steps.undecided(prototype, None, now, context.pace)
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
-        if prototype.id not in self._unfindable:  # Said once, however often it is tried.
+        if prototype.id not in self._unfindable and error.code != LOOK_UP_WAITS:  # Said once, however often.
             self._unfindable.add(prototype.id)
             log.warning("look_up_failed", prototype_id=prototype.id, code=error.code, reason=str(error))
 
@@ -140,17 +155,16 @@ class Submitter:
             await self._park(prototype, until - context.clock(), code, message)
             return
         context.reached("before_sent")
-        now = context.clock()
-        after = steps.about_to_send(prototype, now)
-        attempt = generation_of(after).attempts
-        sent = await context.store.save(prototype, after, Event("sent", Source.SUBMIT, now, data={"attempt": attempt}))
-        if sent is None:
+        our_id = await self._lookups.keeper_id()
+        sending = await self._sendings.begin(prototype, lambda now: steps.about_to_send(prototype, now, context.pace))
+        if sending is None:
             return
+        sent = sending.prototype
         context.reached("after_sent")
         try:
-            made = await provider.create(
-                prototype.prompt or "", marks_of(await self._our_id(), sent, generation_of(sent))
-            )
+            sending.check()
+            marks = marks_of(context.signer, our_id, sent, generation_of(sent))
+            made = await provider.create(prototype.prompt or "", marks, may_begin=sending.may_begin)
         except ProviderError as error:
             await self._refused(sent, provider, error)
             return
@@ -180,12 +194,14 @@ class Submitter:
                 now=now,
                 pace=context.pace,
                 batched=provider.capabilities.batch_status,
+                newest_message_id=made.newest_message_id,
             )
             events = [
                 Event(kind, Source.SUBMIT, now, status=after.status.value, data={"chat_id": made.chat_id}),
                 *status_events(current, after, Source.SUBMIT, now),
             ]
             if await context.store.save(current, after, *events) is not None:
+                self._sendings.forget(current.id)
                 log.info("prototype_recorded", how=kind, prototype_id=current.id, chat_id=made.chat_id)
                 if generation_of(after).next_poll_at is not None:
                     await context.queue.track(generation_of(after).account)
@@ -271,8 +287,3 @@ class Submitter:
         if generation_of(prototype).hold_code != steps.NO_KEY:
             events = [Event("parked", Source.SUBMIT, now, data={"code": steps.NO_KEY, "message": words})]
         await context.store.save(prototype, after, *events)
-
-    async def _our_id(self) -> str:
-        if self._keeper_id is None:
-            self._keeper_id, _ = await self._context.store.keeper()
-        return self._keeper_id

@@ -5,23 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from protokeep.core import generation as steps
-from protokeep.core.budget import Rank, Room, rank_of
+from protokeep.core.absence import Surroundings, caught_up, may_be_gone, missed
+from protokeep.core.budget import Rank, Room
 from protokeep.core.generation import NO_KEY
 from protokeep.core.history import Event, Source
-from protokeep.core.keys import missing
-from protokeep.core.pacing import stale
-from protokeep.core.prototype import UNFINISHED, Prototype, generation_of
-from protokeep.providers.base import Looked, Provider, Watched
+from protokeep.core.keys import missing as missing_key
+from protokeep.core.pacing import answer_lasts, stale
+from protokeep.core.prototype import Prototype, generation_of
+from protokeep.providers.base import Looked, Provider
 from protokeep.service.budget import Budget
 from protokeep.service.context import Context, renewing, status_events
+from protokeep.service.looking import affordable, watched_of
+from protokeep.service.visibility import Visibility
 from protokeep.store.accounts import LOOKS_FAIL, SHORT_OF_CALLS
+from protokeep.store.session import ConstraintBroken
 
 log = structlog.get_logger(__name__)
+
+#: What a round of looks changes: before, after, and the lines of history.
+Looks = tuple[Prototype, Prototype, list[Event]]
 
 #: Prototypes written per transaction after a round of looks.
 BATCH = 500
@@ -29,11 +37,10 @@ BATCH = 500
 LARGE_SWEEP = 16
 #: So many chats that hooks spoke of are read one by one.
 HOOKED_ALONE = 20
+#: Missing chats that a sweep over a list may meet by the way.
+AWAY = 500
 #: Chats that are looked at one by one before what was seen is written.
 PART = 200
-#: After so long without a word about what is being made, the heavier call may be made at every third look.
-QUIET = timedelta(seconds=10)
-CLOSELY_EVERY = 3
 #: How long looks wait for a key that is not there; setting it ends the wait.
 KEYLESS_PAUSE = timedelta(seconds=60)
 #: How long it is shown that looks fail; each one that fails says so anew.
@@ -45,13 +52,16 @@ LOOK_PATIENCE = 2.5
 class Tracker:
     """Looks at what is due, writes what the builder said, and says when the next look is due."""
 
-    def __init__(self, context: Context, budget: Budget) -> None:
+    def __init__(self, context: Context, budget: Budget, visibility: Visibility) -> None:
         self._context = context
         self._passes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._hooked: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._reading: set[str] = set()
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._trouble: dict[str, str] = {}
         self._unread: dict[str, str] = {}
         self._budget = budget
+        self._visibility = visibility
 
     async def track(self, account: str) -> datetime | None:
         """One pass over an account. When the next one is due; None: nothing is in flight, or another one tracks."""
@@ -75,6 +85,30 @@ class Tracker:
                 context.reached("after_track")
                 return True, await context.store.next_due(account)
 
+    async def track_hooked(self, account: str) -> int:
+        """Read the few chats that hooks have just named, one by one, beside a pass that may take seconds.
+
+        Only for the process that tracks the account. How many were read. More than a few are left to the pass.
+        """
+        context = self._context
+        async with self._hooked[account]:
+            now = context.clock()
+            held = await context.store.accounts.get(account)
+            if held.pauses_looks(now):
+                return 0
+            read = 0
+            for provider in context.providers.of_account(account):
+                named = await context.store.told_by_hooks(account, provider.api_version, now, HOOKED_ALONE)
+                looks, _ = affordable(named, await self._budget.room(account), now, provider, batched=False)
+                reading = {one.id for one in looks}
+                self._reading |= reading
+                try:
+                    if looks and await self._look_at(account, provider.api_version, looks):
+                        read += len(looks)
+                finally:
+                    self._reading -= reading
+            return read
+
     async def _due(self, account: str) -> list[tuple[int, list[Prototype]]]:
         """What to look at now, by API version, as far as the budget goes; the rest is put off.
 
@@ -82,7 +116,7 @@ class Tracker:
         """
         context = self._context
         now = context.clock()
-        everything = await context.store.due(account, now)
+        everything = [one for one in await context.store.due(account, now) if one.id not in self._reading]
         if not everything:
             return []
         room = await self._budget.room(account)
@@ -104,11 +138,16 @@ class Tracker:
 
     async def _put_off(self, account: str, looks: Sequence[Prototype], room: Room) -> None:
         until = room.until(Rank.FRESH, len(looks))
-        await self._context.store.accounts.postpone_looks(looks, until)
+        await self._postpone(looks, until)
         words = f"Looks at the builder are slower than usual. {room.message}"
         shown_until = max(until, room.now + timedelta(seconds=60))
         await self._context.store.accounts.hold_reads(account, shown_until, SHORT_OF_CALLS, words)
         self._note_trouble(account, Looked(trouble=words))
+
+    async def _postpone(self, looks: Sequence[Prototype], until: datetime) -> None:
+        """Nobody looks at these before `until`, and that time counts against nothing."""
+        moved = [caught_up(one, until, self._context.pace) for one in looks]
+        await self._context.store.accounts.postpone_looks(moved, until)
 
     async def release(self, account: str) -> None:
         """Hand an account over to whoever wants to track it."""
@@ -138,7 +177,7 @@ class Tracker:
             asked = await context.store.ask_for_look(
                 prototype,
                 now,
-                stale_before=now - context.pace.poll_interval / 2,
+                stale_before=now - answer_lasts(prototype, now, context.pace) / 2,
                 watched_until=now + context.pace.watch,
             )
             if not asked:
@@ -168,64 +207,139 @@ class Tracker:
         """Look, a part at a time where each chat takes a call of its own; False: the builder asks for a pause."""
         context = self._context
         provider = context.providers.serving(account, api_version)
-        batched = provider is not None and provider.capabilities.batch_status
+        if provider is None:
+            await self._wait_for_key(account)
+            return False
+        batched = provider.capabilities.batch_status
         part = max(len(prototypes), 1) if batched else PART
-        large = provider is not None and batched and provider.looks_cost(len(prototypes)) > LARGE_SWEEP
+        large = batched and provider.looks_cost(len(prototypes)) > LARGE_SWEEP
         for start in range(0, len(prototypes), part):
             looking = prototypes[start : start + part]
             began = context.clock()
-            if provider is None:
-                await self._wait_for_key(account)
-                return False
-            few = len(looking) <= HOOKED_ALONE
-            looked = await provider.observe([_watched(one, began, few=few) for one in looking])
-            self._note_trouble(account, looked)
+            away = await context.store.away(account, api_version, began, AWAY) if batched else []
+            looked = await self._observe(provider, account, looking, away, began)
             now = context.clock()
-            if looked.trouble is not None and looked.retry_after is None:
-                await context.store.accounts.hold_reads(account, now + TROUBLE_SHOWN, LOOKS_FAIL, looked.trouble)
-            rest = context.pace.swept - (now - began) if large else None
-            if looked.retry_after is not None:
-                words = looked.trouble or "The builder asks for a pause."
-                until = now + looked.retry_after
-                await context.store.accounts.hold_reads(account, until, "rate_limited", words)
+            await self._hold(account, looked, now)
             context.reached("after_look")
+            rest = context.pace.swept - (now - began) if large else None
+            around = await self._around(account, provider, looking, looked, now)
+            ids = {one.id for one in looking}
+            looking += [one for one in away if one.chat_id in looked.observations and one.id not in ids]
             for first in range(0, len(looking), BATCH):
-                await self._write(looking[first : first + BATCH], looked, now, batched=batched, rest=rest)
+                await self._write(
+                    looking[first : first + BATCH], looked, now, batched=batched, rest=rest, around=around
+                )
             if looked.retry_after is not None:
                 return False
         return True
 
+    async def _observe(
+        self,
+        provider: Provider,
+        account: str,
+        looking: Sequence[Prototype],
+        away: Sequence[Prototype],
+        began: datetime,
+    ) -> Looked:
+        """Ask the builder; `away` are missing ones that a list may show by the way.
+
+        An answer that nobody expected is trouble of this account, and of no other.
+        """
+        few = len(looking) <= HOOKED_ALONE
+        pace = self._context.pace
+        watched = [watched_of(one, began, pace, few=few) for one in looking]
+        ids = {one.chat_id for one in watched}
+        passing = [watched_of(one, began, pace, few=False) for one in away]
+        watched += [replace(one, alone=False, in_passing=True) for one in passing if one.chat_id not in ids]
+        try:
+            looked = await provider.observe(watched)
+        except Exception as error:
+            log.exception("look_failed", account=account)
+            looked = Looked(trouble=f"The builder's answer could not be read ({type(error).__name__}).")
+        self._note_trouble(account, looked)
+        return looked
+
+    async def _hold(self, account: str, looked: Looked, now: datetime) -> None:
+        """Show what is wrong with the account's looks, and pause them for as long as the builder asks."""
+        accounts = self._context.store.accounts
+        if looked.retry_after is not None:
+            words = looked.trouble or "The builder asks for a pause."
+            await accounts.hold_reads(account, now + looked.retry_after, "rate_limited", words)
+        elif looked.trouble is not None:
+            await accounts.hold_reads(account, now + TROUBLE_SHOWN, LOOKS_FAIL, looked.trouble)
+
+    async def _around(
+        self, account: str, provider: Provider, looking: Sequence[Prototype], looked: Looked, now: datetime
+    ) -> Surroundings:
+        """What this round tells about the account; a list is asked only when a chat may be gone for good."""
+        pace = self._context.pace
+        missing = [one for one in looking if one.chat_id in looked.missing]
+        in_doubt = any(may_be_gone(generation_of(missed(caught_up(one, now, pace), now)), now, pace) for one in missing)
+        seen = len(looked.observations)
+        return await self._visibility.around(account, provider, missing, seen=seen, in_doubt=in_doubt)
+
     async def _wait_for_key(self, account: str) -> None:
         """No looks until there is a key again, and the reason on everything that is being made."""
-        words = missing(account)
+        words = missing_key(account)
         await self._context.store.accounts.hold_reads(account, self._context.clock() + KEYLESS_PAUSE, NO_KEY, words)
         self._note_trouble(account, Looked(trouble=words))
 
     async def _write(
-        self, prototypes: list[Prototype], looked: Looked, now: datetime, *, batched: bool, rest: timedelta | None
+        self,
+        prototypes: Sequence[Prototype],
+        looked: Looked,
+        now: datetime,
+        *,
+        batched: bool,
+        rest: timedelta | None,
+        around: Surroundings,
     ) -> None:
         context = self._context
-        changes: list[tuple[Prototype, Prototype, list[Event]]] = []
+        changes: list[Looks] = []
         for before in prototypes:
             chat_id = before.chat_id or ""
-            after = steps.observed(
-                before,
-                looked.observations.get(chat_id),
-                now,
-                context.pace,
-                batched=batched,
-                missing=chat_id in looked.missing,
-                unread=chat_id in looked.unread,
-                rest=rest,
-            )
+            try:
+                after = steps.observed(
+                    before,
+                    looked.observations.get(chat_id),
+                    now,
+                    context.pace,
+                    batched=batched,
+                    missing=chat_id in looked.missing,
+                    around=around,
+                    unread=chat_id in looked.unread,
+                    rest=rest,
+                )
+            except (ValueError, KeyError, TypeError, OverflowError):
+                log.exception("look_not_understood", prototype_id=before.id)
+                await self._put_aside(before, now)
+                continue
             source = Source.HOOK if generation_of(before).told_by_hook else Source.POLL
             changes.append((before, after, status_events(before, after, source, now)))
             self._note_unread(before.id, looked.unread.get(chat_id))
-        for (before, _, _), saved in zip(changes, await context.store.save_all(changes), strict=True):
-            if saved is not None and saved.status is not before.status:
+        await self._save(changes, now)
+
+    async def _save(self, changes: list[Looks], now: datetime) -> None:
+        """Write a round; a row that the database refuses keeps none of the others from being written."""
+        try:
+            saved = await self._context.store.save_all(changes)
+        except (ConstraintBroken, ValueError):
+            if len(changes) > 1:
+                for change in changes:
+                    await self._save([change], now)
+                return
+            log.exception("look_not_written", prototype_id=changes[0][0].id)
+            await self._put_aside(changes[0][0], now)
+            return
+        for (before, _, _), after in zip(changes, saved, strict=True):
+            if after is not None and after.status is not before.status:
                 log.info(
-                    "prototype_status", prototype_id=saved.id, before=before.status.value, after=saved.status.value
+                    "prototype_status", prototype_id=after.id, before=before.status.value, after=after.status.value
                 )
+
+    async def _put_aside(self, prototype: Prototype, now: datetime) -> None:
+        """What could not be written is looked at again later: it would come up in every pass."""
+        await self._postpone([prototype], now + self._context.pace.unwatched_longest)
 
     def _note_unread(self, prototype_id: str, reason: str | None) -> None:
         """Say once, not at every look, that one chat's answer makes no sense."""
@@ -243,49 +357,6 @@ class Tracker:
         elif self._trouble.get(account) != looked.trouble:
             self._trouble[account] = looked.trouble
             log.warning("looks_troubled", account=account, reason=looked.trouble)
-
-
-def affordable(
-    prototypes: Sequence[Prototype], room: Room, now: datetime, provider: Provider | None, *, batched: bool
-) -> tuple[list[Prototype], list[Prototype]]:
-    """What may be looked at now, watched ones first, and what has to wait for want of calls."""
-    ranked = sorted(((_rank(one, now), one) for one in prototypes), key=lambda pair: _ORDER.index(pair[0]))
-    if provider is None or room.pace is None:
-        return [one for _, one in ranked], []
-    if batched:
-        rank, needed = ranked[0][0], provider.looks_cost(len(ranked))
-        left, whole = room.left(rank) or 0, room.whole(rank) or 0
-        everything = [one for _, one in ranked]
-        return (everything, []) if left >= min(needed, whole) else ([], everything)
-    looks: list[Prototype] = []
-    put_off: list[Prototype] = []
-    for rank, one in ranked:
-        (looks if len(looks) < (room.left(rank) or 0) else put_off).append(one)
-    return looks, put_off
-
-
-_ORDER = list(Rank)
-
-
-def _rank(prototype: Prototype, now: datetime) -> Rank:
-    generation = generation_of(prototype)
-    return rank_of(generation.round_at, generation.watched_until, now)
-
-
-def _watched(prototype: Prototype, now: datetime, *, few: bool) -> Watched:
-    """What the builder is asked about. While it waits for an answer, a person may have given it on the chat's page:
-    then the newest message counts. The heavier call is for what should have been told by the light one long ago."""
-    generation = generation_of(prototype)
-    long_ago = now - generation.round_at >= QUIET and generation.poll_count % CLOSELY_EVERY == 0
-    return Watched(
-        prototype.chat_id or "",
-        None if generation.waiting else generation.message_id,
-        generation.created_at,
-        stale_id=generation.stale_id,
-        before_id=generation.before_id,
-        closely=generation.waiting or long_ago,
-        alone=prototype.status not in UNFINISHED or (few and generation.told_by_hook),
-    )
 
 
 def seconds(delta: timedelta) -> float:

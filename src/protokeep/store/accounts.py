@@ -77,7 +77,9 @@ class Accounts:
 
     async def hold_reads(self, name: str, until: datetime, code: str = "slowed", message: str = "") -> None:
         """Looks wait until then (all of them, or those that nobody watches); the reason is for people to see."""
-        await self._run("hold_reads", account=name, until=until, code=code, message=message or "Looks are paused.")
+        provider = name.partition(":")[0]
+        words = message or "Looks are paused."
+        await self._run("hold_reads", account=name, provider=provider, until=until, code=code, message=words)
 
     async def spend(self, name: str, calls: int, now: datetime) -> tuple[int, int]:
         """Count `calls` to the builder; all replicas' calls in this minute and this UTC day."""
@@ -88,7 +90,16 @@ class Accounts:
 
     async def postpone_looks(self, looks: Sequence[Prototype], until: datetime) -> None:
         """These are not looked at now, for want of calls."""
-        values = [{"mockup_id": one.id, "version": generation_of(one).version, "next_poll_at": until} for one in looks]
+        values = [
+            {
+                "mockup_id": one.id,
+                "version": generation_of(one).version,
+                "next_poll_at": until,
+                "deadline_at": generation_of(one).deadline_at,
+                "missing_since": generation_of(one).missing_since,
+            }
+            for one in looks
+        ]
         async with self._database.transaction() as session:
             await session.run_many(query("postpone_look"), values)
 

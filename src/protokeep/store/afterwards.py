@@ -11,7 +11,7 @@ from protokeep.core.errors import KeyReused
 from protokeep.core.history import Event
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.claims import Lost, event_part
-from protokeep.store.database import Database, Row, Session
+from protokeep.store.database import Database, Row, Session, Untouched, must_touch
 from protokeep.store.statements import query
 
 
@@ -65,11 +65,13 @@ class Afterwards:
     async def forget(self, prototype: Prototype, event: Event) -> bool:
         """Delete a prototype's row for good; False: it was gone. Its history stays, with `event` at the end."""
         generation = generation_of(prototype)
-        async with self._database.transaction() as session:
-            await session.run(query("forget_surplus"), {"mockup_id": prototype.id})
-            if await session.run(query("delete_mockup"), {"mockup_id": prototype.id}) == 0:
-                return False
-            await session.together([event_part(generation.workspace_id, prototype.product_id, prototype.id, event)])
+        try:
+            async with self._database.transaction() as session:
+                await must_touch(session, query("delete_mockup"), {"mockup_id": prototype.id})
+                await session.run(query("forget_surplus"), {"mockup_id": prototype.id})
+                await session.together([event_part(generation.workspace_id, prototype.product_id, prototype.id, event)])
+        except Untouched:
+            return False
         return True
 
     async def hooks(self) -> list[Hook]:

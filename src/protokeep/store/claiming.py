@@ -17,7 +17,7 @@ from protokeep.core.errors import InvalidInput, KeyInFlight, NotReady
 from protokeep.core.prototype import Prototype
 from protokeep.core.reuse import Decision, Outcome, decide
 from protokeep.store import claims
-from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Part
+from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Part, Untouched
 from protokeep.store.rows import prototype_from
 from protokeep.store.statements import Statements
 
@@ -99,7 +99,7 @@ class Claiming:
     ) -> Decision | Claimed:
         """Begun again after each lost race."""
         for _ in range(MAX_LOSSES):
-            with contextlib.suppress(claims.Lost):
+            with contextlib.suppress(Untouched):
                 async with self._database.transaction() as session:
                     await session.wait_at_most(claims.LOCK_TIMEOUT)
                     return await claims.claim(session, statements, wanted, poll_timeout, caps, told)

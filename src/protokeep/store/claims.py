@@ -23,7 +23,7 @@ from protokeep.core.keys import key_source_of
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
 from protokeep.core.reuse import Decision, Outcome, decide, usable
 from protokeep.store import audit
-from protokeep.store.database import ConstraintBroken, Part, Session
+from protokeep.store.database import ConstraintBroken, Part, Session, Untouched, must_touch
 from protokeep.store.rows import prototype_of
 from protokeep.store.statements import Statements, query
 
@@ -36,7 +36,7 @@ OLDER_ROWS = 50
 NO_CAPS = Caps()
 
 
-class Lost(Exception):
+class Lost(Untouched):
     """Somebody was first; everything this transaction did is to be rolled back."""
 
 
@@ -289,10 +289,14 @@ async def _take_over(
 async def adopt(
     session: Session, statements: Statements, older: Prototype, wanted: Wanted, clock_budget: timedelta
 ) -> Prototype:
-    """Begin to track an older row that names a chat. Chats from before us are v0 API v1."""
+    """Begin to track an older row that names a chat. Chats from before us are v0 API v1.
+
+    Raises `Untouched` when another process began to track it meanwhile: the transaction is rolled back.
+    """
     if older.tracked or older.chat_id is None:
         return older
-    await session.run(
+    await must_touch(
+        session,
         query("insert_generation"),
         {
             "mockup_id": older.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,23 @@ from protokeep.store.session import (
     Row,
     Session,
     Statement,
+    Untouched,
+    must_touch,
 )
 from protokeep.store.sqlite import SqliteReads
 from protokeep.store.writing import SqliteWrites
 
-__all__ = ["ConstraintBroken", "Database", "DatabaseError", "Part", "Row", "Session", "Statement"]
+__all__ = [
+    "ConstraintBroken",
+    "Database",
+    "DatabaseError",
+    "Part",
+    "Row",
+    "Session",
+    "Statement",
+    "Untouched",
+    "must_touch",
+]
 
 
 #: What is written is found by a key. PostgreSQL need not plan each statement five times before it keeps the plan, nor
@@ -45,13 +58,17 @@ class Database:
         scheme, _, rest = url.partition("://")
         kind = scheme.partition("+")[0]  # An address for SQLAlchemy names a driver too.
         self.is_sqlite = kind == "sqlite"
+        self._opened_file = ""
+        self._path = ""
         self._reads: SqliteReads | PostgresqlConnections
         self._writes: SqliteWrites | PostgresqlConnections
         if self.is_sqlite:
             path = rest.removeprefix("/").partition("?")[0] or ":memory:"
             Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._path = path
             self._reads = SqliteReads(path)
             self._writes = SqliteWrites(path)
+            self._opened_file = self.file_identity
         elif kind in ("postgresql", "postgres"):
             self._reads = PostgresqlConnections(f"{kind}://{rest}", pool_size)
             self._writes = PostgresqlConnections(f"{kind}://{rest}", pool_size, first=BY_KEY)
@@ -97,6 +114,31 @@ class Database:
         except NotQuick:
             async with self.reading() as session:
                 return [tuple(row.values()) for row in await session.rows(statement, values)]
+
+    @property
+    def file_identity(self) -> str:
+        """Which file SQLite's database is at this moment; empty: there is none, or it is not SQLite's."""
+        if not self.is_sqlite:
+            return ""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return ""
+        return f"{found.st_dev}:{found.st_ino}"
+
+    def was_replaced(self) -> bool:
+        """Whether another file took the place of the one that is open: what is written now goes nowhere."""
+        identity = self.file_identity
+        self._opened_file = self._opened_file or identity
+        return bool(identity) and identity != self._opened_file
+
+    async def reconnect(self) -> None:
+        """Open the file that is there now. Statements under way end on the one that was there before."""
+        before = self._reads, self._writes
+        self._opened_file = self.file_identity
+        self._reads, self._writes = SqliteReads(self._path), SqliteWrites(self._path)
+        for connections in before:
+            await connections.close()
 
     async def close(self) -> None:
         await self._reads.close()

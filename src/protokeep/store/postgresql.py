@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from protokeep.bus import notice_silence
 from protokeep.store.session import (
     PATIENCE_SECONDS,
     ConnectionBroken,
@@ -25,6 +26,10 @@ from protokeep.store.session import (
 
 #: Statements that a connection keeps prepared; there are about a hundred, and as many again that are joined.
 PREPARED = 500
+#: How long a connection may take to open, and a statement to answer: less than the lease of a create, so that a network
+#: that swallows everything costs seconds, and no process goes on after another one has taken its rows over.
+CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 5.5
 #: What asyncpg says of a connection that is gone, or is just going.
 GONE = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -116,7 +121,13 @@ class PostgresqlConnections:
 
     async def _connect(self) -> Any:
         with named("connect"):
-            connection = await asyncpg.connect(self._url, statement_cache_size=PREPARED)
+            connection = await asyncpg.connect(
+                self._url,
+                statement_cache_size=PREPARED,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
+            )
+        notice_silence(connection)
         try:
             if self._first is not None:
                 await connection.execute(self._first)
@@ -181,7 +192,7 @@ def named(sql: str) -> Iterator[None]:
         yield
     except asyncpg.IntegrityConstraintViolationError as error:
         raise ConstraintBroken(sql, error) from error
-    except (asyncpg.PostgresConnectionError, *GONE) as error:
+    except (asyncpg.PostgresConnectionError, TimeoutError, *GONE) as error:
         raise ConnectionBroken(sql, error) from error
     except asyncpg.PostgresError as error:
         raise DatabaseError(sql, error) from error

@@ -124,7 +124,12 @@ def generation_values(prototype: Prototype) -> dict[str, Any]:
         "picture_etag": generation.picture_etag,
         "dead_url": generation.dead_url,
         "dead_since": generation.dead_since,
+        "dead_looks": generation.dead_looks,
         "removing_at": generation.removing_at,
+        "seen_at": generation.seen_at,
+        "missing_looks": generation.missing_looks,
+        "missed_at": generation.missed_at,
+        "known_message_id": generation.known_message_id,
     }
 
 

@@ -91,6 +91,10 @@ class ConnectionBroken(DatabaseError):
     """The connection is of no use any more."""
 
 
+class Untouched(Exception):
+    """A guarded write touched no row. Raised inside a transaction, so that all of it is rolled back."""
+
+
 class Session(Protocol):
     """Statements on one connection. Instants go in and come out as aware UTC, ids as text. Raises `DatabaseError`."""
 
@@ -123,6 +127,16 @@ class Session(Protocol):
     async def wait_at_most(self, duration: str) -> None:
         """How long statements of this transaction wait for a lock. SQLite has one setting for all."""
         ...
+
+
+async def must_touch(session: Session, statement: Statement, values: Mapping[str, Any]) -> None:
+    """Execute a guarded write. Raises `Untouched` when its guard held it back.
+
+    Whatever belongs to the write is executed after this, in the same transaction: it is committed with the write or
+    rolled back with it.
+    """
+    if await session.run(statement, values) == 0:
+        raise Untouched
 
 
 class NotQuick(Exception):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from protokeep.core.audit import Entry
 from protokeep.core.people import ApiToken, Principal, Role
-from protokeep.store.database import Database
+from protokeep.store.audit import write
+from protokeep.store.database import Database, Untouched, must_touch
 from protokeep.store.statements import query
 from protokeep.store.tokens import token_of
 
@@ -78,13 +81,18 @@ class SessionStore:
             row = await session.row(query("use_code"), {"digest": digest, "now": now})
         return None if row is None else str(row["token_id"])
 
-    async def close(self, digest: str) -> None:
-        """End one session."""
-        async with self._database.transaction() as session:
-            await session.run(query("close_session"), {"digest": digest})
+    async def close(self, digest: str, entry: Entry) -> None:
+        """End one session, and write down that it was ended."""
+        with contextlib.suppress(Untouched):
+            async with self._database.transaction() as session:
+                await must_touch(session, query("close_session"), {"digest": digest})
+                await write(session, entry)
 
-    async def close_all(self, workspace_id: str, user_id: str) -> int:
-        """End every session of a person; how many there were."""
+    async def close_all(self, workspace_id: str, user_id: str, entry: Entry) -> int:
+        """End every session of a person, and write down that they were ended; how many there were."""
         values = {"workspace_id": workspace_id, "user_id": user_id}
         async with self._database.transaction() as session:
-            return await session.run(query("close_sessions_of_person"), values)
+            closed = await session.run(query("close_sessions_of_person"), values)
+            if closed:
+                await write(session, entry)
+        return closed

@@ -40,6 +40,7 @@ OWN_TABLES = (
     "protokeep_sessions",
     "protokeep_create_counts",
     "protokeep_audit",
+    "protokeep_processes",
 )
 
 POSTGRESQL_COLUMNS = """

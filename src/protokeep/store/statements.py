@@ -91,6 +91,18 @@ class Statements:
             + "WHERE g.account = :account AND g.next_poll_at > :now AND g.next_poll_at <= :until "
             "AND g.api_version = :api_version AND m.v0_chat_id IS NOT NULL"
         )
+        self.told_by_hooks = Statement(
+            self.select.replace("m.prompt AS prompt", "NULL AS prompt")
+            + "WHERE g.account = :account AND g.next_poll_at <= :now AND g.api_version = :api_version "
+            "AND m.v0_chat_id IS NOT NULL AND g.hooked_at IS NOT NULL "
+            "AND (g.observed_at IS NULL OR g.hooked_at > g.observed_at) "
+            "AND (g.missed_at IS NULL OR g.hooked_at > g.missed_at) ORDER BY g.hooked_at LIMIT :limit"
+        )
+        self.away = Statement(
+            self.select.replace("m.prompt AS prompt", "NULL AS prompt")
+            + "WHERE g.account = :account AND g.next_poll_at > :until AND g.api_version = :api_version "
+            "AND g.missing_since IS NOT NULL AND m.v0_chat_id IS NOT NULL ORDER BY g.next_poll_at LIMIT :limit"
+        )
         self.to_remove = self._prototypes(
             "WHERE g.removing_at IS NOT NULL AND g.recovery_point IN ('accepted', 'settled') "
             "AND (g.next_try_at IS NULL OR g.next_try_at <= :now) ORDER BY g.removing_at LIMIT :limit"

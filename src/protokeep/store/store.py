@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,14 +18,15 @@ from protokeep.store import claims, strays
 from protokeep.store.accounts import Accounts
 from protokeep.store.afterwards import Afterwards
 from protokeep.store.claiming import Claiming
-from protokeep.store.database import Database, Part, Row, Session
+from protokeep.store.database import Database, Part, Row, Session, Untouched, must_touch
 from protokeep.store.rows import generation_values, mockup_values, prototype_from, prototype_of
+from protokeep.store.searches import Searches
 from protokeep.store.shape import Shape, read_shape
 from protokeep.store.statements import Statements, query
 from protokeep.store.strays import Stray
 
-#: Something more to do in the transaction of a save.
-Also = Callable[[Session], Awaitable[object]]
+#: What belongs to a guarded write: done after it, in the same transaction, and rolled back with it.
+Belongs = Callable[[Session], Awaitable[object]]
 
 #: Events that change nothing that a page shows, and that another one follows soon: nobody is told of them.
 QUIET = {"sent"}
@@ -48,6 +50,7 @@ class Store:
         self.database = database
         self.accounts = Accounts(database)
         self.afterwards = Afterwards(database)
+        self.searches = Searches(database)
         self._bus = bus
         self._statements: Statements | None = None
         self._claiming = Claiming(database, bus, self._told)
@@ -151,29 +154,38 @@ class Store:
     # -- writing ---------------------------------------------------------------------------------------------
 
     async def save(
-        self, before: Prototype, after: Prototype, *events: Event, also: Also | None = None
+        self, before: Prototype, after: Prototype, *events: Event, belongs: Belongs | None = None
     ) -> Prototype | None:
-        """Write what shall be. None: somebody moved it meanwhile, and nothing was written; read again."""
-        saved = await self.save_all([(before, after, events)], also=also)
-        return saved[0]
+        """Write what shall be. None: somebody moved it meanwhile, and nothing was written; read again.
 
-    async def save_all(
-        self, changes: Sequence[tuple[Prototype, Prototype, Sequence[Event]]], *, also: Also | None = None
-    ) -> list[Prototype | None]:
+        `belongs` is executed only after the guarded write touched its row, in the same transaction. What it raises
+        undoes everything.
+        """
+        if belongs is None:
+            return (await self.save_all([(before, after, events)]))[0]
+        statements = await self._prepared(for_create=True)
+        try:
+            async with self.database.transaction() as session:
+                await must_touch(session, query("save_generation"), generation_values(after))
+                await session.together(self._parts_of(statements, before, after, events))
+                await belongs(session)
+        except Untouched:
+            return None
+        saved = _next_version(after)
+        self._publish(saved, "changed")
+        return saved
+
+    async def save_all(self, changes: Sequence[tuple[Prototype, Prototype, Sequence[Event]]]) -> list[Prototype | None]:
         """Write several prototypes in one transaction, each guarded by its own version.
 
-        Of several, looks that changed nothing are written together, and count as saved. `also` runs first in the same
-        transaction; what it raises undoes everything.
+        Of several, looks that changed nothing are written together, and count as saved.
         """
         saved: list[Prototype | None] = []
         loud: list[Prototype] = []
         quiet: list[Mapping[str, Any]] = []
         statements = await self._prepared(for_create=True)
         # One by itself is one statement, where the database can.
-        one = len(changes) == 1 and also is None
-        async with self.database.alone() if one else self.database.transaction() as session:
-            if also is not None:
-                await also(session)
+        async with self.database.alone() if len(changes) == 1 else self.database.transaction() as session:
             for before, after, events in changes:
                 if not events and _looks_same(before, after):
                     touched = 1
@@ -183,30 +195,31 @@ class Store:
                         quiet.append(_touch_values(after))
                     saved.append(after if touched else None)
                     continue
-                generation = generation_of(after)
                 parts: list[Part] = [(query("save_generation"), generation_values(after))]
-                parts += (
-                    claims.event_part(generation.workspace_id, after.product_id, after.id, event) for event in events
-                )
-                if mockup_values(before) != mockup_values(after):
-                    parts.append((statements.save_mockup, mockup_values(after)))
-                shown = any(event.kind not in QUIET for event in events) or _seen_by_people(before) != _seen_by_people(
-                    after
-                )
-                if shown:
-                    parts += self._told(_change(after, "changed"))
+                parts += self._parts_of(statements, before, after, events)
                 if (await session.together(parts, if_first=True))[0] == 0:
                     saved.append(None)
                     continue
-                after = replace(after, generation=replace(generation, version=generation.version + 1))
-                saved.append(after)
-                if shown:
-                    loud.append(after)
+                saved.append(_next_version(after))
+                if _is_shown(before, after, events):
+                    loud.append(_next_version(after))
             if quiet:
                 await session.run_many(query("touch_looked"), quiet)
         for prototype in loud:
             self._publish(prototype, "changed")
         return saved
+
+    def _parts_of(
+        self, statements: Statements, before: Prototype, after: Prototype, events: Sequence[Event]
+    ) -> list[Part]:
+        """What is written beside a generation: its events, what people see of it, and what tells other processes."""
+        generation = generation_of(after)
+        parts = [claims.event_part(generation.workspace_id, after.product_id, after.id, event) for event in events]
+        if mockup_values(before) != mockup_values(after):
+            parts.append((statements.save_mockup, mockup_values(after)))
+        if _is_shown(before, after, events):
+            parts += self._told(_change(after, "changed"))
+        return parts
 
     async def take_for_submit(self, mockup_id: str, now: datetime, lease: timedelta) -> Prototype | None:
         """Hold a row that waits to be sent or looked up. None: held by another worker, or nothing is due."""
@@ -254,6 +267,10 @@ class Store:
             return set()
         return {row["chat_id"] for row in await self._rows("known_chats", account=account, chats=list(chats))}
 
+    async def has_other_chats(self, account: str, mockup_id: str) -> bool:
+        """Whether an account has chats that nothing is wrong with, beside one prototype's."""
+        return bool(await self._rows("has_other_chats", account=account, mockup_id=mockup_id))
+
     # -- tracking --------------------------------------------------------------------------------------------
 
     async def due(self, account: str, now: datetime, limit: int = 10_000) -> list[Prototype]:
@@ -266,6 +283,14 @@ class Store:
     async def due_soon(self, account: str, api_version: int, now: datetime, until: datetime) -> list[Prototype]:
         """Prototypes whose look is due after `now` and by `until`, without their prompts."""
         return await self._many("due_soon", account=account, api_version=api_version, now=now, until=until)
+
+    async def told_by_hooks(self, account: str, api_version: int, now: datetime, limit: int) -> list[Prototype]:
+        """Prototypes whose look is due because a hook spoke of them, the first told ones first."""
+        return await self._many("told_by_hooks", account=account, api_version=api_version, now=now, limit=limit)
+
+    async def away(self, account: str, api_version: int, until: datetime, limit: int) -> list[Prototype]:
+        """Missing prototypes whose look is not due by `until`, without their prompts."""
+        return await self._many("away", account=account, api_version=api_version, until=until, limit=limit)
 
     async def next_due(self, account: str) -> datetime | None:
         """When the account's next look is due; None: nothing is in flight."""
@@ -311,7 +336,7 @@ class Store:
             values["soon"] = now + timedelta(seconds=1)
         async with self.database.transaction() as session:
             rows = await session.rows(query("hook_heard" if begun else "hook_look"), values)
-            change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "look")
+            change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "hooked")
             if rows and not begun:
                 await session.together(self._told(change))
         if rows and not begun:
@@ -323,10 +348,11 @@ class Store:
         statements = await self._prepared(for_create=True)
         rows = await self._rows("untracked_chats", limit=limit)
         for row in rows:
-            async with self.database.transaction() as session:
-                found = await session.row(statements.get_any, {"mockup_id": row["id"]})
-                if found is not None:
-                    await claims.adopt(session, statements, prototype_of(found), wanted, poll_timeout)
+            with contextlib.suppress(Untouched):
+                async with self.database.transaction() as session:
+                    found = await session.row(statements.get_any, {"mockup_id": row["id"]})
+                    if found is not None:
+                        await claims.adopt(session, statements, prototype_of(found), wanted, poll_timeout)
         return len(rows)
 
     async def adopt_stray(self, stray: Stray, poll_timeout: timedelta) -> str:
@@ -388,6 +414,16 @@ def _change(prototype: Prototype, kind: str) -> Change:
     return Change(generation.workspace_id, prototype.product_id, prototype.id, generation.account, kind)
 
 
+def _next_version(prototype: Prototype) -> Prototype:
+    generation = generation_of(prototype)
+    return replace(prototype, generation=replace(generation, version=generation.version + 1))
+
+
+def _is_shown(before: Prototype, after: Prototype, events: Sequence[Event]) -> bool:
+    """Whether a change is one that a page shows."""
+    return any(event.kind not in QUIET for event in events) or _seen_by_people(before) != _seen_by_people(after)
+
+
 def _seen_by_people(prototype: Prototype) -> tuple[object, ...]:
     """What a page shows that may change without an event: a picture that came, a link that died, a reason to wait."""
     generation = generation_of(prototype)
@@ -402,6 +438,7 @@ def _looks_same(before: Prototype, after: Prototype) -> bool:
     same = replace(
         after.generation,
         observed_at=before.generation.observed_at,
+        seen_at=before.generation.seen_at,
         poll_count=before.generation.poll_count,
         next_poll_at=before.generation.next_poll_at,
     )
@@ -414,5 +451,6 @@ def _touch_values(after: Prototype) -> dict[str, Any]:
         "mockup_id": after.id,
         "version": generation.version,
         "observed_at": generation.observed_at,
+        "seen_at": generation.seen_at,
         "next_poll_at": generation.next_poll_at,
     }

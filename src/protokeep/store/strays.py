@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import Any
 
 from protokeep.core.history import Event, Source
 from protokeep.core.inputs import user_id_for
-from protokeep.core.prototype import RecoveryPoint
-from protokeep.store.claims import event_part
+from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
+from protokeep.store.claims import Lost, event_part
 from protokeep.store.database import Session
 from protokeep.store.rows import prototype_of
+from protokeep.store.session import Statement
 from protokeep.store.statements import Statements, query
 
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """One such chat, as its marks and the builder describe it."""
+    """One such chat, as its marks and the builder describe it. Of one that is not `signed` only the marker counts."""
 
     chat_id: str
     marker: str
@@ -30,13 +31,16 @@ class Stray:
     prompt: str | None
     made_at: datetime
     now: datetime
+    signed: bool = True
 
 
 async def adopt(session: Session, statements: Statements, stray: Stray, poll_timeout: timedelta) -> str:
     """Give the chat a row: the one its marker names, else a claim that waits for its product, else a new one.
 
-    `known`, `recorded`, `surplus` or `adopted`. A claim for which nothing was sent yet, made because the product
-    seemed to have no prototype, takes the chat over instead of having a second one made.
+    `known`, `recorded`, `surplus` or `adopted`; `deleted` for one whose prototype was deleted here, `unsigned` for one
+    that nobody signed and no row names: those get none. A claim for which nothing was sent yet, made because the
+    product seemed to have no prototype, takes the chat over instead of having a second one made. Raises `Lost` when
+    somebody else moved a row meanwhile.
     """
     if await session.row(statements.by_chat, {"chat_id": stray.chat_id}) is not None:
         return "known"
@@ -45,6 +49,10 @@ async def adopt(session: Session, statements: Statements, stray: Stray, poll_tim
         if named["account"] != stray.account:
             raise LookupError("its marker names a prototype of another account")
         return await _give(session, statements, stray, named["mockup_id"], poll_timeout)
+    if await session.row(query("has_history"), {"mockup_id": stray.marker}) is not None:
+        return "deleted"
+    if not stray.signed:
+        return "unsigned"
     key = {"workspace_id": stray.workspace_id, "product_id": stray.product_id, "provider": stray.provider}
     waiting = await session.row(query("waiting_claim"), {**key, "account": stray.account})
     if waiting is not None:
@@ -55,9 +63,10 @@ async def adopt(session: Session, statements: Statements, stray: Stray, poll_tim
 async def _give(session: Session, statements: Statements, stray: Stray, mockup_id: str, poll_timeout: timedelta) -> str:
     row = await session.row(statements.get_any, {"mockup_id": mockup_id})
     if row is None:
-        return "known"
+        raise Lost
     prototype = prototype_of(row)
-    if prototype.chat_id is not None or prototype.generation is None:
+    generation = generation_of(prototype)
+    if prototype.chat_id is not None or generation.recovery_point is RecoveryPoint.SETTLED:
         surplus = {
             "account": stray.account,
             "chat_id": stray.chat_id,
@@ -66,24 +75,31 @@ async def _give(session: Session, statements: Statements, stray: Stray, mockup_i
             "now": stray.now,
         }
         if await session.run(query("note_surplus"), surplus) > 0:
-            await _note(session, stray, mockup_id, "surplus", None)
+            await _note(session, prototype, stray, "surplus", None)
         return "surplus"
     given = {
         "mockup_id": mockup_id,
         "chat_id": stray.chat_id,
+        "version": generation.version,
         "now": stray.now,
         "deadline_at": stray.now + poll_timeout,
     }
-    await session.run(query("give_chat_to_generation"), given)
-    await session.run(statements.give_chat_to_mockup, given)
-    await _note(session, stray, mockup_id, "adopted", prototype.status.value)
+    await _must(session, query("give_chat_to_generation"), given)
+    await _must(session, statements.give_chat_to_mockup, given)
+    await _note(session, prototype, stray, "adopted", prototype.status.value)
     return "recorded"
+
+
+async def _must(session: Session, statement: Statement, values: dict[str, Any]) -> None:
+    """Write, or have everything undone: nothing is kept beside a guarded write that did not happen."""
+    if await session.run(statement, values) == 0:
+        raise Lost
 
 
 async def _insert(
     session: Session, statements: Statements, stray: Stray, key: dict[str, str], poll_timeout: timedelta
 ) -> str:
-    mockup_id = str(UUID(stray.marker))
+    mockup_id = stray.marker
     slot = {**key, "mockup_id": mockup_id, "now": stray.now, "made_at": stray.made_at}
     await session.row(query("put_newest_in_slot"), slot)
     inserted = await session.run(
@@ -115,9 +131,9 @@ async def _insert(
         "lease_until": None,
         "now": stray.made_at,
     }
-    await session.run(query("insert_generation"), generation)
+    await _must(session, query("insert_generation"), generation)
     given = {"mockup_id": mockup_id, "chat_id": stray.chat_id, "now": stray.now}
-    await session.run(statements.give_chat_to_mockup, given)
+    await _must(session, statements.give_chat_to_mockup, given)
     product = {
         "workspace_id": stray.workspace_id,
         "product_id": stray.product_id,
@@ -125,10 +141,13 @@ async def _insert(
         "now": stray.now,
     }
     await session.run(query("note_product"), product)
-    await _note(session, stray, mockup_id, "adopted", "pending")
+    event = Event("adopted", Source.SWEEP, stray.now, status="pending", data={"chat_id": stray.chat_id})
+    await session.together([event_part(stray.workspace_id, stray.product_id, mockup_id, event)])
     return "adopted"
 
 
-async def _note(session: Session, stray: Stray, mockup_id: str, kind: str, status: str | None) -> None:
+async def _note(session: Session, prototype: Prototype, stray: Stray, kind: str, status: str | None) -> None:
+    """A line in the history of the prototype that the chat was given to, whatever the chat's own marks say."""
     event = Event(kind, Source.SWEEP, stray.now, status=status, data={"chat_id": stray.chat_id})
-    await session.together([event_part(stray.workspace_id, stray.product_id, mockup_id, event)])
+    workspace_id = generation_of(prototype).workspace_id
+    await session.together([event_part(workspace_id, prototype.product_id, prototype.id, event)])

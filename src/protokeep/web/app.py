@@ -90,7 +90,9 @@ def _add_health(app: FastAPI) -> None:
     async def readyz(request: Request) -> dict[str, Any]:
         if request.app.state.draining:
             raise NotReady("This process is stopping. Ask another one.")
-        shape = await request.app.state.parts.keeper.context.store.ready()
+        context = request.app.state.parts.keeper.context
+        context.heartbeat.require_beats()
+        shape = await context.store.ready()
         if not shape.tracked:
             raise NotMigrated("design_mockups has no columns to track a prototype with")
         return {"status": "ok"}

@@ -230,7 +230,7 @@ class Live:
         with self._context.bus.subscribed() as changes:
             while True:
                 change = await changes.get()
-                if change.kind != "look":
+                if not change.is_wish:
                     self._pending[change.mockup_id] = change
                     self._heard.set()
 

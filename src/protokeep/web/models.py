@@ -14,7 +14,17 @@ from protokeep.store.database import Row
 
 StatusWord = Literal["pending", "in_progress", "completed", "failed", "timeout"]
 StateWord = Literal[
-    "queued", "making", "waiting", "ready", "failed", "timed_out", "undecided", "parked", "untracked", "deleting"
+    "queued",
+    "making",
+    "waiting",
+    "ready",
+    "failed",
+    "timed_out",
+    "not_visible",
+    "undecided",
+    "parked",
+    "untracked",
+    "deleting",
 ]
 KeySourceWord = Literal["environment", "workspace", "own", "argument"]
 
@@ -109,6 +119,13 @@ class PrototypeView(BaseModel):
                     "message": "It is not known whether the builder made it. It is being looked for; nothing is sent "
                     "a second time before that is clear.",
                     "next_try_at": generation.next_try_at,
+                }
+            elif generation.not_visible:
+                reason = {
+                    "code": "not_visible",
+                    "message": f"{prototype.provider} does not show it at present. Nothing is concluded from that: it "
+                    "is looked at again, and what is known of it stays.",
+                    "next_try_at": generation.next_poll_at,
                 }
             slowed = prototype.slowed
             if reason is None and slowed is not None and slowed.until > now and prototype.status not in SETTLED:

@@ -104,7 +104,15 @@ async def _ours(request: Request, error: errors.ProtokeepError) -> JSONResponse:
         headers["Retry-After"] = "2"
     if isinstance(error, errors.TooMany):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))
-    return problem(request, status, kind, title, str(error), headers, **more)
+    return problem(request, status, kind, title, str(error) + _if_it_acted(request, error), headers, **more)
+
+
+def _if_it_acted(request: Request, error: Exception) -> str:
+    """What to do where it cannot be known whether a request was carried out: the answer of a commit was lost."""
+    acts = request.method in ("POST", "PUT", "DELETE") and request.url.path.startswith("/api/")
+    if not (acts and isinstance(error, errors.DatabaseUnavailable)):
+        return ""
+    return " It may have been done: repeat it with the same Idempotency-Key if it had one, else look first."
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

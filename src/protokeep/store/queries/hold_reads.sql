@@ -1,3 +1,6 @@
--- Looks wait until then, and why, for people.
-UPDATE protokeep_accounts SET read_hold_until = :until, read_hold_code = :code, read_hold_message = :message
-WHERE account = :account
+-- Looks and look-ups wait until then, and why, for people.
+INSERT INTO protokeep_accounts (account, provider, read_hold_until, read_hold_code, read_hold_message)
+VALUES (:account, :provider, :until, :code, :message)
+ON CONFLICT (account) DO UPDATE SET
+  read_hold_until = excluded.read_hold_until, read_hold_code = excluded.read_hold_code,
+  read_hold_message = excluded.read_hold_message

@@ -3,9 +3,11 @@
 UPDATE protokeep_generations SET
   hooked_at = :now,
   next_poll_at = CASE
-    WHEN recovery_point = 'accepted' AND (observed_at IS NULL OR observed_at <= :second_ago) THEN :now
+    WHEN next_poll_at < :now THEN next_poll_at  -- Overdue: its time tells for how long nobody looked.
+    WHEN recovery_point = 'accepted' AND (observed_at IS NULL OR observed_at <= :second_ago)
+      AND (missed_at IS NULL OR missed_at <= :second_ago) THEN :now
     WHEN recovery_point = 'accepted' THEN :soon
-    WHEN observed_at IS NULL OR observed_at <= :minute_ago THEN :now
+    WHEN (observed_at IS NULL OR observed_at <= :minute_ago) AND (missed_at IS NULL OR missed_at <= :minute_ago) THEN :now
     ELSE next_poll_at END
 WHERE account = :account AND recovery_point IN ('accepted', 'settled') AND removing_at IS NULL
   AND mockup_id IN (SELECT m.id FROM design_mockups m WHERE m.v0_chat_id IN :chats)

@@ -9,5 +9,7 @@ UPDATE protokeep_generations SET
   error_code = :error_code, error_message = :error_message,
   rounds = :rounds, follow_up = :follow_up, asked_at = :asked_at, stale_id = :stale_id, before_id = :before_id,
   wrap_up_at = :wrap_up_at, credits = :credits, image_source = :image_source, picture_etag = :picture_etag,
-  dead_url = :dead_url, dead_since = :dead_since, removing_at = :removing_at
+  dead_url = :dead_url, dead_since = :dead_since, dead_looks = :dead_looks, removing_at = :removing_at,
+  seen_at = :seen_at, missing_looks = :missing_looks, missed_at = :missed_at,
+  known_message_id = :known_message_id
 WHERE mockup_id = :mockup_id AND version = :version

@@ -110,11 +110,11 @@ async def finish_sign_on(
 async def sign_out(request: Request, visitor: VisitorDep, fields: PostedDep) -> Response:
     """End this session, or every one of this person's."""
     sessions = parts_of(request).sessions
-    await _note(request, visitor.principal, Action.SIGNED_OUT)
+    who = replace(visitor.principal, address=address_of(request))
     if flag_of(fields.get("everywhere")):
-        await sessions.sign_out_everywhere(visitor.principal)
+        await sessions.sign_out_everywhere(who)
     else:
-        await sessions.sign_out(visitor.held)
+        await sessions.sign_out(who, visitor.held)
     response = RedirectResponse("/sign-in", 303)
     cookies.end(request, response)
     return response

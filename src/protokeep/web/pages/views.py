@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from protokeep.core.absence import NOT_VISIBLE
 from protokeep.core.prototype import SETTLED, UNFINISHED, Generation, Prototype, State, Status
 from protokeep.core.words import AT_REST, ATTENTION, IN_PROGRESS, STATE_WORDS
 from protokeep.store.database import Row
@@ -177,7 +178,8 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     if state is State.TIMED_OUT:
         return "It takes longer than it should. Still looking."
     if state is State.UNDECIDED:
-        return STATE_WORDS[state].meaning
+        hidden = generation.hold_message if generation.hold_code == NOT_VISIBLE else None
+        return hidden or STATE_WORDS[state].meaning
     reason = generation.hold_message or STATE_WORDS[state].meaning
     if generation.next_try_at is not None and state in (State.PARKED, State.DELETING) and generation.hold_message:
         reason = f"{reason.rstrip('.')}. Trying again {texts.until(generation.next_try_at, now)}."

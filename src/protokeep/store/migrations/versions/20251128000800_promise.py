@@ -1,4 +1,4 @@
-"""What the promises need in a hostile world: a beat that shows when the database went back, and absence that is counted.
+"""What the promises need in a hostile world: beats that show when the database went back, absence that is counted.
 
 A generated column cannot be changed: `state` is made anew, in one transaction, with the indexes that it is in.
 """
@@ -13,17 +13,19 @@ branch_labels = None
 depends_on = None
 
 #: {instant} varies by database.
-EPOCH = (
-    # One row, written every few seconds by each process. A beat lower than one that a process has seen says that the
+BEATS = (
+    # A row per process, written every few seconds. A process that does not find what it wrote last knows that the
     # database is an older copy of itself.
     """
-CREATE TABLE protokeep_epoch (
-    id       int PRIMARY KEY NOT NULL CHECK (id = 1),
-    beat     bigint NOT NULL,                 -- grows with each beat of any process
-    beat_at  {instant} NOT NULL,              -- the database's clock at the last beat
-    server   text NOT NULL                    -- which server, and which copy, the last beat was written to
+CREATE TABLE protokeep_processes (
+    process_id text PRIMARY KEY NOT NULL,
+    beat       bigint NOT NULL CHECK (beat > 0), -- grows with each beat
+    beat_at    {instant} NOT NULL,               -- the database's clock at the last beat
+    server     text NOT NULL,                    -- which server, and which copy of the database, it was written to
+    -- Chats made after this may be in no row of this copy of the database; NULL: all of them were taken back.
+    known_until {instant},
+    went_back  boolean NOT NULL DEFAULT false CHECK (went_back IN (true, false)) -- that it is older is certain
 )""",
-    "INSERT INTO protokeep_epoch (id, beat, beat_at, server) VALUES (1, 0, {now}, '')",
 )
 FOLLOW_UPS = (
     # The newest message of the chat that was known when the last message of ours arrived.
@@ -34,6 +36,13 @@ ABSENCE = (
     "ALTER TABLE protokeep_generations ADD COLUMN seen_at {instant}",
     # Looks in a row that the builder answered with "not found".
     "ALTER TABLE protokeep_generations ADD COLUMN missing_looks int NOT NULL DEFAULT 0 CHECK (missing_looks >= 0)",
+    # When the builder last answered a look with "not found".
+    "ALTER TABLE protokeep_generations ADD COLUMN missed_at {instant}",
+    # Looks in a row at a preview that was answered with 404.
+    "ALTER TABLE protokeep_generations ADD COLUMN dead_looks int NOT NULL DEFAULT 0 CHECK (dead_looks >= 0)",
+    # What a look has seen completed was shown by a read.
+    "UPDATE protokeep_generations SET seen_at = observed_at"
+    " WHERE recovery_point = 'settled' AND error_code IS NULL AND poll_count > 0",
 )
 
 STATE = """
@@ -58,15 +67,12 @@ INDEXES = {
 
 
 def upgrade() -> None:
-    """Add the beat and the columns, and work `state` out anew."""
+    """Add the table and the columns, and work `state` out anew."""
     connection = op.get_bind()
     is_postgresql = connection.dialect.name == "postgresql"
-    words = {
-        "instant": "timestamptz" if is_postgresql else "text",
-        "now": "clock_timestamp()" if is_postgresql else "strftime('%Y-%m-%dT%H:%M:%f', 'now') || '000Z'",
-    }
-    for statement in (*EPOCH, *FOLLOW_UPS, *ABSENCE):
-        connection.exec_driver_sql(statement.format_map(words))
+    instant = "timestamptz" if is_postgresql else "text"
+    for statement in (*BEATS, *FOLLOW_UPS, *ABSENCE):
+        connection.exec_driver_sql(statement.format(instant=instant))
     for name in INDEXES:
         connection.exec_driver_sql(f"DROP INDEX {name}")
     connection.exec_driver_sql("ALTER TABLE protokeep_generations DROP COLUMN state")

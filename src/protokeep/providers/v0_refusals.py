@@ -1,0 +1,167 @@
+"""What v0's refusals mean: which of them say for certain that nothing was made, and when to ask again.
+
+Sources: v0's own documents (`openapi.v1.json`, `openapi.v2.json`), and RFC 9110 where a gateway may have answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from protokeep.core.errors import (
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderError,
+    ProviderRejected,
+    ProviderUnreachable,
+)
+
+#: With these a call that acts (a POST) has made nothing, and where that is written. Every other status may follow an
+#: act: 409, which v1's document lists without saying that nothing was made, 408 and 499 of a gateway that gave up.
+NOTHING_MADE: Mapping[int, str] = {
+    400: "RFC 9110, 15.5.1: the server will not process the request",
+    401: "both documents, for every operation: unauthorized",
+    402: "in no document; seen as payment_required_error: out of credits",
+    403: "both documents: forbidden",
+    404: "both documents: what the path names is not there",
+    413: "v1's document; RFC 9110, 15.5.14: the server refuses to process the request",
+    422: "both documents: unprocessable",
+    429: "v1's document; RFC 6585, 4: too many requests",
+}
+#: The same request is wanted at another address and was not carried out at this one (RFC 9110, 15.4.2, 15.4.8, 15.4.9).
+#: 302 and 303 are not among them: they are also what a server answers to a POST that it has carried out.
+MOVED = frozenset({301, 307, 308})
+#: Who else than v0 may have answered, and what mends it.
+_HINTS: Mapping[int, str] = {
+    407: " A proxy on the way wants a sign-in: check HTTPS_PROXY and HTTP_PROXY.",
+    511: " The network wants a sign-in before it lets anything out.",
+}
+#: No pause that v0 asks for is longer.
+LONGEST_PAUSE = timedelta(hours=1)
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+def error_of(
+    method: str, status: int, headers: httpx2.Headers, words: str, nothing_made: Collection[int] = ()
+) -> ProviderError:
+    """The error for an answer that is no success.
+
+    `nothing_made`: statuses beside those of `NOTHING_MADE` by which v0's documents say that this call did nothing.
+    Calls that only read, and deletions, which may be repeated, take every 4xx but 408 for a refusal.
+    """
+    said = f": {words}" if words else "."
+    pause = pause_of(headers)
+    if status == 402:
+        words = f"The v0 account is out of credits (402){said}"
+        return ProviderBusy(words, code="out_of_credits", status=status, retry_after=pause)
+    if status == 429:
+        words = f"v0 asks for fewer requests (429){said}"
+        return ProviderBusy(words, code="rate_limited", status=status, retry_after=pause)
+    if 300 <= status < 400:
+        return _redirect(method, status, headers, pause)
+    if _is_certain(method, status, nothing_made):
+        return _refusal(status, said)
+    return _unclear(status, said + _HINTS.get(status, ""), pause)
+
+
+def _is_certain(method: str, status: int, nothing_made: Collection[int]) -> bool:
+    if method == "POST":
+        return status in NOTHING_MADE or status in nothing_made
+    return 400 <= status < 500 and status != 408
+
+
+def _refusal(status: int, said: str) -> ProviderRejected:
+    if status == 401:
+        return ProviderRejected(
+            f"v0 refused the API key (401){said} Check V0_API_KEY, or the key that was set with `protokeep keys set`.",
+            code="key_refused",
+            status=status,
+        )
+    return ProviderRejected(f"v0 refused the request ({status}){said}", code="refused", status=status)
+
+
+def _redirect(method: str, status: int, headers: httpx2.Headers, pause: timedelta | None) -> ProviderError:
+    """A redirect is not followed, because the key would go along. The error names where it points."""
+    where = pointed_at(headers.get("location"))
+    words = (
+        f"v0 answered {status}, which points to {where} and is not followed. If v0 has moved there, set V0_BASE_URL "
+        "to its address."
+    )
+    if method == "POST" and status in MOVED:
+        return ProviderUnreachable(f"{words} Nothing was made.", code="moved", status=status, retry_after=pause)
+    return OutcomeUnknown(words, code="bad_answer", status=status, retry_after=pause)
+
+
+def _unclear(status: int, said: str, pause: timedelta | None) -> OutcomeUnknown:
+    if status == 408:
+        words = f"v0 gave up waiting for the request (408){said}"
+        return OutcomeUnknown(words, code="no_answer", status=status, retry_after=pause)
+    if status >= 500:
+        words = f"v0 had an error of its own ({status}){said}"
+        return OutcomeUnknown(words, code="server_error", status=status, retry_after=pause)
+    words = f"v0 answered {status}, which does not say whether it acted{said}"
+    return OutcomeUnknown(words, code="bad_answer", status=status, retry_after=pause)
+
+
+def pointed_at(location: str | None) -> str:
+    """Where a redirect points, for people: scheme and host alone, because paths and queries may hold secrets."""
+    try:
+        parts = urlsplit(location or "")
+        host = parts.hostname or ""
+    except ValueError:
+        return "an address that cannot be read"
+    if not host:
+        return "another path of the same host" if location else "nowhere"
+    shown = "".join(c if c.isprintable() and not c.isspace() else "?" for c in host[:100])
+    return f"{parts.scheme}://{shown}" if parts.scheme in ("http", "https") else shown
+
+
+def words_of(value: Any) -> str:
+    """The message of v1's `{error: {message, type}}` or v2's `{message}`, shortened; empty when there is none.
+
+    It ends up in rows, pages and logs: on one line, without control characters or half surrogate pairs.
+    """
+    if isinstance(value, dict):
+        inner = value.get("error", value)
+        message = inner.get("message") if isinstance(inner, dict) else inner
+        if isinstance(message, str):
+            printable = "".join(c if c.isprintable() else " " for c in message[:3000])
+            return " ".join(printable.split())[:300]
+    return ""
+
+
+def pause_of(headers: httpx2.Headers) -> timedelta | None:
+    """The pause that an answer asks for: the longest of its `Retry-After` headers, by its own clock."""
+    said_at = _http_date(headers.get("date"))
+    pauses = [retry_after(value, said_at) for value in headers.get_list("retry-after")]
+    return max((pause for pause in pauses if pause is not None), default=None)
+
+
+def retry_after(value: str | None, now: datetime | None = None) -> timedelta | None:
+    """A `Retry-After` header (RFC 9110: seconds or an HTTP date) as a pause of at most an hour.
+
+    A date is judged by `now`, the answer's own `Date`, since our clock may differ from the builder's; without one by
+    our clock. None: it asks for nothing, or for nothing that makes sense.
+    """
+    text = (value or "").strip()
+    if _SECONDS.fullmatch(text):
+        seconds = float(text)
+    elif (moment := _http_date(text)) is not None:
+        seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    else:
+        return None
+    return timedelta(seconds=min(seconds, LONGEST_PAUSE.total_seconds())) if seconds > 0 else None
+
+
+def _http_date(value: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(value or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,215 @@
+"""What this process knows of time and of its database: a clock that does not jump, and beats that show a fail-over.
+
+Leases, pauses and due times are kept by the database's clock, so that they mean the same on every host. A process
+reads that clock every few seconds and carries it along with a ruler that no step of a wall clock moves.
+
+With each reading the process writes a beat. A process that does not find its last beat again works on an older copy
+of the database (a fail-over, a restore): chats may exist that no row knows, and nothing is sent before they were taken
+back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
+from protokeep.core.pacing import Pace
+from protokeep.store.database import Database, Session
+from protokeep.store.processes import Beat, ProcessStore, Reading
+
+log = structlog.get_logger(__name__)
+
+#: A clock: the time, as aware UTC.
+Clock = Callable[[], datetime]
+#: How far readings of one clock may differ without anybody having set it.
+CLOCK_SLACK = timedelta(seconds=2)
+#: How late a beat may come before the process counts as one that cannot write.
+LATE_SECONDS = 4.0
+#: How long the rows of processes that ended are kept.
+FORGET_AFTER = timedelta(days=1)
+
+
+def utc_now() -> datetime:
+    """The wall clock of this host."""
+    return datetime.now(UTC)
+
+
+def boot_seconds() -> float:
+    """Seconds since the host started, also while it was suspended, where the system counts them."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class SteadyClock:
+    """The database's time at the last reading, carried along by a ruler: it follows no step before the next reading."""
+
+    def __init__(self, now: datetime, elapsed: Callable[[], float] = boot_seconds) -> None:
+        self._elapsed = elapsed
+        self._now = now
+        self._at = elapsed()
+
+    def __call__(self) -> datetime:
+        return self._now + timedelta(seconds=self._elapsed() - self._at)
+
+    def set(self, now: datetime) -> None:
+        """Go by a new reading."""
+        self._now, self._at = now, self._elapsed()
+
+
+class Heartbeat:
+    """The beats of one process. `epoch` grows whenever the database turns out to be older than this process knew it."""
+
+    def __init__(
+        self,
+        database: Database,
+        process_id: str,
+        clock: Clock,
+        pace: Pace,
+        *,
+        wall: Clock | None = None,
+        elapsed: Callable[[], float] = boot_seconds,
+        alone: bool = False,
+    ) -> None:
+        """`wall`: the time to go by instead of the database's clock (SQLite has none).
+
+        `alone`: no other process works on this database, whatever a copy of it says.
+        """
+        self._store = ProcessStore(database)
+        self._process_id = process_id
+        self._clock = clock
+        self._wall = wall or (None if isinstance(clock, SteadyClock) else clock)
+        self._elapsed = elapsed
+        self._pace = pace
+        self._alone = alone
+        self._late_after: float | None = None
+        self._beaten_at = 0.0
+        self._beat = 0
+        self._server = ""
+        self._beating = asyncio.Lock()
+        self._went_back_at: float | None = None
+        self.epoch = 0
+        #: Rows that were claimed before this may be of an older copy, in which what was sent since is not written.
+        self.trusted_from: datetime | None = None
+        #: Chats that were made after this may be in no row; None: everything was taken back, or nothing was ever lost.
+        self.known_until: datetime | None = None
+
+    def expect(self, every: float) -> None:
+        """From now on a beat comes every so many seconds; one that stays away says that the database is not there."""
+        self._late_after = every + LATE_SECONDS
+        self._beaten_at = self._elapsed()
+
+    def require_beats(self) -> None:
+        """Raises `DatabaseUnavailable` when an expected beat could not be written."""
+        if self._late_after is not None and self._elapsed() - self._beaten_at > self._late_after:
+            raise DatabaseUnavailable
+
+    async def started(self) -> None:
+        """Beat, if this process never did."""
+        if self._beat == 0:
+            async with self._beating:
+                if self._beat == 0:
+                    await self._beat_once()
+
+    async def synchronise(self) -> None:
+        """Go by the database's clock, without a beat."""
+        if isinstance(self._clock, SteadyClock):
+            now, _server = await self._store.clock(self._wall() if self._wall else None)
+            self._clock.set(now)
+
+    async def beat(self) -> None:
+        """Read the database's clock, compare what is written with what this process wrote, and write the next beat."""
+        async with self._beating:
+            await self._beat_once()
+
+    async def _beat_once(self) -> None:
+        reading = await self._store.read(self._wall() if self._wall else None)
+        before = max([self._clock(), *(beat.beat_at for beat in reading.beats)])
+        if isinstance(self._clock, SteadyClock):
+            self._clock.set(reading.now)
+        latest = reading.now + CLOCK_SLACK
+        if before > latest or await self._store.has_future(latest):
+            await self._wind_back(reading.now, before)
+        if self._beat == 0:
+            await self._begin(reading)
+        else:
+            self._compare(reading)
+        went_back = self.known_until is not None and self._went_back_at is not None
+        self._beat = await self._store.write(
+            self._process_id, reading.now, reading.server, self.known_until, went_back=went_back
+        )
+        self._server = reading.server
+        self._beaten_at = self._elapsed()
+
+    async def confirm(self, session: Session) -> tuple[int, int]:
+        """Make sure, in the transaction of `session`, that the database is not older than this process knows it.
+
+        What is committed with it counts as a beat; `committed` is called with what this returns. Raises
+        `DatabaseWentBack`: the transaction is rolled back, and nothing may be sent.
+        """
+        beat, server = await self._store.confirm(session, self._process_id, self._beat)
+        if beat is None or server != self._server:
+            raise DatabaseWentBack
+        return self.epoch, beat
+
+    def committed(self, epoch: int, beat: int) -> None:
+        """The transaction of a `confirm` was committed: the database has to know it from now on."""
+        if epoch == self.epoch:
+            self._beat = max(self._beat, beat)
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether the database went back a moment ago, so that lists may not yet show what was made before."""
+        settled = self._pace.restore_settle.total_seconds()
+        return self._went_back_at is not None and self._elapsed() - self._went_back_at < settled
+
+    def taken_back(self, epoch: int) -> None:
+        """Everything that was made before `epoch` began is in a row again."""
+        if epoch == self.epoch:
+            self.known_until = None
+
+    async def _begin(self, reading: Reading) -> None:
+        """The first beat: rows may be of a copy; that others are at work says that they are not."""
+        self.epoch += 1
+        self.trusted_from = reading.now
+        await self._store.forget(reading.now - FORGET_AFTER)
+        if not reading.beats:
+            # Nobody ever worked on it, as far as it knows: a copy from before the first beat, or a new installation.
+            installed_at = await self._store.installed_at()
+            if reading.now - installed_at > self._pace.unattended:
+                self.known_until = min(installed_at, reading.now)
+            return
+        newest = reading.beats[0]
+        alive = self._alive(reading)
+        comparing = [beat.known_until for beat in alive if beat.known_until is not None]
+        if newest.server != reading.server or any(beat.went_back for beat in alive):
+            self._went_back(reading, min([newest.beat_at, *comparing]))
+        elif comparing or not alive:
+            self.known_until = min([newest.beat_at, reading.now, *comparing])
+
+    def _alive(self, reading: Reading) -> list[Beat]:
+        if self._alone:
+            return []
+        since = reading.now - self._pace.unattended
+        return [beat for beat in reading.beats if beat.beat_at >= since and beat.server == reading.server]
+
+    def _compare(self, reading: Reading) -> None:
+        mine = reading.of(self._process_id)
+        if mine is not None and mine.beat >= self._beat and reading.server == self._server:
+            return
+        self.epoch += 1
+        self.trusted_from = reading.now
+        newest = max((beat.beat_at for beat in reading.beats), default=reading.now)
+        self._went_back(reading, newest if self.known_until is None else min(newest, self.known_until))
+
+    def _went_back(self, reading: Reading, known_until: datetime) -> None:
+        self._went_back_at = self._elapsed()
+        self.known_until = min(known_until, reading.now)
+        log.error("database_went_back", known_until=self.known_until.isoformat())
+
+    async def _wind_back(self, now: datetime, before: datetime) -> None:
+        await self._store.wind_back(now, lease=self._pace.lease, deadline=self._pace.poll_timeout)
+        log.warning("database_clock_set_back", seconds=round((before - now).total_seconds()))

@@ -1,0 +1,59 @@
+"""Which prototypes are looked at in a round, and what the builder is asked about each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from protokeep.core.budget import Rank, Room, rank_of
+from protokeep.core.pacing import Pace
+from protokeep.core.prototype import UNFINISHED, Prototype, generation_of
+from protokeep.providers.base import Provider, Watched
+
+#: After so long without a word about what is being made, the heavier call may be made at every third look.
+QUIET = timedelta(seconds=10)
+CLOSELY_EVERY = 3
+
+
+def affordable(
+    prototypes: Sequence[Prototype], room: Room, now: datetime, provider: Provider | None, *, batched: bool
+) -> tuple[list[Prototype], list[Prototype]]:
+    """What may be looked at now, watched ones first, and what has to wait for want of calls."""
+    ranked = sorted(((_rank(one, now), one) for one in prototypes), key=lambda pair: _ORDER.index(pair[0]))
+    if provider is None or room.pace is None:
+        return [one for _, one in ranked], []
+    if batched:
+        rank, needed = ranked[0][0], provider.looks_cost(len(ranked))
+        left, whole = room.left(rank) or 0, room.whole(rank) or 0
+        everything = [one for _, one in ranked]
+        return (everything, []) if left >= min(needed, whole) else ([], everything)
+    looks: list[Prototype] = []
+    put_off: list[Prototype] = []
+    for rank, one in ranked:
+        (looks if len(looks) < (room.left(rank) or 0) else put_off).append(one)
+    return looks, put_off
+
+
+_ORDER = list(Rank)
+
+
+def _rank(prototype: Prototype, now: datetime) -> Rank:
+    generation = generation_of(prototype)
+    return rank_of(generation.round_at, generation.watched_until, now)
+
+
+def watched_of(prototype: Prototype, now: datetime, pace: Pace, *, few: bool) -> Watched:
+    """What the builder is asked about. While it waits for an answer, a person may have given it on the chat's page:
+    then the newest message counts. The heavier call is for what should have been told by the light one long ago."""
+    generation = generation_of(prototype)
+    long_ago = now - generation.round_at >= QUIET and generation.poll_count % CLOSELY_EVERY == 0
+    long_away = generation.missing_since is not None and now - generation.missing_since >= pace.gone_after
+    return Watched(
+        prototype.chat_id or "",
+        None if generation.waiting else generation.message_id,
+        generation.created_at,
+        stale_id=generation.stale_id,
+        before_id=generation.before_id,
+        closely=generation.waiting or long_ago,
+        alone=prototype.status not in UNFINISHED or long_away or (few and generation.told_by_hook),
+    )

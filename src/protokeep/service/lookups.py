@@ -1,0 +1,378 @@
+"""Looking for chats at a builder: one look-up of an account serves all its lost answers, within its calls.
+
+A quick search reads as far back as is needed. Before anything is sent a second time, a thorough one has to see the
+whole list; what was cut, refused or passed over proves nothing, and is gone on with later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from protokeep.core.budget import Rank
+from protokeep.core.errors import ProviderBusy, ProviderError
+from protokeep.core.generation import NO_KEY
+from protokeep.core.pacing import settled_since_sent
+from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, generation_of
+from protokeep.providers.base import Made, Provider, Search
+from protokeep.service.budget import Budget
+from protokeep.service.chat_metadata import Signed, installation_mark, marker_mark
+from protokeep.service.context import LOOK_BACK, Context
+from protokeep.store.searches import LostCreate
+
+log = structlog.get_logger(__name__)
+
+#: From one search of an account to the next, and per call that the last one took, up to the longest.
+SHORTEST_PAUSE, PAUSE_PER_CALL, LONGEST_PAUSE = timedelta(seconds=2), timedelta(seconds=0.1), timedelta(seconds=10)
+#: How old a search may be for a create that may be decided by it.
+FRESH_ENOUGH = timedelta(seconds=4)
+#: How long a search that was cut may be gone on with: what its first part saw gets old.
+LONGEST_SEARCH = timedelta(minutes=10)
+#: What a builder's pause is when it names none.
+DEFAULT_PAUSE = timedelta(seconds=30)
+#: Chats that this process has spoken of in its log, and prototypes whose searches it has counted.
+MOST_NAMED = 5_000
+#: The code of the error of a look-up that was not made, because the last one is too young.
+LOOK_UP_WAITS = "look_up_waits"
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """What is known of one prototype's chats.
+
+    `chats` carry its marker, oldest first. `absent`: there is none, as far as this prototype needs to know, in a
+    search that began at `began_at`. Neither: it is undecided, because of `error` if there is one.
+    """
+
+    chats: Sequence[Made] = ()
+    absent: bool = False
+    began_at: datetime | None = None
+    error: ProviderError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """A search: when it began and ended, and which chats it asked for. `markers` None: all of this installation."""
+
+    search: Search
+    began_at: datetime
+    done_at: datetime
+    since: datetime
+    markers: frozenset[str] | None = None
+
+    def covers(self, generation: Generation) -> bool:
+        """Whether a generation's chat would be among what was asked for."""
+        return self.since <= _since(generation) and (self.markers is None or generation.marker in self.markers)
+
+    def goes_on(self, now: datetime, since: datetime) -> bool:
+        """Whether it was cut a short time ago, and reads as far back as is wanted now."""
+        return self.search.rest is not None and self.since <= since and now - self.began_at <= LONGEST_SEARCH
+
+
+@dataclass(slots=True)
+class _Account:
+    """The last searches of an account, and those that were cut and are gone on with."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    quick: _Searched | None = None
+    thorough: _Searched | None = None
+    cut: _Searched | None = None
+    next_at: datetime | None = None
+    #: How many calls the last search for all chats of this installation took.
+    calls_for_all: int = 1
+    #: By prototype, when the last search began that counted as one that found nothing.
+    counted: dict[str, datetime] = field(default_factory=dict)
+
+
+class Lookups:
+    """Searches an account for lost creates, and for all chats of this installation."""
+
+    def __init__(self, context: Context, budget: Budget) -> None:
+        self._context = context
+        self._budget = budget
+        self._accounts: defaultdict[tuple[str, int], _Account] = defaultdict(_Account)
+        self._keeper_id: str | None = None
+        self._named: dict[tuple[str, str], str] = {}
+
+    async def keeper_id(self) -> str:
+        """This installation, as the marks of its chats name it."""
+        if self._keeper_id is None:
+            self._keeper_id, _ = await self._context.store.keeper()
+        return self._keeper_id
+
+    async def find(self, prototype: Prototype, provider: Provider) -> LookedUp:
+        """The chats of one prototype that no row knows, out of a search that serves the whole account.
+
+        Raises `ProviderError` when the account could not be searched at all.
+        """
+        generation = generation_of(prototype)
+        account = self._accounts[generation.account, provider.api_version]
+        async with account.lock:
+            if not self._found(account, generation) and not self._serves(account, prototype):
+                if (pause := self._pause(account, generation)) is not None:
+                    return LookedUp(error=pause)
+                await self._search_for_lost(account, provider, generation)
+            return self._answer(account, prototype)
+
+    async def all_of_ours(self, name: str, provider: Provider, since: datetime, rank: Rank) -> Search:
+        """All chats of this installation made after `since` that no row knows; goes on where the last one was cut.
+
+        Raises `ProviderError`.
+        """
+        account = self._accounts[name, provider.api_version]
+        async with account.lock:
+            rest = account.quick
+            if rest is not None and (rest.markers is not None or rest.search.reached):
+                rest = None
+            if rest is not None and not rest.goes_on(self._context.clock(), since):
+                rest = None
+            calls = await self._calls(name, provider, rank)
+            return (await self._search_quickly(name, account, provider, since, calls, going_on=rest)).search
+
+    # -- searching ---------------------------------------------------------------------------------------------
+
+    async def _search_for_lost(self, account: _Account, provider: Provider, generation: Generation) -> None:
+        """Search quickly for all lost creates; thoroughly where some may be decided and were not found."""
+        now = self._context.clock()
+        name = generation.account
+        calls = await self._calls(name, provider, Rank.LOOKUP)
+        lost = await self._context.store.searches.lost(name, provider.api_version)
+        since = min([_since(generation), *(_since(one) for one in lost)])
+        markers = frozenset({generation.marker, *(one.marker for one in lost)})
+        decided = self._is_decided_now(generation)
+        cut = account.cut if account.cut is not None and account.cut.goes_on(now, since) else None
+        if cut is not None and not cut.covers(generation):
+            cut = None
+        # A list serves both kinds of search. A filter is tried on what is surely there, before it is believed.
+        if not decided or (cut is None and provider.capabilities.metadata_search):
+            young = {one.marker: _since(one) for one in lost if not self._may_be_decided(one, now)}
+            young[generation.marker] = _since(generation)
+            sent = generation.recovery_point is RecoveryPoint.SENT and not decided
+            filtered = sent and provider.capabilities.metadata_search and len(young) <= account.calls_for_all
+            await self._search_quickly(
+                name, account, provider, min(young.values()), calls, markers=frozenset(young) if filtered else None
+            )
+        if decided and not self._found(account, generation):
+            rest = cut.search.rest if cut is not None else None
+            wanted = [marker_mark(marker) for marker in sorted(markers)]
+            search = await self._search(account, name, provider, wanted, since, calls, thorough=True, rest=rest)
+            began_at = cut.began_at if cut is not None else now
+            account.thorough = _Searched(search, began_at, self._context.clock(), since, markers)
+            account.cut = account.thorough if search.rest is not None else None
+
+    async def _search_quickly(
+        self,
+        name: str,
+        account: _Account,
+        provider: Provider,
+        since: datetime,
+        calls: Calls,
+        *,
+        markers: frozenset[str] | None = None,
+        going_on: _Searched | None = None,
+    ) -> _Searched:
+        """Search the young part of the list for all chats of this installation, or by filter for `markers`."""
+        now = self._context.clock()
+        before = provider.calls
+        wanted = [installation_mark(await self.keeper_id())]
+        if markers is not None:
+            wanted = [marker_mark(marker) for marker in sorted(markers)]
+        rest = going_on.search.rest if going_on is not None else None
+        search = await self._search(account, name, provider, wanted, since, calls, thorough=False, rest=rest)
+        if markers is None:
+            account.calls_for_all = max(provider.calls - before, 1)
+        began_at = going_on.began_at if going_on is not None else now
+        account.quick = _Searched(search, began_at, self._context.clock(), since, markers)
+        return account.quick
+
+    async def _search(
+        self,
+        account: _Account,
+        name: str,
+        provider: Provider,
+        wanted: Sequence[Mapping[str, str]],
+        since: datetime,
+        calls: Calls,
+        *,
+        thorough: bool,
+        rest: object | None,
+    ) -> Search:
+        async def known(chats: Sequence[str]) -> set[str]:
+            return await self._context.store.known_chats(name, chats)
+
+        left = calls()
+        if left == 0:
+            return Search(error=_short_of_calls(), rest=rest)
+        before = provider.calls
+        try:
+            search = await provider.find(
+                wanted, sent_after=since, known=known, thorough=thorough, calls=left, rest=rest
+            )
+        except ProviderBusy as error:
+            await self._heed(name, error)
+            raise
+        finally:
+            pause = PAUSE_PER_CALL * (provider.calls - before)
+            account.next_at = self._context.clock() + min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE)
+        if isinstance(search.error, ProviderBusy):
+            await self._heed(name, search.error)
+        await self._note_unreadable(name, search)
+        return search
+
+    async def _calls(self, name: str, provider: Provider, rank: Rank) -> Calls:
+        """How many calls searches may make from now on. Raises `ProviderBusy` while the builder wants none."""
+        now = self._context.clock()
+        held = await self._context.store.accounts.get(name)
+        if held.pauses_looks(now) and held.read_hold_code != NO_KEY:
+            pause = (held.read_hold_until or now) - now
+            raise ProviderBusy("The builder asked for a pause.", code="rate_limited", retry_after=pause)
+        room = await self._budget.room(name)
+        allowed = room.left(rank)
+        if allowed == 0:
+            pause = room.until(rank, 1) - now
+            raise ProviderBusy(f"Look-ups wait for calls. {room.message}", code="short_of_calls", retry_after=pause)
+        before = provider.calls
+        return lambda: None if allowed is None else max(allowed - (provider.calls - before), 0)
+
+    async def _heed(self, name: str, error: ProviderBusy) -> None:
+        """The builder asks for a pause: of look-ups and looks, in every process."""
+        until = self._context.clock() + (error.retry_after or DEFAULT_PAUSE)
+        await self._context.store.accounts.hold_reads(name, until, "rate_limited", str(error))
+
+    # -- answering ---------------------------------------------------------------------------------------------
+
+    def _found(self, account: _Account, generation: Generation) -> list[Made]:
+        """Chats with a prototype's marker out of the last searches, signed by us or by nobody, oldest first."""
+        found = {
+            made.chat_id: made
+            for searched in (account.quick, account.thorough)
+            if searched is not None
+            for made in searched.search.chats
+            if made.marks.get("protokeep_marker") == generation.marker
+            and self._context.signer.check(made.marks) is not Signed.WRONG
+        }
+        return sorted(found.values(), key=lambda made: (made.created_at is None, made.created_at, made.chat_id))
+
+    def _serves(self, account: _Account, prototype: Prototype) -> bool:
+        """Whether the last search is young enough for this prototype, and began late enough."""
+        generation = generation_of(prototype)
+        now = self._context.clock()
+        searched = self._relevant(account, generation)
+        if searched is None or not searched.covers(generation):
+            return False
+        age = now - searched.done_at
+        if self._is_decided_now(generation):
+            counted = account.counted.get(prototype.id)
+            new = counted is None or searched.began_at > counted
+            return new and searched.search.ended and age <= FRESH_ENOUGH
+        if generation.sent_at is not None:
+            oldest = min(max((now - generation.sent_at) / 2, SHORTEST_PAUSE / 2), LONGEST_PAUSE)
+            return searched.began_at >= generation.sent_at and age < oldest
+        claimed_before = searched.began_at >= generation.round_at
+        return searched.search.reached and claimed_before and age <= self._context.pace.fresh_claim
+
+    def _answer(self, account: _Account, prototype: Prototype) -> LookedUp:
+        generation = generation_of(prototype)
+        if found := self._found(account, generation):
+            account.counted.pop(prototype.id, None)
+            return LookedUp(found)
+        searched = self._relevant(account, generation)
+        if searched is None:
+            return LookedUp()
+        search, began_at = searched.search, searched.began_at
+        if generation.recovery_point is not RecoveryPoint.SENT:
+            absent = search.reached and searched.covers(generation)
+            return LookedUp(absent=absent, began_at=began_at, error=None if absent else search.error or _cut())
+        counted = account.counted.get(prototype.id)
+        decides = (
+            searched is account.thorough
+            and searched.covers(generation)
+            and settled_since_sent(generation, began_at, self._context.pace)
+            and (counted is None or began_at > counted)
+            and search.whole_since(_since(generation))
+            and not self._forged(account, generation)
+        )
+        if decides:
+            account.counted[prototype.id] = began_at
+            _forget_oldest(account.counted)
+        return LookedUp(absent=decides, began_at=began_at, error=search.error)
+
+    def _relevant(self, account: _Account, generation: Generation) -> _Searched | None:
+        """The search that a prototype's answer comes from."""
+        return account.thorough if self._is_decided_now(generation) else account.quick
+
+    def _is_decided_now(self, generation: Generation) -> bool:
+        """Whether a search that finds nothing would count: then it has to be a thorough one."""
+        sent = generation.recovery_point is RecoveryPoint.SENT
+        return sent and settled_since_sent(generation, self._context.clock(), self._context.pace)
+
+    def _may_be_decided(self, lost: LostCreate, now: datetime) -> bool:
+        return lost.sent_at is None or now - lost.sent_at >= self._context.pace.settle
+
+    def _forged(self, account: _Account, generation: Generation) -> bool:
+        """Whether a chat names this prototype under a wrong signature: perhaps ours, of an earlier secret."""
+        return any(
+            made.marks.get("protokeep_marker") == generation.marker
+            for searched in (account.quick, account.thorough)
+            if searched is not None
+            for made in searched.search.chats
+        )
+
+    def _pause(self, account: _Account, generation: Generation) -> ProviderError | None:
+        """Why the account is not searched again yet: a moment ago it was, or thoroughly for an old create."""
+        now = self._context.clock()
+        until = account.next_at or now
+        thorough = account.thorough
+        if self._is_decided_now(generation) and thorough is not None and thorough.search.rest is None:
+            age = now - (generation.sent_at or now) - self._context.pace.settle
+            until = max(until, thorough.done_at + min(max(age / 5, FRESH_ENOUGH), LONGEST_SEARCH))
+        if until <= now or until - now > LONGEST_SEARCH:
+            return None
+        words = "The account was searched a moment ago."
+        return ProviderError(words, code=LOOK_UP_WAITS, retry_after=until - now)
+
+    # -- unreadable chats --------------------------------------------------------------------------------------
+
+    async def _note_unreadable(self, name: str, search: Search) -> None:
+        """Name each unreadable or forged chat once in the log, and list it for `doctor`."""
+        reasons = {one.chat_id: one.reason for one in search.skipped}
+        for made in search.chats:
+            if self._context.signer.check(made.marks) is Signed.WRONG:
+                reasons[made.chat_id] = "Its marks are not signed by this installation, so they are not believed."
+        new = {chat_id: words for chat_id, words in reasons.items() if self._named.get((name, chat_id)) != words}
+        if not new:
+            return
+        for chat_id, words in new.items():
+            self._named[name, chat_id] = words
+            log.warning("chat_not_readable", account=name, chat_id=chat_id, reason=words)
+        _forget_oldest(self._named)
+        await self._context.store.searches.note_unreadable(name, new, self._context.clock())
+
+
+#: How many calls searches may still make; None: any number.
+Calls = Callable[[], int | None]
+
+
+def _since(generation: Generation | LostCreate) -> datetime:
+    """From when on a chat may be this prototype's. What was sent before was looked for before it was sent again."""
+    return (generation.sent_at or generation.created_at) - LOOK_BACK
+
+
+def _cut() -> ProviderError:
+    words = "The builder's list of chats was not seen to its end yet."
+    return ProviderError(words, code="look_up_cut", retry_after=SHORTEST_PAUSE)
+
+
+def _short_of_calls() -> ProviderError:
+    return ProviderError("Look-ups wait for calls.", code="short_of_calls", retry_after=SHORTEST_PAUSE)
+
+
+def _forget_oldest(remembered: dict[Any, Any]) -> None:
+    while len(remembered) > MOST_NAMED:
+        del remembered[next(iter(remembered))]

@@ -1,0 +1,2 @@
+-- Processes that ended long ago.
+DELETE FROM protokeep_processes WHERE beat_at < :before

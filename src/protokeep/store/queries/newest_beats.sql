@@ -1,0 +1,3 @@
+-- The processes that wrote last, newest first.
+SELECT process_id, beat, beat_at, server, known_until, went_back FROM protokeep_processes
+ORDER BY beat_at DESC LIMIT 100

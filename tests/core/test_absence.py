@@ -1,0 +1,321 @@
+"""What a "not found" proves, and what it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.made import NOW, after, generation, prototype
+from protokeep.core.absence import (
+    Surroundings,
+    accepted_at,
+    deletion_is_done,
+    is_gone,
+    may_be_gone,
+    missed,
+    next_look,
+    retry_after,
+)
+from protokeep.core.generation import observed
+from protokeep.core.pacing import Pace, answer_lasts, stale
+from protokeep.core.prototype import Observation, Prototype, Seen, State, Status, generation_of
+
+PACE = Pace()
+LONG_AGO = after(-86_400)
+#: A round in which the account showed another chat, with a key that is in use for long.
+VISIBLE = Surroundings(LONG_AGO, seen=1, missing=1)
+RUNNING = Observation(Seen.RUNNING, "m-1")
+
+
+def away(seconds: float = 300, looks: int = 4, **values: Any) -> Prototype:
+    """An old prototype that was seen, and then missing for so long, in so many looks."""
+    given: dict[str, Any] = {
+        "created_at": after(-3600),
+        "seen_at": after(-seconds - 1),
+        "missing_since": after(-seconds),
+        "missing_looks": looks,
+        "deadline_at": after(600),
+    }
+    return prototype(Status.IN_PROGRESS, **{**given, **values})
+
+
+def look(one: Prototype, now: datetime, *, missing: bool, around: Surroundings = VISIBLE) -> Prototype:
+    return observed(one, None if missing else RUNNING, now, PACE, batched=False, missing=missing, around=around)
+
+
+class TestGone:
+    def test_all_of_it_at_once(self) -> None:
+        """
+        Seen, old, away for five minutes in four looks, and others are visible: that is gone.
+        """
+        assert is_gone(generation_of(away()), VISIBLE, NOW, PACE)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"seconds": 299},
+            {"looks": 3},
+            {"seen_at": None},
+            {"created_at": after(-599)},
+            {"sent_at": after(-599)},
+            {"missing_since": None},
+            {"created_at": after(3600)},
+            {"missing_since": after(3600)},
+        ],
+    )
+    def test_anything_less_is_not(self, values: dict[str, Any]) -> None:
+        """
+        One that is young, was never seen, or is away for a shorter time or in fewer looks is not gone; nor does a
+        clock that was set back make it so.
+        """
+        assert not may_be_gone(generation_of(away(**values)), NOW, PACE)
+
+    @pytest.mark.parametrize(
+        ("around", "expected"),
+        [
+            (Surroundings(LONG_AGO, seen=0, missing=1), False),
+            (Surroundings(LONG_AGO, seen=0, missing=1, shows_ours=True), True),
+            (Surroundings(LONG_AGO, seen=1, missing=1), True),
+            (Surroundings(LONG_AGO, seen=2, missing=2), False),
+            (Surroundings(LONG_AGO, seen=3, missing=2), True),
+            (Surroundings(LONG_AGO, seen=0, missing=2, shows_ours=True), False),
+            (Surroundings(after(-200), seen=1, missing=1), False),
+            (Surroundings(after(-599), seen=9, missing=1), False),
+            (Surroundings(after(-600), seen=1, missing=1), True),
+            (Surroundings(after(3600), seen=1, missing=1), False),
+        ],
+    )
+    def test_the_account(self, around: Surroundings, expected: bool) -> None:
+        """
+        An account that shows nothing, many that are missing together, and a key that is new prove nothing.
+        """
+        assert is_gone(generation_of(away(seen_at=after(-3000))), around, NOW, PACE) is expected
+
+    def test_seen_with_the_same_key(self) -> None:
+        """
+        A chat that was seen since the key is in use is not hidden by the key.
+        """
+        assert is_gone(generation_of(away()), Surroundings(after(-301), seen=1, missing=1), NOW, PACE)
+
+    def test_many_that_were_deleted_together(self) -> None:
+        """
+        They are believed after an hour, if a list shows others of ours.
+        """
+        around = Surroundings(LONG_AGO, seen=0, missing=5, shows_ours=True)
+
+        assert not is_gone(generation_of(away(3599)), around, NOW, PACE)
+        assert is_gone(generation_of(away(3600, created_at=after(-7200))), around, NOW, PACE)
+
+    def test_never_seen(self) -> None:
+        """
+        One that no read has ever shown, of an older row say, is gone after a day.
+        """
+        old: dict[str, Any] = {"created_at": after(-200_000), "seen_at": None}
+
+        assert not is_gone(generation_of(away(86_399, **old)), VISIBLE, NOW, PACE)
+        assert is_gone(generation_of(away(86_400, **old)), VISIBLE, NOW, PACE)
+
+    def test_a_deletion(self) -> None:
+        """
+        A deletion that is answered with "not found" is done once that lasts; one of a gone chat at once.
+        """
+        unseen = Surroundings(LONG_AGO, seen=0, missing=1)
+
+        assert deletion_is_done(generation_of(away(seen_at=None)), VISIBLE, NOW, PACE)
+        assert not deletion_is_done(generation_of(away()), unseen, NOW, PACE)
+        assert not deletion_is_done(generation_of(away(299)), VISIBLE, NOW, PACE)
+        assert deletion_is_done(generation_of(away(86_400, created_at=after(-90_000))), unseen, NOW, PACE)
+
+    def test_accepted(self) -> None:
+        """
+        A follow-up makes a chat young again.
+        """
+        assert accepted_at(generation(sent_at=after(5))) == after(5)
+        assert accepted_at(generation(sent_at=None)) == NOW
+
+
+class TestLooks:
+    def test_ever_more_slowly(self) -> None:
+        """
+        3 s, 6 s, 12 s, up to a minute; after ten minutes slower, at last once a day; and no more after a week.
+        """
+        one = prototype(Status.IN_PROGRESS)
+        now, moments = NOW, [NOW]
+        while True:
+            one = missed(one, now)
+            due = next_look(one, now, PACE)
+            if due is None:
+                break
+            now = due
+            moments.append(now)
+
+        pauses = [(later - sooner).total_seconds() for sooner, later in pairwise(moments)]
+        assert pauses[:6] == [3, 6, 12, 24, 48, 60]
+        assert pauses == sorted(pauses)
+        assert pauses[-1] <= 86_400
+        assert timedelta(days=7) < moments[-1] - NOW <= timedelta(days=8)
+        assert len(pauses) < 100
+
+    def test_one_that_is_gone(self) -> None:
+        """
+        A gone one is looked at a quarter of an hour later, and so on for a week.
+        """
+        gone = prototype(Status.FAILED, error_code="gone", missing_since=after(-300), missing_looks=8)
+
+        assert next_look(gone, NOW, PACE) == after(900)
+        assert next_look(gone, after(86_400), PACE) == after(86_400 + 8670)
+        assert next_look(gone, after(8 * 86_400), PACE) is None
+
+    @given(st.integers(0, 10_000), st.floats(-1e6, 1e7))
+    def test_bounds(self, looks: int, seconds: float) -> None:
+        """
+        Whatever the clocks do, a look is between three seconds and a day away.
+        """
+        pause = retry_after(generation(missing_since=NOW, missing_looks=looks), after(seconds), PACE)
+
+        assert timedelta(seconds=3) <= pause <= timedelta(days=1)
+
+    def test_who_watches(self) -> None:
+        """
+        A status request looks again after seconds while it is new, once a minute when it lasts, also at a gone one.
+        """
+        new = away(3, missed_at=after(0))
+        assert answer_lasts(new, NOW, PACE) == timedelta(seconds=3)
+        assert not stale(new, after(2.9), PACE)
+        assert stale(new, after(3), PACE)
+        old = away(6000, missed_at=NOW)
+        assert not stale(old, after(59), PACE)
+        assert stale(old, after(60), PACE)
+        gone = replace(away(6000, missed_at=NOW, error_code="gone"), status=Status.FAILED)
+        assert not stale(gone, after(59), PACE)
+        assert stale(gone, after(60), PACE)
+        assert stale(gone, after(-3600), PACE)  # The clock was set back.
+
+
+class TestObserved:
+    def test_not_visible(self) -> None:
+        """
+        One "not found" changes no status; it is shown as not visible, and counted.
+        """
+        one = look(prototype(Status.IN_PROGRESS), NOW, missing=True)
+
+        assert (one.status, one.state) == (Status.IN_PROGRESS, State.NOT_VISIBLE)
+        told = generation_of(one)
+        assert (told.missing_since, told.missing_looks, told.missed_at, told.seen_at) == (NOW, 1, NOW, None)
+        assert told.next_poll_at == after(3)
+
+    @pytest.mark.parametrize("status", [Status.PENDING, Status.IN_PROGRESS, Status.TIMEOUT, Status.COMPLETED])
+    def test_revived(self, status: Status) -> None:
+        """
+        Any sight ends it.
+        """
+        one = look(look(prototype(status, deadline_at=after(600)), NOW, missing=True), after(30), missing=False)
+
+        assert one.state is not State.NOT_VISIBLE
+        told = generation_of(one)
+        assert (told.missing_since, told.missing_looks, told.missed_at, told.seen_at) == (None, 0, None, after(30))
+
+    def test_gone_and_back(self) -> None:
+        """
+        What counts as gone is failed with a reason; a later sight takes that back, with a poll clock of its own.
+        """
+        gone = look(away(credits=0.5), NOW, missing=True)
+        assert (gone.status, gone.state, generation_of(gone).error_code) == (Status.FAILED, State.FAILED, "gone")
+        assert generation_of(gone).next_poll_at == after(900)
+
+        back = look(gone, after(900), missing=False)
+
+        told = generation_of(back)
+        assert (back.status, back.state, told.error_code) == (Status.IN_PROGRESS, State.MAKING, None)
+        assert (told.deadline_at, told.settled_at, told.missing_since) == (after(1500), None, None)
+        assert told.next_poll_at is not None
+
+    @pytest.mark.parametrize(
+        ("seen", "status"),
+        [
+            (Seen.QUEUED, Status.PENDING),
+            (Seen.WAITING, Status.IN_PROGRESS),
+            (Seen.FINISHED, Status.COMPLETED),
+            (Seen.BROKE, Status.FAILED),
+        ],
+    )
+    def test_back_as_it_is(self, seen: Seen, status: Status) -> None:
+        """
+        It is what the builder says then, and what it had cost is counted once.
+        """
+        gone = look(away(credits=0.5), NOW, missing=True)
+
+        sight = Observation(seen, "m-1", error_code="builder_error" if seen is Seen.BROKE else None, credits=0.5)
+        back = observed(gone, sight, after(900), PACE, batched=False)
+
+        assert back.status is status
+        assert generation_of(back).error_code == ("builder_error" if seen is Seen.BROKE else None)
+        assert generation_of(back).credits == 0.5
+
+    def test_other_failures_stay(self) -> None:
+        """
+        Only what counted as gone is taken back: what the builder gave up stays failed.
+        """
+        failed = prototype(Status.FAILED, error_code="builder_error", error_message="no")
+
+        assert look(failed, NOW, missing=False).status is Status.FAILED
+
+    def test_no_timeout_while_it_is_not_visible(self) -> None:
+        """
+        The poll clock stands still while it is not visible, and goes on when it is seen again.
+        """
+        one = look(prototype(Status.IN_PROGRESS, deadline_at=after(20)), NOW, missing=True)
+        for seconds in (10, 20, 30, 60):
+            one = look(one, after(seconds), missing=True)
+        assert one.status is Status.IN_PROGRESS
+
+        back = look(one, after(90), missing=False)
+
+        assert (back.status, generation_of(back).deadline_at) == (Status.IN_PROGRESS, after(110))
+        assert look(back, after(110), missing=False).status is Status.TIMEOUT
+
+    def test_clock_set_forward(self) -> None:
+        """
+        A look an hour later than due times nothing out, and counts for no absence: nobody looked meanwhile.
+        """
+        young = prototype(Status.IN_PROGRESS, next_poll_at=after(3), deadline_at=after(600))
+        one = look(young, after(3600), missing=False)
+        assert (one.status, generation_of(one).deadline_at) == (Status.IN_PROGRESS, after(4197))
+
+        absent = look(away(10, looks=3, next_poll_at=NOW), after(3600), missing=True)
+        assert (absent.status, generation_of(absent).missing_since) == (Status.IN_PROGRESS, after(3590))
+
+    def test_a_late_look_within_reason(self) -> None:
+        """
+        A look that is a few seconds late moves nothing.
+        """
+        one = prototype(Status.IN_PROGRESS, next_poll_at=after(580), deadline_at=after(600))
+
+        assert look(one, after(610), missing=False).status is Status.TIMEOUT
+
+    def test_clock_set_back(self) -> None:
+        """
+        No deadline is further away than a whole poll clock, whatever clock it was set by.
+        """
+        one = prototype(Status.IN_PROGRESS, next_poll_at=after(3600), deadline_at=after(4200))
+
+        assert generation_of(look(one, NOW, missing=False)).deadline_at == after(600)
+
+    def test_waiting_runs_against_no_clock(self) -> None:
+        """
+        A question to a person times nothing out, is asked about more slowly, and the clock begins anew after it.
+        """
+        question = Observation(Seen.WAITING, "m-1", error_code="waiting_for_answer", error_message="?")
+        one = observed(prototype(Status.IN_PROGRESS), question, after(590), PACE, batched=True)
+        one = observed(one, question, after(600), PACE, batched=True)
+        assert (one.state, generation_of(one).next_poll_at) == (State.WAITING, after(660))
+
+        answered = look(one, after(660), missing=False)
+
+        assert (answered.state, generation_of(answered).deadline_at) == (State.MAKING, after(1260))

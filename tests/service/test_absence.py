@@ -1,0 +1,585 @@
+"""Absence is not proof: whatever v0 does not show for a while is kept, and nothing is made twice for it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from protokeep.core.errors import NotFound, NotNow
+from protokeep.core.prototype import UNFINISHED, Prototype, State, Status, generation_of
+from protokeep.core.reuse import Outcome
+from protokeep.store.session import ConstraintBroken
+from protokeep.web.models import PrototypeView
+from world import ANN, GENERATION_SECONDS, Node, World, both_versions, on_sqlite
+
+#: A process is believed about absent chats after this.
+SETTLED_IN = 660
+
+
+def hide(world: World, *chats: str | None, seconds: float | None = None, messages_only: bool = False) -> None:
+    """Nobody sees these chats (none named: all) at v0, for so long."""
+    until = None if seconds is None else (world.clock.now + timedelta(seconds=seconds)).isoformat()
+    rule: dict[str, Any] = {"until": until, "messages_only": messages_only}
+    world.sandbox.set_knobs(hide=[{**rule, "chat": chat} for chat in (chats or ("*",))])
+
+
+def show(world: World) -> None:
+    world.sandbox.set_knobs(hide=[])
+
+
+async def two_old_ones(world: World) -> tuple[Prototype, Prototype]:
+    """Two ready prototypes, and a process that is believed about absent chats."""
+    first, second = await world.complete("p-1"), await world.complete("p-2")
+    await world.live(SETTLED_IN, step=25)
+    return await world.get(first.id), await world.get(second.id)
+
+
+async def recheck(world: World, product: str = "p-1") -> Prototype:
+    """A status request that looks, as it comes long after the end."""
+    world.clock.advance(world.pace.recheck.total_seconds())
+    return await world.status(product)
+
+
+async def begin(world: World, product: str = "p-2") -> Prototype:
+    """One that is being made for hours: it shows that the account is visible."""
+    with world.knobs(generation_seconds=50_000):
+        return await world.make(product)
+
+
+@both_versions
+class TestNotVisible:
+    async def test_a_young_chat_that_reads_as_404(self, world: World) -> None:
+        """
+        A chat that is not shown for its first 25 seconds is not visible, and then completes; a click meanwhile gets
+        it, with the reason, and makes nothing.
+        """
+        world.sandbox.set_knobs(read_delay_seconds=25, list_delay_seconds=25)
+        made = await world.make()
+        await world.live(9)
+
+        absent = await world.get(made.id)
+        assert (absent.status in UNFINISHED, absent.state) == (True, State.NOT_VISIBLE)
+        view = PrototypeView.fields_of(absent, world.clock.now)
+        assert (view["state"], view["reason"]["code"], view["error"]) == ("not_visible", "not_visible", None)
+        assert "does not show it" in view["reason"]["message"]
+        again = await world.ensure()
+        assert (again.decision.outcome, again.prototype.id) == (Outcome.REUSED, made.id)
+        assert "does not show it at present" in again.decision.reason
+        await world.live(60)
+
+        assert (await world.get(made.id)).state is State.READY
+        assert world.made == 1
+        assert (await world.kinds(made)).count("status") <= 4
+
+    @pytest.mark.parametrize("seconds", [20, 90, 1800])
+    async def test_all_chats_in_mid_generation(self, world: World, seconds: float) -> None:
+        """
+        When v0 shows none of an account's chats for a while, nothing fails, clicks make nothing, and all complete.
+        """
+        products = [f"p-{number}" for number in range(25)]
+        made = [await world.make(product) for product in products]
+        await world.live(3)
+        hide(world, seconds=seconds)
+        await world.live(seconds - 1, step=20)
+        assert State.NOT_VISIBLE in {(await world.get(one.id)).state for one in made}
+        again = [await world.ensure(product) for product in products]
+        assert {one.decision.outcome for one in again} == {Outcome.REUSED}
+
+        await world.live(max(60, seconds / 5), step=20)
+
+        assert {(await world.get(one.id)).status for one in made} == {Status.COMPLETED}
+        assert world.made == len(products)
+        failed = await world.rows("SELECT id FROM protokeep_events WHERE status = 'failed'")
+        assert not failed
+
+    async def test_looked_at_ever_more_slowly(self, world: World) -> None:
+        """
+        An hour of absence costs a few dozen looks, and a crowd of viewers at most one a minute.
+        """
+        await world.make()
+        await world.live(3)
+        hide(world)
+        before = world.calls()
+        await world.live(3600, step=3)
+        assert world.calls() - before < 100
+        before = world.calls()
+        for _ in range(60):
+            world.clock.advance(2)
+            await asyncio.gather(*(world.status() for _ in range(5)))
+        assert world.calls() - before <= 9
+
+    async def test_a_process_that_has_just_begun(self, world: World) -> None:
+        """
+        A process does not know how new its key is: what it has not seen itself is not gone in its first minutes.
+        """
+        _first, second = await two_old_ones(world)
+        going = await begin(world, "p-3")
+        await world.live(6)
+        node = await world.node()
+        await world.keeper.release(generation_of(second).account)
+        world.sandbox.delete(second.chat_id or "")
+        world.clock.advance(600)
+
+        await node.keeper.status(ANN, "p-2", "v0")
+        await live(world, node, 420)
+        absent = await world.get(second.id)
+        assert (absent.status, absent.state) == (Status.COMPLETED, State.NOT_VISIBLE)
+        await live(world, node, 300)
+
+        assert (await world.get(second.id)).status is Status.FAILED
+        assert (await world.get(going.id)).status is not Status.FAILED
+
+    async def test_another_teams_key(self, world: World) -> None:
+        """
+        With the key of a team that has chats of its own, nothing of ours is gone, however long it lasts.
+        """
+        first, _second = await two_old_ones(world)
+        going = await begin(world, "p-3")
+        node = await world.node(key="another-team")
+        provider = node.context.providers.serving(generation_of(first).account, world.api_version)
+        assert provider is not None
+        await provider.create("theirs", {})
+        await world.keeper.release(generation_of(first).account)
+        world.clock.advance(600)
+
+        await node.keeper.status(ANN, "p-1", "v0")
+        await live(world, node, 7200, step=25)
+
+        assert (await world.get(first.id)).state is State.NOT_VISIBLE
+        assert (await world.get(going.id)).state is State.NOT_VISIBLE
+        assert await world.rows("SELECT id FROM protokeep_events WHERE status = 'failed'") == []
+
+
+async def live(world: World, node: Node, seconds: float, step: float = 20) -> None:
+    """As `World.live`, with another process."""
+    for _ in range(int(seconds / step)):
+        world.clock.advance(step)
+        await node.sweep()
+
+
+@both_versions
+class TestGone:
+    async def test_deleted_by_somebody(self, world: World) -> None:
+        """
+        One that was deleted at v0 is not visible for minutes, and gone then; the next request replaces it.
+        """
+        first, _second = await two_old_ones(world)
+        await begin(world, "p-3")
+        world.sandbox.delete(first.chat_id or "")
+        assert (await recheck(world)).state is State.NOT_VISIBLE
+        await world.live(240, step=10)
+        assert (await world.get(first.id)).status is Status.COMPLETED
+        assert (await world.ensure()).decision.outcome is Outcome.REUSED
+
+        await world.live(180, step=10)
+
+        gone = await world.get(first.id)
+        assert (gone.status, gone.state, generation_of(gone).error_code) == (Status.FAILED, State.FAILED, "gone")
+        replaced = await world.ensure()
+        assert replaced.decision.outcome is Outcome.REPLACED
+
+    async def test_alone_in_its_round(self, world: World) -> None:
+        """
+        Where nothing else is looked at, one list call tells that the account shows others of ours.
+        """
+        first, _second = await two_old_ones(world)
+        world.sandbox.delete(first.chat_id or "")
+        await recheck(world)
+        before = world.calls("chats.list", "chats.find")
+        await world.live(420, step=10)
+
+        assert (await world.get(first.id)).status is Status.FAILED
+        assert world.calls("chats.list", "chats.find") - before <= (1 if world.api_version == 2 else 40)
+
+    async def test_an_account_that_shows_nothing(self, world: World) -> None:
+        """
+        Where the list is empty, nothing is gone.
+        """
+        first = await world.complete()
+        await world.live(SETTLED_IN, step=25)
+        hide(world)
+        await recheck(world)
+        await world.live(3600, step=20)
+
+        assert (await world.get(first.id)).state is State.NOT_VISIBLE
+        show(world)
+        assert (await recheck(world)).state is State.READY
+
+    async def test_taken_back(self, world: World) -> None:
+        """
+        When a chat that counted as gone is seen again, its prototype is what v0 says, and current if it has its slot.
+        """
+        first, _second = await two_old_ones(world)
+        await begin(world, "p-3")
+        hide(world, first.chat_id)
+        await recheck(world)
+        await world.live(420, step=10)
+        gone = await world.get(first.id)
+        assert gone.status is Status.FAILED
+        show(world)
+        await world.live(1000, step=20)
+
+        back = await world.get(first.id)
+        assert (back.status, back.state, back.is_current) == (Status.COMPLETED, State.READY, True)
+        assert generation_of(back).error_code is None
+        assert generation_of(back).credits == generation_of(first).credits
+        assert (await world.ensure()).decision.outcome is Outcome.REUSED
+
+    async def test_taken_back_after_it_was_replaced(self, world: World) -> None:
+        """
+        One that was replaced meanwhile comes back, and the new one stays current.
+        """
+        first, _second = await two_old_ones(world)
+        await begin(world, "p-3")
+        hide(world, first.chat_id)
+        await recheck(world)
+        await world.live(420, step=10)
+        second = await world.make("p-1")
+        show(world)
+        await world.live(1000, step=20)
+
+        back = await world.get(first.id)
+        assert (back.status, back.is_current) == (Status.COMPLETED, False)
+        assert (await world.get(second.id)).is_current
+
+    async def test_looked_at_when_somebody_asks(self, world: World) -> None:
+        """
+        A status request for a gone one looks again, once a minute at most.
+        """
+        first, _second = await two_old_ones(world)
+        await begin(world, "p-3")
+        hide(world, first.chat_id)
+        await recheck(world)
+        await world.live(420, step=10)
+        show(world)
+        world.clock.advance(61)
+
+        assert (await world.status("p-1")).status is Status.COMPLETED
+
+
+class TestMessages:
+    async def test_a_message_that_reads_as_404(self, world: World) -> None:
+        """
+        While the message that is being made is not there, the newest one of its chat tells how far it is.
+        """
+        made = await world.make()
+        hide(world, messages_only=True)
+        await world.live(6)
+        assert (await world.get(made.id)).state is State.MAKING
+        await world.live(GENERATION_SECONDS + 30)
+
+        assert (await world.get(made.id)).state is State.READY
+
+    @both_versions
+    async def test_stopping_what_is_not_shown(self, world: World) -> None:
+        """
+        A stop that is answered with 404 is not taken for "nothing was running".
+        """
+        made = await begin(world, "p-1")
+        await world.live(6)
+        hide(world)
+
+        with pytest.raises(NotNow, match="does not show this chat"):
+            await world.keeper.stop(ANN, made.id)
+
+        show(world)
+        stopped = await world.keeper.stop(ANN, made.id)
+        assert generation_of(stopped).error_code == "stopped"
+
+    @both_versions
+    async def test_stopping_whose_message_is_not_shown(self, world: World) -> None:
+        """
+        Nor is one whose message is missing in a chat that is there.
+        """
+        made = await begin(world, "p-1")
+        hide(world, messages_only=True)
+
+        with pytest.raises(NotNow, match="does not show"):
+            await world.keeper.stop(ANN, made.id)
+
+    @both_versions
+    async def test_stopping_what_has_ended(self, world: World) -> None:
+        """
+        409 says that nothing was running: nothing changes.
+        """
+        made = await world.make()
+        world.clock.advance(GENERATION_SECONDS)
+
+        assert (await world.keeper.stop(ANN, made.id)).status is Status.COMPLETED
+
+
+@both_versions
+class TestFollowUps:
+    async def ask(self, world: World, one: Prototype) -> None:
+        await world.keeper.iterate(ANN, one.id, "Make it blue", wait=0)
+        await world.work()
+
+    async def said(self, world: World, one: Prototype) -> int:
+        chat = world.sandbox.chats[one.chat_id or ""]
+        return sum(message.content == "Make it blue" for message in chat.messages)
+
+    async def test_it_waits(self, world: World) -> None:
+        """
+        A follow-up into a chat that is not shown waits, with words, ever longer, and is sent once when it is back.
+        """
+        first, _second = await two_old_ones(world)
+        hide(world, first.chat_id)
+        await self.ask(world, first)
+
+        waiting = await world.get(first.id)
+        assert (waiting.status, waiting.state) == (Status.COMPLETED, State.PARKED)
+        assert "does not show the chat" in (generation_of(waiting).hold_message or "")
+        before = world.calls()
+        await world.live(120, step=2)
+        assert world.calls() - before < 20
+        show(world)
+        await world.live(120, step=5)
+
+        assert await self.said(world, first) == 1
+        assert (await world.get(first.id)).state is State.READY
+
+    async def test_sent_and_not_known(self, world: World) -> None:
+        """
+        One whose answer was lost stays undecided while its chat is not shown, and is not sent again.
+        """
+        first, _second = await two_old_ones(world)
+        sends = {"operation": "chats.sendMessage" if world.api_version == 1 else "messages.sendAsync"}
+        world.sandbox.set_knobs(drop_next=[sends])
+        await self.ask(world, first)
+        hide(world, first.chat_id)
+        await world.live(200, step=5)
+        assert (await world.get(first.id)).state is State.UNDECIDED
+        show(world)
+        await world.live(200, step=5)
+
+        assert await self.said(world, first) == 1
+        assert (await world.get(first.id)).state is State.READY
+
+    async def test_its_chat_is_gone(self, world: World) -> None:
+        """
+        Only with a chat that is gone for certain it ends, and history keeps its words.
+        """
+        first, _second = await two_old_ones(world)
+        world.sandbox.delete(first.chat_id or "")
+        await self.ask(world, first)
+        await world.live(280, step=5)
+        assert (await world.get(first.id)).state is State.PARKED
+
+        await world.live(120, step=5)
+
+        ended = await world.get(first.id)
+        assert (ended.status, generation_of(ended).error_code) == (Status.FAILED, "gone")
+        history, _ = await world.keeper.history(ended)
+        assert "The message was not sent: Make it blue" in history[-1]["data"]
+
+    async def test_gone_and_back(self, world: World) -> None:
+        """
+        If such a chat comes back, what it ended with counts again; the follow-up that ended is not sent.
+        """
+        first, _second = await two_old_ones(world)
+        hide(world, first.chat_id)
+        await self.ask(world, first)
+        await world.live(400, step=5)
+        assert (await world.get(first.id)).status is Status.FAILED
+        show(world)
+        world.clock.advance(61)
+
+        assert (await world.status("p-1")).state is State.READY
+        assert await self.said(world, first) == 0
+
+
+@both_versions
+class TestDeletions:
+    async def test_a_404_is_no_proof(self, world: World) -> None:
+        """
+        A chat that v0 did not show when it was to be deleted is deleted when it shows it again.
+        """
+        first, _second = await two_old_ones(world)
+        hide(world, first.chat_id, seconds=200)
+
+        left = await world.keeper.delete(ANN, first.id)
+
+        assert left is not None
+        assert (left.state, generation_of(left).hold_code) == (State.DELETING, "not_visible")
+        for _ in range(40):
+            world.clock.advance(10)
+            await world.keeper.wrap_up()
+        assert world.sandbox.chats[first.chat_id or ""].deleted
+        with pytest.raises(NotFound):
+            await world.keeper.get(ANN, first.id)
+
+    async def test_deleted_there_already(self, world: World) -> None:
+        """
+        One that somebody deleted at v0 goes here, too, after minutes of 404s.
+        """
+        first, _second = await two_old_ones(world)
+        world.sandbox.delete(first.chat_id or "")
+        assert await world.keeper.delete(ANN, first.id) is not None
+        for _ in range(29):
+            world.clock.advance(10)
+            await world.keeper.wrap_up()
+        assert (await world.get(first.id)).state is State.DELETING
+
+        for _ in range(12):
+            world.clock.advance(10)
+            await world.keeper.wrap_up()
+
+        with pytest.raises(NotFound):
+            await world.keeper.get(ANN, first.id)
+
+    async def test_a_surplus_one(self, world: World) -> None:
+        """
+        A second chat that v0 did not show when its prototype was deleted is deleted when it shows it.
+        """
+        first, _second = await two_old_ones(world)
+        provider = world.first.context.providers.serving(generation_of(first).account, world.api_version)
+        assert provider is not None
+        extra = await provider.create("A shop", {"protokeep_marker": first.id})
+        await world.store.note_surplus(first, extra.chat_id, world.clock.now)
+        hide(world, extra.chat_id, seconds=100)
+
+        assert await world.keeper.delete(ANN, first.id) is not None
+        for _ in range(30):
+            world.clock.advance(10)
+            await world.keeper.wrap_up()
+
+        assert world.sandbox.chats[extra.chat_id].deleted
+
+    async def test_a_gone_one(self, world: World) -> None:
+        """
+        One that counts as gone is deleted at once.
+        """
+        first, _second = await two_old_ones(world)
+        world.sandbox.delete(first.chat_id or "")
+        await recheck(world)
+        await world.live(420, step=10)
+
+        assert await world.keeper.delete(ANN, first.id) is None
+
+
+class TestClock:
+    @both_versions
+    @pytest.mark.parametrize("watched", [True, False])
+    async def test_set_forward(self, world: World, watched: bool) -> None:
+        """
+        A clock that jumps an hour ahead times nothing out, whoever looks first.
+        """
+        made = await begin(world, "p-1")
+        await world.live(9)
+
+        world.clock.advance(3600)
+        if watched:
+            await world.status("p-1")
+        await world.live(300, step=20)
+
+        assert (await world.get(made.id)).state is State.MAKING
+        await world.live(400, step=20)
+        assert (await world.get(made.id)).status is Status.TIMEOUT
+
+    @both_versions
+    async def test_set_back(self, world: World) -> None:
+        """
+        A clock that is set back moves no deadline further away than a whole poll clock.
+        """
+        made = await begin(world, "p-1")
+        await world.live(9)
+        world.clock.advance(-3600)
+        await world.status("p-1")
+
+        deadline = generation_of(await world.get(made.id)).deadline_at
+        assert deadline is not None
+        assert deadline - world.clock.now <= world.pace.poll_timeout
+
+
+@on_sqlite
+class TestOneBadItem:
+    @pytest.mark.parametrize("api_version", [1])
+    async def test_a_chat_that_may_not_be_read(self, world: World) -> None:
+        """
+        v1: a chat of ours that is refused (403) keeps none of the others from being read, and is not gone.
+        """
+        made = [await world.make(f"p-{number}") for number in range(3)]
+        rules = [
+            {"operation": "chats.find", "body": '{"object": "list", "data": []}', "times": 3},
+        ]
+        world.sandbox.set_knobs(
+            answer_next=rules, fail_next=[{"operation": "chats.getById", "status": 403, "times": 1}]
+        )
+        world.clock.advance(GENERATION_SECONDS)
+        await world.sweep()
+
+        done = [(await world.get(one.id)).status for one in made]
+        assert done.count(Status.COMPLETED) == 2
+        await world.live(60)
+        assert {(await world.get(one.id)).status for one in made} == {Status.COMPLETED}
+
+    async def test_a_row_that_cannot_be_written(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A look that the database refuses to write keeps none of the others from being written.
+        """
+        made = [await world.make(f"p-{number}") for number in range(3)]
+        save_all = world.store.save_all
+
+        async def refusing(changes: Any, **more: Any) -> Any:
+            if any(before.id == made[1].id for before, _, _ in changes):
+                raise ConstraintBroken("UPDATE", ValueError("no"))
+            return await save_all(changes, **more)
+
+        monkeypatch.setattr(world.store, "save_all", refusing)
+        world.clock.advance(GENERATION_SECONDS)
+        await world.sweep()
+
+        done = [(await world.get(one.id)).status for one in made]
+        assert done == [Status.COMPLETED, Status.PENDING, Status.COMPLETED]
+        before = world.calls()
+        await world.sweep()
+        assert world.calls() == before
+
+    async def test_a_deletion_that_fails(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        One deletion that cannot be written keeps none of the others from being made.
+        """
+        made = [await world.complete(f"p-{number}") for number in range(2)]
+        world.sandbox.set_knobs(fail_next=[{"operation": "chats.delete", "status": 500, "times": 2}])
+        for one in made:
+            await world.keeper.delete(ANN, one.id)
+        forget = world.store.afterwards.forget
+
+        async def refusing(prototype: Prototype, event: Any) -> bool:
+            if prototype.id == made[0].id:
+                raise ConstraintBroken("UPDATE", ValueError("no"))
+            return await forget(prototype, event)
+
+        monkeypatch.setattr(world.store.afterwards, "forget", refusing)
+        world.clock.advance(300)
+        await world.keeper.wrap_up()
+
+        with pytest.raises(NotFound):
+            await world.keeper.get(ANN, made[1].id)
+
+
+@both_versions
+class TestHooked:
+    async def test_read_beside_a_sweep(self, world: World) -> None:
+        """
+        What a hook names is read at once, also while a pass over the account is under way.
+        """
+        made = [await world.make(f"p-{number}") for number in range(4)]
+        account = generation_of(made[0]).account
+        await world.live(3)
+        world.clock.advance(GENERATION_SECONDS)
+        tracker = world.keeper._tracker
+        async with tracker._passes[account]:  # A pass that takes long.
+            now = world.clock.now
+            chats = [made[2].chat_id or ""]
+            await world.store.look_soon(account, chats, now, begun=False, later=now)
+            async with asyncio.timeout(5):
+                assert await world.keeper.track_hooked(account) == 1
+            assert (await world.get(made[2].id)).status is Status.COMPLETED
+            assert (await world.get(made[1].id)).status is Status.IN_PROGRESS
+            assert await world.keeper.track_hooked(account) == 0
+        history, _ = await world.keeper.history(await world.get(made[2].id))
+        assert (history[-1]["status"], history[-1]["source"]) == ("completed", "hook")

@@ -1,0 +1,181 @@
+"""Beats: how a process notices that its database is an older copy of itself, and that nothing can be written."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from copies import copy_of
+from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
+from protokeep.core.prototype import State
+from protokeep.service import NewPrototype
+from protokeep.service.heartbeat import Heartbeat
+from store.owner import run
+from world import ANN, PROMPT, Node, World, both_versions, on_sqlite
+
+
+async def beat(world: World, node: Node | None = None) -> None:
+    """Three seconds pass, and a process beats, sweeps and reconciles, as its jobs do."""
+    node = node or world.first
+    world.clock.advance(3)
+    await node.context.heartbeat.beat()
+    await node.keeper.reconcile()
+    await node.sweep()
+
+
+class TestWentBack:
+    @both_versions
+    async def test_nothing_is_made_twice_after_a_copy_took_the_databases_place(self, world: World) -> None:
+        """
+        Six prototypes are made after the copy; it is put back under the running process; the same six clicks make none.
+        """
+        await world.complete("old")
+        await beat(world)
+        put_back = await copy_of(world.database_url)
+        await beat(world)
+        for number in range(6):
+            await world.make(f"new-{number}")
+        assert world.made == 7
+
+        await put_back()
+        for number in range(6):
+            await world.ensure(f"new-{number}")
+            await world.work()
+        assert world.made == 7
+        for _ in range(25):
+            await beat(world)
+
+        assert world.made == 7
+        assert await world.orphans() == set()
+        for number in range(6):
+            (prototype,) = await world.listed(f"new-{number}")
+            assert (prototype.is_current, prototype.state) == (True, State.READY)
+
+    @both_versions
+    async def test_a_follow_up_that_the_copy_does_not_know_is_not_sent_twice(self, world: World) -> None:
+        """
+        The message is asked for in the copy, and was sent after it: it is found, and not sent again.
+        """
+        made = await world.complete()
+        await beat(world)
+        await world.keeper.iterate(ANN, made.id, "Make it blue", wait=0)
+        put_back = await copy_of(world.database_url)
+        await world.work()
+        await put_back()
+
+        for _ in range(30):
+            await beat(world)
+
+        assert [one.content for one in world.chat.messages if one.role == "user"][1:] == ["Make it blue"]
+        assert (await world.get(made.id)).state is State.READY
+
+    async def test_creates_go_on_within_a_minute(self, world: World) -> None:
+        """
+        What is asked for right after the fail-over is made, a little later.
+        """
+        await world.complete("old")
+        await beat(world)
+        put_back = await copy_of(world.database_url)
+        await world.make("lost")
+        await beat(world)
+        await put_back()
+
+        await world.ensure("fresh")
+        for _ in range(19):
+            await beat(world)
+
+        (fresh,) = await world.listed("fresh")
+        assert fresh.chat_id is not None
+        assert world.made == 3
+
+    async def test_a_process_that_starts_meanwhile_waits_with_the_others(self, world: World) -> None:
+        """
+        A new process does not know what was lost; it sees that others are still comparing.
+        """
+        await beat(world)
+        put_back = await copy_of(world.database_url)
+        await beat(world)
+        world.sandbox.set_knobs(list_delay_seconds=20)
+        await world.make("lost")
+        await put_back()
+        await beat(world)
+
+        starting = await world.node()
+        await starting.keeper.ensure(ANN, NewPrototype("lost", PROMPT), wait=0)
+        await starting.work()
+        for _ in range(25):
+            await beat(world, starting)
+
+        assert world.made == 1
+
+    async def test_another_file_in_the_databases_place_is_opened(self, sqlite_url: str) -> None:
+        """
+        SQLite's file is replaced by another one: the process notices, and goes on with what is there.
+        """
+        async with World.open(sqlite_url) as world:
+            await beat(world)
+            path = Path(sqlite_url.removeprefix("sqlite:///"))
+            put_back = path.with_name("other.db")
+            with sqlite3.connect(path) as connection:
+                connection.execute("VACUUM INTO ?", (str(put_back),))
+            await world.make("lost")
+            for leftover in ("-wal", "-shm"):
+                path.with_name(path.name + leftover).unlink(missing_ok=True)
+            shutil.move(put_back, path)
+
+            await world.ensure("lost")
+            for _ in range(25):
+                await beat(world)
+
+            assert world.made == 1
+            assert len(await world.rows("SELECT id FROM design_mockups")) == 1
+
+
+class TestConfirm:
+    async def test_a_process_whose_beat_is_missing_may_not_send(self, world: World) -> None:
+        """
+        Inside the transaction of "sent" the last beat has to be there.
+        """
+        heartbeat = world.first.context.heartbeat
+        await heartbeat.beat()
+        await heartbeat.beat()
+        async with world.first.database.transaction() as session:
+            await heartbeat.confirm(session)
+
+        await run(world.database_url, "UPDATE protokeep_processes SET beat = 1")
+        async with world.first.database.transaction() as session:
+            with pytest.raises(DatabaseWentBack):
+                await heartbeat.confirm(session)
+
+    async def test_an_ordinary_start_beside_others_waits_for_nothing(self, world: World) -> None:
+        """
+        While another process beats, a new one knows that the database is the one that was there before.
+        """
+        await beat(world)
+        starting = await world.node()
+        await starting.context.heartbeat.beat()
+
+        assert starting.context.heartbeat.known_until is None
+        assert not starting.context.heartbeat.is_settling
+
+
+class TestLate:
+    @on_sqlite
+    async def test_a_process_that_cannot_write_says_so(self, world: World) -> None:
+        """
+        Beats are expected, and do not come: not ready, until one is written.
+        """
+        heartbeat: Heartbeat = world.first.context.heartbeat
+        heartbeat.require_beats()
+        heartbeat.expect(3.0)
+        world.clock.advance(6.9)
+        heartbeat.require_beats()
+        world.clock.advance(0.2)
+        with pytest.raises(DatabaseUnavailable):
+            heartbeat.require_beats()
+
+        await heartbeat.beat()
+        heartbeat.require_beats()

@@ -1,0 +1,105 @@
+"""A guarded write and what belongs to it: committed together, or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from protokeep.core import continuing as rounds
+from protokeep.core.history import Event, Source
+from protokeep.core.prototype import Prototype, generation_of
+from protokeep.store.afterwards import Picture, free_slot, keep_picture
+from protokeep.store.database import Session
+from world import ANN, World
+
+
+async def moved(world: World, prototype: Prototype) -> Prototype:
+    """The prototype as it was before somebody else moved its row."""
+    before = await world.get(prototype.id)
+    after = replace(before, generation=replace(generation_of(before), hold_message="somebody else was here"))
+    assert await world.store.save(before, after) is not None
+    return before
+
+
+class TestSave:
+    async def test_nothing_that_belongs_to_a_write_is_kept_when_the_write_touched_no_row(self, world: World) -> None:
+        """
+        Freed slot, picture and event of a save that came too late: none of them is there.
+        """
+        stale = await moved(world, await world.complete())
+        before = await world.contents()
+        event = Event("deleting", Source.PERSON, world.clock(), actor=ANN.user_id)
+
+        async def belongs(session: Session) -> None:
+            await free_slot(session, stale.id)
+            await keep_picture(session, stale.id, Picture("image/png", b"png", "etag"), world.clock())
+
+        after = rounds.removing(stale, world.clock())
+        assert await world.store.save(stale, after, event, belongs=belongs) is None
+
+        assert await world.contents() == before
+        assert await world.rows("SELECT * FROM protokeep_pictures") == []
+
+    async def test_what_belongs_to_a_write_is_committed_with_it(self, world: World) -> None:
+        """
+        The same for a save that came in time: all of it is there.
+        """
+        made = await world.complete()
+
+        async def belongs(session: Session) -> None:
+            await free_slot(session, made.id)
+
+        saved = await world.store.save(made, rounds.removing(made, world.clock()), belongs=belongs)
+
+        assert saved is not None
+        assert generation_of(saved).version == generation_of(made).version + 1
+        assert saved == replace(await world.get(made.id), is_current=False)
+        assert await world.rows("SELECT * FROM protokeep_slots") == []
+
+    async def test_an_error_of_what_belongs_to_a_write_undoes_the_write(self, world: World) -> None:
+        """
+        What cannot be written beside it takes the write back, too.
+        """
+        made = await world.complete()
+        before = await world.contents()
+
+        async def belongs(session: Session) -> None:
+            await free_slot(session, made.id)
+            raise ValueError("no room")
+
+        event = Event("deleting", Source.PERSON, world.clock(), actor=ANN.user_id)
+        with pytest.raises(ValueError, match="no room"):
+            await world.store.save(made, rounds.removing(made, world.clock()), event, belongs=belongs)
+
+        assert await world.contents() == before
+
+    async def test_a_late_save_writes_no_event(self, world: World) -> None:
+        """
+        One prototype or several in one transaction: the events of a save that came too late are not written.
+        """
+        stale = await moved(world, await world.complete("p-1"))
+        fresh = await world.complete("p-2")
+        event = Event("status", Source.POLL, world.clock(), status="completed")
+        before = len(await world.rows("SELECT id FROM protokeep_events"))
+
+        assert await world.store.save(stale, stale, event) is None
+        saved = await world.store.save_all([(stale, stale, [event]), (fresh, fresh, [event])])
+
+        assert [one is None for one in saved] == [True, False]
+        assert len(await world.rows("SELECT id FROM protokeep_events")) == before + 1
+
+
+class TestForget:
+    async def test_the_second_deletion_of_a_row_writes_nothing(self, world: World) -> None:
+        """
+        Two processes forget one prototype: one event, and the surplus chats of others stay.
+        """
+        made = await world.complete()
+        event = Event("deleted", Source.SWEEP, world.clock())
+
+        assert await world.store.afterwards.forget(made, event)
+        before = len(await world.rows("SELECT id FROM protokeep_events"))
+        assert not await world.store.afterwards.forget(made, event)
+
+        assert len(await world.rows("SELECT id FROM protokeep_events")) == before
