@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -243,6 +244,21 @@ class TestObserved:
         waits = prototype(Status.COMPLETED, recovery_point=SETTLED, settled_at=after(20), wrap_up_at=after(900))
         assert generation_of(self.look(waits, 700, seen)).wrap_up_at == after(900)
         assert generation_of(self.look(made(), 30, Observation(Seen.RUNNING))).wrap_up_at is None
+
+
+class TestCredits:
+    def test_rounds_add_up(self) -> None:
+        """
+        What each round cost adds up; an end that names no cost leaves the sum alone.
+        """
+        first = steps.observed(made(), Observation(Seen.FINISHED, credits=0.25), after(9), PACE, batched=True)
+        again = replace(first, status=Status.IN_PROGRESS)
+        second = steps.observed(again, Observation(Seen.FINISHED, credits=1.5), after(19), PACE, batched=True)
+        third = steps.observed(
+            replace(second, status=Status.IN_PROGRESS), Observation(Seen.FINISHED), after(29), PACE, batched=True
+        )
+
+        assert [generation_of(one).credits for one in (first, second, third)] == [0.25, 1.75, 1.75]
 
 
 class TestHooked:

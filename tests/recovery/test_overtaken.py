@@ -13,6 +13,7 @@ import pytest
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
 from protokeep.providers.base import Looked, Provider, Watched
 from protokeep.service.chat_metadata import marks_of
+from store.owner import run
 from world import ANN, Clock, Node, World, both_versions, until
 
 ACCOUNT = "v0:environment"
@@ -156,6 +157,25 @@ class TestTheRowMoves:
         await world.keeper.wrap_up()
         assert world.chat.deleted
         assert (await world.rows("SELECT id FROM design_mockups"), await world.orphans()) == ([], set())
+
+    async def test_while_it_is_created_and_has_a_chat(self, world: World) -> None:
+        """
+        An answer that comes when the row has another chat takes nothing away: its chat is noted as a surplus.
+        """
+        ensured = await world.ensure()
+
+        async def found() -> None:
+            await run(
+                world.database_url,
+                "UPDATE design_mockups SET v0_chat_id = 'chat-of-another';"
+                "UPDATE protokeep_generations SET recovery_point = 'accepted', version = version + 1;",
+            )
+
+        meanwhile(provider_of(world.first), "create", found)
+        await world.work()
+
+        assert (await world.get(ensured.prototype.id)).chat_id == "chat-of-another"
+        assert await world.store.surplus(ensured.prototype.id) == [world.chat.id]
 
     async def test_while_it_is_looked_at(self, world: World) -> None:
         """

@@ -54,13 +54,13 @@ def counted(prototypes: list[Prototype]) -> tuple[int, int, int]:
 
 def test_without_a_limit() -> None:
     """
-    Where nothing is short all are looked at, watched ones first.
+    Where nothing is short, or nobody can look, nothing is put off; watched ones come first.
     """
     looks, put_off = affordable(many(1, 1, 1), Room(None, 0, MINUTE), MINUTE, PROVIDER, batched=False)
 
     assert [counted([one]) for one in looks] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
     assert put_off == []
-    looks, put_off = affordable(many(0, 0, 9), minute(0, 99), MINUTE, None, batched=False)
+    looks, put_off = affordable(many(0, 0, 9), minute(10, 99), MINUTE, None, batched=False)
     assert (len(looks), put_off) == (9, [])
 
 
