@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos fuzz schedules mutants official screenshots lock clean
+.PHONY: help setup demo test check format bench chaos adversary fuzz schedules mutants official screenshots lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ bench: $(DEV) ## Measure, and write docs/benchmarks.md (ARGS="requests storm")
 
 chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promise (ARGS="sqlite --seconds 20")
 	@PYTHONPATH=tests:. $(BIN)/python -m chaos $(ARGS)
+
+adversary: $(DEV) ## Break real processes before a v0 that is not ours, and check every promise (ARGS="two_keys --short")
+	@PYTHONPATH=tests:. $(BIN)/python -m adversary $(ARGS)
 
 fuzz: $(DEV) ## Send tens of thousands of made-up requests by every role to both databases (FUZZ=300)
 	@PROTOKEEP_FUZZ=$(or $(FUZZ),300) $(BIN)/python -m pytest --numprocesses 4 -q -s tests/access/test_fuzz.py $(ARGS)

@@ -14,7 +14,7 @@ def plant(world: World, age: timedelta = timedelta(0), count: int = 1, key: str 
     """So many more chats of that age in an account. `values`: metadata, favorite, forbidden."""
     api: Api = "v1" if world.api_version == 1 else "v2"
     v0 = world.sandbox.world
-    made_at = world.clock.now - age
+    made_at = world.clock.elsewhere() - age
     account = v0.account(account_id(key), made_at)
     knobs = world.sandbox.knobs.changed({"list_delay_seconds": 0})
     chats = [v0.create_chat(account, api, made_at, knobs, message="Somebody's", **values) for _ in range(count)]

@@ -77,6 +77,15 @@ class TestStatuses:
 
         assert await provider.cancel("chat-1", "message-1") is False
 
+    async def test_stop_of_what_is_not_shown(self, version: int) -> None:
+        """
+        A 404 to a stop says nothing of whether something was running.
+        """
+        provider, _ = answering(version, says(404, {"message": "no such chat"}))
+
+        with pytest.raises(ProviderRejected, match="404"):
+            await provider.cancel("chat-1", "message-1")
+
     @pytest.mark.parametrize("status", [408, 425, 499, 500])
     async def test_stop_whose_answer_says_nothing(self, version: int, status: int) -> None:
         """

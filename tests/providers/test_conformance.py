@@ -84,7 +84,7 @@ class TestFaults:
             (402, ProviderBusy, "out_of_credits"),
             (403, ProviderRejected, "refused"),
             (404, ProviderRejected, "refused"),
-            (409, OutcomeUnknown, "bad_answer"),
+            (409, OutcomeUnknown, "unclear_refusal"),
             (413, ProviderRejected, "refused"),
             (422, ProviderRejected, "refused"),
             (429, ProviderBusy, "rate_limited"),

@@ -78,6 +78,18 @@ async def test_create_that_did_not_act_and_was_refused(world: World) -> None:
 
 
 @both_versions
+async def test_create_that_is_refused_without_end(world: World) -> None:
+    """A 409 each time, and nothing is ever made: the second one counts as the refusal that it is."""
+    with world.knobs(fail_next=[{"operation": CREATES, "status": 409, "message": "Not now.", "times": None}]):
+        made = await world.make()
+        await world.live(2 * world.pace.settle.total_seconds() + 120)
+
+        made = await world.get(made.id)
+        assert (made.status, world.creates, world.made) == (Status.FAILED, 2, 0)
+        assert "Not now." in (generation_of(made).error_message or "")
+
+
+@both_versions
 @pytest.mark.parametrize("status", [409, 499])
 async def test_message_that_was_taken_and_refused(world: World, status: int) -> None:
     """A follow-up that v0 took before it said no is neither sent again nor told as refused."""

@@ -19,10 +19,13 @@ from protokeep.service.keys import Keys
 from protokeep.store import strays
 from protokeep.store.claims import Lost
 from protokeep.store.database import Row
+from protokeep.store.postgresql import PostgresqlSession
 from protokeep.store.rows import prototype_of
+from protokeep.store.session import Statement
+from protokeep.store.statements import query
 from protokeep.store.strays import Stray
 from store.owner import run
-from world import ANN, World, both_versions, on_sqlite
+from world import ANN, World, both_versions, on_postgresql, on_sqlite
 
 SIGNER = Signer(b"secret-of-the-tests")
 MARKER = "0d0f1c1e-6f4f-4a4e-9d5c-0a1b2c3d4e5f"
@@ -303,6 +306,35 @@ class TestAtOnce:
 
         assert [one.id for one in await world.listed("p-1")] == [MARKER]
         assert len(await world.rows("SELECT * FROM protokeep_slots")) == 1
+
+    @on_postgresql
+    async def test_a_chat_is_not_given_to_a_claim_and_to_a_row_of_its_own(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Another process gives the chat to the waiting claim between two statements of this one, or waits until it has.
+        """
+        await world.ensure("p-1")
+        plant(world, metadata=await marks(world))
+        other = await world.node()
+        others: list[asyncio.Task[str]] = []
+        read = PostgresqlSession.row
+
+        async def row(
+            self: PostgresqlSession, statement: Statement, values: dict[str, Any] | None = None
+        ) -> Row | None:
+            if statement is query("waiting_claim") and not others:
+                others.append(
+                    asyncio.create_task(other.store.adopt_stray(_stray(world, MARKER), world.pace.poll_timeout))
+                )
+                await asyncio.wait(others, timeout=0.5)
+            return await read(self, statement, values)
+
+        monkeypatch.setattr(PostgresqlSession, "row", row)
+        await world.store.adopt_stray(_stray(world, MARKER), world.pace.poll_timeout)
+        await others[0]
+
+        assert len(await world.rows("SELECT id FROM design_mockups WHERE v0_chat_id IS NOT NULL")) == 1
 
     async def test_a_chat_is_given_to_no_row_that_moved_meanwhile(
         self, world: World, monkeypatch: pytest.MonkeyPatch

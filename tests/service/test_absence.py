@@ -95,6 +95,20 @@ class TestNotVisible:
         failed = await world.rows("SELECT id FROM protokeep_events WHERE status = 'failed'")
         assert not failed
 
+    async def test_creates_that_are_answered_with_404(self, world: World) -> None:
+        """
+        While v0 answers 404 to everything, creates wait and go on by themselves; none fails.
+        """
+        world.sandbox.set_knobs(fail_next=[{"status": 404, "times": None}])
+        made = await world.make()
+        assert (made.status, made.state) == (Status.PENDING, State.PARKED)
+        await world.live(20)
+        world.sandbox.set_knobs(fail_next=[])
+        await world.live(90)
+
+        assert (await world.get(made.id)).state is State.READY
+        assert world.made == 1
+
     async def test_looked_at_ever_more_slowly(self, world: World) -> None:
         """
         An hour of absence costs a few dozen looks, and a crowd of viewers at most one a minute.
@@ -354,6 +368,22 @@ class TestFollowUps:
         assert (await world.get(first.id)).state is State.UNDECIDED
         show(world)
         await world.live(200, step=5)
+
+        assert await self.said(world, first) == 1
+        assert (await world.get(first.id)).state is State.READY
+
+    async def test_not_shown_when_it_is_sent(self, world: World) -> None:
+        """
+        One whose sending is answered with 404 was not sent: it waits, and is sent once.
+        """
+        first, _second = await two_old_ones(world)
+        sends = "chats.sendMessage" if world.api_version == 1 else "messages.sendAsync"
+        world.sandbox.set_knobs(fail_next=[{"operation": sends, "status": 404, "times": 2}])
+        await self.ask(world, first)
+        waiting = await world.get(first.id)
+        assert (waiting.state, generation_of(waiting).hold_code) == (State.PARKED, "not_visible")
+
+        await world.live(60, step=5)
 
         assert await self.said(world, first) == 1
         assert (await world.get(first.id)).state is State.READY

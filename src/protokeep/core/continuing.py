@@ -151,6 +151,15 @@ def turned_down(prototype: Prototype, error: ProviderError, now: datetime, pace:
     return replace(kept, generation=replace(generation_of(kept), next_poll_at=due))
 
 
+def unsent(prototype: Prototype) -> Prototype:
+    """The builder had no chat to put the message into: certainly nothing was sent, and it is claimed as before."""
+    generation = generation_of(prototype)
+    return replace(
+        prototype,
+        generation=replace(generation, recovery_point=RecoveryPoint.CLAIMED, sent_at=None, unknown=False, lookups=0),
+    )
+
+
 def chat_not_shown(prototype: Prototype, until: datetime) -> Prototype:
     """The builder does not show the chat at present: the message waits, and what is known of its sending is kept."""
     generation = generation_of(prototype)

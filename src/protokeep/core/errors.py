@@ -148,5 +148,9 @@ class ProviderUnreachable(ProviderError):
     """The request never left (connection refused, no such host), or was redirected. Nothing was made."""
 
 
+#: The code of an `OutcomeUnknown` that was a refusal if nothing is found of what was sent.
+UNCLEAR_REFUSAL = "unclear_refusal"
+
+
 class OutcomeUnknown(ProviderError):
     """Something was sent and no trustworthy answer came: the builder may have acted."""

@@ -13,11 +13,12 @@ from typing import Any
 
 from protokeep.core import absence
 from protokeep.core.absence import Surroundings
-from protokeep.core.errors import ProviderError
+from protokeep.core.errors import UNCLEAR_REFUSAL, ProviderError, ProviderRejected
 from protokeep.core.pacing import Pace, backoff, next_lookup, next_poll
 from protokeep.core.prototype import (
     GONE,
     UNFINISHED,
+    Generation,
     Observation,
     Prototype,
     RecoveryPoint,
@@ -155,6 +156,14 @@ def not_found(prototype: Prototype, now: datetime, pace: Pace, *, counted: bool)
         hold_code=None,
         hold_message=None,
     )
+
+
+def refusal_after_all(generation: Generation) -> ProviderRejected | None:
+    """The refusal that an unclear answer was: sent twice, and nothing of it was found. None: it may be sent again."""
+    sent_again = generation.recovery_point is RecoveryPoint.SENT and generation.attempts >= 2
+    if not sent_again or generation.error_code != UNCLEAR_REFUSAL:
+        return None
+    return ProviderRejected(generation.error_message or "The builder refused it.", code="refused")
 
 
 def observed(

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from protokeep.core.errors import (
+    UNCLEAR_REFUSAL,
     OutcomeUnknown,
     ProviderBusy,
     ProviderError,
@@ -106,7 +107,7 @@ def _unclear(status: int, said: str, pause: timedelta | None) -> OutcomeUnknown:
         words = f"v0 had an error of its own ({status}){said}"
         return OutcomeUnknown(words, code="server_error", status=status, retry_after=pause)
     words = f"v0 answered {status}, which does not say whether it acted{said}"
-    return OutcomeUnknown(words, code="bad_answer", status=status, retry_after=pause)
+    return OutcomeUnknown(words, code=UNCLEAR_REFUSAL, status=status, retry_after=pause)
 
 
 def pointed_at(location: str | None) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,12 +30,15 @@ from protokeep.providers.base import (
 from protokeep.providers.v0_details import Details, made_of
 from protokeep.providers.v0_http import TOO_LARGE, V0Config, amount, instant, link, no_id, segment, text
 from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, chat_ids, newest_first, said_of
+from protokeep.providers.v0_v1_answers import newest_message_id, of_detail, of_row
 from protokeep.providers.v0_walks import MAX_PAGES, OVERLAP, PAGE, OffsetWalk, carries
 
 #: Rows of one page that are too large to be read, beyond which v0's answers as a whole count as too large.
 MAX_TOO_LARGE = 3
 #: Heavy detail reads in one round of looks, for chats that the list cannot tell about.
 MAX_DETAILS = 20
+#: Pages of a sweep under way at once: one after the other, seventy of them take longer than a sweep may.
+PAGES_AT_ONCE = 4
 #: Detail reads under way at once.
 PARALLEL_READS = 8
 #: One page of the list: 60 rows of a few hundred bytes each.
@@ -41,14 +46,6 @@ LIST_PATIENCE = 10.0
 #: Rows of one page of the usage report, and pages that are read of it.
 USAGE_PAGE = 150
 MAX_USAGE_PAGES = 20
-
-_NO_VERSION_FINAL: Mapping[str, tuple[Seen, str, str]] = {
-    "error": (Seen.BROKE, "builder_error", "v0 ended the generation with an error."),
-    "content-filter": (Seen.BROKE, "content_filter", "v0's content filter stopped the generation."),
-    "tool-calls": (Seen.WAITING, "waiting_for_answer", "v0 asked a question. Answer it on the chat's page."),
-    "length": (Seen.WAITING, "needs_a_look", "v0 stopped at its length limit. Look at the chat's page."),
-    "other": (Seen.WAITING, "needs_a_look", "v0 stopped without saying why. Look at the chat's page."),
-}
 
 
 @dataclass(slots=True)
@@ -92,8 +89,8 @@ class V0V1(V0Shared):
             project_id=text(answer.get("projectId"), 200),
             marks=marks,
             created_at=instant(answer.get("createdAt")),
-            observation=_of_detail(answer, chat_id),
-            newest_message_id=_newest_message_id(answer),
+            observation=of_detail(answer, chat_id),
+            newest_message_id=newest_message_id(answer),
         )
 
     def looks_cost(self, chats: int) -> int:
@@ -123,13 +120,18 @@ class V0V1(V0Shared):
         unmet = {chat.chat_id for chat in listed.values() if not chat.in_passing}
         oldest = min((listed[chat_id].created_at for chat_id in unmet), default=None)
         unsure: list[Watched] = []
-        async for row in self._rows(before=oldest, enough=lambda: not (unmet and left())):
+
+        def wanted() -> int:
+            """Pages that are needed at least."""
+            return -(-len(unmet) // PAGE) if left() else 0
+
+        async for row in self._rows(before=oldest, wanted=wanted):
             chat_id = text(row.get("id"), 200)
             chat = listed.pop(chat_id, None) if chat_id is not None else None
             if chat is None:
                 continue
             unmet.discard(chat.chat_id)
-            seen = _of_row(row)
+            seen = of_row(row)
             if seen is None or seen.message_id == chat.stale_id is not None:
                 unsure.append(chat)
                 seen = Observation(Seen.QUEUED, web_url=link(row.get("webUrl")))
@@ -173,7 +175,7 @@ class V0V1(V0Shared):
 
     async def _detail(self, chat: Watched) -> Observation:
         detail = await self._http.request("GET", f"chats/{segment(chat.chat_id)}", patience=LOOK_PATIENCE)
-        return _of_detail(detail, chat.chat_id, chat.stale_id, chat.before_id)
+        return of_detail(detail, chat.chat_id, chat.stale_id, chat.before_id)
 
     async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> Made:
         """`POST /chats/{id}/messages` with `responseMode: async` -> 200 ChatDetail, perhaps before the new version."""
@@ -181,7 +183,7 @@ class V0V1(V0Shared):
         answer = await self._http.request("POST", path, body=body, may_begin=may_begin)
         if not isinstance(answer, dict) or answer.get("id") != chat_id:
             raise no_id("the message")
-        return Made(chat_id, observation=_of_row(answer), newest_message_id=_newest_message_id(answer))
+        return Made(chat_id, observation=of_row(answer), newest_message_id=newest_message_id(answer))
 
     async def talk(self, chat_id: str) -> Talk:
         """`GET /chats/{id}`: the messages of a ChatDetail, and its latest version."""
@@ -228,8 +230,7 @@ class V0V1(V0Shared):
     ) -> Search:
         """List rows carry no metadata: read the unknown ones that are recent enough, each once, and compare."""
         walk = rest if isinstance(rest, OffsetWalk) else OffsetWalk(self._page)
-        may_call = self._may_call(calls)
-        error: ProviderError | None = None
+        may_call, error = self._may_call(calls), None
         self._details.begin_search()
         try:
             await walk.go_on(sent_after, may_call, thorough=thorough)
@@ -237,11 +238,7 @@ class V0V1(V0Shared):
             if not walk.rows.met:
                 raise
             error = caught
-        made_at = {
-            chat_id: created
-            for chat_id, (created, _) in walk.rows.met.items()
-            if created is None or created >= sent_after - CLOCK_SLACK
-        }
+        made_at = walk.rows.made_since(sent_after)
         ours = await known(list(made_at))
         unknown = [chat_id for chat_id in made_at if chat_id not in ours]
         if error is None or isinstance(error, OutcomeUnknown):
@@ -253,11 +250,12 @@ class V0V1(V0Shared):
             if (reason := self._details.reason(chat_id)) is not None
         ]
         found = [made for chat_id in unknown if (made := self._details.made(chat_id)) is not None]
+        found = [made for made in found if any(carries(made.marks, marks) for marks in wanted)]
         return Search(
-            [made for made in found if any(carries(made.marks, marks) for marks in wanted)],
+            found,
             ended=walk.ended and complete,
             passed=walk.passed and complete,
-            skipped=[*skipped, *(one for one in walk.rows.nameless if one.may_be_of(sent_after))],
+            skipped=[one for one in (*skipped, *walk.rows.nameless) if one.may_be_of(sent_after)],
             error=error,
             rest=None if walk.broken or (walk.ended and complete) else walk,
         )
@@ -296,7 +294,7 @@ class V0V1(V0Shared):
         made = made_of(detail, chat_id)
         if not any(key.startswith("protokeep") for key in made.marks):
             return None
-        return replace(made, observation=_of_detail(detail, chat_id))
+        return replace(made, observation=of_detail(detail, chat_id))
 
     async def prompt_of(self, chat_id: str) -> str | None:
         """The oldest user message of a ChatDetail."""
@@ -306,92 +304,40 @@ class V0V1(V0Shared):
         oldest = min(asked, key=lambda row: str(row.get("createdAt", "")), default={})
         return text(oldest.get("content"), PROMPT_MAX)
 
-    async def _rows(self, *, before: datetime | None, enough: Callable[[], bool]) -> AsyncIterator[dict[str, Any]]:
-        """Rows of `GET /chats`, page after overlapping page.
+    async def _rows(self, *, before: datetime | None, wanted: Callable[[], int]) -> AsyncIterator[dict[str, Any]]:
+        """Rows of `GET /chats`, page after overlapping page, for as long as pages are `wanted`.
 
-        Ends at a short page, when `enough()`, or at a page of rows older than `before`. The order is not stated,
-        so the last holds only while everything met so far came newest first, and some of it visibly so.
+        Ends at a short page, or at a page of rows older than `before`. The order is not stated, so the last holds only
+        while everything met so far came newest first, and some of it visibly so.
         """
-        offset = 0
         newest_first, visibly = True, False
-        previous: datetime | None = None
-        for _ in range(MAX_PAGES):
-            if enough():
-                return
-            rows = await self._page(offset)
-            fresh = False
-            for row in rows:
-                if isinstance(row, dict):
-                    created = instant(row.get("createdAt"))
-                    fresh = fresh or created is None or before is None or created >= before - CLOCK_SLACK
-                    if created is not None and previous is not None:
-                        newest_first = newest_first and created <= previous
-                        visibly = visibly or created < previous
-                    previous = created or previous
-                    yield row
-            if len(rows) < PAGE or (newest_first and visibly and not fresh):
-                return
-            offset += PAGE - OVERLAP
-            previous = None  # The next page overlaps this one.
-            await asyncio.sleep(0)
+        async with contextlib.aclosing(self._pages(wanted)) as pages:
+            async for rows in pages:
+                fresh = False
+                previous: datetime | None = None  # The page before overlaps this one.
+                for row in rows:
+                    if isinstance(row, dict):
+                        created = instant(row.get("createdAt"))
+                        fresh = fresh or created is None or before is None or created >= before - CLOCK_SLACK
+                        if created is not None and previous is not None:
+                            newest_first = newest_first and created <= previous
+                            visibly = visibly or created < previous
+                        previous = created or previous
+                        yield row
+                if len(rows) < PAGE or (newest_first and visibly and not fresh):
+                    return
+                await asyncio.sleep(0)
 
-
-def _newest_message_id(detail: Mapping[str, Any]) -> str | None:
-    rows = detail.get("messages")
-    messages = newest_first(rows if isinstance(rows, list) else [])
-    return str(messages[0]["id"]) if messages else None
-
-
-def _of_row(row: Mapping[str, Any]) -> Observation | None:
-    """What a list row tells; None: it has no version yet, so only the detail knows."""
-    version = row.get("latestVersion")
-    if not isinstance(version, dict):
-        return None
-    status = version.get("status")
-    web_url = link(row.get("webUrl"))
-    demo_url = link(version.get("demoUrl"))
-    image_url = link(version.get("screenshotUrl"))
-    version_id = text(version.get("id"), 200)
-    if status == "pending":
-        return Observation(Seen.RUNNING, version_id, web_url=web_url, demo_url=demo_url)
-    if status == "completed":
-        return Observation(Seen.FINISHED, version_id, web_url=web_url, demo_url=demo_url, image_url=image_url)
-    if status == "failed":
-        return Observation(
-            Seen.BROKE,
-            version_id,
-            web_url=web_url,
-            error_code="builder_error",
-            error_message="v0 says that this version failed.",
-        )
-    return Observation(
-        Seen.WAITING,
-        version_id,
-        web_url=web_url,
-        error_code="needs_a_look",
-        error_message="v0 reports a status that is not known here. Look at the chat's page.",
-    )
-
-
-def _of_detail(detail: Any, chat_id: str, stale_id: str | None = None, before_id: str | None = None) -> Observation:
-    """What a ChatDetail tells: its latest version, or without a new one the last assistant message of this round."""
-    if not isinstance(detail, dict) or detail.get("id") != chat_id:
-        raise OutcomeUnknown("v0's chat could not be read, or is another one.", code="bad_answer")
-    known = _of_row(detail)
-    if known is not None and (known.message_id is None or known.message_id != stale_id):
-        return known
-    web_url = link(detail.get("webUrl"))
-    messages = detail.get("messages")
-    reason: Any = None
-    for row in newest_first(messages if isinstance(messages, list) else []):
-        if row["id"] == before_id:
-            break
-        if row.get("role") == "assistant":
-            reason = row.get("finishReason")
-            break
-    if isinstance(reason, str) and reason in _NO_VERSION_FINAL:
-        seen, code, words = _NO_VERSION_FINAL[reason]
-        return Observation(seen, web_url=web_url, error_code=code, error_message=words)
-    if reason == "stop" and known is not None:
-        return Observation(Seen.FINISHED, web_url=web_url)  # It was answered in words: the version before stands.
-    return Observation(Seen.QUEUED, web_url=web_url)
+    async def _pages(self, wanted: Callable[[], int]) -> AsyncGenerator[list[Any], None]:
+        """Pages of the list in their order, a few under way at once, and no more of them than are `wanted`."""
+        begun, under_way = 0, deque[asyncio.Task[list[Any]]]()
+        try:
+            while (needed := wanted()) and (under_way or begun < MAX_PAGES):
+                while len(under_way) < min(needed, PAGES_AT_ONCE) and begun < MAX_PAGES:
+                    under_way.append(asyncio.create_task(self._page(begun * (PAGE - OVERLAP))))
+                    begun += 1
+                yield await under_way.popleft()
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)

@@ -82,6 +82,14 @@ class Rows:
                 fresh = self.order.add(created, since) or fresh
         return news, fresh
 
+    def made_since(self, since: datetime) -> dict[str, datetime | None]:
+        """The chats that may have been made after `since`, and when they were."""
+        return {
+            chat_id: created
+            for chat_id, (created, _) in self.met.items()
+            if created is None or created >= since - CLOCK_SLACK
+        }
+
 
 def ids_of(rows: Sequence[Any]) -> list[str]:
     """The ids of those rows that have one."""

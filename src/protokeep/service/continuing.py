@@ -180,7 +180,11 @@ class Continuer:
             await self._record(prototype, made, "adopted", provider)
             await self._account_works(generation.account)
         elif sure and may_send_again(generation, context.pace, settled=settled):
-            await self._send(prototype, talk, provider)
+            refusal = steps.refusal_after_all(generation)
+            if refusal is None:
+                await self._send(prototype, talk, provider)
+            else:
+                await self._not_taken(prototype, provider, refusal)
         else:
             now = context.clock()
             after = steps.not_found(prototype, now, context.pace, counted=settled and sure)
@@ -282,6 +286,9 @@ class Continuer:
         context = self._context
         now = context.clock()
         generation = generation_of(sent)
+        if isinstance(error, ProviderRejected) and error.status == 404:
+            await self._not_shown(rounds.unsent(sent), provider)
+            return
         kind = "undecided"
         match error:
             case ProviderRejected():

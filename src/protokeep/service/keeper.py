@@ -14,18 +14,15 @@ from protokeep.core import inputs
 from protokeep.core.audit import Action, Entry
 from protokeep.core.claim import Wanted
 from protokeep.core.errors import (
-    DatabaseUnavailable,
     InvalidInput,
     NotAllowed,
     NotConfigured,
     NotFound,
-    ProviderError,
 )
 from protokeep.core.keys import owner_of
 from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
 from protokeep.core.reuse import Decision
-from protokeep.providers.base import Provider
 from protokeep.service.budget import Budget
 from protokeep.service.context import Context
 from protokeep.service.finishing import Finisher
@@ -43,9 +40,6 @@ log = structlog.get_logger(__name__)
 
 #: How often idempotency keys are tidied and older rows looked for.
 HOUSEKEEPING = timedelta(hours=1)
-KEY_REFUSED_PAUSE = timedelta(minutes=1)
-#: However long a builder's pause is, an account is tried again after this.
-LONGEST_ATTEND_PAUSE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +83,6 @@ class Keeper:
         self._finisher = Finisher(context)
         self._key_retention = key_retention
         self._tidied_at: datetime | None = None
-        self._attend_at: dict[str, datetime] = {}
 
     # -- for people --------------------------------------------------------------------------------------------
 
@@ -270,29 +263,9 @@ class Keeper:
         await self.context.providers.refresh()
         epoch = self.context.heartbeat.epoch
         accounts = self.context.providers.for_new()
-        for account, provider in accounts:
-            try:
-                await self._reconcile(account, provider)
-            except DatabaseUnavailable:
-                raise
-            except Exception:  # the outermost line of a loop that has to go on
-                log.exception("account_not_attended", account=account)
+        await self._recoverer.reconcile(accounts)
         if self._recoverer.has_verified(accounts):
             self.context.heartbeat.taken_back(epoch)
-
-    async def _reconcile(self, account: str, provider: Provider) -> None:
-        now = self.context.clock()
-        if now < self._attend_at.get(account, now) <= now + LONGEST_ATTEND_PAUSE:
-            return
-        try:
-            await self._recoverer.attend(account, provider)
-            await self._recoverer.search_recent(account, provider)
-            await self._recoverer.search_daily(account, provider)
-        except ProviderError as error:
-            # A refused key is asked about once a minute only; a create asks for itself.
-            pause = KEY_REFUSED_PAUSE if error.status == 401 else error.retry_after or timedelta(0)
-            self._attend_at[account] = now + min(pause, LONGEST_ATTEND_PAUSE)
-            log.warning("account_not_attended", account=account, code=error.code, reason=str(error))
 
     # -- inside ------------------------------------------------------------------------------------------------
 

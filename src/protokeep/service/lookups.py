@@ -84,6 +84,8 @@ class _Account:
     thorough: _Searched | None = None
     cut: _Searched | None = None
     next_at: datetime | None = None
+    #: The epoch of the database in which these searches were made.
+    epoch: int | None = None
     #: How many calls the last search for all chats of this installation took.
     calls_for_all: int = 1
     #: By prototype, when the last search began that counted as one that found nothing.
@@ -114,6 +116,7 @@ class Lookups:
         generation = generation_of(prototype)
         account = self._accounts[generation.account, provider.api_version]
         async with account.lock:
+            self._forget_earlier_epochs(account)
             if not self._found(account, generation) and not self._serves(account, prototype):
                 if (pause := self._pause(account, generation)) is not None:
                     return LookedUp(error=pause)
@@ -127,6 +130,7 @@ class Lookups:
         """
         account = self._accounts[name, provider.api_version]
         async with account.lock:
+            self._forget_earlier_epochs(account)
             rest = account.quick
             if rest is not None and (rest.markers is not None or rest.search.reached):
                 rest = None
@@ -134,6 +138,14 @@ class Lookups:
                 rest = None
             calls = await self._calls(name, provider, rank)
             return (await self._search_quickly(name, account, provider, since, calls, going_on=rest)).search
+
+    def _forget_earlier_epochs(self, account: _Account) -> None:
+        """Searches left out what rows knew. A database that went back may not know it any more."""
+        epoch = self._context.heartbeat.epoch
+        if account.epoch != epoch:
+            account.quick = account.thorough = account.cut = None
+            account.counted.clear()
+            account.epoch = epoch
 
     # -- searching ---------------------------------------------------------------------------------------------
 

@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 CUT_PAUSE = timedelta(seconds=2)
 #: From one comparison to the next after the database went back.
 SETTLING_PAUSE = timedelta(seconds=5)
+KEY_REFUSED_PAUSE = timedelta(minutes=1)
+#: However long a builder's pause is, an account is tried again after this.
+LONGEST_PAUSE = timedelta(minutes=5)
 #: What became of a chat that a row now tracks, and of one that no row will.
 ADOPTED = frozenset({"adopted", "recorded"})
 NOBODYS = frozenset({"deleted", "unsigned", "refused"})
@@ -44,9 +47,34 @@ class Recoverer:
         self._verified: dict[tuple[str, int], int] = {}
         self._done_at: dict[tuple[str, int], datetime] = {}
         self._searched_at: dict[str, datetime] = {}
+        self._next_at: dict[str, datetime] = {}
         self._looking: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         #: Chats that no row will ever know, and that are not looked at again in this process.
         self._nobodys: dict[tuple[str, str], None] = {}
+
+    async def reconcile(self, accounts: Sequence[tuple[str, Provider]]) -> None:
+        """Look after these accounts. What is wrong with one keeps no other waiting."""
+        for account, provider in accounts:
+            try:
+                await self._reconcile(account, provider)
+            except DatabaseUnavailable:
+                raise
+            except Exception:  # the outermost line of a loop that has to go on
+                log.exception("account_not_attended", account=account)
+
+    async def _reconcile(self, account: str, provider: Provider) -> None:
+        now = self._context.clock()
+        if now < self._next_at.get(account, now) <= now + LONGEST_PAUSE:
+            return
+        try:
+            await self.attend(account, provider)
+            await self.search_recent(account, provider)
+            await self.search_daily(account, provider)
+        except ProviderError as error:
+            # A refused key is asked about once a minute only; a create asks for itself.
+            pause = KEY_REFUSED_PAUSE if error.status == 401 else error.retry_after or timedelta(0)
+            self._next_at[account] = now + min(pause, LONGEST_PAUSE)
+            log.warning("account_not_attended", account=account, code=error.code, reason=str(error))
 
     async def attend(self, account: str, provider: Provider) -> None:
         """Make sure that no chat of an account is forgotten, before anything is sent for it.

@@ -122,7 +122,11 @@ class Submitter:
         now = context.clock()
         settled = self._sendings.is_settled(prototype, looked_up.began_at)
         if looked_up.absent and may_send_again(generation, context.pace, settled=settled):
-            return True
+            refusal = steps.refusal_after_all(generation)
+            if refusal is None:
+                return True
+            await self._refused(prototype, provider, refusal)
+            return False
         # What is not certain to be absent is not counted as a look-up that found nothing.
         after = (
             steps.not_found(prototype, now, context.pace, counted=settled)
@@ -214,6 +218,8 @@ class Submitter:
         generation = generation_of(sent)
         kind = "undecided"
         match error:
+            case ProviderRejected() if error.status == 404:  # Not even the place where chats are made is shown.
+                after, kind = steps.unreachable(sent, error, now, context.pace), "parked"
             case ProviderRejected():
                 after, kind = steps.refused(sent, error, now), "refused"
             case ProviderBusy():

@@ -265,12 +265,12 @@ def _count(wanted: Wanted, cap: Cap, how: str = "count_create") -> Part:
         "subject": cap.subject,
         "day_at": day_of(wanted.now),
         "cap": cap.most,
-        "line": _line_of(f"{wanted.workspace_id}:{cap.kind}:{cap.subject}"),
+        "line": line_of(f"{wanted.workspace_id}:{cap.kind}:{cap.subject}"),
     }
 
 
-def _line_of(name: str) -> int:
-    """PostgreSQL names such locks by 64 bits: two counts with the same ones only stand in one line."""
+def line_of(name: str) -> int:
+    """PostgreSQL names advisory locks by 64 bits: two names with the same ones only stand in one line."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
 
 

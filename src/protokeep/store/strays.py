@@ -9,7 +9,7 @@ from typing import Any
 from protokeep.core.history import Event, Source
 from protokeep.core.inputs import user_id_for
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
-from protokeep.store.claims import Lost, event_part
+from protokeep.store.claims import Lost, event_part, line_of
 from protokeep.store.database import Session
 from protokeep.store.rows import prototype_of
 from protokeep.store.session import Statement
@@ -42,6 +42,10 @@ async def adopt(session: Session, statements: Statements, stray: Stray, poll_tim
     product seemed to have no prototype, takes the chat over instead of having a second one made. Raises `Lost` when
     somebody else moved a row meanwhile.
     """
+    if not session.is_sqlite:
+        # Each statement sees what others have committed before it: a chat that is given to a claim between two of
+        # them would be in no row yet for the first, and the claim would not wait any more for the second.
+        await session.row(query("lock_stray"), {"line": line_of(f"stray:{stray.account}:{stray.chat_id}")})
     if await session.row(statements.by_chat, {"chat_id": stray.chat_id}) is not None:
         return "known"
     named = await session.row(query("mockup_of_marker"), {"marker": stray.marker})

@@ -1,0 +1,37 @@
+"""Kinds of trouble, one module each. Importing this package enters all of them."""
+
+from adversary.scenarios import (
+    absence,
+    answers,
+    clocks,
+    copies,
+    deletions,
+    disks,
+    failovers,
+    hooks,
+    lookups,
+    marks,
+    partitions,
+    pauses,
+    poison,
+    walks,
+    words,
+)
+
+__all__ = [
+    "absence",
+    "answers",
+    "clocks",
+    "copies",
+    "deletions",
+    "disks",
+    "failovers",
+    "hooks",
+    "lookups",
+    "marks",
+    "partitions",
+    "pauses",
+    "poison",
+    "walks",
+    "words",
+]

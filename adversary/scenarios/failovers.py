@@ -1,0 +1,175 @@
+"""PostgreSQL goes back: it fails over to an older copy, a standby is promoted, a dump is restored under processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+
+from adversary.databases import PostgresDatabase
+from adversary.harness import World
+from adversary.scenario import POSTGRESQL, scenario
+from adversary.standby import PRIMARY, Standby
+from postgres import PostgresServer
+
+#: The goal: creates go on within 60 s of a fail-over.
+GOES_ON_WITHIN = 60.0
+Step = Callable[[], Awaitable[None]]
+
+
+@scenario(databases=POSTGRESQL, versions=(2, 1))
+async def failover_5(world: World) -> None:
+    """Fail-over to a copy that is 5 s older; processes run on. What was clicked since is clicked again."""
+    await _fail_over(world, 5)
+
+
+@scenario(databases=POSTGRESQL)
+async def failover_5_restart(world: World) -> None:
+    """Fail-over to a copy that is 5 s older; the processes are killed and started at once after it."""
+    await _fail_over(world, 5, restart=True)
+
+
+@scenario(databases=POSTGRESQL, versions=(2, 1))
+async def failover_40(world: World) -> None:
+    """Fail-over to a copy that is 40 s older; processes run on."""
+    await _fail_over(world, world.pick(short=12, full=40))
+
+
+@scenario(databases=POSTGRESQL)
+async def failover_40_restart(world: World) -> None:
+    """Fail-over to a copy that is 40 s older; the processes are killed and started at once after it."""
+    await _fail_over(world, world.pick(short=12, full=40), restart=True)
+
+
+async def _fail_over(world: World, lag: float, *, restart: bool = False) -> None:
+    database = _postgresql(world)
+    copy = f"{database.name}_copy"
+
+    async def keep() -> None:
+        await database.copy(copy)
+
+    async def go_back() -> None:
+        await database.fail_over_to(copy)
+
+    await world.open("serve", "serve", defaults=True)
+    await _go_back(world, lag, keep, go_back, restart=restart)
+
+
+@scenario(databases=POSTGRESQL)
+async def standby_promoted(world: World) -> None:
+    """The primary dies, and a real standby that has fallen 5 s behind is promoted: another server, a new timeline."""
+    with ExitStack() as stack:
+        primary = stack.enter_context(PostgresServer(PRIMARY))
+        standby = Standby(primary)
+        stack.callback(standby.stop)
+        stack.callback(setattr, world, "database", world.database)
+        database = world.database = PostgresDatabase(primary, primary.create_database())
+        await world.open(defaults=True)
+        proxy, through = await world.database_proxy()
+        await world.ready(*(world.add("serve", f"serve-{number}", **through) for number in (0, 1)))
+
+        async def keep() -> None:
+            await asyncio.to_thread(standby.start)
+
+        async def go_back() -> None:
+            proxy.refuses = True
+            proxy.cut()
+            await asyncio.to_thread(primary.stop)
+            await standby.promote()
+            world.database = PostgresDatabase(standby, standby.url(database.name))
+            proxy.to_port = world.database.port
+            proxy.refuses = False
+
+        await _go_back(world, 5, keep, go_back)
+        for member in world.members:
+            member.kill()
+
+
+@scenario(databases=POSTGRESQL)
+async def dump_restored(world: World) -> None:
+    """A dump that is 5 s old is restored into the same database under running processes."""
+    database = _postgresql(world)
+    path = world.folder / "dump"
+
+    async def keep() -> None:
+        await database.dump(path)
+
+    async def go_back() -> None:
+        await database.restore(path)
+
+    await world.open("serve", "serve", defaults=True)
+    await _go_back(world, 5, keep, go_back)
+
+
+@scenario(databases=POSTGRESQL)
+async def failover_in_calls(world: World) -> None:
+    """The database goes back by some seconds while creates and follow-ups are in their calls."""
+    database = _postgresql(world)
+    await world.open("serve", "serve", defaults=not world.short)
+    world.v0.knobs.turn(generation_seconds=1)
+    made = await world.make("old0", "old1", "old2")
+    await database.copy(f"{database.name}_copy")
+    await asyncio.sleep(3)
+    world.v0.knobs.turn(create_seconds=2.0)
+    products = [f"new{number}" for number in range(6)]
+    clicks = [world.begin(world.create(one, world.members[n % 2], wait=0)) for n, one in enumerate(products)]
+    texts = {f"change {product}": (0, 1) for product in made}
+    for product, one in made.items():
+        clicks.append(world.begin(world.say(one, f"change {product}", key=product, wait=0)))
+    await asyncio.sleep(1)
+    await database.fail_over_to(f"{database.name}_copy")
+    await asyncio.gather(*clicks)
+    await world.ready(*world.members)
+    await _click_again(world, products)
+    await asyncio.sleep(30)
+    await world.calm(90)
+    await world.verdict(dict.fromkeys(products, 1), texts)
+
+
+async def _go_back(world: World, lag: float, keep: Step, go_back: Step, *, restart: bool = False) -> None:
+    """Make some, keep a copy, make more, go back to the copy, and click on all of those once more."""
+    world.v0.knobs.turn(generation_seconds=2)
+    made = await world.make("old0", "old1", "old2")
+    await keep()
+    await world.ready(*world.members)
+    await asyncio.sleep(2.5)
+    products = [f"new{number}" for number in range(6)]
+    for number, product in enumerate(products):
+        await world.create(product, world.members[number % 2])
+    await world.say(made["old0"], "make it red", key="red")
+    sent = await world.until(lambda: _said(world, "make it red"), 10)
+    await asyncio.sleep(max(0.5, lag - 2.5))
+    await go_back()
+    if restart:
+        for member in world.members:
+            member.kill()
+            member.start()
+    await asyncio.sleep(3)
+    await world.ready(*world.members)
+    await _click_again(world, products)
+    after = (await world.create("after", wait=0)).json()
+
+    async def goes_on() -> bool:
+        return (await world.look(after["id"])).get("v0_chat_id") is not None
+
+    world.report.expect(await world.until(goes_on, GOES_ON_WITHIN), "does_not_go_on", "no create within 60 s")
+    await asyncio.sleep(20)
+    await world.calm(90)
+    await world.verdict(dict.fromkeys([*made, *products, "after"], 1), {"make it red": 1 if sent else (0, 1)})
+
+
+async def _said(world: World, text: str) -> bool:
+    return any(text in chat.wishes() for chat in world.v0.account.ours())
+
+
+async def _click_again(world: World, products: list[str]) -> None:
+    outcomes = []
+    for number, product in enumerate(products):
+        answer = await world.create(product, world.members[number % len(world.members)], wait=0)
+        outcomes.append(answer.json().get("decision", {}).get("outcome", answer.status_code))
+    world.report.note(clicked_again="/".join(str(outcome) for outcome in outcomes))
+
+
+def _postgresql(world: World) -> PostgresDatabase:
+    assert isinstance(world.database, PostgresDatabase)
+    return world.database
