@@ -56,6 +56,8 @@ async def test_its_own_row(world: World) -> None:
     A chat whose marker names a row that has none goes there, and to no other row of that product.
     """
     mine, _ = await claimed(world), await claimed(world, create_new=True)
+    reasons = "hold_code = 'x', hold_message = 'Why it waits', error_code = 'x', error_message = 'What went wrong'"
+    await run(world.database_url, f"UPDATE protokeep_generations SET {reasons} WHERE mockup_id = '{mine.id}'")
     stray = stray_of(world, marker=generation_of(mine).marker)
 
     assert await adopted(world, stray) == "recorded"
@@ -65,6 +67,8 @@ async def test_its_own_row(world: World) -> None:
     assert generation_of(found).version > generation_of(mine).version
     assert (generation_of(found).lease_until, generation_of(found).next_try_at) == (None, None)
     assert generation_of(found).next_poll_at == world.clock.now
+    left = generation_of(found)
+    assert (left.hold_code, left.hold_message, left.error_code, left.error_message) == (None, None, None, None)
     assert [one.chat_id for one in await world.listed() if one.id != mine.id] == [None]
     assert await adopted(world, stray) == "known"
 
