@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from protokeep.core.caps import Caps
 from protokeep.core.errors import CapReached, NotNow
+from protokeep.core.prototype import Status
 from protokeep.core.reuse import Outcome
 from world import ANN, World
 
@@ -105,3 +107,15 @@ class TestGivingUp:
             await world.keeper.delete(ANN, done.id)
         assert await world.contents() == before
         assert not world.chat.deleted
+
+
+async def test_nobody_is_held_by_a_process_that_ends(world: World) -> None:
+    """
+    A status request or a create that would be held for long is answered when the process is told to end.
+    """
+    await world.make()
+    world.first.context.bus.close()
+
+    async with asyncio.timeout(10):
+        assert (await world.status(wait=60)).status is Status.PENDING
+        assert not (await world.ensure("p-2", wait=60)).accepted
