@@ -40,8 +40,7 @@ def main() -> int:
         for one in chosen:
             sys.stdout.write(f"{one.name:<28} {one.says}\n")
         return 0
-    for number in (signal.SIGINT, signal.SIGTERM):  # Either way the processes are ended, not left.
-        signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # The processes are ended then, not left.
     runs = list(_runs(chosen, arguments))
     with ExitStack() as stack:
         folder = arguments.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="adversary-")))

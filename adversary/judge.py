@@ -80,7 +80,9 @@ def _judge_chats(evidence: Evidence, wishes: Mapping[str, Wanted], report: Repor
         report.expect(count == 1, "made_twice", f"{count} chats carry the marker {marker}: {told}")
     products = Counter(chat.product() for chat in evidence.chats)
     for product, wanted in wishes.items():
-        report.expect(_within(products[product], wanted), "wishes", f"{product}: {products[product]} for {wanted}")
+        told = "; ".join(evidence.story(row["id"]) for row in evidence.rows if row["product_id"] == product)
+        count = products[product]
+        report.expect(_within(count, wanted), "wishes", f"{product}: {count} for {wanted} ({told})")
     for chat in evidence.chats:
         known = chat.id in evidence.known or chat.id in evidence.surplus or chat.deleted_at is not None
         report.expect(known, "in_no_row", f"chat {chat.id} of {chat.product()}")

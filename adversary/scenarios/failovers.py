@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 
 from adversary.databases import PostgresDatabase
 from adversary.harness import World
@@ -91,14 +92,23 @@ async def dump_restored(world: World) -> None:
     database = _postgresql(world)
     path = world.folder / "dump"
 
-    async def keep() -> None:
-        await database.dump(path)
+    await world.open("serve", "serve", defaults=True)
+    await _go_back(world, 5, partial(database.dump, path), partial(database.restore, path))
+
+
+@scenario(databases=POSTGRESQL)
+async def dump_restored_restart(world: World) -> None:
+    """Processes are killed, a dump that is 5 s old is restored into the same database, and they start at once."""
+    database = _postgresql(world)
+    path = world.folder / "dump"
 
     async def go_back() -> None:
+        for member in world.members:
+            member.kill()
         await database.restore(path)
 
     await world.open("serve", "serve", defaults=True)
-    await _go_back(world, 5, keep, go_back)
+    await _go_back(world, 5, partial(database.dump, path), go_back, restart=True)
 
 
 @scenario(databases=POSTGRESQL)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from protokeep.core.errors import NotFound, NotNow
-from protokeep.core.prototype import UNFINISHED, Prototype, State, Status, generation_of
+from protokeep.core.generation import observed
+from protokeep.core.prototype import UNFINISHED, Observation, Prototype, Seen, State, Status, generation_of
 from protokeep.core.reuse import Outcome
 from protokeep.store.session import ConstraintBroken
 from protokeep.web.models import PrototypeView
@@ -613,3 +614,20 @@ class TestHooked:
             assert await world.keeper.track_hooked(account) == 0
         history, _ = await world.keeper.history(await world.get(made[2].id))
         assert (history[-1]["status"], history[-1]["source"]) == ("completed", "hook")
+
+    async def test_a_look_that_began_before(self, world: World) -> None:
+        """
+        A look that began before the hook came, and saw nothing new, does not make the hook forgotten.
+        """
+        made = await world.make()
+        account = generation_of(made).account
+        await world.live(3)
+        before = await world.get(made.id)
+        now = world.clock.advance(GENERATION_SECONDS)
+        await world.store.look_soon(account, [made.chat_id or ""], now, begun=False, later=now)
+        running = Observation(Seen.RUNNING, generation_of(before).message_id)
+        late = observed(before, running, world.clock.advance(0.5), world.pace, batched=True)
+        await world.store.save_all([(before, late, [])])
+
+        assert await world.keeper.track_hooked(account) == 1
+        assert (await world.get(made.id)).status is Status.COMPLETED

@@ -11,8 +11,10 @@ import pytest
 from copies import copy_of
 from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
 from protokeep.core.prototype import State
+from protokeep.providers.base import Provider
 from protokeep.service import NewPrototype
 from protokeep.service.heartbeat import Heartbeat
+from protokeep.service.recovering import Recoverer
 from store.owner import run
 from world import ANN, PROMPT, Node, World, both_versions, on_sqlite
 
@@ -111,6 +113,28 @@ class TestWentBack:
 
         assert world.made == 1
 
+    async def test_the_second_to_notice_goes_back_as_far_as_the_first(self, world: World) -> None:
+        """
+        The first one has beaten since: that beat does not say how old the copy is.
+        """
+        other = await world.node()
+        await beat(world)
+        await beat(world, other)
+        copied_at = world.clock.now
+        put_back = await copy_of(world.database_url)
+        world.clock.advance(600)
+        await beat(world)
+        await beat(world, other)
+
+        await put_back()
+        await world.first.context.heartbeat.beat()
+        await other.context.heartbeat.beat()
+
+        for node in (world.first, other):
+            known_until = node.context.heartbeat.known_until
+            assert known_until is not None
+            assert known_until <= copied_at
+
     async def test_another_file_in_the_databases_place_is_opened(self, sqlite_url: str) -> None:
         """
         SQLite's file is replaced by another one: the process notices, and goes on with what is there.
@@ -149,6 +173,32 @@ class TestConfirm:
         async with world.first.database.transaction() as session:
             with pytest.raises(DatabaseWentBack):
                 await heartbeat.confirm(session)
+
+    async def test_an_account_that_was_compared_before_another_task_noticed_is_compared_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Between the comparison and the mark of a sending, another task notices the older copy and beats anew.
+        """
+        await beat(world)
+        put_back = await copy_of(world.database_url)
+        await beat(world)
+        await world.make("lost")
+        await put_back()
+        attend = Recoverer.attend
+
+        async def attended(self: Recoverer, account: str, provider: Provider) -> None:
+            await attend(self, account, provider)
+            await world.first.context.heartbeat.beat()
+
+        monkeypatch.setattr(Recoverer, "attend", attended)
+        await world.ensure("lost")
+        await world.work()
+        monkeypatch.undo()
+        for _ in range(25):
+            await beat(world)
+
+        assert world.made == 1
 
     async def test_an_ordinary_start_beside_others_waits_for_nothing(self, world: World) -> None:
         """

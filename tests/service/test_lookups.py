@@ -242,6 +242,29 @@ class TestAbsence:
         assert (await world.get(made.id)).chat_id == chat.id
 
 
+class TestRemembered:
+    @both_versions
+    async def test_a_search_serves_until_the_database_or_the_key_changes(self, world: World) -> None:
+        """
+        What an earlier search did not find proves nothing about an older copy of the database, or for another key.
+        """
+        claimed = (await world.ensure()).prototype
+        world.clock.advance(world.pace.fresh_claim.total_seconds() + 1)
+        lookups = world.keeper._submitter._lookups
+        provider = world.keeper.context.providers.for_new()[0][1]
+        assert (await lookups.find(claimed, provider)).absent
+        before = world.calls()
+        assert (await lookups.find(claimed, provider)).absent
+        assert world.calls() == before
+
+        (other,) = [one for _, one in (await world.node()).context.providers.for_new()]
+        assert not (await lookups.find(claimed, other)).absent
+        world.clock.advance(20)
+        assert (await lookups.find(claimed, other)).absent
+        world.first.context.heartbeat.epoch += 1
+        assert not (await lookups.find(claimed, other)).absent
+
+
 class TestUnreadable:
     @only_v1
     async def test_named_for_people(self, world: World) -> None:

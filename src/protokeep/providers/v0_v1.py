@@ -249,10 +249,9 @@ class V0V1(V0Shared):
             for chat_id in unknown
             if (reason := self._details.reason(chat_id)) is not None
         ]
-        found = [made for chat_id in unknown if (made := self._details.made(chat_id)) is not None]
-        found = [made for made in found if any(carries(made.marks, marks) for marks in wanted)]
+        marked = [made for chat_id in unknown if (made := self._details.made(chat_id)) is not None]
         return Search(
-            found,
+            [made for made in marked if any(carries(made.marks, marks) for marks in wanted)],
             ended=walk.ended and complete,
             passed=walk.passed and complete,
             skipped=[one for one in (*skipped, *walk.rows.nameless) if one.may_be_of(sent_after)],

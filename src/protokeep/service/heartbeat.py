@@ -202,8 +202,12 @@ class Heartbeat:
             return
         self.epoch += 1
         self.trusted_from = reading.now
-        newest = max((beat.beat_at for beat in reading.beats), default=reading.now)
-        self._went_back(reading, newest if self.known_until is None else min(newest, self.known_until))
+        # A process that noticed before this one has beaten since: its beat says nothing of how old the copy is.
+        newest = max((beat.beat_at for beat in reading.beats if not beat.went_back), default=reading.now)
+        earlier = [beat.known_until for beat in reading.beats if beat.went_back and beat.known_until is not None]
+        if self.known_until is not None:
+            earlier.append(self.known_until)
+        self._went_back(reading, min([newest, *earlier]))
 
     def _went_back(self, reading: Reading, known_until: datetime) -> None:
         self._went_back_at = self._elapsed()

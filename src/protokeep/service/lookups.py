@@ -84,8 +84,8 @@ class _Account:
     thorough: _Searched | None = None
     cut: _Searched | None = None
     next_at: datetime | None = None
-    #: The epoch of the database in which these searches were made.
-    epoch: int | None = None
+    #: The epoch of the database in which these searches were made, and with which provider.
+    made_by: tuple[int, Provider] | None = None
     #: How many calls the last search for all chats of this installation took.
     calls_for_all: int = 1
     #: By prototype, when the last search began that counted as one that found nothing.
@@ -116,7 +116,7 @@ class Lookups:
         generation = generation_of(prototype)
         account = self._accounts[generation.account, provider.api_version]
         async with account.lock:
-            self._forget_earlier_epochs(account)
+            self._forget_others(account, provider)
             if not self._found(account, generation) and not self._serves(account, prototype):
                 if (pause := self._pause(account, generation)) is not None:
                     return LookedUp(error=pause)
@@ -130,7 +130,7 @@ class Lookups:
         """
         account = self._accounts[name, provider.api_version]
         async with account.lock:
-            self._forget_earlier_epochs(account)
+            self._forget_others(account, provider)
             rest = account.quick
             if rest is not None and (rest.markers is not None or rest.search.reached):
                 rest = None
@@ -139,13 +139,14 @@ class Lookups:
             calls = await self._calls(name, provider, rank)
             return (await self._search_quickly(name, account, provider, since, calls, going_on=rest)).search
 
-    def _forget_earlier_epochs(self, account: _Account) -> None:
-        """Searches left out what rows knew. A database that went back may not know it any more."""
-        epoch = self._context.heartbeat.epoch
-        if account.epoch != epoch:
+    def _forget_others(self, account: _Account, provider: Provider) -> None:
+        """Searches left out what rows knew, which a database that went back may not know any more; and a search that
+        was cut goes on with the key that it began with, which may not be used any more."""
+        made_by = self._context.heartbeat.epoch, provider
+        if account.made_by is None or account.made_by[0] != made_by[0] or account.made_by[1] is not provider:
             account.quick = account.thorough = account.cut = None
             account.counted.clear()
-            account.epoch = epoch
+            account.made_by = made_by
 
     # -- searching ---------------------------------------------------------------------------------------------
 

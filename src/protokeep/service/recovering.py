@@ -104,8 +104,11 @@ class Recoverer:
 
     def has_verified(self, accounts: Sequence[tuple[str, Provider]]) -> bool:
         """Whether nothing of these accounts is forgotten."""
-        epoch = self._context.heartbeat.epoch
-        return all(self._verified.get((account, provider.api_version)) == epoch for account, provider in accounts)
+        return all(self.is_verified(account, provider.api_version) for account, provider in accounts)
+
+    def is_verified(self, account: str, api_version: int) -> bool:
+        """Whether nothing of an account is forgotten, as far as this process knows of its database."""
+        return self._verified.get((account, api_version)) == self._context.heartbeat.epoch
 
     async def search_daily(self, account: str, provider: Provider) -> None:
         """Search everything since the last such search, once a day."""

@@ -15,6 +15,7 @@ from protokeep.core.pacing import settled_since_sent
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.providers.base import MayBegin
 from protokeep.service.context import Context
+from protokeep.service.recovering import Recoverer
 from protokeep.store.database import Session
 
 log = structlog.get_logger(__name__)
@@ -40,8 +41,9 @@ class Sendings:
     this process is sending, or makes a sending look so old that its chat would be in every list.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, recoverer: Recoverer) -> None:
         self._context = context
+        self._recoverer = recoverer
         self._working: set[str] = set()
         self._known_as_sent: dict[str, tuple[tuple[int, int], float]] = {}
 
@@ -70,9 +72,13 @@ class Sendings:
         after = step(now)
         event = Event("sent", Source.SUBMIT, now, data={"attempt": generation_of(after).attempts})
         confirmed: list[tuple[int, int]] = []
+        account, version = generation_of(prototype).account, generation_of(prototype).api_version
 
         async def confirm(session: Session) -> None:
             confirmed.append(await context.heartbeat.confirm(session))
+            # Another task of this process may have noticed, and beaten anew, since this one compared the account.
+            if not self._recoverer.is_verified(account, version):
+                raise DatabaseWentBack
 
         try:
             sent = await context.store.save(prototype, after, event, belongs=confirm)

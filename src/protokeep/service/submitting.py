@@ -48,7 +48,7 @@ class Submitter:
         self._lookups = lookups
         self._recoverer = recoverer
         self._remover = remover
-        self._sendings = Sendings(context)
+        self._sendings = Sendings(context, recoverer)
         self.continuer = Continuer(context, self._sendings, self._held, self._account_works, visibility)
         self._unfindable: set[str] = set()
 

@@ -1,7 +1,8 @@
 -- A hook spoke of these chats: look at those that are being made now, at settled ones at most once a minute, at none
--- more than once a second. Rows come back for those that are ours.
+-- more than once a second. Rows come back for those that are ours. The version grows, so that a look which began before
+-- the hook came does not write over it.
 UPDATE protokeep_generations SET
-  hooked_at = :now,
+  hooked_at = :now, version = version + 1,
   next_poll_at = CASE
     WHEN next_poll_at < :now THEN next_poll_at  -- Overdue: its time tells for how long nobody looked.
     WHEN recovery_point = 'accepted' AND (observed_at IS NULL OR observed_at <= :second_ago)
