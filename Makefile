@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos adversary fuzz schedules official screenshots lock clean
+.PHONY: help setup demo test check format bench chaos adversary fuzz schedules mutants official screenshots lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ fuzz: $(DEV) ## Send tens of thousands of made-up requests by every role to both
 
 schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
 	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/properties $(ARGS)
+
+mutants: $(DEV) ## Change the code in places, and list the changes that no test notices (ARGS="--sample 60 --seed 7" or --guards)
+	@PYTHONPATH=tools $(BIN)/python -m mutants $(ARGS)
 
 official: $(DEV) ## Try v0's own npm clients against the emulated v0; needs Node and npm
 	@npm install --silent --no-package-lock --prefix tests/official

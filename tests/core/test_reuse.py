@@ -144,3 +144,17 @@ def test_one_that_is_not_visible() -> None:
 
     assert decision.outcome is Outcome.REUSED
     assert "v0 does not show it at present; it is looked at again." in decision.reason
+
+
+class TestDeleted:
+    @pytest.mark.parametrize("status", list(Status))
+    def test_one_that_is_being_deleted(self, status: Status) -> None:
+        """
+        What is being deleted is handed out to nobody, whatever its status, and the answer says so.
+        """
+        leaving = prototype(status, removing_at=NOW)
+
+        decision = decide(leaving, PROMPT, create_new=False)
+
+        assert not usable(leaving)
+        assert (decision.outcome, "being deleted" in decision.reason) == (Outcome.REPLACED, True)

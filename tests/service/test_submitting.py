@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +20,14 @@ def reason_of(prototype: Prototype) -> tuple[str | None, str]:
     """Why a prototype is held up: code and words."""
     generation = generation_of(prototype)
     return generation.hold_code, generation.hold_message or ""
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A port that is taken and at which nobody listens. A port that was only free before is soon somebody else's."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken
 
 
 class TestRefused:
@@ -104,14 +114,12 @@ class TestParked:
         await world.live(3, step=1)
         assert (world.creates, world.made) == (2, 1)
 
-    async def test_nobody_there(self, world: World) -> None:
+    async def test_nobody_there(self, world: World, silent: socket.socket) -> None:
         """
         A refused connection sent nothing: tried again with growing pauses, and made once v0 is back.
         """
-        async with running(world.sandbox) as url:
-            pass
-        port = int(url.rpartition(":")[2])
-        node = await world.node(base_url=url)
+        port = silent.getsockname()[1]
+        node = await world.node(base_url=f"http://127.0.0.1:{port}")
 
         ensured = await world.ensure()
         await node.keeper.submit(ensured.prototype.id)
@@ -129,6 +137,7 @@ class TestParked:
         assert pauses[0] <= 2.4
         assert pauses[-1] > pauses[0]
 
+        silent.close()
         async with running(world.sandbox, port=port):
             world.clock.advance(300)
             await node.sweep()

@@ -1,0 +1,325 @@
+"""Follow-ups, deletions, stops and links: every step as a change of a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.made import NOW, after, prototype
+from protokeep.core import continuing as rounds
+from protokeep.core.errors import ProviderError
+from protokeep.core.pacing import Pace
+from protokeep.core.prototype import Observation, Prototype, RecoveryPoint, Seen, State, Status, advance, generation_of
+
+PACE = Pace()
+CLAIMED, SENT, ACCEPTED, SETTLED = RecoveryPoint
+MADE, IN_PROGRESS, FAILED, TIMEOUT = Status.COMPLETED, Status.IN_PROGRESS, Status.FAILED, Status.TIMEOUT
+DEMO, WEB = "https://demo.example/1", "https://v0.example/chat/1"
+
+
+def ready(**values: Any) -> Prototype:
+    """One that is done."""
+    given = {"recovery_point": SETTLED, "message_id": "m-1", "settled_at": after(30), "observed_at": after(30)}
+    return prototype(MADE, **{**given, **values})
+
+
+def waiting(**values: Any) -> Prototype:
+    """One whose builder has asked a question."""
+    given = {"waiting": True, "message_id": "m-1", "hold_code": "question", "hold_message": "Which colour?"}
+    return prototype(IN_PROGRESS, **{**given, **values})
+
+
+def asked(one: Prototype | None = None) -> Prototype:
+    """One whose follow-up is claimed, a while after it was made."""
+    return rounds.asked(one or ready(), "Make it blue", after(100))
+
+
+class TestWhyNot:
+    @pytest.mark.parametrize("status", [MADE, FAILED, TIMEOUT])
+    def test_what_has_ended_takes_a_message(self, status: Status) -> None:
+        """
+        What is ready, has failed or timed out goes on with a message.
+        """
+        assert rounds.why_not(prototype(status)) is None
+
+    def test_a_question_is_answered(self) -> None:
+        """
+        What waits for an answer takes one, though it is not done.
+        """
+        assert rounds.why_not(waiting()) is None
+
+    @pytest.mark.parametrize(
+        ("one", "words"),
+        [
+            (prototype(MADE, tracked=False), "no chat"),
+            (prototype(MADE, chat_id=None), "no chat"),
+            (ready(removing_at=NOW), "being deleted"),
+            (ready(recovery_point=CLAIMED, rounds=2), "has not reached"),
+            (ready(recovery_point=SENT, rounds=2), "has not reached"),
+            (prototype(FAILED, error_code="gone"), "no longer exists"),
+            (prototype(IN_PROGRESS), "still being made"),
+            (prototype(Status.PENDING), "still being made"),
+        ],
+        ids=["untracked", "no chat", "deleting", "claimed", "sent", "gone", "in progress", "pending"],
+    )
+    def test_what_takes_none(self, one: Prototype, words: str) -> None:
+        """
+        Whatever cannot take a message now says why.
+        """
+        assert words in (rounds.why_not(one) or "")
+
+    def test_a_message_that_arrived_makes_room(self) -> None:
+        """
+        A round whose message the builder has is no obstacle once it is done.
+        """
+        assert rounds.why_not(ready(rounds=2)) is None
+
+
+class TestAsked:
+    def test_a_claim(self) -> None:
+        """
+        The message is ours to send, at once, as the first try of another round; looks rest meanwhile.
+        """
+        one = asked(ready(attempts=3, lookups=2, unknown=True, sent_at=NOW, before_id="x", next_poll_at=NOW))
+        generation = generation_of(one)
+
+        assert (generation.recovery_point, generation.rounds, generation.follow_up) == (CLAIMED, 2, "Make it blue")
+        assert (generation.attempts, generation.lookups, generation.unknown) == (0, 0, False)
+        assert (generation.sent_at, generation.before_id, generation.lease_until) == (None, None, None)
+        assert (generation.asked_at, generation.next_try_at, one.updated_at) == (after(100),) * 3
+        assert generation.next_poll_at is None
+
+    def test_nothing_else_happens_until_it_is_sent(self) -> None:
+        """
+        Its status stays, what held it up before is over, and it is not wrapped up.
+        """
+        one = asked(ready(wrap_up_at=NOW, hold_code="follow_up_refused", hold_message="No.", lease_until=NOW))
+        generation = generation_of(one)
+
+        assert (one.status, one.state) == (MADE, State.QUEUED)
+        assert (generation.wrap_up_at, generation.hold_code, generation.hold_message) == (None, None, None)
+
+    def test_what_there_is_is_of_the_round_before(self) -> None:
+        """
+        What the builder says about the message that is known now does not end the new round.
+        """
+        begun = rounds.continued(asked(), message_id=None, seen=None, now=after(101), pace=PACE, batched=False)
+
+        late = Observation(Seen.FINISHED, message_id="m-1")
+        assert generation_of(begun).stale_id == "m-1"
+        assert advance(begun, late, after(102)).status is IN_PROGRESS
+
+
+class TestSending:
+    def test_where_the_chat_ended(self) -> None:
+        """
+        Before the call it is written down after which message ours comes; an empty chat has none.
+        """
+        one = generation_of(rounds.sending(asked(), after(110), PACE, stale_id="m-9", before_id="b-9"))
+        empty = generation_of(rounds.sending(asked(), after(110), PACE, stale_id=None, before_id=None))
+
+        assert (one.recovery_point, one.attempts, one.sent_at) == (SENT, 1, after(110))
+        assert (one.stale_id, one.before_id) == ("m-9", "b-9")
+        assert (empty.stale_id, empty.before_id) == ("m-1", "")
+
+
+class TestContinued:
+    def sent(self, **values: Any) -> Prototype:
+        old = {"error_code": "stopped", "error_message": "It was stopped.", "missing_since": NOW, "dead_since": NOW}
+        return rounds.sending(asked(ready(**{**old, **values})), after(110), PACE, stale_id=None, before_id="b-1")
+
+    def begun(self, seen: Observation | None = None, *, batched: bool = False) -> Prototype:
+        return rounds.continued(self.sent(), message_id="m-2", seen=seen, now=after(120), pace=PACE, batched=batched)
+
+    def test_a_new_round(self) -> None:
+        """
+        In progress again, with a poll clock of its own, and nothing left of what had ended before.
+        """
+        one = self.begun()
+        generation = generation_of(one)
+
+        assert (one.status, one.state, generation.recovery_point) == (IN_PROGRESS, State.MAKING, ACCEPTED)
+        assert (generation.message_id, generation.deadline_at) == ("m-2", after(120) + PACE.poll_timeout)
+        assert (generation.error_code, generation.error_message, generation.unknown) == (None, None, False)
+        assert (generation.lease_until, generation.next_try_at) == (None, None)
+        assert (generation.settled_at, generation.wrap_up_at) == (None, None)
+        assert (generation.missing_since, generation.dead_since) == (None, None)
+
+    def test_looked_at_soon(self) -> None:
+        """
+        The next look comes after the poll interval, or a little later where each chat is read by itself.
+        """
+        assert generation_of(self.begun(batched=True)).next_poll_at == after(123)
+        due = generation_of(self.begun()).next_poll_at
+        assert due is not None
+        assert after(123) <= due <= after(130)
+
+    def test_an_answer_that_says_more(self) -> None:
+        """
+        What the builder said with its answer counts.
+        """
+        one = self.begun(Observation(Seen.FINISHED, message_id="m-2"))
+
+        assert (one.status, generation_of(one).settled_at) == (MADE, after(120))
+        assert generation_of(one).next_poll_at is None
+
+
+class TestTurnedDown:
+    error = ProviderError("Too long.", code="refused")
+
+    def test_one_that_was_ready(self) -> None:
+        """
+        What was ready is ready still, says what was refused, and takes the next message.
+        """
+        sent = rounds.sending(asked(), after(110), PACE, stale_id=None, before_id="b-1")
+
+        one = rounds.turned_down(sent, self.error, after(111), PACE, batched=False)
+        generation = generation_of(one)
+
+        assert (one.status, one.state, generation.recovery_point) == (MADE, State.READY, SETTLED)
+        assert (generation.hold_code, "Too long." in (generation.hold_message or "")) == ("follow_up_refused", True)
+        assert (generation.unknown, generation.lease_until, generation.next_try_at) == (False, None, None)
+        assert (generation.stale_id, generation.before_id, generation.next_poll_at) == (None, None, None)
+        assert one.updated_at == after(111)
+        assert rounds.why_not(one) is None
+
+    @pytest.mark.parametrize("batched", [True, False])
+    def test_one_that_waits_is_followed_on(self, batched: bool) -> None:
+        """
+        Where the builder still waits for an answer, a refused one changes nothing: it is looked at as before.
+        """
+        sent = rounds.sending(asked(waiting()), after(110), PACE, stale_id=None, before_id="b-1")
+
+        one = rounds.turned_down(sent, self.error, after(111), PACE, batched=batched)
+        generation = generation_of(one)
+
+        assert (one.status, one.state, generation.recovery_point) == (IN_PROGRESS, State.WAITING, ACCEPTED)
+        assert generation.next_poll_at is not None
+        assert after(111) < generation.next_poll_at <= after(111) + PACE.unwatched_longest
+        assert rounds.why_not(one) is None
+
+
+def test_without_claim() -> None:
+    """
+    A chat that is gone has nothing to send to: nothing is tried any more, and nothing holds it up.
+    """
+    sent = rounds.sending(asked(ready(hold_code="rate_limited")), after(110), PACE, stale_id=None, before_id="b-1")
+
+    generation = generation_of(rounds.without_claim(sent))
+
+    assert (generation.recovery_point, generation.unknown) == (SETTLED, False)
+    assert (generation.lease_until, generation.next_try_at) == (None, None)
+    assert (generation.hold_code, generation.hold_message) == (None, None)
+
+
+class TestRemoving:
+    def test_one_that_was_made(self) -> None:
+        """
+        It is deleted at once: looked at no more, current no more, held by nobody.
+        """
+        one = rounds.removing(ready(next_poll_at=NOW, wrap_up_at=NOW, lease_until=NOW, hold_code="x"), after(50))
+        generation = generation_of(one)
+
+        assert (one.state, one.is_current, one.updated_at) == (State.DELETING, False, after(50))
+        assert (generation.removing_at, generation.next_try_at) == (after(50), after(50))
+        assert (generation.recovery_point, generation.lease_until) == (SETTLED, None)
+        assert (generation.next_poll_at, generation.wrap_up_at) == (None, None)
+        assert (generation.hold_code, generation.hold_message) == (None, None)
+
+    def test_a_follow_up_that_waits_is_not_sent(self) -> None:
+        """
+        Deleting one whose message waits takes the message back.
+        """
+        one = rounds.removing(asked(), after(150))
+
+        assert not generation_of(one).continuing
+
+    @pytest.mark.parametrize("point", [CLAIMED, SENT])
+    def test_one_that_may_have_been_sent_is_decided_first(self, point: RecoveryPoint) -> None:
+        """
+        Without a chat it keeps its place in a create, and whoever holds it keeps it.
+        """
+        held = prototype(
+            Status.PENDING, chat_id=None, recovery_point=point, lease_until=after(60), next_try_at=after(90)
+        )
+        one = rounds.removing(held, after(50))
+        generation = generation_of(one)
+
+        assert (generation.recovery_point, generation.lease_until) == (point, after(60))
+        assert generation.next_try_at == (after(90) if point is SENT else after(50))
+
+    def test_not_removed(self) -> None:
+        """
+        What the builder did not delete says why, and is tried once more at the time that was given.
+        """
+        one = rounds.not_removed(
+            rounds.removing(ready(attempts=1), after(50)), ProviderError("No.", code="server_error"), after(58)
+        )
+        generation = generation_of(one)
+
+        assert (generation.attempts, generation.next_try_at, generation.hold_code) == (2, after(58), "server_error")
+        assert "No." in (generation.hold_message or "")
+        assert one.state is State.DELETING
+
+
+def test_stopped() -> None:
+    """
+    What was stopped has failed with that reason, is not looked at, and takes a message.
+    """
+    one = rounds.stopped(prototype(IN_PROGRESS, next_poll_at=NOW), after(20))
+
+    assert (one.status, generation_of(one).error_code) == (FAILED, "stopped")
+    assert (generation_of(one).next_poll_at, generation_of(one).settled_at) == (None, after(20))
+    assert rounds.why_not(one) is None
+
+
+class TestLinks:
+    def one(self, **values: Any) -> Prototype:
+        return ready(**{"demo_url": DEMO, "web_url": WEB, "project_url": DEMO, **values})
+
+    def test_it_opens(self) -> None:
+        """
+        A preview that opens changes nothing.
+        """
+        one = self.one()
+        assert rounds.links_checked(one, True, after(60), PACE) is one
+
+    @pytest.mark.parametrize("opens", [None, False])
+    def test_nothing_to_say(self, opens: bool | None) -> None:
+        """
+        Without an answer, or without a link, nothing is known and nothing changes.
+        """
+        one = self.one() if opens is None else self.one(demo_url=None, project_url=WEB)
+        assert rounds.links_checked(one, opens, after(60), PACE) is one
+
+    def test_it_comes_back(self) -> None:
+        """
+        One that was taken down and opens again is shown again.
+        """
+        down = self.one(demo_url=None, dead_url=DEMO, dead_since=after(60), project_url=WEB)
+
+        back = rounds.links_checked(down, True, after(200), PACE)
+
+        assert (back.project_url, generation_of(back).demo_url) == (DEMO, DEMO)
+        assert (generation_of(back).dead_url, generation_of(back).dead_since) == (None, None)
+
+    def test_another_link_begins_anew(self) -> None:
+        """
+        A 404 of a new link is its first one, whatever the one before had.
+        """
+        other = self.one(dead_url="https://demo.example/0", dead_since=NOW)
+
+        once = rounds.links_checked(other, False, after(600), PACE)
+
+        assert (generation_of(once).demo_url, generation_of(once).dead_url) == (DEMO, DEMO)
+        assert generation_of(once).dead_since == after(600)
+
+
+def test_same_words() -> None:
+    """
+    White space at the edges and between words does not count; anything else does.
+    """
+    assert rounds.same_words(" Make  it\nblue ", "Make it blue")
+    assert not rounds.same_words("Make it blue", "Make it Blue")
+    assert not rounds.same_words("Make it blue", "Make it blue now")

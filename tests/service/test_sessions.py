@@ -1,0 +1,167 @@
+"""Page sessions: how long they last, what ends them, what a browser's forms carry."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from protokeep.core.errors import NotAuthenticated
+from protokeep.core.people import Principal, Role
+from protokeep.service.sessions import CODE_LASTS, IDLE, LONGEST, LONGEST_TEXT, RENEW_AFTER, Sessions
+from protokeep.service.tokens import TokenRefused, Tokens
+from protokeep.store.sessions import SessionStore
+from protokeep.store.tokens import TokenStore
+from world import World
+
+ANN = Principal("default", "ann", Role.MAKER, "")
+SIGN_ON_LASTS = timedelta(hours=20)
+
+
+@pytest.fixture
+def tokens(world: World) -> Tokens:
+    return Tokens(TokenStore(world.store.database), b"a secret", world.clock)
+
+
+@pytest.fixture
+def sessions(world: World, tokens: Tokens) -> Sessions:
+    return Sessions(SessionStore(world.store.database), tokens, b"a secret", world.clock, SIGN_ON_LASTS)
+
+
+async def ends(sessions: Sessions, held: str) -> bool:
+    """Whether what a browser holds counts no more."""
+    try:
+        await sessions.check(held)
+    except NotAuthenticated:
+        return True
+    return False
+
+
+async def test_with_a_token(sessions: Sessions, tokens: Tokens, world: World) -> None:
+    """
+    Whoever signs in with a token is whom the token stands for, with its role; a wrong one opens nothing.
+    """
+    text, token = await tokens.create(Role.ADMIN, user_id="ann")
+    found = await sessions.check(await sessions.sign_in(text))
+
+    assert (found.principal.user_id, found.principal.role, found.principal.token_id) == ("ann", Role.ADMIN, token.id)
+    assert (found.expires_at, found.renewed) == (world.clock.now + IDLE, False)
+    with pytest.raises(TokenRefused):
+        await sessions.sign_in("pk_wrong")
+    assert await ends(sessions, "x" * 43)
+
+
+async def test_idle(sessions: Sessions, tokens: Tokens, world: World) -> None:
+    """
+    A session that nobody uses ends after a working day; one that is used goes on, and is written now and then only.
+    """
+    text, _ = await tokens.create(Role.MAKER, user_id="ann")
+    used, idle = await sessions.sign_in(text), await sessions.sign_in(text)
+
+    world.clock.advance(RENEW_AFTER.total_seconds())
+    assert not (await sessions.check(used)).renewed
+    world.clock.advance(1)
+    renewed = await sessions.check(used)
+    assert (renewed.renewed, renewed.expires_at) == (True, world.clock.now + IDLE)
+    assert not (await sessions.check(used)).renewed
+    world.clock.advance(IDLE.total_seconds() - RENEW_AFTER.total_seconds() - 1)
+    assert (await ends(sessions, used), await ends(sessions, idle)) == (False, True)
+
+
+async def test_two_weeks_at_the_latest(sessions: Sessions, tokens: Tokens, world: World) -> None:
+    """
+    However much it is used, a session ends two weeks after the sign-in.
+    """
+    text, _ = await tokens.create(Role.MAKER, user_id="ann")
+    held = await sessions.sign_in(text)
+    steps = int(LONGEST / timedelta(hours=8))
+    for _ in range(steps - 1):
+        world.clock.advance(8 * 3600)
+        assert (await sessions.check(held)).expires_at <= world.clock.now + IDLE
+    last = await sessions.check(held)
+
+    assert last.expires_at - world.clock.now == timedelta(hours=8)
+    world.clock.advance(8 * 3600)
+    assert await ends(sessions, held)
+
+
+async def test_of_the_sign_in_service(sessions: Sessions, world: World) -> None:
+    """
+    Whoever came from the sign-in service shows themselves there again sooner, however busy they are.
+    """
+    held = await sessions.open_for(ANN)
+    assert (await sessions.check(held)).principal == ANN
+    for _ in range(2):
+        world.clock.advance(8 * 3600)
+        assert not await ends(sessions, held)
+
+    world.clock.advance(4 * 3600)
+    assert await ends(sessions, held)
+
+
+async def test_a_token_that_counts_no_more(sessions: Sessions, tokens: Tokens) -> None:
+    """
+    With its token a session ends at once.
+    """
+    text, token = await tokens.create(Role.MAKER, user_id="ann")
+    held = await sessions.sign_in(text)
+
+    await tokens.revoke("default", token.id)
+
+    assert await ends(sessions, held)
+
+
+async def test_a_link(sessions: Sessions, tokens: Tokens, world: World) -> None:
+    """
+    A link signs in once, within minutes; what stands in it is no session, and a session is no link.
+    """
+    _, token = await tokens.create(Role.MAKER, user_id="ann")
+    code, late = await sessions.code_for(token.id), await sessions.code_for(token.id)
+    assert await ends(sessions, code)
+
+    held = await sessions.sign_in_by_code(code)
+    assert (await sessions.check(held)).principal.user_id == "ann"
+    for used in (code, held, "x" * 43):
+        with pytest.raises(NotAuthenticated):
+            await sessions.sign_in_by_code(used)
+    assert not await ends(sessions, held)
+    world.clock.advance(CODE_LASTS.total_seconds())
+    with pytest.raises(NotAuthenticated):
+        await sessions.sign_in_by_code(late)
+
+
+async def test_what_nobody_was_given(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What is longer than anything that was given out is not even looked up.
+    """
+    monkeypatch.setattr(SessionStore, "find", None)
+    monkeypatch.setattr(SessionStore, "use_code", None)
+    assert await ends(sessions, "x" * (LONGEST_TEXT + 1))
+    with pytest.raises(NotAuthenticated):
+        await sessions.sign_in_by_code("x" * (LONGEST_TEXT + 1))
+
+
+async def test_signing_out(sessions: Sessions) -> None:
+    """
+    Here ends one session, everywhere all of that person.
+    """
+    held = [await sessions.open_for(ANN) for _ in range(3)]
+    other = await sessions.open_for(Principal("default", "bob", Role.MAKER, ""))
+
+    await sessions.sign_out(ANN, held[0])
+    assert [await ends(sessions, one) for one in held] == [True, False, False]
+    assert await sessions.sign_out_everywhere(ANN) == 2
+    assert [await ends(sessions, one) for one in (*held, other)] == [True, True, True, False]
+
+
+def test_forms(sessions: Sessions) -> None:
+    """
+    What a form carries fits the browser that it was made for, and nothing that was signed for another purpose.
+    """
+    token = sessions.form_token("held")
+
+    assert sessions.form_token_fits("held", token)
+    for held, given in (("other", token), ("held", ""), ("held", token[:-1]), ("held", "\ud800")):
+        assert not sessions.form_token_fits(held, given)
+    assert sessions.signed("a", "text") != sessions.signed("b", "text") != token
+    assert sessions.signed("form", "held") == token
