@@ -176,7 +176,7 @@ class TestFaults:
             rule = {"status": 307, "headers": {"location": f"{elsewhere}/v{v0.version}/chats"}}
             v0.sandbox.set_knobs(answer_next=[rule])
 
-            with pytest.raises(ProviderUnreachable, match=r"307.*http://127\.0\.0\.1 .*V0_BASE_URL"):
+            with pytest.raises(OutcomeUnknown, match=r"307.*http://127\.0\.0\.1 .*V0_BASE_URL"):
                 await v0.create()
 
         assert sum(v0.calls.values()) == 1

@@ -107,17 +107,17 @@ async def test_message_that_was_taken_and_refused(world: World, status: int) -> 
 
 @both_versions
 async def test_v0_that_has_moved(world: World) -> None:
-    """A create waits in sight with where v0 points and the setting to change, and goes on by itself afterwards."""
+    """A create is undecided, with where v0 points and the setting to change, and goes on by itself afterwards."""
     rule = {"status": 308, "headers": {"location": "https://api.v0.example/v2?key=secret"}, "operation": CREATES}
     with world.knobs(answer_next=[rule]):
         made = await world.make()
     generation = generation_of(made)
-    assert (made.state, generation.hold_code, world.made) == (State.PARKED, "moved", 0)
-    assert "https://api.v0.example" in (generation.hold_message or "")
-    assert "V0_BASE_URL" in (generation.hold_message or "")
-    assert "secret" not in (generation.hold_message or "")
+    assert (made.state, generation.error_code, world.made) == (State.UNDECIDED, "moved", 0)
+    assert "https://api.v0.example" in (generation.error_message or "")
+    assert "V0_BASE_URL" in (generation.error_message or "")
+    assert "secret" not in (generation.error_message or "")
 
-    await world.live(60)
+    await world.live(world.pace.settle.total_seconds() + 60)
 
     assert (await world.get(made.id)).status is Status.COMPLETED
     assert (world.creates, world.made) == (2, 1)
@@ -131,8 +131,8 @@ async def test_message_to_a_v0_that_has_moved(world: World) -> None:
     rule = {"status": 307, "headers": {"location": "https://api.v0.example/"}, "operation": follow_up(world)}
     with world.knobs(answer_next=[rule]):
         after = await asked(world, first)
-    assert (after.state, generation_of(after).hold_code) == (State.PARKED, "moved")
+    assert (after.state, generation_of(after).error_code) == (State.UNDECIDED, "moved")
 
-    await world.live(60)
+    await world.live(world.pace.settle.total_seconds() + 60)
 
     assert said(world) == [WORDS]

@@ -20,7 +20,6 @@ from protokeep.core.errors import (
     ProviderBusy,
     ProviderError,
     ProviderRejected,
-    ProviderUnreachable,
 )
 
 #: With these a call that acts (a POST) has made nothing, and where that is written. Every other status may follow an
@@ -35,9 +34,6 @@ NOTHING_MADE: Mapping[int, str] = {
     422: "both documents: unprocessable",
     429: "v1's document; RFC 6585, 4: too many requests",
 }
-#: The same request is wanted at another address and was not carried out at this one (RFC 9110, 15.4.2, 15.4.8, 15.4.9).
-#: 302 and 303 are not among them: they are also what a server answers to a POST that it has carried out.
-MOVED = frozenset({301, 307, 308})
 #: Who else than v0 may have answered, and what mends it.
 _HINTS: Mapping[int, str] = {
     407: " A proxy on the way wants a sign-in: check HTTPS_PROXY and HTTP_PROXY.",
@@ -65,7 +61,7 @@ def error_of(
         words = f"v0 asks for fewer requests (429){said}"
         return ProviderBusy(words, code="rate_limited", status=status, retry_after=pause)
     if 300 <= status < 400:
-        return _redirect(method, status, headers, pause)
+        return _redirect(status, headers, pause)
     if _is_certain(method, status, nothing_made):
         return _refusal(status, said)
     return _unclear(status, said + _HINTS.get(status, ""), pause)
@@ -87,16 +83,17 @@ def _refusal(status: int, said: str) -> ProviderRejected:
     return ProviderRejected(f"v0 refused the request ({status}){said}", code="refused", status=status)
 
 
-def _redirect(method: str, status: int, headers: httpx2.Headers, pause: timedelta | None) -> ProviderError:
-    """A redirect is not followed, because the key would go along. The error names where it points."""
+def _redirect(status: int, headers: httpx2.Headers, pause: timedelta | None) -> ProviderError:
+    """A redirect is not followed, because the key would go along. The error names where it points.
+
+    Whether the server acted before it answered so, it does not say.
+    """
     where = pointed_at(headers.get("location"))
     words = (
         f"v0 answered {status}, which points to {where} and is not followed. If v0 has moved there, set V0_BASE_URL "
         "to its address."
     )
-    if method == "POST" and status in MOVED:
-        return ProviderUnreachable(f"{words} Nothing was made.", code="moved", status=status, retry_after=pause)
-    return OutcomeUnknown(words, code="bad_answer", status=status, retry_after=pause)
+    return OutcomeUnknown(words, code="moved", status=status, retry_after=pause)
 
 
 def _unclear(status: int, said: str, pause: timedelta | None) -> OutcomeUnknown:

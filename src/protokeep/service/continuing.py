@@ -171,8 +171,7 @@ class Continuer:
             return
         prototype = absence.shown(prototype, context.clock(), context.pace)
         generation = generation_of(prototype)
-        trusted_from = context.heartbeat.trusted_from
-        sure, found = ours(prototype, talk, trusted=trusted_from is not None and generation.round_at >= trusted_from)
+        sure, found = ours(prototype, talk, trusted=context.heartbeat.trusts(generation.round_at))
         settled = self._sendings.is_settled(prototype)
         if found is not None:
             reply = _reply_to(found, talk) if provider.api_version == 2 else None

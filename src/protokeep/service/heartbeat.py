@@ -166,6 +166,10 @@ class Heartbeat:
         settled = self._pace.restore_settle.total_seconds()
         return self._went_back_at is not None and self._elapsed() - self._went_back_at < settled
 
+    def trusts(self, claimed_at: datetime) -> bool:
+        """Whether a row that was claimed then is not of an older copy: what was sent for it since is written in it."""
+        return self.trusted_from is not None and claimed_at >= self.trusted_from
+
     def taken_back(self, epoch: int) -> None:
         """Everything that was made before `epoch` began is in a row again."""
         if epoch == self.epoch:

@@ -187,6 +187,8 @@ class Recoverer:
             signed=marks.signed,
         )
         outcome = await context.store.adopt_stray(stray, context.pace.poll_timeout)
+        if outcome == "deleted" and await context.store.afterwards.deleted(stray.workspace_id, stray.marker):
+            await provider.delete(made.chat_id)  # It was to be deleted at the builder, too.
         if (account, made.chat_id) not in self._nobodys:
             log.warning("stray_taken_back", outcome=outcome, account=account, chat_id=made.chat_id)
         if outcome in ADOPTED:

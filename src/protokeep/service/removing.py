@@ -30,6 +30,9 @@ from protokeep.store.database import Session
 log = structlog.get_logger(__name__)
 
 MAX_LOSSES = 10
+#: Codes of a deletion that the builder may have carried out. "Not found" after one says that it was: should the chat
+#: show up again all the same, the next search of the account deletes it.
+DELETED_PERHAPS = ("no_answer", "server_error", "bad_answer")
 
 
 class Remover:
@@ -92,8 +95,9 @@ class Remover:
         context = self._context
         generation = generation_of(prototype)
         if generation.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT) and prototype.chat_id is None:
+            await context.heartbeat.started()
             young = next_step(generation, context.clock(), context.pace) is Step.SEND
-            if young and generation.attempts == 0:
+            if young and generation.attempts == 0 and context.heartbeat.trusts(generation.round_at):
                 await self.forget(prototype)  # A submit that holds it finds nothing to write to, and sends nothing.
                 return None
             await context.queue.submit(prototype.id, generation.fence)
@@ -125,7 +129,8 @@ class Remover:
         generation = generation_of(after)
         in_doubt = absence.stayed_away(generation, now, context.pace)
         around = await self._visibility.around(generation.account, provider, [prototype], seen=0, in_doubt=in_doubt)
-        if absence.deletion_is_done(generation, around, now, context.pace):
+        lost_its_answer = generation_of(prototype).hold_code in DELETED_PERHAPS
+        if lost_its_answer or absence.deletion_is_done(generation, around, now, context.pace):
             return prototype, True
         until = now + absence.retry_after(generation, now, context.pace)
         saved = await context.store.save(prototype, rounds.not_shown_to_delete(after, until))
