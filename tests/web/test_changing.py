@@ -220,6 +220,9 @@ class TestDelete:
 
         page = await browser.get(f"/prototypes/{prototype.id}/delete")
         site.parts.keeper.context.clock = lambda: prototype.created_at
+        heartbeat = site.parts.keeper.context.heartbeat
+        await heartbeat.started()
+        heartbeat.trusted_from = prototype.created_at  # This process knows its database since then.
         page = await browser.send(f"/prototypes/{prototype.id}/delete", page)
 
         assert "Deleted, here and at the builder." in page.text

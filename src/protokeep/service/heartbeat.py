@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 Clock = Callable[[], datetime]
 #: How far readings of one clock may differ without anybody having set it.
 CLOCK_SLACK = timedelta(seconds=2)
+#: How long something may be under way that read the clock before it was set back: a call, and a lease before it.
+STALE_SECONDS = 60.0
 #: How late a beat may come before the process counts as one that cannot write.
 LATE_SECONDS = 4.0
 #: How long the rows of processes that ended are kept.
@@ -85,6 +87,8 @@ class Heartbeat:
         self._elapsed = elapsed
         self._pace = pace
         self._alone = alone
+        #: The time that the clock showed before it was set back, and when that was noticed.
+        self._set_back: tuple[datetime, float] | None = None
         self._late_after: float | None = None
         self._beaten_at = 0.0
         self._beat = 0
@@ -132,7 +136,15 @@ class Heartbeat:
             self._clock.set(reading.now)
         latest = reading.now + CLOCK_SLACK
         if before > latest or await self._store.has_future(latest):
-            await self._wind_back(reading.now, before)
+            await self._wind_back(reading.now, reading.now)
+            log.warning("database_clock_set_back", seconds=round((before - reading.now).total_seconds()))
+            self._set_back = before, self._elapsed()
+        elif self._set_back is not None:
+            # What was under way may still have written by the time of before.
+            beyond, since = self._set_back
+            await self._wind_back(reading.now, max(beyond, reading.now))
+            if self._elapsed() - since > STALE_SECONDS:
+                self._set_back = None
         if self._beat == 0:
             await self._begin(reading)
         else:
@@ -219,6 +231,5 @@ class Heartbeat:
         self.known_until = min(known_until, reading.now)
         log.error("database_went_back", known_until=self.known_until.isoformat())
 
-    async def _wind_back(self, now: datetime, before: datetime) -> None:
-        await self._store.wind_back(now, lease=self._pace.lease, deadline=self._pace.poll_timeout)
-        log.warning("database_clock_set_back", seconds=round((before - now).total_seconds()))
+    async def _wind_back(self, now: datetime, beyond: datetime) -> None:
+        await self._store.wind_back(now, beyond, lease=self._pace.lease, deadline=self._pace.poll_timeout)

@@ -13,7 +13,7 @@ import structlog
 from protokeep.core import absence
 from protokeep.core import continuing as rounds
 from protokeep.core.audit import Action, Entry
-from protokeep.core.errors import NotConfigured, NotNow, ProviderError
+from protokeep.core.errors import UNCLEAR_REFUSAL, NotConfigured, NotNow, ProviderError
 from protokeep.core.generation import NO_KEY
 from protokeep.core.history import Event, Source
 from protokeep.core.keys import missing
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 MAX_LOSSES = 10
 #: Codes of a deletion that the builder may have carried out. "Not found" after one says that it was: should the chat
 #: show up again all the same, the next search of the account deletes it.
-DELETED_PERHAPS = ("no_answer", "server_error", "bad_answer")
+DELETED_PERHAPS = ("no_answer", "server_error", "bad_answer", "refused", UNCLEAR_REFUSAL)
 
 
 class Remover:

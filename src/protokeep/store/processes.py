@@ -99,13 +99,17 @@ class ProcessStore:
         async with self._database.reading() as session:
             return await session.row(query("future_generations"), {"latest": latest}) is not None
 
-    async def wind_back(self, now: datetime, *, lease: timedelta, deadline: timedelta) -> None:
-        """The clock was set back to `now`: nothing rests until the time that it had shown comes again."""
-        leased, latest = now + lease, now + deadline
+    async def wind_back(self, now: datetime, beyond: datetime, *, lease: timedelta, deadline: timedelta) -> None:
+        """The clock was set back to `now`: nothing rests until a time comes again that it had shown.
+
+        Times after `beyond` are those that were written by the clock of before.
+        """
+        values = {"now": now, "beyond": beyond}
+        leased = {**values, "leased": now + lease}
         async with self._database.transaction() as session:
-            await session.run(query("wind_back_generations"), {"now": now, "leased": leased, "deadline": latest})
-            await session.run(query("wind_back_accounts"), {"now": now, "leased": leased})
-            await session.run(query("wind_back_processes"), {"now": now})
+            await session.run(query("wind_back_generations"), {**leased, "deadline": now + deadline})
+            await session.run(query("wind_back_accounts"), leased)
+            await session.run(query("wind_back_processes"), values)
 
     async def clock(self, wall: datetime | None) -> tuple[datetime, str]:
         """(what the database's clock says, which server this is). `wall`: the time to go by instead."""
