@@ -136,16 +136,17 @@ class TestZombies:
         """
         However old a jump of the clock makes the lease look, the process knows that it is sending.
         """
+        sender = await world.node(timeout_seconds=60)
         world.sandbox.set_knobs(hold_creates="before", list_delay_seconds=300)
         ensured = await world.ensure()
-        sending = asyncio.create_task(world.keeper.submit(ensured.prototype.id))
+        sending = asyncio.create_task(sender.keeper.submit(ensured.prototype.id))
         await until(lambda: world.creates == 1)
 
         world.clock.step(600)
         for _ in range(5):
             world.clock.step(20)
-            await world.sweep()
-            await world.keeper.submit(ensured.prototype.id)
+            await sender.sweep()
+            await sender.keeper.submit(ensured.prototype.id)
         assert world.creates == 1
         world.sandbox.set_knobs(hold_creates=False)
         await sending
@@ -162,9 +163,10 @@ class TestClockSteps:
         """
         other = await world.node(steady=True)
         await other.context.heartbeat.beat()
+        sender = await world.node(timeout_seconds=60)
         world.sandbox.set_knobs(hold_creates="before", list_delay_seconds=60)
         ensured = await world.ensure()
-        sending = asyncio.create_task(world.keeper.submit(ensured.prototype.id))
+        sending = asyncio.create_task(sender.keeper.submit(ensured.prototype.id))
         await until(lambda: world.creates == 1)
 
         world.clock.step(step)

@@ -32,6 +32,9 @@ CLOCK_SLACK = timedelta(seconds=2)
 STALE_SECONDS = 60.0
 #: How late a beat may come before the process counts as one that cannot write.
 LATE_SECONDS = 4.0
+#: A reading of the database's clock that takes longer is made again, so many times in all.
+READING_SECONDS = 1.0
+READINGS = 3
 #: How long the rows of processes that ended are kept.
 FORGET_AFTER = timedelta(days=1)
 
@@ -57,9 +60,9 @@ class SteadyClock:
     def __call__(self) -> datetime:
         return self._now + timedelta(seconds=self._elapsed() - self._at)
 
-    def set(self, now: datetime) -> None:
-        """Go by a new reading."""
-        self._now, self._at = now, self._elapsed()
+    def set(self, now: datetime, at: float) -> None:
+        """Go by a new reading, which was made when the ruler stood at `at`."""
+        self._now, self._at = now, at
 
 
 class Heartbeat:
@@ -121,8 +124,8 @@ class Heartbeat:
     async def synchronise(self) -> None:
         """Go by the database's clock, without a beat."""
         if isinstance(self._clock, SteadyClock):
-            now, _server = await self._store.clock(self._wall() if self._wall else None)
-            self._clock.set(now)
+            now, _server, at, _took = await self._read_clock()
+            self._clock.set(now, at)
 
     async def beat(self) -> None:
         """Read the database's clock, compare what is written with what this process wrote, and write the next beat."""
@@ -130,11 +133,13 @@ class Heartbeat:
             await self._beat_once()
 
     async def _beat_once(self) -> None:
-        reading = await self._store.read(self._wall() if self._wall else None)
-        before = max([self._clock(), *(beat.beat_at for beat in reading.beats)])
+        now, server, at, took = await self._read_clock()
+        before = self._clock() - timedelta(seconds=self._elapsed() - at)
         if isinstance(self._clock, SteadyClock):
-            self._clock.set(reading.now)
-        latest = reading.now + CLOCK_SLACK
+            self._clock.set(now, at)
+        reading = await self._store.read(now, server)
+        before = max([before, *(beat.beat_at for beat in reading.beats)])
+        latest = reading.now + CLOCK_SLACK + timedelta(seconds=took)
         if before > latest or await self._store.has_future(latest):
             await self._wind_back(reading.now, reading.now)
             log.warning("database_clock_set_back", seconds=round((before - reading.now).total_seconds()))
@@ -155,6 +160,20 @@ class Heartbeat:
         )
         self._server = reading.server
         self._beaten_at = self._elapsed()
+
+    async def _read_clock(self) -> tuple[datetime, str, float, float]:
+        """(the database's time, which server it is, where the ruler stood then, how long the reading took).
+
+        A reading in the midst of which the process slept is made again: its time is old.
+        """
+        tries = 0
+        while True:
+            began = self._elapsed()
+            now, server = await self._store.clock(self._wall() if self._wall else None)
+            at = self._elapsed()
+            tries += 1
+            if tries == READINGS or at - began <= READING_SECONDS:
+                return now, server, at, at - began
 
     async def confirm(self, session: Session) -> tuple[int, int]:
         """Make sure, in the transaction of `session`, that the database is not older than this process knows it.

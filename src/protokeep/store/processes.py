@@ -44,11 +44,8 @@ class ProcessStore:
         self._database = database
         self._server_query = "database_server"
 
-    async def read(self, wall: datetime | None) -> Reading:
-        """The database as it is now. `wall`: the time to go by; None: the database's own clock."""
-        if self._database.was_replaced():
-            await self._database.reconnect()
-        now, server = await self.clock(wall)
+    async def read(self, now: datetime, server: str) -> Reading:
+        """What processes wrote into the database that `clock` told of a moment ago."""
         async with self._database.reading() as session:
             rows = await session.rows(query("newest_beats"))
         beats = tuple(Beat(**{**row, "went_back": bool(row["went_back"])}) for row in rows)
@@ -113,6 +110,8 @@ class ProcessStore:
 
     async def clock(self, wall: datetime | None) -> tuple[datetime, str]:
         """(what the database's clock says, which server this is). `wall`: the time to go by instead."""
+        if self._database.was_replaced():
+            await self._database.reconnect()
         if self._database.is_sqlite:
             if wall is None:
                 raise ValueError("SQLite has no clock of its own")
