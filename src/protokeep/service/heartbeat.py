@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 Clock = Callable[[], datetime]
 #: How far readings of one clock may differ without anybody having set it.
 CLOCK_SLACK = timedelta(seconds=2)
+#: How long before it is noticed the clock may have been set back.
+NOTICED_AFTER = timedelta(seconds=10)
 #: How long something may be under way that read the clock before it was set back: a call, and a lease before it.
 STALE_SECONDS = 60.0
 #: How late a beat may come before the process counts as one that cannot write.
@@ -92,6 +94,7 @@ class Heartbeat:
         self._alone = alone
         #: The time that the clock showed before it was set back, and when that was noticed.
         self._set_back: tuple[datetime, float] | None = None
+        self._set_back_from: datetime | None = None
         self._late_after: float | None = None
         self._beaten_at = 0.0
         self._beat = 0
@@ -143,7 +146,8 @@ class Heartbeat:
         if before > latest or await self._store.has_future(latest):
             await self._wind_back(reading.now, reading.now)
             log.warning("database_clock_set_back", seconds=round((before - reading.now).total_seconds()))
-            self._set_back = before, self._elapsed()
+            self._set_back_from = before - NOTICED_AFTER
+            self._set_back = self._set_back_from, self._elapsed()
         elif self._set_back is not None:
             # What was under way may still have written by the time of before.
             beyond, since = self._set_back
@@ -152,11 +156,17 @@ class Heartbeat:
                 self._set_back = None
         if self._beat == 0:
             await self._begin(reading)
+            await self._wind_back_again(reading)
         else:
             self._compare(reading)
         went_back = self.known_until is not None and self._went_back_at is not None
         self._beat = await self._store.write(
-            self._process_id, reading.now, reading.server, self.known_until, went_back=went_back
+            self._process_id,
+            reading.now,
+            reading.server,
+            self.known_until,
+            went_back=went_back,
+            set_back_from=self._set_back_from if self._set_back_from and self._set_back_from > reading.now else None,
         )
         self._server = reading.server
         self._beaten_at = self._elapsed()
@@ -249,6 +259,15 @@ class Heartbeat:
         self._went_back_at = self._elapsed()
         self.known_until = min(known_until, reading.now)
         log.error("database_went_back", known_until=self.known_until.isoformat())
+
+    async def _wind_back_again(self, reading: Reading) -> None:
+        """A process that starts: one that died may have written by the time of before the clock was set back."""
+        shown = [
+            beat.set_back_from for beat in reading.beats if beat.set_back_from and beat.set_back_from > reading.now
+        ]
+        if shown:
+            self._set_back_from = min(shown)
+            await self._wind_back(reading.now, self._set_back_from)
 
     async def _wind_back(self, now: datetime, beyond: datetime) -> None:
         await self._store.wind_back(now, beyond, lease=self._pace.lease, deadline=self._pace.poll_timeout)
