@@ -318,3 +318,20 @@ class TestFollowUps:
 
         said = [one.content for chat in world.sandbox.chats.values() for one in chat.messages if one.role == "user"]
         assert sorted(words for words in said if words.startswith("change")) == [f"change {n}" for n in range(5)]
+
+
+@both_versions
+async def test_a_process_that_was_stopped_in_its_calls_does_not_blame_the_builder(world: World) -> None:
+    """
+    Ten creates are in their calls when the process is stopped: all time out, and none of them makes the account wait.
+    """
+    sender = await world.node(timeout_seconds=0.4)
+    made = [await world.ensure(f"p-{number}") for number in range(10)]
+    world.sandbox.set_knobs(hold_creates="before")
+    sending = [asyncio.create_task(sender.keeper.submit(one.prototype.id)) for one in made]
+    await until(lambda: world.creates == 10)
+    world.clock.advance(115)
+    await asyncio.gather(*sending)
+    world.sandbox.set_knobs(hold_creates=False)
+
+    assert await world.rows("SELECT account FROM protokeep_accounts WHERE failures > 0 OR hold_until IS NOT NULL") == []
