@@ -325,7 +325,7 @@ async def test_a_process_that_was_stopped_in_its_calls_does_not_blame_the_builde
     """
     Ten creates are in their calls when the process is stopped: all time out, and none of them makes the account wait.
     """
-    sender = await world.node(timeout_seconds=0.4)
+    sender = await world.node(timeout_seconds=3)
     made = [await world.ensure(f"p-{number}") for number in range(10)]
     world.sandbox.set_knobs(hold_creates="before")
     sending = [asyncio.create_task(sender.keeper.submit(one.prototype.id)) for one in made]
