@@ -10,7 +10,6 @@ import base64
 import hashlib
 import hmac
 import json
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -101,8 +100,6 @@ def read_marks(marks: Mapping[str, str], signer: Signer, account: str, shape: Sh
         raise ValueError("its marker is not written as ours are")
     if signature is Signed.MISSING:
         return ReadMarks(marker, "", "", "", signed=False)
-    if any(not unicodedata.is_normalized("NFC", marks.get(name, "")) for name in SIGNED):
-        raise ValueError("its marks are not in the normal form of Unicode")
     workspace_id = inputs.workspace_id_of(marks.get("protokeep_workspace", ""))
     product_id = inputs.product_id_of(marks.get("protokeep_product", ""), must_be_uuid=shape.product_is_uuid)
     user_id = marks.get("protokeep_user", "")

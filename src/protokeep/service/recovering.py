@@ -155,6 +155,9 @@ class Recoverer:
                 outcome = await self._adopt(account, provider, made)
             except (DatabaseUnavailable, ProviderBusy, ProviderUnreachable):
                 raise
+            except ProviderError as error:  # It goes better later, so the chat is not left to itself.
+                outcome = "not_deleted"
+                log.warning("stray_not_deleted", account=account, chat_id=made.chat_id, reason=str(error))
             except Exception as error:  # noqa: BLE001 - one chat of a loop that has to go on
                 outcome = "refused"
                 if (account, made.chat_id) not in self._nobodys:
