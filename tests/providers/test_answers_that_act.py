@@ -60,11 +60,12 @@ class TestStatuses:
     @pytest.mark.parametrize("status", [400, 403, 409, 410, 418, 425, 451, 499])
     async def test_reads_and_deletions(self, version: int, status: int) -> None:
         """
-        What may be repeated anyway takes every 4xx for a refusal.
+        What only reads takes every 4xx for a refusal. A deletion may be repeated; what was refused for certain is there
+        still, and by what else v0 may have deleted it.
         """
         provider, _ = answering(version, says(status, {"message": "no"}))
 
-        with pytest.raises(ProviderRejected):
+        with pytest.raises(ProviderRejected if status in CERTAIN else OutcomeUnknown):
             await provider.delete("chat-1")
         with pytest.raises(ProviderRejected):
             await provider.find([MARKS], sent_after=NOW, known=none_known)

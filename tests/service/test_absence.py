@@ -442,6 +442,26 @@ class TestDeletions:
         with pytest.raises(NotFound):
             await world.keeper.get(ANN, first.id)
 
+    async def test_forbidden_and_then_a_404(self, world: World) -> None:
+        """
+        A deletion that was refused for certain deleted nothing, and a "not found" after it proves no more than another.
+        """
+        first, _second = await two_old_ones(world)
+        await world.keeper.reconcile()
+        world.clock.advance(3 * 86400)
+        await world.keeper.reconcile()
+        with world.knobs(fail_next=[{"operation": "chats.delete", "status": 403}]):
+            await world.keeper.delete(ANN, first.id)
+        hide(world, seconds=60)
+
+        for _ in range(60):
+            world.clock.advance(10)
+            await world.keeper.wrap_up()
+
+        assert world.sandbox.chats[first.chat_id or ""].deleted
+        with pytest.raises(NotFound):
+            await world.keeper.get(ANN, first.id)
+
     async def test_deleted_there_already(self, world: World) -> None:
         """
         One that somebody deleted at v0 goes here, too, after minutes of 404s.

@@ -22,8 +22,9 @@ from protokeep.core.errors import (
     ProviderRejected,
 )
 
-#: With these a call that acts (a POST) has made nothing, and where that is written. Every other status may follow an
-#: act: 409, which v1's document lists without saying that nothing was made, 408 and 499 of a gateway that gave up.
+#: With these a call that acts (a POST or a DELETE) has done nothing, and where that is written. Every other status may
+#: follow an act: 409, which v1's document lists without saying that nothing was made, 408 and 499 of a gateway that
+#: gave up.
 NOTHING_MADE: Mapping[int, str] = {
     400: "RFC 9110, 15.5.1: the server will not process the request",
     401: "both documents, for every operation: unauthorized",
@@ -50,7 +51,7 @@ def error_of(
     """The error for an answer that is no success.
 
     `nothing_made`: statuses beside those of `NOTHING_MADE` by which v0's documents say that this call did nothing.
-    Calls that only read, and deletions, which may be repeated, take every 4xx but 408 for a refusal.
+    Calls that only read take every 4xx but 408 for a refusal.
     """
     said = f": {words}" if words else "."
     pause = pause_of(headers)
@@ -68,7 +69,7 @@ def error_of(
 
 
 def _is_certain(method: str, status: int, nothing_made: Collection[int]) -> bool:
-    if method == "POST":
+    if method in ("POST", "DELETE"):
         return status in NOTHING_MADE or status in nothing_made
     return 400 <= status < 500 and status != 408
 

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 MAX_LOSSES = 10
 #: Codes of a deletion that the builder may have carried out. "Not found" after one says that it was: should the chat
 #: show up again all the same, the next search of the account deletes it.
-DELETED_PERHAPS = ("no_answer", "server_error", "bad_answer", "refused", UNCLEAR_REFUSAL)
+DELETED_PERHAPS = ("no_answer", "server_error", "bad_answer", UNCLEAR_REFUSAL)
 
 
 class Remover:
