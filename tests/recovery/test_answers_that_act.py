@@ -106,6 +106,21 @@ async def test_message_that_was_taken_and_refused(world: World, status: int) -> 
 
 
 @both_versions
+async def test_message_that_is_refused_without_end(world: World) -> None:
+    """A 409 each time: the follow-up is told as refused, and is no fault of the prototype, which is ready as before."""
+    first = await world.complete()
+    world.clock.advance(60)
+    with world.knobs(fail_next=[{"operation": follow_up(world), "status": 409, "times": None}]):
+        await asked(world, first)
+        await world.live(3 * world.pace.settle.total_seconds(), step=5)
+
+    after = await world.get(first.id)
+    generation = generation_of(after)
+    assert (after.status, after.state, generation.hold_code) == (Status.COMPLETED, State.READY, "follow_up_refused")
+    assert (generation.error_code, generation.error_message) == (None, None)
+
+
+@both_versions
 async def test_v0_that_has_moved(world: World) -> None:
     """A create is undecided, with where v0 points and the setting to change, and goes on by itself afterwards."""
     rule = {"status": 308, "headers": {"location": "https://api.v0.example/v2?key=secret"}, "operation": CREATES}

@@ -23,6 +23,7 @@ from protokeep.core.prototype import (
     Prototype,
     RecoveryPoint,
     Seen,
+    Status,
     advance,
     generation_of,
 )
@@ -132,6 +133,7 @@ def turned_down(prototype: Prototype, error: ProviderError, now: datetime, pace:
     """The builder refused the message and did nothing: what was there is there still, and says why."""
     generation = generation_of(prototype)
     settled = prototype.status in SETTLED
+    failed = prototype.status not in (*UNFINISHED, Status.COMPLETED)
     kept = replace(
         prototype,
         updated_at=now,
@@ -143,6 +145,9 @@ def turned_down(prototype: Prototype, error: ProviderError, now: datetime, pace:
             next_try_at=None,
             hold_code="follow_up_refused",
             hold_message=f"The follow-up was not taken, and changed nothing. {error}",
+            # What an answer before left open is told by the refusal now; it is no fault of what is there.
+            error_code=generation.error_code if failed else None,
+            error_message=generation.error_message if failed else None,
             stale_id=None,
             before_id=None,
         ),
