@@ -383,6 +383,20 @@ class TestSharing:
 
         assert {(await world.get(one.id)).status for one in made} == {Status.COMPLETED}
 
+    @both_versions
+    async def test_pauses_count_against_nothing(self, world: World) -> None:
+        """
+        v0 asks for one short pause after another for longer than a poll clock runs: nobody looked, nothing timed out.
+        """
+        made = await world.make()
+        with world.knobs(fail_next=[{"status": 429, "retry_after": 20, "times": None}]):
+            await world.live(1500, step=5)
+            assert (await world.get(made.id)).status in (Status.PENDING, Status.IN_PROGRESS)
+
+        await world.live(30)
+
+        assert (await world.get(made.id)).status is Status.COMPLETED
+
     async def test_many_in_one_sweep(self, world: World) -> None:
         """
         Seventy in flight all complete, and v0 is called for each once.

@@ -83,6 +83,18 @@ def caught_up(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
     return replace(prototype, generation=replace(generation, deadline_at=deadline_at, missing_since=since))
 
 
+def not_asked(prototype: Prototype, now: datetime, until: datetime, pace: Pace) -> Prototype:
+    """Nobody looks at it between `now` and `until`, however short that is: it counts against nothing."""
+    generation = generation_of(prototype)
+    deadline_at, since = generation.deadline_at, generation.missing_since
+    if deadline_at is not None and prototype.status in UNFINISHED:
+        deadline_at = min(deadline_at + (until - now), until + pace.poll_timeout)
+    if since is not None:
+        since = min(since + (until - now), until)
+    changed = replace(generation, deadline_at=deadline_at, missing_since=since)
+    return replace(prototype, generation=replace(changed, poll_count=generation.poll_count + 1, next_poll_at=until))
+
+
 def stayed_away(generation: Generation, now: datetime, pace: Pace) -> bool:
     """Whether a chat that is not young was missing for minutes, in several looks. Says nothing about the account."""
     if generation.missing_since is None or now - accepted_at(generation) < pace.young:

@@ -177,16 +177,20 @@ def observed(
     around: Surroundings | None = None,
     unread: bool = False,
     rest: timedelta | None = None,
+    paused: timedelta | None = None,
 ) -> Prototype:
     """After a look: what the builder said (None: it could not be read), then our own clock, then the next look.
 
     `missing`: the builder answered that there is no such chat; `around` tells whether that may be believed. `unread`:
-    there was an answer, and it made no sense. `rest`: no sooner again than after this, unless watched.
+    there was an answer, and it made no sense. `rest`: no sooner again than after this, unless watched. `paused`: the
+    builder wants no looks for so long, and was not asked about this one.
 
     The poll clock counts only time in which somebody looked and the builder showed the chat: a look that comes much
     later than it was due moves the deadline on, and so does the time in which the chat was not visible.
     """
     before = absence.caught_up(prototype, now, pace)
+    if paused is not None:
+        return absence.not_asked(before, now, now + paused, pace)
     if seen is not None:
         after = _shown(before, seen, now, pace)
     elif missing:

@@ -296,6 +296,7 @@ class Tracker:
     ) -> None:
         context = self._context
         changes: list[Looks] = []
+        answered = looked.observations.keys() | looked.missing | looked.unread.keys()
         for before in prototypes:
             chat_id = before.chat_id or ""
             try:
@@ -309,6 +310,7 @@ class Tracker:
                     around=around,
                     unread=chat_id in looked.unread,
                     rest=rest,
+                    paused=looked.retry_after if chat_id not in answered else None,
                 )
             except (ValueError, KeyError, TypeError, OverflowError):
                 log.exception("look_not_understood", prototype_id=before.id)
