@@ -50,6 +50,18 @@ class TestRoom:
         However small the budget is, one call a minute is made.
         """
         assert room(Limits(per_minute=1), 0, 0, MINUTE).whole(Rank.OLD) == 1
+        for rank in LOOKS:
+            ends = [MINUTE + timedelta(minutes=minute, seconds=55) for minute in range(2)]
+            assert 1 in [room(Limits(per_minute=1), 0, 0, end).left(rank) for end in ends]
+
+    def test_less_than_one_a_minute(self) -> None:
+        """
+        What is left of a day is spread over it, however little it is: some of it in each hour, and no more.
+        """
+        minutes = [NOON + timedelta(minutes=minute, seconds=55) for minute in range(60)]
+
+        assert sum(Room(0.41, 0, minute).left(Rank.LOOKUP) or 0 for minute in minutes) == 20
+        assert sum(Room(0.0, 0, minute).left(Rank.LOOKUP) or 0 for minute in minutes) == 0
 
     def test_until(self) -> None:
         """
@@ -59,8 +71,10 @@ class TestRoom:
 
         assert spent.until(Rank.OLD, 50) == MINUTE + timedelta(seconds=10)
         assert spent.until(Rank.OLD, 1) == MINUTE + timedelta(seconds=3)
-        assert spent.until(Rank.OLD, 9999) == MINUTE + timedelta(seconds=60)
-        assert Room(0.0, 0, MINUTE).until(Rank.OLD, 1) == MINUTE + timedelta(seconds=60)
+        assert spent.until(Rank.OLD, 9999) == MINUTE + timedelta(seconds=55)
+        assert Room(0.0, 0, MINUTE).until(Rank.OLD, 1) == MINUTE + timedelta(seconds=55)
+        late = Room(0.0, 0, MINUTE + timedelta(seconds=55))
+        assert late.until(Rank.OLD, 1) == MINUTE + timedelta(seconds=115)
 
 
 class TestDay:

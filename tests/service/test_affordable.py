@@ -104,6 +104,18 @@ def test_more_than_a_whole_minute() -> None:
     assert len(affordable(everything, late, MINUTE, PROVIDER, batched=True)[0]) == 2001
 
 
+async def test_what_is_put_off_is_looked_at(world: World) -> None:
+    """
+    With few calls everything is looked at in the end: a minute later is no better moment than now.
+    """
+    made = [await world.make(f"p-{number}") for number in range(4)]
+    world.first.context.limits = Limits(per_minute=2)
+
+    await world.live(900, step=5)
+
+    assert {(await world.get(one.id)).status for one in made} == {Status.COMPLETED}
+
+
 async def test_what_is_put_off_is_told(world: World) -> None:
     """
     When calls run short looks are put off by at most a minute, nothing is lost, and it is shown why.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -53,17 +54,27 @@ class Room:
         if self.pace is None:
             return None
         seconds = self.now.second + self.now.microsecond / 1e6 + HEAD_START_SECONDS
-        return max(int(self.pace * SHARES[rank] * min(seconds / 60, 1.0)) - self.minute_calls, 0)
+        share = self.pace * SHARES[rank]
+        calls = int(share * min(seconds / 60, 1.0))
+        if seconds >= 60 and 0 < share < 1:  # One call, in every so many minutes.
+            calls = int((self.now.hour * 60 + self.now.minute) % math.ceil(1 / share) == 0)
+        return max(calls - self.minute_calls, 0)
 
     def whole(self, rank: Rank) -> int | None:
         """Calls that looks of this rank may make in a whole minute."""
         return None if self.pace is None else max(int(self.pace * SHARES[rank]), 1)
 
     def until(self, rank: Rank, wanted: int) -> datetime:
-        """When `wanted` more calls of this rank may be there: within a minute, not at once."""
+        """When `wanted` more calls of this rank may be there: within a minute, not at once.
+
+        At the latest when all of a minute's calls may be made: a minute from now there may be as few as now.
+        """
         per_second = max((self.pace or 0) * SHARES[rank] / 60, 1e-3)
-        short = wanted - (self.left(rank) or 0)
-        return self.now + timedelta(seconds=min(max(short / per_second, 3.0), 60.0))
+        wait = (wanted - (self.left(rank) or 0)) / per_second
+        if wait < 60:
+            return self.now + timedelta(seconds=max(wait, 3.0))
+        whole = self.now.replace(second=int(60 - HEAD_START_SECONDS) + 1, microsecond=0)
+        return whole if whole > self.now else whole + timedelta(minutes=1)
 
 
 def room(limits: Limits, minute_calls: int, day_calls: int, now: datetime) -> Room:
