@@ -116,6 +116,22 @@ async def test_what_is_put_off_is_looked_at(world: World) -> None:
     assert {(await world.get(one.id)).status for one in made} == {Status.COMPLETED}
 
 
+async def test_what_is_put_off_does_not_time_out(world: World) -> None:
+    """
+    Put off again and again, each time for less than anybody calls late: time in which nobody looked is no slowness.
+    """
+    made = await world.make()
+    for _ in range(45):
+        await world.keeper._tracker._postpone(
+            [await world.get(made.id)], world.clock.advance(3) + timedelta(seconds=17)
+        )
+        world.clock.advance(17)
+    with world.knobs(fail_next=[{"status": 500}]):
+        await world.sweep()
+
+    assert (await world.get(made.id)).status is Status.PENDING
+
+
 async def test_what_is_put_off_is_told(world: World) -> None:
     """
     When calls run short looks are put off by at most a minute, nothing is lost, and it is shown why.

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from protokeep.core import generation as steps
-from protokeep.core.absence import Surroundings, caught_up, may_be_gone, missed
+from protokeep.core.absence import Surroundings, caught_up, may_be_gone, missed, not_asked
 from protokeep.core.budget import Rank, Room
 from protokeep.core.generation import NO_KEY
 from protokeep.core.history import Event, Source
@@ -146,7 +146,8 @@ class Tracker:
 
     async def _postpone(self, looks: Sequence[Prototype], until: datetime) -> None:
         """Nobody looks at these before `until`, and that time counts against nothing."""
-        moved = [caught_up(one, until, self._context.pace) for one in looks]
+        now, pace = self._context.clock(), self._context.pace
+        moved = [not_asked(caught_up(one, now, pace), now, until, pace) for one in looks]
         await self._context.store.accounts.postpone_looks(moved, until)
 
     async def release(self, account: str) -> None:
