@@ -635,6 +635,20 @@ class TestHooked:
         history, _ = await world.keeper.history(await world.get(made[2].id))
         assert (history[-1]["status"], history[-1]["source"]) == ("completed", "hook")
 
+    async def test_hook_after_hook_that_something_began(self, world: World) -> None:
+        """
+        One message after the other begins in a chat, and the hook that tells its end is lost: it is looked at.
+        """
+        made = await world.make()
+        account = generation_of(made).account
+        for _ in range(30):
+            now = world.clock.advance(5)
+            later = now + world.pace.hooked
+            await world.store.look_soon(account, [made.chat_id or ""], now, begun=True, later=later)
+            await world.sweep()
+
+        assert (await world.get(made.id)).status is Status.COMPLETED
+
     async def test_a_look_that_began_before(self, world: World) -> None:
         """
         A look that began before the hook came, and saw nothing new, does not make the hook forgotten.
