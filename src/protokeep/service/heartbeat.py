@@ -100,6 +100,10 @@ class Heartbeat:
         self.trusted_from: datetime | None = None
         #: Chats that were made after this may be in no row; None: everything was taken back, or nothing was ever lost.
         self.known_until: datetime | None = None
+        #: The same for an account that this process never compared, because its key came later: it is never cleared.
+        self.lost_after: datetime | None = None
+        #: What the database's clock said at the last beat.
+        self._beat_at: datetime | None = None
 
     def expect(self, every: float) -> None:
         """From now on a beat comes every so many seconds; one that stays away says that the database is not there."""
@@ -130,7 +134,7 @@ class Heartbeat:
             await self._beat_once()
 
     async def _beat_once(self) -> None:
-        reading = await self._store.read(self._wall() if self._wall else None)
+        reading = await self._store.read(self._process_id, self._wall() if self._wall else None)
         before = max([self._clock(), *(beat.beat_at for beat in reading.beats)])
         if isinstance(self._clock, SteadyClock):
             self._clock.set(reading.now)
@@ -148,12 +152,13 @@ class Heartbeat:
         if self._beat == 0:
             await self._begin(reading)
         else:
-            self._compare(reading)
+            await self._compare(reading)
         went_back = self.known_until is not None and self._went_back_at is not None
         self._beat = await self._store.write(
-            self._process_id, reading.now, reading.server, self.known_until, went_back=went_back
+            self._process_id, self._beat, reading.now, reading.server, self.known_until, went_back=went_back
         )
         self._server = reading.server
+        self._beat_at = reading.now
         self._beaten_at = self._elapsed()
 
     async def confirm(self, session: Session) -> tuple[int, int]:
@@ -196,7 +201,7 @@ class Heartbeat:
             # Nobody ever worked on it, as far as it knows: a copy from before the first beat, or a new installation.
             installed_at = await self._store.installed_at()
             if reading.now - installed_at > self._pace.unattended:
-                self.known_until = min(installed_at, reading.now)
+                self._lost(min(installed_at, reading.now))
             return
         newest = reading.beats[0]
         alive = self._alive(reading)
@@ -205,7 +210,7 @@ class Heartbeat:
             self._went_back(reading, min([newest.beat_at, *comparing]))
         else:
             # Also beside others: beats of a moment ago are in a copy as well that was restored a moment later.
-            self.known_until = min([newest.beat_at, reading.now, *comparing])
+            self._lost(min([newest.beat_at, reading.now, *comparing]))
 
     def _alive(self, reading: Reading) -> list[Beat]:
         if self._alone:
@@ -213,23 +218,33 @@ class Heartbeat:
         since = reading.now - self._pace.unattended
         return [beat for beat in reading.beats if beat.beat_at >= since and beat.server == reading.server]
 
-    def _compare(self, reading: Reading) -> None:
+    async def _compare(self, reading: Reading) -> None:
         mine = reading.of(self._process_id)
         if mine is not None and mine.beat >= self._beat and reading.server == self._server:
             return
         self.epoch += 1
         self.trusted_from = reading.now
-        # A process that noticed before this one has beaten since: its beat says nothing of how old the copy is.
-        newest = max((beat.beat_at for beat in reading.beats if not beat.went_back), default=reading.now)
         earlier = [beat.known_until for beat in reading.beats if beat.went_back and beat.known_until is not None]
         if self.known_until is not None:
             earlier.append(self.known_until)
-        self._went_back(reading, min([newest, *earlier]))
+        copied_at = mine.beat_at if mine is not None else await self._copied_at(reading)
+        self._went_back(reading, min([copied_at, *earlier]))
+
+    async def _copied_at(self, reading: Reading) -> datetime:
+        """How old a copy is, at most, that is from before this process. What was written since it was put in the
+        database's place, by those who noticed before or only began on it, says nothing of that."""
+        last = self._beat_at or reading.now
+        before = [beat.beat_at for beat in reading.beats if not beat.went_back and beat.beat_at <= last]
+        return max(before) if before else await self._store.installed_at()
 
     def _went_back(self, reading: Reading, known_until: datetime) -> None:
         self._went_back_at = self._elapsed()
-        self.known_until = min(known_until, reading.now)
-        log.error("database_went_back", known_until=self.known_until.isoformat())
+        self._lost(min(known_until, reading.now))
+        log.error("database_went_back", known_until=min(known_until, reading.now).isoformat())
+
+    def _lost(self, known_until: datetime) -> None:
+        self.known_until = known_until
+        self.lost_after = min(known_until, self.lost_after or known_until)
 
     async def _wind_back(self, now: datetime, beyond: datetime) -> None:
         await self._store.wind_back(now, beyond, lease=self._pace.lease, deadline=self._pace.poll_timeout)

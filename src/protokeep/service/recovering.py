@@ -89,8 +89,11 @@ class Recoverer:
             epoch = heartbeat.epoch
             if self._verified.get(key) == epoch:
                 return
-            if heartbeat.known_until is not None:
-                await self._compare(account, provider, heartbeat.known_until)
+            # The others may be done with it; one that was not there then has all of it before it.
+            went_along = self._verified.get(key) == epoch - 1
+            known_until = (heartbeat.known_until if went_along else None) or heartbeat.lost_after
+            if known_until is not None:
+                await self._compare(account, provider, known_until)
             self._verified[key] = epoch
 
     async def _compare(self, account: str, provider: Provider, known_until: datetime) -> None:

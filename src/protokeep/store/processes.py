@@ -44,13 +44,13 @@ class ProcessStore:
         self._database = database
         self._server_query = "database_server"
 
-    async def read(self, wall: datetime | None) -> Reading:
+    async def read(self, process_id: str, wall: datetime | None) -> Reading:
         """The database as it is now. `wall`: the time to go by; None: the database's own clock."""
         if self._database.was_replaced():
             await self._database.reconnect()
         now, server = await self.clock(wall)
         async with self._database.reading() as session:
-            rows = await session.rows(query("newest_beats"))
+            rows = await session.rows(query("newest_beats"), {"process_id": process_id})
         beats = tuple(Beat(**{**row, "went_back": bool(row["went_back"])}) for row in rows)
         return Reading(now, server, beats)
 
@@ -73,11 +73,12 @@ class ProcessStore:
         return next(datetime.fromisoformat(row["value"]) for row in rows if row["name"] == "keeper_made_at")
 
     async def write(
-        self, process_id: str, now: datetime, server: str, known_until: datetime | None, *, went_back: bool
+        self, process_id: str, beat: int, now: datetime, server: str, known_until: datetime | None, *, went_back: bool
     ) -> int:
-        """Write that a process lives, and what it thinks of the database; the number of the beat."""
+        """Write that a process lives, and what it thinks of the database; its number, which is beyond `beat`."""
         values = {
             "process_id": process_id,
+            "beat": beat,
             "now": now,
             "server": server,
             "known_until": known_until,
