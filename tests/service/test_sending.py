@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from protokeep.core.errors import NotNow
+from protokeep.core.errors import DatabaseUnavailable, NotNow
 from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
 from protokeep.service import NewPrototype
+from protokeep.service.context import renewing
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
 from world import ANN, BOB, PROMPT, Node, World, both_versions, until
 
@@ -151,6 +153,44 @@ class TestZombies:
         await sending
 
         assert (world.made, world.creates) == (1, 1)
+
+    @both_versions
+    async def test_a_held_row_that_a_sweep_took_up_first_is_worked_on_once(self, world: World) -> None:
+        """
+        What waited for its turn until its lease ended finds the row in work, and lets no third one begin on it.
+        """
+        node = await world.node(holds=True)
+        await node.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
+        (claimed,) = node.queue.held
+        world.sandbox.set_knobs(hold_creates="before")
+        world.clock.advance(world.pace.lease.total_seconds() + 1)
+        sending = asyncio.create_task(node.keeper.submit(claimed.id))
+        await until(lambda: world.creates == 1)
+
+        await node.keeper.submit_held(claimed)
+        world.clock.step(600)
+        fence = generation_of(await world.get(claimed.id)).fence
+        await node.keeper.submit(claimed.id)
+
+        assert generation_of(await world.get(claimed.id)).fence == fence
+        world.sandbox.set_knobs(hold_creates=False)
+        await sending
+        assert (world.made, world.creates) == (1, 1)
+
+    async def test_a_lease_is_renewed_after_a_database_that_did_not_answer_once(self) -> None:
+        """
+        One renewal that fails is no end of it: the row stays this process's for as long as it works on it.
+        """
+        renewals = 0
+
+        async def renew() -> None:
+            nonlocal renewals
+            renewals += 1
+            if renewals == 1:
+                raise DatabaseUnavailable
+
+        async with renewing(renew, timedelta(milliseconds=1)):
+            await until(lambda: renewals >= 3)
 
 
 class TestClockSteps:
