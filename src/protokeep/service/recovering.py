@@ -118,7 +118,7 @@ class Recoverer:
         context = self._context
         now = context.clock()
         key = account, provider.api_version
-        done_at = self._done_at.setdefault(key, now)
+        done_at = self._done_at[key] = min(self._done_at.get(key, now), now)  # It may have been set back.
         if now - done_at >= context.pace.reconcile and await self.take_back(account, provider, done_at):
             self._done_at[key] = now
 
