@@ -356,3 +356,56 @@ class TestFollowUps:
 
         said = [one.content for chat in world.sandbox.chats.values() for one in chat.messages if one.role == "user"]
         assert sorted(words for words in said if words.startswith("change")) == [f"change {n}" for n in range(5)]
+
+    @both_versions
+    async def test_a_stop_that_slept_ends_no_later_round(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        The builder stopped; before that is written another process sees it, and a follow-up begins a new round.
+        """
+        other = await world.node()
+        made = await world.make()
+        world.clock.advance(2)
+        provider = world.first.context.providers.for_new()[0][1]
+        cancel = provider.cancel
+
+        async def slept(*arguments: Any, **more: Any) -> bool:
+            stopped = await cancel(*arguments, **more)
+            world.clock.advance(5)
+            await other.sweep()
+            await other.keeper.iterate(ANN, made.id, "Go on", wait=0)
+            await other.work()
+            return stopped
+
+        monkeypatch.setattr(provider, "cancel", slept)
+        await world.keeper.stop(ANN, made.id)
+        after = await world.get(made.id)
+        assert (generation_of(after).rounds, after.status) == (2, Status.IN_PROGRESS)
+
+        await pass_time(world, other, 15)
+        assert (await world.get(made.id)).status is Status.COMPLETED
+
+    @both_versions
+    async def test_a_chat_that_was_read_long_ago_counts_as_read_then(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A process sleeps with the answer in its hands: it tells what was there before it slept.
+        """
+        made = await world.complete()
+        world.sandbox.set_knobs(fail_next=[{"operation": one, "status": 500} for one in SENDS])
+        await world.keeper.iterate(ANN, made.id, "Make it blue", wait=0)
+        await world.work()
+        assert generation_of(await world.get(made.id)).recovery_point is RecoveryPoint.SENT
+        provider = world.first.context.providers.for_new()[0][1]
+        talk = provider.talk
+
+        async def slept(chat_id: str) -> Any:
+            said = await talk(chat_id)
+            world.clock.advance(300)
+            return said
+
+        monkeypatch.setattr(provider, "talk", slept)
+        world.clock.advance(3)
+        await world.sweep()
+
+        assert generation_of(await world.get(made.id)).lookups == 0
