@@ -180,6 +180,29 @@ class TestWentBack:
 
         assert world.first.context.heartbeat.known_until == copied_at
 
+    async def test_one_that_lost_nothing_itself_goes_back_with_the_one_that_did(self, world: World) -> None:
+        """
+        The copy is younger than the last beat of a process: only the other one can notice, and says so.
+        """
+        other = await world.node()
+        await beat(world)
+        await beat(world, other)
+        put_back = await copy_of(world.database_url)
+        await world.make("lost")
+        await put_back()
+        await world.first.context.heartbeat.beat()
+
+        await other.context.heartbeat.beat()
+        await other.keeper.ensure(ANN, NewPrototype("lost", PROMPT), wait=0)
+        await other.work()
+        for _ in range(25):
+            await beat(world)
+            await beat(world, other)
+
+        assert world.made == 1
+        assert [node.context.heartbeat.epoch for node in (world.first, other)] == [2, 2]
+        assert other.context.heartbeat.known_until is None
+
     async def test_it_went_back_to_before_anybody_beat(self, world: World) -> None:
         """
         The copy knows no process at all: everything since the installation is searched.

@@ -102,6 +102,8 @@ class Heartbeat:
         self.known_until: datetime | None = None
         #: The same for an account that this process never compared, because its key came later: it is never cleared.
         self.lost_after: datetime | None = None
+        #: Who said at the last beat that the database went back.
+        self._told_by: frozenset[str] = frozenset()
         #: What the database's clock said at the last beat.
         self._beat_at: datetime | None = None
 
@@ -153,6 +155,7 @@ class Heartbeat:
             await self._begin(reading)
         else:
             await self._compare(reading)
+        self._told_by = _who_noticed(reading)
         went_back = self.known_until is not None and self._went_back_at is not None
         self._beat = await self._store.write(
             self._process_id, self._beat, reading.now, reading.server, self.known_until, went_back=went_back
@@ -220,7 +223,10 @@ class Heartbeat:
 
     async def _compare(self, reading: Reading) -> None:
         mine = reading.of(self._process_id)
-        if mine is not None and mine.beat >= self._beat and reading.server == self._server:
+        is_comparing = self.known_until is not None and self._went_back_at is not None
+        # What another process lost may be younger than the last beat of this one.
+        told = not is_comparing and not _who_noticed(reading) <= self._told_by | {self._process_id}
+        if mine is not None and mine.beat >= self._beat and reading.server == self._server and not told:
             return
         self.epoch += 1
         self.trusted_from = reading.now
@@ -248,3 +254,7 @@ class Heartbeat:
 
     async def _wind_back(self, now: datetime, beyond: datetime) -> None:
         await self._store.wind_back(now, beyond, lease=self._pace.lease, deadline=self._pace.poll_timeout)
+
+
+def _who_noticed(reading: Reading) -> frozenset[str]:
+    return frozenset(beat.process_id for beat in reading.beats if beat.went_back)
