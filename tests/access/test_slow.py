@@ -18,7 +18,7 @@ from processes import started
 from world import Site, World, on_sqlite
 
 #: What the server is told to wait; long enough for a busy machine to send a whole request in.
-SHORT = 0.5
+SHORT = 1.0
 #: What it is told where that is not tried.
 LONG = 60.0
 #: Between two bytes of a slow client.

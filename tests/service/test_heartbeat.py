@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -373,3 +374,29 @@ class TestLate:
 
         await heartbeat.beat()
         heartbeat.require_beats()
+
+
+class TestReading:
+    async def test_a_reading_in_which_the_process_slept_is_made_again(self, world: World) -> None:
+        """
+        A process is stopped between asking for the time and hearing it: it does not go by a time that is old.
+        """
+        node = await world.node(steady=True)
+        heartbeat = node.context.heartbeat
+        await heartbeat.beat()
+        clock = heartbeat._store.clock
+        slept: list[datetime] = []
+
+        async def slow(wall: datetime | None) -> tuple[datetime, str]:
+            told = await clock(wall)
+            if not slept:
+                slept.append(world.clock.advance(34))
+            return told
+
+        heartbeat._store.clock = slow  # type: ignore[method-assign]
+        await world.make()
+        due = await world.rows("SELECT next_poll_at FROM protokeep_generations")
+        await heartbeat.beat()
+
+        assert node.context.clock() == world.clock()
+        assert await world.rows("SELECT next_poll_at FROM protokeep_generations") == due

@@ -138,16 +138,17 @@ class TestZombies:
         """
         However old a jump of the clock makes the lease look, the process knows that it is sending.
         """
+        sender = await world.node(timeout_seconds=60)
         world.sandbox.set_knobs(hold_creates="before", list_delay_seconds=300)
         ensured = await world.ensure()
-        sending = asyncio.create_task(world.keeper.submit(ensured.prototype.id))
+        sending = asyncio.create_task(sender.keeper.submit(ensured.prototype.id))
         await until(lambda: world.creates == 1)
 
         world.clock.step(600)
         for _ in range(5):
             world.clock.step(20)
-            await world.sweep()
-            await world.keeper.submit(ensured.prototype.id)
+            await sender.sweep()
+            await sender.keeper.submit(ensured.prototype.id)
         assert world.creates == 1
         world.sandbox.set_knobs(hold_creates=False)
         await sending
@@ -202,9 +203,10 @@ class TestClockSteps:
         """
         other = await world.node(steady=True)
         await other.context.heartbeat.beat()
+        sender = await world.node(timeout_seconds=60)
         world.sandbox.set_knobs(hold_creates="before", list_delay_seconds=60)
         ensured = await world.ensure()
-        sending = asyncio.create_task(world.keeper.submit(ensured.prototype.id))
+        sending = asyncio.create_task(sender.keeper.submit(ensured.prototype.id))
         await until(lambda: world.creates == 1)
 
         world.clock.step(step)
@@ -409,3 +411,20 @@ class TestFollowUps:
         await world.sweep()
 
         assert generation_of(await world.get(made.id)).lookups == 0
+
+
+@both_versions
+async def test_a_process_that_was_stopped_in_its_calls_does_not_blame_the_builder(world: World) -> None:
+    """
+    Ten creates are in their calls when the process is stopped: all time out, and none of them makes the account wait.
+    """
+    sender = await world.node(timeout_seconds=3)
+    made = [await world.ensure(f"p-{number}") for number in range(10)]
+    world.sandbox.set_knobs(hold_creates="before")
+    sending = [asyncio.create_task(sender.keeper.submit(one.prototype.id)) for one in made]
+    await until(lambda: world.creates == 10)
+    world.clock.advance(115)
+    await asyncio.gather(*sending)
+    world.sandbox.set_knobs(hold_creates=False)
+
+    assert await world.rows("SELECT account FROM protokeep_accounts WHERE failures > 0 OR hold_until IS NOT NULL") == []

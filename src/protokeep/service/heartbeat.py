@@ -28,10 +28,15 @@ log = structlog.get_logger(__name__)
 Clock = Callable[[], datetime]
 #: How far readings of one clock may differ without anybody having set it.
 CLOCK_SLACK = timedelta(seconds=2)
+#: How long before it is noticed the clock may have been set back.
+NOTICED_AFTER = timedelta(seconds=10)
 #: How long something may be under way that read the clock before it was set back: a call, and a lease before it.
 STALE_SECONDS = 60.0
 #: How late a beat may come before the process counts as one that cannot write.
 LATE_SECONDS = 4.0
+#: A reading of the database's clock that takes longer is made again, so many times in all.
+READING_SECONDS = 1.0
+READINGS = 3
 #: How long the rows of processes that ended are kept.
 FORGET_AFTER = timedelta(days=1)
 
@@ -57,9 +62,9 @@ class SteadyClock:
     def __call__(self) -> datetime:
         return self._now + timedelta(seconds=self._elapsed() - self._at)
 
-    def set(self, now: datetime) -> None:
-        """Go by a new reading."""
-        self._now, self._at = now, self._elapsed()
+    def set(self, now: datetime, at: float) -> None:
+        """Go by a new reading, which was made when the ruler stood at `at`."""
+        self._now, self._at = now, at
 
 
 class Heartbeat:
@@ -89,6 +94,7 @@ class Heartbeat:
         self._alone = alone
         #: The time that the clock showed before it was set back, and when that was noticed.
         self._set_back: tuple[datetime, float] | None = None
+        self._set_back_from: datetime | None = None
         self._late_after: float | None = None
         self._beaten_at = 0.0
         self._beat = 0
@@ -127,8 +133,8 @@ class Heartbeat:
     async def synchronise(self) -> None:
         """Go by the database's clock, without a beat."""
         if isinstance(self._clock, SteadyClock):
-            now, _server = await self._store.clock(self._wall() if self._wall else None)
-            self._clock.set(now)
+            now, _server, at, _took = await self._read_clock()
+            self._clock.set(now, at)
 
     async def beat(self) -> None:
         """Read the database's clock, compare what is written with what this process wrote, and write the next beat."""
@@ -136,15 +142,18 @@ class Heartbeat:
             await self._beat_once()
 
     async def _beat_once(self) -> None:
-        reading = await self._store.read(self._process_id, self._wall() if self._wall else None)
-        before = max([self._clock(), *(beat.beat_at for beat in reading.beats)])
+        now, server, at, took = await self._read_clock()
+        before = self._clock() - timedelta(seconds=self._elapsed() - at)
         if isinstance(self._clock, SteadyClock):
-            self._clock.set(reading.now)
-        latest = reading.now + CLOCK_SLACK
+            self._clock.set(now, at)
+        reading = await self._store.read(self._process_id, now, server)
+        before = max([before, *(beat.beat_at for beat in reading.beats)])
+        latest = reading.now + CLOCK_SLACK + timedelta(seconds=took)
         if before > latest or await self._store.has_future(latest):
             await self._wind_back(reading.now, reading.now)
             log.warning("database_clock_set_back", seconds=round((before - reading.now).total_seconds()))
-            self._set_back = before, self._elapsed()
+            self._set_back_from = before - NOTICED_AFTER
+            self._set_back = self._set_back_from, self._elapsed()
         elif self._set_back is not None:
             # What was under way may still have written by the time of before.
             beyond, since = self._set_back
@@ -153,16 +162,37 @@ class Heartbeat:
                 self._set_back = None
         if self._beat == 0:
             await self._begin(reading)
+            await self._wind_back_again(reading)
         else:
             await self._compare(reading)
         self._told_by = _who_noticed(reading)
         went_back = self.known_until is not None and self._went_back_at is not None
         self._beat = await self._store.write(
-            self._process_id, self._beat, reading.now, reading.server, self.known_until, went_back=went_back
+            self._process_id,
+            self._beat,
+            reading.now,
+            reading.server,
+            self.known_until,
+            went_back=went_back,
+            set_back_from=self._set_back_from if self._set_back_from and self._set_back_from > reading.now else None,
         )
         self._server = reading.server
         self._beat_at = reading.now
         self._beaten_at = self._elapsed()
+
+    async def _read_clock(self) -> tuple[datetime, str, float, float]:
+        """(the database's time, which server it is, where the ruler stood then, how long the reading took).
+
+        A reading in the midst of which the process slept is made again: its time is old.
+        """
+        tries = 0
+        while True:
+            began = self._elapsed()
+            now, server = await self._store.clock(self._wall() if self._wall else None)
+            at = self._elapsed()
+            tries += 1
+            if tries == READINGS or at - began <= READING_SECONDS:
+                return now, server, at, at - began
 
     async def confirm(self, session: Session) -> tuple[int, int]:
         """Make sure, in the transaction of `session`, that the database is not older than this process knows it.
@@ -251,6 +281,15 @@ class Heartbeat:
     def _lost(self, known_until: datetime) -> None:
         self.known_until = known_until
         self.lost_after = min(known_until, self.lost_after or known_until)
+
+    async def _wind_back_again(self, reading: Reading) -> None:
+        """A process that starts: one that died may have written by the time of before the clock was set back."""
+        shown = [
+            beat.set_back_from for beat in reading.beats if beat.set_back_from and beat.set_back_from > reading.now
+        ]
+        if shown:
+            self._set_back_from = min(shown)
+            await self._wind_back(reading.now, self._set_back_from)
 
     async def _wind_back(self, now: datetime, beyond: datetime) -> None:
         await self._store.wind_back(now, beyond, lease=self._pace.lease, deadline=self._pace.poll_timeout)

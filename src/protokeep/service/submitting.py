@@ -167,12 +167,15 @@ class Submitter:
             return
         sent = sending.prototype
         context.reached("after_sent")
+        began = context.elapsed()
         try:
             sending.check()
             marks = marks_of(context.signer, our_id, sent, generation_of(sent))
             made = await provider.create(prototype.prompt or "", marks, may_begin=sending.may_begin)
         except ProviderError as error:
             await self._refused(sent, provider, error)
+            if isinstance(error, OutcomeUnknown) and not self._slept_since(began):
+                await self._open_circuit(generation.account, provider, error, context.clock())
             return
         context.reached("after_create")
         await self.record(sent, made, "accepted", provider)
@@ -241,8 +244,11 @@ class Submitter:
         ]
         await context.store.save(sent, after, *events)
         log.warning("create_not_accepted", now=kind, prototype_id=sent.id, code=error.code, reason=str(error))
-        if isinstance(error, OutcomeUnknown):
-            await self._open_circuit(generation.account, provider, error, now)
+
+    def _slept_since(self, began: float) -> bool:
+        """Whether this process was stopped in a call that began then: its silence says nothing about the builder."""
+        longest = self._context.pace.create_timeout + self._context.pace.lease
+        return self._context.elapsed() - began > longest.total_seconds()
 
     async def _open_circuit(self, account: str, provider: Provider, error: OutcomeUnknown, now: datetime) -> None:
         """After several creates in a row without a trustworthy answer, the account rests, longer each time."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from protokeep.store.database import Database, DatabaseError, Session
+from protokeep.store.database import Database, DatabaseError, Row, Session
+from protokeep.store.session import instant
 from protokeep.store.statements import query
 
 #: Errors of a PostgreSQL that does not tell which server it is: not allowed, no such function, not supported.
@@ -22,6 +23,7 @@ class Beat:
     server: str
     known_until: datetime | None
     went_back: bool
+    set_back_from: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,11 @@ class ProcessStore:
         self._database = database
         self._server_query = "database_server"
 
-    async def read(self, process_id: str, wall: datetime | None) -> Reading:
-        """The database as it is now. `wall`: the time to go by; None: the database's own clock."""
-        if self._database.was_replaced():
-            await self._database.reconnect()
-        now, server = await self.clock(wall)
+    async def read(self, process_id: str, now: datetime, server: str) -> Reading:
+        """What processes wrote into the database that `clock` told of a moment ago."""
         async with self._database.reading() as session:
             rows = await session.rows(query("newest_beats"), {"process_id": process_id})
-        beats = tuple(Beat(**{**row, "went_back": bool(row["went_back"])}) for row in rows)
+        beats = tuple(_beat_of(row) for row in rows)
         return Reading(now, server, beats)
 
     async def confirm(self, session: Session, process_id: str, beat: int) -> tuple[int | None, str]:
@@ -73,7 +72,15 @@ class ProcessStore:
         return next(datetime.fromisoformat(row["value"]) for row in rows if row["name"] == "keeper_made_at")
 
     async def write(
-        self, process_id: str, beat: int, now: datetime, server: str, known_until: datetime | None, *, went_back: bool
+        self,
+        process_id: str,
+        beat: int,
+        now: datetime,
+        server: str,
+        known_until: datetime | None,
+        *,
+        went_back: bool,
+        set_back_from: datetime | None,
     ) -> int:
         """Write that a process lives, and what it thinks of the database; its number, which is beyond `beat`."""
         values = {
@@ -83,6 +90,7 @@ class ProcessStore:
             "server": server,
             "known_until": known_until,
             "went_back": went_back,
+            "set_back_from": set_back_from,
         }
         async with self._database.alone() as session:
             row = await session.row(query("write_beat"), values)
@@ -114,6 +122,8 @@ class ProcessStore:
 
     async def clock(self, wall: datetime | None) -> tuple[datetime, str]:
         """(what the database's clock says, which server this is). `wall`: the time to go by instead."""
+        if self._database.was_replaced():
+            await self._database.reconnect()
         if self._database.is_sqlite:
             if wall is None:
                 raise ValueError("SQLite has no clock of its own")
@@ -129,3 +139,10 @@ class ProcessStore:
         if row is None:
             raise RuntimeError("the database did not tell its time")
         return wall or row["now_at"], str(row["server"])
+
+
+def _beat_of(row: Row) -> Beat:
+    """A row of the table; SQLite has neither booleans nor, in a column of that name, instants."""
+    set_back_from = row["set_back_from"]
+    told = {"went_back": bool(row["went_back"]), "set_back_from": set_back_from and instant(set_back_from)}
+    return Beat(**{**row, **told})

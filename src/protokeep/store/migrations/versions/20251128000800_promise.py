@@ -24,6 +24,8 @@ CREATE TABLE protokeep_processes (
     server     text NOT NULL,                    -- which server, and which copy of the database, it was written to
     -- Chats made after this may be in no row of this copy of the database; NULL: all of them were taken back.
     known_until {instant},
+    -- The time that the database's clock showed before it was set back, as long as it has not come again.
+    set_back_from {instant},
     went_back  boolean NOT NULL DEFAULT false CHECK (went_back IN (true, false)) -- that it is older is certain
 )""",
 )
