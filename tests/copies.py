@@ -22,14 +22,14 @@ COLUMNS = (
 )
 
 
-async def copy_of(url: str) -> PutBack:
-    """Take a copy of a database now, under running processes."""
-    return await (_copy_of_file if url.startswith("sqlite") else _copy_of_tables)(url)
+async def copy_of(url: str, name: str = "copied") -> PutBack:
+    """Take a copy of a database now, under running processes. A copy of the same `name` is replaced."""
+    return await (_copy_of_file if url.startswith("sqlite") else _copy_of_tables)(url, name)
 
 
-async def _copy_of_file(url: str) -> PutBack:
+async def _copy_of_file(url: str, name: str) -> PutBack:
     path = Path(url.removeprefix("sqlite:///"))
-    kept = path.with_name(f"{path.name}.copy")
+    kept = path.with_name(f"{path.name}.{name}")
     kept.unlink(missing_ok=True)
     source = sqlite3.connect(path)
     source.execute("VACUUM INTO ?", (str(kept),))
@@ -45,12 +45,12 @@ async def _copy_of_file(url: str) -> PutBack:
     return put_back
 
 
-async def _copy_of_tables(url: str) -> PutBack:
+async def _copy_of_tables(url: str, name: str) -> PutBack:
     connection = await asyncpg.connect(url)
-    names = [row["tablename"] for row in await connection.fetch(TABLES)]
-    await connection.execute("DROP SCHEMA IF EXISTS copied CASCADE; CREATE SCHEMA copied")
-    for name in names:
-        await connection.execute(f"CREATE TABLE copied.{name} AS TABLE public.{name}")
+    tables = [row["tablename"] for row in await connection.fetch(TABLES)]
+    await connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")
+    for table in tables:
+        await connection.execute(f"CREATE TABLE {name}.{table} AS TABLE public.{table}")
     await connection.close()
 
     async def put_back() -> None:
@@ -58,11 +58,12 @@ async def _copy_of_tables(url: str) -> PutBack:
         back = await asyncpg.connect(url)
         async with back.transaction():
             await back.execute("SET LOCAL session_replication_role = replica")
-            for name in names:
-                columns = ", ".join([row["column_name"] for row in await back.fetch(COLUMNS, name)])
-                await back.execute(f"DELETE FROM public.{name}")
+            for table in tables:
+                columns = ", ".join([row["column_name"] for row in await back.fetch(COLUMNS, table)])
+                await back.execute(f"DELETE FROM public.{table}")
                 await back.execute(
-                    f"INSERT INTO public.{name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM copied.{name}"
+                    f"INSERT INTO public.{table} ({columns}) OVERRIDING SYSTEM VALUE"
+                    f" SELECT {columns} FROM {name}.{table}"
                 )
         await back.close()
 

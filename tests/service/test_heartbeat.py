@@ -11,10 +11,12 @@ import pytest
 
 from copies import copy_of
 from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
+from protokeep.core.keys import KeyOwner
 from protokeep.core.prototype import State
 from protokeep.providers.base import Provider
-from protokeep.service import NewPrototype
+from protokeep.service import NewPrototype, builders
 from protokeep.service.heartbeat import Heartbeat
+from protokeep.service.keys import Keys
 from protokeep.service.recovering import Recoverer
 from store.owner import run
 from world import ANN, PROMPT, Node, World, both_versions, on_sqlite
@@ -136,6 +138,102 @@ class TestWentBack:
             assert known_until is not None
             assert known_until <= copied_at
 
+    @both_versions
+    async def test_the_database_of_before_is_put_back_after_a_copy_was_in_use(self, world: World) -> None:
+        """
+        An operator restores the wrong copy, people work on it, and the operator puts back what there was before.
+        """
+        await beat(world)
+        wrong = await copy_of(world.database_url, "wrong")
+        for _ in range(40):
+            await beat(world)
+        before = await copy_of(world.database_url, "before")
+        await wrong()
+        for _ in range(20):
+            await beat(world)
+        await world.make("lost")
+        assert world.made == 1
+
+        await before()
+        await world.ensure("lost")
+        await world.work()
+        for _ in range(25):
+            await beat(world)
+
+        assert world.made == 1
+        assert await world.orphans() == set()
+
+    async def test_a_process_that_began_on_the_copy_does_not_say_how_old_it_is(self, world: World) -> None:
+        """
+        One starts on the copy before one that ran all the time notices: the beat of the first is of now.
+        """
+        await beat(world)
+        copied_at = world.clock.now
+        put_back = await copy_of(world.database_url)
+        world.clock.advance(3600)
+        await beat(world)
+        await put_back()
+        starting = await world.node(key=None)
+        await beat(world, starting)
+        world.clock.advance(3)
+
+        await world.first.context.heartbeat.beat()
+
+        assert world.first.context.heartbeat.known_until == copied_at
+
+    async def test_one_that_lost_nothing_itself_goes_back_with_the_one_that_did(self, world: World) -> None:
+        """
+        The copy is younger than the last beat of a process: only the other one can notice, and says so.
+        """
+        other = await world.node()
+        await beat(world)
+        await beat(world, other)
+        put_back = await copy_of(world.database_url)
+        await world.make("lost")
+        await put_back()
+        await world.first.context.heartbeat.beat()
+
+        await other.context.heartbeat.beat()
+        await other.keeper.ensure(ANN, NewPrototype("lost", PROMPT), wait=0)
+        await other.work()
+        for _ in range(25):
+            await beat(world)
+            await beat(world, other)
+
+        assert world.made == 1
+        assert [node.context.heartbeat.epoch for node in (world.first, other)] == [2, 2]
+        assert other.context.heartbeat.known_until is None
+
+    async def test_it_went_back_to_before_anybody_beat(self, world: World) -> None:
+        """
+        The copy knows no process at all: everything since the installation is searched.
+        """
+        installed_at = world.clock.now
+        put_back = await copy_of(world.database_url)
+        await beat(world)
+        world.clock.advance(3600)
+        await beat(world)
+        await put_back()
+
+        await world.first.context.heartbeat.beat()
+
+        assert world.first.context.heartbeat.known_until == installed_at
+
+    async def test_any_number_of_processes_go_on(self, world: World) -> None:
+        """
+        More of them have written since than a reading names: a process still finds its own beat.
+        """
+        await beat(world)
+        epoch = world.first.context.heartbeat.epoch
+        world.clock.advance(1)
+        at = world.clock.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        others = ", ".join(f"('other-{number}', 1, '{at}', '', NULL, FALSE)" for number in range(150))
+        columns = "process_id, beat, beat_at, server, known_until, went_back"
+        await run(world.database_url, f"INSERT INTO protokeep_processes ({columns}) VALUES {others}")
+        await beat(world)
+
+        assert world.first.context.heartbeat.epoch == epoch
+
     async def test_another_file_in_the_databases_place_is_opened(self, sqlite_url: str) -> None:
         """
         SQLite's file is replaced by another one: the process notices, and goes on with what is there.
@@ -157,6 +255,35 @@ class TestWentBack:
 
             assert world.made == 1
             assert len(await world.rows("SELECT id FROM design_mockups")) == 1
+
+
+class TestOtherAccounts:
+    async def test_a_key_that_comes_later_is_compared_before_it_is_used(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        The copy is of before Ann's own key was set. All that is known there was compared when she sets it again.
+        """
+        monkeypatch.setattr(builders, "REFRESH_SECONDS", 0.0)
+        keys = Keys(world.first.context)
+        await beat(world)
+        put_back = await copy_of(world.database_url)
+        await keys.set(ANN, KeyOwner("default", "ann"), "v0", "key-of-ann")
+        await world.make("lost")
+        await beat(world)
+        await put_back()
+        for _ in range(20):
+            await beat(world)
+        assert world.first.context.heartbeat.known_until is None
+
+        await keys.set(ANN, KeyOwner("default", "ann"), "v0", "key-of-ann")
+        await world.ensure("lost")
+        await world.work()
+        for _ in range(5):
+            await beat(world)
+
+        assert world.made == 1
+        assert await world.orphans() == set()
 
 
 class TestConfirm:

@@ -12,13 +12,17 @@ import pytest
 from foreign import plant
 from protokeep import doctor
 from protokeep.core.budget import Limits
+from protokeep.core.keys import KeyOwner
+from protokeep.core.people import Principal, Role
 from protokeep.core.prototype import State, Status, generation_of
-from protokeep.service import NewPrototype
+from protokeep.service import NewPrototype, builders
 from protokeep.service.chat_metadata import Signer, marks_of
+from protokeep.service.keys import Keys
 from world import ANN, World, both_versions, on_sqlite, quick
 
 LISTS = ("chats.list", "chats.find")
 DETAILS = ("chats.getById",)
+ADMIN = Principal("default", "adam", Role.ADMIN, "token-of-adam")
 SECRET = b"secret-of-the-tests"
 only_v1 = pytest.mark.parametrize(
     ("database_url", "api_version"), [("sqlite", 1), ("postgresql", 1)], indirect=["database_url"]
@@ -263,6 +267,73 @@ class TestRemembered:
         assert (await lookups.find(claimed, other)).absent
         world.first.context.heartbeat.epoch += 1
         assert not (await lookups.find(claimed, other)).absent
+
+
+class TestClockSteps:
+    @both_versions
+    async def test_a_clock_that_is_set_back_between_two_look_ups_delays_no_decision(self, world: World) -> None:
+        """
+        The first of the look-ups that decide was made by a clock an hour ahead: it counts for nothing any more.
+        """
+        node = await world.node(steady=True)
+        await node.context.heartbeat.beat()
+        lost = await never_made(world)
+
+        async def live(seconds: int) -> None:
+            for _ in range(seconds // 3):
+                world.clock.advance(3)
+                await node.context.heartbeat.beat()
+                await node.sweep()
+
+        while generation_of(await world.get(lost)).lookups == 0:
+            await live(3)
+        world.clock.step(-3600)
+        await live(180)
+
+        assert world.made == 1
+        assert (await world.get(lost)).chat_id == world.chat.id
+
+
+class TestKeys:
+    @both_versions
+    async def test_a_key_of_another_team_denies_no_create(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        An answer is lost, and the key is changed to another team's: its list cannot show what the first one made.
+        """
+        monkeypatch.setattr(builders, "REFRESH_SECONDS", 0.0)
+        keys = Keys(world.first.context)
+        await keys.set(ADMIN, KeyOwner("default"), "v0", "key-of-a-team")
+        (lost,) = await lose(world, 1)
+        world.clock.advance(1)
+        await keys.set(ADMIN, KeyOwner("default"), "v0", "key-of-another-team")
+
+        await world.live(600)
+        assert world.made == 1
+        assert (await world.get(lost)).state is State.UNDECIDED
+
+        await keys.set(ADMIN, KeyOwner("default"), "v0", "key-of-a-team")
+        await world.live(120)
+        assert world.made == 1
+        assert (await world.get(lost)).chat_id == world.chat.id
+
+    @both_versions
+    async def test_a_new_key_of_the_same_team_decides(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        It shows what was made before it was set: what it does not show was never made, and is sent again.
+        """
+        monkeypatch.setattr(builders, "REFRESH_SECONDS", 0.0)
+        keys = Keys(world.first.context)
+        await keys.set(ADMIN, KeyOwner("default"), "v0", "key-of-a-team")
+        await world.complete("older")
+        with world.knobs(fail_next=[{"operation": "chats.create*", "status": 500}]):
+            lost = await world.make("never-made")
+        world.clock.advance(1)
+        await keys.set(ADMIN, KeyOwner("default"), "v0", "key-of-a-team")
+
+        await world.live(180)
+
+        assert world.made == 2
+        assert (await world.get(lost.id)).state is State.READY
 
 
 class TestUnreadable:

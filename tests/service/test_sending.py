@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from protokeep.core.errors import NotNow
+from protokeep.core.errors import DatabaseUnavailable, NotNow
 from protokeep.core.people import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
 from protokeep.service import NewPrototype
+from protokeep.service.context import renewing
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
 from world import ANN, BOB, PROMPT, Node, World, both_versions, until
 
@@ -152,6 +154,44 @@ class TestZombies:
         await sending
 
         assert (world.made, world.creates) == (1, 1)
+
+    @both_versions
+    async def test_a_held_row_that_a_sweep_took_up_first_is_worked_on_once(self, world: World) -> None:
+        """
+        What waited for its turn until its lease ended finds the row in work, and lets no third one begin on it.
+        """
+        node = await world.node(holds=True)
+        await node.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
+        (claimed,) = node.queue.held
+        world.sandbox.set_knobs(hold_creates="before")
+        world.clock.advance(world.pace.lease.total_seconds() + 1)
+        sending = asyncio.create_task(node.keeper.submit(claimed.id))
+        await until(lambda: world.creates == 1)
+
+        await node.keeper.submit_held(claimed)
+        world.clock.step(600)
+        fence = generation_of(await world.get(claimed.id)).fence
+        await node.keeper.submit(claimed.id)
+
+        assert generation_of(await world.get(claimed.id)).fence == fence
+        world.sandbox.set_knobs(hold_creates=False)
+        await sending
+        assert (world.made, world.creates) == (1, 1)
+
+    async def test_a_lease_is_renewed_after_a_database_that_did_not_answer_once(self) -> None:
+        """
+        One renewal that fails is no end of it: the row stays this process's for as long as it works on it.
+        """
+        renewals = 0
+
+        async def renew() -> None:
+            nonlocal renewals
+            renewals += 1
+            if renewals == 1:
+                raise DatabaseUnavailable
+
+        async with renewing(renew, timedelta(milliseconds=1)):
+            await until(lambda: renewals >= 3)
 
 
 class TestClockSteps:
@@ -318,6 +358,59 @@ class TestFollowUps:
 
         said = [one.content for chat in world.sandbox.chats.values() for one in chat.messages if one.role == "user"]
         assert sorted(words for words in said if words.startswith("change")) == [f"change {n}" for n in range(5)]
+
+    @both_versions
+    async def test_a_stop_that_slept_ends_no_later_round(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        The builder stopped; before that is written another process sees it, and a follow-up begins a new round.
+        """
+        other = await world.node()
+        made = await world.make()
+        world.clock.advance(2)
+        provider = world.first.context.providers.for_new()[0][1]
+        cancel = provider.cancel
+
+        async def slept(*arguments: Any, **more: Any) -> bool:
+            stopped = await cancel(*arguments, **more)
+            world.clock.advance(5)
+            await other.sweep()
+            await other.keeper.iterate(ANN, made.id, "Go on", wait=0)
+            await other.work()
+            return stopped
+
+        monkeypatch.setattr(provider, "cancel", slept)
+        await world.keeper.stop(ANN, made.id)
+        after = await world.get(made.id)
+        assert (generation_of(after).rounds, after.status) == (2, Status.IN_PROGRESS)
+
+        await pass_time(world, other, 15)
+        assert (await world.get(made.id)).status is Status.COMPLETED
+
+    @both_versions
+    async def test_a_chat_that_was_read_long_ago_counts_as_read_then(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A process sleeps with the answer in its hands: it tells what was there before it slept.
+        """
+        made = await world.complete()
+        world.sandbox.set_knobs(fail_next=[{"operation": one, "status": 500} for one in SENDS])
+        await world.keeper.iterate(ANN, made.id, "Make it blue", wait=0)
+        await world.work()
+        assert generation_of(await world.get(made.id)).recovery_point is RecoveryPoint.SENT
+        provider = world.first.context.providers.for_new()[0][1]
+        talk = provider.talk
+
+        async def slept(chat_id: str) -> Any:
+            said = await talk(chat_id)
+            world.clock.advance(300)
+            return said
+
+        monkeypatch.setattr(provider, "talk", slept)
+        world.clock.advance(3)
+        await world.sweep()
+
+        assert generation_of(await world.get(made.id)).lookups == 0
 
 
 @both_versions

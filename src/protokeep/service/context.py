@@ -127,7 +127,8 @@ async def renewing(renew: Callable[[], Awaitable[object]], every: timedelta) -> 
     async def keep() -> None:
         while True:
             await asyncio.sleep(every.total_seconds())
-            await renew()
+            with contextlib.suppress(Exception):  # A database that does not answer now may do so next time.
+                await renew()
 
     task = asyncio.create_task(keep())
     try:

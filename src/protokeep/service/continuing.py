@@ -146,6 +146,8 @@ class Continuer:
             ) from error
         current: Prototype | None = prototype
         while current is not None and current.status in (*UNFINISHED, Status.TIMEOUT):
+            if generation_of(current).rounds != generation.rounds:
+                return current  # A follow-up has begun since: it is not what was stopped.
             now = context.clock()
             after = rounds.stopped(current, now)
             data = {"code": "stopped", "message": generation_of(after).error_message}
@@ -164,6 +166,7 @@ class Continuer:
     async def go_on(self, prototype: Prototype, provider: Provider) -> None:
         """Read the chat, then send the follow-up or take up the one that arrived. The caller holds the row."""
         context = self._context
+        read_at = context.clock()
         try:
             talk = await provider.talk(prototype.chat_id or "")
         except ProviderError as error:
@@ -172,7 +175,7 @@ class Continuer:
         prototype = absence.shown(prototype, context.clock(), context.pace)
         generation = generation_of(prototype)
         sure, found = ours(prototype, talk, trusted=context.heartbeat.trusts(generation.round_at))
-        settled = self._sendings.is_settled(prototype)
+        settled = self._sendings.is_settled(prototype, read_at)
         if found is not None:
             reply = _reply_to(found, talk) if provider.api_version == 2 else None
             made = Made(prototype.chat_id or "", message_id=reply, newest_message_id=found.id)

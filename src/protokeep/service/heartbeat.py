@@ -106,6 +106,12 @@ class Heartbeat:
         self.trusted_from: datetime | None = None
         #: Chats that were made after this may be in no row; None: everything was taken back, or nothing was ever lost.
         self.known_until: datetime | None = None
+        #: The same for an account that this process never compared, because its key came later: it is never cleared.
+        self.lost_after: datetime | None = None
+        #: Who said at the last beat that the database went back.
+        self._told_by: frozenset[str] = frozenset()
+        #: What the database's clock said at the last beat.
+        self._beat_at: datetime | None = None
 
     def expect(self, every: float) -> None:
         """From now on a beat comes every so many seconds; one that stays away says that the database is not there."""
@@ -140,7 +146,7 @@ class Heartbeat:
         before = self._clock() - timedelta(seconds=self._elapsed() - at)
         if isinstance(self._clock, SteadyClock):
             self._clock.set(now, at)
-        reading = await self._store.read(now, server)
+        reading = await self._store.read(self._process_id, now, server)
         before = max([before, *(beat.beat_at for beat in reading.beats)])
         latest = reading.now + CLOCK_SLACK + timedelta(seconds=took)
         if before > latest or await self._store.has_future(latest):
@@ -158,10 +164,12 @@ class Heartbeat:
             await self._begin(reading)
             await self._wind_back_again(reading)
         else:
-            self._compare(reading)
+            await self._compare(reading)
+        self._told_by = _who_noticed(reading)
         went_back = self.known_until is not None and self._went_back_at is not None
         self._beat = await self._store.write(
             self._process_id,
+            self._beat,
             reading.now,
             reading.server,
             self.known_until,
@@ -169,6 +177,7 @@ class Heartbeat:
             set_back_from=self._set_back_from if self._set_back_from and self._set_back_from > reading.now else None,
         )
         self._server = reading.server
+        self._beat_at = reading.now
         self._beaten_at = self._elapsed()
 
     async def _read_clock(self) -> tuple[datetime, str, float, float]:
@@ -225,7 +234,7 @@ class Heartbeat:
             # Nobody ever worked on it, as far as it knows: a copy from before the first beat, or a new installation.
             installed_at = await self._store.installed_at()
             if reading.now - installed_at > self._pace.unattended:
-                self.known_until = min(installed_at, reading.now)
+                self._lost(min(installed_at, reading.now))
             return
         newest = reading.beats[0]
         alive = self._alive(reading)
@@ -234,7 +243,7 @@ class Heartbeat:
             self._went_back(reading, min([newest.beat_at, *comparing]))
         else:
             # Also beside others: beats of a moment ago are in a copy as well that was restored a moment later.
-            self.known_until = min([newest.beat_at, reading.now, *comparing])
+            self._lost(min([newest.beat_at, reading.now, *comparing]))
 
     def _alive(self, reading: Reading) -> list[Beat]:
         if self._alone:
@@ -242,23 +251,36 @@ class Heartbeat:
         since = reading.now - self._pace.unattended
         return [beat for beat in reading.beats if beat.beat_at >= since and beat.server == reading.server]
 
-    def _compare(self, reading: Reading) -> None:
+    async def _compare(self, reading: Reading) -> None:
         mine = reading.of(self._process_id)
-        if mine is not None and mine.beat >= self._beat and reading.server == self._server:
+        is_comparing = self.known_until is not None and self._went_back_at is not None
+        # What another process lost may be younger than the last beat of this one.
+        told = not is_comparing and not _who_noticed(reading) <= self._told_by | {self._process_id}
+        if mine is not None and mine.beat >= self._beat and reading.server == self._server and not told:
             return
         self.epoch += 1
         self.trusted_from = reading.now
-        # A process that noticed before this one has beaten since: its beat says nothing of how old the copy is.
-        newest = max((beat.beat_at for beat in reading.beats if not beat.went_back), default=reading.now)
         earlier = [beat.known_until for beat in reading.beats if beat.went_back and beat.known_until is not None]
         if self.known_until is not None:
             earlier.append(self.known_until)
-        self._went_back(reading, min([newest, *earlier]))
+        copied_at = mine.beat_at if mine is not None else await self._copied_at(reading)
+        self._went_back(reading, min([copied_at, *earlier]))
+
+    async def _copied_at(self, reading: Reading) -> datetime:
+        """How old a copy is, at most, that is from before this process. What was written since it was put in the
+        database's place, by those who noticed before or only began on it, says nothing of that."""
+        last = self._beat_at or reading.now
+        before = [beat.beat_at for beat in reading.beats if not beat.went_back and beat.beat_at <= last]
+        return max(before) if before else await self._store.installed_at()
 
     def _went_back(self, reading: Reading, known_until: datetime) -> None:
         self._went_back_at = self._elapsed()
-        self.known_until = min(known_until, reading.now)
-        log.error("database_went_back", known_until=self.known_until.isoformat())
+        self._lost(min(known_until, reading.now))
+        log.error("database_went_back", known_until=min(known_until, reading.now).isoformat())
+
+    def _lost(self, known_until: datetime) -> None:
+        self.known_until = known_until
+        self.lost_after = min(known_until, self.lost_after or known_until)
 
     async def _wind_back_again(self, reading: Reading) -> None:
         """A process that starts: one that died may have written by the time of before the clock was set back."""
@@ -271,3 +293,7 @@ class Heartbeat:
 
     async def _wind_back(self, now: datetime, beyond: datetime) -> None:
         await self._store.wind_back(now, beyond, lease=self._pace.lease, deadline=self._pace.poll_timeout)
+
+
+def _who_noticed(reading: Reading) -> frozenset[str]:
+    return frozenset(beat.process_id for beat in reading.beats if beat.went_back)

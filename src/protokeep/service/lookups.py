@@ -24,6 +24,7 @@ from protokeep.providers.base import Made, Provider, Search
 from protokeep.service.budget import Budget
 from protokeep.service.chat_metadata import Signed, installation_mark, marker_mark
 from protokeep.service.context import LOOK_BACK, Context
+from protokeep.service.heartbeat import CLOCK_SLACK
 from protokeep.store.searches import LostCreate
 
 log = structlog.get_logger(__name__)
@@ -90,6 +91,10 @@ class _Account:
     calls_for_all: int = 1
     #: By prototype, when the last search began that counted as one that found nothing.
     counted: dict[str, datetime] = field(default_factory=dict)
+    #: When it was asked last.
+    asked_at: datetime | None = None
+    #: Whether the key shows chats that were made before it was set: then it is of the same team as the one before.
+    shows_older: bool = False
 
 
 class Lookups:
@@ -140,13 +145,20 @@ class Lookups:
             return (await self._search_quickly(name, account, provider, since, calls, going_on=rest)).search
 
     def _forget_others(self, account: _Account, provider: Provider) -> None:
-        """Searches left out what rows knew, which a database that went back may not know any more; and a search that
-        was cut goes on with the key that it began with, which may not be used any more."""
-        made_by = self._context.heartbeat.epoch, provider
-        if account.made_by is None or account.made_by[0] != made_by[0] or account.made_by[1] is not provider:
+        """Searches left out what rows knew, which a database that went back may not know any more; a search that was
+        cut goes on with the key that it began with, which may not be used any more; and one that was made before the
+        clock was set back would seem to be the newest for long."""
+        now = self._context.clock()
+        epoch = self._context.heartbeat.epoch
+        other_key = account.made_by is None or account.made_by[1] is not provider
+        set_back = account.asked_at is not None and now < account.asked_at - CLOCK_SLACK
+        if other_key or set_back or (account.made_by is not None and account.made_by[0] != epoch):
             account.quick = account.thorough = account.cut = None
             account.counted.clear()
-            account.made_by = made_by
+        if other_key:
+            account.shows_older = False
+        account.made_by = epoch, provider
+        account.asked_at = now
 
     # -- searching ---------------------------------------------------------------------------------------------
 
@@ -217,7 +229,11 @@ class Lookups:
         rest: object | None,
     ) -> Search:
         async def known(chats: Sequence[str]) -> set[str]:
-            return await self._context.store.known_chats(name, chats)
+            found = await self._context.store.known_chats(name, chats)
+            set_at = self._context.providers.key_set_at(name)
+            if found and set_at is not None and not account.shows_older:
+                account.shows_older = await self._context.store.knew_chats(name, list(found), set_at)
+            return found
 
         left = calls()
         if left == 0:
@@ -302,6 +318,7 @@ class Lookups:
         if generation.recovery_point is not RecoveryPoint.SENT:
             absent = search.reached and searched.covers(generation)
             return LookedUp(absent=absent, began_at=began_at, error=None if absent else search.error or _cut())
+        same_team = self._is_of_this_team(account, generation)
         counted = account.counted.get(prototype.id)
         decides = (
             searched is account.thorough
@@ -310,11 +327,13 @@ class Lookups:
             and (counted is None or began_at > counted)
             and search.whole_since(_since(generation))
             and not self._forged(account, generation)
+            and same_team
         )
         if decides:
             account.counted[prototype.id] = began_at
             _forget_oldest(account.counted)
-        return LookedUp(absent=decides, began_at=began_at, error=search.error)
+        error = search.error or (None if same_team else _other_key())
+        return LookedUp(absent=decides, began_at=began_at, error=error)
 
     def _relevant(self, account: _Account, generation: Generation) -> _Searched | None:
         """The search that a prototype's answer comes from."""
@@ -327,6 +346,11 @@ class Lookups:
 
     def _may_be_decided(self, lost: LostCreate, now: datetime) -> bool:
         return lost.sent_at is None or now - lost.sent_at >= self._context.pace.settle
+
+    def _is_of_this_team(self, account: _Account, generation: Generation) -> bool:
+        """Whether the key would show what this create made: it was sent with it, or with one of the same team."""
+        set_at = self._context.providers.key_set_at(generation.account)
+        return set_at is None or generation.sent_at is None or generation.sent_at >= set_at or account.shows_older
 
     def _forged(self, account: _Account, generation: Generation) -> bool:
         """Whether a chat names this prototype under a wrong signature: perhaps ours, of an earlier secret."""
@@ -380,6 +404,14 @@ def _since(generation: Generation | LostCreate) -> datetime:
 def _cut() -> ProviderError:
     words = "The builder's list of chats was not seen to its end yet."
     return ProviderError(words, code="look_up_cut", retry_after=SHORTEST_PAUSE)
+
+
+def _other_key() -> ProviderError:
+    words = (
+        "The key was changed after this was sent, and shows no chat that was made before: it may be another team's. It "
+        "is looked for again; with a key of the team that it was sent for, it is found."
+    )
+    return ProviderError(words, code="other_key")
 
 
 def _short_of_calls() -> ProviderError:

@@ -89,8 +89,11 @@ class Recoverer:
             epoch = heartbeat.epoch
             if self._verified.get(key) == epoch:
                 return
-            if heartbeat.known_until is not None:
-                await self._compare(account, provider, heartbeat.known_until)
+            # The others may be done with it; one that was not there then has all of it before it.
+            went_along = self._verified.get(key) == epoch - 1
+            known_until = (heartbeat.known_until if went_along else None) or heartbeat.lost_after
+            if known_until is not None:
+                await self._compare(account, provider, known_until)
             self._verified[key] = epoch
 
     async def _compare(self, account: str, provider: Provider, known_until: datetime) -> None:
@@ -115,7 +118,7 @@ class Recoverer:
         context = self._context
         now = context.clock()
         key = account, provider.api_version
-        done_at = self._done_at.setdefault(key, now)
+        done_at = self._done_at[key] = min(self._done_at.get(key, now), now)  # It may have been set back.
         if now - done_at >= context.pace.reconcile and await self.take_back(account, provider, done_at):
             self._done_at[key] = now
 

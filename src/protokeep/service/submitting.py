@@ -64,6 +64,8 @@ class Submitter:
 
     async def submit_held(self, prototype: Prototype) -> None:
         """The same for a row that this process holds, as it was when it was taken."""
+        if self._sendings.is_working_on(prototype.id):
+            return  # It waited for its turn until its lease ended, and was taken up by a sweep.
         with self._sendings.working_on(prototype.id):
             await self._submit(prototype)
 

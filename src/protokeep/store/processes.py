@@ -46,10 +46,10 @@ class ProcessStore:
         self._database = database
         self._server_query = "database_server"
 
-    async def read(self, now: datetime, server: str) -> Reading:
+    async def read(self, process_id: str, now: datetime, server: str) -> Reading:
         """What processes wrote into the database that `clock` told of a moment ago."""
         async with self._database.reading() as session:
-            rows = await session.rows(query("newest_beats"))
+            rows = await session.rows(query("newest_beats"), {"process_id": process_id})
         beats = tuple(_beat_of(row) for row in rows)
         return Reading(now, server, beats)
 
@@ -74,6 +74,7 @@ class ProcessStore:
     async def write(
         self,
         process_id: str,
+        beat: int,
         now: datetime,
         server: str,
         known_until: datetime | None,
@@ -81,9 +82,10 @@ class ProcessStore:
         went_back: bool,
         set_back_from: datetime | None,
     ) -> int:
-        """Write that a process lives, and what it thinks of the database; the number of the beat."""
+        """Write that a process lives, and what it thinks of the database; its number, which is beyond `beat`."""
         values = {
             "process_id": process_id,
+            "beat": beat,
             "now": now,
             "server": server,
             "known_until": known_until,

@@ -267,6 +267,10 @@ class Store:
             return set()
         return {row["chat_id"] for row in await self._rows("known_chats", account=account, chats=list(chats))}
 
+    async def knew_chats(self, account: str, chats: Sequence[str], before: datetime) -> bool:
+        """Whether some row had one of `chats`, made for an account before then."""
+        return bool(await self._rows("knew_chats", account=account, chats=list(chats), before=before))
+
     async def has_other_chats(self, account: str, mockup_id: str) -> bool:
         """Whether an account has chats that nothing is wrong with, beside one prototype's."""
         return bool(await self._rows("has_other_chats", account=account, mockup_id=mockup_id))
