@@ -200,6 +200,8 @@ class Heartbeat:
         What is committed with it counts as a beat; `committed` is called with what this returns. Raises
         `DatabaseWentBack`: the transaction is rolled back, and nothing may be sent.
         """
+        if self._is_told_by(await self._store.who_noticed(session)):
+            raise DatabaseWentBack
         beat, server = await self._store.confirm(session, self._process_id, self._beat)
         if beat is None or server != self._server:
             raise DatabaseWentBack
@@ -253,9 +255,7 @@ class Heartbeat:
 
     async def _compare(self, reading: Reading) -> None:
         mine = reading.of(self._process_id)
-        is_comparing = self.known_until is not None and self._went_back_at is not None
-        # What another process lost may be younger than the last beat of this one.
-        told = not is_comparing and not _who_noticed(reading) <= self._told_by | {self._process_id}
+        told = self._is_told_by(_who_noticed(reading))
         if mine is not None and mine.beat >= self._beat and reading.server == self._server and not told:
             return
         self.epoch += 1
@@ -265,6 +265,14 @@ class Heartbeat:
             earlier.append(self.known_until)
         copied_at = mine.beat_at if mine is not None else await self._copied_at(reading)
         self._went_back(reading, min([copied_at, *earlier]))
+
+    def _is_told_by(self, noticed: frozenset[str]) -> bool:
+        """Whether another process says that the database is older, and this one does not compare it already.
+
+        What that process lost may be younger than the last beat of this one.
+        """
+        is_comparing = self.known_until is not None and self._went_back_at is not None
+        return not is_comparing and not noticed <= self._told_by | {self._process_id}
 
     async def _copied_at(self, reading: Reading) -> datetime:
         """How old a copy is, at most, that is from before this process. What was written since it was put in the

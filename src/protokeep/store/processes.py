@@ -53,6 +53,10 @@ class ProcessStore:
         beats = tuple(_beat_of(row) for row in rows)
         return Reading(now, server, beats)
 
+    async def who_noticed(self, session: Session) -> frozenset[str]:
+        """The processes that noticed that this database is older than they knew it, in the transaction of `session`."""
+        return frozenset(row["process_id"] for row in await session.rows(query("who_noticed")))
+
     async def confirm(self, session: Session, process_id: str, beat: int) -> tuple[int | None, str]:
         """(this process's next beat, which server this is), in the transaction of `session`.
 
