@@ -15,6 +15,7 @@ from copies import copy_of
 from foreign import plant
 from properties.machine import NODES
 from properties.promises import SAME_WORDS, Promises
+from protokeep.jobs import BEAT_SECONDS
 from protokeep.service import NewPrototype
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
 from world import ANN, BOB, PROMPT
@@ -180,10 +181,14 @@ class Schedules(Promises):
 
     @rule()
     def database_goes_back(self) -> None:
-        """The copy takes the database's place, under all processes that run or sleep."""
-        if self._put_back is not None:
-            self.run(self._put_back())
-            self._went_back = True
+        """The copy takes the database's place, under all processes. Those that do not sleep have beaten since."""
+        if self._put_back is None:
+            return
+        self.world.clock.advance(BEAT_SECONDS)
+        for number, node in enumerate(self._nodes):
+            self._does(number, node.context.heartbeat.beat())
+        self.run(self._put_back())
+        self._went_back = True
 
     # -- what time, the network and the builder do -----------------------------------------------------------
 

@@ -17,7 +17,7 @@ JOBS = {
     "next_wrap_up", "note_surplus", "postpone_look", "renew_lease", "save_generation", "save_mockup", "take_for_submit",
     "take_wrap_up", "touch_looked", "untracked_chats", "wake_keyless", "wake_parked", "all_provider_keys",
     "forget_create_counts", "forget_idempotency_keys", "any_older", "admins_for_ever", "count_tokens",
-    "wind_back_generations", "future_generations", "has_history", "lost_creates",
+    "wind_back_generations", "future_generations", "knew_chats", "has_history", "lost_creates",
 }  # fmt: skip
 #: By the id of a prototype that was found in the caller's workspace right before.
 AFTER_A_BOUND_ONE = {
