@@ -400,3 +400,21 @@ class TestReading:
 
         assert node.context.clock() == world.clock()
         assert await world.rows("SELECT next_poll_at FROM protokeep_generations") == due
+
+    async def test_what_is_sent_during_a_beat_is_no_sign_of_an_older_copy(self, world: World) -> None:
+        """
+        Creates are sent between the reading of a beat and its judgement: the database knows them, and nothing waits.
+        """
+        heartbeat = world.first.context.heartbeat
+        await heartbeat.beat()
+        has_future = heartbeat._store.has_future
+
+        async def sends_meanwhile(latest: datetime) -> bool:
+            await world.make()
+            return await has_future(latest)
+
+        heartbeat._store.has_future = sends_meanwhile  # type: ignore[method-assign]
+        epoch = heartbeat.epoch
+        await heartbeat.beat()
+
+        assert (heartbeat.epoch, heartbeat.known_until, world.made) == (epoch, None, 1)

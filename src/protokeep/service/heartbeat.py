@@ -146,6 +146,7 @@ class Heartbeat:
         before = self._clock() - timedelta(seconds=self._elapsed() - at)
         if isinstance(self._clock, SteadyClock):
             self._clock.set(now, at)
+        known = self._beat  # What is sent from here on counts on, and is not in the reading.
         reading = await self._store.read(self._process_id, now, server)
         before = max([before, *(beat.beat_at for beat in reading.beats)])
         latest = reading.now + CLOCK_SLACK + timedelta(seconds=took)
@@ -164,10 +165,10 @@ class Heartbeat:
             await self._begin(reading)
             await self._wind_back_again(reading)
         else:
-            await self._compare(reading)
+            await self._compare(reading, known)
         self._told_by = _who_noticed(reading)
         went_back = self.known_until is not None and self._went_back_at is not None
-        self._beat = await self._store.write(
+        written = await self._store.write(
             self._process_id,
             self._beat,
             reading.now,
@@ -176,6 +177,7 @@ class Heartbeat:
             went_back=went_back,
             set_back_from=self._set_back_from if self._set_back_from and self._set_back_from > reading.now else None,
         )
+        self._beat = max(self._beat, written)
         self._server = reading.server
         self._beat_at = reading.now
         self._beaten_at = self._elapsed()
@@ -253,10 +255,10 @@ class Heartbeat:
         since = reading.now - self._pace.unattended
         return [beat for beat in reading.beats if beat.beat_at >= since and beat.server == reading.server]
 
-    async def _compare(self, reading: Reading) -> None:
+    async def _compare(self, reading: Reading, known: int) -> None:
         mine = reading.of(self._process_id)
         told = self._is_told_by(_who_noticed(reading))
-        if mine is not None and mine.beat >= self._beat and reading.server == self._server and not told:
+        if mine is not None and mine.beat >= known and reading.server == self._server and not told:
             return
         self.epoch += 1
         self.trusted_from = reading.now
