@@ -135,6 +135,8 @@ class Promises(Machine):
             stands = prototype.state in visible and (prototype.status in SETTLED or prototype.state in visible[2:])
             # One that a person deleted at the builder may not be shown to be gone: nothing else may be in sight there.
             its_chat = world.sandbox.chats.get(prototype.chat_id or "")
+            # A stop that the copy does not know of: the builder says that it ended for some other reason.
+            stands = stands or (prototype.state is State.WAITING and self._went_back)
             unproven = prototype.state in (State.NOT_VISIBLE, State.DELETING)
             stands = stands or (unproven and (its_chat is None or its_chat.deleted))
             assert stands, f"{prototype.id} is {prototype.state} after everything has calmed down"
