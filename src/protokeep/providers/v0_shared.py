@@ -139,10 +139,17 @@ def chat_ids(rows: object) -> list[str]:
     return [chat_id for row in rows if isinstance(row, dict) and (chat_id := text(row.get("id"), 200))]
 
 
-def newest_first(rows: Sequence[Any]) -> list[dict[str, Any]]:
-    """Message rows, newest first by their own times; of one instant the reply counts as newer than its question."""
+def newest_first(rows: Sequence[Any], *, listed_newest_first: bool = False) -> list[dict[str, Any]]:
+    """Message rows, newest first by their own times; those of one instant in the order in which they are listed.
+
+    `listed_newest_first` says how they are listed where their times do not tell.
+    """
     kept = [row for row in rows if isinstance(row, dict) and text(row.get("id"), 200)]
-    return sorted(kept, key=lambda row: (str(row.get("createdAt", "")), row.get("role") == "assistant"), reverse=True)
+    times = [str(row.get("createdAt", "")) for row in kept]
+    if times and times[0] != times[-1]:
+        listed_newest_first = times[0] > times[-1]
+    ordered = kept if listed_newest_first else kept[::-1]
+    return sorted(ordered, key=lambda row: str(row.get("createdAt", "")), reverse=True)
 
 
 def said_of(row: Mapping[str, Any]) -> Said:

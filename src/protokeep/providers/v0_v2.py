@@ -231,7 +231,7 @@ class V0V2(V0Shared):
         rows = page.get("messages") if isinstance(page, dict) else None
         if not isinstance(rows, list):
             raise OutcomeUnknown("v0's list of messages could not be read.", code="bad_answer")
-        return newest_first(rows), page.get("cursor") is None
+        return newest_first(rows, listed_newest_first=True), page.get("cursor") is None
 
     def _observation(self, chat_id: str, message: Any) -> Observation:
         """A Message's `finishReason`: null while running, else final."""
