@@ -58,7 +58,7 @@ class TestPause:
         """
         An account that nothing holds back needs no probe.
         """
-        await accounts.attend(ACCOUNT, "v0", world.clock.now)
+        assert await accounts.take_tracking(ACCOUNT, "v0", "somebody", world.clock.now, world.clock.now + MINUTE)
         assert not await accounts.take_probe(ACCOUNT, world.clock.now, world.clock.now + MINUTE)
 
     async def test_a_probe_of_its_own(self, world: World, accounts: Accounts) -> None:

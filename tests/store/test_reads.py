@@ -245,7 +245,7 @@ class TestCalls:
         """
         accounts, now = world.store.accounts, world.clock.now
         for account in (ACCOUNT, OTHER_ACCOUNT):
-            await accounts.attend(account, "v0", now)
+            assert await accounts.take_tracking(account, "v0", "somebody", now, now + MINUTE)
         await accounts.hold_reads(ACCOUNT, now + MINUTE, "rate_limited", "Slowly.")
 
         held, free = await accounts.get(ACCOUNT), await accounts.get(OTHER_ACCOUNT)

@@ -80,12 +80,13 @@ class Pace:
     credits_pause: timedelta = timedelta(seconds=120)
     #: Consecutive creates of an account with a 5xx or no answer before its circuit opens.
     circuit_failures: int = 3
-    #: A process that starts, and finds no beat of another one that is younger than this, looks for chats of ours that
-    #: no row knows before it sends anything: the database may be a restored copy. Beats are three seconds apart.
+    #: A process whose last beat is younger than this is at work: what it says of its database counts for one that
+    #: starts. An installation that is older than this, and has no beat at all, may be a restored copy. Beats are three
+    #: seconds apart.
     unattended: timedelta = timedelta(seconds=10)
     #: After the database went back, nothing is sent for so long: lists may not show yet what was made right before.
     restore_settle: timedelta = timedelta(seconds=45)
-    #: How often that is done anyway.
+    #: How often all chats of ours since the last time are searched for ones that no row knows.
     reconcile: timedelta = timedelta(hours=24)
     #: How often the newest chats are searched for second ones of ours: somebody pays for them, and a few calls each
     #: time are less than a hundredth of a day's.

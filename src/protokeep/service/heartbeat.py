@@ -92,9 +92,9 @@ class Heartbeat:
         self._elapsed = elapsed
         self._pace = pace
         self._alone = alone
-        #: The time that the clock showed before it was set back, and when that was noticed.
-        self._set_back: tuple[datetime, float] | None = None
-        self._set_back_from: datetime | None = None
+        #: How far the clock had run ahead before it was set back; until when, by the ruler, such times are still written.
+        self._ahead_until: datetime | None = None
+        self._stale_until = 0.0
         self._late_after: float | None = None
         self._beaten_at = 0.0
         self._beat = 0
@@ -153,29 +153,25 @@ class Heartbeat:
         if before > latest or await self._store.has_future(latest):
             await self._wind_back(reading.now, reading.now)
             log.warning("database_clock_set_back", seconds=round((before - reading.now).total_seconds()))
-            self._set_back_from = before - NOTICED_AFTER
-            self._set_back = self._set_back_from, self._elapsed()
-        elif self._set_back is not None:
+            self._ahead_until = before - NOTICED_AFTER
+            self._stale_until = self._elapsed() + STALE_SECONDS
+        elif self._ahead_until is not None and self._elapsed() < self._stale_until:
             # What was under way may still have written by the time of before.
-            beyond, since = self._set_back
-            await self._wind_back(reading.now, max(beyond, reading.now))
-            if self._elapsed() - since > STALE_SECONDS:
-                self._set_back = None
+            await self._wind_back(reading.now, max(self._ahead_until, reading.now))
         if self._beat == 0:
             await self._begin(reading)
             await self._wind_back_again(reading)
         else:
             await self._compare(reading, known)
         self._told_by = _who_noticed(reading)
-        went_back = self.known_until is not None and self._went_back_at is not None
         written = await self._store.write(
             self._process_id,
             self._beat,
             reading.now,
             reading.server,
             self.known_until,
-            went_back=went_back,
-            set_back_from=self._set_back_from if self._set_back_from and self._set_back_from > reading.now else None,
+            went_back=self._is_comparing,
+            ahead_until=self._ahead_until if self._ahead_until and self._ahead_until > reading.now else None,
         )
         self._beat = max(self._beat, written)
         self._server = reading.server
@@ -213,6 +209,11 @@ class Heartbeat:
         """The transaction of a `confirm` was committed: the database has to know it from now on."""
         if epoch == self.epoch:
             self._beat = max(self._beat, beat)
+
+    @property
+    def _is_comparing(self) -> bool:
+        """Whether the database went back, and not everything was taken back yet."""
+        return self.known_until is not None and self._went_back_at is not None
 
     @property
     def is_settling(self) -> bool:
@@ -273,8 +274,7 @@ class Heartbeat:
 
         What that process lost may be younger than the last beat of this one.
         """
-        is_comparing = self.known_until is not None and self._went_back_at is not None
-        return not is_comparing and not noticed <= self._told_by | {self._process_id}
+        return not self._is_comparing and not noticed <= self._told_by | {self._process_id}
 
     async def _copied_at(self, reading: Reading) -> datetime:
         """How old a copy is, at most, that is from before this process. What was written since it was put in the
@@ -294,12 +294,10 @@ class Heartbeat:
 
     async def _wind_back_again(self, reading: Reading) -> None:
         """A process that starts: one that died may have written by the time of before the clock was set back."""
-        shown = [
-            beat.set_back_from for beat in reading.beats if beat.set_back_from and beat.set_back_from > reading.now
-        ]
+        shown = [beat.ahead_until for beat in reading.beats if beat.ahead_until and beat.ahead_until > reading.now]
         if shown:
-            self._set_back_from = min(shown)
-            await self._wind_back(reading.now, self._set_back_from)
+            self._ahead_until = min(shown)
+            await self._wind_back(reading.now, self._ahead_until)
 
     async def _wind_back(self, now: datetime, beyond: datetime) -> None:
         await self._store.wind_back(now, beyond, lease=self._pace.lease, deadline=self._pace.poll_timeout)

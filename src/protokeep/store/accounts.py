@@ -19,7 +19,7 @@ LOOKS_FAIL = "looks_fail"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What holds an account at a builder back, if anything, and when it was last looked after."""
+    """What holds an account at a builder back, if anything."""
 
     name: str
     hold_code: str | None = None
@@ -28,7 +28,6 @@ class Account:
     failures: int = 0
     read_hold_until: datetime | None = None
     read_hold_code: str | None = None
-    alive_at: datetime | None = None
 
     def pauses_looks(self, now: datetime) -> bool:
         """Whether no look is made now. Being short of calls only slows some; failing ones are tried again."""
@@ -102,10 +101,6 @@ class Accounts:
         ]
         async with self._database.transaction() as session:
             await session.run_many(query("postpone_look"), values)
-
-    async def attend(self, name: str, provider: str, now: datetime) -> None:
-        """This account is looked after at this moment."""
-        await self._run("attend_account", account=name, provider=provider, now=now)
 
     async def take_tracking(self, name: str, provider: str, owner: str, now: datetime, until: datetime) -> bool:
         """Become, or stay, the one who tracks this account."""

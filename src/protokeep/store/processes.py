@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from protokeep.store.database import Database, DatabaseError, Row, Session
-from protokeep.store.session import instant
+from protokeep.store.database import Database, DatabaseError, Session
 from protokeep.store.statements import query
 
 #: Errors of a PostgreSQL that does not tell which server it is: not allowed, no such function, not supported.
@@ -23,7 +22,7 @@ class Beat:
     server: str
     known_until: datetime | None
     went_back: bool
-    set_back_from: datetime | None
+    ahead_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class ProcessStore:
         """What processes wrote into the database that `clock` told of a moment ago."""
         async with self._database.reading() as session:
             rows = await session.rows(query("newest_beats"), {"process_id": process_id})
-        beats = tuple(_beat_of(row) for row in rows)
+        beats = tuple(Beat(**{**row, "went_back": bool(row["went_back"])}) for row in rows)
         return Reading(now, server, beats)
 
     async def who_noticed(self, session: Session) -> frozenset[str]:
@@ -84,7 +83,7 @@ class ProcessStore:
         known_until: datetime | None,
         *,
         went_back: bool,
-        set_back_from: datetime | None,
+        ahead_until: datetime | None,
     ) -> int:
         """Write that a process lives, and what it thinks of the database; its number, which is beyond `beat`."""
         values = {
@@ -94,7 +93,7 @@ class ProcessStore:
             "server": server,
             "known_until": known_until,
             "went_back": went_back,
-            "set_back_from": set_back_from,
+            "ahead_until": ahead_until,
         }
         async with self._database.alone() as session:
             row = await session.row(query("write_beat"), values)
@@ -143,10 +142,3 @@ class ProcessStore:
         if row is None:
             raise RuntimeError("the database did not tell its time")
         return wall or row["now_at"], str(row["server"])
-
-
-def _beat_of(row: Row) -> Beat:
-    """A row of the table; SQLite has neither booleans nor, in a column of that name, instants."""
-    set_back_from = row["set_back_from"]
-    told = {"went_back": bool(row["went_back"]), "set_back_from": set_back_from and instant(set_back_from)}
-    return Beat(**{**row, **told})

@@ -24,10 +24,12 @@ CREATE TABLE protokeep_processes (
     server     text NOT NULL,                    -- which server, and which copy of the database, it was written to
     -- Chats made after this may be in no row of this copy of the database; NULL: all of them were taken back.
     known_until {instant},
-    -- The time that the database's clock showed before it was set back, as long as it has not come again.
-    set_back_from {instant},
+    -- How far the database's clock had run ahead before it was set back, as long as that time has not come again.
+    ahead_until {instant},
     went_back  boolean NOT NULL DEFAULT false CHECK (went_back IN (true, false)) -- that it is older is certain
 )""",
+    # Whether anybody is at work is said by the processes themselves.
+    "ALTER TABLE protokeep_accounts DROP COLUMN alive_at",
 )
 FOLLOW_UPS = (
     # The newest message of the chat that was known when the last message of ours arrived.
