@@ -92,7 +92,7 @@ class Heartbeat:
         self._elapsed = elapsed
         self._pace = pace
         self._alone = alone
-        #: How far the clock had run ahead before it was set back; until when, by the ruler, such times are still written.
+        #: How far the clock had run ahead before it was set back, and how long such times may still be written.
         self._ahead_until: datetime | None = None
         self._stale_until = 0.0
         self._late_after: float | None = None
