@@ -9,7 +9,7 @@ from core.made import NOW, after, prototype
 from protokeep.core.budget import Limits, Room, room
 from protokeep.core.prototype import Prototype, Status, generation_of
 from protokeep.providers.base import Provider
-from protokeep.service.looking import affordable
+from protokeep.service.poll_plan import affordable
 from world import World
 
 MINUTE = NOW.replace(second=0, microsecond=0)

@@ -130,12 +130,9 @@ class Continuer:
         if provider is None:
             raise NotConfigured(missing(generation.account))
         message_id = generation.message_id if generation.api_version == 2 and not generation.waiting else None
-        began, lease = context.elapsed(), context.pace.lease.total_seconds()
+        may_begin = self._sendings.within_a_lease()  # Nobody stops what somebody else began while this process slept.
         try:
-            # A process that slept may not stop what somebody began meanwhile.
-            if not await provider.cancel(
-                prototype.chat_id, message_id, may_begin=lambda: context.elapsed() - began < lease
-            ):
+            if not await provider.cancel(prototype.chat_id, message_id, may_begin=may_begin):
                 return prototype
         except ProviderError as error:
             if error.status != 404:

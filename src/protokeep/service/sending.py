@@ -60,6 +60,12 @@ class Sendings:
         """Whether this process works on a row, perhaps with a call open."""
         return mockup_id in self._working
 
+    def within_a_lease(self) -> MayBegin:
+        """Says for as long as a lease from now that a call may begin: a process that slept for longer makes none."""
+        elapsed, lease = self._context.elapsed, self._context.pace.lease.total_seconds()
+        began = elapsed()
+        return lambda: elapsed() - began < lease
+
     async def begin(self, prototype: Prototype, step: Callable[[datetime], Prototype]) -> Sending | None:
         """Write `step`'s prototype, which says that the call is made. None: it may not be made.
 
@@ -67,7 +73,7 @@ class Sendings:
         have taken the row over.
         """
         context = self._context
-        began = context.elapsed()
+        may_begin = self.within_a_lease()
         now = context.clock()
         after = step(now)
         event = Event("sent", Source.SUBMIT, now, data={"attempt": generation_of(after).attempts})
@@ -89,8 +95,7 @@ class Sendings:
             return None
         context.heartbeat.committed(*confirmed[-1])
         self.note_sent(sent)
-        lease = context.pace.lease.total_seconds()
-        return Sending(sent, lambda: context.elapsed() - began < lease)
+        return Sending(sent, may_begin)
 
     def note_sent(self, prototype: Prototype) -> None:
         """This process knows a row as sent, from now on at the latest."""

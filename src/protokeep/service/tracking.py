@@ -21,7 +21,7 @@ from protokeep.core.prototype import Prototype, generation_of
 from protokeep.providers.base import Looked, Provider
 from protokeep.service.budget import Budget
 from protokeep.service.context import Context, renewing, status_events
-from protokeep.service.looking import affordable, watched_of
+from protokeep.service.poll_plan import affordable, watched_of
 from protokeep.service.visibility import Visibility
 from protokeep.store.accounts import LOOKS_FAIL, SHORT_OF_CALLS
 from protokeep.store.session import ConstraintBroken
