@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from protokeep.core.errors import IssuerUnavailable, NotReady, ProtokeepError, ProviderBusy, ProviderRejected
+from protokeep.service.heartbeat import utc_now
 from protokeep.settings import Settings, is_loopback
 from protokeep.store.migrate import is_migrated
 from protokeep.wiring import Parts, built, identity_of
@@ -185,7 +186,8 @@ async def _people(parts: Parts) -> list[Finding]:
 
 
 async def _clock(parts: Parts) -> list[Finding]:
-    skew = abs(await parts.keeper.context.store.clock_offset())
+    # The clock of a process was read from the database a moment ago.
+    skew = abs(parts.keeper.context.clock() - utc_now())
     what = f"this host's clock and the database's differ by {skew.total_seconds():.0f} s"
     mend = "let both follow the same time server"
     if skew > SKEW_BROKEN:

@@ -23,11 +23,11 @@ from protokeep.bus import Change, notice_silence
 from protokeep.core.prototype import Prototype
 from protokeep.service import Keeper
 from protokeep.service.hooks import Hooks
+from protokeep.store.postgresql import CONNECT_SECONDS
 
 log = structlog.get_logger(__name__)
 
-#: What the queue's connections may take to open, and its statements to answer.
-CONNECT_SECONDS = 5.0
+#: What a statement of the queue's may take to answer.
 STATEMENT_SECONDS = 10.0
 #: A killed worker's job is picked up by another after this long without a heartbeat.
 HEARTBEAT_TIMEOUT = timedelta(seconds=6)

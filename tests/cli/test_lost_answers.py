@@ -405,7 +405,7 @@ def test_key_that_may_be_removed(local: CliRunner, monkeypatch: pytest.MonkeyPat
 
 def test_hook_that_may_be_registered(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    It may be registered at v0, where one more does no harm.
+    It may be registered at v0, and is found there the next time.
     """
 
     async def lost(self: object, **_: object) -> object:
@@ -415,4 +415,4 @@ def test_hook_that_may_be_registered(local: CliRunner, monkeypatch: pytest.Monke
     said = local.invoke(app, ["hooks", "install"])
 
     assert said.exit_code == 1
-    assert "at worst v0 keeps one hook more" in said.stderr
+    assert "one that v0 has already is used" in said.stderr

@@ -40,8 +40,7 @@ def install(
     """
     hooks = _with_hooks(
         lambda hooks: hooks.install(rotate=rotate),
-        if_lost="A hook may be registered all the same. Run it again: at worst v0 keeps one hook more, whose calls are "
-        "refused here.",
+        if_lost="A hook may be registered all the same. Run it again: one that v0 has already is used.",
     )
     if not hooks:
         sys.stderr.write("protokeep: no v0 account is configured. Set V0_API_KEY.\n")

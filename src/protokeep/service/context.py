@@ -97,7 +97,7 @@ class Context:
     def __post_init__(self) -> None:
         self.audit = Audit(AuditStore(self.store.database))
         self.heartbeat = Heartbeat(
-            self.store.database,
+            self.store,
             self.owner,
             self.clock,
             self.pace,

@@ -19,8 +19,9 @@ import structlog
 
 from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
 from protokeep.core.pacing import Pace
-from protokeep.store.database import Database, Session
-from protokeep.store.processes import Beat, ProcessStore, Reading
+from protokeep.store.database import Session
+from protokeep.store.processes import Beat, Reading
+from protokeep.store.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +73,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        database: Database,
+        store: Store,
         process_id: str,
         clock: Clock,
         pace: Pace,
@@ -85,7 +86,8 @@ class Heartbeat:
 
         `alone`: no other process works on this database, whatever a copy of it says.
         """
-        self._store = ProcessStore(database)
+        self._store = store.processes
+        self._installation = store.keeper
         self._process_id = process_id
         self._clock = clock
         self._wall = wall or (None if isinstance(clock, SteadyClock) else clock)
@@ -237,7 +239,7 @@ class Heartbeat:
         await self._store.forget(reading.now - FORGET_AFTER)
         if not reading.beats:
             # Nobody ever worked on it, as far as it knows: a copy from before the first beat, or a new installation.
-            installed_at = await self._store.installed_at()
+            _, installed_at = await self._installation()
             if reading.now - installed_at > self._pace.unattended:
                 self._lost(min(installed_at, reading.now))
             return
@@ -281,7 +283,7 @@ class Heartbeat:
         database's place, by those who noticed before or only began on it, says nothing of that."""
         last = self._beat_at or reading.now
         before = [beat.beat_at for beat in reading.beats if not beat.went_back and beat.beat_at <= last]
-        return max(before) if before else await self._store.installed_at()
+        return max(before) if before else (await self._installation())[1]
 
     def _went_back(self, reading: Reading, known_until: datetime) -> None:
         self._went_back_at = self._elapsed()

@@ -68,12 +68,6 @@ class ProcessStore:
             server = str(told["server"]) if told else ""
         return (int(row["beat"]) if row else None), server
 
-    async def installed_at(self) -> datetime:
-        """Since when this installation exists."""
-        async with self._database.reading() as session:
-            rows = await session.rows(query("keeper"))
-        return next(datetime.fromisoformat(row["value"]) for row in rows if row["name"] == "keeper_made_at")
-
     async def write(
         self,
         process_id: str,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.bus import CHANNEL, Bus, Change
@@ -19,6 +19,7 @@ from protokeep.store.accounts import Accounts
 from protokeep.store.afterwards import Afterwards
 from protokeep.store.claiming import Claiming
 from protokeep.store.database import Database, Part, Row, Session, Untouched, must_touch
+from protokeep.store.processes import ProcessStore
 from protokeep.store.rows import generation_values, mockup_values, prototype_from, prototype_of
 from protokeep.store.searches import Searches
 from protokeep.store.shape import Shape, read_shape
@@ -50,6 +51,7 @@ class Store:
         self.database = database
         self.accounts = Accounts(database)
         self.afterwards = Afterwards(database)
+        self.processes = ProcessStore(database)
         self.searches = Searches(database)
         self._bus = bus
         self._statements: Statements | None = None
@@ -131,16 +133,6 @@ class Store:
         """This installation, as the marks of its chats name it, and since when it exists."""
         meta = {row["name"]: row["value"] for row in await self._rows("keeper")}
         return meta["keeper_id"], datetime.fromisoformat(meta["keeper_made_at"])
-
-    async def clock_offset(self) -> timedelta:
-        """How far the database's clock is ahead of this host's; zero on SQLite, which has none of its own."""
-        if self.database.is_sqlite:
-            return timedelta(0)
-        before = datetime.now(UTC)
-        rows = await self._rows("now")
-        middle = before + (datetime.now(UTC) - before) / 2
-        offset: timedelta = rows[0]["now_at"] - middle
-        return offset
 
     # -- claiming --------------------------------------------------------------------------------------------
 
