@@ -65,7 +65,7 @@ lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (AR
 	@$(UV_COMPILE) --group bench -c requirements/dev.txt -o requirements/bench.txt $(ARGS)
 	@if grep -n '://' requirements/*.txt; then echo "these lines hold an address" >&2; exit 1; fi
 
-UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --no-strip-extras --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate
 
 clean: ## Remove .venv and all that tools leave behind
