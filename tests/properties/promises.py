@@ -114,6 +114,8 @@ class Promises(Machine):
         world.sandbox.set_knobs(**rest, **honest, list_delay_seconds=0, failure_rate=0.0)
         for chat in world.sandbox.chats.values():
             chat.forbidden = False
+        for node in self._nodes:  # They live on: a database that went back is noticed by those who knew it.
+            await node.context.heartbeat.beat()
         survivor = await self._begun(await world.node())
         for number, seconds in enumerate(CALMING_DOWN):
             world.clock.advance(seconds)
