@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
-from protokeep.core.claims import ClaimRules
-from protokeep.core.people import Role
-from protokeep.core.rates import Rate
+from protokeep.core.jwt_claims import ClaimRules
+from protokeep.core.principals import Role
+from protokeep.core.rate_limit import Rate
 from protokeep.identity.jwts import ISSUER_ALGORITHMS, Jwts
 from protokeep.settings import Settings
 from protokeep.wiring import built

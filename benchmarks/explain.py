@@ -9,18 +9,18 @@ from typing import Any
 
 from benchmarks.harness import databases as databases  # Sets the path that `protokeep` is found on.
 from protokeep.bus import Bus
-from protokeep.core.caps import Caps
-from protokeep.core.claim import Wanted, as_claimed
+from protokeep.core.create_request import Wanted, as_claimed
 from protokeep.core.prototype import State
+from protokeep.core.quotas import Caps
 from protokeep.core.reuse import decide
-from protokeep.core.words import AT_REST
+from protokeep.core.state_labels import AT_REST
 from protokeep.store import claims
 from protokeep.store.database import Database, Session, Statement
-from protokeep.store.gallery_statements import Filters, GalleryStatements
-from protokeep.store.rows import generation_values
-from protokeep.store.session import joined, joined_values
-from protokeep.store.statements import Statements, query
-from protokeep.store.store import Store
+from protokeep.store.gallery_queries import Filters, GalleryStatements
+from protokeep.store.mapping import generation_values
+from protokeep.store.prototype_queries import Statements, query
+from protokeep.store.prototypes import Store
+from protokeep.store.sql import joined, joined_values
 
 HEAD = """# How the hot statements are carried out
 

@@ -33,7 +33,7 @@ from benchmarks.rows import fill  # noqa: E402
 from browser.chromium import ARGUMENTS, find_chromium  # noqa: E402
 from browser.scenery import SCENES, paint  # noqa: E402
 from protokeep.bus import Change  # noqa: E402
-from protokeep.core.people import Role  # noqa: E402
+from protokeep.core.principals import Role  # noqa: E402
 from protokeep.settings import Settings  # noqa: E402
 from protokeep.store.migrate import migrate  # noqa: E402
 from protokeep.web.app import create_app  # noqa: E402

@@ -42,7 +42,7 @@ async def protokeep(url: str) -> dict[str, Any]:
     """The keeper and its jobs in this process."""
     import structlog
 
-    from protokeep.core.people import Principal, Role
+    from protokeep.core.principals import Principal, Role
     from protokeep.core.prototype import Observation, Seen
     from protokeep.jobs import Jobs
     from protokeep.providers.base import Made, Search

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from protokeep.core.people import Role
+from protokeep.core.principals import Role
 from protokeep.settings import Settings
 from protokeep.store.database import Database, Statement
 from protokeep.wiring import built

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx2
 
-from protokeep.core.people import Role
+from protokeep.core.principals import Role
 from protokeep.sandbox import Knobs, Sandbox, running
 from protokeep.settings import Settings
 from protokeep.web.app import create_app

@@ -27,29 +27,29 @@ import httpx2
 import pytest
 
 from protokeep.bus import Bus
-from protokeep.core.pacing import Pace
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype
+from protokeep.core.timing import Pace
 from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
-from protokeep.service.builders import Kept
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Clock as ReadsClock
 from protokeep.service.context import Context, Providers
 from protokeep.service.heartbeat import SteadyClock
 from protokeep.service.hooks import Hooks
+from protokeep.service.provider_accounts import Kept
 from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
 from protokeep.settings import Settings
 from protokeep.store.database import Database
+from protokeep.store.prototypes import Page, Store
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
-from protokeep.store.store import Page, Store
 from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
 from protokeep.web.protocol import Bounds

@@ -21,7 +21,7 @@ from playwright.async_api import Browser, Page, async_playwright  # noqa: E402
 
 from browser.chromium import ARGUMENTS, find_chromium  # noqa: E402
 from browser.scenery import SCENES, paint  # noqa: E402
-from protokeep.core.people import Role  # noqa: E402
+from protokeep.core.principals import Role  # noqa: E402
 from protokeep.core.prototype import State  # noqa: E402
 from protokeep.settings import Settings  # noqa: E402
 from protokeep.web.app import create_app  # noqa: E402

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from protokeep.core.caps import Caps
-from protokeep.core.claims import ClaimRules, roles_of
-from protokeep.core.pacing import Pace
-from protokeep.core.people import Role
+from protokeep.core.jwt_claims import ClaimRules, roles_of
+from protokeep.core.principals import Role
+from protokeep.core.quotas import Caps
+from protokeep.core.timing import Pace
 
 #: Where the embedded database lies unless told otherwise, relative to where `protokeep serve` is started.
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"

@@ -13,38 +13,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protokeep.bus import Bus, listening
-from protokeep.core.budget import Limits
+from protokeep.core.call_budget import Limits
 from protokeep.core.errors import NotConfigured
-from protokeep.identity.forms import REFETCH_AFTER
+from protokeep.identity.jwt_format import REFETCH_AFTER
 from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
-from protokeep.service.builders import Kept
-from protokeep.service.callers import Callers
+from protokeep.service.authentication import Callers
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Clock, Context, Providers, utc_now
 from protokeep.service.gallery import Gallery
 from protokeep.service.heartbeat import SteadyClock
 from protokeep.service.hooks import Hooks
-from protokeep.service.keys import Keys
+from protokeep.service.provider_accounts import Kept
+from protokeep.service.provider_keys import Keys
 from protokeep.service.sessions import Sessions
-from protokeep.service.signing_in import SigningIn
+from protokeep.service.sign_in import SigningIn
 from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
 from protokeep.settings import Settings
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate
+from protokeep.store.prototypes import Store
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
-from protokeep.store.store import Store
 from protokeep.store.tokens import TokenStore
 
 if TYPE_CHECKING:
     from protokeep.identity.issuer import Issuer
     from protokeep.identity.jwts import Jwts
-    from protokeep.identity.sign_on import SignOn
+    from protokeep.identity.oidc_flow import SignOn
 
 #: The account whose key stands in the environment.
 ENVIRONMENT_ACCOUNT = "v0:environment"
@@ -142,7 +142,7 @@ def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> 
     # Not at the top: it would be a tenth of the time until a server is ready, and most have no use for it.
     from protokeep.identity.issuer import Issuer
     from protokeep.identity.jwts import Jwts
-    from protokeep.identity.sign_on import SignOn
+    from protokeep.identity.oidc_flow import SignOn
 
     rules = settings.claim_rules
     if settings.jwt_secret is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi.routing import iter_route_contexts
 
-from protokeep.core.people import Role
+from protokeep.core.principals import Role
 
 
 class Way(Enum):

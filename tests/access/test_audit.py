@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from protokeep.core.audit import Action, Entry
-from protokeep.core.people import Role
+from protokeep.core.principals import Role
 from protokeep.service import audit as auditing
 from protokeep.service.audit import Audit
 from protokeep.store.audit import AuditStore

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protokeep.core.caps import Caps
 from protokeep.core.errors import CapReached
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
+from protokeep.core.quotas import Caps
 from protokeep.core.reuse import Outcome
 from protokeep.service import Ensured, NewPrototype
 from protokeep.service.context import NoQueue

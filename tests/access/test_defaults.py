@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from issuer import FakeIssuer
 from processes import run
-from protokeep.core.keys import KeyOwner
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
+from protokeep.core.provider_keys import KeyOwner
 from protokeep.doctor import examine, refusals
 from protokeep.web.server import serving
 from protokeep.wiring import built

@@ -8,13 +8,13 @@ import pytest
 
 from protokeep import jobs
 from protokeep.core.errors import ProviderError
-from protokeep.core.keys import KeyOwner
-from protokeep.core.people import Principal, Role
-from protokeep.providers.v0_shared import HOOK_EVENTS
+from protokeep.core.principals import Principal, Role
+from protokeep.core.provider_keys import KeyOwner
+from protokeep.providers.v0_common import HOOK_EVENTS
 from protokeep.sandbox.state import account_id
-from protokeep.service import builders
+from protokeep.service import provider_accounts
 from protokeep.service.hooks import RETRY, Hooks
-from protokeep.service.keys import Keys
+from protokeep.service.provider_keys import Keys
 from world import KEY, Node, World, on_sqlite, until
 
 SECRET = b"secret-of-the-tests"
@@ -28,7 +28,7 @@ ACCOUNT = "v0:workspace:default"
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other processes know of a change at their next use, not within a second."""
-    monkeypatch.setattr(builders, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(provider_accounts, "REFRESH_SECONDS", 0.0)
 
 
 def hooks_of(node: Node, public_url: str | None = PUBLIC) -> Hooks:

@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from protokeep.core.errors import OutcomeUnknown
-from protokeep.core.people import Role
-from protokeep.providers.outward import NotPublic, Outward, is_public
+from protokeep.core.principals import Role
+from protokeep.providers.public_transport import NotPublic, Outward, is_public
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from world import PROMPT, Site, World, on_sqlite

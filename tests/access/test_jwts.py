@@ -14,9 +14,9 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
 from issuer import AUDIENCE, FakeIssuer, signed_with_public_key, unsigned
-from protokeep.core.claims import ClaimRules, roles_of
 from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated
-from protokeep.core.people import Role
+from protokeep.core.jwt_claims import ClaimRules, roles_of
+from protokeep.core.principals import Role
 from protokeep.identity.issuer import KEYS_LAST, KEYS_SURVIVE, Issuer
 from protokeep.identity.jwts import Jwts
 from world import Site, World, on_sqlite

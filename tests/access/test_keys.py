@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from protokeep.core.errors import InvalidInput, NotAllowed, NotConfigured, NotNow
-from protokeep.core.keys import KeyOwner
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import UNFINISHED, RecoveryPoint, State, Status, generation_of
+from protokeep.core.provider_keys import KeyOwner
 from protokeep.sandbox.state import account_id
-from protokeep.service import builders
-from protokeep.service.keys import Keys
+from protokeep.service import provider_accounts
+from protokeep.service.provider_keys import Keys
 from protokeep.store.provider_keys import KeyStore
 from store.owner import run
 from world import ANN, BOB, KEY, MASTER, Node, Site, World, on_sqlite
@@ -28,7 +28,7 @@ TEAM_KEY, ANNS_KEY = "v1:team:AAAAAAAAAAAA", "v1:anns:BBBBBBBBBBBB"
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other processes know of a change at their next use, not within a second."""
-    monkeypatch.setattr(builders, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(provider_accounts, "REFRESH_SECONDS", 0.0)
 
 
 def keys_of(node: Node) -> Keys:
@@ -222,7 +222,7 @@ class TestSetting:
         """
         However often it is asked, the database is once a second.
         """
-        monkeypatch.setattr(builders, "REFRESH_SECONDS", 60.0)
+        monkeypatch.setattr(provider_accounts, "REFRESH_SECONDS", 60.0)
         asked = 0
         version = KeyStore.version
 

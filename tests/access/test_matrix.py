@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from access.rules import RULES, Rule, Way, routes_of
-from protokeep.core.people import Role
+from protokeep.core.principals import Role
 from protokeep.web.app import create_app
 from world import Site, World, on_sqlite, settings_of
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from issuer import FakeIssuer
 from protokeep.core.audit import Action, Entry
-from protokeep.core.people import Role
-from protokeep.core.refusals import TOLD_APART, WINDOW_SECONDS, Refusals
+from protokeep.core.failed_sign_ins import TOLD_APART, WINDOW_SECONDS, Refusals
+from protokeep.core.principals import Role
 from protokeep.service.audit import Audit
 from protokeep.store.audit import AuditStore
 from protokeep.store.database import Database

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from protokeep.core.errors import DatabaseUnavailable
-from protokeep.core.people import Role
+from protokeep.core.principals import Role
 from protokeep.service.tokens import KNOWN_FOR
 from protokeep.web import live
 from world import Site, World, until

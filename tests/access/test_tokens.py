@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from protokeep.core.errors import NotAllowed
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from world import Site, World
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protokeep.core.errors import InvalidInput
-from protokeep.core.keys import KeyOwner, KeySource, key_of, key_source_of, owner_of
+from protokeep.core.provider_keys import KeyOwner, KeySource, key_of, key_source_of, owner_of
 from protokeep.service.vault import NotOpened, Vault
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

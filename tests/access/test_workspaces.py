@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from protokeep.core.errors import InvalidInput
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from protokeep.service.gallery import Gallery, Search
 from protokeep.store.gallery import Card
 from protokeep.web.live import Live, Topic

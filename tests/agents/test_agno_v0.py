@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
 from protokeep.agents.agno_v0 import AgnoV0Agent
-from protokeep.agents.places import database_url_of
+from protokeep.agents.targets import database_url_of
 from protokeep.client import AsyncProtokeep, Protokeep
 from protokeep.core.errors import InvalidInput, NotConfigured, NotFound, OutcomeUnknown
 from served import Demo
@@ -168,7 +168,7 @@ async def test_nothing_found_is_not_sent_again(served: Demo, monkeypatch: pytest
     """
     monkeypatch.setenv("PROTOKEEP_SETTLE_SECONDS", "0.2")
     monkeypatch.setenv("PROTOKEEP_CREATE_TIMEOUT_SECONDS", "0.2")
-    monkeypatch.setattr("protokeep.agents.plain.next_lookup", lambda _generation, now, _pace: now)
+    monkeypatch.setattr("protokeep.agents.standalone.next_lookup", lambda _generation, now, _pace: now)
     served.turn(fail_next=[{"operation": "chats.createAsync", "status": 500}])
     with pytest.raises(OutcomeUnknown, match="was not sent again"):
         await AgnoV0Agent().create_v0_project_with_api(PROMPT)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lossy import Lossy, lossy
-from protokeep.agents import tools
+from protokeep.agents import agno_tools
 from protokeep.agents.agno_v0 import AgnoV0Agent
 from protokeep.client import ClientError
 from served import Demo
@@ -62,7 +62,7 @@ async def test_key_of_ones_own(served: Demo, place: str) -> None:
 
 @pytest.mark.parametrize(
     ("create_new", "run_id", "words"),
-    [(False, None, tools.SAME_AGAIN), (True, "run-1", tools.SAME_AGAIN), (True, None, tools.LOOK_FIRST)],
+    [(False, None, agno_tools.SAME_AGAIN), (True, "run-1", agno_tools.SAME_AGAIN), (True, None, agno_tools.LOOK_FIRST)],
 )
 async def test_what_a_model_is_told(served: Demo, way: Lossy, create_new: bool, run_id: str | None, words: str) -> None:
     """
@@ -73,10 +73,10 @@ async def test_what_a_model_is_told(served: Demo, way: Lossy, create_new: bool, 
         def __init__(self, name: str | None) -> None:
             self.run_id = name
 
-    create, *_ = tools.tools_of(AgnoV0Agent(db=way.url))
+    create, *_ = agno_tools.tools_of(AgnoV0Agent(db=way.url))
     with way.losing("POST"):
         said = json.loads(await create(PROMPT, "shop", create_new, Run(run_id)))["error"]
-    if words == tools.SAME_AGAIN:
+    if words == agno_tools.SAME_AGAIN:
         await create(PROMPT, "shop", create_new, Run(run_id))
 
     assert said.endswith(words)

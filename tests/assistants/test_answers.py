@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from protokeep.client import Decision, Ensured, Failure, HistoryLine, PrototypeDetail
 from protokeep.core.prototype import State
-from protokeep.core.words import STATE_WORDS
+from protokeep.core.state_labels import STATE_WORDS
 from protokeep.mcp import answers
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

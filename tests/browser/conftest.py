@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
 
 from browser.chromium import ARGUMENTS, find_chromium
-from protokeep.core.people import Role
+from protokeep.core.principals import Role
 from protokeep.sandbox import Knobs, Sandbox, running
 from protokeep.settings import Settings
 from protokeep.web.app import create_app

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from protokeep.core import continuing as rounds
-from protokeep.core import generation as steps
+from protokeep.core import follow_up as rounds
+from protokeep.core import submission as steps
 from protokeep.core.errors import ProviderBusy, ProviderRejected, ProviderUnreachable
-from protokeep.core.history import Event, Source
-from protokeep.core.people import Principal, Role
+from protokeep.core.events import Event, Source
+from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Observation, Prototype, Seen, State, generation_of
-from protokeep.sandbox.look import look_of
-from protokeep.sandbox.picture import picture_of
+from protokeep.sandbox.site.screenshot import picture_of
+from protokeep.sandbox.site.theme import look_of
 from protokeep.sandbox.state import Chat
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue, status_events

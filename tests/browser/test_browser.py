@@ -14,10 +14,10 @@ from browser.conftest import Site, Windows
 from browser.scenery import SCENES, Scene, paint
 from protokeep.bus import Change
 from protokeep.core.errors import DatabaseUnavailable
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import State
 from protokeep.service import NewPrototype
-from protokeep.store.store import Page as ListPage
+from protokeep.store.prototypes import Page as ListPage
 
 PROMPT = "A landing page for a bakery"
 

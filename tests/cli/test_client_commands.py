@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from protokeep.cli.show import clock, usual_range, usually
+from protokeep.cli.output import clock, usual_range, usually
 from served import Demo
 
 PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]

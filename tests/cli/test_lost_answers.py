@@ -22,7 +22,7 @@ from protokeep.cli import app
 from protokeep.client import Protokeep, Prototype
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.service.hooks import Hooks
-from protokeep.service.keys import Keys
+from protokeep.service.provider_keys import Keys
 from protokeep.service.tokens import Tokens
 from served import Demo
 

@@ -8,8 +8,8 @@ import pytest
 
 from conformance.world import ACCOUNT, ANN, SECRET, World
 from protokeep.core.errors import NotConfigured
-from protokeep.core.hooks import MAX_DELIVERY, chats_named
 from protokeep.core.prototype import Status, generation_of
+from protokeep.core.webhook_payload import MAX_DELIVERY, chats_named
 from protokeep.service.hooks import Hooks
 
 

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from conformance.world import SECRET, World
-from protokeep.core.people import Role
+from protokeep.core.principals import Role
 from protokeep.service.hooks import Hooks
 from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens

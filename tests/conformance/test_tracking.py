@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from conformance.world import ACCOUNT, ANN, World, world_of
-from protokeep.core.budget import Limits, Rank, room
+from protokeep.core.call_budget import Limits, Rank, room
 from protokeep.core.prototype import Prototype, Status, generation_of
 from protokeep.service import NewPrototype
-from protokeep.service.budget import Budget
+from protokeep.service.call_budget import Budget
 from protokeep.web.models import PrototypeView
 from sandbox.v0_contract import Document
 

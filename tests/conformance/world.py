@@ -12,8 +12,8 @@ from typing import Any
 import httpx2
 
 from protokeep.bus import Bus
-from protokeep.core.budget import Limits
-from protokeep.core.people import Principal, Role
+from protokeep.core.call_budget import Limits
+from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype
 from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
@@ -25,7 +25,7 @@ from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Context, Providers
 from protokeep.service.hooks import Hooks
 from protokeep.store.database import Database
-from protokeep.store.store import Store
+from protokeep.store.prototypes import Store
 from sandbox.v0_contract import Document
 
 ACCOUNT = "v0:test"

@@ -22,9 +22,9 @@ from protokeep.core.absence import (
     next_look,
     retry_after,
 )
-from protokeep.core.generation import observed
-from protokeep.core.pacing import Pace, answer_lasts, stale
 from protokeep.core.prototype import Observation, Prototype, Seen, State, Status, generation_of
+from protokeep.core.submission import observed
+from protokeep.core.timing import Pace, answer_lasts, stale
 
 PACE = Pace()
 LONG_AGO = after(-86_400)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from core.made import NOW, after
-from protokeep.core.budget import HEAD_START_SECONDS, Limits, Rank, Room, rank_of, room
+from protokeep.core.call_budget import HEAD_START_SECONDS, Limits, Rank, Room, rank_of, room
 
 MINUTE = NOW.replace(second=0, microsecond=0)
 LOOKS = (Rank.WATCHED, Rank.FRESH, Rank.OLD)

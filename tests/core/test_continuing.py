@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.made import NOW, after, generation, prototype
-from protokeep.core.continuing import (
+from protokeep.core.follow_up import (
     asked,
     chat_not_shown,
     gone_words,
@@ -19,8 +19,8 @@ from protokeep.core.continuing import (
     removing,
     without_claim,
 )
-from protokeep.core.pacing import Pace
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
+from protokeep.core.timing import Pace
 
 PACE = Pace()
 LINKS = {"demo_url": "https://demo/1", "web_url": "https://web/1"}

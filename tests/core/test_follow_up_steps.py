@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from core.made import NOW, after, prototype
-from protokeep.core import continuing as rounds
+from protokeep.core import follow_up as rounds
 from protokeep.core.errors import ProviderError
-from protokeep.core.pacing import Pace
 from protokeep.core.prototype import Observation, Prototype, RecoveryPoint, Seen, State, Status, advance, generation_of
+from protokeep.core.timing import Pace
 
 PACE = Pace()
 CLAIMED, SENT, ACCEPTED, SETTLED = RecoveryPoint

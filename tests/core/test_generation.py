@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from core.made import NOW, after, generation, prototype
-from protokeep.core.generation import about_to_send
-from protokeep.core.pacing import Pace
 from protokeep.core.prototype import RecoveryPoint, generation_of
+from protokeep.core.submission import about_to_send
+from protokeep.core.timing import Pace
 
 SENDABLE = (RecoveryPoint.CLAIMED, RecoveryPoint.SENT)
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from core.made import NOW, after, generation, prototype
-from protokeep.core import generation as steps
+from protokeep.core import submission as steps
 from protokeep.core.errors import ProviderError
-from protokeep.core.pacing import Pace, next_lookup, next_poll, stale
 from protokeep.core.prototype import (
     Generation,
     Observation,
@@ -22,6 +21,7 @@ from protokeep.core.prototype import (
     Status,
     generation_of,
 )
+from protokeep.core.timing import Pace, next_lookup, next_poll, stale
 
 PACE = Pace()
 CLAIMED, SENT, ACCEPTED, SETTLED = RecoveryPoint

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protokeep.core.errors import InvalidInput
-from protokeep.core.inputs import (
+from protokeep.core.validation import (
     KEY_MAX,
     NAME_MAX,
     PRODUCT_ID_MAX,

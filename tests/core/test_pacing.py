@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.made import NOW, after, generation, prototype
-from protokeep.core.pacing import (
+from protokeep.core.prototype import RecoveryPoint, Seen, Status
+from protokeep.core.reuse import Outcome
+from protokeep.core.timing import (
     Pace,
     Step,
     backoff,
@@ -20,8 +22,6 @@ from protokeep.core.pacing import (
     settled_since_sent,
     stale,
 )
-from protokeep.core.prototype import RecoveryPoint, Seen, Status
-from protokeep.core.reuse import Outcome
 
 PACE = Pace()
 CLAIMED, SENT = RecoveryPoint.CLAIMED, RecoveryPoint.SENT

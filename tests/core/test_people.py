@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from core.made import NOW, after
-from protokeep.core.claim import Wanted
-from protokeep.core.people import ApiToken, Role
+from protokeep.core.create_request import Wanted
+from protokeep.core.principals import ApiToken, Role
 
 TOKEN = ApiToken("1", "default", "ann", "laptop", Role.MAKER, "pk_abcdef", NOW)
 WANTED = Wanted("id", "default", "p-1", "v0", "A shop", "ann", "v0:environment", 2, "id", NOW)

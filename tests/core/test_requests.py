@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from core.made import NOW, after
-from protokeep.core import inputs
+from protokeep.core import validation
 from protokeep.core.audit import Action, Entry
-from protokeep.core.caps import Caps, day_of
-from protokeep.core.claim import Intent, Wanted, as_claimed
-from protokeep.core.claims import ClaimRules, roles_of
+from protokeep.core.create_request import Intent, Wanted, as_claimed
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, TooMany
-from protokeep.core.keys import KeyOwner, KeySource, hint_of, key_of, key_source_of, missing, owner_of
-from protokeep.core.people import Role
+from protokeep.core.failed_sign_ins import OTHERS, TOLD_APART, Refusals
+from protokeep.core.jwt_claims import ClaimRules, roles_of
+from protokeep.core.principals import Role
 from protokeep.core.prototype import RecoveryPoint, State, Status, generation_of
-from protokeep.core.rates import KEPT_MOST, Rate
-from protokeep.core.refusals import OTHERS, TOLD_APART, Refusals
+from protokeep.core.provider_keys import KeyOwner, KeySource, hint_of, key_of, key_source_of, missing, owner_of
+from protokeep.core.quotas import Caps, day_of
+from protokeep.core.rate_limit import KEPT_MOST, Rate
 
 
 def wanted(**values: Any) -> Wanted:
@@ -269,7 +269,7 @@ class TestNames:
         """
         A workspace is called by letters, digits, dots, dashes and underscores.
         """
-        assert inputs.workspace_id_of(value) == value
+        assert validation.workspace_id_of(value) == value
 
     @pytest.mark.parametrize("value", ["", "-a", ".a", "a b", "a:b", "ä", "x" * 65, "a\n"])
     def test_no_workspace(self, value: str) -> None:
@@ -277,9 +277,9 @@ class TestNames:
         Anything else is refused.
         """
         with pytest.raises(InvalidInput):
-            inputs.workspace_id_of(value)
+            validation.workspace_id_of(value)
 
-    @pytest.mark.parametrize("read", [inputs.person_of, inputs.title_of, inputs.name_of])
+    @pytest.mark.parametrize("read", [validation.person_of, validation.title_of, validation.name_of])
     def test_people_and_things(self, read: Callable[[str], str | None]) -> None:
         """
         Names are short plain texts, kept as they are.
@@ -294,11 +294,11 @@ class TestNames:
         """
         A message has something to read in it, and is kept as it is.
         """
-        assert inputs.message_of(" Make it\nblue ") == " Make it\nblue "
-        assert inputs.message_of("x" * 100_000)
+        assert validation.message_of(" Make it\nblue ") == " Make it\nblue "
+        assert validation.message_of("x" * 100_000)
         for bad in ("", " \n ", "x" * 100_001, "a\x00", "\ud800"):
             with pytest.raises(InvalidInput):
-                inputs.message_of(bad)
+                validation.message_of(bad)
 
 
 class TestRefusals:

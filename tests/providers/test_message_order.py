@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from protokeep.providers.v0_shared import newest_first
+from protokeep.providers.v0_common import newest_first
 
 NOW, LATER = "2026-01-02T03:04:05.678Z", "2026-01-02T03:04:06.000Z"
 

@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 
 from foreign import list_again, plant
-from protokeep.core.budget import Limits
-from protokeep.core.keys import KeyOwner
-from protokeep.core.people import Principal, Role
+from protokeep.core.call_budget import Limits
+from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype, Status, generation_of
+from protokeep.core.provider_keys import KeyOwner
 from protokeep.service.chat_metadata import SIGNATURE, Signer
-from protokeep.service.keys import Keys
-from protokeep.store import strays
+from protokeep.service.provider_keys import Keys
+from protokeep.store import orphans
 from protokeep.store.claims import Lost
 from protokeep.store.database import Row
+from protokeep.store.mapping import prototype_of
+from protokeep.store.orphans import Stray
 from protokeep.store.postgresql import PostgresqlSession
-from protokeep.store.rows import prototype_of
-from protokeep.store.session import Statement
-from protokeep.store.statements import query
-from protokeep.store.strays import Stray
+from protokeep.store.prototype_queries import query
+from protokeep.store.sql import Statement
 from store.owner import run
 from world import ANN, World, both_versions, on_postgresql, on_sqlite
 
@@ -383,7 +383,7 @@ class TestAtOnce:
             prototype = read(row)
             return replace(prototype, generation=replace(generation_of(prototype), version=0))
 
-        monkeypatch.setattr(strays, "prototype_of", older)
+        monkeypatch.setattr(orphans, "prototype_of", older)
         with pytest.raises(Lost):
             await world.store.adopt_stray(_stray(world, lost.id), world.pace.poll_timeout)
 

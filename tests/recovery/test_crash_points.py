@@ -13,7 +13,7 @@ from protokeep.core.prototype import RecoveryPoint, State, Status, generation_of
 from protokeep.sandbox import Chat
 from protokeep.service import NewPrototype
 from protokeep.store.database import Session
-from protokeep.store.strays import Stray
+from protokeep.store.orphans import Stray
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
 from world import ANN, PROMPT, Crash, Node, World, both_versions
 

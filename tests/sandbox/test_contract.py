@@ -11,7 +11,11 @@ import httpx2
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from protokeep.sandbox import Sandbox, bodies, v1, v1_bodies, v2, v2_bodies
+from protokeep.sandbox import Sandbox, bodies
+from protokeep.sandbox.v1 import bodies as v1_bodies
+from protokeep.sandbox.v1 import routes as v1
+from protokeep.sandbox.v2 import bodies as v2_bodies
+from protokeep.sandbox.v2 import routes as v2
 from sandbox.conftest import V0, Clock
 from sandbox.v0_contract import MISSING, Document
 

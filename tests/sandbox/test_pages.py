@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from protokeep.sandbox.look import LAYOUTS, Look
-from protokeep.sandbox.picture import picture_of
-from protokeep.sandbox.preview import preview_page
+from protokeep.sandbox.site.preview import preview_page
+from protokeep.sandbox.site.screenshot import picture_of
+from protokeep.sandbox.site.theme import LAYOUTS, Look
 from sandbox.conftest import V0, Clock
 from sandbox.test_time import create_v1, create_v2
 

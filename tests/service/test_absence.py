@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from protokeep.core.errors import NotFound, NotNow
-from protokeep.core.generation import observed
 from protokeep.core.prototype import UNFINISHED, Observation, Prototype, Seen, State, Status, generation_of
 from protokeep.core.reuse import Outcome
-from protokeep.store.session import ConstraintBroken
+from protokeep.core.submission import observed
+from protokeep.store.sql import ConstraintBroken
 from protokeep.web.models import PrototypeView
 from world import ANN, GENERATION_SECONDS, Node, World, both_versions, on_sqlite
 

@@ -9,13 +9,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from protokeep.core.errors import InvalidInput, NotMigrated, ProductUnknown
-from protokeep.core.inputs import user_id_for
 from protokeep.core.prototype import State, Status, generation_of
 from protokeep.core.reuse import Outcome
+from protokeep.core.validation import user_id_for
 from protokeep.service import NewPrototype
 from protokeep.store import claims
 from protokeep.store.migrate import migrate
-from protokeep.store.store import Page
+from protokeep.store.prototypes import Page
 from store.owner import MOCKUP, OLDER_MOCKUP, PRODUCT, SQLITE, TENANT, USER, make_owner, run
 from world import ANN, GENERATION_SECONDS, PROMPT, World
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from core.made import NOW, after, prototype
-from protokeep.core.budget import Limits, Room, room
+from protokeep.core.call_budget import Limits, Room, room
 from protokeep.core.prototype import Prototype, Status, generation_of
 from protokeep.providers.base import Provider
 from protokeep.service.poll_plan import affordable

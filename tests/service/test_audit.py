@@ -9,7 +9,7 @@ import pytest
 
 from protokeep.core.audit import Action, Entry
 from protokeep.core.errors import DatabaseUnavailable
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from protokeep.service.audit import Audit
 from protokeep.store.audit import AuditStore
 from world import World

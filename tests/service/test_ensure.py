@@ -11,7 +11,7 @@ from protokeep.core.errors import InvalidInput, KeyReused, NotConfigured, NotFou
 from protokeep.core.prototype import Prototype, State, Status, generation_of
 from protokeep.core.reuse import Outcome
 from protokeep.service import Ensured, NewPrototype
-from protokeep.store.store import Page
+from protokeep.store.prototypes import Page
 from world import ANN, BOB, GENERATION_SECONDS, PROMPT, Node, World, both_versions, on_sqlite
 
 

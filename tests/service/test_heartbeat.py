@@ -11,13 +11,13 @@ import pytest
 
 from copies import copy_of
 from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
-from protokeep.core.keys import KeyOwner
 from protokeep.core.prototype import State
+from protokeep.core.provider_keys import KeyOwner
 from protokeep.providers.base import Provider
-from protokeep.service import NewPrototype, builders
+from protokeep.service import NewPrototype, provider_accounts
 from protokeep.service.heartbeat import Heartbeat
-from protokeep.service.keys import Keys
-from protokeep.service.recovering import Recoverer
+from protokeep.service.orphans import Recoverer
+from protokeep.service.provider_keys import Keys
 from store.owner import run
 from world import ANN, PROMPT, Node, World, both_versions, on_sqlite
 
@@ -264,7 +264,7 @@ class TestOtherAccounts:
         """
         The copy is of before Ann's own key was set. All that is known there was compared when she sets it again.
         """
-        monkeypatch.setattr(builders, "REFRESH_SECONDS", 0.0)
+        monkeypatch.setattr(provider_accounts, "REFRESH_SECONDS", 0.0)
         keys = Keys(world.first.context)
         await beat(world)
         put_back = await copy_of(world.database_url)

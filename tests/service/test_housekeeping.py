@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from protokeep.core.caps import Caps
 from protokeep.core.errors import CapReached, NotNow
 from protokeep.core.prototype import Status
+from protokeep.core.quotas import Caps
 from protokeep.core.reuse import Outcome
 from world import ANN, World
 

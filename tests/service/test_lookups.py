@@ -11,13 +11,13 @@ import pytest
 
 from foreign import plant
 from protokeep import doctor
-from protokeep.core.budget import Limits
-from protokeep.core.keys import KeyOwner
-from protokeep.core.people import Principal, Role
+from protokeep.core.call_budget import Limits
+from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import State, Status, generation_of
-from protokeep.service import NewPrototype, builders
+from protokeep.core.provider_keys import KeyOwner
+from protokeep.service import NewPrototype, provider_accounts
 from protokeep.service.chat_metadata import Signer, marks_of
-from protokeep.service.keys import Keys
+from protokeep.service.provider_keys import Keys
 from world import ANN, World, both_versions, on_sqlite, quick
 
 LISTS = ("chats.list", "chats.find")
@@ -300,7 +300,7 @@ class TestKeys:
         """
         An answer is lost, and the key is changed to another team's: its list cannot show what the first one made.
         """
-        monkeypatch.setattr(builders, "REFRESH_SECONDS", 0.0)
+        monkeypatch.setattr(provider_accounts, "REFRESH_SECONDS", 0.0)
         keys = Keys(world.first.context)
         await keys.set(ADMIN, KeyOwner("default"), "v0", "key-of-a-team")
         (lost,) = await lose(world, 1)
@@ -321,7 +321,7 @@ class TestKeys:
         """
         It shows what was made before it was set: what it does not show was never made, and is sent again.
         """
-        monkeypatch.setattr(builders, "REFRESH_SECONDS", 0.0)
+        monkeypatch.setattr(provider_accounts, "REFRESH_SECONDS", 0.0)
         keys = Keys(world.first.context)
         await keys.set(ADMIN, KeyOwner("default"), "v0", "key-of-a-team")
         await world.complete("older")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from protokeep.core.errors import DatabaseUnavailable, NotNow
-from protokeep.core.people import Principal
+from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
 from protokeep.service import NewPrototype
 from protokeep.service.context import renewing

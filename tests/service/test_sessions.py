@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from protokeep.core.errors import NotAuthenticated
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from protokeep.service.sessions import CODE_LASTS, IDLE, LONGEST, LONGEST_TEXT, RENEW_AFTER, Sessions
 from protokeep.service.tokens import TokenRefused, Tokens
 from protokeep.store.sessions import SessionStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protokeep.core.errors import InvalidInput, NotAuthenticated, NotFound
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from protokeep.service.tokens import Tokens
 from protokeep.store.tokens import TokenStore
 from world import World

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from protokeep.store.migrate import HEADS, MigrationError, migrate, plain_sql
-from protokeep.store.shape import TRACKING_COLUMNS
+from protokeep.store.owner_table import TRACKING_COLUMNS
 from store.owner import MOCKUP, PRODUCT, SPEC_INDEXES, USER, indexes, make_owner, revisions, rows, run, types
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from protokeep.core.history import Event, Source
+from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.afterwards import Hook, Picture, free_slot, keep_picture
 from store.owner import run

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from protokeep.store import statements
-from protokeep.store.shape import OWN_TABLES
+from protokeep.store import prototype_queries
+from protokeep.store.owner_table import OWN_TABLES
 
-QUERIES = Path(statements.__file__).parent / "queries"
+QUERIES = Path(prototype_queries.__file__).parent / "queries"
 
 #: What jobs run: they act for every workspace, and nobody sees what they read.
 JOBS = {

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from protokeep.core.caps import Caps
 from protokeep.core.errors import CapReached
 from protokeep.core.prototype import generation_of
+from protokeep.core.quotas import Caps
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
 from protokeep.store import claims
@@ -69,7 +69,7 @@ async def test_cap_reached_in_this_moment(world: World, monkeypatch: pytest.Monk
     world.first.context.caps = Caps(per_person=1, per_workspace=5)
     await world.ensure("p-1")
     # As if the look at the counts had come before the other one's commit.
-    monkeypatch.setattr("protokeep.store.statements.Statements.claim_free_slot", _unlooked)
+    monkeypatch.setattr("protokeep.store.prototype_queries.Statements.claim_free_slot", _unlooked)
 
     with pytest.raises(CapReached, match="has made 1 prototypes today"):
         await world.ensure("p-2")

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from protokeep.core import continuing as rounds
-from protokeep.core.history import Event, Source
+from protokeep.core import follow_up as rounds
+from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.afterwards import Picture, free_slot, keep_picture
 from protokeep.store.database import Session

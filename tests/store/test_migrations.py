@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from protokeep.store import migrate as migrating
 from protokeep.store.migrate import HEADS, MigrationError, migrate
-from protokeep.store.shape import OWN_TABLES
+from protokeep.store.owner_table import OWN_TABLES
 from store.owner import MOCKUP, SPEC_INDEXES, indexes, make_owner, revisions, rows, run
 
 REFUSED = (sqlite3.IntegrityError, asyncpg.CheckViolationError)

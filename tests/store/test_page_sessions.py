@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from protokeep.core.audit import Action, Entry
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from protokeep.store.sessions import Opening, SessionStore
 from protokeep.store.tokens import TokenStore
 from world import World

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.gallery import GalleryStore
-from protokeep.store.store import Page
+from protokeep.store.prototypes import Page
 from store.owner import run
 from world import ANN, BOB, World
 

@@ -10,7 +10,7 @@ import pytest
 
 from protokeep.core.errors import DatabaseUnavailable, NotConfigured
 from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Statement
-from protokeep.store.session import joined
+from protokeep.store.sql import joined
 
 ADD_NEW = Statement("INSERT INTO t (n, at) VALUES (:n, :at) ON CONFLICT DO NOTHING RETURNING n")
 RAISE = Statement("UPDATE t SET n = n + 100 WHERE n IN :ns")

@@ -6,7 +6,7 @@ import pytest
 
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate, plain_sql
-from protokeep.store.shape import COLUMNS, Shape, read_shape
+from protokeep.store.owner_table import COLUMNS, Shape, read_shape
 from store.owner import make_owner, run
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
-from protokeep.store.strays import Stray
+from protokeep.store.orphans import Stray
 from store.owner import run
 from world import PROMPT, World
 

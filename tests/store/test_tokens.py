@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from protokeep.core.audit import Action, Entry
-from protokeep.core.keys import KeyOwner, SealedKey
-from protokeep.core.people import ApiToken, Principal, Role
+from protokeep.core.principals import ApiToken, Principal, Role
+from protokeep.core.provider_keys import KeyOwner, SealedKey
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import Opening, SessionStore
 from protokeep.store.tokens import TokenStore

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from protokeep.core.people import Role
+from protokeep.core.principals import Role
 from world import GENERATION_SECONDS, PROMPT, Site, World, both_versions, on_sqlite
 
 #: The prototype view of the design, and what tells where it stands.

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from browser.scenery import Scene, minutes, paint
-from protokeep.core.people import Role
+from protokeep.core.principals import Role
 from protokeep.core.prototype import Prototype, State
 from protokeep.service.context import NoQueue
 from protokeep.settings import Settings
-from protokeep.store.store import Page
+from protokeep.store.prototypes import Page
 from protokeep.web.app import create_app
 from protokeep.web.server import address_of, listen, serving
 from protokeep.wiring import built

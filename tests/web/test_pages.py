@@ -16,9 +16,9 @@ import pytest
 
 from browser.scenery import SCENES, Scene, minutes, paint
 from protokeep.bus import Change
-from protokeep.core import continuing as rounds
-from protokeep.core.continuing import why_not
-from protokeep.core.people import Principal, Role
+from protokeep.core import follow_up as rounds
+from protokeep.core.follow_up import why_not
+from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import State
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue
@@ -26,7 +26,7 @@ from protokeep.settings import Settings
 from protokeep.store.database import Statement
 from protokeep.web import live as live_module
 from protokeep.web.app import create_app
-from protokeep.web.pages import texts
+from protokeep.web.pages import formatting
 from protokeep.web.server import address_of, listen, serving
 from protokeep.wiring import Parts, built
 
@@ -503,7 +503,13 @@ class TestSafety:
         browser = await site.signed_in()
         card = titles((await browser.get("/")).text)
         made, _ = await site.parts.keeper.list(principal(), "a<b>'\"/../c", live_page())
-        wanted = ["/", "/?view=table", "/?q=<script>", texts.product_path("a<b>'\"/../c"), f"/prototypes/{made[0].id}"]
+        wanted = [
+            "/",
+            "/?view=table",
+            "/?q=<script>",
+            formatting.product_path("a<b>'\"/../c"),
+            f"/prototypes/{made[0].id}",
+        ]
         wanted.append(f"/new?like={made[0].id}&product=<script>")
 
         for path in wanted:
@@ -519,14 +525,14 @@ class TestSafety:
         """
         Nothing that a builder sends becomes a link unless it is a web address.
         """
-        assert (None if ":" not in url or not url.startswith("http") else url) == texts.safe_link(url)
+        assert (None if ":" not in url or not url.startswith("http") else url) == formatting.safe_link(url)
 
     async def test_pictures_come_from_here(self) -> None:
         """
         Only pictures that our own origin serves are shown.
         """
-        assert None is texts.own_picture("https://tracker.example/x.png", "//tracker.example/x.png", None)
-        assert texts.own_picture("https://tracker.example/x.png", "/pictures/x") == "/pictures/x"
+        assert None is formatting.own_picture("https://tracker.example/x.png", "//tracker.example/x.png", None)
+        assert formatting.own_picture("https://tracker.example/x.png", "/pictures/x") == "/pictures/x"
 
     async def test_headers(self, site: Site) -> None:
         """
@@ -770,7 +776,7 @@ async def word_of_the_database(site: Site, prototype_id: str) -> str:
 
 
 def live_page() -> Any:
-    from protokeep.store.store import Page
+    from protokeep.store.prototypes import Page
 
     return Page(1)
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Slowed, Status
-from protokeep.store.rows import KEPT, KEPT_PROMPT
+from protokeep.store.mapping import KEPT, KEPT_PROMPT
 from protokeep.web.models import PrototypeView
-from protokeep.web.shown import Kept, json_of, validator_of
+from protokeep.web.serialization import Kept, json_of, validator_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOMENTS = st.integers(-300, 300).map(lambda seconds: NOW + timedelta(seconds=seconds))

@@ -92,23 +92,23 @@ class AgnoV0Agent:
 
         place = self._place(db if db is not None else self._db)
         if (client := self._client(place)) is not None:
-            from protokeep.agents import served
+            from protokeep.agents import remote
 
-            async with served.serving(client, ours=client is not place) as running:
+            async with remote.serving(client, ours=client is not place) as running:
                 found = await running.call("status", product_id)
             way = result.Way("protokeep", SERVER_KEY, None, TIMEOUT_SECONDS)
             return result.of_served(found, way, is_existing=True)
-        from protokeep.agents import keeping
-        from protokeep.agents.places import database_url_of
+        from protokeep.agents import embedded
+        from protokeep.agents.targets import database_url_of
 
-        settings = keeping.settings_of(database_url_of(place), TIMEOUT_SECONDS)
+        settings = embedded.settings_of(database_url_of(place), TIMEOUT_SECONDS)
         key = v0_api_key or self._v0_api_key
-        principal = keeping.principal_of(user_id or self._user_id)
-        async with keeping.keeping(settings, key) as keeper:
-            prototype = await keeper.status(principal, product_id, keeping.PROVIDER)
+        principal = embedded.principal_of(user_id or self._user_id)
+        async with embedded.keeping(settings, key) as keeper:
+            prototype = await keeper.status(principal, product_id, embedded.PROVIDER)
             # Nobody else may be there to take its next step: an agent that made it may have gone.
-            prototype = await keeping.followed(keeper, principal, prototype, wait_seconds=0)
-        way = result.Way("ensure", keeping.key_of(settings, key)[1], None, TIMEOUT_SECONDS)
+            prototype = await embedded.followed(keeper, principal, prototype, wait_seconds=0)
+        way = result.Way("ensure", embedded.key_of(settings, key)[1], None, TIMEOUT_SECONDS)
         return result.of_row(prototype, way, is_existing=True)
 
     async def generate_v0_prompt(
@@ -130,7 +130,7 @@ class AgnoV0Agent:
         template = brief.brief_of(product_context, extra, max_characters)
         if model is None:
             return template
-        from protokeep.agents.tools import written_by
+        from protokeep.agents.agno_tools import written_by
 
         text = await written_by(model, brief.INSTRUCTIONS.format(length=max_characters), template)
         return brief.bounded(text, max_characters) if text else template
@@ -141,7 +141,7 @@ class AgnoV0Agent:
         Its tools want a product id, so that a run that is tried again makes nothing twice. Telemetry is off, unless
         AGNO_TELEMETRY=true asks for it. Needs `pip install protokeep[agent]`.
         """
-        from protokeep.agents.tools import agent_of
+        from protokeep.agents.agno_tools import agent_of
 
         return agent_of(self, model, options)
 
@@ -161,7 +161,7 @@ class AgnoV0Agent:
         idempotency_key: str | None = None,
     ) -> V0Project:
         from protokeep.agents import result
-        from protokeep.core.inputs import prompt_of
+        from protokeep.core.validation import prompt_of
 
         if not 0 < timeout_seconds <= LONGEST_TIMEOUT:
             raise InvalidInput(
@@ -172,10 +172,10 @@ class AgnoV0Agent:
             return await _plain(prompt_of(prompt), v0_api_key, timeout_seconds, wait_seconds)
         place = self._place(db)
         if (client := self._client(place)) is not None:
-            from protokeep.agents import served
+            from protokeep.agents import remote
 
-            async with served.serving(client, ours=client is not place) as running:
-                found, is_existing = await served.made(
+            async with remote.serving(client, ours=client is not place) as running:
+                found, is_existing = await remote.made(
                     running,
                     product_id,
                     prompt,
@@ -185,17 +185,17 @@ class AgnoV0Agent:
                 )
             way = result.Way("protokeep", SERVER_KEY, None, timeout_seconds)
             return result.of_served(found, way, is_existing=is_existing)
-        from protokeep.agents import keeping
-        from protokeep.agents.places import database_url_of
+        from protokeep.agents import embedded
+        from protokeep.agents.targets import database_url_of
         from protokeep.service import NewPrototype
 
-        settings = keeping.settings_of(database_url_of(place), timeout_seconds)
+        settings = embedded.settings_of(database_url_of(place), timeout_seconds)
         new = NewPrototype(product_id, prompt, create_new=create_new, idempotency_key=idempotency_key)
-        async with keeping.keeping(settings, v0_api_key) as keeper:
-            prototype, is_existing = await keeping.made(
-                keeper, keeping.principal_of(user_id), new, wait_seconds=wait_seconds
+        async with embedded.keeping(settings, v0_api_key) as keeper:
+            prototype, is_existing = await embedded.made(
+                keeper, embedded.principal_of(user_id), new, wait_seconds=wait_seconds
             )
-        way = result.Way("ensure", keeping.key_of(settings, v0_api_key)[1], None, timeout_seconds)
+        way = result.Way("ensure", embedded.key_of(settings, v0_api_key)[1], None, timeout_seconds)
         return result.of_row(prototype, way, is_existing=is_existing)
 
     @staticmethod
@@ -203,24 +203,24 @@ class AgnoV0Agent:
         return db if db is not None else os.environ.get("PROTOKEEP_URL") or None
 
     def _client(self, place: object) -> Any | None:
-        from protokeep.agents.places import client_of
+        from protokeep.agents.targets import client_of
 
         return client_of(place, self._token)
 
 
 async def _plain(prompt: str, v0_api_key: str | None, timeout_seconds: float, wait_seconds: float) -> V0Project:
-    from protokeep.agents import keeping, plain, result
+    from protokeep.agents import embedded, result, standalone
     from protokeep.providers.v0_v1 import V0V1
     from protokeep.providers.v0_v2 import V0V2
 
-    settings = keeping.settings_of(None, timeout_seconds)
-    key, source = keeping.key_of(settings, v0_api_key)
+    settings = embedded.settings_of(None, timeout_seconds)
+    key, source = embedded.key_of(settings, v0_api_key)
     if not key:
         raise NotConfigured("There is no v0 API key. Pass v0_api_key, or set V0_API_KEY.")
-    config = keeping.config_of(settings, key)
+    config = embedded.config_of(settings, key)
     provider = V0V2(config) if settings.v0_api_version == 2 else V0V1(config)
     try:
-        prototype = await plain.created(provider, prompt, settings.pace, wait_seconds=wait_seconds)
+        prototype = await standalone.created(provider, prompt, settings.pace, wait_seconds=wait_seconds)
     finally:
         await provider.aclose()
     way = result.Way("create_and_poll", source, None, timeout_seconds)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TypedDict
 
 from protokeep.client.models import Prototype as Served
-from protokeep.core.keys import key_source_of
 from protokeep.core.prototype import Prototype
+from protokeep.core.provider_keys import key_source_of
 
 
 class Failure(TypedDict):

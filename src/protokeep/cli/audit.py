@@ -21,11 +21,11 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
     """Read who did what in a workspace, to what, and from where."""
-    from protokeep.core.people import Principal, Role
+    from protokeep.core.principals import Principal, Role
     from protokeep.wiring import built
 
     async def main() -> list[Written]:
-        from protokeep.cli.process import settings_of
+        from protokeep.cli.runtime import settings_of
 
         who = Principal(workspace, "", Role.ADMIN, token_id="")
         async with built(settings_of()) as parts:

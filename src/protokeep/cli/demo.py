@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from protokeep.cli.process import settings_of, stop_signal
+from protokeep.cli.runtime import settings_of, stop_signal
 
 #: Long enough to watch, short enough to wait for.
 GENERATION_SECONDS = (6.0, 12.0)
@@ -45,7 +45,7 @@ Stop with Ctrl-C.{kept}
 async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_version: int) -> None:
     """Start sandbox, server and jobs; stop on SIGINT or SIGTERM."""
     from protokeep import logs
-    from protokeep.core.people import Role
+    from protokeep.core.principals import Role
     from protokeep.sandbox import Knobs, Sandbox, running
     from protokeep.service.sessions import CODE_LASTS
     from protokeep.web.app import create_app

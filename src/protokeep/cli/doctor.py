@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from protokeep.cli.process import settings_of
+from protokeep.cli.runtime import settings_of
 
 MARKS = {"fine": "ok     ", "unsafe": "UNSAFE ", "broken": "BROKEN "}
 

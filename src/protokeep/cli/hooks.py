@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from protokeep.cli.again import unsure
+from protokeep.cli.retry_advice import unsure
 
 if TYPE_CHECKING:
     from protokeep.service.hooks import Hooks
@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True)
 
 def _with_hooks(use: Callable[[Hooks], Awaitable[Any]], if_lost: str = "") -> Any:
     """What `use` answers; `if_lost` is said when it cannot be known whether it has changed anything."""
-    from protokeep.cli.process import settings_of
+    from protokeep.cli.runtime import settings_of
     from protokeep.wiring import built
 
     async def main() -> Any:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from protokeep.cli.again import unsure
+from protokeep.cli.retry_advice import unsure
 
 if TYPE_CHECKING:
-    from protokeep.core.people import Principal
-    from protokeep.service.keys import Keys, KeyTold
+    from protokeep.core.principals import Principal
+    from protokeep.service.provider_keys import Keys, KeyTold
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -28,9 +28,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def _with_keys(workspace: str, use: Callable[[Keys, Principal], Awaitable[Any]], if_lost: str = "") -> Any:
     """What `use` answers; `if_lost` is said when it cannot be known whether it has changed anything."""
     from protokeep import logs
-    from protokeep.cli.process import settings_of
-    from protokeep.core.inputs import workspace_id_of
-    from protokeep.core.people import Principal, Role
+    from protokeep.cli.runtime import settings_of
+    from protokeep.core.principals import Principal, Role
+    from protokeep.core.validation import workspace_id_of
     from protokeep.service.tokens import LOCAL
     from protokeep.wiring import built
 
@@ -55,7 +55,7 @@ def set_key(
     ] = False,
 ) -> None:
     """Keep a key, read from standard input: for a workspace, or for one person. It is used within a second."""
-    from protokeep.core.keys import KeyOwner
+    from protokeep.core.provider_keys import KeyOwner
 
     key = getpass.getpass("Key: ") if sys.stdin.isatty() else sys.stdin.read()
     told: KeyTold = _with_keys(
@@ -88,7 +88,7 @@ def list_keys(workspace: Workspace = "default", as_json: AsJson = False) -> None
 @app.command()
 def remove(workspace: Workspace = "default", user: User = "", provider: Provider = "v0") -> None:
     """Forget a key. What it paid for waits, in sight, until one of the same account is set again."""
-    from protokeep.core.keys import KeyOwner
+    from protokeep.core.provider_keys import KeyOwner
 
     _with_keys(
         workspace,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from protokeep.cli.again import DEFAULT_URL
-from protokeep.cli.client import Token, Url, need
+from protokeep.cli.prototypes import Token, Url, need
+from protokeep.cli.retry_advice import DEFAULT_URL
 
 
 def mcp(url: Url = DEFAULT_URL, token: Token = "") -> None:

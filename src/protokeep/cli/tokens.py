@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from protokeep.cli.again import unsure, written
+from protokeep.cli.retry_advice import unsure, written
 
 if TYPE_CHECKING:
-    from protokeep.core.people import ApiToken
+    from protokeep.core.principals import ApiToken
     from protokeep.service.tokens import Tokens
 
 app = typer.Typer(no_args_is_help=True)
@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True)
 
 def _with_tokens(use: Callable[[Tokens], Awaitable[Any]], if_lost: str = "") -> Any:
     """What `use` answers; `if_lost` is said when it cannot be known whether it has changed anything."""
-    from protokeep.cli.process import settings_of
+    from protokeep.cli.runtime import settings_of
     from protokeep.wiring import built
 
     async def main() -> Any:
@@ -54,7 +54,7 @@ def create(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a token. It is shown once and kept only as a digest."""
-    from protokeep.core.people import Role
+    from protokeep.core.principals import Role
 
     if role not in list(Role):
         sys.stderr.write("protokeep: --role takes viewer, maker or admin.\n")

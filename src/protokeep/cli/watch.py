@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protokeep.cli.again import (
+from protokeep.cli.prototypes import Provider, Token, Url, exit_code_of, need
+from protokeep.cli.retry_advice import (
     DEFAULT_URL,
     EXIT_ERROR,
     EXIT_FAILED,
@@ -18,7 +19,6 @@ from protokeep.cli.again import (
     EXIT_TIMEOUT,
     EXIT_UNFINISHED,
 )
-from protokeep.cli.client import Provider, Token, Url, exit_code_of, need
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,14 +64,14 @@ class Board:
 
     def see(self, found: Prototype) -> None:
         """Hear how a prototype stands. Without a live board, each new state is a line."""
-        from protokeep.cli import show
+        from protokeep.cli import output
 
         before = self._known.get(found.product_id)
         self._known[found.product_id] = (found, time.monotonic())
         self.codes[found.product_id] = exit_code_of(found)
         if self.live or (before is not None and (before[0].id, before[0].state) == (found.id, found.state)):
             return
-        text = json.dumps(found.raw, ensure_ascii=False) if self._as_json else show.line(found)
+        text = json.dumps(found.raw, ensure_ascii=False) if self._as_json else output.line(found)
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
@@ -87,9 +87,9 @@ class Board:
         from rich.table import Table
         from rich.text import Text
 
-        from protokeep.cli import show
+        from protokeep.cli import output
 
-        usual = show.usually(show.usual_range(self._durations))
+        usual = output.usually(output.usual_range(self._durations))
         table = Table.grid(padding=(0, 2))
         for product_id in self.codes:
             if product_id in self._troubles:
@@ -97,9 +97,9 @@ class Board:
             elif product_id in self._known:
                 found, at = self._known[product_id]
                 running = 0.0 if found.finished else time.monotonic() - at
-                elapsed = "" if found.elapsed_seconds is None else show.clock(found.elapsed_seconds + running)
+                elapsed = "" if found.elapsed_seconds is None else output.clock(found.elapsed_seconds + running)
                 last = (found.project_url if found.ready else found.trouble) or ("" if found.finished else usual)
-                chip = Text(show.chip(found.state), style=show.colour(found.state))
+                chip = Text(output.chip(found.state), style=output.colour(found.state))
                 table.add_row(product_id, chip, elapsed, Text(last or "", style="" if found.ready else "dim"))
             else:
                 table.add_row(product_id, Text("looking", style="dim"), "", "")

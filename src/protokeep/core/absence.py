@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from protokeep.core.pacing import Pace, late_by
 from protokeep.core.prototype import GONE, UNFINISHED, Generation, Prototype, generation_of
+from protokeep.core.timing import Pace, late_by
 
 #: The hold of a follow-up or a deletion whose chat the builder does not show, as a stable word.
 NOT_VISIBLE = "not_visible"

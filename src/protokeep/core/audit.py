@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from protokeep.core.people import Principal
+from protokeep.core.principals import Principal
 
 
 class Action(StrEnum):

@@ -18,7 +18,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
 from protokeep.core.errors import IssuerUnavailable
-from protokeep.identity.forms import REFETCH_AFTER
+from protokeep.identity.jwt_format import REFETCH_AFTER
 
 log = structlog.get_logger(__name__)
 

@@ -16,11 +16,11 @@ from joserfc.jwk import KeySet, OctKey
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
-from protokeep.core.claims import ClaimRules
 from protokeep.core.errors import NotAuthenticated
-from protokeep.core.people import Principal
-from protokeep.identity.forms import LONGEST
+from protokeep.core.jwt_claims import ClaimRules
+from protokeep.core.principals import Principal
 from protokeep.identity.issuer import Issuer
+from protokeep.identity.jwt_format import LONGEST
 
 #: What an issuer may sign with: asymmetric only, so that a public key is never taken for a secret.
 ISSUER_ALGORITHMS = (

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from protokeep.client import ClientError, Ensured, HistoryLine, Prototype, PrototypeDetail, Refused
 from protokeep.core.errors import ProtokeepError
 from protokeep.core.prototype import State
-from protokeep.core.words import STATE_WORDS
+from protokeep.core.state_labels import STATE_WORDS
 
 #: Longest link that is passed on: cut ones lead nowhere.
 LINK_MAX, ROW_LINK_MAX = 250, 80

@@ -19,7 +19,7 @@ import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderUnreachable
 from protokeep.providers.base import MayBegin
-from protokeep.providers.outward import LIMITS, guarded
+from protokeep.providers.public_transport import LIMITS, guarded
 from protokeep.providers.v0_refusals import error_of, words_of
 
 #: A v1 chat detail carries every file of every version; what is larger than this is not read.

@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
-from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
+from protokeep.core.validation import PROMPT_MAX
 from protokeep.providers.base import (
     CLOCK_SLACK,
     Capabilities,
@@ -27,9 +27,9 @@ from protokeep.providers.base import (
     Talk,
     Watched,
 )
+from protokeep.providers.v0_common import LOOK_PATIENCE, V0Shared, chat_ids, newest_first, said_of
 from protokeep.providers.v0_details import Details, made_of
 from protokeep.providers.v0_http import TOO_LARGE, V0Config, amount, instant, link, no_id, segment, text
-from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, chat_ids, newest_first, said_of
 from protokeep.providers.v0_v1_answers import newest_message_id, of_detail, of_row
 from protokeep.providers.v0_walks import MAX_PAGES, OVERLAP, PAGE, OffsetWalk, carries
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from protokeep.core.errors import OutcomeUnknown
 from protokeep.core.prototype import Observation, Seen
+from protokeep.providers.v0_common import newest_first
 from protokeep.providers.v0_http import link, text
-from protokeep.providers.v0_shared import newest_first
 
 _NO_VERSION_FINAL: Mapping[str, tuple[Seen, str, str]] = {
     "error": (Seen.BROKE, "builder_error", "v0 ended the generation with an error."),

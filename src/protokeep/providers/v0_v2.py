@@ -11,11 +11,11 @@ from typing import Any
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
-from protokeep.core.inputs import PROMPT_MAX
 from protokeep.core.prototype import Observation, Seen
+from protokeep.core.validation import PROMPT_MAX
 from protokeep.providers.base import Capabilities, Known, Looked, Made, MayBegin, Search, Talk, Watched
+from protokeep.providers.v0_common import LOOK_PATIENCE, V0Shared, chat_ids, newest_first, said_of
 from protokeep.providers.v0_http import TOO_LARGE, V0Config, amount, instant, no_id, segment, text
-from protokeep.providers.v0_shared import LOOK_PATIENCE, V0Shared, chat_ids, newest_first, said_of
 from protokeep.providers.v0_walks import FilteredWalks, carries
 
 #: Message reads under way at once.

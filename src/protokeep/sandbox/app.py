@@ -9,15 +9,18 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from . import v1, v1_account, v2, v2_account
+from .backend import World
 from .control import control_app
 from .dispatch import Dispatcher, HungUp, hang_up
 from .hooks import Hooks
+from .http import Refusal
 from .knobs import FinishReason, Knobs
-from .pages import pages_app
+from .site.pages import pages_app
 from .state import Account, Chat, Message
-from .wire import Refusal
-from .world import World
+from .v1 import account as v1_account
+from .v1 import routes as v1
+from .v2 import account as v2_account
+from .v2 import routes as v2
 
 v1_account.add_to(v1.operations)
 v2_account.add_to(v2.operations)

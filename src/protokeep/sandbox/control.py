@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from .http import Refusal, stamp
 from .knobs import FinishReason, UnknownKnob, as_json
 from .state import Chat
-from .wire import Refusal, stamp
 
 if TYPE_CHECKING:
     from datetime import datetime

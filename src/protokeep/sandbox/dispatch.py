@@ -6,10 +6,10 @@ from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from .call import Call, Operation, Operations
+from .http import Answer, Refusal, encode, http_date
 from .knobs import AnswerRule, take
+from .routing import Call, Operation, Operations
 from .state import Account, account_id
-from .wire import Answer, Refusal, encode, http_date
 
 if TYPE_CHECKING:
     from .app import Sandbox

@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx2
 
+from .http import stamp
 from .knobs import Knobs
 from .state import Account, Chat, Message
-from .wire import stamp
 
 _LOOK_EVERY_SECONDS = 0.05
 _TIMEOUT_SECONDS = 5.0

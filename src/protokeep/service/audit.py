@@ -13,8 +13,8 @@ import structlog
 
 from protokeep.core.audit import Entry
 from protokeep.core.errors import ProtokeepError
-from protokeep.core.people import Principal
-from protokeep.core.refusals import Refusals
+from protokeep.core.failed_sign_ins import Refusals
+from protokeep.core.principals import Principal
 from protokeep.store.audit import AuditStore, Written
 
 log = structlog.get_logger(__name__)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from protokeep.core import inputs
-from protokeep.core.keys import owner_of
+from protokeep.core import validation
 from protokeep.core.prototype import Generation, Prototype
-from protokeep.store.shape import Shape
+from protokeep.core.provider_keys import owner_of
+from protokeep.store.owner_table import Shape
 
 #: The marks that are signed, in this order: the installation, then what names the prototype.
 SIGNED = ("protokeep", "protokeep_marker", "protokeep_workspace", "protokeep_product", "protokeep_user")
@@ -100,11 +100,11 @@ def read_marks(marks: Mapping[str, str], signer: Signer, account: str, shape: Sh
         raise ValueError("its marker is not written as ours are")
     if signature is Signed.MISSING:
         return ReadMarks(marker, "", "", "", signed=False)
-    workspace_id = inputs.workspace_id_of(marks.get("protokeep_workspace", ""))
-    product_id = inputs.product_id_of(marks.get("protokeep_product", ""), must_be_uuid=shape.product_is_uuid)
+    workspace_id = validation.workspace_id_of(marks.get("protokeep_workspace", ""))
+    product_id = validation.product_id_of(marks.get("protokeep_product", ""), must_be_uuid=shape.product_is_uuid)
     user_id = marks.get("protokeep_user", "")
     if user_id:
-        user_id = inputs.person_of(user_id)
+        user_id = validation.person_of(user_id)
     owner = owner_of(account)
     if owner is not None and workspace_id != owner.workspace_id:
         raise ValueError("its marks name another workspace than its account's")

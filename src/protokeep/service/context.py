@@ -13,17 +13,17 @@ from typing import Protocol
 from uuid import uuid4
 
 from protokeep.bus import Bus
-from protokeep.core.budget import Limits
-from protokeep.core.caps import Caps
-from protokeep.core.history import Event, Source
-from protokeep.core.pacing import Pace
+from protokeep.core.call_budget import Limits
+from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype
+from protokeep.core.quotas import Caps
+from protokeep.core.timing import Pace
 from protokeep.service.audit import Audit
-from protokeep.service.builders import Choice, Providers
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.heartbeat import Clock, Heartbeat, boot_seconds, utc_now
+from protokeep.service.provider_accounts import Choice, Providers
 from protokeep.store.audit import AuditStore
-from protokeep.store.store import Store
+from protokeep.store.prototypes import Store
 
 __all__ = ["Choice", "Clock", "Providers", "utc_now"]
 

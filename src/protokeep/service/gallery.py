@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from protokeep.core import inputs
+from protokeep.core import validation
 from protokeep.core.errors import NotFound
-from protokeep.core.people import Principal
+from protokeep.core.principals import Principal
 from protokeep.core.prototype import UNFINISHED, Prototype, State
-from protokeep.core.words import AT_REST, ATTENTION, IN_PROGRESS
+from protokeep.core.state_labels import AT_REST, ATTENTION, IN_PROGRESS
 from protokeep.service.context import Context
 from protokeep.store.gallery import Card, GalleryStore, Place, Wish
 
@@ -186,7 +186,7 @@ class Gallery:
         shape = await self._context.store.shape()
         product_id = search.product_id
         if product_id is not None:
-            product_id = inputs.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
+            product_id = validation.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
         if search.provider is not None:
             self._context.providers.known(search.provider)
         text = search.text[:TEXT_MAX].replace("\x00", " ").encode(errors="ignore").decode()
@@ -196,7 +196,7 @@ class Gallery:
             product_id=product_id,
             provider=search.provider,
             created_by=principal.user_id if search.mine else None,
-            user_id=inputs.user_id_for(principal.user_id, must_be_uuid=shape.user_is_uuid) if search.mine else None,
+            user_id=validation.user_id_for(principal.user_id, must_be_uuid=shape.user_is_uuid) if search.mine else None,
         )
 
 

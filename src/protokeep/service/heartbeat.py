@@ -18,10 +18,10 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
-from protokeep.core.pacing import Pace
+from protokeep.core.timing import Pace
 from protokeep.store.database import Session
 from protokeep.store.processes import Beat, Reading
-from protokeep.store.store import Store
+from protokeep.store.prototypes import Store
 
 log = structlog.get_logger(__name__)
 

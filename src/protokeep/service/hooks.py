@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from protokeep.core.errors import NotConfigured, ProviderError, ProviderUnreachable
-from protokeep.core.hooks import chats_named
+from protokeep.core.webhook_payload import chats_named
 from protokeep.providers.base import HookAt, Provider
 from protokeep.service.context import Context
 from protokeep.store.afterwards import Hook

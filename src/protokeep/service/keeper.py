@@ -10,31 +10,31 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from protokeep.core import inputs
+from protokeep.core import validation
 from protokeep.core.audit import Action, Entry
-from protokeep.core.claim import Wanted
+from protokeep.core.create_request import Wanted
 from protokeep.core.errors import (
     InvalidInput,
     NotAllowed,
     NotConfigured,
     NotFound,
 )
-from protokeep.core.keys import owner_of
-from protokeep.core.people import Principal
+from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
+from protokeep.core.provider_keys import owner_of
 from protokeep.core.reuse import Decision
-from protokeep.service.budget import Budget
+from protokeep.service.call_budget import Budget
 from protokeep.service.context import Context
-from protokeep.service.finishing import Finisher
+from protokeep.service.deletion import Remover
+from protokeep.service.finalization import Finisher
 from protokeep.service.lookups import Lookups
-from protokeep.service.recovering import Recoverer
-from protokeep.service.removing import Remover
-from protokeep.service.submitting import Submitter
-from protokeep.service.tracking import Tracker, seconds
+from protokeep.service.orphans import Recoverer
+from protokeep.service.polling import Tracker, seconds
+from protokeep.service.submission import Submitter
 from protokeep.service.visibility import Visibility
 from protokeep.store.afterwards import Picture
 from protokeep.store.database import Row
-from protokeep.store.store import Page
+from protokeep.store.prototypes import Page
 
 log = structlog.get_logger(__name__)
 
@@ -112,8 +112,8 @@ class Keeper:
         """A page of a product's prototypes, newest first, and what the next page comes after (None: the end)."""
         store = self.context.store
         shape = await store.shape()
-        product = inputs.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
-        user_id = inputs.user_id_for(principal.user_id, must_be_uuid=shape.user_is_uuid) if mine else None
+        product = validation.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
+        user_id = validation.user_id_for(principal.user_id, must_be_uuid=shape.user_is_uuid) if mine else None
         if page.provider is not None:
             self.context.providers.known(page.provider)
         asked = Page(page.limit + 1, page.provider, page.status, user_id, page.after)
@@ -129,7 +129,7 @@ class Keeper:
         """
         context = self.context
         shape = await context.store.shape()
-        product = inputs.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
+        product = validation.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
         context.providers.known(provider)
         current = await context.store.current(principal.workspace_id, product, provider)
         if current is None:
@@ -283,17 +283,17 @@ class Keeper:
         return Wanted(
             mockup_id=mockup_id,
             workspace_id=principal.workspace_id,
-            product_id=inputs.product_id_of(new.product_id, must_be_uuid=shape.product_is_uuid),
+            product_id=validation.product_id_of(new.product_id, must_be_uuid=shape.product_is_uuid),
             provider=new.provider,
-            prompt=inputs.prompt_of(new.prompt),
+            prompt=validation.prompt_of(new.prompt),
             user_id=principal.user_id,
             account=choice.account,
             api_version=choice.api_version,
             marker=mockup_id,
             now=context.clock(),
             create_new=new.create_new,
-            product_name=inputs.name_of(new.product_name),
-            idempotency_key=inputs.idempotency_key_of(new.idempotency_key),
+            product_name=validation.name_of(new.product_name),
+            idempotency_key=validation.idempotency_key_of(new.idempotency_key),
             by=principal,
             held_until=context.clock() + context.pace.lease if context.queue.has_room() else None,
             older_account=context.providers.shared(new.provider, principal.workspace_id),

@@ -15,13 +15,13 @@ from typing import Any
 
 import structlog
 
-from protokeep.core.budget import Rank
+from protokeep.core.call_budget import Rank
 from protokeep.core.errors import ProviderBusy, ProviderError
-from protokeep.core.generation import NO_KEY
-from protokeep.core.pacing import settled_since_sent
 from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, generation_of
+from protokeep.core.submission import NO_KEY
+from protokeep.core.timing import settled_since_sent
 from protokeep.providers.base import Made, Provider, Search
-from protokeep.service.budget import Budget
+from protokeep.service.call_budget import Budget
 from protokeep.service.chat_metadata import Signed, installation_mark, marker_mark
 from protokeep.service.context import LOOK_BACK, Context
 from protokeep.service.heartbeat import CLOCK_SLACK

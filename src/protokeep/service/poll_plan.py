@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from protokeep.core.budget import Rank, Room, rank_of
-from protokeep.core.pacing import Pace
+from protokeep.core.call_budget import Rank, Room, rank_of
 from protokeep.core.prototype import UNFINISHED, Prototype, generation_of
+from protokeep.core.timing import Pace
 from protokeep.providers.base import Provider, Watched
 
 #: After so long without a word about what is being made, the heavier call may be made at every third look.

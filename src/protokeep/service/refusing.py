@@ -6,7 +6,7 @@ from datetime import datetime
 
 from protokeep.core.audit import Action, Entry
 from protokeep.core.errors import NotAllowed, NotAuthenticated
-from protokeep.service.builders import DEFAULT_WORKSPACE
+from protokeep.service.provider_accounts import DEFAULT_WORKSPACE
 from protokeep.service.tokens import TokenRefused
 
 

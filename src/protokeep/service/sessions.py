@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from protokeep.core.audit import Action, Entry
 from protokeep.core.errors import NotAuthenticated
-from protokeep.core.people import Principal
+from protokeep.core.principals import Principal
 from protokeep.service.context import Clock
 from protokeep.service.tokens import Tokens
 from protokeep.store.sessions import Opening, SessionStore

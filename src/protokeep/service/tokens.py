@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from protokeep.core import inputs
+from protokeep.core import validation
 from protokeep.core.audit import Action, Entry
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound
-from protokeep.core.inputs import NAME_MAX
-from protokeep.core.people import ApiToken, Person, Principal, Role
+from protokeep.core.principals import ApiToken, Person, Principal, Role
+from protokeep.core.validation import NAME_MAX
 from protokeep.service.context import Clock
 from protokeep.store.tokens import TokenStore
 
@@ -70,15 +70,15 @@ class Tokens:
                 raise NotAllowed(f"Your role is {by.role.value}: you cannot make a token of role {role.value}.")
         if plain is not None and len(plain) < 16:
             raise InvalidInput("A token needs at least 16 characters.", field="token")
-        name = inputs.title_of(name) if name else ""
+        name = validation.title_of(name) if name else ""
         if days is not None and not 1 <= days <= 3650:
             raise InvalidInput("A token expires after 1 to 3650 days, or never.", field="days")
         text = plain or PREFIX + secrets.token_urlsafe(32)
         now = self._clock()
         token = ApiToken(
             id=uuid4().hex,
-            workspace_id=inputs.workspace_id_of(workspace_id),
-            user_id=inputs.person_of(user_id) if user_id else name or f"{role.value}-{secrets.token_hex(3)}",
+            workspace_id=validation.workspace_id_of(workspace_id),
+            user_id=validation.person_of(user_id) if user_id else name or f"{role.value}-{secrets.token_hex(3)}",
             name=name or role.value,
             role=role,
             prefix=text[:SHOWN],

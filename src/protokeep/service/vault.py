@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from protokeep.core.errors import NotReady
-from protokeep.core.keys import KeyOwner, SealedKey, hint_of
+from protokeep.core.provider_keys import KeyOwner, SealedKey, hint_of
 
 NONCE_BYTES = 12
 KEY_BYTES = 32

@@ -9,7 +9,7 @@ from typing import Any
 
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.database import Database, Row
-from protokeep.store.statements import query
+from protokeep.store.prototype_queries import query
 
 #: The `read_hold_code` of an account whose budget of calls is short.
 SHORT_OF_CALLS = "short_of_calls"

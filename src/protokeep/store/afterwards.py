@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from protokeep.core.claim import Intent
+from protokeep.core.create_request import Intent
 from protokeep.core.errors import KeyReused
-from protokeep.core.history import Event
+from protokeep.core.events import Event
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.claims import Lost, event_part
 from protokeep.store.database import Database, Row, Session, Untouched, must_touch
-from protokeep.store.statements import query
+from protokeep.store.prototype_queries import query
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from protokeep.core.audit import Action, Entry
 from protokeep.store.database import Database, Part, Row, Session
-from protokeep.store.statements import query
+from protokeep.store.prototype_queries import query
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from protokeep.bus import Bus, Change
-from protokeep.core.caps import Caps
-from protokeep.core.claim import Claimed, Wanted
+from protokeep.core.create_request import Claimed, Wanted
 from protokeep.core.errors import InvalidInput, KeyInFlight, NotReady
 from protokeep.core.prototype import Prototype
+from protokeep.core.quotas import Caps
 from protokeep.core.reuse import Decision, Outcome, decide
 from protokeep.store import claims
 from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Part, Untouched
-from protokeep.store.rows import prototype_from
-from protokeep.store.statements import Statements
+from protokeep.store.mapping import prototype_from
+from protokeep.store.prototype_queries import Statements
 
 #: Races one claim may lose before it gives up; every loss means that somebody else got on.
 MAX_LOSSES = 25

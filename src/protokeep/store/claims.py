@@ -14,18 +14,18 @@ from datetime import timedelta
 from typing import Any
 
 from protokeep.core.audit import Action, Entry
-from protokeep.core.caps import Cap, Caps, day_of
-from protokeep.core.claim import Claimed, Wanted, as_claimed
+from protokeep.core.create_request import Claimed, Wanted, as_claimed
 from protokeep.core.errors import KeyReused, ProductUnknown
-from protokeep.core.history import Event, Source
-from protokeep.core.inputs import user_id_for
-from protokeep.core.keys import key_source_of
+from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.provider_keys import key_source_of
+from protokeep.core.quotas import Cap, Caps, day_of
 from protokeep.core.reuse import Decision, Outcome, decide, usable
+from protokeep.core.validation import user_id_for
 from protokeep.store import audit
 from protokeep.store.database import ConstraintBroken, Part, Session, Untouched, must_touch
-from protokeep.store.rows import prototype_of
-from protokeep.store.statements import Statements, query
+from protokeep.store.mapping import prototype_of
+from protokeep.store.prototype_queries import Statements, query
 
 #: How long a claim waits for another one of the same product on PostgreSQL.
 LOCK_TIMEOUT = "5s"

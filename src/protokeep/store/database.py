@@ -10,7 +10,7 @@ from typing import Any
 
 from protokeep.core.errors import DatabaseUnavailable, NotConfigured
 from protokeep.store.postgresql import PostgresqlConnections
-from protokeep.store.session import (
+from protokeep.store.sql import (
     ConnectionBroken,
     ConstraintBroken,
     DatabaseError,

@@ -10,10 +10,10 @@ from typing import Any
 
 from protokeep.core.prototype import Prototype, State
 from protokeep.store.database import Session
-from protokeep.store.gallery_statements import COUNTED, VARIANTS, Filters, GalleryStatements
-from protokeep.store.rows import prototype_of
-from protokeep.store.statements import DEFAULT_WORKSPACE, query
-from protokeep.store.store import Store
+from protokeep.store.gallery_queries import COUNTED, VARIANTS, Filters, GalleryStatements
+from protokeep.store.mapping import prototype_of
+from protokeep.store.prototype_queries import DEFAULT_WORKSPACE, query
+from protokeep.store.prototypes import Store
 
 __all__ = ["COUNTED", "VARIANTS", "Card", "GalleryStore", "Wish"]
 

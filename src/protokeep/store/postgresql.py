@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from protokeep.bus import notice_silence
-from protokeep.store.session import (
+from protokeep.store.sql import (
     PATIENCE_SECONDS,
     ConnectionBroken,
     ConstraintBroken,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from protokeep.store.database import Database, DatabaseError, Session
-from protokeep.store.statements import query
+from protokeep.store.prototype_queries import query
 
 #: Errors of a PostgreSQL that does not tell which server it is: not allowed, no such function, not supported.
 NOT_TOLD = ("42501", "42883", "0A000")

@@ -7,10 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 from protokeep.core.audit import Entry
-from protokeep.core.keys import KeyOwner, SealedKey
+from protokeep.core.provider_keys import KeyOwner, SealedKey
 from protokeep.store.audit import write
 from protokeep.store.database import Database, Row, Session
-from protokeep.store.statements import query
+from protokeep.store.prototype_queries import query
 
 
 class KeyStore:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from protokeep.store.database import Database
-from protokeep.store.statements import query
+from protokeep.store.prototype_queries import query
 
 #: Unreadable chats that are listed of an account: enough to see what is wrong.
 MOST_UNREADABLE = 20

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Literal
 
 from protokeep.core.audit import Entry
-from protokeep.core.people import ApiToken, Principal, Role
+from protokeep.core.principals import ApiToken, Principal, Role
 from protokeep.store.audit import write
 from protokeep.store.database import Database, Untouched, must_touch
-from protokeep.store.statements import query
+from protokeep.store.prototype_queries import query
 from protokeep.store.tokens import token_of
 
 

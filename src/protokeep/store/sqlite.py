@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from protokeep.store.session import (
+from protokeep.store.sql import (
     INSTANTS,
     PATIENCE_SECONDS,
     ConstraintBroken,

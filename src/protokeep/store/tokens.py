@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from protokeep.core.audit import Entry
-from protokeep.core.people import ApiToken, Person, Role
+from protokeep.core.principals import ApiToken, Person, Role
 from protokeep.store.audit import write
 from protokeep.store.database import Database, Row
-from protokeep.store.statements import query
+from protokeep.store.prototype_queries import query
 
 
 class TokenStore:

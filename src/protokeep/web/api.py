@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 from pydantic_core import to_json
 
-from protokeep.core.people import Role
+from protokeep.core.principals import Role
 from protokeep.core.prototype import Status
 from protokeep.service import NewPrototype
-from protokeep.store.store import Page
+from protokeep.store.prototypes import Page
 from protokeep.web import query
 from protokeep.web.dependencies import (
     KeeperDep,
@@ -38,7 +38,7 @@ from protokeep.web.models import (
     PrototypeView,
 )
 from protokeep.web.problems import responses
-from protokeep.web.shown import json_of, validator_of
+from protokeep.web.serialization import json_of, validator_of
 
 router = APIRouter(prefix="/api/design")
 #: Paths that are routed as they were sent; `product_in_path` decodes them.

@@ -16,9 +16,9 @@ from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
 from protokeep.jobs import Jobs
 from protokeep.mcp.http import Endpoint
 from protokeep.settings import Settings
-from protokeep.web import access, api, changes, hooks, keys, pages, problems
+from protokeep.web import actions, admin, api, hooks, pages, problems, provider_keys
 from protokeep.web.dependencies import principal_of
-from protokeep.web.limits import Limits, Rates
+from protokeep.web.middleware import Limits, Rates
 from protokeep.web.models import Problem
 from protokeep.wiring import Parts, built
 
@@ -56,9 +56,9 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     app.state.rates = Rates(settings)
     problems.install(app)
     app.include_router(api.router)
-    app.include_router(changes.router)
-    app.include_router(access.router)
-    app.include_router(keys.router)
+    app.include_router(actions.router)
+    app.include_router(admin.router)
+    app.include_router(provider_keys.router)
     app.include_router(hooks.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
     app.router.routes.append(Route("/mcp", mcp, include_in_schema=False))

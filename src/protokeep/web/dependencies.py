@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from fastapi import Depends, Header, Request, Response
 
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from protokeep.service import Keeper
 from protokeep.wiring import Parts
 

@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from protokeep.bus import Change
 from protokeep.core.errors import NotAllowed, NotAuthenticated, NotFound, TooMany
-from protokeep.core.people import Principal
+from protokeep.core.principals import Principal
 from protokeep.service.gallery import Gallery
 from protokeep.service.keeper import Keeper
 from protokeep.store.gallery import Card

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from protokeep.core.keys import key_source_of
 from protokeep.core.prototype import SETTLED, Prototype
+from protokeep.core.provider_keys import key_source_of
 from protokeep.service import Ensured
 from protokeep.store.database import Row
 

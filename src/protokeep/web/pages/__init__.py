@@ -1,6 +1,33 @@
 """The page: server-rendered, whole without script, and live with one small module."""
 
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from protokeep.web.live import Live
+from protokeep.web.pages import account, actions, assets, create, errors, gallery, live, provider_keys
 from protokeep.web.pages.errors import as_page
-from protokeep.web.pages.install import install, live_for
+from protokeep.wiring import Parts
 
 __all__ = ["as_page", "install", "live_for"]
+
+
+def install(app: FastAPI) -> None:
+    """Add the page's routes, and let errors on them be pages. Comes after the API's own error handlers."""
+    for module in (account, provider_keys, gallery, create, actions, live, assets):
+        app.include_router(module.router, include_in_schema=False)
+    app.include_router(live.api_router)
+    errors.install(app)
+
+
+def live_for(parts: Parts) -> Live:
+    """The live events of this process, worded for pages and for the API."""
+    settings = parts.settings
+    events = Live(
+        parts.keeper,
+        parts.gallery,
+        per_person=settings.streams_per_person,
+        per_process=settings.streams_per_process,
+    )
+    live.add_encoders(events, parts)
+    return events

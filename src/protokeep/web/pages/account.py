@@ -9,14 +9,14 @@ from fastapi.responses import RedirectResponse
 
 from protokeep.core.audit import Action, Entry
 from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated, NotFound, TooMany
-from protokeep.core.people import Principal
-from protokeep.service.callers import TOKEN_MAX
+from protokeep.core.principals import Principal
+from protokeep.service.authentication import TOKEN_MAX
 from protokeep.service.refusing import refusal
-from protokeep.service.signing_in import BEGIN_AGAIN, SigningIn
+from protokeep.service.sign_in import BEGIN_AGAIN, SigningIn
 from protokeep.service.tokens import TokenRefused
 from protokeep.web.dependencies import address_of, parts_of
 from protokeep.web.pages import session as cookies
-from protokeep.web.pages.keeping import Kept, again_page, kept_in
+from protokeep.web.pages.drafts import Kept, again_page, kept_in
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import PostedDep, Preferences, VisitorDep, flag_of, own_path
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from protokeep.core.continuing import why_not
-from protokeep.core.inputs import PROMPT_MAX
-from protokeep.core.keys import KeySource, key_source_of
-from protokeep.core.people import Principal
+from protokeep.core.follow_up import why_not
+from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype
+from protokeep.core.provider_keys import KeySource, key_source_of
+from protokeep.core.validation import PROMPT_MAX
 from protokeep.store.gallery import Card
-from protokeep.store.store import Page
-from protokeep.web.pages.views import CardView, card_view, timeline
+from protokeep.store.prototypes import Page
+from protokeep.web.pages.presenters import CardView, card_view, timeline
 from protokeep.wiring import Parts
 
 #: Of the same product, beside the one that is shown.

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from protokeep.core import errors
 from protokeep.web.pages.account import sign_in_page
-from protokeep.web.pages.keeping import again_page, kept_of
+from protokeep.web.pages.drafts import again_page, kept_of
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import FormNotOurs, own_path
 

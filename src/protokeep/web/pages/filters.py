@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from protokeep.core.prototype import State
-from protokeep.core.words import ATTENTION, IN_PROGRESS, STATE_WORDS
+from protokeep.core.state_labels import ATTENTION, IN_PROGRESS, STATE_WORDS
 from protokeep.service.gallery import Search
 from protokeep.store.gallery import COUNTED
-from protokeep.web.pages import texts
+from protokeep.web.pages import formatting
 from protokeep.web.pages.session import flag_of
 
 GROUPS: Mapping[str, tuple[str, tuple[State, ...]]] = {
@@ -100,7 +100,7 @@ def tabs(filters: Filters, counts: Mapping[State, int]) -> list[Tab]:
     def tab(label: str, name: str, states: tuple[State, ...]) -> Tab:
         number = min(sum(counts[state] for state in states), COUNTED)
         capped = any(counts[state] >= COUNTED for state in states) or number >= COUNTED
-        text = texts.count_text(COUNTED if capped else number, COUNTED)
+        text = formatting.count_text(COUNTED if capped else number, COUNTED)
         return Tab(label, text, filters.url(state=name), filters.state == name)
 
     made = [tab("All", "", tuple(State))]

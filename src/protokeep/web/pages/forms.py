@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
-from protokeep.core.inputs import NAME_MAX, PRODUCT_ID_MAX, PROMPT_MAX
+from protokeep.core.validation import NAME_MAX, PRODUCT_ID_MAX, PROMPT_MAX
 from protokeep.service import NewPrototype
 
 LIMITS = {"product_id": PRODUCT_ID_MAX, "product_name": NAME_MAX, "prompt": PROMPT_MAX}

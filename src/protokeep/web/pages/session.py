@@ -13,7 +13,7 @@ from fastapi import Depends, Request, Response
 from starlette.datastructures import UploadFile
 
 from protokeep.core.errors import NotAllowed, NotAuthenticated
-from protokeep.core.people import Principal, Role
+from protokeep.core.principals import Principal, Role
 from protokeep.web.dependencies import address_of, parts_of
 
 SESSION = "protokeep_session"

@@ -1,0 +1,122 @@
+"""A keeper in the agent's own process: the same service as a server's, over the same rows.
+
+When no server runs, the agent takes the steps itself; when one does, whoever takes a row first has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pydantic import SecretStr
+
+from protokeep.core.errors import ProtokeepError
+from protokeep.core.principals import Principal, Role
+from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
+from protokeep.providers.v0_http import V0Config
+from protokeep.providers.v0_v1 import V0V1
+from protokeep.providers.v0_v2 import V0V2
+from protokeep.service import Keeper, NewPrototype
+from protokeep.settings import Settings
+from protokeep.wiring import built
+
+PROVIDER = "v0"
+WORKSPACE = "default"
+FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.TIMEOUT})
+
+
+def settings_of(database_url: str | None, timeout_seconds: float) -> Settings:
+    """The environment's settings, with this call's poll budget."""
+    given: dict[str, Any] = {} if database_url is None else {"database_url": database_url}
+    settings = Settings(**given, poll_timeout_seconds=max(timeout_seconds, 1))
+    if settings.secret_key is not None or settings.is_embedded:
+        return settings
+    # No token is ever made or checked here. Without the right one, v0 keys that are kept cannot be opened.
+    return settings.model_copy(update={"secret_key": SecretStr(secrets.token_urlsafe(32))})
+
+
+def config_of(settings: Settings, key: str) -> V0Config:
+    """How to talk to v0 with this key; `scope` goes along with every request."""
+    return V0Config.of(
+        api_key=key,
+        base_url=settings.v0_base_url,
+        scope=settings.v0_scope,
+        web_url=settings.v0_web_url,
+        timeout_seconds=settings.create_timeout_seconds,
+    )
+
+
+def key_of(settings: Settings, given: str | None) -> tuple[str, str]:
+    """The v0 key to use and where it comes from; ("", ...) when there is none."""
+    own = settings.v0_api_key.get_secret_value().strip() if settings.v0_api_key else ""
+    return (given, "argument") if given and given != own else (own, "environment")
+
+
+@contextlib.asynccontextmanager
+async def keeping(settings: Settings, v0_api_key: str | None) -> AsyncIterator[Keeper]:
+    """A keeper. With a key that is not the environment's, new prototypes belong to an account of that key's own."""
+    async with built(settings) as parts:
+        providers = parts.keeper.context.providers
+        key, source = key_of(settings, v0_api_key)
+        if source == "argument":
+            account = f"v0:key-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+            config = config_of(settings, key)
+            for provider in (V0V1(config), V0V2(config)):
+                providers.add(account, provider, for_new=provider.api_version == settings.v0_api_version, first=True)
+        yield parts.keeper
+
+
+def principal_of(user_id: str | None) -> Principal:
+    """Whom the agent acts for."""
+    return Principal(WORKSPACE, user_id or "agent", Role.MAKER, token_id="")
+
+
+async def made(
+    keeper: Keeper, principal: Principal, new: NewPrototype, *, wait_seconds: float
+) -> tuple[Prototype, bool]:
+    """The product's prototype, sent to v0, and followed for up to `wait_seconds`; whether it was there before."""
+    ensured = await keeper.ensure(principal, new, wait=0)
+    prototype = await followed(keeper, principal, ensured.prototype, wait_seconds=wait_seconds)
+    return prototype, ensured.is_existing
+
+
+async def followed(keeper: Keeper, principal: Principal, prototype: Prototype, *, wait_seconds: float) -> Prototype:
+    """Take a prototype's next steps until it is finished or the time is over. At least one step is taken."""
+    ends = time.monotonic() + wait_seconds
+    pause = keeper.context.pace.poll_interval.total_seconds()
+    accounts: set[str] = set()
+    try:
+        while prototype.tracked:
+            generation = generation_of(prototype)
+            accounts.add(generation.account)
+            if prototype.status in FINISHED:
+                break
+            prototype = await _step(keeper, principal, prototype)
+            left = ends - time.monotonic()
+            if prototype.status in FINISHED or left <= 0:
+                break
+            await asyncio.sleep(min(pause, left))
+    finally:
+        for account in accounts:
+            await keeper.release(account)
+    return prototype
+
+
+async def _step(keeper: Keeper, principal: Principal, prototype: Prototype) -> Prototype:
+    store = keeper.context.store
+    generation = generation_of(prototype)
+    if generation.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT):
+        await keeper.submit(prototype.id)
+    else:
+        # A status request looks as often as the poll interval says, whatever the prototype's age.
+        with contextlib.suppress(ProtokeepError):
+            found = await keeper.status(principal, prototype.product_id, prototype.provider)
+            if found.id == prototype.id:
+                return found
+        await keeper.track(generation.account)
+    return await store.get_any(prototype.id) or prototype

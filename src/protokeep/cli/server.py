@@ -1,0 +1,146 @@
+"""What operators run: serve, worker, migrate, sandbox, demo."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from protokeep.cli.runtime import collect_less, run_until_done, settings_of, stop_signal
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    for command in (demo, serve, worker, migrate, backup, sandbox):
+        app.command()(command)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [PROTOKEEP_HOST, 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. [8400]")] = None,
+) -> None:
+    """Serve the API and run the jobs."""
+    from protokeep import logs
+
+    settings = settings_of(host=host, port=port)
+    logs.configure(settings.log_level, settings.log_format)
+
+    async def main() -> None:
+        from protokeep.doctor import refusals
+        from protokeep.web.app import create_app
+        from protokeep.web.protocol import Bounds
+        from protokeep.web.server import address_of, listen, serving
+
+        for reason in (refused := await refusals(settings)):
+            sys.stderr.write(f"protokeep: {reason}.\n")
+        if refused:
+            raise typer.Exit(2)
+        try:
+            listener = listen(settings.host, settings.port)
+        except OSError as error:
+            sys.stderr.write(f"protokeep: cannot listen on {settings.host}:{settings.port}: {error.strerror}.\n")
+            raise typer.Exit(1) from None
+        app = create_app(settings)
+        bounds = Bounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
+        listening = serving(app, listener, proxies=settings.proxies, bounds=bounds)
+        async with stop_signal() as stop, listening:
+            collect_less()
+            sys.stderr.write(f"protokeep: serving on {address_of(listener)}\n")
+            await stop.wait()
+            stop.clear()
+            app.state.draining = True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), settings.drain)
+
+    run_until_done(main())
+
+
+def worker() -> None:
+    """Run jobs without serving. Needs PostgreSQL; run as many as you like."""
+    from protokeep import logs
+
+    settings = settings_of()
+    if settings.is_embedded:
+        sys.stderr.write("protokeep: a worker needs PostgreSQL. With SQLite, `protokeep serve` runs the jobs itself.\n")
+        raise typer.Exit(2)
+    logs.configure(settings.log_level, settings.log_format)
+
+    async def main() -> None:
+        from protokeep.jobs import Jobs
+        from protokeep.wiring import built
+
+        async with (
+            stop_signal() as stop,
+            built(settings) as parts,
+            Jobs(parts.keeper, settings.database_url, parts.hooks).running(),
+        ):
+            collect_less()
+            sys.stderr.write("protokeep: working\n")
+            await stop.wait()
+
+    run_until_done(main())
+
+
+def migrate(
+    sql: Annotated[bool, typer.Option("--sql", help="Print the plain SQL for design_mockups and stop.")] = False,
+) -> None:
+    """Bring the database up to date. Safe to run twice, and while others run."""
+    from protokeep.store.migrate import migrate as run_migrations
+    from protokeep.store.migrate import plain_sql
+
+    if sql:
+        sys.stdout.write(plain_sql())
+        return
+    settings = settings_of()
+    asyncio.run(run_migrations(settings.database_url))
+    sys.stderr.write("protokeep: the database is up to date\n")
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to put the copy; must not exist.")],
+) -> None:
+    """Copy the embedded database while it is in use. With PostgreSQL: pg_dump."""
+    from protokeep.store.backup import backup as copy
+
+    source = settings_of().database_file
+    if source is None:
+        sys.stderr.write('protokeep: with PostgreSQL use pg_dump: pg_dump --format=custom "$PROTOKEEP_DATABASE_URL"\n')
+        raise typer.Exit(2)
+    copy(source, file)
+    sys.stderr.write(
+        f"protokeep: copied to {file}. Keep {source.name}.secret (or PROTOKEEP_SECRET_KEY) elsewhere: "
+        "tokens count only with it.\n"
+    )
+
+
+def sandbox(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8500,
+    generation_seconds: Annotated[float, typer.Option(min=0, help="How long a generation takes.")] = 8.0,
+) -> None:
+    """Emulate v0 over real HTTP: v1 under /v1, v2 under /v2, controls under /_sandbox. State in memory."""
+    from protokeep.sandbox import Knobs, Sandbox, running
+
+    async def main() -> None:
+        emulator = Sandbox(knobs=Knobs(generation_seconds=generation_seconds))
+        async with stop_signal() as stop, running(emulator, host, port) as url:
+            sys.stderr.write(f"protokeep: sandbox on {url} (V0_BASE_URL={url} V0_API_KEY=any)\n")
+            await stop.wait()
+
+    run_until_done(main())
+
+
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of protokeep; 0 takes a free one.")] = 8400,
+    sandbox_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the emulated v0.")] = 8500,
+    data: Annotated[Path | None, typer.Option(help="Keep the database here. Default: a temporary folder.")] = None,
+    v0_api_version: Annotated[int, typer.Option(min=1, max=2, help="Version of v0's API to speak.")] = 2,
+) -> None:
+    """See protokeep at work: an emulated v0, the server and its jobs in one process. Needs no key."""
+    from protokeep.cli.demo import run_demo
+
+    run_until_done(run_demo(port, sandbox_port, data, v0_api_version))

@@ -1,0 +1,173 @@
+"""What the emulator does: the one place that changes its memory."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from .http import Refusal
+from .knobs import FinishReason, Knobs
+from .state import APIS, Account, Api, Chat, Generation, Hook, Message, after, end_now
+
+_ALPHABET = string.ascii_letters + string.digits
+
+#: Called with the account, the event, the chat and the message it is about. Beside v0's own events there is
+#: `message.started`: from here on `message.finished` is due when the generation ends.
+Listener = Callable[[Account, str, Chat, Message | None], None]
+
+
+@dataclass(slots=True)
+class Count:
+    """What was done in one API version since the start or the last reset."""
+
+    created: int = 0
+    deleted: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, Any]:
+        """The wire shape of `GET /_sandbox/stats`."""
+        return {"chats_created": self.created, "chats_deleted": self.deleted, "calls": dict(self.calls)}
+
+
+class World:
+    """Accounts, chats and counters. Every method takes `now`: there is no clock in here."""
+
+    def __init__(self, rng: random.Random, on_event: Listener) -> None:
+        self._rng = rng
+        self._on_event = on_event
+        self._sequence = 0
+        self.accounts: dict[str, Account] = {}
+        self.chats: dict[str, Chat] = {}
+        self.counts: Mapping[Api, Count] = {api: Count() for api in APIS}
+
+    def account(self, identity: str, now: datetime) -> Account:
+        """The account of that id (`account_id` of a key); every key has one."""
+        account = self.accounts.get(identity)
+        if account is None:
+            account = self.accounts[identity] = Account(identity, now)
+        return account
+
+    def new_id(self, length: int = 11, prefix: str = "") -> str:
+        """An id such as v0's: letters and digits."""
+        return prefix + "".join(self._rng.choices(_ALPHABET, k=length))
+
+    def create_chat(
+        self, account: Account, api: Api, now: datetime, knobs: Knobs, *, message: str = "", **values: Any
+    ) -> Chat:
+        """A new chat without messages yet; lists show it after the delay that is set now."""
+        listed_at = after(now, knobs.list_delay_seconds)
+        chat = Chat(self.new_id(), api, account.id, message, now, now, listed_at, self._next(), **values)
+        self.chats[chat.id] = chat
+        account.chats[api][chat.id] = chat
+        self.counts[api].created += 1
+        self._on_event(account, "chat.created", chat, None)
+        return chat
+
+    def find_chat(self, account: Account, api: Api, chat_id: str) -> Chat:
+        """The account's chat of that id. Refuses (404) what is deleted, another's or of the other version."""
+        chat = account.chats[api].get(chat_id)
+        if chat is None:
+            raise Refusal(404, "Chat not found")
+        return chat
+
+    def delete_chat(self, chat: Chat, now: datetime) -> None:
+        """Gone at once for every reader; the record stays, marked."""
+        account = self.accounts[chat.account]
+        account.chats[chat.api].pop(chat.id, None)
+        chat.deleted = True
+        chat.deleted_at = now
+        self.counts[chat.api].deleted += 1
+        self._on_event(account, "chat.deleted", chat, None)
+
+    def say(
+        self,
+        chat: Chat,
+        now: datetime,
+        knobs: Knobs,
+        text: str,
+        *,
+        kind: str = "message",
+        attachments: list[str] | None = None,
+    ) -> Message:
+        """A user's message and the assistant's answer to it, which is returned; its generation starts now."""
+        self._add(
+            chat,
+            Message(self.new_id(22), chat.id, "user", text, now, self._next(), kind, None, attachments or []),
+        )
+        outcome = self._outcome(knobs)
+        if kind != "message" and outcome == "tool-calls":
+            outcome = "stop"  # An answered question is answered: the same knob must not ask for ever.
+        seconds = knobs.generation_seconds
+        duration = self._rng.uniform(*seconds) if isinstance(seconds, tuple) else seconds
+        version_at = after(now, min(knobs.queue_seconds, duration))
+        generation = Generation(outcome, after(now, duration), self.new_id(11), version_at)
+        reply = Message(self.new_id(22), chat.id, "assistant", "", now, self._next(), generation=generation)
+        self._add(chat, reply)
+        chat.changed_at = max(chat.changed_at, now)
+        return reply
+
+    def resolve(self, chat: Chat, now: datetime, knobs: Knobs, text: str, kind: str) -> Message:
+        """Answer the question the chat waits on. Refuses with 409 when the newest message asks none."""
+        newest = chat.messages[-1] if chat.messages else None
+        if newest is None or newest.finish_reason(now) != "tool-calls":
+            raise Refusal(409, "The latest message is not waiting for an answer")
+        return self.say(chat, now, knobs, text, kind=kind)
+
+    def stop(self, chat: Chat, message_id: str, now: datetime) -> Message:
+        """End a running generation. Refuses with 409 what does not run."""
+        message = chat.find_message(message_id)
+        if message is None:
+            raise Refusal(404, "Message not found")
+        if message.generation is None or message.finish_reason(now) is not None:
+            raise Refusal(409, "The message is not being generated")
+        self.end(chat, message, "other", now, stopped=True)
+        return message
+
+    def end(self, chat: Chat, message: Message, outcome: FinishReason, now: datetime, *, stopped: bool = False) -> None:
+        """End one message's generation now; `message.finished` follows."""
+        if message.generation is not None:
+            end_now(message.generation, outcome, now, stopped=stopped)
+            chat.changed_at = max(chat.changed_at, now)
+            self._on_event(self.accounts[chat.account], "message.started", chat, message)
+
+    def change_chat(self, chat: Chat, now: datetime, changes: dict[str, Any]) -> None:
+        """Rename, re-share, merge metadata: a null value drops its key, null metadata drops all."""
+        metadata = changes.pop("metadata", {})
+        if metadata is None:
+            chat.metadata = {}
+        else:
+            merged: dict[str, str | None] = {**chat.metadata, **metadata}
+            chat.metadata = {key: value for key, value in merged.items() if value is not None}
+        for field_name, value in changes.items():
+            setattr(chat, field_name, value)
+        chat.changed_at = max(chat.changed_at, now)
+        self._on_event(self.accounts[chat.account], "chat.updated", chat, None)
+
+    def add_hook(self, account: Account, api: Api, hook: Hook) -> None:
+        """From now on it hears; generations under way are announced to it when they end."""
+        account.hooks[api][hook.id] = hook
+        for chat in account.chats[api].values():
+            for message in chat.messages:
+                if message.generation is not None and not message.generation.announced:
+                    self._on_event(account, "message.started", chat, message)
+
+    def _add(self, chat: Chat, message: Message) -> None:
+        chat.messages.append(message)
+        account = self.accounts[chat.account]
+        self._on_event(account, "message.created", chat, message)
+        if message.generation is not None:
+            self._on_event(account, "message.started", chat, message)
+
+    def _outcome(self, knobs: Knobs) -> FinishReason:
+        if knobs.finish_reason == "stop" and self._rng.random() < knobs.failure_rate:
+            return "error"
+        return knobs.finish_reason
+
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence

@@ -1,0 +1,83 @@
+"""How the made-up prototype of a chat looks: one look for page and picture, another for the next chat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..generated_content import number_of, title_of
+from ..state import Chat
+
+LAYOUTS = ("dashboard", "landing", "shop", "board", "table", "form")
+
+_WORDS = {
+    "dashboard": ("dashboard", "analytics", "metric", "report", "chart", "monitor"),
+    "landing": ("landing", "homepage", "marketing", "launch", "website", "portfolio"),
+    "shop": ("shop", "store", "product", "catalog", "recipe", "gallery", "menu", "booking"),
+    "board": ("board", "kanban", "task", "todo", "to-do", "planner", "project", "roadmap"),
+    "table": ("table", "list", "crm", "inbox", "admin", "invoice", "directory", "tracker"),
+    "form": ("form", "survey", "signup", "sign-up", "checkout", "onboarding", "wizard", "login"),
+}
+
+#: accent, accent on dark, soft background of it
+_ACCENTS = (
+    ("#2f6fed", "#cfe0ff", "#eaf1ff"),
+    ("#0f8f7a", "#c2efe6", "#e6f7f3"),
+    ("#c2410c", "#ffdcc7", "#fff1e8"),
+    ("#7c3aed", "#e1d3ff", "#f3edff"),
+    ("#be185d", "#fccfe2", "#fdeaf3"),
+    ("#4d7c0f", "#dcedb9", "#f1f8e2"),
+    ("#0369a1", "#c3e6f9", "#e5f4fc"),
+    ("#a16207", "#f6e2a8", "#fcf5dd"),
+)
+
+_NAMES = (
+    "Aurora",
+    "Beacon",
+    "Cedar",
+    "Delta",
+    "Ember",
+    "Fjord",
+    "Grove",
+    "Harbor",
+    "Indigo",
+    "Juniper",
+    "Kestrel",
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """Everything that the page and the picture are drawn from."""
+
+    title: str
+    prompt: str
+    layout: str
+    accent: str
+    pale: str
+    soft: str
+    seed: int
+
+    def pick(self, *about: object) -> int:
+        """A big number for one detail, the same every time."""
+        return number_of(self.seed, *about)
+
+    def name(self, *about: object) -> str:
+        """A made-up name for one detail."""
+        return _NAMES[self.pick("name", *about) % len(_NAMES)]
+
+    def share(self, *about: object) -> int:
+        """A percentage from 22 to 97 for one detail."""
+        return 22 + self.pick("share", *about) % 76
+
+
+def look_of(chat: Chat) -> Look:
+    """The look of a chat, by its id and by what its newest prompt asks for."""
+    prompt = next((one.content for one in reversed(chat.messages) if one.role == "user" and one.kind == "message"), "")
+    prompt = prompt or chat.message
+    seed = number_of(chat.id, prompt)
+    lowered = prompt.lower()
+    wanted = [layout for layout in LAYOUTS if any(word in lowered for word in _WORDS[layout])]
+    layout = wanted[0] if wanted else LAYOUTS[seed % len(LAYOUTS)]
+    accent, pale, soft = _ACCENTS[(seed >> 8) % len(_ACCENTS)]
+    title = chat.name or chat.title or title_of(prompt)
+    return Look(title, prompt, layout, accent, pale, soft, seed)

@@ -1,0 +1,238 @@
+"""v0's API v1 beside the chats: projects, hooks, the user, limits and usage."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .. import bodies
+from ..generated_content import credits_of, finished_replies
+from ..http import Refusal, instant, truth
+from ..routing import Call, Operations
+from ..state import Hook, Project
+from . import bodies as v1_bodies
+from . import views as v1_views
+
+DAILY_LIMIT = 10_000  #: what third-party notes give as the number of requests a day
+
+_CREDITS = 1_000.0
+
+
+def add_to(operations: Operations) -> None:
+    """Register these operations beside those of the chats."""
+    for method, path, operation, handler in (
+        ("GET", "/projects", "projects.find", find_projects),
+        ("POST", "/projects", "projects.create", create_project),
+        ("GET", "/projects/{projectId}", "projects.getById", get_project),
+        ("PATCH", "/projects/{projectId}", "projects.update", update_project),
+        ("DELETE", "/projects/{projectId}", "projects.delete", delete_project),
+        ("POST", "/projects/{projectId}/assign", "projects.assign", assign_project),
+        ("GET", "/chats/{chatId}/project", "projects.getByChatId", get_project_of_chat),
+        ("GET", "/hooks", "hooks.find", find_hooks),
+        ("POST", "/hooks", "hooks.create", create_hook),
+        ("GET", "/hooks/{hookId}", "hooks.getById", get_hook),
+        ("PATCH", "/hooks/{hookId}", "hooks.update", update_hook),
+        ("DELETE", "/hooks/{hookId}", "hooks.delete", delete_hook),
+        ("GET", "/rate-limits", "rateLimits.find", rate_limits),
+        ("GET", "/user", "user.get", get_user),
+        ("GET", "/user/scopes", "user.getScopes", get_scopes),
+        ("GET", "/user/plan", "user.getPlan", get_plan),
+        ("GET", "/user/billing", "user.getBilling", get_billing),
+        ("GET", "/reports/usage", "reports.getUsage", get_usage),
+    ):
+        operations.on(method, path, operation)(handler)
+
+
+def find_projects(call: Call) -> dict[str, Any]:
+    """All of them, newest first."""
+    return v1_views.listed([v1_views.project_summary(call, one) for one in reversed(call.account.projects.values())])
+
+
+def create_project(call: Call) -> dict[str, Any]:
+    """A project without chats."""
+    body = call.read(v1_bodies.CreateProject)
+    project = Project(
+        call.world.new_id(),
+        body.name,
+        call.now,
+        call.now,
+        body.privacy or "private",
+        body.description,
+        body.instructions,
+        body.vercelProjectId,
+    )
+    call.account.projects[project.id] = project
+    return v1_views.project_detail(call, project)
+
+
+def get_project(call: Call) -> dict[str, Any]:
+    """A project with its chats as list rows, status included."""
+    return v1_views.project_detail(call, _project(call))
+
+
+def update_project(call: Call) -> dict[str, Any]:
+    """Change what is given."""
+    project = _project(call)
+    for name, value in call.read(v1_bodies.UpdateProject).model_dump(exclude_unset=True).items():
+        setattr(project, name, value)
+    project.updated_at = call.now
+    return v1_views.project_detail(call, project)
+
+
+def delete_project(call: Call) -> dict[str, Any]:
+    """Its chats stay, unless `deleteAllChats=true`."""
+    project = _project(call)
+    delete_chats = truth(call.query.get("deleteAllChats"), "deleteAllChats")
+    for chat in [one for one in call.account.chats["v1"].values() if one.project_id == project.id]:
+        if delete_chats:
+            call.world.delete_chat(chat, call.now)
+        chat.project_id = None
+    del call.account.projects[project.id]
+    return {"id": project.id, "object": "project", "deleted": True}
+
+
+def assign_project(call: Call) -> dict[str, Any]:
+    """Put a chat into a project; it leaves the one it was in."""
+    project = _project(call)
+    chat_id = call.read(v1_bodies.Assign).chatId
+    call.world.find_chat(call.account, "v1", chat_id).project_id = project.id
+    return {"object": "project", "id": project.id, "assigned": True}
+
+
+def get_project_of_chat(call: Call) -> dict[str, Any]:
+    """404 when the chat is in none."""
+    project = call.account.projects.get(call.chat().project_id or "")
+    if project is None:
+        raise Refusal(404, "The chat belongs to no project")
+    return v1_views.project_detail(call, project)
+
+
+def find_hooks(call: Call) -> dict[str, Any]:
+    """All of them."""
+    rows = [{"id": one.id, "object": "hook", "name": one.name} for one in call.account.hooks["v1"].values()]
+    return v1_views.listed(rows)
+
+
+def create_hook(call: Call) -> dict[str, Any]:
+    """Without `chatId` it hears of every v1 chat of the account."""
+    body = call.read(v1_bodies.CreateHookV1)
+    if body.chatId is not None:
+        call.world.find_chat(call.account, "v1", body.chatId)
+    hook = Hook(call.world.new_id(prefix="hook_"), body.name, list(body.events), body.url, call.now, body.chatId)
+    call.world.add_hook(call.account, "v1", hook)
+    return v1_views.hook_detail(hook)
+
+
+def get_hook(call: Call) -> dict[str, Any]:
+    """One hook."""
+    return v1_views.hook_detail(find_hook(call))
+
+
+def update_hook(call: Call) -> dict[str, Any]:
+    """Change what is given."""
+    hook = find_hook(call)
+    for name, value in call.read(bodies.UpdateHook).model_dump(exclude_unset=True).items():
+        setattr(hook, name, value)
+    return v1_views.hook_detail(hook)
+
+
+def delete_hook(call: Call) -> dict[str, Any]:
+    """No delivery follows."""
+    hook = find_hook(call)
+    del call.account.hooks["v1"][hook.id]
+    return {"id": hook.id, "object": "hook", "deleted": True}
+
+
+def find_hook(call: Call) -> Hook:
+    """The hook in the path, of either API version. Refuses with 404."""
+    hook = call.account.hooks[call.api].get(call.ids["hookId"])
+    if hook is None:
+        raise Refusal(404, "Hook not found")
+    return hook
+
+
+def rate_limits(call: Call) -> dict[str, Any]:
+    """Counts the account's calls against the daily number; nothing is refused for it."""
+    midnight = _midnight(call.now) + timedelta(days=1)
+    left = max(DAILY_LIMIT - call.account.calls, 0)
+    reset = int(midnight.timestamp() * 1000)
+    return {
+        "remaining": left,
+        "reset": reset,
+        "limit": DAILY_LIMIT,
+        "dailyLimit": {"limit": DAILY_LIMIT, "remaining": left, "reset": reset, "isWithinGracePeriod": False},
+    }
+
+
+def get_user(call: Call) -> dict[str, Any]:
+    """The one user of the key's account."""
+    return v1_views.user(call, call.account)
+
+
+def get_scopes(call: Call) -> dict[str, Any]:
+    """The personal scope, and those of the `scopes` knob (unset: every scope this account has asked with)."""
+    named = list(call.account.scopes) if call.knobs.scopes is None else call.knobs.scopes
+    rows = [{"id": call.account.user_id, "object": "scope", "name": "Personal"}]
+    return v1_views.listed(rows + [{"id": name, "object": "scope", "name": name} for name in named])
+
+
+def get_plan(call: Call) -> dict[str, Any]:
+    """What is left of a made-up monthly allowance."""
+    return {"object": "plan", "plan": "sandbox", "billingCycle": _cycle(call.now), "balance": _balance(call)}
+
+
+def get_billing(call: Call) -> dict[str, Any]:
+    """The token form of the answer."""
+    return {
+        "billingType": "token",
+        "data": {
+            "plan": "sandbox",
+            "billingMode": "test",
+            "role": "OWNER",
+            "billingCycle": _cycle(call.now),
+            "balance": _balance(call),
+            "onDemand": {"balance": 0},
+        },
+    }
+
+
+def get_usage(call: Call) -> dict[str, Any]:
+    """One row per finished generation, newest first."""
+    query = call.query
+    start, end = instant(query.get("startDate"), "startDate"), instant(query.get("endDate"), "endDate")
+    rows = [
+        (at, chat, message)
+        for at, chat, message in finished_replies(call.account, "v1", call.now)
+        if query.get("chatId") in (None, chat.id)
+        and query.get("messageId") in (None, message.id)
+        and query.get("userId") in (None, call.account.user_id)
+        and (start is None or at >= start)
+        and (end is None or at <= end)
+    ]
+    shown, pagination = v1_views.paged(call, "/reports/usage", "usage", rows)
+    listed = v1_views.listed([v1_views.usage_row(call, chat, message, at) for at, chat, message in shown])
+    return {**listed, "pagination": pagination, "meta": {"totalCount": len(rows)}}
+
+
+def _project(call: Call) -> Project:
+    project = call.account.projects.get(call.ids["projectId"])
+    if project is None:
+        raise Refusal(404, "Project not found")
+    return project
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _cycle(now: datetime) -> dict[str, int]:
+    start = _midnight(now).replace(day=1)
+    end = (start + timedelta(days=32)).replace(day=1)
+    return {"start": int(start.timestamp() * 1000), "end": int(end.timestamp() * 1000)}
+
+
+def _balance(call: Call) -> dict[str, float]:
+    spent = sum(
+        credits_of(message, call.now)["total"] for _, _, message in finished_replies(call.account, "v1", call.now)
+    )
+    return {"remaining": round(max(_CREDITS - spent, 0), 4), "total": _CREDITS}

@@ -1,0 +1,187 @@
+"""How v0's API v1 shows things (components/schemas of its OpenAPI document). Unset fields are left out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+from ..generated_content import credits_of, files_of, reply_text
+from ..http import make_cursor, number, read_cursor
+from ..routing import Call
+from ..state import Account, Chat, Hook, Message, Project, Version
+
+T = TypeVar("T")
+
+
+def listed(rows: list[Any]) -> dict[str, Any]:
+    """The envelope of every list."""
+    return {"object": "list", "data": rows}
+
+
+def paged(call: Call, path: str, kind: str, rows: list[T]) -> tuple[list[T], dict[str, Any]]:
+    """One page of rows, newest first, and its `pagination`. The cursor counts from the oldest row."""
+    limit = number(call.query.get("limit"), "limit", 1, 150, 20)
+    position = read_cursor(kind, call.query.get("cursor"))
+    start = max(len(rows) - position, 0) if isinstance(position, int) else 0
+    shown = rows[start : start + limit]
+    left = len(rows) - start - len(shown)
+    if left <= 0:
+        return shown, {"hasMore": False}
+    cursor = make_cursor(kind, left)
+    url = f"{call.base}/v1{path}?limit={limit}&cursor={cursor}"
+    return shown, {"hasMore": True, "nextCursor": cursor, "nextUrl": url}
+
+
+def version_summary(call: Call, chat: Chat, version: Version) -> dict[str, Any]:
+    """VersionSummary. Links exist once it is completed."""
+    shown: dict[str, Any] = {"id": version.id, "object": "version", "status": version.status}
+    if version.status == "completed":
+        shown["demoUrl"] = f"{call.base}/preview/{chat.id}"
+        shown["screenshotUrl"] = f"{call.base}/screenshot/{chat.id}/{version.id}.png"
+    shown["createdAt"] = call.stamp(version.created_at)
+    shown["updatedAt"] = call.stamp(version.updated_at)
+    return shown
+
+
+def version_detail(call: Call, chat: Chat, version: Version) -> dict[str, Any]:
+    """VersionDetail: the summary and the files."""
+    files = files_of(chat) if version.status == "completed" else {}
+    return {
+        **version_summary(call, chat, version),
+        "files": [{"object": "file", "name": name, "content": text, "locked": False} for name, text in files.items()],
+    }
+
+
+def chat_summary(call: Call, chat: Chat) -> dict[str, Any]:
+    """ChatSummary: status but no metadata. `webUrl` is there from the first moment."""
+    shown = _chat(call, chat)
+    version = chat.latest_version(call.now)
+    if version is not None:
+        shown["latestVersion"] = version_summary(call, chat, version)
+    return shown
+
+
+def chat_detail(call: Call, chat: Chat) -> dict[str, Any]:
+    """ChatDetail: everything, with all messages and files."""
+    shown = _chat(call, chat)
+    version = chat.latest_version(call.now)
+    if version is not None:
+        shown["latestVersion"] = version_detail(call, chat, version)
+        if version.status == "completed":
+            shown["demo"] = f"{call.base}/preview/{chat.id}"
+    shown["url"] = shown["webUrl"]
+    shown["messages"] = [message_summary(call, chat, message) for message in chat.messages]
+    shown["text"] = chat.message
+    shown["permissions"] = {"write": True}
+    shown["metadata"] = chat.metadata
+    return shown
+
+
+def _chat(call: Call, chat: Chat) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": chat.id, "object": "chat", "shareable": True, "privacy": chat.privacy}
+    if chat.name is not None:
+        shown["name"] = chat.name
+    if (title := chat.name or chat.title) is not None:
+        shown["title"] = title
+    shown["createdAt"] = call.stamp(chat.created_at)
+    shown["updatedAt"] = call.stamp(chat.updated_at(call.now))
+    shown["favorite"] = chat.favorite
+    shown["authorId"] = call.account.user_id
+    if chat.project_id is not None:
+        shown["projectId"] = chat.project_id
+    shown["webUrl"] = f"{call.base}/chat/{chat.id}"
+    shown["apiUrl"] = f"{call.base}/v1/chats/{chat.id}"
+    return shown
+
+
+def message_summary(call: Call, chat: Chat, message: Message) -> dict[str, Any]:
+    """MessageSummary. `finishReason` is missing while the assistant works, and on what a user said."""
+    shown: dict[str, Any] = {
+        "id": message.id,
+        "object": "message",
+        "content": reply_text(chat, message, call.now),
+        "createdAt": call.stamp(message.created_at),
+        "updatedAt": call.stamp(message.updated_at(call.now)),
+        "type": message.kind,
+        "role": message.role,
+    }
+    if (reason := message.finish_reason(call.now)) is not None:
+        shown["finishReason"] = reason
+    shown["apiUrl"] = f"{call.base}/v1/chats/{chat.id}/messages/{message.id}"
+    shown["authorId"] = call.account.user_id if message.role == "user" else None
+    if message.attachments:
+        shown["attachments"] = [{"url": url, "size": 0} for url in message.attachments]
+    return shown
+
+
+def message_detail(call: Call, chat: Chat, message: Message) -> dict[str, Any]:
+    """MessageDetail: the summary and the chat it belongs to."""
+    return {**message_summary(call, chat, message), "chatId": chat.id}
+
+
+def project_summary(call: Call, project: Project) -> dict[str, Any]:
+    """ProjectSummary."""
+    shown: dict[str, Any] = {
+        "id": project.id,
+        "object": "project",
+        "name": project.name,
+        "privacy": project.privacy,
+        "createdAt": call.stamp(project.created_at),
+        "updatedAt": call.stamp(project.updated_at),
+        "apiUrl": f"{call.base}/v1/projects/{project.id}",
+        "webUrl": f"{call.base}/projects/{project.id}",
+    }
+    if project.vercel_project_id is not None:
+        shown["vercelProjectId"] = project.vercel_project_id
+    return shown
+
+
+def project_detail(call: Call, project: Project) -> dict[str, Any]:
+    """ProjectDetail: the summary and the project's chats as list rows."""
+    shown = project_summary(call, project)
+    if project.description is not None:
+        shown["description"] = project.description
+    if project.instructions is not None:
+        shown["instructions"] = project.instructions
+    chats = reversed(call.account.chats["v1"].values())
+    shown["chats"] = [
+        chat_summary(call, chat) for chat in chats if chat.project_id == project.id and chat.listed_at <= call.now
+    ]
+    return shown
+
+
+def hook_detail(hook: Hook) -> dict[str, Any]:
+    """HookDetail."""
+    shown: dict[str, Any] = {"id": hook.id, "object": "hook", "name": hook.name, "events": hook.events}
+    if hook.chat_id is not None:
+        shown["chatId"] = hook.chat_id
+    return {**shown, "url": hook.url}
+
+
+def user(call: Call, account: Account) -> dict[str, Any]:
+    """UserSummarySchema."""
+    return {
+        "id": account.user_id,
+        "object": "user",
+        "name": f"Sandbox user {account.id[:4]}",
+        "email": f"{account.id}@sandbox.invalid",
+        "avatar": f"{call.base}/avatar.png",
+        "createdAt": call.stamp(account.created_at),
+    }
+
+
+def usage_row(call: Call, chat: Chat, message: Message, at: datetime) -> dict[str, Any]:
+    """One row of GET /reports/usage; costs are strings."""
+    cost = credits_of(message, call.now)
+    return {
+        "id": f"usage_{message.id}",
+        "object": "usage_event",
+        "type": "message",
+        "promptCost": f"{cost['input']:.4f}",
+        "completionCost": f"{cost['output']:.4f}",
+        "totalCost": f"{cost['total']:.4f}",
+        "chatId": chat.id,
+        "messageId": message.id,
+        "userId": call.account.user_id,
+        "createdAt": call.stamp(at),
+    }

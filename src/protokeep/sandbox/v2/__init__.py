@@ -1,0 +1,1 @@
+"""v2 of the emulated API: routes, the account's own resources, request bodies and views."""

@@ -1,0 +1,213 @@
+"""v0's API v2. Paths, operation ids and shapes are those of its OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..generated_content import title_of
+from ..http import Answer, Refusal, in_order, make_cursor, page, read_cursor, whole
+from ..routing import Call, Operations
+from ..state import Chat, Message
+from . import bodies as v2_bodies
+from . import views as v2_views
+
+operations = Operations("v2")
+
+
+@operations.on("POST", "/chats", "chats.create", creates=True)
+def create_chat(call: Call) -> Answer:
+    """Answers when the generation has ended."""
+    chat, reply = _create(call)
+    return Answer(lambda: v2_views.chat_with_usage(call, chat, reply), starts_generation=True, wait_for=reply)
+
+
+@operations.on("POST", "/chats/async", "chats.createAsync", creates=True)
+def create_chat_async(call: Call) -> Answer:
+    """202 with the id of the assistant message, whose `finishReason` tells the end."""
+    chat, reply = _create(call)
+    return Answer(lambda: {"chatId": chat.id, "messageId": reply.id}, 202, starts_generation=True)
+
+
+@operations.on("POST", "/chats/from-files", "chats.createFromFiles", creates=True)
+def create_from_files(call: Call) -> Answer:
+    """A chat without a generation; its preview is there at once."""
+    body = call.read(v2_bodies.FromFiles)
+    chat = call.world.create_chat(
+        call.account,
+        "v2",
+        call.now,
+        call.knobs,
+        title=body.title,
+        privacy=body.privacy or "private",
+        metadata=dict(body.metadata or {}),
+        files={one.name: one.content for one in body.files},
+        initial_version_id=call.world.new_id(),
+    )
+    return Answer(lambda: v2_views.chat_with_usage(call, chat, None))
+
+
+@operations.on("GET", "/chats", "chats.list")
+def list_chats(call: Call) -> dict[str, Any]:
+    """Rows carry metadata but no status. `metadata[key]=value` pairs must all match."""
+    limit = whole(call.query.get("limit"), "limit", 1, 100, 20)
+    order = "newest" if call.knobs.list_order == "favorites" else call.knobs.list_order
+    kind = f"chats-{order}"
+    wanted = {} if call.knobs.ignore_filter else _metadata_filter(call.query)
+    author = call.query.get("authorId")
+    linked = "vercelProjectId" in call.query  # No chat here is linked to a Vercel project.
+    chats = (
+        chat
+        for chat in in_order(call.account.chats["v2"], order)
+        if wanted.items() <= chat.metadata.items()
+        and chat.listed_at <= call.now
+        and not call.knobs.hides(chat.id, call.now, "row")
+        and not linked
+        and author in (None, call.account.user_id)
+    )
+    follows = _follows(read_cursor(kind, call.query.get("cursor")), order)
+    rows, last = page(chats, limit, _position_in(order), follows)
+    cursor = None if last is None else make_cursor(kind, last)
+    return {"chats": [v2_views.chat(call, chat) for chat in rows], "cursor": cursor}
+
+
+@operations.on("GET", "/chats/{chatId}", "chats.get")
+def get_chat(call: Call) -> dict[str, Any]:
+    """Light, without status."""
+    return v2_views.chat(call, call.chat())
+
+
+@operations.on("PATCH", "/chats/{chatId}", "chats.update")
+def update_chat(call: Call) -> dict[str, Any]:
+    """Rename, re-share, merge metadata."""
+    chat = call.chat()
+    call.world.change_chat(chat, call.now, call.read(v2_bodies.UpdateV2).model_dump(exclude_unset=True))
+    return v2_views.chat(call, chat)
+
+
+@operations.on("DELETE", "/chats/{chatId}", "chats.delete")
+def delete_chat(call: Call) -> dict[str, Any]:
+    """Unreadable at once; deleting it again is a 404."""
+    chat = call.chat()
+    call.world.delete_chat(chat, call.now)
+    return {"chatId": chat.id}
+
+
+@operations.on("GET", "/chats/{chatId}/preview", "chats.getPreview")
+def get_preview(call: Call) -> dict[str, Any] | None:
+    """Null while starting."""
+    return v2_views.preview(call, call.chat())
+
+
+@operations.on("GET", "/chats/{chatId}/files", "chats.getFiles")
+def get_files(call: Call) -> dict[str, Any]:
+    """The current code."""
+    return v2_views.files(call, call.chat())
+
+
+@operations.on("GET", "/chats/{chatId}/messages", "messages.list")
+def list_messages(call: Call) -> dict[str, Any]:
+    """Newest first. `limit` is required."""
+    chat = call.chat()
+    if "limit" not in call.query:
+        raise Refusal(422, "limit: is required")
+    limit = whole(call.query["limit"], "limit", 1, 100, 20)
+    follows = _follows(read_cursor("messages", call.query.get("cursor")), "newest")
+    rows, last = page(reversed(chat.messages), limit, lambda message: message.sequence, follows)
+    cursor = None if last is None else make_cursor("messages", last)
+    return {"messages": [v2_views.message(call, chat, message) for message in rows], "cursor": cursor}
+
+
+@operations.on("POST", "/chats/{chatId}/messages", "messages.send")
+def send_message(call: Call) -> Answer:
+    """Answers with the assistant's message when the generation has ended."""
+    chat, reply = _send(call)
+    return Answer(lambda: v2_views.message(call, chat, reply), starts_generation=True, wait_for=reply)
+
+
+@operations.on("POST", "/chats/{chatId}/messages/async", "messages.sendAsync")
+def send_message_async(call: Call) -> Answer:
+    """202 with the id of the assistant message."""
+    _, reply = _send(call)
+    return Answer(lambda: {"messageId": reply.id}, 202, starts_generation=True)
+
+
+@operations.on("GET", "/chats/{chatId}/messages/{messageId}", "messages.get")
+def get_message(call: Call) -> dict[str, Any]:
+    """One message; `finishReason` null means running."""
+    chat = call.chat()
+    return v2_views.message(call, chat, call.message(chat))
+
+
+@operations.on("POST", "/chats/{chatId}/messages/resolve", "messages.resolve")
+def resolve(call: Call) -> Answer:
+    """Answer the question the chat waits on, and wait for what comes of it."""
+    chat, reply = _resolve(call)
+    return Answer(lambda: v2_views.message(call, chat, reply), starts_generation=True, wait_for=reply)
+
+
+@operations.on("POST", "/chats/{chatId}/messages/resolve/async", "messages.resolveAsync")
+def resolve_async(call: Call) -> Answer:
+    """202 with the id of the assistant message that goes on."""
+    _, reply = _resolve(call)
+    return Answer(lambda: {"messageId": reply.id}, 202, starts_generation=True)
+
+
+@operations.on("POST", "/chats/{chatId}/messages/{messageId}/stop", "messages.stop")
+def stop_message(call: Call) -> dict[str, Any]:
+    """End a running generation; 409 when it does not run."""
+    chat = call.chat()
+    return {"messageId": call.world.stop(chat, call.message(chat).id, call.now).id}
+
+
+def _create(call: Call) -> tuple[Chat, Message]:
+    body = call.read(v2_bodies.CreateV2)
+    chat = call.world.create_chat(
+        call.account,
+        "v2",
+        call.now,
+        call.knobs,
+        message=body.message,
+        title=body.title if body.title is not None else title_of(body.message),
+        privacy=body.privacy or "private",
+        metadata=dict(body.metadata or {}),
+    )
+    attachments = [one.url for one in body.attachments or []]
+    return chat, call.world.say(chat, call.now, call.knobs, body.message, attachments=attachments)
+
+
+def _send(call: Call) -> tuple[Chat, Message]:
+    chat = call.chat()
+    body = call.read(v2_bodies.SendV2)
+    attachments = [one.url for one in body.attachments or []]
+    return chat, call.world.say(chat, call.now, call.knobs, body.message, attachments=attachments)
+
+
+def _resolve(call: Call) -> tuple[Chat, Message]:
+    chat = call.chat()
+    task = call.read(v2_bodies.ResolveV2).task
+    return chat, call.world.resolve(chat, call.now, call.knobs, task.type, "answered-questions")
+
+
+def _metadata_filter(query: dict[str, str]) -> dict[str, str]:
+    wanted = {}
+    for name, value in query.items():
+        if name.startswith("metadata[") and name.endswith("]"):
+            if len(value) > 500:
+                raise Refusal(422, f"{name}: longer than 500 characters")
+            wanted[name[len("metadata[") : -1]] = value
+        elif name == "metadata":
+            raise Refusal(422, "metadata: write metadata[key]=value")
+    return wanted
+
+
+def _position_in(order: str) -> Callable[[Chat], Any]:
+    return (lambda chat: chat.shuffled) if order == "random" else (lambda chat: chat.sequence)
+
+
+def _follows(position: Any, order: str) -> Callable[[Any], bool] | None:
+    if position is None:
+        return None
+    if order == "newest":
+        return lambda other: bool(other < position)
+    return lambda other: bool(other > position)

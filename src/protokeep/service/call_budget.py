@@ -1,0 +1,39 @@
+"""The account's calls, counted for all replicas together, and what they leave for looks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from protokeep.core.call_budget import Room, room
+from protokeep.service.context import Context
+
+
+class Budget:
+    """Writes down, a block at a time, how many calls this process made. Nothing waits for a write of its own."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._written: defaultdict[str, int] = defaultdict(int)
+
+    async def room(self, account: str) -> Room:
+        """What looks at this account may cost now. One write, and none where there are no limits."""
+        context = self._context
+        now = context.clock()
+        limits = context.limits
+        if not (limits.per_minute or limits.per_day):
+            return Room(None, 0, now)
+        minute_calls, day_calls = await context.store.accounts.spend(account, self._unwritten(account), now)
+        return room(limits, minute_calls, day_calls, now)
+
+    async def flush(self) -> None:
+        """Write down the calls of accounts that this process does not track."""
+        limits = self._context.limits
+        for account in self._context.providers.accounts() if limits.per_minute or limits.per_day else ():
+            if calls := self._unwritten(account):
+                await self._context.store.accounts.spend(account, calls, self._context.clock())
+
+    def _unwritten(self, account: str) -> int:
+        made = self._context.providers.calls(account)
+        calls = made - self._written[account]
+        self._written[account] = made
+        return calls

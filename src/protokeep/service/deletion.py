@@ -1,0 +1,150 @@
+"""Deleting: here and at the builder, so that nothing is left there that nobody knows.
+
+The wish is written first and frees the product's slot. The row goes when the builder has deleted its chats; until
+then it stays in sight, with the reason, and is tried again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import structlog
+
+from protokeep.core import absence
+from protokeep.core import follow_up as rounds
+from protokeep.core.audit import Action, Entry
+from protokeep.core.errors import UNCLEAR_REFUSAL, NotConfigured, NotNow, ProviderError
+from protokeep.core.events import Event, Source
+from protokeep.core.principals import Principal
+from protokeep.core.prototype import GONE, Prototype, RecoveryPoint, generation_of
+from protokeep.core.provider_keys import missing
+from protokeep.core.submission import NO_KEY
+from protokeep.core.timing import Step, backoff, next_step
+from protokeep.providers.base import Provider
+from protokeep.service.context import Context
+from protokeep.service.visibility import Visibility
+from protokeep.store.afterwards import free_slot
+from protokeep.store.audit import write
+from protokeep.store.database import Session
+
+log = structlog.get_logger(__name__)
+
+MAX_LOSSES = 10
+#: Codes of a deletion that the builder may have carried out. "Not found" after one says that it was: should the chat
+#: show up again all the same, the next search of the account deletes it.
+DELETED_PERHAPS = ("no_answer", "server_error", "bad_answer", UNCLEAR_REFUSAL)
+
+
+class Remover:
+    """Writes down that a prototype is to be deleted, and deletes it."""
+
+    def __init__(self, context: Context, visibility: Visibility) -> None:
+        self._context = context
+        self._visibility = visibility
+
+    async def ask(self, principal: Principal, prototype: Prototype) -> Prototype | None:
+        """Delete a prototype as soon as possible; None: it is gone already. Raises `NotNow`."""
+        context = self._context
+        current: Prototype | None = prototype
+        for _ in range(MAX_LOSSES):
+            if current is None:
+                return None
+            if current.generation is None:
+                raise NotNow("This row is older than protokeep, which does not track it. Delete it where it came from.")
+            if current.generation.removing_at is None:
+                now = context.clock()
+                event = Event("deleting", Source.PERSON, now, actor=principal.user_id)
+
+                told = Entry.of(principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id)
+
+                async def free(session: Session, told: Entry = told) -> None:
+                    await free_slot(session, prototype.id)
+                    await write(session, told)
+
+                current = await context.store.save(current, rounds.removing(current, now), event, belongs=free)
+            if current is not None:
+                return await self._try(current)
+            current = await context.store.get(principal.workspace_id, prototype.id)
+        raise NotNow("This prototype is being changed by too many at once. Try again in a moment.")
+
+    async def sweep(self) -> int:
+        """Try again what could not be deleted before. How many there were."""
+        await self._context.providers.refresh()
+        due = await self._context.store.to_remove(self._context.clock())
+        for prototype in due:
+            try:
+                await self._try(prototype)
+            except Exception:  # One that cannot be written keeps none of the others from being deleted.
+                log.exception("deletion_failed", prototype_id=prototype.id)
+                unwritten = ProviderError("It could not be written down here.", code="not_written")
+                with contextlib.suppress(Exception):
+                    await self._later(prototype, unwritten)
+        return len(due)
+
+    async def forget(self, prototype: Prototype) -> None:
+        """Delete the row: there is nothing at the builder, or not any more."""
+        event = Event("deleted", Source.SWEEP, self._context.clock(), data={"chat_id": prototype.chat_id})
+        if await self._context.store.afterwards.forget(prototype, event):
+            log.info("prototype_deleted", prototype_id=prototype.id)
+
+    async def _try(self, prototype: Prototype) -> Prototype | None:
+        """None: deleted. Else the prototype, which is tried again by itself.
+
+        One whose create is under way, or unknown, is first decided by the submit job, which then comes back here.
+        """
+        context = self._context
+        generation = generation_of(prototype)
+        if generation.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT) and prototype.chat_id is None:
+            await context.heartbeat.started()
+            young = next_step(generation, context.clock(), context.pace) is Step.SEND
+            if young and generation.attempts == 0 and context.heartbeat.trusts(generation.round_at):
+                await self.forget(prototype)  # A submit that holds it finds nothing to write to, and sends nothing.
+                return None
+            await context.queue.submit(prototype.id, generation.fence)
+            return prototype
+        try:
+            provider = context.providers.serving(generation.account, generation.api_version)
+            chats = [prototype.chat_id, *await context.store.surplus(prototype.id)]
+            gone = prototype.chat_id if generation.error_code == GONE else None
+            unseen = False
+            for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
+                if provider is None:
+                    raise NotConfigured(missing(generation.account))
+                if not await provider.delete(chat_id) and chat_id != gone:
+                    unseen = True
+            if unseen and provider is not None:
+                prototype, done = await self._not_shown(prototype, provider)
+                if not done:
+                    return prototype
+        except (ProviderError, NotConfigured) as error:
+            return await self._later(prototype, error)
+        await self.forget(prototype)
+        return None
+
+    async def _not_shown(self, prototype: Prototype, provider: Provider) -> tuple[Prototype, bool]:
+        """After a deletion that was answered with "not found": (the prototype, whether its chats are there no more)."""
+        context = self._context
+        now = context.clock()
+        after = absence.missed(prototype, now)
+        generation = generation_of(after)
+        in_doubt = absence.stayed_away(generation, now, context.pace)
+        around = await self._visibility.around(generation.account, provider, [prototype], seen=0, in_doubt=in_doubt)
+        lost_its_answer = generation_of(prototype).hold_code in DELETED_PERHAPS
+        if lost_its_answer or absence.deletion_is_done(generation, around, now, context.pace):
+            return prototype, True
+        until = now + absence.retry_after(generation, now, context.pace)
+        saved = await context.store.save(prototype, rounds.not_shown_to_delete(after, until))
+        if generation.missing_looks == 1:
+            log.warning("chat_to_delete_not_shown", prototype_id=prototype.id)
+        return saved or prototype, False
+
+    async def _later(self, prototype: Prototype, error: ProviderError | NotConfigured) -> Prototype:
+        context = self._context
+        now = context.clock()
+        if isinstance(error, NotConfigured):
+            error = ProviderError(str(error), code=NO_KEY)
+        until = now + (error.retry_after or backoff(generation_of(prototype).attempts + 2, context.pace))
+        saved = await context.store.save(prototype, rounds.not_removed(prototype, error, until))
+        if generation_of(prototype).hold_code != error.code:
+            log.warning("prototype_not_deleted", prototype_id=prototype.id, code=error.code, reason=str(error))
+        return saved or prototype

@@ -1,0 +1,367 @@
+"""Following prototypes to their end: one tracker per account, one look shared by everybody who watches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from protokeep.core import submission as steps
+from protokeep.core.absence import Surroundings, caught_up, may_be_gone, missed, not_asked
+from protokeep.core.call_budget import Rank, Room
+from protokeep.core.events import Event, Source
+from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.provider_keys import missing as missing_key
+from protokeep.core.submission import NO_KEY
+from protokeep.core.timing import answer_lasts, stale
+from protokeep.providers.base import Looked, Provider
+from protokeep.service.call_budget import Budget
+from protokeep.service.context import Context, renewing, status_events
+from protokeep.service.poll_plan import affordable, watched_of
+from protokeep.service.visibility import Visibility
+from protokeep.store.accounts import LOOKS_FAIL, SHORT_OF_CALLS
+from protokeep.store.sql import ConstraintBroken
+
+log = structlog.get_logger(__name__)
+
+#: What a round of looks changes: before, after, and the lines of history.
+Looks = tuple[Prototype, Prototype, list[Event]]
+
+#: Prototypes written per transaction after a round of looks.
+BATCH = 500
+#: Calls of a sweep beyond which the next one takes a longer rest.
+LARGE_SWEEP = 16
+#: So many chats that hooks spoke of are read one by one.
+HOOKED_ALONE = 20
+#: Missing chats that a sweep over a list may meet by the way.
+AWAY = 500
+#: Chats that are looked at one by one before what was seen is written.
+PART = 200
+#: How long looks wait for a key that is not there; setting it ends the wait.
+KEYLESS_PAUSE = timedelta(seconds=60)
+#: How long it is shown that looks fail; each one that fails says so anew.
+TROUBLE_SHOWN = timedelta(seconds=30)
+#: How long a status request waits for a look before it answers with what is written.
+LOOK_PATIENCE = 2.5
+
+
+class Tracker:
+    """Looks at what is due, writes what the builder said, and says when the next look is due."""
+
+    def __init__(self, context: Context, budget: Budget, visibility: Visibility) -> None:
+        self._context = context
+        self._passes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._hooked: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._reading: set[str] = set()
+        self._looks: dict[str, asyncio.Task[None]] = {}
+        self._trouble: dict[str, str] = {}
+        self._unread: dict[str, str] = {}
+        self._budget = budget
+        self._visibility = visibility
+
+    async def track(self, account: str) -> datetime | None:
+        """One pass over an account. When the next one is due; None: nothing is in flight, or another one tracks."""
+        _, due = await self._pass(account)
+        return due
+
+    async def _pass(self, account: str) -> tuple[bool, datetime | None]:
+        """(whether this process tracks the account, when the next pass is due)."""
+        context = self._context
+        await context.providers.refresh()
+        async with self._passes[account]:
+            if not await self._take(account):
+                return False, None
+            async with renewing(lambda: self._take(account), context.pace.lease / 3):
+                held = await context.store.accounts.get(account)
+                if held.pauses_looks(context.clock()):
+                    return True, held.read_hold_until
+                for api_version, chosen in await self._due(account):
+                    if not await self._look_at(account, api_version, chosen):
+                        break
+                context.reached("after_track")
+                return True, await context.store.next_due(account)
+
+    async def track_hooked(self, account: str) -> int:
+        """Read the few chats that hooks have just named, one by one, beside a pass that may take seconds.
+
+        Only for the process that tracks the account. How many were read. More than a few are left to the pass.
+        """
+        context = self._context
+        async with self._hooked[account]:
+            now = context.clock()
+            held = await context.store.accounts.get(account)
+            if held.pauses_looks(now):
+                return 0
+            read = 0
+            for provider in context.providers.of_account(account):
+                named = await context.store.told_by_hooks(account, provider.api_version, now, HOOKED_ALONE)
+                looks, _ = affordable(named, await self._budget.room(account), now, provider, batched=False)
+                reading = {one.id for one in looks}
+                self._reading |= reading
+                try:
+                    if looks and await self._look_at(account, provider.api_version, looks):
+                        read += len(looks)
+                finally:
+                    self._reading -= reading
+            return read
+
+    async def _due(self, account: str) -> list[tuple[int, list[Prototype]]]:
+        """What to look at now, by API version, as far as the budget goes; the rest is put off.
+
+        Where one call reports many chats, all that would be due before the next sweep join this one.
+        """
+        context = self._context
+        now = context.clock()
+        everything = [one for one in await context.store.due(account, now) if one.id not in self._reading]
+        if not everything:
+            return []
+        room = await self._budget.room(account)
+        chosen: list[tuple[int, list[Prototype]]] = []
+        for api_version in sorted({generation_of(prototype).api_version for prototype in everything}):
+            due = [prototype for prototype in everything if generation_of(prototype).api_version == api_version]
+            provider = context.providers.serving(account, api_version)
+            batched = provider is not None and provider.capabilities.batch_status
+            # A few that hooks spoke of are read by themselves: a sweep would cost more, and come no sooner.
+            alone = len(due) <= HOOKED_ALONE and all(generation_of(one).told_by_hook for one in due)
+            if batched and not alone:
+                until = now + max(context.pace.poll_interval, context.pace.swept)
+                due += await context.store.due_soon(account, api_version, now, until)
+            looks, put_off = affordable(due, room, now, provider, batched=batched)
+            if put_off:
+                await self._put_off(account, put_off, room)
+            chosen.append((api_version, looks))
+        return chosen
+
+    async def _put_off(self, account: str, looks: Sequence[Prototype], room: Room) -> None:
+        until = room.until(Rank.FRESH, len(looks))
+        await self._postpone(looks, until)
+        words = f"Looks at the builder are slower than usual. {room.message}"
+        shown_until = max(until, room.now + timedelta(seconds=60))
+        await self._context.store.accounts.hold_reads(account, shown_until, SHORT_OF_CALLS, words)
+        self._note_trouble(account, Looked(trouble=words))
+
+    async def _postpone(self, looks: Sequence[Prototype], until: datetime) -> None:
+        """Nobody looks at these before `until`, and that time counts against nothing."""
+        now, pace = self._context.clock(), self._context.pace
+        moved = [not_asked(caught_up(one, now, pace), now, until, pace) for one in looks]
+        await self._context.store.accounts.postpone_looks(moved, until)
+
+    async def release(self, account: str) -> None:
+        """Hand an account over to whoever wants to track it."""
+        await self._context.store.accounts.release_tracking(account, self._context.owner)
+
+    async def freshen(self, prototype: Prototype) -> Prototype:
+        """`prototype` as the builder sees it now, if what is written is too old. Joins a look under way.
+
+        Bounded in time: when the look does not come back soon, what is written is the answer.
+        """
+        context = self._context
+        if not stale(prototype, context.clock(), context.pace):
+            return prototype
+        look = self._looks.get(prototype.id)
+        if look is None:
+            look = asyncio.create_task(self._look_for(prototype))
+            self._looks[prototype.id] = look
+            look.add_done_callback(lambda _task: self._looks.pop(prototype.id, None))
+        await asyncio.wait({look}, timeout=LOOK_PATIENCE)
+        return await context.store.get_any(prototype.id) or prototype
+
+    async def _look_for(self, prototype: Prototype) -> None:
+        context = self._context
+        generation = generation_of(prototype)
+        now = context.clock()
+        with context.bus.watching(prototype.id) as changed:
+            asked = await context.store.ask_for_look(
+                prototype,
+                now,
+                stale_before=now - answer_lasts(prototype, now, context.pace) / 2,
+                watched_until=now + context.pace.watch,
+            )
+            if not asked:
+                return
+            mine, _due = await self._pass(generation.account)
+            if mine:
+                return  # It was looked at, or there is a reason why not.
+            for _ in range(int(LOOK_PATIENCE / 0.25)):
+                current = await context.store.get_any(prototype.id)
+                if current is None or generation_of(current).poll_count > generation.poll_count:
+                    return
+                changed.clear()
+                try:  # Another process tracks this account: its look ends with a change, or with none.
+                    await asyncio.wait_for(changed.wait(), 0.25)
+                except TimeoutError:
+                    continue
+
+    async def _take(self, account: str) -> bool:
+        context = self._context
+        now = context.clock()
+        provider = account.split(":", 1)[0]
+        return await context.store.accounts.take_tracking(
+            account, provider, context.owner, now, now + context.pace.lease
+        )
+
+    async def _look_at(self, account: str, api_version: int, prototypes: list[Prototype]) -> bool:
+        """Look, a part at a time where each chat takes a call of its own; False: the builder asks for a pause."""
+        context = self._context
+        provider = context.providers.serving(account, api_version)
+        if provider is None:
+            await self._wait_for_key(account)
+            return False
+        batched = provider.capabilities.batch_status
+        part = max(len(prototypes), 1) if batched else PART
+        large = batched and provider.looks_cost(len(prototypes)) > LARGE_SWEEP
+        for start in range(0, len(prototypes), part):
+            looking = prototypes[start : start + part]
+            began = context.clock()
+            away = await context.store.away(account, api_version, began, AWAY) if batched else []
+            looked = await self._observe(provider, account, looking, away, began)
+            now = context.clock()
+            await self._hold(account, looked, now)
+            context.reached("after_look")
+            rest = context.pace.swept - (now - began) if large else None
+            around = await self._around(account, provider, looking, looked, now)
+            ids = {one.id for one in looking}
+            looking += [one for one in away if one.chat_id in looked.observations and one.id not in ids]
+            for first in range(0, len(looking), BATCH):
+                await self._write(
+                    looking[first : first + BATCH], looked, now, batched=batched, rest=rest, around=around
+                )
+            if looked.retry_after is not None:
+                return False
+        return True
+
+    async def _observe(
+        self,
+        provider: Provider,
+        account: str,
+        looking: Sequence[Prototype],
+        away: Sequence[Prototype],
+        began: datetime,
+    ) -> Looked:
+        """Ask the builder; `away` are missing ones that a list may show by the way.
+
+        An answer that nobody expected is trouble of this account, and of no other.
+        """
+        few = len(looking) <= HOOKED_ALONE
+        pace = self._context.pace
+        watched = [watched_of(one, began, pace, few=few) for one in looking]
+        ids = {one.chat_id for one in watched}
+        passing = [watched_of(one, began, pace, few=False) for one in away]
+        watched += [replace(one, alone=False, in_passing=True) for one in passing if one.chat_id not in ids]
+        try:
+            looked = await provider.observe(watched)
+        except Exception as error:
+            log.exception("look_failed", account=account)
+            looked = Looked(trouble=f"The builder's answer could not be read ({type(error).__name__}).")
+        self._note_trouble(account, looked)
+        return looked
+
+    async def _hold(self, account: str, looked: Looked, now: datetime) -> None:
+        """Show what is wrong with the account's looks, and pause them for as long as the builder asks."""
+        accounts = self._context.store.accounts
+        if looked.retry_after is not None:
+            words = looked.trouble or "The builder asks for a pause."
+            await accounts.hold_reads(account, now + looked.retry_after, "rate_limited", words)
+        elif looked.trouble is not None:
+            await accounts.hold_reads(account, now + TROUBLE_SHOWN, LOOKS_FAIL, looked.trouble)
+
+    async def _around(
+        self, account: str, provider: Provider, looking: Sequence[Prototype], looked: Looked, now: datetime
+    ) -> Surroundings:
+        """What this round tells about the account; a list is asked only when a chat may be gone for good."""
+        pace = self._context.pace
+        missing = [one for one in looking if one.chat_id in looked.missing]
+        in_doubt = any(may_be_gone(generation_of(missed(caught_up(one, now, pace), now)), now, pace) for one in missing)
+        seen = len(looked.observations)
+        return await self._visibility.around(account, provider, missing, seen=seen, in_doubt=in_doubt)
+
+    async def _wait_for_key(self, account: str) -> None:
+        """No looks until there is a key again, and the reason on everything that is being made."""
+        words = missing_key(account)
+        await self._context.store.accounts.hold_reads(account, self._context.clock() + KEYLESS_PAUSE, NO_KEY, words)
+        self._note_trouble(account, Looked(trouble=words))
+
+    async def _write(
+        self,
+        prototypes: Sequence[Prototype],
+        looked: Looked,
+        now: datetime,
+        *,
+        batched: bool,
+        rest: timedelta | None,
+        around: Surroundings,
+    ) -> None:
+        context = self._context
+        changes: list[Looks] = []
+        answered = looked.observations.keys() | looked.missing | looked.unread.keys()
+        for before in prototypes:
+            chat_id = before.chat_id or ""
+            try:
+                after = steps.observed(
+                    before,
+                    looked.observations.get(chat_id),
+                    now,
+                    context.pace,
+                    batched=batched,
+                    missing=chat_id in looked.missing,
+                    around=around,
+                    unread=chat_id in looked.unread,
+                    rest=rest,
+                    paused=looked.retry_after if chat_id not in answered else None,
+                )
+            except (ValueError, KeyError, TypeError, OverflowError):
+                log.exception("look_not_understood", prototype_id=before.id)
+                await self._put_aside(before, now)
+                continue
+            source = Source.HOOK if generation_of(before).told_by_hook else Source.POLL
+            changes.append((before, after, status_events(before, after, source, now)))
+            self._note_unread(before.id, looked.unread.get(chat_id))
+        await self._save(changes, now)
+
+    async def _save(self, changes: list[Looks], now: datetime) -> None:
+        """Write a round; a row that the database refuses keeps none of the others from being written."""
+        try:
+            saved = await self._context.store.save_all(changes)
+        except (ConstraintBroken, ValueError):
+            if len(changes) > 1:
+                for change in changes:
+                    await self._save([change], now)
+                return
+            log.exception("look_not_written", prototype_id=changes[0][0].id)
+            await self._put_aside(changes[0][0], now)
+            return
+        for (before, _, _), after in zip(changes, saved, strict=True):
+            if after is not None and after.status is not before.status:
+                log.info(
+                    "prototype_status", prototype_id=after.id, before=before.status.value, after=after.status.value
+                )
+
+    async def _put_aside(self, prototype: Prototype, now: datetime) -> None:
+        """What could not be written is looked at again later: it would come up in every pass."""
+        await self._postpone([prototype], now + self._context.pace.unwatched_longest)
+
+    def _note_unread(self, prototype_id: str, reason: str | None) -> None:
+        """Say once, not at every look, that one chat's answer makes no sense."""
+        if reason is None:
+            self._unread.pop(prototype_id, None)
+        elif self._unread.get(prototype_id) != reason:
+            self._unread[prototype_id] = reason
+            log.warning("look_unreadable", prototype_id=prototype_id, reason=reason)
+
+    def _note_trouble(self, account: str, looked: Looked) -> None:
+        """Say what is wrong with an account's looks once, not at every look."""
+        if looked.trouble is None:
+            if self._trouble.pop(account, None) is not None:
+                log.info("looks_work_again", account=account)
+        elif self._trouble.get(account) != looked.trouble:
+            self._trouble[account] = looked.trouble
+            log.warning("looks_troubled", account=account, reason=looked.trouble)
+
+
+def seconds(delta: timedelta) -> float:
+    """A pause as seconds, never negative."""
+    return max(delta.total_seconds(), 0.0)

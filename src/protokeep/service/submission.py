@@ -1,0 +1,303 @@
+"""Creating once: claimed -> (look up, if something may have been sent) -> sent -> accepted.
+
+Recovery is this same path: a crashed worker's row is taken up, looked up and goes on. No second implementation of
+create exists.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from protokeep.core import submission as steps
+from protokeep.core.errors import (
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderError,
+    ProviderRejected,
+    ProviderUnreachable,
+)
+from protokeep.core.events import Event, Source
+from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
+from protokeep.core.provider_keys import missing
+from protokeep.core.timing import Step, backoff, may_send_again, next_step
+from protokeep.providers.base import Made, Provider
+from protokeep.service.chat_metadata import marks_of
+from protokeep.service.context import Context, renewing, status_events
+from protokeep.service.deletion import Remover
+from protokeep.service.delivery import Sendings
+from protokeep.service.follow_ups import Continuer
+from protokeep.service.lookups import LOOK_UP_WAITS, Lookups
+from protokeep.service.orphans import Recoverer
+from protokeep.service.visibility import Visibility
+
+log = structlog.get_logger(__name__)
+
+#: How long a row waits whose account has no key configured in this process.
+NO_KEY_PAUSE = timedelta(seconds=60)
+
+
+class Submitter:
+    """Takes one claimed or sent row as far as it can go now."""
+
+    def __init__(
+        self, context: Context, recoverer: Recoverer, remover: Remover, lookups: Lookups, visibility: Visibility
+    ) -> None:
+        self._context = context
+        self._lookups = lookups
+        self._recoverer = recoverer
+        self._remover = remover
+        self._sendings = Sendings(context, recoverer)
+        self.continuer = Continuer(context, self._sendings, self._held, self._account_works, visibility)
+        self._unfindable: set[str] = set()
+
+    async def submit(self, mockup_id: str) -> None:
+        """Send, or look up and then perhaps send. Does nothing when another worker holds the row."""
+        context = self._context
+        context.reached("before_take")
+        if self._sendings.is_working_on(mockup_id):
+            return
+        prototype = await context.store.take_for_submit(mockup_id, context.clock(), context.pace.lease)
+        if prototype is not None:
+            await self.submit_held(prototype)
+
+    async def submit_held(self, prototype: Prototype) -> None:
+        """The same for a row that this process holds, as it was when it was taken."""
+        if self._sendings.is_working_on(prototype.id):
+            return  # It waited for its turn until its lease ended, and was taken up by a sweep.
+        with self._sendings.working_on(prototype.id):
+            await self._submit(prototype)
+
+    async def _submit(self, prototype: Prototype) -> None:
+        context = self._context
+        generation = generation_of(prototype)
+        await context.heartbeat.started()
+        await context.providers.refresh()
+        provider = context.providers.serving(generation.account, generation.api_version)
+        if provider is None:
+            await self._keyless(prototype)
+            return
+        if generation.recovery_point is RecoveryPoint.SENT:
+            self._sendings.note_sent(prototype)
+
+        async def renew() -> object:
+            return await context.store.renew_lease(prototype, context.clock() + context.pace.lease)
+
+        async with renewing(renew, context.pace.lease / 3):
+            try:
+                await self._recoverer.attend(generation.account, provider)
+            except ProviderError as error:
+                await self._look_up_failed(prototype, error)
+                return
+            if generation.continuing:
+                await self.continuer.go_on(prototype, provider)
+                return
+            looking = next_step(generation, context.clock(), context.pace) is Step.LOOK
+            if not looking or await self._may_send_after_look_up(prototype, provider):
+                if generation.removing_at is not None:
+                    await self._remover.forget(prototype)  # It was asked to go, and nothing was made.
+                else:
+                    await self._send(prototype, provider)
+
+    async def _may_send_after_look_up(self, prototype: Prototype, provider: Provider) -> bool:
+        """Look for a chat with our marker: adopt it, or wait, or (True) be sure that there is none."""
+        context = self._context
+        generation = generation_of(prototype)
+        try:
+            looked_up = await self._lookups.find(prototype, provider)
+        except ProviderError as error:
+            await self._look_up_failed(prototype, error)
+            return False
+        if looked_up.chats:
+            self._unfindable.discard(prototype.id)
+            await self.record(prototype, looked_up.chats[0], "adopted", provider)
+            for surplus in looked_up.chats[1:]:
+                await context.store.note_surplus(prototype, surplus.chat_id, context.clock())
+                log.error("surplus_chat", prototype_id=prototype.id, chat_id=surplus.chat_id)
+            await self._account_works(generation.account)
+            return False
+        if looked_up.error is not None and not looked_up.absent:
+            await self._look_up_failed(prototype, looked_up.error)
+            return False
+        self._unfindable.discard(prototype.id)
+        now = context.clock()
+        settled = self._sendings.is_settled(prototype, looked_up.began_at)
+        if looked_up.absent and may_send_again(generation, context.pace, settled=settled):
+            refusal = steps.refusal_after_all(generation)
+            if refusal is None:
+                return True
+            await self._refused(prototype, provider, refusal)
+            return False
+        # What is not certain to be absent is not counted as a look-up that found nothing.
+        after = (
+            steps.not_found(prototype, now, context.pace, counted=settled)
+            if looked_up.absent
+            else steps.undecided(prototype, None, now, context.pace)
+        )
+        await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
+        return False
+
+    async def _look_up_failed(self, prototype: Prototype, error: ProviderError) -> None:
+        context = self._context
+        now = context.clock()
+        generation = generation_of(prototype)
+        if generation.recovery_point is RecoveryPoint.CLAIMED:
+            pause = error.retry_after or backoff(generation.attempts + 1, context.pace)
+            await self._park(prototype, pause, error.code, f"{error} It is looked up before anything is sent.")
+            return
+        after = steps.undecided(prototype, None, now, context.pace)
+        await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
+        if prototype.id not in self._unfindable and error.code != LOOK_UP_WAITS:  # Said once, however often.
+            self._unfindable.add(prototype.id)
+            log.warning("look_up_failed", prototype_id=prototype.id, code=error.code, reason=str(error))
+
+    async def _send(self, prototype: Prototype, provider: Provider) -> None:
+        context = self._context
+        generation = generation_of(prototype)
+        held = await self._held(generation.account)
+        if held is not None:
+            until, code, message = held
+            await self._park(prototype, until - context.clock(), code, message)
+            return
+        context.reached("before_sent")
+        our_id = await self._lookups.keeper_id()
+        sending = await self._sendings.begin(prototype, lambda now: steps.about_to_send(prototype, now, context.pace))
+        if sending is None:
+            return
+        sent = sending.prototype
+        context.reached("after_sent")
+        began = context.elapsed()
+        try:
+            sending.check()
+            marks = marks_of(context.signer, our_id, sent, generation_of(sent))
+            made = await provider.create(prototype.prompt or "", marks, may_begin=sending.may_begin)
+        except ProviderError as error:
+            await self._refused(sent, provider, error)
+            if isinstance(error, OutcomeUnknown) and not self._slept_since(began):
+                await self._open_circuit(generation.account, provider, error, context.clock())
+            return
+        context.reached("after_create")
+        await self.record(sent, made, "accepted", provider)
+        context.reached("after_record")
+        await self._account_works(generation.account)
+
+    async def record(self, prototype: Prototype, made: Made, kind: str, provider: Provider) -> None:
+        """Write the builder's ids, whoever else moved the row meanwhile: they must not be lost."""
+        context = self._context
+        current: Prototype | None = prototype
+        while current is not None:
+            now = context.clock()
+            if current.chat_id == made.chat_id:
+                return
+            if current.chat_id is not None or generation_of(current).recovery_point is RecoveryPoint.SETTLED:
+                await context.store.note_surplus(current, made.chat_id, now)
+                log.error("surplus_chat", prototype_id=current.id, chat_id=made.chat_id)
+                return
+            after = steps.accepted(
+                current,
+                chat_id=made.chat_id,
+                message_id=made.message_id,
+                project_id=made.project_id,
+                seen=made.observation,
+                now=now,
+                pace=context.pace,
+                batched=provider.capabilities.batch_status,
+                newest_message_id=made.newest_message_id,
+            )
+            events = [
+                Event(kind, Source.SUBMIT, now, status=after.status.value, data={"chat_id": made.chat_id}),
+                *status_events(current, after, Source.SUBMIT, now),
+            ]
+            if await context.store.save(current, after, *events) is not None:
+                self._sendings.forget(current.id)
+                log.info("prototype_recorded", how=kind, prototype_id=current.id, chat_id=made.chat_id)
+                if generation_of(after).next_poll_at is not None:
+                    await context.queue.track(generation_of(after).account)
+                return
+            current = await context.store.get_any(current.id)
+
+    async def _refused(self, sent: Prototype, provider: Provider, error: ProviderError) -> None:
+        context = self._context
+        now = context.clock()
+        generation = generation_of(sent)
+        kind = "undecided"
+        match error:
+            case ProviderRejected() if error.status == 404:  # Not even the place where chats are made is shown.
+                after, kind = steps.unreachable(sent, error, now, context.pace), "parked"
+            case ProviderRejected():
+                after, kind = steps.refused(sent, error, now), "refused"
+            case ProviderBusy():
+                until = now + (error.retry_after or self._pause(error))
+                await context.store.accounts.hold(generation.account, provider.name, error.code, str(error), until)
+                after = steps.parked(sent, now, until=until, code=error.code, message=str(error))
+                kind = "parked"
+            case ProviderUnreachable():
+                after, kind = steps.unreachable(sent, error, now, context.pace), "parked"
+            case _:
+                after = steps.undecided(sent, error, now, context.pace)
+        events = [
+            Event(
+                kind, Source.SUBMIT, now, status=after.status.value, data={"code": error.code, "message": str(error)}
+            ),
+            *(status_events(sent, after, Source.SUBMIT, now) if after.status is not sent.status else ()),
+        ]
+        await context.store.save(sent, after, *events)
+        log.warning("create_not_accepted", now=kind, prototype_id=sent.id, code=error.code, reason=str(error))
+
+    def _slept_since(self, began: float) -> bool:
+        """Whether this process was stopped in a call that began then: its silence says nothing about the builder."""
+        longest = self._context.pace.create_timeout + self._context.pace.lease
+        return self._context.elapsed() - began > longest.total_seconds()
+
+    async def _open_circuit(self, account: str, provider: Provider, error: OutcomeUnknown, now: datetime) -> None:
+        """After several creates in a row without a trustworthy answer, the account rests, longer each time."""
+        context = self._context
+        failures = await context.store.accounts.count_failure(account, provider.name)
+        beyond = failures - context.pace.circuit_failures
+        if beyond < 0:
+            return
+        until = now + (error.retry_after or max(backoff(beyond + 4, context.pace), context.pace.lease))
+        message = f"{failures} creates in a row had no clear answer. The last: {error}"
+        await context.store.accounts.hold(account, provider.name, "unavailable", message, until)
+        log.warning("circuit_open", account=account, failures=failures)
+
+    def _pause(self, error: ProviderBusy) -> timedelta:
+        return self._context.pace.credits_pause if error.code == "out_of_credits" else timedelta(seconds=30)
+
+    async def _held(self, name: str) -> tuple[datetime, str, str] | None:
+        """(until, code, message) when the account may not create now; lets exactly one probe through."""
+        context = self._context
+        account = await context.store.accounts.get(name)
+        if account.hold_code is None or account.hold_until is None:
+            return None
+        now = context.clock()
+        pause = context.pace.credits_pause
+        if account.hold_until <= now and await context.store.accounts.take_probe(name, now, now + pause):
+            return None
+        until = max(account.hold_until, now + timedelta(seconds=1))
+        return until, account.hold_code, account.hold_message or "The account is paused."
+
+    async def _account_works(self, account: str) -> None:
+        await self._context.store.accounts.release(account, self._context.clock())
+
+    async def _park(self, prototype: Prototype, pause: timedelta, code: str, message: str) -> None:
+        """Nothing was sent; keep a reason that people can read."""
+        context = self._context
+        now = context.clock()
+        after = steps.parked(prototype, now, until=now + pause, code=code, message=message)
+        events = []
+        if generation_of(prototype).hold_code != code:
+            events = [Event("parked", Source.SUBMIT, now, data={"code": code, "message": message})]
+        await context.store.save(prototype, after, *events)
+
+    async def _keyless(self, prototype: Prototype) -> None:
+        """Nobody can send or look now. What was sent stays sent: it is looked up when there is a key again."""
+        context = self._context
+        now = context.clock()
+        words = missing(generation_of(prototype).account)
+        after = steps.keyless(prototype, now + NO_KEY_PAUSE, words)
+        events = []
+        if generation_of(prototype).hold_code != steps.NO_KEY:
+            events = [Event("parked", Source.SUBMIT, now, data={"code": steps.NO_KEY, "message": words})]
+        await context.store.save(prototype, after, *events)

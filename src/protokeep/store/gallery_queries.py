@@ -1,0 +1,177 @@
+"""The statements of the gallery: one card per product and builder, which stands for its current prototype.
+
+Two kinds of cards. Those with a slot are found through the index on (workspace, state, newest). `older` ones, rows of
+an adopted table whose product nobody has asked for yet, have none: they are looked for only where there are any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protokeep.core.prototype import State
+from protokeep.store.owner_table import Shape
+from protokeep.store.prototype_queries import DEFAULT_WORKSPACE, Statements
+from protokeep.store.sql import Statement
+
+#: Counting stops here; people read "1,000+" just as well.
+COUNTED = 1000
+#: Variants of one product are counted up to this.
+VARIANTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which filters a statement has, without their values: what it is kept under."""
+
+    words: int = 0
+    product: bool = False
+    provider: bool = False
+    mine: bool = False
+    after: bool = False
+    older: bool = False
+
+
+class GalleryStatements:
+    """Made once per shape of the owner's table; keeps what it has composed."""
+
+    def __init__(self, shape: Shape, *, is_sqlite: bool) -> None:
+        self._shape = shape
+        self._like = "LIKE" if is_sqlite else "ILIKE"
+        self._status = "m.project_status" if "project_status" in shape.columns else "NULL"
+        self._prompt = "m.prompt" if "prompt" in shape.columns else "NULL"
+        self._older_state = (
+            f"COALESCE(g.state, CASE {self._status} WHEN 'completed' THEN 'ready' "
+            "WHEN 'failed' THEN 'failed' ELSE 'untracked' END)"
+        )
+        self._made: dict[tuple[str, Sequence[State], Filters], Statement] = {}
+        # What is put in here are names and words of ours; values are bound.
+        counted = (
+            "(SELECT count(*) FROM (SELECT 1 FROM design_mockups v "
+            "LEFT JOIN protokeep_generations vg ON vg.mockup_id = v.id "
+            "WHERE v.product_id = m.product_id AND v.provider = m.provider "
+            f"AND COALESCE(vg.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id LIMIT {VARIANTS}) AS few) "
+            "AS variants"
+        )
+        named = (
+            "(SELECT p.name FROM protokeep_products p "
+            "WHERE p.workspace_id = :workspace_id AND p.product_id = m.product_id) AS product_name"
+        )
+        select = Statements(shape).select.replace(" FROM ", f", {named}, {counted} FROM ", 1)
+        mine = f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id"
+        self.cards = Statement(f"{select} WHERE m.id IN :ids AND {mine}")
+
+    def ids(self, states: Sequence[State], filters: Filters) -> Statement:
+        """Ids and times of cards in any of `states`, newest first; a page that never sorts more than it shows."""
+        parts = [self._newest(self._tracked(state, filters), "g.created_at", "g.mockup_id") for state in states]
+        if filters.older:
+            parts.append(self._newest(self._older(states, filters), "m.created_at", "m.id"))
+        return self._kept("ids", states, filters, f"{_all(parts)} ORDER BY created_at DESC, id DESC LIMIT :limit")
+
+    def counts(self, states: Sequence[State], filters: Filters) -> Statement:
+        """How many cards there are of each state, counted up to `COUNTED`."""
+        parts = [self._counted(state, self._tracked(state, filters)) for state in states]
+        if filters.older:
+            parts += [self._counted(state, self._older([state], filters)) for state in states]
+        return self._kept("counts", states, filters, _all(parts))
+
+    def searched(self, states: Sequence[State], filters: Filters) -> Statement:
+        """Cards with all the words: how many of each state, and the newest of `states`; from one look at the text.
+
+        Rows with an id are cards, rows without one are counts.
+        """
+        parts = [self._texts(filters)]
+        if filters.older:
+            parts.append(
+                f"SELECT {self._older_state} AS state, m.created_at, m.id {self._older(tuple(State), filters)}"
+            )
+        named = ", ".join(f"'{state.value}'" for state in states)
+        after = " AND (created_at, id) < (:after_created_at, :after_id)" if filters.after else ""
+        return self._kept(
+            "searched",
+            states,
+            filters,
+            f"WITH found AS MATERIALIZED ({_all(parts)}) "
+            f"SELECT state, id, created_at, 0 AS number FROM (SELECT * FROM found WHERE state IN ({named}){after} "
+            "ORDER BY created_at DESC, id DESC LIMIT :limit) AS newest "
+            "UNION ALL SELECT state, NULL, NULL, count(*) FROM found GROUP BY state",
+        )
+
+    def _texts(self, filters: Filters) -> str:
+        """The text first, read in the order in which it lies, and the rest only for what has the words."""
+        where = [
+            *self._matches("m.product_id", filters.words),
+            "s.mockup_id = m.id",
+            "g.mockup_id = m.id",
+            "g.workspace_id = :workspace_id",
+            *_narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters),
+        ]
+        return (
+            "SELECT g.state, g.created_at, g.mockup_id AS id FROM design_mockups m CROSS JOIN protokeep_slots s "
+            f"CROSS JOIN protokeep_generations g WHERE {' AND '.join(where)}"
+        )
+
+    def _kept(self, kind: str, states: Sequence[State], filters: Filters, statement: str) -> Statement:
+        key = (kind, tuple(states), filters)
+        if key not in self._made:
+            self._made[key] = Statement(statement)
+        return self._made[key]
+
+    def _newest(self, rest: str, at: str, mockup_id: str) -> str:
+        return (
+            f"SELECT id, created_at FROM (SELECT {mockup_id} AS id, {at} AS created_at {rest} "
+            f"ORDER BY {at} DESC, {mockup_id} DESC LIMIT :limit) AS newest"
+        )
+
+    def _counted(self, state: State, rest: str) -> str:
+        return f"SELECT '{state.value}' AS state, count(*) AS number FROM (SELECT 1 {rest} LIMIT {COUNTED}) AS few"
+
+    def _tracked(self, state: State, filters: Filters) -> str:
+        """From the generation, in the order of its index, to the slot: CROSS JOIN keeps SQLite to that order."""
+        deleting = state is State.DELETING  # These hold no slot any more, and stay in sight.
+        tables = f"FROM protokeep_generations g CROSS JOIN {'design_mockups' if deleting else 'protokeep_slots'} s"
+        where = ["g.workspace_id = :workspace_id", f"g.state = '{state.value}'"]
+        where.append(f"s.{'id' if deleting else 'mockup_id'} = g.mockup_id")
+        where += _narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters)
+        if filters.after:
+            where.append("(g.created_at, g.mockup_id) < (:after_created_at, :after_id)")
+        return f"{tables} WHERE {' AND '.join(where)}"
+
+    def _older(self, states: Sequence[State], filters: Filters) -> str:
+        where = [
+            f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id",
+            f"{self._older_state} IN ({', '.join(repr(one.value) for one in states)})",
+            "g.removing_at IS NULL",
+            "NOT EXISTS (SELECT 1 FROM protokeep_slots s WHERE s.workspace_id = :workspace_id"
+            " AND s.product_id = m.product_id AND s.provider = m.provider)",
+            "NOT EXISTS (SELECT 1 FROM design_mockups n LEFT JOIN protokeep_generations ng ON ng.mockup_id = n.id"
+            " WHERE n.product_id = m.product_id AND n.provider = m.provider"
+            f" AND COALESCE(ng.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id"
+            " AND (n.created_at, n.id) > (m.created_at, m.id))",
+        ]
+        where += self._matches("m.product_id", filters.words)
+        where += _narrowed("m.product_id", "m.provider", "m.user_id = :user_id", filters)
+        if filters.after and not filters.words:
+            where.append("(m.created_at, m.id) < (:after_created_at, :after_id)")
+        return (
+            f"FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id WHERE {' AND '.join(where)}"
+        )
+
+    def _matches(self, product: str, words: int) -> list[str]:
+        """Every word has to be somewhere: in the product's id or name, or in the prompt."""
+        like = self._like
+        return [
+            f"({self._prompt} {like} :word{n} ESCAPE '!' OR CAST({product} AS text) {like} :word{n} ESCAPE '!'"
+            f" OR {product} IN (SELECT p.product_id FROM protokeep_products p"
+            f" WHERE p.workspace_id = :workspace_id AND p.name {like} :word{n} ESCAPE '!'))"
+            for n in range(words)
+        ]
+
+
+def _narrowed(product: str, provider: str, mine: str, filters: Filters) -> list[str]:
+    asked = ((filters.product, f"{product} = :product_id"), (filters.provider, f"{provider} = :provider"))
+    return [condition for on, condition in (*asked, (filters.mine, mine)) if on]
+
+
+def _all(parts: Sequence[str]) -> str:
+    return " UNION ALL ".join(parts)

@@ -1,0 +1,140 @@
+"""What the owner's `design_mockups` looks like here: made by us, adopted, or not migrated yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from protokeep.store.sql import Session, Statement
+
+TRACKING_COLUMNS = ("v0_chat_id", "v0_project_id", "project_status", "project_url")
+COLUMNS = (
+    "id",
+    "product_id",
+    "user_id",
+    "provider",
+    "prompt",
+    "image_url",
+    "thumbnail_url",
+    "metadata",
+    "created_at",
+    "updated_at",
+    *TRACKING_COLUMNS,
+)
+#: What every new row of ours says something about. Another column that must have a value, we cannot serve.
+FILLED = frozenset(COLUMNS).difference(("image_url", "thumbnail_url", "metadata")) | {"tenant_id"}
+OWN_TABLES = (
+    "protokeep_meta",
+    "protokeep_products",
+    "protokeep_slots",
+    "protokeep_generations",
+    "protokeep_accounts",
+    "protokeep_surplus_chats",
+    "protokeep_events",
+    "protokeep_idempotency_keys",
+    "protokeep_api_tokens",
+    "protokeep_provider_keys",
+    "protokeep_pictures",
+    "protokeep_hooks",
+    "protokeep_budgets",
+    "protokeep_sessions",
+    "protokeep_create_counts",
+    "protokeep_audit",
+    "protokeep_processes",
+)
+
+POSTGRESQL_COLUMNS = """
+SELECT a.attname AS name, format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL) AS kind,
+       a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required
+  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+ WHERE a.attrelid = to_regclass('design_mockups') AND a.attnum > 0 AND NOT a.attisdropped
+"""
+# The narrowest foreign key that product_id is part of. regclass as text is quoted, and qualified if need be.
+POSTGRESQL_PRODUCTS = """
+SELECT c.confrelid::regclass::text AS products, quote_ident(theirs.attname) AS referenced,
+       EXISTS (SELECT FROM pg_attribute
+                WHERE attrelid = c.confrelid AND attname = 'tenant_id' AND NOT attisdropped) AS has_tenant
+  FROM pg_constraint c
+       CROSS JOIN unnest(c.conkey, c.confkey) AS pair (here, there)
+       JOIN pg_attribute ours ON ours.attrelid = c.conrelid AND ours.attnum = pair.here
+       JOIN pg_attribute theirs ON theirs.attrelid = c.confrelid AND theirs.attnum = pair.there
+ WHERE c.conrelid = to_regclass('design_mockups') AND c.contype = 'f' AND ours.attname = 'product_id'
+ ORDER BY cardinality(c.conkey), c.conname
+ LIMIT 1
+"""
+POSTGRESQL_OWN = f"SELECT count(to_regclass(name)) AS number FROM unnest(ARRAY{list(OWN_TABLES)}) AS name"  # noqa: S608
+
+# Generated columns are hidden = 2 or 3: nobody fills those.
+SQLITE_COLUMNS = """
+SELECT lower(name) AS name, lower(type) AS kind, "notnull" AND dflt_value IS NULL AND hidden = 0 AS required
+  FROM pragma_table_xinfo('design_mockups')
+"""
+SQLITE_PRODUCTS = """
+SELECT '"' || replace(f."table", '"', '""') || '"' AS products,
+       '"' || replace(coalesce(f."to", k.name), '"', '""') || '"' AS referenced,
+       EXISTS (SELECT 1 FROM pragma_table_info(f."table") WHERE lower(name) = 'tenant_id') AS has_tenant
+  FROM pragma_foreign_key_list('design_mockups') AS f
+       LEFT JOIN pragma_table_info(f."table") AS k ON k.pk = 1 AND f."to" IS NULL
+ WHERE lower(f."from") = 'product_id'
+ ORDER BY (SELECT count(*) FROM pragma_foreign_key_list('design_mockups') AS g WHERE g.id = f.id), f.id
+ LIMIT 1
+"""
+SQLITE_OWN = f"SELECT count(*) AS number FROM sqlite_master WHERE type = 'table' AND name IN {OWN_TABLES!r}"  # noqa: S608
+
+_COLUMNS = Statement(SQLITE_COLUMNS), Statement(POSTGRESQL_COLUMNS)
+_PRODUCTS = Statement(SQLITE_PRODUCTS), Statement(POSTGRESQL_PRODUCTS)
+_OWN = Statement(SQLITE_OWN), Statement(POSTGRESQL_OWN)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What can be read, what has to be written, and in which types. It changes by migrating only."""
+
+    exists: bool  #: there is a design_mockups
+    tracked: bool  #: with all four of the tracking columns
+    own: bool  #: and all of our tables beside it
+    id_is_uuid: bool  #: the column wants a uuid; text otherwise, always text on SQLite. So do the next two.
+    product_is_uuid: bool
+    user_is_uuid: bool
+    has_tenant: bool  #: there is a tenant_id
+    tenant_required: bool  #: which must be given
+    products_table: str | None  #: where product_id points by foreign key, quoted for SQL; None: nowhere
+    products_column: str | None  #: its column, quoted for SQL
+    products_has_tenant: bool  #: whether that table has a tenant_id to take ours from
+    columns: frozenset[str]  #: all that the table has
+    required_unknown: tuple[str, ...]  #: columns that need a value which we have not: creating cannot work
+    missing: tuple[str, ...]  #: columns that we would use, and an adopted table lacks: they read as NULL
+
+
+class _Column(NamedTuple):
+    kind: str
+    required: bool
+
+
+async def read_shape(session: Session) -> Shape:
+    """Look at the tables that `session` sees under these names, with three statements. Changes nothing."""
+    is_postgresql = not session.is_sqlite
+    found = await session.rows(_COLUMNS[is_postgresql])
+    columns = {str(row["name"]): _Column(row["kind"], bool(row["required"])) for row in found}
+    products = await session.row(_PRODUCTS[is_postgresql])
+    own = await session.row(_OWN[is_postgresql])
+
+    def is_uuid(name: str) -> bool:
+        return is_postgresql and name in columns and columns[name].kind == "uuid"
+
+    return Shape(
+        exists=bool(columns),
+        tracked=columns.keys() >= set(TRACKING_COLUMNS),
+        own=own is not None and own["number"] == len(OWN_TABLES),
+        id_is_uuid=is_uuid("id"),
+        product_is_uuid=is_uuid("product_id"),
+        user_is_uuid=is_uuid("user_id"),
+        has_tenant="tenant_id" in columns,
+        tenant_required="tenant_id" in columns and columns["tenant_id"].required,
+        products_table=products["products"] if products else None,
+        products_column=products["referenced"] if products else None,
+        products_has_tenant=bool(products and products["has_tenant"]),
+        columns=frozenset(columns),
+        required_unknown=tuple(sorted(n for n, c in columns.items() if c.required and n not in FILLED)),
+        missing=tuple(name for name in COLUMNS if name not in columns),
+    )

@@ -1,0 +1,199 @@
+"""What admins do: tokens, people, the audit. All of it within their own workspace."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from protokeep.core.audit import Action
+from protokeep.core.principals import ApiToken, Person, Role
+from protokeep.core.validation import person_of
+from protokeep.store.audit import Written
+from protokeep.web.dependencies import Admin, after_of, cursor_of, parts_of
+from protokeep.web.problems import responses
+
+router = APIRouter(prefix="/api/design", tags=["access"])
+
+RoleWord = Literal["viewer", "maker", "admin"]
+NO_STORE = "no-store"
+TokenInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Its id, or its prefix.")]
+
+
+class NewToken(BaseModel):
+    """A request for a token."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    role: RoleWord = "maker"
+    user_id: Annotated[str, Field(max_length=200, description="Whose it is; made up when empty.")] = ""
+    name: Annotated[str, Field(max_length=200, description="What you call it.")] = ""
+    days: Annotated[int | None, Field(ge=1, le=3650, description="It expires after so many; null: never.")] = None
+
+
+class TokenView(BaseModel):
+    """A token as it is kept: `prefix` is what to recognise it by."""
+
+    id: str
+    user_id: str
+    name: str
+    role: RoleWord
+    prefix: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+    @classmethod
+    def fields_of(cls, token: ApiToken) -> dict[str, Any]:
+        """The view's values."""
+        return {name: getattr(token, name) for name in TokenView.model_fields}
+
+
+class MadeToken(TokenView):
+    """A new token. `token` is shown this once; only a digest of it is kept."""
+
+    token: str
+
+
+class TokensView(BaseModel):
+    """The tokens of the workspace, newest first, revoked ones too."""
+
+    tokens: list[TokenView]
+
+
+class PersonView(BaseModel):
+    """Somebody of the workspace. `tokens` counts those that let them in."""
+
+    user_id: str
+    tokens: int
+    prototypes: int
+    last_used_at: datetime | None
+
+    @classmethod
+    def of(cls, person: Person) -> PersonView:
+        """The view of a person."""
+        return cls(**{name: getattr(person, name) for name in cls.model_fields})
+
+
+class PeopleView(BaseModel):
+    """The people of the workspace, by name."""
+
+    people: list[PersonView]
+
+
+class WhoseAccess(BaseModel):
+    """Whose access ends."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    user_id: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class RevokedView(BaseModel):
+    """What was revoked."""
+
+    tokens: int
+    sessions: int
+
+
+class AuditLine(BaseModel):
+    """Who did what, to what, from where. `data` tells the rest, never a prompt or a secret."""
+
+    id: str
+    at: datetime
+    action: str
+    actor: str
+    token_id: str | None
+    address: str | None
+    subject: str | None
+    data: dict[str, Any]
+
+    @classmethod
+    def of(cls, written: Written) -> AuditLine:
+        """The view of an entry."""
+        entry = written.entry
+        return cls(
+            id=written.id,
+            at=entry.at,
+            action=entry.action.value,
+            actor=entry.actor,
+            token_id=entry.token_id or None,
+            address=entry.address or None,
+            subject=entry.subject,
+            data=dict(entry.data),
+        )
+
+
+class AuditView(BaseModel):
+    """A page of the audit, newest first."""
+
+    entries: list[AuditLine]
+    next_cursor: str | None
+
+
+@router.post(
+    "/tokens",
+    status_code=201,
+    summary="Make a token",
+    responses=responses(400, 401, 403, 413, 422, 503),
+)
+async def make_token(body: NewToken, principal: Admin, request: Request, response: Response) -> MadeToken:
+    """The token is in this answer and nowhere else."""
+    text, token = await parts_of(request).tokens.create(
+        Role(body.role), name=body.name, user_id=body.user_id, days=body.days, by=principal
+    )
+    response.headers["Cache-Control"] = NO_STORE
+    return MadeToken(**TokenView.fields_of(token), token=text)
+
+
+@router.get("/tokens", summary="List the workspace's tokens", responses=responses(401, 403, 503))
+async def list_tokens(principal: Admin, request: Request) -> TokensView:
+    """What they are for and when they were used last; never the tokens themselves."""
+    found = await parts_of(request).tokens.list(principal.workspace_id)
+    return TokensView(tokens=[TokenView(**TokenView.fields_of(token)) for token in found])
+
+
+@router.delete(
+    "/tokens/{token_id}", status_code=204, summary="Revoke a token", responses=responses(401, 403, 404, 422, 503)
+)
+async def revoke_token(token_id: TokenInPath, principal: Admin, request: Request) -> Response:
+    """By its id or its prefix. It stops working at once, and so do the sessions that were opened with it."""
+    await parts_of(request).tokens.revoke(principal.workspace_id, token_id, by=principal)
+    return Response(status_code=204)
+
+
+@router.get("/people", summary="List the workspace's people", responses=responses(401, 403, 503))
+async def list_people(principal: Admin, request: Request) -> PeopleView:
+    """Everybody who has or had a token, or who made something."""
+    found = await parts_of(request).tokens.people(principal)
+    return PeopleView(people=[PersonView.of(person) for person in found])
+
+
+@router.post(
+    "/people/revoke",
+    summary="End all access of a person",
+    responses=responses(400, 401, 403, 413, 422, 503),
+)
+async def revoke_access(body: WhoseAccess, principal: Admin, request: Request) -> RevokedView:
+    """Revokes every token and ends every session; what they made stays. Doing it again is no error."""
+    tokens, sessions = await parts_of(request).tokens.revoke_access(principal, person_of(body.user_id))
+    return RevokedView(tokens=tokens, sessions=sessions)
+
+
+@router.get("/audit", summary="Read the audit, newest first", responses=responses(401, 403, 422, 503))
+async def read_audit(
+    principal: Admin,
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: Annotated[str | None, Query(max_length=300)] = None,
+    action: Action | None = None,
+    actor: Annotated[str | None, Query(max_length=200)] = None,
+) -> AuditView:
+    """Who did what, from where. It cannot be changed; reuse shows up within a second or so."""
+    audit = parts_of(request).keeper.context.audit
+    actor = person_of(actor) if actor is not None else None
+    found, after = await audit.list(principal, limit, action=action, actor=actor, after=after_of(cursor))
+    return AuditView(entries=[AuditLine.of(written) for written in found], next_cursor=cursor_of(after))

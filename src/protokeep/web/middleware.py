@@ -1,0 +1,153 @@
+"""What every request is held to, and the headers that every answer has."""
+
+from __future__ import annotations
+
+import time
+from ipaddress import IPv6Address, ip_address, ip_network
+from uuid import uuid4
+
+import structlog
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from protokeep.core.principals import Principal
+from protokeep.core.rate_limit import Rate
+from protokeep.settings import Settings
+from protokeep.web import api, pages, problems
+
+#: For answers that are no pages: whatever they hold, a browser runs and frames none of it.
+DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+#: A year, for the host that people were told of.
+TRANSPORT_SECURITY = b"max-age=31536000"
+#: Who has an IPv6 network has all its addresses.
+IPV6_NETWORK = 64
+
+
+class Rates:
+    """How often a person or token may ask, and an address may try to sign in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._requests = Rate(settings.requests_per_minute, "Too many requests")
+        self._sign_ins = Rate(settings.sign_ins_per_minute, "Too many tries to sign in from your address")
+
+    def request(self, principal: Principal) -> None:
+        """Count a request. Raises `TooMany`."""
+        key = principal.token_id or f"{principal.workspace_id}/{principal.user_id}"
+        self._requests.take(key, time.monotonic())
+
+    def sign_in(self, request: Request) -> None:
+        """Count a try to sign in, or a token that does not count. Raises `TooMany`."""
+        self._sign_ins.take(place_of(request.client.host if request.client else ""), time.monotonic())
+
+
+def place_of(address: str) -> str:
+    """What counts as one address."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((address, IPV6_NETWORK), strict=False)) if isinstance(parsed, IPv6Address) else address
+
+
+class _Left(Exception):
+    """Whoever asked went away, or was sent away, before the body was whole: nothing is done, and nobody to answer."""
+
+
+class Limits:
+    """Bounds bodies, headers and queries, names every request, and sends the headers that every answer has."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._always = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+        if settings.is_https:
+            self._always.append((b"strict-transport-security", TRANSPORT_SECURITY))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        raw_path = scope.get("raw_path") or b""
+        if raw_path.startswith(api.PRODUCT_PATHS):
+            # A product id may hold a slash, which only the path as it was sent tells from a separator.
+            scope = {**scope, "path": raw_path.decode("latin-1")}
+        request_id = uuid4().hex[:16]
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message["headers"], (b"x-request-id", request_id.encode()), *self._always]
+                if scope["app"].state.draining:
+                    headers.append((b"connection", b"close"))
+                if all(name.lower() != b"content-security-policy" for name, _ in message["headers"]):
+                    headers.append((b"content-security-policy", DATA_POLICY))
+                message["headers"] = headers
+            await send(message)
+
+        refusal = self._refusal(scope)
+        try:
+            body = None if refusal else await self._bounded_body(scope, receive)
+        except _Left:
+            return
+        if body is None:
+            await (refusal or self._too_large(scope))(scope, receive, sending)
+            return
+        await self._app(scope, body, sending)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """What is too long before any of the body is read."""
+        settings = self._settings
+        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > settings.max_header_bytes:
+            words = (
+                f"At most {settings.max_header_bytes // 1024} KiB of headers are read. Send fewer cookies or headers."
+            )
+            return _refused(scope, 431, "headers-too-large", "The headers are too large", words)
+        if len(scope["query_string"]) + len(scope.get("raw_path") or b"") > settings.max_query_bytes:
+            words = f"At most {settings.max_query_bytes} bytes of address are read. Shorten the query."
+            return _refused(scope, 414, "address-too-long", "The address is too long", words)
+        return None
+
+    def _too_large(self, scope: Scope) -> Response:
+        words = f"At most {self._settings.max_body_bytes // 1024} KiB are read. Shorten the prompt."
+        return _refused(scope, 413, "too-large", "The request is too large", words)
+
+    async def _bounded_body(self, scope: Scope, receive: Receive) -> Receive | None:
+        """A `receive` that has read the body already; None: it is larger than it may be. Raises `_Left`."""
+        if scope["method"] in ("GET", "HEAD"):
+            return receive
+        most = self._settings.max_body_bytes
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length[:20]) > most:
+            return None
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise _Left
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > most:
+                return None
+            if not message.get("more_body"):
+                break
+        replayed = False
+
+        async def replay() -> Message:
+            nonlocal replayed
+            if replayed:
+                return await receive()
+            replayed = True
+            return {"type": "http.request", "body": b"".join(chunks), "more_body": False}
+
+        return replay
+
+
+def _refused(scope: Scope, status: int, kind: str, title: str, detail: str) -> Response:
+    request = Request(scope)
+    response = pages.as_page(request, problems.problem(request, status, kind, title, detail))
+    response.headers["Connection"] = "close"
+    return response

@@ -1,0 +1,115 @@
+"""Making: the form, its answers, and a second try for what failed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from protokeep.core.errors import CapReached, InvalidInput, KeyInFlight, KeyReused, NotReady
+from protokeep.core.reuse import Outcome
+from protokeep.core.validation import PRODUCT_ID_MAX
+from protokeep.service import Ensured, NewPrototype
+from protokeep.web.dependencies import parts_of
+from protokeep.web.live import Live
+from protokeep.web.pages import formatting
+from protokeep.web.pages.detail import detail_values
+from protokeep.web.pages.forms import LIMITS, Form, blank_form, new_key
+from protokeep.web.pages.render import page
+from protokeep.web.pages.session import MakerDep, PostedDep, Visitor, flag_of
+from protokeep.wiring import PROVIDERS
+
+router = APIRouter()
+
+
+@router.get("/new")
+async def new(request: Request, visitor: MakerDep, product: str = "", another: str = "", like: str = "") -> Response:
+    """The form. `like` names a prototype whose prompt to begin with."""
+    parts = parts_of(request)
+    form = replace(blank_form(), product_id=product[:PRODUCT_ID_MAX], another=flag_of(another))
+    if like:
+        found = await parts.keeper.get(visitor.principal, like)
+        form = replace(form, product_id=found.product_id, prompt=found.prompt or "", provider=found.provider)
+    return await _form_page(request, visitor, form)
+
+
+@router.post("/new")
+async def create(request: Request, visitor: MakerDep, fields: PostedDep) -> Response:
+    """Make it, or give back the one that there is, with the offer to make another all the same."""
+    parts = parts_of(request)
+    form = Form(
+        product_id=fields.get("product_id", ""),
+        product_name=fields.get("product_name", "").strip(),
+        prompt=fields.get("prompt", ""),
+        provider=fields.get("provider", "v0"),
+        another=flag_of(fields.get("another")),
+        key=fields.get("key", ""),
+    )
+    try:
+        ensured = await parts.keeper.ensure(visitor.principal, form.wanted, wait=0.0)
+    except KeyReused:
+        text = "This form was sent before with other words. Send it once more if you want this prototype too."
+        return await _form_page(request, visitor, replace(form, key=new_key(), trouble=text), 409)
+    except InvalidInput as error:
+        return await _form_page(request, visitor, form.with_fault(error.field, str(error)), 422)
+    except CapReached as error:
+        return await _form_page(request, visitor, replace(form, trouble=str(error)), 429)
+    except (NotReady, KeyInFlight) as error:
+        return await _form_page(request, visitor, replace(form, trouble=str(error)), 503)
+    if ensured.decision.outcome is Outcome.REUSED:
+        return await _reused_page(request, visitor, form, ensured)
+    return RedirectResponse(f"/prototypes/{ensured.prototype.id}", 303)
+
+
+@router.post("/prototypes/{prototype_id}/retry")
+async def retry(request: Request, visitor: MakerDep, fields: PostedDep, prototype_id: str) -> Response:
+    """Make what failed once more. Pressed twice, or by two windows, it is one try: the key is the failed one's."""
+    keeper = parts_of(request).keeper
+    failed = await keeper.get(visitor.principal, prototype_id)
+    if not failed.prompt:
+        return RedirectResponse(f"/new?{urlencode({'like': failed.id})}", 303)
+    wanted = NewPrototype(
+        failed.product_id, failed.prompt, provider=failed.provider, idempotency_key=f"retry-{failed.id}"
+    )
+    ensured = await keeper.ensure(visitor.principal, wanted, wait=0.0)
+    return RedirectResponse(f"/prototypes/{ensured.prototype.id}", 303)
+
+
+async def _form_page(request: Request, visitor: Visitor, form: Form, status: int = 200) -> Response:
+    parts = parts_of(request)
+    return page(
+        request,
+        "new.html",
+        visitor=visitor,
+        status=status,
+        form=form,
+        limits=LIMITS,
+        providers=sorted(PROVIDERS),
+        products=await parts.gallery.recent_products(visitor.principal),
+        usual=formatting.usual_text(await parts.gallery.usual(visitor.principal.workspace_id)),
+        live=None,
+    )
+
+
+async def _reused_page(request: Request, visitor: Visitor, form: Form, ensured: Ensured) -> Response:
+    """The prototype that there is, under the banner that says so. A reload asks again with the same key: harmless."""
+    parts = parts_of(request)
+    live: Live = request.app.state.live
+    since = live.mark(visitor.principal.workspace_id)
+    values = await detail_values(parts, visitor.principal, ensured.prototype.id)
+    values["change"]["key"] = new_key()
+    return page(
+        request,
+        "prototype.html",
+        visitor=visitor,
+        banner={
+            "differs": ensured.decision.prompt_differs,
+            "asked": form.wanted.prompt,
+            "form": replace(form, another=True, key=new_key()),
+        },
+        trouble=None,
+        live={"on": "prototype", "since": since, "id": ensured.prototype.id},
+        **values,
+    )

@@ -1,0 +1,78 @@
+"""Who pays: the workspace's key and one's own, set and removed on a page of their own."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from protokeep.core.errors import InvalidInput, NotAllowed, NotConfigured, NotFound, NotNow
+from protokeep.core.principals import Role
+from protokeep.core.provider_keys import KeyOwner, KeySource, key_source_of
+from protokeep.web.dependencies import parts_of
+from protokeep.web.pages.render import page
+from protokeep.web.pages.session import MakerDep, PostedDep, Visitor, flag_of
+
+router = APIRouter()
+
+PROVIDER = "v0"
+PAYS = {
+    KeySource.OWN: "your own key",
+    KeySource.WORKSPACE: "the workspace's key",
+    KeySource.ENVIRONMENT: "the server's key",
+    KeySource.ARGUMENT: "a key of this process",
+}
+
+
+@router.get("/settings/v0-key")
+async def show(request: Request, visitor: MakerDep) -> Response:
+    """Which key pays for what one makes, and the forms to change that."""
+    return await _page(request, visitor, saved=flag_of(request.query_params.get("saved")))
+
+
+@router.post("/settings/v0-key")
+async def change(request: Request, visitor: MakerDep, fields: PostedDep) -> Response:
+    """Set or remove a key. What was typed is never sent back."""
+    principal = visitor.principal
+    whose = principal.user_id if fields.get("whose") == "own" else ""
+    if not whose and not principal.role.covers(Role.ADMIN):
+        raise NotAllowed("Only an admin changes the workspace's key.")
+    owner = KeyOwner(principal.workspace_id, whose)
+    keys = parts_of(request).keys
+    try:
+        if flag_of(fields.get("remove")):
+            await keys.remove(principal, owner, PROVIDER)
+        else:
+            other = flag_of(fields.get("other_account"))
+            await keys.set(principal, owner, PROVIDER, fields.get("key", ""), other_account=other)
+    except (InvalidInput, NotFound, NotNow) as error:
+        return await _page(request, visitor, fault=str(error), status=409 if isinstance(error, NotNow) else 422)
+    return RedirectResponse("/settings/v0-key?saved=1", 303)
+
+
+async def _page(
+    request: Request, visitor: Visitor, *, saved: bool = False, fault: str | None = None, status: int = 200
+) -> Response:
+    parts = parts_of(request)
+    principal = visitor.principal
+    found = {told.sealed.owner.user_id: told for told in await parts.keys.list(principal.workspace_id)}
+    providers = parts.keeper.context.providers
+    await providers.refresh()
+    try:
+        choice = providers.choose(PROVIDER, principal.workspace_id, principal.user_id)
+        pays, trouble = PAYS[key_source_of(choice.account)], None
+    except NotConfigured as error:
+        pays, trouble = None, str(error)
+    return page(
+        request,
+        "v0_key.html",
+        visitor=visitor,
+        status=status,
+        own=found.get(principal.user_id),
+        team=found.get(""),
+        pays=pays,
+        trouble=trouble,
+        is_admin=principal.role.covers(Role.ADMIN),
+        saved=saved,
+        fault=fault,
+        live=None,
+    )
