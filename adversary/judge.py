@@ -17,7 +17,7 @@ Wanted = int | tuple[int, int]
 
 ROWS = """
 SELECT m.id, m.product_id, m.v0_chat_id AS chat_id, m.project_status AS status, g.error_code, g.recovery_point,
-       g.unknown, g.hold_code, g.next_poll_at, g.removing_at, g.state
+       g.outcome_unknown, g.hold_code, g.next_poll_at, g.deletion_requested_at, g.state
 FROM design_mockups m JOIN protokeep_generations g ON g.mockup_id = m.id
 """
 EVENTS = "SELECT mockup_id, kind, status FROM protokeep_events ORDER BY id"
@@ -121,8 +121,9 @@ def _judge_row(row: dict[str, Any], v0: V0, report: Report) -> None:
     """Nothing rests without a reason, and nothing is said of a chat that is not so."""
     product = row["product_id"]
     if row["recovery_point"] in ("claimed", "sent"):
-        report.expect(bool(row["unknown"] or row["hold_code"]), "rests", f"{product} is {row['recovery_point']}")
-    if row["recovery_point"] == "accepted" and not row["removing_at"]:
+        reason = row["outcome_unknown"] or row["hold_code"]
+        report.expect(bool(reason), "rests", f"{product} is {row['recovery_point']}")
+    if row["recovery_point"] == "accepted" and not row["deletion_requested_at"]:
         report.expect(row["next_poll_at"] is not None, "rests", f"{product} is accepted, and no look is due")
     report.expect(row["status"] != "timeout", "false_timeout", f"{product}: no scenario lasts that long")
     chat = v0.account.chats.get(row["chat_id"])

@@ -12,10 +12,10 @@ from joserfc.jwk import KeySet, RSAKey
 
 from protokeep.core.jwt_claims import ClaimRules
 from protokeep.core.principals import Role
-from protokeep.core.rate_limit import Rate
+from protokeep.core.rate_limit import TokenBucket
 from protokeep.identity.jwts import ISSUER_ALGORITHMS, Jwts
 from protokeep.settings import Settings
-from protokeep.wiring import built
+from protokeep.wiring import build_application
 
 ROUNDS = 2000
 
@@ -49,14 +49,14 @@ async def main() -> None:
     for _ in range(ROUNDS * 10):
         await jwts.check(many[0])
     told("a JWT that was checked before", began, ROUNDS * 10)
-    rate = Rate(6000_000_000, "x")
+    rate = TokenBucket(6000_000_000, "x")
     began = time.process_time()
     for _ in range(ROUNDS * 10):
         rate.take("somebody", time.monotonic())
     told("the request rate", began, ROUNDS * 10)
     with TemporaryDirectory() as folder:
         settings = Settings(database_url=f"sqlite:///{Path(folder) / 'x.db'}", _env_file=None)  # type: ignore[call-arg, unused-ignore]
-        async with built(settings) as parts:
+        async with build_application(settings) as parts:
             text, _ = await parts.tokens.create(Role.MAKER)
             await parts.callers.check(text)
             began = time.process_time()

@@ -9,16 +9,16 @@ from typing import Any
 
 from benchmarks.harness import databases as databases  # Sets the path that `protokeep` is found on.
 from protokeep.bus import Bus
-from protokeep.core.create_request import Wanted, as_claimed
+from protokeep.core.create_request import CreateRequest, claimed_prototype
 from protokeep.core.prototype import State
-from protokeep.core.quotas import Caps
+from protokeep.core.quotas import Quotas
 from protokeep.core.reuse import decide
 from protokeep.core.state_labels import AT_REST
 from protokeep.store import claims
 from protokeep.store.database import Database, Session, Statement
-from protokeep.store.gallery_queries import Filters, GalleryStatements
+from protokeep.store.gallery_queries import Filters, GalleryQueries
 from protokeep.store.mapping import generation_values
-from protokeep.store.prototype_queries import Statements, query
+from protokeep.store.prototype_queries import PrototypeQueries, query
 from protokeep.store.prototypes import Store
 from protokeep.store.sql import joined, joined_values
 
@@ -30,11 +30,11 @@ What the databases say (`EXPLAIN`, `EXPLAIN QUERY PLAN`) with a million prototyp
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = {"workspace_id": "default", "product_id": "product-000050", "provider": "v0"}
 ONE = "00000000-0000-0000-0000-0000000001f5"
-WANTED = Wanted(ONE, "default", "product-new", "v0", "A page", "ann", "v0:environment", 2, ONE, NOW)
+WANTED = CreateRequest(ONE, "default", "product-new", "v0", "A page", "ann", "v0:environment", 2, ONE, NOW)
 WHOLE = re.compile(r"Seq Scan on (design_mockups|protokeep_(?!accounts|meta))|SCAN (m|g|s|v|e|n)\b(?!.* USING)")
 
 
-def statements_of(statements: Statements, gallery: GalleryStatements) -> dict[str, tuple[Any, dict[str, Any]]]:
+def statements_of(statements: PrototypeQueries, gallery: GalleryQueries) -> dict[str, tuple[Any, dict[str, Any]]]:
     """What is asked in the path of every click, every look and every sweep."""
     page = {"workspace_id": "default", "limit": 19}
     due = {"account": "v0:environment", "now": NOW}
@@ -62,16 +62,16 @@ def statements_of(statements: Statements, gallery: GalleryStatements) -> dict[st
     }
 
 
-def writes_of(statements: Statements, *, is_sqlite: bool) -> dict[str, tuple[Any, dict[str, Any]]]:
+def writes_of(statements: PrototypeQueries, *, is_sqlite: bool) -> dict[str, tuple[Any, dict[str, Any]]]:
     """What is written for every create."""
-    prototype = as_claimed(WANTED, "ann")
+    prototype = claimed_prototype(WANTED, "ann")
     taken = {"mockup_id": ONE, "now": NOW, "lease_until": NOW}
     found: dict[str, tuple[Any, dict[str, Any]]] = {
         "a row that is taken to be sent": (query("take_for_submit"), taken),
         "what a step of a create saves": (query("save_generation"), generation_values(prototype)),
     }
     if not is_sqlite:
-        parts = claims.free_parts(statements, WANTED, decide(None, "", create_new=False), Caps(9, 9, 9))
+        parts = claims.free_parts(statements, WANTED, decide(None, "", create_new=False), Quotas(9, 9, 9))
         statement = joined(tuple(part for part, _ in parts), if_first=True)
         found["the claim of a new product"] = statement, joined_values(parts)
     return found
@@ -86,11 +86,11 @@ async def write_plans(kind: str, url: str, page: Path, prototypes: int) -> list[
     database = Database(url)
     store = Store(database, Bus())
     try:
-        shape = await store.shape()
-        gallery = GalleryStatements(shape, is_sqlite=database.is_sqlite)
+        shape = await store.owner_table()
+        gallery = GalleryQueries(shape, is_sqlite=database.is_sqlite)
         parts = [f"## {kind}, {prototypes:,} prototypes\n"]
         whole = []
-        statements = Statements(shape)
+        statements = PrototypeQueries(shape)
         writes = writes_of(statements, is_sqlite=database.is_sqlite)
         for name, (statement, values) in (statements_of(statements, gallery) | writes).items():
             async with database.alone() if name in writes else database.reading() as session:

@@ -38,7 +38,7 @@ from protokeep.settings import Settings  # noqa: E402
 from protokeep.store.migrate import migrate  # noqa: E402
 from protokeep.web.app import create_app  # noqa: E402
 from protokeep.web.server import address_of, listen, serving  # noqa: E402
-from protokeep.wiring import Parts, built  # noqa: E402
+from protokeep.wiring import Application, build_application  # noqa: E402
 
 PROTOTYPES = 100_000
 REQUESTS = 200
@@ -96,16 +96,16 @@ def _settings(url: str) -> Settings:
 
 
 @asynccontextmanager
-async def _site(url: str) -> AsyncIterator[tuple[str, Parts, Any]]:
+async def _site(url: str) -> AsyncIterator[tuple[str, Application, Any]]:
     settings = _settings(url)
-    async with built(settings) as parts:
+    async with build_application(settings) as parts:
         app = create_app(settings, parts)
         listener = listen("127.0.0.1", 0)
         async with serving(app, listener):
             yield address_of(listener), parts, app
 
 
-async def _signed_in(client: httpx2.AsyncClient, parts: Parts, user: str = "ana") -> None:
+async def _signed_in(client: httpx2.AsyncClient, parts: Application, user: str = "ana") -> None:
     token, _ = await parts.tokens.create(Role.MAKER, user_id=user)
     page = await client.get("/sign-in")
     found = re.search(r'name="form_token" value="([^"]+)"', page.text)
@@ -281,7 +281,7 @@ async def _fan_out(viewers: int) -> list[Figure]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/viewers.db"
-        async with built(_settings(url)) as parts:
+        async with build_application(_settings(url)) as parts:
             made = await paint(parts)
             tokens = [(await parts.tokens.create(Role.MAKER, user_id=f"u{n}"))[0] for n in range(viewers // 25 + 1)]
             held = [await parts.sessions.sign_in(token) for token in tokens]

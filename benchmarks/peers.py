@@ -43,22 +43,24 @@ async def protokeep(url: str) -> dict[str, Any]:
     import structlog
 
     from protokeep.core.principals import Principal, Role
-    from protokeep.core.prototype import Observation, Seen
+    from protokeep.core.prototype import Observation, ObservedState
     from protokeep.jobs import Jobs
-    from protokeep.providers.base import Made, Search
+    from protokeep.providers.base import RemoteChat, Search
     from protokeep.providers.v0_http import V0Config
     from protokeep.providers.v0_v2 import V0V2
     from protokeep.service import NewPrototype
     from protokeep.settings import Settings
-    from protokeep.wiring import ENVIRONMENT_ACCOUNT, built
+    from protokeep.wiring import ENVIRONMENT_ACCOUNT, build_application
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
 
     class AtOnce(V0V2):
         """Accepts at once and is ready at once; has nothing else to say."""
 
-        async def create(self, prompt: str, marks: Mapping[str, str], **_: Any) -> Made:
-            return Made(uuid4().hex, observation=Observation(Seen.FINISHED, demo_url="https://demo.example/"))
+        async def create(self, prompt: str, marks: Mapping[str, str], **_: Any) -> RemoteChat:
+            return RemoteChat(
+                uuid4().hex, observation=Observation(ObservedState.FINISHED, demo_url="https://demo.example/")
+            )
 
         async def find(self, wanted: Sequence[Mapping[str, str]], **_: Any) -> Search:
             return Search(ended=True)
@@ -74,7 +76,7 @@ async def protokeep(url: str) -> dict[str, Any]:
     )
     config = V0Config.of(api_key="unused", base_url="http://127.0.0.1:9", scope="", web_url=None, timeout_seconds=5.0)
     ann = Principal("default", "ann", Role.MAKER, "ann")
-    async with built(settings) as parts, Jobs(parts.keeper, url).running():
+    async with build_application(settings) as parts, Jobs(parts.keeper, url).running():
         parts.keeper.context.providers.add(ENVIRONMENT_ACCOUNT, AtOnce(config), for_new=True)
         await asyncio.sleep(2.5)
         keeper = parts.keeper

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from protokeep.core.principals import Role
 from protokeep.settings import Settings
 from protokeep.store.database import Database, Statement
-from protokeep.wiring import built
+from protokeep.wiring import build_application
 
 SUBJECTS = ("dashboard", "landing page", "booking form", "customer list", "checkout", "report", "onboarding", "map")
 FOR = ("bakeries", "clinics", "schools", "farms", "banks", "airlines", "museums", "hotels", "shops", "factories")
@@ -61,14 +61,14 @@ async def fill(url: str, prototypes: int) -> None:
 
 async def token_for(url: str, secret_key: str, role: Role = Role.MAKER, user_id: str = "ana") -> str:
     """A token that counts on a server with this secret."""
-    async with built(Settings(database_url=url, secret_key=SecretStr(secret_key), _env_file=None)) as parts:
+    async with build_application(Settings(database_url=url, secret_key=SecretStr(secret_key), _env_file=None)) as parts:
         token, _ = await parts.tokens.create(role, user_id=user_id)
     return token
 
 
 async def tokens_for(url: str, secret_key: str, people: int) -> list[str]:
     """A maker's token for each of so many people."""
-    async with built(Settings(database_url=url, secret_key=SecretStr(secret_key), _env_file=None)) as parts:
+    async with build_application(Settings(database_url=url, secret_key=SecretStr(secret_key), _env_file=None)) as parts:
         return [(await parts.tokens.create(Role.MAKER, user_id=f"user-{n:03}"))[0] for n in range(people)]
 
 

@@ -12,7 +12,7 @@ from chaos.fleet import Fleet, fleet_of
 from chaos.inspect import fetch
 from chaos.storm import SETTINGS
 
-OWNER = "SELECT track_owner FROM protokeep_accounts WHERE track_owner IS NOT NULL"
+OWNER = "SELECT tracker_id FROM protokeep_accounts WHERE tracker_id IS NOT NULL"
 LOOKS = "SELECT max(observed_at) AS latest, sum(poll_count) AS looks FROM protokeep_generations"
 
 
@@ -48,7 +48,7 @@ async def take_over_of_tracking(database_url: str, rounds: int) -> list[float]:
                 return bool(await fetch(database_url, OWNER))
 
             await _until(tracked)
-            owner = (await fetch(database_url, OWNER))[0]["track_owner"]
+            owner = (await fetch(database_url, OWNER))[0]["tracker_id"]
             pid = int(owner.split(":")[1])
             looks = (await fetch(database_url, LOOKS))[0]["looks"]
             victim = next(member for member in fleet.members if member.pid == pid)
@@ -57,7 +57,7 @@ async def take_over_of_tracking(database_url: str, rounds: int) -> list[float]:
             async def taken_over(looks: int = looks, owner: str = owner) -> bool:
                 now = await fetch(database_url, OWNER)
                 after = (await fetch(database_url, LOOKS))[0]["looks"]
-                return bool(now) and now[0]["track_owner"] != owner and after > looks
+                return bool(now) and now[0]["tracker_id"] != owner and after > looks
 
             seconds.append(await _until(taken_over))
             victim.start()

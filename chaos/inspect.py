@@ -13,7 +13,7 @@ import asyncpg
 
 ROWS = """
 SELECT m.id, m.product_id, m.v0_chat_id AS chat_id, m.project_status AS status, g.recovery_point, g.hold_code,
-       g.unknown, g.marker
+       g.outcome_unknown, g.marker
 FROM design_mockups m JOIN protokeep_generations g ON g.mockup_id = m.id
 """
 EVENTS = "SELECT mockup_id, kind, status, data, at FROM protokeep_events ORDER BY id"

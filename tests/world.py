@@ -9,7 +9,7 @@
 
 Nothing happens by itself: tests submit, track, sweep and let time pass. `await world.node()` is one more process on
 the same database and the same v0; `node.crash_at(point)` ends it at a named point, and its leases stay behind.
-`world.serving()` is the real web application on a real port.
+`world.open_client()` is the real web application on a real port.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import pytest
 from protokeep.bus import Bus
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype
-from protokeep.core.timing import Pace
+from protokeep.core.timing import Timing
 from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
@@ -41,7 +41,7 @@ from protokeep.service.context import Clock as ReadsClock
 from protokeep.service.context import Context, Providers
 from protokeep.service.heartbeat import SteadyClock
 from protokeep.service.hooks import Hooks
-from protokeep.service.provider_accounts import Kept
+from protokeep.service.provider_accounts import StoredKeys
 from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
@@ -54,7 +54,7 @@ from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
 from protokeep.web.protocol import Bounds
 from protokeep.web.server import address_of, listen, serving
-from protokeep.wiring import ENVIRONMENT_ACCOUNT, PROVIDERS, Parts
+from protokeep.wiring import ENVIRONMENT_ACCOUNT, PROVIDERS, Application
 from store.owner import rows, run
 
 ANN = Principal("default", "ann", Role.MAKER, "token-of-ann")
@@ -180,7 +180,7 @@ class Node:
             if name == point:
                 raise Crash(name)
 
-        self.context.reached = reached
+        self.context.checkpoint = reached
 
     async def work(self) -> None:
         """Run what is queued, submits first, and what that queues, until the queue is empty."""
@@ -254,7 +254,7 @@ class World:
     clock: Clock
     sandbox: Sandbox
     v0_url: str
-    pace: Pace
+    pace: Timing
     scope: str = "mckinsey"
     timeout_seconds: float = 5.0
     #: Whether processes go by clocks of their own, as real ones do.
@@ -268,7 +268,7 @@ class World:
         database_url: str,
         api_version: int = 2,
         *,
-        pace: Pace | None = None,
+        pace: Timing | None = None,
         steady: bool = False,
         **knobs: Any,
     ) -> AsyncIterator[World]:
@@ -276,7 +276,7 @@ class World:
         clock = Clock()
         sandbox = Sandbox(clock.elsewhere, Knobs(**{"generation_seconds": GENERATION_SECONDS, **knobs}), random_seed=7)
         async with running(sandbox) as v0_url:
-            world = cls(database_url, api_version, clock, sandbox, v0_url, pace or Pace(), steady=steady)
+            world = cls(database_url, api_version, clock, sandbox, v0_url, pace or Timing(), steady=steady)
             # As if it had been migrated at this moment, not when the tests began.
             with contextlib.suppress(sqlite3.OperationalError, asyncpg.UndefinedTableError):
                 made_at = clock.now.isoformat()
@@ -324,7 +324,7 @@ class World:
             return V0V1(spoken), V0V2(spoken)
 
         vault = Vault([master.encode() for master in masters])
-        kept = Kept(KeyStore(database), vault, build, {"v0": self.api_version})
+        kept = StoredKeys(KeyStore(database), vault, build, {"v0": self.api_version})
         providers = Providers(PROVIDERS, kept, lambda workspace: ours_for is None or workspace in ours_for)
         if key is not None:
             spoken = V0Config.of(
@@ -345,7 +345,7 @@ class World:
             bus,
             clock or self.clock,
             self.pace,
-            alone=alone,
+            single_process=alone,
             elapsed=self.clock.elapsed,
             wall=clock if clock is not None and not steady else self.clock,
             signer=Signer(b"secret-of-the-tests"),
@@ -421,7 +421,7 @@ class World:
 
     async def get(self, prototype_id: str) -> Prototype:
         """One prototype as it is written."""
-        found = await self.store.get_any(prototype_id)
+        found = await self.store.get_unscoped(prototype_id)
         assert found is not None, f"no prototype {prototype_id}"
         return found
 
@@ -499,7 +499,7 @@ class World:
         sign_on_lasts = timedelta(hours=made.sign_on_hours)
         sessions = Sessions(SessionStore(node.database), tokens, b"secret-of-the-tests", self.clock, sign_on_lasts)
         hooks = Hooks(node.keeper.context, b"secret-of-the-tests", made.public_url)
-        app = create_app(made, Parts(made, node.keeper, tokens, sessions, hooks))
+        app = create_app(made, Application(made, node.keeper, tokens, sessions, hooks))
         token, _ = await tokens.create(Role.MAKER, user_id=ANN.user_id)
         headers = {"Authorization": f"Bearer {token}"}
         async with contextlib.AsyncExitStack() as stack:
@@ -522,9 +522,9 @@ def settings_of(**values: Any) -> Settings:
     return Settings(_env_file=None, **values)  # type: ignore[call-arg, unused-ignore]
 
 
-def quick(pace: Pace | None = None, **changes: Any) -> Pace:
+def quick(pace: Timing | None = None, **changes: Any) -> Timing:
     """A pace with some durations changed."""
-    return replace(pace or Pace(), **changes)
+    return replace(pace or Timing(), **changes)
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:

@@ -26,7 +26,7 @@ from protokeep.core.prototype import State  # noqa: E402
 from protokeep.settings import Settings  # noqa: E402
 from protokeep.web.app import create_app  # noqa: E402
 from protokeep.web.server import address_of, listen, serving  # noqa: E402
-from protokeep.wiring import Parts, built  # noqa: E402
+from protokeep.wiring import Application, build_application  # noqa: E402
 
 WIDTHS = {320: 720, 768: 1024, 1440: 900}
 #: What the README shows: name there -> page, theme.
@@ -96,7 +96,7 @@ async def main(only: str, folder: Path) -> None:
 
 async def _take(browser: Browser, temporary: Path, kind: str, only: str, folder: Path) -> None:
     settings = Settings(database_url=f"sqlite:///{temporary / kind}.db", v0_api_key="unused", _env_file=None)
-    async with built(settings) as parts:
+    async with build_application(settings) as parts:
         made: dict[str, Any] = dict(await paint(parts)) if kind == "full" else {}
         _, token = await parts.tokens.create(Role.ADMIN, user_id="ana", plain=TOKEN)
         code = await parts.sessions.code_for(token.id)
@@ -151,7 +151,7 @@ async def _walk(
     theme: str,
     only: str,
     folder: Path,
-    parts: Parts,
+    parts: Application,
 ) -> None:
     context = await browser.new_context(
         viewport={"width": width, "height": height},
@@ -181,7 +181,7 @@ async def for_readme(folder: Path) -> None:
     """The pictures of the README, as large as a window."""
     with tempfile.TemporaryDirectory() as temporary:
         settings = Settings(database_url=f"sqlite:///{temporary}/readme.db", v0_api_key="unused", _env_file=None)
-        async with built(settings) as parts, async_playwright() as playwright:
+        async with build_application(settings) as parts, async_playwright() as playwright:
             calm = (State.READY, State.MAKING)  # So that a window's height shows pictures.
             made = await paint(parts, tuple(scene for scene in SCENES if scene.state in calm))
             await parts.tokens.create(Role.MAKER, user_id="ana", plain=TOKEN)

@@ -62,7 +62,7 @@ REFUSED = {
 }
 #: A circuit that opened, and pauses of the account, are another story: each fault begins anew.
 RELEASE = (
-    "UPDATE protokeep_accounts SET hold_code = NULL, hold_until = NULL, failures = 0, read_hold_until = NULL",
+    "UPDATE protokeep_accounts SET hold_code = NULL, hold_until = NULL, failures = 0, polling_paused_until = NULL",
     "UPDATE protokeep_generations SET next_try_at = NULL WHERE recovery_point = 'claimed'",
 )
 SHORT = ("usual", "409-after", "499-after", "308-after", "no-answer", "no-id", "409-before", "429-soon", "500-before")

@@ -17,7 +17,7 @@ from protokeep.core.errors import IssuerUnavailable, NotReady, ProtokeepError, P
 from protokeep.service.heartbeat import utc_now
 from protokeep.settings import Settings, is_loopback
 from protokeep.store.migrate import is_migrated
-from protokeep.wiring import Parts, built, identity_of
+from protokeep.wiring import Application, build_application, identity_of
 
 Level = Literal["fine", "unsafe", "broken"]
 
@@ -84,7 +84,7 @@ async def refusals(settings: Settings) -> list[str]:
         return []
     found = [finding for finding in (secrets_of(settings),) if finding.level != "fine"]
     if not found and not (settings.oidc_issuer or settings.jwt_secret):
-        async with built(settings) as parts:
+        async with build_application(settings) as parts:
             if not await parts.tokens.anybody():
                 found.append(_nobody())
     return [f"not on {settings.host}: {finding.what}; {finding.mend}" for finding in found]
@@ -105,7 +105,7 @@ async def examine(settings: Settings) -> list[Finding]:
     found.append(database)
     if database.level == "broken" or any(one.name == "secret" and one.level == "broken" for one in found):
         return found
-    async with built(settings, migrating=False) as parts:
+    async with build_application(settings, migrating=False) as parts:
         found += await _people(parts)
         found += await _clock(parts)
         found += await _provider(parts)
@@ -174,18 +174,18 @@ async def _database(settings: Settings) -> Finding:
     return fine("database", "answers, and is migrated")
 
 
-async def _people(parts: Parts) -> list[Finding]:
+async def _people(parts: Application) -> list[Finding]:
     found = []
     if not (parts.callers.takes_jwts or parts.signing_in or await parts.tokens.anybody()):
         found.append(_nobody())
-    for token in await parts.tokens.admins_for_ever():
+    for token in await parts.tokens.permanent_admins():
         what = f"the admin token {token.prefix}… of {token.user_id} never expires"
         mend = f"`protokeep token create --role admin --days 90`, then `protokeep token revoke {token.id}`"
         found.append(unsafe("tokens", what, mend))
     return found or [fine("tokens", "somebody can sign in, and no admin token lasts for ever")]
 
 
-async def _clock(parts: Parts) -> list[Finding]:
+async def _clock(parts: Application) -> list[Finding]:
     # The clock of a process was read from the database a moment ago.
     skew = abs(parts.keeper.context.clock() - utc_now())
     what = f"this host's clock and the database's differ by {skew.total_seconds():.0f} s"
@@ -195,7 +195,7 @@ async def _clock(parts: Parts) -> list[Finding]:
     return [unsafe("clock", what, mend)] if skew > SKEW_UNSAFE else [fine("clock", "agrees with the database's")]
 
 
-async def _provider(parts: Parts) -> list[Finding]:
+async def _provider(parts: Application) -> list[Finding]:
     accounts = parts.keeper.context.providers.for_new()
     if not accounts:
         return [unsafe("v0", "no v0 key is set: reads work, a create answers 503", "set V0_API_KEY")]
@@ -213,7 +213,7 @@ async def _provider(parts: Parts) -> list[Finding]:
     return found
 
 
-async def _hooks(parts: Parts) -> list[Finding]:
+async def _hooks(parts: Application) -> list[Finding]:
     found = []
     for account, version in await parts.hooks.lacking():
         what = f"{account} has no hook, API v{version}: more looks are needed there"
@@ -225,7 +225,7 @@ async def _hooks(parts: Parts) -> list[Finding]:
     return found
 
 
-async def _unreadable(parts: Parts) -> list[Finding]:
+async def _unreadable(parts: Application) -> list[Finding]:
     """Chats that searches pass over."""
     context = parts.keeper.context
     mend = "open it at v0: share it with the account of the key, or delete it; lost creates of its time wait for that"

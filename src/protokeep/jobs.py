@@ -95,7 +95,7 @@ class Jobs:
                 asyncio.create_task(self._repeat("heartbeat", self._keeper.context.heartbeat.beat, BEAT_SECONDS)),
                 asyncio.create_task(self._repeat("sweep", self._keeper.sweep)),
                 asyncio.create_task(self._repeat("reconcile", self._keeper.reconcile)),
-                asyncio.create_task(self._repeat("wrap_up", self._keeper.wrap_up)),
+                asyncio.create_task(self._repeat("wrap_up", self._keeper.finalize)),
                 asyncio.create_task(self._forget_forever()),
             ]
             if self._hooks is not None:
@@ -193,7 +193,7 @@ class Jobs:
             return
         self._tracking.add(account)
         context = self._keeper.context
-        longest = context.pace.lease.total_seconds() / 2
+        longest = context.timing.lease.total_seconds() / 2
         beside = asyncio.create_task(self._look_at_hooked(account))
         try:
             with context.bus.subscribed() as changes:

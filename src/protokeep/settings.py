@@ -14,8 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
-from protokeep.core.quotas import Caps
-from protokeep.core.timing import Pace
+from protokeep.core.quotas import Quotas
+from protokeep.core.timing import Timing
 
 #: Where the embedded database lies unless told otherwise, relative to where `protokeep serve` is started.
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
@@ -163,7 +163,7 @@ class Settings(BaseSettings):
     @field_validator("master_keys")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and any(len(part) < MASTER_KEY_SHORTEST for part in parts_of(value)):
+        if value is not None and any(len(part) < MASTER_KEY_SHORTEST for part in comma_separated(value)):
             raise ValueError(
                 f"Each key has at least {MASTER_KEY_SHORTEST} characters. Make one with: "
                 "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     @property
     def masters(self) -> list[bytes]:
         """The master keys, the one that seals first; empty: one is derived from the secret key."""
-        return [part.encode() for part in parts_of(self.master_keys)] if self.master_keys else []
+        return [part.encode() for part in comma_separated(self.master_keys)] if self.master_keys else []
 
     def environment_key_serves(self, workspace_id: str) -> bool:
         """Whether the v0 key in the environment may pay for a workspace's prototypes."""
@@ -181,9 +181,9 @@ class Settings(BaseSettings):
         return "*" in named or workspace_id in named
 
     @property
-    def caps(self) -> Caps:
+    def quotas(self) -> Quotas:
         """How many prototypes may be made in a day."""
-        return Caps(self.creates_per_person, self.creates_per_product, self.creates_per_workspace)
+        return Quotas(self.creates_per_person, self.creates_per_product, self.creates_per_workspace)
 
     @model_validator(mode="after")
     def _sign_in_is_clear(self) -> Self:
@@ -247,9 +247,9 @@ class Settings(BaseSettings):
         return tuple(_listed(self.mcp_allowed_hosts))
 
     @property
-    def pace(self) -> Pace:
+    def timing(self) -> Timing:
         """The durations that the core decides by."""
-        return Pace(
+        return Timing(
             create_timeout=timedelta(seconds=self.create_timeout_seconds),
             settle=timedelta(seconds=self.settle_seconds),
             poll_interval=timedelta(seconds=self.poll_interval_seconds),
@@ -274,7 +274,7 @@ class Settings(BaseSettings):
         return Path(self.database_url.split("///", 1)[1] or "protokeep.db")
 
 
-def parts_of(value: SecretStr) -> list[str]:
+def comma_separated(value: SecretStr) -> list[str]:
     """What is separated by commas."""
     return [part.strip() for part in value.get_secret_value().split(",") if part.strip()]
 

@@ -21,16 +21,16 @@ from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
-from protokeep.service.authentication import Callers
+from protokeep.service.authentication import Authenticator
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Clock, Context, Providers, utc_now
 from protokeep.service.gallery import Gallery
 from protokeep.service.heartbeat import SteadyClock
 from protokeep.service.hooks import Hooks
-from protokeep.service.provider_accounts import Kept
-from protokeep.service.provider_keys import Keys
+from protokeep.service.provider_accounts import StoredKeys
+from protokeep.service.provider_keys import ProviderKeys
 from protokeep.service.sessions import Sessions
-from protokeep.service.sign_in import SigningIn
+from protokeep.service.sign_in import SignInFlow
 from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
 from protokeep.settings import Settings
@@ -53,7 +53,7 @@ PROVIDERS = {"v0": "V0_API_KEY"}
 SECRET_BYTES = 32
 
 
-class Parts:
+class Application:
     """What a process works with."""
 
     def __init__(
@@ -67,9 +67,9 @@ class Parts:
     ) -> None:
         identity = identity or identity_of(settings)
         self.hooks = hooks
-        self.callers = Callers(tokens, identity.jwts)
+        self.callers = Authenticator(tokens, identity.jwts)
         self.signing_in = (
-            SigningIn(identity.sign_on, sessions, str(settings.oidc_issuer), keeper.context.clock)
+            SignInFlow(identity.sign_on, sessions, str(settings.oidc_issuer), keeper.context.clock)
             if identity.sign_on
             else None
         )
@@ -78,11 +78,13 @@ class Parts:
         self.tokens = tokens
         self.sessions = sessions
         self.gallery = Gallery(keeper.context)
-        self.keys = Keys(keeper.context)
+        self.keys = ProviderKeys(keeper.context)
 
 
 @contextlib.asynccontextmanager
-async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool = True) -> AsyncIterator[Parts]:
+async def build_application(
+    settings: Settings, *, clock: Clock = utc_now, migrating: bool = True
+) -> AsyncIterator[Application]:
     """The parts, connected; migrates first as the settings say. Closes everything at the end."""
     if migrating and settings.migrate != "off":
         await migrate(settings.database_url, settings.migrate)
@@ -92,7 +94,7 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
     secret = secret_key(settings)
     providers = _providers(
         settings,
-        Kept(KeyStore(database), vault_of(settings, secret), _builds(settings), {"v0": settings.v0_api_version}),
+        StoredKeys(KeyStore(database), vault_of(settings, secret), _builds(settings), {"v0": settings.v0_api_version}),
     )
     if clock is utc_now:
         clock = SteadyClock(utc_now())
@@ -102,10 +104,10 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
         providers,
         bus,
         clock,
-        settings.pace,
+        settings.timing,
         limits,
-        settings.caps,
-        alone=settings.is_embedded,
+        settings.quotas,
+        single_process=settings.is_embedded,
         wall=utc_now if settings.is_embedded else None,
         signer=Signer(secret),
     )
@@ -119,7 +121,7 @@ async def built(settings: Settings, *, clock: Clock = utc_now, migrating: bool =
             await context.heartbeat.synchronise()
             if not settings.is_embedded:
                 await stack.enter_async_context(listening(bus, settings.database_url))
-            yield Parts(settings, keeper, tokens, sessions, hooks)
+            yield Application(settings, keeper, tokens, sessions, hooks)
     finally:
         await context.audit.close()
         await providers.aclose()
@@ -159,7 +161,7 @@ def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> 
     return Identity(issuer, jwts, sign_on)
 
 
-def _providers(settings: Settings, kept: Kept) -> Providers:
+def _providers(settings: Settings, kept: StoredKeys) -> Providers:
     providers = Providers(PROVIDERS, kept, settings.environment_key_serves)
     key = settings.v0_api_key.get_secret_value().strip() if settings.v0_api_key else ""
     if key:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from protokeep.core.audit import Action, Entry
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.principals import Role
 from protokeep.service import audit as auditing
 from protokeep.service.audit import Audit
@@ -112,7 +112,7 @@ async def test_reuse_waits_for_no_write(world: World, monkeypatch: pytest.Monkey
 async def test_it_is_flushed_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auditing, "FLUSH_SECONDS", 0.01)
     audit = Audit(AuditStore(world.first.database))
-    audit.note(Entry.of(ANN, Action.REUSED, world.clock.now, "x"))
+    audit.note(AuditEntry.of(ANN, Action.REUSED, world.clock.now, "x"))
     for _ in range(500):
         if await world.rows("SELECT * FROM protokeep_audit"):
             break
@@ -128,6 +128,6 @@ async def test_too_many_lines_are_dropped_and_counted(world: World, monkeypatch:
     monkeypatch.setattr(auditing, "MAX_WAITING", 3)
     audit = Audit(AuditStore(world.first.database))
     for n in range(5):
-        audit.note(Entry.of(ANN, Action.REUSED, world.clock.now, str(n)))
+        audit.note(AuditEntry.of(ANN, Action.REUSED, world.clock.now, str(n)))
     await audit.close()
     assert len(await world.rows("SELECT * FROM protokeep_audit")) == 3

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protokeep.core.errors import CapReached
+from protokeep.core.errors import QuotaReached
 from protokeep.core.principals import Principal, Role
-from protokeep.core.quotas import Caps
+from protokeep.core.quotas import Quotas
 from protokeep.core.reuse import Outcome
 from protokeep.service import Ensured, NewPrototype
 from protokeep.service.context import NoQueue
@@ -29,16 +29,16 @@ async def made(node: Node, product: str, who: Principal = ANN, *, create_new: bo
 
 
 async def test_each_cap(world: World) -> None:
-    world.first.context.caps = Caps(per_person=2, per_product=3, per_workspace=4)
+    world.first.context.quotas = Quotas(per_person=2, per_product=3, per_workspace=4)
     for _ in range(2):
         await world.ensure("p-1", create_new=True)
-    with pytest.raises(CapReached, match=r"ann has made 2 prototypes today.*PROTOKEEP_CREATES_PER_PERSON"):
+    with pytest.raises(QuotaReached, match=r"ann has made 2 prototypes today.*PROTOKEEP_CREATES_PER_PERSON"):
         await world.ensure("p-2")
     await world.ensure("p-1", create_new=True, who=BOB)
-    with pytest.raises(CapReached, match="Product p-1 has had made 3"):
+    with pytest.raises(QuotaReached, match="Product p-1 has had made 3"):
         await world.ensure("p-1", create_new=True, who=BOB)
     await world.ensure("p-2", who=BOB)
-    with pytest.raises(CapReached, match="This workspace has made 4"):
+    with pytest.raises(QuotaReached, match="This workspace has made 4"):
         await world.ensure("p-3", who=Principal("default", "eve", Role.MAKER, ""))
     elsewhere = Principal("other", "ann", Role.MAKER, "")
     assert not (await world.ensure("p-1", who=elsewhere)).is_existing
@@ -48,21 +48,21 @@ async def test_nothing_is_left_of_a_refused_create(world: World) -> None:
     """
     A refused create has not taken the product's place, nor used its idempotency key, nor been counted for others.
     """
-    world.first.context.caps = Caps(per_person=5, per_workspace=1)
+    world.first.context.quotas = Quotas(per_person=5, per_workspace=1)
     await world.ensure("p-1")
     before = await world.contents(), await world.rows("SELECT * FROM protokeep_create_counts ORDER BY kind")
-    with pytest.raises(CapReached):
+    with pytest.raises(QuotaReached):
         await world.ensure("p-2", idempotency_key="k")
     assert before == (
         await world.contents(),
         await world.rows("SELECT * FROM protokeep_create_counts ORDER BY kind"),
     )
-    world.first.context.caps = Caps()
+    world.first.context.quotas = Quotas()
     assert (await world.ensure("p-2", idempotency_key="k")).decision.outcome is Outcome.CREATED
 
 
 async def test_reuse_and_replay_are_free(world: World) -> None:
-    world.first.context.caps = Caps(per_person=1)
+    world.first.context.quotas = Quotas(per_person=1)
     await world.ensure("p-1", idempotency_key="k")
     for _ in range(3):
         assert (await world.ensure("p-1")).is_existing
@@ -72,17 +72,17 @@ async def test_reuse_and_replay_are_free(world: World) -> None:
 
 
 async def test_counting_begins_anew_with_the_day(world: World) -> None:
-    world.first.context.caps = Caps(per_person=1)
+    world.first.context.quotas = Quotas(per_person=1)
     await world.ensure("p-1")
-    with pytest.raises(CapReached) as refused:
+    with pytest.raises(QuotaReached) as refused:
         await world.ensure("p-2")
     world.clock.advance(refused.value.retry_after.total_seconds() - 1)
-    with pytest.raises(CapReached):
+    with pytest.raises(QuotaReached):
         await world.ensure("p-2")
     world.clock.advance(1)
     await world.ensure("p-2")
     world.clock.advance(-2)  # Another host's clock is a little late: the new day's count stands.
-    with pytest.raises(CapReached):
+    with pytest.raises(QuotaReached):
         await world.ensure("p-3")
     world.clock.advance(3 * 86_400)
     await world.keeper.sweep()
@@ -104,7 +104,7 @@ async def test_a_hundred_at_once(world: World, kind: str, another: list[bool]) -
     for race in range(RACES):
         world.clock.advance(86_400)
         for node in nodes:
-            node.context.caps = Caps(**{f"per_{kind}": MADE_BEFORE + 1})
+            node.context.quotas = Quotas(**{f"per_{kind}": MADE_BEFORE + 1})
         names = [f"r{race}-{n}" for n in range(MADE_BEFORE + AT_ONCE)]
         who = [Principal("default", "ann" if kind == "person" else name, Role.MAKER, "") for name in names]
         products = [f"r{race}" if kind == "product" else name for name in names]
@@ -117,16 +117,16 @@ async def test_a_hundred_at_once(world: World, kind: str, another: list[bool]) -
         answers = await asyncio.gather(*asked, return_exceptions=True)
 
         passed = [one for one in answers if isinstance(one, Ensured)]
-        refused = [one for one in answers if isinstance(one, CapReached)]
+        refused = [one for one in answers if isinstance(one, QuotaReached)]
         assert (len(passed), len(passed) + len(refused)) == (1, AT_ONCE), [
-            one for one in answers if not isinstance(one, Ensured | CapReached)
+            one for one in answers if not isinstance(one, Ensured | QuotaReached)
         ]
         rows = await world.rows("SELECT count(*) AS made FROM protokeep_generations")
         assert rows == [{"made": (MADE_BEFORE + 1) * (race + 1)}]
 
 
 async def test_over_http(world: World, site: Site) -> None:
-    site.node.context.caps = Caps(per_person=1)
+    site.node.context.quotas = Quotas(per_person=1)
     await site.create("p-1")
     refused = await site.create("p-2")
     assert refused.status_code == 429
@@ -139,6 +139,6 @@ async def test_over_http(world: World, site: Site) -> None:
 
 @given(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))
 def test_only_what_is_limited_is_counted(person: int, product: int, workspace: int) -> None:
-    caps = Caps(person, product, workspace).of("w", "u", "p")
+    caps = Quotas(person, product, workspace).of("w", "u", "p")
     wanted = [("person", person), ("product", product), ("workspace", workspace)]
-    assert [(cap.kind, cap.most) for cap in caps] == [(kind, most) for kind, most in wanted if most]
+    assert [(cap.kind, cap.limit) for cap in caps] == [(kind, most) for kind, most in wanted if most]

@@ -15,7 +15,7 @@ from protokeep.core.principals import Principal, Role
 from protokeep.core.provider_keys import KeyOwner
 from protokeep.doctor import examine, refusals
 from protokeep.web.server import serving
-from protokeep.wiring import built
+from protokeep.wiring import build_application
 from world import World, on_sqlite, settings_of
 
 STRONG = "kH3-2jdPq0aZ81LmNbVcXxSwEeRrTtYyUuIi"
@@ -161,7 +161,7 @@ async def test_doctor_on_hooks(world: World) -> None:
     async def hooks_found() -> list[tuple[str, str]]:
         return [(finding.what, finding.mend) for finding in await examine(settings) if finding.name == "hooks"]
 
-    async with built(settings) as parts:
+    async with build_application(settings) as parts:
         admin = Principal("default", "root", Role.ADMIN, "")
         await parts.hooks.install()
         await parts.keys.set(admin, KeyOwner("default", "ann"), "v0", "v1:anns:BBBBBBBBBBBB")

@@ -14,7 +14,7 @@ from protokeep.providers.v0_common import HOOK_EVENTS
 from protokeep.sandbox.state import account_id
 from protokeep.service import provider_accounts
 from protokeep.service.hooks import RETRY, Hooks
-from protokeep.service.provider_keys import Keys
+from protokeep.service.provider_keys import ProviderKeys
 from world import KEY, Node, World, on_sqlite, until
 
 SECRET = b"secret-of-the-tests"
@@ -39,7 +39,7 @@ async def set_key(
     world: World, key: str = TEAM_KEY, owner: KeyOwner = WORKSPACE, *, other_account: bool = False
 ) -> None:
     world.clock.advance(1)
-    await Keys(world.first.context).set(ADMIN, owner, "v0", key, other_account=other_account)
+    await ProviderKeys(world.first.context).set(ADMIN, owner, "v0", key, other_account=other_account)
 
 
 def at_v0(world: World, key: str) -> int:
@@ -200,7 +200,7 @@ async def test_removing_after_a_key_is_gone(world: World) -> None:
     await set_key(world)
     await hooks.install()
     hook = next(iter(world.sandbox.world.accounts[account_id(TEAM_KEY)].hooks["v2"].values()))
-    await Keys(world.first.context).remove(ADMIN, WORKSPACE, "v0")
+    await ProviderKeys(world.first.context).remove(ADMIN, WORKSPACE, "v0")
 
     assert await hooks.remove() == (4, [ACCOUNT, ACCOUNT])
     assert at_v0(world, KEY) == 0
@@ -217,7 +217,7 @@ async def test_while_it_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     other = await world.node()
     async with jobs.Jobs(world.keeper, world.database_url, hooks).running():
         world.clock.advance(1)
-        await Keys(other.context).set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
+        await ProviderKeys(other.context).set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         await until(lambda: at_v0(world, TEAM_KEY) == 2)
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from protokeep.core.errors import OutcomeUnknown
 from protokeep.core.principals import Role
-from protokeep.providers.public_transport import NotPublic, Outward, is_public
+from protokeep.providers.public_transport import PrivateAddress, PublicOnlyTransport, is_public
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from world import PROMPT, Site, World, on_sqlite
@@ -396,9 +396,9 @@ class TestOutward:
             return httpx2.Response(200)
 
         assert not is_public(address)
-        outward = Outward(httpx2.MockTransport(inner), "api.v0.dev", resolve)
+        outward = PublicOnlyTransport(httpx2.MockTransport(inner), "api.v0.dev", resolve)
         async with httpx2.AsyncClient(transport=outward) as client:
-            with pytest.raises(NotPublic):
+            with pytest.raises(PrivateAddress):
                 await client.get("https://x.vusercontent.net/")
         assert called == []
 
@@ -416,7 +416,9 @@ class TestOutward:
             called.append(request)
             return httpx2.Response(200)
 
-        async with httpx2.AsyncClient(transport=Outward(httpx2.MockTransport(inner), "own", resolve)) as client:
+        async with httpx2.AsyncClient(
+            transport=PublicOnlyTransport(httpx2.MockTransport(inner), "own", resolve)
+        ) as client:
             assert (await client.get("https://x.vusercontent.net/a?b")).status_code == 200
         (request,) = called
         assert str(request.url) == "https://93.184.215.14/a?b"
@@ -432,7 +434,7 @@ class TestOutward:
             raise AssertionError("not looked up")
 
         inner = httpx2.MockTransport(lambda request: httpx2.Response(200))
-        async with httpx2.AsyncClient(transport=Outward(inner, "127.0.0.1", resolve)) as client:
+        async with httpx2.AsyncClient(transport=PublicOnlyTransport(inner, "127.0.0.1", resolve)) as client:
             assert (await client.get("http://127.0.0.1:8500/v1/chats")).status_code == 200
 
 

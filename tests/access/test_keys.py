@@ -13,7 +13,7 @@ from protokeep.core.prototype import UNFINISHED, RecoveryPoint, State, Status, g
 from protokeep.core.provider_keys import KeyOwner
 from protokeep.sandbox.state import account_id
 from protokeep.service import provider_accounts
-from protokeep.service.provider_keys import Keys
+from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store.provider_keys import KeyStore
 from store.owner import run
 from world import ANN, BOB, KEY, MASTER, Node, Site, World, on_sqlite
@@ -31,8 +31,8 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provider_accounts, "REFRESH_SECONDS", 0.0)
 
 
-def keys_of(node: Node) -> Keys:
-    return Keys(node.context)
+def keys_of(node: Node) -> ProviderKeys:
+    return ProviderKeys(node.context)
 
 
 async def payer(world: World, product: str = "p-1", who: Principal = ANN, **more: Any) -> str:
@@ -105,9 +105,9 @@ class TestFollowing:
 
         held, parked = await world.get(made.id), await world.get(waiting.id)
         assert held.status in UNFINISHED
-        assert held.slowed is not None
-        assert held.slowed.code == "no_key"
-        assert "was removed" in held.slowed.message
+        assert held.polling_pause is not None
+        assert held.polling_pause.code == "no_key"
+        assert "was removed" in held.polling_pause.message
         assert parked.state is State.PARKED
         assert generation_of(parked).hold_code == "no_key"
         assert world.calls() == calls
@@ -115,7 +115,7 @@ class TestFollowing:
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         await world.sweep()
         assert (await world.get(made.id)).status is Status.COMPLETED
-        assert (await world.get(made.id)).slowed is None
+        assert (await world.get(made.id)).polling_pause is None
         assert (await world.get(waiting.id)).chat_id is not None
 
     async def test_what_was_sent_is_looked_up_when_the_key_is_back(self, world: World) -> None:
@@ -147,8 +147,8 @@ class TestFollowing:
         assert left is not None
         assert generation_of(left).hold_code == "no_key"
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
-        await world.keeper.wrap_up()
-        assert await world.store.get_any(made.id) is None
+        await world.keeper.finalize()
+        assert await world.store.get_unscoped(made.id) is None
 
     async def test_nobody_spends_another_persons_key(self, world: World) -> None:
         await keys_of(world.first).set(ANN, ANNS, "v0", ANNS_KEY)
@@ -292,7 +292,7 @@ async def test_a_refused_key_shows_while_it_is_made(world: World) -> None:
     world.clock.advance(4)
     with world.knobs(answer_next=[{"status": 401} for _ in range(3)]):
         await world.sweep()
-    shown = (await world.get(made.id)).slowed
+    shown = (await world.get(made.id)).polling_pause
     assert shown is not None
     assert (shown.code, "401" in shown.message) == ("looks_fail", True)
     world.clock.advance(20)

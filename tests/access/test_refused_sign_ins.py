@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from issuer import FakeIssuer
-from protokeep.core.audit import Action, Entry
-from protokeep.core.failed_sign_ins import TOLD_APART, WINDOW_SECONDS, Refusals
+from protokeep.core.audit import Action, AuditEntry
+from protokeep.core.failed_sign_ins import TOLD_APART, WINDOW_SECONDS, FailedSignInCounter
 from protokeep.core.principals import Role
 from protokeep.service.audit import Audit
 from protokeep.store.audit import AuditStore
@@ -202,7 +202,7 @@ class TestFloods:
         """
         Whatever comes in whatever order, the lines add up to it, and are few for each window.
         """
-        refusals, now, told, windows = Refusals(), 0.0, [], 1
+        refusals, now, told, windows = FailedSignInCounter(), 0.0, [], 1
         for workspace, address, pause in tries:
             now += pause
             ended = refusals.over(now)
@@ -219,8 +219,8 @@ class TestFloods:
             assert len(own) <= windows * (2 * TOLD_APART + 1)
 
 
-def line(address: str, at: datetime, workspace: str = "default") -> Entry:
-    return Entry(workspace, at, Action.SIGN_IN_FAILED, "", address=address, data={"reason": "token_unknown"})
+def line(address: str, at: datetime, workspace: str = "default") -> AuditEntry:
+    return AuditEntry(workspace, at, Action.SIGN_IN_FAILED, "", address=address, data={"reason": "token_unknown"})
 
 
 def _times(row: dict[str, Any]) -> int:

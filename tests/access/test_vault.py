@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from protokeep.core.errors import InvalidInput
 from protokeep.core.provider_keys import KeyOwner, KeySource, key_of, key_source_of, owner_of
-from protokeep.service.vault import NotOpened, Vault
+from protokeep.service.vault import KeyNotReadable, Vault
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = b"an old master key of thirty-two bytes", b"a new master key of thirty-two bytes."
@@ -36,7 +36,7 @@ def test_a_key_moved_to_another_owner_does_not_open(one: KeyOwner, other: KeyOwn
     sealed = vault.seal("v1:team:abcdef", one, "v0", by="ann", at=NOW)
     for moved in (replace(sealed, owner=other), replace(sealed, provider="v1")):
         if (moved.owner, moved.provider) != (one, "v0"):
-            with pytest.raises(NotOpened):
+            with pytest.raises(KeyNotReadable):
                 vault.open(moved)
 
 
@@ -46,7 +46,7 @@ def test_a_changed_key_does_not_open(place: int, change: int) -> None:
     sealed = vault.seal("v1:team:abcdef", ANN, "v0", by="ann", at=NOW)
     broken = bytearray(sealed.ciphertext)
     broken[place % len(broken)] ^= change
-    with pytest.raises(NotOpened):
+    with pytest.raises(KeyNotReadable):
         vault.open(replace(sealed, ciphertext=bytes(broken)))
 
 
@@ -54,7 +54,7 @@ def test_nonces_are_fresh_and_the_master_key_is_needed() -> None:
     vault = Vault([NEW, OLD])
     sealed = [vault.seal("v1:team:abcdef", ANN, "v0", by="ann", at=NOW) for _ in range(100)]
     assert len({one.nonce for one in sealed}) == len({one.ciphertext for one in sealed}) == 100
-    with pytest.raises(NotOpened):
+    with pytest.raises(KeyNotReadable):
         Vault([OLD]).open(sealed[0])
 
 

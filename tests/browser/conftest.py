@@ -18,7 +18,7 @@ from protokeep.sandbox import Knobs, Sandbox, running
 from protokeep.settings import Settings
 from protokeep.web.app import create_app
 from protokeep.web.server import address_of, listen, serving
-from protokeep.wiring import Parts, built
+from protokeep.wiring import Application, build_application
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Site:
         self._thread = threading.Thread(target=self._main, daemon=True)
         self._stop: asyncio.Event
         self.sandbox = Sandbox(knobs=Knobs(generation_seconds=GENERATION_SECONDS))
-        self.parts: Parts
+        self.parts: Application
         self.app: Any = None
         self.url = ""
 
@@ -82,7 +82,7 @@ class Site:
                     self.parts = self.app.state.parts
                     await self._until_stopped()
                 return
-            async with built(settings, migrating=False) as parts:
+            async with build_application(settings, migrating=False) as parts:
                 self.parts = parts
                 self.app = create_app(settings, parts)
                 async with serving(self.app, listener):

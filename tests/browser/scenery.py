@@ -13,15 +13,15 @@ from protokeep.core import submission as steps
 from protokeep.core.errors import ProviderBusy, ProviderRejected, ProviderUnreachable
 from protokeep.core.events import Event, Source
 from protokeep.core.principals import Principal, Role
-from protokeep.core.prototype import Observation, Prototype, Seen, State, generation_of
+from protokeep.core.prototype import Observation, ObservedState, Prototype, State, generation_of
 from protokeep.sandbox.site.screenshot import picture_of
 from protokeep.sandbox.site.theme import look_of
 from protokeep.sandbox.state import Chat
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue, status_events
-from protokeep.store.afterwards import Picture, free_slot, keep_picture
+from protokeep.store.afterwards import Picture, free_slot, save_picture
 from protokeep.store.database import Session
-from protokeep.wiring import Parts
+from protokeep.wiring import Application
 
 DEMO = "https://preview.example"
 
@@ -238,7 +238,7 @@ SCENES = (
 )
 
 
-async def paint(parts: Parts, scenes: tuple[Scene, ...] = SCENES) -> dict[str, Prototype]:
+async def paint(parts: Application, scenes: tuple[Scene, ...] = SCENES) -> dict[str, Prototype]:
     """Write the scenes as if they had happened; the last prototype of each product by its id."""
     context = parts.keeper.context
     clock, queue = context.clock, context.queue
@@ -253,7 +253,7 @@ async def paint(parts: Parts, scenes: tuple[Scene, ...] = SCENES) -> dict[str, P
     return made
 
 
-async def _play(parts: Parts, scene: Scene, at: datetime, number: int) -> Prototype:
+async def _play(parts: Application, scene: Scene, at: datetime, number: int) -> Prototype:
     context = parts.keeper.context
     context.clock = lambda: at
     who = Principal("default", scene.owner, Role.MAKER, "")
@@ -272,14 +272,14 @@ async def _play(parts: Parts, scene: Scene, at: datetime, number: int) -> Protot
     return await _pictured(parts, prototype, at) if scene.pictured else prototype
 
 
-async def _pictured(parts: Parts, prototype: Prototype, at: datetime) -> Prototype:
+async def _pictured(parts: Application, prototype: Prototype, at: datetime) -> Prototype:
     """As the end of v1's prototypes leaves them: with a picture that is kept here."""
     prompt = prototype.prompt or ""
     body = picture_of(look_of(Chat(prototype.product_id, "v1", "", prompt, at, at, at, 1)))
     picture = Picture("image/png", body, hashlib.sha256(body).hexdigest()[:32])
 
     async def keep(session: Session) -> None:
-        await keep_picture(session, prototype.id, picture, at)
+        await save_picture(session, prototype.id, picture, at)
 
     kept = replace(generation_of(prototype), picture_etag=f"00000000-{picture.etag}")
     saved = await parts.keeper.context.store.save(prototype, replace(prototype, generation=kept), belongs=keep)
@@ -291,27 +291,27 @@ def _follow_up(ready: Prototype, scene: Scene, at: datetime, pace: Any) -> list[
     if scene.asked is None:
         return []
     words = "Photos first, prices in the middle, and a darker header"
-    asked = rounds.asked(ready, words, at)
-    sent = rounds.sending(asked, at, pace, stale_id=None, before_id=None)
+    asked = rounds.requested(ready, words, at)
+    sent = rounds.about_to_send_follow_up(asked, at, pace, previous_message_id=None, baseline_message_id=None)
     told: list[tuple[Event | None, Prototype]] = [
         (Event("asked", Source.PERSON, at, actor=scene.owner, data={"message": words}), asked),
         (Event("sent", Source.SUBMIT, at), sent),
     ]
     if scene.asked:
-        taken = rounds.continued(sent, message_id="msg_2", seen=None, now=at, pace=pace, batched=False)
-        end = Observation(Seen.FINISHED, message_id="msg_2", credits=0.4)
+        taken = rounds.follow_up_accepted(sent, message_id="msg_2", seen=None, now=at, pace=pace, batched=False)
+        end = Observation(ObservedState.FINISHED, message_id="msg_2", credits=0.4)
         told += [(Event("continued", Source.SUBMIT, at), taken), (None, _seen(taken, end, at + scene.took, pace))]
     else:
         error = ProviderRejected("v0 refused it: the message is about something it does not make.", code="refused")
-        after = rounds.turned_down(sent, error, at, pace, batched=False)
+        after = rounds.rejected(sent, error, at, pace, batched=False)
         told.append((Event("refused", Source.SUBMIT, at, data={"code": error.code, "message": str(error)}), after))
     return told
 
 
 def _steps(
-    parts: Parts, prototype: Prototype, scene: Scene, at: datetime, number: int
+    parts: Application, prototype: Prototype, scene: Scene, at: datetime, number: int
 ) -> list[tuple[Event | None, Prototype]]:
-    pace = parts.keeper.context.pace
+    pace = parts.keeper.context.timing
     soon = at + timedelta(seconds=1)
     if scene.state is State.QUEUED:
         return []
@@ -324,7 +324,7 @@ def _steps(
     told: list[tuple[Event | None, Prototype]] = [(Event("sent", Source.SUBMIT, soon), sent)]
     if scene.state is State.UNDECIDED:
         unknown = ProviderUnreachable("No answer within 30 s.", code="no_answer")
-        told.append((Event("undecided", Source.SUBMIT, soon), steps.undecided(sent, unknown, soon, pace)))
+        told.append((Event("undecided", Source.SUBMIT, soon), steps.outcome_unknown(sent, unknown, soon, pace)))
         return told
     accepted = steps.accepted(
         sent,
@@ -337,37 +337,43 @@ def _steps(
         batched=False,
     )
     told.append((Event("accepted", Source.SUBMIT, soon + timedelta(seconds=2), status="pending"), accepted))
-    running = _seen(accepted, Observation(Seen.RUNNING, chat_url=f"{DEMO}/chat/{number}"), soon + minutes(0.1), pace)
+    running = _seen(
+        accepted, Observation(ObservedState.RUNNING, chat_url=f"{DEMO}/chat/{number}"), soon + minutes(0.1), pace
+    )
     told.append((None, running))
     end = at + scene.took
     if scene.state is State.READY:
-        finished = Observation(Seen.FINISHED, demo_url=f"{DEMO}/demo/{number}", web_url=f"{DEMO}/chat/{number}")
+        finished = Observation(
+            ObservedState.FINISHED, demo_url=f"{DEMO}/demo/{number}", web_url=f"{DEMO}/chat/{number}"
+        )
         finished = replace(finished, credits=0.12 * number)
         ready = _seen(running, finished, end, pace)
         told.append((None, ready))
         told += _follow_up(ready, scene, end + minutes(1), pace)
     elif scene.state is State.FAILED:
         error_of = ProviderRejected("v0 could not finish: the code it wrote does not build.", code="error")
-        gave_up = Observation(Seen.BROKE, error_code=error_of.code, error_message=str(error_of))
+        gave_up = Observation(ObservedState.BROKE, error_code=error_of.code, error_message=str(error_of))
         told.append((None, _seen(running, gave_up, end, pace)))
     elif scene.state is State.TIMED_OUT:
-        told.append((None, _seen(running, Observation(Seen.EXPIRED), end, pace)))
+        told.append((None, _seen(running, Observation(ObservedState.EXPIRED), end, pace)))
     elif scene.state is State.NOT_VISIBLE:
-        told.append((None, steps.observed(running, None, end, pace, batched=False, missing=True)))
+        told.append((None, steps.polled(running, None, end, pace, batched=False, missing=True)))
     elif scene.state is State.WAITING:
         asks = Observation(
-            Seen.WAITING,
+            ObservedState.WAITING,
             error_code="waiting_for_answer",
             error_message="v0 asked a question. Answer it on the chat's page.",
         )
         told.append((None, _seen(running, asks, soon + minutes(1), pace)))
     elif scene.state is State.DELETING:
         refused = ProviderUnreachable("v0 did not answer within 30 s.", code="no_answer")
-        removing = rounds.not_removed(rounds.removing(running, end), refused, datetime.now(UTC) + minutes(2))
+        removing = rounds.deletion_failed(
+            rounds.deletion_requested(running, end), refused, datetime.now(UTC) + minutes(2)
+        )
         told.append((Event("deleting", Source.PERSON, end, actor=scene.owner), removing))
     return told
 
 
 def _seen(before: Prototype, seen: Observation, now: datetime, pace: object) -> Prototype:
-    after = steps.observed(before, seen, now, pace, batched=False, missing=False)  # type: ignore[arg-type]
+    after = steps.polled(before, seen, now, pace, batched=False, missing=False)  # type: ignore[arg-type]
     return replace(after, updated_at=now)

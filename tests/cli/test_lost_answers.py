@@ -22,7 +22,7 @@ from protokeep.cli import app
 from protokeep.client import Protokeep, Prototype
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.service.hooks import Hooks
-from protokeep.service.provider_keys import Keys
+from protokeep.service.provider_keys import ProviderKeys
 from protokeep.service.tokens import Tokens
 from served import Demo
 
@@ -369,8 +369,8 @@ def test_token_that_may_be_revoked(local: CliRunner, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("where", "name", "command", "words"),
     [
-        (Keys, "set", "keys set", "`protokeep keys list` says since when."),
-        (Keys, "rotate", "keys rotate", "Running it again is safe"),
+        (ProviderKeys, "set", "keys set", "`protokeep keys list` says since when."),
+        (ProviderKeys, "rotate", "keys rotate", "Running it again is safe"),
         (Hooks, "remove", "hooks remove", "Running it again is safe"),
     ],
 )
@@ -395,7 +395,7 @@ def test_key_that_may_be_removed(local: CliRunner, monkeypatch: pytest.MonkeyPat
     Removing once more would remove a newer key: it says to look first.
     """
     local.invoke(app, ["keys", "set"], input="v0-0123456789-0123456789\n")
-    acts_and_loses(monkeypatch, Keys, "remove")
+    acts_and_loses(monkeypatch, ProviderKeys, "remove")
     lost = local.invoke(app, ["keys", "remove"])
 
     assert lost.exit_code == 1

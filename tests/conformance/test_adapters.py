@@ -17,8 +17,8 @@ from protokeep.core.errors import (
     ProviderRejected,
     ProviderUnreachable,
 )
-from protokeep.core.prototype import Observation, Seen
-from protokeep.providers.base import Looked, Made, Provider, Watched
+from protokeep.core.prototype import Observation, ObservedState
+from protokeep.providers.base import PollResult, PollTarget, Provider, RemoteChat
 from sandbox.v0_contract import MISSING, documents_present
 
 
@@ -36,11 +36,11 @@ async def none_known(chats: Sequence[str]) -> set[str]:
     return set()
 
 
-async def looked(world: World, provider: Provider, *made: Made) -> Looked:
-    return await provider.observe([Watched(one.chat_id, one.message_id, world.clock()) for one in made])
+async def looked(world: World, provider: Provider, *made: RemoteChat) -> PollResult:
+    return await provider.observe([PollTarget(one.chat_id, one.message_id, world.clock()) for one in made])
 
 
-async def seen(world: World, provider: Provider, made: Made) -> Observation:
+async def seen(world: World, provider: Provider, made: RemoteChat) -> Observation:
     return (await looked(world, provider, made)).observations[made.chat_id]
 
 
@@ -60,16 +60,16 @@ async def test_create_to_the_end(world: World, provider: Provider) -> None:
 
     assert world.sandbox.chats_created == 1
     assert dict(world.sandbox.chats[made.chat_id].metadata) == mark
-    assert (await seen(world, provider, made)).seen in (Seen.QUEUED, Seen.RUNNING)
+    assert (await seen(world, provider, made)).state in (ObservedState.QUEUED, ObservedState.RUNNING)
     world.clock.advance(20)
-    assert (await seen(world, provider, made)).seen is Seen.FINISHED
+    assert (await seen(world, provider, made)).state is ObservedState.FINISHED
 
 
 @pytest.mark.parametrize(
     ("reason", "expected"),
-    [("error", Seen.BROKE), ("content-filter", Seen.BROKE), ("stop", Seen.FINISHED)],
+    [("error", ObservedState.BROKE), ("content-filter", ObservedState.BROKE), ("stop", ObservedState.FINISHED)],
 )
-async def test_ends(world: World, provider: Provider, reason: str, expected: Seen) -> None:
+async def test_ends(world: World, provider: Provider, reason: str, expected: ObservedState) -> None:
     """
     The builder's ways to end are ours; a failure says why.
     """
@@ -79,8 +79,8 @@ async def test_ends(world: World, provider: Provider, reason: str, expected: See
 
     observation = await seen(world, provider, made)
 
-    assert observation.seen is expected
-    assert (observation.error_code is not None) is (expected is Seen.BROKE)
+    assert observation.state is expected
+    assert (observation.error_code is not None) is (expected is ObservedState.BROKE)
 
 
 async def test_many_at_once_and_missing_ones(world: World, provider: Provider) -> None:
@@ -96,14 +96,15 @@ async def test_many_at_once_and_missing_ones(world: World, provider: Provider) -
 
     assert {made[64].chat_id} == set(found.missing)
     assert len(found.observations) == 129
-    assert {one.seen for one in found.observations.values()} == {Seen.FINISHED}
+    assert {one.state for one in found.observations.values()} == {ObservedState.FINISHED}
     if provider.capabilities.batch_status:
         assert provider.calls - before <= 130 // 50 + 2
 
 
 async def test_not_shown_is_missing_and_no_more(world: World, provider: Provider) -> None:
     """
-    A chat that is not shown is told as missing, by looks, by `talk`, `cancel` and `delete`; then it is there again.
+    A chat that is not shown is told as missing, by looks, by `conversation`, `cancel` and `delete`; then it is there
+    again.
     """
     made = await provider.create("A shop", marks())
     world.sandbox.set_knobs(hide=[{"chat": made.chat_id}])
@@ -111,7 +112,7 @@ async def test_not_shown_is_missing_and_no_more(world: World, provider: Provider
     assert (await looked(world, provider, made)).missing == {made.chat_id}
     assert await provider.recent_chats() == []
     assert not await provider.delete(made.chat_id)
-    for asking in (provider.talk(made.chat_id), provider.cancel(made.chat_id, made.message_id)):
+    for asking in (provider.conversation(made.chat_id), provider.cancel(made.chat_id, made.message_id)):
         with pytest.raises(ProviderError) as told:
             await asking
         assert told.value.status == 404
@@ -129,11 +130,11 @@ async def test_a_message_that_is_missing(world: World, provider: Provider) -> No
     made = await provider.create("A shop", marks())
     world.sandbox.set_knobs(hide=[{"chat": made.chat_id, "messages_only": True}])
 
-    assert (await seen(world, provider, made)).seen is Seen.RUNNING
+    assert (await seen(world, provider, made)).state is ObservedState.RUNNING
     world.clock.advance(20)
     found = await looked(world, provider, made)
 
-    assert (found.observations[made.chat_id].seen, found.missing) == (Seen.FINISHED, frozenset())
+    assert (found.observations[made.chat_id].state, found.missing) == (ObservedState.FINISHED, frozenset())
 
 
 async def test_one_that_a_list_shows(world: World, provider: Provider) -> None:
@@ -145,14 +146,14 @@ async def test_one_that_a_list_shows(world: World, provider: Provider) -> None:
     made = [await provider.create(f"Shop {index}", marks()) for index in range(3)]
     world.clock.advance(20)
     world.sandbox.set_knobs(hide=[{"chat": made[0].chat_id, "listed": True}, {"chat": made[1].chat_id}])
-    watched = [Watched(one.chat_id, None, world.clock()) for one in made]
+    watched = [PollTarget(one.chat_id, None, world.clock()) for one in made]
     before = provider.calls
 
-    found = await provider.observe([watched[0], replace(watched[1], in_passing=True), watched[2]])
+    found = await provider.observe([watched[0], replace(watched[1], only_if_listed=True), watched[2]])
 
     assert (set(found.observations), found.missing) == ({made[0].chat_id, made[2].chat_id}, frozenset())
     assert provider.calls - before == 1
-    found = await provider.observe([replace(watched[2], in_passing=True)])
+    found = await provider.observe([replace(watched[2], only_if_listed=True)])
     assert (found.observations, provider.calls - before) == ({}, 1)
 
 
@@ -164,11 +165,11 @@ async def test_one_that_may_not_be_read(world: World, provider: Provider) -> Non
     world.clock.advance(20)
     reads = "chats.getById" if provider.api_version == 1 else "messages.get"
     world.sandbox.set_knobs(fail_next=[{"operation": reads, "status": 403}])
-    watched = [Watched(one.chat_id, one.message_id, world.clock(), alone=True) for one in made]
+    watched = [PollTarget(one.chat_id, one.message_id, world.clock(), individually=True) for one in made]
 
     found = await provider.observe(watched)
 
-    assert (len(found.observations), len(found.unread), found.missing) == (2, 1, frozenset())
+    assert (len(found.observations), len(found.unreadable), found.missing) == (2, 1, frozenset())
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
@@ -201,7 +202,7 @@ async def test_finds_by_marks(world: World, provider: Provider) -> None:
     search = await provider.find([mark], sent_after=world.clock() - timedelta(minutes=5), known=none_known)
     found = search.chats
 
-    assert [one.marks for one in found] == [mark]
+    assert [one.metadata for one in found] == [mark]
     assert await provider.prompt_of(found[0].chat_id) == "A shop"
 
 
@@ -212,24 +213,28 @@ async def test_follow_up_stays_in_its_chat(world: World, provider: Provider) -> 
     made = await provider.create("A shop", marks())
     world.clock.advance(20)
     first = await seen(world, provider, made)
-    before = await provider.talk(made.chat_id)
+    before = await provider.conversation(made.chat_id)
     world.clock.advance(5)
 
     sent = await provider.send(made.chat_id, "Make it blue")
-    after = await provider.talk(made.chat_id)
+    after = await provider.conversation(made.chat_id)
 
     assert world.sandbox.chats_created == 1
     assert [said.content for said in after.messages if said.role == "user"] == ["Make it blue", "A shop"]
-    assert before.stale_id == first.message_id
-    watched = Watched(
-        made.chat_id, sent.message_id, world.clock(), stale_id=before.stale_id, before_id=before.messages[0].id
+    assert before.previous_message_id == first.message_id
+    watched = PollTarget(
+        made.chat_id,
+        sent.message_id,
+        world.clock(),
+        previous_message_id=before.previous_message_id,
+        baseline_message_id=before.messages[0].id,
     )
     running = (await provider.observe([watched])).observations[made.chat_id]
-    assert running.seen in (Seen.QUEUED, Seen.RUNNING)
+    assert running.state in (ObservedState.QUEUED, ObservedState.RUNNING)
     world.clock.advance(20)
     ended = (await provider.observe([watched])).observations[made.chat_id]
-    assert ended.seen is Seen.FINISHED
-    assert ended.message_id != before.stale_id
+    assert ended.state is ObservedState.FINISHED
+    assert ended.message_id != before.previous_message_id
 
 
 async def test_stop(world: World, provider: Provider) -> None:

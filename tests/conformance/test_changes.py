@@ -66,10 +66,10 @@ async def test_crash_in_a_follow_up(anywhere: World, point: str) -> None:
         if reached == point:
             raise Crash
 
-    world.keeper.context.reached = crash
+    world.keeper.context.checkpoint = crash
     with pytest.raises(Crash):
         await iterate(world, first)
-    world.keeper.context.reached = lambda _: None
+    world.keeper.context.checkpoint = lambda _: None
     for _ in range(12):
         world.clock.advance(20)
         await world.keeper.submit(first.id)
@@ -304,7 +304,7 @@ async def test_failed_delete_stays_visible(anywhere: World) -> None:
     assert not world.sandbox.chats[first.chat_id or ""].deleted
     for _ in range(3):
         world.clock.advance(60)
-        await world.keeper.wrap_up()
+        await world.keeper.finalize()
     assert world.sandbox.chats[first.chat_id or ""].deleted
     with pytest.raises(NotFound):
         await world.keeper.get(ANN, first.id)
@@ -338,7 +338,7 @@ async def test_delete_of_an_unknown_outcome(world: World, acted: bool) -> None:
     for _ in range(12):
         world.clock.advance(30)
         await world.keeper.submit(claimed.id)
-        await world.keeper.wrap_up()
+        await world.keeper.finalize()
 
     assert all(chat.deleted for chat in world.sandbox.chats.values())
     assert (1 if acted else 0) == world.sandbox.chats_created
@@ -372,7 +372,7 @@ async def test_delete_of_a_young_chat_that_reads_as_missing(world: World) -> Non
     assert left is not None
     assert (left.state, generation_of(left).hold_code) == (State.DELETING, "not_visible")
     world.clock.advance(60)
-    await world.keeper.wrap_up()
+    await world.keeper.finalize()
     assert all(chat.deleted for chat in world.sandbox.chats.values())
     with pytest.raises(NotFound):
         await world.keeper.get(ANN, first.prototype.id)

@@ -76,7 +76,7 @@ async def test_picture_is_kept_and_served(anywhere: World) -> None:
     with pytest.raises(NotFound):
         await world.keeper.picture(EVE, done.id)
     fetched = [path for path in world.transport.calls if "screenshot" in path]
-    await world.keeper.wrap_up()
+    await world.keeper.finalize()
     assert sum(world.transport.calls[path] for path in fetched) == 1
 
 
@@ -143,7 +143,7 @@ async def test_cost_is_kept(anywhere: World) -> None:
     await world.keeper.iterate(ANN, done.id, "Make it blue", wait=0)
     await world.keeper.submit(done.id)
     await world.pass_time(70)
-    await world.keeper.wrap_up()
+    await world.keeper.finalize()
     second = generation_of(await world.get(done)).credits
     assert second is not None
     assert second > first
@@ -160,7 +160,7 @@ async def test_one_report_for_many(world: World) -> None:
     for index in range(40):
         await world.made(f"p-{index}")
     await world.pass_time(30)
-    await world.keeper.wrap_up()
+    await world.keeper.finalize()
     assert world.sandbox.stats()["v1"]["calls"]["reports.getUsage"] == 1
 
 
@@ -175,7 +175,7 @@ async def test_what_fails_at_the_end_harms_nothing(world: World, knobs: dict[str
     done = await world.done()
     assert (done.status, generation_of(done).credits) == (Status.COMPLETED, None)
     world.clock.advance(90)
-    await world.keeper.wrap_up()
+    await world.keeper.finalize()
     assert generation_of(await world.get(done)).credits is not None
 
 
@@ -221,20 +221,20 @@ async def test_a_link_is_looked_at_again(world: World) -> None:
     for seconds, opens in ((60, False), (60, False), (100, True), (100, False), (100, False), (100, False)):
         reply.generation.outcome = was if opens else "error"
         world.clock.advance(seconds)
-        await world.keeper.wrap_up()
+        await world.keeper.finalize()
         assert (await world.get(done)).project_url == demo
     reply.generation.outcome = "error"
     world.clock.advance(700)
     await check_link(world)
     for _ in range(4):
         world.clock.advance(100)
-        await world.keeper.wrap_up()
+        await world.keeper.finalize()
     assert (await world.get(done)).project_url == generation_of(done).web_url
     reply.generation.outcome = was
 
     for _ in range(8):
         world.clock.advance(100)
-        await world.keeper.wrap_up()
+        await world.keeper.finalize()
 
     assert (await world.get(done)).project_url == demo
     assert world.sandbox.stats()["v1"]["calls"]["reports.getUsage"] - reports <= 3
@@ -254,7 +254,7 @@ async def test_a_picture_that_is_not_there_yet() -> None:
 async def check_link(world: World) -> None:
     """As a status request does that comes long after the end."""
     await world.keeper.status(ANN, "p-1", "v0")
-    await world.keeper.wrap_up()
+    await world.keeper.finalize()
 
 
 async def test_no_preview_token_is_kept(world: World) -> None:

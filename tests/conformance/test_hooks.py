@@ -126,7 +126,7 @@ async def test_announced_before_it_was_written(world: World) -> None:
     secret = await installed(world)
     made = (await world.made()).prototype
     store = world.keeper.context.store
-    known = store.look_soon
+    known = store.poll_soon
     calls = 0
 
     async def late(*args: object, **more: object) -> int:
@@ -137,12 +137,12 @@ async def test_announced_before_it_was_written(world: World) -> None:
     async def unknown(*_: object) -> set[str]:
         return set()
 
-    store.look_soon = late  # type: ignore[method-assign]
+    store.poll_soon = late  # type: ignore[method-assign]
     store.known_chats = unknown  # type: ignore[method-assign, assignment]
     await world.hooks.receive(secret, delivery(made.chat_id, "message.created"))
     await world.hooks.settled()
 
-    assert generation_of(await world.get(made)).hooked_at == world.clock()
+    assert generation_of(await world.get(made)).hook_received_at == world.clock()
 
 
 async def test_install_list_remove(world: World) -> None:

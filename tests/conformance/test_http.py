@@ -18,7 +18,7 @@ from protokeep.settings import Settings
 from protokeep.store.sessions import SessionStore
 from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
-from protokeep.wiring import Parts
+from protokeep.wiring import Application
 from world import AtOnce
 
 
@@ -52,7 +52,7 @@ async def site(world: World) -> AsyncIterator[Site]:
     context.queue = AtOnce(world.keeper)
     tokens = Tokens(TokenStore(context.store.database), SECRET, world.clock)
     sessions = Sessions(SessionStore(context.store.database), tokens, SECRET, world.clock)
-    parts = Parts(settings, world.keeper, tokens, sessions, world.hooks)
+    parts = Application(settings, world.keeper, tokens, sessions, world.hooks)
     app = create_app(settings, parts)
     app.state.parts = parts
     transport = httpx2.ASGITransport(app=app)

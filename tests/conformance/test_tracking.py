@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from conformance.world import ACCOUNT, ANN, World, world_of
-from protokeep.core.call_budget import Limits, Rank, room
+from protokeep.core.call_budget import Limits, Priority, allowance_of
 from protokeep.core.prototype import Prototype, Status, generation_of
 from protokeep.service import NewPrototype
-from protokeep.service.call_budget import Budget
+from protokeep.service.call_budget import CallBudget
 from protokeep.web.models import PrototypeView
 from sandbox.v0_contract import Document
 
@@ -158,12 +158,12 @@ async def test_budget_is_one_for_all_replicas(
     limits = Limits(per_minute=1000, per_day=10_000)
     async with world_of(database_url, api_version, documents, limits=limits) as world:
         other = await world.another(database_url, limits)
-        budget = Budget(other.context)
-        before = (await budget.room(ACCOUNT)).minute_calls
+        budget = CallBudget(other.context)
+        before = (await budget.allowance(ACCOUNT)).minute_calls
         await made_many(world, 5)
-        await world.keeper.wrap_up()
+        await world.keeper.finalize()
         # The adapters of both keepers share one transport here, and each counts its own calls.
-        assert 5 <= (await budget.room(ACCOUNT)).minute_calls - before <= 12
+        assert 5 <= (await budget.allowance(ACCOUNT)).minute_calls - before <= 12
         await other.context.providers.aclose()
         await other.context.store.close()
 
@@ -176,13 +176,13 @@ def test_a_days_calls_are_spread() -> None:
 
     noon = Clock().now.replace(hour=12, minute=0, second=59)
     limits = Limits(per_minute=600, per_day=10_000)
-    assert room(limits, 0, 5_000, noon).pace == 600
-    rest = room(limits, 0, 6_000, noon)
-    assert rest.pace == pytest.approx(4_000 / (12 * 60), rel=0.01)
-    assert (rest.left(Rank.WATCHED) or 0) >= (rest.left(Rank.OLD) or 0)
-    assert room(limits, 0, 10_000, noon).left(Rank.WATCHED) == 0
-    assert room(Limits(), 0, 10**9, noon).left(Rank.OLD) is None
-    until = rest.until(Rank.OLD, 1000)
+    assert allowance_of(limits, 0, 5_000, noon).calls_per_minute == 600
+    rest = allowance_of(limits, 0, 6_000, noon)
+    assert rest.calls_per_minute == pytest.approx(4_000 / (12 * 60), rel=0.01)
+    assert (rest.left(Priority.WATCHED) or 0) >= (rest.left(Priority.OLD) or 0)
+    assert allowance_of(limits, 0, 10_000, noon).left(Priority.WATCHED) == 0
+    assert allowance_of(Limits(), 0, 10**9, noon).left(Priority.OLD) is None
+    until = rest.until(Priority.OLD, 1000)
     assert noon < until <= noon + timedelta(seconds=60)
 
 

@@ -142,7 +142,7 @@ class World:
         """A prototype that is finished, and wrapped up."""
         ensured = await self.made(product, **more)
         await self.pass_time(seconds)
-        await self.keeper.wrap_up()
+        await self.keeper.finalize()
         return await self.get(ensured.prototype)
 
     async def pass_time(self, seconds: float) -> None:

@@ -13,40 +13,40 @@ from hypothesis import strategies as st
 
 from core.made import NOW, after, generation, prototype
 from protokeep.core.absence import (
-    Surroundings,
+    AccountVisibility,
     accepted_at,
     deletion_is_done,
     is_gone,
     may_be_gone,
-    missed,
-    next_look,
+    next_poll_of_missing,
+    recorded_missing,
     retry_after,
 )
-from protokeep.core.prototype import Observation, Prototype, Seen, State, Status, generation_of
-from protokeep.core.submission import observed
-from protokeep.core.timing import Pace, answer_lasts, stale
+from protokeep.core.prototype import Observation, ObservedState, Prototype, State, Status, generation_of
+from protokeep.core.submission import polled
+from protokeep.core.timing import Timing, answer_valid_for, is_poll_due_on_request
 
-PACE = Pace()
+PACE = Timing()
 LONG_AGO = after(-86_400)
 #: A round in which the account showed another chat, with a key that is in use for long.
-VISIBLE = Surroundings(LONG_AGO, seen=1, missing=1)
-RUNNING = Observation(Seen.RUNNING, "m-1")
+VISIBLE = AccountVisibility(LONG_AGO, shown=1, missing=1)
+RUNNING = Observation(ObservedState.RUNNING, "m-1")
 
 
 def away(seconds: float = 300, looks: int = 4, **values: Any) -> Prototype:
     """An old prototype that was seen, and then missing for so long, in so many looks."""
     given: dict[str, Any] = {
         "created_at": after(-3600),
-        "seen_at": after(-seconds - 1),
+        "last_shown_at": after(-seconds - 1),
         "missing_since": after(-seconds),
-        "missing_looks": looks,
+        "missing_polls": looks,
         "deadline_at": after(600),
     }
     return prototype(Status.IN_PROGRESS, **{**given, **values})
 
 
-def look(one: Prototype, now: datetime, *, missing: bool, around: Surroundings = VISIBLE) -> Prototype:
-    return observed(one, None if missing else RUNNING, now, PACE, batched=False, missing=missing, around=around)
+def look(one: Prototype, now: datetime, *, missing: bool, around: AccountVisibility = VISIBLE) -> Prototype:
+    return polled(one, None if missing else RUNNING, now, PACE, batched=False, missing=missing, around=around)
 
 
 class TestGone:
@@ -61,7 +61,7 @@ class TestGone:
         [
             {"seconds": 299},
             {"looks": 3},
-            {"seen_at": None},
+            {"last_shown_at": None},
             {"created_at": after(-599)},
             {"sent_at": after(-599)},
             {"missing_since": None},
@@ -79,35 +79,35 @@ class TestGone:
     @pytest.mark.parametrize(
         ("around", "expected"),
         [
-            (Surroundings(LONG_AGO, seen=0, missing=1), False),
-            (Surroundings(LONG_AGO, seen=0, missing=1, shows_ours=True), True),
-            (Surroundings(LONG_AGO, seen=1, missing=1), True),
-            (Surroundings(LONG_AGO, seen=2, missing=2), False),
-            (Surroundings(LONG_AGO, seen=3, missing=2), True),
-            (Surroundings(LONG_AGO, seen=0, missing=2, shows_ours=True), False),
-            (Surroundings(after(-200), seen=1, missing=1), False),
-            (Surroundings(after(-599), seen=9, missing=1), False),
-            (Surroundings(after(-600), seen=1, missing=1), True),
-            (Surroundings(after(3600), seen=1, missing=1), False),
+            (AccountVisibility(LONG_AGO, shown=0, missing=1), False),
+            (AccountVisibility(LONG_AGO, shown=0, missing=1, shows_ours=True), True),
+            (AccountVisibility(LONG_AGO, shown=1, missing=1), True),
+            (AccountVisibility(LONG_AGO, shown=2, missing=2), False),
+            (AccountVisibility(LONG_AGO, shown=3, missing=2), True),
+            (AccountVisibility(LONG_AGO, shown=0, missing=2, shows_ours=True), False),
+            (AccountVisibility(after(-200), shown=1, missing=1), False),
+            (AccountVisibility(after(-599), shown=9, missing=1), False),
+            (AccountVisibility(after(-600), shown=1, missing=1), True),
+            (AccountVisibility(after(3600), shown=1, missing=1), False),
         ],
     )
-    def test_the_account(self, around: Surroundings, expected: bool) -> None:
+    def test_the_account(self, around: AccountVisibility, expected: bool) -> None:
         """
         An account that shows nothing, many that are missing together, and a key that is new prove nothing.
         """
-        assert is_gone(generation_of(away(seen_at=after(-3000))), around, NOW, PACE) is expected
+        assert is_gone(generation_of(away(last_shown_at=after(-3000))), around, NOW, PACE) is expected
 
     def test_seen_with_the_same_key(self) -> None:
         """
         A chat that was seen since the key is in use is not hidden by the key.
         """
-        assert is_gone(generation_of(away()), Surroundings(after(-301), seen=1, missing=1), NOW, PACE)
+        assert is_gone(generation_of(away()), AccountVisibility(after(-301), shown=1, missing=1), NOW, PACE)
 
     def test_many_that_were_deleted_together(self) -> None:
         """
         They are believed after an hour, if a list shows others of ours.
         """
-        around = Surroundings(LONG_AGO, seen=0, missing=5, shows_ours=True)
+        around = AccountVisibility(LONG_AGO, shown=0, missing=5, shows_ours=True)
 
         assert not is_gone(generation_of(away(3599)), around, NOW, PACE)
         assert is_gone(generation_of(away(3600, created_at=after(-7200))), around, NOW, PACE)
@@ -116,7 +116,7 @@ class TestGone:
         """
         One that no read has ever shown, of an older row say, is gone after a day.
         """
-        old: dict[str, Any] = {"created_at": after(-200_000), "seen_at": None}
+        old: dict[str, Any] = {"created_at": after(-200_000), "last_shown_at": None}
 
         assert not is_gone(generation_of(away(86_399, **old)), VISIBLE, NOW, PACE)
         assert is_gone(generation_of(away(86_400, **old)), VISIBLE, NOW, PACE)
@@ -125,9 +125,9 @@ class TestGone:
         """
         A deletion that is answered with "not found" is done once that lasts; one of a gone chat at once.
         """
-        unseen = Surroundings(LONG_AGO, seen=0, missing=1)
+        unseen = AccountVisibility(LONG_AGO, shown=0, missing=1)
 
-        assert deletion_is_done(generation_of(away(seen_at=None)), VISIBLE, NOW, PACE)
+        assert deletion_is_done(generation_of(away(last_shown_at=None)), VISIBLE, NOW, PACE)
         assert not deletion_is_done(generation_of(away()), unseen, NOW, PACE)
         assert not deletion_is_done(generation_of(away(299)), VISIBLE, NOW, PACE)
         assert deletion_is_done(generation_of(away(86_400, created_at=after(-90_000))), unseen, NOW, PACE)
@@ -148,8 +148,8 @@ class TestLooks:
         one = prototype(Status.IN_PROGRESS)
         now, moments = NOW, [NOW]
         while True:
-            one = missed(one, now)
-            due = next_look(one, now, PACE)
+            one = recorded_missing(one, now)
+            due = next_poll_of_missing(one, now, PACE)
             if due is None:
                 break
             now = due
@@ -166,18 +166,18 @@ class TestLooks:
         """
         A gone one is looked at a quarter of an hour later, and so on for a week.
         """
-        gone = prototype(Status.FAILED, error_code="gone", missing_since=after(-300), missing_looks=8)
+        gone = prototype(Status.FAILED, error_code="gone", missing_since=after(-300), missing_polls=8)
 
-        assert next_look(gone, NOW, PACE) == after(900)
-        assert next_look(gone, after(86_400), PACE) == after(86_400 + 8670)
-        assert next_look(gone, after(8 * 86_400), PACE) is None
+        assert next_poll_of_missing(gone, NOW, PACE) == after(900)
+        assert next_poll_of_missing(gone, after(86_400), PACE) == after(86_400 + 8670)
+        assert next_poll_of_missing(gone, after(8 * 86_400), PACE) is None
 
     @given(st.integers(0, 10_000), st.floats(-1e6, 1e7))
     def test_bounds(self, looks: int, seconds: float) -> None:
         """
         Whatever the clocks do, a look is between three seconds and a day away.
         """
-        pause = retry_after(generation(missing_since=NOW, missing_looks=looks), after(seconds), PACE)
+        pause = retry_after(generation(missing_since=NOW, missing_polls=looks), after(seconds), PACE)
 
         assert timedelta(seconds=3) <= pause <= timedelta(days=1)
 
@@ -185,17 +185,17 @@ class TestLooks:
         """
         A status request looks again after seconds while it is new, once a minute when it lasts, also at a gone one.
         """
-        new = away(3, missed_at=after(0))
-        assert answer_lasts(new, NOW, PACE) == timedelta(seconds=3)
-        assert not stale(new, after(2.9), PACE)
-        assert stale(new, after(3), PACE)
-        old = away(6000, missed_at=NOW)
-        assert not stale(old, after(59), PACE)
-        assert stale(old, after(60), PACE)
-        gone = replace(away(6000, missed_at=NOW, error_code="gone"), status=Status.FAILED)
-        assert not stale(gone, after(59), PACE)
-        assert stale(gone, after(60), PACE)
-        assert stale(gone, after(-3600), PACE)  # The clock was set back.
+        new = away(3, last_missing_at=after(0))
+        assert answer_valid_for(new, NOW, PACE) == timedelta(seconds=3)
+        assert not is_poll_due_on_request(new, after(2.9), PACE)
+        assert is_poll_due_on_request(new, after(3), PACE)
+        old = away(6000, last_missing_at=NOW)
+        assert not is_poll_due_on_request(old, after(59), PACE)
+        assert is_poll_due_on_request(old, after(60), PACE)
+        gone = replace(away(6000, last_missing_at=NOW, error_code="gone"), status=Status.FAILED)
+        assert not is_poll_due_on_request(gone, after(59), PACE)
+        assert is_poll_due_on_request(gone, after(60), PACE)
+        assert is_poll_due_on_request(gone, after(-3600), PACE)  # The clock was set back.
 
 
 class TestObserved:
@@ -207,7 +207,7 @@ class TestObserved:
 
         assert (one.status, one.state) == (Status.IN_PROGRESS, State.NOT_VISIBLE)
         told = generation_of(one)
-        assert (told.missing_since, told.missing_looks, told.missed_at, told.seen_at) == (NOW, 1, NOW, None)
+        assert (told.missing_since, told.missing_polls, told.last_missing_at, told.last_shown_at) == (NOW, 1, NOW, None)
         assert told.next_poll_at == after(3)
 
     @pytest.mark.parametrize("status", [Status.PENDING, Status.IN_PROGRESS, Status.TIMEOUT, Status.COMPLETED])
@@ -219,7 +219,12 @@ class TestObserved:
 
         assert one.state is not State.NOT_VISIBLE
         told = generation_of(one)
-        assert (told.missing_since, told.missing_looks, told.missed_at, told.seen_at) == (None, 0, None, after(30))
+        assert (told.missing_since, told.missing_polls, told.last_missing_at, told.last_shown_at) == (
+            None,
+            0,
+            None,
+            after(30),
+        )
 
     def test_gone_and_back(self) -> None:
         """
@@ -239,23 +244,25 @@ class TestObserved:
     @pytest.mark.parametrize(
         ("seen", "status"),
         [
-            (Seen.QUEUED, Status.PENDING),
-            (Seen.WAITING, Status.IN_PROGRESS),
-            (Seen.FINISHED, Status.COMPLETED),
-            (Seen.BROKE, Status.FAILED),
+            (ObservedState.QUEUED, Status.PENDING),
+            (ObservedState.WAITING, Status.IN_PROGRESS),
+            (ObservedState.FINISHED, Status.COMPLETED),
+            (ObservedState.BROKE, Status.FAILED),
         ],
     )
-    def test_back_as_it_is(self, seen: Seen, status: Status) -> None:
+    def test_back_as_it_is(self, seen: ObservedState, status: Status) -> None:
         """
         It is what the builder says then, and what it had cost is counted once.
         """
         gone = look(away(credits=0.5), NOW, missing=True)
 
-        sight = Observation(seen, "m-1", error_code="builder_error" if seen is Seen.BROKE else None, credits=0.5)
-        back = observed(gone, sight, after(900), PACE, batched=False)
+        sight = Observation(
+            seen, "m-1", error_code="builder_error" if seen is ObservedState.BROKE else None, credits=0.5
+        )
+        back = polled(gone, sight, after(900), PACE, batched=False)
 
         assert back.status is status
-        assert generation_of(back).error_code == ("builder_error" if seen is Seen.BROKE else None)
+        assert generation_of(back).error_code == ("builder_error" if seen is ObservedState.BROKE else None)
         assert generation_of(back).credits == 0.5
 
     def test_other_failures_stay(self) -> None:
@@ -311,9 +318,9 @@ class TestObserved:
         """
         A question to a person times nothing out, is asked about more slowly, and the clock begins anew after it.
         """
-        question = Observation(Seen.WAITING, "m-1", error_code="waiting_for_answer", error_message="?")
-        one = observed(prototype(Status.IN_PROGRESS), question, after(590), PACE, batched=True)
-        one = observed(one, question, after(600), PACE, batched=True)
+        question = Observation(ObservedState.WAITING, "m-1", error_code="waiting_for_answer", error_message="?")
+        one = polled(prototype(Status.IN_PROGRESS), question, after(590), PACE, batched=True)
+        one = polled(one, question, after(600), PACE, batched=True)
         assert (one.state, generation_of(one).next_poll_at) == (State.WAITING, after(660))
 
         answered = look(one, after(660), missing=False)

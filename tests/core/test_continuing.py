@@ -10,19 +10,19 @@ import pytest
 
 from core.made import NOW, after, generation, prototype
 from protokeep.core.follow_up import (
-    asked,
+    abandoned,
     chat_not_shown,
-    gone_words,
+    deletion_not_visible,
+    deletion_requested,
+    gone_message,
     links_checked,
     next_link_check,
-    not_shown_to_delete,
-    removing,
-    without_claim,
+    requested,
 )
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
-from protokeep.core.timing import Pace
+from protokeep.core.timing import Timing
 
-PACE = Pace()
+PACE = Timing()
 LINKS = {"demo_url": "https://demo/1", "web_url": "https://web/1"}
 
 
@@ -62,14 +62,14 @@ class TestLinks:
         one = checks(self.ready(), (0, False), (100, False), (300, False))
 
         assert (one.project_url, generation_of(one).demo_url) == (LINKS["web_url"], None)
-        assert generation_of(one).dead_url == LINKS["demo_url"]
+        assert generation_of(one).broken_url == LINKS["demo_url"]
 
     def test_comes_back(self) -> None:
         """
         It comes back when it opens again, and three more 404s are needed to take it down.
         """
         one = checks(self.ready(), (0, False), (100, False), (300, False), (4000, True))
-        assert (one.project_url, generation_of(one).dead_url) == (LINKS["demo_url"], None)
+        assert (one.project_url, generation_of(one).broken_url) == (LINKS["demo_url"], None)
 
         assert checks(one, (5000, False), (6000, False)).project_url == LINKS["demo_url"]
 
@@ -77,7 +77,7 @@ class TestLinks:
         """
         Looks that decide are 100 s apart; then five minutes to an hour, for a day.
         """
-        dying = generation(**LINKS, dead_url=LINKS["demo_url"], dead_since=NOW)
+        dying = generation(**LINKS, broken_url=LINKS["demo_url"], broken_since=NOW)
         dead = replace(dying, demo_url=None)
 
         assert next_link_check(generation(**LINKS), NOW, PACE) is None
@@ -93,38 +93,41 @@ class TestNotShown:
         """
         It waits, in words, and is tried again.
         """
-        one = chat_not_shown(asked(prototype(Status.COMPLETED), "Make it blue", NOW), after(6))
+        one = chat_not_shown(requested(prototype(Status.COMPLETED), "Make it blue", NOW), after(6))
 
         assert (one.status, one.state, generation_of(one).next_try_at) == (Status.COMPLETED, State.PARKED, after(6))
         assert generation_of(one).hold_code == "not_visible"
         assert generation_of(one).recovery_point is RecoveryPoint.CLAIMED
-        assert gone_words(one).endswith("The message was not sent: Make it blue")
+        assert gone_message(one).endswith("The message was not sent: Make it blue")
 
     def test_a_sent_one(self) -> None:
         """
         One that may have arrived stays undecided, with the same words.
         """
-        claimed = asked(prototype(Status.COMPLETED), "Make it blue", NOW)
+        claimed = requested(prototype(Status.COMPLETED), "Make it blue", NOW)
         sent = replace(claimed, generation=replace(generation_of(claimed), recovery_point=RecoveryPoint.SENT))
 
         one = chat_not_shown(sent, after(6))
 
         assert (one.state, generation_of(one).recovery_point) == (State.UNDECIDED, RecoveryPoint.SENT)
-        assert "It is not known whether the message arrived" in gone_words(one)
+        assert "It is not known whether the message arrived" in gone_message(one)
 
     def test_ended_with_its_chat(self) -> None:
         """
         What the chat ended with before counts again.
         """
-        one = without_claim(asked(prototype(Status.COMPLETED, message_id="m-1"), "Make it blue", NOW))
+        one = abandoned(requested(prototype(Status.COMPLETED, message_id="m-1"), "Make it blue", NOW))
 
-        assert (generation_of(one).stale_id, generation_of(one).recovery_point) == (None, RecoveryPoint.SETTLED)
+        assert (generation_of(one).previous_message_id, generation_of(one).recovery_point) == (
+            None,
+            RecoveryPoint.SETTLED,
+        )
 
     def test_a_deletion(self) -> None:
         """
         A deletion is tried again, and says why.
         """
-        one = not_shown_to_delete(removing(prototype(Status.COMPLETED), NOW), after(3))
+        one = deletion_not_visible(deletion_requested(prototype(Status.COMPLETED), NOW), after(3))
 
         assert (one.state, generation_of(one).next_try_at) == (State.DELETING, after(3))
         assert "no proof" in (generation_of(one).hold_message or "")

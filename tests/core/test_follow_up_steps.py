@@ -9,10 +9,19 @@ import pytest
 from core.made import NOW, after, prototype
 from protokeep.core import follow_up as rounds
 from protokeep.core.errors import ProviderError
-from protokeep.core.prototype import Observation, Prototype, RecoveryPoint, Seen, State, Status, advance, generation_of
-from protokeep.core.timing import Pace
+from protokeep.core.prototype import (
+    Observation,
+    ObservedState,
+    Prototype,
+    RecoveryPoint,
+    State,
+    Status,
+    advance,
+    generation_of,
+)
+from protokeep.core.timing import Timing
 
-PACE = Pace()
+PACE = Timing()
 CLAIMED, SENT, ACCEPTED, SETTLED = RecoveryPoint
 MADE, IN_PROGRESS, FAILED, TIMEOUT = Status.COMPLETED, Status.IN_PROGRESS, Status.FAILED, Status.TIMEOUT
 DEMO, WEB = "https://demo.example/1", "https://v0.example/chat/1"
@@ -26,13 +35,13 @@ def ready(**values: Any) -> Prototype:
 
 def waiting(**values: Any) -> Prototype:
     """One whose builder has asked a question."""
-    given = {"waiting": True, "message_id": "m-1", "hold_code": "question", "hold_message": "Which colour?"}
+    given = {"awaiting_input": True, "message_id": "m-1", "hold_code": "question", "hold_message": "Which colour?"}
     return prototype(IN_PROGRESS, **{**given, **values})
 
 
 def asked(one: Prototype | None = None) -> Prototype:
     """One whose follow-up is claimed, a while after it was made."""
-    return rounds.asked(one or ready(), "Make it blue", after(100))
+    return rounds.requested(one or ready(), "Make it blue", after(100))
 
 
 class TestWhyNot:
@@ -41,22 +50,22 @@ class TestWhyNot:
         """
         What is ready, has failed or timed out goes on with a message.
         """
-        assert rounds.why_not(prototype(status)) is None
+        assert rounds.follow_up_blocked_reason(prototype(status)) is None
 
     def test_a_question_is_answered(self) -> None:
         """
         What waits for an answer takes one, though it is not done.
         """
-        assert rounds.why_not(waiting()) is None
+        assert rounds.follow_up_blocked_reason(waiting()) is None
 
     @pytest.mark.parametrize(
         ("one", "words"),
         [
             (prototype(MADE, tracked=False), "no chat"),
             (prototype(MADE, chat_id=None), "no chat"),
-            (ready(removing_at=NOW), "being deleted"),
-            (ready(recovery_point=CLAIMED, rounds=2), "has not reached"),
-            (ready(recovery_point=SENT, rounds=2), "has not reached"),
+            (ready(deletion_requested_at=NOW), "being deleted"),
+            (ready(recovery_point=CLAIMED, turn=2), "has not reached"),
+            (ready(recovery_point=SENT, turn=2), "has not reached"),
             (prototype(FAILED, error_code="gone"), "no longer exists"),
             (prototype(IN_PROGRESS), "still being made"),
             (prototype(Status.PENDING), "still being made"),
@@ -67,13 +76,13 @@ class TestWhyNot:
         """
         Whatever cannot take a message now says why.
         """
-        assert words in (rounds.why_not(one) or "")
+        assert words in (rounds.follow_up_blocked_reason(one) or "")
 
     def test_a_message_that_arrived_makes_room(self) -> None:
         """
         A round whose message the builder has is no obstacle once it is done.
         """
-        assert rounds.why_not(ready(rounds=2)) is None
+        assert rounds.follow_up_blocked_reason(ready(turn=2)) is None
 
 
 class TestAsked:
@@ -81,33 +90,35 @@ class TestAsked:
         """
         The message is ours to send, at once, as the first try of another round; looks rest meanwhile.
         """
-        one = asked(ready(attempts=3, lookups=2, unknown=True, sent_at=NOW, before_id="x", next_poll_at=NOW))
+        one = asked(
+            ready(attempts=3, lookups=2, outcome_unknown=True, sent_at=NOW, baseline_message_id="x", next_poll_at=NOW)
+        )
         generation = generation_of(one)
 
-        assert (generation.recovery_point, generation.rounds, generation.follow_up) == (CLAIMED, 2, "Make it blue")
-        assert (generation.attempts, generation.lookups, generation.unknown) == (0, 0, False)
-        assert (generation.sent_at, generation.before_id, generation.lease_until) == (None, None, None)
-        assert (generation.asked_at, generation.next_try_at, one.updated_at) == (after(100),) * 3
+        assert (generation.recovery_point, generation.turn, generation.follow_up) == (CLAIMED, 2, "Make it blue")
+        assert (generation.attempts, generation.lookups, generation.outcome_unknown) == (0, 0, False)
+        assert (generation.sent_at, generation.baseline_message_id, generation.lease_until) == (None, None, None)
+        assert (generation.follow_up_at, generation.next_try_at, one.updated_at) == (after(100),) * 3
         assert generation.next_poll_at is None
 
     def test_nothing_else_happens_until_it_is_sent(self) -> None:
         """
         Its status stays, what held it up before is over, and it is not wrapped up.
         """
-        one = asked(ready(wrap_up_at=NOW, hold_code="follow_up_refused", hold_message="No.", lease_until=NOW))
+        one = asked(ready(finalize_at=NOW, hold_code="follow_up_refused", hold_message="No.", lease_until=NOW))
         generation = generation_of(one)
 
         assert (one.status, one.state) == (MADE, State.QUEUED)
-        assert (generation.wrap_up_at, generation.hold_code, generation.hold_message) == (None, None, None)
+        assert (generation.finalize_at, generation.hold_code, generation.hold_message) == (None, None, None)
 
     def test_what_there_is_is_of_the_round_before(self) -> None:
         """
         What the builder says about the message that is known now does not end the new round.
         """
-        begun = rounds.continued(asked(), message_id=None, seen=None, now=after(101), pace=PACE, batched=False)
+        begun = rounds.follow_up_accepted(asked(), message_id=None, seen=None, now=after(101), pace=PACE, batched=False)
 
-        late = Observation(Seen.FINISHED, message_id="m-1")
-        assert generation_of(begun).stale_id == "m-1"
+        late = Observation(ObservedState.FINISHED, message_id="m-1")
+        assert generation_of(begun).previous_message_id == "m-1"
         assert advance(begun, late, after(102)).status is IN_PROGRESS
 
 
@@ -116,21 +127,33 @@ class TestSending:
         """
         Before the call it is written down after which message ours comes; an empty chat has none.
         """
-        one = generation_of(rounds.sending(asked(), after(110), PACE, stale_id="m-9", before_id="b-9"))
-        empty = generation_of(rounds.sending(asked(), after(110), PACE, stale_id=None, before_id=None))
+        one = generation_of(
+            rounds.about_to_send_follow_up(
+                asked(), after(110), PACE, previous_message_id="m-9", baseline_message_id="b-9"
+            )
+        )
+        empty = generation_of(
+            rounds.about_to_send_follow_up(
+                asked(), after(110), PACE, previous_message_id=None, baseline_message_id=None
+            )
+        )
 
         assert (one.recovery_point, one.attempts, one.sent_at) == (SENT, 1, after(110))
-        assert (one.stale_id, one.before_id) == ("m-9", "b-9")
-        assert (empty.stale_id, empty.before_id) == ("m-1", "")
+        assert (one.previous_message_id, one.baseline_message_id) == ("m-9", "b-9")
+        assert (empty.previous_message_id, empty.baseline_message_id) == ("m-1", "")
 
 
 class TestContinued:
     def sent(self, **values: Any) -> Prototype:
-        old = {"error_code": "stopped", "error_message": "It was stopped.", "missing_since": NOW, "dead_since": NOW}
-        return rounds.sending(asked(ready(**{**old, **values})), after(110), PACE, stale_id=None, before_id="b-1")
+        old = {"error_code": "stopped", "error_message": "It was stopped.", "missing_since": NOW, "broken_since": NOW}
+        return rounds.about_to_send_follow_up(
+            asked(ready(**{**old, **values})), after(110), PACE, previous_message_id=None, baseline_message_id="b-1"
+        )
 
     def begun(self, seen: Observation | None = None, *, batched: bool = False) -> Prototype:
-        return rounds.continued(self.sent(), message_id="m-2", seen=seen, now=after(120), pace=PACE, batched=batched)
+        return rounds.follow_up_accepted(
+            self.sent(), message_id="m-2", seen=seen, now=after(120), pace=PACE, batched=batched
+        )
 
     def test_a_new_round(self) -> None:
         """
@@ -141,10 +164,10 @@ class TestContinued:
 
         assert (one.status, one.state, generation.recovery_point) == (IN_PROGRESS, State.MAKING, ACCEPTED)
         assert (generation.message_id, generation.deadline_at) == ("m-2", after(120) + PACE.poll_timeout)
-        assert (generation.error_code, generation.error_message, generation.unknown) == (None, None, False)
+        assert (generation.error_code, generation.error_message, generation.outcome_unknown) == (None, None, False)
         assert (generation.lease_until, generation.next_try_at) == (None, None)
-        assert (generation.settled_at, generation.wrap_up_at) == (None, None)
-        assert (generation.missing_since, generation.dead_since) == (None, None)
+        assert (generation.settled_at, generation.finalize_at) == (None, None)
+        assert (generation.missing_since, generation.broken_since) == (None, None)
 
     def test_looked_at_soon(self) -> None:
         """
@@ -159,7 +182,7 @@ class TestContinued:
         """
         What the builder said with its answer counts.
         """
-        one = self.begun(Observation(Seen.FINISHED, message_id="m-2"))
+        one = self.begun(Observation(ObservedState.FINISHED, message_id="m-2"))
 
         assert (one.status, generation_of(one).settled_at) == (MADE, after(120))
         assert generation_of(one).next_poll_at is None
@@ -172,43 +195,53 @@ class TestTurnedDown:
         """
         What was ready is ready still, says what was refused, and takes the next message.
         """
-        sent = rounds.sending(asked(), after(110), PACE, stale_id=None, before_id="b-1")
+        sent = rounds.about_to_send_follow_up(
+            asked(), after(110), PACE, previous_message_id=None, baseline_message_id="b-1"
+        )
 
-        one = rounds.turned_down(sent, self.error, after(111), PACE, batched=False)
+        one = rounds.rejected(sent, self.error, after(111), PACE, batched=False)
         generation = generation_of(one)
 
         assert (one.status, one.state, generation.recovery_point) == (MADE, State.READY, SETTLED)
         assert (generation.hold_code, "Too long." in (generation.hold_message or "")) == ("follow_up_refused", True)
-        assert (generation.unknown, generation.lease_until, generation.next_try_at) == (False, None, None)
-        assert (generation.stale_id, generation.before_id, generation.next_poll_at) == (None, None, None)
+        assert (generation.outcome_unknown, generation.lease_until, generation.next_try_at) == (False, None, None)
+        assert (generation.previous_message_id, generation.baseline_message_id, generation.next_poll_at) == (
+            None,
+            None,
+            None,
+        )
         assert one.updated_at == after(111)
-        assert rounds.why_not(one) is None
+        assert rounds.follow_up_blocked_reason(one) is None
 
     @pytest.mark.parametrize("batched", [True, False])
     def test_one_that_waits_is_followed_on(self, batched: bool) -> None:
         """
         Where the builder still waits for an answer, a refused one changes nothing: it is looked at as before.
         """
-        sent = rounds.sending(asked(waiting()), after(110), PACE, stale_id=None, before_id="b-1")
+        sent = rounds.about_to_send_follow_up(
+            asked(waiting()), after(110), PACE, previous_message_id=None, baseline_message_id="b-1"
+        )
 
-        one = rounds.turned_down(sent, self.error, after(111), PACE, batched=batched)
+        one = rounds.rejected(sent, self.error, after(111), PACE, batched=batched)
         generation = generation_of(one)
 
         assert (one.status, one.state, generation.recovery_point) == (IN_PROGRESS, State.WAITING, ACCEPTED)
         assert generation.next_poll_at is not None
-        assert after(111) < generation.next_poll_at <= after(111) + PACE.unwatched_longest
-        assert rounds.why_not(one) is None
+        assert after(111) < generation.next_poll_at <= after(111) + PACE.max_poll_interval
+        assert rounds.follow_up_blocked_reason(one) is None
 
 
 def test_without_claim() -> None:
     """
     A chat that is gone has nothing to send to: nothing is tried any more, and nothing holds it up.
     """
-    sent = rounds.sending(asked(ready(hold_code="rate_limited")), after(110), PACE, stale_id=None, before_id="b-1")
+    sent = rounds.about_to_send_follow_up(
+        asked(ready(hold_code="rate_limited")), after(110), PACE, previous_message_id=None, baseline_message_id="b-1"
+    )
 
-    generation = generation_of(rounds.without_claim(sent))
+    generation = generation_of(rounds.abandoned(sent))
 
-    assert (generation.recovery_point, generation.unknown) == (SETTLED, False)
+    assert (generation.recovery_point, generation.outcome_unknown) == (SETTLED, False)
     assert (generation.lease_until, generation.next_try_at) == (None, None)
     assert (generation.hold_code, generation.hold_message) == (None, None)
 
@@ -218,22 +251,24 @@ class TestRemoving:
         """
         It is deleted at once: looked at no more, current no more, held by nobody.
         """
-        one = rounds.removing(ready(next_poll_at=NOW, wrap_up_at=NOW, lease_until=NOW, hold_code="x"), after(50))
+        one = rounds.deletion_requested(
+            ready(next_poll_at=NOW, finalize_at=NOW, lease_until=NOW, hold_code="x"), after(50)
+        )
         generation = generation_of(one)
 
         assert (one.state, one.is_current, one.updated_at) == (State.DELETING, False, after(50))
-        assert (generation.removing_at, generation.next_try_at) == (after(50), after(50))
+        assert (generation.deletion_requested_at, generation.next_try_at) == (after(50), after(50))
         assert (generation.recovery_point, generation.lease_until) == (SETTLED, None)
-        assert (generation.next_poll_at, generation.wrap_up_at) == (None, None)
+        assert (generation.next_poll_at, generation.finalize_at) == (None, None)
         assert (generation.hold_code, generation.hold_message) == (None, None)
 
     def test_a_follow_up_that_waits_is_not_sent(self) -> None:
         """
         Deleting one whose message waits takes the message back.
         """
-        one = rounds.removing(asked(), after(150))
+        one = rounds.deletion_requested(asked(), after(150))
 
-        assert not generation_of(one).continuing
+        assert not generation_of(one).follow_up_pending
 
     @pytest.mark.parametrize("point", [CLAIMED, SENT])
     def test_one_that_may_have_been_sent_is_decided_first(self, point: RecoveryPoint) -> None:
@@ -243,7 +278,7 @@ class TestRemoving:
         held = prototype(
             Status.PENDING, chat_id=None, recovery_point=point, lease_until=after(60), next_try_at=after(90)
         )
-        one = rounds.removing(held, after(50))
+        one = rounds.deletion_requested(held, after(50))
         generation = generation_of(one)
 
         assert (generation.recovery_point, generation.lease_until) == (point, after(60))
@@ -253,8 +288,10 @@ class TestRemoving:
         """
         What the builder did not delete says why, and is tried once more at the time that was given.
         """
-        one = rounds.not_removed(
-            rounds.removing(ready(attempts=1), after(50)), ProviderError("No.", code="server_error"), after(58)
+        one = rounds.deletion_failed(
+            rounds.deletion_requested(ready(attempts=1), after(50)),
+            ProviderError("No.", code="server_error"),
+            after(58),
         )
         generation = generation_of(one)
 
@@ -271,7 +308,7 @@ def test_stopped() -> None:
 
     assert (one.status, generation_of(one).error_code) == (FAILED, "stopped")
     assert (generation_of(one).next_poll_at, generation_of(one).settled_at) == (None, after(20))
-    assert rounds.why_not(one) is None
+    assert rounds.follow_up_blocked_reason(one) is None
 
 
 class TestLinks:
@@ -297,29 +334,29 @@ class TestLinks:
         """
         One that was taken down and opens again is shown again.
         """
-        down = self.one(demo_url=None, dead_url=DEMO, dead_since=after(60), project_url=WEB)
+        down = self.one(demo_url=None, broken_url=DEMO, broken_since=after(60), project_url=WEB)
 
         back = rounds.links_checked(down, True, after(200), PACE)
 
         assert (back.project_url, generation_of(back).demo_url) == (DEMO, DEMO)
-        assert (generation_of(back).dead_url, generation_of(back).dead_since) == (None, None)
+        assert (generation_of(back).broken_url, generation_of(back).broken_since) == (None, None)
 
     def test_another_link_begins_anew(self) -> None:
         """
         A 404 of a new link is its first one, whatever the one before had.
         """
-        other = self.one(dead_url="https://demo.example/0", dead_since=NOW)
+        other = self.one(broken_url="https://demo.example/0", broken_since=NOW)
 
         once = rounds.links_checked(other, False, after(600), PACE)
 
-        assert (generation_of(once).demo_url, generation_of(once).dead_url) == (DEMO, DEMO)
-        assert generation_of(once).dead_since == after(600)
+        assert (generation_of(once).demo_url, generation_of(once).broken_url) == (DEMO, DEMO)
+        assert generation_of(once).broken_since == after(600)
 
 
 def test_same_words() -> None:
     """
     White space at the edges and between words does not count; anything else does.
     """
-    assert rounds.same_words(" Make  it\nblue ", "Make it blue")
-    assert not rounds.same_words("Make it blue", "Make it Blue")
-    assert not rounds.same_words("Make it blue", "Make it blue now")
+    assert rounds.same_text(" Make  it\nblue ", "Make it blue")
+    assert not rounds.same_text("Make it blue", "Make it Blue")
+    assert not rounds.same_text("Make it blue", "Make it blue now")

@@ -9,21 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.made import NOW, after, generation, prototype
-from protokeep.core.prototype import RecoveryPoint, Seen, Status
+from protokeep.core.prototype import ObservedState, RecoveryPoint, Status
 from protokeep.core.reuse import Outcome
 from protokeep.core.timing import (
-    Pace,
-    Step,
+    SubmitStep,
+    Timing,
     backoff,
-    may_send_again,
+    is_poll_due_on_request,
+    may_resend,
     next_lookup,
     next_poll,
     next_step,
     settled_since_sent,
-    stale,
 )
 
-PACE = Pace()
+PACE = Timing()
 CLAIMED, SENT = RecoveryPoint.CLAIMED, RecoveryPoint.SENT
 
 
@@ -115,15 +115,15 @@ class TestStale:
         """
         One poll interval while it is made, ten minutes when it is done, for ever when it failed.
         """
-        assert stale(prototype(status, observed_at=NOW), after(age), PACE) is expected
-        assert stale(prototype(status, observed_at=None, created_at=NOW), after(age), PACE) is expected
+        assert is_poll_due_on_request(prototype(status, observed_at=NOW), after(age), PACE) is expected
+        assert is_poll_due_on_request(prototype(status, observed_at=None, created_at=NOW), after(age), PACE) is expected
 
     def test_nothing_to_look_at(self) -> None:
         """
         Without a chat there is nothing to ask the builder about.
         """
-        assert not stale(prototype(chat_id=None), after(9999), PACE)
-        assert not stale(prototype(tracked=False, chat_id="c"), after(9999), PACE)
+        assert not is_poll_due_on_request(prototype(chat_id=None), after(9999), PACE)
+        assert not is_poll_due_on_request(prototype(tracked=False, chat_id="c"), after(9999), PACE)
 
 
 class TestSending:
@@ -133,15 +133,15 @@ class TestSending:
         """
         claim = generation(recovery_point=CLAIMED, created_at=NOW)
 
-        assert next_step(claim, after(30), PACE) is Step.SEND
-        assert next_step(claim, after(30.001), PACE) is Step.LOOK
+        assert next_step(claim, after(30), PACE) is SubmitStep.SEND
+        assert next_step(claim, after(30.001), PACE) is SubmitStep.LOOK_UP
 
     @given(st.floats(0, 1e6))
     def test_what_was_sent_is_looked_up(self, seconds: float) -> None:
         """
         Once something may have been sent, the next step is always a look.
         """
-        assert next_step(generation(recovery_point=SENT, sent_at=NOW), after(seconds), PACE) is Step.LOOK
+        assert next_step(generation(recovery_point=SENT, sent_at=NOW), after(seconds), PACE) is SubmitStep.LOOK_UP
 
     @given(st.floats(0, 1000), st.integers(0, 5))
     def test_sent_again_only_when_it_is_sure(self, seconds: float, lookups: int) -> None:
@@ -152,13 +152,13 @@ class TestSending:
         settled = settled_since_sent(sent, after(seconds), PACE)
 
         assert settled == (after(seconds) - NOW >= PACE.settle)
-        assert may_send_again(sent, PACE, settled=settled) == (settled and lookups >= 1)
+        assert may_resend(sent, PACE, settled=settled) == (settled and lookups >= 1)
 
     def test_a_claim_needs_one_look(self) -> None:
         """
         Nothing was sent for a claim as far as we know, so one look that finds nothing is enough.
         """
-        assert may_send_again(generation(recovery_point=CLAIMED), PACE, settled=False)
+        assert may_resend(generation(recovery_point=CLAIMED), PACE, settled=False)
 
     @given(st.floats(0, 1000))
     def test_next_lookup(self, seconds: float) -> None:
@@ -188,7 +188,7 @@ class TestBackoff:
         """
         pause = backoff(attempts, PACE)
 
-        assert timedelta(seconds=0.8) <= pause <= 1.2 * PACE.longest_pause
+        assert timedelta(seconds=0.8) <= pause <= 1.2 * PACE.max_backoff
 
     @given(st.integers(1, 6))
     def test_doubles(self, attempts: int) -> None:
@@ -213,4 +213,4 @@ def test_words() -> None:
     assert list(Status) == ["pending", "in_progress", "completed", "failed", "timeout"]
     assert list(RecoveryPoint) == ["claimed", "sent", "accepted", "settled"]
     assert list(Outcome) == ["created", "reused", "replaced", "replayed"]
-    assert len(Seen) == 8
+    assert len(ObservedState) == 8

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from core.made import NOW, after
-from protokeep.core.create_request import Wanted
+from protokeep.core.create_request import CreateRequest
 from protokeep.core.principals import ApiToken, Role
 
 TOKEN = ApiToken("1", "default", "ann", "laptop", Role.MAKER, "pk_abcdef", NOW)
-WANTED = Wanted("id", "default", "p-1", "v0", "A shop", "ann", "v0:environment", 2, "id", NOW)
+WANTED = CreateRequest("id", "default", "p-1", "v0", "A shop", "ann", "v0:environment", 2, "id", NOW)
 
 
 @pytest.mark.parametrize("role", list(Role))

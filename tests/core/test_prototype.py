@@ -14,9 +14,9 @@ from protokeep.core.prototype import (
     SETTLED,
     TRANSITIONS,
     Observation,
+    ObservedState,
     Prototype,
     RecoveryPoint,
-    Seen,
     State,
     Status,
     advance,
@@ -37,11 +37,11 @@ EXPECTED = {
 #: How far along a status is. `timeout` is our own clock's word, so it stands beside what it interrupted.
 RANK = {P: 0, R: 1, T: 2, C: 3, F: 4}
 
-CASES = [(status, seen, EXPECTED[status][index]) for status in Status for index, seen in enumerate(Seen)]
+CASES = [(status, seen, EXPECTED[status][index]) for status in Status for index, seen in enumerate(ObservedState)]
 WORDS = st.text("abc", min_size=1, max_size=3)
 OBSERVATIONS = st.builds(
     Observation,
-    seen=st.sampled_from([seen for seen in Seen if seen is not Seen.CONTINUED]),
+    state=st.sampled_from([seen for seen in ObservedState if seen is not ObservedState.CONTINUED]),
     message_id=st.none() | WORDS,
     demo_url=st.none() | WORDS,
     web_url=st.none() | WORDS,
@@ -62,7 +62,7 @@ def told(start: Prototype, observations: list[Observation]) -> list[Prototype]:
 
 class TestTable:
     @pytest.mark.parametrize(("status", "seen", "expected"), CASES, ids=str)
-    def test_every_status_and_every_word(self, status: Status, seen: Seen, expected: Status) -> None:
+    def test_every_status_and_every_word(self, status: Status, seen: ObservedState, expected: Status) -> None:
         """
         Every status meets every word, and becomes what the table says.
         """
@@ -73,7 +73,7 @@ class TestTable:
         The table and this test speak of every status and every word.
         """
         assert set(TRANSITIONS) == set(Status)
-        assert len(CASES) == len(Status) * len(Seen)
+        assert len(CASES) == len(Status) * len(ObservedState)
 
     @given(st.sampled_from(Status), st.lists(OBSERVATIONS, max_size=12))
     def test_never_backwards(self, status: Status, observations: list[Observation]) -> None:
@@ -91,7 +91,7 @@ class TestTable:
         """
         completed = any(one.status is C for one in told(prototype(), observations))
 
-        assert not completed or any(observation.seen is Seen.FINISHED for observation in observations)
+        assert not completed or any(observation.state is ObservedState.FINISHED for observation in observations)
 
     @given(st.sampled_from(Status), OBSERVATIONS)
     def test_the_same_news_twice(self, status: Status, observation: Observation) -> None:
@@ -108,20 +108,27 @@ class TestTable:
         """
         What arrives after a failure changes neither status, nor reason, nor the time it settled.
         """
-        failed = advance(prototype(), Observation(Seen.BROKE, error_code="x", error_message="y"), NOW)
+        failed = advance(prototype(), Observation(ObservedState.BROKE, error_code="x", error_message="y"), NOW)
 
         last = told(failed, observations)[-1]
 
         assert (last.status, last.updated_at) == (F, NOW)
         assert (generation_of(last).error_code, generation_of(last).error_message) == ("x", "y")
         assert generation_of(last).settled_at == NOW
-        assert generation_of(last).waiting is False
+        assert generation_of(last).awaiting_input is False
 
     def test_late_finish_settles_a_timeout(self) -> None:
         """
         `timeout` is not the end: a later look completes it, and the reason goes.
         """
-        late = told(prototype(R), [Observation(Seen.EXPIRED), Observation(Seen.RUNNING), Observation(Seen.FINISHED)])
+        late = told(
+            prototype(R),
+            [
+                Observation(ObservedState.EXPIRED),
+                Observation(ObservedState.RUNNING),
+                Observation(ObservedState.FINISHED),
+            ],
+        )
 
         assert [one.status for one in late] == [R, T, T, C]
         assert generation_of(late[1]).error_code == "timeout"
@@ -133,8 +140,8 @@ class TestWhatItWrites:
         """
         `updated_at` is when the status moved; `observed_at` when the builder last spoke.
         """
-        running = advance(prototype(), Observation(Seen.RUNNING), after(3))
-        again = advance(running, Observation(Seen.RUNNING), after(6))
+        running = advance(prototype(), Observation(ObservedState.RUNNING), after(3))
+        again = advance(running, Observation(ObservedState.RUNNING), after(6))
 
         assert (running.updated_at, again.updated_at) == (after(3), after(3))
         assert generation_of(again).observed_at == after(6)
@@ -143,9 +150,9 @@ class TestWhatItWrites:
         """
         Running out of polls is not an observation of the builder's.
         """
-        observed = advance(prototype(), Observation(Seen.RUNNING), after(3))
+        observed = advance(prototype(), Observation(ObservedState.RUNNING), after(3))
 
-        expired = advance(observed, Observation(Seen.EXPIRED), after(600))
+        expired = advance(observed, Observation(ObservedState.EXPIRED), after(600))
 
         assert generation_of(expired).observed_at == after(3)
 
@@ -178,9 +185,11 @@ class TestWhatItWrites:
         A builder that asks something is waiting, with its words as the reason, until it goes on.
         """
         asked = advance(
-            prototype(), Observation(Seen.WAITING, error_code="waiting_for_answer", error_message="Which?"), NOW
+            prototype(),
+            Observation(ObservedState.WAITING, error_code="waiting_for_answer", error_message="Which?"),
+            NOW,
         )
-        goes_on = advance(asked, Observation(Seen.RUNNING), after(3))
+        goes_on = advance(asked, Observation(ObservedState.RUNNING), after(3))
 
         assert (asked.status, asked.state) == (R, State.WAITING)
         assert (generation_of(asked).hold_code, generation_of(asked).hold_message) == ("waiting_for_answer", "Which?")
@@ -193,7 +202,7 @@ class TestWhatItWrites:
         """
         row = prototype(tracked=False)
 
-        assert advance(row, Observation(Seen.FINISHED), after(1)) is row
+        assert advance(row, Observation(ObservedState.FINISHED), after(1)) is row
         with pytest.raises(ValueError, match="not tracked"):
             generation_of(row)
 
@@ -204,11 +213,11 @@ class TestState:
         [
             (prototype(recovery_point=RecoveryPoint.CLAIMED), State.QUEUED),
             (prototype(recovery_point=RecoveryPoint.SENT), State.QUEUED),
-            (prototype(recovery_point=RecoveryPoint.SENT, unknown=True), State.UNDECIDED),
+            (prototype(recovery_point=RecoveryPoint.SENT, outcome_unknown=True), State.UNDECIDED),
             (prototype(recovery_point=RecoveryPoint.CLAIMED, hold_code="out_of_credits"), State.PARKED),
             (prototype(), State.MAKING),
             (prototype(R), State.MAKING),
-            (prototype(R, waiting=True), State.WAITING),
+            (prototype(R, awaiting_input=True), State.WAITING),
             (prototype(T), State.TIMED_OUT),
             (prototype(C), State.READY),
             (prototype(F), State.FAILED),
@@ -229,6 +238,6 @@ class TestState:
         """
         What is completed is ready, though its reason for an earlier wait may still be written.
         """
-        done = replace(prototype(C), generation=generation(hold_code="x", waiting=True, unknown=True))
+        done = replace(prototype(C), generation=generation(hold_code="x", awaiting_input=True, outcome_unknown=True))
 
         assert done.state is State.READY

@@ -11,25 +11,25 @@ import pytest
 
 from core.made import NOW, after
 from protokeep.core import validation
-from protokeep.core.audit import Action, Entry
-from protokeep.core.create_request import Intent, Wanted, as_claimed
+from protokeep.core.audit import Action, AuditEntry
+from protokeep.core.create_request import CreateRequest, IdempotentRequest, claimed_prototype
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, TooMany
-from protokeep.core.failed_sign_ins import OTHERS, TOLD_APART, Refusals
+from protokeep.core.failed_sign_ins import OTHERS, TOLD_APART, FailedSignInCounter
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
 from protokeep.core.prototype import RecoveryPoint, State, Status, generation_of
 from protokeep.core.provider_keys import KeyOwner, KeySource, hint_of, key_of, key_source_of, missing, owner_of
-from protokeep.core.quotas import Caps, day_of
-from protokeep.core.rate_limit import KEPT_MOST, Rate
+from protokeep.core.quotas import Quotas, day_of
+from protokeep.core.rate_limit import KEPT_MOST, TokenBucket
 
 
-def wanted(**values: Any) -> Wanted:
+def wanted(**values: Any) -> CreateRequest:
     """A request for a prototype of p-1."""
     given = {
         "mockup_id": "id-1", "workspace_id": "default", "product_id": "p-1", "provider": "v0", "prompt": "A shop",
         "user_id": "ann", "account": "v0:environment", "api_version": 2, "marker": "m-1", "now": NOW,
     }  # fmt: skip
-    return Wanted(**{**given, **values})
+    return CreateRequest(**{**given, **values})
 
 
 class TestClaim:
@@ -37,7 +37,7 @@ class TestClaim:
         """
         A claim is ours to send at once, by whoever comes.
         """
-        one = as_claimed(wanted(), "uuid-of-ann")
+        one = claimed_prototype(wanted(), "uuid-of-ann")
         begun = generation_of(one)
 
         assert (one.id, one.product_id, one.user_id, one.provider, one.prompt) == (
@@ -55,7 +55,7 @@ class TestClaim:
         """
         One that its process holds has a fence and a lease from the beginning.
         """
-        held = generation_of(as_claimed(wanted(held_until=after(6)), "ann"))
+        held = generation_of(claimed_prototype(wanted(leased_until=after(6)), "ann"))
         assert (held.fence, held.lease_until) == (1, after(6))
 
     @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ class TestClaim:
         """
         So it is with changes of what exists.
         """
-        one = Intent("default", "ann", "k", ("message", "id-1", "Blue"), NOW)
+        one = IdempotentRequest("default", "ann", "k", ("message", "id-1", "Blue"), NOW)
         assert one.fingerprint == replace(one, now=after(9), key="l").fingerprint
-        assert one.fingerprint != replace(one, asked=("message", "id-1", "Red")).fingerprint
+        assert one.fingerprint != replace(one, request=("message", "id-1", "Red")).fingerprint
 
 
 class TestKeys:
@@ -134,18 +134,18 @@ class TestCaps:
         """
         Each cap that is set counts, in one order; 0 is none.
         """
-        every = Caps(1, 2, 3).of("default", "ann", "p-1")
-        assert [(cap.kind, cap.subject, cap.most) for cap in every] == [
+        every = Quotas(1, 2, 3).of("default", "ann", "p-1")
+        assert [(cap.kind, cap.subject, cap.limit) for cap in every] == [
             ("person", "ann", 1), ("product", "p-1", 2), ("workspace", "default", 3),
         ]  # fmt: skip
-        assert [cap.kind for cap in Caps(0, 2, 0).of("default", "ann", "p-1")] == ["product"]
+        assert [cap.kind for cap in Quotas(0, 2, 0).of("default", "ann", "p-1")] == ["product"]
 
     def test_until_midnight(self) -> None:
         """
         A refusal says how long the day lasts.
         """
-        (cap,) = Caps(per_person=3).of("default", "ann", "p-1")
-        refusal = cap.reached(NOW)
+        (cap,) = Quotas(per_person=3).of("default", "ann", "p-1")
+        refusal = cap.refusal(NOW)
 
         assert refusal.retry_after == day_of(NOW) + timedelta(days=1) - NOW
         assert "ann has made 3 prototypes today" in str(refusal)
@@ -157,7 +157,7 @@ class TestRates:
         """
         Half of a minute's number may come at once, then one each time its part of a minute is over.
         """
-        rate = Rate(6, "Too fast")
+        rate = TokenBucket(6, "Too fast")
         for _ in range(3):
             rate.take("ann", 0)
         with pytest.raises(TooMany, match="Too fast") as caught:
@@ -174,7 +174,7 @@ class TestRates:
         """
         Whoever was away for long has no more than half of a minute's number.
         """
-        rate = Rate(6, "Too fast")
+        rate = TokenBucket(6, "Too fast")
         rate.take("ann", 0)
         for _ in range(3):
             rate.take("ann", 9999)
@@ -185,12 +185,12 @@ class TestRates:
         """
         Once a minute is once a minute; 0 is no limit.
         """
-        rate = Rate(1, "Too fast")
+        rate = TokenBucket(1, "Too fast")
         rate.take("ann", 0)
         with pytest.raises(TooMany):
             rate.take("ann", 59)
         rate.take("ann", 60)
-        free = Rate(0, "Too fast")
+        free = TokenBucket(0, "Too fast")
         for _ in range(99):
             free.take("ann", 0)
 
@@ -198,7 +198,7 @@ class TestRates:
         """
         Of those who came longest ago nothing is known when too many came since.
         """
-        rate = Rate(1, "Too fast")
+        rate = TokenBucket(1, "Too fast")
         rate.take("first", 0)
         for number in range(KEPT_MOST - 1):
             rate.take(f"n-{number}", 0)
@@ -302,14 +302,14 @@ class TestNames:
 
 
 class TestRefusals:
-    def refusal(self, address: str = "10.0.0.1", workspace: str = "default", reason: str = "expired") -> Entry:
-        return Entry(workspace, NOW, Action.SIGN_IN_FAILED, "", "", address, "x", {"reason": reason})
+    def refusal(self, address: str = "10.0.0.1", workspace: str = "default", reason: str = "expired") -> AuditEntry:
+        return AuditEntry(workspace, NOW, Action.SIGN_IN_FAILED, "", "", address, "x", {"reason": reason})
 
     def test_a_flood_is_a_number(self) -> None:
         """
         The first of a kind is told at once, and how many more there were when the minute is over.
         """
-        refusals = Refusals()
+        refusals = FailedSignInCounter()
         first = self.refusal()
         assert [refusals.take(first, 0), refusals.take(first, 1), refusals.take(first, 2)] == [first, None, None]
         assert refusals.take(self.refusal("10.0.0.2"), 3) is not None
@@ -327,7 +327,7 @@ class TestRefusals:
         """
         A window lasts a minute from its first one, and may be ended before.
         """
-        refusals = Refusals()
+        refusals = FailedSignInCounter()
         for _ in range(2):
             refusals.take(self.refusal(), 100)
         assert refusals.over(159) == []
@@ -337,7 +337,7 @@ class TestRefusals:
         """
         Of very many kinds only some are told apart, the others are one line; each workspace has its own.
         """
-        refusals = Refusals()
+        refusals = FailedSignInCounter()
         told = [refusals.take(self.refusal(f"10.0.1.{number}"), 0) for number in range(TOLD_APART + 5)]
         assert [one is not None for one in told] == [True] * TOLD_APART + [False] * 5
         assert refusals.take(self.refusal(workspace="elsewhere"), 1) is not None

@@ -35,7 +35,7 @@ class TestReuse:
         """
         How far the create got, or that its outcome is unknown, does not matter: never a second one.
         """
-        current = prototype(recovery_point=point, chat_id=None, unknown=point is RecoveryPoint.SENT)
+        current = prototype(recovery_point=point, chat_id=None, outcome_unknown=point is RecoveryPoint.SENT)
 
         assert decide(current, PROMPT, create_new=False).outcome is Outcome.REUSED
 
@@ -152,7 +152,7 @@ class TestDeleted:
         """
         What is being deleted is handed out to nobody, whatever its status, and the answer says so.
         """
-        leaving = prototype(status, removing_at=NOW)
+        leaving = prototype(status, deletion_requested_at=NOW)
 
         decision = decide(leaving, PROMPT, create_new=False)
 

@@ -123,7 +123,7 @@ class Promises(Machine):
             await survivor.keeper.reconcile()
             await survivor.sweep()
             await survivor.work()
-            await survivor.keeper.wrap_up()
+            await survivor.keeper.finalize()
             if number == ZOMBIES_WAKE:
                 await self._wake(len(self._sleepers))
         await self._promises()
@@ -157,7 +157,7 @@ class Promises(Machine):
             return  # What the copy did not know was asked for, it did not know.
         said = {one.content for chat in self.world.sandbox.chats.values() for one in chat.messages}
         for prototype_id, words in self._accepted:
-            found = await self.world.store.get_any(prototype_id)
+            found = await self.world.store.get_unscoped(prototype_id)
             if words in said or found is None or found.state in (State.FAILED, State.DELETING, *UNDECIDED_FOR_NOW):
                 continue
             assert "refused" in await self.world.kinds(found), f"{words!r} was accepted and never sent"

@@ -129,7 +129,7 @@ class Schedules(Promises):
 
     @rule(number=NUMBERS)
     def wrap_up(self, number: int) -> None:
-        self._does(number, self._nodes[number].keeper.wrap_up())
+        self._does(number, self._nodes[number].keeper.finalize())
 
     @rule(number=NUMBERS, pick=PICKS, begun=st.booleans())
     def hook_arrives(self, number: int, pick: int, begun: bool) -> None:
@@ -137,7 +137,7 @@ class Schedules(Promises):
         chats = [*self.world.sandbox.chats.values()]
         named = ["chat-of-nobody", *([chats[pick % len(chats)].id] if chats else [])]
         now = self.world.clock()
-        heard = self._nodes[number].store.look_soon(
+        heard = self._nodes[number].store.poll_soon(
             ENVIRONMENT_ACCOUNT, named, now, begun=begun, later=now + timedelta(seconds=30)
         )
         self._does(number, heard)

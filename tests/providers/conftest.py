@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from protokeep.core.prototype import Observation
-from protokeep.providers.base import Looked, Made, Provider, Watched
+from protokeep.providers.base import PollResult, PollTarget, Provider, RemoteChat
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
@@ -52,15 +52,15 @@ class V0:
     url: str
     provider: Provider
 
-    async def create(self, prompt: str = "A shop", marks: dict[str, str] | None = None) -> Made:
+    async def create(self, prompt: str = "A shop", marks: dict[str, str] | None = None) -> RemoteChat:
         """A chat with the marks of these tests."""
         return await self.provider.create(prompt, MARKS if marks is None else marks)
 
-    async def look(self, *made: Made) -> Looked:
+    async def look(self, *made: RemoteChat) -> PollResult:
         """One round of looks at chats that were made by `create`."""
-        return await self.provider.observe([Watched(m.chat_id, m.message_id, self.clock.now) for m in made])
+        return await self.provider.observe([PollTarget(m.chat_id, m.message_id, self.clock.now) for m in made])
 
-    async def look_at(self, made: Made) -> Observation:
+    async def look_at(self, made: RemoteChat) -> Observation:
         """What a look at one chat says."""
         return (await self.look(made)).observations[made.chat_id]
 

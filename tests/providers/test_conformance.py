@@ -8,18 +8,18 @@ from datetime import timedelta
 import pytest
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected, ProviderUnreachable
-from protokeep.core.prototype import Observation, Seen
-from protokeep.providers.base import Watched
+from protokeep.core.prototype import Observation, ObservedState
+from protokeep.providers.base import PollTarget
 from protokeep.sandbox import FinishReason, running
 from providers.conftest import MARKS, V0, none_known, provider_of
 
-OUTCOMES: list[tuple[FinishReason, Seen, str | None]] = [
-    ("stop", Seen.FINISHED, None),
-    ("error", Seen.BROKE, "builder_error"),
-    ("content-filter", Seen.BROKE, "content_filter"),
-    ("tool-calls", Seen.WAITING, "waiting_for_answer"),
-    ("length", Seen.WAITING, "needs_a_look"),
-    ("other", Seen.WAITING, "needs_a_look"),
+OUTCOMES: list[tuple[FinishReason, ObservedState, str | None]] = [
+    ("stop", ObservedState.FINISHED, None),
+    ("error", ObservedState.BROKE, "builder_error"),
+    ("content-filter", ObservedState.BROKE, "content_filter"),
+    ("tool-calls", ObservedState.WAITING, "waiting_for_answer"),
+    ("length", ObservedState.WAITING, "needs_a_look"),
+    ("other", ObservedState.WAITING, "needs_a_look"),
 ]
 
 
@@ -42,7 +42,7 @@ class TestCreate:
         async with asyncio.timeout(2):
             made = await v0.create()
 
-        assert (await v0.look_at(made)).seen in (Seen.QUEUED, Seen.RUNNING)
+        assert (await v0.look_at(made)).state in (ObservedState.QUEUED, ObservedState.RUNNING)
 
     async def test_not_finished_yet(self, v0: V0) -> None:
         """
@@ -51,7 +51,7 @@ class TestCreate:
         made = await v0.create()
 
         assert made.observation is not None
-        assert made.observation.seen in (Seen.QUEUED, Seen.RUNNING)
+        assert made.observation.state in (ObservedState.QUEUED, ObservedState.RUNNING)
 
     async def test_many_at_once(self, v0: V0) -> None:
         """
@@ -199,20 +199,20 @@ class TestFaults:
 
 class TestObserve:
     @pytest.mark.parametrize(("reason", "seen", "code"), OUTCOMES)
-    async def test_outcomes(self, v0: V0, reason: FinishReason, seen: Seen, code: str | None) -> None:
+    async def test_outcomes(self, v0: V0, reason: FinishReason, seen: ObservedState, code: str | None) -> None:
         """
         Every reason to stop is read as it is meant; only `stop` is finished.
         """
         v0.sandbox.set_knobs(finish_reason=reason)
         made = await v0.create()
-        assert (await v0.look_at(made)).seen in (Seen.QUEUED, Seen.RUNNING)
+        assert (await v0.look_at(made)).state in (ObservedState.QUEUED, ObservedState.RUNNING)
         v0.clock.advance(10)
 
         observation = await v0.look_at(made)
 
         if v0.version == 1 and reason == "content-filter":
             code = observation.error_code  # v1 says only that the version failed.
-        assert (observation.seen, observation.error_code) == (seen, code)
+        assert (observation.state, observation.error_code) == (seen, code)
         assert (code is None) == (observation.error_message is None)
 
     async def test_queued(self, v0: V0) -> None:
@@ -222,9 +222,9 @@ class TestObserve:
         v0.sandbox.set_knobs(queue_seconds=5)
         made = await v0.create()
 
-        seen = (await v0.look_at(made)).seen
+        seen = (await v0.look_at(made)).state
 
-        assert seen is (Seen.QUEUED if v0.version == 1 else Seen.RUNNING)
+        assert seen is (ObservedState.QUEUED if v0.version == 1 else ObservedState.RUNNING)
 
     async def test_something_to_open(self, v0: V0) -> None:
         """
@@ -248,7 +248,7 @@ class TestObserve:
 
         assert looked.missing == {gone.chat_id}
         assert set(looked.observations) == {kept.chat_id}
-        assert looked.trouble is None
+        assert looked.problem is None
 
     async def test_one_call_for_many(self, v0: V0) -> None:
         """
@@ -287,7 +287,7 @@ class TestObserve:
         v0.sandbox.set_knobs(list_delay_seconds=60)
         made = await v0.create()
 
-        assert (await v0.look_at(made)).seen is Seen.RUNNING
+        assert (await v0.look_at(made)).state is ObservedState.RUNNING
 
     async def test_too_many_requests(self, v0: V0) -> None:
         """
@@ -300,7 +300,7 @@ class TestObserve:
         looked = await v0.look(*made)
 
         assert looked.retry_after == timedelta(seconds=17)
-        assert looked.trouble is not None
+        assert looked.problem is not None
         assert (looked.observations, looked.missing) == ({}, frozenset())
         assert sum(v0.calls.values()) - before <= 16
 
@@ -315,7 +315,7 @@ class TestObserve:
         looked = await v0.look(made)
 
         assert (looked.observations, looked.missing, looked.retry_after) == ({}, frozenset(), None)
-        assert str(status) in (looked.trouble or looked.unread[made.chat_id])
+        assert str(status) in (looked.problem or looked.unreadable[made.chat_id])
 
     async def test_nobody_there(self, v0: V0) -> None:
         """
@@ -324,10 +324,10 @@ class TestObserve:
         async with running(v0.sandbox) as url:
             provider = provider_of(v0.version, url)
 
-        looked = await provider.observe([Watched("chat", "message", v0.clock.now)])
+        looked = await provider.observe([PollTarget("chat", "message", v0.clock.now)])
 
         assert (looked.observations, looked.missing) == ({}, frozenset())
-        assert looked.trouble is not None
+        assert looked.problem is not None
         await provider.aclose()
 
 
@@ -351,10 +351,10 @@ class TestFind:
 
         (found,) = (await v0.provider.find([MARKS], sent_after=since, known=none_known)).chats
 
-        assert (found.chat_id, found.marks) == (made.chat_id, MARKS)
+        assert (found.chat_id, found.metadata) == (made.chat_id, MARKS)
         assert found.created_at == v0.clock.now.replace(microsecond=found.created_at.microsecond)  # type: ignore[union-attr]
         v0.clock.advance(10)
-        assert (await v0.look_at(found)).seen is Seen.FINISHED
+        assert (await v0.look_at(found)).state is ObservedState.FINISHED
 
     async def test_known_ones_are_left_out(self, v0: V0) -> None:
         """
@@ -466,8 +466,8 @@ class TestScope:
         """Make every kind of call with a scope; how many calls that were."""
         provider = provider_of(v0.version, v0.url, scope=scope)
         made = await provider.create("A shop", MARKS)
-        await provider.observe([Watched(made.chat_id, made.message_id, v0.clock.now)])
-        await provider.observe([Watched(made.chat_id, None, v0.clock.now), Watched("gone", "gone", v0.clock.now)])
+        await provider.observe([PollTarget(made.chat_id, made.message_id, v0.clock.now)])
+        await provider.observe([PollTarget(made.chat_id, None, v0.clock.now), PollTarget("gone", "gone", v0.clock.now)])
         await provider.find([MARKS], sent_after=v0.clock.now, known=none_known)
         await provider.prompt_of(made.chat_id)
         await provider.delete(made.chat_id)

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected, ProviderUnreachable
-from protokeep.core.prototype import Seen
-from protokeep.providers.base import Looked, Provider, Watched
+from protokeep.core.prototype import ObservedState
+from protokeep.providers.base import PollResult, PollTarget, Provider
 from protokeep.providers.v0_http import V0Config, instant
 from protokeep.providers.v0_refusals import retry_after
 from providers.conftest import MARKS, ROOT, answering, none_known, says
@@ -207,9 +207,9 @@ class TestCreate:
 
 
 class TestObserve:
-    async def look(self, provider: Provider, *chats: str) -> Looked:
+    async def look(self, provider: Provider, *chats: str) -> PollResult:
         """One round of looks."""
-        return await provider.observe([Watched(chat, "message-1", NOW) for chat in chats or ("chat-1",)])
+        return await provider.observe([PollTarget(chat, "message-1", NOW) for chat in chats or ("chat-1",)])
 
     @pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
     async def test_unreadable(self, version: int, answer: Any) -> None:
@@ -221,8 +221,8 @@ class TestObserve:
         looked = await self.look(provider)
 
         assert looked.missing == frozenset()
-        assert all(one.seen is Seen.QUEUED for one in looked.observations.values())
-        assert looked.trouble or looked.unread or looked.observations
+        assert all(one.state is ObservedState.QUEUED for one in looked.observations.values())
+        assert looked.problem or looked.unreadable or looked.observations
 
     @pytest.mark.parametrize("word", ["finished", "STOP", "", 0, False, True, [], {}, ["stop"], {"stop": 1}], ids=str)
     async def test_unknown_words(self, version: int, word: Any) -> None:
@@ -236,7 +236,7 @@ class TestObserve:
         looked = await self.look(provider)
 
         seen = looked.observations["chat-1"]
-        assert (seen.seen, seen.error_code) == (Seen.WAITING, "needs_a_look")
+        assert (seen.state, seen.error_code) == (ObservedState.WAITING, "needs_a_look")
 
     async def test_another_chat(self, version: int) -> None:
         """
@@ -255,7 +255,7 @@ class TestObserve:
         looked = await self.look(provider)
 
         assert "chat-2" not in looked.observations
-        assert all(one.seen is not Seen.FINISHED for one in looked.observations.values())
+        assert all(one.state is not ObservedState.FINISHED for one in looked.observations.values())
 
     @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//evil", "", 5, None, "x" * 3000])
     async def test_addresses_that_are_no_links(self, version: int, address: Any) -> None:
@@ -273,7 +273,7 @@ class TestObserve:
 
         seen = (await self.look(provider)).observations["chat-1"]
 
-        assert seen.seen is Seen.FINISHED
+        assert seen.state is ObservedState.FINISHED
         for link in (seen.demo_url, seen.web_url, seen.image_url, seen.chat_url):
             assert link is None or link.startswith(ROOT)
 
@@ -367,9 +367,9 @@ class TestLists:
         ]
         provider, _ = answering(version, says(200, {"data": rows}))
 
-        looked = await provider.observe([Watched("chat-1", None, NOW)])
+        looked = await provider.observe([PollTarget("chat-1", None, NOW)])
 
-        assert looked.observations["chat-1"].seen is Seen.FINISHED
+        assert looked.observations["chat-1"].state is ObservedState.FINISHED
 
     @pytest.mark.parametrize("version", [1], ids=["v1"])
     @pytest.mark.parametrize("reason", [{}, {"stop": 1}, [], 5, "?", None], ids=str)
@@ -380,9 +380,9 @@ class TestLists:
         messages = [None, {"role": "assistant", "finishReason": reason, "createdAt": 5}, {"role": "user"}]
         provider, _ = answering(version, says(200, {"data": [], "id": "chat-1", "messages": messages}))
 
-        looked = await provider.observe([Watched("chat-1", None, NOW)])
+        looked = await provider.observe([PollTarget("chat-1", None, NOW)])
 
-        assert looked.observations["chat-1"].seen is Seen.QUEUED
+        assert looked.observations["chat-1"].state is ObservedState.QUEUED
 
     async def test_filter_is_not_taken_on_trust(self, version: int) -> None:
         """
@@ -421,7 +421,7 @@ class TestLists:
         """
         pages = Pages(version, 200, new_rows=new_rows)
         provider, transport = answering(version, pages)
-        wanted = [Watched(f"chat-{n}", None, NOW) for n in range(200)]
+        wanted = [PollTarget(f"chat-{n}", None, NOW) for n in range(200)]
 
         looked = await provider.observe(wanted)
 
@@ -438,7 +438,7 @@ class TestLists:
         pages = Pages(version, 200, new_rows=-8)
         provider, _ = answering(version, pages)
 
-        looked = await provider.observe([Watched(f"chat-{n}", None, NOW) for n in range(150)])
+        looked = await provider.observe([PollTarget(f"chat-{n}", None, NOW) for n in range(150)])
 
         assert len(looked.observations) == 150
         assert looked.missing == frozenset()

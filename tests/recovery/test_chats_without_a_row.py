@@ -15,12 +15,12 @@ from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype, Status, generation_of
 from protokeep.core.provider_keys import KeyOwner
 from protokeep.service.chat_metadata import SIGNATURE, Signer
-from protokeep.service.provider_keys import Keys
+from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store import orphans
-from protokeep.store.claims import Lost
+from protokeep.store.claims import LostRace
 from protokeep.store.database import Row
 from protokeep.store.mapping import prototype_of
-from protokeep.store.orphans import Stray
+from protokeep.store.orphans import OrphanChat
 from protokeep.store.postgresql import PostgresqlSession
 from protokeep.store.prototype_queries import query
 from protokeep.store.sql import Statement
@@ -34,7 +34,7 @@ ADMIN = Principal("default", "root", Role.ADMIN, "token-of-root")
 
 async def marks(world: World, **changes: Any) -> dict[str, str]:
     """Marks of this installation that name a prototype, signed after the changes; None takes one away."""
-    keeper_id, _ = await world.store.keeper()
+    keeper_id, _ = await world.store.installation()
     made = {
         "protokeep": keeper_id,
         "protokeep_marker": MARKER,
@@ -82,7 +82,7 @@ class TestDeleted:
 
         with world.knobs(fail_next=[{"operation": "chats.delete", "status": 500}]):
             await restart(world)
-        world.clock.advance(world.pace.recent_search.total_seconds() + 1)
+        world.clock.advance(world.pace.recent_search_interval.total_seconds() + 1)
         await world.nodes[-1].keeper.reconcile()
 
         assert world.chat.deleted
@@ -117,7 +117,7 @@ class TestSecondChats:
         made = await world.complete()
         await world.keeper.reconcile()
         (second,) = plant(world, metadata=dict(world.chat.metadata))
-        world.clock.advance(world.pace.recent_search.total_seconds() + 1)
+        world.clock.advance(world.pace.recent_search_interval.total_seconds() + 1)
 
         await world.keeper.reconcile()
 
@@ -251,7 +251,7 @@ class TestMarks:
         In the account of a person's own key only that person's prototypes are taken back.
         """
         key = "a-key-of-anns-own"
-        await Keys(world.first.context).set(ANN, KeyOwner("default", "ann"), "v0", key)
+        await ProviderKeys(world.first.context).set(ANN, KeyOwner("default", "ann"), "v0", key)
         plant(world, key=key, metadata=await marks(world, user="bob"))
         plant(world, key=key, metadata=await marks(world, marker=MARKER.replace("0d", "1d"), workspace="other"))
         plant(world, key=key, metadata=await marks(world, marker=MARKER.replace("0d", "2d"), product="p-2"))
@@ -287,7 +287,7 @@ class TestOthers:
         """
         Whatever goes wrong with the first account, the second one is looked after.
         """
-        await Keys(world.first.context).set(ANN, KeyOwner("default", "ann"), "v0", "a-key-of-anns-own")
+        await ProviderKeys(world.first.context).set(ANN, KeyOwner("default", "ann"), "v0", "a-key-of-anns-own")
         (_, first), _ = world.keeper.context.providers.for_new()
 
         async def broken(*_: Any, **__: Any) -> Any:
@@ -307,16 +307,16 @@ class TestOthers:
     ) -> None:
         plant(world, metadata=await marks(world))
         plant(world, metadata=await marks(world, marker=MARKER.replace("0d", "1d"), product="p-2"))
-        adopt = world.store.adopt_stray
+        adopt = world.store.adopt_orphan
         broke: list[str] = []
 
-        async def adopting(stray: Stray, poll_timeout: timedelta) -> str:
+        async def adopting(stray: OrphanChat, poll_timeout: timedelta) -> str:
             if not broke:
                 broke.append(stray.product_id)
                 raise RuntimeError("a bug of ours")
             return await adopt(stray, poll_timeout)
 
-        monkeypatch.setattr(world.store, "adopt_stray", adopting)
+        monkeypatch.setattr(world.store, "adopt_orphan", adopting)
         world.clock.advance(3600)
 
         await world.keeper.reconcile()
@@ -357,13 +357,13 @@ class TestAtOnce:
         ) -> Row | None:
             if statement is query("waiting_claim") and not others:
                 others.append(
-                    asyncio.create_task(other.store.adopt_stray(_stray(world, MARKER), world.pace.poll_timeout))
+                    asyncio.create_task(other.store.adopt_orphan(_stray(world, MARKER), world.pace.poll_timeout))
                 )
                 await asyncio.wait(others, timeout=0.5)
             return await read(self, statement, values)
 
         monkeypatch.setattr(PostgresqlSession, "row", row)
-        await world.store.adopt_stray(_stray(world, MARKER), world.pace.poll_timeout)
+        await world.store.adopt_orphan(_stray(world, MARKER), world.pace.poll_timeout)
         await others[0]
 
         assert len(await world.rows("SELECT id FROM design_mockups WHERE v0_chat_id IS NOT NULL")) == 1
@@ -384,8 +384,8 @@ class TestAtOnce:
             return replace(prototype, generation=replace(generation_of(prototype), version=0))
 
         monkeypatch.setattr(orphans, "prototype_of", older)
-        with pytest.raises(Lost):
-            await world.store.adopt_stray(_stray(world, lost.id), world.pace.poll_timeout)
+        with pytest.raises(LostRace):
+            await world.store.adopt_orphan(_stray(world, lost.id), world.pace.poll_timeout)
 
         assert await world.contents() == before
 
@@ -393,7 +393,7 @@ class TestAtOnce:
         made = await world.complete()
         (second,) = plant(world, metadata=dict(world.chat.metadata))
 
-        outcome = await world.store.adopt_stray(_stray(world, made.id, second.id), world.pace.poll_timeout)
+        outcome = await world.store.adopt_orphan(_stray(world, made.id, second.id), world.pace.poll_timeout)
 
         assert outcome == "surplus"
         after = await world.get(made.id)
@@ -408,7 +408,8 @@ class TestAtOnce:
         moment = world.clock.now.isoformat()
         await run(
             world.database_url,
-            f"UPDATE protokeep_generations SET removing_at = '{moment}' WHERE mockup_id = '{ensured.prototype.id}'",
+            f"UPDATE protokeep_generations SET deletion_requested_at = '{moment}'"
+            f" WHERE mockup_id = '{ensured.prototype.id}'",
         )
         plant(world, metadata=await marks(world))
 
@@ -417,9 +418,9 @@ class TestAtOnce:
         assert MARKER in {one.id for one in await world.listed("p-1")}
 
 
-def _stray(world: World, marker: str, chat_id: str | None = None) -> Stray:
+def _stray(world: World, marker: str, chat_id: str | None = None) -> OrphanChat:
     now = world.clock.now
-    return Stray(
+    return OrphanChat(
         chat_id=chat_id or next(iter(world.sandbox.chats)),
         marker=marker,
         workspace_id="default",

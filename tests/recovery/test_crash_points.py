@@ -13,7 +13,7 @@ from protokeep.core.prototype import RecoveryPoint, State, Status, generation_of
 from protokeep.sandbox import Chat
 from protokeep.service import NewPrototype
 from protokeep.store.database import Session
-from protokeep.store.orphans import Stray
+from protokeep.store.orphans import OrphanChat
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
 from world import ANN, PROMPT, Crash, Node, World, both_versions
 
@@ -68,7 +68,7 @@ async def test_killed_inside_the_call(world: World) -> None:
     """A process that dies while the builder acts leaves a chat that the next one finds and adopts."""
     victim = await world.node(timeout_seconds=0.3)
     ensured = await victim.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
-    victim.context.reached = lambda point: None
+    victim.context.checkpoint = lambda point: None
     with world.knobs(hold_creates="after"):  # v0 acts, and its answer never comes.
         save = victim.store.save
 
@@ -76,7 +76,7 @@ async def test_killed_inside_the_call(world: World) -> None:
             raise Crash("during the call")
 
         # The process is gone when the call ends: whatever it would write then is not written.
-        victim.context.reached = lambda point: setattr(victim.store, "save", dies) if point == "after_sent" else None
+        victim.context.checkpoint = lambda point: setattr(victim.store, "save", dies) if point == "after_sent" else None
         with pytest.raises(Crash):
             await victim.work()
         victim.store.save = save  # type: ignore[method-assign]
@@ -169,7 +169,7 @@ async def test_taken_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch) ->
         async def overtaken(begun: Any = begun) -> AsyncIterator[Session]:
             async with begun() as session:
                 yield session
-            await other.store.adopt_stray(_stray(world, world.chat), world.pace.poll_timeout)
+            await other.store.adopt_orphan(_stray(world, world.chat), world.pace.poll_timeout)
 
         monkeypatch.setattr(world.store.database, name, overtaken)
 
@@ -236,16 +236,16 @@ async def test_every_point_is_reached(world: World) -> None:
     """The names above are those of the code: a point that nobody passes would test nothing."""
     reached: set[str] = set()
     node = await world.node()
-    node.context.reached = reached.add
+    node.context.checkpoint = reached.add
     with contextlib.suppress(Crash):
         await _live_until_crash(node, world)
     assert reached == set(POINTS)
 
 
-def _stray(world: World, chat: Chat) -> Stray:
+def _stray(world: World, chat: Chat) -> OrphanChat:
     """A chat as somebody finds it who looks for all that are ours."""
     marks, now = chat.metadata, world.clock()
-    return Stray(
+    return OrphanChat(
         chat_id=chat.id,
         marker=marks["protokeep_marker"],
         workspace_id=marks["protokeep_workspace"],

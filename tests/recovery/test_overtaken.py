@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
-from protokeep.providers.base import Looked, Provider, Watched
-from protokeep.service.chat_metadata import marks_of
+from protokeep.providers.base import PollResult, PollTarget, Provider
+from protokeep.service.chat_metadata import chat_metadata
 from store.owner import run
 from world import ANN, Clock, Node, World, both_versions, until
 
@@ -21,7 +21,7 @@ ACCOUNT = "v0:environment"
 
 async def held_by(node: Node, mockup_id: str, now: datetime) -> Prototype:
     """The row as `node` has taken it, at `now` by its own clock."""
-    taken = await node.store.take_for_submit(mockup_id, now, node.context.pace.lease)
+    taken = await node.store.take_for_submit(mockup_id, now, node.context.timing.lease)
     assert taken is not None
     return taken
 
@@ -62,7 +62,7 @@ def held_up(provider: Provider) -> tuple[asyncio.Event, asyncio.Event]:
     began, ends = asyncio.Event(), asyncio.Event()
     plain = provider.observe
 
-    async def observe(watched: Sequence[Watched], **more: Any) -> Looked:
+    async def observe(watched: Sequence[PollTarget], **more: Any) -> PollResult:
         began.set()
         await ends.wait()
         return await plain(watched, **more)
@@ -154,7 +154,7 @@ class TestTheRowMoves:
         known = await world.get(ensured.prototype.id)
         assert (known.chat_id, known.state) == (world.chat.id, State.DELETING)
         world.clock.advance(120)
-        await world.keeper.wrap_up()
+        await world.keeper.finalize()
         assert world.chat.deleted
         assert (await world.rows("SELECT id FROM design_mockups"), await world.orphans()) == ([], set())
 
@@ -183,7 +183,7 @@ class TestTheRowMoves:
         """
         waits = await world.complete()
         world.clock.advance(700)
-        await world.store.ask_for_look(
+        await world.store.request_poll(
             waits, world.clock.now, stale_before=world.clock.now, watched_until=world.clock.now
         )
         asked: list[Prototype] = []
@@ -216,8 +216,8 @@ class TestDeletedUndecided:
         A claim that lay about may have been sent by whoever had the database before: its deletion deletes that chat.
         """
         claimed = (await world.ensure()).prototype
-        keeper_id, _ = await world.store.keeper()
-        marks = marks_of(world.first.context.signer, keeper_id, claimed, generation_of(claimed))
+        keeper_id, _ = await world.store.installation()
+        marks = chat_metadata(world.first.context.signer, keeper_id, claimed, generation_of(claimed))
         await provider_of(world.first).create(claimed.prompt or "", marks)
         world.first.queue.submits.clear()
         world.clock.advance(31)
@@ -228,7 +228,7 @@ class TestDeletedUndecided:
         assert left.state is State.DELETING
         for _ in range(4):
             await world.sweep()
-            await world.keeper.wrap_up()
+            await world.keeper.finalize()
             world.clock.advance(100)
         assert world.chat.deleted
         assert await world.rows("SELECT id FROM design_mockups") == []
@@ -248,7 +248,7 @@ class TestOvertakenFollowUp:
         assert said(world) == [first.prompt]
         await other.keeper.submit_held(theirs)
         assert said(world) == [first.prompt, "Make it blue"]
-        assert not generation_of(await world.get(first.id)).continuing
+        assert not generation_of(await world.get(first.id)).follow_up_pending
 
     async def test_after_the_other_has_sent(self, world: World) -> None:
         """
@@ -283,7 +283,7 @@ class TestOvertakenFollowUp:
         await world.keeper.submit(first.id)
 
         waiting = await world.get(first.id)
-        assert (waiting.state, generation_of(waiting).rounds) == (State.QUEUED, 3)
+        assert (waiting.state, generation_of(waiting).turn) == (State.QUEUED, 3)
         assert said(world) == [first.prompt, "Make it blue"]
         await other.sweep()
         assert said(world) == [first.prompt, "Make it blue", "Make it red"]
@@ -379,7 +379,7 @@ class TestStillAtWork:
 
         for _ in range(8):
             await ahead.by(world.pace.lease.total_seconds() * 0.4)
-            await holds(world, "SELECT track_until AS held FROM protokeep_accounts")
+            await holds(world, "SELECT tracker_lease_until AS held FROM protokeep_accounts")
             assert await other.keeper.track(ACCOUNT) is None
             assert await other.keeper.sweep() == 0
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from protokeep.core.errors import NotFound, NotNow
-from protokeep.core.prototype import UNFINISHED, Observation, Prototype, Seen, State, Status, generation_of
+from protokeep.core.prototype import UNFINISHED, Observation, ObservedState, Prototype, State, Status, generation_of
 from protokeep.core.reuse import Outcome
-from protokeep.core.submission import observed
+from protokeep.core.submission import polled
 from protokeep.store.sql import ConstraintBroken
 from protokeep.web.models import PrototypeView
 from world import ANN, GENERATION_SECONDS, Node, World, both_versions, on_sqlite
@@ -40,7 +40,7 @@ async def two_old_ones(world: World) -> tuple[Prototype, Prototype]:
 
 async def recheck(world: World, product: str = "p-1") -> Prototype:
     """A status request that looks, as it comes long after the end."""
-    world.clock.advance(world.pace.recheck.total_seconds())
+    world.clock.advance(world.pace.completed_recheck.total_seconds())
     return await world.status(product)
 
 
@@ -437,7 +437,7 @@ class TestDeletions:
         assert (left.state, generation_of(left).hold_code) == (State.DELETING, "not_visible")
         for _ in range(40):
             world.clock.advance(10)
-            await world.keeper.wrap_up()
+            await world.keeper.finalize()
         assert world.sandbox.chats[first.chat_id or ""].deleted
         with pytest.raises(NotFound):
             await world.keeper.get(ANN, first.id)
@@ -456,7 +456,7 @@ class TestDeletions:
 
         for _ in range(60):
             world.clock.advance(10)
-            await world.keeper.wrap_up()
+            await world.keeper.finalize()
 
         assert world.sandbox.chats[first.chat_id or ""].deleted
         with pytest.raises(NotFound):
@@ -471,12 +471,12 @@ class TestDeletions:
         assert await world.keeper.delete(ANN, first.id) is not None
         for _ in range(29):
             world.clock.advance(10)
-            await world.keeper.wrap_up()
+            await world.keeper.finalize()
         assert (await world.get(first.id)).state is State.DELETING
 
         for _ in range(12):
             world.clock.advance(10)
-            await world.keeper.wrap_up()
+            await world.keeper.finalize()
 
         with pytest.raises(NotFound):
             await world.keeper.get(ANN, first.id)
@@ -495,7 +495,7 @@ class TestDeletions:
         assert await world.keeper.delete(ANN, first.id) is not None
         for _ in range(30):
             world.clock.advance(10)
-            await world.keeper.wrap_up()
+            await world.keeper.finalize()
 
         assert world.sandbox.chats[extra.chat_id].deleted
 
@@ -597,16 +597,16 @@ class TestOneBadItem:
         world.sandbox.set_knobs(fail_next=[{"operation": "chats.delete", "status": 500, "times": 2}])
         for one in made:
             await world.keeper.delete(ANN, one.id)
-        forget = world.store.afterwards.forget
+        forget = world.store.afterwards.delete_prototype
 
         async def refusing(prototype: Prototype, event: Any) -> bool:
             if prototype.id == made[0].id:
                 raise ConstraintBroken("UPDATE", ValueError("no"))
             return await forget(prototype, event)
 
-        monkeypatch.setattr(world.store.afterwards, "forget", refusing)
+        monkeypatch.setattr(world.store.afterwards, "delete_prototype", refusing)
         world.clock.advance(300)
-        await world.keeper.wrap_up()
+        await world.keeper.finalize()
 
         with pytest.raises(NotFound):
             await world.keeper.get(ANN, made[1].id)
@@ -626,7 +626,7 @@ class TestHooked:
         async with tracker._passes[account]:  # A pass that takes long.
             now = world.clock.now
             chats = [made[2].chat_id or ""]
-            await world.store.look_soon(account, chats, now, begun=False, later=now)
+            await world.store.poll_soon(account, chats, now, begun=False, later=now)
             async with asyncio.timeout(5):
                 assert await world.keeper.track_hooked(account) == 1
             assert (await world.get(made[2].id)).status is Status.COMPLETED
@@ -643,8 +643,8 @@ class TestHooked:
         account = generation_of(made).account
         for _ in range(30):
             now = world.clock.advance(5)
-            later = now + world.pace.hooked
-            await world.store.look_soon(account, [made.chat_id or ""], now, begun=True, later=later)
+            later = now + world.pace.hooked_poll_interval
+            await world.store.poll_soon(account, [made.chat_id or ""], now, begun=True, later=later)
             await world.sweep()
 
         assert (await world.get(made.id)).status is Status.COMPLETED
@@ -658,9 +658,9 @@ class TestHooked:
         await world.live(3)
         before = await world.get(made.id)
         now = world.clock.advance(GENERATION_SECONDS)
-        await world.store.look_soon(account, [made.chat_id or ""], now, begun=False, later=now)
-        running = Observation(Seen.RUNNING, generation_of(before).message_id)
-        late = observed(before, running, world.clock.advance(0.5), world.pace, batched=True)
+        await world.store.poll_soon(account, [made.chat_id or ""], now, begun=False, later=now)
+        running = Observation(ObservedState.RUNNING, generation_of(before).message_id)
+        late = polled(before, running, world.clock.advance(0.5), world.pace, batched=True)
         await world.store.save_all([(before, late, [])])
 
         assert await world.keeper.track_hooked(account) == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from protokeep.core.audit import Action, Entry
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.principals import Principal, Role
 from protokeep.service.audit import Audit
@@ -37,8 +37,8 @@ def audit(world: World, seconds: Seconds) -> Audit:
 
 
 @pytest.fixture
-def entry(world: World) -> Entry:
-    return Entry("default", world.clock.now, Action.REUSED, "ann", "t-1", "10.0.0.1", "id-1")
+def entry(world: World) -> AuditEntry:
+    return AuditEntry("default", world.clock.now, Action.REUSED, "ann", "t-1", "10.0.0.1", "id-1")
 
 
 async def told(audit: Audit) -> list[tuple[str, int]]:
@@ -47,7 +47,7 @@ async def told(audit: Audit) -> list[tuple[str, int]]:
     return sorted((str(one.entry.subject), int(one.entry.data.get("times", 1))) for one in found)
 
 
-async def test_the_same_again_and_again(audit: Audit, entry: Entry) -> None:
+async def test_the_same_again_and_again(audit: Audit, entry: AuditEntry) -> None:
     """
     What is the same but for its time becomes one line with a number; what differs in anything stays apart.
     """
@@ -65,7 +65,7 @@ async def test_the_same_again_and_again(audit: Audit, entry: Entry) -> None:
     assert len(await told(audit)) == 4
 
 
-async def test_at_once(audit: Audit, entry: Entry) -> None:
+async def test_at_once(audit: Audit, entry: AuditEntry) -> None:
     """
     What changed something stands when the change is told.
     """
@@ -73,7 +73,7 @@ async def test_at_once(audit: Audit, entry: Entry) -> None:
     assert await told(audit) == [("id-1", 1)]
 
 
-async def test_what_cannot_be_written_waits(audit: Audit, entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_cannot_be_written_waits(audit: Audit, entry: AuditEntry, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     While the database is away lines wait, with those that come meanwhile, and are written once.
     """
@@ -93,7 +93,7 @@ async def test_what_cannot_be_written_waits(audit: Audit, entry: Entry, monkeypa
     await audit.close()
 
 
-async def test_a_flood_of_refusals(audit: Audit, entry: Entry, seconds: Seconds) -> None:
+async def test_a_flood_of_refusals(audit: Audit, entry: AuditEntry, seconds: Seconds) -> None:
     """
     Of those who are not let in the first of a kind is told, and how many more came when the minute is over.
     """
@@ -114,7 +114,7 @@ async def test_a_flood_of_refusals(audit: Audit, entry: Entry, seconds: Seconds)
     assert await told(audit) == [("id-1", 1), ("id-1", 1), ("id-1", 4)]
 
 
-async def test_pages(audit: Audit, entry: Entry, world: World) -> None:
+async def test_pages(audit: Audit, entry: AuditEntry, world: World) -> None:
     """
     A page says what the next one comes after, and the last one says that it is.
     """

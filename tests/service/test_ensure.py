@@ -102,7 +102,7 @@ class TestReuse:
         await world.complete("p-2")
         await world.live(660, step=20)
         world.sandbox.delete(first.chat_id or "")
-        world.clock.advance(world.pace.recheck.total_seconds())
+        world.clock.advance(world.pace.completed_recheck.total_seconds())
 
         assert (await world.status()).state is State.NOT_VISIBLE  # It may come back.
         await world.live(400, step=10)

@@ -16,8 +16,8 @@ from protokeep.core.provider_keys import KeyOwner
 from protokeep.providers.base import Provider
 from protokeep.service import NewPrototype, provider_accounts
 from protokeep.service.heartbeat import Heartbeat
-from protokeep.service.orphans import Recoverer
-from protokeep.service.provider_keys import Keys
+from protokeep.service.orphans import OrphanReconciler
+from protokeep.service.provider_keys import ProviderKeys
 from store.owner import run
 from world import ANN, PROMPT, Node, World, both_versions, on_sqlite
 
@@ -265,7 +265,7 @@ class TestOtherAccounts:
         The copy is of before Ann's own key was set. All that is known there was compared when she sets it again.
         """
         monkeypatch.setattr(provider_accounts, "REFRESH_SECONDS", 0.0)
-        keys = Keys(world.first.context)
+        keys = ProviderKeys(world.first.context)
         await beat(world)
         put_back = await copy_of(world.database_url)
         await keys.set(ANN, KeyOwner("default", "ann"), "v0", "key-of-ann")
@@ -313,13 +313,13 @@ class TestConfirm:
         await beat(world)
         await world.make("lost")
         await put_back()
-        attend = Recoverer.attend
+        attend = OrphanReconciler.verify
 
-        async def attended(self: Recoverer, account: str, provider: Provider) -> None:
+        async def attended(self: OrphanReconciler, account: str, provider: Provider) -> None:
             await attend(self, account, provider)
             await world.first.context.heartbeat.beat()
 
-        monkeypatch.setattr(Recoverer, "attend", attended)
+        monkeypatch.setattr(OrphanReconciler, "verify", attended)
         await world.ensure("lost")
         await world.work()
         monkeypatch.undo()

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from protokeep.core.errors import CapReached, NotNow
+from protokeep.core.errors import NotNow, QuotaReached
 from protokeep.core.prototype import Status
-from protokeep.core.quotas import Caps
+from protokeep.core.quotas import Quotas
 from protokeep.core.reuse import Outcome
 from world import ANN, World
 
@@ -22,13 +22,13 @@ class TestTidying:
         """
         Tidying forgets no count of this day: a cap that is reached stays reached, and is free again tomorrow.
         """
-        world.first.context.caps = Caps(per_person=1)
+        world.first.context.quotas = Quotas(per_person=1)
         await world.make("p-1")
         await world.sweep()
         world.clock.advance(3601)
         await world.sweep()
 
-        with pytest.raises(CapReached):
+        with pytest.raises(QuotaReached):
             await world.ensure("p-2")
         world.clock.advance(DAY)
         await world.ensure("p-2")
@@ -37,7 +37,7 @@ class TestTidying:
         """
         Counts of days long past are forgotten.
         """
-        world.first.context.caps = Caps(per_person=1)
+        world.first.context.quotas = Quotas(per_person=1)
         await world.make("p-1")
         world.clock.advance(3 * DAY)
         await world.sweep()
@@ -69,7 +69,7 @@ class TestTidying:
             tidied.append(world.clock.now)
             return 0
 
-        monkeypatch.setattr(world.store, "forget_create_counts", forget)
+        monkeypatch.setattr(world.store, "delete_expired_create_counts", forget)
         began = world.clock.now
         for seconds in (0, 1800, 1799, 1):
             world.clock.advance(seconds)

@@ -110,7 +110,7 @@ async def test_hooks_beside_a_pass(world: World) -> None:
         async with asyncio.timeout(10):
             await passing.wait()
         now = world.clock.advance(GENERATION_SECONDS)
-        await world.store.look_soon(account, [made.chat_id or ""], now, begun=False, later=now)
+        await world.store.poll_soon(account, [made.chat_id or ""], now, begun=False, later=now)
         async with asyncio.timeout(5):
             while (await world.get(made.id)).status is not Status.COMPLETED:  # noqa: ASYNC110 - as a person waits
                 await asyncio.sleep(0.02)

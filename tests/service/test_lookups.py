@@ -16,8 +16,8 @@ from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import State, Status, generation_of
 from protokeep.core.provider_keys import KeyOwner
 from protokeep.service import NewPrototype, provider_accounts
-from protokeep.service.chat_metadata import Signer, marks_of
-from protokeep.service.provider_keys import Keys
+from protokeep.service.chat_metadata import Signer, chat_metadata
+from protokeep.service.provider_keys import ProviderKeys
 from world import ANN, World, both_versions, on_sqlite, quick
 
 LISTS = ("chats.list", "chats.find")
@@ -68,7 +68,7 @@ class TestCalls:
         """
         Twenty rows are looked up at the same moment, and the list is read once.
         """
-        world.first.context.pace = quick(circuit_failures=100)
+        world.first.context.timing = quick(circuit_failures=100)
         lost = await lose(world, 20)
         before = world.calls()
         world.clock.advance(3)
@@ -223,8 +223,8 @@ class TestAbsence:
         """
         made = await self._failed(world)
         prototype = await world.get(made.id)
-        keeper_id, _ = await world.store.keeper()
-        forged = marks_of(Signer(b"somebody else's"), keeper_id, prototype, generation_of(prototype))
+        keeper_id, _ = await world.store.installation()
+        forged = chat_metadata(Signer(b"somebody else's"), keeper_id, prototype, generation_of(prototype))
         (chat,) = plant(world, metadata=forged)
 
         await world.live(150)
@@ -239,7 +239,9 @@ class TestAbsence:
         What was sent before marks were signed completes the row that its marker names.
         """
         made = await self._failed(world)
-        (chat,) = plant(world, metadata={"protokeep": (await world.store.keeper())[0], "protokeep_marker": made.id})
+        (chat,) = plant(
+            world, metadata={"protokeep": (await world.store.installation())[0], "protokeep_marker": made.id}
+        )
 
         await world.live(30)
 
@@ -253,7 +255,7 @@ class TestRemembered:
         What an earlier search did not find proves nothing about an older copy of the database, or for another key.
         """
         claimed = (await world.ensure()).prototype
-        world.clock.advance(world.pace.fresh_claim.total_seconds() + 1)
+        world.clock.advance(world.pace.claim_is_fresh.total_seconds() + 1)
         lookups = world.keeper._submitter._lookups
         provider = world.keeper.context.providers.for_new()[0][1]
         assert (await lookups.find(claimed, provider)).absent
@@ -301,7 +303,7 @@ class TestKeys:
         An answer is lost, and the key is changed to another team's: its list cannot show what the first one made.
         """
         monkeypatch.setattr(provider_accounts, "REFRESH_SECONDS", 0.0)
-        keys = Keys(world.first.context)
+        keys = ProviderKeys(world.first.context)
         await keys.set(ADMIN, KeyOwner("default"), "v0", "key-of-a-team")
         (lost,) = await lose(world, 1)
         world.clock.advance(1)
@@ -322,7 +324,7 @@ class TestKeys:
         It shows what was made before it was set: what it does not show was never made, and is sent again.
         """
         monkeypatch.setattr(provider_accounts, "REFRESH_SECONDS", 0.0)
-        keys = Keys(world.first.context)
+        keys = ProviderKeys(world.first.context)
         await keys.set(ADMIN, KeyOwner("default"), "v0", "key-of-a-team")
         await world.complete("older")
         with world.knobs(fail_next=[{"operation": "chats.create*", "status": 500}]):

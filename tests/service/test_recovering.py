@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from protokeep.core.prototype import generation_of
-from protokeep.service.chat_metadata import marks_of
+from protokeep.service.chat_metadata import chat_metadata
 from store.owner import run
 from world import PROMPT, Node, World, both_versions
 
@@ -52,10 +52,10 @@ async def test_a_chat_of_another_installation(world: World) -> None:
     A chat that another installation marked, or that carries no mark of a row, is nobody's here.
     """
     made = await world.make()
-    marks = marks_of(world.first.context.signer, "another installation", made, generation_of(made))
+    marks = chat_metadata(world.first.context.signer, "another installation", made, generation_of(made))
     provider = world.first.context.providers.for_new()[0][1]
     await provider.create(PROMPT, {**marks, "protokeep_marker": str(uuid4())})
-    keeper_id, _ = await world.store.keeper()
+    keeper_id, _ = await world.store.installation()
     await provider.create(PROMPT, {**marks, "protokeep": keeper_id, "protokeep_marker": "by hand"})
     node = await awake(world, 300)
 

@@ -381,7 +381,7 @@ class TestFollowUps:
         monkeypatch.setattr(provider, "cancel", slept)
         await world.keeper.stop(ANN, made.id)
         after = await world.get(made.id)
-        assert (generation_of(after).rounds, after.status) == (2, Status.IN_PROGRESS)
+        assert (generation_of(after).turn, after.status) == (2, Status.IN_PROGRESS)
 
         await pass_time(world, other, 15)
         assert (await world.get(made.id)).status is Status.COMPLETED
@@ -399,14 +399,14 @@ class TestFollowUps:
         await world.work()
         assert generation_of(await world.get(made.id)).recovery_point is RecoveryPoint.SENT
         provider = world.first.context.providers.for_new()[0][1]
-        talk = provider.talk
+        talk = provider.conversation
 
         async def slept(chat_id: str) -> Any:
             said = await talk(chat_id)
             world.clock.advance(300)
             return said
 
-        monkeypatch.setattr(provider, "talk", slept)
+        monkeypatch.setattr(provider, "conversation", slept)
         world.clock.advance(3)
         await world.sweep()
 

@@ -135,7 +135,7 @@ async def test_what_nobody_was_given(sessions: Sessions, monkeypatch: pytest.Mon
     What is longer than anything that was given out is not even looked up.
     """
     monkeypatch.setattr(SessionStore, "find", None)
-    monkeypatch.setattr(SessionStore, "use_code", None)
+    monkeypatch.setattr(SessionStore, "consume_sign_in_code", None)
     assert await ends(sessions, "x" * (LONGEST_TEXT + 1))
     with pytest.raises(NotAuthenticated):
         await sessions.sign_in_by_code("x" * (LONGEST_TEXT + 1))

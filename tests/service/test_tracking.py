@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from protokeep.core.errors import NotFound
-from protokeep.core.prototype import Observation, Seen, State, Status, advance, generation_of
+from protokeep.core.prototype import Observation, ObservedState, State, Status, advance, generation_of
 from world import ANN, GENERATION_SECONDS, World, both_versions, on_sqlite, quick, until
 
 
@@ -255,7 +255,7 @@ class TestTimeout:
         """
         The budget can be fifteen minutes.
         """
-        world.first.context.pace = quick(poll_timeout=timedelta(seconds=900))
+        world.first.context.timing = quick(poll_timeout=timedelta(seconds=900))
         with world.knobs(generation_seconds=890):
             made = await world.make()
 
@@ -449,7 +449,7 @@ class TestLateNews:
         assert done.status is Status.COMPLETED
 
         # What the late look would write, whether it saw something new or not, is of an old version: refused.
-        for seen in (Seen.RUNNING, Seen.WAITING, Seen.BROKE):
+        for seen in (ObservedState.RUNNING, ObservedState.WAITING, ObservedState.BROKE):
             late = advance(old, Observation(seen), world.clock.now)
             assert await other.store.save(old, late) is None
 

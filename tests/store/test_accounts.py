@@ -203,7 +203,7 @@ class TestTracking:
         await run(world.database_url, f"UPDATE protokeep_generations SET version = 99 WHERE mockup_id = '{moved.id}'")
         until = world.clock.now + MINUTE
 
-        await accounts.postpone_looks([made, done, moved], until)
+        await accounts.postpone_polls([made, done, moved], until)
 
         due = [generation_of(await world.get(one.id)).next_poll_at for one in (made, done, moved)]
         assert due == [until, None, generation_of(moved).next_poll_at]

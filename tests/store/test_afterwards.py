@@ -8,7 +8,7 @@ import pytest
 
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, generation_of
-from protokeep.store.afterwards import Hook, Picture, free_slot, keep_picture
+from protokeep.store.afterwards import Hook, Picture, free_slot, save_picture
 from store.owner import run
 from world import World
 
@@ -39,7 +39,7 @@ class TestPictures:
     async def keep(self, world: World, prototype: Prototype, body: bytes) -> None:
         async with world.store.database.transaction() as session:
             picture = Picture("image/png", body, body.decode())
-            await keep_picture(session, prototype.id, picture, world.clock.now)
+            await save_picture(session, prototype.id, picture, world.clock.now)
 
     async def test_each_has_its_own(self, world: World) -> None:
         """
@@ -79,16 +79,16 @@ class TestWrapUps:
             before = await world.get(prototype.id)
             await self.due(world, before, at)
 
-        assert await world.store.afterwards.take_wrap_ups(now, now + timedelta(seconds=180), 1) == [made[1].id]
-        assert await world.store.afterwards.take_wrap_ups(now, now + timedelta(seconds=180), 9) == [made[0].id]
-        assert await world.store.afterwards.take_wrap_ups(now, now + timedelta(seconds=180), 9) == []
+        assert await world.store.afterwards.claim_for_finalizing(now, now + timedelta(seconds=180), 1) == [made[1].id]
+        assert await world.store.afterwards.claim_for_finalizing(now, now + timedelta(seconds=180), 9) == [made[0].id]
+        assert await world.store.afterwards.claim_for_finalizing(now, now + timedelta(seconds=180), 9) == []
         later = now + timedelta(seconds=180)
-        taken = await world.store.afterwards.take_wrap_ups(later, later + timedelta(seconds=180), 9)
+        taken = await world.store.afterwards.claim_for_finalizing(later, later + timedelta(seconds=180), 9)
         assert set(taken) == {one.id for one in made[:3]}
 
     async def due(self, world: World, prototype: Prototype, at: datetime) -> None:
         at_text = at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        update = f"UPDATE protokeep_generations SET wrap_up_at = '{at_text}' WHERE mockup_id = '{prototype.id}'"
+        update = f"UPDATE protokeep_generations SET finalize_at = '{at_text}' WHERE mockup_id = '{prototype.id}'"
         await run(world.database_url, update)
 
 
@@ -102,7 +102,7 @@ class TestDeletions:
             await TestPictures().keep(world, one, b"x")
             await world.store.note_surplus(one, f"surplus of {one.product_id}", world.clock.now)
 
-        assert await world.store.afterwards.forget(first, Event("deleted", Source.SWEEP, world.clock.now))
+        assert await world.store.afterwards.delete_prototype(first, Event("deleted", Source.SWEEP, world.clock.now))
 
         for table in OURS:
             left = await world.rows(f"SELECT DISTINCT mockup_id FROM {table}")
@@ -111,7 +111,7 @@ class TestDeletions:
         assert await world.store.surplus(second.id) == ["surplus of p-2"]
         kinds = [row["kind"] for row in await world.store.history("default", first.id)]
         assert kinds[-1] == "deleted"
-        assert not await world.store.afterwards.forget(first, Event("deleted", Source.SWEEP, world.clock.now))
+        assert not await world.store.afterwards.delete_prototype(first, Event("deleted", Source.SWEEP, world.clock.now))
         assert [row["kind"] for row in await world.store.history("default", first.id)] == kinds
 
     async def test_it_frees_one_place(self, world: World) -> None:
@@ -131,18 +131,18 @@ class TestDeletions:
         That something was deleted is known in its own workspace, and of nothing else.
         """
         first, second = await two(world)
-        await world.store.afterwards.forget(first, Event("deleted", Source.SWEEP, world.clock.now))
+        await world.store.afterwards.delete_prototype(first, Event("deleted", Source.SWEEP, world.clock.now))
 
-        assert await world.store.afterwards.deleted("default", first.id)
-        assert not await world.store.afterwards.deleted("elsewhere", first.id)
-        assert not await world.store.afterwards.deleted("default", second.id)
+        assert await world.store.afterwards.was_deleted("default", first.id)
+        assert not await world.store.afterwards.was_deleted("elsewhere", first.id)
+        assert not await world.store.afterwards.was_deleted("default", second.id)
 
 
 class TestLooksByHook:
     async def spoken(self, world: World, *prototypes: Prototype, account: str = ACCOUNT, begun: bool = False) -> int:
         chats = [one.chat_id or "" for one in prototypes]
         later = world.clock.now + timedelta(seconds=30)
-        return await world.store.look_soon(account, chats, world.clock.now, begun=begun, later=later)
+        return await world.store.poll_soon(account, chats, world.clock.now, begun=begun, later=later)
 
     @pytest.mark.parametrize("begun", [False, True])
     async def test_its_own_account_only(self, world: World, begun: bool) -> None:
@@ -156,7 +156,7 @@ class TestLooksByHook:
 
         assert await next_look(world, first) == (30 if begun else 1 if generation_of(first).observed_at else 0)
         assert await next_look(world, second) == before
-        assert generation_of(await world.get(second.id)).hooked_at is None
+        assert generation_of(await world.get(second.id)).hook_received_at is None
 
     @pytest.mark.parametrize("begun", [False, True])
     async def test_the_chats_it_names_only(self, world: World, begun: bool) -> None:
@@ -174,7 +174,10 @@ class TestLooksByHook:
         A hook brings nothing back that is being deleted.
         """
         first = await world.make()
-        await run(world.database_url, "UPDATE protokeep_generations SET removing_at = created_at, next_poll_at = NULL")
+        await run(
+            world.database_url,
+            "UPDATE protokeep_generations SET deletion_requested_at = created_at, next_poll_at = NULL",
+        )
 
         assert await self.spoken(world, first) == 0
         assert await next_look(world, first) is None
@@ -234,12 +237,12 @@ class TestHooks:
             self.hook(world, OTHER_ACCOUNT, 2, "c"),
         ]
         for hook in kept:
-            await world.store.afterwards.keep_hook(hook)
+            await world.store.afterwards.save_hook(hook)
         moved = Hook(ACCOUNT, 2, "d", "new", world.clock.advance(5), "nonce of b")
-        await world.store.afterwards.keep_hook(moved)
+        await world.store.afterwards.save_hook(moved)
         assert await world.store.afterwards.hooks() == [kept[0], moved, kept[2]]
 
-        await world.store.afterwards.forget_hook(ACCOUNT, 2)
+        await world.store.afterwards.delete_hook(ACCOUNT, 2)
 
         assert await world.store.afterwards.hooks() == [kept[0], kept[2]]
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from protokeep.core.audit import Action, Entry
-from protokeep.store.audit import AuditStore, Written
+from protokeep.core.audit import Action, AuditEntry
+from protokeep.store.audit import AuditRecord, AuditStore
 from world import World
 
 
@@ -19,13 +19,13 @@ async def audit(world: World) -> AuditStore:
         at = world.clock.now + timedelta(seconds=number // 3)
         workspace = ("default", "elsewhere")[number % 2]
         actor, action = ("ann", "bob")[number // 2 % 2], (Action.CREATED, Action.DELETED)[number // 4 % 2]
-        await store.add(Entry(workspace, at, action, actor, subject=f"n-{number:02}"))
+        await store.add(AuditEntry(workspace, at, action, actor, subject=f"n-{number:02}"))
     return store
 
 
-async def pages(audit: AuditStore, workspace: str = "default", limit: int = 2, **only: str) -> list[Written]:
+async def pages(audit: AuditStore, workspace: str = "default", limit: int = 2, **only: str) -> list[AuditRecord]:
     """All entries, read a page at a time."""
-    found: list[Written] = []
+    found: list[AuditRecord] = []
     after = None
     while page := await audit.list(workspace, limit, after=after, **only):
         assert len(page) <= limit

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from protokeep.core.errors import CapReached
+from protokeep.core.errors import QuotaReached
 from protokeep.core.prototype import generation_of
-from protokeep.core.quotas import Caps
+from protokeep.core.quotas import Quotas
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
 from protokeep.store import claims
@@ -46,7 +46,7 @@ async def test_one_statement(world: World) -> None:
     """
     On PostgreSQL a product's first prototype takes one statement, with all that a claim writes.
     """
-    world.first.context.caps = Caps(per_person=3, per_product=2, per_workspace=4)
+    world.first.context.quotas = Quotas(per_person=3, per_product=2, per_workspace=4)
 
     ensured = await world.ensure("p-1", who=BOB)
 
@@ -66,12 +66,12 @@ async def test_cap_reached_in_this_moment(world: World, monkeypatch: pytest.Monk
     """
     Whoever finds a cap reached only when it counts has written nothing.
     """
-    world.first.context.caps = Caps(per_person=1, per_workspace=5)
+    world.first.context.quotas = Quotas(per_person=1, per_workspace=5)
     await world.ensure("p-1")
     # As if the look at the counts had come before the other one's commit.
-    monkeypatch.setattr("protokeep.store.prototype_queries.Statements.claim_free_slot", _unlooked)
+    monkeypatch.setattr("protokeep.store.prototype_queries.PrototypeQueries.claim_free_slot", _unlooked)
 
-    with pytest.raises(CapReached, match="has made 1 prototypes today"):
+    with pytest.raises(QuotaReached, match="has made 1 prototypes today"):
         await world.ensure("p-2")
     assert [row["product_id"] for row in await world.rows("SELECT product_id FROM protokeep_slots")] == ["p-1"]
     counted = await world.rows("SELECT kind, creates FROM protokeep_create_counts ORDER BY kind")

@@ -9,7 +9,7 @@ import pytest
 from protokeep.core import follow_up as rounds
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, generation_of
-from protokeep.store.afterwards import Picture, free_slot, keep_picture
+from protokeep.store.afterwards import Picture, free_slot, save_picture
 from protokeep.store.database import Session
 from world import ANN, World
 
@@ -33,9 +33,9 @@ class TestSave:
 
         async def belongs(session: Session) -> None:
             await free_slot(session, stale.id)
-            await keep_picture(session, stale.id, Picture("image/png", b"png", "etag"), world.clock())
+            await save_picture(session, stale.id, Picture("image/png", b"png", "etag"), world.clock())
 
-        after = rounds.removing(stale, world.clock())
+        after = rounds.deletion_requested(stale, world.clock())
         assert await world.store.save(stale, after, event, belongs=belongs) is None
 
         assert await world.contents() == before
@@ -50,7 +50,7 @@ class TestSave:
         async def belongs(session: Session) -> None:
             await free_slot(session, made.id)
 
-        saved = await world.store.save(made, rounds.removing(made, world.clock()), belongs=belongs)
+        saved = await world.store.save(made, rounds.deletion_requested(made, world.clock()), belongs=belongs)
 
         assert saved is not None
         assert generation_of(saved).version == generation_of(made).version + 1
@@ -70,7 +70,7 @@ class TestSave:
 
         event = Event("deleting", Source.PERSON, world.clock(), actor=ANN.user_id)
         with pytest.raises(ValueError, match="no room"):
-            await world.store.save(made, rounds.removing(made, world.clock()), event, belongs=belongs)
+            await world.store.save(made, rounds.deletion_requested(made, world.clock()), event, belongs=belongs)
 
         assert await world.contents() == before
 
@@ -98,8 +98,8 @@ class TestForget:
         made = await world.complete()
         event = Event("deleted", Source.SWEEP, world.clock())
 
-        assert await world.store.afterwards.forget(made, event)
+        assert await world.store.afterwards.delete_prototype(made, event)
         before = len(await world.rows("SELECT id FROM protokeep_events"))
-        assert not await world.store.afterwards.forget(made, event)
+        assert not await world.store.afterwards.delete_prototype(made, event)
 
         assert len(await world.rows("SELECT id FROM protokeep_events")) == before

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from protokeep.core.audit import Action, Entry
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.principals import Principal, Role
 from protokeep.store.sessions import Opening, SessionStore
 from protokeep.store.tokens import TokenStore
@@ -40,8 +40,8 @@ async def test_a_link_is_no_session(world: World, sessions: SessionStore, token_
 
     assert await sessions.find("d", now) is None
     await sessions.renew("d", now + 10 * HOUR)
-    assert await sessions.use_code("d", now + 2 * HOUR) is None
-    assert await sessions.use_code("d", now) == token_id
+    assert await sessions.consume_sign_in_code("d", now + 2 * HOUR) is None
+    assert await sessions.consume_sign_in_code("d", now) == token_id
 
 
 async def test_a_session_is_no_link(world: World, sessions: SessionStore, token_id: str) -> None:
@@ -51,7 +51,7 @@ async def test_a_session_is_no_link(world: World, sessions: SessionStore, token_
     now = world.clock.now
     await sessions.open(Opening("d", "session", now, now + HOUR, token_id))
 
-    assert await sessions.use_code("d", now) is None
+    assert await sessions.consume_sign_in_code("d", now) is None
     found = await sessions.find("d", now)
     assert found is not None
     assert found.token is not None
@@ -66,8 +66,8 @@ async def test_a_link_works_once_and_not_for_ever(world: World, sessions: Sessio
     await sessions.open(Opening("used", "code", now, now + HOUR, token_id))
     await sessions.open(Opening("late", "code", now, now + HOUR, token_id))
 
-    assert [await sessions.use_code("used", now) for _ in range(2)] == [token_id, None]
-    assert await sessions.use_code("late", now + HOUR) is None
+    assert [await sessions.consume_sign_in_code("used", now) for _ in range(2)] == [token_id, None]
+    assert await sessions.consume_sign_in_code("late", now + HOUR) is None
 
 
 async def test_a_session_ends(world: World, sessions: SessionStore) -> None:
@@ -111,7 +111,7 @@ async def test_signing_out(world: World, sessions: SessionStore, token_id: str) 
         await sessions.open(Opening(digest, "session", now, now + HOUR, None, who))
     await sessions.open(Opening("ann-token", "session", now, now + HOUR, token_id))
 
-    line = Entry.of(ANN, Action.SIGNED_OUT, now)
+    line = AuditEntry.of(ANN, Action.SIGNED_OUT, now)
     await sessions.close("ann-1", line)
     assert await sessions.find("ann-1", now) is None
     assert await sessions.find("ann-2", now) is not None

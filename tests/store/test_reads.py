@@ -115,7 +115,7 @@ class TestGalleryReads:
         world.clock.advance(5)
         second = await world.complete("p-2")
         changed, running = await world.complete("p-3"), await world.make("p-4")
-        await change(world, changed, "rounds = 2")
+        await change(world, changed, "turn = 2")
         await change(world, first, f"settled_at = {text(first.created_at + MINUTE)}")
         await change(world, second, f"settled_at = {text(second.created_at + 2 * MINUTE)}")
 
@@ -188,7 +188,7 @@ class TestDueLooks:
 
         async def asks(seen_seconds_ago: float) -> bool:
             await change(world, one, f"observed_at = {text(now - timedelta(seconds=seen_seconds_ago))}")
-            return await world.store.ask_for_look(
+            return await world.store.request_poll(
                 one, now, stale_before=now - timedelta(seconds=3), watched_until=now + MINUTE
             )
 
@@ -205,7 +205,7 @@ class TestDueLooks:
         """
         one = (await world.ensure()).prototype
         now = world.clock.now
-        assert not await world.store.ask_for_look(one, now, stale_before=now, watched_until=now)
+        assert not await world.store.request_poll(one, now, stale_before=now, watched_until=now)
         assert await world.get(one.id) == one
 
     async def test_what_is_to_be_deleted(self, world: World) -> None:
@@ -215,14 +215,14 @@ class TestDueLooks:
         now = world.clock.now
         made = {name: await world.make(name) for name in ("first", "second", "later", "sent", "none")}
         for name, seconds in (("first", -20), ("second", -10), ("later", -30), ("sent", -40)):
-            await change(world, made[name], f"removing_at = {text(now + timedelta(seconds=seconds))}")
+            await change(world, made[name], f"deletion_requested_at = {text(now + timedelta(seconds=seconds))}")
         await change(world, made["second"], f"next_try_at = {text(now)}")
         await change(world, made["later"], f"next_try_at = {text(now + MINUTE)}")
         await change(world, made["sent"], "recovery_point = 'sent'")
 
-        assert [one.id for one in await world.store.to_remove(now)] == [made["first"].id, made["second"].id]
-        assert [one.id for one in await world.store.to_remove(now, limit=1)] == [made["first"].id]
-        assert len(await world.store.to_remove(now + MINUTE)) == 3
+        assert [one.id for one in await world.store.due_for_deletion(now)] == [made["first"].id, made["second"].id]
+        assert [one.id for one in await world.store.due_for_deletion(now, limit=1)] == [made["first"].id]
+        assert len(await world.store.due_for_deletion(now + MINUTE)) == 3
 
 
 class TestCalls:
@@ -246,12 +246,12 @@ class TestCalls:
         accounts, now = world.store.accounts, world.clock.now
         for account in (ACCOUNT, OTHER_ACCOUNT):
             assert await accounts.take_tracking(account, "v0", "somebody", now, now + MINUTE)
-        await accounts.hold_reads(ACCOUNT, now + MINUTE, "rate_limited", "Slowly.")
+        await accounts.pause_polling(ACCOUNT, now + MINUTE, "rate_limited", "Slowly.")
 
         held, free = await accounts.get(ACCOUNT), await accounts.get(OTHER_ACCOUNT)
-        assert (held.read_hold_code, held.pauses_looks(now), held.pauses_looks(now + MINUTE)) == (
+        assert (held.polling_paused_code, held.is_polling_paused(now), held.is_polling_paused(now + MINUTE)) == (
             "rate_limited", True, False,
         )  # fmt: skip
-        assert (free.read_hold_code, free.pauses_looks(now)) == (None, False)
+        assert (free.polling_paused_code, free.is_polling_paused(now)) == (None, False)
         for code in ("short_of_calls", "looks_fail"):
-            assert not replace(held, read_hold_code=code).pauses_looks(now)
+            assert not replace(held, polling_paused_code=code).is_polling_paused(now)

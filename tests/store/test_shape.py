@@ -6,16 +6,16 @@ import pytest
 
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate, plain_sql
-from protokeep.store.owner_table import COLUMNS, Shape, read_shape
+from protokeep.store.owner_table import COLUMNS, OwnerTable, read_owner_table
 from store.owner import make_owner, run
 
 
-async def shape_of(url: str) -> Shape:
+async def shape_of(url: str) -> OwnerTable:
     """The shape of the database at `url`."""
     database = Database(url)
     try:
         async with database.reading() as session:
-            return await read_shape(session)
+            return await read_owner_table(session)
     finally:
         await database.close()
 

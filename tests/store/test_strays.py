@@ -10,16 +10,16 @@ from uuid import uuid4
 import pytest
 
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
-from protokeep.store.orphans import Stray
+from protokeep.store.orphans import OrphanChat
 from store.owner import run
 from world import PROMPT, World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"
 
 
-def stray_of(world: World, product_id: str = "p-1", **marks: str) -> Stray:
+def stray_of(world: World, product_id: str = "p-1", **marks: str) -> OrphanChat:
     """A chat that was made a moment ago and that no row knows."""
-    stray = Stray(
+    stray = OrphanChat(
         chat_id=f"chat-{uuid4().hex[:8]}",
         marker=str(uuid4()),
         workspace_id="default",
@@ -35,9 +35,9 @@ def stray_of(world: World, product_id: str = "p-1", **marks: str) -> Stray:
     return replace(stray, **marks)  # type: ignore[arg-type]
 
 
-async def adopted(world: World, stray: Stray) -> str:
+async def adopted(world: World, stray: OrphanChat) -> str:
     """What became of it, in a word."""
-    return await world.store.adopt_stray(stray, world.pace.poll_timeout)
+    return await world.store.adopt_orphan(stray, world.pace.poll_timeout)
 
 
 async def claimed(world: World, product_id: str = "p-1", **more: Any) -> Prototype:
@@ -123,7 +123,7 @@ async def test_a_claim_elsewhere(world: World, marks: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "moved",
-    ["attempts = 1", "recovery_point = 'sent'", "rounds = 2"],
+    ["attempts = 1", "recovery_point = 'sent'", "turn = 2"],
 )
 async def test_a_claim_that_is_no_fresh_one(world: World, moved: str) -> None:
     """

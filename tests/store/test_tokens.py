@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from protokeep.core.audit import Action, Entry
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.principals import ApiToken, Principal, Role
 from protokeep.core.provider_keys import KeyOwner, SealedKey
 from protokeep.store.provider_keys import KeyStore
@@ -28,9 +28,9 @@ def keys(world: World) -> KeyStore:
     return KeyStore(world.store.database)
 
 
-def line(world: World, workspace: str = "default") -> Entry:
+def line(world: World, workspace: str = "default") -> AuditEntry:
     """A line for the audit."""
-    return Entry(workspace, world.clock.now, Action.DELETED, "root")
+    return AuditEntry(workspace, world.clock.now, Action.DELETED, "root")
 
 
 async def added(
@@ -65,9 +65,9 @@ class TestTokens:
         await added(world, "d", role=Role.ADMIN), await added(world, "e", workspace="elsewhere", role=Role.ADMIN)
         await tokens.revoke("default", "id-d", world.clock.now, line(world))
 
-        found = await tokens.admins_for_ever(world.clock.now)
+        found = await tokens.permanent_admins(world.clock.now)
         assert [one.name for one in found] == ["a", "e"]
-        assert await tokens.admins_for_ever(world.clock.now - HOUR) == []
+        assert await tokens.permanent_admins(world.clock.now - HOUR) == []
 
     async def test_of_one_workspace(self, world: World, tokens: TokenStore) -> None:
         """
@@ -164,9 +164,9 @@ class TestKeys:
         """
         team, ann, far = KeyOwner("default"), KeyOwner("default", "ann"), KeyOwner("elsewhere")
         for owner in (team, ann, far):
-            await keys.keep(self.sealed(world, owner, b"1"), line(world))
+            await keys.save(self.sealed(world, owner, b"1"), line(world))
         version = await keys.version()
-        await keys.keep(self.sealed(world, ann, b"2"), line(world))
+        await keys.save(self.sealed(world, ann, b"2"), line(world))
 
         assert await keys.version() != version
         assert [(one.owner, one.nonce) for one in await keys.list("default")] == [(team, b"1"), (ann, b"2")]
@@ -182,7 +182,7 @@ class TestKeys:
         ann, bob = KeyOwner("default", "ann"), KeyOwner("default", "bob")
         first, newer, other = (self.sealed(world, ann, nonce) for nonce in (b"1", b"2", b"3"))
         for key in (first, self.sealed(world, bob, b"1")):
-            await keys.keep(key, line(world))
+            await keys.save(key, line(world))
 
         assert await keys.reseal(first, newer, line(world))
         assert not await keys.reseal(first, other, line(world))
@@ -204,7 +204,7 @@ class TestKeys:
         for account in (team.account("v0"), "v0:environment"):
             await world.store.accounts.hold(account, "v0", "no_key", "No key.", world.clock.now + HOUR)
 
-        await keys.keep(self.sealed(world, team), line(world))
+        await keys.save(self.sealed(world, team), line(world))
 
         due = await world.store.due_for_submit(world.clock.now)
         assert [mockup_id for mockup_id, _, _ in due] == [mine.id]
@@ -219,10 +219,11 @@ class TestKeys:
         world.clock.advance(5)
         second = await world.make("p-2")
         await world.ensure("p-3")
-        await run(world.database_url, "UPDATE protokeep_generations SET seen_at = NULL")
+        await run(world.database_url, "UPDATE protokeep_generations SET last_shown_at = NULL")
         assert await keys.newest_chat("v0:environment") == (second.chat_id, 2)
         await run(
-            world.database_url, f"UPDATE protokeep_generations SET seen_at = created_at WHERE mockup_id = '{first.id}'"
+            world.database_url,
+            f"UPDATE protokeep_generations SET last_shown_at = created_at WHERE mockup_id = '{first.id}'",
         )
         assert await keys.newest_chat("v0:environment") == (first.chat_id, 2)
 

@@ -16,7 +16,7 @@ from protokeep.settings import Settings
 from protokeep.store.prototypes import Page
 from protokeep.web.app import create_app
 from protokeep.web.server import address_of, listen, serving
-from protokeep.wiring import built
+from protokeep.wiring import build_application
 from web.test_pages import Site, hidden, principal
 
 PROMPT = "A landing page for a bakery"
@@ -26,7 +26,7 @@ PROMPT = "A landing page for a bakery"
 async def site(sqlite_url: str) -> AsyncIterator[Site]:
     """A server without jobs: what is written stays as it is."""
     settings = Settings(database_url=sqlite_url, secret_key="a test's own", v0_api_key="k", _env_file=None)
-    async with built(settings, migrating=False) as parts:
+    async with build_application(settings, migrating=False) as parts:
         parts.keeper.context.queue = NoQueue()
         app = create_app(settings, parts)
         listener = listen("127.0.0.1", 0)
@@ -68,7 +68,7 @@ class TestFollowUp:
 
         after = await reload(site, prototype)
         assert after.generation is not None
-        assert (after.generation.rounds, after.generation.follow_up) == (2, "Make it <blue>\nplease")
+        assert (after.generation.turn, after.generation.follow_up) == (2, "Make it <blue>\nplease")
         assert after.state is State.QUEUED
         assert page.status_code == 200
         assert "ana asked for a change" in page.text

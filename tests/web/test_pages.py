@@ -17,7 +17,7 @@ import pytest
 from browser.scenery import SCENES, Scene, minutes, paint
 from protokeep.bus import Change
 from protokeep.core import follow_up as rounds
-from protokeep.core.follow_up import why_not
+from protokeep.core.follow_up import follow_up_blocked_reason
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import State
 from protokeep.service import NewPrototype
@@ -28,7 +28,7 @@ from protokeep.web import live as live_module
 from protokeep.web.app import create_app
 from protokeep.web.pages import formatting
 from protokeep.web.server import address_of, listen, serving
-from protokeep.wiring import Parts, built
+from protokeep.wiring import Application, build_application
 
 HTML = {"accept": "text/html"}
 
@@ -54,7 +54,7 @@ class Browser:
 class Site:
     """A running server, its parts, and people."""
 
-    def __init__(self, url: str, parts: Parts, app: Any) -> None:
+    def __init__(self, url: str, parts: Application, app: Any) -> None:
         self.url = url
         self.parts = parts
         self.app = app
@@ -84,7 +84,7 @@ async def site(database_url: str) -> AsyncIterator[Site]:
         environment_key_for="*",
         _env_file=None,
     )
-    async with built(settings, migrating=False) as parts:
+    async with build_application(settings, migrating=False) as parts:
         parts.keeper.context.queue = NoQueue()
         app = create_app(settings, parts)
         listener = listen("127.0.0.1", 0)
@@ -727,7 +727,7 @@ class TestLive:
         """
         A viewer who takes nothing is dropped, and has nothing left to send: it comes back for all of it.
         """
-        viewer = live_module.Viewer(live_module.Topic("default", "api"), "ana")
+        viewer = live_module.Subscriber(live_module.Topic("default", "api"), "ana")
 
         for _ in range(live_module.BACKLOG + 1):
             viewer.put(b"x")
@@ -756,12 +756,12 @@ async def test_state_column_agrees_with_the_core(site: Site) -> None:
     store = site.parts.keeper.context.store
 
     for scene in scenes:
-        prototype = await store.get_any(made[scene.product_id].id)
+        prototype = await store.get_unscoped(made[scene.product_id].id)
         assert prototype is not None
         assert prototype.state is scene.state
         assert await word_of_the_database(site, prototype.id) == scene.state.value
-        if why_not(prototype) is None:
-            asked = await store.save(prototype, rounds.asked(prototype, "Make it blue", prototype.updated_at))
+        if follow_up_blocked_reason(prototype) is None:
+            asked = await store.save(prototype, rounds.requested(prototype, "Make it blue", prototype.updated_at))
             assert asked is not None
             assert asked.state is State.QUEUED
             assert await word_of_the_database(site, prototype.id) == State.QUEUED.value

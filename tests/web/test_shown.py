@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
-from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Slowed, Status
+from protokeep.core.prototype import Generation, PollingPause, Prototype, RecoveryPoint, Status
 from protokeep.store.mapping import KEPT, KEPT_PROMPT
 from protokeep.web.models import PrototypeView
 from protokeep.web.serialization import Kept, json_of, validator_of
@@ -33,10 +33,10 @@ def generations(draw: st.DrawFn) -> Generation:
         recovery_point=draw(st.sampled_from(RecoveryPoint)),
         attempts=1,
         lookups=0,
-        unknown=draw(st.booleans()),
+        outcome_unknown=draw(st.booleans()),
         fence=1,
         version=1,
-        waiting=False,
+        awaiting_input=False,
         poll_count=3,
         created_at=made,
         settled_at=draw(st.none() | MOMENTS),
@@ -44,8 +44,8 @@ def generations(draw: st.DrawFn) -> Generation:
         hold_message=draw(st.none() | NASTY),
         error_code=draw(st.none() | st.just("failed")),
         error_message=draw(st.none() | NASTY),
-        rounds=draw(st.integers(1, 2)),
-        asked_at=draw(st.none() | MOMENTS),
+        turn=draw(st.integers(1, 2)),
+        follow_up_at=draw(st.none() | MOMENTS),
         picture_etag=draw(st.none() | st.just("e")),
     )
 
@@ -62,7 +62,7 @@ def prototypes(draw: st.DrawFn) -> Prototype:
         created_at=draw(MOMENTS),
         updated_at=draw(MOMENTS),
         generation=draw(st.none() | generations()),
-        slowed=draw(st.none() | st.builds(Slowed, until=MOMENTS, code=st.just("slowed"), message=NASTY)),
+        polling_pause=draw(st.none() | st.builds(PollingPause, until=MOMENTS, code=st.just("slowed"), message=NASTY)),
     )
 
 

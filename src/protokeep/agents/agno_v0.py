@@ -94,7 +94,7 @@ class AgnoV0Agent:
         if (client := self._client(place)) is not None:
             from protokeep.agents import remote
 
-            async with remote.serving(client, ours=client is not place) as running:
+            async with remote.open_client(client, ours=client is not place) as running:
                 found = await running.call("status", product_id)
             way = result.Way("protokeep", SERVER_KEY, None, TIMEOUT_SECONDS)
             return result.of_served(found, way, is_existing=True)
@@ -104,10 +104,10 @@ class AgnoV0Agent:
         settings = embedded.settings_of(database_url_of(place), TIMEOUT_SECONDS)
         key = v0_api_key or self._v0_api_key
         principal = embedded.principal_of(user_id or self._user_id)
-        async with embedded.keeping(settings, key) as keeper:
+        async with embedded.embedded_keeper(settings, key) as keeper:
             prototype = await keeper.status(principal, product_id, embedded.PROVIDER)
             # Nobody else may be there to take its next step: an agent that made it may have gone.
-            prototype = await embedded.followed(keeper, principal, prototype, wait_seconds=0)
+            prototype = await embedded.follow(keeper, principal, prototype, wait_seconds=0)
         way = result.Way("ensure", embedded.key_of(settings, key)[1], None, TIMEOUT_SECONDS)
         return result.of_row(prototype, way, is_existing=True)
 
@@ -174,8 +174,8 @@ class AgnoV0Agent:
         if (client := self._client(place)) is not None:
             from protokeep.agents import remote
 
-            async with remote.serving(client, ours=client is not place) as running:
-                found, is_existing = await remote.made(
+            async with remote.open_client(client, ours=client is not place) as running:
+                found, is_existing = await remote.ensure(
                     running,
                     product_id,
                     prompt,
@@ -191,8 +191,8 @@ class AgnoV0Agent:
 
         settings = embedded.settings_of(database_url_of(place), timeout_seconds)
         new = NewPrototype(product_id, prompt, create_new=create_new, idempotency_key=idempotency_key)
-        async with embedded.keeping(settings, v0_api_key) as keeper:
-            prototype, is_existing = await embedded.made(
+        async with embedded.embedded_keeper(settings, v0_api_key) as keeper:
+            prototype, is_existing = await embedded.ensure(
                 keeper, embedded.principal_of(user_id), new, wait_seconds=wait_seconds
             )
         way = result.Way("ensure", embedded.key_of(settings, v0_api_key)[1], None, timeout_seconds)
@@ -220,7 +220,7 @@ async def _plain(prompt: str, v0_api_key: str | None, timeout_seconds: float, wa
     config = embedded.config_of(settings, key)
     provider = V0V2(config) if settings.v0_api_version == 2 else V0V1(config)
     try:
-        prototype = await standalone.created(provider, prompt, settings.pace, wait_seconds=wait_seconds)
+        prototype = await standalone.created(provider, prompt, settings.timing, wait_seconds=wait_seconds)
     finally:
         await provider.aclose()
     way = result.Way("create_and_poll", source, None, timeout_seconds)

@@ -23,7 +23,7 @@ from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper, NewPrototype
 from protokeep.settings import Settings
-from protokeep.wiring import built
+from protokeep.wiring import build_application
 
 PROVIDER = "v0"
 WORKSPACE = "default"
@@ -58,9 +58,9 @@ def key_of(settings: Settings, given: str | None) -> tuple[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def keeping(settings: Settings, v0_api_key: str | None) -> AsyncIterator[Keeper]:
+async def embedded_keeper(settings: Settings, v0_api_key: str | None) -> AsyncIterator[Keeper]:
     """A keeper. With a key that is not the environment's, new prototypes belong to an account of that key's own."""
-    async with built(settings) as parts:
+    async with build_application(settings) as parts:
         providers = parts.keeper.context.providers
         key, source = key_of(settings, v0_api_key)
         if source == "argument":
@@ -76,19 +76,19 @@ def principal_of(user_id: str | None) -> Principal:
     return Principal(WORKSPACE, user_id or "agent", Role.MAKER, token_id="")
 
 
-async def made(
+async def ensure(
     keeper: Keeper, principal: Principal, new: NewPrototype, *, wait_seconds: float
 ) -> tuple[Prototype, bool]:
     """The product's prototype, sent to v0, and followed for up to `wait_seconds`; whether it was there before."""
     ensured = await keeper.ensure(principal, new, wait=0)
-    prototype = await followed(keeper, principal, ensured.prototype, wait_seconds=wait_seconds)
+    prototype = await follow(keeper, principal, ensured.prototype, wait_seconds=wait_seconds)
     return prototype, ensured.is_existing
 
 
-async def followed(keeper: Keeper, principal: Principal, prototype: Prototype, *, wait_seconds: float) -> Prototype:
+async def follow(keeper: Keeper, principal: Principal, prototype: Prototype, *, wait_seconds: float) -> Prototype:
     """Take a prototype's next steps until it is finished or the time is over. At least one step is taken."""
     ends = time.monotonic() + wait_seconds
-    pause = keeper.context.pace.poll_interval.total_seconds()
+    pause = keeper.context.timing.poll_interval.total_seconds()
     accounts: set[str] = set()
     try:
         while prototype.tracked:
@@ -119,4 +119,4 @@ async def _step(keeper: Keeper, principal: Principal, prototype: Prototype) -> P
             if found.id == prototype.id:
                 return found
         await keeper.track(generation.account)
-    return await store.get_any(prototype.id) or prototype
+    return await store.get_unscoped(prototype.id) or prototype

@@ -16,7 +16,7 @@ from protokeep.client.operations import LONGEST_HOLD
 PAUSE_SECONDS = 3.0
 
 
-class Served:
+class RemoteClient:
     """Either client, as coroutines."""
 
     def __init__(self, client: AsyncProtokeep | Protokeep) -> None:
@@ -31,17 +31,17 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving(client: AsyncProtokeep | Protokeep, *, ours: bool) -> AsyncIterator[Served]:
+async def open_client(client: AsyncProtokeep | Protokeep, *, ours: bool) -> AsyncIterator[RemoteClient]:
     """The client; closed at the end if it is ours."""
     try:
-        yield Served(client)
+        yield RemoteClient(client)
     finally:
         if ours and isinstance(client, AsyncProtokeep):
             await client.aclose()
 
 
-async def made(
-    served: Served,
+async def ensure(
+    served: RemoteClient,
     product_id: str,
     prompt: str,
     *,
@@ -76,7 +76,7 @@ def _while_followed(error: ClientError, ensured: Prototype, key: str) -> ClientE
     return error
 
 
-async def _look(served: Served, known: Prototype, hold: float) -> Prototype:
+async def _look(served: RemoteClient, known: Prototype, hold: float) -> Prototype:
     with contextlib.suppress(NotFound):
         current: Prototype = await served.call("status", known.product_id, provider=known.provider, hold=hold)
         if current.id == known.id:

@@ -14,8 +14,8 @@ from uuid import uuid4
 from protokeep.core import submission as steps
 from protokeep.core.errors import OutcomeUnknown, ProviderError, ProviderRejected
 from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Status, generation_of
-from protokeep.core.timing import Pace, next_lookup, settled_since_sent
-from protokeep.providers.base import Made, Provider, Search, Watched
+from protokeep.core.timing import Timing, next_lookup, settled_since_sent
+from protokeep.providers.base import PollTarget, Provider, RemoteChat, Search
 
 #: The clocks of two hosts differ; a look-up goes back this far before the moment of sending.
 LOOK_BACK = timedelta(minutes=5)
@@ -27,7 +27,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 async def created(
-    provider: Provider, prompt: str, pace: Pace, *, wait_seconds: float, sleep: Sleep = asyncio.sleep
+    provider: Provider, prompt: str, pace: Timing, *, wait_seconds: float, sleep: Sleep = asyncio.sleep
 ) -> Prototype:
     """A new chat, polled until it is finished or the budget is spent.
 
@@ -59,7 +59,9 @@ async def created(
     return prototype
 
 
-async def _found(provider: Provider, prototype: Prototype, error: OutcomeUnknown, pace: Pace, sleep: Sleep) -> Made:
+async def _found(
+    provider: Provider, prototype: Prototype, error: OutcomeUnknown, pace: Timing, sleep: Sleep
+) -> RemoteChat:
     """The chat whose create was not answered, by its marker."""
     generation = generation_of(prototype)
     while True:
@@ -78,7 +80,7 @@ async def _found(provider: Provider, prototype: Prototype, error: OutcomeUnknown
             return search.chats[0]
         decides = was_settled and search.whole_since(generation.created_at)
         generation = replace(generation, lookups=generation.lookups + (1 if decides else 0))
-        if generation.lookups >= pace.lookups_needed or now - generation.created_at > 2 * pace.settle:
+        if generation.lookups >= pace.required_lookups or now - generation.created_at > 2 * pace.settle:
             raise OutcomeUnknown(
                 f"{error} It was not found afterwards either, and was not sent again. Look at v0 before asking anew.",
                 code=error.code,
@@ -90,13 +92,13 @@ async def _none_known(_chats: Sequence[str]) -> set[str]:
     return set()
 
 
-async def _polled(provider: Provider, prototype: Prototype, pace: Pace, sleep: Sleep) -> Prototype:
+async def _polled(provider: Provider, prototype: Prototype, pace: Timing, sleep: Sleep) -> Prototype:
     chat_id = prototype.chat_id or ""
     generation = generation_of(prototype)
-    looked = await provider.observe([Watched(chat_id, generation.message_id, generation.created_at)])
+    looked = await provider.observe([PollTarget(chat_id, generation.message_id, generation.created_at)])
     if looked.retry_after is not None:
         await sleep(looked.retry_after.total_seconds())
-    return steps.observed(
+    return steps.polled(
         prototype,
         looked.observations.get(chat_id),
         datetime.now(UTC),
@@ -126,10 +128,10 @@ def _sent(prompt: str, provider: Provider, now: datetime) -> Prototype:
             recovery_point=RecoveryPoint.SENT,
             attempts=1,
             lookups=0,
-            unknown=False,
+            outcome_unknown=False,
             fence=0,
             version=0,
-            waiting=False,
+            awaiting_input=False,
             poll_count=0,
             created_at=now,
             sent_at=now,

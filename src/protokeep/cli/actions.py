@@ -17,10 +17,10 @@ from protokeep.cli.prototypes import (
     Token,
     Url,
     connected,
-    meant,
+    prototype_id_of,
     same_text,
 )
-from protokeep.cli.retry_advice import DEFAULT_URL, Again, command, repeatable, written
+from protokeep.cli.retry_advice import DEFAULT_URL, RetryAdvice, command, repeatable, written
 
 
 def add_to(app: typer.Typer) -> None:
@@ -45,8 +45,8 @@ def iterate(
     message = sys.stdin.read() if text == "-" else text
     key = key or uuid4().hex
     with connected(url, token, as_json=as_json) as client:
-        found = meant(client, product_id, provider, prototype_id)
-        again = Again(
+        found = prototype_id_of(client, product_id, provider, prototype_id)
+        again = RetryAdvice(
             "It may have been sent all the same. With another key, asking again sends it once more. To repeat this "
             f"very request{same_text(text)}:",
             command("iterate", (product_id, text), {"--id": found, "--key": key, "--json": as_json}, url, token),
@@ -70,8 +70,8 @@ def stop(
     from protokeep.cli import output
 
     with connected(url, token, as_json=as_json) as client:
-        found = meant(client, product_id, provider, prototype_id)
-        again = Again(
+        found = prototype_id_of(client, product_id, provider, prototype_id)
+        again = RetryAdvice(
             f"It may have been stopped all the same: look first, with `protokeep list {product_id}`, because asking "
             "again stops whatever runs there by then. To stop this prototype, and no other of the product's:",
             command("stop", (product_id,), {"--id": found, "--json": as_json}, url, token),
@@ -95,14 +95,14 @@ def delete(
 
     with connected(url, token) as client:
         try:
-            found = meant(client, product_id, provider, prototype_id)
+            found = prototype_id_of(client, product_id, provider, prototype_id)
         except NotFound:
             if prototype_id is None:
                 raise
             found = prototype_id  # It may be deleted already, which the server knows.
         if not yes:
             typer.confirm(f"Delete prototype {found} of {product_id}, and its chat at {provider}?", abort=True)
-        again = Again(
+        again = RetryAdvice(
             "It may have been deleted all the same. Without --id, asking again deletes the prototype that the product "
             "has by then. To repeat this very request:",
             command("delete", (product_id,), {"--id": found, "--yes": True}, url, token),

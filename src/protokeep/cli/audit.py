@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from protokeep.store.audit import Written
+    from protokeep.store.audit import AuditRecord
 
 
 def audit(
@@ -22,13 +22,13 @@ def audit(
 ) -> None:
     """Read who did what in a workspace, to what, and from where."""
     from protokeep.core.principals import Principal, Role
-    from protokeep.wiring import built
+    from protokeep.wiring import build_application
 
-    async def main() -> list[Written]:
+    async def main() -> list[AuditRecord]:
         from protokeep.cli.runtime import settings_of
 
         who = Principal(workspace, "", Role.ADMIN, token_id="")
-        async with built(settings_of()) as parts:
+        async with build_application(settings_of()) as parts:
             found, _ = await parts.keeper.context.audit.list(who, limit, action=action, actor=actor)
             return found
 

@@ -20,10 +20,10 @@ app = typer.Typer(no_args_is_help=True)
 def _with_hooks(use: Callable[[Hooks], Awaitable[Any]], if_lost: str = "") -> Any:
     """What `use` answers; `if_lost` is said when it cannot be known whether it has changed anything."""
     from protokeep.cli.runtime import settings_of
-    from protokeep.wiring import built
+    from protokeep.wiring import build_application
 
     async def main() -> Any:
-        async with built(settings_of()) as parts:
+        async with build_application(settings_of()) as parts:
             with unsure(if_lost):
                 return await use(parts.hooks)
 

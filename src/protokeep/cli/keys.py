@@ -15,7 +15,7 @@ from protokeep.cli.retry_advice import unsure
 
 if TYPE_CHECKING:
     from protokeep.core.principals import Principal
-    from protokeep.service.provider_keys import Keys, KeyTold
+    from protokeep.service.provider_keys import ProviderKeys, StoredKey
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -25,20 +25,20 @@ Provider = Annotated[str, typer.Option(help="The app builder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def _with_keys(workspace: str, use: Callable[[Keys, Principal], Awaitable[Any]], if_lost: str = "") -> Any:
+def _with_keys(workspace: str, use: Callable[[ProviderKeys, Principal], Awaitable[Any]], if_lost: str = "") -> Any:
     """What `use` answers; `if_lost` is said when it cannot be known whether it has changed anything."""
     from protokeep import logs
     from protokeep.cli.runtime import settings_of
     from protokeep.core.principals import Principal, Role
     from protokeep.core.validation import workspace_id_of
     from protokeep.service.tokens import LOCAL
-    from protokeep.wiring import built
+    from protokeep.wiring import build_application
 
     logs.configure("error")
     who = Principal(workspace_id_of(workspace), LOCAL, Role.ADMIN, token_id="")
 
     async def main() -> Any:
-        async with built(settings_of()) as parts:
+        async with build_application(settings_of()) as parts:
             with unsure(if_lost):
                 return await use(parts.keys, who)
 
@@ -58,7 +58,7 @@ def set_key(
     from protokeep.core.provider_keys import KeyOwner
 
     key = getpass.getpass("Key: ") if sys.stdin.isatty() else sys.stdin.read()
-    told: KeyTold = _with_keys(
+    told: StoredKey = _with_keys(
         workspace,
         lambda keys, who: keys.set(who, KeyOwner(workspace, user), provider, key, other_account=other_account),
         if_lost="It may be set all the same: `protokeep keys list` says since when. Setting the same again is safe.",
@@ -70,7 +70,7 @@ def set_key(
 @app.command("list")
 def list_keys(workspace: Workspace = "default", as_json: AsJson = False) -> None:
     """List keys: whose they are and how they end, never the keys themselves."""
-    found: list[KeyTold] = _with_keys(workspace, lambda keys, who: keys.list(who.workspace_id))
+    found: list[StoredKey] = _with_keys(workspace, lambda keys, who: keys.list(who.workspace_id))
     if as_json:
         sys.stdout.write(json.dumps([_view(told) for told in found], indent=2) + "\n")
         return
@@ -113,12 +113,12 @@ def rotate() -> None:
         raise typer.Exit(1)
 
 
-def _whose(told: KeyTold) -> str:
+def _whose(told: StoredKey) -> str:
     owner = told.sealed.owner
     return f"{owner.user_id}'s own" if owner.user_id else f"workspace {owner.workspace_id}"
 
 
-def _view(told: KeyTold) -> dict[str, Any]:
+def _view(told: StoredKey) -> dict[str, Any]:
     sealed = told.sealed
     return {
         "provider": sealed.provider,

@@ -18,7 +18,7 @@ from protokeep.cli.retry_advice import (
     EXIT_TIMEOUT,
     EXIT_UNFINISHED,
     EXIT_USAGE,
-    Again,
+    RetryAdvice,
     command,
     fail,
     repeatable,
@@ -55,7 +55,7 @@ def connected(url: str, token: str, *, as_json: bool = False) -> Iterator[Protok
     from protokeep.client import Protokeep
 
     need(token)
-    with told(as_json=as_json), Protokeep(url, token) as client:
+    with exit_on_client_error(as_json=as_json), Protokeep(url, token) as client:
         yield client
 
 
@@ -70,7 +70,7 @@ def need(token: str) -> None:
 
 
 @contextlib.contextmanager
-def told(*, as_json: bool = False) -> Iterator[None]:
+def exit_on_client_error(*, as_json: bool = False) -> Iterator[None]:
     """Turn a client's error into a line on stderr and an exit code."""
     from protokeep.client import ClientError
 
@@ -80,7 +80,7 @@ def told(*, as_json: bool = False) -> Iterator[None]:
         fail(error, as_json=as_json)
 
 
-def meant(client: Protokeep, product_id: str, provider: str, prototype_id: str | None) -> str:
+def prototype_id_of(client: Protokeep, product_id: str, provider: str, prototype_id: str | None) -> str:
     """The id of a prototype of a product: of the one it has now, or the one that is named. Raises `NotFound`."""
     from protokeep.core.validation import product_id_of
 
@@ -120,7 +120,7 @@ def create(
     key = key or uuid4().hex
     options = {"--new": new, "--name": name, "--key": key, "--provider": provider if provider != "v0" else None}
     if_not = "" if new else " if this one has failed or was deleted meanwhile"
-    again = Again(
+    again = RetryAdvice(
         f"It may have been made all the same. With another key, asking again makes another one{if_not}. To repeat this "
         f"very request{same_text(prompt)}:",
         command("create", (product_id, prompt), {**options, "--json": as_json}, url, token),

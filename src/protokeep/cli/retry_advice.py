@@ -26,15 +26,15 @@ DEFAULT_URL = "http://127.0.0.1:8400"
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RetryAdvice:
     """`words`: what may have happened, and what asking again would do. `command`: repeats it without doing more."""
 
-    words: str
+    message: str
     command: str
     idempotency_key: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.words}\n  {self.command}"
+        return f"{self.message}\n  {self.command}"
 
 
 def command(name: str, words: tuple[str, ...], options: Mapping[str, str | bool | None], url: str, token: str) -> str:
@@ -54,7 +54,7 @@ def command(name: str, words: tuple[str, ...], options: Mapping[str, str | bool 
 
 
 @contextlib.contextmanager
-def repeatable(again: Again, *, as_json: bool = False) -> Iterator[None]:
+def repeatable(again: RetryAdvice, *, as_json: bool = False) -> Iterator[None]:
     """Around the one call of a command that changes something. An answer that is lost ends it with `again`.
 
     So does Ctrl-C, which leaves as open what has been done.
@@ -99,11 +99,11 @@ def unsure(words: str) -> Iterator[None]:
         raise typer.Exit(EXIT_ERROR) from None
 
 
-def fail(error: ClientError, again: Again | None = None, *, as_json: bool = False) -> NoReturn:
+def fail(error: ClientError, again: RetryAdvice | None = None, *, as_json: bool = False) -> NoReturn:
     """Say what went wrong on standard error, with `--json` on standard output too, and exit."""
     from protokeep.client import NoAnswer
 
-    words = again.words if again else error.advice
+    words = again.message if again else error.advice
     sys.stderr.write(f"protokeep: {error.reason} {again or error.advice}".rstrip() + "\n")
     if as_json:
         told = {

@@ -44,7 +44,7 @@ def run_until_done(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-def collect_less() -> None:
+def tune_gc() -> None:
     """Keep the collector away from what is here to stay, and let it run less often.
 
     Thousands of requests under way are hundreds of thousands of objects, none of them garbage: walking them again and

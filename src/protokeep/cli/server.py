@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from protokeep.cli.runtime import collect_less, run_until_done, settings_of, stop_signal
+from protokeep.cli.runtime import run_until_done, settings_of, stop_signal, tune_gc
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,7 +48,7 @@ def serve(
         bounds = Bounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
         listening = serving(app, listener, proxies=settings.proxies, bounds=bounds)
         async with stop_signal() as stop, listening:
-            collect_less()
+            tune_gc()
             sys.stderr.write(f"protokeep: serving on {address_of(listener)}\n")
             await stop.wait()
             stop.clear()
@@ -71,14 +71,14 @@ def worker() -> None:
 
     async def main() -> None:
         from protokeep.jobs import Jobs
-        from protokeep.wiring import built
+        from protokeep.wiring import build_application
 
         async with (
             stop_signal() as stop,
-            built(settings) as parts,
+            build_application(settings) as parts,
             Jobs(parts.keeper, settings.database_url, parts.hooks).running(),
         ):
-            collect_less()
+            tune_gc()
             sys.stderr.write("protokeep: working\n")
             await stop.wait()
 

@@ -58,7 +58,7 @@ class Board:
         self._troubles: dict[str, str] = {}
         self._durations: list[float] = []
 
-    def took(self, durations: list[float]) -> None:
+    def update(self, durations: list[float]) -> None:
         """Hear how long finished ones took."""
         self._durations += durations
 
@@ -127,7 +127,7 @@ async def _follow(client: AsyncProtokeep, board: Board, product_id: str, provide
 
     try:
         durations = client.page(product_id, limit=SAMPLE, status="completed", provider=provider)
-        board.took([one.elapsed_seconds for one in (await durations)[0] if one.elapsed_seconds is not None])
+        board.update([one.elapsed_seconds for one in (await durations)[0] if one.elapsed_seconds is not None])
         await client.wait(product_id, provider=provider, seconds=seconds, progress=board.see)
     except NotFinished as error:
         board.see(error.prototype)

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from protokeep.core.prototype import GONE, UNFINISHED, Generation, Prototype, generation_of
-from protokeep.core.timing import Pace, late_by
+from protokeep.core.timing import Timing, late_by
 
 #: The hold of a follow-up or a deletion whose chat the builder does not show, as a stable word.
 NOT_VISIBLE = "not_visible"
-GONE_WORDS = "The chat no longer exists at the builder."
+GONE_MESSAGE = "The chat no longer exists at the builder."
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class AccountVisibility:
     """What a round of looks tells about the account as a whole.
 
     `seen` and `missing` count the chats of the round that the builder showed, and that it answered with "not found".
@@ -29,14 +29,14 @@ class Surroundings:
     """
 
     key_since: datetime
-    seen: int = 0
+    shown: int = 0
     missing: int = 0
     shows_ours: bool = False
 
     @property
     def many_missing(self) -> bool:
         """Whether half of the round or more, and at least two chats, are missing together."""
-        return self.missing >= 2 and self.missing >= self.seen
+        return self.missing >= 2 and self.missing >= self.shown
 
 
 def accepted_at(generation: Generation) -> datetime:
@@ -44,15 +44,17 @@ def accepted_at(generation: Generation) -> datetime:
     return max(generation.created_at, generation.sent_at or generation.created_at)
 
 
-def missed(prototype: Prototype, now: datetime) -> Prototype:
+def recorded_missing(prototype: Prototype, now: datetime) -> Prototype:
     """After a look that the builder answered with "not found": counted, and nothing concluded."""
     generation = generation_of(prototype)
     since = min(generation.missing_since or now, now)
-    looks = generation.missing_looks + 1
-    return replace(prototype, generation=replace(generation, missing_since=since, missing_looks=looks, missed_at=now))
+    looks = generation.missing_polls + 1
+    return replace(
+        prototype, generation=replace(generation, missing_since=since, missing_polls=looks, last_missing_at=now)
+    )
 
 
-def shown(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
+def recorded_shown(prototype: Prototype, now: datetime, pace: Timing) -> Prototype:
     """After a read that showed the chat. The poll clock stood still while it was not visible."""
     generation = generation_of(prototype)
     deadline_at = generation.deadline_at
@@ -62,12 +64,17 @@ def shown(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
     return replace(
         prototype,
         generation=replace(
-            generation, deadline_at=deadline_at, seen_at=now, missing_since=None, missing_looks=0, missed_at=None
+            generation,
+            deadline_at=deadline_at,
+            last_shown_at=now,
+            missing_since=None,
+            missing_polls=0,
+            last_missing_at=None,
         ),
     )
 
 
-def caught_up(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
+def deadline_extended(prototype: Prototype, now: datetime, pace: Timing) -> Prototype:
     """Before a look that comes much later than it was due: time in which nobody looked counts against nothing.
 
     The process slept or was down, looks were paused, or the clock was set forward: the poll clock and an absence both
@@ -83,7 +90,7 @@ def caught_up(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
     return replace(prototype, generation=replace(generation, deadline_at=deadline_at, missing_since=since))
 
 
-def not_asked(prototype: Prototype, now: datetime, until: datetime, pace: Pace) -> Prototype:
+def polling_paused(prototype: Prototype, now: datetime, until: datetime, pace: Timing) -> Prototype:
     """Nobody looks at it between `now` and `until`, however short that is: it counts against nothing."""
     generation = generation_of(prototype)
     deadline_at, since = generation.deadline_at, generation.missing_since
@@ -95,68 +102,68 @@ def not_asked(prototype: Prototype, now: datetime, until: datetime, pace: Pace) 
     return replace(prototype, generation=replace(changed, poll_count=generation.poll_count + 1, next_poll_at=until))
 
 
-def stayed_away(generation: Generation, now: datetime, pace: Pace) -> bool:
+def missing_long_enough(generation: Generation, now: datetime, pace: Timing) -> bool:
     """Whether a chat that is not young was missing for minutes, in several looks. Says nothing about the account."""
-    if generation.missing_since is None or now - accepted_at(generation) < pace.young:
+    if generation.missing_since is None or now - accepted_at(generation) < pace.young_chat:
         return False
-    return generation.missing_looks >= pace.gone_looks and now - generation.missing_since >= pace.gone_after
+    return generation.missing_polls >= pace.gone_polls and now - generation.missing_since >= pace.gone_after
 
 
-def may_be_gone(generation: Generation, now: datetime, pace: Pace) -> bool:
+def may_be_gone(generation: Generation, now: datetime, pace: Timing) -> bool:
     """Whether only the account as a whole is left to be asked about. True of few chats at any time.
 
     A chat that no read has ever shown, of an older row say, has to stay away for much longer.
     """
-    if generation.seen_at is not None:
-        return stayed_away(generation, now, pace)
+    if generation.last_shown_at is not None:
+        return missing_long_enough(generation, now, pace)
     since = generation.missing_since or now
-    return stayed_away(generation, now, pace) and now - since >= pace.unseen_gone_after
+    return missing_long_enough(generation, now, pace) and now - since >= pace.unseen_gone_after
 
 
-def others_visible(generation: Generation, around: Surroundings, now: datetime, pace: Pace) -> bool:
+def others_visible(generation: Generation, around: AccountVisibility, now: datetime, pace: Timing) -> bool:
     """Whether the account shows its other chats, and the key is one that this chat would be shown to.
 
     Chats that go missing together are believed only when a list shows others of ours, and after a long time.
     """
-    key_is_known = generation.seen_at is not None and generation.seen_at >= around.key_since
+    key_is_known = generation.last_shown_at is not None and generation.last_shown_at >= around.key_since
     if not key_is_known and now - around.key_since < pace.key_settles:
         return False
     if around.many_missing:
         since = generation.missing_since or now
         return around.shows_ours and now - since >= pace.gone_together_after
-    return around.seen > 0 or around.shows_ours
+    return around.shown > 0 or around.shows_ours
 
 
-def is_gone(generation: Generation, around: Surroundings, now: datetime, pace: Pace) -> bool:
+def is_gone(generation: Generation, around: AccountVisibility, now: datetime, pace: Timing) -> bool:
     """Whether a missing chat is gone: seen before, not young, away for minutes, and the account otherwise visible."""
     return may_be_gone(generation, now, pace) and others_visible(generation, around, now, pace)
 
 
-def deletion_is_done(generation: Generation, around: Surroundings, now: datetime, pace: Pace) -> bool:
+def deletion_is_done(generation: Generation, around: AccountVisibility, now: datetime, pace: Timing) -> bool:
     """Whether a chat whose deletion was answered with "not found" is there no more.
 
     It need not have been seen before. An account that shows nothing at all is believed in the end.
     """
-    if not stayed_away(generation, now, pace):
+    if not missing_long_enough(generation, now, pace):
         return False
     since = generation.missing_since or now
     return others_visible(generation, around, now, pace) or now - since >= pace.deleted_after
 
 
-def retry_after(generation: Generation, now: datetime, pace: Pace) -> timedelta:
+def retry_after(generation: Generation, now: datetime, pace: Timing) -> timedelta:
     """The pause before the next look at a missing chat: 3 s, 6 s, 12 s .. up to a minute, later slower."""
     away = max(now - (generation.missing_since or now), timedelta(0))
-    doubled: timedelta = pace.poll_interval * 2 ** min(max(generation.missing_looks - 1, 0), 10)
+    doubled: timedelta = pace.poll_interval * 2 ** min(max(generation.missing_polls - 1, 0), 10)
     return min(max(min(doubled, timedelta(seconds=60)), away / 10), timedelta(days=1))
 
 
-def next_look(prototype: Prototype, now: datetime, pace: Pace) -> datetime | None:
+def next_poll_of_missing(prototype: Prototype, now: datetime, pace: Timing) -> datetime | None:
     """When to look at a missing chat again; None: not by itself, after a week.
 
     One that counts as gone is looked at a quarter of an hour later, then ever more slowly, to once a day.
     """
     generation = generation_of(prototype)
-    if generation.missing_since is None or now - generation.missing_since > pace.missing_looks_end:
+    if generation.missing_since is None or now - generation.missing_since > pace.missing_polls_end:
         return None
     pause = retry_after(generation, now, pace)
-    return now + (max(pause, pace.gone_revisit) if generation.error_code == GONE else pause)
+    return now + (max(pause, pace.gone_poll_pause) if generation.error_code == GONE else pause)

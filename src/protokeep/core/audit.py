@@ -31,7 +31,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One line of the audit. `data` holds no prompt and no secret; `address` is empty for what was done locally.
 
     `actor` is empty where nobody knows who it was: a sign-in that failed.
@@ -47,7 +47,9 @@ class Entry:
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, principal: Principal, action: Action, at: datetime, subject: str | None = None, **data: Any) -> Entry:
+    def of(
+        cls, principal: Principal, action: Action, at: datetime, subject: str | None = None, **data: Any
+    ) -> AuditEntry:
         """What `principal` did in its own workspace. Values that are None are left out."""
         told = {name: value for name, value in data.items() if value is not None}
         return cls(

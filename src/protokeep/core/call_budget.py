@@ -12,7 +12,7 @@ from enum import StrEnum
 HEAD_START_SECONDS = 6.0
 
 
-class Rank(StrEnum):
+class Priority(StrEnum):
     """Who goes first when calls are short. Creates come before all of these."""
 
     LOOKUP = "lookup"  #: a create whose answer was lost; nothing may be sent for it before
@@ -23,12 +23,12 @@ class Rank(StrEnum):
 
 
 #: What of a minute's calls looks of each rank may spend, those of the ranks before included.
-SHARES: Mapping[Rank, float] = {
-    Rank.LOOKUP: 0.95,
-    Rank.WATCHED: 0.9,
-    Rank.FRESH: 0.75,
-    Rank.OLD: 0.5,
-    Rank.RECENT: 0.25,
+SHARES: Mapping[Priority, float] = {
+    Priority.LOOKUP: 0.95,
+    Priority.WATCHED: 0.9,
+    Priority.FRESH: 0.75,
+    Priority.OLD: 0.5,
+    Priority.RECENT: 0.25,
 }
 
 
@@ -41,35 +41,35 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class CallAllowance:
     """What is left at `now`. `pace` is calls a minute; None: no limit."""
 
-    pace: float | None
+    calls_per_minute: float | None
     minute_calls: int
     now: datetime
     message: str = ""
 
-    def left(self, rank: Rank) -> int | None:
+    def left(self, rank: Priority) -> int | None:
         """Calls that looks of this rank may make now; None: any number."""
-        if self.pace is None:
+        if self.calls_per_minute is None:
             return None
         seconds = self.now.second + self.now.microsecond / 1e6 + HEAD_START_SECONDS
-        share = self.pace * SHARES[rank]
+        share = self.calls_per_minute * SHARES[rank]
         calls = int(share * min(seconds / 60, 1.0))
         if seconds >= 60 and 0 < share < 1:  # One call, in every so many minutes.
             calls = int((self.now.hour * 60 + self.now.minute) % math.ceil(1 / share) == 0)
         return max(calls - self.minute_calls, 0)
 
-    def whole(self, rank: Rank) -> int | None:
+    def per_minute(self, rank: Priority) -> int | None:
         """Calls that looks of this rank may make in a whole minute."""
-        return None if self.pace is None else max(int(self.pace * SHARES[rank]), 1)
+        return None if self.calls_per_minute is None else max(int(self.calls_per_minute * SHARES[rank]), 1)
 
-    def until(self, rank: Rank, wanted: int) -> datetime:
+    def until(self, rank: Priority, wanted: int) -> datetime:
         """When `wanted` more calls of this rank may be there: within a minute, not at once.
 
         At the latest when all of a minute's calls may be made: a minute from now there may be as few as now.
         """
-        per_second = max((self.pace or 0) * SHARES[rank] / 60, 1e-3)
+        per_second = max((self.calls_per_minute or 0) * SHARES[rank] / 60, 1e-3)
         wait = (wanted - (self.left(rank) or 0)) / per_second
         if wait < 60:
             return self.now + timedelta(seconds=max(wait, 3.0))
@@ -77,7 +77,7 @@ class Room:
         return whole if whole > self.now else whole + timedelta(minutes=1)
 
 
-def room(limits: Limits, minute_calls: int, day_calls: int, now: datetime) -> Room:
+def allowance_of(limits: Limits, minute_calls: int, day_calls: int, now: datetime) -> CallAllowance:
     """The pace that the two limits leave. Once half of a day's calls are spent, the rest is spread over what is left
     of the day, so that the last hours are not blind."""
     pace: float | None = float(limits.per_minute) if limits.per_minute else None
@@ -91,11 +91,11 @@ def room(limits: Limits, minute_calls: int, day_calls: int, now: datetime) -> Ro
             message = (
                 f"{day_calls:,} of {limits.per_day:,} calls of this day (UTC) are spent; the rest is spread over it."
             )
-    return Room(pace, minute_calls, now, message)
+    return CallAllowance(pace, minute_calls, now, message)
 
 
-def rank_of(asked_at: datetime, watched_until: datetime | None, now: datetime) -> Rank:
+def priority_of(asked_at: datetime, watched_until: datetime | None, now: datetime) -> Priority:
     """How urgent a look is."""
     if watched_until is not None and watched_until > now:
-        return Rank.WATCHED
-    return Rank.FRESH if now - asked_at <= timedelta(minutes=5) else Rank.OLD
+        return Priority.WATCHED
+    return Priority.FRESH if now - asked_at <= timedelta(minutes=5) else Priority.OLD

@@ -13,12 +13,12 @@ from protokeep.core.reuse import Decision
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CreateRequest:
     """One request for a prototype, checked. `mockup_id` is the id it gets if it must be made.
 
-    `by` is who asks, for the audit; None: nobody does, an older row is taken over. `older_account` follows such a row,
-    where `account` is the asking person's own. Until `held_until` what is made is this process's to submit; None: it is
-    anybody's.
+    `by` is who asks, for the audit; None: nobody does, an older row is taken over. `adopting_account` follows such a
+    row, where `account` is the asking person's own. Until `leased_until` what is made is this process's to submit;
+    None: it is anybody's.
     """
 
     mockup_id: str
@@ -34,9 +34,9 @@ class Wanted:
     create_new: bool = False
     product_name: str | None = None
     idempotency_key: str | None = None
-    by: Principal | None = None
-    older_account: str | None = None
-    held_until: datetime | None = None
+    principal: Principal | None = None
+    adopting_account: str | None = None
+    leased_until: datetime | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -45,7 +45,7 @@ class Wanted:
         return hashlib.sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()
 
 
-def as_claimed(wanted: Wanted, user_id: str) -> Prototype:
+def claimed_prototype(wanted: CreateRequest, user_id: str) -> Prototype:
     """What a claim of `wanted` begins with, exactly as it is written. `user_id`: as the owner's table has it."""
     generation = Generation(
         workspace_id=wanted.workspace_id,
@@ -56,13 +56,13 @@ def as_claimed(wanted: Wanted, user_id: str) -> Prototype:
         recovery_point=RecoveryPoint.CLAIMED,
         attempts=0,
         lookups=0,
-        unknown=False,
-        fence=int(wanted.held_until is not None),
+        outcome_unknown=False,
+        fence=int(wanted.leased_until is not None),
         version=0,
-        waiting=False,
+        awaiting_input=False,
         poll_count=0,
         created_at=wanted.now,
-        lease_until=wanted.held_until,
+        lease_until=wanted.leased_until,
         next_try_at=wanted.now,
     )
     return Prototype(
@@ -80,7 +80,7 @@ def as_claimed(wanted: Wanted, user_id: str) -> Prototype:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimResult:
     """`won` says that this request made the claim, so that a create has to follow."""
 
     prototype: Prototype
@@ -89,16 +89,16 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
+class IdempotentRequest:
     """An idempotency key and what it was sent with, for changes of a prototype that exists."""
 
     workspace_id: str
     actor: str
     key: str
-    asked: tuple[str, ...]
+    request: tuple[str, ...]
     now: datetime
 
     @property
     def fingerprint(self) -> str:
         """What the request asks for, as a digest."""
-        return hashlib.sha256(json.dumps(self.asked, ensure_ascii=False).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.request, ensure_ascii=False).encode()).hexdigest()

@@ -77,7 +77,7 @@ class NotNow(ProtokeepError):
     """The prototype's state does not allow it now; the message says what has to happen first."""
 
 
-class CapReached(ProtokeepError):
+class QuotaReached(ProtokeepError):
     """As many prototypes were made today as may be; the next one may be made after `retry_after`."""
 
     def __init__(self, message: str, *, retry_after: timedelta) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
-from protokeep.core.audit import Entry
+from protokeep.core.audit import AuditEntry
 
 #: What is alike within so long is told twice at most: when it begins, and as a number when the time is over.
 WINDOW_SECONDS = 60.0
@@ -19,11 +19,11 @@ _Same = tuple[str, str, str]
 
 @dataclass(slots=True)
 class _Counted:
-    entry: Entry
+    entry: AuditEntry
     more: int = 0
 
 
-class Refusals:
+class FailedSignInCounter:
     """Decides which lines are written: at most 41 a minute for each workspace, however many come."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Refusals:
         """Whether a window is open, which may have something to tell at its end."""
         return bool(self._counted)
 
-    def take(self, entry: Entry, now: float) -> Entry | None:
+    def take(self, entry: AuditEntry, now: float) -> AuditEntry | None:
         """Count one; what to write of it at once: itself, if none like it came in this window.
 
         `now` is in seconds of any clock that does not go back. Lines of a window that is over are fetched with
@@ -55,7 +55,7 @@ class Refusals:
         counted[same] = _Counted(entry)
         return entry
 
-    def over(self, now: float, *, at_once: bool = False) -> list[Entry]:
+    def over(self, now: float, *, at_once: bool = False) -> list[AuditEntry]:
         """What a window that is over (or any, `at_once`) has left to tell, with a number of times each."""
         if not at_once and now - self._since < WINDOW_SECONDS:
             return []
@@ -68,5 +68,5 @@ class Refusals:
         ]
 
 
-def _unnamed(entry: Entry) -> Entry:
+def _unnamed(entry: AuditEntry) -> AuditEntry:
     return replace(entry, address="", token_id="", subject=None, data={"reason": OTHERS})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from protokeep.core.absence import GONE_WORDS, NOT_VISIBLE
+from protokeep.core.absence import GONE_MESSAGE, NOT_VISIBLE
 from protokeep.core.errors import ProviderError
 from protokeep.core.prototype import (
     GONE,
@@ -18,34 +18,34 @@ from protokeep.core.prototype import (
     UNFINISHED,
     Generation,
     Observation,
+    ObservedState,
     Prototype,
     RecoveryPoint,
-    Seen,
     Status,
     advance,
     generation_of,
 )
 from protokeep.core.submission import about_to_send
-from protokeep.core.timing import Pace, next_poll
+from protokeep.core.timing import Timing, next_poll
 
 
-def why_not(prototype: Prototype) -> str | None:
+def follow_up_blocked_reason(prototype: Prototype) -> str | None:
     """Why no follow-up can be sent now, for people; None: it can."""
     generation = prototype.generation
     if generation is None or prototype.chat_id is None:
         return "It has no chat at the builder yet, so nothing can be said in it."
-    if generation.removing_at is not None:
+    if generation.deletion_requested_at is not None:
         return "It is being deleted."
-    if generation.continuing:
+    if generation.follow_up_pending:
         return "The last message has not reached the builder yet. Wait until it has."
     if generation.error_code == GONE:
         return "Its chat no longer exists at the builder. Make a new one."
-    if prototype.status in UNFINISHED and not generation.waiting:
+    if prototype.status in UNFINISHED and not generation.awaiting_input:
         return "It is still being made. Wait until it is ready, or stop it."
     return None
 
 
-def asked(prototype: Prototype, message: str, now: datetime) -> Prototype:
+def requested(prototype: Prototype, message: str, now: datetime) -> Prototype:
     """The claim of a follow-up: looks rest until the builder has it."""
     generation = generation_of(prototype)
     return replace(
@@ -54,44 +54,54 @@ def asked(prototype: Prototype, message: str, now: datetime) -> Prototype:
         generation=replace(
             generation,
             recovery_point=RecoveryPoint.CLAIMED,
-            rounds=generation.rounds + 1,
+            turn=generation.turn + 1,
             follow_up=message,
-            asked_at=now,
-            stale_id=generation.message_id,
-            before_id=None,
+            follow_up_at=now,
+            previous_message_id=generation.message_id,
+            baseline_message_id=None,
             known_message_id=generation.known_message_id or generation.message_id,
             attempts=0,
             lookups=0,
-            unknown=False,
+            outcome_unknown=False,
             sent_at=None,
             lease_until=None,
             next_try_at=now,
             next_poll_at=None,
-            wrap_up_at=None,
+            finalize_at=None,
             hold_code=None,
             hold_message=None,
         ),
     )
 
 
-def sending(
-    prototype: Prototype, now: datetime, pace: Pace, *, stale_id: str | None, before_id: str | None
+def about_to_send_follow_up(
+    prototype: Prototype,
+    now: datetime,
+    pace: Timing,
+    *,
+    previous_message_id: str | None,
+    baseline_message_id: str | None,
 ) -> Prototype:
     """Written before the call, with what the chat ended with: whatever is newer came of this message."""
     sent = about_to_send(prototype, now, pace)
     generation = generation_of(sent)
     return replace(
-        sent, generation=replace(generation, stale_id=stale_id or generation.stale_id, before_id=before_id or "")
+        sent,
+        generation=replace(
+            generation,
+            previous_message_id=previous_message_id or generation.previous_message_id,
+            baseline_message_id=baseline_message_id or "",
+        ),
     )
 
 
-def continued(
+def follow_up_accepted(
     prototype: Prototype,
     *,
     message_id: str | None,
     seen: Observation | None,
     now: datetime,
-    pace: Pace,
+    pace: Timing,
     batched: bool,
     newest_message_id: str | None = None,
 ) -> Prototype:
@@ -99,7 +109,7 @@ def continued(
 
     `newest_message_id` is our message, or a newer one: the next one of ours will come after it.
     """
-    begun = advance(prototype, Observation(Seen.CONTINUED), now)
+    begun = advance(prototype, Observation(ObservedState.CONTINUED), now)
     begun = replace(
         begun,
         generation=replace(
@@ -109,17 +119,17 @@ def continued(
             recovery_point=RecoveryPoint.ACCEPTED,
             message_id=message_id,
             known_message_id=newest_message_id or message_id or generation_of(begun).known_message_id,
-            unknown=False,
+            outcome_unknown=False,
             lease_until=None,
             next_try_at=None,
             deadline_at=now + pace.poll_timeout,
             missing_since=None,
-            missing_looks=0,
-            missed_at=None,
+            missing_polls=0,
+            last_missing_at=None,
             settled_at=None,
-            wrap_up_at=None,
-            dead_since=None,
-            dead_looks=0,
+            finalize_at=None,
+            broken_since=None,
+            broken_checks=0,
         ),
     )
     if seen is not None:
@@ -129,7 +139,7 @@ def continued(
     )
 
 
-def turned_down(prototype: Prototype, error: ProviderError, now: datetime, pace: Pace, *, batched: bool) -> Prototype:
+def rejected(prototype: Prototype, error: ProviderError, now: datetime, pace: Timing, *, batched: bool) -> Prototype:
     """The builder refused the message and did nothing: what was there is there still, and says why."""
     generation = generation_of(prototype)
     settled = prototype.status in SETTLED
@@ -140,7 +150,7 @@ def turned_down(prototype: Prototype, error: ProviderError, now: datetime, pace:
         generation=replace(
             generation,
             recovery_point=RecoveryPoint.SETTLED if settled else RecoveryPoint.ACCEPTED,
-            unknown=False,
+            outcome_unknown=False,
             lease_until=None,
             next_try_at=None,
             hold_code="follow_up_refused",
@@ -148,20 +158,22 @@ def turned_down(prototype: Prototype, error: ProviderError, now: datetime, pace:
             # What an answer before left open is told by the refusal now; it is no fault of what is there.
             error_code=generation.error_code if failed else None,
             error_message=generation.error_message if failed else None,
-            stale_id=None,
-            before_id=None,
+            previous_message_id=None,
+            baseline_message_id=None,
         ),
     )
     due = next_poll(kept, now, pace, batched=batched)
     return replace(kept, generation=replace(generation_of(kept), next_poll_at=due))
 
 
-def unsent(prototype: Prototype) -> Prototype:
+def not_sent(prototype: Prototype) -> Prototype:
     """The builder had no chat to put the message into: certainly nothing was sent, and it is claimed as before."""
     generation = generation_of(prototype)
     return replace(
         prototype,
-        generation=replace(generation, recovery_point=RecoveryPoint.CLAIMED, sent_at=None, unknown=False, lookups=0),
+        generation=replace(
+            generation, recovery_point=RecoveryPoint.CLAIMED, sent_at=None, outcome_unknown=False, lookups=0
+        ),
     )
 
 
@@ -172,7 +184,7 @@ def chat_not_shown(prototype: Prototype, until: datetime) -> Prototype:
         prototype,
         generation=replace(
             generation,
-            unknown=generation.recovery_point is RecoveryPoint.SENT,
+            outcome_unknown=generation.recovery_point is RecoveryPoint.SENT,
             lease_until=None,
             next_try_at=until,
             hold_code=NOT_VISIBLE,
@@ -182,15 +194,15 @@ def chat_not_shown(prototype: Prototype, until: datetime) -> Prototype:
     )
 
 
-def gone_words(prototype: Prototype) -> str:
+def gone_message(prototype: Prototype) -> str:
     """What history says of a follow-up whose chat is gone: what became of it, and its words."""
     generation = generation_of(prototype)
     sent = generation.recovery_point is RecoveryPoint.SENT
     fate = "It is not known whether the message arrived" if sent else "The message was not sent"
-    return f"{GONE_WORDS} {fate}: {(generation.follow_up or '')[:2000]}"
+    return f"{GONE_MESSAGE} {fate}: {(generation.follow_up or '')[:2000]}"
 
 
-def without_claim(prototype: Prototype) -> Prototype:
+def abandoned(prototype: Prototype) -> Prototype:
     """The chat that the follow-up was for is gone: there is nothing left to send it to.
 
     Should the chat come back, what it ended with before counts again.
@@ -201,18 +213,18 @@ def without_claim(prototype: Prototype) -> Prototype:
         generation=replace(
             generation,
             recovery_point=RecoveryPoint.SETTLED,
-            unknown=False,
+            outcome_unknown=False,
             lease_until=None,
             next_try_at=None,
             hold_code=None,
             hold_message=None,
-            stale_id=None,
-            before_id=None,
+            previous_message_id=None,
+            baseline_message_id=None,
         ),
     )
 
 
-def removing(prototype: Prototype, now: datetime) -> Prototype:
+def deletion_requested(prototype: Prototype, now: datetime) -> Prototype:
     """Its deletion was asked for: no more looks; tried at once. What it answers with "not found" is counted anew."""
     generation = generation_of(prototype)
     made = prototype.chat_id is not None
@@ -222,14 +234,14 @@ def removing(prototype: Prototype, now: datetime) -> Prototype:
         is_current=False,
         generation=replace(
             generation,
-            removing_at=now,
+            deletion_requested_at=now,
             missing_since=None,
-            missing_looks=0,
-            missed_at=None,
+            missing_polls=0,
+            last_missing_at=None,
             recovery_point=RecoveryPoint.SETTLED if made else generation.recovery_point,
             lease_until=None if made else generation.lease_until,
             next_poll_at=None,
-            wrap_up_at=None,
+            finalize_at=None,
             next_try_at=generation.next_try_at if generation.recovery_point is RecoveryPoint.SENT else now,
             hold_code=None,
             hold_message=None,
@@ -237,7 +249,7 @@ def removing(prototype: Prototype, now: datetime) -> Prototype:
     )
 
 
-def not_shown_to_delete(prototype: Prototype, until: datetime) -> Prototype:
+def deletion_not_visible(prototype: Prototype, until: datetime) -> Prototype:
     """The builder says that there is no such chat, which is no proof of it: the deletion is tried again."""
     generation = generation_of(prototype)
     return replace(
@@ -252,7 +264,7 @@ def not_shown_to_delete(prototype: Prototype, until: datetime) -> Prototype:
     )
 
 
-def not_removed(prototype: Prototype, error: ProviderError, until: datetime) -> Prototype:
+def deletion_failed(prototype: Prototype, error: ProviderError, until: datetime) -> Prototype:
     """The builder did not delete it; tried again at `until`, and the reason is for people to see."""
     generation = generation_of(prototype)
     return replace(
@@ -270,24 +282,26 @@ def not_removed(prototype: Prototype, error: ProviderError, until: datetime) -> 
 def stopped(prototype: Prototype, now: datetime) -> Prototype:
     """The builder says that it stopped generating, because a person asked for that."""
     words = "It was stopped on request. A follow-up message goes on from there."
-    after = advance(prototype, Observation(Seen.BROKE, error_code="stopped", error_message=words), now)
+    after = advance(prototype, Observation(ObservedState.BROKE, error_code="stopped", error_message=words), now)
     return replace(after, generation=replace(generation_of(after), next_poll_at=None))
 
 
-def links_checked(prototype: Prototype, opens: bool | None, now: datetime, pace: Pace) -> Prototype:
+def links_checked(prototype: Prototype, opens: bool | None, now: datetime, pace: Timing) -> Prototype:
     """After a look at the preview. Several 404s over minutes take the link down; when it opens again it comes back."""
     generation = generation_of(prototype)
-    checked = generation.demo_url or generation.dead_url
+    checked = generation.demo_url or generation.broken_url
     if opens is None or checked is None:
         return prototype
     if opens:
-        after = replace(generation, demo_url=checked, dead_url=None, dead_since=None, dead_looks=0)
-    elif generation.dead_since is None or generation.dead_url != checked:
-        after = replace(generation, dead_url=checked, dead_since=now, dead_looks=1)
+        after = replace(generation, demo_url=checked, broken_url=None, broken_since=None, broken_checks=0)
+    elif generation.broken_since is None or generation.broken_url != checked:
+        after = replace(generation, broken_url=checked, broken_since=now, broken_checks=1)
     else:
-        since, looks = min(generation.dead_since, now), generation.dead_looks + 1
-        dead = looks >= pace.dead_looks and now - since >= pace.dead_after
-        after = replace(generation, dead_since=since, dead_looks=looks, demo_url=None if dead else generation.demo_url)
+        since, looks = min(generation.broken_since, now), generation.broken_checks + 1
+        dead = looks >= pace.link_checks_needed and now - since >= pace.link_broken_after
+        after = replace(
+            generation, broken_since=since, broken_checks=looks, demo_url=None if dead else generation.demo_url
+        )
     url = after.demo_url or after.web_url or after.chat_url
     if url == prototype.project_url and after == generation:
         return prototype
@@ -295,16 +309,18 @@ def links_checked(prototype: Prototype, opens: bool | None, now: datetime, pace:
     return replace(prototype, project_url=url, updated_at=now if moved else prototype.updated_at, generation=after)
 
 
-def next_link_check(generation: Generation, now: datetime, pace: Pace) -> datetime | None:
+def next_link_check(generation: Generation, now: datetime, pace: Timing) -> datetime | None:
     """When to look again at a preview that answered 404: every minute or two until it is taken down, then slowly."""
-    if generation.dead_since is None:
+    if generation.broken_since is None:
         return None
-    since = now - generation.dead_since
+    since = now - generation.broken_since
     if generation.demo_url is not None:
-        return now + pace.dead_after / pace.dead_looks
-    return None if since > pace.dead_looks_end else now + min(max(since / 4, pace.dead_after), timedelta(hours=1))
+        return now + pace.link_broken_after / pace.link_checks_needed
+    return (
+        None if since > pace.link_checks_end else now + min(max(since / 4, pace.link_broken_after), timedelta(hours=1))
+    )
 
 
-def same_words(one: str, other: str) -> bool:
+def same_text(one: str, other: str) -> bool:
     """Whether two messages are the same but for white space, which builders may trim."""
     return one.split() == other.split()

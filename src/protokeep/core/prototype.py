@@ -22,7 +22,7 @@ class Status(StrEnum):
     TIMEOUT = "timeout"  #: the poll budget ran out before the builder said anything final
 
 
-class Seen(StrEnum):
+class ObservedState(StrEnum):
     """What one observation says, in words of our own."""
 
     QUEUED = "queued"  #: the builder knows it and has not begun
@@ -37,45 +37,45 @@ class Seen(StrEnum):
 
 #: status -> what was seen -> new status. What is not listed changes nothing: that is how late and
 #: repeated observations never move a status backwards. Only a follow-up that a person asked for, and the builder
-#: took, begins anew; what is said about the round before is told apart by its id (`Generation.stale_id`).
+#: took, begins anew; what is said about the round before is told apart by its id (`Generation.previous_message_id`).
 #: The one exception are `REVIVALS`.
-TRANSITIONS: Mapping[Status, Mapping[Seen, Status]] = {
+TRANSITIONS: Mapping[Status, Mapping[ObservedState, Status]] = {
     Status.PENDING: {
-        Seen.RUNNING: Status.IN_PROGRESS,
-        Seen.WAITING: Status.IN_PROGRESS,
-        Seen.FINISHED: Status.COMPLETED,
-        Seen.BROKE: Status.FAILED,
-        Seen.GONE: Status.FAILED,
-        Seen.EXPIRED: Status.TIMEOUT,
-        Seen.CONTINUED: Status.IN_PROGRESS,
+        ObservedState.RUNNING: Status.IN_PROGRESS,
+        ObservedState.WAITING: Status.IN_PROGRESS,
+        ObservedState.FINISHED: Status.COMPLETED,
+        ObservedState.BROKE: Status.FAILED,
+        ObservedState.GONE: Status.FAILED,
+        ObservedState.EXPIRED: Status.TIMEOUT,
+        ObservedState.CONTINUED: Status.IN_PROGRESS,
     },
     Status.IN_PROGRESS: {
-        Seen.FINISHED: Status.COMPLETED,
-        Seen.BROKE: Status.FAILED,
-        Seen.GONE: Status.FAILED,
-        Seen.EXPIRED: Status.TIMEOUT,
-        Seen.CONTINUED: Status.IN_PROGRESS,
+        ObservedState.FINISHED: Status.COMPLETED,
+        ObservedState.BROKE: Status.FAILED,
+        ObservedState.GONE: Status.FAILED,
+        ObservedState.EXPIRED: Status.TIMEOUT,
+        ObservedState.CONTINUED: Status.IN_PROGRESS,
     },
     Status.TIMEOUT: {
-        Seen.FINISHED: Status.COMPLETED,
-        Seen.BROKE: Status.FAILED,
-        Seen.GONE: Status.FAILED,
-        Seen.CONTINUED: Status.IN_PROGRESS,
+        ObservedState.FINISHED: Status.COMPLETED,
+        ObservedState.BROKE: Status.FAILED,
+        ObservedState.GONE: Status.FAILED,
+        ObservedState.CONTINUED: Status.IN_PROGRESS,
     },
-    Status.COMPLETED: {Seen.GONE: Status.FAILED, Seen.CONTINUED: Status.IN_PROGRESS},
-    Status.FAILED: {Seen.CONTINUED: Status.IN_PROGRESS},
+    Status.COMPLETED: {ObservedState.GONE: Status.FAILED, ObservedState.CONTINUED: Status.IN_PROGRESS},
+    Status.FAILED: {ObservedState.CONTINUED: Status.IN_PROGRESS},
 }
 
 #: The error code of one whose chat is gone at the builder.
 GONE = "gone"
 #: FAILED with the error code "gone", and a sight of the chat after all -> new status: that it was gone is taken back.
-REVIVALS: Mapping[Seen, Status] = {
-    Seen.QUEUED: Status.PENDING,
-    Seen.RUNNING: Status.IN_PROGRESS,
-    Seen.WAITING: Status.IN_PROGRESS,
-    Seen.FINISHED: Status.COMPLETED,
-    Seen.BROKE: Status.FAILED,  # With the builder's own reason.
-    Seen.CONTINUED: Status.IN_PROGRESS,
+REVIVALS: Mapping[ObservedState, Status] = {
+    ObservedState.QUEUED: Status.PENDING,
+    ObservedState.RUNNING: Status.IN_PROGRESS,
+    ObservedState.WAITING: Status.IN_PROGRESS,
+    ObservedState.FINISHED: Status.COMPLETED,
+    ObservedState.BROKE: Status.FAILED,  # With the builder's own reason.
+    ObservedState.CONTINUED: Status.IN_PROGRESS,
 }
 
 UNFINISHED = frozenset({Status.PENDING, Status.IN_PROGRESS})
@@ -119,10 +119,10 @@ class Generation:
     recovery_point: RecoveryPoint
     attempts: int
     lookups: int
-    unknown: bool
+    outcome_unknown: bool
     fence: int
     version: int
-    waiting: bool
+    awaiting_input: bool
     poll_count: int
     created_at: datetime
     sent_at: datetime | None = None
@@ -142,40 +142,40 @@ class Generation:
     settled_at: datetime | None = None
     error_code: str | None = None
     error_message: str | None = None
-    rounds: int = 1
+    turn: int = 1
     follow_up: str | None = None
-    asked_at: datetime | None = None
-    stale_id: str | None = None
-    before_id: str | None = None
-    hooked_at: datetime | None = None
-    wrap_up_at: datetime | None = None
+    follow_up_at: datetime | None = None
+    previous_message_id: str | None = None
+    baseline_message_id: str | None = None
+    hook_received_at: datetime | None = None
+    finalize_at: datetime | None = None
     credits: float | None = None
     image_source: str | None = None
     picture_etag: str | None = None
-    dead_url: str | None = None
-    dead_since: datetime | None = None
-    removing_at: datetime | None = None
-    seen_at: datetime | None = None
-    missing_looks: int = 0
-    missed_at: datetime | None = None
-    dead_looks: int = 0
+    broken_url: str | None = None
+    broken_since: datetime | None = None
+    deletion_requested_at: datetime | None = None
+    last_shown_at: datetime | None = None
+    missing_polls: int = 0
+    last_missing_at: datetime | None = None
+    broken_checks: int = 0
     known_message_id: str | None = None
 
     @property
-    def round_at(self) -> datetime:
+    def turn_at(self) -> datetime:
         """When what is being made now was asked for."""
-        return self.asked_at or self.created_at
+        return self.follow_up_at or self.created_at
 
     @property
     def began_at(self) -> datetime:
         """When what ended last had been asked for: a follow-up that was not taken ended nothing."""
-        ended_before = self.settled_at is not None and self.settled_at < self.round_at
-        return self.created_at if ended_before else self.round_at
+        ended_before = self.settled_at is not None and self.settled_at < self.turn_at
+        return self.created_at if ended_before else self.turn_at
 
     @property
-    def continuing(self) -> bool:
+    def follow_up_pending(self) -> bool:
         """Whether a follow-up was asked for that the builder has not taken yet."""
-        return self.rounds > 1 and self.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT)
+        return self.turn > 1 and self.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT)
 
     @property
     def not_visible(self) -> bool:
@@ -184,14 +184,14 @@ class Generation:
         return self.missing_since is not None and known and self.error_code in (None, "timeout")
 
     @property
-    def told_by_hook(self) -> bool:
+    def hook_is_newer(self) -> bool:
         """Whether a hook spoke of this chat since anybody last looked."""
-        looked = [at for at in (self.observed_at, self.missed_at) if at is not None]
-        return self.hooked_at is not None and all(self.hooked_at > at for at in looked)
+        looked = [at for at in (self.observed_at, self.last_missing_at) if at is not None]
+        return self.hook_received_at is not None and all(self.hook_received_at > at for at in looked)
 
 
 @dataclass(frozen=True, slots=True)
-class Slowed:
+class PollingPause:
     """Why looks at an account wait, and until when."""
 
     until: datetime
@@ -218,16 +218,16 @@ class Prototype:
     thumbnail_url: str | None = None
     is_current: bool = False
     generation: Generation | None = None
-    slowed: Slowed | None = None
+    polling_pause: PollingPause | None = None
 
     @property
     def state(self) -> State:
         """The one word that says where this prototype stands, for people."""
         generation = self.generation
-        if generation is not None and generation.removing_at is not None:
+        if generation is not None and generation.deletion_requested_at is not None:
             return State.DELETING
-        if generation is not None and generation.continuing:
-            undecided = generation.recovery_point is RecoveryPoint.SENT and generation.unknown
+        if generation is not None and generation.follow_up_pending:
+            undecided = generation.recovery_point is RecoveryPoint.SENT and generation.outcome_unknown
             return State.UNDECIDED if undecided else State.PARKED if generation.hold_code else State.QUEUED
         if generation is not None and generation.not_visible:
             return State.NOT_VISIBLE
@@ -239,9 +239,9 @@ class Prototype:
             return State.UNTRACKED
         if self.status is Status.TIMEOUT:
             return State.TIMED_OUT
-        if generation.recovery_point is RecoveryPoint.SENT and generation.unknown:
+        if generation.recovery_point is RecoveryPoint.SENT and generation.outcome_unknown:
             return State.UNDECIDED
-        if generation.waiting:
+        if generation.awaiting_input:
             return State.WAITING
         if generation.hold_code is not None:
             return State.PARKED
@@ -263,7 +263,7 @@ class Observation:
     name one. URLs that are None leave the known ones alone. `credits` is what this round cost, where that was told.
     """
 
-    seen: Seen
+    state: ObservedState
     message_id: str | None = None
     demo_url: str | None = None
     web_url: str | None = None
@@ -289,20 +289,20 @@ def advance(prototype: Prototype, observation: Observation, now: datetime) -> Pr
     generation = prototype.generation
     if generation is None:
         return prototype
-    if observation.message_id is not None and observation.message_id == generation.stale_id:
-        observation = Observation(Seen.QUEUED, web_url=observation.web_url, chat_url=observation.chat_url)
-    status, revived = _after(prototype.status, generation, observation.seen)
+    if observation.message_id is not None and observation.message_id == generation.previous_message_id:
+        observation = Observation(ObservedState.QUEUED, web_url=observation.web_url, chat_url=observation.chat_url)
+    status, revived = _after(prototype.status, generation, observation.state)
     moved = status is not prototype.status or revived
     settled = status in SETTLED
-    from_builder = observation.seen is not Seen.EXPIRED
-    waiting = observation.seen is Seen.WAITING and not settled
+    from_builder = observation.state is not ObservedState.EXPIRED
+    waiting = observation.state is ObservedState.WAITING and not settled
     error = _error(status, observation) if moved else (generation.error_code, generation.error_message)
     spent = None if revived and generation.credits is not None else observation.credits
     demo_url = _alive(observation.demo_url, generation) or generation.demo_url
     web_url = observation.web_url or generation.web_url
     chat_url = observation.chat_url or generation.chat_url
     known = RecoveryPoint.ACCEPTED if revived else generation.recovery_point
-    missing = not from_builder or observation.seen is Seen.GONE
+    missing = not from_builder or observation.state is ObservedState.GONE
     return replace(
         prototype,
         status=status,
@@ -311,7 +311,7 @@ def advance(prototype: Prototype, observation: Observation, now: datetime) -> Pr
         generation=replace(
             generation,
             recovery_point=RecoveryPoint.SETTLED if settled else known,
-            waiting=waiting,
+            awaiting_input=waiting,
             hold_code=observation.error_code if waiting else None,
             hold_message=observation.error_message if waiting else None,
             message_id=observation.message_id or generation.message_id,
@@ -320,12 +320,12 @@ def advance(prototype: Prototype, observation: Observation, now: datetime) -> Pr
             chat_url=chat_url,
             observed_at=now if from_builder else generation.observed_at,
             settled_at=now if moved and settled else None if revived else generation.settled_at,
-            wrap_up_at=now if moved and settled else generation.wrap_up_at,
+            finalize_at=now if moved and settled else generation.finalize_at,
             image_source=observation.image_url or generation.image_source,
             credits=_sum(generation.credits, spent) if moved and settled else generation.credits,
             missing_since=generation.missing_since if missing else None,
-            missing_looks=generation.missing_looks if missing else 0,
-            missed_at=generation.missed_at if missing else None,
+            missing_polls=generation.missing_polls if missing else 0,
+            last_missing_at=generation.last_missing_at if missing else None,
             error_code=error[0],
             error_message=error[1],
         ),
@@ -341,7 +341,7 @@ def _error(status: Status, observation: Observation) -> tuple[str | None, str | 
     return None, None
 
 
-def _after(status: Status, generation: Generation, seen: Seen) -> tuple[Status, bool]:
+def _after(status: Status, generation: Generation, seen: ObservedState) -> tuple[Status, bool]:
     """(the status after what was seen, whether that takes back that the chat was gone)."""
     if status is Status.FAILED and generation.error_code == GONE and seen in REVIVALS:
         return REVIVALS[seen], True
@@ -350,7 +350,7 @@ def _after(status: Status, generation: Generation, seen: Seen) -> tuple[Status, 
 
 def _alive(demo_url: str | None, generation: Generation) -> str | None:
     """`demo_url`, unless it is the one that died and was taken down."""
-    return None if demo_url == generation.dead_url and generation.demo_url is None else demo_url
+    return None if demo_url == generation.broken_url and generation.demo_url is None else demo_url
 
 
 def _sum(before: float | None, more: float | None) -> float | None:

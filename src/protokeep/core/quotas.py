@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from protokeep.core.errors import CapReached
+from protokeep.core.errors import QuotaReached
 
 Kind = Literal["person", "product", "workspace"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cap:
+class Quota:
     """So many creates in a UTC day, for one person, product or workspace."""
 
     kind: Kind
     subject: str
-    most: int
+    limit: int
 
-    def reached(self, now: datetime) -> CapReached:
+    def refusal(self, now: datetime) -> QuotaReached:
         """The refusal of one more, with what to do next."""
         whose = {
             "person": f"{self.subject} has",
@@ -27,8 +27,8 @@ class Cap:
             "workspace": "This workspace has",
         }[self.kind]
         tomorrow = day_of(now) + timedelta(days=1)
-        return CapReached(
-            f"{whose} made {self.most} prototypes today, which is the most that is allowed. Existing ones are given "
+        return QuotaReached(
+            f"{whose} made {self.limit} prototypes today, which is the most that is allowed. Existing ones are given "
             "out as ever. Counting begins anew at 00:00 UTC; the operator can raise "
             f"PROTOKEEP_CREATES_PER_{self.kind.upper()}.",
             retry_after=tomorrow - now,
@@ -36,21 +36,21 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
-class Caps:
+class Quotas:
     """The most creates in a UTC day; 0: any number. Follow-ups and reuse are not counted."""
 
     per_person: int = 0
     per_product: int = 0
     per_workspace: int = 0
 
-    def of(self, workspace_id: str, user_id: str, product_id: str) -> list[Cap]:
+    def of(self, workspace_id: str, user_id: str, product_id: str) -> list[Quota]:
         """What one create is counted against. Always in this order, so that two never wait for each other."""
         everything = [
-            Cap("person", user_id, self.per_person),
-            Cap("product", product_id, self.per_product),
-            Cap("workspace", workspace_id, self.per_workspace),
+            Quota("person", user_id, self.per_person),
+            Quota("product", product_id, self.per_product),
+            Quota("workspace", workspace_id, self.per_workspace),
         ]
-        return [cap for cap in everything if cap.most]
+        return [cap for cap in everything if cap.limit]
 
 
 def day_of(now: datetime) -> datetime:

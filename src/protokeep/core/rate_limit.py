@@ -11,7 +11,7 @@ from protokeep.core.errors import TooMany
 KEPT_MOST = 10_000
 
 
-class Rate:
+class TokenBucket:
     """So many a minute for each key, half of them at once. 0: no limit."""
 
     def __init__(self, per_minute: int, what: str) -> None:

@@ -31,7 +31,7 @@ def usable(prototype: Prototype) -> bool:
 
     A pending row without a chat id is usable only by its URL: otherwise old rows block their product for ever.
     """
-    if prototype.generation is not None and prototype.generation.removing_at is not None:
+    if prototype.generation is not None and prototype.generation.deletion_requested_at is not None:
         return False
     if prototype.tracked:
         return prototype.status is not Status.FAILED
@@ -63,7 +63,7 @@ def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decis
 
 def _why_unusable(previous: Prototype) -> str:
     generation = previous.generation
-    if generation is not None and generation.removing_at is not None:
+    if generation is not None and generation.deletion_requested_at is not None:
         return "The previous one is being deleted."
     if generation is not None and generation.error_message:
         return f"The previous one failed: {generation.error_message}"

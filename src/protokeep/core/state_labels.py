@@ -10,7 +10,7 @@ from protokeep.core.prototype import State
 
 @dataclass(frozen=True, slots=True)
 class StateWords:
-    """`label` stands on the chip behind `shape`; `tone` is the colour's meaning; `meaning` is a sentence."""
+    """`label` stands on the chip behind `owner_table`; `tone` is the colour's meaning; `meaning` is a sentence."""
 
     label: str
     shape: str

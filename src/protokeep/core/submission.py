@@ -12,21 +12,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.core import absence
-from protokeep.core.absence import Surroundings
+from protokeep.core.absence import AccountVisibility
 from protokeep.core.errors import UNCLEAR_REFUSAL, ProviderError, ProviderRejected
 from protokeep.core.prototype import (
     GONE,
     UNFINISHED,
     Generation,
     Observation,
+    ObservedState,
     Prototype,
     RecoveryPoint,
-    Seen,
     Status,
     advance,
     generation_of,
 )
-from protokeep.core.timing import Pace, backoff, next_lookup, next_poll
+from protokeep.core.timing import Timing, backoff, next_lookup, next_poll
 
 #: The hold of what waits for a key, as a stable word.
 NO_KEY = "no_key"
@@ -36,7 +36,7 @@ def _with(prototype: Prototype, **changes: Any) -> Prototype:
     return replace(prototype, generation=replace(generation_of(prototype), **changes))
 
 
-def about_to_send(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
+def about_to_send(prototype: Prototype, now: datetime, pace: Timing) -> Prototype:
     """Written and committed before the call: from here on something may exist at the builder.
 
     The lease begins anew: a call that would begin after it is not made.
@@ -52,7 +52,7 @@ def about_to_send(prototype: Prototype, now: datetime, pace: Pace) -> Prototype:
         lease_until=now + pace.lease,
         attempts=generation_of(prototype).attempts + 1,
         lookups=0,
-        unknown=False,
+        outcome_unknown=False,
         hold_code=None,
         hold_message=None,
         next_try_at=now,  # Whoever finds the lease run out goes on from here, at once.
@@ -67,7 +67,7 @@ def accepted(
     project_id: str | None,
     seen: Observation | None,
     now: datetime,
-    pace: Pace,
+    pace: Timing,
     batched: bool,
     newest_message_id: str | None = None,
 ) -> Prototype:
@@ -76,7 +76,7 @@ def accepted(
         _with(
             prototype,
             recovery_point=RecoveryPoint.ACCEPTED,
-            unknown=False,
+            outcome_unknown=False,
             hold_code=None,
             hold_message=None,
             error_code=None,
@@ -98,8 +98,8 @@ def accepted(
 
 def refused(prototype: Prototype, error: ProviderError, now: datetime) -> Prototype:
     """The builder said no and made nothing; the same request would be refused again."""
-    failed = advance(prototype, Observation(Seen.BROKE, error_code=error.code, error_message=str(error)), now)
-    return _with(failed, lease_until=None, next_try_at=None, unknown=False, hold_code=None, hold_message=None)
+    failed = advance(prototype, Observation(ObservedState.BROKE, error_code=error.code, error_message=str(error)), now)
+    return _with(failed, lease_until=None, next_try_at=None, outcome_unknown=False, hold_code=None, hold_message=None)
 
 
 def parked(prototype: Prototype, now: datetime, *, until: datetime, code: str, message: str) -> Prototype:
@@ -108,7 +108,7 @@ def parked(prototype: Prototype, now: datetime, *, until: datetime, code: str, m
         prototype,
         recovery_point=RecoveryPoint.CLAIMED,
         sent_at=None,
-        unknown=False,
+        outcome_unknown=False,
         lookups=0,
         lease_until=None,
         next_try_at=until,
@@ -117,24 +117,26 @@ def parked(prototype: Prototype, now: datetime, *, until: datetime, code: str, m
     )
 
 
-def keyless(prototype: Prototype, until: datetime, message: str) -> Prototype:
+def waiting_for_key(prototype: Prototype, until: datetime, message: str) -> Prototype:
     """There is no key to send or to look with: it waits, and keeps what is known of a create that was sent."""
     sent = generation_of(prototype).recovery_point is RecoveryPoint.SENT
-    return _with(prototype, unknown=sent, lease_until=None, next_try_at=until, hold_code=NO_KEY, hold_message=message)
+    return _with(
+        prototype, outcome_unknown=sent, lease_until=None, next_try_at=until, hold_code=NO_KEY, hold_message=message
+    )
 
 
-def unreachable(prototype: Prototype, error: ProviderError, now: datetime, pace: Pace) -> Prototype:
+def unreachable(prototype: Prototype, error: ProviderError, now: datetime, pace: Timing) -> Prototype:
     """Nothing was sent; try again with growing pauses."""
     pause = backoff(generation_of(prototype).attempts, pace)
     return parked(prototype, now, until=now + pause, code=error.code, message=str(error))
 
 
-def undecided(prototype: Prototype, error: ProviderError | None, now: datetime, pace: Pace) -> Prototype:
+def outcome_unknown(prototype: Prototype, error: ProviderError | None, now: datetime, pace: Timing) -> Prototype:
     """Sent, and no answer that can be trusted: the next step is a look-up, never another create."""
     generation = generation_of(prototype)
     return _with(
         prototype,
-        unknown=True,
+        outcome_unknown=True,
         lease_until=None,
         next_try_at=next_lookup(generation, now, pace),
         hold_code=None,
@@ -144,12 +146,12 @@ def undecided(prototype: Prototype, error: ProviderError | None, now: datetime, 
     )
 
 
-def not_found(prototype: Prototype, now: datetime, pace: Pace, *, counted: bool) -> Prototype:
+def not_found(prototype: Prototype, now: datetime, pace: Timing, *, counted: bool) -> Prototype:
     """A look-up found no chat with our marker; `counted` only when it saw all, and every list would show one."""
     generation = generation_of(prototype)
     return _with(
         prototype,
-        unknown=generation.recovery_point is RecoveryPoint.SENT,
+        outcome_unknown=generation.recovery_point is RecoveryPoint.SENT,
         lookups=generation.lookups + (1 if counted else 0),
         lease_until=None,
         next_try_at=next_lookup(generation, now, pace),
@@ -158,7 +160,7 @@ def not_found(prototype: Prototype, now: datetime, pace: Pace, *, counted: bool)
     )
 
 
-def refusal_after_all(generation: Generation) -> ProviderRejected | None:
+def deferred_refusal(generation: Generation) -> ProviderRejected | None:
     """The refusal that an unclear answer was: sent twice, and nothing of it was found. None: it may be sent again."""
     sent_again = generation.recovery_point is RecoveryPoint.SENT and generation.attempts >= 2
     if not sent_again or generation.error_code != UNCLEAR_REFUSAL:
@@ -166,15 +168,15 @@ def refusal_after_all(generation: Generation) -> ProviderRejected | None:
     return ProviderRejected(generation.error_message or "The builder refused it.", code="refused")
 
 
-def observed(
+def polled(
     prototype: Prototype,
     seen: Observation | None,
     now: datetime,
-    pace: Pace,
+    pace: Timing,
     *,
     batched: bool,
     missing: bool = False,
-    around: Surroundings | None = None,
+    around: AccountVisibility | None = None,
     unread: bool = False,
     rest: timedelta | None = None,
     paused: timedelta | None = None,
@@ -188,9 +190,9 @@ def observed(
     The poll clock counts only time in which somebody looked and the builder showed the chat: a look that comes much
     later than it was due moves the deadline on, and so does the time in which the chat was not visible.
     """
-    before = absence.caught_up(prototype, now, pace)
+    before = absence.deadline_extended(prototype, now, pace)
     if paused is not None:
-        return absence.not_asked(before, now, now + paused, pace)
+        return absence.polling_paused(before, now, now + paused, pace)
     if seen is not None:
         after = _shown(before, seen, now, pace)
     elif missing:
@@ -201,46 +203,46 @@ def observed(
     current = generation_of(after)
     due = _next_look(after, now, pace, batched=batched, rest=rest)
     if unread and due is not None:
-        due = max(due, now + pace.unread_pause)
-    if seen is not None and prototype.status is Status.COMPLETED and current.wrap_up_at is None:
-        current = replace(current, wrap_up_at=now)  # It was worth a look: its links are, too.
+        due = max(due, now + pace.unreadable_pause)
+    if seen is not None and prototype.status is Status.COMPLETED and current.finalize_at is None:
+        current = replace(current, finalize_at=now)  # It was worth a look: its links are, too.
     return replace(after, generation=replace(current, poll_count=current.poll_count + 1, next_poll_at=due))
 
 
-def _shown(prototype: Prototype, seen: Observation, now: datetime, pace: Pace) -> Prototype:
-    after = advance(absence.shown(prototype, now, pace), seen, now)
+def _shown(prototype: Prototype, seen: Observation, now: datetime, pace: Timing) -> Prototype:
+    after = advance(absence.recorded_shown(prototype, now, pace), seen, now)
     generation = generation_of(after)
-    answered = generation_of(prototype).waiting and not generation.waiting
+    answered = generation_of(prototype).awaiting_input and not generation.awaiting_input
     if after.status in UNFINISHED and (prototype.status is Status.FAILED or answered):
         # It goes on after it counted as gone, or after a person's answer: so does its clock, from the beginning.
         return _with(after, deadline_at=now + pace.poll_timeout)
     return after
 
 
-def not_shown(prototype: Prototype, around: Surroundings | None, now: datetime, pace: Pace) -> Prototype:
+def not_shown(prototype: Prototype, around: AccountVisibility | None, now: datetime, pace: Timing) -> Prototype:
     """After a "not found". It counts as gone only where `around` lets it; until then its status stays."""
-    after = absence.missed(prototype, now)
+    after = absence.recorded_missing(prototype, now)
     if around is None or not absence.is_gone(generation_of(after), around, now, pace):
         return after
-    gone = Observation(Seen.GONE, error_code=GONE, error_message=absence.GONE_WORDS)
+    gone = Observation(ObservedState.GONE, error_code=GONE, error_message=absence.GONE_MESSAGE)
     return advance(after, gone, now)
 
 
 def _expired(prototype: Prototype, now: datetime) -> Prototype:
     """Nothing times out while it is not visible, or while it waits for a person."""
     generation = generation_of(prototype)
-    rests = generation.missing_since is not None or generation.waiting
+    rests = generation.missing_since is not None or generation.awaiting_input
     if prototype.status not in UNFINISHED or rests or generation.deadline_at is None or now < generation.deadline_at:
         return prototype
-    return advance(prototype, Observation(Seen.EXPIRED), now)
+    return advance(prototype, Observation(ObservedState.EXPIRED), now)
 
 
 def _next_look(
-    prototype: Prototype, now: datetime, pace: Pace, *, batched: bool, rest: timedelta | None
+    prototype: Prototype, now: datetime, pace: Timing, *, batched: bool, rest: timedelta | None
 ) -> datetime | None:
     generation = generation_of(prototype)
     if generation.missing_since is not None:
-        return absence.next_look(prototype, now, pace)
+        return absence.next_poll_of_missing(prototype, now, pace)
     due = next_poll(prototype, now, pace, batched=batched)
     if rest is not None and due is not None and prototype.status in UNFINISHED:
         watched = generation.watched_until is not None and generation.watched_until > now

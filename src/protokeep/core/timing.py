@@ -15,7 +15,7 @@ def _seconds(value: float) -> timedelta:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Timing:
     """Every duration that decides something, with its reason."""
 
     #: How long a submit holds a row without renewing; a killed worker's row is taken up after it, and the
@@ -27,38 +27,38 @@ class Pace:
     #: plus a minute for lists that lag. Only look-ups made after this count as "not there".
     settle: timedelta = timedelta(seconds=90)
     #: Not-found look-ups after `settle` before a create is sent again.
-    lookups_needed: int = 2
+    required_lookups: int = 2
     #: A claim older than this is looked up before its first create: the row may come from a restored backup,
     #: whose create was sent after the backup was taken.
-    fresh_claim: timedelta = timedelta(seconds=30)
+    claim_is_fresh: timedelta = timedelta(seconds=30)
     #: The spec's clock.
     poll_interval: timedelta = timedelta(seconds=3)
     poll_timeout: timedelta = timedelta(seconds=600)
     #: From one sweep to the next over so many that each is dozens of calls, and nobody watching.
-    swept: timedelta = timedelta(seconds=4)
+    batch_poll_interval: timedelta = timedelta(seconds=4)
     #: Looks one by one at what nobody watches: half its age apart, from the poll interval up to this. A generation of
     #: three minutes then takes eleven looks instead of sixty.
-    unwatched_longest: timedelta = timedelta(seconds=60)
+    max_poll_interval: timedelta = timedelta(seconds=60)
     #: Looks at a chat that a hook has spoken of: the next hook tells its end, looks only mend what hooks lose.
-    hooked: timedelta = timedelta(seconds=30)
+    hooked_poll_interval: timedelta = timedelta(seconds=30)
     #: Before a chat whose answer could not be read is looked at again: it holds up the others.
-    unread_pause: timedelta = timedelta(seconds=15)
+    unreadable_pause: timedelta = timedelta(seconds=15)
     #: A preview that answers 404 in so many looks, over so long, is taken down. It is looked at again, ever more
     #: slowly, until the last of these, and comes back when it opens.
-    dead_after: timedelta = timedelta(seconds=300)
-    dead_looks: int = 3
-    dead_looks_end: timedelta = timedelta(hours=24)
+    link_broken_after: timedelta = timedelta(seconds=300)
+    link_checks_needed: int = 3
+    link_checks_end: timedelta = timedelta(hours=24)
     #: After `timeout`, slow looks go on this long.
-    late_looks: timedelta = timedelta(hours=24)
+    polls_after_timeout: timedelta = timedelta(hours=24)
     #: A look that comes this much later than it was due says that nobody looked meanwhile: the process slept, was
     #: down, or the clock was set forward.
-    overslept: timedelta = timedelta(seconds=30)
+    overdue_after: timedelta = timedelta(seconds=30)
     #: A chat whose message was taken less than this ago is young: builders may not show it to every read yet.
-    young: timedelta = timedelta(seconds=600)
+    young_chat: timedelta = timedelta(seconds=600)
     #: A chat that was seen has to be missing this long, in so many looks, before it counts as gone. Incidents that
     #: show no chat at all last for seconds to minutes.
     gone_after: timedelta = timedelta(seconds=300)
-    gone_looks: int = 4
+    gone_polls: int = 4
     #: Chats that go missing together have to stay away so long, while lists show others.
     gone_together_after: timedelta = timedelta(hours=1)
     #: A chat that no read has ever shown has to stay away so long.
@@ -66,16 +66,16 @@ class Pace:
     #: After a change of the key, and after the start of a process, a key may be another team's for so long.
     key_settles: timedelta = timedelta(seconds=600)
     #: Looks at a gone chat begin this much later, and all looks at a missing one end after the second.
-    gone_revisit: timedelta = timedelta(seconds=900)
-    missing_looks_end: timedelta = timedelta(days=7)
+    gone_poll_pause: timedelta = timedelta(seconds=900)
+    missing_polls_end: timedelta = timedelta(days=7)
     #: A status request looks at a chat that is missing for long again at most this often.
     missing_recheck: timedelta = timedelta(seconds=60)
     #: A deletion that is answered with "not found" for so long is done, even if the account shows nothing at all.
     deleted_after: timedelta = timedelta(hours=24)
     #: A status request for a completed one looks again at most this often (it may have been deleted).
-    recheck: timedelta = timedelta(seconds=600)
+    completed_recheck: timedelta = timedelta(seconds=600)
     #: How long a status request counts as somebody watching.
-    watch: timedelta = timedelta(seconds=15)
+    watched_for: timedelta = timedelta(seconds=15)
     #: The pause while an account has no credits; one create probes after it.
     credits_pause: timedelta = timedelta(seconds=120)
     #: Consecutive creates of an account with a 5xx or no answer before its circuit opens.
@@ -83,48 +83,48 @@ class Pace:
     #: A process whose last beat is younger than this is at work: what it says of its database counts for one that
     #: starts. An installation that is older than this, and has no beat at all, may be a restored copy. Beats are three
     #: seconds apart.
-    unattended: timedelta = timedelta(seconds=10)
+    beat_is_fresh: timedelta = timedelta(seconds=10)
     #: After the database went back, nothing is sent for so long: lists may not show yet what was made right before.
     restore_settle: timedelta = timedelta(seconds=45)
     #: How often all chats of ours since the last time are searched for ones that no row knows.
-    reconcile: timedelta = timedelta(hours=24)
+    full_search_interval: timedelta = timedelta(hours=24)
     #: How often the newest chats are searched for second ones of ours: somebody pays for them, and a few calls each
     #: time are less than a hundredth of a day's.
-    recent_search: timedelta = timedelta(minutes=5)
+    recent_search_interval: timedelta = timedelta(minutes=5)
     #: Longest pause between tries of anything.
-    longest_pause: timedelta = timedelta(seconds=300)
+    max_backoff: timedelta = timedelta(seconds=300)
 
 
-class Step(StrEnum):
+class SubmitStep(StrEnum):
     """What a submit does next with a row it holds."""
 
     SEND = "send"
-    LOOK = "look"
+    LOOK_UP = "look"
 
 
-def next_step(generation: Generation, now: datetime, pace: Pace) -> Step:
+def next_step(generation: Generation, now: datetime, pace: Timing) -> SubmitStep:
     """Whether a create may be sent, or the marker has to be looked up first."""
     if generation.recovery_point is RecoveryPoint.SENT:
-        return Step.LOOK
-    return Step.LOOK if now - generation.round_at > pace.fresh_claim else Step.SEND
+        return SubmitStep.LOOK_UP
+    return SubmitStep.LOOK_UP if now - generation.turn_at > pace.claim_is_fresh else SubmitStep.SEND
 
 
-def may_send_again(generation: Generation, pace: Pace, *, settled: bool) -> bool:
+def may_resend(generation: Generation, pace: Timing, *, settled: bool) -> bool:
     """Whether a look-up that saw all and found nothing was the last one needed before the call is made (again).
 
     `settled`: what the last call made would be in every list by now.
     """
     if generation.recovery_point is RecoveryPoint.CLAIMED:
         return True
-    return settled and generation.lookups + 1 >= pace.lookups_needed
+    return settled and generation.lookups + 1 >= pace.required_lookups
 
 
-def settled_since_sent(generation: Generation, now: datetime, pace: Pace) -> bool:
+def settled_since_sent(generation: Generation, now: datetime, pace: Timing) -> bool:
     """Whether a chat made by the last create would be in every list by now."""
     return generation.sent_at is None or now - generation.sent_at >= pace.settle
 
 
-def next_lookup(generation: Generation, now: datetime, pace: Pace) -> datetime:
+def next_lookup(generation: Generation, now: datetime, pace: Timing) -> datetime:
     """When to look the marker up again: soon at first, then about as far apart as the create is old."""
     age = now - (generation.sent_at or now)
     if settled_since_sent(generation, now, pace):
@@ -133,70 +133,70 @@ def next_lookup(generation: Generation, now: datetime, pace: Pace) -> datetime:
     return now + min(max(age / 2, _seconds(1)), _seconds(10))
 
 
-def backoff(attempts: int, pace: Pace) -> timedelta:
+def backoff(attempts: int, pace: Timing) -> timedelta:
     """The pause before try number `attempts + 1`: doubling from two seconds, with jitter, bounded."""
-    base = min(2.0 ** min(attempts, 12), pace.longest_pause.total_seconds())
+    base = min(2.0 ** min(attempts, 12), pace.max_backoff.total_seconds())
     return _seconds(base * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
 
 
-def next_poll(prototype: Prototype, now: datetime, pace: Pace, *, batched: bool) -> datetime | None:
+def next_poll(prototype: Prototype, now: datetime, pace: Timing, *, batched: bool) -> datetime | None:
     """When to look at the builder again; None: never, unless somebody asks.
 
     `batched` says that one call reports many chats (v1's list): then age does not slow the looks down. When to look
     at a chat that is missing is decided in `absence`.
     """
     generation = prototype.generation
-    if generation is None or prototype.status in SETTLED or generation.removing_at is not None:
+    if generation is None or prototype.status in SETTLED or generation.deletion_requested_at is not None:
         return None
     # A person may take longer over an answer than a poll clock runs.
-    asked_long_ago = generation.waiting and generation.deadline_at is not None and generation.deadline_at <= now
+    asked_long_ago = generation.awaiting_input and generation.deadline_at is not None and generation.deadline_at <= now
     if prototype.status is Status.TIMEOUT or asked_long_ago:
         since = now - (generation.deadline_at or generation.created_at)
-        if since > pace.late_looks:
+        if since > pace.polls_after_timeout:
             return None
         return now + min(max(since / 10, _seconds(60)), _seconds(900))
     wait = pace.poll_interval
     watched = generation.watched_until is not None and generation.watched_until > now
     # The poll clock began when the builder's ids were known, which may be long after the claim.
-    age = now - (generation.deadline_at - pace.poll_timeout if generation.deadline_at else generation.round_at)
+    age = now - (generation.deadline_at - pace.poll_timeout if generation.deadline_at else generation.turn_at)
     if not batched and not watched:
-        wait = max(wait, min(age / 2, pace.unwatched_longest))
-    if hooked(generation):
-        wait = max(wait, pace.hooked if watched or batched else pace.unwatched_longest)
+        wait = max(wait, min(age / 2, pace.max_poll_interval))
+    if is_hooked(generation):
+        wait = max(wait, pace.hooked_poll_interval if watched or batched else pace.max_poll_interval)
     due = now + wait
     if generation.deadline_at is not None and now < generation.deadline_at < due:
         return generation.deadline_at
     return due
 
 
-def hooked(generation: Generation) -> bool:
+def is_hooked(generation: Generation) -> bool:
     """Whether a hook has spoken of what is being made now, so that hooks are known to reach us for it."""
-    return generation.hooked_at is not None and generation.hooked_at >= generation.round_at
+    return generation.hook_received_at is not None and generation.hook_received_at >= generation.turn_at
 
 
-def late_by(generation: Generation, now: datetime, pace: Pace) -> timedelta:
+def late_by(generation: Generation, now: datetime, pace: Timing) -> timedelta:
     """How much later than due a look at `now` comes, where that is more than any queue or rest explains; else zero."""
     if generation.next_poll_at is None:
         return timedelta(0)
     late = now - generation.next_poll_at
-    return late if late > pace.overslept else timedelta(0)
+    return late if late > pace.overdue_after else timedelta(0)
 
 
-def stale(prototype: Prototype, now: datetime, pace: Pace) -> bool:
+def is_poll_due_on_request(prototype: Prototype, now: datetime, pace: Timing) -> bool:
     """Whether a status request should look at the builder rather than answer with what is written."""
     generation = prototype.generation
     if generation is None or prototype.chat_id is None:
         return False
-    if generation.removing_at is not None or generation.continuing:
+    if generation.deletion_requested_at is not None or generation.follow_up_pending:
         return False
     if prototype.status is Status.FAILED and generation.error_code != GONE:
         return False
-    answered = [at for at in (generation.observed_at, generation.missed_at) if at is not None]
-    last = max([generation.round_at, *answered])
-    return now < last or now - last >= answer_lasts(prototype, now, pace)  # Or the clock was set back since.
+    answered = [at for at in (generation.observed_at, generation.last_missing_at) if at is not None]
+    last = max([generation.turn_at, *answered])
+    return now < last or now - last >= answer_valid_for(prototype, now, pace)  # Or the clock was set back since.
 
 
-def answer_lasts(prototype: Prototype, now: datetime, pace: Pace) -> timedelta:
+def answer_valid_for(prototype: Prototype, now: datetime, pace: Timing) -> timedelta:
     """How old the builder's last answer about a prototype may be before a status request looks again."""
     generation = generation_of(prototype)
     if generation.error_code == GONE:
@@ -205,5 +205,5 @@ def answer_lasts(prototype: Prototype, now: datetime, pace: Pace) -> timedelta:
         away = now - generation.missing_since
         return min(max(pace.poll_interval, away / 2), pace.missing_recheck)
     if prototype.status is Status.COMPLETED:
-        return pace.recheck
-    return pace.hooked if hooked(generation) else pace.poll_interval
+        return pace.completed_recheck
+    return pace.hooked_poll_interval if is_hooked(generation) else pace.poll_interval

@@ -28,44 +28,44 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class RemoteChat:
     """A chat the builder has: what a create answered, or what a look-up found.
 
-    `marks` are the metadata entries we sent along, as the builder reports them (empty where it does not).
+    `metadata` are the metadata entries we sent along, as the builder reports them (empty where it does not).
     `newest_message_id` is the newest message of the chat, where the answer names it.
     """
 
     chat_id: str
     message_id: str | None = None
     project_id: str | None = None
-    marks: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
     observation: Observation | None = None
     newest_message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class PollTarget:
     """One chat to look at.
 
-    `message_id` None: whatever is newest there. `stale_id` and `before_id` are the version (or message) and the last
-    message of earlier rounds, which say nothing about this one. `closely`: a second, heavier call may be made where
-    the cheap one cannot tell. `alone`: it is an old one, not to be searched for in lists. `in_passing`: it is told of
-    when a list shows it, and no call is made for it.
+    `message_id` None: whatever is newest there. `previous_message_id` and `baseline_message_id` are the version (or
+    message) and the last message of earlier turns, which say nothing about this one. `thoroughly`: a second, heavier
+    call may be made where the cheap one cannot tell. `individually`: it is an old one, not to be searched for in lists.
+    `only_if_listed`: it is told of when a list shows it, and no call is made for it.
     """
 
     chat_id: str
     message_id: str | None
     created_at: datetime
-    stale_id: str | None = None
-    before_id: str | None = None
-    closely: bool = True
-    alone: bool = False
-    in_passing: bool = False
+    previous_message_id: str | None = None
+    baseline_message_id: str | None = None
+    thoroughly: bool = True
+    individually: bool = False
+    only_if_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class PollResult:
     """What a round of looks brought.
 
     Chats missing from `observations` could not be read this time. `missing` are those the builder does not know;
@@ -76,12 +76,12 @@ class Looked:
     observations: Mapping[str, Observation] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
     retry_after: timedelta | None = None
-    trouble: str | None = None
-    unread: Mapping[str, str] = field(default_factory=dict)
+    problem: str | None = None
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Message:
     """One message of a chat."""
 
     id: str
@@ -91,14 +91,14 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class Conversation:
     """The messages of a chat, newest first; `whole`: there are no older ones.
 
-    `stale_id` names what the newest finished round ended with, as `Observation.message_id` would.
+    `previous_message_id` names what the newest finished round ended with, as `Observation.message_id` would.
     """
 
-    messages: Sequence[Said]
-    stale_id: str | None
+    messages: Sequence[Message]
+    previous_message_id: str | None
     whole: bool
 
 
@@ -111,7 +111,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class HookAt:
+class RegisteredHook:
     """A hook that is registered at the builder."""
 
     id: str
@@ -140,7 +140,7 @@ class Search:
     another search goes on, for `Provider.find`. A chat counts as absent only after a search that was `whole`.
     """
 
-    chats: Sequence[Made] = ()
+    chats: Sequence[RemoteChat] = ()
     ended: bool = False
     passed: bool = False
     skipped: Sequence[Skipped] = ()
@@ -180,8 +180,8 @@ class Provider(Protocol):
         """How many calls were made since this object exists, for the account's budget."""
         ...
 
-    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> Made:
-        """Begin one generation that carries `marks` as metadata; answers before it is finished.
+    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> RemoteChat:
+        """Begin one generation that carries `metadata` as metadata; answers before it is finished.
 
         When `may_begin` says no at the last moment, nothing is sent, and `ProviderUnreachable` is raised. Raises
         `ProviderRejected`, `ProviderBusy` or `ProviderUnreachable` when certainly nothing was made, and
@@ -189,14 +189,14 @@ class Provider(Protocol):
         """
         ...
 
-    async def observe(self, watched: Sequence[Watched], *, calls: int | None = None) -> Looked:
+    async def observe(self, watched: Sequence[PollTarget], *, calls: int | None = None) -> PollResult:
         """Look at many chats with as few calls as the builder allows, and with no more than about `calls`.
 
         Does not raise for single chats; what no call was left for is in no part of the answer.
         """
         ...
 
-    def looks_cost(self, chats: int) -> int:
+    def polling_cost(self, chats: int) -> int:
         """About how many calls it takes to look at so many chats."""
         ...
 
@@ -230,14 +230,14 @@ class Provider(Protocol):
         """Ids of chats that the account shows now, one page of the newest. Raises `ProviderError`."""
         ...
 
-    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> Made:
+    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> RemoteChat:
         """Send a follow-up message into a chat; answers before what it begins is finished.
 
         `may_begin` and what is raised are as with `create`. Its marks are empty: messages carry none.
         """
         ...
 
-    async def talk(self, chat_id: str) -> Talk:
+    async def conversation(self, chat_id: str) -> Conversation:
         """What was said in a chat lately. Raises `ProviderError`, with status 404 for a chat that is not there."""
         ...
 
@@ -260,7 +260,7 @@ class Provider(Protocol):
         """Whether a preview still opens; None: it cannot be told. The key is not sent along."""
         ...
 
-    async def hooks(self) -> list[HookAt]:
+    async def hooks(self) -> list[RegisteredHook]:
         """The hooks of this account."""
         ...
 

@@ -23,11 +23,11 @@ SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000)] if hasa
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
-class NotPublic(httpx2.ConnectError):
+class PrivateAddress(httpx2.ConnectError):
     """The name leads into a private network, to this machine or to a neighbour on the wire."""
 
 
-class Outward(httpx2.AsyncBaseTransport):
+class PublicOnlyTransport(httpx2.AsyncBaseTransport):
     """Looks a name up once, refuses addresses that are not public, and connects to one that it has seen.
 
     So a name that answers with a public address when asked and with a private one when connected to (DNS rebinding)
@@ -50,7 +50,7 @@ class Outward(httpx2.AsyncBaseTransport):
         except (OSError, UnicodeError) as error:  # The latter: a name that no name server takes.
             raise httpx2.ConnectError(f"{host} has no address") from error
         if not addresses or not all(is_public(address) for address in addresses):
-            raise NotPublic(f"{host} is not in the public network")
+            raise PrivateAddress(f"{host} is not in the public network")
         pinned = httpx2.Request(
             request.method,
             request.url.copy_with(host=addresses[0]),
@@ -87,7 +87,7 @@ def guarded(
     inner = httpx2.AsyncHTTPTransport(
         limits=LIMITS, trust_env=trust_env, verify=verify, socket_options=SOCKET_OPTIONS or None
     )
-    return Outward(inner, own_host)
+    return PublicOnlyTransport(inner, own_host)
 
 
 async def _resolved(host: str, port: int) -> list[str]:

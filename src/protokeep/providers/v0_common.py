@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderRejected
-from protokeep.providers.base import HookAt, Image, MayBegin, Said, Talk
+from protokeep.providers.base import Conversation, Image, MayBegin, Message, RegisteredHook
 from protokeep.providers.images import MAX_BYTES, image_of
 from protokeep.providers.v0_http import V0Config, V0Http, instant, is_v0_host, no_id, segment, text
 
@@ -21,7 +21,7 @@ V0_HOSTS = ("v0.dev", "v0.app")
 PREVIEW_HOSTS = (*V0_HOSTS, "vusercontent.net")
 
 
-class V0Shared:
+class V0Common:
     """One v0 account in one version of its API, but for what the versions do differently."""
 
     name = "v0"
@@ -48,7 +48,7 @@ class V0Shared:
         """`DELETE /chats/{id}`; False for a 404."""
         return await self._removed(f"chats/{segment(chat_id)}")
 
-    async def talk(self, chat_id: str) -> Talk:
+    async def conversation(self, chat_id: str) -> Conversation:
         """What was said lately; the versions read it differently."""
         raise NotImplementedError
 
@@ -60,7 +60,9 @@ class V0Shared:
             except ProviderRejected as error:
                 if error.status != 404:
                     raise
-        newest = next((said.id for said in (await self.talk(chat_id)).messages if said.role == "assistant"), None)
+        newest = next(
+            (said.id for said in (await self.conversation(chat_id)).messages if said.role == "assistant"), None
+        )
         if newest is None or newest == message_id:
             raise OutcomeUnknown("v0 does not show the chat's message at present.", code="not_visible", status=404)
         return await self._stopped(chat_id, newest, may_begin)
@@ -92,14 +94,14 @@ class V0Shared:
         status = await self._http.status_of(address)
         return None if status is None or status >= 500 or status == 429 else status not in (404, 410)
 
-    async def hooks(self) -> list[HookAt]:
+    async def hooks(self) -> list[RegisteredHook]:
         """`GET /hooks`: v1 wraps the rows in a list object, v2 answers the bare array."""
         answer = await self._http.request("GET", "hooks")
         rows = answer.get("data") if isinstance(answer, dict) else answer
         if not isinstance(rows, list):
             raise OutcomeUnknown("v0's list of hooks could not be read.", code="bad_answer")
         return [
-            HookAt(hook_id, text(row.get("name")) or "")
+            RegisteredHook(hook_id, text(row.get("name")) or "")
             for row in rows
             if isinstance(row, dict) and (hook_id := text(row.get("id"), 200))
         ]
@@ -152,9 +154,9 @@ def newest_first(rows: Sequence[Any], *, listed_newest_first: bool = False) -> l
     return sorted(ordered, key=lambda row: str(row.get("createdAt", "")), reverse=True)
 
 
-def said_of(row: Mapping[str, Any]) -> Said:
+def message_of(row: Mapping[str, Any]) -> Message:
     """A message row of either version."""
     content = row.get("content")
-    return Said(
+    return Message(
         row["id"], str(row.get("role")), content if isinstance(content, str) else "", instant(row.get("createdAt"))
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderUnreachable
-from protokeep.providers.base import Made
+from protokeep.providers.base import RemoteChat
 from protokeep.providers.v0_http import instant, text
 from protokeep.providers.v0_walks import MayCall
 
@@ -32,10 +32,10 @@ class _Unreadable:
 class Details:
     """Reads chats by id. A chat's metadata never changes, so that a chat without marks of ours is read once only."""
 
-    def __init__(self, read: Callable[[str], Awaitable[Made | None]]) -> None:
+    def __init__(self, read: Callable[[str], Awaitable[RemoteChat | None]]) -> None:
         """`read` answers a chat with marks of ours, or None for one of somebody else. Raises `ProviderError`."""
         self._read = read
-        self._known: dict[str, Made | None] = {}
+        self._known: dict[str, RemoteChat | None] = {}
         self._unreadable: dict[str, _Unreadable] = {}
         self._searches = 0
 
@@ -47,7 +47,7 @@ class Details:
         """Those of `chats` that are to be read in this search."""
         return [chat_id for chat_id in chats if chat_id not in self._known and not self._rests(chat_id)]
 
-    def made(self, chat_id: str) -> Made | None:
+    def made(self, chat_id: str) -> RemoteChat | None:
         """A chat with marks of ours; None: it has none, or was not read."""
         return self._known.get(chat_id)
 
@@ -87,7 +87,7 @@ class Details:
         unreadable = self._unreadable.get(chat_id)
         return unreadable is not None and self._searches < unreadable.due
 
-    def _note(self, chat_id: str, made: Made | None) -> None:
+    def _note(self, chat_id: str, made: RemoteChat | None) -> None:
         self._unreadable.pop(chat_id, None)
         self._known[chat_id] = made
         _forget_oldest(self._known)
@@ -113,11 +113,14 @@ def metadata_of(detail: Any, chat_id: str) -> dict[str, str]:
     return {key: value for key, value in carried.items() if isinstance(value, str)}
 
 
-def made_of(detail: Any, chat_id: str) -> Made:
+def made_of(detail: Any, chat_id: str) -> RemoteChat:
     """A v1 ChatDetail as a search finds it. Raises `OutcomeUnknown` when it cannot be read."""
     marks = metadata_of(detail, chat_id)
-    return Made(
-        chat_id, project_id=text(detail.get("projectId"), 200), marks=marks, created_at=instant(detail.get("createdAt"))
+    return RemoteChat(
+        chat_id,
+        project_id=text(detail.get("projectId"), 200),
+        metadata=marks,
+        created_at=instant(detail.get("createdAt")),
     )
 
 

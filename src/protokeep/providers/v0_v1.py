@@ -13,21 +13,21 @@ from typing import Any
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
-from protokeep.core.prototype import Observation, Seen
+from protokeep.core.prototype import Observation, ObservedState
 from protokeep.core.validation import PROMPT_MAX
 from protokeep.providers.base import (
     CLOCK_SLACK,
     Capabilities,
+    Conversation,
     Known,
-    Looked,
-    Made,
     MayBegin,
+    PollResult,
+    PollTarget,
+    RemoteChat,
     Search,
     Skipped,
-    Talk,
-    Watched,
 )
-from protokeep.providers.v0_common import LOOK_PATIENCE, V0Shared, chat_ids, newest_first, said_of
+from protokeep.providers.v0_common import LOOK_PATIENCE, V0Common, chat_ids, message_of, newest_first
 from protokeep.providers.v0_details import Details, made_of
 from protokeep.providers.v0_http import TOO_LARGE, V0Config, amount, instant, link, no_id, segment, text
 from protokeep.providers.v0_v1_answers import newest_message_id, of_detail, of_row
@@ -56,11 +56,11 @@ class _Round:
     missing: set[str] = field(default_factory=set)
     unread: dict[str, str] = field(default_factory=dict)
 
-    def ended(self, trouble: str | None = None, retry_after: timedelta | None = None) -> Looked:
-        return Looked(self.observations, frozenset(self.missing), retry_after, trouble, self.unread)
+    def ended(self, trouble: str | None = None, retry_after: timedelta | None = None) -> PollResult:
+        return PollResult(self.observations, frozenset(self.missing), retry_after, trouble, self.unread)
 
 
-class V0V1(V0Shared):
+class V0V1(V0Common):
     """One v0 account, spoken to in API v1."""
 
     api_version = 1
@@ -78,26 +78,26 @@ class V0V1(V0Shared):
         super().__init__(config, transport)
         self._details = Details(self._marked)
 
-    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> Made:
+    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> RemoteChat:
         """`POST /chats` with `responseMode: async` -> 200 ChatDetail."""
         body = {"message": prompt, "responseMode": "async", "metadata": dict(marks)}
         answer = await self._http.request("POST", "chats", body=body, may_begin=may_begin)
         if not isinstance(answer, dict) or not (chat_id := text(answer.get("id"), 200)):
             raise no_id("the create")
-        return Made(
+        return RemoteChat(
             chat_id,
             project_id=text(answer.get("projectId"), 200),
-            marks=marks,
+            metadata=marks,
             created_at=instant(answer.get("createdAt")),
             observation=of_detail(answer, chat_id),
             newest_message_id=newest_message_id(answer),
         )
 
-    def looks_cost(self, chats: int) -> int:
+    def polling_cost(self, chats: int) -> int:
         """Pages to walk when the watched chats are the newest ones."""
         return -(-chats // (PAGE - OVERLAP)) if chats else 0
 
-    async def observe(self, watched: Sequence[Watched], *, calls: int | None = None) -> Looked:
+    async def observe(self, watched: Sequence[PollTarget], *, calls: int | None = None) -> PollResult:
         """Walk `GET /chats` until every watched chat was met; read the few that the list cannot tell."""
         before = self.calls
 
@@ -114,12 +114,12 @@ class V0V1(V0Shared):
             return looked.ended(str(error))
         return looked.ended()
 
-    async def _swept(self, watched: Sequence[Watched], looked: _Round, left: Callable[[], bool]) -> list[Watched]:
+    async def _swept(self, watched: Sequence[PollTarget], looked: _Round, left: Callable[[], bool]) -> list[PollTarget]:
         """Note what the list tells. Those that it does not show, or cannot tell about, come back."""
-        listed = {chat.chat_id: chat for chat in watched if not chat.alone}
-        unmet = {chat.chat_id for chat in listed.values() if not chat.in_passing}
+        listed = {chat.chat_id: chat for chat in watched if not chat.individually}
+        unmet = {chat.chat_id for chat in listed.values() if not chat.only_if_listed}
         oldest = min((listed[chat_id].created_at for chat_id in unmet), default=None)
-        unsure: list[Watched] = []
+        unsure: list[PollTarget] = []
 
         def wanted() -> int:
             """Pages that are needed at least."""
@@ -132,15 +132,15 @@ class V0V1(V0Shared):
                 continue
             unmet.discard(chat.chat_id)
             seen = of_row(row)
-            if seen is None or seen.message_id == chat.stale_id is not None:
+            if seen is None or seen.message_id == chat.previous_message_id is not None:
                 unsure.append(chat)
-                seen = Observation(Seen.QUEUED, web_url=link(row.get("webUrl")))
+                seen = Observation(ObservedState.QUEUED, web_url=link(row.get("webUrl")))
             looked.observations[chat.chat_id] = seen
-        return [chat for chat in watched if chat.alone or chat.chat_id in unmet] + [
-            chat for chat in unsure if chat.closely and not chat.in_passing
+        return [chat for chat in watched if chat.individually or chat.chat_id in unmet] + [
+            chat for chat in unsure if chat.thoroughly and not chat.only_if_listed
         ]
 
-    async def _read_details(self, chats: Sequence[Watched], looked: _Round, left: Callable[[], bool]) -> None:
+    async def _read_details(self, chats: Sequence[PollTarget], looked: _Round, left: Callable[[], bool]) -> None:
         """Read chats one by one, a few at once. One that cannot be read keeps none of the others from it."""
         queue = list(reversed(chats))
         trouble: list[ProviderError] = []
@@ -173,27 +173,27 @@ class V0V1(V0Shared):
         page = await self._http.request("GET", "chats", params={"limit": PAGE, "offset": 0}, patience=LIST_PATIENCE)
         return chat_ids(page.get("data") if isinstance(page, dict) else None)
 
-    async def _detail(self, chat: Watched) -> Observation:
+    async def _detail(self, chat: PollTarget) -> Observation:
         detail = await self._http.request("GET", f"chats/{segment(chat.chat_id)}", patience=LOOK_PATIENCE)
-        return of_detail(detail, chat.chat_id, chat.stale_id, chat.before_id)
+        return of_detail(detail, chat.chat_id, chat.previous_message_id, chat.baseline_message_id)
 
-    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> Made:
+    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> RemoteChat:
         """`POST /chats/{id}/messages` with `responseMode: async` -> 200 ChatDetail, perhaps before the new version."""
         path, body = f"chats/{segment(chat_id)}/messages", {"message": message, "responseMode": "async"}
         answer = await self._http.request("POST", path, body=body, may_begin=may_begin)
         if not isinstance(answer, dict) or answer.get("id") != chat_id:
             raise no_id("the message")
-        return Made(chat_id, observation=of_row(answer), newest_message_id=newest_message_id(answer))
+        return RemoteChat(chat_id, observation=of_row(answer), newest_message_id=newest_message_id(answer))
 
-    async def talk(self, chat_id: str) -> Talk:
+    async def conversation(self, chat_id: str) -> Conversation:
         """`GET /chats/{id}`: the messages of a ChatDetail, and its latest version."""
         detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
         rows = detail.get("messages") if isinstance(detail, dict) else None
         if not isinstance(rows, list) or detail.get("id") != chat_id:
             raise OutcomeUnknown("v0's chat could not be read.", code="bad_answer")
         version = detail.get("latestVersion")
-        stale_id = text(version.get("id"), 200) if isinstance(version, dict) else None
-        return Talk([said_of(row) for row in newest_first(rows)], stale_id, whole=True)
+        previous_message_id = text(version.get("id"), 200) if isinstance(version, dict) else None
+        return Conversation([message_of(row) for row in newest_first(rows)], previous_message_id, whole=True)
 
     async def costs(self, chats: Sequence[str], *, since: datetime) -> Mapping[str, float]:
         """`GET /reports/usage` from `since` on, 150 rows a page, for one chat or for all; costs are texts."""
@@ -251,7 +251,7 @@ class V0V1(V0Shared):
         ]
         marked = [made for chat_id in unknown if (made := self._details.made(chat_id)) is not None]
         return Search(
-            [made for made in marked if any(carries(made.marks, marks) for marks in wanted)],
+            [made for made in marked if any(carries(made.metadata, marks) for marks in wanted)],
             ended=walk.ended and complete,
             passed=walk.passed and complete,
             skipped=[one for one in (*skipped, *walk.rows.nameless) if one.may_be_of(sent_after)],
@@ -287,11 +287,11 @@ class V0V1(V0Shared):
             raise OutcomeUnknown("v0's list of chats could not be read.", code="bad_answer")
         return rows
 
-    async def _marked(self, chat_id: str) -> Made | None:
+    async def _marked(self, chat_id: str) -> RemoteChat | None:
         """`GET /chats/{id}`; None for a chat that carries no marks of any protokeep."""
         detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
         made = made_of(detail, chat_id)
-        if not any(key.startswith("protokeep") for key in made.marks):
+        if not any(key.startswith("protokeep") for key in made.metadata):
             return None
         return replace(made, observation=of_detail(detail, chat_id))
 

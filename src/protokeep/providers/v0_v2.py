@@ -11,10 +11,19 @@ from typing import Any
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
-from protokeep.core.prototype import Observation, Seen
+from protokeep.core.prototype import Observation, ObservedState
 from protokeep.core.validation import PROMPT_MAX
-from protokeep.providers.base import Capabilities, Known, Looked, Made, MayBegin, Search, Talk, Watched
-from protokeep.providers.v0_common import LOOK_PATIENCE, V0Shared, chat_ids, newest_first, said_of
+from protokeep.providers.base import (
+    Capabilities,
+    Conversation,
+    Known,
+    MayBegin,
+    PollResult,
+    PollTarget,
+    RemoteChat,
+    Search,
+)
+from protokeep.providers.v0_common import LOOK_PATIENCE, V0Common, chat_ids, message_of, newest_first
 from protokeep.providers.v0_http import TOO_LARGE, V0Config, amount, instant, no_id, segment, text
 from protokeep.providers.v0_walks import FilteredWalks, carries
 
@@ -27,17 +36,17 @@ TALK_PAGE = 50
 #: Rows of a page of the list; the smaller ones are for rows that are too large to be read together.
 PAGE_SIZES = (100, 10, 1)
 
-_FINAL: Mapping[str, tuple[Seen, str | None, str | None]] = {
-    "stop": (Seen.FINISHED, None, None),
-    "error": (Seen.BROKE, "builder_error", "v0 ended the generation with an error."),
-    "content-filter": (Seen.BROKE, "content_filter", "v0's content filter stopped the generation."),
-    "tool-calls": (Seen.WAITING, "waiting_for_answer", "v0 asked a question. Answer it on the chat's page."),
-    "length": (Seen.WAITING, "needs_a_look", "v0 stopped at its length limit. Look at the chat's page."),
-    "other": (Seen.WAITING, "needs_a_look", "v0 stopped without saying why. Look at the chat's page."),
+_FINAL: Mapping[str, tuple[ObservedState, str | None, str | None]] = {
+    "stop": (ObservedState.FINISHED, None, None),
+    "error": (ObservedState.BROKE, "builder_error", "v0 ended the generation with an error."),
+    "content-filter": (ObservedState.BROKE, "content_filter", "v0's content filter stopped the generation."),
+    "tool-calls": (ObservedState.WAITING, "waiting_for_answer", "v0 asked a question. Answer it on the chat's page."),
+    "length": (ObservedState.WAITING, "needs_a_look", "v0 stopped at its length limit. Look at the chat's page."),
+    "other": (ObservedState.WAITING, "needs_a_look", "v0 stopped without saying why. Look at the chat's page."),
 }
 
 
-class V0V2(V0Shared):
+class V0V2(V0Common):
     """One v0 account, spoken to in API v2."""
 
     api_version = 2
@@ -55,25 +64,25 @@ class V0V2(V0Shared):
         super().__init__(config, transport)
         self._filter_works: bool | None = None
 
-    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> Made:
+    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> RemoteChat:
         """`POST /chats/async` -> 202 `{chatId, messageId}`."""
         body = {"message": prompt, "metadata": dict(marks)}
         answer = await self._http.request("POST", "chats/async", body=body, may_begin=may_begin)
         if not isinstance(answer, dict) or not (chat_id := text(answer.get("chatId"), 200)):
             raise no_id("the create")
-        return Made(
+        return RemoteChat(
             chat_id,
             message_id=text(answer.get("messageId"), 200),
-            marks=marks,
-            observation=Observation(Seen.QUEUED, chat_url=self._chat_url(chat_id)),
+            metadata=marks,
+            observation=Observation(ObservedState.QUEUED, chat_url=self._chat_url(chat_id)),
             newest_message_id=text(answer.get("messageId"), 200),
         )
 
-    def looks_cost(self, chats: int) -> int:
+    def polling_cost(self, chats: int) -> int:
         """One read each."""
         return chats
 
-    async def observe(self, watched: Sequence[Watched], *, calls: int | None = None) -> Looked:
+    async def observe(self, watched: Sequence[PollTarget], *, calls: int | None = None) -> PollResult:
         """One `GET /chats/{id}/messages/{messageId}` per chat, a few at once; stops early on 429."""
         observations: dict[str, Observation] = {}
         missing: set[str] = set()
@@ -110,21 +119,21 @@ class V0V2(V0Shared):
         busy = next((error for error in trouble if isinstance(error, ProviderBusy)), None)
         pause = (busy.retry_after or timedelta(seconds=30)) if busy else None
         words = str(busy or trouble[0]) if trouble else None
-        return Looked(observations, frozenset(missing), pause, words, unread)
+        return PollResult(observations, frozenset(missing), pause, words, unread)
 
-    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> Made:
+    async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> RemoteChat:
         """`POST /chats/{id}/messages/async` -> 202 `{messageId}`, the assistant's message."""
         path = f"chats/{segment(chat_id)}/messages/async"
         answer = await self._http.request("POST", path, body={"message": message}, may_begin=may_begin)
         if not isinstance(answer, dict) or not (message_id := text(answer.get("messageId"), 200)):
             raise no_id("the message")
-        return Made(chat_id, message_id=message_id, newest_message_id=message_id)
+        return RemoteChat(chat_id, message_id=message_id, newest_message_id=message_id)
 
-    async def talk(self, chat_id: str) -> Talk:
+    async def conversation(self, chat_id: str) -> Conversation:
         """`GET /chats/{id}/messages`: newest first, `limit` is required there."""
         rows, whole = await self._messages(chat_id, TALK_PAGE)
         last = next((row for row in rows if row.get("role") == "assistant"), None)
-        return Talk([said_of(row) for row in rows], last["id"] if last else None, whole)
+        return Conversation([message_of(row) for row in rows], last["id"] if last else None, whole)
 
     async def costs(self, chats: Sequence[str], *, since: datetime) -> Mapping[str, float]:
         """Told with every message that is looked at; nothing more is read."""
@@ -194,7 +203,7 @@ class V0V2(V0Shared):
         rows = page.get("chats") if isinstance(page, dict) else None
         return chat_ids(rows)
 
-    async def _look(self, chat: Watched) -> Observation:
+    async def _look(self, chat: PollTarget) -> Observation:
         """The message that is being made; while that one is missing, what is newest in the chat."""
         if chat.message_id is not None:
             try:
@@ -211,16 +220,16 @@ class V0V2(V0Shared):
             raise OutcomeUnknown("v0 answered about another message than the one asked for.", code="bad_answer")
         return self._observation(chat_id, message)
 
-    async def _look_at_newest(self, chat: Watched) -> Observation:
+    async def _look_at_newest(self, chat: PollTarget) -> Observation:
         rows, _ = await self._messages(chat.chat_id, 10)
         replies = []
         for row in rows:
-            if row["id"] in (chat.stale_id, chat.before_id):
+            if row["id"] in (chat.previous_message_id, chat.baseline_message_id):
                 break
             if row.get("role") == "assistant":
                 replies.append(row)
         if not replies:
-            return Observation(Seen.QUEUED, chat_url=self._chat_url(chat.chat_id))
+            return Observation(ObservedState.QUEUED, chat_url=self._chat_url(chat.chat_id))
         seen = self._observation(chat.chat_id, replies[0])
         spent = [cost for row in replies if (cost := _cost(row)) is not None]
         return replace(seen, credits=round(sum(spent), 6) if spent else None)
@@ -246,10 +255,10 @@ class V0V2(V0Shared):
             raise OutcomeUnknown("v0 answered about another chat than the one asked for.", code="bad_answer")
         reason = message["finishReason"]
         if reason is None:
-            return Observation(Seen.RUNNING, message_id, chat_url=self._chat_url(chat_id))
+            return Observation(ObservedState.RUNNING, message_id, chat_url=self._chat_url(chat_id))
         if not isinstance(reason, str) or reason not in _FINAL:
             return Observation(
-                Seen.WAITING,
+                ObservedState.WAITING,
                 message_id,
                 chat_url=self._chat_url(chat_id),
                 error_code="needs_a_look",
@@ -265,16 +274,16 @@ class V0V2(V0Shared):
             credits=_cost(message),
         )
 
-    def _made(self, row: Mapping[str, Any], wanted: Sequence[Mapping[str, str]]) -> Made | None:
+    def _made(self, row: Mapping[str, Any], wanted: Sequence[Mapping[str, str]]) -> RemoteChat | None:
         """A row of the chat list, if it carries the marks: the filter is not taken on trust."""
         chat_id, marks = row["id"], row.get("metadata")
         if not isinstance(marks, dict) or not any(carries(marks, one) for one in wanted):
             return None
-        return Made(
+        return RemoteChat(
             chat_id,
-            marks={key: value for key, value in marks.items() if isinstance(value, str)},
+            metadata={key: value for key, value in marks.items() if isinstance(value, str)},
             created_at=instant(row.get("createdAt")),
-            observation=Observation(Seen.QUEUED, chat_url=self._chat_url(chat_id)),
+            observation=Observation(ObservedState.QUEUED, chat_url=self._chat_url(chat_id)),
         )
 
     def _chat_url(self, chat_id: str) -> str:

@@ -163,7 +163,7 @@ class OffsetWalk:
 
 
 class CursorWalk:
-    """A walk over v2's list, with a filter or (`marks` empty) without one."""
+    """A walk over v2's list, with a filter or (`metadata` empty) without one."""
 
     def __init__(
         self, marks: Mapping[str, str], page: Callable[[Mapping[str, str], str | None], Awaitable[dict[str, Any]]]
@@ -182,7 +182,7 @@ class CursorWalk:
         self.filter_ignored = False
 
     async def go_on(self, since: datetime, may_call: MayCall, *, thorough: bool) -> None:
-        """As `OffsetWalk.go_on`."""
+        """As `OffsetWalk.resume`."""
         self.passed = False
         for _ in range(MAX_PAGES):
             if self.ended or self.broken or not may_call():
@@ -242,7 +242,7 @@ class FilteredWalks:
     async def go_on(
         self, since: datetime, may_call: MayCall, *, thorough: bool, filter_works: bool | None = None
     ) -> None:
-        """As `OffsetWalk.go_on`. `filter_works` is what earlier walks found out."""
+        """As `OffsetWalk.resume`. `filter_works` is what earlier walks found out."""
         for walk in self._filtered:
             await walk.go_on(since, may_call, thorough=thorough)
             if walk.filter_ignored:
@@ -299,7 +299,7 @@ def is_foreign(row: Any, marks: Mapping[str, str]) -> bool:
 
 
 def carries(carried: Mapping[str, Any], marks: Mapping[str, str]) -> bool:
-    """Whether a chat's metadata holds all of `marks`."""
+    """Whether a chat's metadata holds all of `metadata`."""
     return all(carried.get(key) == value for key, value in marks.items())
 
 

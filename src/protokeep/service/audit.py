@@ -11,11 +11,11 @@ from datetime import datetime
 
 import structlog
 
-from protokeep.core.audit import Entry
+from protokeep.core.audit import AuditEntry
 from protokeep.core.errors import ProtokeepError
-from protokeep.core.failed_sign_ins import Refusals
+from protokeep.core.failed_sign_ins import FailedSignInCounter
 from protokeep.core.principals import Principal
-from protokeep.store.audit import AuditStore, Written
+from protokeep.store.audit import AuditRecord, AuditStore
 
 log = structlog.get_logger(__name__)
 
@@ -37,17 +37,17 @@ class Audit:
     def __init__(self, store: AuditStore, seconds: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._seconds = seconds
-        self._refusals = Refusals()
-        self._waiting: dict[_Same, tuple[Entry, int]] = {}
+        self._refusals = FailedSignInCounter()
+        self._waiting: dict[_Same, tuple[AuditEntry, int]] = {}
         self._dropped = 0
         self._closing = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
 
-    async def add(self, entry: Entry) -> None:
+    async def add(self, entry: AuditEntry) -> None:
         """Write one line; it stands when this returns."""
         await self._store.add(entry)
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: AuditEntry) -> None:
         """Write a line within the next second or so. Costs the caller nothing."""
         same = _same(entry)
         if same not in self._waiting and len(self._waiting) >= MAX_WAITING:
@@ -57,7 +57,7 @@ class Audit:
         self._waiting[same] = (first, times + 1)
         self._start()
 
-    def note_refusal(self, entry: Entry) -> None:
+    def note_refusal(self, entry: AuditEntry) -> None:
         """Write a line about somebody who was not let in, as `note` does; a flood of them becomes a number.
 
         Takes as long whoever it was, and waits for no database.
@@ -103,7 +103,7 @@ class Audit:
         action: str | None = None,
         actor: str | None = None,
         after: tuple[datetime, str] | None = None,
-    ) -> tuple[list[Written], tuple[datetime, str] | None]:
+    ) -> tuple[list[AuditRecord], tuple[datetime, str] | None]:
         """A page of the workspace's audit, newest first, and what the next page comes after (None: the end)."""
         found = await self._store.list(principal.workspace_id, limit + 1, action=action, actor=actor, after=after)
         shown = found[:limit]
@@ -124,7 +124,7 @@ class Audit:
             await self.flush()
 
 
-def _same(entry: Entry) -> _Same:
+def _same(entry: AuditEntry) -> _Same:
     """Lines that differ in their time only are one line with a number of times."""
     told = entry.data.get("reason"), entry.data.get("times")
     return entry.workspace_id, entry.action, entry.actor, entry.token_id, entry.address, entry.subject, *told

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 TOKEN_MAX = 512
 
 
-class Callers:
+class Authenticator:
     """Tells whom a bearer token stands for."""
 
     def __init__(self, tokens: Tokens, jwts: Jwts | None = None) -> None:

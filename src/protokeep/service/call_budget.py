@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from protokeep.core.call_budget import Room, room
+from protokeep.core.call_budget import CallAllowance, allowance_of
 from protokeep.service.context import Context
 
 
-class Budget:
+class CallBudget:
     """Writes down, a block at a time, how many calls this process made. Nothing waits for a write of its own."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._written: defaultdict[str, int] = defaultdict(int)
 
-    async def room(self, account: str) -> Room:
+    async def allowance(self, account: str) -> CallAllowance:
         """What looks at this account may cost now. One write, and none where there are no limits."""
         context = self._context
         now = context.clock()
         limits = context.limits
         if not (limits.per_minute or limits.per_day):
-            return Room(None, 0, now)
+            return CallAllowance(None, 0, now)
         minute_calls, day_calls = await context.store.accounts.spend(account, self._unwritten(account), now)
-        return room(limits, minute_calls, day_calls, now)
+        return allowance_of(limits, minute_calls, day_calls, now)
 
     async def flush(self) -> None:
         """Write down the calls of accounts that this process does not track."""

@@ -18,7 +18,7 @@ from uuid import UUID
 from protokeep.core import validation
 from protokeep.core.prototype import Generation, Prototype
 from protokeep.core.provider_keys import owner_of
-from protokeep.store.owner_table import Shape
+from protokeep.store.owner_table import OwnerTable
 
 #: The marks that are signed, in this order: the installation, then what names the prototype.
 SIGNED = ("protokeep", "protokeep_marker", "protokeep_workspace", "protokeep_product", "protokeep_user")
@@ -54,7 +54,7 @@ class Signer:
         return Signed.RIGHT if right else Signed.WRONG
 
 
-def marks_of(signer: Signer, keeper_id: str, prototype: Prototype, generation: Generation) -> dict[str, str]:
+def chat_metadata(signer: Signer, keeper_id: str, prototype: Prototype, generation: Generation) -> dict[str, str]:
     """What a chat carries as metadata (v0: keys of at most 40 characters, values of at most 500).
 
     The marker names the prototype; the others let a restored database take back what it does not know.
@@ -69,18 +69,18 @@ def marks_of(signer: Signer, keeper_id: str, prototype: Prototype, generation: G
     return {**marks, SIGNATURE: signer.sign(marks)}
 
 
-def installation_mark(keeper_id: str) -> dict[str, str]:
+def installation_filter(keeper_id: str) -> dict[str, str]:
     """The mark that all chats of this installation carry."""
     return {"protokeep": keeper_id}
 
 
-def marker_mark(marker: str) -> dict[str, str]:
+def marker_filter(marker: str) -> dict[str, str]:
     """The mark that finds one generation's chats."""
     return {"protokeep_marker": marker}
 
 
 @dataclass(frozen=True, slots=True)
-class ReadMarks:
+class ChatMetadata:
     """Marks that name a prototype, checked. `signed`: we wrote them; else only the marker may be used."""
 
     marker: str
@@ -90,7 +90,7 @@ class ReadMarks:
     signed: bool
 
 
-def read_marks(marks: Mapping[str, str], signer: Signer, account: str, shape: Shape) -> ReadMarks:
+def parse_metadata(marks: Mapping[str, str], signer: Signer, account: str, shape: OwnerTable) -> ChatMetadata:
     """The marks of a chat of an account. Raises `ValueError` or `InvalidInput` when no row may be made of them."""
     signature = signer.check(marks)
     if signature is Signed.WRONG:
@@ -99,7 +99,7 @@ def read_marks(marks: Mapping[str, str], signer: Signer, account: str, shape: Sh
     if str(UUID(marker)) != marker:
         raise ValueError("its marker is not written as ours are")
     if signature is Signed.MISSING:
-        return ReadMarks(marker, "", "", "", signed=False)
+        return ChatMetadata(marker, "", "", "", signed=False)
     workspace_id = validation.workspace_id_of(marks.get("protokeep_workspace", ""))
     product_id = validation.product_id_of(marks.get("protokeep_product", ""), must_be_uuid=shape.product_is_uuid)
     user_id = marks.get("protokeep_user", "")
@@ -110,4 +110,4 @@ def read_marks(marks: Mapping[str, str], signer: Signer, account: str, shape: Sh
         raise ValueError("its marks name another workspace than its account's")
     if owner is not None and owner.user_id and user_id != owner.user_id:
         raise ValueError("its marks name another person than its account's")
-    return ReadMarks(marker, workspace_id, product_id, user_id, signed=True)
+    return ChatMetadata(marker, workspace_id, product_id, user_id, signed=True)

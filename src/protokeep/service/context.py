@@ -16,8 +16,8 @@ from protokeep.bus import Bus
 from protokeep.core.call_budget import Limits
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype
-from protokeep.core.quotas import Caps
-from protokeep.core.timing import Pace
+from protokeep.core.quotas import Quotas
+from protokeep.core.timing import Timing
 from protokeep.service.audit import Audit
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.heartbeat import Clock, Heartbeat, boot_seconds, utc_now
@@ -75,16 +75,16 @@ class Context:
     providers: Providers
     bus: Bus
     clock: Clock = utc_now
-    pace: Pace = field(default_factory=Pace)
+    timing: Timing = field(default_factory=Timing)
     limits: Limits = field(default_factory=Limits)
-    caps: Caps = field(default_factory=Caps)
+    quotas: Quotas = field(default_factory=Quotas)
     queue: Queue = field(default_factory=NoQueue)
     #: Names this process to the others and to whoever reads the tables.
     owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")
     #: Whether no other process works on this database: then every start may be one on a restored copy.
-    alone: bool = False
+    single_process: bool = False
     #: Called with the name of each point at which a crash is survivable; tests crash there.
-    reached: Callable[[str], None] = lambda point: None
+    checkpoint: Callable[[str], None] = lambda point: None
     #: Seconds on a ruler that no step of a wall clock moves: how old something is within this process.
     elapsed: Callable[[], float] = boot_seconds
     #: The time to go by instead of the database's clock: SQLite has none of its own.
@@ -100,10 +100,10 @@ class Context:
             self.store,
             self.owner,
             self.clock,
-            self.pace,
+            self.timing,
             wall=self.wall,
             elapsed=self.elapsed,
-            alone=self.alone,
+            alone=self.single_process,
         )
 
 

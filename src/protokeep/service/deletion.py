@@ -12,14 +12,14 @@ import structlog
 
 from protokeep.core import absence
 from protokeep.core import follow_up as rounds
-from protokeep.core.audit import Action, Entry
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import UNCLEAR_REFUSAL, NotConfigured, NotNow, ProviderError
 from protokeep.core.events import Event, Source
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import GONE, Prototype, RecoveryPoint, generation_of
 from protokeep.core.provider_keys import missing
 from protokeep.core.submission import NO_KEY
-from protokeep.core.timing import Step, backoff, next_step
+from protokeep.core.timing import SubmitStep, backoff, next_step
 from protokeep.providers.base import Provider
 from protokeep.service.context import Context
 from protokeep.service.visibility import Visibility
@@ -35,7 +35,7 @@ MAX_LOSSES = 10
 DELETED_PERHAPS = ("no_answer", "server_error", "bad_answer", UNCLEAR_REFUSAL)
 
 
-class Remover:
+class Deleter:
     """Writes down that a prototype is to be deleted, and deletes it."""
 
     def __init__(self, context: Context, visibility: Visibility) -> None:
@@ -51,17 +51,19 @@ class Remover:
                 return None
             if current.generation is None:
                 raise NotNow("This row is older than protokeep, which does not track it. Delete it where it came from.")
-            if current.generation.removing_at is None:
+            if current.generation.deletion_requested_at is None:
                 now = context.clock()
                 event = Event("deleting", Source.PERSON, now, actor=principal.user_id)
 
-                told = Entry.of(principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id)
+                told = AuditEntry.of(principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id)
 
-                async def free(session: Session, told: Entry = told) -> None:
+                async def free(session: Session, told: AuditEntry = told) -> None:
                     await free_slot(session, prototype.id)
                     await write(session, told)
 
-                current = await context.store.save(current, rounds.removing(current, now), event, belongs=free)
+                current = await context.store.save(
+                    current, rounds.deletion_requested(current, now), event, belongs=free
+                )
             if current is not None:
                 return await self._try(current)
             current = await context.store.get(principal.workspace_id, prototype.id)
@@ -70,7 +72,7 @@ class Remover:
     async def sweep(self) -> int:
         """Try again what could not be deleted before. How many there were."""
         await self._context.providers.refresh()
-        due = await self._context.store.to_remove(self._context.clock())
+        due = await self._context.store.due_for_deletion(self._context.clock())
         for prototype in due:
             try:
                 await self._try(prototype)
@@ -84,7 +86,7 @@ class Remover:
     async def forget(self, prototype: Prototype) -> None:
         """Delete the row: there is nothing at the builder, or not any more."""
         event = Event("deleted", Source.SWEEP, self._context.clock(), data={"chat_id": prototype.chat_id})
-        if await self._context.store.afterwards.forget(prototype, event):
+        if await self._context.store.afterwards.delete_prototype(prototype, event):
             log.info("prototype_deleted", prototype_id=prototype.id)
 
     async def _try(self, prototype: Prototype) -> Prototype | None:
@@ -96,8 +98,8 @@ class Remover:
         generation = generation_of(prototype)
         if generation.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT) and prototype.chat_id is None:
             await context.heartbeat.started()
-            young = next_step(generation, context.clock(), context.pace) is Step.SEND
-            if young and generation.attempts == 0 and context.heartbeat.trusts(generation.round_at):
+            young = next_step(generation, context.clock(), context.timing) is SubmitStep.SEND
+            if young and generation.attempts == 0 and context.heartbeat.trusts(generation.turn_at):
                 await self.forget(prototype)  # A submit that holds it finds nothing to write to, and sends nothing.
                 return None
             await context.queue.submit(prototype.id, generation.fence)
@@ -125,16 +127,16 @@ class Remover:
         """After a deletion that was answered with "not found": (the prototype, whether its chats are there no more)."""
         context = self._context
         now = context.clock()
-        after = absence.missed(prototype, now)
+        after = absence.recorded_missing(prototype, now)
         generation = generation_of(after)
-        in_doubt = absence.stayed_away(generation, now, context.pace)
+        in_doubt = absence.missing_long_enough(generation, now, context.timing)
         around = await self._visibility.around(generation.account, provider, [prototype], seen=0, in_doubt=in_doubt)
         lost_its_answer = generation_of(prototype).hold_code in DELETED_PERHAPS
-        if lost_its_answer or absence.deletion_is_done(generation, around, now, context.pace):
+        if lost_its_answer or absence.deletion_is_done(generation, around, now, context.timing):
             return prototype, True
-        until = now + absence.retry_after(generation, now, context.pace)
-        saved = await context.store.save(prototype, rounds.not_shown_to_delete(after, until))
-        if generation.missing_looks == 1:
+        until = now + absence.retry_after(generation, now, context.timing)
+        saved = await context.store.save(prototype, rounds.deletion_not_visible(after, until))
+        if generation.missing_polls == 1:
             log.warning("chat_to_delete_not_shown", prototype_id=prototype.id)
         return saved or prototype, False
 
@@ -143,8 +145,8 @@ class Remover:
         now = context.clock()
         if isinstance(error, NotConfigured):
             error = ProviderError(str(error), code=NO_KEY)
-        until = now + (error.retry_after or backoff(generation_of(prototype).attempts + 2, context.pace))
-        saved = await context.store.save(prototype, rounds.not_removed(prototype, error, until))
+        until = now + (error.retry_after or backoff(generation_of(prototype).attempts + 2, context.timing))
+        saved = await context.store.save(prototype, rounds.deletion_failed(prototype, error, until))
         if generation_of(prototype).hold_code != error.code:
             log.warning("prototype_not_deleted", prototype_id=prototype.id, code=error.code, reason=str(error))
         return saved or prototype

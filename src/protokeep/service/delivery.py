@@ -15,14 +15,14 @@ from protokeep.core.prototype import Prototype, generation_of
 from protokeep.core.timing import settled_since_sent
 from protokeep.providers.base import MayBegin
 from protokeep.service.context import Context
-from protokeep.service.orphans import Recoverer
+from protokeep.service.orphans import OrphanReconciler
 from protokeep.store.database import Session
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class Delivery:
     """A call that is about to be made: the row as it was written before it, and until when it may begin."""
 
     prototype: Prototype
@@ -34,14 +34,14 @@ class Sending:
             raise ProviderUnreachable("It was too late to send it, so nothing was sent.", code="too_late")
 
 
-class Sendings:
+class Deliveries:
     """The sendings of this process: which rows it works on, and how long it has known a row as sent.
 
     Both are measured by a ruler of this process alone. No step of any host's clock makes a row look abandoned that
     this process is sending, or makes a sending look so old that its chat would be in every list.
     """
 
-    def __init__(self, context: Context, recoverer: Recoverer) -> None:
+    def __init__(self, context: Context, recoverer: OrphanReconciler) -> None:
         self._context = context
         self._recoverer = recoverer
         self._working: set[str] = set()
@@ -62,11 +62,11 @@ class Sendings:
 
     def within_a_lease(self) -> MayBegin:
         """Says for as long as a lease from now that a call may begin: a process that slept for longer makes none."""
-        elapsed, lease = self._context.elapsed, self._context.pace.lease.total_seconds()
+        elapsed, lease = self._context.elapsed, self._context.timing.lease.total_seconds()
         began = elapsed()
         return lambda: elapsed() - began < lease
 
-    async def begin(self, prototype: Prototype, step: Callable[[datetime], Prototype]) -> Sending | None:
+    async def begin(self, prototype: Prototype, step: Callable[[datetime], Prototype]) -> Delivery | None:
         """Write `step`'s prototype, which says that the call is made. None: it may not be made.
 
         The time that the commit takes counts against the lease: the call may begin only while no other process can
@@ -95,12 +95,12 @@ class Sendings:
             return None
         context.heartbeat.committed(*confirmed[-1])
         self.note_sent(sent)
-        return Sending(sent, may_begin)
+        return Delivery(sent, may_begin)
 
     def note_sent(self, prototype: Prototype) -> None:
         """This process knows a row as sent, from now on at the latest."""
         generation = generation_of(prototype)
-        sending = generation.rounds, generation.attempts
+        sending = generation.turn, generation.attempts
         known = self._known_as_sent.get(prototype.id)
         if known is None or known[0] != sending:
             self._known_as_sent[prototype.id] = sending, self._context.elapsed()
@@ -120,6 +120,6 @@ class Sendings:
         known = self._known_as_sent.get(prototype.id)
         if known is not None:
             since = context.elapsed() - known[1] - (now - at).total_seconds()
-            if since < context.pace.settle.total_seconds():
+            if since < context.timing.settle.total_seconds():
                 return False
-        return settled_since_sent(generation_of(prototype), at, context.pace)
+        return settled_since_sent(generation_of(prototype), at, context.timing)

@@ -16,7 +16,7 @@ from protokeep.core.follow_up import links_checked, next_link_check
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.providers.base import Image, Provider
 from protokeep.service.context import Context
-from protokeep.store.afterwards import Picture, keep_picture
+from protokeep.store.afterwards import Picture, save_picture
 from protokeep.store.database import Session
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ PAUSE = timedelta(minutes=1)
 PATIENCE = timedelta(minutes=15)
 
 
-class Finisher:
+class Finalizer:
     """Wraps up what has ended. Nothing here changes a status."""
 
     def __init__(self, context: Context) -> None:
@@ -41,9 +41,9 @@ class Finisher:
         """Wrap up what is due. How many there were."""
         context = self._context
         now = context.clock()
-        ids = await context.store.afterwards.take_wrap_ups(now, now + LEASE, AT_ONCE)
+        ids = await context.store.afterwards.claim_for_finalizing(now, now + LEASE, AT_ONCE)
         groups: defaultdict[tuple[str, int], list[Prototype]] = defaultdict(list)
-        for prototype in await context.store.these(ids):
+        for prototype in await context.store.get_many(ids):
             generation = generation_of(prototype)
             groups[generation.account, generation.api_version].append(prototype)
         if groups:
@@ -86,7 +86,7 @@ class Finisher:
     def _wants_cost(provider: Provider, prototype: Prototype) -> bool:
         """Where cost does not come with a look, it is asked for once after each round, not with each link's check."""
         generation = generation_of(prototype)
-        known = generation.credits is not None and generation.dead_since is not None
+        known = generation.credits is not None and generation.broken_since is not None
         return provider.capabilities.cost and provider.capabilities.batch_status and not known
 
     async def _finish(self, provider: Provider | None, prototype: Prototype, costs: Mapping[str, float]) -> None:
@@ -94,25 +94,25 @@ class Finisher:
         generation = generation_of(prototype)
         image, again = await self._picture(provider, prototype)
         opens = None
-        checked = generation.demo_url or generation.dead_url
+        checked = generation.demo_url or generation.broken_url
         if provider is not None and checked is not None:
             opens = await provider.opens(checked)
         now = context.clock()
-        after = links_checked(prototype, opens, now, context.pace)
+        after = links_checked(prototype, opens, now, context.timing)
         told = costs.get(prototype.chat_id or "")
         if provider is not None and self._wants_cost(provider, prototype) and told is None:
             again = True
-        recent = now - (generation.settled_at or generation.round_at) < PATIENCE
+        recent = now - (generation.settled_at or generation.turn_at) < PATIENCE
         kept = generation_of(after)
-        due = now + PAUSE if again and recent else next_link_check(kept, now, context.pace)
-        kept = replace(kept, wrap_up_at=due, credits=generation.credits if told is None else told)
+        due = now + PAUSE if again and recent else next_link_check(kept, now, context.timing)
+        kept = replace(kept, finalize_at=due, credits=generation.credits if told is None else told)
         if image is None:
             await context.store.save(prototype, replace(after, generation=kept))
             return
         picture = Picture(image.content_type, image.body, hashlib.sha256(image.body).hexdigest()[:32])
 
         async def keep(session: Session) -> None:
-            await keep_picture(session, prototype.id, picture, now)
+            await save_picture(session, prototype.id, picture, now)
 
         kept = replace(kept, picture_etag=_mark(generation.image_source, picture))
         await context.store.save(prototype, replace(after, updated_at=now, generation=kept), belongs=keep)

@@ -14,8 +14,8 @@ import structlog
 from protokeep.core import absence
 from protokeep.core import follow_up as rounds
 from protokeep.core import submission as steps
-from protokeep.core.audit import Action, Entry
-from protokeep.core.create_request import Intent
+from protokeep.core.audit import Action, AuditEntry
+from protokeep.core.create_request import IdempotentRequest
 from protokeep.core.errors import (
     NotConfigured,
     NotNow,
@@ -36,13 +36,13 @@ from protokeep.core.prototype import (
     generation_of,
 )
 from protokeep.core.provider_keys import missing
-from protokeep.core.timing import backoff, may_send_again
+from protokeep.core.timing import backoff, may_resend
 from protokeep.core.validation import idempotency_key_of, message_of
-from protokeep.providers.base import Made, Provider, Said, Talk
+from protokeep.providers.base import Conversation, Message, Provider, RemoteChat
 from protokeep.service.context import LOOK_BACK, Context, status_events
-from protokeep.service.delivery import Sendings
+from protokeep.service.delivery import Deliveries
 from protokeep.service.visibility import Visibility
-from protokeep.store.afterwards import keep_intent
+from protokeep.store.afterwards import save_request
 from protokeep.store.audit import write
 from protokeep.store.database import Session, Untouched
 
@@ -54,13 +54,13 @@ MAX_LOSSES = 10
 Held = Callable[[str], Awaitable[tuple[datetime, str, str] | None]]
 
 
-class Continuer:
+class FollowUps:
     """Claims follow-ups for people, sends them for jobs, and stops what runs."""
 
     def __init__(
         self,
         context: Context,
-        sendings: Sendings,
+        sendings: Deliveries,
         held: Held,
         account_works: Callable[[str], Awaitable[None]],
         visibility: Visibility,
@@ -88,10 +88,10 @@ class Continuer:
             intent = None
             if key is not None:
                 asked = ("message", prototype.id, text)
-                intent = Intent(principal.workspace_id, principal.user_id, key, asked, now)
-                if await context.store.afterwards.intended(intent) is not None:
+                intent = IdempotentRequest(principal.workspace_id, principal.user_id, key, asked, now)
+                if await context.store.afterwards.prototype_of_request(intent) is not None:
                     return prototype, False
-            if reason := rounds.why_not(prototype):
+            if reason := rounds.follow_up_blocked_reason(prototype):
                 raise NotNow(f"No message can be sent: {reason[0].lower()}{reason[1:]}")
             try:
                 saved = await self._claimed(principal, prototype, text, intent, now)
@@ -103,16 +103,16 @@ class Continuer:
         raise NotNow("This prototype is being changed by too many at once. Try again in a moment.")
 
     async def _claimed(
-        self, principal: Principal, prototype: Prototype, text: str, intent: Intent | None, now: datetime
+        self, principal: Principal, prototype: Prototype, text: str, intent: IdempotentRequest | None, now: datetime
     ) -> Prototype | None:
-        after = rounds.asked(prototype, text, now)
+        after = rounds.requested(prototype, text, now)
         event = Event("asked", Source.PERSON, now, actor=principal.user_id, data={"message": text[:2000]})
 
         async def keep(session: Session) -> None:
             if intent is not None:
-                await keep_intent(session, intent, prototype.id)
+                await save_request(session, intent, prototype.id)
             await write(
-                session, Entry.of(principal, Action.ASKED, now, prototype.id, round=generation_of(after).rounds)
+                session, AuditEntry.of(principal, Action.ASKED, now, prototype.id, round=generation_of(after).turn)
             )
 
         return await self._context.store.save(prototype, after, event, belongs=keep)
@@ -121,7 +121,7 @@ class Continuer:
         """Stop what is being generated. What had ended already is returned as it is. Raises `ProviderError`."""
         context = self._context
         generation = prototype.generation
-        if generation is None or prototype.chat_id is None or generation.continuing:
+        if generation is None or prototype.chat_id is None or generation.follow_up_pending:
             raise NotNow("Nothing can be stopped yet: the builder has not taken it. Try again in a moment.")
         if prototype.status not in (*UNFINISHED, Status.TIMEOUT):
             return prototype
@@ -129,7 +129,7 @@ class Continuer:
         provider = context.providers.serving(generation.account, generation.api_version)
         if provider is None:
             raise NotConfigured(missing(generation.account))
-        message_id = generation.message_id if generation.api_version == 2 and not generation.waiting else None
+        message_id = generation.message_id if generation.api_version == 2 and not generation.awaiting_input else None
         may_begin = self._sendings.within_a_lease()  # Nobody stops what somebody else began while this process slept.
         try:
             if not await provider.cancel(prototype.chat_id, message_id, may_begin=may_begin):
@@ -143,15 +143,15 @@ class Continuer:
             ) from error
         current: Prototype | None = prototype
         while current is not None and current.status in (*UNFINISHED, Status.TIMEOUT):
-            if generation_of(current).rounds != generation.rounds:
+            if generation_of(current).turn != generation.turn:
                 return current  # A follow-up has begun since: it is not what was stopped.
             now = context.clock()
             after = rounds.stopped(current, now)
             data = {"code": "stopped", "message": generation_of(after).error_message}
             event = Event("status", Source.PERSON, now, actor=principal.user_id, status=after.status.value, data=data)
-            entry = Entry.of(principal, Action.STOPPED, now, prototype.id)
+            entry = AuditEntry.of(principal, Action.STOPPED, now, prototype.id)
 
-            async def audit(session: Session, entry: Entry = entry) -> None:
+            async def audit(session: Session, entry: AuditEntry = entry) -> None:
                 await write(session, entry)
 
             saved = await context.store.save(current, after, event, belongs=audit)
@@ -160,33 +160,33 @@ class Continuer:
 
     # -- for jobs ----------------------------------------------------------------------------------------------
 
-    async def go_on(self, prototype: Prototype, provider: Provider) -> None:
+    async def resume(self, prototype: Prototype, provider: Provider) -> None:
         """Read the chat, then send the follow-up or take up the one that arrived. The caller holds the row."""
         context = self._context
         read_at = context.clock()
         try:
-            talk = await provider.talk(prototype.chat_id or "")
+            talk = await provider.conversation(prototype.chat_id or "")
         except ProviderError as error:
             await self._not_read(prototype, provider, error)
             return
-        prototype = absence.shown(prototype, context.clock(), context.pace)
+        prototype = absence.recorded_shown(prototype, context.clock(), context.timing)
         generation = generation_of(prototype)
-        sure, found = ours(prototype, talk, trusted=context.heartbeat.trusts(generation.round_at))
+        sure, found = find_sent_message(prototype, talk, trusted=context.heartbeat.trusts(generation.turn_at))
         settled = self._sendings.is_settled(prototype, read_at)
         if found is not None:
             reply = _reply_to(found, talk) if provider.api_version == 2 else None
-            made = Made(prototype.chat_id or "", message_id=reply, newest_message_id=found.id)
+            made = RemoteChat(prototype.chat_id or "", message_id=reply, newest_message_id=found.id)
             await self._record(prototype, made, "adopted", provider)
             await self._account_works(generation.account)
-        elif sure and may_send_again(generation, context.pace, settled=settled):
-            refusal = steps.refusal_after_all(generation)
+        elif sure and may_resend(generation, context.timing, settled=settled):
+            refusal = steps.deferred_refusal(generation)
             if refusal is None:
                 await self._send(prototype, talk, provider)
             else:
                 await self._not_taken(prototype, provider, refusal)
         else:
             now = context.clock()
-            after = steps.not_found(prototype, now, context.pace, counted=settled and sure)
+            after = steps.not_found(prototype, now, context.timing, counted=settled and sure)
             await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
 
     async def _not_read(self, prototype: Prototype, provider: Provider, error: ProviderError) -> None:
@@ -197,11 +197,11 @@ class Continuer:
             await self._not_shown(prototype, provider)
             return
         if generation.recovery_point is RecoveryPoint.CLAIMED:
-            pause = error.retry_after or backoff(generation.attempts + 1, context.pace)
+            pause = error.retry_after or backoff(generation.attempts + 1, context.timing)
             words = f"{error} The chat is read before anything is sent."
             after = steps.parked(prototype, now, until=now + pause, code=error.code, message=words)
         else:
-            after = steps.undecided(prototype, None, now, context.pace)
+            after = steps.outcome_unknown(prototype, None, now, context.timing)
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         log.warning("chat_not_read", prototype_id=prototype.id, code=error.code, reason=str(error))
 
@@ -209,22 +209,22 @@ class Continuer:
         """The chat is not visible: the follow-up waits, ever longer. It ends only with a chat that is gone."""
         context = self._context
         now = context.clock()
-        generation = generation_of(absence.missed(prototype, now))
-        in_doubt = absence.may_be_gone(generation, now, context.pace)
+        generation = generation_of(absence.recorded_missing(prototype, now))
+        in_doubt = absence.may_be_gone(generation, now, context.timing)
         around = await self._visibility.around(generation.account, provider, [prototype], seen=0, in_doubt=in_doubt)
-        after = steps.not_shown(prototype, around, now, context.pace)
+        after = steps.not_shown(prototype, around, now, context.timing)
         if after.status is Status.FAILED and generation_of(after).error_code == GONE:
-            ended = rounds.without_claim(after)
-            data = {"code": GONE, "message": rounds.gone_words(prototype)}
+            ended = rounds.abandoned(after)
+            data = {"code": GONE, "message": rounds.gone_message(prototype)}
             event = Event("status", Source.SUBMIT, now, status=ended.status.value, data=data)
             await context.store.save(prototype, ended, event)
             log.warning("follow_up_ended", prototype_id=prototype.id, code=GONE)
             return
-        after = rounds.chat_not_shown(after, now + absence.retry_after(generation, now, context.pace))
+        after = rounds.chat_not_shown(after, now + absence.retry_after(generation, now, context.timing))
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
-        log.warning("chat_not_shown", prototype_id=prototype.id, looks=generation.missing_looks)
+        log.warning("chat_not_shown", prototype_id=prototype.id, looks=generation.missing_polls)
 
-    async def _send(self, prototype: Prototype, talk: Talk, provider: Provider) -> None:
+    async def _send(self, prototype: Prototype, talk: Conversation, provider: Provider) -> None:
         context = self._context
         generation = generation_of(prototype)
         held = await self._held(generation.account)
@@ -233,15 +233,21 @@ class Continuer:
             after = steps.parked(prototype, context.clock(), until=until, code=code, message=message)
             await context.store.save(prototype, after)
             return
-        before_id = talk.messages[0].id if talk.messages else None
+        baseline_message_id = talk.messages[0].id if talk.messages else None
         sending = await self._sendings.begin(
             prototype,
-            lambda now: rounds.sending(prototype, now, context.pace, stale_id=talk.stale_id, before_id=before_id),
+            lambda now: rounds.about_to_send_follow_up(
+                prototype,
+                now,
+                context.timing,
+                previous_message_id=talk.previous_message_id,
+                baseline_message_id=baseline_message_id,
+            ),
         )
         if sending is None:
             return
         sent = sending.prototype
-        context.reached("after_follow_up_sent")
+        context.checkpoint("after_follow_up_sent")
         try:
             sending.check()
             message = generation_of(sent).follow_up or ""
@@ -249,65 +255,65 @@ class Continuer:
         except ProviderError as error:
             await self._not_taken(sent, provider, error)
             return
-        context.reached("after_follow_up")
+        context.checkpoint("after_follow_up")
         await self._record(sent, made, "continued", provider)
         await self._account_works(generation.account)
 
-    async def _record(self, prototype: Prototype, made: Made, kind: str, provider: Provider) -> None:
+    async def _record(self, prototype: Prototype, made: RemoteChat, kind: str, provider: Provider) -> None:
         """Write that the builder has the message, whoever else moved the row meanwhile."""
         context = self._context
         current: Prototype | None = prototype
-        this_round = generation_of(prototype).rounds
+        this_round = generation_of(prototype).turn
         while current is not None:
             generation = generation_of(current)
-            if not generation.continuing or generation.rounds != this_round:
+            if not generation.follow_up_pending or generation.turn != this_round:
                 return
             now = context.clock()
-            after = rounds.continued(
+            after = rounds.follow_up_accepted(
                 current,
                 message_id=made.message_id,
                 seen=made.observation,
                 now=now,
-                pace=context.pace,
+                pace=context.timing,
                 batched=provider.capabilities.batch_status,
                 newest_message_id=made.newest_message_id,
             )
-            event = Event(kind, Source.SUBMIT, now, status=after.status.value, data={"round": generation.rounds})
+            event = Event(kind, Source.SUBMIT, now, status=after.status.value, data={"round": generation.turn})
             events = [event, *status_events(current, after, Source.SUBMIT, now)]
             if await context.store.save(current, after, *events) is not None:
                 self._sendings.forget(current.id)
-                log.info("follow_up_recorded", how=kind, prototype_id=current.id, round=generation.rounds)
+                log.info("follow_up_recorded", how=kind, prototype_id=current.id, round=generation.turn)
                 await context.queue.track(generation.account)
                 return
-            current = await context.store.get_any(current.id)
+            current = await context.store.get_unscoped(current.id)
 
     async def _not_taken(self, sent: Prototype, provider: Provider, error: ProviderError) -> None:
         context = self._context
         now = context.clock()
         generation = generation_of(sent)
         if isinstance(error, ProviderRejected) and error.status == 404:
-            await self._not_shown(rounds.unsent(sent), provider)
+            await self._not_shown(rounds.not_sent(sent), provider)
             return
         kind = "undecided"
         match error:
             case ProviderRejected():
                 batched = provider.capabilities.batch_status
-                after, kind = rounds.turned_down(sent, error, now, context.pace, batched=batched), "refused"
+                after, kind = rounds.rejected(sent, error, now, context.timing, batched=batched), "refused"
             case ProviderBusy():
                 until = now + (error.retry_after or timedelta(seconds=60))
                 await context.store.accounts.hold(generation.account, provider.name, error.code, str(error), until)
                 after = steps.parked(sent, now, until=until, code=error.code, message=str(error))
                 kind = "parked"
             case ProviderUnreachable():
-                after, kind = steps.unreachable(sent, error, now, context.pace), "parked"
+                after, kind = steps.unreachable(sent, error, now, context.timing), "parked"
             case OutcomeUnknown() | _:
-                after = steps.undecided(sent, error, now, context.pace)
+                after = steps.outcome_unknown(sent, error, now, context.timing)
         data = {"code": error.code, "message": str(error)}
         await context.store.save(sent, after, Event(kind, Source.SUBMIT, now, status=after.status.value, data=data))
         log.warning("follow_up_not_taken", now=kind, prototype_id=sent.id, code=error.code, reason=str(error))
 
 
-def ours(prototype: Prototype, talk: Talk, *, trusted: bool) -> tuple[bool, Said | None]:
+def find_sent_message(prototype: Prototype, talk: Conversation, *, trusted: bool) -> tuple[bool, Message | None]:
     """(whether that is certain, our message in the chat or None).
 
     Only a message that is newer than the newest one known before can be ours: the same words may have been said
@@ -316,23 +322,23 @@ def ours(prototype: Prototype, talk: Talk, *, trusted: bool) -> tuple[bool, Said
     """
     generation = generation_of(prototype)
     words = generation.follow_up or ""
-    mine = [said for said in talk.messages if said.role == "user" and rounds.same_words(said.content, words)]
+    mine = [said for said in talk.messages if said.role == "user" and rounds.same_text(said.content, words)]
     ids = [said.id for said in talk.messages]
-    before_id = generation.before_id
-    if before_id is None:  # Nothing was sent in this round, as far as this copy of the rows knows.
+    baseline_message_id = generation.baseline_message_id
+    if baseline_message_id is None:  # Nothing was sent in this round, as far as this copy of the rows knows.
         if trusted:
             return True, None
-        before_id = generation.known_message_id
-    if before_id is not None and (before_id in ids or (talk.whole and not before_id)):
-        newer = set(ids[: ids.index(before_id)]) if before_id else set(ids)
+        baseline_message_id = generation.known_message_id
+    if baseline_message_id is not None and (baseline_message_id in ids or (talk.whole and not baseline_message_id)):
+        newer = set(ids[: ids.index(baseline_message_id)]) if baseline_message_id else set(ids)
         return True, next((said for said in mine if said.id in newer), None)
     return _by_time(prototype, mine)
 
 
-def _by_time(prototype: Prototype, mine: Sequence[Said]) -> tuple[bool, Said | None]:
+def _by_time(prototype: Prototype, mine: Sequence[Message]) -> tuple[bool, Message | None]:
     """The same where no message is known that was there before: what is clearly older is not ours."""
     generation = generation_of(prototype)
-    since = generation.sent_at or generation.round_at
+    since = generation.sent_at or generation.turn_at
     late = [said for said in mine if said.created_at is not None and said.created_at >= since]
     doubtful = [said for said in mine if said.created_at is None or since > said.created_at >= since - LOOK_BACK]
     if late:
@@ -340,7 +346,7 @@ def _by_time(prototype: Prototype, mine: Sequence[Said]) -> tuple[bool, Said | N
     return not doubtful and generation.recovery_point is RecoveryPoint.CLAIMED, None
 
 
-def _reply_to(said: Said, talk: Talk) -> str | None:
+def _reply_to(said: Message, talk: Conversation) -> str | None:
     """The answer that came right after a message; None: not there yet."""
     ids = [one.id for one in talk.messages]
     newer = talk.messages[: ids.index(said.id)]

@@ -13,7 +13,7 @@ from protokeep.core.principals import Principal
 from protokeep.core.prototype import UNFINISHED, Prototype, State
 from protokeep.core.state_labels import AT_REST, ATTENTION, IN_PROGRESS
 from protokeep.service.context import Context
-from protokeep.store.gallery import Card, GalleryStore, Place, Wish
+from protokeep.store.gallery import Card, Cursor, GalleryQuery, GalleryStore
 
 #: Cards of the two upper sections of the home page; the rest is one link away.
 ATTENTION_SHOWN = 4
@@ -51,20 +51,20 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class CardPage:
     """Cards, newest first; `after` is where the next page begins, None at the end."""
 
     cards: Sequence[Card]
-    after: Place | None
+    after: Cursor | None
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class HomePage:
     """The home page without filters. No count is above `COUNTED`."""
 
-    attention: Listed
-    progress: Listed
-    rest: Listed
+    attention: CardPage
+    progress: CardPage
+    rest: CardPage
     counts: Mapping[State, int]
 
 
@@ -88,10 +88,10 @@ class Gallery:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = GalleryStore(context.store)
-        self._counts: dict[Wish, _Counted] = {}
+        self._counts: dict[GalleryQuery, _Counted] = {}
         self._usual: dict[str, tuple[float, tuple[timedelta, timedelta] | None]] = {}
 
-    async def front(self, principal: Principal, limit: int, after: Place | None = None) -> Front:
+    async def front(self, principal: Principal, limit: int, after: Cursor | None = None) -> HomePage:
         """What needs somebody, what is being made, and the newest of the rest; only the rest has further pages."""
         wish = await self._wish(principal, Search())
         store = self._store
@@ -101,7 +101,7 @@ class Gallery:
         rest = await store.ids(wish, AT_REST, limit + 1, after)
         places = [*attention[:ATTENTION_SHOWN], *progress[:PROGRESS_SHOWN], *rest[:limit]]
         cards = await store.cards(wish.workspace_id, [mockup_id for _, mockup_id in places])
-        return Front(
+        return HomePage(
             _listed(attention, ATTENTION_SHOWN, cards),
             _listed(progress, PROGRESS_SHOWN, cards),
             _listed(rest, limit, cards),
@@ -109,8 +109,8 @@ class Gallery:
         )
 
     async def find(
-        self, principal: Principal, search: Search, limit: int, after: Place | None = None
-    ) -> tuple[Listed, Mapping[State, int]]:
+        self, principal: Principal, search: Search, limit: int, after: Cursor | None = None
+    ) -> tuple[CardPage, Mapping[State, int]]:
         """Cards that fit, newest first, and how many of each state fit the other filters."""
         wish = await self._wish(principal, search)
         states = search.states or tuple(State)
@@ -150,7 +150,7 @@ class Gallery:
     async def watch(self, workspace_id: str, product_id: str | None = None, mockup_id: str | None = None) -> None:
         """Somebody has this prototype, product or workspace open: what is being made there is looked at more often."""
         if mockup_id is None:
-            wish = Wish(workspace_id, product_id=product_id)
+            wish = GalleryQuery(workspace_id, product_id=product_id)
             mockup_ids = [found for _, found in await self._store.ids(wish, IN_PROGRESS, PROGRESS_SHOWN)]
         else:
             mockup_ids = [mockup_id]
@@ -162,14 +162,14 @@ class Gallery:
         if prototype.generation is None or prototype.chat_id is None or prototype.status not in UNFINISHED:
             return
         now = context.clock()
-        await context.store.ask_for_look(
+        await context.store.request_poll(
             prototype,
             now,
-            stale_before=now - context.pace.poll_interval / 2,
-            watched_until=now + context.pace.watch,
+            stale_before=now - context.timing.poll_interval / 2,
+            watched_until=now + context.timing.watched_for,
         )
 
-    async def _counted(self, wish: Wish) -> Mapping[State, int]:
+    async def _counted(self, wish: GalleryQuery) -> Mapping[State, int]:
         """Cards by state, not always counted anew: in a large workspace that costs more than the page."""
         heard = self._context.bus.heard(wish.workspace_id)
         known = self._counts.get(wish)
@@ -182,15 +182,15 @@ class Gallery:
         self._counts[wish] = _Counted(counts, began, time.monotonic() - began, heard)
         return counts
 
-    async def _wish(self, principal: Principal, search: Search) -> Wish:
-        shape = await self._context.store.shape()
+    async def _wish(self, principal: Principal, search: Search) -> GalleryQuery:
+        shape = await self._context.store.owner_table()
         product_id = search.product_id
         if product_id is not None:
             product_id = validation.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
         if search.provider is not None:
             self._context.providers.known(search.provider)
         text = search.text[:TEXT_MAX].replace("\x00", " ").encode(errors="ignore").decode()
-        return Wish(
+        return GalleryQuery(
             workspace_id=principal.workspace_id,
             words=tuple(text.split()[:WORDS_MAX]),
             product_id=product_id,
@@ -200,7 +200,7 @@ class Gallery:
         )
 
 
-def _listed(places: Sequence[Place], limit: int, cards: Mapping[str, Card]) -> Listed:
+def _listed(places: Sequence[Cursor], limit: int, cards: Mapping[str, Card]) -> CardPage:
     shown = places[:limit]
     found = [cards[mockup_id] for _, mockup_id in shown if mockup_id in cards]
-    return Listed(found, shown[-1] if len(places) > limit else None)
+    return CardPage(found, shown[-1] if len(places) > limit else None)

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
-from protokeep.core.timing import Pace
+from protokeep.core.timing import Timing
 from protokeep.store.database import Session
 from protokeep.store.processes import Beat, Reading
 from protokeep.store.prototypes import Store
@@ -76,7 +76,7 @@ class Heartbeat:
         store: Store,
         process_id: str,
         clock: Clock,
-        pace: Pace,
+        pace: Timing,
         *,
         wall: Clock | None = None,
         elapsed: Callable[[], float] = boot_seconds,
@@ -87,7 +87,7 @@ class Heartbeat:
         `alone`: no other process works on this database, whatever a copy of it says.
         """
         self._store = store.processes
-        self._installation = store.keeper
+        self._installation = store.installation
         self._process_id = process_id
         self._clock = clock
         self._wall = wall or (None if isinstance(clock, SteadyClock) else clock)
@@ -236,11 +236,11 @@ class Heartbeat:
         """The first beat: rows may be of a copy. That others seem to be at work does not say that they are not."""
         self.epoch += 1
         self.trusted_from = reading.now
-        await self._store.forget(reading.now - FORGET_AFTER)
+        await self._store.delete_expired(reading.now - FORGET_AFTER)
         if not reading.beats:
             # Nobody ever worked on it, as far as it knows: a copy from before the first beat, or a new installation.
             _, installed_at = await self._installation()
-            if reading.now - installed_at > self._pace.unattended:
+            if reading.now - installed_at > self._pace.beat_is_fresh:
                 self._lost(min(installed_at, reading.now))
             return
         newest = reading.beats[0]
@@ -255,7 +255,7 @@ class Heartbeat:
     def _alive(self, reading: Reading) -> list[Beat]:
         if self._alone:
             return []
-        since = reading.now - self._pace.unattended
+        since = reading.now - self._pace.beat_is_fresh
         return [beat for beat in reading.beats if beat.beat_at >= since and beat.server == reading.server]
 
     async def _compare(self, reading: Reading, known: int) -> None:

@@ -16,7 +16,7 @@ import structlog
 
 from protokeep.core.errors import NotConfigured, ProviderError, ProviderUnreachable
 from protokeep.core.webhook_payload import chats_named
-from protokeep.providers.base import HookAt, Provider
+from protokeep.providers.base import Provider, RegisteredHook
 from protokeep.service.context import Context
 from protokeep.store.afterwards import Hook
 
@@ -139,7 +139,7 @@ class Hooks:
                 left.append(hook.account)
             elif hook.hook:
                 await provider.remove_hook(hook.hook)
-            await self._context.store.afterwards.forget_hook(hook.account, hook.api_version)
+            await self._context.store.afterwards.delete_hook(hook.account, hook.api_version)
             removed += 1
         return removed, left
 
@@ -154,7 +154,7 @@ class Hooks:
                     yield account, provider
 
     async def _install(self, base: str, account: str, provider: Provider, hook: Hook | None, *, rotate: bool) -> Hook:
-        keep = self._context.store.afterwards.keep_hook
+        keep = self._context.store.afterwards.save_hook
         registered = await provider.hooks()
         nonce = secrets.token_urlsafe(18)
         address = self._address(base, account, provider.api_version, nonce)
@@ -174,12 +174,12 @@ class Hooks:
             await provider.move_hook(hook.hook, address)  # PROTOKEEP_PUBLIC_URL may have changed.
         return hook
 
-    async def _add(self, provider: Provider, registered: Sequence[HookAt], address: str) -> str:
+    async def _add(self, provider: Provider, registered: Sequence[RegisteredHook], address: str) -> str:
         """Let the builder call `address`: by a hook of ours whose registration nobody wrote down, or by a new one.
 
         A hook's name is all that a list tells of it, so it says whose it is and for which version.
         """
-        installation, _ = await self._context.store.keeper()
+        installation, _ = await self._context.store.installation()
         name = f"{NAME} v{provider.api_version} {installation}"
         for one in registered:
             if one.name == name:
@@ -213,9 +213,9 @@ class Hooks:
             log.warning("hook_not_installed", account=claimed.account, reason=str(error))
             self._not_before[claimed.account, claimed.api_version] = claimed.installed_at + RETRY
             if before is not None and before.hook:
-                await self._context.store.afterwards.keep_hook(before)  # Still to be looked for.
+                await self._context.store.afterwards.save_hook(before)  # Still to be looked for.
             return 0
-        await self._context.store.afterwards.keep_hook(replace(claimed, hook=hook_id))
+        await self._context.store.afterwards.save_hook(replace(claimed, hook=hook_id))
         log.info("hook_installed", account=claimed.account, api_version=claimed.api_version)
         return 1
 
@@ -264,8 +264,8 @@ class Hooks:
                 for start in range(0, len(chats), CHATS_AT_ONCE):
                     part = chats[start : start + CHATS_AT_ONCE]
                     now = context.clock()
-                    later = now + context.pace.hooked
-                    ours = await context.store.look_soon(account, part, now, begun=begun, later=later)
+                    later = now + context.timing.hooked_poll_interval
+                    ours = await context.store.poll_soon(account, part, now, begun=begun, later=later)
                     if not last and ours < len(part):
                         known = await context.store.known_chats(account, part)
                         self._later |= {(account, chat): begun for chat in part if chat not in known}

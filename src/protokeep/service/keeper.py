@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 import structlog
 
 from protokeep.core import validation
-from protokeep.core.audit import Action, Entry
-from protokeep.core.create_request import Wanted
+from protokeep.core.audit import Action, AuditEntry
+from protokeep.core.create_request import CreateRequest
 from protokeep.core.errors import (
     InvalidInput,
     NotAllowed,
@@ -23,13 +23,13 @@ from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
 from protokeep.core.provider_keys import owner_of
 from protokeep.core.reuse import Decision
-from protokeep.service.call_budget import Budget
+from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
-from protokeep.service.deletion import Remover
-from protokeep.service.finalization import Finisher
+from protokeep.service.deletion import Deleter
+from protokeep.service.finalization import Finalizer
 from protokeep.service.lookups import Lookups
-from protokeep.service.orphans import Recoverer
-from protokeep.service.polling import Tracker, seconds
+from protokeep.service.orphans import OrphanReconciler
+from protokeep.service.polling import Poller, seconds
 from protokeep.service.submission import Submitter
 from protokeep.service.visibility import Visibility
 from protokeep.store.afterwards import Picture
@@ -73,14 +73,14 @@ class Keeper:
 
     def __init__(self, context: Context, *, key_retention: timedelta = timedelta(days=7)) -> None:
         self.context = context
-        self._budget = Budget(context)
+        self._budget = CallBudget(context)
         lookups = Lookups(context, self._budget)
-        self._recoverer = Recoverer(context, lookups)
+        self._recoverer = OrphanReconciler(context, lookups)
         visibility = Visibility(context)
-        self._remover = Remover(context, visibility)
+        self._remover = Deleter(context, visibility)
         self._submitter = Submitter(context, self._recoverer, self._remover, lookups, visibility)
-        self._tracker = Tracker(context, self._budget, visibility)
-        self._finisher = Finisher(context)
+        self._tracker = Poller(context, self._budget, visibility)
+        self._finisher = Finalizer(context)
         self._key_retention = key_retention
         self._tidied_at: datetime | None = None
 
@@ -90,20 +90,20 @@ class Keeper:
         """The product's prototype; made, if there is none that can be used or another is asked for.
 
         Waits up to `wait` seconds for the builder to accept a new one. Raises `InvalidInput`, `NotConfigured`,
-        `NotMigrated`, `KeyReused`, `CapReached`; whatever happens after the claim is told by the prototype's state.
+        `NotMigrated`, `KeyReused`, `QuotaReached`; whatever happens after the claim is told by the prototype's state.
         """
         context = self.context
         wanted = await self._wanted(principal, new)
-        context.reached("before_claim")
-        claimed = await context.store.claim(wanted, context.pace.poll_timeout, context.caps)
-        context.reached("after_claim")
+        context.checkpoint("before_claim")
+        claimed = await context.store.claim(wanted, context.timing.poll_timeout, context.quotas)
+        context.checkpoint("after_claim")
         prototype = claimed.prototype
         if claimed.won:
             log.info("prototype_claimed", prototype_id=prototype.id, outcome=claimed.decision.outcome.value)
-            prototype = await self._submitted(prototype, wait, held=wanted.held_until is not None)
+            prototype = await self._submitted(prototype, wait, held=wanted.leased_until is not None)
         else:
             told = {"product_id": prototype.product_id, "outcome": claimed.decision.outcome.value}
-            context.audit.note(Entry.of(principal, Action.REUSED, wanted.now, prototype.id, **told))
+            context.audit.note(AuditEntry.of(principal, Action.REUSED, wanted.now, prototype.id, **told))
         return Ensured(prototype, claimed.decision, is_existing=not claimed.won, accepted=_accepted(prototype))
 
     async def list(
@@ -111,7 +111,7 @@ class Keeper:
     ) -> tuple[Sequence[Prototype], tuple[datetime, str] | None]:
         """A page of a product's prototypes, newest first, and what the next page comes after (None: the end)."""
         store = self.context.store
-        shape = await store.shape()
+        shape = await store.owner_table()
         product = validation.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
         user_id = validation.user_id_for(principal.user_id, must_be_uuid=shape.user_is_uuid) if mine else None
         if page.provider is not None:
@@ -128,7 +128,7 @@ class Keeper:
         With `wait`, holds up to that many seconds until its state changes. Raises `NotFound`.
         """
         context = self.context
-        shape = await context.store.shape()
+        shape = await context.store.owner_table()
         product = validation.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
         context.providers.known(provider)
         current = await context.store.current(principal.workspace_id, product, provider)
@@ -136,7 +136,7 @@ class Keeper:
             raise NotFound(
                 f"Product {product} has no {provider} prototype. Make one with POST /api/design/create-project."
             )
-        current = await self._tracker.freshen(current)
+        current = await self._tracker.refresh(current)
         return await self._held(current, wait) if wait > 0 else current
 
     async def get(self, principal: Principal, prototype_id: str) -> Prototype:
@@ -175,14 +175,14 @@ class Keeper:
         claimed, won = await self._submitter.continuer.claim(principal, prototype, message, idempotency_key)
         if not won:
             return claimed
-        log.info("follow_up_claimed", prototype_id=claimed.id, round=generation_of(claimed).rounds)
+        log.info("follow_up_claimed", prototype_id=claimed.id, round=generation_of(claimed).turn)
         return await self._submitted(claimed, wait)
 
     async def stop(self, principal: Principal, prototype_id: str) -> Prototype:
         """Stop what is being generated. Raises `NotFound`, `NotNow`, `ProviderError`."""
         prototype = await self.get(principal, prototype_id)
         after = await self._submitter.continuer.stop(principal, prototype)
-        return await self._tracker.freshen(after)
+        return await self._tracker.refresh(after)
 
     async def delete(self, principal: Principal, prototype_id: str) -> Prototype | None:
         """Delete a prototype and its chat at the builder. None: both are gone.
@@ -193,7 +193,7 @@ class Keeper:
             prototype = await self.get(principal, prototype_id)
         except NotFound:
             mockup_id = _uuid_of(prototype_id)
-            if mockup_id and await self.context.store.afterwards.deleted(principal.workspace_id, mockup_id):
+            if mockup_id and await self.context.store.afterwards.was_deleted(principal.workspace_id, mockup_id):
                 return None
             raise
         return await self._remover.ask(principal, prototype)
@@ -232,12 +232,12 @@ class Keeper:
         """Queue whatever the rows say is unfinished and nobody works on. How many rows and accounts that was."""
         context = self.context
         now = context.clock()
-        if not (await context.store.shape()).tracked:
+        if not (await context.store.owner_table()).tracked:
             return 0
         due = await context.store.due_for_submit(now)
         for mockup_id, fence, sent in due:
             await context.queue.submit(mockup_id, fence, first=sent)
-        context.reached("in_sweep")
+        context.checkpoint("in_sweep")
         accounts = await context.store.accounts.to_track(context.owner, now)
         for account in accounts:
             await context.queue.track(account)
@@ -246,9 +246,9 @@ class Keeper:
             await self._tidy(now)
         return len(due) + len(accounts)
 
-    async def wrap_up(self) -> int:
+    async def finalize(self) -> int:
         """Read what is read once at the end, delete what could not be deleted, count calls. How many rows that was."""
-        if not (await self.context.store.shape()).tracked:
+        if not (await self.context.store.owner_table()).tracked:
             return 0
         await self._budget.flush()
         return await self._remover.sweep() + await self._finisher.sweep()
@@ -269,9 +269,9 @@ class Keeper:
 
     # -- inside ------------------------------------------------------------------------------------------------
 
-    async def _wanted(self, principal: Principal, new: NewPrototype) -> Wanted:
+    async def _wanted(self, principal: Principal, new: NewPrototype) -> CreateRequest:
         context = self.context
-        shape = await context.store.shape()
+        shape = await context.store.owner_table()
         await context.providers.refresh()
         choice = context.providers.choose(new.provider, principal.workspace_id, principal.user_id)
         mockup_id = str(uuid4())
@@ -280,7 +280,7 @@ class Keeper:
                 "This database's design_mockups needs values that protokeep does not have: "
                 f"{', '.join(shape.required_unknown)}. Give these columns a default."
             )
-        return Wanted(
+        return CreateRequest(
             mockup_id=mockup_id,
             workspace_id=principal.workspace_id,
             product_id=validation.product_id_of(new.product_id, must_be_uuid=shape.product_is_uuid),
@@ -294,9 +294,9 @@ class Keeper:
             create_new=new.create_new,
             product_name=validation.name_of(new.product_name),
             idempotency_key=validation.idempotency_key_of(new.idempotency_key),
-            by=principal,
-            held_until=context.clock() + context.pace.lease if context.queue.has_room() else None,
-            older_account=context.providers.shared(new.provider, principal.workspace_id),
+            principal=principal,
+            leased_until=context.clock() + context.timing.lease if context.queue.has_room() else None,
+            adopting_account=context.providers.shared(new.provider, principal.workspace_id),
         )
 
     async def _submitted(self, claimed: Prototype, wait: float, *, held: bool = False) -> Prototype:
@@ -319,7 +319,7 @@ class Keeper:
                     break
                 await _happens(changed, min(left, 1.0))
                 changed.clear()
-                latest = await context.store.get_any(mockup_id) or latest
+                latest = await context.store.get_unscoped(mockup_id) or latest
         return latest
 
     async def _held(self, prototype: Prototype, wait: float) -> Prototype:
@@ -332,23 +332,23 @@ class Keeper:
                 left = deadline - asyncio.get_running_loop().time()
                 if left <= 0 or context.bus.closed:
                     break
-                await _happens(changed, min(left, seconds(context.pace.poll_interval)))
+                await _happens(changed, min(left, seconds(context.timing.poll_interval)))
                 changed.clear()
-                latest = await context.store.get_any(prototype.id) or latest
+                latest = await context.store.get_unscoped(prototype.id) or latest
                 if latest.state is prototype.state:
-                    latest = await self._tracker.freshen(latest)
+                    latest = await self._tracker.refresh(latest)
         return latest
 
     async def _tidy(self, now: datetime) -> None:
         context = self.context
-        await context.store.forget_idempotency_keys(now - self._key_retention)
-        await context.store.forget_create_counts(now - timedelta(days=2))
+        await context.store.delete_expired_idempotency_keys(now - self._key_retention)
+        await context.store.delete_expired_create_counts(now - timedelta(days=2))
         await context.providers.refresh()
         try:
             choice = context.providers.choose("v0")
         except NotConfigured:
             return  # Without a key older rows cannot be followed, and nothing else depends on it.
-        adopter = Wanted(
+        adopter = CreateRequest(
             mockup_id="",
             workspace_id="default",
             product_id="",
@@ -360,7 +360,7 @@ class Keeper:
             marker="",
             now=now,
         )
-        adopted = await context.store.adopt_untracked(adopter, context.pace.poll_timeout)
+        adopted = await context.store.adopt_untracked(adopter, context.timing.poll_timeout)
         if adopted:
             log.info("older_rows_adopted", count=adopted)
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import structlog
 
-from protokeep.core.call_budget import Rank
+from protokeep.core.call_budget import Priority
 from protokeep.core.errors import ProviderBusy, ProviderError
 from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, generation_of
 from protokeep.core.submission import NO_KEY
 from protokeep.core.timing import settled_since_sent
-from protokeep.providers.base import Made, Provider, Search
-from protokeep.service.call_budget import Budget
-from protokeep.service.chat_metadata import Signed, installation_mark, marker_mark
+from protokeep.providers.base import Provider, RemoteChat, Search
+from protokeep.service.call_budget import CallBudget
+from protokeep.service.chat_metadata import Signed, installation_filter, marker_filter
 from protokeep.service.context import LOOK_BACK, Context
 from protokeep.service.heartbeat import CLOCK_SLACK
 from protokeep.store.searches import LostCreate
@@ -51,7 +51,7 @@ class LookedUp:
     search that began at `began_at`. Neither: it is undecided, because of `error` if there is one.
     """
 
-    chats: Sequence[Made] = ()
+    chats: Sequence[RemoteChat] = ()
     absent: bool = False
     began_at: datetime | None = None
     error: ProviderError | None = None
@@ -100,7 +100,7 @@ class _Account:
 class Lookups:
     """Searches an account for lost creates, and for all chats of this installation."""
 
-    def __init__(self, context: Context, budget: Budget) -> None:
+    def __init__(self, context: Context, budget: CallBudget) -> None:
         self._context = context
         self._budget = budget
         self._accounts: defaultdict[tuple[str, int], _Account] = defaultdict(_Account)
@@ -110,7 +110,7 @@ class Lookups:
     async def keeper_id(self) -> str:
         """This installation, as the marks of its chats name it."""
         if self._keeper_id is None:
-            self._keeper_id, _ = await self._context.store.keeper()
+            self._keeper_id, _ = await self._context.store.installation()
         return self._keeper_id
 
     async def find(self, prototype: Prototype, provider: Provider) -> LookedUp:
@@ -128,7 +128,7 @@ class Lookups:
                 await self._search_for_lost(account, provider, generation)
             return self._answer(account, prototype)
 
-    async def all_of_ours(self, name: str, provider: Provider, since: datetime, rank: Rank) -> Search:
+    async def all_of_ours(self, name: str, provider: Provider, since: datetime, rank: Priority) -> Search:
         """All chats of this installation made after `since` that no row knows; goes on where the last one was cut.
 
         Raises `ProviderError`.
@@ -166,7 +166,7 @@ class Lookups:
         """Search quickly for all lost creates; thoroughly where some may be decided and were not found."""
         now = self._context.clock()
         name = generation.account
-        calls = await self._calls(name, provider, Rank.LOOKUP)
+        calls = await self._calls(name, provider, Priority.LOOKUP)
         lost = await self._context.store.searches.lost(name, provider.api_version)
         since = min([_since(generation), *(_since(one) for one in lost)])
         markers = frozenset({generation.marker, *(one.marker for one in lost)})
@@ -185,7 +185,7 @@ class Lookups:
             )
         if decided and not self._found(account, generation):
             rest = cut.search.rest if cut is not None else None
-            wanted = [marker_mark(marker) for marker in sorted(markers)]
+            wanted = [marker_filter(marker) for marker in sorted(markers)]
             search = await self._search(account, name, provider, wanted, since, calls, thorough=True, rest=rest)
             began_at = cut.began_at if cut is not None else now
             account.thorough = _Searched(search, began_at, self._context.clock(), since, markers)
@@ -205,9 +205,9 @@ class Lookups:
         """Search the young part of the list for all chats of this installation, or by filter for `markers`."""
         now = self._context.clock()
         before = provider.calls
-        wanted = [installation_mark(await self.keeper_id())]
+        wanted = [installation_filter(await self.keeper_id())]
         if markers is not None:
-            wanted = [marker_mark(marker) for marker in sorted(markers)]
+            wanted = [marker_filter(marker) for marker in sorted(markers)]
         rest = going_on.search.rest if going_on is not None else None
         search = await self._search(account, name, provider, wanted, since, calls, thorough=False, rest=rest)
         if markers is None:
@@ -232,7 +232,7 @@ class Lookups:
             found = await self._context.store.known_chats(name, chats)
             set_at = self._context.providers.key_set_at(name)
             if found and set_at is not None and not account.shows_older:
-                account.shows_older = await self._context.store.knew_chats(name, list(found), set_at)
+                account.shows_older = await self._context.store.knew_chats_before(name, list(found), set_at)
             return found
 
         left = calls()
@@ -254,14 +254,14 @@ class Lookups:
         await self._note_unreadable(name, search)
         return search
 
-    async def _calls(self, name: str, provider: Provider, rank: Rank) -> Calls:
+    async def _calls(self, name: str, provider: Provider, rank: Priority) -> Calls:
         """How many calls searches may make from now on. Raises `ProviderBusy` while the builder wants none."""
         now = self._context.clock()
         held = await self._context.store.accounts.get(name)
-        if held.pauses_looks(now) and held.read_hold_code != NO_KEY:
-            pause = (held.read_hold_until or now) - now
+        if held.is_polling_paused(now) and held.polling_paused_code != NO_KEY:
+            pause = (held.polling_paused_until or now) - now
             raise ProviderBusy("The builder asked for a pause.", code="rate_limited", retry_after=pause)
-        room = await self._budget.room(name)
+        room = await self._budget.allowance(name)
         allowed = room.left(rank)
         if allowed == 0:
             pause = room.until(rank, 1) - now
@@ -272,19 +272,19 @@ class Lookups:
     async def _heed(self, name: str, error: ProviderBusy) -> None:
         """The builder asks for a pause: of look-ups and looks, in every process."""
         until = self._context.clock() + (error.retry_after or DEFAULT_PAUSE)
-        await self._context.store.accounts.hold_reads(name, until, "rate_limited", str(error))
+        await self._context.store.accounts.pause_polling(name, until, "rate_limited", str(error))
 
     # -- answering ---------------------------------------------------------------------------------------------
 
-    def _found(self, account: _Account, generation: Generation) -> list[Made]:
+    def _found(self, account: _Account, generation: Generation) -> list[RemoteChat]:
         """Chats with a prototype's marker out of the last searches, signed by us or by nobody, oldest first."""
         found = {
             made.chat_id: made
             for searched in (account.quick, account.thorough)
             if searched is not None
             for made in searched.search.chats
-            if made.marks.get("protokeep_marker") == generation.marker
-            and self._context.signer.check(made.marks) is not Signed.WRONG
+            if made.metadata.get("protokeep_marker") == generation.marker
+            and self._context.signer.check(made.metadata) is not Signed.WRONG
         }
         return sorted(found.values(), key=lambda made: (made.created_at is None, made.created_at, made.chat_id))
 
@@ -303,8 +303,8 @@ class Lookups:
         if generation.sent_at is not None:
             oldest = min(max((now - generation.sent_at) / 2, SHORTEST_PAUSE / 2), LONGEST_PAUSE)
             return searched.began_at >= generation.sent_at and age < oldest
-        claimed_before = searched.began_at >= generation.round_at
-        return searched.search.reached and claimed_before and age <= self._context.pace.fresh_claim
+        claimed_before = searched.began_at >= generation.turn_at
+        return searched.search.reached and claimed_before and age <= self._context.timing.claim_is_fresh
 
     def _answer(self, account: _Account, prototype: Prototype) -> LookedUp:
         generation = generation_of(prototype)
@@ -323,7 +323,7 @@ class Lookups:
         decides = (
             searched is account.thorough
             and searched.covers(generation)
-            and settled_since_sent(generation, began_at, self._context.pace)
+            and settled_since_sent(generation, began_at, self._context.timing)
             and (counted is None or began_at > counted)
             and search.whole_since(_since(generation))
             and not self._forged(account, generation)
@@ -342,10 +342,10 @@ class Lookups:
     def _is_decided_now(self, generation: Generation) -> bool:
         """Whether a search that finds nothing would count: then it has to be a thorough one."""
         sent = generation.recovery_point is RecoveryPoint.SENT
-        return sent and settled_since_sent(generation, self._context.clock(), self._context.pace)
+        return sent and settled_since_sent(generation, self._context.clock(), self._context.timing)
 
     def _may_be_decided(self, lost: LostCreate, now: datetime) -> bool:
-        return lost.sent_at is None or now - lost.sent_at >= self._context.pace.settle
+        return lost.sent_at is None or now - lost.sent_at >= self._context.timing.settle
 
     def _is_of_this_team(self, account: _Account, generation: Generation) -> bool:
         """Whether the key would show what this create made: it was sent with it, or with one of the same team."""
@@ -355,7 +355,7 @@ class Lookups:
     def _forged(self, account: _Account, generation: Generation) -> bool:
         """Whether a chat names this prototype under a wrong signature: perhaps ours, of an earlier secret."""
         return any(
-            made.marks.get("protokeep_marker") == generation.marker
+            made.metadata.get("protokeep_marker") == generation.marker
             for searched in (account.quick, account.thorough)
             if searched is not None
             for made in searched.search.chats
@@ -367,7 +367,7 @@ class Lookups:
         until = account.next_at or now
         thorough = account.thorough
         if self._is_decided_now(generation) and thorough is not None and thorough.search.rest is None:
-            age = now - (generation.sent_at or now) - self._context.pace.settle
+            age = now - (generation.sent_at or now) - self._context.timing.settle
             until = max(until, thorough.done_at + min(max(age / 5, FRESH_ENOUGH), LONGEST_SEARCH))
         if until <= now or until - now > LONGEST_SEARCH:
             return None
@@ -380,7 +380,7 @@ class Lookups:
         """Name each unreadable or forged chat once in the log, and list it for `doctor`."""
         reasons = {one.chat_id: one.reason for one in search.skipped}
         for made in search.chats:
-            if self._context.signer.check(made.marks) is Signed.WRONG:
+            if self._context.signer.check(made.metadata) is Signed.WRONG:
                 reasons[made.chat_id] = "Its marks are not signed by this installation, so they are not believed."
         new = {chat_id: words for chat_id, words in reasons.items() if self._named.get((name, chat_id)) != words}
         if not new:

@@ -14,13 +14,13 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from protokeep.core.call_budget import Rank
+from protokeep.core.call_budget import Priority
 from protokeep.core.errors import DatabaseUnavailable, ProviderBusy, ProviderError, ProviderUnreachable
-from protokeep.providers.base import Made, Provider
-from protokeep.service.chat_metadata import read_marks
+from protokeep.providers.base import Provider, RemoteChat
+from protokeep.service.chat_metadata import parse_metadata
 from protokeep.service.context import LOOK_BACK, Context
 from protokeep.service.lookups import Lookups
-from protokeep.store.orphans import Stray
+from protokeep.store.orphans import OrphanChat
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ NOBODYS = frozenset({"deleted", "unsigned", "refused"})
 MOST_REMEMBERED = 10_000
 
 
-class Recoverer:
+class OrphanReconciler:
     """Searches for chats of ours that no row knows: when some may be forgotten, daily, and every few minutes."""
 
     def __init__(self, context: Context, lookups: Lookups) -> None:
@@ -67,7 +67,7 @@ class Recoverer:
         if now < self._next_at.get(account, now) <= now + LONGEST_PAUSE:
             return
         try:
-            await self.attend(account, provider)
+            await self.verify(account, provider)
             await self.search_recent(account, provider)
             await self.search_daily(account, provider)
         except ProviderError as error:
@@ -76,7 +76,7 @@ class Recoverer:
             self._next_at[account] = now + min(pause, LONGEST_PAUSE)
             log.warning("account_not_attended", account=account, code=error.code, reason=str(error))
 
-    async def attend(self, account: str, provider: Provider) -> None:
+    async def verify(self, account: str, provider: Provider) -> None:
         """Make sure that no chat of an account is forgotten, before anything is sent for it.
 
         Raises `ProviderError` when the builder could not be asked, or not to the end, or when its lists may not show
@@ -119,7 +119,7 @@ class Recoverer:
         now = context.clock()
         key = account, provider.api_version
         done_at = self._done_at[key] = min(self._done_at.get(key, now), now)  # It may have been set back.
-        if now - done_at >= context.pace.reconcile and await self.take_back(account, provider, done_at):
+        if now - done_at >= context.timing.full_search_interval and await self.take_back(account, provider, done_at):
             self._done_at[key] = now
 
     async def take_back(self, account: str, provider: Provider, since: datetime) -> bool:
@@ -128,7 +128,7 @@ class Recoverer:
         True: the search reached its end; single chats that cannot be read do not count. False: it was cut, and the
         next call goes on from there. Raises `ProviderError` when the account could not be searched at all.
         """
-        search = await self._lookups.all_of_ours(account, provider, since - LOOK_BACK, Rank.LOOKUP)
+        search = await self._lookups.all_of_ours(account, provider, since - LOOK_BACK, Priority.LOOKUP)
         await self._take(account, provider, search.chats)
         return search.reached
 
@@ -136,7 +136,7 @@ class Recoverer:
         """Search the newest chats, every few minutes and by one process, for second ones of ours."""
         context = self._context
         now = context.clock()
-        every = context.pace.recent_search
+        every = context.timing.recent_search_interval
         searched_at = self._searched_at.get(account)
         if searched_at is not None and now - every / 10 < searched_at <= now:
             return
@@ -144,13 +144,13 @@ class Recoverer:
         if not await context.store.searches.take_turn(f"recent:{account}:{provider.api_version}", now, every):
             return
         try:
-            search = await self._lookups.all_of_ours(account, provider, now - 3 * every - LOOK_BACK, Rank.RECENT)
+            search = await self._lookups.all_of_ours(account, provider, now - 3 * every - LOOK_BACK, Priority.RECENT)
         except ProviderBusy:
             return  # Everything else comes before this.
         fresh = [made for made in search.chats if (account, made.chat_id) not in self._nobodys]
         await self._take(account, provider, fresh)
 
-    async def _take(self, account: str, provider: Provider, chats: Sequence[Made]) -> None:
+    async def _take(self, account: str, provider: Provider, chats: Sequence[RemoteChat]) -> None:
         """Give each chat a row. One that cannot be given one keeps no other from it."""
         adopted = 0
         for made in chats:
@@ -173,12 +173,12 @@ class Recoverer:
         if adopted:
             log.warning("strays_found", account=account, count=adopted)
 
-    async def _adopt(self, account: str, provider: Provider, made: Made) -> str:
+    async def _adopt(self, account: str, provider: Provider, made: RemoteChat) -> str:
         context = self._context
-        marks = read_marks(made.marks, context.signer, account, await context.store.shape())
+        marks = parse_metadata(made.metadata, context.signer, account, await context.store.owner_table())
         prompt = await self._prompt_of(provider, made.chat_id) if marks.signed else None
         now = context.clock()
-        stray = Stray(
+        stray = OrphanChat(
             chat_id=made.chat_id,
             marker=marks.marker,
             workspace_id=marks.workspace_id,
@@ -192,8 +192,8 @@ class Recoverer:
             now=now,
             signed=marks.signed,
         )
-        outcome = await context.store.adopt_stray(stray, context.pace.poll_timeout)
-        if outcome == "deleted" and await context.store.afterwards.deleted(stray.workspace_id, stray.marker):
+        outcome = await context.store.adopt_orphan(stray, context.timing.poll_timeout)
+        if outcome == "deleted" and await context.store.afterwards.was_deleted(stray.workspace_id, stray.marker):
             await provider.delete(made.chat_id)  # It was to be deleted at the builder, too.
         if (account, made.chat_id) not in self._nobodys:
             log.warning("stray_taken_back", outcome=outcome, account=account, chat_id=made.chat_id)

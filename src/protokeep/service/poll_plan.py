@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from protokeep.core.call_budget import Rank, Room, rank_of
+from protokeep.core.call_budget import CallAllowance, Priority, priority_of
 from protokeep.core.prototype import UNFINISHED, Prototype, generation_of
-from protokeep.core.timing import Pace
-from protokeep.providers.base import Provider, Watched
+from protokeep.core.timing import Timing
+from protokeep.providers.base import PollTarget, Provider
 
 #: After so long without a word about what is being made, the heavier call may be made at every third look.
 QUIET = timedelta(seconds=10)
 CLOSELY_EVERY = 3
 
 
-def affordable(
-    prototypes: Sequence[Prototype], room: Room, now: datetime, provider: Provider | None, *, batched: bool
+def within_budget(
+    prototypes: Sequence[Prototype], room: CallAllowance, now: datetime, provider: Provider | None, *, batched: bool
 ) -> tuple[list[Prototype], list[Prototype]]:
     """What may be looked at now, watched ones first, and what has to wait for want of calls."""
     ranked = sorted(((_rank(one, now), one) for one in prototypes), key=lambda pair: _ORDER.index(pair[0]))
-    if provider is None or room.pace is None:
+    if provider is None or room.calls_per_minute is None:
         return [one for _, one in ranked], []
     if batched:
-        rank, needed = ranked[0][0], provider.looks_cost(len(ranked))
-        left, whole = room.left(rank) or 0, room.whole(rank) or 0
+        rank, needed = ranked[0][0], provider.polling_cost(len(ranked))
+        left, whole = room.left(rank) or 0, room.per_minute(rank) or 0
         everything = [one for _, one in ranked]
         return (everything, []) if left >= min(needed, whole) else ([], everything)
     looks: list[Prototype] = []
@@ -34,26 +34,26 @@ def affordable(
     return looks, put_off
 
 
-_ORDER = list(Rank)
+_ORDER = list(Priority)
 
 
-def _rank(prototype: Prototype, now: datetime) -> Rank:
+def _rank(prototype: Prototype, now: datetime) -> Priority:
     generation = generation_of(prototype)
-    return rank_of(generation.round_at, generation.watched_until, now)
+    return priority_of(generation.turn_at, generation.watched_until, now)
 
 
-def watched_of(prototype: Prototype, now: datetime, pace: Pace, *, few: bool) -> Watched:
+def poll_target_of(prototype: Prototype, now: datetime, pace: Timing, *, few: bool) -> PollTarget:
     """What the builder is asked about. While it waits for an answer, a person may have given it on the chat's page:
     then the newest message counts. The heavier call is for what should have been told by the light one long ago."""
     generation = generation_of(prototype)
-    long_ago = now - generation.round_at >= QUIET and generation.poll_count % CLOSELY_EVERY == 0
+    long_ago = now - generation.turn_at >= QUIET and generation.poll_count % CLOSELY_EVERY == 0
     long_away = generation.missing_since is not None and now - generation.missing_since >= pace.gone_after
-    return Watched(
+    return PollTarget(
         prototype.chat_id or "",
-        None if generation.waiting else generation.message_id,
+        None if generation.awaiting_input else generation.message_id,
         generation.created_at,
-        stale_id=generation.stale_id,
-        before_id=generation.before_id,
-        closely=generation.waiting or long_ago,
-        alone=prototype.status not in UNFINISHED or long_away or (few and generation.told_by_hook),
+        previous_message_id=generation.previous_message_id,
+        baseline_message_id=generation.baseline_message_id,
+        thoroughly=generation.awaiting_input or long_ago,
+        individually=prototype.status not in UNFINISHED or long_away or (few and generation.hook_is_newer),
     )

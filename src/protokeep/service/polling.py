@@ -11,17 +11,17 @@ from datetime import datetime, timedelta
 import structlog
 
 from protokeep.core import submission as steps
-from protokeep.core.absence import Surroundings, caught_up, may_be_gone, missed, not_asked
-from protokeep.core.call_budget import Rank, Room
+from protokeep.core.absence import AccountVisibility, deadline_extended, may_be_gone, polling_paused, recorded_missing
+from protokeep.core.call_budget import CallAllowance, Priority
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.core.provider_keys import missing as missing_key
 from protokeep.core.submission import NO_KEY
-from protokeep.core.timing import answer_lasts, stale
-from protokeep.providers.base import Looked, Provider
-from protokeep.service.call_budget import Budget
+from protokeep.core.timing import answer_valid_for, is_poll_due_on_request
+from protokeep.providers.base import PollResult, Provider
+from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context, renewing, status_events
-from protokeep.service.poll_plan import affordable, watched_of
+from protokeep.service.poll_plan import poll_target_of, within_budget
 from protokeep.service.visibility import Visibility
 from protokeep.store.accounts import LOOKS_FAIL, SHORT_OF_CALLS
 from protokeep.store.sql import ConstraintBroken
@@ -29,7 +29,7 @@ from protokeep.store.sql import ConstraintBroken
 log = structlog.get_logger(__name__)
 
 #: What a round of looks changes: before, after, and the lines of history.
-Looks = tuple[Prototype, Prototype, list[Event]]
+PollPlan = tuple[Prototype, Prototype, list[Event]]
 
 #: Prototypes written per transaction after a round of looks.
 BATCH = 500
@@ -49,10 +49,10 @@ TROUBLE_SHOWN = timedelta(seconds=30)
 LOOK_PATIENCE = 2.5
 
 
-class Tracker:
+class Poller:
     """Looks at what is due, writes what the builder said, and says when the next look is due."""
 
-    def __init__(self, context: Context, budget: Budget, visibility: Visibility) -> None:
+    def __init__(self, context: Context, budget: CallBudget, visibility: Visibility) -> None:
         self._context = context
         self._passes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._hooked: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -75,14 +75,14 @@ class Tracker:
         async with self._passes[account]:
             if not await self._take(account):
                 return False, None
-            async with renewing(lambda: self._take(account), context.pace.lease / 3):
+            async with renewing(lambda: self._take(account), context.timing.lease / 3):
                 held = await context.store.accounts.get(account)
-                if held.pauses_looks(context.clock()):
-                    return True, held.read_hold_until
+                if held.is_polling_paused(context.clock()):
+                    return True, held.polling_paused_until
                 for api_version, chosen in await self._due(account):
                     if not await self._look_at(account, api_version, chosen):
                         break
-                context.reached("after_track")
+                context.checkpoint("after_track")
                 return True, await context.store.next_due(account)
 
     async def track_hooked(self, account: str) -> int:
@@ -94,12 +94,12 @@ class Tracker:
         async with self._hooked[account]:
             now = context.clock()
             held = await context.store.accounts.get(account)
-            if held.pauses_looks(now):
+            if held.is_polling_paused(now):
                 return 0
             read = 0
             for provider in context.providers.of_account(account):
-                named = await context.store.told_by_hooks(account, provider.api_version, now, HOOKED_ALONE)
-                looks, _ = affordable(named, await self._budget.room(account), now, provider, batched=False)
+                named = await context.store.named_by_hooks(account, provider.api_version, now, HOOKED_ALONE)
+                looks, _ = within_budget(named, await self._budget.allowance(account), now, provider, batched=False)
                 reading = {one.id for one in looks}
                 self._reading |= reading
                 try:
@@ -119,48 +119,48 @@ class Tracker:
         everything = [one for one in await context.store.due(account, now) if one.id not in self._reading]
         if not everything:
             return []
-        room = await self._budget.room(account)
+        room = await self._budget.allowance(account)
         chosen: list[tuple[int, list[Prototype]]] = []
         for api_version in sorted({generation_of(prototype).api_version for prototype in everything}):
             due = [prototype for prototype in everything if generation_of(prototype).api_version == api_version]
             provider = context.providers.serving(account, api_version)
             batched = provider is not None and provider.capabilities.batch_status
             # A few that hooks spoke of are read by themselves: a sweep would cost more, and come no sooner.
-            alone = len(due) <= HOOKED_ALONE and all(generation_of(one).told_by_hook for one in due)
+            alone = len(due) <= HOOKED_ALONE and all(generation_of(one).hook_is_newer for one in due)
             if batched and not alone:
-                until = now + max(context.pace.poll_interval, context.pace.swept)
+                until = now + max(context.timing.poll_interval, context.timing.batch_poll_interval)
                 due += await context.store.due_soon(account, api_version, now, until)
-            looks, put_off = affordable(due, room, now, provider, batched=batched)
+            looks, put_off = within_budget(due, room, now, provider, batched=batched)
             if put_off:
                 await self._put_off(account, put_off, room)
             chosen.append((api_version, looks))
         return chosen
 
-    async def _put_off(self, account: str, looks: Sequence[Prototype], room: Room) -> None:
-        until = room.until(Rank.FRESH, len(looks))
+    async def _put_off(self, account: str, looks: Sequence[Prototype], room: CallAllowance) -> None:
+        until = room.until(Priority.FRESH, len(looks))
         await self._postpone(looks, until)
         words = f"Looks at the builder are slower than usual. {room.message}"
         shown_until = max(until, room.now + timedelta(seconds=60))
-        await self._context.store.accounts.hold_reads(account, shown_until, SHORT_OF_CALLS, words)
-        self._note_trouble(account, Looked(trouble=words))
+        await self._context.store.accounts.pause_polling(account, shown_until, SHORT_OF_CALLS, words)
+        self._note_trouble(account, PollResult(problem=words))
 
     async def _postpone(self, looks: Sequence[Prototype], until: datetime) -> None:
         """Nobody looks at these before `until`, and that time counts against nothing."""
-        now, pace = self._context.clock(), self._context.pace
-        moved = [not_asked(caught_up(one, now, pace), now, until, pace) for one in looks]
-        await self._context.store.accounts.postpone_looks(moved, until)
+        now, pace = self._context.clock(), self._context.timing
+        moved = [polling_paused(deadline_extended(one, now, pace), now, until, pace) for one in looks]
+        await self._context.store.accounts.postpone_polls(moved, until)
 
     async def release(self, account: str) -> None:
         """Hand an account over to whoever wants to track it."""
         await self._context.store.accounts.release_tracking(account, self._context.owner)
 
-    async def freshen(self, prototype: Prototype) -> Prototype:
+    async def refresh(self, prototype: Prototype) -> Prototype:
         """`prototype` as the builder sees it now, if what is written is too old. Joins a look under way.
 
         Bounded in time: when the look does not come back soon, what is written is the answer.
         """
         context = self._context
-        if not stale(prototype, context.clock(), context.pace):
+        if not is_poll_due_on_request(prototype, context.clock(), context.timing):
             return prototype
         look = self._looks.get(prototype.id)
         if look is None:
@@ -168,18 +168,18 @@ class Tracker:
             self._looks[prototype.id] = look
             look.add_done_callback(lambda _task: self._looks.pop(prototype.id, None))
         await asyncio.wait({look}, timeout=LOOK_PATIENCE)
-        return await context.store.get_any(prototype.id) or prototype
+        return await context.store.get_unscoped(prototype.id) or prototype
 
     async def _look_for(self, prototype: Prototype) -> None:
         context = self._context
         generation = generation_of(prototype)
         now = context.clock()
         with context.bus.watching(prototype.id) as changed:
-            asked = await context.store.ask_for_look(
+            asked = await context.store.request_poll(
                 prototype,
                 now,
-                stale_before=now - answer_lasts(prototype, now, context.pace) / 2,
-                watched_until=now + context.pace.watch,
+                stale_before=now - answer_valid_for(prototype, now, context.timing) / 2,
+                watched_until=now + context.timing.watched_for,
             )
             if not asked:
                 return
@@ -187,7 +187,7 @@ class Tracker:
             if mine:
                 return  # It was looked at, or there is a reason why not.
             for _ in range(int(LOOK_PATIENCE / 0.25)):
-                current = await context.store.get_any(prototype.id)
+                current = await context.store.get_unscoped(prototype.id)
                 if current is None or generation_of(current).poll_count > generation.poll_count:
                     return
                 changed.clear()
@@ -201,7 +201,7 @@ class Tracker:
         now = context.clock()
         provider = account.split(":", 1)[0]
         return await context.store.accounts.take_tracking(
-            account, provider, context.owner, now, now + context.pace.lease
+            account, provider, context.owner, now, now + context.timing.lease
         )
 
     async def _look_at(self, account: str, api_version: int, prototypes: list[Prototype]) -> bool:
@@ -213,16 +213,16 @@ class Tracker:
             return False
         batched = provider.capabilities.batch_status
         part = max(len(prototypes), 1) if batched else PART
-        large = batched and provider.looks_cost(len(prototypes)) > LARGE_SWEEP
+        large = batched and provider.polling_cost(len(prototypes)) > LARGE_SWEEP
         for start in range(0, len(prototypes), part):
             looking = prototypes[start : start + part]
             began = context.clock()
-            away = await context.store.away(account, api_version, began, AWAY) if batched else []
+            away = await context.store.not_visible(account, api_version, began, AWAY) if batched else []
             looked = await self._observe(provider, account, looking, away, began)
             now = context.clock()
             await self._hold(account, looked, now)
-            context.reached("after_look")
-            rest = context.pace.swept - (now - began) if large else None
+            context.checkpoint("after_look")
+            rest = context.timing.batch_poll_interval - (now - began) if large else None
             around = await self._around(account, provider, looking, looked, now)
             ids = {one.id for one in looking}
             looking += [one for one in away if one.chat_id in looked.observations and one.id not in ids]
@@ -241,75 +241,78 @@ class Tracker:
         looking: Sequence[Prototype],
         away: Sequence[Prototype],
         began: datetime,
-    ) -> Looked:
+    ) -> PollResult:
         """Ask the builder; `away` are missing ones that a list may show by the way.
 
         An answer that nobody expected is trouble of this account, and of no other.
         """
         few = len(looking) <= HOOKED_ALONE
-        pace = self._context.pace
-        watched = [watched_of(one, began, pace, few=few) for one in looking]
+        pace = self._context.timing
+        watched = [poll_target_of(one, began, pace, few=few) for one in looking]
         ids = {one.chat_id for one in watched}
-        passing = [watched_of(one, began, pace, few=False) for one in away]
-        watched += [replace(one, alone=False, in_passing=True) for one in passing if one.chat_id not in ids]
+        passing = [poll_target_of(one, began, pace, few=False) for one in away]
+        watched += [replace(one, individually=False, only_if_listed=True) for one in passing if one.chat_id not in ids]
         try:
             looked = await provider.observe(watched)
         except Exception as error:
             log.exception("look_failed", account=account)
-            looked = Looked(trouble=f"The builder's answer could not be read ({type(error).__name__}).")
+            looked = PollResult(problem=f"The builder's answer could not be read ({type(error).__name__}).")
         self._note_trouble(account, looked)
         return looked
 
-    async def _hold(self, account: str, looked: Looked, now: datetime) -> None:
+    async def _hold(self, account: str, looked: PollResult, now: datetime) -> None:
         """Show what is wrong with the account's looks, and pause them for as long as the builder asks."""
         accounts = self._context.store.accounts
         if looked.retry_after is not None:
-            words = looked.trouble or "The builder asks for a pause."
-            await accounts.hold_reads(account, now + looked.retry_after, "rate_limited", words)
-        elif looked.trouble is not None:
-            await accounts.hold_reads(account, now + TROUBLE_SHOWN, LOOKS_FAIL, looked.trouble)
+            words = looked.problem or "The builder asks for a pause."
+            await accounts.pause_polling(account, now + looked.retry_after, "rate_limited", words)
+        elif looked.problem is not None:
+            await accounts.pause_polling(account, now + TROUBLE_SHOWN, LOOKS_FAIL, looked.problem)
 
     async def _around(
-        self, account: str, provider: Provider, looking: Sequence[Prototype], looked: Looked, now: datetime
-    ) -> Surroundings:
+        self, account: str, provider: Provider, looking: Sequence[Prototype], looked: PollResult, now: datetime
+    ) -> AccountVisibility:
         """What this round tells about the account; a list is asked only when a chat may be gone for good."""
-        pace = self._context.pace
+        pace = self._context.timing
         missing = [one for one in looking if one.chat_id in looked.missing]
-        in_doubt = any(may_be_gone(generation_of(missed(caught_up(one, now, pace), now)), now, pace) for one in missing)
+        in_doubt = any(
+            may_be_gone(generation_of(recorded_missing(deadline_extended(one, now, pace), now)), now, pace)
+            for one in missing
+        )
         seen = len(looked.observations)
         return await self._visibility.around(account, provider, missing, seen=seen, in_doubt=in_doubt)
 
     async def _wait_for_key(self, account: str) -> None:
         """No looks until there is a key again, and the reason on everything that is being made."""
         words = missing_key(account)
-        await self._context.store.accounts.hold_reads(account, self._context.clock() + KEYLESS_PAUSE, NO_KEY, words)
-        self._note_trouble(account, Looked(trouble=words))
+        await self._context.store.accounts.pause_polling(account, self._context.clock() + KEYLESS_PAUSE, NO_KEY, words)
+        self._note_trouble(account, PollResult(problem=words))
 
     async def _write(
         self,
         prototypes: Sequence[Prototype],
-        looked: Looked,
+        looked: PollResult,
         now: datetime,
         *,
         batched: bool,
         rest: timedelta | None,
-        around: Surroundings,
+        around: AccountVisibility,
     ) -> None:
         context = self._context
-        changes: list[Looks] = []
-        answered = looked.observations.keys() | looked.missing | looked.unread.keys()
+        changes: list[PollPlan] = []
+        answered = looked.observations.keys() | looked.missing | looked.unreadable.keys()
         for before in prototypes:
             chat_id = before.chat_id or ""
             try:
-                after = steps.observed(
+                after = steps.polled(
                     before,
                     looked.observations.get(chat_id),
                     now,
-                    context.pace,
+                    context.timing,
                     batched=batched,
                     missing=chat_id in looked.missing,
                     around=around,
-                    unread=chat_id in looked.unread,
+                    unread=chat_id in looked.unreadable,
                     rest=rest,
                     paused=looked.retry_after if chat_id not in answered else None,
                 )
@@ -317,12 +320,12 @@ class Tracker:
                 log.exception("look_not_understood", prototype_id=before.id)
                 await self._put_aside(before, now)
                 continue
-            source = Source.HOOK if generation_of(before).told_by_hook else Source.POLL
+            source = Source.HOOK if generation_of(before).hook_is_newer else Source.POLL
             changes.append((before, after, status_events(before, after, source, now)))
-            self._note_unread(before.id, looked.unread.get(chat_id))
+            self._note_unread(before.id, looked.unreadable.get(chat_id))
         await self._save(changes, now)
 
-    async def _save(self, changes: list[Looks], now: datetime) -> None:
+    async def _save(self, changes: list[PollPlan], now: datetime) -> None:
         """Write a round; a row that the database refuses keeps none of the others from being written."""
         try:
             saved = await self._context.store.save_all(changes)
@@ -342,7 +345,7 @@ class Tracker:
 
     async def _put_aside(self, prototype: Prototype, now: datetime) -> None:
         """What could not be written is looked at again later: it would come up in every pass."""
-        await self._postpone([prototype], now + self._context.pace.unwatched_longest)
+        await self._postpone([prototype], now + self._context.timing.max_poll_interval)
 
     def _note_unread(self, prototype_id: str, reason: str | None) -> None:
         """Say once, not at every look, that one chat's answer makes no sense."""
@@ -352,14 +355,14 @@ class Tracker:
             self._unread[prototype_id] = reason
             log.warning("look_unreadable", prototype_id=prototype_id, reason=reason)
 
-    def _note_trouble(self, account: str, looked: Looked) -> None:
+    def _note_trouble(self, account: str, looked: PollResult) -> None:
         """Say what is wrong with an account's looks once, not at every look."""
-        if looked.trouble is None:
+        if looked.problem is None:
             if self._trouble.pop(account, None) is not None:
                 log.info("looks_work_again", account=account)
-        elif self._trouble.get(account) != looked.trouble:
-            self._trouble[account] = looked.trouble
-            log.warning("looks_troubled", account=account, reason=looked.trouble)
+        elif self._trouble.get(account) != looked.problem:
+            self._trouble[account] = looked.problem
+            log.warning("looks_troubled", account=account, reason=looked.problem)
 
 
 def seconds(delta: timedelta) -> float:

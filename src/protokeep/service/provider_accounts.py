@@ -14,7 +14,7 @@ import structlog
 from protokeep.core.errors import InvalidInput, NotConfigured
 from protokeep.core.provider_keys import KeyOwner, SealedKey
 from protokeep.providers.base import Provider
-from protokeep.service.vault import NotOpened, Vault
+from protokeep.service.vault import KeyNotReadable, Vault
 from protokeep.store.provider_keys import KeyStore
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredKeys:
     """Where keys are kept, what opens them, and what a key becomes: a builder per version of the API."""
 
     store: KeyStore
@@ -60,7 +60,7 @@ class Providers:
     def __init__(
         self,
         names: dict[str, str],
-        kept: Kept | None = None,
+        kept: StoredKeys | None = None,
         may_use_ours: Callable[[str], bool] = lambda workspace_id: True,
     ) -> None:
         """`names`: every provider that is known, and the setting that makes it usable.
@@ -204,7 +204,7 @@ class Providers:
         if kept.builders is None:
             try:
                 key = self.kept.vault.open(kept.sealed)
-            except NotOpened as error:
+            except KeyNotReadable as error:
                 log.error("key_not_opened", account=account, reason=str(error))
                 kept.builders = {}
             else:

@@ -8,20 +8,20 @@ from uuid import uuid4
 
 import structlog
 
-from protokeep.core.audit import Action, Entry
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import InvalidInput, NotConfigured, NotFound, NotNow, ProviderError
 from protokeep.core.principals import Principal
 from protokeep.core.provider_keys import KeyOwner, SealedKey, key_of
 from protokeep.providers.base import Provider
 from protokeep.service.context import Context
-from protokeep.service.provider_accounts import Kept
-from protokeep.service.vault import NotOpened
+from protokeep.service.provider_accounts import StoredKeys
+from protokeep.service.vault import KeyNotReadable
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class KeyTold:
+class StoredKey:
     """What is told of a key. `works`: whether the builder took it when it was last asked; None: it did not answer."""
 
     sealed: SealedKey
@@ -29,7 +29,7 @@ class KeyTold:
     works: bool | None = None
 
 
-class Keys:
+class ProviderKeys:
     """Sets, lists, removes and seals anew."""
 
     def __init__(self, context: Context) -> None:
@@ -37,7 +37,7 @@ class Keys:
 
     async def set(
         self, by: Principal, owner: KeyOwner, provider: str, key: str, *, other_account: bool = False
-    ) -> KeyTold:
+    ) -> StoredKey:
         """Keep a key for its owner; prototypes that waited for one go on.
 
         Raises `InvalidInput` for one that the builder refuses, and `NotNow` for one of another account at the builder
@@ -51,18 +51,18 @@ class Keys:
         works = await self._try(kept, name, text, account, other_account=other_account)
         now = self._context.clock()
         sealed = kept.vault.seal(text, owner, name, by=by.user_id, at=now)
-        entry = Entry.of(by, Action.KEY_SET, now, name, whose=owner.user_id or None, hint=sealed.hint)
-        await kept.store.keep(sealed, entry)
+        entry = AuditEntry.of(by, Action.KEY_SET, now, name, whose=owner.user_id or None, hint=sealed.hint)
+        await kept.store.save(sealed, entry)
         await self._context.providers.refresh(at_once=True)
         log.info("key_set", account=account)
-        return KeyTold(sealed, opens=True, works=works)
+        return StoredKey(sealed, opens=True, works=works)
 
-    async def list(self, workspace_id: str, user_id: str | None = None) -> list[KeyTold]:
+    async def list(self, workspace_id: str, user_id: str | None = None) -> list[StoredKey]:
         """The keys of a workspace and its people; with `user_id` that person's only."""
         kept = self._kept()
         found = await kept.store.list(workspace_id)
         return [
-            KeyTold(sealed, opens=_opens(kept, sealed))
+            StoredKey(sealed, opens=_opens(kept, sealed))
             for sealed in found
             if user_id is None or sealed.owner.user_id == user_id
         ]
@@ -72,7 +72,7 @@ class Keys:
         kept = self._kept()
         name = self._context.providers.known(provider)
         now = self._context.clock()
-        entry = Entry.of(by, Action.KEY_REMOVED, now, name, whose=owner.user_id or None)
+        entry = AuditEntry.of(by, Action.KEY_REMOVED, now, name, whose=owner.user_id or None)
         if not await kept.store.remove(owner, name, entry):
             raise NotFound(f"There is no {name} key to remove.")
         await self._context.providers.refresh(at_once=True)
@@ -90,12 +90,12 @@ class Keys:
                 continue
             try:
                 key = kept.vault.open(sealed)
-            except NotOpened as error:
+            except KeyNotReadable as error:
                 log.error("key_not_opened", account=sealed.account, reason=str(error))
                 failed += 1
                 continue
             after = kept.vault.seal(key, sealed.owner, sealed.provider, by=sealed.set_by, at=sealed.set_at)
-            entry = Entry(
+            entry = AuditEntry(
                 sealed.owner.workspace_id,
                 self._context.clock(),
                 Action.KEY_SEALED_ANEW,
@@ -106,13 +106,15 @@ class Keys:
             done += await kept.store.reseal(sealed, after, entry)
         return done, failed
 
-    def _kept(self) -> Kept:
+    def _kept(self) -> StoredKeys:
         kept = self._context.providers.kept
         if kept is None:
             raise NotConfigured("This process keeps no keys.")
         return kept
 
-    async def _try(self, kept: Kept, provider: str, key: str, account: str, *, other_account: bool) -> bool | None:
+    async def _try(
+        self, kept: StoredKeys, provider: str, key: str, account: str, *, other_account: bool
+    ) -> bool | None:
         """Whether the builder takes the key; None: it does not answer, and the key is kept all the same."""
         chat = None if other_account else await kept.store.newest_chat(account)
         builders = {builder.api_version: builder for builder in kept.build(provider, key)}
@@ -131,7 +133,7 @@ class Keys:
             now = self._context.clock()
             await builders[version].find([nothing], sent_after=now, known=none_known, thorough=False, calls=1)
             if chat is not None:
-                await builders[chat[1]].talk(chat[0])
+                await builders[chat[1]].conversation(chat[0])
         except ProviderError as error:
             if error.status in (401, 403):
                 raise InvalidInput("The builder refuses this key. Nothing was changed.", field="key") from error
@@ -144,9 +146,9 @@ class Keys:
         return True
 
 
-def _opens(kept: Kept, sealed: SealedKey) -> bool:
+def _opens(kept: StoredKeys, sealed: SealedKey) -> bool:
     try:
         kept.vault.open(sealed)
-    except NotOpened:
+    except KeyNotReadable:
         return False
     return True

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from protokeep.core.audit import Action, Entry
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import NotAllowed, NotAuthenticated
 from protokeep.service.provider_accounts import DEFAULT_WORKSPACE
 from protokeep.service.tokens import TokenRefused
 
 
-def refusal(error: NotAuthenticated | NotAllowed, address: str, at: datetime, *, at_service: bool = False) -> Entry:
+def refusal(
+    error: NotAuthenticated | NotAllowed, address: str, at: datetime, *, at_service: bool = False
+) -> AuditEntry:
     """The line for somebody who was not let in at the page; `at_service`: coming back from the sign-in service.
 
     A token that counted once belongs to its workspace, whose admins know whose it was. What nobody knows belongs to
@@ -20,11 +22,11 @@ def refusal(error: NotAuthenticated | NotAllowed, address: str, at: datetime, *,
         token = error.token
         reason = "token_revoked" if token.revoked_at is not None else "token_expired"
         told = {"reason": reason, "whose": token.user_id}
-        return Entry(token.workspace_id, at, Action.SIGN_IN_FAILED, "", token.id, address, token.id, told)
+        return AuditEntry(token.workspace_id, at, Action.SIGN_IN_FAILED, "", token.id, address, token.id, told)
     if isinstance(error, TokenRefused):
         reason = "token_unknown"
     elif not at_service:
         reason = "link_unknown"
     else:
         reason = "no_role" if isinstance(error, NotAllowed) else "not_taken"
-    return Entry(DEFAULT_WORKSPACE, at, Action.SIGN_IN_FAILED, "", address=address, data={"reason": reason})
+    return AuditEntry(DEFAULT_WORKSPACE, at, Action.SIGN_IN_FAILED, "", address=address, data={"reason": reason})

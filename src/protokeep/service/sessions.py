@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from protokeep.core.audit import Action, Entry
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import NotAuthenticated
 from protokeep.core.principals import Principal
 from protokeep.service.context import Clock
@@ -74,7 +74,9 @@ class Sessions:
     async def sign_in_by_code(self, code: str) -> str:
         """What the browser shall hold, for a code that was not used yet. Raises `NotAuthenticated`."""
         now = self._clock()
-        token_id = await self._store.use_code(self._digest(code), now) if len(code) <= LONGEST_TEXT else None
+        token_id = (
+            await self._store.consume_sign_in_code(self._digest(code), now) if len(code) <= LONGEST_TEXT else None
+        )
         if token_id is None:
             raise NotAuthenticated("This sign-in link was used already, or is too old. Sign in with your token.")
         return await self._opened(token_id)
@@ -97,12 +99,12 @@ class Sessions:
 
     async def sign_out(self, principal: Principal, text: str) -> None:
         """End this session of `principal`'s."""
-        entry = Entry.of(principal, Action.SIGNED_OUT, self._clock())
+        entry = AuditEntry.of(principal, Action.SIGNED_OUT, self._clock())
         await self._store.close(self._digest(text), entry)
 
     async def sign_out_everywhere(self, principal: Principal) -> int:
         """End every session of a person; how many there were."""
-        entry = Entry.of(principal, Action.SIGNED_OUT, self._clock())
+        entry = AuditEntry.of(principal, Action.SIGNED_OUT, self._clock())
         return await self._store.close_all(principal.workspace_id, principal.user_id, entry)
 
     def form_token(self, held: str) -> str:

@@ -23,7 +23,7 @@ LONGEST_TEXT = 100
 BEGIN_AGAIN = "This sign-in took too long, or was begun in another browser. Try again."
 
 
-class SigningIn:
+class SignInFlow:
     """Begins and finishes a sign-in. State, nonce and verifier are signatures of what the browser holds."""
 
     def __init__(self, sign_on: SignOn, sessions: Sessions, issuer: str, clock: Clock) -> None:

@@ -21,15 +21,15 @@ from protokeep.core.errors import (
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
 from protokeep.core.provider_keys import missing
-from protokeep.core.timing import Step, backoff, may_send_again, next_step
-from protokeep.providers.base import Made, Provider
-from protokeep.service.chat_metadata import marks_of
+from protokeep.core.timing import SubmitStep, backoff, may_resend, next_step
+from protokeep.providers.base import Provider, RemoteChat
+from protokeep.service.chat_metadata import chat_metadata
 from protokeep.service.context import Context, renewing, status_events
-from protokeep.service.deletion import Remover
-from protokeep.service.delivery import Sendings
-from protokeep.service.follow_ups import Continuer
+from protokeep.service.deletion import Deleter
+from protokeep.service.delivery import Deliveries
+from protokeep.service.follow_ups import FollowUps
 from protokeep.service.lookups import LOOK_UP_WAITS, Lookups
-from protokeep.service.orphans import Recoverer
+from protokeep.service.orphans import OrphanReconciler
 from protokeep.service.visibility import Visibility
 
 log = structlog.get_logger(__name__)
@@ -42,23 +42,23 @@ class Submitter:
     """Takes one claimed or sent row as far as it can go now."""
 
     def __init__(
-        self, context: Context, recoverer: Recoverer, remover: Remover, lookups: Lookups, visibility: Visibility
+        self, context: Context, recoverer: OrphanReconciler, remover: Deleter, lookups: Lookups, visibility: Visibility
     ) -> None:
         self._context = context
         self._lookups = lookups
         self._recoverer = recoverer
         self._remover = remover
-        self._sendings = Sendings(context, recoverer)
-        self.continuer = Continuer(context, self._sendings, self._held, self._account_works, visibility)
+        self._sendings = Deliveries(context, recoverer)
+        self.continuer = FollowUps(context, self._sendings, self._held, self._account_works, visibility)
         self._unfindable: set[str] = set()
 
     async def submit(self, mockup_id: str) -> None:
         """Send, or look up and then perhaps send. Does nothing when another worker holds the row."""
         context = self._context
-        context.reached("before_take")
+        context.checkpoint("before_take")
         if self._sendings.is_working_on(mockup_id):
             return
-        prototype = await context.store.take_for_submit(mockup_id, context.clock(), context.pace.lease)
+        prototype = await context.store.take_for_submit(mockup_id, context.clock(), context.timing.lease)
         if prototype is not None:
             await self.submit_held(prototype)
 
@@ -82,20 +82,20 @@ class Submitter:
             self._sendings.note_sent(prototype)
 
         async def renew() -> object:
-            return await context.store.renew_lease(prototype, context.clock() + context.pace.lease)
+            return await context.store.renew_lease(prototype, context.clock() + context.timing.lease)
 
-        async with renewing(renew, context.pace.lease / 3):
+        async with renewing(renew, context.timing.lease / 3):
             try:
-                await self._recoverer.attend(generation.account, provider)
+                await self._recoverer.verify(generation.account, provider)
             except ProviderError as error:
                 await self._look_up_failed(prototype, error)
                 return
-            if generation.continuing:
-                await self.continuer.go_on(prototype, provider)
+            if generation.follow_up_pending:
+                await self.continuer.resume(prototype, provider)
                 return
-            looking = next_step(generation, context.clock(), context.pace) is Step.LOOK
+            looking = next_step(generation, context.clock(), context.timing) is SubmitStep.LOOK_UP
             if not looking or await self._may_send_after_look_up(prototype, provider):
-                if generation.removing_at is not None:
+                if generation.deletion_requested_at is not None:
                     await self._remover.forget(prototype)  # It was asked to go, and nothing was made.
                 else:
                     await self._send(prototype, provider)
@@ -123,17 +123,17 @@ class Submitter:
         self._unfindable.discard(prototype.id)
         now = context.clock()
         settled = self._sendings.is_settled(prototype, looked_up.began_at)
-        if looked_up.absent and may_send_again(generation, context.pace, settled=settled):
-            refusal = steps.refusal_after_all(generation)
+        if looked_up.absent and may_resend(generation, context.timing, settled=settled):
+            refusal = steps.deferred_refusal(generation)
             if refusal is None:
                 return True
             await self._refused(prototype, provider, refusal)
             return False
         # What is not certain to be absent is not counted as a look-up that found nothing.
         after = (
-            steps.not_found(prototype, now, context.pace, counted=settled)
+            steps.not_found(prototype, now, context.timing, counted=settled)
             if looked_up.absent
-            else steps.undecided(prototype, None, now, context.pace)
+            else steps.outcome_unknown(prototype, None, now, context.timing)
         )
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         return False
@@ -143,10 +143,10 @@ class Submitter:
         now = context.clock()
         generation = generation_of(prototype)
         if generation.recovery_point is RecoveryPoint.CLAIMED:
-            pause = error.retry_after or backoff(generation.attempts + 1, context.pace)
+            pause = error.retry_after or backoff(generation.attempts + 1, context.timing)
             await self._park(prototype, pause, error.code, f"{error} It is looked up before anything is sent.")
             return
-        after = steps.undecided(prototype, None, now, context.pace)
+        after = steps.outcome_unknown(prototype, None, now, context.timing)
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         if prototype.id not in self._unfindable and error.code != LOOK_UP_WAITS:  # Said once, however often.
             self._unfindable.add(prototype.id)
@@ -160,29 +160,29 @@ class Submitter:
             until, code, message = held
             await self._park(prototype, until - context.clock(), code, message)
             return
-        context.reached("before_sent")
+        context.checkpoint("before_sent")
         our_id = await self._lookups.keeper_id()
-        sending = await self._sendings.begin(prototype, lambda now: steps.about_to_send(prototype, now, context.pace))
+        sending = await self._sendings.begin(prototype, lambda now: steps.about_to_send(prototype, now, context.timing))
         if sending is None:
             return
         sent = sending.prototype
-        context.reached("after_sent")
+        context.checkpoint("after_sent")
         began = context.elapsed()
         try:
             sending.check()
-            marks = marks_of(context.signer, our_id, sent, generation_of(sent))
+            marks = chat_metadata(context.signer, our_id, sent, generation_of(sent))
             made = await provider.create(prototype.prompt or "", marks, may_begin=sending.may_begin)
         except ProviderError as error:
             await self._refused(sent, provider, error)
             if isinstance(error, OutcomeUnknown) and not self._slept_since(began):
                 await self._open_circuit(generation.account, provider, error, context.clock())
             return
-        context.reached("after_create")
+        context.checkpoint("after_create")
         await self.record(sent, made, "accepted", provider)
-        context.reached("after_record")
+        context.checkpoint("after_record")
         await self._account_works(generation.account)
 
-    async def record(self, prototype: Prototype, made: Made, kind: str, provider: Provider) -> None:
+    async def record(self, prototype: Prototype, made: RemoteChat, kind: str, provider: Provider) -> None:
         """Write the builder's ids, whoever else moved the row meanwhile: they must not be lost."""
         context = self._context
         current: Prototype | None = prototype
@@ -201,7 +201,7 @@ class Submitter:
                 project_id=made.project_id,
                 seen=made.observation,
                 now=now,
-                pace=context.pace,
+                pace=context.timing,
                 batched=provider.capabilities.batch_status,
                 newest_message_id=made.newest_message_id,
             )
@@ -215,7 +215,7 @@ class Submitter:
                 if generation_of(after).next_poll_at is not None:
                     await context.queue.track(generation_of(after).account)
                 return
-            current = await context.store.get_any(current.id)
+            current = await context.store.get_unscoped(current.id)
 
     async def _refused(self, sent: Prototype, provider: Provider, error: ProviderError) -> None:
         context = self._context
@@ -224,7 +224,7 @@ class Submitter:
         kind = "undecided"
         match error:
             case ProviderRejected() if error.status == 404:  # Not even the place where chats are made is shown.
-                after, kind = steps.unreachable(sent, error, now, context.pace), "parked"
+                after, kind = steps.unreachable(sent, error, now, context.timing), "parked"
             case ProviderRejected():
                 after, kind = steps.refused(sent, error, now), "refused"
             case ProviderBusy():
@@ -233,9 +233,9 @@ class Submitter:
                 after = steps.parked(sent, now, until=until, code=error.code, message=str(error))
                 kind = "parked"
             case ProviderUnreachable():
-                after, kind = steps.unreachable(sent, error, now, context.pace), "parked"
+                after, kind = steps.unreachable(sent, error, now, context.timing), "parked"
             case _:
-                after = steps.undecided(sent, error, now, context.pace)
+                after = steps.outcome_unknown(sent, error, now, context.timing)
         events = [
             Event(
                 kind, Source.SUBMIT, now, status=after.status.value, data={"code": error.code, "message": str(error)}
@@ -247,23 +247,23 @@ class Submitter:
 
     def _slept_since(self, began: float) -> bool:
         """Whether this process was stopped in a call that began then: its silence says nothing about the builder."""
-        longest = self._context.pace.create_timeout + self._context.pace.lease
+        longest = self._context.timing.create_timeout + self._context.timing.lease
         return self._context.elapsed() - began > longest.total_seconds()
 
     async def _open_circuit(self, account: str, provider: Provider, error: OutcomeUnknown, now: datetime) -> None:
         """After several creates in a row without a trustworthy answer, the account rests, longer each time."""
         context = self._context
         failures = await context.store.accounts.count_failure(account, provider.name)
-        beyond = failures - context.pace.circuit_failures
+        beyond = failures - context.timing.circuit_failures
         if beyond < 0:
             return
-        until = now + (error.retry_after or max(backoff(beyond + 4, context.pace), context.pace.lease))
+        until = now + (error.retry_after or max(backoff(beyond + 4, context.timing), context.timing.lease))
         message = f"{failures} creates in a row had no clear answer. The last: {error}"
         await context.store.accounts.hold(account, provider.name, "unavailable", message, until)
         log.warning("circuit_open", account=account, failures=failures)
 
     def _pause(self, error: ProviderBusy) -> timedelta:
-        return self._context.pace.credits_pause if error.code == "out_of_credits" else timedelta(seconds=30)
+        return self._context.timing.credits_pause if error.code == "out_of_credits" else timedelta(seconds=30)
 
     async def _held(self, name: str) -> tuple[datetime, str, str] | None:
         """(until, code, message) when the account may not create now; lets exactly one probe through."""
@@ -272,7 +272,7 @@ class Submitter:
         if account.hold_code is None or account.hold_until is None:
             return None
         now = context.clock()
-        pause = context.pace.credits_pause
+        pause = context.timing.credits_pause
         if account.hold_until <= now and await context.store.accounts.take_probe(name, now, now + pause):
             return None
         until = max(account.hold_until, now + timedelta(seconds=1))
@@ -296,7 +296,7 @@ class Submitter:
         context = self._context
         now = context.clock()
         words = missing(generation_of(prototype).account)
-        after = steps.keyless(prototype, now + NO_KEY_PAUSE, words)
+        after = steps.waiting_for_key(prototype, now + NO_KEY_PAUSE, words)
         events = []
         if generation_of(prototype).hold_code != steps.NO_KEY:
             events = [Event("parked", Source.SUBMIT, now, data={"code": steps.NO_KEY, "message": words})]

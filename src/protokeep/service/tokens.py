@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from protokeep.core import validation
-from protokeep.core.audit import Action, Entry
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound
 from protokeep.core.principals import ApiToken, Person, Principal, Role
 from protokeep.core.validation import NAME_MAX
@@ -85,9 +85,9 @@ class Tokens:
             created_at=now,
             expires_at=None if days is None else now + timedelta(days=days),
         )
-        entry = Entry(workspace_id, now, Action.TOKEN_CREATED, LOCAL, subject=token.id)
+        entry = AuditEntry(workspace_id, now, Action.TOKEN_CREATED, LOCAL, subject=token.id)
         if by is not None:
-            entry = Entry.of(by, Action.TOKEN_CREATED, now, token.id)
+            entry = AuditEntry.of(by, Action.TOKEN_CREATED, now, token.id)
         told = {"prefix": token.prefix, "role": role.value, "whose": token.user_id}
         await self._store.add(token, self._digest(text), replace(entry, data=told))
         return text, token
@@ -127,16 +127,16 @@ class Tokens:
         """Whether any token lets somebody in."""
         return await self._store.count(self._clock()) > 0
 
-    async def admins_for_ever(self) -> Sequence[ApiToken]:
+    async def permanent_admins(self) -> Sequence[ApiToken]:
         """Admin tokens that never expire, in all workspaces."""
-        return await self._store.admins_for_ever(self._clock())
+        return await self._store.permanent_admins(self._clock())
 
     async def revoke(self, workspace_id: str, token: str, *, by: Principal | None = None) -> int:
         """Revoke by id or prefix. Raises `NotFound`; how many were revoked."""
         now = self._clock()
-        entry = Entry(workspace_id, now, Action.TOKEN_REVOKED, LOCAL)
+        entry = AuditEntry(workspace_id, now, Action.TOKEN_REVOKED, LOCAL)
         if by is not None:
-            entry = Entry.of(by, Action.TOKEN_REVOKED, now)
+            entry = AuditEntry.of(by, Action.TOKEN_REVOKED, now)
         revoked = await self._store.revoke(workspace_id, token, now, entry)
         self._known.clear()
         if revoked == 0:
@@ -150,7 +150,7 @@ class Tokens:
     async def revoke_access(self, by: Principal, user_id: str) -> tuple[int, int]:
         """Revoke all tokens of a person and end all sessions. (tokens, sessions); both 0: there was nothing."""
         now = self._clock()
-        entry = Entry.of(by, Action.ACCESS_REVOKED, now, user_id)
+        entry = AuditEntry.of(by, Action.ACCESS_REVOKED, now, user_id)
         revoked = await self._store.revoke_access(by.workspace_id, user_id, now, entry)
         self._known.clear()
         return revoked

@@ -21,7 +21,7 @@ KEY_BYTES = 32
 PURPOSE = b"protokeep provider keys, version 1"
 
 
-class NotOpened(NotReady):
+class KeyNotReadable(NotReady):
     """A sealed key cannot be opened: its master key is not here, or it was changed or moved to another owner."""
 
 
@@ -43,10 +43,10 @@ class Vault:
         return SealedKey(owner, provider, self.current, nonce, ciphertext, hint_of(key), by, at)
 
     def open(self, sealed: SealedKey) -> str:
-        """The key. Raises `NotOpened`."""
+        """The key. Raises `KeyNotReadable`."""
         master = self._keys.get(sealed.master_id)
         if master is None:
-            raise NotOpened(
+            raise KeyNotReadable(
                 f"The key of {sealed.account} is sealed under a master key that this process does not have. Add it to "
                 "PROTOKEEP_MASTER_KEYS, or set the key again."
             )
@@ -54,7 +54,7 @@ class Vault:
             bound = _bound(sealed.master_id, sealed.owner, sealed.provider)
             return master.decrypt(sealed.nonce, sealed.ciphertext, bound).decode()
         except InvalidTag as error:
-            raise NotOpened(f"The key of {sealed.account} was changed in the database. Set it again.") from error
+            raise KeyNotReadable(f"The key of {sealed.account} was changed in the database. Set it again.") from error
 
 
 def _bound(master_id: str, owner: KeyOwner, provider: str) -> bytes:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import structlog
 
-from protokeep.core.absence import Surroundings
+from protokeep.core.absence import AccountVisibility
 from protokeep.core.errors import ProviderError
 from protokeep.core.prototype import Prototype
 from protokeep.providers.base import Provider
@@ -35,9 +35,9 @@ class Visibility:
 
     async def around(
         self, account: str, provider: Provider, missing: Sequence[Prototype], *, seen: int, in_doubt: bool
-    ) -> Surroundings:
+    ) -> AccountVisibility:
         """What a round with these missing ones tells; asks one list when only the account is `in_doubt`."""
-        known = Surroundings(self.key_since(account), seen, len(missing))
+        known = AccountVisibility(self.key_since(account), seen, len(missing))
         if not in_doubt or (seen and not known.many_missing):
             return known
         return replace(known, shows_ours=await self._shows_ours(account, provider, missing))

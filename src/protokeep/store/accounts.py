@@ -11,9 +11,9 @@ from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.database import Database, Row
 from protokeep.store.prototype_queries import query
 
-#: The `read_hold_code` of an account whose budget of calls is short.
+#: The `polling_paused_code` of an account whose budget of calls is short.
 SHORT_OF_CALLS = "short_of_calls"
-#: The `read_hold_code` of an account at which looks are made and fail (the key is refused, say).
+#: The `polling_paused_code` of an account at which looks are made and fail (the key is refused, say).
 LOOKS_FAIL = "looks_fail"
 
 
@@ -26,13 +26,13 @@ class Account:
     hold_message: str | None = None
     hold_until: datetime | None = None
     failures: int = 0
-    read_hold_until: datetime | None = None
-    read_hold_code: str | None = None
+    polling_paused_until: datetime | None = None
+    polling_paused_code: str | None = None
 
-    def pauses_looks(self, now: datetime) -> bool:
+    def is_polling_paused(self, now: datetime) -> bool:
         """Whether no look is made now. Being short of calls only slows some; failing ones are tried again."""
-        held = self.read_hold_until is not None and self.read_hold_until > now
-        return held and self.read_hold_code not in (SHORT_OF_CALLS, LOOKS_FAIL)
+        held = self.polling_paused_until is not None and self.polling_paused_until > now
+        return held and self.polling_paused_code not in (SHORT_OF_CALLS, LOOKS_FAIL)
 
 
 class Accounts:
@@ -74,7 +74,7 @@ class Accounts:
         rows = await self._rows("count_failure", account=name, provider=provider)
         return int(rows[0]["failures"])
 
-    async def hold_reads(self, name: str, until: datetime, code: str = "slowed", message: str = "") -> None:
+    async def pause_polling(self, name: str, until: datetime, code: str = "slowed", message: str = "") -> None:
         """Looks wait until then (all of them, or those that nobody watches); the reason is for people to see."""
         provider = name.partition(":")[0]
         words = message or "Looks are paused."
@@ -87,7 +87,7 @@ class Accounts:
         rows = await self._rows("spend_calls", account=name, calls=calls, minute_at=minute, day_at=day)
         return int(rows[0]["minute_calls"]), int(rows[0]["day_calls"])
 
-    async def postpone_looks(self, looks: Sequence[Prototype], until: datetime) -> None:
+    async def postpone_polls(self, looks: Sequence[Prototype], until: datetime) -> None:
         """These are not looked at now, for want of calls."""
         values = [
             {

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from protokeep.core.create_request import Intent
+from protokeep.core.create_request import IdempotentRequest
 from protokeep.core.errors import KeyReused
 from protokeep.core.events import Event
 from protokeep.core.prototype import Prototype, generation_of
-from protokeep.store.claims import Lost, event_part
+from protokeep.store.claims import LostRace, event_part
 from protokeep.store.database import Database, Row, Session, Untouched, must_touch
 from protokeep.store.prototype_queries import query
 
@@ -48,7 +48,7 @@ class Afterwards:
             row = await session.row(query("find_picture"), {"mockup_id": mockup_id})
         return None if row is None else Picture(row["content_type"], bytes(row["body"]), row["etag"])
 
-    async def take_wrap_ups(self, now: datetime, later: datetime, limit: int) -> list[str]:
+    async def claim_for_finalizing(self, now: datetime, later: datetime, limit: int) -> list[str]:
         """Finished prototypes whose wrap-up is due; nobody else gets them before `later`."""
         async with self._database.reading() as session:  # Most often there are none: no write lock for that.
             if await session.row(query("next_wrap_up"), {"now": now}) is None:
@@ -56,13 +56,13 @@ class Afterwards:
         rows = await self._rows("take_wrap_up", now=now, later=later, limit=limit)
         return [row["mockup_id"] for row in rows]
 
-    async def deleted(self, workspace_id: str, mockup_id: str) -> bool:
+    async def was_deleted(self, workspace_id: str, mockup_id: str) -> bool:
         """Whether this workspace had such a prototype and deleted it."""
         async with self._database.reading() as session:
             values = {"workspace_id": workspace_id, "mockup_id": mockup_id}
             return await session.row(query("was_deleted"), values) is not None
 
-    async def forget(self, prototype: Prototype, event: Event) -> bool:
+    async def delete_prototype(self, prototype: Prototype, event: Event) -> bool:
         """Delete a prototype's row for good; False: it was gone. Its history stays, with `event` at the end."""
         generation = generation_of(prototype)
         try:
@@ -79,7 +79,7 @@ class Afterwards:
         async with self._database.reading() as session:
             return [Hook(**row) for row in await session.rows(query("list_hooks"))]
 
-    async def keep_hook(self, hook: Hook) -> None:
+    async def save_hook(self, hook: Hook) -> None:
         """Write a hook down."""
         values = {
             "account": hook.account,
@@ -103,11 +103,11 @@ class Afterwards:
         async with self._database.transaction() as session:
             return bool(await session.rows(query("claim_hook"), values))
 
-    async def forget_hook(self, account: str, api_version: int) -> None:
+    async def delete_hook(self, account: str, api_version: int) -> None:
         """It is no longer registered."""
         await self._rows("forget_hook", returning=False, account=account, api_version=api_version)
 
-    async def intended(self, intent: Intent) -> str | None:
+    async def prototype_of_request(self, intent: IdempotentRequest) -> str | None:
         """What an intent's key was used for before; None: never. Raises `KeyReused` for another request."""
         async with self._database.reading() as session:
             return await _used_for(session, intent)
@@ -125,7 +125,7 @@ async def free_slot(session: Session, mockup_id: str) -> None:
     await session.run(query("free_slot"), {"mockup_id": mockup_id})
 
 
-async def keep_picture(session: Session, mockup_id: str, picture: Picture, now: datetime) -> None:
+async def save_picture(session: Session, mockup_id: str, picture: Picture, now: datetime) -> None:
     """Keep the newest picture of a prototype."""
     values = {
         "mockup_id": mockup_id,
@@ -137,14 +137,14 @@ async def keep_picture(session: Session, mockup_id: str, picture: Picture, now: 
     await session.run(query("keep_picture"), values)
 
 
-async def keep_intent(session: Session, intent: Intent, mockup_id: str) -> None:
-    """One key names one intent. Raises `Lost` when a request with the same key was first."""
+async def save_request(session: Session, intent: IdempotentRequest, mockup_id: str) -> None:
+    """One key names one intent. Raises `LostRace` when a request with the same key was first."""
     values = {**_key_of(intent), "fingerprint": intent.fingerprint, "mockup_id": mockup_id, "now": intent.now}
     if await session.row(query("keep_idempotency_key"), values) is None:
-        raise Lost
+        raise LostRace
 
 
-async def _used_for(session: Session, intent: Intent) -> str | None:
+async def _used_for(session: Session, intent: IdempotentRequest) -> str | None:
     row = await session.row(query("find_idempotency_key"), _key_of(intent))
     if row is None:
         return None
@@ -156,5 +156,5 @@ async def _used_for(session: Session, intent: Intent) -> str | None:
     return str(row["mockup_id"])
 
 
-def _key_of(intent: Intent) -> dict[str, str]:
+def _key_of(intent: IdempotentRequest) -> dict[str, str]:
     return {"workspace_id": intent.workspace_id, "actor": intent.actor, "key": intent.key}

@@ -9,17 +9,17 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from protokeep.core.audit import Action, Entry
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.store.database import Database, Part, Row, Session
 from protokeep.store.prototype_queries import query
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class AuditRecord:
     """An entry as it stands in the audit."""
 
     id: str
-    entry: Entry
+    entry: AuditEntry
 
 
 class AuditStore:
@@ -28,7 +28,7 @@ class AuditStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, *entries: Entry) -> None:
+    async def add(self, *entries: AuditEntry) -> None:
         """Write entries, all or none."""
         async with self._database.transaction() as session:
             await write(session, *entries)
@@ -41,7 +41,7 @@ class AuditStore:
         action: str | None = None,
         actor: str | None = None,
         after: tuple[datetime, str] | None = None,
-    ) -> list[Written]:
+    ) -> list[AuditRecord]:
         """Entries of a workspace, newest first, after the one that `after` names."""
         values: dict[str, Any] = {"workspace_id": workspace_id, "limit": limit, "action": action, "actor": actor}
         statement = "list_audit"
@@ -52,17 +52,17 @@ class AuditStore:
             return [_written(row) for row in await session.rows(query(statement), values)]
 
 
-async def write(session: Session, *entries: Entry) -> None:
+async def write(session: Session, *entries: AuditEntry) -> None:
     """Write entries in the transaction of what they tell of."""
     await session.run_many(query("insert_audit"), [_values(entry) for entry in entries])
 
 
-def part(entry: Entry) -> Part:
+def part(entry: AuditEntry) -> Part:
     """The same, as a part of what is written together."""
     return query("insert_audit"), _values(entry)
 
 
-def _values(entry: Entry) -> Mapping[str, Any]:
+def _values(entry: AuditEntry) -> Mapping[str, Any]:
     return {
         "id": uuid4().hex,
         "workspace_id": entry.workspace_id,
@@ -76,8 +76,8 @@ def _values(entry: Entry) -> Mapping[str, Any]:
     }
 
 
-def _written(row: Row) -> Written:
-    entry = Entry(
+def _written(row: Row) -> AuditRecord:
+    entry = AuditEntry(
         workspace_id=row["workspace_id"],
         at=row["written_at"],
         action=Action(row["action"]),
@@ -87,4 +87,4 @@ def _written(row: Row) -> Written:
         subject=row["subject"],
         data=json.loads(row["data"]) if row["data"] else {},
     )
-    return Written(row["id"], entry)
+    return AuditRecord(row["id"], entry)

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from protokeep.bus import Bus, Change
-from protokeep.core.create_request import Claimed, Wanted
+from protokeep.core.create_request import ClaimResult, CreateRequest
 from protokeep.core.errors import InvalidInput, KeyInFlight, NotReady
 from protokeep.core.prototype import Prototype
-from protokeep.core.quotas import Caps
+from protokeep.core.quotas import Quotas
 from protokeep.core.reuse import Decision, Outcome, decide
 from protokeep.store import claims
 from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Part, Untouched
 from protokeep.store.mapping import prototype_from
-from protokeep.store.prototype_queries import Statements
+from protokeep.store.prototype_queries import PrototypeQueries
 
 #: Races one claim may lose before it gives up; every loss means that somebody else got on.
 MAX_LOSSES = 25
@@ -40,10 +40,12 @@ class Claiming:
         self._at_once = asyncio.Semaphore(CLAIMS_AT_ONCE)
         self._under_way: dict[Slot, asyncio.Future[Prototype | None]] = {}
 
-    async def claim(self, statements: Statements, wanted: Wanted, poll_timeout: timedelta, caps: Caps) -> Claimed:
+    async def claim(
+        self, statements: PrototypeQueries, wanted: CreateRequest, poll_timeout: timedelta, caps: Quotas
+    ) -> ClaimResult:
         """The prototype for a request: the existing one, or a claim that makes this request its one creator.
 
-        Raises `CapReached` when it would be one too many; nothing is written then.
+        Raises `QuotaReached` when it would be one too many; nothing is written then.
         """
         if wanted.create_new or wanted.idempotency_key is not None:
             return await self._made(statements, wanted, poll_timeout, caps)
@@ -66,12 +68,14 @@ class Claiming:
             del self._under_way[slot]
             ours.set_result(made)
 
-    async def _current(self, statements: Statements, slot: Slot) -> Prototype | None:
+    async def _current(self, statements: PrototypeQueries, slot: Slot) -> Prototype | None:
         key = dict(zip(("workspace_id", "product_id", "provider"), slot, strict=True))
         rows = await self._database.bare(statements.current, key)
         return prototype_from(rows[0]) if rows else None
 
-    async def _made(self, statements: Statements, wanted: Wanted, poll_timeout: timedelta, caps: Caps) -> Claimed:
+    async def _made(
+        self, statements: PrototypeQueries, wanted: CreateRequest, poll_timeout: timedelta, caps: Quotas
+    ) -> ClaimResult:
         change = Change(wanted.workspace_id, wanted.product_id, wanted.mockup_id, wanted.account, "claimed")
         told = self._told(change)
         try:
@@ -80,13 +84,13 @@ class Claiming:
             )
         except DatabaseError as error:
             raise _translated(error, wanted) from error
-        if isinstance(claimed, Claimed):
+        if isinstance(claimed, ClaimResult):
             return claimed
         self._bus.publish(change)
-        return Claimed(claims.new_prototype(statements, wanted), claimed, won=True)
+        return ClaimResult(claims.new_prototype(statements, wanted), claimed, won=True)
 
     async def _in_one_statement(
-        self, statements: Statements, wanted: Wanted, caps: Caps, told: Sequence[Part]
+        self, statements: PrototypeQueries, wanted: CreateRequest, caps: Quotas, told: Sequence[Part]
     ) -> Decision | None:
         """Where the database can, and the claim is the common one."""
         if self._database.is_sqlite:
@@ -95,8 +99,13 @@ class Claiming:
             return await claims.claim_free(session, statements, wanted, caps, told)
 
     async def _in_a_transaction(
-        self, statements: Statements, wanted: Wanted, poll_timeout: timedelta, caps: Caps, told: Sequence[Part]
-    ) -> Decision | Claimed:
+        self,
+        statements: PrototypeQueries,
+        wanted: CreateRequest,
+        poll_timeout: timedelta,
+        caps: Quotas,
+        told: Sequence[Part],
+    ) -> Decision | ClaimResult:
         """Begun again after each lost race."""
         for _ in range(MAX_LOSSES):
             with contextlib.suppress(Untouched):
@@ -106,15 +115,15 @@ class Claiming:
         raise NotReady("This product is being changed by too many at once. Try again in a moment.")
 
 
-def _reused(current: Prototype | None, wanted: Wanted) -> Claimed | None:
+def _reused(current: Prototype | None, wanted: CreateRequest) -> ClaimResult | None:
     """The common case: the slot is taken by something usable."""
     if current is None:
         return None
     decision = decide(current, wanted.prompt, create_new=False)
-    return Claimed(current, decision, won=False) if decision.outcome is Outcome.REUSED else None
+    return ClaimResult(current, decision, won=False) if decision.outcome is Outcome.REUSED else None
 
 
-def _translated(error: DatabaseError, wanted: Wanted) -> Exception:
+def _translated(error: DatabaseError, wanted: CreateRequest) -> Exception:
     """What a failed claim means to its caller."""
     if getattr(error.driver, "sqlstate", None) == LOCK_NOT_AVAILABLE:
         if wanted.idempotency_key is not None:

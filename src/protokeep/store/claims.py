@@ -1,7 +1,7 @@
 """The claim: one short transaction that decides who creates.
 
 The database decides, by the key of `protokeep_slots`; never a SELECT followed by an INSERT. A lost race raises
-`Lost`, which rolls everything back; the caller begins again and then reads the winner's row.
+`LostRace`, which rolls everything back; the caller begins again and then reads the winner's row.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from protokeep.core.audit import Action, Entry
-from protokeep.core.create_request import Claimed, Wanted, as_claimed
+from protokeep.core.audit import Action, AuditEntry
+from protokeep.core.create_request import ClaimResult, CreateRequest, claimed_prototype
 from protokeep.core.errors import KeyReused, ProductUnknown
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
 from protokeep.core.provider_keys import key_source_of
-from protokeep.core.quotas import Cap, Caps, day_of
+from protokeep.core.quotas import Quota, Quotas, day_of
 from protokeep.core.reuse import Decision, Outcome, decide, usable
 from protokeep.core.validation import user_id_for
 from protokeep.store import audit
 from protokeep.store.database import ConstraintBroken, Part, Session, Untouched, must_touch
 from protokeep.store.mapping import prototype_of
-from protokeep.store.prototype_queries import Statements, query
+from protokeep.store.prototype_queries import PrototypeQueries, query
 
 #: How long a claim waits for another one of the same product on PostgreSQL.
 LOCK_TIMEOUT = "5s"
@@ -33,24 +33,24 @@ LOCK_TIMEOUT = "5s"
 OLDER_ROWS = 50
 
 
-NO_CAPS = Caps()
+NO_CAPS = Quotas()
 
 
-class Lost(Untouched):
+class LostRace(Untouched):
     """Somebody was first; everything this transaction did is to be rolled back."""
 
 
 async def claim(
     session: Session,
-    statements: Statements,
-    wanted: Wanted,
+    statements: PrototypeQueries,
+    wanted: CreateRequest,
     clock_budget: timedelta,
-    caps: Caps = NO_CAPS,
+    caps: Quotas = NO_CAPS,
     also: Sequence[Part] = (),
-) -> Claimed | Decision:
+) -> ClaimResult | Decision:
     """Carry out the reuse rule in the transaction of `session`: what there is, or why `wanted.mockup_id` was made.
 
-    `also` is written with what is made. Raises `Lost` when a race was lost, `CapReached`.
+    `also` is written with what is made. Raises `LostRace` when a race was lost, `QuotaReached`.
     """
     replayed = await _replayed(session, statements, wanted)
     if replayed is not None:
@@ -59,7 +59,7 @@ async def claim(
     decision = decide(current, wanted.prompt, create_new=wanted.create_new)
     if decision.outcome is Outcome.REUSED and current is not None:
         await _keep_key(session, wanted, current.id)
-        return Claimed(await _take_over(session, statements, wanted, current, clock_budget), decision, won=False)
+        return ClaimResult(await _take_over(session, statements, wanted, current, clock_budget), decision, won=False)
     await _check_owners_product(session, statements, wanted)
     await _keep_key(session, wanted, wanted.mockup_id)
     await _take_slot(session, wanted, decision, current)
@@ -71,12 +71,16 @@ async def claim(
         raise _no_such_product(wanted)
     for cap, passed in zip(counted, touched[len(parts) - len(counted) :], strict=True):
         if not passed:
-            raise cap.reached(wanted.now)
+            raise cap.refusal(wanted.now)
     return decision
 
 
 async def claim_free(
-    session: Session, statements: Statements, wanted: Wanted, caps: Caps = NO_CAPS, also: Sequence[Part] = ()
+    session: Session,
+    statements: PrototypeQueries,
+    wanted: CreateRequest,
+    caps: Quotas = NO_CAPS,
+    also: Sequence[Part] = (),
 ) -> Decision | None:
     """The same in one statement of PostgreSQL, for a product that nothing was ever made for.
 
@@ -94,7 +98,11 @@ async def claim_free(
 
 
 def free_parts(
-    statements: Statements, wanted: Wanted, decision: Decision, caps: Caps = NO_CAPS, also: Sequence[Part] = ()
+    statements: PrototypeQueries,
+    wanted: CreateRequest,
+    decision: Decision,
+    caps: Quotas = NO_CAPS,
+    also: Sequence[Part] = (),
 ) -> list[Part]:
     """What that one statement consists of; all of it depends on the first."""
     counted = caps.of(wanted.workspace_id, wanted.user_id, wanted.product_id)
@@ -107,7 +115,7 @@ def free_parts(
         "wait_at_most": LOCK_TIMEOUT,
     }
     for number, cap in enumerate(counted):
-        free |= {f"kind{number}": cap.kind, f"subject{number}": cap.subject, f"cap{number}": cap.most}
+        free |= {f"kind{number}": cap.kind, f"subject{number}": cap.subject, f"cap{number}": cap.limit}
     return [
         (statements.claim_free_slot(len(counted)), free),
         *_rows_of(statements, wanted, decision),
@@ -116,13 +124,13 @@ def free_parts(
     ]
 
 
-def new_prototype(statements: Statements, wanted: Wanted) -> Prototype:
+def new_prototype(statements: PrototypeQueries, wanted: CreateRequest) -> Prototype:
     """What a claim that won has written."""
-    return as_claimed(wanted, user_id_for(wanted.user_id, must_be_uuid=statements.shape.user_is_uuid))
+    return claimed_prototype(wanted, user_id_for(wanted.user_id, must_be_uuid=statements.shape.user_is_uuid))
 
 
 async def find_current(
-    session: Session, statements: Statements, workspace_id: str, product_id: str, provider: str
+    session: Session, statements: PrototypeQueries, workspace_id: str, product_id: str, provider: str
 ) -> Prototype | None:
     """The prototype in the slot; without one, the newest usable older row that has no slot, else the newest row."""
     key = {"workspace_id": workspace_id, "product_id": product_id, "provider": provider}
@@ -134,7 +142,7 @@ async def find_current(
     return next((prototype for prototype in older if usable(prototype)), older[0] if older else None)
 
 
-async def _replayed(session: Session, statements: Statements, wanted: Wanted) -> Claimed | None:
+async def _replayed(session: Session, statements: PrototypeQueries, wanted: CreateRequest) -> ClaimResult | None:
     if wanted.idempotency_key is None:
         return None
     row = await session.row(
@@ -155,10 +163,10 @@ async def _replayed(session: Session, statements: Statements, wanted: Wanted) ->
             "The prototype that this Idempotency-Key made has been deleted. Send a new key.", field="Idempotency-Key"
         )
     reason = "The same Idempotency-Key was answered before."
-    return Claimed(prototype_of(prototype), Decision(Outcome.REPLAYED, reason), won=False)
+    return ClaimResult(prototype_of(prototype), Decision(Outcome.REPLAYED, reason), won=False)
 
 
-async def _keep_key(session: Session, wanted: Wanted, mockup_id: str) -> None:
+async def _keep_key(session: Session, wanted: CreateRequest, mockup_id: str) -> None:
     if wanted.idempotency_key is None:
         return
     kept = await session.row(
@@ -173,10 +181,10 @@ async def _keep_key(session: Session, wanted: Wanted, mockup_id: str) -> None:
         },
     )
     if kept is None:
-        raise Lost
+        raise LostRace
 
 
-async def _take_slot(session: Session, wanted: Wanted, decision: Decision, current: Prototype | None) -> None:
+async def _take_slot(session: Session, wanted: CreateRequest, decision: Decision, current: Prototype | None) -> None:
     slot = _slot_of(wanted)
     if wanted.create_new:
         taken = await session.row(query("put_in_slot"), slot)
@@ -185,10 +193,10 @@ async def _take_slot(session: Session, wanted: Wanted, decision: Decision, curre
     else:
         taken = await session.row(query("claim_slot"), slot)
     if taken is None:
-        raise Lost
+        raise LostRace
 
 
-def _slot_of(wanted: Wanted) -> dict[str, Any]:
+def _slot_of(wanted: CreateRequest) -> dict[str, Any]:
     return {
         "workspace_id": wanted.workspace_id,
         "product_id": wanted.product_id,
@@ -198,7 +206,7 @@ def _slot_of(wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def _rows_of(statements: Statements, wanted: Wanted, decision: Decision) -> list[Part]:
+def _rows_of(statements: PrototypeQueries, wanted: CreateRequest, decision: Decision) -> list[Part]:
     """What a new prototype is: the row that people see first."""
     prototype = new_prototype(statements, wanted)
     generation = generation_of(prototype)
@@ -251,20 +259,20 @@ def _rows_of(statements: Statements, wanted: Wanted, decision: Decision) -> list
         (query("note_product"), product),
         event_part(wanted.workspace_id, wanted.product_id, wanted.mockup_id, claimed),
     ]
-    if wanted.by is not None:
+    if wanted.principal is not None:
         told = {"product_id": wanted.product_id, "outcome": decision.outcome.value}
-        parts.append(audit.part(Entry.of(wanted.by, Action.CREATED, wanted.now, wanted.mockup_id, **told)))
+        parts.append(audit.part(AuditEntry.of(wanted.principal, Action.CREATED, wanted.now, wanted.mockup_id, **told)))
     return parts
 
 
-def _count(wanted: Wanted, cap: Cap, how: str = "count_create") -> Part:
+def _count(wanted: CreateRequest, cap: Quota, how: str = "count_create") -> Part:
     """Count this create; no row back: the cap is reached. The row of the count is what parallel ones meet at."""
     return query(how), {
         "workspace_id": wanted.workspace_id,
         "kind": cap.kind,
         "subject": cap.subject,
         "day_at": day_of(wanted.now),
-        "cap": cap.most,
+        "cap": cap.limit,
         "line": line_of(f"{wanted.workspace_id}:{cap.kind}:{cap.subject}"),
     }
 
@@ -275,19 +283,19 @@ def line_of(name: str) -> int:
 
 
 async def _take_over(
-    session: Session, statements: Statements, wanted: Wanted, older: Prototype, clock_budget: timedelta
+    session: Session, statements: PrototypeQueries, wanted: CreateRequest, older: Prototype, clock_budget: timedelta
 ) -> Prototype:
     """An older row of an adopted table takes the slot, and is tracked from now on if it names a chat."""
     if older.is_current:
         return older
     slot = await session.row(query("claim_slot"), {**_slot_of(wanted), "mockup_id": older.id})
     if slot is None:
-        raise Lost
+        raise LostRace
     return await adopt(session, statements, replace(older, is_current=True), wanted, clock_budget)
 
 
 async def adopt(
-    session: Session, statements: Statements, older: Prototype, wanted: Wanted, clock_budget: timedelta
+    session: Session, statements: PrototypeQueries, older: Prototype, wanted: CreateRequest, clock_budget: timedelta
 ) -> Prototype:
     """Begin to track an older row that names a chat. Chats from before us are v0 API v1.
 
@@ -302,7 +310,7 @@ async def adopt(
             "mockup_id": older.id,
             "workspace_id": wanted.workspace_id,
             "provider": older.provider,
-            "account": wanted.older_account or wanted.account,
+            "account": wanted.adopting_account or wanted.account,
             "api_version": 1,
             "marker": f"adopted:{older.id}",
             "created_by": older.user_id or "",
@@ -323,7 +331,7 @@ async def adopt(
     return await _read(session, statements, older.id)
 
 
-async def _read(session: Session, statements: Statements, mockup_id: str) -> Prototype:
+async def _read(session: Session, statements: PrototypeQueries, mockup_id: str) -> Prototype:
     """A row that this transaction wrote."""
     row = await session.row(statements.get_any, {"mockup_id": mockup_id})
     if row is None:
@@ -331,14 +339,14 @@ async def _read(session: Session, statements: Statements, mockup_id: str) -> Pro
     return prototype_of(row)
 
 
-async def _check_owners_product(session: Session, statements: Statements, wanted: Wanted) -> None:
+async def _check_owners_product(session: Session, statements: PrototypeQueries, wanted: CreateRequest) -> None:
     if statements.find_owners_product is None:
         return
     if await session.row(statements.find_owners_product, {"product_id": wanted.product_id}) is None:
         raise _no_such_product(wanted)
 
 
-def _no_such_product(wanted: Wanted) -> ProductUnknown:
+def _no_such_product(wanted: CreateRequest) -> ProductUnknown:
     return ProductUnknown(
         f"There is no product {wanted.product_id} in this database's products. Create the product first.",
         field="product_id",

@@ -10,19 +10,19 @@ from typing import Any
 
 from protokeep.core.prototype import Prototype, State
 from protokeep.store.database import Session
-from protokeep.store.gallery_queries import COUNTED, VARIANTS, Filters, GalleryStatements
+from protokeep.store.gallery_queries import COUNTED, VARIANTS, Filters, GalleryQueries
 from protokeep.store.mapping import prototype_of
 from protokeep.store.prototype_queries import DEFAULT_WORKSPACE, query
 from protokeep.store.prototypes import Store
 
-__all__ = ["COUNTED", "VARIANTS", "Card", "GalleryStore", "Wish"]
+__all__ = ["COUNTED", "VARIANTS", "Card", "GalleryQuery", "GalleryStore"]
 
 #: Whether there are rows without a slot changes when somebody else writes the owner's table: seldom.
 OLDER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class GalleryQuery:
     """Which cards of a workspace. `words` have to be in the product's id, its name or the prompt, each of them.
 
     `created_by` and `user_id` are one person, as a token and as the owner's table name them.
@@ -46,7 +46,7 @@ class Card:
 
 
 #: A place in a list: what comes after it is older.
-Place = tuple[datetime, str]
+Cursor = tuple[datetime, str]
 
 
 class GalleryStore:
@@ -54,17 +54,19 @@ class GalleryStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._statements: GalleryStatements | None = None
+        self._statements: GalleryQueries | None = None
         self._older: tuple[float, bool] = (0.0, False)
 
-    async def ids(self, wish: Wish, states: Sequence[State], limit: int, after: Place | None = None) -> list[Place]:
+    async def ids(
+        self, wish: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None = None
+    ) -> list[Cursor]:
         """Where the newest cards are, as (created_at, id)."""
         filters, values = await self._prepared(wish, after)
         async with self._store.database.reading() as session:
             rows = await session.rows((await self._made()).ids(states, filters), {**values, "limit": limit})
         return [(row["created_at"], row["id"]) for row in rows]
 
-    async def counts(self, wish: Wish, states: Sequence[State]) -> Mapping[State, int]:
+    async def counts(self, wish: GalleryQuery, states: Sequence[State]) -> Mapping[State, int]:
         """How many cards there are by state; no number is greater than `COUNTED`."""
         filters, values = await self._prepared(wish, None)
         async with self._store.database.reading() as session:
@@ -75,8 +77,8 @@ class GalleryStore:
         return counted
 
     async def search(
-        self, wish: Wish, states: Sequence[State], limit: int, after: Place | None = None
-    ) -> tuple[list[Place], Mapping[State, int]]:
+        self, wish: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None = None
+    ) -> tuple[list[Cursor], Mapping[State, int]]:
         """`ids` and `counts` at once, for a wish with words: the text is read once. These counts are exact."""
         filters, values = await self._prepared(wish, after)
         async with self._store.database.reading() as session:
@@ -114,13 +116,13 @@ class GalleryStore:
         async with self._store.database.reading() as session:
             return await session.rows(query(name), values)
 
-    async def _made(self) -> GalleryStatements:
-        shape = await self._store.shape()
+    async def _made(self) -> GalleryQueries:
+        shape = await self._store.owner_table()
         if self._statements is None or not shape.tracked:
-            self._statements = GalleryStatements(shape, is_sqlite=self._store.database.is_sqlite)
+            self._statements = GalleryQueries(shape, is_sqlite=self._store.database.is_sqlite)
         return self._statements
 
-    async def _prepared(self, wish: Wish, after: Place | None) -> tuple[Filters, dict[str, Any]]:
+    async def _prepared(self, wish: GalleryQuery, after: Cursor | None) -> tuple[Filters, dict[str, Any]]:
         values: dict[str, Any] = {"workspace_id": wish.workspace_id}
         for n, word in enumerate(wish.words):
             escaped = word.replace("!", "!!").replace("%", "!%").replace("_", "!_")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protokeep.core.prototype import State
-from protokeep.store.owner_table import Shape
-from protokeep.store.prototype_queries import DEFAULT_WORKSPACE, Statements
+from protokeep.store.owner_table import OwnerTable
+from protokeep.store.prototype_queries import DEFAULT_WORKSPACE, PrototypeQueries
 from protokeep.store.sql import Statement
 
 #: Counting stops here; people read "1,000+" just as well.
@@ -32,10 +32,10 @@ class Filters:
     older: bool = False
 
 
-class GalleryStatements:
+class GalleryQueries:
     """Made once per shape of the owner's table; keeps what it has composed."""
 
-    def __init__(self, shape: Shape, *, is_sqlite: bool) -> None:
+    def __init__(self, shape: OwnerTable, *, is_sqlite: bool) -> None:
         self._shape = shape
         self._like = "LIKE" if is_sqlite else "ILIKE"
         self._status = "m.project_status" if "project_status" in shape.columns else "NULL"
@@ -57,7 +57,7 @@ class GalleryStatements:
             "(SELECT p.name FROM protokeep_products p "
             "WHERE p.workspace_id = :workspace_id AND p.product_id = m.product_id) AS product_name"
         )
-        select = Statements(shape).select.replace(" FROM ", f", {named}, {counted} FROM ", 1)
+        select = PrototypeQueries(shape).select.replace(" FROM ", f", {named}, {counted} FROM ", 1)
         mine = f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id"
         self.cards = Statement(f"{select} WHERE m.id IN :ids AND {mine}")
 
@@ -141,7 +141,7 @@ class GalleryStatements:
         where = [
             f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id",
             f"{self._older_state} IN ({', '.join(repr(one.value) for one in states)})",
-            "g.removing_at IS NULL",
+            "g.deletion_requested_at IS NULL",
             "NOT EXISTS (SELECT 1 FROM protokeep_slots s WHERE s.workspace_id = :workspace_id"
             " AND s.product_id = m.product_id AND s.provider = m.provider)",
             "NOT EXISTS (SELECT 1 FROM design_mockups n LEFT JOIN protokeep_generations ng ON ng.mockup_id = n.id"

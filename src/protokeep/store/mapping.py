@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Slowed, Status, generation_of
+from protokeep.core.prototype import Generation, PollingPause, Prototype, RecoveryPoint, Status, generation_of
 from protokeep.store.sql import Row, instant
 
 _STATUSES = {status.value: status for status in Status}
@@ -20,7 +20,7 @@ _END = _REST + 4
 _MARKER = _OWNERS + _FIELDS.index("marker")
 _INSTANTS = [number for number, name in enumerate(_FIELDS) if name.endswith(("_at", "_until", "_since"))]
 _RECOVERY_POINT = _FIELDS.index("recovery_point")
-_FLAGS = [_FIELDS.index(name) for name in ("unknown", "waiting")]
+_FLAGS = [_FIELDS.index(name) for name in ("outcome_unknown", "awaiting_input")]
 
 #: Prototypes that are kept made: a row that is the same to the last value is the same prototype.
 KEPT = 512
@@ -69,9 +69,9 @@ def _made(values: Sequence[Any]) -> Prototype:
         thumbnail_url=thumbnail_url,
         is_current=current_id is not None,
         generation=None if values[_MARKER] is None else _generation(list(values[_OWNERS:_REST])),
-        slowed=None
+        polling_pause=None
         if slowed_until is None
-        else Slowed(instant(slowed_until), slowed_code or "slowed", slowed_message or "Looks are paused."),
+        else PollingPause(instant(slowed_until), slowed_code or "slowed", slowed_message or "Looks are paused."),
     )
 
 
@@ -94,7 +94,7 @@ def generation_values(prototype: Prototype) -> dict[str, Any]:
         "recovery_point": generation.recovery_point.value,
         "attempts": generation.attempts,
         "lookups": generation.lookups,
-        "unknown": generation.unknown,
+        "outcome_unknown": generation.outcome_unknown,
         "sent_at": generation.sent_at,
         "lease_until": generation.lease_until,
         "next_try_at": generation.next_try_at,
@@ -104,7 +104,7 @@ def generation_values(prototype: Prototype) -> dict[str, Any]:
         "web_url": generation.web_url,
         "demo_url": generation.demo_url,
         "chat_url": generation.chat_url,
-        "waiting": generation.waiting,
+        "awaiting_input": generation.awaiting_input,
         "next_poll_at": generation.next_poll_at,
         "poll_count": generation.poll_count,
         "deadline_at": generation.deadline_at,
@@ -113,22 +113,22 @@ def generation_values(prototype: Prototype) -> dict[str, Any]:
         "settled_at": generation.settled_at,
         "error_code": generation.error_code,
         "error_message": generation.error_message,
-        "rounds": generation.rounds,
+        "turn": generation.turn,
         "follow_up": generation.follow_up,
-        "asked_at": generation.asked_at,
-        "stale_id": generation.stale_id,
-        "before_id": generation.before_id,
-        "wrap_up_at": generation.wrap_up_at,
+        "follow_up_at": generation.follow_up_at,
+        "previous_message_id": generation.previous_message_id,
+        "baseline_message_id": generation.baseline_message_id,
+        "finalize_at": generation.finalize_at,
         "credits": generation.credits,
         "image_source": generation.image_source,
         "picture_etag": generation.picture_etag,
-        "dead_url": generation.dead_url,
-        "dead_since": generation.dead_since,
-        "dead_looks": generation.dead_looks,
-        "removing_at": generation.removing_at,
-        "seen_at": generation.seen_at,
-        "missing_looks": generation.missing_looks,
-        "missed_at": generation.missed_at,
+        "broken_url": generation.broken_url,
+        "broken_since": generation.broken_since,
+        "broken_checks": generation.broken_checks,
+        "deletion_requested_at": generation.deletion_requested_at,
+        "last_shown_at": generation.last_shown_at,
+        "missing_polls": generation.missing_polls,
+        "last_missing_at": generation.last_missing_at,
         "known_message_id": generation.known_message_id,
     }
 

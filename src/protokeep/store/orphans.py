@@ -9,15 +9,15 @@ from typing import Any
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
 from protokeep.core.validation import user_id_for
-from protokeep.store.claims import Lost, event_part, line_of
+from protokeep.store.claims import LostRace, event_part, line_of
 from protokeep.store.database import Session
 from protokeep.store.mapping import prototype_of
-from protokeep.store.prototype_queries import Statements, query
+from protokeep.store.prototype_queries import PrototypeQueries, query
 from protokeep.store.sql import Statement
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class OrphanChat:
     """One such chat, as its marks and the builder describe it. Of one that is not `signed` only the marker counts."""
 
     chat_id: str
@@ -34,12 +34,12 @@ class Stray:
     signed: bool = True
 
 
-async def adopt(session: Session, statements: Statements, stray: Stray, poll_timeout: timedelta) -> str:
+async def adopt(session: Session, statements: PrototypeQueries, stray: OrphanChat, poll_timeout: timedelta) -> str:
     """Give the chat a row: the one its marker names, else a claim that waits for its product, else a new one.
 
-    `known`, `recorded`, `surplus` or `adopted`; `deleted` for one whose prototype was deleted here, `unsigned` for one
-    that nobody signed and no row names: those get none. A claim for which nothing was sent yet, made because the
-    product seemed to have no prototype, takes the chat over instead of having a second one made. Raises `Lost` when
+    `known`, `recorded`, `surplus` or `adopted`; `was_deleted` for one whose prototype was deleted here, `unsigned` for
+    one that nobody signed and no row names: those get none. A claim for which nothing was sent yet, made because the
+    product seemed to have no prototype, takes the chat over instead of having a second one made. Raises `LostRace` when
     somebody else moved a row meanwhile.
     """
     if not session.is_sqlite:
@@ -64,10 +64,12 @@ async def adopt(session: Session, statements: Statements, stray: Stray, poll_tim
     return await _insert(session, statements, stray, key, poll_timeout)
 
 
-async def _give(session: Session, statements: Statements, stray: Stray, mockup_id: str, poll_timeout: timedelta) -> str:
+async def _give(
+    session: Session, statements: PrototypeQueries, stray: OrphanChat, mockup_id: str, poll_timeout: timedelta
+) -> str:
     row = await session.row(statements.get_any, {"mockup_id": mockup_id})
     if row is None:
-        raise Lost
+        raise LostRace
     prototype = prototype_of(row)
     generation = generation_of(prototype)
     if prototype.chat_id is not None or generation.recovery_point is RecoveryPoint.SETTLED:
@@ -97,11 +99,11 @@ async def _give(session: Session, statements: Statements, stray: Stray, mockup_i
 async def _must(session: Session, statement: Statement, values: dict[str, Any]) -> None:
     """Write, or have everything undone: nothing is kept beside a guarded write that did not happen."""
     if await session.run(statement, values) == 0:
-        raise Lost
+        raise LostRace
 
 
 async def _insert(
-    session: Session, statements: Statements, stray: Stray, key: dict[str, str], poll_timeout: timedelta
+    session: Session, statements: PrototypeQueries, stray: OrphanChat, key: dict[str, str], poll_timeout: timedelta
 ) -> str:
     mockup_id = stray.marker
     slot = {**key, "mockup_id": mockup_id, "now": stray.now, "made_at": stray.made_at}
@@ -150,7 +152,7 @@ async def _insert(
     return "adopted"
 
 
-async def _note(session: Session, prototype: Prototype, stray: Stray, kind: str, status: str | None) -> None:
+async def _note(session: Session, prototype: Prototype, stray: OrphanChat, kind: str, status: str | None) -> None:
     """A line in the history of the prototype that the chat was given to, whatever the chat's own marks say."""
     event = Event(kind, Source.SWEEP, stray.now, status=status, data={"chat_id": stray.chat_id})
     workspace_id = generation_of(prototype).workspace_id

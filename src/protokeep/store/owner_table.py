@@ -87,7 +87,7 @@ _OWN = Statement(SQLITE_OWN), Statement(POSTGRESQL_OWN)
 
 
 @dataclass(frozen=True)
-class Shape:
+class OwnerTable:
     """What can be read, what has to be written, and in which types. It changes by migrating only."""
 
     exists: bool  #: there is a design_mockups
@@ -111,7 +111,7 @@ class _Column(NamedTuple):
     required: bool
 
 
-async def read_shape(session: Session) -> Shape:
+async def read_owner_table(session: Session) -> OwnerTable:
     """Look at the tables that `session` sees under these names, with three statements. Changes nothing."""
     is_postgresql = not session.is_sqlite
     found = await session.rows(_COLUMNS[is_postgresql])
@@ -122,7 +122,7 @@ async def read_shape(session: Session) -> Shape:
     def is_uuid(name: str) -> bool:
         return is_postgresql and name in columns and columns[name].kind == "uuid"
 
-    return Shape(
+    return OwnerTable(
         exists=bool(columns),
         tracked=columns.keys() >= set(TRACKING_COLUMNS),
         own=own is not None and own["number"] == len(OWN_TABLES),

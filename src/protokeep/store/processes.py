@@ -95,7 +95,7 @@ class ProcessStore:
             raise RuntimeError("the beat was not written")
         return int(row["beat"])
 
-    async def forget(self, before: datetime) -> None:
+    async def delete_expired(self, before: datetime) -> None:
         """Drop the rows of processes that wrote last before then."""
         async with self._database.alone() as session:
             await session.run(query("forget_processes"), {"before": before})

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from protokeep.core.prototype import Generation
-from protokeep.store.owner_table import Shape
+from protokeep.store.owner_table import OwnerTable
 from protokeep.store.sql import Statement
 
 #: The workspace of rows that were in the owner's table before us.
@@ -43,10 +43,10 @@ def _source(name: str) -> str:
     return files("protokeep.store").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
 
 
-class Statements:
+class PrototypeQueries:
     """What depends on the shape of the owner's table, made once per shape."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: OwnerTable) -> None:
         self.shape = shape
         columns = ["m.id", "m.product_id", "m.user_id", "m.provider", "m.created_at"]
         columns += [
@@ -56,9 +56,9 @@ class Statements:
         columns += _GENERATION
         columns += [
             "s.mockup_id AS current_id",
-            "a.read_hold_until AS slowed_until",
-            "a.read_hold_code AS slowed_code",
-            "a.read_hold_message AS slowed_message",
+            "a.polling_paused_until AS slowed_until",
+            "a.polling_paused_code AS slowed_code",
+            "a.polling_paused_message AS slowed_message",
         ]
         #: Everything that makes a prototype, in the order that `rows` knows, up to where a WHERE begins.
         self.select = (
@@ -94,9 +94,10 @@ class Statements:
         self.told_by_hooks = Statement(
             self.select.replace("m.prompt AS prompt", "NULL AS prompt")
             + "WHERE g.account = :account AND g.next_poll_at <= :now AND g.api_version = :api_version "
-            "AND m.v0_chat_id IS NOT NULL AND g.hooked_at IS NOT NULL "
-            "AND (g.observed_at IS NULL OR g.hooked_at > g.observed_at) "
-            "AND (g.missed_at IS NULL OR g.hooked_at > g.missed_at) ORDER BY g.hooked_at LIMIT :limit"
+            "AND m.v0_chat_id IS NOT NULL AND g.hook_received_at IS NOT NULL "
+            "AND (g.observed_at IS NULL OR g.hook_received_at > g.observed_at) "
+            "AND (g.last_missing_at IS NULL OR g.hook_received_at > g.last_missing_at) "
+            "ORDER BY g.hook_received_at LIMIT :limit"
         )
         self.away = Statement(
             self.select.replace("m.prompt AS prompt", "NULL AS prompt")
@@ -104,8 +105,8 @@ class Statements:
             "AND g.missing_since IS NOT NULL AND m.v0_chat_id IS NOT NULL ORDER BY g.next_poll_at LIMIT :limit"
         )
         self.to_remove = self._prototypes(
-            "WHERE g.removing_at IS NOT NULL AND g.recovery_point IN ('accepted', 'settled') "
-            "AND (g.next_try_at IS NULL OR g.next_try_at <= :now) ORDER BY g.removing_at LIMIT :limit"
+            "WHERE g.deletion_requested_at IS NOT NULL AND g.recovery_point IN ('accepted', 'settled') "
+            "AND (g.next_try_at IS NULL OR g.next_try_at <= :now) ORDER BY g.deletion_requested_at LIMIT :limit"
         )
         self.these = self._prototypes("WHERE m.id IN :ids")
         self.insert_mockup = (

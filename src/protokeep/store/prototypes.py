@@ -9,25 +9,25 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.bus import CHANNEL, Bus, Change
-from protokeep.core.create_request import Claimed, Wanted
+from protokeep.core.create_request import ClaimResult, CreateRequest
 from protokeep.core.errors import NotMigrated
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
-from protokeep.core.quotas import Caps
+from protokeep.core.quotas import Quotas
 from protokeep.store import claims, orphans
 from protokeep.store.accounts import Accounts
 from protokeep.store.afterwards import Afterwards
 from protokeep.store.claiming import Claiming
 from protokeep.store.database import Database, Part, Row, Session, Untouched, must_touch
 from protokeep.store.mapping import generation_values, mockup_values, prototype_from, prototype_of
-from protokeep.store.orphans import Stray
-from protokeep.store.owner_table import Shape, read_shape
+from protokeep.store.orphans import OrphanChat
+from protokeep.store.owner_table import OwnerTable, read_owner_table
 from protokeep.store.processes import ProcessStore
-from protokeep.store.prototype_queries import Statements, query
+from protokeep.store.prototype_queries import PrototypeQueries, query
 from protokeep.store.searches import Searches
 
 #: What belongs to a guarded write: done after it, in the same transaction, and rolled back with it.
-Belongs = Callable[[Session], Awaitable[object]]
+InTransaction = Callable[[Session], Awaitable[object]]
 
 #: Events that change nothing that a page shows, and that another one follows soon: nobody is told of them.
 QUIET = {"sent"}
@@ -54,22 +54,22 @@ class Store:
         self.processes = ProcessStore(database)
         self.searches = Searches(database)
         self._bus = bus
-        self._statements: Statements | None = None
+        self._statements: PrototypeQueries | None = None
         self._claiming = Claiming(database, bus, self._told)
 
     async def close(self) -> None:
         await self.database.close()
 
-    async def shape(self) -> Shape:
+    async def owner_table(self) -> OwnerTable:
         """The owner's table as it is; read again until it is migrated, then remembered."""
         return (await self._prepared(for_create=False)).shape
 
-    async def _prepared(self, *, for_create: bool) -> Statements:
+    async def _prepared(self, *, for_create: bool) -> PrototypeQueries:
         statements = self._statements
         if statements is None or not statements.shape.tracked:
             async with self.database.reading() as session:
-                shape = await read_shape(session)
-            statements = Statements(shape)
+                shape = await read_owner_table(session)
+            statements = PrototypeQueries(shape)
             if not (shape.own and shape.exists):
                 raise NotMigrated("The database has no protokeep tables")
             self._statements = statements
@@ -81,16 +81,16 @@ class Store:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    async def ready(self) -> Shape:
+    async def ready(self) -> OwnerTable:
         """Ask the database something; raises `NotReady` when it does not answer or has no tables of ours."""
-        await self.keeper()
-        return await self.shape()
+        await self.installation()
+        return await self.owner_table()
 
     async def get(self, workspace_id: str, mockup_id: str) -> Prototype | None:
         """One prototype of a workspace."""
         return await self._one("get", workspace_id=workspace_id, mockup_id=mockup_id)
 
-    async def get_any(self, mockup_id: str) -> Prototype | None:
+    async def get_unscoped(self, mockup_id: str) -> Prototype | None:
         """One prototype, for jobs, which act for every workspace."""
         return await self._one("get_any", mockup_id=mockup_id)
 
@@ -129,24 +129,24 @@ class Store:
         """Chats that carry this prototype's marker and are not the one it uses."""
         return [row["chat_id"] for row in await self._rows("surplus_of_prototype", mockup_id=mockup_id)]
 
-    async def keeper(self) -> tuple[str, datetime]:
+    async def installation(self) -> tuple[str, datetime]:
         """This installation, as the marks of its chats name it, and since when it exists."""
         meta = {row["name"]: row["value"] for row in await self._rows("keeper")}
         return meta["keeper_id"], datetime.fromisoformat(meta["keeper_made_at"])
 
     # -- claiming --------------------------------------------------------------------------------------------
 
-    async def claim(self, wanted: Wanted, poll_timeout: timedelta, caps: Caps = claims.NO_CAPS) -> Claimed:
+    async def claim(self, wanted: CreateRequest, poll_timeout: timedelta, caps: Quotas = claims.NO_CAPS) -> ClaimResult:
         """The prototype for a request: the existing one, or a claim that makes this request its one creator.
 
-        Raises `CapReached` when it would be one too many; nothing is written then.
+        Raises `QuotaReached` when it would be one too many; nothing is written then.
         """
         return await self._claiming.claim(await self._prepared(for_create=True), wanted, poll_timeout, caps)
 
     # -- writing ---------------------------------------------------------------------------------------------
 
     async def save(
-        self, before: Prototype, after: Prototype, *events: Event, belongs: Belongs | None = None
+        self, before: Prototype, after: Prototype, *events: Event, belongs: InTransaction | None = None
     ) -> Prototype | None:
         """Write what shall be. None: somebody moved it meanwhile, and nothing was written; read again.
 
@@ -202,7 +202,7 @@ class Store:
         return saved
 
     def _parts_of(
-        self, statements: Statements, before: Prototype, after: Prototype, events: Sequence[Event]
+        self, statements: PrototypeQueries, before: Prototype, after: Prototype, events: Sequence[Event]
     ) -> list[Part]:
         """What is written beside a generation: its events, what people see of it, and what tells other processes."""
         generation = generation_of(after)
@@ -259,7 +259,7 @@ class Store:
             return set()
         return {row["chat_id"] for row in await self._rows("known_chats", account=account, chats=list(chats))}
 
-    async def knew_chats(self, account: str, chats: Sequence[str], before: datetime) -> bool:
+    async def knew_chats_before(self, account: str, chats: Sequence[str], before: datetime) -> bool:
         """Whether some row had one of `chats`, made for an account before then."""
         return bool(await self._rows("knew_chats", account=account, chats=list(chats), before=before))
 
@@ -280,11 +280,11 @@ class Store:
         """Prototypes whose look is due after `now` and by `until`, without their prompts."""
         return await self._many("due_soon", account=account, api_version=api_version, now=now, until=until)
 
-    async def told_by_hooks(self, account: str, api_version: int, now: datetime, limit: int) -> list[Prototype]:
+    async def named_by_hooks(self, account: str, api_version: int, now: datetime, limit: int) -> list[Prototype]:
         """Prototypes whose look is due because a hook spoke of them, the first told ones first."""
         return await self._many("told_by_hooks", account=account, api_version=api_version, now=now, limit=limit)
 
-    async def away(self, account: str, api_version: int, until: datetime, limit: int) -> list[Prototype]:
+    async def not_visible(self, account: str, api_version: int, until: datetime, limit: int) -> list[Prototype]:
         """Missing prototypes whose look is not due by `until`, without their prompts."""
         return await self._many("away", account=account, api_version=api_version, until=until, limit=limit)
 
@@ -294,7 +294,7 @@ class Store:
         due: datetime | None = rows[0]["due_at"]
         return due
 
-    async def ask_for_look(
+    async def request_poll(
         self, prototype: Prototype, now: datetime, *, stale_before: datetime, watched_until: datetime
     ) -> bool:
         """Ask that a prototype is looked at now; False: it was looked at recently enough."""
@@ -312,15 +312,15 @@ class Store:
         self._bus.publish(change)
         return True
 
-    async def these(self, ids: Sequence[str]) -> list[Prototype]:
+    async def get_many(self, ids: Sequence[str]) -> list[Prototype]:
         """Some prototypes, for jobs."""
         return await self._many("these", ids=list(ids)) if ids else []
 
-    async def to_remove(self, now: datetime, limit: int = 50) -> list[Prototype]:
+    async def due_for_deletion(self, now: datetime, limit: int = 50) -> list[Prototype]:
         """Prototypes whose deletion was asked for and whose next try is due."""
         return await self._many("to_remove", now=now, limit=limit)
 
-    async def look_soon(
+    async def poll_soon(
         self, account: str, chats: Sequence[str], now: datetime, *, begun: bool, later: datetime
     ) -> int:
         """A hook spoke of chats: look now, or (when they have only `begun`) not before `later`. How many are ours."""
@@ -339,7 +339,7 @@ class Store:
             self._bus.publish(change)
         return len(rows)
 
-    async def adopt_untracked(self, wanted: Wanted, poll_timeout: timedelta, limit: int = 200) -> int:
+    async def adopt_untracked(self, wanted: CreateRequest, poll_timeout: timedelta, limit: int = 200) -> int:
         """Begin to track older rows that name a chat; `wanted` says for which account. How many there were."""
         statements = await self._prepared(for_create=True)
         rows = await self._rows("untracked_chats", limit=limit)
@@ -351,7 +351,7 @@ class Store:
                         await claims.adopt(session, statements, prototype_of(found), wanted, poll_timeout)
         return len(rows)
 
-    async def adopt_stray(self, stray: Stray, poll_timeout: timedelta) -> str:
+    async def adopt_orphan(self, stray: OrphanChat, poll_timeout: timedelta) -> str:
         """Give a chat of ours that no row knows a row. In words, what became of it."""
         statements = await self._prepared(for_create=True)
         async with self.database.transaction() as session:
@@ -363,11 +363,11 @@ class Store:
             self._publish(prototype_of(row), "changed")
         return outcome
 
-    async def forget_idempotency_keys(self, before: datetime) -> int:
+    async def delete_expired_idempotency_keys(self, before: datetime) -> int:
         """Drop keys older than their promise."""
         return await self._run("forget_idempotency_keys", before=before)
 
-    async def forget_create_counts(self, before: datetime) -> int:
+    async def delete_expired_create_counts(self, before: datetime) -> int:
         """Drop the counts of days that are over."""
         return await self._run("forget_create_counts", before=before)
 
@@ -434,7 +434,7 @@ def _looks_same(before: Prototype, after: Prototype) -> bool:
     same = replace(
         after.generation,
         observed_at=before.generation.observed_at,
-        seen_at=before.generation.seen_at,
+        last_shown_at=before.generation.last_shown_at,
         poll_count=before.generation.poll_count,
         next_poll_at=before.generation.next_poll_at,
     )
@@ -447,6 +447,6 @@ def _touch_values(after: Prototype) -> dict[str, Any]:
         "mockup_id": after.id,
         "version": generation.version,
         "observed_at": generation.observed_at,
-        "seen_at": generation.seen_at,
+        "last_shown_at": generation.last_shown_at,
         "next_poll_at": generation.next_poll_at,
     }

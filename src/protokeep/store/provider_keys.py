@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from protokeep.core.audit import Entry
+from protokeep.core.audit import AuditEntry
 from protokeep.core.provider_keys import KeyOwner, SealedKey
 from protokeep.store.audit import write
 from protokeep.store.database import Database, Row, Session
@@ -36,7 +36,7 @@ class KeyStore:
             rows = await session.rows(query("list_provider_keys"), {"workspace_id": workspace_id})
         return [_sealed(row) for row in rows]
 
-    async def keep(self, sealed: SealedKey, entry: Entry) -> None:
+    async def save(self, sealed: SealedKey, entry: AuditEntry) -> None:
         """Write a key down, in the place of the one before; what waited for it goes on."""
         async with self._database.transaction() as session:
             await session.run(query("keep_provider_key"), _values(sealed))
@@ -45,7 +45,7 @@ class KeyStore:
             await session.run(query("wake_keyless"), waking)
             await self._changed(session, entry)
 
-    async def reseal(self, before: SealedKey, after: SealedKey, entry: Entry) -> bool:
+    async def reseal(self, before: SealedKey, after: SealedKey, entry: AuditEntry) -> bool:
         """The same key under another master key; False: somebody set another one meanwhile."""
         async with self._database.transaction() as session:
             values = {**_values(after), "old_nonce": before.nonce}
@@ -54,7 +54,7 @@ class KeyStore:
             await self._changed(session, entry)
         return True
 
-    async def remove(self, owner: KeyOwner, provider: str, entry: Entry) -> bool:
+    async def remove(self, owner: KeyOwner, provider: str, entry: AuditEntry) -> bool:
         """Forget a key; False: there was none."""
         async with self._database.transaction() as session:
             if await session.run(query("remove_provider_key"), _key(owner, provider)) == 0:
@@ -68,7 +68,7 @@ class KeyStore:
             row = await session.row(query("newest_chat"), {"account": account})
         return None if row is None else (row["chat"], row["api_version"])
 
-    async def _changed(self, session: Session, entry: Entry) -> None:
+    async def _changed(self, session: Session, entry: AuditEntry) -> None:
         await session.run(query("provider_keys_changed"), {"value": uuid4().hex})
         await write(session, entry)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from protokeep.core.audit import Entry
+from protokeep.core.audit import AuditEntry
 from protokeep.core.principals import ApiToken, Principal, Role
 from protokeep.store.audit import write
 from protokeep.store.database import Database, Untouched, must_touch
@@ -75,20 +75,20 @@ class SessionStore:
         async with self._database.transaction() as session:
             await session.run(query("renew_session"), {"digest": digest, "expires_at": expires_at})
 
-    async def use_code(self, digest: str, now: datetime) -> str | None:
+    async def consume_sign_in_code(self, digest: str, now: datetime) -> str | None:
         """The token that a code stands for, once; None: used, run out, or never given."""
         async with self._database.transaction() as session:
             row = await session.row(query("use_code"), {"digest": digest, "now": now})
         return None if row is None else str(row["token_id"])
 
-    async def close(self, digest: str, entry: Entry) -> None:
+    async def close(self, digest: str, entry: AuditEntry) -> None:
         """End one session, and write down that it was ended."""
         with contextlib.suppress(Untouched):
             async with self._database.transaction() as session:
                 await must_touch(session, query("close_session"), {"digest": digest})
                 await write(session, entry)
 
-    async def close_all(self, workspace_id: str, user_id: str, entry: Entry) -> int:
+    async def close_all(self, workspace_id: str, user_id: str, entry: AuditEntry) -> int:
         """End every session of a person, and write down that they were ended; how many there were."""
         values = {"workspace_id": workspace_id, "user_id": user_id}
         async with self._database.transaction() as session:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from protokeep.core.audit import Entry
+from protokeep.core.audit import AuditEntry
 from protokeep.core.principals import ApiToken, Person, Role
 from protokeep.store.audit import write
 from protokeep.store.database import Database, Row
@@ -24,7 +24,7 @@ class TokenStore:
         rows = await self._database.keyed(query("find_token"), {"digest": digest})
         return token_of(rows[0]) if rows else None
 
-    async def add(self, token: ApiToken, digest: str, entry: Entry) -> None:
+    async def add(self, token: ApiToken, digest: str, entry: AuditEntry) -> None:
         """Keep a new token, and write down that it was made."""
         values = {
             "id": token.id,
@@ -53,13 +53,13 @@ class TokenStore:
             row = await session.row(query("count_tokens"), {"now": now})
         return int(row["number"]) if row else 0
 
-    async def admins_for_ever(self, now: datetime) -> Sequence[ApiToken]:
+    async def permanent_admins(self, now: datetime) -> Sequence[ApiToken]:
         """Admin tokens that never expire, in all workspaces."""
         async with self._database.reading() as session:
             rows = await session.rows(query("admins_for_ever"), {"now": now})
         return [token_of(row) for row in rows]
 
-    async def revoke(self, workspace_id: str, token: str, now: datetime, entry: Entry) -> int:
+    async def revoke(self, workspace_id: str, token: str, now: datetime, entry: AuditEntry) -> int:
         """Revoke by id or prefix, and write each down; how many were revoked by this call."""
         async with self._database.transaction() as session:
             values = {"workspace_id": workspace_id, "token": token, "now": now}
@@ -73,7 +73,7 @@ class TokenStore:
             rows = await session.rows(query("list_people"), {"workspace_id": workspace_id, "now": now})
         return [Person(row["user_id"], int(row["tokens"]), int(row["prototypes"]), row["last_used_at"]) for row in rows]
 
-    async def revoke_access(self, workspace_id: str, user_id: str, now: datetime, entry: Entry) -> tuple[int, int]:
+    async def revoke_access(self, workspace_id: str, user_id: str, now: datetime, entry: AuditEntry) -> tuple[int, int]:
         """Revoke a person's tokens and end their sessions; how many of each there were."""
         values = {"workspace_id": workspace_id, "user_id": user_id}
         async with self._database.transaction() as session:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from protokeep.store.afterwards import Picture
-from protokeep.web.dependencies import Admin, KeeperDep, Maker, Prefer, PreferHeader, Viewer, parts_of, unchanged
+from protokeep.web.dependencies import Admin, KeeperDep, Maker, Prefer, PreferHeader, Viewer, application_of, unchanged
 from protokeep.web.models import PrototypeView
 from protokeep.web.problems import responses
 
@@ -49,10 +49,10 @@ async def send_message(
     idempotency_key: Annotated[str | None, Header(max_length=300)] = None,
 ) -> PrototypeView:
     """The same prototype, back in progress. With an `Idempotency-Key` a repeated request sends nothing twice."""
-    wait = Prefer.of(prefer).patience(parts_of(request).settings.accept_wait_seconds)
+    wait = Prefer.of(prefer).patience(application_of(request).settings.accept_wait_seconds)
     prototype = await keeper.iterate(principal, prototype_id, body.message, idempotency_key=idempotency_key, wait=wait)
     generation = prototype.generation
-    response.status_code = 202 if generation is not None and generation.continuing else 200
+    response.status_code = 202 if generation is not None and generation.follow_up_pending else 200
     return PrototypeView.of(prototype, keeper.context.clock())
 
 

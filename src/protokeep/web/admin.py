@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from protokeep.core.audit import Action
 from protokeep.core.principals import ApiToken, Person, Role
 from protokeep.core.validation import person_of
-from protokeep.store.audit import Written
-from protokeep.web.dependencies import Admin, after_of, cursor_of, parts_of
+from protokeep.store.audit import AuditRecord
+from protokeep.web.dependencies import Admin, after_of, application_of, cursor_of
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design", tags=["access"])
@@ -112,7 +112,7 @@ class AuditLine(BaseModel):
     data: dict[str, Any]
 
     @classmethod
-    def of(cls, written: Written) -> AuditLine:
+    def of(cls, written: AuditRecord) -> AuditLine:
         """The view of an entry."""
         entry = written.entry
         return cls(
@@ -142,7 +142,7 @@ class AuditView(BaseModel):
 )
 async def make_token(body: NewToken, principal: Admin, request: Request, response: Response) -> MadeToken:
     """The token is in this answer and nowhere else."""
-    text, token = await parts_of(request).tokens.create(
+    text, token = await application_of(request).tokens.create(
         Role(body.role), name=body.name, user_id=body.user_id, days=body.days, by=principal
     )
     response.headers["Cache-Control"] = NO_STORE
@@ -152,7 +152,7 @@ async def make_token(body: NewToken, principal: Admin, request: Request, respons
 @router.get("/tokens", summary="List the workspace's tokens", responses=responses(401, 403, 503))
 async def list_tokens(principal: Admin, request: Request) -> TokensView:
     """What they are for and when they were used last; never the tokens themselves."""
-    found = await parts_of(request).tokens.list(principal.workspace_id)
+    found = await application_of(request).tokens.list(principal.workspace_id)
     return TokensView(tokens=[TokenView(**TokenView.fields_of(token)) for token in found])
 
 
@@ -161,14 +161,14 @@ async def list_tokens(principal: Admin, request: Request) -> TokensView:
 )
 async def revoke_token(token_id: TokenInPath, principal: Admin, request: Request) -> Response:
     """By its id or its prefix. It stops working at once, and so do the sessions that were opened with it."""
-    await parts_of(request).tokens.revoke(principal.workspace_id, token_id, by=principal)
+    await application_of(request).tokens.revoke(principal.workspace_id, token_id, by=principal)
     return Response(status_code=204)
 
 
 @router.get("/people", summary="List the workspace's people", responses=responses(401, 403, 503))
 async def list_people(principal: Admin, request: Request) -> PeopleView:
     """Everybody who has or had a token, or who made something."""
-    found = await parts_of(request).tokens.people(principal)
+    found = await application_of(request).tokens.people(principal)
     return PeopleView(people=[PersonView.of(person) for person in found])
 
 
@@ -179,7 +179,7 @@ async def list_people(principal: Admin, request: Request) -> PeopleView:
 )
 async def revoke_access(body: WhoseAccess, principal: Admin, request: Request) -> RevokedView:
     """Revokes every token and ends every session; what they made stays. Doing it again is no error."""
-    tokens, sessions = await parts_of(request).tokens.revoke_access(principal, person_of(body.user_id))
+    tokens, sessions = await application_of(request).tokens.revoke_access(principal, person_of(body.user_id))
     return RevokedView(tokens=tokens, sessions=sessions)
 
 
@@ -193,7 +193,7 @@ async def read_audit(
     actor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> AuditView:
     """Who did what, from where. It cannot be changed; reuse shows up within a second or so."""
-    audit = parts_of(request).keeper.context.audit
+    audit = application_of(request).keeper.context.audit
     actor = person_of(actor) if actor is not None else None
     found, after = await audit.list(principal, limit, action=action, actor=actor, after=after_of(cursor))
     return AuditView(entries=[AuditLine.of(written) for written in found], next_cursor=cursor_of(after))

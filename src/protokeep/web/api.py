@@ -22,10 +22,10 @@ from protokeep.web.dependencies import (
     after_of,
     allowed,
     answer,
+    application_of,
     cursor_of,
     etag_of,
     keeper_of,
-    parts_of,
     product_in_path,
     unchanged,
 )
@@ -73,7 +73,7 @@ async def create_project(
         idempotency_key=idempotency_key,
     )
     keeper = keeper_of(request)
-    wait = Prefer.of(prefer).patience(parts_of(request).settings.accept_wait_seconds)
+    wait = Prefer.of(prefer).patience(application_of(request).settings.accept_wait_seconds)
     ensured = await keeper.ensure(principal, new, wait=wait)
     status = 200 if ensured.is_existing else 201 if ensured.accepted else 202
     place = {"Location": f"/api/design/prototypes/{ensured.prototype.id}"}

@@ -20,7 +20,7 @@ from protokeep.web import actions, admin, api, hooks, pages, problems, provider_
 from protokeep.web.dependencies import principal_of
 from protokeep.web.middleware import Limits, Rates
 from protokeep.web.models import Problem
-from protokeep.wiring import Parts, built
+from protokeep.wiring import Application, build_application
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 ANYWHERE = (413, 414, 429, 431)
 
 
-def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
+def create_app(settings: Settings, parts: Application | None = None) -> FastAPI:
     """The ASGI application. Without `parts` it builds its own, with jobs, for as long as it runs."""
 
     @contextlib.asynccontextmanager
@@ -36,7 +36,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
         async with contextlib.AsyncExitStack() as stack:
             own = parts
             if own is None:
-                own = await stack.enter_async_context(built(settings))
+                own = await stack.enter_async_context(build_application(settings))
                 _say_what_is_missing(own)
                 await stack.enter_async_context(Jobs(own.keeper, settings.database_url, own.hooks).running())
             app.state.parts = own
@@ -69,7 +69,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> FastAPI:
     return app
 
 
-def _say_what_is_missing(parts: Parts) -> None:
+def _say_what_is_missing(parts: Application) -> None:
     try:
         parts.keeper.context.providers.choose("v0")
     except NotConfigured as error:

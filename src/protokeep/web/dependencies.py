@@ -18,21 +18,21 @@ from fastapi import Depends, Header, Request, Response
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated
 from protokeep.core.principals import Principal, Role
 from protokeep.service import Keeper
-from protokeep.wiring import Parts
+from protokeep.wiring import Application
 
 #: Longest `Prefer: wait=n`: shorter than the idle limits of common proxies.
 MAX_WAIT = 25
 
 
-def parts_of(request: Request) -> Parts:
+def application_of(request: Request) -> Application:
     """The process's parts."""
-    found: Parts = request.app.state.parts
+    found: Application = request.app.state.parts
     return found
 
 
 def keeper_of(request: Request) -> Keeper:
     """The one service object."""
-    return parts_of(request).keeper
+    return application_of(request).keeper
 
 
 def address_of(request: Request) -> str:
@@ -61,7 +61,7 @@ async def principal_of(request: Request) -> Principal:
     token = bearer_of(request)
     rates = request.app.state.rates
     try:
-        principal = await parts_of(request).callers.check(token)
+        principal = await application_of(request).callers.check(token)
     except NotAuthenticated:
         rates.sign_in(request)
         raise

@@ -67,7 +67,7 @@ class Topic:
     product_id: str | None = None
     mockup_id: str | None = None
 
-    def covers(self, entry: Entry) -> bool:
+    def covers(self, entry: LiveEvent) -> bool:
         """Whether a viewer of this hears of it."""
         return (
             self.workspace_id == entry.workspace_id
@@ -77,7 +77,7 @@ class Topic:
 
 
 @dataclass(slots=True)
-class Entry:
+class LiveEvent:
     """One event: what changed, and its bytes for each kind of stream that has asked so far."""
 
     number: int
@@ -88,14 +88,14 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Told:
+class EventLog:
     """The events of one workspace: counted apart, so that none learns from its numbers how much others do."""
 
     number: int = 0
-    remembered: deque[Entry] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    remembered: deque[LiveEvent] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
 
-class Viewer:
+class Subscriber:
     """One open stream. Frames wait here until its connection takes them."""
 
     __slots__ = ("_frames", "_woken", "beats", "ended", "person", "still_in", "topic")
@@ -148,8 +148,8 @@ class Live:
         self._gallery = gallery
         self._encoders: dict[str, Encoder] = {}
         self._epoch = secrets.token_hex(4)
-        self._told: defaultdict[str, Told] = defaultdict(Told)
-        self._viewers: set[Viewer] = set()
+        self._told: defaultdict[str, EventLog] = defaultdict(EventLog)
+        self._viewers: set[Subscriber] = set()
         self._streams: Counter[str] = Counter()
         self._pending: dict[str, Change] = {}
         self._heard = asyncio.Event()
@@ -181,11 +181,11 @@ class Live:
             viewer.end()
 
     @contextlib.contextmanager
-    def viewing(self, topic: Topic, principal: Principal, still_in: StillIn | None = None) -> Iterator[Viewer]:
+    def viewing(self, topic: Topic, principal: Principal, still_in: StillIn | None = None) -> Iterator[Subscriber]:
         """A viewer, for as long as the context lasts. Raises `TooMany`."""
         self.check_room(principal)
         person = _person(principal)
-        viewer = Viewer(topic, person, still_in)
+        viewer = Subscriber(topic, person, still_in)
         self._viewers.add(viewer)
         self._streams[person] += 1
         if self._context.bus.closed:
@@ -215,7 +215,7 @@ class Live:
         known = epoch == self._epoch and number.isascii() and number.isdigit() and int(number) >= oldest - 1
         if not known:
             return opening + _frame(mark, "resync", {})
-        newest: dict[str, Entry] = {}
+        newest: dict[str, LiveEvent] = {}
         for entry in told.remembered:
             if entry.number > int(number) and topic.covers(entry):
                 newest.pop(entry.mockup_id, None)
@@ -242,14 +242,14 @@ class Live:
             for change in pending.values():
                 told = self._told[change.workspace_id]
                 told.number += 1
-                entry = Entry(told.number, change.workspace_id, change.product_id, change.mockup_id)
+                entry = LiveEvent(told.number, change.workspace_id, change.product_id, change.mockup_id)
                 told.remembered.append(entry)
                 try:
                     await self._deliver(entry)
                 except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on
                     log.warning("event_not_told", error=type(error).__name__, prototype_id=change.mockup_id)
 
-    async def _deliver(self, entry: Entry) -> None:
+    async def _deliver(self, entry: LiveEvent) -> None:
         hearing = [viewer for viewer in self._viewers if viewer.topic.covers(entry)]
         for kind in {viewer.topic.kind for viewer in hearing}:
             frame = await self._frame_of(entry, kind)
@@ -257,7 +257,7 @@ class Live:
                 if viewer.topic.kind == kind:
                     viewer.put(frame)
 
-    async def _frame_of(self, entry: Entry, kind: str) -> bytes:
+    async def _frame_of(self, entry: LiveEvent, kind: str) -> bytes:
         """The bytes of an event, encoded once per kind of stream."""
         frame = entry.frames.get(kind)
         if frame is None:
@@ -339,7 +339,7 @@ class LiveResponse(Response):
                 leaving.cancel()
 
 
-async def _left(receive: Receive, viewer: Viewer) -> None:
+async def _left(receive: Receive, viewer: Subscriber) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     viewer.end()

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from protokeep.core.principals import Principal
-from protokeep.core.rate_limit import Rate
+from protokeep.core.rate_limit import TokenBucket
 from protokeep.settings import Settings
 from protokeep.web import api, pages, problems
 
@@ -28,8 +28,8 @@ class Rates:
     """How often a person or token may ask, and an address may try to sign in."""
 
     def __init__(self, settings: Settings) -> None:
-        self._requests = Rate(settings.requests_per_minute, "Too many requests")
-        self._sign_ins = Rate(settings.sign_ins_per_minute, "Too many tries to sign in from your address")
+        self._requests = TokenBucket(settings.requests_per_minute, "Too many requests")
+        self._sign_ins = TokenBucket(settings.sign_ins_per_minute, "Too many tries to sign in from your address")
 
     def request(self, principal: Principal) -> None:
         """Count a request. Raises `TooMany`."""

@@ -48,8 +48,8 @@ def elapsed_seconds(prototype: Prototype, now: datetime) -> float | None:
         return None
     end = generation.settled_at or (now if prototype.status not in SETTLED else prototype.updated_at)
     began = generation.began_at
-    if generation.continuing:
-        began, end = generation.round_at, now
+    if generation.follow_up_pending:
+        began, end = generation.turn_at, now
     return round(max((end - began).total_seconds(), 0.0), 3)
 
 
@@ -113,7 +113,7 @@ class PrototypeView(BaseModel):
                     "message": generation.hold_message or "",
                     "next_try_at": generation.next_try_at,
                 }
-            elif generation.unknown:
+            elif generation.outcome_unknown:
                 reason = {
                     "code": "outcome_unknown",
                     "message": "It is not known whether the builder made it. It is being looked for; nothing is sent "
@@ -127,7 +127,7 @@ class PrototypeView(BaseModel):
                     "is looked at again, and what is known of it stays.",
                     "next_try_at": generation.next_poll_at,
                 }
-            slowed = prototype.slowed
+            slowed = prototype.polling_pause
             if reason is None and slowed is not None and slowed.until > now and prototype.status not in SETTLED:
                 reason = {"code": slowed.code, "message": slowed.message, "next_try_at": slowed.until}
         return {

@@ -31,7 +31,7 @@ _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.NotFound: (404, "not-found", "There is no such thing"),
     errors.KeyInFlight: (409, "idempotency-key-in-flight", "The first request with this key is still running"),
     errors.NotNow: (409, "not-now", "The prototype's state does not allow this now"),
-    errors.CapReached: (429, "cap-reached", "As many were made today as may be"),
+    errors.QuotaReached: (429, "cap-reached", "As many were made today as may be"),
     errors.NotMigrated: (503, "not-migrated", "The database is not migrated"),
     errors.NotConfigured: (503, "not-configured", "A setting is missing"),
     errors.NotReady: (503, "not-ready", "Not possible right now"),
@@ -98,7 +98,7 @@ async def _ours(request: Request, error: errors.ProtokeepError) -> JSONResponse:
         more["field"] = error.field
     if isinstance(error, errors.NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, errors.CapReached):
+    if isinstance(error, errors.QuotaReached):
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
     if status in (409, 503) and not isinstance(error, errors.NotMigrated | errors.NotConfigured | errors.NotNow):
         headers["Retry-After"] = "2"

@@ -41,7 +41,7 @@ class Kept(Generic[T]):
 
 def json_of(prototype: Prototype, now: datetime) -> bytes:
     """The view of a prototype; `now` is for the elapsed time of what is still being made."""
-    slowed = prototype.slowed is not None and prototype.slowed.until > now
+    slowed = prototype.polling_pause is not None and prototype.polling_pause.until > now
     before, after = (_frames_while_slowed if slowed else _frames).of(prototype)
     return b"%b%b%b" % (before, to_json(elapsed_seconds(prototype, now)), after)
 
@@ -70,7 +70,7 @@ def _validator(prototype: Prototype) -> bytes:
             generation.next_try_at,
             generation.credits,
             generation.picture_etag,
-            prototype.slowed,
+            prototype.polling_pause,
         )
     return hashlib.blake2b(to_json(shown), digest_size=12).digest()
 
@@ -83,6 +83,6 @@ def _frame(prototype: Prototype, now: datetime) -> tuple[bytes, bytes]:
     return before + b'"elapsed_seconds":', after
 
 
-_frames = Kept(lambda one: _frame(one, one.slowed.until if one.slowed else one.created_at))
+_frames = Kept(lambda one: _frame(one, one.polling_pause.until if one.polling_pause else one.created_at))
 _frames_while_slowed = Kept(lambda one: _frame(one, datetime.min.replace(tzinfo=UTC)))
 _validators = Kept(_validator)

@@ -1,6 +1,6 @@
 -- Looks and look-ups wait until then, and why, for people.
-INSERT INTO protokeep_accounts (account, provider, read_hold_until, read_hold_code, read_hold_message)
+INSERT INTO protokeep_accounts (account, provider, polling_paused_until, polling_paused_code, polling_paused_message)
 VALUES (:account, :provider, :until, :code, :message)
 ON CONFLICT (account) DO UPDATE SET
-  read_hold_until = excluded.read_hold_until, read_hold_code = excluded.read_hold_code,
-  read_hold_message = excluded.read_hold_message
+  polling_paused_until = excluded.polling_paused_until, polling_paused_code = excluded.polling_paused_code,
+  polling_paused_message = excluded.polling_paused_message

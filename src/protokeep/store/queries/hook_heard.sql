@@ -1,9 +1,9 @@
 -- A hook said that one of these has begun, so hooks reach us for it: its next look can wait for the next hook. It is
 -- put off by the first such hook only: with every one of many it would never come.
 UPDATE protokeep_generations SET
-  hooked_at = :now,
+  hook_received_at = :now,
   next_poll_at = CASE
-    WHEN next_poll_at > :now AND (hooked_at IS NULL OR hooked_at < COALESCE(asked_at, created_at)) THEN :later
+    WHEN next_poll_at > :now AND (hook_received_at IS NULL OR hook_received_at < COALESCE(follow_up_at, created_at)) THEN :later
     ELSE next_poll_at END
 WHERE account = :account AND recovery_point = 'accepted' AND next_poll_at IS NOT NULL
   AND mockup_id IN (SELECT m.id FROM design_mockups m WHERE m.v0_chat_id IN :chats)

@@ -2,14 +2,14 @@
 -- more than once a second. Rows come back for those that are ours. The version grows, so that a look which began before
 -- the hook came does not write over it.
 UPDATE protokeep_generations SET
-  hooked_at = :now, version = version + 1,
+  hook_received_at = :now, version = version + 1,
   next_poll_at = CASE
     WHEN next_poll_at < :now THEN next_poll_at  -- Overdue: its time tells for how long nobody looked.
     WHEN recovery_point = 'accepted' AND (observed_at IS NULL OR observed_at <= :second_ago)
-      AND (missed_at IS NULL OR missed_at <= :second_ago) THEN :now
+      AND (last_missing_at IS NULL OR last_missing_at <= :second_ago) THEN :now
     WHEN recovery_point = 'accepted' THEN :soon
-    WHEN (observed_at IS NULL OR observed_at <= :minute_ago) AND (missed_at IS NULL OR missed_at <= :minute_ago) THEN :now
+    WHEN (observed_at IS NULL OR observed_at <= :minute_ago) AND (last_missing_at IS NULL OR last_missing_at <= :minute_ago) THEN :now
     ELSE next_poll_at END
-WHERE account = :account AND recovery_point IN ('accepted', 'settled') AND removing_at IS NULL
+WHERE account = :account AND recovery_point IN ('accepted', 'settled') AND deletion_requested_at IS NULL
   AND mockup_id IN (SELECT m.id FROM design_mockups m WHERE m.v0_chat_id IN :chats)
 RETURNING mockup_id

@@ -1,3 +1,3 @@
 -- Hand tracking over at once instead of letting the lease run out.
-UPDATE protokeep_accounts SET track_owner = NULL, track_until = NULL
-WHERE account = :account AND track_owner = :owner
+UPDATE protokeep_accounts SET tracker_id = NULL, tracker_lease_until = NULL
+WHERE account = :account AND tracker_id = :owner

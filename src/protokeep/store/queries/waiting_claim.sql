@@ -2,8 +2,8 @@
 SELECT s.mockup_id FROM protokeep_slots s
 JOIN protokeep_generations g ON g.mockup_id = s.mockup_id
 WHERE s.workspace_id = :workspace_id AND s.product_id = :product_id AND s.provider = :provider
-  AND g.account = :account AND g.recovery_point = 'claimed' AND g.attempts = 0 AND g.rounds = 1
-  AND g.removing_at IS NULL
+  AND g.account = :account AND g.recovery_point = 'claimed' AND g.attempts = 0 AND g.turn = 1
+  AND g.deletion_requested_at IS NULL
   AND NOT EXISTS (
     SELECT 1 FROM protokeep_events e
     WHERE e.mockup_id = s.mockup_id AND e.kind = 'claimed' AND e.data LIKE '%"another": true%'

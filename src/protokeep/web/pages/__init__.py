@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from protokeep.web.live import Live
 from protokeep.web.pages import account, actions, assets, create, errors, gallery, live, provider_keys
 from protokeep.web.pages.errors import as_page
-from protokeep.wiring import Parts
+from protokeep.wiring import Application
 
 __all__ = ["as_page", "install", "live_for"]
 
@@ -20,7 +20,7 @@ def install(app: FastAPI) -> None:
     errors.install(app)
 
 
-def live_for(parts: Parts) -> Live:
+def live_for(parts: Application) -> Live:
     """The live events of this process, worded for pages and for the API."""
     settings = parts.settings
     events = Live(

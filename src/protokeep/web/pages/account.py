@@ -7,16 +7,16 @@ from dataclasses import replace
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from protokeep.core.audit import Action, Entry
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated, NotFound, TooMany
 from protokeep.core.principals import Principal
 from protokeep.service.authentication import TOKEN_MAX
 from protokeep.service.refusing import refusal
-from protokeep.service.sign_in import BEGIN_AGAIN, SigningIn
+from protokeep.service.sign_in import BEGIN_AGAIN, SignInFlow
 from protokeep.service.tokens import TokenRefused
-from protokeep.web.dependencies import address_of, parts_of
+from protokeep.web.dependencies import address_of, application_of
 from protokeep.web.pages import session as cookies
-from protokeep.web.pages.drafts import Kept, again_page, kept_in
+from protokeep.web.pages.drafts import FormDraft, again_page, draft_in
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import PostedDep, Preferences, VisitorDep, flag_of, own_path
 
@@ -42,10 +42,10 @@ async def sign_in_form(request: Request, code: str = "", next: str = "/") -> Res
 @router.post("/sign-in")
 async def sign_in(request: Request, fields: PostedDep) -> Response:
     """A token, or a code that works once, becomes a session."""
-    sessions = parts_of(request).sessions
+    sessions = application_of(request).sessions
     code, token = fields.get("code", ""), fields.get("token", "").strip()
     onward = own_path(fields.get("next"))
-    kept = kept_in(fields)
+    kept = draft_in(fields)
     try:
         request.app.state.rates.sign_in(request)
         if len(token) > TOKEN_MAX:
@@ -100,7 +100,7 @@ async def finish_sign_on(
         response = sign_in_page(request, onward=onward, fault=str(fault), status=status)
         cookies.drop_flow(request, response)
         return response
-    await _note(request, (await parts_of(request).sessions.check(session)).principal, Action.SIGNED_IN)
+    await _note(request, (await application_of(request).sessions.check(session)).principal, Action.SIGNED_IN)
     response = RedirectResponse(onward, 303)
     cookies.begin(request, response, session)
     return response
@@ -109,7 +109,7 @@ async def finish_sign_on(
 @router.post("/sign-out")
 async def sign_out(request: Request, visitor: VisitorDep, fields: PostedDep) -> Response:
     """End this session, or every one of this person's."""
-    sessions = parts_of(request).sessions
+    sessions = application_of(request).sessions
     who = replace(visitor.principal, address=address_of(request))
     if flag_of(fields.get("everywhere")):
         await sessions.sign_out_everywhere(who)
@@ -149,13 +149,13 @@ async def switch_live(request: Request, visitor: VisitorDep, fields: PostedDep) 
 
 
 async def _note(request: Request, principal: Principal, action: Action) -> None:
-    context = parts_of(request).keeper.context
+    context = application_of(request).keeper.context
     who = replace(principal, address=address_of(request))
-    await context.audit.add(Entry.of(who, action, context.clock()))
+    await context.audit.add(AuditEntry.of(who, action, context.clock()))
 
 
 def _note_refusal(request: Request, error: NotAuthenticated | NotAllowed, *, at_service: bool = False) -> None:
-    context = parts_of(request).keeper.context
+    context = application_of(request).keeper.context
     context.audit.note_refusal(refusal(error, address_of(request), context.clock(), at_service=at_service))
 
 
@@ -166,7 +166,7 @@ def sign_in_page(
     onward: str = "/",
     fault: str | None = None,
     status: int = 200,
-    kept: Kept | None = None,
+    kept: FormDraft | None = None,
 ) -> Response:
     """The form; it carries what somebody had written when their session had ended."""
     form_token, held = cookies.stranger_token(request)
@@ -179,7 +179,7 @@ def sign_in_page(
         code=code,
         onward=onward,
         fault=fault,
-        sign_on=parts_of(request).signing_in is not None,
+        sign_on=application_of(request).signing_in is not None,
         kept=kept.hidden if kept else {},
         live=None,
     )
@@ -187,13 +187,13 @@ def sign_in_page(
     return response
 
 
-def _signing_in(request: Request) -> SigningIn:
-    found = parts_of(request).signing_in
+def _signing_in(request: Request) -> SignInFlow:
+    found = application_of(request).signing_in
     if found is None:
         raise NotFound("No sign-in service is set up here. Sign in with a token.")
     return found
 
 
 def _return_address(request: Request) -> str:
-    base = parts_of(request).settings.public_url or str(request.base_url)
+    base = application_of(request).settings.public_url or str(request.base_url)
     return base.rstrip("/") + FINISH

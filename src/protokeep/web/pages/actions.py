@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotNow, NotReady, ProviderError
 from protokeep.web.actions import picture_answer
-from protokeep.web.dependencies import parts_of
+from protokeep.web.dependencies import application_of
 from protokeep.web.pages.detail import detail_values
 from protokeep.web.pages.formatting import version_of
 from protokeep.web.pages.forms import new_key
@@ -26,7 +26,7 @@ PrototypeId = Annotated[str, Path(max_length=64)]
 async def ask(request: Request, visitor: MakerDep, fields: PostedDep, prototype_id: PrototypeId) -> Response:
     """Ask for a change. Sent twice, by a double click or a reload, it is one message."""
     since = live_of(request).mark(visitor.principal.workspace_id)
-    parts = parts_of(request)
+    parts = application_of(request)
     found = await found_of(parts, visitor, prototype_id)
     text = fields.get("message", "").replace("\r\n", "\n")
     key = fields.get("key", "") or new_key()
@@ -51,7 +51,7 @@ async def ask(request: Request, visitor: MakerDep, fields: PostedDep, prototype_
 async def stop(request: Request, visitor: MakerDep, fields: PostedDep, prototype_id: PrototypeId) -> Response:
     """Stop what is being made. What had ended already stays as it is."""
     since = live_of(request).mark(visitor.principal.workspace_id)
-    parts = parts_of(request)
+    parts = application_of(request)
     found = await found_of(parts, visitor, prototype_id)
     try:
         await parts.keeper.stop(visitor.principal, found.id)
@@ -64,7 +64,7 @@ async def stop(request: Request, visitor: MakerDep, fields: PostedDep, prototype
 @router.get("/delete")
 async def confirm(request: Request, visitor: AdminDep, prototype_id: PrototypeId) -> Response:
     """What would be deleted, and one button that does it."""
-    parts = parts_of(request)
+    parts = application_of(request)
     found = await found_of(parts, visitor, prototype_id)
     values = await detail_values(parts, visitor.principal, found.id)
     return page(request, "delete.html", visitor=visitor, live=None, **values)
@@ -74,7 +74,7 @@ async def confirm(request: Request, visitor: AdminDep, prototype_id: PrototypeId
 async def delete(request: Request, visitor: AdminDep, fields: PostedDep, prototype_id: PrototypeId) -> Response:
     """Delete it, here and at the builder. What the builder does not delete yet stays in sight, with the reason."""
     since = live_of(request).mark(visitor.principal.workspace_id)
-    parts = parts_of(request)
+    parts = application_of(request)
     try:
         left = await parts.keeper.delete(visitor.principal, prototype_id)
     except NotNow as error:
@@ -85,7 +85,7 @@ async def delete(request: Request, visitor: AdminDep, fields: PostedDep, prototy
 @router.get("/picture")
 async def picture(request: Request, visitor: VisitorDep, prototype_id: PrototypeId, v: str = "") -> Response:
     """The same picture that the API gives, for a browser that is signed in. One that `v` names may be kept a day."""
-    kept = await parts_of(request).keeper.picture(visitor.principal, prototype_id)
+    kept = await application_of(request).keeper.picture(visitor.principal, prototype_id)
     answer = picture_answer(request, kept)
     if v == version_of(kept.etag):
         answer.headers["Cache-Control"] = "private, max-age=86400"

@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from protokeep.core.errors import CapReached, InvalidInput, KeyInFlight, KeyReused, NotReady
+from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotReady, QuotaReached
 from protokeep.core.reuse import Outcome
 from protokeep.core.validation import PRODUCT_ID_MAX
 from protokeep.service import Ensured, NewPrototype
-from protokeep.web.dependencies import parts_of
+from protokeep.web.dependencies import application_of
 from protokeep.web.live import Live
 from protokeep.web.pages import formatting
 from protokeep.web.pages.detail import detail_values
@@ -27,7 +27,7 @@ router = APIRouter()
 @router.get("/new")
 async def new(request: Request, visitor: MakerDep, product: str = "", another: str = "", like: str = "") -> Response:
     """The form. `like` names a prototype whose prompt to begin with."""
-    parts = parts_of(request)
+    parts = application_of(request)
     form = replace(blank_form(), product_id=product[:PRODUCT_ID_MAX], another=flag_of(another))
     if like:
         found = await parts.keeper.get(visitor.principal, like)
@@ -38,7 +38,7 @@ async def new(request: Request, visitor: MakerDep, product: str = "", another: s
 @router.post("/new")
 async def create(request: Request, visitor: MakerDep, fields: PostedDep) -> Response:
     """Make it, or give back the one that there is, with the offer to make another all the same."""
-    parts = parts_of(request)
+    parts = application_of(request)
     form = Form(
         product_id=fields.get("product_id", ""),
         product_name=fields.get("product_name", "").strip(),
@@ -48,13 +48,13 @@ async def create(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
         key=fields.get("key", ""),
     )
     try:
-        ensured = await parts.keeper.ensure(visitor.principal, form.wanted, wait=0.0)
+        ensured = await parts.keeper.ensure(visitor.principal, form.new_prototype, wait=0.0)
     except KeyReused:
         text = "This form was sent before with other words. Send it once more if you want this prototype too."
         return await _form_page(request, visitor, replace(form, key=new_key(), trouble=text), 409)
     except InvalidInput as error:
         return await _form_page(request, visitor, form.with_fault(error.field, str(error)), 422)
-    except CapReached as error:
+    except QuotaReached as error:
         return await _form_page(request, visitor, replace(form, trouble=str(error)), 429)
     except (NotReady, KeyInFlight) as error:
         return await _form_page(request, visitor, replace(form, trouble=str(error)), 503)
@@ -66,7 +66,7 @@ async def create(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
 @router.post("/prototypes/{prototype_id}/retry")
 async def retry(request: Request, visitor: MakerDep, fields: PostedDep, prototype_id: str) -> Response:
     """Make what failed once more. Pressed twice, or by two windows, it is one try: the key is the failed one's."""
-    keeper = parts_of(request).keeper
+    keeper = application_of(request).keeper
     failed = await keeper.get(visitor.principal, prototype_id)
     if not failed.prompt:
         return RedirectResponse(f"/new?{urlencode({'like': failed.id})}", 303)
@@ -78,7 +78,7 @@ async def retry(request: Request, visitor: MakerDep, fields: PostedDep, prototyp
 
 
 async def _form_page(request: Request, visitor: Visitor, form: Form, status: int = 200) -> Response:
-    parts = parts_of(request)
+    parts = application_of(request)
     return page(
         request,
         "new.html",
@@ -95,7 +95,7 @@ async def _form_page(request: Request, visitor: Visitor, form: Form, status: int
 
 async def _reused_page(request: Request, visitor: Visitor, form: Form, ensured: Ensured) -> Response:
     """The prototype that there is, under the banner that says so. A reload asks again with the same key: harmless."""
-    parts = parts_of(request)
+    parts = application_of(request)
     live: Live = request.app.state.live
     since = live.mark(visitor.principal.workspace_id)
     values = await detail_values(parts, visitor.principal, ensured.prototype.id)
@@ -106,7 +106,7 @@ async def _reused_page(request: Request, visitor: Visitor, form: Form, ensured: 
         visitor=visitor,
         banner={
             "differs": ensured.decision.prompt_differs,
-            "asked": form.wanted.prompt,
+            "asked": form.new_prototype.prompt,
             "form": replace(form, another=True, key=new_key()),
         },
         trouble=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from protokeep.core.follow_up import why_not
+from protokeep.core.follow_up import follow_up_blocked_reason
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype
 from protokeep.core.provider_keys import KeySource, key_source_of
@@ -13,7 +13,7 @@ from protokeep.core.validation import PROMPT_MAX
 from protokeep.store.gallery import Card
 from protokeep.store.prototypes import Page
 from protokeep.web.pages.presenters import CardView, card_view, timeline
-from protokeep.wiring import Parts
+from protokeep.wiring import Application
 
 #: Of the same product, beside the one that is shown.
 OTHERS_SHOWN = 6
@@ -32,7 +32,7 @@ PAID_BY = {
 }
 
 
-async def told(parts: Parts, card: Card) -> dict[str, Any]:
+async def prototype_detail(parts: Application, card: Card) -> dict[str, Any]:
     """What is said of a prototype: the card, its history, its ids."""
     prototype = card.prototype
     now = parts.keeper.context.clock()
@@ -45,7 +45,7 @@ async def told(parts: Parts, card: Card) -> dict[str, Any]:
         "timeline": lines,
         "why": _why(view, history),
         "change": {
-            "why_not": why_not(prototype),
+            "why_not": follow_up_blocked_reason(prototype),
             "longest": PROMPT_MAX,
             "text": "",
             "key": "",
@@ -58,13 +58,13 @@ async def told(parts: Parts, card: Card) -> dict[str, Any]:
     }
 
 
-async def detail_values(parts: Parts, principal: Principal, prototype_id: str) -> dict[str, Any]:
+async def detail_values(parts: Application, principal: Principal, prototype_id: str) -> dict[str, Any]:
     """All that the page of one prototype shows."""
     card = await parts.gallery.card(principal.workspace_id, prototype_id)
     others, _ = await parts.keeper.list(principal, card.prototype.product_id, Page(OTHERS_SHOWN + 1))
     now = parts.keeper.context.clock()
     return {
-        **await told(parts, card),
+        **await prototype_detail(parts, card),
         "others": [card_view(Card(one, card.product_name, 0), now) for one in others if one.id != prototype_id][
             :OTHERS_SHOWN
         ],

@@ -21,7 +21,7 @@ TARGET = "kept_target"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class FormDraft:
     """A form that was not taken: where it was going, the field that was written, and the others."""
 
     target: str
@@ -36,7 +36,7 @@ class Kept:
         return {TARGET: self.target, PREFIX + self.name: self.text, **fields}
 
 
-async def kept_of(request: Request) -> Kept | None:
+async def draft_of(request: Request) -> FormDraft | None:
     """What a form of ours brought that cannot be taken now; None: nothing worth keeping, or from another site."""
     if request.method != "POST" or not _from_here(request):
         return None
@@ -45,22 +45,22 @@ async def kept_of(request: Request) -> Kept | None:
     return _kept(request.url.path, fields)
 
 
-def kept_in(fields: Mapping[str, str]) -> Kept | None:
+def draft_in(fields: Mapping[str, str]) -> FormDraft | None:
     """What the sign-in form carries."""
     known = {name.removeprefix(PREFIX): value for name, value in fields.items() if name.startswith(PREFIX)}
     return _kept(fields.get(TARGET, ""), known)
 
 
-def again_page(request: Request, visitor: Visitor, kept: Kept, status: int = 200) -> Response:
+def again_page(request: Request, visitor: Visitor, kept: FormDraft, status: int = 200) -> Response:
     """What was kept, with a button that sends it."""
     return page(request, "again.html", visitor=visitor, status=status, kept=kept, live=None)
 
 
-def _kept(target: str, fields: Mapping[str, str]) -> Kept | None:
+def _kept(target: str, fields: Mapping[str, str]) -> FormDraft | None:
     for pattern, name in WRITTEN:
         if pattern.fullmatch(target) and fields.get(name, "").strip():
             others = {one: value for one, value in fields.items() if one in FIELDS and one != name and value}
-            return Kept(target, name, fields[name], others)
+            return FormDraft(target, name, fields[name], others)
     return None
 
 

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from protokeep.core import errors
 from protokeep.web.pages.account import sign_in_page
-from protokeep.web.pages.drafts import again_page, kept_of
+from protokeep.web.pages.drafts import again_page, draft_of
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import FormNotOurs, own_path
 
@@ -41,10 +41,10 @@ def _wrapped(handler: Any) -> Handler:
         if not wants_page(request):
             return await _awaited(handler(request, error))
         if isinstance(error, errors.NotAuthenticated):
-            kept = await kept_of(request)
+            kept = await draft_of(request)
             return sign_in_page(request, status=401, kept=kept) if kept else _to_sign_in(request)
         visitor = getattr(request.state, "visitor", None)
-        if isinstance(error, FormNotOurs) and visitor is not None and (kept := await kept_of(request)):
+        if isinstance(error, FormNotOurs) and visitor is not None and (kept := await draft_of(request)):
             return again_page(request, visitor, kept, status=403)
         return as_page(request, await _awaited(handler(request, error)))
 

@@ -34,7 +34,7 @@ class Form:
         return replace(self, faults={name: words + text.removeprefix(name)})
 
     @property
-    def wanted(self) -> NewPrototype:
+    def new_prototype(self) -> NewPrototype:
         """As the keeper takes it. Browsers send line ends of two characters."""
         return NewPrototype(
             product_id=self.product_id.strip(),

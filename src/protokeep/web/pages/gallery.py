@@ -10,11 +10,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from protokeep.core.errors import InvalidInput, NotFound
 from protokeep.core.prototype import Prototype
-from protokeep.service.gallery import Listed
+from protokeep.service.gallery import CardPage
 from protokeep.service.keeper import Keeper
 from protokeep.store.gallery import COUNTED, Card
 from protokeep.store.prototypes import Page
-from protokeep.web.dependencies import after_of, cursor_of, parts_of
+from protokeep.web.dependencies import after_of, application_of, cursor_of
 from protokeep.web.live import Live
 from protokeep.web.pages import filters as filtering
 from protokeep.web.pages import formatting
@@ -23,7 +23,7 @@ from protokeep.web.pages.forms import LIMITS, blank_form, new_key
 from protokeep.web.pages.presenters import card_view
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import Visitor, VisitorDep
-from protokeep.wiring import PROVIDERS, Parts
+from protokeep.wiring import PROVIDERS, Application
 
 router = APIRouter()
 
@@ -46,12 +46,12 @@ def live_of(request: Request) -> Live:
 async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> Response:
     """Everything there is: what needs somebody, what is being made, then the newest; or what the filters leave."""
     since = live_of(request).mark(visitor.principal.workspace_id)
-    gallery = parts_of(request).gallery
+    gallery = application_of(request).gallery
     filters = filtering.Filters.of(request.query_params)
     after = after_of(cursor)
     principal = visitor.principal
     search = filters.search
-    sections: list[tuple[str, str, str | None, Listed]]
+    sections: list[tuple[str, str, str | None, CardPage]]
     if search.narrows:
         found, counts = await gallery.find(principal, search, CARDS, after)
         sections = [("found", "Results", None, found)]
@@ -64,7 +64,7 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
             ("rest", "Newest" if after is None else "Older", None, front.rest),
         ]
     usual = await gallery.usual(principal.workspace_id)
-    now = parts_of(request).keeper.context.clock()
+    now = application_of(request).keeper.context.clock()
     shown = [
         {
             "id": name,
@@ -101,7 +101,7 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
 async def product(request: Request, visitor: VisitorDep, product_id: str = "", cursor: Cursor = None) -> Response:
     """A product's permalink: its current prototype, and all that were made for it."""
     since = live_of(request).mark(visitor.principal.workspace_id)
-    parts = parts_of(request)
+    parts = application_of(request)
     product_id = product_id or request.query_params.get("product", "")
     current = await current_of(parts.keeper, visitor, product_id)
     found, after = await parts.keeper.list(
@@ -131,7 +131,7 @@ async def product(request: Request, visitor: VisitorDep, product_id: str = "", c
 async def prototype(request: Request, visitor: VisitorDep, prototype_id: str) -> Response:
     """One prototype, told whole."""
     since = live_of(request).mark(visitor.principal.workspace_id)
-    parts = parts_of(request)
+    parts = application_of(request)
     found = await found_of(parts, visitor, prototype_id)
     return await prototype_page(request, visitor, found.id, since)
 
@@ -147,7 +147,7 @@ async def prototype_page(
     change: Mapping[str, Any] | None = None,
 ) -> Response:
     """The page of a prototype; with what went wrong, and what stood in the form for a change."""
-    values = await detail_values(parts_of(request), visitor.principal, prototype_id)
+    values = await detail_values(application_of(request), visitor.principal, prototype_id)
     values["change"] = {**values["change"], "key": new_key(), **(change or {})}
     return page(
         request,
@@ -161,12 +161,12 @@ async def prototype_page(
     )
 
 
-async def found_of(parts: Parts, visitor: Visitor, prototype_id: str) -> Prototype:
+async def found_of(parts: Application, visitor: Visitor, prototype_id: str) -> Prototype:
     """One prototype. Raises `NotFound`, which says so when it was deleted."""
     try:
         return await parts.keeper.get(visitor.principal, prototype_id)
     except NotFound:
-        deleted = parts.keeper.context.store.afterwards.deleted
+        deleted = parts.keeper.context.store.afterwards.was_deleted
         if await deleted(visitor.principal.workspace_id, prototype_id):
             raise NotFound("This prototype was deleted, here and at the builder.") from None
         raise

@@ -11,15 +11,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from protokeep.core.errors import InvalidInput
 from protokeep.core.validation import PRODUCT_ID_MAX
 from protokeep.store.gallery import Card
-from protokeep.web.dependencies import Viewer, bearer_of, parts_of
+from protokeep.web.dependencies import Viewer, application_of, bearer_of
 from protokeep.web.live import Encoder, Live, LiveResponse, Topic
 from protokeep.web.models import PrototypeView
-from protokeep.web.pages.detail import told
+from protokeep.web.pages.detail import prototype_detail
 from protokeep.web.pages.presenters import CardView, card_view
 from protokeep.web.pages.render import fragment
 from protokeep.web.pages.session import VisitorDep
 from protokeep.web.problems import responses
-from protokeep.wiring import Parts
+from protokeep.wiring import Application
 
 router = APIRouter()
 api_router = APIRouter(prefix="/api/design")
@@ -44,7 +44,7 @@ async def live(
     role = "maker" if visitor.can_make else "viewer"
     whole_role = "admin" if visitor.can_delete else role
     if on == "prototype" and id:
-        found = await parts_of(request).keeper.get(visitor.principal, id)
+        found = await application_of(request).keeper.get(visitor.principal, id)
         topic = Topic(workspace_id, f"prototype.{whole_role}", mockup_id=found.id)
     elif on == "product" and product:
         topic = Topic(workspace_id, f"product.{role}", product_id=product)
@@ -52,7 +52,7 @@ async def live(
         topic = Topic(workspace_id, f"{'row' if view == 'table' else 'card'}.{role}")
     else:
         raise InvalidInput("There is no such page to follow.", field="on")
-    still_in = partial(parts_of(request).sessions.check, visitor.held)
+    still_in = partial(application_of(request).sessions.check, visitor.held)
     return LiveResponse(request.app.state.live, topic, visitor.principal, last_event_id or since, still_in)
 
 
@@ -77,11 +77,11 @@ async def events(
 ) -> Response:
     """Every change of the workspace, or of one product, as it is written."""
     topic = Topic(principal.workspace_id, "api", product_id=product_id)
-    still_in = partial(parts_of(request).callers.check, bearer_of(request))
+    still_in = partial(application_of(request).callers.check, bearer_of(request))
     return LiveResponse(request.app.state.live, topic, principal, last_event_id, still_in)
 
 
-def add_encoders(live: Live, parts: Parts) -> None:
+def add_encoders(live: Live, parts: Application) -> None:
     """Word the events of every kind of stream."""
 
     async def as_api(card: Card) -> Mapping[str, Any]:
@@ -95,7 +95,7 @@ def add_encoders(live: Live, parts: Parts) -> None:
         live.encodes(f"prototype.{role}", _detail(parts, can_make=role != "viewer", can_delete=role == "admin"))
 
 
-def _pieces(parts: Parts, kind: str, *, can_make: bool) -> Encoder:
+def _pieces(parts: Application, kind: str, *, can_make: bool) -> Encoder:
     async def encode(card: Card) -> Mapping[str, Any]:
         workspace_id = card.prototype.generation.workspace_id if card.prototype.generation else "default"
         view = card_view(card, parts.keeper.context.clock(), await parts.gallery.usual(workspace_id))
@@ -104,9 +104,9 @@ def _pieces(parts: Parts, kind: str, *, can_make: bool) -> Encoder:
     return encode
 
 
-def _detail(parts: Parts, *, can_make: bool, can_delete: bool) -> Encoder:
+def _detail(parts: Application, *, can_make: bool, can_delete: bool) -> Encoder:
     async def encode(card: Card) -> Mapping[str, Any]:
-        values = await told(parts, card)
+        values = await prototype_detail(parts, card)
         html = fragment("live/prototype.html", can_make=can_make, can_delete=can_delete, form_token="", **values)
         return _event(values["card"], html)
 

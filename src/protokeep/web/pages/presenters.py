@@ -92,7 +92,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
     title = card.product_name or prototype.product_id
     generation = prototype.generation
     in_progress = prototype.state in IN_PROGRESS
-    began = generation.removing_at or generation.round_at if generation else prototype.created_at
+    began = generation.deletion_requested_at or generation.turn_at if generation else prototype.created_at
     took = None
     if in_progress:
         took = formatting.span(now - began)
@@ -152,7 +152,12 @@ def picture_of(prototype: Prototype) -> str | None:
 
 def _can_stop(prototype: Prototype) -> bool:
     generation = prototype.generation
-    if generation is None or prototype.chat_id is None or generation.continuing or generation.removing_at is not None:
+    if (
+        generation is None
+        or prototype.chat_id is None
+        or generation.follow_up_pending
+        or generation.deletion_requested_at is not None
+    ):
         return False
     return prototype.status in (*UNFINISHED, Status.TIMEOUT)
 
@@ -187,7 +192,7 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
 
 
 def _lost_link(generation: Generation) -> str | None:
-    if generation.dead_url is None or generation.demo_url is not None:
+    if generation.broken_url is None or generation.demo_url is not None:
         return None
     left = " Open leads to what is left there." if generation.web_url or generation.chat_url else ""
     return f"Its preview no longer opens at the builder.{left}"

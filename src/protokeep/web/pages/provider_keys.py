@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 from protokeep.core.errors import InvalidInput, NotAllowed, NotConfigured, NotFound, NotNow
 from protokeep.core.principals import Role
 from protokeep.core.provider_keys import KeyOwner, KeySource, key_source_of
-from protokeep.web.dependencies import parts_of
+from protokeep.web.dependencies import application_of
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import MakerDep, PostedDep, Visitor, flag_of
 
@@ -37,7 +37,7 @@ async def change(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
     if not whose and not principal.role.covers(Role.ADMIN):
         raise NotAllowed("Only an admin changes the workspace's key.")
     owner = KeyOwner(principal.workspace_id, whose)
-    keys = parts_of(request).keys
+    keys = application_of(request).keys
     try:
         if flag_of(fields.get("remove")):
             await keys.remove(principal, owner, PROVIDER)
@@ -52,7 +52,7 @@ async def change(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
 async def _page(
     request: Request, visitor: Visitor, *, saved: bool = False, fault: str | None = None, status: int = 200
 ) -> Response:
-    parts = parts_of(request)
+    parts = application_of(request)
     principal = visitor.principal
     found = {told.sealed.owner.user_id: told for told in await parts.keys.list(principal.workspace_id)}
     providers = parts.keeper.context.providers

@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 
 from protokeep.core.errors import NotAllowed, NotAuthenticated
 from protokeep.core.principals import Principal, Role
-from protokeep.web.dependencies import address_of, parts_of
+from protokeep.web.dependencies import address_of, application_of
 
 SESSION = "protokeep_session"
 FORM = "protokeep_form"
@@ -81,7 +81,7 @@ class Visitor:
 
 def is_secure(request: Request) -> bool:
     """Whether browsers reach us over https: this one does, or the address that people are told says so."""
-    return request.url.scheme == "https" or parts_of(request).settings.is_https
+    return request.url.scheme == "https" or application_of(request).settings.is_https
 
 
 def cookie_name(request: Request, name: str) -> str:
@@ -120,7 +120,7 @@ async def visitor_of(request: Request) -> Visitor:
 
 async def visitor_holding(request: Request, held: str) -> Visitor:
     """Whoever's browser holds this. Raises `NotAuthenticated`."""
-    sessions = parts_of(request).sessions
+    sessions = application_of(request).sessions
     session = await sessions.check(held)
     return Visitor(
         replace(session.principal, address=address_of(request)),
@@ -179,7 +179,7 @@ def end(request: Request, response: Response) -> None:
 def stranger_token(request: Request) -> tuple[str, str]:
     """What the sign-in form carries, and the secret that the browser holds beside it."""
     held = request.cookies.get(cookie_name(request, FORM), "") or secrets.token_urlsafe(16)
-    return parts_of(request).sessions.form_token(held), held
+    return application_of(request).sessions.form_token(held), held
 
 
 def keep_stranger(request: Request, response: Response, held: str) -> None:
@@ -212,7 +212,7 @@ async def posted(request: Request) -> Mapping[str, str]:
     names = (SESSION, FORM)
     held = [request.cookies.get(cookie_name(request, name), "") for name in names]
     given = fields.get("form_token", "")
-    sessions = parts_of(request).sessions
+    sessions = application_of(request).sessions
     if not any(one and sessions.form_token_fits(one, given) for one in held):
         raise FormNotOurs("This page was open for too long, or in another session. Nothing was done; reload it.")
     return fields

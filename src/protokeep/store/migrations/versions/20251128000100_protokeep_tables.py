@@ -59,7 +59,8 @@ CREATE TABLE protokeep_generations (
     recovery_point text NOT NULL CHECK (recovery_point IN ('claimed', 'sent', 'accepted', 'settled')),
     attempts       int NOT NULL DEFAULT 0 CHECK (attempts >= 0),     -- creates sent
     lookups        int NOT NULL DEFAULT 0 CHECK (lookups >= 0),      -- searches for the marker
-    unknown        boolean NOT NULL DEFAULT false CHECK (unknown IN (true, false)), -- sent, no answer yet
+    -- sent, no answer yet
+    outcome_unknown boolean NOT NULL DEFAULT false CHECK (outcome_unknown IN (true, false)),
     sent_at        {instant},                 -- when the create in question left
     lease_until    {instant},                 -- nobody else submits before this
     next_try_at    {instant},                 -- when submitting or looking up is due
@@ -71,7 +72,7 @@ CREATE TABLE protokeep_generations (
     web_url        text,
     demo_url       text,
     chat_url       text,
-    waiting        boolean NOT NULL DEFAULT false CHECK (waiting IN (true, false)), -- the builder asks us
+    awaiting_input       boolean NOT NULL DEFAULT false CHECK (awaiting_input IN (true, false)), -- the builder asks us
     next_poll_at   {instant},                 -- when the next look is due; NULL: no more looks by themselves
     watched_until  {instant},                 -- somebody has it open until then
     poll_count     int NOT NULL DEFAULT 0 CHECK (poll_count >= 0),   -- looks counted against the poll budget
@@ -91,9 +92,9 @@ CREATE TABLE protokeep_accounts (
     hold_message    text,                     -- why creates wait, for people
     hold_until      {instant},                -- creates wait until then
     failures        int NOT NULL DEFAULT 0 CHECK (failures >= 0),    -- in a row; sets the backoff
-    read_hold_until {instant},                -- looks wait until then
-    track_owner     text,                     -- the process that looks for this account
-    track_until     {instant},                -- how long its lease on that holds
+    polling_paused_until {instant},                -- looks wait until then
+    tracker_id     text,                     -- the process that looks for this account
+    tracker_lease_until     {instant},                -- how long its lease on that holds
     alive_at        {instant}                 -- when the builder last answered for it
 )""",
     # A second chat with the marker of one that we have: shown, not hidden. It may outlive its row.

@@ -15,23 +15,23 @@ depends_on = None
 
 # One column per line: what follows `--` says what it holds.
 GENERATION_COLUMNS = (
-    "rounds int NOT NULL DEFAULT 1 CHECK (rounds >= 1)",  # the create, and each follow-up that was asked for
+    "turn int NOT NULL DEFAULT 1 CHECK (turn >= 1)",  # the create, and each follow-up that was asked for
     "follow_up text",  # the message of the newest round; NULL: the create's
-    "asked_at {instant}",  # when the newest round was asked for
-    "stale_id text",  # the message or version that earlier rounds ended with: it says nothing about this one
-    "before_id text",  # the chat's newest message before the follow-up was sent; NULL: not sent in this round
-    "hooked_at {instant}",  # when a hook last spoke of this chat
-    "wrap_up_at {instant}",  # when picture, cost and links are to be read
+    "follow_up_at {instant}",  # when the newest round was asked for
+    "previous_message_id text",  # the message or version that earlier turn ended with: it says nothing about this one
+    "baseline_message_id text",  # the chat's newest message before the follow-up was sent; NULL: not sent in this round
+    "hook_received_at {instant}",  # when a hook last spoke of this chat
+    "finalize_at {instant}",  # when picture, cost and links are to be read
     "credits double precision",  # what the builder says it cost
     "image_source text",  # the builder's own address of the picture
     "picture_etag text",  # of the picture that we keep
-    "dead_url text",  # a preview that answered 404
-    "dead_since {instant}",
-    "removing_at {instant}",  # when its deletion was asked for
+    "broken_url text",  # a preview that answered 404
+    "broken_since {instant}",
+    "deletion_requested_at {instant}",  # when its deletion was asked for
 )
 ACCOUNT_COLUMNS = (
-    "read_hold_code text",  # why looks wait, as a stable word
-    "read_hold_message text",  # why looks wait, for people
+    "polling_paused_code text",  # why looks wait, as a stable word
+    "polling_paused_message text",  # why looks wait, for people
 )
 TABLES = (
     """
@@ -60,9 +60,10 @@ CREATE TABLE protokeep_budgets (
     day_at       {instant} NOT NULL,
     day_calls    int NOT NULL
 )""",
-    "CREATE INDEX idx_protokeep_generations_wrap_up ON protokeep_generations (wrap_up_at) WHERE wrap_up_at IS NOT NULL",
-    "CREATE INDEX idx_protokeep_generations_removing ON protokeep_generations (removing_at)"
-    " WHERE removing_at IS NOT NULL",
+    "CREATE INDEX idx_protokeep_generations_finalize ON protokeep_generations (finalize_at)"
+    " WHERE finalize_at IS NOT NULL",
+    "CREATE INDEX idx_protokeep_generations_removing ON protokeep_generations (deletion_requested_at)"
+    " WHERE deletion_requested_at IS NOT NULL",
 )
 
 

@@ -14,12 +14,12 @@ depends_on = None
 
 STATE = """
 CASE
-    WHEN removing_at IS NOT NULL THEN 'deleting'
+    WHEN deletion_requested_at IS NOT NULL THEN 'deleting'
     WHEN recovery_point = 'settled' AND error_code IS NULL THEN 'ready'
     WHEN recovery_point = 'settled' THEN 'failed'
     WHEN recovery_point = 'accepted' AND error_code = 'timeout' THEN 'timed_out'
-    WHEN recovery_point = 'sent' AND unknown THEN 'undecided'
-    WHEN waiting AND recovery_point = 'accepted' THEN 'waiting'
+    WHEN recovery_point = 'sent' AND outcome_unknown THEN 'undecided'
+    WHEN awaiting_input AND recovery_point = 'accepted' THEN 'waiting'
     WHEN hold_code IS NOT NULL THEN 'parked'
     WHEN recovery_point = 'accepted' THEN 'making'
     ELSE 'queued'

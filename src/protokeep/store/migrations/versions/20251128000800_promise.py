@@ -37,28 +37,28 @@ FOLLOW_UPS = (
 )
 ABSENCE = (
     # When the builder last showed the chat to a read (a create's own answer is none).
-    "ALTER TABLE protokeep_generations ADD COLUMN seen_at {instant}",
+    "ALTER TABLE protokeep_generations ADD COLUMN last_shown_at {instant}",
     # Looks in a row that the builder answered with "not found".
-    "ALTER TABLE protokeep_generations ADD COLUMN missing_looks int NOT NULL DEFAULT 0 CHECK (missing_looks >= 0)",
+    "ALTER TABLE protokeep_generations ADD COLUMN missing_polls int NOT NULL DEFAULT 0 CHECK (missing_polls >= 0)",
     # When the builder last answered a look with "not found".
-    "ALTER TABLE protokeep_generations ADD COLUMN missed_at {instant}",
+    "ALTER TABLE protokeep_generations ADD COLUMN last_missing_at {instant}",
     # Looks in a row at a preview that was answered with 404.
-    "ALTER TABLE protokeep_generations ADD COLUMN dead_looks int NOT NULL DEFAULT 0 CHECK (dead_looks >= 0)",
+    "ALTER TABLE protokeep_generations ADD COLUMN broken_checks int NOT NULL DEFAULT 0 CHECK (broken_checks >= 0)",
     # What a look has seen completed was shown by a read.
-    "UPDATE protokeep_generations SET seen_at = observed_at"
+    "UPDATE protokeep_generations SET last_shown_at = observed_at"
     " WHERE recovery_point = 'settled' AND error_code IS NULL AND poll_count > 0",
 )
 
 STATE = """
 CASE
-    WHEN removing_at IS NOT NULL THEN 'deleting'
+    WHEN deletion_requested_at IS NOT NULL THEN 'deleting'
     WHEN missing_since IS NOT NULL AND recovery_point IN ('accepted', 'settled')
         AND (error_code IS NULL OR error_code = 'timeout') THEN 'not_visible'
     WHEN recovery_point = 'settled' AND error_code IS NULL THEN 'ready'
     WHEN recovery_point = 'settled' THEN 'failed'
     WHEN recovery_point = 'accepted' AND error_code = 'timeout' THEN 'timed_out'
-    WHEN recovery_point = 'sent' AND unknown THEN 'undecided'
-    WHEN waiting AND recovery_point = 'accepted' THEN 'waiting'
+    WHEN recovery_point = 'sent' AND outcome_unknown THEN 'undecided'
+    WHEN awaiting_input AND recovery_point = 'accepted' THEN 'waiting'
     WHEN hold_code IS NOT NULL THEN 'parked'
     WHEN recovery_point = 'accepted' THEN 'making'
     ELSE 'queued'
