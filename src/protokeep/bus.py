@@ -125,7 +125,7 @@ class Bus:
                 return
             change = Change(**values)
         except (ValueError, TypeError, AttributeError):
-            log.warning("change_unreadable")
+            log.warning("notification_unreadable")
             return
         self.publish(change)
 
@@ -155,9 +155,9 @@ async def listening(bus: Bus, url: str, retry_seconds: float = 1.0) -> AsyncIter
                 connection = await asyncpg.connect(url, timeout=CHECK_PATIENCE, command_timeout=CHECK_PATIENCE)
                 notice_silence(connection)
                 await _until_lost(connection, bus)
-                log.warning("changes_connection_lost")
+                log.warning("notifications_connection_lost")
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("changes_not_heard", error=type(error).__name__)
+                log.warning("notifications_silent", error=type(error).__name__)
             finally:
                 if connection is not None and not connection.is_closed():
                     connection.terminate()

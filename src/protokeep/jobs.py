@@ -235,7 +235,7 @@ class Jobs:
             while await self._keeper.track_hooked(account):
                 pass
         except Exception as error:  # noqa: BLE001 - the outermost line of a loop; a pass finds these chats, too
-            log.warning("hooked_not_read", account=account, error=type(error).__name__, reason=str(error)[:200])
+            log.warning("hooked_poll_failed", account=account, error=type(error).__name__, reason=str(error)[:200])
 
     async def _wake(self, changes: asyncio.Queue[Change], account: str, pause: float) -> None:
         """Sleep for `pause`, or until a look at the account is asked for, or the process stops."""
@@ -262,7 +262,7 @@ class Jobs:
             try:
                 await duty()
             except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on
-                log.warning("duty_failed", duty=name, error=type(error).__name__, reason=str(error)[:200])
+                log.warning("task_failed", duty=name, error=type(error).__name__, reason=str(error)[:200])
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), every)
 

@@ -218,7 +218,7 @@ async def test_bad_answers_leave_the_row_true(
         await impatient.pass_time(20)
 
     assert (await impatient.get(made)).status is Status.IN_PROGRESS
-    said = [line for line in capsys.readouterr().out.splitlines() if "looks_troubled" in line or "unreadable" in line]
+    said = [line for line in capsys.readouterr().out.splitlines() if "polling_failing" in line or "unreadable" in line]
     assert len(said) == 1
     impatient.sandbox.set_knobs(answer_next=[])
     await impatient.pass_time(60)

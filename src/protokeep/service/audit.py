@@ -84,7 +84,7 @@ class Audit:
         try:
             await self._store.add(*told)
         except ProtokeepError as error:
-            log.error("audit_not_written", reason=str(error))
+            log.error("audit_write_failed", reason=str(error))
             self._waiting = waiting | self._waiting
 
     async def close(self) -> None:

@@ -137,7 +137,7 @@ class Deleter:
         until = now + absence.retry_after(generation, now, context.timing)
         saved = await context.store.save(prototype, rounds.deletion_not_visible(after, until))
         if generation.missing_polls == 1:
-            log.warning("chat_to_delete_not_shown", prototype_id=prototype.id)
+            log.warning("deletion_chat_not_visible", prototype_id=prototype.id)
         return saved or prototype, False
 
     async def _later(self, prototype: Prototype, error: ProviderError | NotConfigured) -> Prototype:

@@ -52,7 +52,7 @@ class Finalizer:
             try:
                 await self._wrap_up(context.providers.serving(account, api_version), prototypes)
             except Exception:
-                log.exception("account_not_wrapped_up", account=account)
+                log.exception("account_finalization_failed", account=account)
         return len(ids)
 
     async def _wrap_up(self, provider: Provider | None, prototypes: Sequence[Prototype]) -> None:
@@ -64,7 +64,7 @@ class Finalizer:
                 try:
                     await self._finish(provider, prototype, costs)
                 except Exception:  # It comes up again after the lease; the others do not wait for it.
-                    log.exception("prototype_not_wrapped_up", prototype_id=prototype.id)
+                    log.exception("prototype_finalization_failed", prototype_id=prototype.id)
 
         async with asyncio.TaskGroup() as group:
             for prototype in prototypes:

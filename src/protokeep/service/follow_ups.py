@@ -222,7 +222,7 @@ class FollowUps:
             return
         after = rounds.chat_not_shown(after, now + absence.retry_after(generation, now, context.timing))
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
-        log.warning("chat_not_shown", prototype_id=prototype.id, looks=generation.missing_polls)
+        log.warning("follow_up_chat_not_visible", prototype_id=prototype.id, looks=generation.missing_polls)
 
     async def _send(self, prototype: Prototype, talk: Conversation, provider: Provider) -> None:
         context = self._context
@@ -310,7 +310,7 @@ class FollowUps:
                 after = steps.outcome_unknown(sent, error, now, context.timing)
         data = {"code": error.code, "message": str(error)}
         await context.store.save(sent, after, Event(kind, Source.SUBMIT, now, status=after.status.value, data=data))
-        log.warning("follow_up_not_taken", now=kind, prototype_id=sent.id, code=error.code, reason=str(error))
+        log.warning("follow_up_not_accepted", now=kind, prototype_id=sent.id, code=error.code, reason=str(error))
 
 
 def find_sent_message(prototype: Prototype, talk: Conversation, *, trusted: bool) -> tuple[bool, Message | None]:

@@ -254,7 +254,7 @@ class Hooks:
                     later, self._later, again_at = self._later, {}, 0.0
                     await self._write(later, last=True)
             except Exception as error:  # noqa: BLE001 - polling finds out what these hooks would have told
-                log.warning("hooks_not_written", error=type(error).__name__, reason=str(error)[:200])
+                log.warning("hook_poll_requests_not_saved", error=type(error).__name__, reason=str(error)[:200])
 
     async def _write(self, taken: dict[tuple[str, str], bool], *, last: bool) -> None:
         context = self._context

@@ -387,7 +387,7 @@ class Lookups:
             return
         for chat_id, words in new.items():
             self._named[name, chat_id] = words
-            log.warning("chat_not_readable", account=name, chat_id=chat_id, reason=words)
+            log.warning("chat_unreadable", account=name, chat_id=chat_id, reason=words)
         _forget_oldest(self._named)
         await self._context.store.searches.note_unreadable(name, new, self._context.clock())
 

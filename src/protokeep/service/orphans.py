@@ -60,7 +60,7 @@ class OrphanReconciler:
             except DatabaseUnavailable:
                 raise
             except Exception:  # the outermost line of a loop that has to go on
-                log.exception("account_not_attended", account=account)
+                log.exception("orphan_search_failed", account=account)
 
     async def _reconcile(self, account: str, provider: Provider) -> None:
         now = self._context.clock()
@@ -74,7 +74,7 @@ class OrphanReconciler:
             # A refused key is asked about once a minute only; a create asks for itself.
             pause = KEY_REFUSED_PAUSE if error.status == 401 else error.retry_after or timedelta(0)
             self._next_at[account] = now + min(pause, LONGEST_PAUSE)
-            log.warning("account_not_attended", account=account, code=error.code, reason=str(error))
+            log.warning("orphan_search_failed", account=account, code=error.code, reason=str(error))
 
     async def verify(self, account: str, provider: Provider) -> None:
         """Make sure that no chat of an account is forgotten, before anything is sent for it.
@@ -160,18 +160,18 @@ class OrphanReconciler:
                 raise
             except ProviderError as error:  # It goes better later, so the chat is not left to itself.
                 outcome = "not_deleted"
-                log.warning("stray_not_deleted", account=account, chat_id=made.chat_id, reason=str(error))
+                log.warning("orphan_deletion_failed", account=account, chat_id=made.chat_id, reason=str(error))
             except Exception as error:  # noqa: BLE001 - one chat of a loop that has to go on
                 outcome = "refused"
                 if (account, made.chat_id) not in self._nobodys:
-                    log.error("stray_not_adopted", account=account, chat_id=made.chat_id, reason=str(error)[:200])
+                    log.error("orphan_adoption_failed", account=account, chat_id=made.chat_id, reason=str(error)[:200])
             if outcome in NOBODYS:
                 self._nobodys[account, made.chat_id] = None
             adopted += outcome in ADOPTED
         while len(self._nobodys) > MOST_REMEMBERED:
             del self._nobodys[next(iter(self._nobodys))]
         if adopted:
-            log.warning("strays_found", account=account, count=adopted)
+            log.warning("orphans_adopted", account=account, count=adopted)
 
     async def _adopt(self, account: str, provider: Provider, made: RemoteChat) -> str:
         context = self._context
@@ -196,7 +196,7 @@ class OrphanReconciler:
         if outcome == "deleted" and await context.store.afterwards.was_deleted(stray.workspace_id, stray.marker):
             await provider.delete(made.chat_id)  # It was to be deleted at the builder, too.
         if (account, made.chat_id) not in self._nobodys:
-            log.warning("stray_taken_back", outcome=outcome, account=account, chat_id=made.chat_id)
+            log.warning("orphan_adopted", outcome=outcome, account=account, chat_id=made.chat_id)
         if outcome in ADOPTED:
             await context.queue.track(account)
         return outcome

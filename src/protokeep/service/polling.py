@@ -255,7 +255,7 @@ class Poller:
         try:
             looked = await provider.observe(watched)
         except Exception as error:
-            log.exception("look_failed", account=account)
+            log.exception("poll_failed", account=account)
             looked = PollResult(problem=f"The builder's answer could not be read ({type(error).__name__}).")
         self._note_trouble(account, looked)
         return looked
@@ -317,7 +317,7 @@ class Poller:
                     paused=looked.retry_after if chat_id not in answered else None,
                 )
             except (ValueError, KeyError, TypeError, OverflowError):
-                log.exception("look_not_understood", prototype_id=before.id)
+                log.exception("poll_result_not_understood", prototype_id=before.id)
                 await self._put_aside(before, now)
                 continue
             source = Source.HOOK if generation_of(before).hook_is_newer else Source.POLL
@@ -334,7 +334,7 @@ class Poller:
                 for change in changes:
                     await self._save([change], now)
                 return
-            log.exception("look_not_written", prototype_id=changes[0][0].id)
+            log.exception("poll_result_not_saved", prototype_id=changes[0][0].id)
             await self._put_aside(changes[0][0], now)
             return
         for (before, _, _), after in zip(changes, saved, strict=True):
@@ -353,16 +353,16 @@ class Poller:
             self._unread.pop(prototype_id, None)
         elif self._unread.get(prototype_id) != reason:
             self._unread[prototype_id] = reason
-            log.warning("look_unreadable", prototype_id=prototype_id, reason=reason)
+            log.warning("poll_answer_unreadable", prototype_id=prototype_id, reason=reason)
 
     def _note_trouble(self, account: str, looked: PollResult) -> None:
         """Say what is wrong with an account's looks once, not at every look."""
         if looked.problem is None:
             if self._trouble.pop(account, None) is not None:
-                log.info("looks_work_again", account=account)
+                log.info("polling_recovered", account=account)
         elif self._trouble.get(account) != looked.problem:
             self._trouble[account] = looked.problem
-            log.warning("looks_troubled", account=account, reason=looked.problem)
+            log.warning("polling_failing", account=account, reason=looked.problem)
 
 
 def seconds(delta: timedelta) -> float:

@@ -205,7 +205,7 @@ class Providers:
             try:
                 key = self.kept.vault.open(kept.sealed)
             except KeyNotReadable as error:
-                log.error("key_not_opened", account=account, reason=str(error))
+                log.error("provider_key_not_readable", account=account, reason=str(error))
                 kept.builders = {}
             else:
                 built = self.kept.build(kept.sealed.provider, key)

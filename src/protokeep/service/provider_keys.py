@@ -54,7 +54,7 @@ class ProviderKeys:
         entry = AuditEntry.of(by, Action.KEY_SET, now, name, whose=owner.user_id or None, hint=sealed.hint)
         await kept.store.save(sealed, entry)
         await self._context.providers.refresh(at_once=True)
-        log.info("key_set", account=account)
+        log.info("provider_key_set", account=account)
         return StoredKey(sealed, opens=True, works=works)
 
     async def list(self, workspace_id: str, user_id: str | None = None) -> list[StoredKey]:
@@ -76,7 +76,7 @@ class ProviderKeys:
         if not await kept.store.remove(owner, name, entry):
             raise NotFound(f"There is no {name} key to remove.")
         await self._context.providers.refresh(at_once=True)
-        log.info("key_removed", account=owner.account(name))
+        log.info("provider_key_removed", account=owner.account(name))
 
     async def rotate(self, by: Principal) -> tuple[int, int]:
         """Seal every key, of all workspaces, under the first master key. (how many were, how many do not open).
@@ -91,7 +91,7 @@ class ProviderKeys:
             try:
                 key = kept.vault.open(sealed)
             except KeyNotReadable as error:
-                log.error("key_not_opened", account=sealed.account, reason=str(error))
+                log.error("provider_key_not_readable", account=sealed.account, reason=str(error))
                 failed += 1
                 continue
             after = kept.vault.seal(key, sealed.owner, sealed.provider, by=sealed.set_by, at=sealed.set_at)

@@ -150,7 +150,7 @@ class Submitter:
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         if prototype.id not in self._unfindable and error.code != LOOK_UP_WAITS:  # Said once, however often.
             self._unfindable.add(prototype.id)
-            log.warning("look_up_failed", prototype_id=prototype.id, code=error.code, reason=str(error))
+            log.warning("lookup_failed", prototype_id=prototype.id, code=error.code, reason=str(error))
 
     async def _send(self, prototype: Prototype, provider: Provider) -> None:
         context = self._context

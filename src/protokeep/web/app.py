@@ -73,7 +73,7 @@ def _say_what_is_missing(parts: Application) -> None:
     try:
         parts.keeper.context.providers.choose("v0")
     except NotConfigured as error:
-        log.warning("no_provider", reason=str(error))
+        log.warning("provider_missing", reason=str(error))
 
 
 def _add_health(app: FastAPI) -> None:

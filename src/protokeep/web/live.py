@@ -247,7 +247,7 @@ class Live:
                 try:
                     await self._deliver(entry)
                 except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on
-                    log.warning("event_not_told", error=type(error).__name__, prototype_id=change.mockup_id)
+                    log.warning("event_delivery_failed", error=type(error).__name__, prototype_id=change.mockup_id)
 
     async def _deliver(self, entry: LiveEvent) -> None:
         hearing = [viewer for viewer in self._viewers if viewer.topic.covers(entry)]
@@ -291,7 +291,7 @@ class Live:
                 except (NotAuthenticated, NotAllowed):
                     viewer.end()
                 except Exception as error:  # noqa: BLE001 - nobody could be asked: no reason to go, nor to stop here
-                    log.warning("viewer_not_asked", error=type(error).__name__)
+                    log.warning("reauthorization_failed", error=type(error).__name__)
                 await asyncio.sleep(0)  # A read on SQLite is done at once: others have their turn in between.
 
     async def _watch(self) -> None:
@@ -302,7 +302,7 @@ class Live:
                 for topic in {viewer.topic for viewer in self._viewers}:
                     await self._gallery.watch(topic.workspace_id, topic.product_id, topic.mockup_id)
             except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on
-                log.warning("watch_not_renewed", error=type(error).__name__)
+                log.warning("watching_not_renewed", error=type(error).__name__)
 
 
 class LiveResponse(Response):
@@ -334,7 +334,7 @@ class LiveResponse(Response):
                     frames = await viewer.frames()
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             except (TimeoutError, OSError):
-                log.info("viewer_dropped")
+                log.info("subscriber_dropped")
             finally:
                 leaving.cancel()
 
