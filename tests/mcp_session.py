@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp_types import CallToolResult, TextContent
 
-from served import Demo
+from live_server import Demo
+from mcp import Client, StdioServerParameters
 
 #: stdio, HTTP as of protocol 2026-07-28, and HTTP with the initialize handshake of the versions before.
 TRANSPORTS = ("stdio", "http", "http-handshake")

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
+from live_server import Demo
 from protokeep.client import AsyncProtokeep, KeyReused, NotAllowed, NotNow, Protokeep, Prototype
-from served import Demo
 
 WORDS = "Make it blue"
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from core.made import NOW, after
+from factories import NOW, after
 from protokeep.core.call_budget import HEAD_START_SECONDS, CallAllowance, Limits, Priority, allowance_of, priority_of
 
 MINUTE = NOW.replace(second=0, microsecond=0)

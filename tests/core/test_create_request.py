@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.made import NOW, after
+from factories import NOW, after
 from protokeep.core import validation
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.create_request import CreateRequest, IdempotentRequest, claimed_prototype

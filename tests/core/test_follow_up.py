@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.made import NOW, after, generation, prototype
+from factories import NOW, after, generation, prototype
 from protokeep.core.follow_up import (
     abandoned,
     chat_not_shown,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.made import NOW, after
+from factories import NOW, after
 from protokeep.core.create_request import CreateRequest
 from protokeep.core.principals import ApiToken, Role
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.made import NOW, after, generation, prototype
+from factories import NOW, after, generation, prototype
 from protokeep.core.prototype import RecoveryPoint, generation_of
 from protokeep.core.submission import about_to_send
 from protokeep.core.timing import Timing

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.made import NOW, after, generation, prototype
+from factories import NOW, after, generation, prototype
 from protokeep.core import submission as steps
 from protokeep.core.errors import ProviderError
 from protokeep.core.prototype import (

@@ -1,4 +1,4 @@
-"""A sign-in service, and protokeep set to believe it."""
+"""protokeep, set to believe the tests' own sign-in service."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from issuer import FakeIssuer, issuing
+from fake_issuer import FakeIssuer
 from world import Site, World
-
-
-@pytest.fixture
-async def issuer() -> AsyncIterator[FakeIssuer]:
-    """A running sign-in service with one key."""
-    async with issuing() as running:
-        yield running
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from issuer import AUDIENCE, FakeIssuer, signed_with_public_key, unsigned
+from fake_issuer import AUDIENCE, FakeIssuer, signed_with_public_key, unsigned
 from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from issuer import FakeIssuer, query_of
+from fake_issuer import FakeIssuer, query_of
 from world import Site, World, on_sqlite
 
 BEGIN = "/sign-in/begin?next=%2Fp%2Fshop"

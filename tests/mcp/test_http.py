@@ -9,14 +9,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
-from assistants.talk import TRANSPORTS, answer, assistant, refusal
+from live_server import Demo
+from mcp import Client
+from mcp_session import TRANSPORTS, answer, assistant, refusal
 from processes import started
 from protokeep.settings import Settings
-from served import Demo
 
 TOKEN = "a-token-of-the-tests-0123456789"
 HELLO = {

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from mcp import Client
 
-from assistants.talk import answer, assistant, refusal
-from lossy import INSTEAD, Lossy, lossy
+from live_server import Demo
+from lossy_server import INSTEAD, Lossy, lossy
+from mcp import Client
+from mcp_session import answer, assistant, refusal
 from protokeep.client import AsyncProtokeep, ClientError, NoAnswer, NotReady, Problem
 from protokeep.mcp import answers
 from protokeep.mcp.tools import server_of
-from served import Demo
 
 WORDS = "Make the header blue"
 SHOP = {"product_id": "shop", "prompt": "A landing page"}

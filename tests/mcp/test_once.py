@@ -8,10 +8,10 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from mcp import Client
 
-from assistants.talk import TRANSPORTS, answer, assistant
-from served import Demo
+from live_server import Demo
+from mcp import Client
+from mcp_session import TRANSPORTS, answer, assistant
 
 WORDS = "Make the header blue"
 SHOP = {"product_id": "shop", "prompt": "A landing page"}

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from assistants.talk import TRANSPORTS, answer, assistant, refusal, text_of
-from served import Demo
+from live_server import Demo
+from mcp_session import TRANSPORTS, answer, assistant, refusal, text_of
 
 pytestmark = pytest.mark.parametrize("transport", TRANSPORTS)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer import FakeIssuer
+from fake_issuer import FakeIssuer
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.failed_sign_ins import TOLD_APART, WINDOW_SECONDS, FailedSignInCounter
 from protokeep.core.principals import Role

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+from owner_schemas import run
 from protokeep.core.prototype import generation_of
 from protokeep.service.chat_metadata import chat_metadata
-from store.owner import run
 from world import PROMPT, Node, World, both_versions
 
 

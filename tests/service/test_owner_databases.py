@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from owner_schemas import MOCKUP, OLDER_MOCKUP, PRODUCT, SQLITE, TENANT, USER, make_owner, run
 from protokeep.core.errors import InvalidInput, NotMigrated, ProductUnknown
 from protokeep.core.prototype import State, Status, generation_of
 from protokeep.core.reuse import Outcome
@@ -16,7 +17,6 @@ from protokeep.service import NewPrototype
 from protokeep.store import claims
 from protokeep.store.migrate import migrate
 from protokeep.store.prototypes import Page
-from store.owner import MOCKUP, OLDER_MOCKUP, PRODUCT, SQLITE, TENANT, USER, make_owner, run
 from world import ANN, GENERATION_SECONDS, PROMPT, World
 
 NEW_PRODUCT = "7a0c8a54-0f5c-4a5e-9b7e-0d6f3f4f8a02"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, cast
 
-from core.made import NOW, after, prototype
+from factories import NOW, after, prototype
 from protokeep.core.call_budget import CallAllowance, Limits, allowance_of
 from protokeep.core.prototype import Prototype, Status, generation_of
 from protokeep.providers.base import Provider

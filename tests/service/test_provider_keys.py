@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from owner_schemas import run
 from protokeep.core.errors import InvalidInput, NotAllowed, NotConfigured, NotNow
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import UNFINISHED, RecoveryPoint, State, Status, generation_of
@@ -15,7 +16,6 @@ from protokeep.sandbox.state import account_id
 from protokeep.service import provider_accounts
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store.provider_keys import KeyStore
-from store.owner import run
 from world import ANN, BOB, KEY, MASTER, Node, Site, World, on_sqlite
 
 ADMIN = Principal("default", "root", Role.ADMIN, "t")

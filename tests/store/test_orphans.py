@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
+from owner_schemas import run
 from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
 from protokeep.store.orphans import OrphanChat
-from store.owner import run
 from world import PROMPT, World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"

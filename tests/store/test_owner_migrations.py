@@ -7,9 +7,9 @@ import asyncio
 import asyncpg
 import pytest
 
+from owner_schemas import MOCKUP, PRODUCT, SPEC_INDEXES, USER, indexes, make_owner, revisions, rows, run, types
 from protokeep.store.migrate import HEADS, MigrationError, migrate, plain_sql
 from protokeep.store.owner_table import TRACKING_COLUMNS
-from store.owner import MOCKUP, PRODUCT, SPEC_INDEXES, USER, indexes, make_owner, revisions, rows, run, types
 
 
 async def owners_rows(url: str) -> list[dict[str, object]]:

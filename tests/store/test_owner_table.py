@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from owner_schemas import make_owner, run
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate, plain_sql
 from protokeep.store.owner_table import COLUMNS, OwnerTable, read_owner_table
-from store.owner import make_owner, run
 
 
 async def shape_of(url: str) -> OwnerTable:

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from owner_schemas import run
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.afterwards import Hook, Picture, free_slot, save_picture
-from store.owner import run
 from world import World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"

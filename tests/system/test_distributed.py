@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx2
 
+from owner_schemas import rows
 from processes import PATIENCE, eventually, run, started
 from protokeep.sandbox import Knobs, Sandbox, running
-from store.owner import rows
 
 SSE_SECONDS = 10.0
 PRODUCTS, CLICKS = 6, 4
@@ -118,7 +118,7 @@ async def test_a_token_is_revoked_at_the_other_server(pg_url: str, tmp_path: Pat
     """
     With two servers on one database, what one revokes the other soon refuses, while it is asked without a pause.
 
-    That it takes a second at most is shown on a clock of its own in `access/test_revoked_elsewhere.py`.
+    That it takes a second at most is shown on a clock of its own in `access/test_revocation_across_processes.py`.
     """
     values = {"PROTOKEEP_DATABASE_URL": pg_url, "PROTOKEEP_SECRET_KEY": "a secret of the tests"}
     admin = (await run(tmp_path, "token", "create", "--plain", "--role", "admin", **values)).out.strip()

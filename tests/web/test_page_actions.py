@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from browser.scenery import Scene, minutes, paint
+from gallery_fixture import Scene, minutes, paint
 from protokeep.core.principals import Role
 from protokeep.core.prototype import Prototype, State
 from protokeep.service.context import NoQueue

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from conformance.world import World, world_of
 from sandbox.v0_contract import MISSING, Document, documents_present
+from service.conformance.checked_world import World, world_of
 
 
 @pytest.fixture(scope="session")

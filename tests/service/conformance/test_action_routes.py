@@ -9,7 +9,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from conformance.world import SECRET, World
 from protokeep.core.principals import Role
 from protokeep.service.hooks import Hooks
 from protokeep.service.sessions import Sessions
@@ -19,6 +18,7 @@ from protokeep.store.sessions import SessionStore
 from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
 from protokeep.wiring import Application
+from service.conformance.checked_world import SECRET, World
 from world import AtOnce
 
 

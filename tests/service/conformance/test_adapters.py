@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import pytest
 
-from conformance.world import World
 from protokeep.core.errors import (
     OutcomeUnknown,
     ProviderBusy,
@@ -20,6 +19,7 @@ from protokeep.core.errors import (
 from protokeep.core.prototype import Observation, ObservedState
 from protokeep.providers.base import PollResult, PollTarget, Provider, RemoteChat
 from sandbox.v0_contract import MISSING, documents_present
+from service.conformance.checked_world import World
 
 
 @pytest.fixture

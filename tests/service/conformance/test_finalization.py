@@ -9,13 +9,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from conformance.world import ANN, EVE, World
 from protokeep.core.errors import NotFound, OutcomeUnknown
 from protokeep.core.prototype import Status, generation_of
 from protokeep.providers.images import MAX_BYTES, image_of
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.web.models import PrototypeView
+from service.conformance.checked_world import ANN, EVE, World
 
 
 def png(width: int = 2, height: int = 2, filler: int = 0) -> bytes:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from conformance.world import ANN, EVE, World
 from protokeep.core.errors import InvalidInput, KeyReused, NotFound, NotNow
 from protokeep.core.prototype import Prototype, State, Status, generation_of
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
+from service.conformance.checked_world import ANN, EVE, World
 
 
 class Crash(BaseException):

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from conformance.world import ACCOUNT, ANN, SECRET, World
 from protokeep.core.errors import NotConfigured
 from protokeep.core.prototype import Status, generation_of
 from protokeep.core.webhook_payload import MAX_DELIVERY, chats_named
 from protokeep.service.hooks import Hooks
+from service.conformance.checked_world import ACCOUNT, ANN, SECRET, World
 
 
 async def installed(world: World) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from conformance.world import ACCOUNT, ANN, World, world_of
 from protokeep.core.call_budget import Limits, Priority, allowance_of
 from protokeep.core.prototype import Prototype, Status, generation_of
 from protokeep.service import NewPrototype
 from protokeep.service.call_budget import CallBudget
 from protokeep.web.models import PrototypeView
 from sandbox.v0_contract import Document
+from service.conformance.checked_world import ACCOUNT, ANN, World, world_of
 
 
 async def made_many(world: World, count: int) -> list[Prototype]:
@@ -172,7 +172,7 @@ def test_a_days_calls_are_spread() -> None:
     """
     Once half of a day's calls are spent, the rest lasts until midnight; watched ones may use more of it than old ones.
     """
-    from conformance.world import Clock
+    from service.conformance.checked_world import Clock
 
     noon = Clock().now.replace(hour=12, minute=0, second=59)
     limits = Limits(per_minute=600, per_day=10_000)

@@ -86,7 +86,7 @@ RULES: dict[str, Rule] = {
     "POST /settings": Rule(Way.PAGE),
     "POST /settings/live": Rule(Way.PAGE),
     "POST /sign-out": Rule(Way.PAGE),
-    # Their forms are signed, and hold what signs in; see test_sign_on.py and tests/web/test_pages.py.
+    # Their forms are signed, and hold what signs in; see tests/identity/test_oidc_flow.py and tests/web/test_pages.py.
     "GET /sign-in": OPEN,
     "POST /sign-in": OPEN,
     "GET /sign-in/begin": OPEN,

@@ -12,8 +12,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from access.fuzzing import Tally, fuzz
-from served import demo
+from live_server import demo
+from system.access.fuzzing import Tally, fuzz
 
 EXAMPLES = int(os.environ.get("PROTOKEEP_FUZZ", "4"))
 

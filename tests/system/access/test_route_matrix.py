@@ -11,9 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from access.rules import RULES, Rule, Way, routes_of
 from protokeep.core.principals import Role
 from protokeep.web.app import create_app
+from system.access.route_policy import RULES, Rule, Way, routes_of
 from world import Site, World, on_sqlite, settings_of
 
 CALLERS = ("nobody", "garbage", "expired", "revoked", "stranger", "viewer", "maker", "admin")
@@ -190,5 +190,5 @@ def test_every_route_has_a_rule() -> None:
     """
     routes = set(routes_of(create_app(settings_of())))
 
-    assert routes - set(RULES) == set(), "say in tests/access/rules.py who may use these"
+    assert routes - set(RULES) == set(), "say in tests/system/access/route_policy.py who may use these"
     assert set(RULES) - routes == set()

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from pydantic import ValidationError
 
-from issuer import FakeIssuer
+from fake_issuer import FakeIssuer
 from processes import run
 from protokeep.core.principals import Principal, Role
 from protokeep.core.provider_keys import KeyOwner

@@ -10,12 +10,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from owner_schemas import run
 from protokeep.core.errors import InvalidInput
 from protokeep.core.principals import Principal, Role
 from protokeep.service.gallery import Gallery, Search
 from protokeep.store.gallery import Card
 from protokeep.web.live import Live, Topic
-from store.owner import run
 from world import PROMPT, Site, World, on_sqlite, settings_of, until
 
 UNKNOWN = str(uuid.UUID(int=7))

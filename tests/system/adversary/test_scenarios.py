@@ -41,7 +41,7 @@ def test_every_scenario_is_described() -> None:
     """
     Each has a line of its own, and its kind in the documentation; the documentation names no other.
     """
-    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "reliability.md").read_text()
     table = page.partition("| kind | scenarios |")[2]
 
     assert len({one.says for one in SCENARIOS.values()}) == len(SCENARIOS)

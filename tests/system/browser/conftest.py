@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
 
-from browser.chromium import ARGUMENTS, find_chromium
+from chromium import ARGUMENTS, find_chromium
 from protokeep.core.principals import Role
 from protokeep.sandbox import Knobs, Sandbox, running
 from protokeep.settings import Settings

@@ -10,14 +10,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
-from browser.conftest import Site, Windows
-from browser.scenery import SCENES, Scene, paint
+from gallery_fixture import SCENES, Scene, paint
 from protokeep.bus import Change
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import State
 from protokeep.service import NewPrototype
 from protokeep.store.prototypes import Page as ListPage
+from system.browser.conftest import Site, Windows
 
 PROMPT = "A landing page for a bakery"
 

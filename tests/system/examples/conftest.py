@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from live_server import Demo, demo
 from protokeep.sandbox import Knobs
-from served import Demo, demo
 
 
 @pytest.fixture

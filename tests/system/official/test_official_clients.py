@@ -2,7 +2,7 @@
 
 They are no part of what users need: the test runs where they are installed,
 
-    npm install --no-package-lock --prefix tests/official
+    npm install --no-package-lock --prefix tests/system/official
 
 or where PROTOKEEP_OFFICIAL_CLIENTS names a folder with its node_modules; elsewhere it says that it did not.
 """
@@ -30,7 +30,7 @@ def what_is_missing() -> str | None:
     if missing:
         return (
             f"{' and '.join(missing)} are not in {FOLDER / 'node_modules'}: "
-            "npm install --no-package-lock --prefix tests/official"
+            "npm install --no-package-lock --prefix tests/system/official"
         )
     return None
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from foreign import list_again, plant
+from foreign_chats import list_again, plant
+from owner_schemas import run
 from protokeep.core.call_budget import Limits
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype, Status, generation_of
@@ -24,7 +25,6 @@ from protokeep.store.orphans import OrphanChat
 from protokeep.store.postgresql import PostgresqlSession
 from protokeep.store.prototype_queries import query
 from protokeep.store.sql import Statement
-from store.owner import run
 from world import ANN, World, both_versions, on_postgresql, on_sqlite
 
 SIGNER = Signer(b"secret-of-the-tests")

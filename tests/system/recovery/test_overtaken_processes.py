@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from owner_schemas import run
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
 from protokeep.providers.base import PollResult, PollTarget, Provider
 from protokeep.service.chat_metadata import chat_metadata
-from store.owner import run
 from world import ANN, Clock, Node, World, both_versions, until
 
 ACCOUNT = "v0:environment"

@@ -11,10 +11,10 @@ from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
-from copies import PutBack
-from properties.naps import Nap
+from database_copies import PutBack
 from protokeep.core.errors import ProtokeepError
 from protokeep.core.prototype import generation_of
+from system.schedules.suspension import Nap
 from world import Crash, Node, World
 
 NODES = 3

@@ -6,9 +6,9 @@ import json
 from collections import Counter
 from typing import Any
 
-from properties.machine import Machine
 from protokeep.core.prototype import SETTLED, State, Status
 from protokeep.sandbox import Chat
+from system.schedules.machine import Machine
 
 #: Long enough for every pause, deadline and second thought, in seconds.
 CALMING_DOWN = (1, 2, 4, 8, 15, 30, 60, 120, 130, 3, 3, 10, 60, 60, 300, 300, 300, 10, 10, 700, 3, 30, 400, 3, 30)

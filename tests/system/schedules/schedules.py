@@ -11,13 +11,13 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from copies import copy_of
-from foreign import plant
-from properties.machine import NODES
-from properties.promises import SAME_WORDS, Promises
+from database_copies import copy_of
+from foreign_chats import plant
 from protokeep.jobs import BEAT_SECONDS
 from protokeep.service import NewPrototype
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
+from system.schedules.machine import NODES
+from system.schedules.promises import SAME_WORDS, Promises
 from world import ANN, BOB, PROMPT
 
 PRODUCTS = st.sampled_from(["p-1", "p-2"])

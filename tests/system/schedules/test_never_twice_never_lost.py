@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from postgres import PostgresServer
-from properties.schedules import Schedules
+from system.schedules.schedules import Schedules
 
 SCHEDULES = int(os.environ.get("PROTOKEEP_SCHEDULES", "25"))
 STEPS = 25
