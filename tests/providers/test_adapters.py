@@ -19,7 +19,9 @@ from protokeep.core.errors import (
 from protokeep.core.prototype import Observation, ObservedState
 from protokeep.providers.base import PollResult, PollTarget, Provider, RemoteChat
 from sandbox.v0_contract import MISSING, documents_present
-from service.conformance.checked_world import World
+from world import World, both_versions
+
+pytestmark = pytest.mark.world(checked=True, generation_seconds=20, timeout_seconds=10.0)
 
 
 @pytest.fixture
@@ -52,6 +54,7 @@ def test_the_judge_is_there() -> None:
         pytest.skip(MISSING)
 
 
+@both_versions
 async def test_create_to_the_end(world: World, provider: Provider) -> None:
     """
     A create makes one chat that carries the marks; it runs, and then it is finished.
@@ -69,6 +72,7 @@ async def test_create_to_the_end(world: World, provider: Provider) -> None:
     ("reason", "expected"),
     [("error", ObservedState.BROKE), ("content-filter", ObservedState.BROKE), ("stop", ObservedState.FINISHED)],
 )
+@both_versions
 async def test_ends(world: World, provider: Provider, reason: str, expected: ObservedState) -> None:
     """
     The builder's ways to end are ours; a failure says why.
@@ -83,6 +87,7 @@ async def test_ends(world: World, provider: Provider, reason: str, expected: Obs
     assert (observation.error_code is not None) is (expected is ObservedState.BROKE)
 
 
+@both_versions
 async def test_many_at_once_and_missing_ones(world: World, provider: Provider) -> None:
     """
     Many are looked at in one go, over page borders, and one that is gone is told apart.
@@ -101,6 +106,7 @@ async def test_many_at_once_and_missing_ones(world: World, provider: Provider) -
         assert provider.calls - before <= 130 // 50 + 2
 
 
+@both_versions
 async def test_not_shown_is_missing_and_no_more(world: World, provider: Provider) -> None:
     """
     A chat that is not shown is told as missing, by looks, by `conversation`, `cancel` and `delete`; then it is there
@@ -123,6 +129,7 @@ async def test_not_shown_is_missing_and_no_more(world: World, provider: Provider
     assert await provider.cancel(made.chat_id, made.message_id)
 
 
+@both_versions
 async def test_a_message_that_is_missing(world: World, provider: Provider) -> None:
     """
     A chat whose message is not shown is there all the same: what is newest in it tells how far it is.
@@ -137,6 +144,7 @@ async def test_a_message_that_is_missing(world: World, provider: Provider) -> No
     assert (found.observations[made.chat_id].state, found.missing) == (ObservedState.FINISHED, frozenset())
 
 
+@both_versions
 async def test_one_that_a_list_shows(world: World, provider: Provider) -> None:
     """
     A chat that is in a list is not missing, whatever a read of it answers; one looked at in passing costs no call.
@@ -157,6 +165,7 @@ async def test_one_that_a_list_shows(world: World, provider: Provider) -> None:
     assert (found.observations, provider.calls - before) == ({}, 1)
 
 
+@both_versions
 async def test_one_that_may_not_be_read(world: World, provider: Provider) -> None:
     """
     A chat of ours that the builder refuses to show (403) is not missing, and the others are read.
@@ -173,6 +182,7 @@ async def test_one_that_may_not_be_read(world: World, provider: Provider) -> Non
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
+@both_versions
 async def test_order_of_lists_is_not_assumed(world: World, provider: Provider, order: str) -> None:
     """
     Whatever the order of lists, every chat is met; old chats of others do not end the walk too soon.
@@ -189,6 +199,7 @@ async def test_order_of_lists_is_not_assumed(world: World, provider: Provider, o
     assert len(found.observations) == 70
 
 
+@both_versions
 async def test_finds_by_marks(world: World, provider: Provider) -> None:
     """
     A chat whose create answer was lost is found by its marks, and by nothing else.
@@ -206,6 +217,7 @@ async def test_finds_by_marks(world: World, provider: Provider) -> None:
     assert await provider.prompt_of(found[0].chat_id) == "A shop"
 
 
+@both_versions
 async def test_follow_up_stays_in_its_chat(world: World, provider: Provider) -> None:
     """
     A follow-up makes no second chat; what was said before it is not taken for its end.
@@ -237,6 +249,7 @@ async def test_follow_up_stays_in_its_chat(world: World, provider: Provider) -> 
     assert ended.message_id != before.previous_message_id
 
 
+@both_versions
 async def test_stop(world: World, provider: Provider) -> None:
     """
     What runs is stopped; stopping what does not run is no error, and says so.
@@ -248,6 +261,7 @@ async def test_stop(world: World, provider: Provider) -> None:
     assert world.sandbox.chats[made.chat_id].status(world.clock()) == "stopped"
 
 
+@both_versions
 async def test_delete_is_idempotent(world: World, provider: Provider) -> None:
     """
     Deleting deletes; deleting again is no error.
@@ -260,6 +274,7 @@ async def test_delete_is_idempotent(world: World, provider: Provider) -> None:
     assert world.sandbox.stats()["chats_deleted"] == 1
 
 
+@both_versions
 async def test_cost(world: World, provider: Provider) -> None:
     """
     What it cost is told with the end, or by a report.
@@ -274,6 +289,7 @@ async def test_cost(world: World, provider: Provider) -> None:
     assert (told or report[made.chat_id]) > 0
 
 
+@both_versions
 async def test_picture(world: World, provider: Provider) -> None:
     """
     A picture is fetched with the key from the builder's own host, and from no other.
@@ -293,6 +309,7 @@ async def test_picture(world: World, provider: Provider) -> None:
     assert await provider.picture(address.replace("http://", "https://")) is None
 
 
+@both_versions
 async def test_hooks(world: World, provider: Provider) -> None:
     """
     A hook is registered, moved and removed; removing it again is no error.
@@ -324,12 +341,14 @@ async def test_hooks(world: World, provider: Provider) -> None:
         ({"answer_next": [{"status": 307, "headers": {"location": "http://127.0.0.1:9/"}}]}, OutcomeUnknown),
     ],
 )
+@both_versions
 async def test_what_can_go_wrong_with_a_create(
     world: World, provider: Provider, knobs: dict[str, object], expected: type[Exception]
 ) -> None:
     """
     An error says whether certainly nothing was made; in doubt the outcome is unknown.
     """
+    assert world.transport is not None
     world.transport.answers_checked = False
     world.sandbox.set_knobs(**knobs)
 
@@ -337,6 +356,7 @@ async def test_what_can_go_wrong_with_a_create(
         await provider.create("A shop", marks())
 
 
+@both_versions
 async def test_nobody_there(world: World, provider: Provider) -> None:
     """
     A builder that cannot be reached has certainly made nothing.
@@ -349,13 +369,15 @@ async def test_nobody_there(world: World, provider: Provider) -> None:
     await there.aclose()
 
 
+@both_versions
 async def test_key_stays_with_the_builder(world: World, provider: Provider) -> None:
     """
     A redirect is never followed, with or without the key.
     """
     made = await provider.create("A shop", marks())
+    assert world.transport is not None
     world.transport.answers_checked = False
-    rule = {"status": 302, "headers": {"location": f"{world.url}/elsewhere"}, "times": None}
+    rule = {"status": 302, "headers": {"location": f"{world.v0_url}/elsewhere"}, "times": None}
     world.sandbox.set_knobs(answer_next=[rule])
 
     found = await looked(world, provider, made)

@@ -16,8 +16,9 @@ from protokeep.sandbox.v1 import bodies as v1_bodies
 from protokeep.sandbox.v1 import routes as v1
 from protokeep.sandbox.v2 import bodies as v2_bodies
 from protokeep.sandbox.v2 import routes as v2
-from sandbox.conftest import V0, Clock
+from sandbox.conftest import V0
 from sandbox.v0_contract import MISSING, Document
+from world import Clock
 
 OPERATIONS = {"v1": v1.operations, "v2": v2.operations}
 HOOK_URL = "http://127.0.0.1:9/hook"

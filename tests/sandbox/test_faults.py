@@ -10,8 +10,9 @@ import httpx2
 import pytest
 
 from protokeep.sandbox import Knobs, Sandbox, UnknownKnob, running
-from sandbox.conftest import V0, Clock, until
+from sandbox.conftest import V0
 from sandbox.test_time import create_v1, create_v2
+from world import Clock, until
 
 CREATES = [
     ("/v1/chats", {"message": "x", "responseMode": "async"}),

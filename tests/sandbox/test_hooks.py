@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from protokeep.sandbox import Sandbox
-from sandbox.conftest import V0, Clock, until
+from sandbox.conftest import V0
 from sandbox.test_time import create_v1, create_v2
+from world import Clock, until
 
 
 class Listener:

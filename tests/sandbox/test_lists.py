@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from protokeep.sandbox import Sandbox
-from sandbox.conftest import V0, Clock
+from sandbox.conftest import V0
 from sandbox.test_time import create_v1, create_v2
+from world import Clock
 
 
 async def walk_v1(v0: V0, limit: int = 60) -> list[str]:

@@ -11,8 +11,9 @@ import pytest
 from protokeep.sandbox.site.preview import preview_page
 from protokeep.sandbox.site.screenshot import picture_of
 from protokeep.sandbox.site.theme import LAYOUTS, Look
-from sandbox.conftest import V0, Clock
+from sandbox.conftest import V0
 from sandbox.test_time import create_v1, create_v2
+from world import Clock
 
 
 def rows_of(png: bytes) -> list[bytes]:

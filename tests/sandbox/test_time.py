@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from protokeep.sandbox import FinishReason, Sandbox
-from sandbox.conftest import V0, Clock
+from sandbox.conftest import V0
+from world import Clock
 
 
 async def create_v1(v0: V0, message: str = "A shop", **body: Any) -> dict[str, Any]:
