@@ -46,7 +46,7 @@ async def seen(world: World, provider: Provider, made: RemoteChat) -> Observatio
     return (await looked(world, provider, made)).observations[made.chat_id]
 
 
-def test_the_judge_is_there() -> None:
+def test_v0s_documents_are_there_to_judge_by() -> None:
     """
     The rest of this suite holds every request against v0's documents; without them it says so, loudly.
     """
@@ -55,7 +55,7 @@ def test_the_judge_is_there() -> None:
 
 
 @both_versions
-async def test_create_to_the_end(world: World, provider: Provider) -> None:
+async def test_a_create_makes_one_chat_with_its_metadata_that_finishes(world: World, provider: Provider) -> None:
     """
     A create makes one chat that carries the marks; it runs, and then it is finished.
     """
@@ -73,7 +73,9 @@ async def test_create_to_the_end(world: World, provider: Provider) -> None:
     [("error", ObservedState.BROKE), ("content-filter", ObservedState.BROKE), ("stop", ObservedState.FINISHED)],
 )
 @both_versions
-async def test_ends(world: World, provider: Provider, reason: str, expected: ObservedState) -> None:
+async def test_each_way_to_end_is_read_and_a_failure_says_why(
+    world: World, provider: Provider, reason: str, expected: ObservedState
+) -> None:
     """
     The builder's ways to end are ours; a failure says why.
     """
@@ -88,7 +90,7 @@ async def test_ends(world: World, provider: Provider, reason: str, expected: Obs
 
 
 @both_versions
-async def test_many_at_once_and_missing_ones(world: World, provider: Provider) -> None:
+async def test_130_chats_are_polled_in_pages_and_a_deleted_one_is_missing(world: World, provider: Provider) -> None:
     """
     Many are looked at in one go, over page borders, and one that is gone is told apart.
     """
@@ -107,7 +109,7 @@ async def test_many_at_once_and_missing_ones(world: World, provider: Provider) -
 
 
 @both_versions
-async def test_not_shown_is_missing_and_no_more(world: World, provider: Provider) -> None:
+async def test_a_hidden_chat_is_missing_until_it_is_shown_again(world: World, provider: Provider) -> None:
     """
     A chat that is not shown is told as missing, by looks, by `conversation`, `cancel` and `delete`; then it is there
     again.
@@ -130,7 +132,7 @@ async def test_not_shown_is_missing_and_no_more(world: World, provider: Provider
 
 
 @both_versions
-async def test_a_message_that_is_missing(world: World, provider: Provider) -> None:
+async def test_a_chat_whose_message_is_hidden_is_read_by_its_newest_message(world: World, provider: Provider) -> None:
     """
     A chat whose message is not shown is there all the same: what is newest in it tells how far it is.
     """
@@ -145,7 +147,7 @@ async def test_a_message_that_is_missing(world: World, provider: Provider) -> No
 
 
 @both_versions
-async def test_one_that_a_list_shows(world: World, provider: Provider) -> None:
+async def test_a_listed_chat_is_not_missing_whatever_a_read_of_it_answers(world: World, provider: Provider) -> None:
     """
     A chat that is in a list is not missing, whatever a read of it answers; one looked at in passing costs no call.
     """
@@ -166,7 +168,7 @@ async def test_one_that_a_list_shows(world: World, provider: Provider) -> None:
 
 
 @both_versions
-async def test_one_that_may_not_be_read(world: World, provider: Provider) -> None:
+async def test_a_forbidden_chat_is_unreadable_and_the_others_are_read(world: World, provider: Provider) -> None:
     """
     A chat of ours that the builder refuses to show (403) is not missing, and the others are read.
     """
@@ -183,7 +185,7 @@ async def test_one_that_may_not_be_read(world: World, provider: Provider) -> Non
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
 @both_versions
-async def test_order_of_lists_is_not_assumed(world: World, provider: Provider, order: str) -> None:
+async def test_every_chat_is_met_whatever_the_order_of_lists(world: World, provider: Provider, order: str) -> None:
     """
     Whatever the order of lists, every chat is met; old chats of others do not end the walk too soon.
     """
@@ -200,7 +202,7 @@ async def test_order_of_lists_is_not_assumed(world: World, provider: Provider, o
 
 
 @both_versions
-async def test_finds_by_marks(world: World, provider: Provider) -> None:
+async def test_a_chat_is_found_by_its_metadata_and_by_nothing_else(world: World, provider: Provider) -> None:
     """
     A chat whose create answer was lost is found by its marks, and by nothing else.
     """
@@ -218,7 +220,7 @@ async def test_finds_by_marks(world: World, provider: Provider) -> None:
 
 
 @both_versions
-async def test_follow_up_stays_in_its_chat(world: World, provider: Provider) -> None:
+async def test_a_follow_up_stays_in_its_chat_and_has_an_end_of_its_own(world: World, provider: Provider) -> None:
     """
     A follow-up makes no second chat; what was said before it is not taken for its end.
     """
@@ -250,7 +252,7 @@ async def test_follow_up_stays_in_its_chat(world: World, provider: Provider) -> 
 
 
 @both_versions
-async def test_stop(world: World, provider: Provider) -> None:
+async def test_a_stop_says_whether_anything_was_running(world: World, provider: Provider) -> None:
     """
     What runs is stopped; stopping what does not run is no error, and says so.
     """
@@ -262,7 +264,7 @@ async def test_stop(world: World, provider: Provider) -> None:
 
 
 @both_versions
-async def test_delete_is_idempotent(world: World, provider: Provider) -> None:
+async def test_deleting_twice_is_no_error(world: World, provider: Provider) -> None:
     """
     Deleting deletes; deleting again is no error.
     """
@@ -275,7 +277,7 @@ async def test_delete_is_idempotent(world: World, provider: Provider) -> None:
 
 
 @both_versions
-async def test_cost(world: World, provider: Provider) -> None:
+async def test_the_cost_comes_with_the_end_or_by_a_report(world: World, provider: Provider) -> None:
     """
     What it cost is told with the end, or by a report.
     """
@@ -290,7 +292,7 @@ async def test_cost(world: World, provider: Provider) -> None:
 
 
 @both_versions
-async def test_picture(world: World, provider: Provider) -> None:
+async def test_a_picture_comes_from_the_builders_own_host_only(world: World, provider: Provider) -> None:
     """
     A picture is fetched with the key from the builder's own host, and from no other.
     """
@@ -310,7 +312,7 @@ async def test_picture(world: World, provider: Provider) -> None:
 
 
 @both_versions
-async def test_hooks(world: World, provider: Provider) -> None:
+async def test_a_hook_is_registered_moved_and_removed_twice(world: World, provider: Provider) -> None:
     """
     A hook is registered, moved and removed; removing it again is no error.
     """
@@ -342,7 +344,7 @@ async def test_hooks(world: World, provider: Provider) -> None:
     ],
 )
 @both_versions
-async def test_what_can_go_wrong_with_a_create(
+async def test_an_error_of_a_create_says_whether_anything_was_made(
     world: World, provider: Provider, knobs: dict[str, object], expected: type[Exception]
 ) -> None:
     """
@@ -357,7 +359,7 @@ async def test_what_can_go_wrong_with_a_create(
 
 
 @both_versions
-async def test_nobody_there(world: World, provider: Provider) -> None:
+async def test_an_unreachable_builder_has_made_nothing(world: World, provider: Provider) -> None:
     """
     A builder that cannot be reached has certainly made nothing.
     """
@@ -370,7 +372,7 @@ async def test_nobody_there(world: World, provider: Provider) -> None:
 
 
 @both_versions
-async def test_key_stays_with_the_builder(world: World, provider: Provider) -> None:
+async def test_a_redirect_is_never_followed(world: World, provider: Provider) -> None:
     """
     A redirect is never followed, with or without the key.
     """
