@@ -164,7 +164,9 @@ def test_address_and_token_come_from_the_environment(served: Demo, monkeypatch: 
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_changes_are_told_from_a_stream_or_by_polling(served: Demo, stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_are_told_from_a_stream_or_by_polling(
+    served: Demo, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     A product's changes are told from how it stands at first; where the server has no stream, by asking for it.
     """

@@ -178,7 +178,9 @@ def test_a_delete_whose_answer_was_lost_is_repeated(served: Demo, way: Lossy) ->
     ],
 )
 @pytest.mark.parametrize("call", ["ensure", "iterate"])
-def test_an_error_of_the_second_try_still_says_what_the_first_may_have_done(steps: list[httpx2.Response | type[Exception]], acted: bool, call: str) -> None:
+def test_an_error_of_the_second_try_still_says_what_the_first_may_have_done(
+    steps: list[httpx2.Response | type[Exception]], acted: bool, call: str
+) -> None:
     """
     What a first try may have done is not undone by the answer to the second. The key is there either way.
     """
