@@ -403,7 +403,9 @@ def test_a_key_that_may_be_removed_is_to_be_looked_at_first(local: CliRunner, mo
     assert "has no keys" in local.invoke(app, ["keys", "list"]).output
 
 
-def test_a_hook_that_may_be_registered_is_found_the_next_time(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hook_that_may_be_registered_is_found_the_next_time(
+    local: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     It may be registered at v0, and is found there the next time.
     """
