@@ -147,7 +147,9 @@ async def test_without_a_product_each_call_is_a_new_chat(served: Demo) -> None:
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-async def test_a_lost_answer_without_a_product_is_found_by_its_marker(served: Demo, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+async def test_a_lost_answer_without_a_product_is_found_by_its_marker(
+    served: Demo, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
     """
     If v0 acts and its answer is lost, the chat is found by its marker and polled; no second one is made.
     """
@@ -176,7 +178,9 @@ async def test_a_create_that_was_not_found_is_not_sent_again(served: Demo, monke
     assert served.chats_created == 0
 
 
-async def test_without_a_product_refusals_of_v0_fail_and_ours_are_raised(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_product_refusals_of_v0_fail_and_ours_are_raised(
+    served: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     A refusal by v0 is a failed prototype; what we refuse ourselves is raised.
     """

@@ -64,7 +64,9 @@ async def test_ones_own_key_makes_another_one_once_in_every_place(served: Demo, 
     ("create_new", "run_id", "words"),
     [(False, None, agno_tools.SAME_AGAIN), (True, "run-1", agno_tools.SAME_AGAIN), (True, None, agno_tools.LOOK_FIRST)],
 )
-async def test_a_model_is_told_when_asking_again_is_safe(served: Demo, way: Lossy, create_new: bool, run_id: str | None, words: str) -> None:
+async def test_a_model_is_told_when_asking_again_is_safe(
+    served: Demo, way: Lossy, create_new: bool, run_id: str | None, words: str
+) -> None:
     """
     A model cannot give a key: it is told to ask the same again where that is safe, and to look first where it is not.
     """
