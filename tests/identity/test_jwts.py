@@ -117,7 +117,9 @@ class TestRefused:
         ],
         ids=str,
     )
-    async def test_claims_for_others_or_another_time_are_refused(self, site: Site, issuer: FakeIssuer, claims: dict[str, Any]) -> None:
+    async def test_claims_for_others_or_another_time_are_refused(
+        self, site: Site, issuer: FakeIssuer, claims: dict[str, Any]
+    ) -> None:
         """
         For somebody else, by somebody else, too late or too early.
         """

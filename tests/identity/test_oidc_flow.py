@@ -41,7 +41,9 @@ def fault_of(answer: httpx2.Response) -> str:
 
 
 class TestSignOn:
-    async def test_signing_in_leads_back_to_where_it_was_wanted(self, site: Site, issuer: FakeIssuer, world: World) -> None:
+    async def test_signing_in_leads_back_to_where_it_was_wanted(
+        self, site: Site, issuer: FakeIssuer, world: World
+    ) -> None:
         """
         Whoever the sign-in service names is signed in, led to where they wanted to go, and can sign out.
         """
@@ -193,7 +195,9 @@ class TestSignOn:
         assert begun.headers["strict-transport-security"] == "max-age=31536000"
 
     @on_sqlite
-    async def test_the_sign_in_service_is_asked_again_after_sign_on_hours(self, world: World, issuer: FakeIssuer) -> None:
+    async def test_the_sign_in_service_is_asked_again_after_sign_on_hours(
+        self, world: World, issuer: FakeIssuer
+    ) -> None:
         """
         However busy, after `sign_on_hours` one goes to the sign-in service again, which may say no by then.
         """
