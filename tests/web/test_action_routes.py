@@ -30,7 +30,7 @@ async def ready(world: World, site: Site) -> dict[str, Any]:
 
 
 @both_versions
-async def test_follow_up(world: World, site: Site) -> None:
+async def test_a_maker_sends_a_follow_up_once_per_key_and_viewers_may_not(world: World, site: Site) -> None:
     """
     A maker sends a follow-up: 200 and in progress; the same key again changes nothing; viewers may not.
     """
@@ -58,7 +58,7 @@ async def test_follow_up(world: World, site: Site) -> None:
 
 
 @both_versions
-async def test_stop(world: World, site: Site) -> None:
+async def test_a_maker_stops_what_runs_and_it_fails_with_that_reason(world: World, site: Site) -> None:
     """
     A maker stops what runs; it is failed with a reason.
     """
@@ -70,7 +70,7 @@ async def test_stop(world: World, site: Site) -> None:
 
 
 @both_versions
-async def test_delete(world: World, site: Site) -> None:
+async def test_an_admin_deletes_and_what_v0_refuses_is_202_and_in_sight(world: World, site: Site) -> None:
     """
     An admin deletes: 204, again 204; makers may not, strangers see nothing; what v0 refuses is 202 and in sight.
     """
@@ -90,7 +90,7 @@ async def test_delete(world: World, site: Site) -> None:
 
 
 @both_versions
-async def test_picture(world: World, site: Site) -> None:
+async def test_the_picture_comes_from_our_origin_and_is_not_sent_twice(world: World, site: Site) -> None:
     """
     The picture comes from our origin with its real type, cannot run anything, and is not sent twice.
     """
@@ -112,7 +112,7 @@ async def test_picture(world: World, site: Site) -> None:
 
 
 @both_versions
-async def test_hook_address(world: World, site: Site) -> None:
+async def test_the_secret_hook_address_answers_204_whatever_the_body(world: World, site: Site) -> None:
     """
     The secret address answers 204 whatever the body, up to the limit of every body; another address is 404.
     """
@@ -138,7 +138,7 @@ async def test_hook_address(world: World, site: Site) -> None:
 
 
 @both_versions
-async def test_view_says_what_it_cost(world: World, site: Site) -> None:
+async def test_a_view_has_its_credits_once_it_is_done(world: World, site: Site) -> None:
     """
     `credits` is a number once it is done, and null before.
     """
