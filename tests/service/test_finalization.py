@@ -51,7 +51,7 @@ WEBP = b"RIFF\x1a\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00\x0f\x00\x0
         (b"\xff\xd8" + b"\xff" * 5000, None),
     ],
 )
-def test_what_counts_as_a_picture(body: bytes, kind: str | None) -> None:
+def test_png_jpeg_and_webp_count_as_pictures_by_their_bytes(body: bytes, kind: str | None) -> None:
     """
     PNG, JPEG and WebP by their own bytes, of a sane size; nothing else, whatever it calls itself.
     """
@@ -60,7 +60,7 @@ def test_what_counts_as_a_picture(body: bytes, kind: str | None) -> None:
 
 
 @every_version_and_database
-async def test_picture_is_kept_and_served(world: World) -> None:
+async def test_a_picture_is_fetched_once_and_shown_to_its_workspace(world: World) -> None:
     """
     v1's picture is fetched once, kept, and shown from our own address to its workspace only; v2 has none.
     """
@@ -109,7 +109,7 @@ def v1_with_pictures(answer: httpx2.Response) -> tuple[V0V1, list[httpx2.Request
         "//v0.dev/x.png",
     ],
 )
-async def test_the_key_goes_nowhere_else(address: str) -> None:
+async def test_a_picture_address_that_is_not_v0s_is_not_asked(address: str) -> None:
     """
     A picture's address that is not v0's own is not asked for at all.
     """
@@ -119,7 +119,7 @@ async def test_the_key_goes_nowhere_else(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["https://api.v0.dev/x.png", "https://v0.app/x.png", "https://img.v0.dev/x.png"])
-async def test_v0s_own_hosts_are_asked_with_the_key(address: str) -> None:
+async def test_v0s_own_hosts_get_the_key_and_redirects_are_not_followed(address: str) -> None:
     """
     v0's own hosts get the key; a redirect is not followed.
     """
@@ -132,7 +132,7 @@ async def test_v0s_own_hosts_are_asked_with_the_key(address: str) -> None:
 
 
 @every_version_and_database
-async def test_cost_is_kept(world: World) -> None:
+async def test_credits_are_read_once_at_each_end(world: World) -> None:
     """
     Credits are read once when it is done, and again after each round.
     """
@@ -154,7 +154,7 @@ async def test_cost_is_kept(world: World) -> None:
 
 
 @both_versions
-async def test_one_report_for_many(world: World) -> None:
+async def test_v1_reads_the_cost_of_all_that_ended_together_in_one_call(world: World) -> None:
     """
     v1: the cost of all that ended together is one call.
     """
@@ -169,7 +169,7 @@ async def test_one_report_for_many(world: World) -> None:
 
 @pytest.mark.parametrize("knobs", [{"status": 500}, {"status": 404}, {"status": 403}])
 @both_versions
-async def test_what_fails_at_the_end_harms_nothing(world: World, knobs: dict[str, Any]) -> None:
+async def test_a_failure_to_read_the_cost_harms_nothing(world: World, knobs: dict[str, Any]) -> None:
     """
     Without its cost a prototype is completed all the same; the figure is null, and read later when it can be.
     """
@@ -184,7 +184,7 @@ async def test_what_fails_at_the_end_harms_nothing(world: World, knobs: dict[str
 
 
 @both_versions
-async def test_dead_link_is_noticed(world: World) -> None:
+async def test_a_preview_that_answers_404_is_taken_down_and_comes_back(world: World) -> None:
     """
     A preview that answers 404 twice is taken down for the chat's page, and comes back when it opens again.
     """
@@ -210,7 +210,7 @@ async def test_dead_link_is_noticed(world: World) -> None:
 
 
 @both_versions
-async def test_a_link_is_looked_at_again(world: World) -> None:
+async def test_a_preview_is_checked_again_for_a_day(world: World) -> None:
     """
     A preview that is not there for a minute is not taken down; one that was comes back by itself within a day.
     """
@@ -246,7 +246,7 @@ async def test_a_link_is_looked_at_again(world: World) -> None:
     assert world.sandbox.stats()["v1"]["calls"]["reports.getUsage"] - reports <= 3
 
 
-async def test_a_picture_that_is_not_there_yet() -> None:
+async def test_a_picture_that_answers_404_is_asked_for_again() -> None:
     """
     A picture that answers 404 is asked for again; one that is none is not.
     """

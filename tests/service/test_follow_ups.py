@@ -29,7 +29,7 @@ async def iterate(world: World, prototype: Prototype, message: str = "Make it bl
 
 
 @every_version_and_database
-async def test_follow_up(world: World) -> None:
+async def test_a_follow_up_goes_into_the_same_chat_and_completes_again(world: World) -> None:
     """
     A follow-up goes into the same chat; the prototype is in progress again and then completed again.
     """
@@ -53,7 +53,7 @@ async def test_follow_up(world: World) -> None:
 
 @pytest.mark.parametrize("point", ["after_follow_up_sent", "after_follow_up"])
 @every_version_and_database
-async def test_crash_in_a_follow_up(world: World, point: str) -> None:
+async def test_a_crash_around_a_follow_up_leaves_it_sent_once(world: World, point: str) -> None:
     """
     A process that dies around the sending of a follow-up leaves it sent once, whatever it had got to.
     """
@@ -76,7 +76,7 @@ async def test_crash_in_a_follow_up(world: World, point: str) -> None:
 
 @pytest.mark.parametrize("acted", [True, False])
 @both_versions
-async def test_lost_answer(world: World, acted: bool) -> None:
+async def test_a_follow_up_whose_answer_was_lost_is_sent_once(world: World, acted: bool) -> None:
     """
     When the answer is lost it is shown as undecided, the chat is read, and nothing is sent a second time
     unless it never arrived.
@@ -98,7 +98,7 @@ async def test_lost_answer(world: World, acted: bool) -> None:
 
 
 @both_versions
-async def test_what_cannot_be_decided_is_never_sent_again(world: World) -> None:
+async def test_an_undecidable_follow_up_is_never_sent_again(world: World) -> None:
     """
     When the chat no longer shows what it ended with before, a lost follow-up stays undecided.
     """
@@ -119,7 +119,7 @@ async def test_what_cannot_be_decided_is_never_sent_again(world: World) -> None:
 
 
 @every_version_and_database
-async def test_same_key_sends_once(world: World) -> None:
+async def test_a_repeated_key_sends_one_message(world: World) -> None:
     """
     A repeated request with the same idempotency key sends nothing; another message with it is a conflict.
     """
@@ -134,7 +134,7 @@ async def test_same_key_sends_once(world: World) -> None:
 
 
 @every_version_and_database
-async def test_many_at_once(world: World) -> None:
+async def test_ten_follow_ups_at_once_are_one_and_nine_refusals(world: World) -> None:
     """
     Ten follow-ups at the same moment: one is taken, the others are told to wait.
     """
@@ -152,7 +152,7 @@ async def test_many_at_once(world: World) -> None:
 
 
 @both_versions
-async def test_refused_follow_up_changes_nothing(world: World) -> None:
+async def test_a_refused_follow_up_changes_nothing_and_the_next_works(world: World) -> None:
     """
     A message that the builder refuses leaves the prototype as it was, and says why; the next one works.
     """
@@ -169,7 +169,7 @@ async def test_refused_follow_up_changes_nothing(world: World) -> None:
 
 
 @both_versions
-async def test_out_of_credits_parks_the_follow_up(world: World) -> None:
+async def test_a_follow_up_without_credits_is_parked_and_goes_on(world: World) -> None:
     """
     Without credits a follow-up waits, visibly, and goes on by itself.
     """
@@ -188,7 +188,7 @@ async def test_out_of_credits_parks_the_follow_up(world: World) -> None:
 
 
 @both_versions
-async def test_no_follow_up_yet(world: World) -> None:
+async def test_no_follow_up_is_taken_while_it_is_being_made(world: World) -> None:
     """
     While it is being made no message can be sent; a stranger does not even see it; an empty message is refused.
     """
@@ -202,7 +202,7 @@ async def test_no_follow_up_yet(world: World) -> None:
 
 
 @both_versions
-async def test_failed_follow_up(world: World) -> None:
+async def test_a_failed_follow_up_is_mended_by_another_one(world: World) -> None:
     """
     A follow-up that fails makes the prototype failed, and another one mends it.
     """
@@ -219,7 +219,7 @@ async def test_failed_follow_up(world: World) -> None:
 
 
 @both_versions
-async def test_answered_on_the_chats_page(world: World) -> None:
+async def test_an_answer_on_the_chats_page_is_noticed(world: World) -> None:
     """
     When a person answers the builder's question on the chat's page, the end of it is noticed.
     """
@@ -236,7 +236,7 @@ async def test_answered_on_the_chats_page(world: World) -> None:
 
 
 @every_version_and_database
-async def test_stop(world: World) -> None:
+async def test_a_running_prototype_is_stopped_at_the_builder(world: World) -> None:
     """
     What runs is stopped at the builder; stopping what has ended changes nothing; strangers stop nothing.
     """
@@ -253,7 +253,7 @@ async def test_stop(world: World) -> None:
 
 
 @both_versions
-async def test_stopped_one_goes_on(world: World) -> None:
+async def test_a_stopped_prototype_goes_on_with_a_follow_up(world: World) -> None:
     """
     A follow-up goes on from where it was stopped.
     """
@@ -266,7 +266,7 @@ async def test_stopped_one_goes_on(world: World) -> None:
 
 
 @every_version_and_database
-async def test_delete(world: World) -> None:
+async def test_deleting_deletes_the_chat_frees_the_slot_and_may_be_repeated(world: World) -> None:
     """
     Deleting deletes the chat at the builder too, frees the slot, and may be repeated; strangers delete nothing.
     """
@@ -289,7 +289,7 @@ async def test_delete(world: World) -> None:
 
 
 @every_version_and_database
-async def test_failed_delete_stays_visible(world: World) -> None:
+async def test_a_failed_deletion_stays_visible_and_is_tried_again(world: World) -> None:
     """
     When the builder does not delete, the prototype stays in sight as being deleted, blocks no new one, and is
     tried again until it is gone.
@@ -314,7 +314,7 @@ async def test_failed_delete_stays_visible(world: World) -> None:
 
 
 @both_versions
-async def test_delete_before_anything_was_sent(world: World) -> None:
+async def test_a_claim_that_is_deleted_is_never_sent(world: World) -> None:
     """
     A claim that is deleted is never sent.
     """
@@ -328,7 +328,7 @@ async def test_delete_before_anything_was_sent(world: World) -> None:
 
 @pytest.mark.parametrize("acted", [True, False])
 @both_versions
-async def test_delete_of_an_unknown_outcome(world: World, acted: bool) -> None:
+async def test_deleting_an_undecided_create_leaves_no_chat(world: World, acted: bool) -> None:
     """
     When it is not known whether the builder made it, it is looked up first: no chat stays behind, none is made.
     """
@@ -352,7 +352,7 @@ async def test_delete_of_an_unknown_outcome(world: World, acted: bool) -> None:
 
 
 @both_versions
-async def test_delete_takes_surplus_chats_along(world: World) -> None:
+async def test_deleting_takes_surplus_chats_along(world: World) -> None:
     """
     A second chat with the prototype's marker is deleted with it.
     """
@@ -366,7 +366,7 @@ async def test_delete_takes_surplus_chats_along(world: World) -> None:
 
 
 @both_versions
-async def test_delete_of_a_young_chat_that_reads_as_missing(world: World) -> None:
+async def test_deleting_a_young_chat_that_reads_as_missing_is_tried_again(world: World) -> None:
     """
     A young chat that the builder says it does not have may be one that it does not show yet: it is asked again.
     """

@@ -34,7 +34,7 @@ def delivery(chat_id: str | None, event: str = "message.finished") -> bytes:
 
 
 @every_version_and_database
-async def test_a_hook_moves_the_look_to_now(world: World, hooks: Hooks) -> None:
+async def test_a_delivery_brings_the_poll_forward(world: World, hooks: Hooks) -> None:
     """
     A delivery brings the look forward; what the look finds is written, and its history says that a hook told.
     """
@@ -55,7 +55,7 @@ async def test_a_hook_moves_the_look_to_now(world: World, hooks: Hooks) -> None:
 
 
 @both_versions
-async def test_the_body_is_not_believed(world: World, hooks: Hooks) -> None:
+async def test_a_deliverys_body_is_not_believed(world: World, hooks: Hooks) -> None:
     """
     A delivery that says finished too early, or failed, or about somebody else's chat, changes nothing.
     """
@@ -72,7 +72,7 @@ async def test_the_body_is_not_believed(world: World, hooks: Hooks) -> None:
 
 
 @both_versions
-async def test_wrong_addresses(world: World, hooks: Hooks) -> None:
+async def test_only_the_secret_address_counts(world: World, hooks: Hooks) -> None:
     """
     Only the secret address counts, to the last character; after a rotation the old one does not.
     """
@@ -87,7 +87,7 @@ async def test_wrong_addresses(world: World, hooks: Hooks) -> None:
 
 
 @both_versions
-async def test_a_flood_costs_a_few_calls(world: World, hooks: Hooks) -> None:
+async def test_a_flood_of_deliveries_costs_a_few_calls(world: World, hooks: Hooks) -> None:
     """
     Thousands of deliveries about one chat cost at most a look a second.
     """
@@ -107,7 +107,7 @@ async def test_a_flood_costs_a_few_calls(world: World, hooks: Hooks) -> None:
 
 
 @both_versions
-async def test_hooks_save_looks(world: World, hooks: Hooks) -> None:
+async def test_polls_are_rarer_once_hooks_reach_us(world: World, hooks: Hooks) -> None:
     """
     Once a hook has spoken of a chat, looks are rarer, also while somebody watches; a lost hook costs time only.
     """
@@ -132,7 +132,7 @@ async def test_hooks_save_looks(world: World, hooks: Hooks) -> None:
 
 
 @both_versions
-async def test_announced_before_it_was_written(world: World, hooks: Hooks) -> None:
+async def test_a_delivery_before_the_chat_was_written_counts(world: World, hooks: Hooks) -> None:
     """
     A delivery that comes before the create's own answer was written still counts.
     """
@@ -159,7 +159,7 @@ async def test_announced_before_it_was_written(world: World, hooks: Hooks) -> No
 
 
 @both_versions
-async def test_install_list_remove(world: World, hooks: Hooks) -> None:
+async def test_one_hook_is_installed_per_account_and_version_and_removed(world: World, hooks: Hooks) -> None:
     """
     One hook per account and version, however often it is installed; removing takes all away.
     """
@@ -178,7 +178,7 @@ async def test_install_list_remove(world: World, hooks: Hooks) -> None:
 
 
 @both_versions
-async def test_needs_an_address(world: World) -> None:
+async def test_installing_without_a_public_address_names_the_setting(world: World) -> None:
     """
     Without a public address nothing is registered, and the setting is named.
     """
@@ -204,7 +204,7 @@ async def test_needs_an_address(world: World) -> None:
         (json.dumps([{"chatId": str(index)} for index in range(50)]).encode(), [str(index) for index in range(8)]),
     ],
 )
-def test_what_a_delivery_names(body: bytes, chats: list[str]) -> None:
+def test_a_delivery_names_a_few_possible_chats_and_never_raises(body: bytes, chats: list[str]) -> None:
     """
     A few possible chat ids and nothing else, whatever the body; it never raises.
     """

@@ -50,7 +50,7 @@ async def test_a_thousand_viewers_cost_the_calls_of_one(world: World) -> None:
 
 
 @both_versions
-async def test_waiting_viewers_hear_of_the_end(world: World) -> None:
+async def test_waiting_viewers_are_answered_by_one_poll(world: World) -> None:
     """
     Requests that wait are answered when the state changes, all by one look.
     """
@@ -67,7 +67,7 @@ async def test_waiting_viewers_hear_of_the_end(world: World) -> None:
 
 
 @both_versions
-async def test_one_sweep_for_all(world: World) -> None:
+async def test_v1_polls_everything_in_one_sweep(world: World) -> None:
     """
     v1: what was accepted at different moments is looked at in one sweep of ceil(N/50) calls, not one per moment.
     """
@@ -87,7 +87,7 @@ async def test_one_sweep_for_all(world: World) -> None:
 
 
 @both_versions
-async def test_detail_only_where_the_list_cannot_tell(world: World) -> None:
+async def test_v1_reads_details_only_where_the_list_cannot_tell(world: World) -> None:
     """
     v1: a chat without a version yet costs no detail read at every look.
     """
@@ -103,7 +103,7 @@ async def test_detail_only_where_the_list_cannot_tell(world: World) -> None:
 
 
 @every_version_and_database
-async def test_rate_limits_slow_the_account_visibly(world: World) -> None:
+async def test_a_rate_limit_slows_the_account_visibly(world: World) -> None:
     """
     429 with Retry-After stops looks for so long, and the view says why and until when.
     """
@@ -129,7 +129,7 @@ async def test_rate_limits_slow_the_account_visibly(world: World) -> None:
 
 @pytest.mark.world(checked=True, generation_seconds=300, timeout_seconds=10.0, limits=Limits(per_minute=30))
 @every_version_and_database
-async def test_budget_is_kept(world: World) -> None:
+async def test_polls_stay_within_the_budget_and_creates_go_on(world: World) -> None:
     """
     However many are in flight, looks stay within the calls of a minute; creates go on, watched ones come first,
     and the view says what is slow.
@@ -163,7 +163,7 @@ async def test_budget_is_kept(world: World) -> None:
     checked=True, generation_seconds=20, timeout_seconds=10.0, limits=Limits(per_minute=1000, per_day=10_000)
 )
 @every_version_and_database
-async def test_budget_is_one_for_all_replicas(world: World) -> None:
+async def test_the_budget_is_shared_by_all_processes(world: World) -> None:
     """
     Calls of one process leave less room in another.
     """
@@ -176,7 +176,7 @@ async def test_budget_is_one_for_all_replicas(world: World) -> None:
     assert 5 <= (await budget.allowance(ENVIRONMENT_ACCOUNT)).minute_calls - before <= 12
 
 
-def test_a_days_calls_are_spread() -> None:
+def test_a_days_calls_are_spread_until_midnight() -> None:
     """
     Once half of a day's calls are spent, the rest lasts until midnight; watched ones may use more of it than old ones.
     """
@@ -211,7 +211,7 @@ BAD_ANSWERS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
 @pytest.mark.world(checked=True, generation_seconds=20, timeout_seconds=2.0)
 @both_versions
-async def test_bad_answers_leave_the_row_true(
+async def test_bad_answers_to_polls_settle_nothing_and_are_logged_once(
     world: World, answer: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
@@ -234,7 +234,7 @@ async def test_bad_answers_leave_the_row_true(
 
 
 @both_versions
-async def test_one_bad_chat_harms_no_other(world: World) -> None:
+async def test_one_unreadable_chat_harms_no_other(world: World) -> None:
     """
     When one chat's answers are of no use, the account's others are followed as ever.
     """
@@ -249,7 +249,7 @@ async def test_one_bad_chat_harms_no_other(world: World) -> None:
 
 
 @both_versions
-async def test_unknown_words_and_clocks(world: World) -> None:
+async def test_a_clock_an_hour_off_hides_nothing(world: World) -> None:
     """
     A status or reason never seen before is shown as waiting for a look; a clock an hour off hides nothing.
     """
