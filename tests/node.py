@@ -18,7 +18,7 @@ class Crash(BaseException):
     """The process ends here. No `except Exception` may catch it, as none catches a SIGKILL."""
 
 
-class ByHand:
+class ManualQueue:
     """A queue that keeps what was asked for until the test runs it."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class ByHand:
         self.tracks.append(account)
 
 
-class AtOnce(ByHand):
+class ImmediateQueue(ManualQueue):
     """A queue that runs a submit beside the caller as soon as it is asked for; looks wait for the test."""
 
     def __init__(self, keeper: Keeper) -> None:
@@ -71,7 +71,7 @@ class Node:
     """One process: a keeper with connections, bus and builders of its own, and its queue."""
 
     keeper: Keeper
-    queue: ByHand
+    queue: ManualQueue
     database: Database
 
     @property
@@ -94,7 +94,7 @@ class Node:
     async def work(self) -> None:
         """Run what is queued, submits first, and what that queues, until the queue is empty."""
         queue = self.queue
-        if isinstance(queue, AtOnce):
+        if isinstance(queue, ImmediateQueue):
             await queue.finished()
         while queue.held or queue.submits or queue.tracks:
             held, queue.held = queue.held, []
@@ -115,7 +115,7 @@ class Node:
 
     async def close(self) -> None:
         """End in good order, as far as connections go."""
-        if isinstance(self.queue, AtOnce):
+        if isinstance(self.queue, ImmediateQueue):
             await self.queue.finished()
         await self.context.audit.close()
         await self.context.providers.aclose()

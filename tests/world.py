@@ -28,7 +28,7 @@ import asyncpg
 from clock import Clock
 from contract_transport import ContractTransport
 from marks import both_versions, every_version_and_database, on_postgresql, on_sqlite
-from node import AtOnce, ByHand, Crash, Node
+from node import Crash, ImmediateQueue, ManualQueue, Node
 from owner_schemas import rows, run
 from people import ANN, BOB, EVE, GENERATION_SECONDS, KEY, MASTER, PROMPT, SECRET
 from protokeep.bus import Bus
@@ -67,10 +67,10 @@ __all__ = [
     "MASTER",
     "PROMPT",
     "SECRET",
-    "AtOnce",
-    "ByHand",
     "Clock",
     "Crash",
+    "ImmediateQueue",
+    "ManualQueue",
     "Node",
     "Site",
     "World",
@@ -215,7 +215,7 @@ class World:
             signer=Signer(SECRET),
         )
         keeper = Keeper(context)
-        context.queue = AtOnce(keeper) if at_once else ByHand()
+        context.queue = ImmediateQueue(keeper) if at_once else ManualQueue()
         context.queue.holds = holds
         node = Node(keeper, context.queue, database)
         self.nodes.append(node)
