@@ -44,13 +44,13 @@ async def protokeep(url: str) -> dict[str, Any]:
 
     from protokeep.core.principals import Principal, Role
     from protokeep.core.prototype import Observation, ObservedState
-    from protokeep.jobs import Jobs
+    from protokeep.jobs import application_with_jobs
     from protokeep.providers.base import RemoteChat, Search
     from protokeep.providers.v0_http import V0Config
     from protokeep.providers.v0_v2 import V0V2
     from protokeep.service import NewPrototype
     from protokeep.settings import Settings
-    from protokeep.wiring import ENVIRONMENT_ACCOUNT, build_application
+    from protokeep.wiring import ENVIRONMENT_ACCOUNT
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
 
@@ -76,10 +76,10 @@ async def protokeep(url: str) -> dict[str, Any]:
     )
     config = V0Config.of(api_key="unused", base_url="http://127.0.0.1:9", scope="", web_url=None, timeout_seconds=5.0)
     ann = Principal("default", "ann", Role.MAKER, "ann")
-    async with build_application(settings) as parts, Jobs(parts.keeper, url).running():
-        parts.keeper.context.providers.add(ENVIRONMENT_ACCOUNT, AtOnce(config), for_new=True)
+    async with application_with_jobs(settings) as application:
+        application.keeper.context.providers.add(ENVIRONMENT_ACCOUNT, AtOnce(config), for_new=True)
         await asyncio.sleep(2.5)
-        keeper = parts.keeper
+        keeper = application.keeper
 
         async def done(number: int) -> None:
             while True:

@@ -30,6 +30,8 @@ from protokeep.bus import Bus
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype
 from protokeep.core.timing import Timing
+from protokeep.job_queue import JobQueue
+from protokeep.jobs import Jobs
 from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
@@ -37,11 +39,11 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.chat_metadata import Signer
-from protokeep.service.context import Clock as ReadsClock
-from protokeep.service.context import Context, Providers
+from protokeep.service.context import Context
+from protokeep.service.heartbeat import Clock as ReadsClock
 from protokeep.service.heartbeat import SteadyClock
 from protokeep.service.hooks import Hooks
-from protokeep.service.provider_accounts import StoredKeys
+from protokeep.service.provider_accounts import Providers, StoredKeys
 from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
@@ -155,6 +157,13 @@ class AtOnce(ByHand):
         """Return when no submit runs any more. Raises what one of them raised."""
         while self._running:
             await asyncio.gather(*self._running)
+
+
+def jobs_of(keeper: Keeper, database_url: str, hooks: Hooks | None = None) -> tuple[Jobs, JobQueue]:
+    """Jobs that run a keeper of the tests, and their queue, which is the keeper's from now on."""
+    queue = JobQueue(database_url)
+    keeper.context.queue = queue
+    return Jobs(keeper, queue, hooks or Hooks(keeper.context, b"secret-of-the-tests", None)), queue
 
 
 @dataclass

@@ -40,7 +40,7 @@ def _with_keys(workspace: str, use: Callable[[ProviderKeys, Principal], Awaitabl
     async def main() -> Any:
         async with build_application(settings_of()) as parts:
             with unsure(if_lost):
-                return await use(parts.keys, who)
+                return await use(parts.provider_keys, who)
 
     return asyncio.run(main())
 

@@ -30,12 +30,12 @@ def serve(
     logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:
-        from protokeep.doctor import refusals
+        from protokeep.doctor import reasons_not_to_serve
         from protokeep.web.app import create_app
         from protokeep.web.protocol import Bounds
         from protokeep.web.server import address_of, listen, serving
 
-        for reason in (refused := await refusals(settings)):
+        for reason in (refused := await reasons_not_to_serve(settings)):
             sys.stderr.write(f"protokeep: {reason}.\n")
         if refused:
             raise typer.Exit(2)
@@ -70,14 +70,9 @@ def worker() -> None:
     logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:
-        from protokeep.jobs import Jobs
-        from protokeep.wiring import build_application
+        from protokeep.jobs import application_with_jobs
 
-        async with (
-            stop_signal() as stop,
-            build_application(settings) as parts,
-            Jobs(parts.keeper, settings.database_url, parts.hooks).running(),
-        ):
+        async with stop_signal() as stop, application_with_jobs(settings):
             tune_gc()
             sys.stderr.write("protokeep: working\n")
             await stop.wait()
