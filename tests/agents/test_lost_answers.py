@@ -62,7 +62,11 @@ async def test_key_of_ones_own(served: Demo, place: str) -> None:
 
 @pytest.mark.parametrize(
     ("create_new", "run_id", "words"),
-    [(False, None, agno_tools.SAME_AGAIN), (True, "run-1", agno_tools.SAME_AGAIN), (True, None, agno_tools.LOOK_FIRST)],
+    [
+        (False, None, agno_tools.REPEAT_ADVICE),
+        (True, "run-1", agno_tools.REPEAT_ADVICE),
+        (True, None, agno_tools.CHECK_FIRST_ADVICE),
+    ],
 )
 async def test_what_a_model_is_told(served: Demo, way: Lossy, create_new: bool, run_id: str | None, words: str) -> None:
     """
@@ -76,7 +80,7 @@ async def test_what_a_model_is_told(served: Demo, way: Lossy, create_new: bool, 
     create, *_ = agno_tools.tools_of(AgnoV0Agent(db=way.url))
     with way.losing("POST"):
         said = json.loads(await create(PROMPT, "shop", create_new, Run(run_id)))["error"]
-    if words == agno_tools.SAME_AGAIN:
+    if words == agno_tools.REPEAT_ADVICE:
         await create(PROMPT, "shop", create_new, Run(run_id))
 
     assert said.endswith(words)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from protokeep.cli.output import clock, usual_range, usually
+from protokeep.cli.output import format_duration, format_usual_duration, usual_duration
 from served import Demo
 
 PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
@@ -144,9 +144,9 @@ def test_usual_range() -> None:
     """
     What is usual is told from three finished ones on, without the extremes.
     """
-    assert usual_range([10, 20]) is None
-    assert usually(usual_range([120.0] * 4 + [1.0, 3600.0] + [240.0] * 4)) == "usually 2:00 to 4:00"
-    assert clock(192) == "3:12"
+    assert usual_duration([10, 20]) is None
+    assert format_usual_duration(usual_duration([120.0] * 4 + [1.0, 3600.0] + [240.0] * 4)) == "usually 2:00 to 4:00"
+    assert format_duration(192) == "3:12"
 
 
 def test_iterate_stop_delete(served: Demo) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import Annotated
 
 import typer
 
+from protokeep.cli.options import AsJson
 from protokeep.cli.runtime import settings_of
+
+app = typer.Typer()
 
 LEVEL_LABELS = {"fine": "ok     ", "unsafe": "UNSAFE ", "broken": "BROKEN "}
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
     """Look at settings, secrets, database, sign-in and builder. Changes nothing; exit code 1 if something is broken."""
     from protokeep import logs
     from protokeep.doctor import examine
