@@ -61,12 +61,12 @@ def test_always_under_four_kilobytes(detail: PrototypeDetail, reason: str) -> No
     made = Ensured(**base, is_existing=True, decision=decision)
 
     for answer in (
-        answers.standing(detail),
-        answers.explained(detail),
-        answers.ensured(made),
-        answers.listed([detail] * answers.ROWS, "c" * 130),
+        answers.prototype_answer(detail),
+        answers.explain_answer(detail),
+        answers.ensured_answer(made),
+        answers.list_answer([detail] * answers.LIST_ROWS, "c" * 130),
     ):
-        assert answers.size(answer) < LIMIT
+        assert answers.wire_size(answer) < LIMIT
 
 
 def test_every_state_has_a_word_and_a_next_step() -> None:
@@ -74,4 +74,4 @@ def test_every_state_has_a_word_and_a_next_step() -> None:
     No state is without a word, nor without a sentence on what to do.
     """
     assert set(STATE_WORDS) == set(State)
-    assert set(answers._NEXT) == set(map(str, State))
+    assert set(answers._NEXT_STEPS) == set(map(str, State))

@@ -128,6 +128,6 @@ def test_refusals_stay_short_and_keep_the_key(key: str) -> None:
     errors[1].advice = advice
 
     for error in errors:
-        said = answers.refusal(error)
+        said = answers.error_text(error)
         assert repr(key) in said
         assert len(said.encode()) < 2500

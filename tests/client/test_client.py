@@ -169,7 +169,7 @@ def test_changes_as_they_happen(served: Demo, stream: bool, monkeypatch: pytest.
     A product's changes are told from how it stands at first; where the server has no stream, by asking for it.
     """
     if not stream:
-        monkeypatch.setattr("protokeep.client.sync.PATH", "/api/design/no-such-thing")
+        monkeypatch.setattr("protokeep.client.sync.EVENTS_PATH", "/api/design/no-such-thing")
         monkeypatch.setattr("protokeep.client.sync.POLL_SECONDS", 0.1)
     with Protokeep(served.url, served.token) as keep:
         made = keep.ensure("shop", "A landing page")

@@ -19,7 +19,7 @@ from protokeep.client import (
     Protokeep,
     Prototype,
 )
-from protokeep.client.operations import TRIES
+from protokeep.client.operations import MAX_TRIES
 from served import Demo
 
 WORDS = "Make it blue"
@@ -152,12 +152,12 @@ def test_delete_is_repeated(served: Demo, way: Lossy) -> None:
 @pytest.mark.parametrize(
     ("steps", "acted"),
     [
-        ([httpx2.ReadTimeout] * TRIES, True),
-        ([httpx2.WriteError] * TRIES, True),
-        ([httpx2.ConnectError] * TRIES, False),
-        ([httpx2.ProxyError] * TRIES, False),
-        ([httpx2.UnsupportedProtocol] * TRIES, False),
-        ([httpx2.ReadTimeout, *[httpx2.ConnectError] * TRIES], True),
+        ([httpx2.ReadTimeout] * MAX_TRIES, True),
+        ([httpx2.WriteError] * MAX_TRIES, True),
+        ([httpx2.ConnectError] * MAX_TRIES, False),
+        ([httpx2.ProxyError] * MAX_TRIES, False),
+        ([httpx2.UnsupportedProtocol] * MAX_TRIES, False),
+        ([httpx2.ReadTimeout, *[httpx2.ConnectError] * MAX_TRIES], True),
         ([httpx2.ReadTimeout, problem(401, "not-authenticated")], True),
         ([httpx2.Response(502, text="<h1>"), problem(422, "invalid-input")], True),
         ([problem(401, "not-authenticated")], False),
@@ -199,7 +199,7 @@ def test_given_keys_are_told_too() -> None:
     """
     The key that the caller gave is the one that the error names.
     """
-    script = Script(*[httpx2.ReadTimeout] * TRIES)
+    script = Script(*[httpx2.ReadTimeout] * MAX_TRIES)
     with script.client() as keep, pytest.raises(NoAnswer, match="idempotency_key='mine'") as caught:
         keep.ensure("shop", "p", idempotency_key="mine")
 
@@ -210,7 +210,7 @@ def test_reads_never_act() -> None:
     """
     What only reads may be asked again, whatever came of it.
     """
-    script = Script(*[httpx2.ReadTimeout] * TRIES, problem(500, "unexpected"), httpx2.Response(200, text="<h1>"))
+    script = Script(*[httpx2.ReadTimeout] * MAX_TRIES, problem(500, "unexpected"), httpx2.Response(200, text="<h1>"))
     with script.client() as keep:
         with pytest.raises(NoAnswer, match="Asking again is safe: it changes nothing") as silent:
             keep.status("shop")

@@ -19,7 +19,7 @@ from protokeep.client import (
     NotReady,
     Protokeep,
 )
-from protokeep.client.operations import TRIES
+from protokeep.client.operations import MAX_TRIES
 
 VIEW = {
     "id": "a",
@@ -96,7 +96,7 @@ def test_bounded(pauses: list[float]) -> None:
     with script.client() as keep, pytest.raises(NoAnswer, match="http://test"):
         keep.status("shop")
 
-    assert len(script.requests) == TRIES
+    assert len(script.requests) == MAX_TRIES
     assert sum(pauses) < 3
 
 
@@ -150,7 +150,7 @@ def test_wait_lives_through_a_restart() -> None:
     A server that is away for a while does not end a `wait`.
     """
     done = {**VIEW, "project_status": "completed", "state": "ready"}
-    script = Script(ok(VIEW), *[httpx2.ConnectError] * (TRIES + 1), ok(done))
+    script = Script(ok(VIEW), *[httpx2.ConnectError] * (MAX_TRIES + 1), ok(done))
     with script.client() as keep:
         assert keep.wait("shop", seconds=60).ready
 
