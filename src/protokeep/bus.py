@@ -76,7 +76,7 @@ class Bus:
             self._on_close.discard(stop)
 
     def change_count(self, workspace_id: str) -> int:
-        """How many writes of a workspace this process has been told of; it only grows."""
+        """The number of writes in a workspace that this process has seen so far."""
         return self._change_counts[workspace_id]
 
     def publish(self, change: Change) -> None:

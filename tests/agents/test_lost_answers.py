@@ -49,14 +49,14 @@ async def test_key_of_ones_own(served: Demo, place: str) -> None:
     With a key, another one on purpose is made once, in every place that keeps prototypes.
     """
     agent = AgnoV0Agent(db=place)
-    made = [
+    projects = [
         await agent.create_v0_project_with_api(
             PROMPT, product_id="shop", create_new=True, wait=False, idempotency_key="mine"
         )
         for _ in range(2)
     ]
 
-    assert made[0]["chat_id"] == made[1]["chat_id"]
+    assert projects[0]["chat_id"] == projects[1]["chat_id"]
     assert served.chats_created == 1
 
 

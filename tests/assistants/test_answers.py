@@ -58,12 +58,12 @@ def test_always_under_four_kilobytes(detail: PrototypeDetail, reason: str) -> No
     shown = {name: getattr(detail, name) for name in PrototypeDetail.__dataclass_fields__}
     base = {name: value for name, value in shown.items() if name not in ("history", "surplus_chat_ids")}
     decision = Decision(outcome="reused", reason=reason, prompt_differs=True)
-    made = Ensured(**base, is_existing=True, decision=decision)
+    ensured = Ensured(**base, is_existing=True, decision=decision)
 
     for answer in (
         answers.prototype_answer(detail),
         answers.explain_answer(detail),
-        answers.ensured_answer(made),
+        answers.ensured_answer(ensured),
         answers.list_answer([detail] * answers.LIST_ROWS, "c" * 130),
     ):
         assert answers.wire_size(answer) < LIMIT

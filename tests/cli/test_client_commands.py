@@ -27,7 +27,7 @@ def test_create_list_status_open(served: Demo) -> None:
     """
     The way of one prototype: made, given again, looked at, and opened once it is ready.
     """
-    made = json.loads(run(served, "create", "shop", "A landing page", "--json").stdout)
+    created = json.loads(run(served, "create", "shop", "A landing page", "--json").stdout)
     again = run(served, "create", "shop", "A landing page")
     early = run(served, "open", "shop", "--print")
     served.finish()
@@ -36,7 +36,7 @@ def test_create_list_status_open(served: Demo) -> None:
     opened = run(served, "open", "shop", "--print")
     listed = json.loads(run(served, "list", "shop", "--json").stdout)
 
-    assert made["decision"]["outcome"] == "created"
+    assert created["decision"]["outcome"] == "created"
     assert "reused: This product has one already." in again.stdout
     assert early.returncode == 5
     assert "protokeep watch shop" in early.stderr
@@ -44,7 +44,7 @@ def test_create_list_status_open(served: Demo) -> None:
     assert watched.stdout.splitlines()[-1].startswith("● Ready")
     assert ready.returncode == 0
     assert opened.stdout.strip() == listed[0]["project_url"]
-    assert [row["id"] for row in listed] == [made["id"]]
+    assert [row["id"] for row in listed] == [created["id"]]
     assert served.chats_created == 1
 
 
@@ -100,23 +100,23 @@ def test_no_server() -> None:
     """
     Without a server there is one line that names the command to run and the variable to set.
     """
-    found = run(None, "status", "shop", PROTOKEEP_URL="http://127.0.0.1:9", PROTOKEEP_TOKEN="t")
+    result = run(None, "status", "shop", PROTOKEEP_URL="http://127.0.0.1:9", PROTOKEEP_TOKEN="t")
 
-    assert found.returncode == 6
-    assert len(found.stderr.splitlines()) == 1
-    assert "protokeep serve" in found.stderr
-    assert "PROTOKEEP_URL" in found.stderr
-    assert "http://127.0.0.1:9" in found.stderr
+    assert result.returncode == 6
+    assert len(result.stderr.splitlines()) == 1
+    assert "protokeep serve" in result.stderr
+    assert "PROTOKEEP_URL" in result.stderr
+    assert "http://127.0.0.1:9" in result.stderr
 
 
 def test_no_token() -> None:
     """
     Without a token the command says where one comes from.
     """
-    found = run(None, "list", "shop")
+    result = run(None, "list", "shop")
 
-    assert found.returncode == 2
-    assert "protokeep token create" in found.stderr
+    assert result.returncode == 2
+    assert "protokeep token create" in result.stderr
 
 
 def test_help_says_the_exit_codes() -> None:
@@ -135,9 +135,9 @@ def test_shell_completion(shell: str) -> None:
     """
     words = {"COMP_WORDS": "protokeep wa", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "protokeep wa"}
 
-    found = run(None, **words, _PROTOKEEP_COMPLETE=f"complete_{shell}", _TYPER_COMPLETE_FISH_ACTION="get-args")
+    result = run(None, **words, _PROTOKEEP_COMPLETE=f"complete_{shell}", _TYPER_COMPLETE_FISH_ACTION="get-args")
 
-    assert "watch" in found.stdout
+    assert "watch" in result.stdout
 
 
 def test_usual_range() -> None:

@@ -78,14 +78,14 @@ async def test_for_coroutines(served: Demo, way: Lossy, how: str) -> None:
     before = await asyncio.to_thread(ready, served)
     async with AsyncProtokeep(way.url, served.token) as keep:
         with way.losing(f"{CREATES}|{MESSAGES}", how):
-            with pytest.raises(ClientError) as made:
+            with pytest.raises(ClientError) as prototype:
                 await keep.ensure("bakery", "A landing page", create_new=True)
             with pytest.raises(ClientError) as sent:
                 await keep.iterate(before.id, WORDS)
-        await keep.ensure("bakery", "A landing page", create_new=True, idempotency_key=made.value.idempotency_key)
+        await keep.ensure("bakery", "A landing page", create_new=True, idempotency_key=prototype.value.idempotency_key)
         await keep.iterate(before.id, WORDS, idempotency_key=sent.value.idempotency_key)
 
-    assert (made.value.may_have_acted, sent.value.may_have_acted) == (True, True)
+    assert (prototype.value.may_have_acted, sent.value.may_have_acted) == (True, True)
     assert served.chats_created == 2
     assert served.messages(WORDS) == 1
 
@@ -125,14 +125,14 @@ def test_stop_is_not_repeated(served: Demo, way: Lossy) -> None:
     A stop whose answer was lost is sent once: another would stop what somebody has begun meanwhile.
     """
     with Protokeep(way.url, served.token) as keep:
-        made = keep.ensure("shop", "A landing page")
+        prototype = keep.ensure("shop", "A landing page")
         with way.losing("/stop"), pytest.raises(NoAnswer, match="Look at it first") as caught:
-            keep.stop(made.id)
+            keep.stop(prototype.id)
 
         assert sum("/stop" in head for head in way.heads) == 1
         assert caught.value.may_have_acted
         assert caught.value.idempotency_key is None
-        assert keep.get(made.id).state == "failed"
+        assert keep.get(prototype.id).state == "failed"
 
 
 def test_delete_is_repeated(served: Demo, way: Lossy) -> None:
@@ -140,10 +140,10 @@ def test_delete_is_repeated(served: Demo, way: Lossy) -> None:
     Deleting an id again deletes nothing else.
     """
     with Protokeep(way.url, served.admin_token) as keep:
-        made = keep.ensure("shop", "A landing page")
+        prototype = keep.ensure("shop", "A landing page")
         with way.losing("DELETE"), pytest.raises(NoAnswer, match="same id again is safe") as caught:
-            keep.delete(made.id)
-        assert keep.delete(made.id) is None
+            keep.delete(prototype.id)
+        assert keep.delete(prototype.id) is None
 
     assert caught.value.may_have_acted
     assert [chat["deleted"] for chat in served.chats()] == [True]

@@ -196,9 +196,9 @@ def test_events_go_on_where_they_were() -> None:
     """
     script = Script(stream(STREAM), httpx2.ReadError, stream(MORE))
     with script.client() as keep:
-        found = taken(keep.events(), lambda seen: len(seen) == 3)
+        changes = taken(keep.events(), lambda seen: len(seen) == 3)
 
-    assert [(one.product_id, one.state) for one in found] == [
+    assert [(one.product_id, one.state) for one in changes] == [
         ("shop", "making"),
         ("bakery", "ready"),
         ("shop", "ready"),
@@ -212,9 +212,13 @@ def test_events_of_some_products() -> None:
     """
     script = Script(stream(STREAM), ok(VIEW), stream(MORE))
     with script.client() as keep:
-        found = taken(keep.events("shop"), lambda seen: len(seen) == 3)
+        changes = taken(keep.events("shop"), lambda seen: len(seen) == 3)
 
-    assert [(one.product_id, one.state) for one in found] == [("shop", "queued"), ("shop", "making"), ("shop", "ready")]
+    assert [(one.product_id, one.state) for one in changes] == [
+        ("shop", "queued"),
+        ("shop", "making"),
+        ("shop", "ready"),
+    ]
     assert script.requests[0].url.params["product_id"] == "shop"
 
 
@@ -226,9 +230,9 @@ def test_events_that_the_server_forgot() -> None:
     gone = 'id: 2\nevent: gone\ndata: {"id": "a", "product_id": "shop"}\n\n'
     script = Script(stream(": hello\n\n"), ok(VIEW), stream(forgotten + gone), ok({**VIEW, "state": "making"}))
     with script.client() as keep:
-        found = taken(keep.events("shop"), lambda seen: len(seen) == 3)
+        changes = taken(keep.events("shop"), lambda seen: len(seen) == 3)
 
-    assert [one.state for one in found] == ["queued", "making", "gone"]
+    assert [one.state for one in changes] == ["queued", "making", "gone"]
 
 
 async def test_events_for_coroutines() -> None:

@@ -31,11 +31,11 @@ def test_quickstart(served: Demo) -> None:
     """
     The quickstart makes one prototype, gets it again, and waits for it.
     """
-    found = run(served, sys.executable, "examples/quickstart.py")
+    result = run(served, sys.executable, "examples/quickstart.py")
 
-    assert (found.returncode, found.stderr) == (0, "")
-    assert found.stdout.startswith("created: This product had no prototype.\nreused: This product has one already.\n")
-    assert "\nready: http" in found.stdout
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("created: This product had no prototype.\nreused: This product has one already.\n")
+    assert "\nready: http" in result.stdout
     assert served.chats_created == 1
 
 
@@ -44,21 +44,21 @@ def test_quickstart_without_a_server(served: Demo) -> None:
     Where nothing runs, the example says what to start.
     """
     served.url = "http://127.0.0.1:9"
-    found = run(served, sys.executable, "examples/quickstart.py")
+    result = run(served, sys.executable, "examples/quickstart.py")
 
-    assert found.returncode == 1
-    assert "protokeep serve" in found.stderr
+    assert result.returncode == 1
+    assert "protokeep serve" in result.stderr
 
 
 def test_agno_agent(served: Demo) -> None:
     """
     The agent's code makes one prototype, and the agno agent is given the same.
     """
-    found = run(served, sys.executable, "examples/agno_agent.py")
+    result = run(served, sys.executable, "examples/agno_agent.py")
 
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.startswith("completed: http")
-    assert "the agent called create_v0_project_with_api: existing: True" in found.stdout
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("completed: http")
+    assert "the agent called create_v0_project_with_api: existing: True" in result.stdout
     assert served.chats_created == 1
 
 
@@ -96,5 +96,5 @@ def test_docs_commands(served: Demo) -> None:
     assert len(blocks) >= 4
     for block in blocks:
         pasted = block.replace(".venv/bin/", f"{BIN}/")
-        found = run(served, "bash", "-euc", pasted)
-        assert found.returncode == 0, f"{block}\n{found.stdout}\n{found.stderr}"
+        result = run(served, "bash", "-euc", pasted)
+        assert result.returncode == 0, f"{block}\n{result.stdout}\n{result.stderr}"

@@ -61,8 +61,8 @@ async def test_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.keeper.submit_held = submit_held  # type: ignore[method-assign]
     jobs, queue = jobs_of(world.keeper, world.database_url)
     async with jobs.running():
-        made = [await world.keeper.ensure(ANN, NewPrototype(f"p-{n}", PROMPT), wait=0) for n in range(5)]
-        leases = [generation_of(one.prototype).lease_until for one in made]
+        claims = [await world.keeper.ensure(ANN, NewPrototype(f"p-{n}", PROMPT), wait=0) for n in range(5)]
+        leases = [generation_of(one.prototype).lease_until for one in claims]
         assert [lease is not None for lease in leases] == [True] * 4 + [False]
         await until(lambda: running == 2, seconds=10)
         assert not queue.has_room()
@@ -96,8 +96,8 @@ async def test_hooks_beside_a_pass(world: World) -> None:
     """
     What a hook names is known within a second, while a pass over the account goes on and on.
     """
-    made = await world.make()
-    account = generation_of(made).account
+    prototype = await world.make()
+    account = generation_of(prototype).account
     await world.keeper.track(account)
     passing = asyncio.Event()
 
@@ -112,9 +112,9 @@ async def test_hooks_beside_a_pass(world: World) -> None:
         async with asyncio.timeout(10):
             await passing.wait()
         now = world.clock.advance(GENERATION_SECONDS)
-        await world.store.poll_soon(account, [made.chat_id or ""], now, begun=False, later=now)
+        await world.store.poll_soon(account, [prototype.chat_id or ""], now, begun=False, later=now)
         async with asyncio.timeout(5):
-            while (await world.get(made.id)).status is not Status.COMPLETED:  # noqa: ASYNC110 - as a person waits
+            while (await world.get(prototype.id)).status is not Status.COMPLETED:  # noqa: ASYNC110 - as a person waits
                 await asyncio.sleep(0.02)
 
 

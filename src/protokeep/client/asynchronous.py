@@ -85,8 +85,8 @@ class AsyncProtokeep:
         """All prototypes of a product, newest first, read in pages of `limit`. Filters: provider, status, mine."""
         cursor: str | None = None
         while True:
-            found, cursor = await self.page(product_id, cursor=cursor, limit=limit, **filters)
-            for prototype in found:
+            prototypes, cursor = await self.page(product_id, cursor=cursor, limit=limit, **filters)
+            for prototype in prototypes:
                 yield prototype
             if cursor is None:
                 return

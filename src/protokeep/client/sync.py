@@ -83,8 +83,8 @@ class Protokeep:
         """All prototypes of a product, newest first, read in pages of `limit`. Filters: provider, status, mine."""
         cursor: str | None = None
         while True:
-            found, cursor = self.page(product_id, cursor=cursor, limit=limit, **filters)
-            yield from found
+            prototypes, cursor = self.page(product_id, cursor=cursor, limit=limit, **filters)
+            yield from prototypes
             if cursor is None:
                 return
 
