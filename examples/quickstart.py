@@ -3,7 +3,7 @@
 Start `make demo`, export what it prints, then: .venv/bin/python examples/quickstart.py
 """
 
-from protoclient.client import Protokeep, ProtokeepError, Prototype
+from protokeep.client import Protokeep, ProtokeepError, Prototype
 
 
 def progress(prototype: Prototype) -> None:
