@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp_types import CallToolResult
+
+from mcp import Client, StdioServerParameters
 
 ACCEPT_SECONDS = 0.2
 EXISTING_CALLS, NEW_CALLS, PARALLEL_CALLS = 200, 40, 100

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fake_issuer import FakeIssuer, issuing
 from postgres import PostgresServer, in_thread
 from protokeep.store.migrate import migrate
 from world import Site, World
@@ -102,3 +103,10 @@ async def site(world: World) -> AsyncIterator[Site]:
     """The web application of that world on a real port."""
     async with world.serving() as served:
         yield served
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[FakeIssuer]:
+    """A running sign-in service with one key."""
+    async with issuing() as running:
+        yield running

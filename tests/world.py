@@ -26,6 +26,7 @@ import asyncpg
 import httpx2
 import pytest
 
+from owner_schemas import rows, run
 from protokeep.bus import Bus
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype
@@ -55,7 +56,6 @@ from protokeep.web.app import create_app
 from protokeep.web.protocol import Bounds
 from protokeep.web.server import address_of, listen, serving
 from protokeep.wiring import ENVIRONMENT_ACCOUNT, PROVIDERS, Application
-from store.owner import rows, run
 
 ANN = Principal("default", "ann", Role.MAKER, "token-of-ann")
 BOB = Principal("default", "bob", Role.MAKER, "token-of-bob")

@@ -11,9 +11,9 @@ import pytest
 from agno.run import RunStatus
 
 from agents.fake_model import ScriptedModel, calls, fails, says
+from live_server import Demo
 from protokeep.agents.agno_v0 import AgnoV0Agent
 from protokeep.core.errors import NotConfigured
-from served import Demo
 
 SHOP = {"product_id": "shop", "v0_prompt": "A landing page"}
 

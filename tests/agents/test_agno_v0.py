@@ -14,11 +14,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
+from live_server import Demo
 from protokeep.agents.agno_v0 import AgnoV0Agent
 from protokeep.agents.targets import database_url_of
 from protokeep.client import AsyncProtokeep, Protokeep
 from protokeep.core.errors import InvalidInput, NotConfigured, NotFound, OutcomeUnknown
-from served import Demo
 
 NAMES = {
     *("chat_id", "project_id", "project_url", "web_url", "demo_url", "chat_url", "prompt", "project_status"),

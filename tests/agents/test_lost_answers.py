@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from lossy import Lossy, lossy
+from live_server import Demo
+from lossy_server import Lossy, lossy
 from protokeep.agents import agno_tools
 from protokeep.agents.agno_v0 import AgnoV0Agent
 from protokeep.client import ClientError
-from served import Demo
 
 PROMPT = "A landing page for a bakery"
 

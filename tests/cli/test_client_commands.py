@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from live_server import Demo
 from protokeep.cli.output import clock, usual_range, usually
-from served import Demo
 
 PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
 

@@ -17,14 +17,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.test_client_commands import PROTOKEEP
-from lossy import INSTEAD, Lossy, lossy
+from live_server import Demo
+from lossy_server import INSTEAD, Lossy, lossy
 from protokeep.cli import app
 from protokeep.client import Protokeep, Prototype
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.service.hooks import Hooks
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.service.tokens import Tokens
-from served import Demo
 
 WORDS = "Make it blue"
 CREATES, MESSAGES = "POST /api/design/create-project", "POST .*/messages"

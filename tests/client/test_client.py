@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from live_server import Demo
 from protokeep.client import (
     AsyncProtokeep,
     InvalidInput,
@@ -20,7 +21,6 @@ from protokeep.client import (
     Prototype,
 )
 from protokeep.core import errors as core
-from served import Demo
 
 
 def test_same_product_same_prototype(served: Demo) -> None:

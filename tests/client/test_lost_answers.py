@@ -9,7 +9,8 @@ import httpx2
 import pytest
 
 from client.test_operations import ENSURED, VIEW, Script, ok, problem
-from lossy import INSTEAD, Lossy, lossy
+from live_server import Demo
+from lossy_server import INSTEAD, Lossy, lossy
 from protokeep.client import (
     AsyncProtokeep,
     ClientError,
@@ -20,7 +21,6 @@ from protokeep.client import (
     Prototype,
 )
 from protokeep.client.operations import TRIES
-from served import Demo
 
 WORDS = "Make it blue"
 how = pytest.mark.parametrize("how", INSTEAD)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.made import NOW, after, generation, prototype
+from factories import NOW, after, generation, prototype
 from protokeep.core.absence import (
     AccountVisibility,
     accepted_at,

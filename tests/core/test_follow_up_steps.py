@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.made import NOW, after, prototype
+from factories import NOW, after, prototype
 from protokeep.core import follow_up as rounds
 from protokeep.core.errors import ProviderError
 from protokeep.core.prototype import (

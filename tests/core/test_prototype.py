@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.made import NOW, after, generation, prototype
+from factories import NOW, after, generation, prototype
 from protokeep.core.prototype import (
     SETTLED,
     TRANSITIONS,

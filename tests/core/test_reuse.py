@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.made import NOW, prototype
+from factories import NOW, prototype
 from protokeep.core.prototype import RecoveryPoint, Status
 from protokeep.core.reuse import Outcome, decide, prompts_differ, usable
 

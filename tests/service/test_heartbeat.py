@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from copies import copy_of
+from database_copies import copy_of
+from owner_schemas import run
 from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
 from protokeep.core.prototype import State
 from protokeep.core.provider_keys import KeyOwner
@@ -18,7 +19,6 @@ from protokeep.service import NewPrototype, provider_accounts
 from protokeep.service.heartbeat import Heartbeat
 from protokeep.service.orphans import OrphanReconciler
 from protokeep.service.provider_keys import ProviderKeys
-from store.owner import run
 from world import ANN, PROMPT, Node, World, both_versions, on_sqlite
 
 

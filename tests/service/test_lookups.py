@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from foreign import plant
+from foreign_chats import plant
 from protokeep import doctor
 from protokeep.core.call_budget import Limits
 from protokeep.core.principals import Principal, Role

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from owner_schemas import run
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.accounts import Accounts
-from store.owner import run
 from world import World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"

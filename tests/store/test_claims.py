@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from owner_schemas import run
 from protokeep.core.errors import QuotaReached
 from protokeep.core.prototype import generation_of
 from protokeep.core.quotas import Quotas
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
 from protokeep.store import claims
-from store.owner import run
 from world import BOB, PROMPT, World, on_postgresql
 
 

@@ -12,10 +12,10 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from owner_schemas import MOCKUP, SPEC_INDEXES, indexes, make_owner, revisions, rows, run
 from protokeep.store import migrate as migrating
 from protokeep.store.migrate import HEADS, MigrationError, migrate
 from protokeep.store.owner_table import OWN_TABLES
-from store.owner import MOCKUP, SPEC_INDEXES, indexes, make_owner, revisions, rows, run
 
 REFUSED = (sqlite3.IntegrityError, asyncpg.CheckViolationError)
 

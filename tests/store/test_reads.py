@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from owner_schemas import run
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.gallery import GalleryStore
 from protokeep.store.prototypes import Page
-from store.owner import run
 from world import ANN, BOB, World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"

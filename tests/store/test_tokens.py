@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from owner_schemas import run
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.principals import ApiToken, Principal, Role
 from protokeep.core.provider_keys import KeyOwner, SealedKey
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import Opening, SessionStore
 from protokeep.store.tokens import TokenStore
-from store.owner import run
 from world import World
 
 HOUR = timedelta(hours=1)

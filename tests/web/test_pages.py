@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from browser.scenery import SCENES, Scene, minutes, paint
+from gallery_fixture import SCENES, Scene, minutes, paint
 from protokeep.bus import Change
 from protokeep.core import follow_up as rounds
 from protokeep.core.follow_up import follow_up_blocked_reason

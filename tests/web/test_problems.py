@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 import httpx2
 import pytest
 
+from owner_schemas import MOCKUP, PRODUCT, make_owner
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.principals import Role
 from protokeep.store.migrate import migrate
 from protokeep.store.prototypes import Store
-from store.owner import MOCKUP, PRODUCT, make_owner
 from world import PROMPT, Site, World, on_sqlite
 
 URN = "urn:protokeep:problem:"

@@ -1,0 +1,100 @@
+"""Each example, and each command of docs/assistants.md, run as people run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
+
+from live_server import Demo
+from mcp import Client, StdioServerParameters
+
+ROOT = Path(__file__).parents[3]
+BIN = Path(sys.executable).parent
+
+
+def run(served: Demo, *command: str) -> subprocess.CompletedProcess[str]:
+    """A command with what `make demo` says to export."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PROTOKEEP_", "V0_", "AGNO_"))}
+    env |= {**served.environment, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90, check=False)
+
+
+def test_quickstart(served: Demo) -> None:
+    """
+    The quickstart makes one prototype, gets it again, and waits for it.
+    """
+    found = run(served, sys.executable, "examples/quickstart.py")
+
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.startswith("created: This product had no prototype.\nreused: This product has one already.\n")
+    assert "\nready: http" in found.stdout
+    assert served.chats_created == 1
+
+
+def test_quickstart_without_a_server(served: Demo) -> None:
+    """
+    Where nothing runs, the example says what to start.
+    """
+    served.url = "http://127.0.0.1:9"
+    found = run(served, sys.executable, "examples/quickstart.py")
+
+    assert found.returncode == 1
+    assert "protokeep serve" in found.stderr
+
+
+def test_agno_agent(served: Demo) -> None:
+    """
+    The agent's code makes one prototype, and the agno agent is given the same.
+    """
+    found = run(served, sys.executable, "examples/agno_agent.py")
+
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith("completed: http")
+    assert "the agent called create_v0_project_with_api: existing: True" in found.stdout
+    assert served.chats_created == 1
+
+
+@pytest.mark.parametrize("where", ["mcpServers/protokeep", "mcpServers/protokeep-over-http", "servers/protokeep"])
+async def test_mcp_config(served: Demo, where: str) -> None:
+    """
+    Every entry of the configuration connects, once the demo's address and token stand in it.
+    """
+    text = (ROOT / "examples/mcp_config.json").read_text()
+    text = text.replace("the token that make demo prints", served.token).replace("http://127.0.0.1:8400", served.url)
+    group, name = where.split("/")
+    entry = json.loads(text)[group][name]
+    if "command" in entry:
+        env = {**entry["env"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+        async with Client(
+            StdioServerParameters(command=str(BIN / entry["command"]), args=entry["args"], env=env)
+        ) as client:
+            tools = await client.list_tools()
+    else:
+        async with (
+            create_mcp_http_client(headers=entry["headers"]) as http,
+            Client(streamable_http_client(entry["url"], http_client=http)) as client,
+        ):
+            tools = await client.list_tools()
+
+    assert "ensure_prototype" in {tool.name for tool in tools.tools}
+
+
+def test_docs_commands(served: Demo) -> None:
+    """
+    Every shell block of docs/assistants.md works when it is pasted after `make demo`.
+    """
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/assistants.md").read_text(), flags=re.S)
+
+    assert len(blocks) >= 4
+    for block in blocks:
+        pasted = block.replace(".venv/bin/", f"{BIN}/")
+        found = run(served, "bash", "-euc", pasted)
+        assert found.returncode == 0, f"{block}\n{found.stdout}\n{found.stderr}"
