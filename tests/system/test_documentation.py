@@ -178,7 +178,8 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     """
     A path in backticks is one of the repository's.
     """
-    paths = [path for line in code_of(page) for path in re.findall(r"(?:src|tests|tools|benchmarks)/[\w/.-]*\.\w+", line)]
+    named = re.compile(r"(?:src|tests|tools|benchmarks)/[\w/.-]*\.\w+")
+    paths = [path for line in code_of(page) for path in named.findall(line)]
 
     assert [path for path in paths if not (ROOT / path).exists()] == []
 

@@ -1,4 +1,4 @@
-"""Each example, and each command of docs/assistants.md, run as people run them."""
+"""Each example, and each command of the pages that show how to use a server, run as people run them."""
 
 from __future__ import annotations
 
@@ -87,14 +87,17 @@ async def test_mcp_config(served: Demo, where: str) -> None:
     assert "ensure_prototype" in {tool.name for tool in tools.tools}
 
 
-def test_docs_commands(served: Demo) -> None:
+@pytest.mark.parametrize(("page", "blocks_min"), [("README.md", 2), ("docs/api.md", 1), ("docs/assistants.md", 4)])
+def test_docs_commands(served: Demo, page: str, blocks_min: int) -> None:
     """
-    Every shell block of docs/assistants.md works when it is pasted after `make demo`.
+    Every shell block that needs a server works when it is pasted after `make demo`.
     """
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/assistants.md").read_text(), flags=re.S)
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), flags=re.S)
+    pasted = [
+        block.replace(".venv/bin/", f"{BIN}/") for block in blocks if not re.search(r"^make |serve\b", block, re.M)
+    ]
 
-    assert len(blocks) >= 4
-    for block in blocks:
-        pasted = block.replace(".venv/bin/", f"{BIN}/")
-        found = run(served, "bash", "-euc", pasted)
+    assert len(pasted) >= blocks_min
+    for block in pasted:
+        found = run(served, "bash", "-euc", block)
         assert found.returncode == 0, f"{block}\n{found.stdout}\n{found.stderr}"
