@@ -23,7 +23,7 @@ def ready(served: Demo) -> Prototype:
         return keep.wait("shop", seconds=20)
 
 
-def test_change_in_the_same_chat(served: Demo) -> None:
+def test_a_follow_up_changes_the_same_chat_and_gets_ready_again(served: Demo) -> None:
     """
     A follow-up makes it unfinished again, in the chat that is there; then it is ready once more.
     """
@@ -43,7 +43,7 @@ def test_change_in_the_same_chat(served: Demo) -> None:
     assert served.chats_created == 1
 
 
-async def test_twenty_at_once(served: Demo) -> None:
+async def test_twenty_requests_at_once_with_one_key_send_one_message(served: Demo) -> None:
     """
     Twenty coroutines and twenty threads that ask with one key send one message; other words are refused.
     """
@@ -65,7 +65,7 @@ async def test_twenty_at_once(served: Demo) -> None:
     assert served.messages(WORDS) == 1
 
 
-async def test_connection_that_drops(served: Demo) -> None:
+async def test_a_repeated_follow_up_after_a_lost_connection_sends_nothing_twice(served: Demo) -> None:
     """
     Whoever loses the connection and asks again with the same key sends nothing twice.
     """
@@ -96,7 +96,7 @@ async def test_connection_that_drops(served: Demo) -> None:
     assert served.messages(WORDS) == 1
 
 
-async def test_stop_and_delete(served: Demo) -> None:
+async def test_a_running_prototype_is_stopped_and_an_admin_deletes_it(served: Demo) -> None:
     """
     What is being made is stopped; deleting takes an admin, and deleting again is no error.
     """

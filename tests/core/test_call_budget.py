@@ -15,7 +15,7 @@ NOON = NOW.replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 class TestRoom:
-    def test_without_limits(self) -> None:
+    def test_without_limits_any_number_of_calls_may_be_made(self) -> None:
         """
         Where nothing is limited any number of calls may be made.
         """
@@ -24,7 +24,7 @@ class TestRoom:
         assert {free.left(rank) for rank in Priority} == {None}
         assert {free.per_minute(rank) for rank in Priority} == {None}
 
-    def test_a_minute(self) -> None:
+    def test_a_minutes_calls_are_spread_and_each_priority_has_its_share(self) -> None:
         """
         A minute's calls are spread over it, with a start at once; each rank has its share.
         """
@@ -39,7 +39,7 @@ class TestRoom:
         assert allowance_of(Limits(per_minute=600), 0, 0, MINUTE + timedelta(seconds=59)).left(Priority.WATCHED) == 540
         assert [at[0].per_minute(rank) for rank in LOOKS] == [540, 450, 300]
 
-    def test_what_was_spent_is_gone(self) -> None:
+    def test_spent_calls_count_against_all_priorities(self) -> None:
         """
         Calls that were made count against all ranks, and nothing is ever owed.
         """
@@ -48,7 +48,7 @@ class TestRoom:
         assert [spent.left(rank) for rank in LOOKS] == [14, 5, 0]
         assert "600 calls a minute" in spent.message
 
-    def test_so_little_that_it_is_one(self) -> None:
+    def test_the_smallest_budget_still_allows_one_call_a_minute(self) -> None:
         """
         However small the budget is, one call a minute is made.
         """
@@ -57,7 +57,7 @@ class TestRoom:
             ends = [MINUTE + timedelta(minutes=minute, seconds=55) for minute in range(2)]
             assert 1 in [allowance_of(Limits(per_minute=1), 0, 0, end).left(rank) for end in ends]
 
-    def test_less_than_one_a_minute(self) -> None:
+    def test_less_than_one_call_a_minute_is_spread_over_the_hours(self) -> None:
         """
         What is left of a day is spread over it, however little it is: some of it in each hour, and no more.
         """
@@ -66,7 +66,7 @@ class TestRoom:
         assert sum(CallAllowance(0.41, 0, minute).left(Priority.LOOKUP) or 0 for minute in minutes) == 20
         assert sum(CallAllowance(0.0, 0, minute).left(Priority.LOOKUP) or 0 for minute in minutes) == 0
 
-    def test_until(self) -> None:
+    def test_a_postponed_poll_comes_again_within_a_minute(self) -> None:
         """
         What is put off comes again when there may be calls for it, in three seconds to a minute.
         """
@@ -81,14 +81,14 @@ class TestRoom:
 
 
 class TestDay:
-    def test_half_of_it_goes_freely(self) -> None:
+    def test_half_of_a_days_calls_go_freely(self) -> None:
         """
         Half of a day's calls are nobody's concern.
         """
         assert allowance_of(Limits(per_day=1000), 0, 500, NOON).left(Priority.OLD) is None
         assert allowance_of(Limits(per_day=1000), 0, 501, NOON).left(Priority.OLD) is not None
 
-    def test_the_rest_is_spread(self) -> None:
+    def test_the_second_half_of_a_days_calls_is_spread_over_the_rest_of_it(self) -> None:
         """
         What is left then is spread over what is left of the day.
         """
@@ -100,7 +100,7 @@ class TestDay:
         late = NOON + timedelta(hours=11, minutes=59, seconds=30)
         assert allowance_of(Limits(per_day=10_000), 0, 9_000, late).calls_per_minute == 1000
 
-    def test_the_tighter_one_counts(self) -> None:
+    def test_the_tighter_of_two_limits_decides_and_is_named(self) -> None:
         """
         With both limits the tighter one decides, and is the one that is told.
         """
@@ -113,7 +113,7 @@ class TestDay:
         assert "of this day" in day.message
 
 
-def test_ranks() -> None:
+def test_watched_prototypes_come_before_recently_requested_ones() -> None:
     """
     What somebody has open comes first, then what was asked for in the last five minutes.
     """

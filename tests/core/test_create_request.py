@@ -33,7 +33,7 @@ def wanted(**values: Any) -> CreateRequest:
 
 
 class TestClaim:
-    def test_what_it_begins_with(self) -> None:
+    def test_a_new_claim_may_be_sent_at_once_by_any_process(self) -> None:
         """
         A claim is ours to send at once, by whoever comes.
         """
@@ -51,7 +51,7 @@ class TestClaim:
             "default", "v0:environment", "m-1", "ann",
         )  # fmt: skip
 
-    def test_one_that_is_held(self) -> None:
+    def test_a_leased_claim_has_a_fence_and_a_lease_from_the_beginning(self) -> None:
         """
         One that its process holds has a fence and a lease from the beginning.
         """
@@ -65,7 +65,7 @@ class TestClaim:
             {"product_name": "Shop"},
         ],
     )  # fmt: skip
-    def test_fingerprint(self, other: dict[str, Any]) -> None:
+    def test_the_fingerprint_of_a_create_leaves_out_time_person_and_id(self, other: dict[str, Any]) -> None:
         """
         What is asked for makes the fingerprint; when, by whom and under which id does not.
         """
@@ -73,7 +73,7 @@ class TestClaim:
         same = wanted(mockup_id="id-2", now=after(60), user_id="bob", idempotency_key="k")
         assert same.fingerprint == wanted().fingerprint
 
-    def test_fingerprint_of_a_change(self) -> None:
+    def test_the_fingerprint_of_a_change_leaves_out_time_person_and_id(self) -> None:
         """
         So it is with changes of what exists.
         """
@@ -94,21 +94,23 @@ class TestKeys:
             ("v0:workspace:team:ann", None, KeySource.ENVIRONMENT),
         ],
     )
-    def test_whose_an_account_is(self, account: str, owner: KeyOwner | None, source: KeySource) -> None:
+    def test_an_account_name_tells_whose_key_it_stands_for(
+        self, account: str, owner: KeyOwner | None, source: KeySource
+    ) -> None:
         """
         An account's name says whose key it stands for.
         """
         assert (owner_of(account), key_source_of(account)) == (owner, source)
 
     @pytest.mark.parametrize("name", ["a:b", "a%3Ab", "ä ö", "a/b@c.d", "person:x:y"])
-    def test_any_name_comes_back(self, name: str) -> None:
+    def test_any_owners_account_name_leads_back_to_that_owner_only(self, name: str) -> None:
         """
         Whatever a workspace or a person is called, the name of the account leads back to them, and to nobody else.
         """
         for owner in (KeyOwner(name), KeyOwner("team", name), KeyOwner(name, name)):
             assert owner_of(owner.account("v0")) == owner
 
-    def test_what_may_be_one(self) -> None:
+    def test_a_key_has_some_length_and_no_blanks_inside(self) -> None:
         """
         A key is of some length and has no blanks in it; blanks around it are nobody's.
         """
@@ -120,7 +122,7 @@ class TestKeys:
             assert not bad or bad not in str(caught.value)
         assert hint_of("key-abcd") == "abcd"
 
-    def test_who_has_to_set_it_again(self) -> None:
+    def test_a_missing_key_is_named_by_its_owner(self) -> None:
         """
         Where a key is missing it is said whose it was.
         """
@@ -130,7 +132,7 @@ class TestKeys:
 
 
 class TestCaps:
-    def test_what_a_create_counts_against(self) -> None:
+    def test_each_quota_that_is_set_counts_and_zero_is_none(self) -> None:
         """
         Each cap that is set counts, in one order; 0 is none.
         """
@@ -140,7 +142,7 @@ class TestCaps:
         ]  # fmt: skip
         assert [cap.kind for cap in Quotas(0, 2, 0).of("default", "ann", "p-1")] == ["product"]
 
-    def test_until_midnight(self) -> None:
+    def test_a_quota_refusal_says_how_long_the_day_lasts(self) -> None:
         """
         A refusal says how long the day lasts.
         """
@@ -153,7 +155,7 @@ class TestCaps:
 
 
 class TestRates:
-    def test_half_at_once_then_evenly(self) -> None:
+    def test_half_of_a_minutes_rate_comes_at_once_then_evenly(self) -> None:
         """
         Half of a minute's number may come at once, then one each time its part of a minute is over.
         """
@@ -170,7 +172,7 @@ class TestRates:
         with pytest.raises(TooMany):
             rate.take("ann", 10)
 
-    def test_never_more_than_half_at_once(self) -> None:
+    def test_a_long_pause_never_saves_up_more_than_half_a_minutes_rate(self) -> None:
         """
         Whoever was away for long has no more than half of a minute's number.
         """
@@ -181,7 +183,7 @@ class TestRates:
         with pytest.raises(TooMany):
             rate.take("ann", 9999)
 
-    def test_the_smallest(self) -> None:
+    def test_once_a_minute_is_possible_and_zero_is_no_limit(self) -> None:
         """
         Once a minute is once a minute; 0 is no limit.
         """
@@ -194,7 +196,7 @@ class TestRates:
         for _ in range(99):
             free.take("ann", 0)
 
-    def test_memory_is_bounded(self) -> None:
+    def test_the_rate_limiter_forgets_the_oldest_callers(self) -> None:
         """
         Of those who came longest ago nothing is known when too many came since.
         """
@@ -209,7 +211,7 @@ class TestRates:
 
 
 class TestRoles:
-    def test_of_claims(self) -> None:
+    def test_claims_give_person_workspace_and_the_highest_role(self) -> None:
         """
         Claims say who, where and what; the highest role counts.
         """
@@ -221,14 +223,14 @@ class TestRoles:
         assert ClaimRules().principal_of({"sub": "ann", "role": "maker"}).workspace_id == "default"
 
     @pytest.mark.parametrize("user", [None, "", "  ", 7, "a\nb", "x" * 5000])
-    def test_of_nobody(self, user: Any) -> None:
+    def test_claims_without_a_usable_name_are_refused(self, user: Any) -> None:
         """
         Without a usable name it is nobody.
         """
         with pytest.raises(NotAuthenticated):
             ClaimRules().principal_of({"sub": user, "role": "maker"})
 
-    def test_what_is_missing_is_refused(self) -> None:
+    def test_claims_without_workspace_or_role_are_refused_unless_a_default_is_set(self) -> None:
         """
         Without a workspace or a role nobody comes in, unless a role is given to all.
         """
@@ -239,7 +241,7 @@ class TestRoles:
                 ClaimRules().principal_of({"sub": "ann", "role": role})
         assert ClaimRules(default_role=Role.VIEWER).principal_of({"sub": "ann"}).role is Role.VIEWER
 
-    def test_by_other_names(self) -> None:
+    def test_mapped_role_values_count_only_by_their_mapping(self) -> None:
         """
         Where values have a meaning of their own, only those count.
         """
@@ -249,14 +251,14 @@ class TestRoles:
             rules.principal_of({"sub": "ann", "role": "admin"})
 
     @pytest.mark.parametrize("text", ["designers", "=maker", "designers=", "designers=owner", "a=maker,b"])
-    def test_what_is_no_mapping(self, text: str) -> None:
+    def test_a_malformed_role_mapping_is_reported(self, text: str) -> None:
         """
         What is not of that form is said.
         """
         with pytest.raises(ValueError, match="is not of the form"):
             roles_of(text)
 
-    def test_a_value_may_hold_the_sign(self) -> None:
+    def test_the_last_equals_sign_of_a_mapping_parts_value_and_role(self) -> None:
         """
         The last equals sign parts value and role.
         """
@@ -265,14 +267,14 @@ class TestRoles:
 
 class TestNames:
     @pytest.mark.parametrize("value", ["a", "Team-1.x_y", "7", "x" * 64])
-    def test_a_workspace(self, value: str) -> None:
+    def test_a_workspace_name_takes_letters_digits_dots_dashes_underscores(self, value: str) -> None:
         """
         A workspace is called by letters, digits, dots, dashes and underscores.
         """
         assert validation.workspace_id_of(value) == value
 
     @pytest.mark.parametrize("value", ["", "-a", ".a", "a b", "a:b", "ä", "x" * 65, "a\n"])
-    def test_no_workspace(self, value: str) -> None:
+    def test_any_other_workspace_name_is_refused(self, value: str) -> None:
         """
         Anything else is refused.
         """
@@ -280,7 +282,7 @@ class TestNames:
             validation.workspace_id_of(value)
 
     @pytest.mark.parametrize("read", [validation.person_of, validation.title_of, validation.name_of])
-    def test_people_and_things(self, read: Callable[[str], str | None]) -> None:
+    def test_names_are_short_plain_texts_and_stay_as_they_are(self, read: Callable[[str], str | None]) -> None:
         """
         Names are short plain texts, kept as they are.
         """
@@ -290,7 +292,7 @@ class TestNames:
             with pytest.raises(InvalidInput):
                 read(bad)
 
-    def test_a_message(self) -> None:
+    def test_a_message_has_visible_text_and_stays_as_it_is(self) -> None:
         """
         A message has something to read in it, and is kept as it is.
         """
@@ -305,7 +307,7 @@ class TestRefusals:
     def refusal(self, address: str = "10.0.0.1", workspace: str = "default", reason: str = "expired") -> AuditEntry:
         return AuditEntry(workspace, NOW, Action.SIGN_IN_FAILED, "", "", address, "x", {"reason": reason})
 
-    def test_a_flood_is_a_number(self) -> None:
+    def test_identical_failed_sign_ins_become_one_line_and_a_number(self) -> None:
         """
         The first of a kind is told at once, and how many more there were when the minute is over.
         """
@@ -323,7 +325,7 @@ class TestRefusals:
         assert waiting == [True, False]
         assert refusals.take(first, 61) == first
 
-    def test_the_window_begins_with_the_first(self) -> None:
+    def test_a_window_lasts_a_minute_from_its_first_failure(self) -> None:
         """
         A window lasts a minute from its first one, and may be ended before.
         """
@@ -333,7 +335,7 @@ class TestRefusals:
         assert refusals.over(159) == []
         assert len(refusals.over(101, at_once=True)) == 1
 
-    def test_very_many_kinds(self) -> None:
+    def test_very_many_kinds_of_failure_share_one_line_per_workspace(self) -> None:
         """
         Of very many kinds only some are told apart, the others are one line; each workspace has its own.
         """

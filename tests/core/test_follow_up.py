@@ -49,13 +49,15 @@ class TestLinks:
             [(3600, False), (0, False), (100, False)],
         ],
     )
-    def test_a_few_404s(self, answers: list[tuple[float, bool | None]]) -> None:
+    def test_fewer_than_three_404s_or_five_minutes_take_no_link_down(
+        self, answers: list[tuple[float, bool | None]]
+    ) -> None:
         """
         Fewer than three 404s, or less than five minutes of them, take nothing down.
         """
         assert checks(self.ready(), *answers).project_url == LINKS["demo_url"]
 
-    def test_taken_down(self) -> None:
+    def test_three_404s_over_five_minutes_replace_the_link_by_the_next_best(self) -> None:
         """
         Three 404s over five minutes do; the next best link is the prototype's then.
         """
@@ -64,7 +66,7 @@ class TestLinks:
         assert (one.project_url, generation_of(one).demo_url) == (LINKS["web_url"], None)
         assert generation_of(one).broken_url == LINKS["demo_url"]
 
-    def test_comes_back(self) -> None:
+    def test_a_link_that_opens_again_comes_back_and_starts_counting_anew(self) -> None:
         """
         It comes back when it opens again, and three more 404s are needed to take it down.
         """
@@ -73,7 +75,7 @@ class TestLinks:
 
         assert checks(one, (5000, False), (6000, False)).project_url == LINKS["demo_url"]
 
-    def test_when_to_look(self) -> None:
+    def test_deciding_link_checks_are_100_seconds_apart_and_later_ones_rarer(self) -> None:
         """
         Looks that decide are 100 s apart; then five minutes to an hour, for a day.
         """
@@ -89,7 +91,7 @@ class TestLinks:
 
 
 class TestNotShown:
-    def test_a_claimed_follow_up(self) -> None:
+    def test_a_claimed_follow_up_to_a_hidden_chat_waits_and_is_tried_again(self) -> None:
         """
         It waits, in words, and is tried again.
         """
@@ -100,7 +102,7 @@ class TestNotShown:
         assert generation_of(one).recovery_point is RecoveryPoint.CLAIMED
         assert gone_message(one).endswith("The message was not sent: Make it blue")
 
-    def test_a_sent_one(self) -> None:
+    def test_a_sent_follow_up_to_a_hidden_chat_stays_undecided(self) -> None:
         """
         One that may have arrived stays undecided, with the same words.
         """
@@ -112,7 +114,7 @@ class TestNotShown:
         assert (one.state, generation_of(one).recovery_point) == (State.UNDECIDED, RecoveryPoint.SENT)
         assert "It is not known whether the message arrived" in gone_message(one)
 
-    def test_ended_with_its_chat(self) -> None:
+    def test_a_follow_up_ended_with_its_chat_restores_the_earlier_end(self) -> None:
         """
         What the chat ended with before counts again.
         """
@@ -123,7 +125,7 @@ class TestNotShown:
             RecoveryPoint.SETTLED,
         )
 
-    def test_a_deletion(self) -> None:
+    def test_a_deletion_of_a_hidden_chat_is_tried_again_and_says_why(self) -> None:
         """
         A deletion is tried again, and says why.
         """

@@ -16,7 +16,7 @@ WANTED = CreateRequest("id", "default", "p-1", "v0", "A shop", "ann", "v0:enviro
 
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("needed", list(Role))
-def test_roles(role: Role, needed: Role) -> None:
+def test_each_role_covers_the_ones_before_it_and_no_more(role: Role, needed: Role) -> None:
     """
     Each role may do what the ones before it may, and no more.
     """
@@ -25,7 +25,7 @@ def test_roles(role: Role, needed: Role) -> None:
     assert role.covers(needed) == (order.index(role) >= order.index(needed))
 
 
-def test_a_token_counts() -> None:
+def test_a_token_counts_until_it_expires_or_is_revoked() -> None:
     """
     Until it expires, to the moment, or is revoked.
     """
@@ -42,14 +42,14 @@ def test_a_token_counts() -> None:
     [{"product_id": "p-2"}, {"provider": "x"}, {"prompt": "B"}, {"create_new": True}, {"product_name": "Shop"}],
     ids=lambda change: next(iter(change)),
 )
-def test_fingerprint_covers_the_request(change: dict[str, object]) -> None:
+def test_another_request_with_the_same_key_has_another_fingerprint(change: dict[str, object]) -> None:
     """
     The same key with any other request is another fingerprint.
     """
     assert replace(WANTED, **change).fingerprint != WANTED.fingerprint  # type: ignore[arg-type]
 
 
-def test_fingerprint_leaves_out_the_rest() -> None:
+def test_a_repeated_request_has_the_same_fingerprint() -> None:
     """
     A repeated request is the same, though its time, its row's id and the account differ.
     """

@@ -13,7 +13,7 @@ SENDABLE = (RecoveryPoint.CLAIMED, RecoveryPoint.SENT)
 
 
 @pytest.mark.parametrize("point", SENDABLE)
-def test_about_to_send(point: RecoveryPoint) -> None:
+def test_a_claimed_or_surely_absent_create_is_sent_as_one_more_try(point: RecoveryPoint) -> None:
     """
     What is claimed, or was sent and is surely not there, is sent as one try more.
     """
@@ -27,7 +27,7 @@ def test_about_to_send(point: RecoveryPoint) -> None:
 
 
 @pytest.mark.parametrize("point", [point for point in RecoveryPoint if point not in SENDABLE])
-def test_accepted_is_never_sent(point: RecoveryPoint) -> None:
+def test_an_accepted_create_is_never_sent(point: RecoveryPoint) -> None:
     """
     What the builder has accepted is not sent, whoever asks for it.
     """

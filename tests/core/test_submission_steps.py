@@ -46,7 +46,7 @@ def free(one: Generation) -> bool:
 
 
 class TestAboutToSend:
-    def test_nothing_holds_it_up(self) -> None:
+    def test_about_to_send_clears_the_hold_and_keeps_the_lease(self) -> None:
         """
         What held it up before is over, and whoever holds it goes on holding it.
         """
@@ -62,7 +62,7 @@ class TestAccepted:
         before = before or sent(outcome_unknown=True, error_code="no_answer", error_message="?", next_try_at=NOW)
         return steps.accepted(before, seen=seen, now=after(50), pace=PACE, batched=True, **ids)
 
-    def test_its_ids_are_known(self) -> None:
+    def test_an_accepted_create_has_its_ids_and_starts_its_poll_clock(self) -> None:
         """
         It has its ids, nothing is tried any more, and its poll clock starts now.
         """
@@ -80,13 +80,13 @@ class TestAccepted:
         assert free(known)
         assert (known.deadline_at, known.next_poll_at) == (after(50) + PACE.poll_timeout, after(53))
 
-    def test_a_chat_is_no_project(self) -> None:
+    def test_a_chat_id_in_place_of_a_project_id_is_no_project(self) -> None:
         """
         Where the builder gives a chat's id for a project's, there is no project.
         """
         assert self.accepted(project_id="c-1").project_id is None
 
-    def test_what_was_said_with_it(self) -> None:
+    def test_an_answer_to_a_create_that_says_the_end_ends_it(self) -> None:
         """
         An answer that already says the end ends it.
         """
@@ -99,7 +99,7 @@ class TestAccepted:
 
 
 class TestNotAccepted:
-    def test_refused(self) -> None:
+    def test_a_refused_create_has_failed_with_the_builders_reason(self) -> None:
         """
         It has failed with the builder's reason, and nothing is tried any more.
         """
@@ -110,7 +110,7 @@ class TestNotAccepted:
         assert (left.recovery_point, left.outcome_unknown, left.next_try_at) == (SETTLED, False, None)
         assert free(left)
 
-    def test_parked(self) -> None:
+    def test_a_parked_create_counts_as_unsent_and_has_a_next_try(self) -> None:
         """
         It is as if it had not been sent, says why it waits, and goes on at that time.
         """
@@ -124,7 +124,7 @@ class TestNotAccepted:
         assert (left.next_try_at, left.lease_until) == (after(90), None)
         assert (left.hold_code, left.hold_message) == ("rate_limited", "Slowly.")
 
-    def test_unreachable(self) -> None:
+    def test_an_unreachable_builder_parks_for_longer_after_more_tries(self) -> None:
         """
         Nobody was there: parked with the reason, for longer after more tries.
         """
@@ -138,7 +138,7 @@ class TestNotAccepted:
         assert timedelta(seconds=1) < pauses[0] < timedelta(seconds=3)
 
     @pytest.mark.parametrize("point", [CLAIMED, SENT])
-    def test_keyless(self, point: RecoveryPoint) -> None:
+    def test_a_create_without_a_key_waits_and_keeps_its_look_up(self, point: RecoveryPoint) -> None:
         """
         Without a key it waits; what may have been sent is still to be looked up, and shown so.
         """
@@ -150,7 +150,7 @@ class TestNotAccepted:
         assert left.lease_until is None
         assert one.state is (State.UNDECIDED if point is SENT else State.PARKED)
 
-    def test_undecided(self) -> None:
+    def test_an_undecided_create_stays_sent_and_is_looked_up_next(self) -> None:
         """
         It stays sent, is shown as undecided with the reason, and is looked up next.
         """
@@ -163,7 +163,7 @@ class TestNotAccepted:
         assert left.next_try_at > after(9)
         assert free(left)
 
-    def test_undecided_as_before(self) -> None:
+    def test_a_failed_look_up_keeps_the_reason_of_an_undecided_create(self) -> None:
         """
         A look-up that failed leaves the reason why it is undecided as it is.
         """
@@ -176,7 +176,7 @@ class TestNotAccepted:
 
 class TestNotFound:
     @pytest.mark.parametrize(("counted", "lookups"), [(False, 1), (True, 2)])
-    def test_some_count(self, counted: bool, lookups: int) -> None:
+    def test_a_look_up_that_found_nothing_counts_only_if_it_saw_everything(self, counted: bool, lookups: int) -> None:
         """
         A look-up that found nothing is followed by another one, and counts only when it could see all.
         """
@@ -187,7 +187,7 @@ class TestNotFound:
         assert left.next_try_at > after(100)
         assert free(left)
 
-    def test_of_a_claim(self) -> None:
+    def test_a_claim_that_was_never_sent_is_not_undecided(self) -> None:
         """
         A claim for which nothing was sent is not undecided.
         """
@@ -200,7 +200,7 @@ class TestObserved:
         given = {"batched": True, "missing": False, **more}
         return steps.polled(one, seen, after(seconds), PACE, **given)
 
-    def test_every_look_counts(self) -> None:
+    def test_every_poll_is_counted_and_the_next_one_is_due(self) -> None:
         """
         A look is counted and the next one is due, whether or not anything was to be read.
         """
@@ -209,7 +209,7 @@ class TestObserved:
             assert (one.poll_count, one.next_poll_at) == (2, after(6))
             assert one.observed_at == (NOW if seen is None else after(3))
 
-    def test_its_time_is_up(self) -> None:
+    def test_a_prototype_times_out_at_its_deadline_unless_it_ended(self) -> None:
         """
         At its deadline it times out, not before; an end that is seen in the same look is the end.
         """
@@ -219,21 +219,21 @@ class TestObserved:
         assert generation_of(late).next_poll_at == after(660)
         assert self.look(made(), 600, Observation(ObservedState.FINISHED)).status is Status.COMPLETED
 
-    def test_a_finished_one_times_out_no_more(self) -> None:
+    def test_a_finished_prototype_does_not_time_out(self) -> None:
         """
         A look at one that is done changes its status no more, however late it is.
         """
         done = prototype(Status.COMPLETED, recovery_point=SETTLED, settled_at=after(20))
         assert self.look(done, 9999, Observation(ObservedState.FINISHED)).status is Status.COMPLETED
 
-    def test_an_answer_without_sense(self) -> None:
+    def test_an_unreadable_answer_delays_the_next_poll_even_if_watched(self) -> None:
         """
         A chat whose answer could not be read rests longer than others, even when it is watched.
         """
         one = self.look(made(watched_until=after(99)), 3, unread=True)
         assert generation_of(one).next_poll_at == after(3) + PACE.unreadable_pause
 
-    def test_a_rest_after_a_large_sweep(self) -> None:
+    def test_a_large_sweep_delays_polls_but_not_of_watched_ones(self) -> None:
         """
         After a sweep over very many the next one comes later, but not for what somebody watches, nor past a deadline.
         """
@@ -243,7 +243,7 @@ class TestObserved:
         assert generation_of(self.look(made(watched_until=after(3)), 3, rest=rest)).next_poll_at == after(23)
         assert generation_of(self.look(made(deadline_at=after(5)), 3, rest=rest)).next_poll_at == after(5)
 
-    def test_a_late_look_is_worth_a_wrap_up(self) -> None:
+    def test_a_late_poll_of_a_ready_prototype_schedules_finalization(self) -> None:
         """
         A look at one that is ready has its links read anew, unless that is to come anyway.
         """
@@ -258,7 +258,7 @@ class TestObserved:
 
 
 class TestCredits:
-    def test_rounds_add_up(self) -> None:
+    def test_credits_of_each_turn_add_up(self) -> None:
         """
         What each round cost adds up; an end that names no cost leaves the sum alone.
         """
@@ -277,7 +277,7 @@ class TestCredits:
 
 
 class TestHooked:
-    def test_the_next_hook_is_waited_for(self) -> None:
+    def test_polls_are_rarer_while_hooks_reach_this_turn(self) -> None:
         """
         Where hooks reach us for this round, looks come more seldom: at a distance that a lost hook still allows.
         """
@@ -291,14 +291,14 @@ class TestHooked:
         seldom, soon = after(1) + PACE.max_poll_interval, after(1) + PACE.hooked_poll_interval
         assert due == {(True, True): soon, (True, False): soon, (False, True): soon, (False, False): seldom}
 
-    def test_one_of_an_earlier_round_says_nothing(self) -> None:
+    def test_a_hook_of_an_earlier_turn_does_not_slow_polls(self) -> None:
         """
         A hook of the round before does not say that hooks reach us for this one.
         """
         again = made(hook_received_at=after(50), follow_up_at=after(60), turn=2, deadline_at=after(660))
         assert next_poll(again, after(60), PACE, batched=True) == after(63)
 
-    def test_a_status_request_waits_for_it_too(self) -> None:
+    def test_a_status_request_waits_as_long_as_the_next_hook_would_take(self) -> None:
         """
         Who asks for the status gets what is written for as long as the next hook would tell.
         """
@@ -306,7 +306,7 @@ class TestHooked:
         assert not is_poll_due_on_request(one, after(29), PACE)
         assert is_poll_due_on_request(one, after(30), PACE)
 
-    def test_told_by_a_hook(self) -> None:
+    def test_a_hook_counts_until_the_next_poll_only(self) -> None:
         """
         A hook counts until the next look, and no longer.
         """
@@ -317,7 +317,7 @@ class TestHooked:
 
 
 class TestStale:
-    def test_what_is_not_looked_at(self) -> None:
+    def test_a_deleting_or_sending_prototype_is_not_polled_for_a_status_request(self) -> None:
         """
         What is being deleted or waits to send a message is not looked at for a status request.
         """
@@ -325,7 +325,7 @@ class TestStale:
         assert not is_poll_due_on_request(made(recovery_point=CLAIMED, turn=2), after(9999), PACE)
         assert is_poll_due_on_request(made(), after(9999), PACE)
 
-    def test_a_look_of_the_round_before(self) -> None:
+    def test_a_new_turn_is_as_old_as_its_message(self) -> None:
         """
         A new round is as old as its message, not as the last look at the one before.
         """
@@ -333,7 +333,7 @@ class TestStale:
         assert not is_poll_due_on_request(again, after(102), PACE)
         assert is_poll_due_on_request(again, after(103), PACE)
 
-    def test_nothing_polls_what_is_being_deleted(self) -> None:
+    def test_a_prototype_being_deleted_is_not_polled_by_itself(self) -> None:
         """
         What is being deleted is not looked at by itself, either.
         """

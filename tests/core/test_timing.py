@@ -50,7 +50,9 @@ def looks(*, batched: bool, watched: bool, timeout: float = 600) -> list[float]:
 class TestNextPoll:
     @pytest.mark.parametrize(("timeout", "polls"), [(600, 200), (900, 300)])
     @pytest.mark.parametrize(("batched", "watched"), [(True, False), (False, True)], ids=["v1", "v2 watched"])
-    def test_the_spec(self, batched: bool, watched: bool, timeout: float, polls: int) -> None:
+    def test_polls_every_three_seconds_are_200_in_ten_minutes(
+        self, batched: bool, watched: bool, timeout: float, polls: int
+    ) -> None:
         """
         Every 3 s: 200 polls in 10 minutes, 300 in 15.
         """
@@ -59,7 +61,7 @@ class TestNextPoll:
         assert len(moments) == polls
         assert moments == [3.0 * (index + 1) for index in range(polls)]
 
-    def test_slower_with_age(self) -> None:
+    def test_unwatched_chats_that_are_read_one_by_one_are_polled_ever_less(self) -> None:
         """
         v2 reads each chat by itself, so what nobody watches is read less and less often.
         """
@@ -71,21 +73,21 @@ class TestNextPoll:
         assert max(pauses) == 60
         assert len(moments) < 20
 
-    def test_the_deadline_is_met(self) -> None:
+    def test_the_last_poll_is_at_the_deadline(self) -> None:
         """
         The last look is at the deadline, not up to a minute later.
         """
         assert looks(batched=False, watched=False, timeout=577)[-1] == 577
 
     @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
-    def test_settled_ones_are_left_alone(self, status: Status) -> None:
+    def test_settled_and_untracked_prototypes_are_never_due(self, status: Status) -> None:
         """
         Nothing looks at a settled prototype by itself, nor at a row that nobody tracks.
         """
         assert next_poll(prototype(status), NOW, PACE, batched=True) is None
         assert next_poll(prototype(tracked=False), NOW, PACE, batched=True) is None
 
-    def test_slow_looks_after_a_timeout(self) -> None:
+    def test_a_timed_out_prototype_is_polled_ever_less_for_24_hours(self) -> None:
         """
         After `timeout` it is looked at for 24 hours, a minute apart at first, a quarter of an hour at last.
         """
@@ -111,14 +113,16 @@ class TestStale:
             (Status.FAILED, 99_999, False),
         ],
     )
-    def test_how_old_an_answer_may_be(self, status: Status, age: float, expected: bool) -> None:
+    def test_an_answer_is_stale_after_one_interval_ten_minutes_or_never(
+        self, status: Status, age: float, expected: bool
+    ) -> None:
         """
         One poll interval while it is made, ten minutes when it is done, for ever when it failed.
         """
         assert is_poll_due_on_request(prototype(status, observed_at=NOW), after(age), PACE) is expected
         assert is_poll_due_on_request(prototype(status, observed_at=None, created_at=NOW), after(age), PACE) is expected
 
-    def test_nothing_to_look_at(self) -> None:
+    def test_without_a_chat_there_is_nothing_to_poll(self) -> None:
         """
         Without a chat there is nothing to ask the builder about.
         """
@@ -127,7 +131,7 @@ class TestStale:
 
 
 class TestSending:
-    def test_a_fresh_claim_is_sent(self) -> None:
+    def test_a_fresh_claim_is_sent_and_an_old_one_looked_up_first(self) -> None:
         """
         A claim is sent at once; one that lay about is looked up first.
         """
@@ -137,14 +141,16 @@ class TestSending:
         assert next_step(claim, after(30.001), PACE) is SubmitStep.LOOK_UP
 
     @given(st.floats(0, 1e6))
-    def test_what_was_sent_is_looked_up(self, seconds: float) -> None:
+    def test_a_sent_create_is_looked_up_next(self, seconds: float) -> None:
         """
         Once something may have been sent, the next step is always a look.
         """
         assert next_step(generation(recovery_point=SENT, sent_at=NOW), after(seconds), PACE) is SubmitStep.LOOK_UP
 
     @given(st.floats(0, 1000), st.integers(0, 5))
-    def test_sent_again_only_when_it_is_sure(self, seconds: float, lookups: int) -> None:
+    def test_a_create_is_resent_after_two_empty_look_ups_past_the_settle_time(
+        self, seconds: float, lookups: int
+    ) -> None:
         """
         Another create takes two look-ups that found nothing, both after the settle time.
         """
@@ -154,14 +160,14 @@ class TestSending:
         assert settled == (after(seconds) - NOW >= PACE.settle)
         assert may_resend(sent, PACE, settled=settled) == (settled and lookups >= 1)
 
-    def test_a_claim_needs_one_look(self) -> None:
+    def test_a_claim_needs_one_empty_look_up_before_it_is_sent(self) -> None:
         """
         Nothing was sent for a claim as far as we know, so one look that finds nothing is enough.
         """
         assert may_resend(generation(recovery_point=CLAIMED), PACE, settled=False)
 
     @given(st.floats(0, 1000))
-    def test_next_lookup(self, seconds: float) -> None:
+    def test_look_ups_are_one_to_ten_seconds_apart_until_they_count(self, seconds: float) -> None:
         """
         Look-ups are one to ten seconds apart until they count, then five seconds to a minute.
         """
@@ -171,7 +177,7 @@ class TestSending:
         shortest, longest = (5, 60) if counts else (1, 10)
         assert timedelta(seconds=shortest) <= pause <= timedelta(seconds=longest)
 
-    def test_settle_outlasts_the_create(self) -> None:
+    def test_the_settle_time_outlasts_the_create_call(self) -> None:
         """
         A create that is still under way may not be sent a second time.
         """
@@ -182,7 +188,7 @@ class TestSending:
 
 class TestBackoff:
     @given(st.integers(0, 10_000))
-    def test_bounds(self, attempts: int) -> None:
+    def test_a_backoff_is_between_a_second_and_the_longest_pause(self, attempts: int) -> None:
         """
         From one second to the longest pause, give or take a fifth.
         """
@@ -191,7 +197,7 @@ class TestBackoff:
         assert timedelta(seconds=0.8) <= pause <= 1.2 * PACE.max_backoff
 
     @given(st.integers(1, 6))
-    def test_doubles(self, attempts: int) -> None:
+    def test_each_backoff_is_longer_than_the_one_before(self, attempts: int) -> None:
         """
         Each pause is longer than the one before, jitter and all.
         """
@@ -199,14 +205,14 @@ class TestBackoff:
 
         assert all(0.8 * 2**attempts <= pause <= 1.2 * 2**attempts for pause in pauses)
 
-    def test_jitter(self) -> None:
+    def test_many_failures_do_not_come_back_together(self) -> None:
         """
         Many that failed together do not come back together.
         """
         assert len({backoff(3, PACE) for _ in range(20)}) > 1
 
 
-def test_words() -> None:
+def test_the_stored_words_of_enums_stay_as_they_are() -> None:
     """
     Words that are written into rows and answers stay as they are.
     """

@@ -27,14 +27,14 @@ CONTROLS = ["\x00", "\n", "\t", "\x1b", "\x7f", "\x85", "\ud800"]
 
 class TestProductId:
     @pytest.mark.parametrize("value", ["1", "shop", "a b", "ä/ö?ü#%", "日本", "x" * PRODUCT_ID_MAX, "'; DROP TABLE x"])
-    def test_opaque(self, value: str) -> None:
+    def test_any_text_of_1_to_200_characters_is_a_product_id(self, value: str) -> None:
         """
         Any text of 1-200 characters is an id, and stays as it is.
         """
         assert product_id_of(value) == value
 
     @pytest.mark.parametrize("value", ["", "  ", "x" * (PRODUCT_ID_MAX + 1), *(f"p{one}" for one in CONTROLS)])
-    def test_refused(self, value: str) -> None:
+    def test_a_refused_product_id_names_the_field_and_what_would_do(self, value: str) -> None:
         """
         Empty, too long, or with control characters: the refusal names the field and what would do.
         """
@@ -43,7 +43,7 @@ class TestProductId:
         assert (caught.value.field, str(caught.value).startswith("product_id ")) == ("product_id", True)
 
     @given(st.text(max_size=PRODUCT_ID_MAX + 5))
-    def test_either_kept_or_refused(self, value: str) -> None:
+    def test_an_accepted_product_id_is_kept_to_the_letter(self, value: str) -> None:
         """
         Whatever is taken is kept to the letter and can be written to any database.
         """
@@ -57,7 +57,7 @@ class TestProductId:
         assert not any(unicodedata.category(character) == "Cc" for character in taken)
 
     @pytest.mark.parametrize("spelling", [str, lambda u: str(u).upper(), lambda u: f"{{{u}}}", lambda u: u.hex])
-    def test_uuid_in_any_spelling_is_one_product(self, spelling: object) -> None:
+    def test_every_spelling_of_a_uuid_is_one_product(self, spelling: object) -> None:
         """
         Where ids are uuids, every spelling of one is the same product.
         """
@@ -65,7 +65,7 @@ class TestProductId:
         assert callable(spelling)
         assert product_id_of(spelling(product), must_be_uuid=True) == str(product)
 
-    def test_no_uuid_where_one_is_needed(self) -> None:
+    def test_a_text_that_is_no_uuid_is_refused_where_ids_are_uuids(self) -> None:
         """
         Where ids are uuids, another text is refused with words that say so.
         """
@@ -75,14 +75,14 @@ class TestProductId:
 
 class TestPrompt:
     @pytest.mark.parametrize("value", ["x", "x" * PROMPT_MAX, "two\nlines\tand a tab", "🍞" * PROMPT_MAX])
-    def test_kept(self, value: str) -> None:
+    def test_a_prompt_of_1_to_100000_characters_stays_as_it_is(self, value: str) -> None:
         """
         1-100,000 characters, line breaks and all.
         """
         assert prompt_of(value) == value
 
     @pytest.mark.parametrize("value", ["", " \n\t", "x" * (PROMPT_MAX + 1), "a\x00b", "half \ud83d"])
-    def test_refused(self, value: str) -> None:
+    def test_an_empty_too_long_or_unstorable_prompt_is_refused(self, value: str) -> None:
         """
         Nothing to read, too long, or what no database keeps.
         """
@@ -90,7 +90,7 @@ class TestPrompt:
             prompt_of(value)
         assert caught.value.field == "prompt"
 
-    def test_length_is_said(self) -> None:
+    def test_a_refused_prompt_is_told_its_length_and_the_limit(self) -> None:
         """
         The refusal says how long it is and how long it may be.
         """
@@ -100,14 +100,14 @@ class TestPrompt:
 
 class TestName:
     @pytest.mark.parametrize(("value", "name"), [(None, None), ("", None), ("  ", None), (" Shop ", "Shop")])
-    def test_name(self, value: str | None, name: str | None) -> None:
+    def test_an_empty_product_name_is_none(self, value: str | None, name: str | None) -> None:
         """
         An empty name is none.
         """
         assert name_of(value) == name
 
     @pytest.mark.parametrize("value", ["x" * (NAME_MAX + 1), "a\nb"])
-    def test_refused(self, value: str) -> None:
+    def test_a_product_name_is_one_line_of_at_most_200_characters(self, value: str) -> None:
         """
         Names are one line of at most 200 characters.
         """
@@ -117,14 +117,14 @@ class TestName:
 
 class TestIdempotencyKey:
     @pytest.mark.parametrize(("value", "key"), [(None, None), ("k", "k"), ('"k"', "k"), (' "a b" ', "a b"), ('"', '"')])
-    def test_quoted_or_bare(self, value: str | None, key: str | None) -> None:
+    def test_a_quoted_and_a_bare_idempotency_key_are_the_same(self, value: str | None, key: str | None) -> None:
         """
         The draft's quoted string and the bare text that most clients send are the same key.
         """
         assert idempotency_key_of(value) == key
 
     @pytest.mark.parametrize("value", ["", '""', " ", "x" * (KEY_MAX + 1), "a\x01"])
-    def test_refused(self, value: str) -> None:
+    def test_an_empty_or_too_long_idempotency_key_is_refused(self, value: str) -> None:
         """
         A key that names nothing, or too much, is refused rather than ignored.
         """
@@ -133,14 +133,14 @@ class TestIdempotencyKey:
 
 
 class TestUserId:
-    def test_kept_where_text_is_kept(self) -> None:
+    def test_a_user_id_stays_as_the_token_says_where_it_is_text(self) -> None:
         """
         Where `user_id` is text, a user is what the token says.
         """
         assert user_id_for("ann", must_be_uuid=False) == "ann"
 
     @given(st.text(min_size=1, max_size=20))
-    def test_mapped_to_a_uuid(self, value: str) -> None:
+    def test_a_user_name_becomes_the_same_uuid_every_time(self, value: str) -> None:
         """
         Where `user_id` is a uuid, a name becomes one, the same every time.
         """
@@ -149,7 +149,7 @@ class TestUserId:
         assert str(UUID(mapped)) == mapped
         assert user_id_for(value, must_be_uuid=True) == mapped
 
-    def test_a_uuid_stays_itself(self) -> None:
+    def test_a_user_id_that_is_a_uuid_stays_and_no_two_names_share_one(self) -> None:
         """
         A uuid is not mapped to another, and two names not to one.
         """
@@ -159,7 +159,7 @@ class TestUserId:
         assert user_id_for(user.upper(), must_be_uuid=True) == user
         assert user_id_for("ann", must_be_uuid=True) != user_id_for("bob", must_be_uuid=True)
 
-    def test_the_mapping_is_for_ever(self) -> None:
+    def test_the_mapping_of_names_to_uuids_never_changes(self) -> None:
         """
         Rows are found by it for years: another namespace would lose everybody's rows.
         """

@@ -29,7 +29,7 @@ def named(payload: Any) -> list[str]:
         [{"chatId": "c-1"}, {"chatId": "c-1"}],
     ],
 )
-def test_wherever_it_stands(payload: Any) -> None:
+def test_a_chat_id_is_found_once_in_lists_and_objects(payload: Any) -> None:
     """
     A chat's id is found by its name, in lists and objects, once.
     """
@@ -54,14 +54,14 @@ def test_wherever_it_stands(payload: Any) -> None:
         None,
     ],
 )
-def test_what_is_none(payload: Any) -> None:
+def test_a_value_that_is_no_text_of_the_right_length_is_no_chat_id(payload: Any) -> None:
     """
     What is no text of the right length under such a name is not taken for a chat's id.
     """
     assert named(payload) == []
 
 
-def test_the_longest_id() -> None:
+def test_a_chat_id_of_the_greatest_length_is_found() -> None:
     """
     An id of the greatest length is one.
     """
@@ -69,14 +69,14 @@ def test_the_longest_id() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 9999, b'{"chatId": "c-1"}' + b" " * MAX_DELIVERY])
-def test_what_cannot_be_read(body: bytes) -> None:
+def test_a_body_that_is_no_json_or_too_large_names_no_chat(body: bytes) -> None:
     """
     What is no JSON, or too large, names nothing.
     """
     assert chats_named(body) == ([], False)
 
 
-def test_the_largest_that_is_read() -> None:
+def test_a_delivery_of_the_greatest_size_is_read() -> None:
     """
     A delivery of the greatest size is read.
     """
@@ -92,20 +92,20 @@ class TestBounds:
             value = {"data": value}
         return value
 
-    def test_depth(self) -> None:
+    def test_a_chat_id_is_found_some_levels_down_and_no_further(self) -> None:
         """
         An id is found some levels down, and no further.
         """
         assert named(self.nested(MAX_DEPTH)) == ["c-1"]
         assert named(self.nested(MAX_DEPTH + 1)) == []
 
-    def test_how_many(self) -> None:
+    def test_a_delivery_names_a_bounded_number_of_chats(self) -> None:
         """
         At most so many are taken of one delivery.
         """
         assert len(named([{"chatId": f"c-{number}"} for number in range(MAX_CANDIDATES + 5)])) == MAX_CANDIDATES
 
-    def test_how_long_it_looks(self) -> None:
+    def test_the_search_for_chat_ids_ends_after_so_many_values(self) -> None:
         """
         After so many values it looks no further.
         """
@@ -127,7 +127,7 @@ class TestBounds:
         ({}, False),
     ],
 )
-def test_whether_it_only_began(payload: Any, begun: bool) -> None:
+def test_only_a_delivery_that_says_so_is_about_a_beginning(payload: Any, begun: bool) -> None:
     """
     Only a delivery that says so itself is one about a beginning.
     """
@@ -137,7 +137,7 @@ def test_whether_it_only_began(payload: Any, begun: bool) -> None:
 @given(
     st.recursive(st.none() | st.integers() | st.text(), lambda part: st.lists(part) | st.dictionaries(st.text(), part))
 )
-def test_it_never_raises(payload: Any) -> None:
+def test_reading_a_delivery_never_raises(payload: Any) -> None:
     """
     Whatever is sent, it is read or not.
     """

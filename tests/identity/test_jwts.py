@@ -41,7 +41,7 @@ class Ticking:
 
 @on_sqlite
 class TestCounts:
-    async def test_person_workspace_and_role(self, world: World, issuer: FakeIssuer) -> None:
+    async def test_claims_become_person_workspace_and_role(self, world: World, issuer: FakeIssuer) -> None:
         """
         Claims become the row's person, in the workspace that they name and in no other.
         """
@@ -80,7 +80,7 @@ class TestCounts:
         """
         assert (await asked(site, issuer.token(**claims))).status_code == status
 
-    async def test_default_role(self, world: World, issuer: FakeIssuer) -> None:
+    async def test_a_default_role_lets_those_without_a_role_look(self, world: World, issuer: FakeIssuer) -> None:
         """
         With a default role whoever has none may look, and no more.
         """
@@ -92,7 +92,7 @@ class TestCounts:
 
         assert answer.status_code in (403, 422)
 
-    async def test_api_tokens_go_on(self, site: Site) -> None:
+    async def test_api_tokens_count_beside_jwts(self, site: Site) -> None:
         """
         API tokens count beside JWTs.
         """
@@ -117,20 +117,22 @@ class TestRefused:
         ],
         ids=str,
     )
-    async def test_claims(self, site: Site, issuer: FakeIssuer, claims: dict[str, Any]) -> None:
+    async def test_claims_for_others_or_another_time_are_refused(
+        self, site: Site, issuer: FakeIssuer, claims: dict[str, Any]
+    ) -> None:
         """
         For somebody else, by somebody else, too late or too early.
         """
         assert (await asked(site, issuer.token(**claims))).status_code == 401
 
-    async def test_leeway(self, site: Site, issuer: FakeIssuer) -> None:
+    async def test_clocks_may_differ_by_a_minute(self, site: Site, issuer: FakeIssuer) -> None:
         """
         Clocks may differ by a minute.
         """
         assert (await asked(site, issuer.token(exp=int(time.time()) - 20))).status_code == 200
         assert (await asked(site, issuer.token(nbf=int(time.time()) + 20))).status_code == 200
 
-    async def test_algorithms(self, site: Site, issuer: FakeIssuer) -> None:
+    async def test_unsigned_and_public_key_signed_tokens_are_refused(self, site: Site, issuer: FakeIssuer) -> None:
         """
         No signature, and a signature with the public key as a secret, are refused before any key is looked for.
         """
@@ -146,7 +148,7 @@ class TestRefused:
 
         assert answers == [401] * len(forged)
 
-    async def test_header_brings_no_key(self, site: Site, issuer: FakeIssuer) -> None:
+    async def test_a_key_that_the_token_brings_is_not_used(self, site: Site, issuer: FakeIssuer) -> None:
         """
         A key, or the address of one, that the token itself names is not used.
         """
@@ -154,7 +156,7 @@ class TestRefused:
         for header in ({"jwk": own.as_dict(private=False)}, {"jku": "http://127.0.0.1:1/keys"}):
             assert (await asked(site, issuer.token(key=own, header=header))).status_code == 401
 
-    async def test_tampered(self, site: Site, issuer: FakeIssuer) -> None:
+    async def test_a_tampered_token_is_refused(self, site: Site, issuer: FakeIssuer) -> None:
         """
         Every part is covered by the signature.
         """
@@ -168,7 +170,7 @@ class TestRefused:
 
 @on_sqlite
 class TestSecret:
-    async def test_supabase(self, world: World) -> None:
+    async def test_under_a_shared_secret_only_hs256_counts(self, world: World) -> None:
         """
         Under a shared secret only HS256 counts, whatever keys somebody brings.
         """
@@ -188,7 +190,7 @@ class TestSecret:
 
 
 class TestKeys:
-    async def test_rotation(self, issuer: FakeIssuer) -> None:
+    async def test_a_new_key_counts_at_once_and_a_withdrawn_one_stops(self, issuer: FakeIssuer) -> None:
         """
         A new key counts at once; one that was withdrawn stops within ten minutes, what was checked before included.
         """
@@ -209,7 +211,7 @@ class TestKeys:
         with pytest.raises(NotAuthenticated):
             await jwts.check(old)
 
-    async def test_unknown_keys_do_not_ask(self, issuer: FakeIssuer) -> None:
+    async def test_a_flood_of_unknown_keys_asks_the_issuer_once(self, issuer: FakeIssuer) -> None:
         """
         A flood of made-up key names asks the issuer once in 30 seconds.
         """
@@ -231,7 +233,7 @@ class TestKeys:
 
         assert (in_one_go, known.fetches) == (1, 2)
 
-    async def test_issuer_away(self, issuer: FakeIssuer) -> None:
+    async def test_known_keys_count_for_a_day_while_the_issuer_is_away(self, issuer: FakeIssuer) -> None:
         """
         Known keys go on counting for a day; without any, nobody is let in and nobody is told that they are wrong.
         """
@@ -253,7 +255,7 @@ class TestKeys:
         with pytest.raises(IssuerUnavailable):
             await jwts.check(issuer.token(jti="another"))
 
-    async def test_checked_tokens_are_kept_until_they_expire(self, issuer: FakeIssuer) -> None:
+    async def test_a_checked_token_is_remembered_no_longer_than_it_lasts(self, issuer: FakeIssuer) -> None:
         """
         What was checked is not checked again, but no longer than it lasts.
         """
@@ -275,7 +277,7 @@ class TestKeys:
         [b"", b"[]", b"{}", b'{"issuer": "https://other.example"}', b"x" * 600_000, b'{"issuer": 5}'],
         ids=lambda answer: repr(answer[:20]),
     )
-    async def test_strange_issuers(self, answer: bytes) -> None:
+    async def test_a_description_of_another_issuer_is_not_believed(self, answer: bytes) -> None:
         """
         A description that is not the issuer's own is not believed.
         """
@@ -284,7 +286,7 @@ class TestKeys:
         with pytest.raises(IssuerUnavailable):
             await Issuer("https://sso.example", transport=transport).keys_for(None)
 
-    async def test_issuer_sends_elsewhere(self) -> None:
+    async def test_keys_come_over_https_without_redirects(self) -> None:
         """
         Keys come over https, and no redirect is followed.
         """
@@ -299,7 +301,7 @@ class TestKeys:
             await Issuer("https://sso.example", transport=httpx2.MockTransport(answer)).keys_for(None)
         assert seen == ["https://sso.example/.well-known/openid-configuration"]
 
-    async def test_secrets_among_public_keys(self) -> None:
+    async def test_a_symmetric_key_among_public_ones_is_left_out(self) -> None:
         """
         A symmetric key in a public list would let everybody sign: it is left out.
         """
@@ -314,7 +316,7 @@ class TestKeys:
 
 
 class TestRules:
-    def test_highest_role_counts(self) -> None:
+    def test_the_highest_role_of_several_groups_counts(self) -> None:
         """
         Of several groups the one that gives most counts.
         """
@@ -322,7 +324,7 @@ class TestRules:
 
         assert rules.principal_of({"sub": "x", "groups": ["a", "b", "c"]}).role is Role.ADMIN
 
-    def test_names_with_dots(self) -> None:
+    def test_a_claim_that_is_an_address_is_found_by_its_name(self) -> None:
         """
         A claim that is an address is found by its whole name.
         """
@@ -330,7 +332,7 @@ class TestRules:
 
         assert rules.principal_of({"sub": "x", "https://example.com/role": "maker"}).role is Role.MAKER
 
-    def test_no_workspace_no_entry(self) -> None:
+    def test_without_the_workspace_claim_nobody_falls_into_the_default(self) -> None:
         """
         When a workspace claim is set, nobody falls into the default one.
         """
@@ -338,7 +340,7 @@ class TestRules:
             ClaimRules(workspace_claim="org").principal_of({"sub": "x", "role": "admin"})
 
     @pytest.mark.parametrize("text", ["a", "a=", "=maker", "a=owner"])
-    def test_bad_mappings(self, text: str) -> None:
+    def test_a_bad_role_mapping_is_reported_at_start(self, text: str) -> None:
         """
         A mapping that cannot be read is said at start.
         """

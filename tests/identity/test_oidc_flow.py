@@ -41,7 +41,9 @@ def fault_of(answer: httpx2.Response) -> str:
 
 
 class TestSignOn:
-    async def test_there_and_back(self, site: Site, issuer: FakeIssuer, world: World) -> None:
+    async def test_signing_in_leads_back_to_where_it_was_wanted(
+        self, site: Site, issuer: FakeIssuer, world: World
+    ) -> None:
         """
         Whoever the sign-in service names is signed in, led to where they wanted to go, and can sign out.
         """
@@ -62,7 +64,7 @@ class TestSignOn:
             assert await world.rows("SELECT * FROM protokeep_sessions") == []
 
     @on_sqlite
-    async def test_pkce_state_and_nonce(self, site: Site) -> None:
+    async def test_each_sign_in_carries_its_own_proof_state_and_nonce(self, site: Site) -> None:
         """
         What is asked carries a proof, and two sign-ins share nothing.
         """
@@ -76,7 +78,7 @@ class TestSignOn:
             assert first[name] != second[name]
 
     @on_sqlite
-    async def test_answer_in_another_browser(self, site: Site, world: World) -> None:
+    async def test_an_answer_in_another_browser_signs_nobody_in(self, site: Site, world: World) -> None:
         """
         An answer that was begun elsewhere signs nobody in: no stranger's account slips into your browser.
         """
@@ -92,7 +94,7 @@ class TestSignOn:
         assert await world.rows("SELECT * FROM protokeep_sessions") == []
 
     @on_sqlite
-    async def test_answer_twice(self, site: Site) -> None:
+    async def test_an_answer_works_once(self, site: Site) -> None:
         """
         An answer works once.
         """
@@ -102,7 +104,7 @@ class TestSignOn:
             assert (await page.get(back)).status_code == 401
 
     @on_sqlite
-    async def test_too_slow(self, site: Site, world: World) -> None:
+    async def test_a_sign_in_expires_after_ten_minutes(self, site: Site, world: World) -> None:
         """
         After ten minutes one begins again.
         """
@@ -125,7 +127,7 @@ class TestSignOn:
         ],
         ids=str,
     )
-    async def test_bad_id_tokens(
+    async def test_a_bad_id_token_opens_nothing(
         self, site: Site, issuer: FakeIssuer, world: World, spoil: dict[str, Any], status: int
     ) -> None:
         """
@@ -140,7 +142,7 @@ class TestSignOn:
         assert await world.rows("SELECT * FROM protokeep_sessions") == []
 
     @on_sqlite
-    async def test_service_says_no(self, site: Site, issuer: FakeIssuer) -> None:
+    async def test_a_refusal_is_told_in_our_own_words(self, site: Site, issuer: FakeIssuer) -> None:
         """
         What the sign-in service answers is said in our words, never in what the address holds.
         """
@@ -155,7 +157,7 @@ class TestSignOn:
         assert "call me" not in odd.text
 
     @on_sqlite
-    async def test_service_away(self, site: Site, issuer: FakeIssuer) -> None:
+    async def test_while_the_service_is_away_the_page_offers_the_token(self, site: Site, issuer: FakeIssuer) -> None:
         """
         Without the sign-in service the page says so, and offers the token.
         """
@@ -168,7 +170,7 @@ class TestSignOn:
         assert 'name="token"' in answer.text
 
     @on_sqlite
-    async def test_only_own_places(self, site: Site) -> None:
+    async def test_signing_in_never_leads_to_another_site(self, site: Site) -> None:
         """
         After signing in one stays here, wherever the link wanted to lead.
         """
@@ -179,7 +181,7 @@ class TestSignOn:
         assert done.headers["location"] == "/"
 
     @on_sqlite
-    async def test_behind_https(self, world: World, issuer: FakeIssuer) -> None:
+    async def test_behind_https_address_and_cookies_are_https_only(self, world: World, issuer: FakeIssuer) -> None:
         """
         With a public address over https that is where one comes back to, and every cookie is for https only.
         """
@@ -193,7 +195,9 @@ class TestSignOn:
         assert begun.headers["strict-transport-security"] == "max-age=31536000"
 
     @on_sqlite
-    async def test_shows_again_after_a_while(self, world: World, issuer: FakeIssuer) -> None:
+    async def test_the_sign_in_service_is_asked_again_after_sign_on_hours(
+        self, world: World, issuer: FakeIssuer
+    ) -> None:
         """
         However busy, after `sign_on_hours` one goes to the sign-in service again, which may say no by then.
         """
@@ -207,7 +211,7 @@ class TestSignOn:
             assert (await page.get("/settings")).status_code == 303
 
     @on_sqlite
-    async def test_not_set_up(self, world: World) -> None:
+    async def test_without_an_issuer_there_is_no_single_sign_on(self, world: World) -> None:
         """
         Without an issuer there is no such door.
         """

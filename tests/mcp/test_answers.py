@@ -51,7 +51,7 @@ def details(draw: st.DrawFn) -> PrototypeDetail:
 
 
 @given(details(), texts)
-def test_always_under_four_kilobytes(detail: PrototypeDetail, reason: str) -> None:
+def test_every_answer_is_under_four_kilobytes(detail: PrototypeDetail, reason: str) -> None:
     """
     Ids, links, prompts and messages of any length and kind leave every answer under 4 KB.
     """

@@ -29,7 +29,7 @@ HEADERS = {"Accept": "application/json, text/event-stream"}
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_viewer_sees_and_does_not_make(served: Demo, transport: str) -> None:
+async def test_a_viewer_sees_prototypes_and_makes_none(served: Demo, transport: str) -> None:
     """
     A token's role counts here as everywhere.
     """
@@ -42,7 +42,7 @@ async def test_a_viewer_sees_and_does_not_make(served: Demo, transport: str) -> 
     assert served.chats_created == 0
 
 
-async def test_no_token_no_entry(served: Demo) -> None:
+async def test_without_a_token_nothing_is_answered_but_how_to_get_one(served: Demo) -> None:
     """
     Without a token that counts, nothing is answered but how to get one.
     """
@@ -57,7 +57,7 @@ async def test_no_token_no_entry(served: Demo) -> None:
     assert right.json()["result"]["serverInfo"]["name"] == "protokeep"
 
 
-async def test_only_under_our_names(served: Demo) -> None:
+async def test_a_host_name_that_is_not_ours_names_the_setting_that_allows_it(served: Demo) -> None:
     """
     A name that is not ours is refused with the setting that allows it.
     """
@@ -69,14 +69,14 @@ async def test_only_under_our_names(served: Demo) -> None:
     assert "PROTOKEEP_MCP_ALLOWED_HOSTS" in refused.json()["detail"]
 
 
-def test_names_are_a_setting() -> None:
+def test_allowed_host_names_are_separated_by_commas() -> None:
     """
     Names are given separated by commas.
     """
     assert Settings(mcp_allowed_hosts="a.example, b.example").mcp_hosts == ("a.example", "b.example")
 
 
-async def test_stdio_without_a_server(served: Demo) -> None:
+async def test_stdio_without_a_server_says_what_to_start(served: Demo) -> None:
     """
     When protokeep is not there the tools are, and say what to start.
     """
@@ -86,7 +86,7 @@ async def test_stdio_without_a_server(served: Demo) -> None:
     assert "protokeep serve" in said
 
 
-async def test_stops_while_an_assistant_is_connected(tmp_path: Path) -> None:
+async def test_the_server_stops_while_an_assistant_is_connected(tmp_path: Path) -> None:
     """
     SIGTERM ends the server although an assistant is connected and one of its calls waits.
     """

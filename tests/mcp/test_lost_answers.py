@@ -58,7 +58,7 @@ async def ready(served: Demo, client: Client) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", INSTEAD)
-async def test_first_one(served: Demo, way: Lossy, how: str) -> None:
+async def test_the_errors_key_gives_the_prototype_of_the_lost_create(served: Demo, way: Lossy, how: str) -> None:
     """
     The key in the error is the one that was sent; with it the same call gives the same prototype.
     """
@@ -73,7 +73,7 @@ async def test_first_one(served: Demo, way: Lossy, how: str) -> None:
     assert served.chats_created == 1
 
 
-async def test_another_one_and_a_change(served: Demo, way: Lossy) -> None:
+async def test_create_new_and_iterate_repeated_with_their_key_act_once(served: Demo, way: Lossy) -> None:
     """
     Both have keys of their own already: with the error's key, and with the same arguments alone, each is done once.
     """
@@ -92,7 +92,7 @@ async def test_another_one_and_a_change(served: Demo, way: Lossy) -> None:
     assert served.messages(WORDS) == 1
 
 
-async def test_key_of_ones_own(served: Demo) -> None:
+async def test_ones_own_key_from_the_first_call_on_makes_one(served: Demo) -> None:
     """
     A key that is given from the first call on makes one, also when what it made was asked for "instead".
     """
@@ -106,7 +106,7 @@ async def test_key_of_ones_own(served: Demo) -> None:
     assert made[0]["prototype_id"] == made[1]["prototype_id"] != made[2]["prototype_id"]
 
 
-async def test_reads(served: Demo, way: Lossy) -> None:
+async def test_an_error_of_a_read_names_no_key(served: Demo, way: Lossy) -> None:
     """
     What only reads names no key: it may be asked again.
     """
@@ -119,7 +119,7 @@ async def test_reads(served: Demo, way: Lossy) -> None:
 
 
 @pytest.mark.parametrize("key", ["k", "🥐" * 255, '"' * 255, "\\" * 255])
-def test_refusals_stay_short_and_keep_the_key(key: str) -> None:
+def test_a_long_error_of_the_server_stays_short_and_keeps_the_key(key: str) -> None:
     """
     However long the server's words are, the key is in what the assistant is told.
     """

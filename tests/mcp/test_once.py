@@ -19,7 +19,7 @@ CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "e
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_a_hundred_at_once(served: Demo, transport: str) -> None:
+async def test_a_hundred_identical_calls_get_one_prototype(served: Demo, transport: str) -> None:
     """
     A hundred identical calls in parallel get the same prototype.
     """
@@ -32,7 +32,7 @@ async def test_a_hundred_at_once(served: Demo, transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_impatient_assistant(served: Demo, transport: str) -> None:
+async def test_an_assistant_that_gives_up_and_repeats_gets_one_prototype(served: Demo, transport: str) -> None:
     """
     An assistant that gives up while the create hangs, and calls again five times, gets one prototype.
     """
@@ -50,7 +50,7 @@ async def test_impatient_assistant(served: Demo, transport: str) -> None:
     _made_once(served)
 
 
-async def test_connection_that_drops(served: Demo) -> None:
+async def test_a_client_whose_connection_drops_makes_one_prototype(served: Demo) -> None:
     """
     A client whose connection breaks in the middle of the call, again and again, makes one.
     """
@@ -72,7 +72,7 @@ async def test_connection_that_drops(served: Demo) -> None:
     _made_once(served)
 
 
-async def test_lost_answer_of_the_builder(served: Demo) -> None:
+async def test_calling_again_after_the_builders_lost_answer_makes_no_second(served: Demo) -> None:
     """
     If the builder acts and its answer is lost, calling again does not make a second one.
     """
@@ -84,7 +84,7 @@ async def test_lost_answer_of_the_builder(served: Demo) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_twenty_same_changes_at_once(served: Demo, transport: str) -> None:
+async def test_twenty_identical_changes_at_once_are_one_message(served: Demo, transport: str) -> None:
     """
     The same change asked for twenty times in parallel, and once more later, is one message in the same chat.
     """
@@ -103,7 +103,7 @@ async def test_twenty_same_changes_at_once(served: Demo, transport: str) -> None
     _made_once(served)
 
 
-async def test_change_over_a_connection_that_drops(served: Demo) -> None:
+async def test_a_change_over_a_connection_that_drops_is_sent_once(served: Demo) -> None:
     """
     A change whose caller vanishes in the middle, again and again, is sent once.
     """
@@ -124,7 +124,7 @@ async def test_change_over_a_connection_that_drops(served: Demo) -> None:
     await _said_once(served)
 
 
-async def test_change_whose_answer_the_builder_lost(served: Demo) -> None:
+async def test_a_change_whose_answer_the_builder_lost_is_sent_once(served: Demo) -> None:
     """
     If the builder took the message and its answer is lost, calling again sends no second one.
     """

@@ -13,7 +13,7 @@ from mcp_session import TRANSPORTS, answer, assistant, refusal, text_of
 pytestmark = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
-async def test_tools_and_their_hints(served: Demo, transport: str) -> None:
+async def test_tool_hints_say_what_they_do_and_none_deletes(served: Demo, transport: str) -> None:
     """
     The tools say truthfully what they do, and none deletes.
     """
@@ -32,7 +32,7 @@ async def test_tools_and_their_hints(served: Demo, transport: str) -> None:
             assert hints.destructive_hint is (name == "iterate_prototype")
 
 
-async def test_the_way_of_a_prototype(served: Demo, transport: str) -> None:
+async def test_a_prototype_is_made_waited_for_opened_listed_and_explained(served: Demo, transport: str) -> None:
     """
     Made, given again, waited for, opened, listed and explained.
     """
@@ -81,7 +81,7 @@ async def test_another_one_on_purpose_is_made_once(served: Demo, transport: str)
         assert served.chats_created == 2
 
 
-async def test_errors_say_what_to_do(served: Demo, transport: str) -> None:
+async def test_errors_name_the_next_call(served: Demo, transport: str) -> None:
     """
     What cannot be done is told in words that name the next call.
     """
@@ -97,7 +97,7 @@ async def test_errors_say_what_to_do(served: Demo, transport: str) -> None:
         assert (empty["prototypes"], "ensure_prototype" in empty["next_step"]) == ([], True)
 
 
-async def test_text_says_what_the_structure_says(served: Demo, transport: str) -> None:
+async def test_the_text_says_the_same_as_the_structure(served: Demo, transport: str) -> None:
     """
     Assistants that read text only are told the same.
     """
@@ -107,7 +107,7 @@ async def test_text_says_what_the_structure_says(served: Demo, transport: str) -
         assert json.loads(text_of(result)) == result.structured_content
 
 
-async def test_large_things_stay_small(served: Demo, transport: str) -> None:
+async def test_long_ids_prompts_and_lists_stay_small(served: Demo, transport: str) -> None:
     """
     Long ids, long prompts and many prototypes do not make answers long.
     """

@@ -19,7 +19,9 @@ from protokeep.core.errors import (
 from protokeep.core.prototype import Observation, ObservedState
 from protokeep.providers.base import PollResult, PollTarget, Provider, RemoteChat
 from sandbox.v0_contract import MISSING, documents_present
-from service.conformance.checked_world import World
+from world import World, both_versions
+
+pytestmark = pytest.mark.world(checked=True, generation_seconds=20, timeout_seconds=10.0)
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ async def seen(world: World, provider: Provider, made: RemoteChat) -> Observatio
     return (await looked(world, provider, made)).observations[made.chat_id]
 
 
-def test_the_judge_is_there() -> None:
+def test_v0s_documents_are_there_to_judge_by() -> None:
     """
     The rest of this suite holds every request against v0's documents; without them it says so, loudly.
     """
@@ -52,7 +54,8 @@ def test_the_judge_is_there() -> None:
         pytest.skip(MISSING)
 
 
-async def test_create_to_the_end(world: World, provider: Provider) -> None:
+@both_versions
+async def test_a_create_makes_one_chat_with_its_metadata_that_finishes(world: World, provider: Provider) -> None:
     """
     A create makes one chat that carries the marks; it runs, and then it is finished.
     """
@@ -69,7 +72,10 @@ async def test_create_to_the_end(world: World, provider: Provider) -> None:
     ("reason", "expected"),
     [("error", ObservedState.BROKE), ("content-filter", ObservedState.BROKE), ("stop", ObservedState.FINISHED)],
 )
-async def test_ends(world: World, provider: Provider, reason: str, expected: ObservedState) -> None:
+@both_versions
+async def test_each_way_to_end_is_read_and_a_failure_says_why(
+    world: World, provider: Provider, reason: str, expected: ObservedState
+) -> None:
     """
     The builder's ways to end are ours; a failure says why.
     """
@@ -83,7 +89,8 @@ async def test_ends(world: World, provider: Provider, reason: str, expected: Obs
     assert (observation.error_code is not None) is (expected is ObservedState.BROKE)
 
 
-async def test_many_at_once_and_missing_ones(world: World, provider: Provider) -> None:
+@both_versions
+async def test_130_chats_are_polled_in_pages_and_a_deleted_one_is_missing(world: World, provider: Provider) -> None:
     """
     Many are looked at in one go, over page borders, and one that is gone is told apart.
     """
@@ -101,7 +108,8 @@ async def test_many_at_once_and_missing_ones(world: World, provider: Provider) -
         assert provider.calls - before <= 130 // 50 + 2
 
 
-async def test_not_shown_is_missing_and_no_more(world: World, provider: Provider) -> None:
+@both_versions
+async def test_a_hidden_chat_is_missing_until_it_is_shown_again(world: World, provider: Provider) -> None:
     """
     A chat that is not shown is told as missing, by looks, by `conversation`, `cancel` and `delete`; then it is there
     again.
@@ -123,7 +131,8 @@ async def test_not_shown_is_missing_and_no_more(world: World, provider: Provider
     assert await provider.cancel(made.chat_id, made.message_id)
 
 
-async def test_a_message_that_is_missing(world: World, provider: Provider) -> None:
+@both_versions
+async def test_a_chat_whose_message_is_hidden_is_read_by_its_newest_message(world: World, provider: Provider) -> None:
     """
     A chat whose message is not shown is there all the same: what is newest in it tells how far it is.
     """
@@ -137,7 +146,8 @@ async def test_a_message_that_is_missing(world: World, provider: Provider) -> No
     assert (found.observations[made.chat_id].state, found.missing) == (ObservedState.FINISHED, frozenset())
 
 
-async def test_one_that_a_list_shows(world: World, provider: Provider) -> None:
+@both_versions
+async def test_a_listed_chat_is_not_missing_whatever_a_read_of_it_answers(world: World, provider: Provider) -> None:
     """
     A chat that is in a list is not missing, whatever a read of it answers; one looked at in passing costs no call.
     """
@@ -157,7 +167,8 @@ async def test_one_that_a_list_shows(world: World, provider: Provider) -> None:
     assert (found.observations, provider.calls - before) == ({}, 1)
 
 
-async def test_one_that_may_not_be_read(world: World, provider: Provider) -> None:
+@both_versions
+async def test_a_forbidden_chat_is_unreadable_and_the_others_are_read(world: World, provider: Provider) -> None:
     """
     A chat of ours that the builder refuses to show (403) is not missing, and the others are read.
     """
@@ -173,7 +184,8 @@ async def test_one_that_may_not_be_read(world: World, provider: Provider) -> Non
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
-async def test_order_of_lists_is_not_assumed(world: World, provider: Provider, order: str) -> None:
+@both_versions
+async def test_every_chat_is_met_whatever_the_order_of_lists(world: World, provider: Provider, order: str) -> None:
     """
     Whatever the order of lists, every chat is met; old chats of others do not end the walk too soon.
     """
@@ -189,7 +201,8 @@ async def test_order_of_lists_is_not_assumed(world: World, provider: Provider, o
     assert len(found.observations) == 70
 
 
-async def test_finds_by_marks(world: World, provider: Provider) -> None:
+@both_versions
+async def test_a_chat_is_found_by_its_metadata_and_by_nothing_else(world: World, provider: Provider) -> None:
     """
     A chat whose create answer was lost is found by its marks, and by nothing else.
     """
@@ -206,7 +219,8 @@ async def test_finds_by_marks(world: World, provider: Provider) -> None:
     assert await provider.prompt_of(found[0].chat_id) == "A shop"
 
 
-async def test_follow_up_stays_in_its_chat(world: World, provider: Provider) -> None:
+@both_versions
+async def test_a_follow_up_stays_in_its_chat_and_has_an_end_of_its_own(world: World, provider: Provider) -> None:
     """
     A follow-up makes no second chat; what was said before it is not taken for its end.
     """
@@ -237,7 +251,8 @@ async def test_follow_up_stays_in_its_chat(world: World, provider: Provider) -> 
     assert ended.message_id != before.previous_message_id
 
 
-async def test_stop(world: World, provider: Provider) -> None:
+@both_versions
+async def test_a_stop_says_whether_anything_was_running(world: World, provider: Provider) -> None:
     """
     What runs is stopped; stopping what does not run is no error, and says so.
     """
@@ -248,7 +263,8 @@ async def test_stop(world: World, provider: Provider) -> None:
     assert world.sandbox.chats[made.chat_id].status(world.clock()) == "stopped"
 
 
-async def test_delete_is_idempotent(world: World, provider: Provider) -> None:
+@both_versions
+async def test_deleting_twice_is_no_error(world: World, provider: Provider) -> None:
     """
     Deleting deletes; deleting again is no error.
     """
@@ -260,7 +276,8 @@ async def test_delete_is_idempotent(world: World, provider: Provider) -> None:
     assert world.sandbox.stats()["chats_deleted"] == 1
 
 
-async def test_cost(world: World, provider: Provider) -> None:
+@both_versions
+async def test_the_cost_comes_with_the_end_or_by_a_report(world: World, provider: Provider) -> None:
     """
     What it cost is told with the end, or by a report.
     """
@@ -274,7 +291,8 @@ async def test_cost(world: World, provider: Provider) -> None:
     assert (told or report[made.chat_id]) > 0
 
 
-async def test_picture(world: World, provider: Provider) -> None:
+@both_versions
+async def test_a_picture_comes_from_the_builders_own_host_only(world: World, provider: Provider) -> None:
     """
     A picture is fetched with the key from the builder's own host, and from no other.
     """
@@ -293,7 +311,8 @@ async def test_picture(world: World, provider: Provider) -> None:
     assert await provider.picture(address.replace("http://", "https://")) is None
 
 
-async def test_hooks(world: World, provider: Provider) -> None:
+@both_versions
+async def test_a_hook_is_registered_moved_and_removed_twice(world: World, provider: Provider) -> None:
     """
     A hook is registered, moved and removed; removing it again is no error.
     """
@@ -324,12 +343,14 @@ async def test_hooks(world: World, provider: Provider) -> None:
         ({"answer_next": [{"status": 307, "headers": {"location": "http://127.0.0.1:9/"}}]}, OutcomeUnknown),
     ],
 )
-async def test_what_can_go_wrong_with_a_create(
+@both_versions
+async def test_an_error_of_a_create_says_whether_anything_was_made(
     world: World, provider: Provider, knobs: dict[str, object], expected: type[Exception]
 ) -> None:
     """
     An error says whether certainly nothing was made; in doubt the outcome is unknown.
     """
+    assert world.transport is not None
     world.transport.answers_checked = False
     world.sandbox.set_knobs(**knobs)
 
@@ -337,7 +358,8 @@ async def test_what_can_go_wrong_with_a_create(
         await provider.create("A shop", marks())
 
 
-async def test_nobody_there(world: World, provider: Provider) -> None:
+@both_versions
+async def test_an_unreachable_builder_has_made_nothing(world: World, provider: Provider) -> None:
     """
     A builder that cannot be reached has certainly made nothing.
     """
@@ -349,13 +371,15 @@ async def test_nobody_there(world: World, provider: Provider) -> None:
     await there.aclose()
 
 
-async def test_key_stays_with_the_builder(world: World, provider: Provider) -> None:
+@both_versions
+async def test_a_redirect_is_never_followed(world: World, provider: Provider) -> None:
     """
     A redirect is never followed, with or without the key.
     """
     made = await provider.create("A shop", marks())
+    assert world.transport is not None
     world.transport.answers_checked = False
-    rule = {"status": 302, "headers": {"location": f"{world.url}/elsewhere"}, "times": None}
+    rule = {"status": 302, "headers": {"location": f"{world.v0_url}/elsewhere"}, "times": None}
     world.sandbox.set_knobs(answer_next=[rule])
 
     found = await looked(world, provider, made)

@@ -134,7 +134,7 @@ class TestZombies:
         await world.live(15)
         assert (world.creates, world.made) == (1, 1)
 
-    async def test_a_row_whose_call_is_open_is_not_taken_up_by_its_own_process(self, world: World) -> None:
+    async def test_a_row_whose_call_is_open_is_not_taken_by_its_own_process(self, world: World) -> None:
         """
         However old a jump of the clock makes the lease look, the process knows that it is sending.
         """
@@ -178,7 +178,7 @@ class TestZombies:
         await sending
         assert (world.made, world.creates) == (1, 1)
 
-    async def test_a_lease_is_renewed_after_a_database_that_did_not_answer_once(self) -> None:
+    async def test_a_lease_is_renewed_after_a_database_that_failed_once(self) -> None:
         """
         One renewal that fails is no end of it: the row stays this process's for as long as it works on it.
         """
@@ -197,7 +197,7 @@ class TestZombies:
 class TestClockSteps:
     @pytest.mark.parametrize("step", [120, 600, 3600, -120, -600, -3600])
     @both_versions
-    async def test_another_process_sends_nothing_twice_after_a_step(self, world: World, step: int) -> None:
+    async def test_another_process_sends_nothing_twice_after_a_clock_step(self, world: World, step: int) -> None:
         """
         The clock is set while a create is under way, and lists lag: another process takes the row over, and waits.
         """
@@ -245,9 +245,7 @@ class TestClockSteps:
         assert (await world.get(parked.id)).chat_id is not None
 
     @pytest.mark.parametrize("step", [-3600, 3600])
-    async def test_a_dead_process_is_followed_up_within_seconds_whatever_the_clock_says(
-        self, world: World, step: int
-    ) -> None:
+    async def test_a_dead_process_is_followed_up_soon_whatever_the_clock_says(self, world: World, step: int) -> None:
         """
         A process dies right after its claim, then the clock is set: another one sends soon.
         """
@@ -280,7 +278,7 @@ class TestClockSteps:
 
 class TestFollowUps:
     @both_versions
-    async def test_two_people_with_two_keys_at_the_same_moment(self, world: World) -> None:
+    async def test_two_follow_ups_with_two_keys_at_once_are_one_and_a_refusal(self, world: World) -> None:
         """
         Whoever is told that a message is accepted finds it at v0; the other one is told to wait.
         """
@@ -360,7 +358,7 @@ class TestFollowUps:
         assert sorted(words for words in said if words.startswith("change")) == [f"change {n}" for n in range(5)]
 
     @both_versions
-    async def test_a_stop_that_slept_ends_no_later_round(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_stop_that_slept_ends_no_later_turn(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """
         The builder stopped; before that is written another process sees it, and a follow-up begins a new round.
         """
@@ -414,7 +412,7 @@ class TestFollowUps:
 
 
 @both_versions
-async def test_a_process_that_was_stopped_in_its_calls_does_not_blame_the_builder(world: World) -> None:
+async def test_a_process_stopped_in_its_calls_does_not_blame_the_builder(world: World) -> None:
     """
     Ten creates are in their calls when the process is stopped: all time out, and none of them makes the account wait.
     """

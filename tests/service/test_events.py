@@ -32,7 +32,7 @@ async def audited(world: World) -> list[tuple[str, str, str | None, Any]]:
     ]
 
 
-async def test_a_life(world: World) -> None:
+async def test_a_whole_life_is_recorded_with_source_person_and_words(world: World) -> None:
     """
     From the claim over an end, a message, a stop and a deletion: each step with its source, its person and its words.
     """
@@ -71,7 +71,7 @@ async def test_a_life(world: World) -> None:
     ]
 
 
-async def test_trouble(world: World) -> None:
+async def test_trouble_of_a_create_is_recorded_in_order_each_reason_once(world: World) -> None:
     """
     A create that is put off, lost, looked up and found says so in this order, each reason once.
     """
@@ -99,7 +99,7 @@ async def test_trouble(world: World) -> None:
 
 
 @on_sqlite
-async def test_a_refusal(world: World) -> None:
+async def test_a_refusal_is_recorded_with_its_code_and_its_words(world: World) -> None:
     """
     A refusal stands in the history with its code and its words, once as what happened and once as the status.
     """
@@ -121,7 +121,7 @@ async def test_a_refusal(world: World) -> None:
     )  # fmt: skip
 
 
-async def test_a_message_that_is_refused_and_one_that_is_put_off(world: World) -> None:
+async def test_refused_and_parked_messages_are_recorded_and_reuse_audited(world: World) -> None:
     """
     So do messages; and whoever gets what is there stands in the audit, too.
     """
@@ -147,7 +147,7 @@ async def test_a_message_that_is_refused_and_one_that_is_put_off(world: World) -
 
 
 @pytest.mark.parametrize("holds_it", [True, False])
-async def test_without_a_key(world: World, holds_it: bool) -> None:
+async def test_a_missing_key_is_recorded_once(world: World, holds_it: bool) -> None:
     """
     That there is no key is told once, however often somebody comes.
     """

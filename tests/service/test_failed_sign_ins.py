@@ -57,7 +57,7 @@ async def ended_tokens(world: World, site: Site) -> dict[str, tuple[str, str]]:
 
 
 class TestAtThePage:
-    async def test_who_reads_what(self, world: World, site: Site) -> None:
+    async def test_an_unknown_token_is_told_to_the_default_workspace_only(self, world: World, site: Site) -> None:
         """
         A token of nobody's is told to the default workspace; one that counted once to its own, and to no other.
         """
@@ -74,7 +74,7 @@ class TestAtThePage:
             ("token_revoked", "eve", tokens["revoked"][1]),
         }
 
-    async def test_nothing_of_a_token_is_in_it(self, world: World, site: Site) -> None:
+    async def test_nothing_of_a_token_is_in_the_audit(self, world: World, site: Site) -> None:
         tokens = await ended_tokens(world, site)
         async with browser_of(site) as browser:
             for token in (WRONG, tokens["expired"][0], tokens["revoked"][0]):
@@ -87,7 +87,7 @@ class TestAtThePage:
             assert not any(token[start : start + 6] in written for start in range(3, len(token) - 6))
         assert {one["data"]["reason"] for one in await failed(site)} == {"token_unknown", "link_unknown"}
 
-    async def test_only_what_the_limit_let_through(self, world: World) -> None:
+    async def test_only_attempts_within_the_rate_limit_are_written(self, world: World) -> None:
         """
         Whoever is told to wait is not written down; what is alike within a minute is one line and a number.
         """
@@ -100,7 +100,7 @@ class TestAtThePage:
         assert answers == [401] * 5 + [429] * 4
         assert sorted(map(_times, lines)) == [1, 4]
 
-    async def test_a_token_that_was_there_costs_the_same(
+    async def test_unknown_expired_and_revoked_tokens_cost_the_same(
         self, world: World, site: Site, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
@@ -134,7 +134,7 @@ class TestAtTheService:
         async with world.serving(**issuer.settings) as served:
             yield served
 
-    async def test_a_callback_that_fails(self, site: Site) -> None:
+    async def test_a_failed_callback_is_audited_without_its_address(self, site: Site) -> None:
         """
         An answer of no sign-in of ours, and one that says no, are told; nothing of its address is.
         """
@@ -147,7 +147,9 @@ class TestAtTheService:
         assert "made-up" not in repr(found)
 
     @pytest.mark.parametrize(("spoil", "reason"), [({"role": "nothing"}, "no_role"), ({"nonce": "x"}, "not_taken")])
-    async def test_who_has_no_role(self, site: Site, issuer: FakeIssuer, spoil: dict[str, Any], reason: str) -> None:
+    async def test_a_sign_in_without_a_role_is_audited_with_the_reason(
+        self, site: Site, issuer: FakeIssuer, spoil: dict[str, Any], reason: str
+    ) -> None:
         issuer.spoil = spoil
         async with httpx2.AsyncClient(trust_env=False) as elsewhere, browser_of_real(site) as page:
             begun = await page.get("/sign-in/begin")
@@ -156,7 +158,7 @@ class TestAtTheService:
 
         assert [one["data"]["reason"] for one in await failed(site)] == [reason]
 
-    async def test_a_service_that_is_away(self, site: Site, issuer: FakeIssuer) -> None:
+    async def test_a_sign_in_service_that_is_away_is_nobodys_failure(self, site: Site, issuer: FakeIssuer) -> None:
         """
         That nobody could be asked is nobody's failure.
         """
@@ -174,7 +176,7 @@ def browser_of_real(site: Site) -> httpx2.AsyncClient:
 
 
 class TestFloods:
-    async def test_from_everywhere(self, world: World) -> None:
+    async def test_a_flood_from_everywhere_is_few_lines_that_add_up(self, world: World) -> None:
         """
         However many come from however many addresses, a minute has few lines, and none is lost from the count.
         """
@@ -198,7 +200,7 @@ class TestFloods:
             st.tuples(st.sampled_from("abc"), st.integers(0, 60), st.floats(0, 100, allow_nan=False)), max_size=200
         )
     )
-    def test_all_are_counted(self, tries: list[tuple[str, int, float]]) -> None:
+    def test_lines_add_up_to_all_failures_in_any_order(self, tries: list[tuple[str, int, float]]) -> None:
         """
         Whatever comes in whatever order, the lines add up to it, and are few for each window.
         """

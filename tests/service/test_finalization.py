@@ -15,7 +15,9 @@ from protokeep.providers.images import MAX_BYTES, image_of
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.web.models import PrototypeView
-from service.conformance.checked_world import ANN, EVE, World
+from world import ANN, EVE, World, both_versions, every_version_and_database
+
+pytestmark = pytest.mark.world(checked=True, generation_seconds=20, timeout_seconds=10.0)
 
 
 def png(width: int = 2, height: int = 2, filler: int = 0) -> bytes:
@@ -49,7 +51,7 @@ WEBP = b"RIFF\x1a\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00\x0f\x00\x0
         (b"\xff\xd8" + b"\xff" * 5000, None),
     ],
 )
-def test_what_counts_as_a_picture(body: bytes, kind: str | None) -> None:
+def test_png_jpeg_and_webp_count_as_pictures_by_their_bytes(body: bytes, kind: str | None) -> None:
     """
     PNG, JPEG and WebP by their own bytes, of a sane size; nothing else, whatever it calls itself.
     """
@@ -57,12 +59,12 @@ def test_what_counts_as_a_picture(body: bytes, kind: str | None) -> None:
     assert kind == (None if image is None else image.content_type)
 
 
-async def test_picture_is_kept_and_served(anywhere: World) -> None:
+@every_version_and_database
+async def test_a_picture_is_fetched_once_and_shown_to_its_workspace(world: World) -> None:
     """
     v1's picture is fetched once, kept, and shown from our own address to its workspace only; v2 has none.
     """
-    world = anywhere
-    done = await world.done()
+    done = await world.finish()
     view = PrototypeView.of(done, world.clock())
     if world.api_version == 2:
         assert (view.thumbnail_url, view.image_url) == (None, None)
@@ -75,9 +77,9 @@ async def test_picture_is_kept_and_served(anywhere: World) -> None:
     assert picture.body.startswith(b"\x89PNG")
     with pytest.raises(NotFound):
         await world.keeper.picture(EVE, done.id)
-    fetched = [path for path in world.transport.calls if "screenshot" in path]
     await world.keeper.finalize()
-    assert sum(world.transport.calls[path] for path in fetched) == 1
+    assert world.transport is not None
+    assert sum(count for path, count in world.transport.calls.items() if "screenshot" in path) == 1
 
 
 def v1_with_pictures(answer: httpx2.Response) -> tuple[V0V1, list[httpx2.Request]]:
@@ -107,7 +109,7 @@ def v1_with_pictures(answer: httpx2.Response) -> tuple[V0V1, list[httpx2.Request
         "//v0.dev/x.png",
     ],
 )
-async def test_the_key_goes_nowhere_else(address: str) -> None:
+async def test_a_picture_address_that_is_not_v0s_is_not_asked(address: str) -> None:
     """
     A picture's address that is not v0's own is not asked for at all.
     """
@@ -117,7 +119,7 @@ async def test_the_key_goes_nowhere_else(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["https://api.v0.dev/x.png", "https://v0.app/x.png", "https://img.v0.dev/x.png"])
-async def test_v0s_own_hosts_are_asked_with_the_key(address: str) -> None:
+async def test_v0s_own_hosts_get_the_key_and_redirects_are_not_followed(address: str) -> None:
     """
     v0's own hosts get the key; a redirect is not followed.
     """
@@ -129,12 +131,12 @@ async def test_v0s_own_hosts_are_asked_with_the_key(address: str) -> None:
     assert len(asked) == 1
 
 
-async def test_cost_is_kept(anywhere: World) -> None:
+@every_version_and_database
+async def test_credits_are_read_once_at_each_end(world: World) -> None:
     """
     Credits are read once when it is done, and again after each round.
     """
-    world = anywhere
-    done = await world.done()
+    done = await world.finish()
     first = generation_of(done).credits
     assert first is not None
     assert first > 0
@@ -144,48 +146,51 @@ async def test_cost_is_kept(anywhere: World) -> None:
     await world.keeper.submit(done.id)
     await world.pass_time(70)
     await world.keeper.finalize()
-    second = generation_of(await world.get(done)).credits
+    second = generation_of(await world.get(done.id)).credits
     assert second is not None
     assert second > first
     reports = world.sandbox.stats()["v1"]["calls"].get("reports.getUsage", 0)
     assert reports == (2 if world.api_version == 1 else 0)
 
 
-async def test_one_report_for_many(world: World) -> None:
+@both_versions
+async def test_v1_reads_the_cost_of_all_that_ended_together_in_one_call(world: World) -> None:
     """
     v1: the cost of all that ended together is one call.
     """
     if world.api_version == 2:
         pytest.skip("v2 tells the cost with each message")
     for index in range(40):
-        await world.made(f"p-{index}")
+        await world.make(f"p-{index}")
     await world.pass_time(30)
     await world.keeper.finalize()
     assert world.sandbox.stats()["v1"]["calls"]["reports.getUsage"] == 1
 
 
 @pytest.mark.parametrize("knobs", [{"status": 500}, {"status": 404}, {"status": 403}])
-async def test_what_fails_at_the_end_harms_nothing(world: World, knobs: dict[str, Any]) -> None:
+@both_versions
+async def test_a_failure_to_read_the_cost_harms_nothing(world: World, knobs: dict[str, Any]) -> None:
     """
     Without its cost a prototype is completed all the same; the figure is null, and read later when it can be.
     """
     if world.api_version == 2:
         pytest.skip("v2 reads nothing at the end")
     world.sandbox.set_knobs(fail_next=[{"operation": "reports.getUsage", **knobs}])
-    done = await world.done()
+    done = await world.finish()
     assert (done.status, generation_of(done).credits) == (Status.COMPLETED, None)
     world.clock.advance(90)
     await world.keeper.finalize()
-    assert generation_of(await world.get(done)).credits is not None
+    assert generation_of(await world.get(done.id)).credits is not None
 
 
-async def test_dead_link_is_noticed(world: World) -> None:
+@both_versions
+async def test_a_preview_that_answers_404_is_taken_down_and_comes_back(world: World) -> None:
     """
     A preview that answers 404 twice is taken down for the chat's page, and comes back when it opens again.
     """
     if world.api_version == 2:
         pytest.skip("v2 has no preview that may be kept")
-    done = await world.done()
+    done = await world.finish()
     demo = generation_of(done).demo_url
     assert done.project_url == demo
     chat = world.sandbox.chats[done.chat_id or ""]
@@ -195,22 +200,23 @@ async def test_dead_link_is_noticed(world: World) -> None:
     for _ in range(3):
         world.clock.advance(700)
         await check_link(world)
-    dead = await world.get(done)
+    dead = await world.get(done.id)
     assert dead.status is Status.COMPLETED
     assert dead.project_url == generation_of(dead).web_url
     reply.generation.outcome = was
     world.clock.advance(700)
     await check_link(world)
-    assert (await world.get(done)).project_url == demo
+    assert (await world.get(done.id)).project_url == demo
 
 
-async def test_a_link_is_looked_at_again(world: World) -> None:
+@both_versions
+async def test_a_preview_is_checked_again_for_a_day(world: World) -> None:
     """
     A preview that is not there for a minute is not taken down; one that was comes back by itself within a day.
     """
     if world.api_version == 2:
         pytest.skip("v2 has no preview that may be kept")
-    done = await world.done()
+    done = await world.finish()
     demo = generation_of(done).demo_url
     reply = world.sandbox.chats[done.chat_id or ""].messages[-1]
     assert reply.generation is not None
@@ -222,25 +228,25 @@ async def test_a_link_is_looked_at_again(world: World) -> None:
         reply.generation.outcome = was if opens else "error"
         world.clock.advance(seconds)
         await world.keeper.finalize()
-        assert (await world.get(done)).project_url == demo
+        assert (await world.get(done.id)).project_url == demo
     reply.generation.outcome = "error"
     world.clock.advance(700)
     await check_link(world)
     for _ in range(4):
         world.clock.advance(100)
         await world.keeper.finalize()
-    assert (await world.get(done)).project_url == generation_of(done).web_url
+    assert (await world.get(done.id)).project_url == generation_of(done).web_url
     reply.generation.outcome = was
 
     for _ in range(8):
         world.clock.advance(100)
         await world.keeper.finalize()
 
-    assert (await world.get(done)).project_url == demo
+    assert (await world.get(done.id)).project_url == demo
     assert world.sandbox.stats()["v1"]["calls"]["reports.getUsage"] - reports <= 3
 
 
-async def test_a_picture_that_is_not_there_yet() -> None:
+async def test_a_picture_that_answers_404_is_asked_for_again() -> None:
     """
     A picture that answers 404 is asked for again; one that is none is not.
     """
@@ -257,11 +263,12 @@ async def check_link(world: World) -> None:
     await world.keeper.finalize()
 
 
+@both_versions
 async def test_no_preview_token_is_kept(world: World) -> None:
     """
     No link of a v2 prototype holds a token, and none is asked for.
     """
-    done = await world.done()
+    done = await world.finish()
     assert "chats.getPreview" not in world.sandbox.stats()["v2"]["calls"]
     if world.api_version == 2:
         assert done.project_url == generation_of(done).chat_url

@@ -39,7 +39,7 @@ async def iterate(world: World, prototype: Prototype, message: str = "Make it bl
 
 
 class TestAnswers:
-    async def test_a_question_is_answered(self, world: World) -> None:
+    async def test_a_question_is_answered_by_a_follow_up_once(self, world: World) -> None:
         """
         What waits for an answer gets it by a follow-up, once, and goes on to its end.
         """
@@ -52,7 +52,7 @@ class TestAnswers:
         await world.live(30)
         assert (await world.get(waits.id)).status is Status.COMPLETED
 
-    async def test_a_refused_answer(self, world: World) -> None:
+    async def test_a_refused_answer_leaves_the_question_open(self, world: World) -> None:
         """
         When v0 refuses the answer, the question stands, is followed as before, and the next answer counts.
         """
@@ -70,7 +70,7 @@ class TestAnswers:
         await world.live(70)
         assert (await world.get(waits.id)).status is Status.COMPLETED
 
-    async def test_answered_on_the_page_after_a_refused_one(self, world: World) -> None:
+    async def test_an_answer_on_the_chats_page_after_a_refused_one_is_seen(self, world: World) -> None:
         """
         When an answer was refused and a person then answers on the chat's own page, the end of it is seen.
         """
@@ -88,7 +88,7 @@ class TestAnswers:
 
 class TestUnclear:
     @both_versions
-    async def test_408(self, world: World) -> None:
+    async def test_a_408_to_a_follow_up_is_looked_up_and_sent_once(self, world: World) -> None:
         """
         A 408 to a follow-up tells nothing: the chat is read, and the message is there once.
         """
@@ -102,7 +102,7 @@ class TestUnclear:
         assert said(world) == [done.prompt, "Make it blue"]
         assert (await world.get(done.id)).status is Status.COMPLETED
 
-    async def test_nothing_is_sent_while_the_chat_cannot_be_read(self, world: World) -> None:
+    async def test_a_follow_up_waits_while_its_chat_cannot_be_read(self, world: World) -> None:
         """
         Before every message the chat is read; while that fails the message waits, says why, and is sent later.
         """
@@ -122,7 +122,9 @@ class TestUnclear:
 
 class TestPaused:
     @pytest.mark.parametrize(("status", "seconds"), [(402, 120), (429, 45)])
-    async def test_until_the_pause_is_over(self, world: World, status: int, seconds: float) -> None:
+    async def test_a_parked_follow_up_waits_exactly_so_long_and_is_sent_once(
+        self, world: World, status: int, seconds: float
+    ) -> None:
         """
         A follow-up that v0 puts off waits for exactly so long, and then is sent once.
         """
@@ -140,7 +142,7 @@ class TestPaused:
         assert world.calls(SENDS[2]) == 2
         assert said(world) == [done.prompt, "Make it blue"]
 
-    async def test_others_wait_too(self, world: World) -> None:
+    async def test_a_follow_up_of_a_paused_account_is_parked_without_a_call(self, world: World) -> None:
         """
         While the account is paused another follow-up is parked without a call, with the account's reason.
         """
@@ -158,7 +160,7 @@ class TestPaused:
 
 class TestStop:
     @both_versions
-    async def test_a_refused_stop_is_told(self, world: World) -> None:
+    async def test_a_refused_stop_is_told_and_polling_goes_on(self, world: World) -> None:
         """
         When v0 does not stop it, whoever asked is told so, and it goes on being made and followed.
         """
@@ -174,7 +176,9 @@ class TestStop:
         await world.live(30)
         assert (await world.get(made.id)).status is Status.COMPLETED
 
-    async def test_what_the_builder_did_not_stop(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_stop_that_found_nothing_running_is_not_told_as_stopped(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         When the builder says that there was nothing to stop, it is not told as stopped, and its end is what was seen.
         """
@@ -191,7 +195,7 @@ class TestStop:
         assert (await world.get(made.id)).status is Status.COMPLETED
         assert await world.rows("SELECT action FROM protokeep_audit WHERE action = 'stopped'") == []
 
-    async def test_what_has_ended_is_not_stopped(self, world: World) -> None:
+    async def test_stopping_a_ready_prototype_calls_nothing(self, world: World) -> None:
         """
         Stopping what is ready asks v0 for nothing.
         """
@@ -201,7 +205,7 @@ class TestStop:
         assert (await world.keeper.stop(ANN, done.id)).status is Status.COMPLETED
         assert world.calls() == calls
 
-    async def test_nothing_to_stop_yet(self, world: World) -> None:
+    async def test_a_prototype_that_v0_does_not_have_yet_cannot_be_stopped(self, world: World) -> None:
         """
         What v0 does not have yet, and a message that it does not have yet, cannot be stopped; that is said.
         """
@@ -214,7 +218,9 @@ class TestStop:
         with pytest.raises(NotNow, match="has not taken it"):
             await world.keeper.stop(ANN, done.id)
 
-    async def test_it_ended_meanwhile(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_prototype_that_finished_during_the_stop_is_ready(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         What was seen finished while v0 was asked to stop it is ready, not stopped.
         """

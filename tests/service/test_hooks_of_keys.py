@@ -48,7 +48,7 @@ def at_v0(world: World, key: str) -> int:
     return sum(len(hooks) for hooks in account.hooks.values()) if account else 0
 
 
-async def test_a_key_that_comes_later(world: World) -> None:
+async def test_a_key_that_comes_later_gets_its_hooks(world: World) -> None:
     """
     Once hooks are installed, a new key gets one per version, and a delivery there counts.
     """
@@ -66,7 +66,7 @@ async def test_a_key_that_comes_later(world: World) -> None:
     assert await hooks_of(world.first).receive(hook.url.rsplit("/", 1)[1], b"{}")
 
 
-async def test_only_where_hooks_are_wanted(world: World) -> None:
+async def test_nobodys_account_is_touched_where_hooks_are_not_installed(world: World) -> None:
     """
     Nobody's account is touched before `install`, after `remove`, or without an address.
     """
@@ -80,7 +80,7 @@ async def test_only_where_hooks_are_wanted(world: World) -> None:
     assert (at_v0(world, KEY), at_v0(world, TEAM_KEY)) == (0, 0)
 
 
-async def test_many_processes(world: World) -> None:
+async def test_many_processes_install_one_hook_per_account_and_version(world: World) -> None:
     """
     However many look at once, each account has one hook per version; looking again costs v0 nothing.
     """
@@ -95,7 +95,7 @@ async def test_many_processes(world: World) -> None:
     assert (sum(added), sum(again), at_v0(world, TEAM_KEY), world.calls() - calls) == (2, 0, 2, 0)
 
 
-async def test_another_account(world: World) -> None:
+async def test_a_key_of_another_v0_account_gets_hooks_there(world: World) -> None:
     """
     A key of another account at v0 gets hooks there; one of the same account leaves them as they are.
     """
@@ -114,7 +114,9 @@ async def test_another_account(world: World) -> None:
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-async def test_v0_refuses(world: World, monkeypatch: pytest.MonkeyPatch, replaced: bool) -> None:
+async def test_a_refused_hook_is_tried_again_and_others_get_theirs(
+    world: World, monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
     """
     What v0 does not take is tried again after a while, by whichever process; others get theirs meanwhile.
     """
@@ -148,7 +150,7 @@ async def test_v0_refuses(world: World, monkeypatch: pytest.MonkeyPatch, replace
 
 
 @on_sqlite
-async def test_a_process_that_died_in_between(world: World) -> None:
+async def test_a_hook_claimed_by_a_dead_process_is_taken_up(world: World) -> None:
     """
     Claimed and not registered: another one takes it up after a while, and until then it is said.
     """
@@ -173,7 +175,7 @@ async def test_a_process_that_died_in_between(world: World) -> None:
 
 
 @on_sqlite
-async def test_installing_with_one_bad_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_bad_key_keeps_no_other_account_from_its_hooks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     One account that v0 refuses keeps none of the others from their hooks; it is said at the end.
     """
@@ -192,7 +194,7 @@ async def test_installing_with_one_bad_key(world: World, monkeypatch: pytest.Mon
 
 
 @on_sqlite
-async def test_removing_after_a_key_is_gone(world: World) -> None:
+async def test_hooks_are_removed_where_possible_after_a_key_is_gone(world: World) -> None:
     """
     Hooks are removed wherever that is possible; where the key is gone, their addresses count no more.
     """
@@ -207,7 +209,7 @@ async def test_removing_after_a_key_is_gone(world: World) -> None:
     assert not await hooks_of(world.first).receive(hook.url.rsplit("/", 1)[1], b"{}")
 
 
-async def test_while_it_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_running_server_installs_hooks_of_new_keys(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The jobs of a server or worker see to it, however the key was set.
     """

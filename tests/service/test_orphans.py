@@ -26,7 +26,7 @@ async def awake(world: World, seconds: float) -> Node:
 
 
 @both_versions
-async def test_as_old_as_its_chat(world: World) -> None:
+async def test_an_adopted_prototype_is_as_old_as_its_chat(world: World) -> None:
     """
     It was made when v0 says so, not when it was found.
     """
@@ -47,7 +47,7 @@ async def test_as_old_as_its_chat(world: World) -> None:
     assert (await world.get(lost)).chat_id == world.chat.id
 
 
-async def test_a_chat_of_another_installation(world: World) -> None:
+async def test_a_chat_of_another_installation_is_not_adopted(world: World) -> None:
     """
     A chat that another installation marked, or that carries no mark of a row, is nobody's here.
     """

@@ -33,7 +33,7 @@ async def owned(request: pytest.FixtureRequest, empty_pg_url: str) -> AsyncItera
 
 
 class TestOwnersTables:
-    async def test_create_list_status(self, owned: World) -> None:
+    async def test_create_list_and_status_work_on_the_owners_table(self, owned: World) -> None:
         """
         Everything works on the owner's own table: uuid ids, a user that is no uuid, the tenant of the product.
         """
@@ -48,7 +48,9 @@ class TestOwnersTables:
         assert [one.id for one in await owned.listed(PRODUCT)] == [done.id, MOCKUP, OLDER_MOCKUP]
         assert (await owned.status(PRODUCT)).id == done.id
 
-    async def test_in_one_statement(self, owned: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_first_claim_is_one_statement_with_the_products_tenant(
+        self, owned: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         A product that has no row yet is claimed in one statement, with uuids and the product's tenant.
         """
@@ -67,7 +69,7 @@ class TestOwnersTables:
         assert await owned.get(done.id) == done
         assert owned.made == 1
 
-    async def test_at_once(self, owned: World) -> None:
+    async def test_twenty_clicks_on_an_owners_product_make_one(self, owned: World) -> None:
         """
         Twenty clicks on an owner's product make one.
         """
@@ -78,7 +80,7 @@ class TestOwnersTables:
 
         assert (len({one.prototype.id for one in ensured}), owned.made) == (1, 1)
 
-    async def test_any_spelling(self, owned: World) -> None:
+    async def test_a_product_uuid_in_capitals_is_the_same_product(self, owned: World) -> None:
         """
         A product's uuid in capitals is the same product.
         """
@@ -86,7 +88,7 @@ class TestOwnersTables:
 
         assert (await owned.ensure(PRODUCT.upper())).prototype.id == first.prototype.id
 
-    async def test_mine(self, owned: World) -> None:
+    async def test_ones_own_are_found_though_the_column_holds_a_uuid(self, owned: World) -> None:
         """
         One's own are found though the column holds a uuid made of the name.
         """
@@ -96,7 +98,7 @@ class TestOwnersTables:
 
         assert [one.id for one in found] == [made.id]
 
-    async def test_unknown_product(self, owned: World) -> None:
+    async def test_a_product_that_the_owner_does_not_have_is_refused(self, owned: World) -> None:
         """
         A product that the owner's `products` does not have is a clear problem, and nothing is written.
         """
@@ -112,7 +114,7 @@ class TestOwnersTables:
             assert await owned.rows(f"SELECT * FROM {table}") == []
 
     @pytest.mark.parametrize("product_id", ["shop", "123", "6f0c8a54-0f5c-4a5e-9b7e"])
-    async def test_no_uuid(self, owned: World, product_id: str) -> None:
+    async def test_a_product_id_that_is_no_uuid_is_refused_in_words(self, owned: World, product_id: str) -> None:
         """
         An id that is no uuid is refused in words, not by the database.
         """
@@ -122,7 +124,7 @@ class TestOwnersTables:
 
 
 class TestOlderRows:
-    async def test_listed_as_they_are(self, owned: World) -> None:
+    async def test_older_rows_are_listed_as_they_are(self, owned: World) -> None:
         """
         Old rows are listed, newest first, with their own times, nulls for the new fields, and status pending.
         """
@@ -134,7 +136,7 @@ class TestOlderRows:
         assert None is newest.chat_id is newest.project_id is newest.project_url
         assert newest.created_at.isoformat() == "2025-01-02T00:00:00+00:00"
 
-    async def test_untracked_does_not_block(self, owned: World) -> None:
+    async def test_an_untracked_pending_row_does_not_block_its_product(self, owned: World) -> None:
         """
         A pending row without a chat does not keep its product from getting a prototype; it stays in the list.
         """
@@ -145,7 +147,7 @@ class TestOlderRows:
         again = await owned.ensure(PRODUCT)
         assert (again.prototype.id, again.decision.outcome) == (ensured.prototype.id, Outcome.REUSED)
 
-    async def test_with_something_to_open(self, owned: World) -> None:
+    async def test_an_older_row_with_a_usable_url_is_the_prototype(self, owned: World) -> None:
         """
         One with a usable URL is the product's prototype.
         """
@@ -160,7 +162,7 @@ class TestOlderRows:
         assert owned.calls() == 0
         assert (await owned.get(MOCKUP)).is_current
 
-    async def test_at_once_with_something_to_open(self, owned: World) -> None:
+    async def test_twenty_clicks_on_an_older_row_make_nothing(self, owned: World) -> None:
         """
         Twenty clicks on it give it a slot once, and make nothing.
         """
@@ -175,7 +177,7 @@ class TestOlderRows:
         assert len(await owned.rows("SELECT * FROM protokeep_slots")) == 1
         assert owned.calls() == 0
 
-    async def test_with_a_chat(self, owned: World) -> None:
+    async def test_an_older_row_with_a_chat_is_tracked_to_its_end(self, owned: World) -> None:
         """
         One that names a chat is tracked from now on, as a chat of v0's API v1, to its end.
         """
@@ -195,7 +197,7 @@ class TestOlderRows:
         assert (await owned.ensure(PRODUCT)).prototype.id == MOCKUP
         assert owned.made == 1
 
-    async def test_failed_ones_are_replaced(self, owned: World) -> None:
+    async def test_an_older_row_that_failed_is_replaced(self, owned: World) -> None:
         """
         One that failed before us is replaced.
         """
@@ -209,7 +211,7 @@ class TestOlderRows:
 
 
 class TestSqliteOwner:
-    async def test_create_beside_older_rows(self, empty_sqlite_url: str) -> None:
+    async def test_a_create_works_beside_older_rows_in_the_owners_sqlite_file(self, empty_sqlite_url: str) -> None:
         """
         The same in an owner's SQLite file, whose table lacks columns that we would use.
         """
@@ -243,7 +245,7 @@ async def unmigrated(request: pytest.FixtureRequest) -> AsyncIterator[World]:
 
 
 class TestNotMigrated:
-    async def test_reads_work(self, unmigrated: World) -> None:
+    async def test_reads_work_before_the_migration(self, unmigrated: World) -> None:
         """
         Before the columns are there, reads answer with nulls.
         """
@@ -257,7 +259,7 @@ class TestNotMigrated:
         assert await unmigrated.listed("p-1", status=Status.COMPLETED) == []
         assert len(await unmigrated.listed("p-1", status=Status.PENDING)) == 1
 
-    async def test_creates_name_the_command(self, unmigrated: World) -> None:
+    async def test_creates_name_the_command_before_the_migration(self, unmigrated: World) -> None:
         """
         A create is refused with the command that migrates; nothing is written and v0 is not called.
         """
@@ -270,13 +272,13 @@ class TestNotMigrated:
         assert await unmigrated.rows("SELECT * FROM design_mockups") == before
         assert unmigrated.calls() == 0
 
-    async def test_jobs_wait(self, unmigrated: World) -> None:
+    async def test_sweeps_find_nothing_before_the_migration(self, unmigrated: World) -> None:
         """
         Sweeps find nothing to do, and do not stumble.
         """
         assert await unmigrated.sweep() == 0
 
-    async def test_goes_on_once_migrated(self, unmigrated: World) -> None:
+    async def test_creates_work_as_soon_as_it_is_migrated(self, unmigrated: World) -> None:
         """
         As soon as the columns are there, the same process creates.
         """
@@ -286,7 +288,7 @@ class TestNotMigrated:
 
         assert (done.status, unmigrated.made) == (Status.COMPLETED, 1)
 
-    async def test_without_any_tables(self, empty_database_url: str) -> None:
+    async def test_a_database_without_any_tables_says_what_to_do(self, empty_database_url: str) -> None:
         """
         A database without anything says what to do.
         """

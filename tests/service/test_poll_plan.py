@@ -52,7 +52,7 @@ def counted(prototypes: list[Prototype]) -> tuple[int, int, int]:
     return watched, fresh, len(prototypes) - watched - fresh
 
 
-def test_without_a_limit() -> None:
+def test_without_a_limit_nothing_is_postponed_and_watched_come_first() -> None:
     """
     Where nothing is short, or nobody can look, nothing is put off; watched ones come first.
     """
@@ -64,7 +64,7 @@ def test_without_a_limit() -> None:
     assert (len(looks), put_off) == (9, [])
 
 
-def test_one_by_one() -> None:
+def test_single_polls_go_by_priority_each_up_to_its_share() -> None:
     """
     One call each: watched ones take what there is, then fresh ones, then old ones, each up to its share.
     """
@@ -81,7 +81,7 @@ def test_one_by_one() -> None:
     assert (looks, len(put_off)) == ([], 27)
 
 
-def test_all_in_a_few_calls() -> None:
+def test_a_shared_call_is_made_as_soon_as_the_most_urgent_pays() -> None:
     """
     Where one call tells of many, all are looked at as soon as the most urgent one pays for the calls.
     """
@@ -94,7 +94,7 @@ def test_all_in_a_few_calls() -> None:
     assert len(within_budget(many(0, 0, 250), minute(60), MINUTE, PROVIDER, batched=True)[0]) == 250
 
 
-def test_more_than_a_whole_minute() -> None:
+def test_a_sweep_larger_than_a_minutes_calls_is_made_in_a_whole_minute() -> None:
     """
     A sweep that costs more than a whole minute has is made when a whole minute is there, not never.
     """
@@ -104,7 +104,7 @@ def test_more_than_a_whole_minute() -> None:
     assert len(within_budget(everything, late, MINUTE, PROVIDER, batched=True)[0]) == 2001
 
 
-async def test_what_is_put_off_is_looked_at(world: World) -> None:
+async def test_with_few_calls_everything_is_polled_in_the_end(world: World) -> None:
     """
     With few calls everything is looked at in the end: a minute later is no better moment than now.
     """
@@ -116,7 +116,7 @@ async def test_what_is_put_off_is_looked_at(world: World) -> None:
     assert {(await world.get(one.id)).status for one in made} == {Status.COMPLETED}
 
 
-async def test_what_is_put_off_does_not_time_out(world: World) -> None:
+async def test_postponed_polls_do_not_time_out(world: World) -> None:
     """
     Put off again and again, each time for less than anybody calls late: time in which nobody looked is no slowness.
     """
@@ -132,7 +132,7 @@ async def test_what_is_put_off_does_not_time_out(world: World) -> None:
     assert (await world.get(made.id)).status is Status.PENDING
 
 
-async def test_what_is_put_off_is_told(world: World) -> None:
+async def test_postponed_polls_wait_at_most_a_minute_and_say_why(world: World) -> None:
     """
     When calls run short looks are put off by at most a minute, nothing is lost, and it is shown why.
     """

@@ -19,7 +19,7 @@ def looks(world: World) -> int:
 
 @both_versions
 class TestToTheEnd:
-    async def test_by_itself(self, world: World) -> None:
+    async def test_a_prototype_completes_by_itself_and_then_costs_nothing(self, world: World) -> None:
         """
         Nobody asks, and it is completed all the same; it has something to open, and then costs nothing more.
         """
@@ -34,7 +34,7 @@ class TestToTheEnd:
         await world.live(600, step=30)
         assert world.calls() == before
 
-    async def test_on_the_way(self, world: World) -> None:
+    async def test_a_running_prototype_is_in_progress_whatever_its_url(self, world: World) -> None:
         """
         While v0 generates, it is in progress and says so; a URL that is there from the start completes nothing.
         """
@@ -47,7 +47,7 @@ class TestToTheEnd:
         assert generation_of(going).observed_at is not None
 
     @pytest.mark.parametrize("reason", ["error", "content-filter"])
-    async def test_a_failure(self, world: World, reason: str) -> None:
+    async def test_a_failure_at_v0_is_failed_with_its_reason(self, world: World, reason: str) -> None:
         """
         What v0 gave up is failed, with a reason in words.
         """
@@ -59,7 +59,7 @@ class TestToTheEnd:
         assert generation_of(done).error_message
         assert done.is_current
 
-    async def test_a_question(self, world: World) -> None:
+    async def test_a_question_of_the_builder_waits_until_it_is_answered(self, world: World) -> None:
         """
         A builder that waits for an answer is in progress and said to wait; once answered it goes on to the end.
         """
@@ -71,7 +71,7 @@ class TestToTheEnd:
         await world.live(60, step=10)
         assert (await world.status()).state is State.WAITING
 
-    async def test_history(self, world: World) -> None:
+    async def test_the_history_of_a_prototype_is_in_order_with_people(self, world: World) -> None:
         """
         What happened can be read, in order, with who asked.
         """
@@ -85,7 +85,7 @@ class TestToTheEnd:
 
 
 class TestStatus:
-    async def test_creates_nothing(self, world: World) -> None:
+    async def test_asking_for_a_status_makes_nothing(self, world: World) -> None:
         """
         The status of a product without prototypes is "not found", and asking for it makes nothing.
         """
@@ -95,7 +95,7 @@ class TestStatus:
         assert (world.calls(), await world.rows("SELECT id FROM design_mockups")) == (0, [])
 
     @both_versions
-    async def test_looks_when_it_is_old(self, world: World) -> None:
+    async def test_a_status_older_than_the_poll_interval_is_refreshed(self, world: World) -> None:
         """
         An answer older than the poll interval is refreshed; a younger one costs nothing.
         """
@@ -111,7 +111,7 @@ class TestStatus:
         assert looks(world) == before + 1
 
     @both_versions
-    async def test_many_viewers(self, world: World) -> None:
+    async def test_fifty_viewers_at_once_cost_one_poll(self, world: World) -> None:
         """
         Fifty viewers at once cost one look, and all see what it brought.
         """
@@ -124,7 +124,7 @@ class TestStatus:
         assert {one.status for one in seen} == {Status.COMPLETED}
         assert looks(world) - before == 1
 
-    async def test_many_viewers_of_many_processes(self, world: World) -> None:
+    async def test_viewers_of_other_processes_join_the_trackers_poll(self, world: World) -> None:
         """
         Viewers of other processes join the look of the one that tracks.
         """
@@ -138,7 +138,7 @@ class TestStatus:
         assert looks(world) - before <= len(nodes)
         assert Status.COMPLETED in {one.status for one in seen}
 
-    async def test_v0_is_down(self, world: World) -> None:
+    async def test_while_v0_is_down_the_known_status_is_answered(self, world: World) -> None:
         """
         When v0 cannot be asked, the answer is what is known, with the time it was said.
         """
@@ -156,7 +156,7 @@ class TestStatus:
         world.clock.advance(3)
         assert (await world.status()).status is Status.COMPLETED
 
-    async def test_another_provider(self, world: World) -> None:
+    async def test_an_unknown_provider_is_refused(self, world: World) -> None:
         """
         A provider that does not exist is refused.
         """
@@ -164,7 +164,7 @@ class TestStatus:
             await world.keeper.status(ANN, "p-1", "figma")
 
     @on_sqlite
-    async def test_held_until_it_changes(self, world: World) -> None:
+    async def test_a_waiting_status_is_answered_when_the_state_changes(self, world: World) -> None:
         """
         With `wait` the answer comes when the state changes.
         """
@@ -180,7 +180,7 @@ class TestStatus:
             assert (await waiting).status is Status.COMPLETED
 
     @on_sqlite
-    async def test_held_no_longer_than_asked(self, world: World) -> None:
+    async def test_a_waiting_status_is_answered_at_the_end_of_its_wait(self, world: World) -> None:
         """
         When nothing changes the answer comes at the end of the wait.
         """
@@ -195,7 +195,7 @@ class TestStatus:
 
 class TestTimeout:
     @both_versions
-    async def test_then_late_completion(self, world: World) -> None:
+    async def test_a_timed_out_prototype_may_complete_late(self, world: World) -> None:
         """
         After ten minutes it is `timeout`; slow looks go on, and one of them completes it.
         """
@@ -216,7 +216,7 @@ class TestTimeout:
         assert looks(world) - before < 20
         assert world.made == 1
 
-    async def test_settled_by_a_status_request(self, world: World) -> None:
+    async def test_a_status_request_settles_a_timeout_at_any_time(self, world: World) -> None:
         """
         Any status request may settle it, long after the slow looks have ended.
         """
@@ -234,7 +234,7 @@ class TestTimeout:
         assert (await world.status()).status is Status.COMPLETED
 
     @both_versions
-    async def test_200_polls(self, world: World) -> None:
+    async def test_watching_costs_200_polls_in_ten_minutes(self, world: World) -> None:
         """
         Somebody who watches costs 200 polls in ten minutes, every 3 s, and no more.
         """
@@ -251,7 +251,7 @@ class TestTimeout:
         assert looks(world) - before <= polls + 3
 
     @on_sqlite
-    async def test_fifteen_minutes(self, world: World) -> None:
+    async def test_the_timeout_may_be_fifteen_minutes(self, world: World) -> None:
         """
         The budget can be fifteen minutes.
         """
@@ -268,7 +268,7 @@ class TestTimeout:
 
 class TestGone:
     @both_versions
-    async def test_missing_for_a_moment(self, world: World) -> None:
+    async def test_a_fresh_chat_that_reads_as_404_is_not_gone(self, world: World) -> None:
         """
         A fresh chat that reads as 404 for a moment is not gone.
         """
@@ -286,7 +286,7 @@ class TestGone:
         assert (await world.get(made.id)).status is Status.COMPLETED
 
     @both_versions
-    async def test_deleted_while_it_was_made(self, world: World) -> None:
+    async def test_a_chat_deleted_while_it_was_made_is_gone_and_replaced(self, world: World) -> None:
         """
         A chat that was seen and stays missing is gone: failed, with a reason, and the next request makes a new one.
         """
@@ -319,7 +319,7 @@ class TestGone:
 
 
 class TestSharing:
-    async def test_one_tracker(self, world: World) -> None:
+    async def test_three_processes_poll_as_often_as_one(self, world: World) -> None:
         """
         Three processes look as often as one.
         """
@@ -334,7 +334,7 @@ class TestSharing:
 
         assert looks(world) - before == 3
 
-    async def test_taken_over(self, world: World) -> None:
+    async def test_a_killed_tracker_is_replaced_within_ten_seconds(self, world: World) -> None:
         """
         When the process that tracks is killed, another one tracks within ten seconds.
         """
@@ -353,7 +353,7 @@ class TestSharing:
         assert generation_of(await world.get(made.id)).poll_count >= 2
         assert world.pace.lease <= timedelta(seconds=8)
 
-    async def test_handed_over(self, world: World) -> None:
+    async def test_a_stopping_tracker_hands_over_at_once(self, world: World) -> None:
         """
         A process that stops in good order hands over at once.
         """
@@ -368,7 +368,7 @@ class TestSharing:
         assert generation_of(await world.get(made.id)).poll_count == 2
 
     @both_versions
-    async def test_asked_to_slow_down(self, world: World) -> None:
+    async def test_a_429_pauses_all_polls_of_the_account(self, world: World) -> None:
         """
         429 on a look pauses all looks of the account for as long as v0 asks.
         """
@@ -384,7 +384,7 @@ class TestSharing:
         assert {(await world.get(one.id)).status for one in made} == {Status.COMPLETED}
 
     @both_versions
-    async def test_pauses_count_against_nothing(self, world: World) -> None:
+    async def test_pauses_that_v0_asks_for_time_nothing_out(self, world: World) -> None:
         """
         v0 asks for one short pause after another for longer than a poll clock runs: nobody looked, nothing timed out.
         """
@@ -397,7 +397,7 @@ class TestSharing:
 
         assert (await world.get(made.id)).status is Status.COMPLETED
 
-    async def test_many_in_one_sweep(self, world: World) -> None:
+    async def test_seventy_running_prototypes_complete_once_each(self, world: World) -> None:
         """
         Seventy in flight all complete, and v0 is called for each once.
         """
@@ -417,7 +417,7 @@ class TestSharing:
 
     @on_sqlite
     @pytest.mark.parametrize("api_version", [1])
-    async def test_v1_takes_few_calls(self, world: World) -> None:
+    async def test_v1_polls_130_chats_in_three_calls(self, world: World) -> None:
         """
         v1 reports sixty chats in a call: a sweep over 130 takes three.
         """
@@ -435,7 +435,7 @@ class TestSharing:
 
 @on_sqlite
 class TestLateNews:
-    async def test_a_look_that_comes_back_late(self, world: World) -> None:
+    async def test_a_poll_that_comes_back_late_moves_nothing_backwards(self, world: World) -> None:
         """
         A look that was under way while another one settled it moves nothing backwards.
         """

@@ -44,7 +44,7 @@ async def payer(world: World, product: str = "p-1", who: Principal = ANN, **more
 
 
 class TestChoice:
-    async def test_own_then_the_workspaces_then_the_environments(self, world: World) -> None:
+    async def test_ones_own_key_pays_then_the_workspaces_then_the_environments(self, world: World) -> None:
         keys = keys_of(world.first)
         assert await payer(world, "p-1") == "ours v0:environment"
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
@@ -53,7 +53,7 @@ class TestChoice:
         assert await payer(world, "p-3") == "ann v0:person:default:ann"
         assert await payer(world, "p-4", BOB) == "team v0:workspace:default"
 
-    async def test_no_fall_back_to_somebody_elses_key(self, world: World) -> None:
+    async def test_there_is_no_fall_back_to_somebody_elses_key(self, world: World) -> None:
         """
         A workspace without a key makes nothing, unless the environment's is for it.
         """
@@ -71,7 +71,7 @@ class TestChoice:
         with pytest.raises(NotConfigured, match="cannot be opened"):
             node.context.providers.choose("v0", "default", "bob")
 
-    async def test_a_key_set_by_another_process(self, world: World) -> None:
+    async def test_a_key_set_by_another_process_pays(self, world: World) -> None:
         other = await world.node()
         await world.make()
         await keys_of(other).set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
@@ -81,7 +81,7 @@ class TestChoice:
 
 
 class TestFollowing:
-    async def test_the_account_goes_with_the_prototype(self, world: World) -> None:
+    async def test_a_prototype_stays_with_the_account_it_was_made_with(self, world: World) -> None:
         """
         What was made with one key is followed with that one, whatever is set afterwards.
         """
@@ -93,7 +93,7 @@ class TestFollowing:
         for made in (first, second):
             assert (await world.get(made.id)).status is Status.COMPLETED
 
-    async def test_a_removed_key_holds_and_a_new_one_goes_on(self, world: World) -> None:
+    async def test_a_removed_key_holds_prototypes_and_a_new_one_resumes_them(self, world: World) -> None:
         keys = keys_of(world.first)
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         made = await world.make("p-1")
@@ -118,7 +118,7 @@ class TestFollowing:
         assert (await world.get(made.id)).polling_pause is None
         assert (await world.get(waiting.id)).chat_id is not None
 
-    async def test_what_was_sent_is_looked_up_when_the_key_is_back(self, world: World) -> None:
+    async def test_an_unknown_outcome_is_looked_up_when_the_key_is_back(self, world: World) -> None:
         """
         An unknown outcome stays one while there is no key: nothing is sent a second time.
         """
@@ -138,7 +138,7 @@ class TestFollowing:
         assert world.made == 1
         assert (await world.get(made.id)).status is Status.COMPLETED
 
-    async def test_deleting_waits_for_the_key(self, world: World) -> None:
+    async def test_a_deletion_waits_for_the_key(self, world: World) -> None:
         keys = keys_of(world.first)
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         made = await world.complete("p-1")
@@ -158,7 +158,7 @@ class TestFollowing:
         await world.keeper.iterate(ANN, made.id, "bigger", wait=0)
         assert (await world.ensure("p-1", who=BOB)).is_existing
 
-    async def test_marks_of_another_workspace_are_not_believed(self, world: World) -> None:
+    async def test_metadata_of_another_workspace_is_not_believed(self, world: World) -> None:
         """
         Whoever owns an account at v0 can write any mark there; it gives nobody a row in another workspace.
         """
@@ -182,7 +182,7 @@ class TestSetting:
             await keys_of(world.first).set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         assert await keys_of(world.first).list("default") == []
 
-    async def test_a_key_of_another_account(self, world: World) -> None:
+    async def test_a_key_of_another_v0_account_is_refused_unless_meant(self, world: World) -> None:
         """
         A key that does not see what was made before would turn it into `gone`; it is refused unless meant.
         """
@@ -194,7 +194,7 @@ class TestSetting:
         await keys.set(ADMIN, WORKSPACE, "v0", ANNS_KEY, other_account=True)
         assert (await keys.list("default"))[0].sealed.hint == ANNS_KEY[-4:]
 
-    async def test_rotation(self, world: World) -> None:
+    async def test_master_keys_are_rotated_while_everything_runs(self, world: World) -> None:
         """
         Both master keys everywhere, then the new one first, then `rotate`, then the old one goes; nothing stops.
         """
@@ -218,7 +218,7 @@ class TestSetting:
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         assert providers.calls("v0:workspace:default") == before
 
-    async def test_a_refresh_costs_nothing_in_between(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_keys_are_read_once_a_second_at_most(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """
         However often it is asked, the database is once a second.
         """
@@ -239,7 +239,7 @@ class TestSetting:
 
 
 class TestHttp:
-    async def test_a_key_goes_in_and_never_comes_out(
+    async def test_a_key_goes_in_over_http_and_never_comes_out(
         self, world: World, site: Site, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         token = await site.token(Role.ADMIN, "root")
@@ -270,7 +270,7 @@ class TestHttp:
             assert key not in everything
             assert key[3:] not in everything
 
-    async def test_roles(self, site: Site) -> None:
+    async def test_each_role_may_set_its_keys(self, site: Site) -> None:
         body = {"key": TEAM_KEY}
         headers: dict[str, str] = {}
         for role, workspaces, own in ((Role.VIEWER, 403, 403), (Role.MAKER, 403, 200), (Role.ADMIN, 200, 200)):
@@ -284,7 +284,7 @@ class TestHttp:
 
 
 @on_sqlite
-async def test_a_refused_key_shows_while_it_is_made(world: World) -> None:
+async def test_a_key_that_is_refused_later_shows_and_polling_goes_on(world: World) -> None:
     """
     A key that stops counting is told on what is being made, and the looks go on.
     """

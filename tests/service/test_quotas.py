@@ -28,7 +28,7 @@ async def made(node: Node, product: str, who: Principal = ANN, *, create_new: bo
     return await node.keeper.ensure(who, NewPrototype(product, PROMPT, create_new=create_new), wait=0)
 
 
-async def test_each_cap(world: World) -> None:
+async def test_each_quota_refuses_the_create_over_it(world: World) -> None:
     world.first.context.quotas = Quotas(per_person=2, per_product=3, per_workspace=4)
     for _ in range(2):
         await world.ensure("p-1", create_new=True)
@@ -44,7 +44,7 @@ async def test_each_cap(world: World) -> None:
     assert not (await world.ensure("p-1", who=elsewhere)).is_existing
 
 
-async def test_nothing_is_left_of_a_refused_create(world: World) -> None:
+async def test_a_refused_create_leaves_nothing_behind(world: World) -> None:
     """
     A refused create has not taken the product's place, nor used its idempotency key, nor been counted for others.
     """
@@ -93,7 +93,9 @@ async def test_counting_begins_anew_with_the_day(world: World) -> None:
     ("kind", "another"),
     [("person", [True]), ("product", [True]), ("workspace", [True]), ("person", [False]), ("workspace", [True, False])],
 )
-async def test_a_hundred_at_once(world: World, kind: str, another: list[bool]) -> None:
+async def test_one_of_a_hundred_creates_at_once_passes_the_last_quota_place(
+    world: World, kind: str, another: list[bool]
+) -> None:
     """
     With room for one more, exactly one of a hundred creates at once passes, whichever process it comes to; and whether
     it is for another one or, which is a shorter way on PostgreSQL, for a product's first.
@@ -125,7 +127,7 @@ async def test_a_hundred_at_once(world: World, kind: str, another: list[bool]) -
         assert rows == [{"made": (MADE_BEFORE + 1) * (race + 1)}]
 
 
-async def test_over_http(world: World, site: Site) -> None:
+async def test_a_quota_refusal_is_told_over_http(world: World, site: Site) -> None:
     site.node.context.quotas = Quotas(per_person=1)
     await site.create("p-1")
     refused = await site.create("p-2")

@@ -36,7 +36,9 @@ class TestRefused:
         ("status", "code", "words"),
         [(401, "key_refused", "V0_API_KEY"), (403, "refused", "403"), (422, "refused", "422")],
     )
-    async def test_for_good(self, world: World, status: int, code: str, words: str) -> None:
+    async def test_a_lasting_refusal_fails_the_prototype_after_one_call(
+        self, world: World, status: int, code: str, words: str
+    ) -> None:
         """
         A refusal that would be repeated fails the prototype, in the builder's words, after one call.
         """
@@ -53,7 +55,7 @@ class TestRefused:
         assert (world.made, world.creates) == (0, 1)
         assert "refused" in await world.kinds(made)
 
-    async def test_and_asked_again(self, world: World) -> None:
+    async def test_a_create_after_a_mended_refusal_makes_one(self, world: World) -> None:
         """
         Once the reason is mended, the next request makes one.
         """
@@ -66,7 +68,7 @@ class TestRefused:
 
 
 class TestParked:
-    async def test_out_of_credits(self, world: World) -> None:
+    async def test_a_create_without_credits_is_parked_and_goes_on(self, world: World) -> None:
         """
         402: the reason is shown, and it goes on by itself when the pause is over.
         """
@@ -84,7 +86,7 @@ class TestParked:
         assert (made.chat_id, made.state, world.creates) == (world.chat.id, State.MAKING, 2)
         assert reason_of(made) == (None, "")
 
-    async def test_the_whole_account_waits(self, world: World) -> None:
+    async def test_one_create_probes_an_account_without_credits(self, world: World) -> None:
         """
         While an account is out of credits nothing is sent for it; then one create probes, and the rest follow.
         """
@@ -100,7 +102,7 @@ class TestParked:
         assert (world.creates, world.made) == (2 + 5, 5)
         assert await world.orphans() == set()
 
-    async def test_too_many_requests(self, world: World) -> None:
+    async def test_a_429_is_tried_again_when_retry_after_says_so(self, world: World) -> None:
         """
         429: tried again when `Retry-After` says so, and not before.
         """
@@ -114,7 +116,9 @@ class TestParked:
         await world.live(3, step=1)
         assert (world.creates, world.made) == (2, 1)
 
-    async def test_nobody_there(self, world: World, silent: socket.socket) -> None:
+    async def test_an_unreachable_builder_is_tried_with_growing_pauses(
+        self, world: World, silent: socket.socket
+    ) -> None:
         """
         A refused connection sent nothing: tried again with growing pauses, and made once v0 is back.
         """
@@ -145,7 +149,7 @@ class TestParked:
         assert (await world.get(made.id)).chat_id == world.chat.id
         assert world.made == 1
 
-    async def test_without_the_key_of_its_account(self, world: World) -> None:
+    async def test_a_process_without_the_accounts_key_leaves_the_row_parked(self, world: World) -> None:
         """
         A process that has no key for a row's account leaves the row parked, for one that has.
         """
@@ -184,7 +188,7 @@ NOT_ACTED: dict[str, dict[str, Any]] = {
 class TestOutcomeUnknown:
     @both_versions
     @pytest.mark.parametrize("knobs", ACTED.values(), ids=ACTED)
-    async def test_it_acted(self, world: World, knobs: dict[str, Any]) -> None:
+    async def test_a_create_that_acted_without_an_answer_is_adopted(self, world: World, knobs: dict[str, Any]) -> None:
         """
         v0 made it and its answer was lost: undecided, then found by its marker and adopted. Never a second one.
         """
@@ -202,7 +206,9 @@ class TestOutcomeUnknown:
         assert kinds.index("undecided") < kinds.index("adopted")
 
     @pytest.mark.parametrize("knobs", NOT_ACTED.values(), ids=NOT_ACTED)
-    async def test_it_did_not_act(self, world: World, knobs: dict[str, Any]) -> None:
+    async def test_a_create_that_did_not_act_is_resent_after_the_settle_time(
+        self, world: World, knobs: dict[str, Any]
+    ) -> None:
         """
         v0 made nothing: sent again, but only after the settle time and two look-ups.
         """
@@ -219,7 +225,7 @@ class TestOutcomeUnknown:
         assert (await world.get(made.id)).chat_id == world.chat.id
 
     @both_versions
-    async def test_among_others(self, world: World) -> None:
+    async def test_a_lost_chat_is_found_among_others(self, world: World) -> None:
         """
         The lost one is found among chats that rows have and chats that nobody here made.
         """
@@ -237,7 +243,7 @@ class TestOutcomeUnknown:
         assert (world.creates, len(await world.orphans())) == (len(made) + 4 + 1, 4)
 
     @both_versions
-    async def test_lists_that_lag(self, world: World) -> None:
+    async def test_a_chat_that_lists_lag_behind_is_found_before_resending(self, world: World) -> None:
         """
         A chat that lists show only a minute later is still found before anything is sent again.
         """
@@ -249,7 +255,7 @@ class TestOutcomeUnknown:
         assert (await world.get(made.id)).chat_id == world.chat.id
         assert (world.made, world.creates) == (1, 1)
 
-    async def test_looking_fails_too(self, world: World) -> None:
+    async def test_nothing_is_sent_while_nobody_can_look(self, world: World) -> None:
         """
         As long as nobody can look, nothing is sent, however long that takes.
         """
@@ -265,7 +271,7 @@ class TestOutcomeUnknown:
         assert (await world.get(made.id)).chat_id == world.chat.id
         assert (world.made, world.creates) == (1, 1)
 
-    async def test_while_it_is_undecided(self, world: World) -> None:
+    async def test_requests_meanwhile_get_the_undecided_one(self, world: World) -> None:
         """
         Everybody who asks meanwhile gets the undecided one, with a reason, and nothing is sent for them.
         """
@@ -278,7 +284,7 @@ class TestOutcomeUnknown:
         assert (await world.status()).state is State.UNDECIDED
         assert world.creates == 1
 
-    async def test_the_circuit_opens(self, world: World) -> None:
+    async def test_three_creates_without_an_answer_pause_the_account(self, world: World) -> None:
         """
         After three creates in a row without an answer, the account rests instead of making more of them.
         """
@@ -295,7 +301,7 @@ class TestOutcomeUnknown:
         assert {(await world.get(one.id)).status for one in made} == {Status.COMPLETED}
 
     @on_sqlite
-    async def test_two_chats_with_one_marker(self, world: World) -> None:
+    async def test_a_second_chat_with_our_marker_is_shown_as_a_surplus(self, world: World) -> None:
         """
         Should a second chat with our marker show up, it is shown as a surplus, not hidden and not forgotten.
         """
@@ -320,7 +326,7 @@ class TestCrashes:
         "point",
         ["before_take", "before_sent", "after_sent", "after_create", "after_record"],
     )
-    async def test_another_process_goes_on(self, world: World, point: str) -> None:
+    async def test_another_process_takes_a_crashed_create_to_its_end(self, world: World, point: str) -> None:
         """
         Wherever a process ends, another one takes the row to its end, and v0 made one chat.
         """
@@ -338,7 +344,7 @@ class TestCrashes:
         assert (made.status, made.chat_id) == (Status.COMPLETED, world.chat.id)
         assert (world.made, await world.orphans()) == (1, set())
 
-    async def test_before_and_after_the_claim(self, world: World) -> None:
+    async def test_a_crash_before_the_claim_leaves_nothing_and_after_it_a_row(self, world: World) -> None:
         """
         A process that ends before its claim left nothing; one that ends after it left a row that goes on.
         """
@@ -353,7 +359,7 @@ class TestCrashes:
 
         assert world.made == 1
 
-    async def test_a_slow_worker_comes_late(self, world: World) -> None:
+    async def test_two_workers_with_one_row_send_it_once(self, world: World) -> None:
         """
         Two workers with the same row: one holds it, the other does nothing.
         """
@@ -366,7 +372,7 @@ class TestCrashes:
 
         assert (world.made, world.creates) == (1, 1)
 
-    async def test_while_a_create_is_under_way(self, world: World) -> None:
+    async def test_a_row_whose_create_is_under_way_is_left_alone(self, world: World) -> None:
         """
         As long as one worker waits for v0's answer, another one leaves the row alone, and does not even look.
         """

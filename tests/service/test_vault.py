@@ -23,7 +23,7 @@ owners = st.builds(KeyOwner, names, st.one_of(st.just(""), names))
 
 
 @given(keys, owners)
-def test_what_is_sealed_opens(key: str, owner: KeyOwner) -> None:
+def test_a_sealed_key_opens_for_its_owner(key: str, owner: KeyOwner) -> None:
     sealed = Vault([NEW]).seal(key, owner, "v0", by="ann", at=NOW)
     assert Vault([OLD, NEW]).open(sealed) == key
     assert key.encode() not in sealed.ciphertext
@@ -59,7 +59,7 @@ def test_nonces_are_fresh_and_the_master_key_is_needed() -> None:
 
 
 @given(owners)
-def test_accounts_name_their_owner(owner: KeyOwner) -> None:
+def test_account_names_give_their_owner_back(owner: KeyOwner) -> None:
     """
     Whatever people are called, the account's name gives the owner back, and two owners never share one.
     """
@@ -68,14 +68,14 @@ def test_accounts_name_their_owner(owner: KeyOwner) -> None:
     assert key_source_of(account) is (KeySource.OWN if owner.user_id else KeySource.WORKSPACE)
 
 
-def test_accounts_of_no_owner() -> None:
+def test_accounts_of_environment_and_argument_have_no_owner() -> None:
     for account, source in (("v0:environment", KeySource.ENVIRONMENT), ("v0:key-abc", KeySource.ARGUMENT)):
         assert owner_of(account) is None
         assert key_source_of(account) is source
 
 
 @pytest.mark.parametrize("bad", ["", "short", "with space in it", "line\nbreak-in-it", "k" * 501, "ключ-ключ-ключ"])
-def test_what_cannot_be_a_key(bad: str) -> None:
+def test_an_unusable_key_is_refused_and_not_repeated(bad: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         key_of(bad)
     assert not bad or bad not in str(refused.value)

@@ -39,7 +39,9 @@ async def slots(world: World) -> list[str]:
 
 @on_postgresql
 @pytest.mark.parametrize("key", ["k-2", None])
-async def test_an_empty_place(world: World, monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
+async def test_two_claims_of_an_empty_slot_make_one_prototype(
+    world: World, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
     """
     Both found the place empty: there is one prototype, and both have it.
     """
@@ -57,7 +59,7 @@ async def test_an_empty_place(world: World, monkeypatch: pytest.MonkeyPatch, key
 
 
 @on_postgresql
-async def test_a_failed_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_claims_of_a_failed_one_replace_it_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Both found one that failed: it is replaced once, and both have that.
     """
@@ -75,7 +77,9 @@ async def test_a_failed_one(world: World, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @on_postgresql
-async def test_one_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_claims_with_one_key_are_one_and_its_repetition(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     The same request with one key, twice in the same moment: one is made, and the other is its repetition.
     """
@@ -91,7 +95,7 @@ async def test_one_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @on_postgresql
-async def test_another_one_on_purpose(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_create_new_makes_another_one_even_in_a_race(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Whoever wants another one gets it, also in that moment; the place is the last one's, and all are there.
     """
@@ -105,7 +109,7 @@ async def test_another_one_on_purpose(world: World, monkeypatch: pytest.MonkeyPa
     assert len(await world.listed()) == 2
 
 
-async def test_at_each_builder_one(world: World) -> None:
+async def test_replacing_at_one_builder_leaves_the_slot_at_another(world: World) -> None:
     """
     A place at one builder is not the place at another: replacing the one leaves the other.
     """

@@ -51,7 +51,7 @@ async def in_slot(world: World, product_id: str) -> str:
     return str(row["mockup_id"])
 
 
-async def test_its_own_row(world: World) -> None:
+async def test_an_orphan_goes_to_the_row_that_its_marker_names(world: World) -> None:
     """
     A chat whose marker names a row that has none goes there, and to no other row of that product.
     """
@@ -73,7 +73,7 @@ async def test_its_own_row(world: World) -> None:
     assert await adopted(world, stray) == "known"
 
 
-async def test_a_row_of_another_account(world: World) -> None:
+async def test_an_orphan_goes_to_no_row_of_another_account(world: World) -> None:
     """
     A chat of one account whose marker names another account's row is given to nobody.
     """
@@ -85,7 +85,7 @@ async def test_a_row_of_another_account(world: World) -> None:
     assert await world.get(mine.id) == mine
 
 
-async def test_a_claim_that_waits_for_its_product(world: World) -> None:
+async def test_a_waiting_claim_of_the_product_adopts_the_orphan(world: World) -> None:
     """
     A claim of the same account for the same product, made because there seemed to be none, takes the chat over.
     """
@@ -97,7 +97,7 @@ async def test_a_claim_that_waits_for_its_product(world: World) -> None:
     assert await world.get(other.id) == other
 
 
-async def test_a_claim_of_another_account(world: World) -> None:
+async def test_a_claim_of_another_account_adopts_no_orphan(world: World) -> None:
     """
     A claim that another account pays for takes no chat over; the chat gets a row of its own.
     """
@@ -111,7 +111,9 @@ async def test_a_claim_of_another_account(world: World) -> None:
 
 
 @pytest.mark.parametrize("marks", [{"product_id": "p-2"}, {"workspace_id": "elsewhere"}, {"provider": "stitch"}])
-async def test_a_claim_elsewhere(world: World, marks: dict[str, str]) -> None:
+async def test_a_claim_of_another_product_workspace_or_builder_is_left_alone(
+    world: World, marks: dict[str, str]
+) -> None:
     """
     A claim for another product, in another workspace or at another builder is left alone.
     """
@@ -125,7 +127,7 @@ async def test_a_claim_elsewhere(world: World, marks: dict[str, str]) -> None:
     "moved",
     ["attempts = 1", "recovery_point = 'sent'", "turn = 2"],
 )
-async def test_a_claim_that_is_no_fresh_one(world: World, moved: str) -> None:
+async def test_a_claim_that_may_have_been_sent_keeps_its_own_marker(world: World, moved: str) -> None:
     """
     A claim for which something may have been sent keeps to its own marker.
     """
@@ -136,7 +138,7 @@ async def test_a_claim_that_is_no_fresh_one(world: World, moved: str) -> None:
     assert (await world.get(waiting.id)).chat_id is None
 
 
-async def test_a_wish_for_another_one(world: World) -> None:
+async def test_a_claim_of_create_new_adopts_no_orphan(world: World) -> None:
     """
     A claim that was made because another one was wanted is not what the chat was made for.
     """
@@ -146,7 +148,7 @@ async def test_a_wish_for_another_one(world: World) -> None:
     assert (await world.get(waiting.id)).chat_id is None
 
 
-async def test_the_newest_has_the_place(world: World) -> None:
+async def test_an_older_orphan_takes_no_slot_and_a_newer_one_does(world: World) -> None:
     """
     A chat that is older than what its product has is added and takes no place; a newer one takes it.
     """
@@ -161,7 +163,7 @@ async def test_the_newest_has_the_place(world: World) -> None:
     assert await in_slot(world, "p-1") == newer.marker
 
 
-async def test_a_second_chat_of_a_row(world: World) -> None:
+async def test_a_second_chat_of_a_row_is_noted_as_surplus_once(world: World) -> None:
     """
     A second chat with a row's marker is noted as a surplus of that row, once.
     """
@@ -174,7 +176,7 @@ async def test_a_second_chat_of_a_row(world: World) -> None:
 
 
 class TestKnownChats:
-    async def test_of_rows_and_of_the_surplus(self, world: World) -> None:
+    async def test_chats_of_rows_and_surplus_chats_of_the_account_are_known(self, world: World) -> None:
         """
         Known is what a row has, and what was noted beside it in the same account; nothing else.
         """

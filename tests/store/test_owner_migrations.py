@@ -20,7 +20,7 @@ async def owners_rows(url: str) -> list[dict[str, object]]:
 
 class TestAdopted:
     @pytest.mark.parametrize("tenant", [False, True], ids=["plain", "tenant"])
-    async def test_rows_stay_as_they_are(self, empty_database_url: str, tenant: bool) -> None:
+    async def test_an_owners_rows_keep_every_value(self, empty_database_url: str, tenant: bool) -> None:
         """
         An owner's rows keep every value; the new fields are NULL and the status is pending.
         """
@@ -36,7 +36,7 @@ class TestAdopted:
             assert row["project_status"] == "pending"
             assert None is row["v0_chat_id"] is row["v0_project_id"] is row["project_url"]
 
-    async def test_types_are_taken_over(self, empty_pg_url: str) -> None:
+    async def test_the_owners_uuid_ids_stay_uuids(self, empty_pg_url: str) -> None:
         """
         uuid ids stay uuid, and what we keep about them is uuid too.
         """
@@ -50,7 +50,7 @@ class TestAdopted:
             await types(empty_pg_url, "protokeep_slots")
         ).items()
 
-    async def test_varchar_ids(self, empty_pg_url: str) -> None:
+    async def test_text_ids_are_referenced_as_text(self, empty_pg_url: str) -> None:
         """
         An id of text in another spelling is referenced as text.
         """
@@ -64,7 +64,7 @@ class TestAdopted:
         assert (await types(empty_pg_url, "protokeep_slots"))["mockup_id"] == "text"
 
     @pytest.mark.parametrize("kind", ["bigint", "integer"])
-    async def test_ids_of_other_kinds(self, empty_database_url: str, kind: str) -> None:
+    async def test_numbered_ids_are_refused_and_the_table_is_left(self, empty_database_url: str, kind: str) -> None:
         """
         Numbered rows cannot be kept: that is said, and the table is left as it was.
         """
@@ -78,7 +78,7 @@ class TestAdopted:
 
         assert not SPEC_INDEXES & await indexes(empty_database_url)
 
-    async def test_id_that_is_not_unique(self, empty_database_url: str) -> None:
+    async def test_ids_that_are_not_unique_are_refused(self, empty_database_url: str) -> None:
         """
         Rows have to be told apart by their id.
         """
@@ -87,7 +87,7 @@ class TestAdopted:
         with pytest.raises(MigrationError, match="primary key"):
             await migrate(empty_database_url)
 
-    async def test_table_of_another_schema(self, empty_pg_url: str) -> None:
+    async def test_the_search_path_says_which_table_is_meant(self, empty_pg_url: str) -> None:
         """
         The search path of the address says which `design_mockups` is meant; ours go beside it.
         """
@@ -101,7 +101,7 @@ class TestAdopted:
         )
         assert schemas == [{"schemaname": "app"}]
 
-    async def test_table_further_down_the_search_path(self, empty_pg_url: str) -> None:
+    async def test_a_table_further_down_the_search_path_is_found(self, empty_pg_url: str) -> None:
         """
         A `design_mockups` that is found by its name is the one; no second one is made in front of it.
         """
@@ -114,7 +114,7 @@ class TestAdopted:
         assert made == [{"schemaname": "public"}]
         assert await indexes(empty_pg_url) >= SPEC_INDEXES
 
-    async def test_half_applied(self, empty_pg_url: str) -> None:
+    async def test_half_applied_columns_get_their_rule_and_keep_old_words(self, empty_pg_url: str) -> None:
         """
         Columns without their rule get it; a word from before stays, and no new row may use it.
         """
@@ -138,7 +138,7 @@ class TestAdopted:
         with pytest.raises(asyncpg.CheckViolationError):
             await run(empty_pg_url, insert)
 
-    async def test_half_applied_sqlite(self, empty_sqlite_url: str) -> None:
+    async def test_half_applied_columns_in_sqlite_stay_and_get_a_status(self, empty_sqlite_url: str) -> None:
         """
         Columns that are there stay as they are, and rows without a status are pending.
         """
@@ -157,7 +157,7 @@ class TestAdopted:
 
 
 class TestPlainSql:
-    async def test_by_hand_first(self, empty_pg_url: str) -> None:
+    async def test_the_sql_applies_by_hand_twice_and_migrating_fits_on_top(self, empty_pg_url: str) -> None:
         """
         The .sql applies by hand, twice, inside somebody's transaction; migrating afterwards fits on top.
         """
@@ -176,7 +176,7 @@ class TestPlainSql:
         )
         assert checks == [{"conname": "design_mockups_project_status_check"}]
 
-    async def test_in_an_empty_database(self, empty_pg_url: str) -> None:
+    async def test_the_sql_makes_the_table_in_an_empty_database(self, empty_pg_url: str) -> None:
         """
         The .sql makes the table where there is none.
         """
@@ -184,7 +184,7 @@ class TestPlainSql:
 
         assert await indexes(empty_pg_url) >= SPEC_INDEXES
 
-    async def test_own_beside_it(self, empty_pg_url: str) -> None:
+    async def test_our_tables_come_beside_a_table_that_is_not_tracked_yet(self, empty_pg_url: str) -> None:
         """
         With `own`, our tables come beside a table that is not tracked yet; the rest may follow by either way.
         """
@@ -198,7 +198,7 @@ class TestPlainSql:
         await migrate(empty_pg_url, "all")
         assert set(HEADS["all"]) == await revisions(empty_pg_url)
 
-    async def test_it_waits_for_nobody_long(self, empty_pg_url: str) -> None:
+    async def test_the_sql_limits_its_own_wait_for_locks(self, empty_pg_url: str) -> None:
         """
         It limits its own wait for locks, keeps a limit that is set, and leaves none behind.
         """

@@ -20,7 +20,7 @@ async def shape_of(url: str) -> OwnerTable:
         await database.close()
 
 
-async def test_nothing_there(empty_database_url: str) -> None:
+async def test_an_empty_database_has_no_owner_table(empty_database_url: str) -> None:
     """
     An empty database has no shape to speak of.
     """
@@ -30,7 +30,7 @@ async def test_nothing_there(empty_database_url: str) -> None:
     assert shape.missing == COLUMNS
 
 
-async def test_made_by_us(database_url: str) -> None:
+async def test_a_migrated_empty_database_lacks_nothing(database_url: str) -> None:
     """
     A migrated empty database lacks nothing and wants nothing that we have not.
     """
@@ -45,7 +45,7 @@ async def test_made_by_us(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("tenant", [False, True], ids=["plain", "tenant"])
-async def test_adopted(empty_pg_url: str, tenant: bool) -> None:
+async def test_an_adopted_table_tells_ids_products_and_tenant(empty_pg_url: str, tenant: bool) -> None:
     """
     An owner's table: uuid ids, where products are, and whether a tenant has to be named.
     """
@@ -62,7 +62,7 @@ async def test_adopted(empty_pg_url: str, tenant: bool) -> None:
     assert (after.missing, after.required_unknown) == ((), ())
 
 
-async def test_adopted_sqlite(empty_sqlite_url: str) -> None:
+async def test_an_adopted_sqlite_table_names_what_it_lacks(empty_sqlite_url: str) -> None:
     """
     A smaller table: what it lacks is named.
     """
@@ -75,7 +75,7 @@ async def test_adopted_sqlite(empty_sqlite_url: str) -> None:
     assert (shape.tracked, shape.id_is_uuid) == (True, False)
 
 
-async def test_tracked_by_hand_only(empty_pg_url: str) -> None:
+async def test_the_plain_sql_alone_tracks_without_our_tables(empty_pg_url: str) -> None:
     """
     The plain .sql alone tracks; our tables are still to come.
     """
@@ -86,7 +86,7 @@ async def test_tracked_by_hand_only(empty_pg_url: str) -> None:
     assert (shape.tracked, shape.own) == (True, False)
 
 
-async def test_columns_that_we_cannot_fill(empty_database_url: str) -> None:
+async def test_a_required_column_that_we_cannot_fill_is_named(empty_database_url: str) -> None:
     """
     A column that needs a value, and that we know nothing of, is named; one that fills itself is not.
     """
@@ -103,7 +103,7 @@ async def test_columns_that_we_cannot_fill(empty_database_url: str) -> None:
     assert (await shape_of(empty_database_url)).required_unknown == ("colour",)
 
 
-async def test_products_by_a_longer_key(empty_database_url: str) -> None:
+async def test_products_are_found_by_a_key_of_several_columns(empty_database_url: str) -> None:
     """
     A foreign key of several columns still says where products are, quoted for SQL.
     """
@@ -128,7 +128,7 @@ async def test_products_by_a_longer_key(empty_database_url: str) -> None:
     assert (shape.has_tenant, shape.tenant_required) == (True, False)
 
 
-async def test_products_by_an_implied_key(empty_sqlite_url: str) -> None:
+async def test_products_are_found_by_an_implied_primary_key(empty_sqlite_url: str) -> None:
     """
     SQLite lets a foreign key leave out the column: it is the primary key.
     """
@@ -143,7 +143,7 @@ async def test_products_by_an_implied_key(empty_sqlite_url: str) -> None:
     assert (shape.products_table, shape.products_column) == ('"products"', '"key"')
 
 
-async def test_products_of_another_schema(empty_pg_url: str) -> None:
+async def test_a_products_table_of_another_schema_has_its_schema(empty_pg_url: str) -> None:
     """
     A table outside the search path is named with its schema.
     """

@@ -41,7 +41,7 @@ class TestPictures:
             picture = Picture("image/png", body, body.decode())
             await save_picture(session, prototype.id, picture, world.clock.now)
 
-    async def test_each_has_its_own(self, world: World) -> None:
+    async def test_each_prototype_has_its_own_picture(self, world: World) -> None:
         """
         Of two prototypes each has its own picture, and a third one none.
         """
@@ -53,7 +53,7 @@ class TestPictures:
         kept = [await world.store.afterwards.picture(one.id) for one in (first, second, third)]
         assert [None if picture is None else picture.body for picture in kept] == [b"one", b"two", None]
 
-    async def test_the_newest_is_kept(self, world: World) -> None:
+    async def test_a_newer_picture_replaces_the_older_one(self, world: World) -> None:
         """
         A newer picture takes the place of the older one, and of no other prototype's.
         """
@@ -68,7 +68,7 @@ class TestPictures:
 
 
 class TestWrapUps:
-    async def test_only_what_is_due(self, world: World) -> None:
+    async def test_only_due_finalizations_are_claimed_oldest_first(self, world: World) -> None:
         """
         What is due is taken once, the oldest first; what is not due or done is left alone.
         """
@@ -93,7 +93,7 @@ class TestWrapUps:
 
 
 class TestDeletions:
-    async def test_nothing_of_it_is_left(self, world: World) -> None:
+    async def test_a_deletion_leaves_the_history_and_nothing_else(self, world: World) -> None:
         """
         With a prototype goes all that hangs on it, but its history; nothing that hangs on another one.
         """
@@ -114,7 +114,7 @@ class TestDeletions:
         assert not await world.store.afterwards.delete_prototype(first, Event("deleted", Source.SWEEP, world.clock.now))
         assert [row["kind"] for row in await world.store.history("default", first.id)] == kinds
 
-    async def test_it_frees_one_place(self, world: World) -> None:
+    async def test_freeing_a_slot_frees_that_of_one_product(self, world: World) -> None:
         """
         Freeing a place frees that of one product.
         """
@@ -126,7 +126,7 @@ class TestDeletions:
         left = await world.rows("SELECT mockup_id FROM protokeep_slots")
         assert [str(row["mockup_id"]) for row in left] == [second.id]
 
-    async def test_strangers_learn_nothing(self, world: World) -> None:
+    async def test_a_deletion_is_known_in_its_own_workspace_only(self, world: World) -> None:
         """
         That something was deleted is known in its own workspace, and of nothing else.
         """
@@ -145,7 +145,7 @@ class TestLooksByHook:
         return await world.store.poll_soon(account, chats, world.clock.now, begun=begun, later=later)
 
     @pytest.mark.parametrize("begun", [False, True])
-    async def test_its_own_account_only(self, world: World, begun: bool) -> None:
+    async def test_a_hook_moves_polls_of_its_own_account_only(self, world: World, begun: bool) -> None:
         """
         A hook of one account that names chats of two moves the look at its own only.
         """
@@ -159,7 +159,7 @@ class TestLooksByHook:
         assert generation_of(await world.get(second.id)).hook_received_at is None
 
     @pytest.mark.parametrize("begun", [False, True])
-    async def test_the_chats_it_names_only(self, world: World, begun: bool) -> None:
+    async def test_a_hook_moves_polls_of_the_chats_that_it_names_only(self, world: World, begun: bool) -> None:
         """
         A hook about one chat moves no look at another one of the account.
         """
@@ -169,7 +169,7 @@ class TestLooksByHook:
         assert await self.spoken(world, first, begun=begun) == 1
         assert await next_look(world, second) == before
 
-    async def test_one_that_is_being_deleted(self, world: World) -> None:
+    async def test_a_hook_moves_no_poll_of_a_prototype_being_deleted(self, world: World) -> None:
         """
         A hook brings nothing back that is being deleted.
         """
@@ -182,7 +182,7 @@ class TestLooksByHook:
         assert await self.spoken(world, first) == 0
         assert await next_look(world, first) is None
 
-    async def test_one_that_has_ended(self, world: World) -> None:
+    async def test_a_hook_polls_an_ended_prototype_once_a_minute(self, world: World) -> None:
         """
         What has ended is looked at for a hook once a minute; a word that it began moves nothing there.
         """
@@ -196,7 +196,7 @@ class TestLooksByHook:
         assert await self.spoken(world, done) == 1
         assert await next_look(world, done) == 0
 
-    async def test_a_flood(self, world: World) -> None:
+    async def test_a_prototype_polled_within_a_second_is_polled_a_second_later(self, world: World) -> None:
         """
         One that was looked at within the last second is looked at a second later, not again at once.
         """
@@ -211,7 +211,7 @@ class TestLooksByHook:
         await self.spoken(world, made)
         assert await next_look(world, made) == 0
 
-    async def test_a_look_that_is_due_is_not_put_off(self, world: World) -> None:
+    async def test_a_hook_of_a_beginning_postpones_no_due_poll(self, world: World) -> None:
         """
         That one has begun puts off a look to come, not one that is due.
         """
@@ -227,7 +227,7 @@ class TestHooks:
     def hook(self, world: World, account: str = ACCOUNT, api_version: int = 2, name: str = "h") -> Hook:
         return Hook(account, api_version, name, f"nonce of {name}", world.clock.now)
 
-    async def test_one_for_each_account_and_version(self, world: World) -> None:
+    async def test_hooks_are_kept_for_one_account_and_version(self, world: World) -> None:
         """
         Hooks are kept and forgotten for one account in one version of its API.
         """
@@ -246,7 +246,7 @@ class TestHooks:
 
         assert await world.store.afterwards.hooks() == [kept[0], kept[2]]
 
-    async def test_one_process_registers(self, world: World) -> None:
+    async def test_one_of_two_processes_registers_a_hook(self, world: World) -> None:
         """
         Of two that saw the same, one may register a hook; the other sees that somebody was first.
         """

@@ -38,7 +38,7 @@ async def numbers(database: Database) -> list[int]:
         return [row["n"] for row in await session.rows(ALL)]
 
 
-def test_parameters() -> None:
+def test_a_named_parameter_may_appear_often_and_be_a_list() -> None:
     """
     A name is one parameter however often it appears; what stands behind IN is a list; casts and comments are no names.
     """
@@ -49,7 +49,7 @@ def test_parameters() -> None:
     assert "c IN (SELECT value FROM json_each(:cs)) AND (d > :b" in statement.for_sqlite
 
 
-async def test_rows(database: Database) -> None:
+async def test_instants_are_aware_utc_both_ways(database: Database) -> None:
     """
     Instants go in and come out as aware UTC; a list leads to its rows; how many were touched is told.
     """
@@ -64,7 +64,7 @@ async def test_rows(database: Database) -> None:
     assert {row["seen_at"].tzinfo for row in rows} == {UTC}
 
 
-async def test_together(database: Database) -> None:
+async def test_several_writes_tell_how_many_rows_each_touched(database: Database) -> None:
     """
     Several that write are told one by one how many rows they touched; in a transaction or alone.
     """
@@ -80,7 +80,7 @@ async def test_together(database: Database) -> None:
     assert await numbers(database) == [3, 101, 102]
 
 
-async def test_if_the_first_touched_something(database: Database) -> None:
+async def test_later_statements_run_only_if_the_first_touched_a_row(database: Database) -> None:
     """
     The others are executed only where the first touched a row; each has to say where that condition goes.
     """
@@ -101,7 +101,7 @@ async def test_if_the_first_touched_something(database: Database) -> None:
         joined((ADD_NEW, RAISE), if_first=True)
 
 
-async def test_together_or_not_at_all(database: Database) -> None:
+async def test_several_writes_happen_together_or_not_at_all(database: Database) -> None:
     """
     What one of several breaks leaves nothing of the others.
     """
@@ -116,7 +116,7 @@ async def test_together_or_not_at_all(database: Database) -> None:
     assert await numbers(database) == [2]
 
 
-async def test_a_read_that_is_given_up(database: Database) -> None:
+async def test_a_cancelled_read_takes_nobodys_connection(database: Database) -> None:
     """
     Whoever is cancelled in the middle of a long statement takes nobody's connection away.
     """
@@ -134,7 +134,7 @@ async def test_a_read_that_is_given_up(database: Database) -> None:
     assert await asyncio.wait_for(numbers(database), 20) == []
 
 
-async def test_a_write_that_is_given_up(database: Database) -> None:
+async def test_a_cancelled_write_has_written_nothing(database: Database) -> None:
     """
     Whoever is cancelled between two statements has written nothing, and holds nobody up.
     """
@@ -156,7 +156,7 @@ async def test_a_write_that_is_given_up(database: Database) -> None:
     assert await numbers(database) == [2]
 
 
-async def test_our_mistake_is_no_outage(database: Database) -> None:
+async def test_a_wrong_statement_is_told_from_an_outage(database: Database) -> None:
     """
     A statement that is wrong is told as that; a database that is not there as another thing.
     """
@@ -169,7 +169,7 @@ async def test_our_mistake_is_no_outage(database: Database) -> None:
             await session.rows(ALL)
 
 
-def test_other_addresses() -> None:
+def test_an_unknown_database_address_is_refused_at_once() -> None:
     """
     What is neither of the two is said at once.
     """

@@ -38,7 +38,7 @@ OURS = (set(OWN_TABLES) | {"design_mockups"}) - {
 }  # fmt: skip
 
 
-def test_every_query_is_bound() -> None:
+def test_every_query_is_bound_to_a_workspace_or_listed() -> None:
     """
     A new query that reads or writes a workspace's rows names the workspace, or is put on a list above on purpose.
     """

@@ -25,7 +25,7 @@ async def completed(url: str, count: int) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_one_serve_and_two_workers(pg_url: str, tmp_path: Path) -> None:
+async def test_one_server_and_two_workers_make_one_chat_per_product(pg_url: str, tmp_path: Path) -> None:
     """
     However many processes run jobs, each product gets one chat, and all of them are followed to their end.
     """
@@ -75,7 +75,7 @@ async def test_one_serve_and_two_workers(pg_url: str, tmp_path: Path) -> None:
         assert "Traceback" not in process.text
 
 
-async def test_change_is_heard_at_the_other_server(pg_url: str, tmp_path: Path) -> None:
+async def test_a_change_is_heard_at_the_other_server(pg_url: str, tmp_path: Path) -> None:
     """
     With two servers on one database, what is made through one is told at once to whoever looks at the other.
     """

@@ -9,7 +9,7 @@ from world import Crash, Site, World, both_versions
 
 
 @both_versions
-async def test_as_documented(world: World) -> None:
+async def test_nothing_happens_by_itself_in_a_world(world: World) -> None:
     """
     Nothing happens by itself; a clock that moves and a look complete what was made.
     """
@@ -24,7 +24,7 @@ async def test_as_documented(world: World) -> None:
     assert (world.made, world.creates, await world.orphans()) == (1, 1, set())
 
 
-async def test_crash(world: World) -> None:
+async def test_a_crashed_process_leaves_its_lease_and_another_goes_on(world: World) -> None:
     """
     A crashed process leaves its lease behind; another one goes on when it is over.
     """
@@ -44,7 +44,7 @@ async def test_crash(world: World) -> None:
     assert (world.creates, await world.orphans()) == (1, set())
 
 
-async def test_site(site: Site, world: World) -> None:
+async def test_the_worlds_web_application_is_real(site: Site, world: World) -> None:
     """
     The web application is real, and its submits run at once.
     """

@@ -27,7 +27,7 @@ async def lines(site: Site, **params: Any) -> list[dict[str, Any]]:
     return found
 
 
-async def test_what_is_written(world: World, site: Site) -> None:
+async def test_every_action_is_written_with_its_person_and_no_secret(world: World, site: Site) -> None:
     headers = {"Authorization": f"Bearer {await site.token(Role.ADMIN, 'root')}"}
     made = (await site.create("p-1", SECRET_PROMPT)).json()["id"]
     for _ in range(3):
@@ -57,7 +57,7 @@ async def test_what_is_written(world: World, site: Site) -> None:
     assert "v1:team:abcd" not in everything
 
 
-async def test_paging_and_filters(site: Site) -> None:
+async def test_the_audit_is_paged_and_filtered(site: Site) -> None:
     for n in range(5):
         await site.create(f"p-{n}")
     await lines(site)
@@ -74,7 +74,7 @@ async def test_paging_and_filters(site: Site) -> None:
     assert await lines(site, actor="nobody") == []
 
 
-async def test_only_admins_read_it(site: Site) -> None:
+async def test_only_admins_read_the_audit(site: Site) -> None:
     for role, status in ((Role.VIEWER, 403), (Role.MAKER, 403), (Role.ADMIN, 200)):
         headers = {"Authorization": f"Bearer {await site.token(role)}"}
         assert (await site.http.get("/api/design/audit", headers=headers)).status_code == status
@@ -85,7 +85,7 @@ async def test_only_admins_read_it(site: Site) -> None:
     "change",
     ["UPDATE protokeep_audit SET actor = 'nobody'", "DELETE FROM protokeep_audit", "TRUNCATE protokeep_audit"],
 )
-async def test_the_database_refuses_changes(world: World, change: str) -> None:
+async def test_the_database_refuses_changes_of_the_audit(world: World, change: str) -> None:
     if world.first.database.is_sqlite and change.startswith("TRUNCATE"):
         pytest.skip("SQLite has no TRUNCATE")
     await world.ensure()
@@ -95,7 +95,7 @@ async def test_the_database_refuses_changes(world: World, change: str) -> None:
     assert [row["actor"] for row in await world.rows("SELECT actor FROM protokeep_audit")] == ["ann"]
 
 
-async def test_reuse_waits_for_no_write(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reuse_is_written_a_moment_later_without_a_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Reuse is written a moment later, all of a moment together, and at the stop at the latest.
     """
@@ -109,7 +109,7 @@ async def test_reuse_waits_for_no_write(world: World, monkeypatch: pytest.Monkey
     assert await world.rows(counted) == [{"lines": 1}]
 
 
-async def test_it_is_flushed_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lines_that_wait_are_flushed_by_themselves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auditing, "FLUSH_SECONDS", 0.01)
     audit = Audit(AuditStore(world.first.database))
     audit.note(AuditEntry.of(ANN, Action.REUSED, world.clock.now, "x"))
@@ -121,7 +121,7 @@ async def test_it_is_flushed_by_itself(world: World, monkeypatch: pytest.MonkeyP
     await audit.close()
 
 
-async def test_too_many_lines_are_dropped_and_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_waiting_lines_are_dropped_and_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A database that does not answer for long costs lines of reuse, and no memory without end.
     """

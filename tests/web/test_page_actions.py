@@ -53,7 +53,7 @@ async def reload(site: Site, prototype: Prototype) -> Prototype:
 
 
 class TestFollowUp:
-    async def test_asked_once(self, site: Site) -> None:
+    async def test_a_double_click_sends_one_message_and_the_page_names_its_author(self, site: Site) -> None:
         """
         A double click sends one message, and the page tells who asked for what.
         """
@@ -75,7 +75,7 @@ class TestFollowUp:
         assert "Make it &lt;blue&gt; please" in page.text
         assert "The last message has not reached the builder yet" in page.text
 
-    async def test_same_form_with_other_words(self, site: Site) -> None:
+    async def test_a_used_key_with_another_message_keeps_the_form_with_a_new_key(self, site: Site) -> None:
         """
         What is sent with a key that was used is kept in the form, with a key of its own.
         """
@@ -92,7 +92,7 @@ class TestFollowUp:
         assert change_form(page.text)["key"] != fields["key"]
 
     @pytest.mark.parametrize("message", ["", "  ", "x" * 100_001])
-    async def test_nothing_to_send(self, site: Site, message: str) -> None:
+    async def test_an_empty_message_is_refused_at_its_field(self, site: Site, message: str) -> None:
         """
         A message that cannot be sent is said at the field.
         """
@@ -105,7 +105,7 @@ class TestFollowUp:
         assert page.status_code == 422
         assert 'id="message_fault">The message' in page.text
 
-    async def test_not_now(self, site: Site) -> None:
+    async def test_while_it_is_made_the_page_has_no_form_and_loses_no_message(self, site: Site) -> None:
         """
         While it is being made the page says so instead of a form; what is sent all the same is not lost.
         """
@@ -120,7 +120,7 @@ class TestFollowUp:
         assert answer.status_code == 409
         assert ">\nMake it blue</textarea>" in answer.text
 
-    async def test_refused(self, site: Site) -> None:
+    async def test_a_refused_message_is_shown_and_the_prototype_stays_ready(self, site: Site) -> None:
         """
         A message that the builder did not take is shown as that, and the prototype stays ready.
         """
@@ -133,7 +133,7 @@ class TestFollowUp:
         assert "The follow-up was not taken, and changed nothing." in page.text
         assert "Ready" in page.text
 
-    async def test_taken(self, site: Site) -> None:
+    async def test_the_time_shown_is_the_last_turns_and_credits_are_of_all_turns(self, site: Site) -> None:
         """
         The time it took is the last round's, and the credits are those of all.
         """
@@ -147,7 +147,7 @@ class TestFollowUp:
 
 
 class TestRoles:
-    async def test_what_is_offered(self, site: Site) -> None:
+    async def test_each_role_is_offered_its_actions_and_refused_the_others(self, site: Site) -> None:
         """
         Viewers look, makers ask and stop, admins delete; what is not offered is refused too.
         """
@@ -171,7 +171,7 @@ class TestRoles:
                 assert (await browser.send(f"{address}/delete", page)).status_code == 403
 
     @pytest.mark.parametrize("action", ["messages", "stop", "delete"])
-    async def test_forms_are_signed(self, site: Site, action: str) -> None:
+    async def test_an_unsigned_form_changes_nothing(self, site: Site, action: str) -> None:
         """
         A form that is not ours changes nothing, and another workspace's prototype is not there.
         """
@@ -191,7 +191,7 @@ class TestRoles:
 
 
 class TestDelete:
-    async def test_confirmed(self, site: Site) -> None:
+    async def test_a_deletion_is_confirmed_and_stays_in_sight_until_it_is_done(self, site: Site) -> None:
         """
         A page of its own asks first. What the builder does not delete yet stays in sight, at home too.
         """
@@ -210,7 +210,7 @@ class TestDelete:
         assert re.search(r'data-state="deleting"', home.text)
         assert home.text.count("Deleting") >= 1
 
-    async def test_gone(self, site: Site) -> None:
+    async def test_a_prototype_that_was_never_sent_is_deleted_at_once(self, site: Site) -> None:
         """
         One that was never sent goes at once, and its address says what became of it.
         """
@@ -231,7 +231,7 @@ class TestDelete:
 
 
 class TestPicture:
-    async def test_served_to_the_session(self, site: Site) -> None:
+    async def test_a_picture_is_served_to_its_workspace_and_fetched_once(self, site: Site) -> None:
         """
         Cards and pages show the picture from our own origin; only its workspace sees it, and nobody fetches it twice.
         """
@@ -254,7 +254,7 @@ class TestPicture:
         assert plain.headers["cache-control"] == "private, max-age=0, must-revalidate"
         assert (stranger.status_code, nobody.status_code) == (404, 401)
 
-    async def test_none(self, site: Site) -> None:
+    async def test_without_a_picture_a_cover_stands_in(self, site: Site) -> None:
         """
         Where there is none, a cover stands in, and the address says 404.
         """
@@ -266,7 +266,7 @@ class TestPicture:
 
 
 class TestNothingIsLost:
-    async def test_session_ended(self, site: Site) -> None:
+    async def test_a_form_sent_after_the_session_ended_is_kept_through_the_sign_in(self, site: Site) -> None:
         """
         What was written when the session had ended is there after the sign-in, and is sent when they say so.
         """
@@ -296,7 +296,7 @@ class TestNothingIsLost:
         found, _ = await site.parts.keeper.list(principal(), "bread", Page(1))
         assert [one.prompt for one in found] == ['A "bakery"\n<b>again</b>']
 
-    async def test_signed_in_again_elsewhere(self, site: Site) -> None:
+    async def test_a_form_of_an_older_session_is_refused_and_kept(self, site: Site) -> None:
         """
         A form of an older session is not taken, and not lost either.
         """
@@ -313,7 +313,7 @@ class TestNothingIsLost:
         sent = await browser.send(f"/prototypes/{prototype.id}/messages", again, message="Make it blue")
         assert "asked for a change" in sent.text
 
-    async def test_only_ours_is_kept(self, site: Site) -> None:
+    async def test_another_site_cannot_fill_the_sign_in_form(self, site: Site) -> None:
         """
         Another site cannot put words into the sign-in form, nor lead anywhere with it.
         """
@@ -331,7 +331,7 @@ class TestNothingIsLost:
         assert "Buy now" not in answer.text
         assert str(led.url) == f"{site.url}/"
 
-    async def test_too_large(self, site: Site) -> None:
+    async def test_a_form_that_is_too_large_is_a_page_or_a_problem(self, site: Site) -> None:
         """
         Too much at once is said as a page to a browser, and as a problem to a program.
         """

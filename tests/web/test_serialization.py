@@ -67,7 +67,7 @@ def prototypes(draw: st.DrawFn) -> Prototype:
 
 
 @given(prototypes(), st.lists(MOMENTS, min_size=1, max_size=4))
-def test_as_made_anew(prototype: Prototype, moments: list[datetime]) -> None:
+def test_json_that_is_kept_is_as_made_anew(prototype: Prototype, moments: list[datetime]) -> None:
     """
     Whatever the time is, and however often it was asked for.
     """
@@ -78,7 +78,7 @@ def test_as_made_anew(prototype: Prototype, moments: list[datetime]) -> None:
 
 
 @given(prototypes(), prototypes())
-def test_validators(one: Prototype, other: Prototype) -> None:
+def test_equal_prototypes_have_equal_validators_and_changed_ones_others(one: Prototype, other: Prototype) -> None:
     """
     Equal prototypes have equal validators, also when they are not the same object; another status is another one.
     """
@@ -88,7 +88,7 @@ def test_validators(one: Prototype, other: Prototype) -> None:
         assert validator_of(one) != validator_of(replace(one, status=other.status))
 
 
-def test_only_so_many() -> None:
+def test_the_kept_json_is_bounded_and_belongs_to_one_prototype() -> None:
     """
     What is kept has an end, long prompts are not kept, and an equal one of another's is made by itself.
     """

@@ -21,7 +21,7 @@ async def allowed(site: Site, token: str) -> int:
     return response.status_code
 
 
-async def test_made_listed_revoked(world: World, site: Site) -> None:
+async def test_a_token_is_made_shown_once_listed_and_revoked(world: World, site: Site) -> None:
     headers = await admin(site)
     body: dict[str, Any] = {"user_id": "bob", "role": "viewer", "name": "laptop", "days": 7}
     made = await site.http.post("/api/design/tokens", json=body, headers=headers)
@@ -41,7 +41,7 @@ async def test_made_listed_revoked(world: World, site: Site) -> None:
     assert (await site.http.delete(f"/api/design/tokens/{token['id']}", headers=headers)).status_code == 404
 
 
-async def test_a_token_that_expired(world: World, site: Site) -> None:
+async def test_a_token_that_expired_is_refused(world: World, site: Site) -> None:
     made = await site.http.post("/api/design/tokens", json={"days": 1}, headers=await admin(site))
     world.clock.advance(86_400)
     assert await allowed(site, made.json()["token"]) == 401
@@ -50,17 +50,17 @@ async def test_a_token_that_expired(world: World, site: Site) -> None:
 @pytest.mark.parametrize(
     "body", [{"role": "owner"}, {"days": 0}, {"name": "a\x00b"}, {"user_id": "\x07"}, {"workspace_id": "other"}]
 )
-async def test_what_cannot_be_asked_for(site: Site, body: dict[str, Any]) -> None:
+async def test_a_token_of_unusable_values_is_not_made(site: Site, body: dict[str, Any]) -> None:
     assert (await site.http.post("/api/design/tokens", json=body, headers=await admin(site))).status_code == 422
 
 
 @pytest.mark.parametrize("token_id", ["%00", "a b", "x" * 65, "%F0%9F%8C%99"])
-async def test_ids_that_are_none(site: Site, token_id: str) -> None:
+async def test_a_malformed_token_id_is_not_found(site: Site, token_id: str) -> None:
     response = await site.http.delete(f"/api/design/tokens/{token_id}", headers=await admin(site))
     assert response.status_code == 422
 
 
-async def test_never_above_ones_own_role(site: Site) -> None:
+async def test_a_token_is_never_of_a_role_above_its_makers(site: Site) -> None:
     maker = Principal("default", "ann", Role.MAKER, "t")
     with pytest.raises(NotAllowed):
         await site.tokens.create(Role.ADMIN, by=maker)
@@ -68,7 +68,7 @@ async def test_never_above_ones_own_role(site: Site) -> None:
     assert token.workspace_id == "default"
 
 
-async def test_people_and_their_access(world: World, site: Site) -> None:
+async def test_people_are_listed_and_their_access_revoked(world: World, site: Site) -> None:
     headers = await admin(site)
     tokens = [await site.token(Role.MAKER, "bob") for _ in range(2)]
     await site.http.post(
@@ -91,7 +91,7 @@ async def test_people_and_their_access(world: World, site: Site) -> None:
 
 
 @pytest.mark.parametrize("path", ["tokens", "people", "audit", "keys"])
-async def test_only_admins(site: Site, path: str) -> None:
+async def test_only_admins_manage_tokens_and_people(site: Site, path: str) -> None:
     for role, status in ((Role.VIEWER, 403), (Role.MAKER, 403), (Role.ADMIN, 200)):
         headers = {"Authorization": f"Bearer {await site.token(role)}"}
         assert (await site.http.get(f"/api/design/{path}", headers=headers)).status_code == status

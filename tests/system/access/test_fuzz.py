@@ -19,7 +19,9 @@ EXAMPLES = int(os.environ.get("PROTOKEEP_FUZZ", "4"))
 
 
 @pytest.mark.timeout(3600 if EXAMPLES > 4 else 120)
-def test_made_up_requests(database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_made_up_requests_get_the_answers_that_the_document_describes(
+    database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """
     Whatever is sent, by whomever, gets an answer that the document describes.
     """

@@ -64,7 +64,7 @@ async def signed_in(site: Site, token: str) -> httpx2.AsyncClient:
 
 class TestWords:
     @pytest.mark.parametrize("words", WORDS, ids=lambda words: ascii(words[:20]))
-    async def test_shown_as_they_are(self, site: Site, world: World, words: str) -> None:
+    async def test_hostile_text_is_kept_as_it_is_and_shown_as_text(self, site: Site, world: World, words: str) -> None:
         """
         What people write is kept as it is and shown as text, whatever it looks like.
         """
@@ -95,7 +95,7 @@ class TestWords:
     @given(words=st.text(max_size=300))
     @example("\x00")
     @example("\x1b[31m")
-    async def test_ids_cursors_and_filters(self, site: Site, words: str) -> None:
+    async def test_no_id_cursor_filter_or_key_breaks_anything(self, site: Site, words: str) -> None:
         """
         No id, cursor, filter or key that anybody can type breaks anything.
         """
@@ -115,7 +115,7 @@ class TestWords:
     @on_sqlite
     @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(words=st.text(max_size=200))
-    async def test_pages(self, site: Site, words: str) -> None:
+    async def test_no_page_address_breaks_it_or_is_echoed_as_markup(self, site: Site, words: str) -> None:
         """
         No address of a page breaks it, and none is echoed as markup.
         """
@@ -128,7 +128,7 @@ class TestWords:
         await browser.aclose()
 
 
-async def test_deleting_what_no_row_can_be(site: Site) -> None:
+async def test_deleting_a_malformed_id_is_not_found(site: Site) -> None:
     """
     An id that is none is not found, also where ids are uuids.
     """
@@ -139,7 +139,7 @@ async def test_deleting_what_no_row_can_be(site: Site) -> None:
 
 @on_sqlite
 class TestTampering:
-    async def test_tokens(self, site: Site) -> None:
+    async def test_a_changed_token_is_nobodys(self, site: Site) -> None:
         """
         A token with anything changed is nobody's.
         """
@@ -152,7 +152,7 @@ class TestTampering:
             answer = await site.http.get("/api/design/mockups/x", headers={"Authorization": f"{scheme} {token}"})
             assert answer.status_code == 401
 
-    async def test_cookies(self, site: Site) -> None:
+    async def test_a_changed_session_cookie_is_no_session(self, site: Site) -> None:
         """
         A session's cookie with anything changed is no session.
         """
@@ -164,7 +164,7 @@ class TestTampering:
                 assert (await other.get("/settings", headers=headers)).status_code == 303
         await browser.aclose()
 
-    async def test_rates(self, world: World) -> None:
+    async def test_too_many_requests_or_tokens_make_only_their_sender_wait(self, world: World) -> None:
         """
         Who asks too often, or tries too many tokens, waits; others do not.
         """
@@ -188,7 +188,7 @@ class TestTampering:
 
 @on_sqlite
 class TestSizes:
-    async def test_heads(self, world: World) -> None:
+    async def test_headers_and_addresses_are_bounded(self, world: World) -> None:
         """
         Headers, and addresses, have an end.
         """
@@ -200,7 +200,7 @@ class TestSizes:
         assert long.headers["content-type"] == "application/problem+json"
 
     @pytest.mark.parametrize("start", [b"GET /livez HTTP/1.1\r\nx: ", b"GET /", b"POST /x HTTP/1.1\r\n"], ids=ascii)
-    async def test_heads_without_end(self, world: World, start: bytes) -> None:
+    async def test_a_request_whose_head_never_ends_is_cut_off(self, world: World, start: bytes) -> None:
         """
         A request whose head never ends is cut off, not kept in memory.
         """
@@ -276,7 +276,7 @@ class TestPictures:
             "https://2130706433/",
         ],
     )
-    async def test_only_the_builders_own(self, address: str) -> None:
+    async def test_a_picture_address_leads_only_to_the_builder(self, address: str) -> None:
         """
         No address that a builder's answer names leads anywhere but to the builder.
         """
@@ -293,7 +293,7 @@ class TestPictures:
 
         assert asked == []
 
-    async def test_redirects_are_not_followed(self) -> None:
+    async def test_redirects_are_not_followed_with_the_key(self) -> None:
         """
         The key goes to the builder's host and nowhere that it points to.
         """
@@ -310,7 +310,7 @@ class TestPictures:
         assert asked == ["v0.dev"]
 
     @pytest.mark.parametrize("packing", ["gzip", "br", "zstd", "deflate", "gzip, gzip"])
-    async def test_zip_bombs(self, packing: str) -> None:
+    async def test_zip_bombs_are_given_up_at_the_limit(self, packing: str) -> None:
         """
         A few kB that unpack to gigabytes are given up at the limit, or not unpacked at all.
         """
@@ -325,7 +325,7 @@ class TestPictures:
 
         assert body.taken <= 16_384
 
-    async def test_packed_answers_still_work(self) -> None:
+    async def test_an_honest_compressed_answer_is_read(self) -> None:
         """
         An honest packed answer is read.
         """
@@ -337,7 +337,7 @@ class TestPictures:
         assert await provider.picture("https://v0.dev/x.png") is None
         await provider.aclose()
 
-    async def test_header_bombs(self) -> None:
+    async def test_an_answer_with_endless_headers_is_an_unknown_outcome(self) -> None:
         """
         An answer whose headers do not end is an outcome that is not known, and soon.
         """
@@ -362,7 +362,7 @@ class TestPictures:
         await provider.aclose()
         server.close()
 
-    async def test_pixel_bombs(self) -> None:
+    async def test_a_picture_of_too_many_pixels_is_not_shown(self) -> None:
         """
         A small file that says it is 60,000 by 60,000 is not shown to anybody's browser.
         """
@@ -382,7 +382,7 @@ class TestOutward:
             *("2002:7f00:1::", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "ff02::1", "nonsense"),
         ],
     )
-    async def test_private_addresses(self, address: str) -> None:
+    async def test_a_public_name_with_a_private_address_is_not_called(self, address: str) -> None:
         """
         A public name with a private address behind it is not called.
         """
@@ -402,7 +402,7 @@ class TestOutward:
                 await client.get("https://x.vusercontent.net/")
         assert called == []
 
-    async def test_rebinding(self) -> None:
+    async def test_the_address_that_was_checked_is_the_one_that_is_called(self) -> None:
         """
         The address that was looked at is the one that is called; the name stays in `Host` and in the certificate.
         """
@@ -425,7 +425,7 @@ class TestOutward:
         assert request.headers["host"] == "x.vusercontent.net"
         assert request.extensions["sni_hostname"] == "x.vusercontent.net"
 
-    async def test_own_host(self) -> None:
+    async def test_the_operators_own_host_is_called_wherever_it_is(self) -> None:
         """
         What the operator has set is called wherever it is, as the demo's sandbox on this machine.
         """
@@ -454,7 +454,9 @@ async def kept_by(world: World, folder: Path) -> dict[str, bytes]:
     }
 
 
-async def test_secrets_are_nowhere(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_no_secret_is_in_logs_or_database(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """
     Logs and database hold no token, cookie, key or code that was used, not even a half of one.
     """

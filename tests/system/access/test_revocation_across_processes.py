@@ -54,7 +54,7 @@ async def signed_in(site: Site, token: str) -> AsyncIterator[httpx2.AsyncClient]
         yield browser
 
 
-async def test_within_a_second(world: World, two: Two) -> None:
+async def test_a_revoked_token_is_refused_everywhere_within_a_second(world: World, two: Two) -> None:
     """
     However often the other process was asked right before, a second later it refuses.
     """
@@ -73,7 +73,7 @@ async def test_within_a_second(world: World, two: Two) -> None:
     assert await allowed(two.there, token) == 401
 
 
-async def test_all_of_a_person(world: World, two: Two) -> None:
+async def test_all_access_of_a_person_ends_everywhere(world: World, two: Two) -> None:
     """
     Tokens within a second, page sessions at once: these are read every time.
     """
@@ -92,7 +92,7 @@ async def test_all_of_a_person(world: World, two: Two) -> None:
     assert [await allowed(two.there, token) for token in tokens] == [401, 401]
 
 
-async def test_a_session_of_a_revoked_token(two: Two) -> None:
+async def test_a_session_of_a_revoked_token_ends_everywhere(two: Two) -> None:
     """
     Whoever signed in with it is out with it, in whichever process.
     """
@@ -114,7 +114,7 @@ class TestStreams:
             async for _ in stream.aiter_lines():
                 pass
 
-    async def test_of_a_token(self, world: World) -> None:
+    async def test_a_stream_of_a_revoked_token_ends(self, world: World) -> None:
         async with world.serving() as there, world.serving(real=False) as here:
             token, kept = await here.tokens.create(Role.VIEWER, user_id="bob")
             bobs = {"Authorization": f"Bearer {token}"}
@@ -124,7 +124,7 @@ class TestStreams:
                 world.clock.advance(SECOND)
                 await self.ends(stream)
 
-    async def test_of_a_session(self, world: World) -> None:
+    async def test_a_stream_of_an_ended_session_ends(self, world: World) -> None:
         async with world.serving() as there, world.serving(real=False) as here:
             token = await here.token(Role.VIEWER, "bob")
             admin = {"Authorization": f"Bearer {await here.token(Role.ADMIN, 'root')}"}
@@ -133,7 +133,9 @@ class TestStreams:
                 await here.http.post("/api/design/people/revoke", json={"user_id": "bob"}, headers=admin)
                 await self.ends(stream)
 
-    async def test_others_stay(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_streams_of_others_stay_even_without_the_database(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         Whoever counts hears on, also while the database cannot be asked.
         """

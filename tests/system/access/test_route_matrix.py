@@ -132,7 +132,9 @@ def wrong(rule: Rule, caller: str, status: int, location: str, text: str) -> str
     return f"{status} where it is allowed" if status in (401, 403) else None
 
 
-async def test_everybody_at_every_route(site: Site, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_caller_gets_what_the_policy_says_at_every_route(
+    site: Site, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     """
     Who may not is refused, in the same way everywhere; who may is let through; other workspaces are not there.
     """
@@ -161,7 +163,7 @@ async def test_everybody_at_every_route(site: Site, world: World, capsys: pytest
 
 
 @on_sqlite
-async def test_forms_of_other_sites(site: Site, world: World) -> None:
+async def test_a_form_of_another_site_is_refused_at_every_route(site: Site, world: World) -> None:
     """
     Every form that changes something needs our signature, whoever is signed in; a wrong one is as good as none.
     """
@@ -184,7 +186,7 @@ async def test_forms_of_other_sites(site: Site, world: World) -> None:
     assert await world.contents() == before
 
 
-def test_every_route_has_a_rule() -> None:
+def test_every_route_has_a_policy() -> None:
     """
     A new route says here who may use it; a rule without a route is an old one.
     """

@@ -48,7 +48,7 @@ OPEN = "0.0.0.0"  # noqa: S104 - what the tests are about
         "https://api.v0.dev#v2",
     ],
 )
-def test_addresses_of_v0_that_cannot_be_called(address: str) -> None:
+def test_a_v0_address_that_cannot_be_called_is_refused_by_setting(address: str) -> None:
     """
     They are refused with the setting's name and what would do, and without the value, which may hold a password.
     """
@@ -71,14 +71,14 @@ def test_addresses_of_v0_that_cannot_be_called(address: str) -> None:
         "http://v0_emulator",
     ],
 )
-def test_addresses_of_v0(address: str) -> None:
+def test_usual_addresses_of_v0_are_taken_as_they_are(address: str) -> None:
     """
     Addresses with or without a version, a port, or a name that only a container network knows are taken as they are.
     """
     assert settings_of(v0_base_url=address, v0_web_url="").v0_base_url == address
 
 
-async def test_start_with_settings_that_cannot_work(tmp_path: Path) -> None:
+async def test_settings_that_cannot_work_are_one_line_at_start(tmp_path: Path) -> None:
     """
     An address without https://, and a key that no request can carry, are one line each, which names the setting.
     """
@@ -92,7 +92,7 @@ async def test_start_with_settings_that_cannot_work(tmp_path: Path) -> None:
     assert [said.err.count("\n") for said in (address, key)] == [1, 1]
 
 
-async def test_serve_refuses(tmp_path: Path) -> None:
+async def test_serve_refuses_to_be_reachable_without_secret_and_sign_in(tmp_path: Path) -> None:
     """
     Where others can reach it, it starts only with a secret that cannot be guessed and somebody who can sign in.
     """
@@ -109,7 +109,7 @@ async def test_serve_refuses(tmp_path: Path) -> None:
 
 
 @on_sqlite
-async def test_refusals(world: World, issuer: FakeIssuer) -> None:
+async def test_nothing_is_refused_on_loopback_or_with_a_sign_in_service(world: World, issuer: FakeIssuer) -> None:
     """
     On loopback nothing is refused; elsewhere a sign-in service is as good as a token.
     """
@@ -122,7 +122,9 @@ async def test_refusals(world: World, issuer: FakeIssuer) -> None:
     assert await refusals(service) == []
 
 
-async def test_doctor(database_url: str, issuer: FakeIssuer, world: World) -> None:
+async def test_doctor_names_what_is_unsafe_or_broken_and_its_remedy(
+    database_url: str, issuer: FakeIssuer, world: World
+) -> None:
     """
     Doctor names what is unsafe and what is broken, each with what mends it.
     """
@@ -146,7 +148,7 @@ async def test_doctor(database_url: str, issuer: FakeIssuer, world: World) -> No
 
 
 @on_sqlite
-async def test_doctor_on_hooks(world: World) -> None:
+async def test_doctor_names_an_account_without_hooks(world: World) -> None:
     """
     Where hooks are used, an account without one is named with what mends it, until it has one.
     """
@@ -174,7 +176,7 @@ async def test_doctor_on_hooks(world: World) -> None:
     assert complete == []
 
 
-async def test_doctor_at_a_broken_place(tmp_path: Path) -> None:
+async def test_doctor_exits_with_an_error_at_a_broken_database(tmp_path: Path) -> None:
     """
     A database that is not migrated, or not there, is broken: the exit code says so.
     """
@@ -200,7 +202,7 @@ async def test_doctor_at_a_broken_place(tmp_path: Path) -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_settings_that_make_no_sense(values: dict[str, str], words: str) -> None:
+def test_a_setting_that_lets_the_wrong_people_in_is_refused(values: dict[str, str], words: str) -> None:
     """
     A setting that would let the wrong people in is refused at start.
     """
@@ -210,7 +212,9 @@ def test_settings_that_make_no_sense(values: dict[str, str], words: str) -> None
 
 @on_sqlite
 @pytest.mark.parametrize(("proxies", "secure"), [((), False), (("127.0.0.1",), True), (("10.0.0.0/8",), False)])
-async def test_proxies(world: World, proxies: tuple[str, ...], secure: bool) -> None:
+async def test_only_listed_proxies_are_believed_about_https(
+    world: World, proxies: tuple[str, ...], secure: bool
+) -> None:
     """
     Only a proxy of the list is believed when it says that somebody came over https.
     """
@@ -227,7 +231,7 @@ async def test_proxies(world: World, proxies: tuple[str, ...], secure: bool) -> 
 
 
 @on_sqlite
-async def test_headers_of_every_kind_of_answer(world: World) -> None:
+async def test_every_kind_of_answer_has_its_security_headers(world: World) -> None:
     """
     Pages, data and errors all say what a browser may do with them.
     """

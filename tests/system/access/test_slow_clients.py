@@ -98,7 +98,9 @@ class TestCutOff:
         ],
         ids=ascii,
     )
-    async def test_slow_requests(self, site: Site, caplog: pytest.LogCaptureFixture, start: bytes, drop: bytes) -> None:
+    async def test_a_head_or_body_that_does_not_end_in_time_is_408(
+        self, site: Site, caplog: pytest.LogCaptureFixture, start: bytes, drop: bytes
+    ) -> None:
         """
         A head or a body that does not end in time is answered with 408 and cut off; no error is logged.
         """
@@ -111,13 +113,13 @@ class TestCutOff:
         assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []
         assert (await site.http.get("/livez")).status_code == 200
 
-    async def test_who_says_nothing(self, site: Site) -> None:
+    async def test_a_connection_that_asks_for_nothing_is_closed(self, site: Site) -> None:
         """
         A connection that asks for nothing is closed without a word.
         """
         assert await dripped(site, b"", b"") == b""
 
-    async def test_line_ends_after_an_answer(self, site: Site) -> None:
+    async def test_line_ends_keep_no_connection_open(self, site: Site) -> None:
         """
         Line ends keep no connection open after its request was answered.
         """
@@ -126,7 +128,7 @@ class TestCutOff:
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert answer.count(b"HTTP/1.1") == 1
 
-    async def test_an_answer_before_the_body(self, site: Site) -> None:
+    async def test_a_body_sent_after_its_answer_keeps_no_connection_open(self, site: Site) -> None:
         """
         Nor does a body that is sent on and on after the answer to its head.
         """
@@ -135,7 +137,7 @@ class TestCutOff:
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert answer.count(b"HTTP/1.1") == 1
 
-    async def test_the_second_request(self, site: Site) -> None:
+    async def test_a_slow_second_request_is_cut_off_too(self, site: Site) -> None:
         """
         Whoever was quick once may not be slow afterwards.
         """
@@ -146,7 +148,7 @@ class TestCutOff:
             async with asyncio.timeout(PATIENCE):
                 assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
 
-    async def test_many_at_once(self, site: Site) -> None:
+    async def test_five_hundred_slow_clients_keep_nobody_from_being_served(self, site: Site) -> None:
         """
         Five hundred of them keep nobody from being served, and are gone together.
         """
@@ -158,7 +160,7 @@ class TestCutOff:
         assert {answer[:12] for answer in answers} == {b"HTTP/1.1 408"}
 
 
-async def test_as_it_is_served(sqlite_url: str, tmp_path: Path) -> None:
+async def test_the_program_itself_cuts_slow_clients_off(sqlite_url: str, tmp_path: Path) -> None:
     """
     The program itself is set so, on the event loop that it takes.
     """
@@ -176,7 +178,7 @@ async def test_as_it_is_served(sqlite_url: str, tmp_path: Path) -> None:
 
 @on_sqlite
 class TestNotCutOff:
-    async def test_a_stream(self, world: World) -> None:
+    async def test_a_long_stream_is_not_cut_off(self, world: World) -> None:
         """
         However long an answer takes, its connection stays: only what a client owes is counted.
         """
@@ -195,7 +197,7 @@ class TestNotCutOff:
                 line = await anext(lines)
                 seen = json.loads(line[6:]) if line.startswith("data: {") else {}
 
-    async def test_a_stream_with_line_ends(self, world: World) -> None:
+    async def test_a_stream_with_line_ends_is_not_cut_off(self, world: World) -> None:
         async with world.serving(header_seconds=SHORT, body_seconds=SHORT) as site, connected(site) as (reader, writer):
             token = site.http.headers["authorization"]
             writer.write(f"GET /api/design/events HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode())
@@ -206,7 +208,7 @@ class TestNotCutOff:
                 await site.create("p-1")
                 await reader.readuntil(b"event: change")
 
-    async def test_what_comes_in_pieces(self, world: World) -> None:
+    async def test_requests_in_pieces_are_answered_as_ever(self, world: World) -> None:
         """
         A request in many packets, and several in one packet, are answered as ever.
         """
@@ -230,7 +232,7 @@ class TestNotCutOff:
         assert first.startswith((b"HTTP/1.1 201 ", b"HTTP/1.1 202 ")), first
         assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in others)
 
-    async def test_who_leaves_in_the_middle(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_form_that_is_broken_off_does_nothing(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
         """
         A form that is broken off does nothing, and is no error of ours.
         """

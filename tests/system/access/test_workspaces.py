@@ -75,7 +75,7 @@ BY_ID = [
 
 
 @pytest.mark.parametrize(("method", "path", "request_"), BY_ID, ids=[f"{m} {p}" for m, p, _ in BY_ID])
-async def test_another_workspaces_id_is_unknown(
+async def test_another_workspaces_id_is_answered_as_an_unknown_one(
     world: World, site: Site, ours: Somebody, theirs: Somebody, method: str, path: str, request_: dict[str, Any]
 ) -> None:
     """
@@ -93,7 +93,9 @@ async def test_another_workspaces_id_is_unknown(
     assert len(world.sandbox.chats) == 1
 
 
-async def test_a_deleted_id_is_unknown_too(world: World, site: Site, ours: Somebody, theirs: Somebody) -> None:
+async def test_a_deleted_id_of_another_workspace_is_unknown_too(
+    world: World, site: Site, ours: Somebody, theirs: Somebody
+) -> None:
     made = (await ours.make())["id"]
     world.clock.advance(20)
     assert (await ours.ask("DELETE", f"/api/design/prototypes/{made}")).status_code == 204
@@ -101,7 +103,9 @@ async def test_a_deleted_id_is_unknown_too(world: World, site: Site, ours: Someb
     assert (await theirs.ask("DELETE", f"/api/design/prototypes/{made}")).status_code == 404
 
 
-async def test_the_same_product_id_is_two_products(world: World, site: Site, ours: Somebody, theirs: Somebody) -> None:
+async def test_the_same_product_id_in_two_workspaces_is_two_products(
+    world: World, site: Site, ours: Somebody, theirs: Somebody
+) -> None:
     first, second = await ours.make(product_name="Shop"), await theirs.make()
 
     assert first["id"] != second["id"]
@@ -114,7 +118,7 @@ async def test_the_same_product_id_is_two_products(world: World, site: Site, our
         assert (await who.make())["id"] == mine["id"]
 
 
-async def test_lists_status_and_cursors(site: Site, ours: Somebody, theirs: Somebody) -> None:
+async def test_lists_status_and_cursors_stay_in_their_workspace(site: Site, ours: Somebody, theirs: Somebody) -> None:
     for _ in range(3):
         await ours.make(create_new=True)
     page = (await ours.ask("GET", "/api/design/mockups/p-1?limit=1")).json()
@@ -127,7 +131,9 @@ async def test_lists_status_and_cursors(site: Site, ours: Somebody, theirs: Some
     assert told(statuses[0], "p-1") == told(statuses[1], "p-9")
 
 
-async def test_etags(site: Site, ours: Somebody, theirs: Somebody) -> None:
+async def test_a_validator_of_one_workspace_is_not_confirmed_to_another(
+    site: Site, ours: Somebody, theirs: Somebody
+) -> None:
     """
     A validator of the one workspace is not confirmed to the other.
     """
@@ -139,7 +145,9 @@ async def test_etags(site: Site, ours: Somebody, theirs: Somebody) -> None:
         assert (await theirs.ask("GET", path, headers={"If-None-Match": etag})).status_code == 200
 
 
-async def test_idempotency_keys(world: World, site: Site, ours: Somebody, theirs: Somebody) -> None:
+async def test_the_same_idempotency_key_in_two_workspaces_is_two_keys(
+    world: World, site: Site, ours: Somebody, theirs: Somebody
+) -> None:
     """
     The same key of the same person's name in two workspaces is two keys.
     """
@@ -150,7 +158,7 @@ async def test_idempotency_keys(world: World, site: Site, ours: Somebody, theirs
     assert world.made == 2
 
 
-async def test_events(world: World) -> None:
+async def test_events_are_neither_told_nor_counted_across_workspaces(world: World) -> None:
     """
     What happens in the one is neither told to the other nor counted in the ids of its events.
     """
@@ -172,7 +180,7 @@ async def test_events(world: World) -> None:
         assert made.id.encode() not in await live.missed(Topic("other", "api"), start)
 
 
-async def test_pages_count_and_show_their_own(site: Site, ours: Somebody, theirs: Somebody) -> None:
+async def test_pages_count_and_show_their_own_workspace(site: Site, ours: Somebody, theirs: Somebody) -> None:
     await ours.make("secret-product", product_name="Project Moon")
     gallery = Gallery(site.node.context)
     eve = Principal("other", "ann", Role.ADMIN, "")
@@ -201,7 +209,7 @@ async def test_an_older_row_is_not_hidden_by_another_workspace(world: World) -> 
     assert sum((await gallery.front(eve, 10)).counts.values()) == 1
 
 
-async def test_hooks_wake_by_chat_only(world: World, site: Site, ours: Somebody) -> None:
+async def test_a_hook_address_says_nothing_of_workspaces(world: World, site: Site, ours: Somebody) -> None:
     """
     A hook's address says nothing of workspaces: to one that is not ours the answer is 404.
     """
@@ -209,7 +217,9 @@ async def test_hooks_wake_by_chat_only(world: World, site: Site, ours: Somebody)
     assert (await site.http.post("/hooks/v0/guessed", json={"object": {}})).status_code == 404
 
 
-async def test_tokens_people_audit_and_keys(site: Site, ours: Somebody, theirs: Somebody) -> None:
+async def test_tokens_people_audit_and_keys_stay_in_their_workspace(
+    site: Site, ours: Somebody, theirs: Somebody
+) -> None:
     await ours.make()
     made = (await ours.ask("POST", "/api/design/tokens", json={"user_id": "bob", "role": "maker"})).json()
     assert (await ours.ask("PUT", "/api/design/keys", json={"key": "v1:team:abcdefgh"})).status_code == 200
@@ -230,7 +240,7 @@ async def test_tokens_people_audit_and_keys(site: Site, ours: Somebody, theirs: 
 
 
 @on_sqlite
-async def test_assistants(world: World) -> None:
+async def test_the_assistants_tools_see_their_tokens_workspace_only(world: World) -> None:
     """
     The tools ask as whoever holds the token: another workspace's prototype is not there.
     """
@@ -253,7 +263,7 @@ async def test_assistants(world: World) -> None:
         assert "There is no prototype ID" in answers[0]
 
 
-async def test_ids_of_workspaces(site: Site) -> None:
+async def test_a_malformed_workspace_id_is_refused(site: Site) -> None:
     for bad in ("", "a b", "../x", "x" * 65, "a:b", "-x"):
         with pytest.raises(InvalidInput):
             await site.token(workspace_id=bad)

@@ -24,7 +24,7 @@ QUICK = [
 
 
 @pytest.mark.parametrize(("name", "kind", "version"), QUICK)
-async def test_the_short_form_holds(
+async def test_the_short_form_of_every_scenario_holds(
     name: str, kind: str, version: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """

@@ -101,7 +101,7 @@ async def test_a_fault_may_act_or_not(v0: V0, http: httpx2.AsyncClient) -> None:
     assert (await http.post("/v2/chats/async", json=body)).status_code == 202
 
 
-async def test_what_cannot_be_seen(v0: V0, http: httpx2.AsyncClient) -> None:
+async def test_a_blackout_hides_everything_and_a_late_index_hides_from_search(v0: V0, http: httpx2.AsyncClient) -> None:
     """
     In a blackout lists are empty and reads are 404; a late index hides a chat from the search by metadata only.
     """
@@ -117,7 +117,7 @@ async def test_what_cannot_be_seen(v0: V0, http: httpx2.AsyncClient) -> None:
     assert [chat["id"]] == [row["id"] for row in (await http.get(search)).json()["chats"]]
 
 
-async def test_the_controls(v0: V0, http: httpx2.AsyncClient) -> None:
+async def test_it_is_steered_over_http(v0: V0, http: httpx2.AsyncClient) -> None:
     """
     Alone, it is steered over HTTP: knobs, rules, planted chats.
     """

@@ -44,7 +44,7 @@ def _box(place: Locator) -> FloatRect:
 
 
 class TestMaking:
-    def test_newcomer(self, site: Site, windows: Windows) -> None:
+    def test_a_newcomer_sees_a_prototype_become_ready_and_offered_again(self, site: Site, windows: Windows) -> None:
         """
         From a sign-in link to a prototype that becomes ready before one's eyes, and is offered again afterwards.
         """
@@ -69,7 +69,7 @@ class TestMaking:
         expect(page.get_by_role("heading", name="You already have this one")).to_be_visible()
         assert len(site.sandbox.chats) == 1
 
-    def test_reuse_then_another(self, site: Site, windows: Windows) -> None:
+    def test_a_reuse_is_explained_and_another_one_is_one_press_away(self, site: Site, windows: Windows) -> None:
         """
         The banner says who made it and that the prompt differs; another one is one press away, and one only.
         """
@@ -91,7 +91,7 @@ class TestMaking:
         expect(second.locator(".prompt").first).to_have_text("A bakery, as a game about bread")
         assert len(site.sandbox.chats) == 2
 
-    def test_two_windows(self, site: Site, windows: Windows) -> None:
+    def test_another_persons_window_sees_it_come_and_become_ready(self, site: Site, windows: Windows) -> None:
         """
         What one person makes, another one sees come and become ready, without touching anything.
         """
@@ -107,7 +107,7 @@ class TestMaking:
         expect(watcher.locator(".card:has(.go:text-is('bakery')) .chip")).to_have_text("Ready")
         expect(maker.locator("#panel .chip")).to_have_text("Ready")
 
-    def test_failure_and_retry(self, site: Site, windows: Windows) -> None:
+    def test_a_failure_says_why_and_one_press_makes_it_again(self, site: Site, windows: Windows) -> None:
         """
         A failure says why, and one press makes it again.
         """
@@ -122,7 +122,7 @@ class TestMaking:
         expect(page.locator("#panel .why")).to_contain_text("The previous one failed")
         expect(page.locator("#panel .chip")).to_have_text("Ready")
 
-    def test_without_script(self, site: Site, windows: Windows) -> None:
+    def test_everything_can_be_made_without_script(self, site: Site, windows: Windows) -> None:
         """
         Everything can be done without script: sign in, make, wait, be offered the same, sign out.
         """
@@ -150,7 +150,9 @@ class TestMaking:
 
 
 class TestChanging:
-    def test_picture_arrives(self, make_site: Callable[..., Site], windows: Windows) -> None:
+    def test_a_picture_arrives_without_a_reload_and_moves_nothing(
+        self, make_site: Callable[..., Site], windows: Windows
+    ) -> None:
         """
         A picture comes when the prototype is ready, without a reload, from our own origin, and moves nothing.
         """
@@ -170,7 +172,7 @@ class TestChanging:
         page.goto(site.url)
         page.wait_for_function("document.querySelector('.card img').naturalWidth > 0")
 
-    def test_change(self, site: Site, windows: Windows) -> None:
+    def test_a_change_is_sent_once_and_the_draft_outlives_every_swap(self, site: Site, windows: Windows) -> None:
         """
         A change is asked for in the same chat, once however often one presses; what one writes outlives every swap.
         """
@@ -193,7 +195,7 @@ class TestChanging:
         (chat,) = site.sandbox.chats.values()
         assert [one.content for one in chat.messages if one.role == "user"] == [PROMPT, "Make it blue"]
 
-    def test_stop_and_delete_without_script(self, site: Site, windows: Windows) -> None:
+    def test_stop_change_and_delete_work_without_script(self, site: Site, windows: Windows) -> None:
         """
         What is being made is stopped, a change goes on from there, and an admin deletes it, all without script.
         """
@@ -219,7 +221,7 @@ class TestChanging:
         expect(page.get_by_text("Deleted, here and at the builder.")).to_be_visible()
         assert [chat.deleted for chat in site.sandbox.chats.values()] == [True]
 
-    def test_session_ended(self, still: Site, windows: Windows) -> None:
+    def test_a_form_sent_after_the_session_is_there_after_the_sign_in(self, still: Site, windows: Windows) -> None:
         """
         A form that is sent after the session ended is there again after the sign-in.
         """
@@ -240,7 +242,7 @@ class TestChanging:
 
 
 class TestLooking:
-    def test_filters(self, still: Site, windows: Windows) -> None:
+    def test_filters_work_by_clicking_and_stand_in_the_address(self, still: Site, windows: Windows) -> None:
         """
         Filters work by clicking, stand in the address, and can all be taken away again.
         """
@@ -264,7 +266,7 @@ class TestLooking:
         page.get_by_role("link", name="Table").click()
         expect(page.locator("tr.card")).to_have_count(3)
 
-    def test_keys(self, still: Site, windows: Windows) -> None:
+    def test_keys_alone_search_move_open_copy_and_make(self, still: Site, windows: Windows) -> None:
         """
         Search, move, open, copy, make and help by keys alone; and they can be turned off.
         """
@@ -299,7 +301,7 @@ class TestLooking:
         expect(page.locator("#help")).to_be_hidden()
         assert f"{still.url}/" == page.url
 
-    def test_by_tab(self, still: Site, windows: Windows) -> None:
+    def test_tab_reaches_a_cards_name_and_then_its_menu(self, still: Site, windows: Windows) -> None:
         """
         Tab reaches a card's name, then its menu; the focus can be seen.
         """
@@ -323,7 +325,7 @@ class TestLooking:
         page.keyboard.press("Escape")
         expect(page.get_by_role("link", name="Details")).to_be_hidden()
 
-    def test_themes(self, still: Site, windows: Windows) -> None:
+    def test_the_theme_follows_the_system_until_somebody_chooses(self, still: Site, windows: Windows) -> None:
         """
         The theme follows the system until somebody chooses.
         """
@@ -341,7 +343,7 @@ class TestLooking:
         assert lightness() > 650
 
     @pytest.mark.parametrize("width", [320, 768])
-    def test_narrow(self, still: Site, windows: Windows, width: int) -> None:
+    def test_nothing_sticks_out_of_a_small_screen(self, still: Site, windows: Windows, width: int) -> None:
         """
         Nothing sticks out of a small screen, and whatever can be pressed is large enough.
         """
@@ -362,7 +364,7 @@ class TestLooking:
 
 
 class TestLive:
-    def test_switch(self, still: Site, windows: Windows) -> None:
+    def test_a_page_with_live_changes_off_stays_and_catches_up_later(self, still: Site, windows: Windows) -> None:
         """
         Turned off, nothing changes by itself; turned on, the page catches up.
         """
@@ -383,7 +385,7 @@ class TestLive:
         page.reload()
         expect(switch).to_be_checked()
 
-    def test_pauses_when_hidden(self, still: Site, windows: Windows) -> None:
+    def test_a_hidden_page_holds_no_stream_and_catches_up(self, still: Site, windows: Windows) -> None:
         """
         A hidden page holds no stream, and hears what it missed when it is shown again.
         """
@@ -401,7 +403,7 @@ class TestLive:
 
         expect(page.locator(".card .chip")).to_have_text("Queued")
 
-    def test_nothing_moves_under_focus(self, still: Site, windows: Windows) -> None:
+    def test_a_card_with_the_focus_keeps_its_place(self, still: Site, windows: Windows) -> None:
         """
         A card that somebody is at keeps its place and its focus; only what it says changes.
         """
@@ -416,7 +418,7 @@ class TestLive:
         expect(page.locator(".card .chip")).to_have_text("Queued")
         expect(name).to_be_focused()
 
-    def test_server_stops(self, still: Site, windows: Windows) -> None:
+    def test_the_page_says_that_the_server_is_gone_and_keeps_what_it_shows(self, still: Site, windows: Windows) -> None:
         """
         When the server is gone the page says so at the switch, and keeps what it shows.
         """
@@ -432,7 +434,7 @@ class TestLive:
 
 class TestAccess:
     @pytest.mark.parametrize("theme", ["light", "dark"])
-    def test_axe(self, still: Site, windows: Windows, theme: Any) -> None:
+    def test_axe_finds_nothing_on_any_page(self, still: Site, windows: Windows, theme: Any) -> None:
         """
         axe finds nothing on any page, in either theme.
         """
@@ -466,7 +468,7 @@ class TestAccess:
 
         assert found == []
 
-    def test_axe_first_run(self, still: Site, windows: Windows) -> None:
+    def test_axe_finds_nothing_on_the_first_page_of_a_newcomer(self, still: Site, windows: Windows) -> None:
         """
         Nor on the page that a newcomer sees.
         """
@@ -476,7 +478,7 @@ class TestAccess:
 
 
 class TestErrors:
-    def test_not_found(self, still: Site, windows: Windows) -> None:
+    def test_a_page_that_is_not_there_says_so_with_a_way_on(self, still: Site, windows: Windows) -> None:
         """
         What is not there is said, with a way on and a request id.
         """
@@ -489,7 +491,9 @@ class TestErrors:
         page.get_by_role("link", name="All prototypes", exact=True).click()
         page.wait_for_url(f"{still.url}/")
 
-    def test_database_gone(self, still: Site, windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_gone_database_never_looks_like_an_empty_workspace(
+        self, still: Site, windows: Windows, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         A database that does not answer looks like that, never like an empty workspace.
         """
@@ -507,7 +511,7 @@ class TestErrors:
         page.get_by_role("link", name="Try again").click()
         expect(page.get_by_text("Nothing here yet")).to_be_visible()
 
-    def test_sign_out(self, still: Site, windows: Windows) -> None:
+    def test_signing_out_in_one_window_signs_the_other_out(self, still: Site, windows: Windows) -> None:
         """
         Signing out in one window signs the other one out, and Back shows nothing.
         """

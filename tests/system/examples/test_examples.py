@@ -27,7 +27,7 @@ def run(served: Demo, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=90, check=False)
 
 
-def test_quickstart(served: Demo) -> None:
+def test_the_quickstart_makes_one_prototype_and_waits_for_it(served: Demo) -> None:
     """
     The quickstart makes one prototype, gets it again, and waits for it.
     """
@@ -39,7 +39,7 @@ def test_quickstart(served: Demo) -> None:
     assert served.chats_created == 1
 
 
-def test_quickstart_without_a_server(served: Demo) -> None:
+def test_the_quickstart_without_a_server_says_what_to_start(served: Demo) -> None:
     """
     Where nothing runs, the example says what to start.
     """
@@ -50,7 +50,7 @@ def test_quickstart_without_a_server(served: Demo) -> None:
     assert "protokeep serve" in found.stderr
 
 
-def test_agno_agent(served: Demo) -> None:
+def test_the_agno_agent_makes_one_prototype(served: Demo) -> None:
     """
     The agent's code makes one prototype, and the agno agent is given the same.
     """
@@ -63,7 +63,7 @@ def test_agno_agent(served: Demo) -> None:
 
 
 @pytest.mark.parametrize("where", ["mcpServers/protokeep", "mcpServers/protokeep-over-http", "servers/protokeep"])
-async def test_mcp_config(served: Demo, where: str) -> None:
+async def test_every_entry_of_the_mcp_configuration_connects(served: Demo, where: str) -> None:
     """
     Every entry of the configuration connects, once the demo's address and token stand in it.
     """
@@ -88,7 +88,7 @@ async def test_mcp_config(served: Demo, where: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "blocks_min"), [("README.md", 2), ("docs/api.md", 1), ("docs/assistants.md", 4)])
-def test_docs_commands(served: Demo, page: str, blocks_min: int) -> None:
+def test_every_shell_block_of_a_page_works_after_the_demo(served: Demo, page: str, blocks_min: int) -> None:
     """
     Every shell block that needs a server works when it is pasted after `make demo`.
     """

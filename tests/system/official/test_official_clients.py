@@ -36,7 +36,7 @@ def what_is_missing() -> str | None:
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-async def test_flows(version: str, tmp_path: Path) -> None:
+async def test_v0s_own_clients_work_with_the_emulated_v0(version: str, tmp_path: Path) -> None:
     """
     Create, poll, list and page, find by metadata, follow up, stop, delete, errors: all as the vendor's client does it.
     """

@@ -37,7 +37,7 @@ async def asked(world: World, prototype: Prototype) -> Prototype:
 
 @both_versions
 @pytest.mark.parametrize("status", [408, 409, 425, 499])
-async def test_create_that_acted_and_was_refused(world: World, status: int) -> None:
+async def test_a_create_that_acted_and_was_refused_is_adopted(world: World, status: int) -> None:
     """The chat that v0 made before it said no is the prototype's; none is made beside it, and none is lost."""
     with world.knobs(fail_after_acting=[{"operation": CREATES, "status": status}]):
         made = await world.make()
@@ -51,7 +51,7 @@ async def test_create_that_acted_and_was_refused(world: World, status: int) -> N
 
 
 @both_versions
-async def test_create_that_acted_and_pointed_elsewhere(world: World) -> None:
+async def test_a_create_that_acted_and_redirected_is_looked_up(world: World) -> None:
     """A 302, which may point to what was made, is looked up too."""
     rule: dict[str, Any] = {"status": 302, "headers": {"location": "/chats/1"}, "acts": True, "operation": CREATES}
     with world.knobs(answer_next=[rule]):
@@ -65,7 +65,7 @@ async def test_create_that_acted_and_pointed_elsewhere(world: World) -> None:
 
 
 @both_versions
-async def test_create_that_did_not_act_and_was_refused(world: World) -> None:
+async def test_a_refused_create_that_did_not_act_is_sent_once_more(world: World) -> None:
     """A 409 without an act looks the same; once walks have shown that nothing was made, it is sent once more."""
     with world.knobs(fail_next=[{"operation": CREATES, "status": 409}]):
         made = await world.make()
@@ -78,7 +78,7 @@ async def test_create_that_did_not_act_and_was_refused(world: World) -> None:
 
 
 @both_versions
-async def test_create_that_is_refused_without_end(world: World) -> None:
+async def test_a_create_that_is_refused_twice_without_acting_is_refused(world: World) -> None:
     """A 409 each time, and nothing is ever made: the second one counts as the refusal that it is."""
     with world.knobs(fail_next=[{"operation": CREATES, "status": 409, "message": "Not now.", "times": None}]):
         made = await world.make()
@@ -91,7 +91,7 @@ async def test_create_that_is_refused_without_end(world: World) -> None:
 
 @both_versions
 @pytest.mark.parametrize("status", [409, 499])
-async def test_message_that_was_taken_and_refused(world: World, status: int) -> None:
+async def test_a_message_that_was_taken_and_refused_is_not_sent_again(world: World, status: int) -> None:
     """A follow-up that v0 took before it said no is neither sent again nor told as refused."""
     first = await world.complete()
     world.clock.advance(60)
@@ -106,7 +106,7 @@ async def test_message_that_was_taken_and_refused(world: World, status: int) -> 
 
 
 @both_versions
-async def test_message_that_is_refused_without_end(world: World) -> None:
+async def test_a_message_that_is_refused_each_time_is_refused(world: World) -> None:
     """A 409 each time: the follow-up is told as refused, and is no fault of the prototype, which is ready as before."""
     first = await world.complete()
     world.clock.advance(60)
@@ -121,7 +121,7 @@ async def test_message_that_is_refused_without_end(world: World) -> None:
 
 
 @both_versions
-async def test_v0_that_has_moved(world: World) -> None:
+async def test_a_create_to_a_v0_that_has_moved_goes_on_afterwards(world: World) -> None:
     """A create is undecided, with where v0 points and the setting to change, and goes on by itself afterwards."""
     rule = {"status": 308, "headers": {"location": "https://api.v0.example/v2?key=secret"}, "operation": CREATES}
     with world.knobs(answer_next=[rule]):
@@ -139,7 +139,7 @@ async def test_v0_that_has_moved(world: World) -> None:
 
 
 @on_sqlite
-async def test_message_to_a_v0_that_has_moved(world: World) -> None:
+async def test_a_message_to_a_v0_that_has_moved_is_sent_once(world: World) -> None:
     """A follow-up waits the same way, and is sent once."""
     first = await world.complete()
     world.clock.advance(60)

@@ -64,7 +64,7 @@ async def test_another_process_finishes_what_a_dead_one_began(world: World, poin
 
 
 @both_versions
-async def test_killed_inside_the_call(world: World) -> None:
+async def test_a_chat_made_by_a_process_that_died_in_the_call_is_adopted(world: World) -> None:
     """A process that dies while the builder acts leaves a chat that the next one finds and adopts."""
     victim = await world.node(timeout_seconds=0.3)
     ensured = await victim.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
@@ -93,7 +93,7 @@ async def test_killed_inside_the_call(world: World) -> None:
 
 
 @both_versions
-async def test_sent_but_never_arrived(world: World) -> None:
+async def test_a_create_that_never_arrived_is_resent_after_the_settle_time(world: World) -> None:
     """After `sent` nothing may be sent again before every list would show the chat; then exactly once."""
     victim = await world.node()
     victim.crash_at("after_sent")
@@ -112,7 +112,7 @@ async def test_sent_but_never_arrived(world: World) -> None:
     assert world.creates == 1
 
 
-async def test_lease_of_a_dead_process_is_respected(world: World) -> None:
+async def test_a_lease_of_a_dead_process_is_respected(world: World) -> None:
     """Until its lease has run out nobody touches a row whose holder may only be slow."""
     victim = await world.node()
     victim.crash_at("after_create")
@@ -129,7 +129,7 @@ async def test_lease_of_a_dead_process_is_respected(world: World) -> None:
 
 
 @both_versions
-async def test_all_at_once_after_a_restart(world: World) -> None:
+async def test_a_lone_process_adopts_before_it_sends_after_a_restart(world: World) -> None:
     """
     A process that comes up alone takes back what nobody wrote down, while all those rows are taken up: none is sent.
     """
@@ -152,7 +152,7 @@ async def test_all_at_once_after_a_restart(world: World) -> None:
     assert {row["v0_chat_id"] for row in rows} == set(world.sandbox.chats)
 
 
-async def test_taken_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_taken_row_is_held_as_it_was_taken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Whoever takes a row up holds what was taken, also when its chat is written down right after.
     """
@@ -182,7 +182,7 @@ async def test_taken_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @both_versions
-async def test_slow_process_that_comes_back_does_no_harm(world: World) -> None:
+async def test_a_slow_process_that_comes_back_does_no_harm(world: World) -> None:
     """
     A holder that was only slow writes its answer after another one adopted the chat: same chat, nothing surplus.
     """
@@ -213,7 +213,7 @@ async def test_slow_process_that_comes_back_does_no_harm(world: World) -> None:
     assert world.made == 1
 
 
-async def test_tracker_that_dies_is_replaced(world: World) -> None:
+async def test_a_tracker_that_dies_is_replaced(world: World) -> None:
     """At most one process tracks an account; when it dies the next sweep after its lease goes on."""
     victim = await world.node()
     await victim.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
@@ -232,7 +232,7 @@ async def test_tracker_that_dies_is_replaced(world: World) -> None:
     assert world.calls("messages.get") == looks + 1
 
 
-async def test_every_point_is_reached(world: World) -> None:
+async def test_every_crash_point_is_reached(world: World) -> None:
     """The names above are those of the code: a point that nobody passes would test nothing."""
     reached: set[str] = set()
     node = await world.node()

@@ -11,7 +11,7 @@ from world import World, both_versions, on_sqlite, until
 
 @both_versions
 @pytest.mark.parametrize("delay", [0, 5, 60])
-async def test_lost_answer_is_found_however_late_lists_are(world: World, delay: int) -> None:
+async def test_a_lost_answer_is_found_however_late_lists_are(world: World, delay: int) -> None:
     """A chat that shows up in lists within a minute is adopted, and none is made beside it."""
     world.sandbox.set_knobs(list_delay_seconds=delay, drop_next_answers=1)
     made = await world.make()
@@ -26,7 +26,7 @@ async def test_lost_answer_is_found_however_late_lists_are(world: World, delay: 
 
 
 @both_versions
-async def test_lost_answer_without_lag_is_found_within_seconds(world: World) -> None:
+async def test_a_lost_answer_without_lag_is_found_within_seconds(world: World) -> None:
     """The first look-up comes at once: nobody waits for the settle time when the chat is there."""
     with world.knobs(drop_next_answers=1):
         made = await world.make()
@@ -35,7 +35,7 @@ async def test_lost_answer_without_lag_is_found_within_seconds(world: World) -> 
 
 
 @both_versions
-async def test_create_that_never_happened_is_sent_again_once(world: World) -> None:
+async def test_a_create_that_never_happened_is_sent_again_once(world: World) -> None:
     """An error without an effect looks the same; after the settle time and two look-ups it is sent once more."""
     world.sandbox.set_knobs(fail_next=[{"operation": "chats.create*", "status": 500, "times": 1}])
     made = await world.make()
@@ -50,7 +50,7 @@ async def test_create_that_never_happened_is_sent_again_once(world: World) -> No
 
 
 @both_versions
-async def test_failing_look_up_decides_nothing(world: World) -> None:
+async def test_a_failing_look_up_decides_nothing(world: World) -> None:
     """While look-ups fail nothing is sent, however long that takes; the row says that it is undecided."""
     world.sandbox.set_knobs(
         drop_next_answers=1,
@@ -70,7 +70,7 @@ async def test_failing_look_up_decides_nothing(world: World) -> None:
 
 
 @both_versions
-async def test_second_chat_with_our_marker_is_shown(world: World) -> None:
+async def test_a_second_chat_with_our_marker_is_a_surplus(world: World) -> None:
     """Should the builder act twice, one chat is the prototype and the other is listed as surplus, not hidden."""
     with world.knobs(drop_next_answers=1):
         made = await world.make()
@@ -101,7 +101,7 @@ async def test_lost_answers_of_many_are_told_apart(world: World) -> None:
 
 
 @on_sqlite
-async def test_lost_answer_does_not_wait_behind_a_flood(world: World) -> None:
+async def test_a_lost_answer_does_not_wait_behind_a_flood(world: World) -> None:
     """What was sent is looked up before anything new is sent, whatever is older."""
     for number in range(20):
         await world.ensure(f"p-{number}")
@@ -116,7 +116,7 @@ async def test_lost_answer_does_not_wait_behind_a_flood(world: World) -> None:
     assert len(world.first.queue.submits) == 21
 
 
-async def test_the_queue_lets_what_was_sent_go_first(world: World) -> None:
+async def test_the_queue_lets_sent_creates_go_first(world: World) -> None:
     """Jobs that were asked for as the first ones run before older ones, on both databases."""
     ran: list[str] = []
 

@@ -55,7 +55,7 @@ async def restart(world: World) -> None:
 
 class TestDeleted:
     @both_versions
-    async def test_what_was_deleted_stays_deleted_while_lists_still_show_it(self, world: World) -> None:
+    async def test_a_deleted_chat_stays_deleted_while_lists_still_show_it(self, world: World) -> None:
         """
         Deleted here and at v0; v0's lists lag, and the process starts again.
         """
@@ -71,7 +71,7 @@ class TestDeleted:
         assert await world.rows("SELECT * FROM protokeep_slots") == []
 
     @both_versions
-    async def test_what_was_deleted_is_deleted_again(self, world: World) -> None:
+    async def test_a_deleted_chat_that_is_back_is_deleted_again(self, world: World) -> None:
         """
         A deleted chat is back at v0, and the first try to delete it there fails: it is not left to itself.
         """
@@ -88,7 +88,7 @@ class TestDeleted:
         assert world.chat.deleted
 
     @both_versions
-    async def test_what_the_owners_own_sql_deleted_stays_deleted(self, world: World) -> None:
+    async def test_a_chat_deleted_by_the_owners_own_sql_stays_deleted(self, world: World) -> None:
         made = await world.complete()
         await run(world.database_url, f"DELETE FROM design_mockups WHERE id = '{made.id}'")
 
@@ -97,7 +97,7 @@ class TestDeleted:
         assert await world.rows("SELECT id FROM design_mockups") == []
 
     @both_versions
-    async def test_a_second_chat_of_a_deleted_one_is_nobodys(self, world: World) -> None:
+    async def test_a_second_chat_of_a_deleted_prototype_is_nobodys(self, world: World) -> None:
         made = await world.complete()
         await world.keeper.delete(ANN, made.id)
         plant(world, metadata=dict(world.chat.metadata))
@@ -110,7 +110,7 @@ class TestDeleted:
 
 class TestSecondChats:
     @both_versions
-    async def test_found_within_minutes(self, world: World) -> None:
+    async def test_a_second_chat_is_found_within_minutes(self, world: World) -> None:
         """
         A second chat with the marker of a prototype is recorded by the next search of the newest chats.
         """
@@ -125,7 +125,7 @@ class TestSecondChats:
         assert list(surplus) == [second.id]
 
     @both_versions
-    async def test_searched_by_one_process_and_cheaply(self, world: World) -> None:
+    async def test_one_process_searches_the_newest_chats_in_a_few_calls(self, world: World) -> None:
         """
         Three processes, an hour, chats of others: a few calls every five minutes, and nothing is read twice.
         """
@@ -169,7 +169,7 @@ class TestMarks:
         assert (found.id, found.chat_id, found.user_id) == (MARKER, chat.id, "ann")
 
     @pytest.mark.parametrize("word", ["cafe\u0301", "caf\u00e9", " shop ", "\U0001f600" * 200], ids=ascii)
-    async def test_whatever_a_caller_may_send_comes_back(self, world: World, word: str) -> None:
+    async def test_any_name_that_a_caller_may_send_comes_back_signed(self, world: World, word: str) -> None:
         """
         Names of products and people are signed as they are written here, in whatever form of Unicode that is.
         """
@@ -203,7 +203,7 @@ class TestMarks:
         ],
         ids=str,
     )
-    async def test_marks_that_no_caller_might_send_make_no_row(self, world: World, bad: dict[str, str]) -> None:
+    async def test_metadata_that_no_caller_might_send_makes_no_row(self, world: World, bad: dict[str, str]) -> None:
         """
         Even signed ones; and they keep no other chat, and no create, from anything.
         """
@@ -234,7 +234,7 @@ class TestMarks:
         assert await world.rows("SELECT id FROM design_mockups") == []
 
     @both_versions
-    async def test_a_signature_holds_for_its_own_marks_only(self, world: World) -> None:
+    async def test_a_signature_holds_for_its_own_metadata_only(self, world: World) -> None:
         """
         Marks of another chat are copied, and one of them is changed.
         """
@@ -246,7 +246,7 @@ class TestMarks:
         assert await world.rows("SELECT id FROM design_mockups") == []
 
     @both_versions
-    async def test_marks_must_name_the_owner_of_the_key(self, world: World) -> None:
+    async def test_metadata_must_name_the_owner_of_the_key(self, world: World) -> None:
         """
         In the account of a person's own key only that person's prototypes are taken back.
         """
@@ -264,7 +264,7 @@ class TestMarks:
         assert rows == [{"product_id": "p-2", "user_id": "ann"}]
 
     @both_versions
-    async def test_an_unsigned_second_chat_is_noted(self, world: World) -> None:
+    async def test_an_unsigned_second_chat_is_noted_as_a_surplus(self, world: World) -> None:
         """
         A chat of before that names a prototype of ours is that one's surplus.
         """
@@ -302,7 +302,7 @@ class TestOthers:
         assert [one.id for one in await world.listed("p-1")] == [MARKER]
 
     @both_versions
-    async def test_one_chat_in_trouble_keeps_no_other_waiting(
+    async def test_a_chat_in_trouble_keeps_no_other_waiting(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         plant(world, metadata=await marks(world))
@@ -326,7 +326,7 @@ class TestOthers:
 
 
 class TestAtOnce:
-    async def test_two_processes_take_the_same_chat_back(self, world: World) -> None:
+    async def test_two_processes_that_adopt_one_chat_make_one_row(self, world: World) -> None:
         """
         One row, one slot, and no error that anybody sees.
         """
@@ -400,7 +400,7 @@ class TestAtOnce:
         assert (after.chat_id, after.status) == (made.chat_id, Status.COMPLETED)
 
     @on_sqlite
-    async def test_a_claim_that_is_being_deleted_takes_no_chat_over(self, world: World) -> None:
+    async def test_a_claim_that_is_being_deleted_adopts_no_chat(self, world: World) -> None:
         """
         Its product gets a row of its own back.
         """

@@ -72,7 +72,7 @@ def held_up(provider: Provider) -> tuple[asyncio.Event, asyncio.Event]:
 
 
 class TestOvertakenCreate:
-    async def test_sends_nothing(self, world: World) -> None:
+    async def test_a_worker_overtaken_before_sent_sends_nothing(self, world: World) -> None:
         """
         A worker that was overtaken before it wrote `sent` sends nothing when it wakes.
         """
@@ -86,7 +86,7 @@ class TestOvertakenCreate:
         assert (await world.get(theirs.id)).chat_id == world.chat.id
         assert (world.made, world.creates) == (1, 1)
 
-    async def test_after_the_other_has_sent(self, world: World) -> None:
+    async def test_a_worker_that_wakes_after_the_other_sent_sends_nothing(self, world: World) -> None:
         """
         One that wakes when the other has already sent sends nothing either.
         """
@@ -98,7 +98,7 @@ class TestOvertakenCreate:
 
         assert (world.made, world.creates, await world.orphans()) == (1, 1, set())
 
-    async def test_cannot_renew(self, world: World) -> None:
+    async def test_an_overtaken_worker_cannot_renew_its_lease(self, world: World) -> None:
         """
         It keeps no hold: its renewal touches nothing, that of the one that overtook it does.
         """
@@ -111,7 +111,7 @@ class TestOvertakenCreate:
         assert await other.store.renew_lease(theirs, far)
         assert generation_of(await world.get(mine.id)).lease_until == far
 
-    async def test_each_taking_is_told_apart(self, world: World) -> None:
+    async def test_every_taking_moves_fence_and_version(self, world: World) -> None:
         """
         Every time a row is taken its fence and its version move on.
         """
@@ -124,7 +124,7 @@ class TestOvertakenCreate:
         assert fences == sorted(set(fences))
         assert versions == sorted(set(versions))
 
-    async def test_what_is_done_is_not_held(self, world: World) -> None:
+    async def test_an_accepted_row_is_neither_taken_nor_held(self, world: World) -> None:
         """
         A row that the builder has accepted is neither taken nor held any longer.
         """
@@ -142,7 +142,7 @@ class TestOvertakenCreate:
 
 class TestTheRowMoves:
     @both_versions
-    async def test_while_it_is_created(self, world: World) -> None:
+    async def test_the_ids_of_a_create_are_written_though_the_row_moved(self, world: World) -> None:
         """
         The ids that v0 gives are written whoever else moved the row: here by asking for its deletion.
         """
@@ -158,7 +158,7 @@ class TestTheRowMoves:
         assert world.chat.deleted
         assert (await world.rows("SELECT id FROM design_mockups"), await world.orphans()) == ([], set())
 
-    async def test_while_it_is_created_and_has_a_chat(self, world: World) -> None:
+    async def test_a_late_answer_to_a_row_that_has_a_chat_is_a_surplus(self, world: World) -> None:
         """
         An answer that comes when the row has another chat takes nothing away: its chat is noted as a surplus.
         """
@@ -177,7 +177,7 @@ class TestTheRowMoves:
         assert (await world.get(ensured.prototype.id)).chat_id == "chat-of-another"
         assert await world.store.surplus(ensured.prototype.id) == [world.chat.id]
 
-    async def test_while_it_is_looked_at(self, world: World) -> None:
+    async def test_a_poll_that_comes_back_after_a_follow_up_writes_nothing(self, world: World) -> None:
         """
         A look that comes back when a message was asked for meanwhile writes nothing: what was asked stands.
         """
@@ -196,7 +196,7 @@ class TestTheRowMoves:
 
         assert await world.get(waits.id) == asked[0]
 
-    async def test_while_a_quiet_look_is_written(self, world: World) -> None:
+    async def test_a_poll_without_news_is_not_written_over_a_row_that_moved(self, world: World) -> None:
         """
         A look that changed nothing is not written over a row that moved, and says so.
         """
@@ -211,7 +211,7 @@ class TestTheRowMoves:
 
 class TestDeletedUndecided:
     @both_versions
-    async def test_an_old_claim_is_looked_up(self, world: World) -> None:
+    async def test_deleting_an_old_claim_deletes_the_chat_that_it_may_have_made(self, world: World) -> None:
         """
         A claim that lay about may have been sent by whoever had the database before: its deletion deletes that chat.
         """
@@ -235,7 +235,7 @@ class TestDeletedUndecided:
 
 
 class TestOvertakenFollowUp:
-    async def test_sends_nothing(self, world: World) -> None:
+    async def test_a_follow_up_whose_row_moved_is_sent_by_the_other_once(self, world: World) -> None:
         """
         A follow-up whose row moved under its worker is sent by the other one, once.
         """
@@ -250,7 +250,7 @@ class TestOvertakenFollowUp:
         assert said(world) == [first.prompt, "Make it blue"]
         assert not generation_of(await world.get(first.id)).follow_up_pending
 
-    async def test_after_the_other_has_sent(self, world: World) -> None:
+    async def test_a_follow_up_that_the_other_sent_is_not_sent_again(self, world: World) -> None:
         """
         One that wakes when the other has already sent says nothing a second time.
         """
@@ -263,7 +263,7 @@ class TestOvertakenFollowUp:
 
         assert said(world) == [first.prompt, "Make it blue"]
 
-    async def test_late_answer_of_an_earlier_round(self, world: World) -> None:
+    async def test_a_late_answer_of_an_earlier_turn_leaves_the_next_to_be_sent(self, world: World) -> None:
         """
         The answer to round two's message arrives when round three waits: round three is still to be sent, and is.
         """
@@ -288,7 +288,7 @@ class TestOvertakenFollowUp:
         await other.sweep()
         assert said(world) == [first.prompt, "Make it blue", "Make it red"]
 
-    async def test_late_answer_of_a_round_that_is_known(self, world: World) -> None:
+    async def test_a_late_answer_of_a_known_turn_is_not_written_again(self, world: World) -> None:
         """
         An answer that arrives when another process has read the chat is not written a second time.
         """
@@ -339,7 +339,9 @@ async def holds(world: World, query: str, seconds: float = 5.0) -> None:
 
 class TestStillAtWork:
     @both_versions
-    async def test_a_create_that_lasts(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_create_longer_than_its_lease_is_not_taken_over(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         A create that lasts much longer than a lease is not taken over while its process lives.
         """
@@ -364,7 +366,9 @@ class TestStillAtWork:
         assert (world.made, world.creates) == (1, 1)
         assert (await world.get(ensured.prototype.id)).chat_id == world.chat.id
 
-    async def test_a_look_that_lasts(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_poll_longer_than_its_lease_is_not_taken_over(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         A look at an account that lasts much longer than a lease is not taken over while its process lives.
         """
@@ -388,7 +392,7 @@ class TestStillAtWork:
         await looking
         assert world.calls() > calls
 
-    async def test_a_process_that_ends_gives_away_only_its_own(self, world: World) -> None:
+    async def test_a_process_that_stops_gives_away_only_its_own_accounts(self, world: World) -> None:
         """
         Whoever stops tracking an account that another one tracks changes nothing for that one.
         """

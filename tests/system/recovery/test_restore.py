@@ -56,7 +56,7 @@ async def _end(world: World) -> None:
 
 
 @both_versions
-async def test_what_was_made_since_is_taken_back(world: World, snapshot: Snapshot) -> None:
+async def test_a_product_made_since_the_copy_is_taken_back(world: World, snapshot: Snapshot) -> None:
     """A product that the copy has never heard of gets its row, its prompt and its slot back, and nothing is made."""
     await world.complete("p-1")
     restored = await snapshot()
@@ -79,7 +79,7 @@ async def test_what_was_made_since_is_taken_back(world: World, snapshot: Snapsho
 
 
 @both_versions
-async def test_click_before_anybody_looked(world: World, snapshot: Snapshot) -> None:
+async def test_a_click_on_the_restored_copy_gets_the_forgotten_chat(world: World, snapshot: Snapshot) -> None:
     """Somebody clicks on the restored copy at once: the click gets the forgotten chat, not a second one."""
     await world.complete("p-1")
     restored = await snapshot()
@@ -95,7 +95,7 @@ async def test_click_before_anybody_looked(world: World, snapshot: Snapshot) -> 
 
 
 @both_versions
-async def test_claim_in_the_copy_was_sent_since(world: World, snapshot: Snapshot) -> None:
+async def test_a_claim_in_the_copy_is_looked_up_before_it_is_sent(world: World, snapshot: Snapshot) -> None:
     """A row that was merely claimed in the copy is looked up before anything is sent for it."""
     ensured = await world.ensure("p-1")
     restored = await snapshot()
@@ -110,7 +110,7 @@ async def test_claim_in_the_copy_was_sent_since(world: World, snapshot: Snapshot
 
 
 @both_versions
-async def test_forgotten_other_one_is_current_again(world: World, snapshot: Snapshot) -> None:
+async def test_a_forgotten_other_one_is_current_again(world: World, snapshot: Snapshot) -> None:
     """Another one that was asked for after the copy was taken is the current one again."""
     first = await world.complete("p-1")
     restored = await snapshot()
@@ -127,7 +127,7 @@ async def test_forgotten_other_one_is_current_again(world: World, snapshot: Snap
     assert await world.orphans() == set()
 
 
-async def test_explicit_other_one_is_not_merged(world: World, snapshot: Snapshot) -> None:
+async def test_create_new_on_the_restored_copy_makes_another_one(world: World, snapshot: Snapshot) -> None:
     """A wish for another one, made on the restored copy, is still a wish for another one."""
     restored = await snapshot()
     await world.make("p-1")
@@ -141,7 +141,7 @@ async def test_explicit_other_one_is_not_merged(world: World, snapshot: Snapshot
 
 
 @both_versions
-async def test_nothing_is_sent_before_somebody_could_look(world: World, snapshot: Snapshot) -> None:
+async def test_nothing_is_sent_before_the_builder_could_be_asked(world: World, snapshot: Snapshot) -> None:
     """While the builder cannot be asked, a click on a restored copy waits, and says why."""
     restored = await snapshot()
     await world.make("p-1")
@@ -160,7 +160,7 @@ async def test_nothing_is_sent_before_somebody_could_look(world: World, snapshot
 class TestBackup:
     """`protokeep backup` on its own."""
 
-    def test_copy_is_whole_and_private(self, sqlite_url: str, tmp_path: Path) -> None:
+    def test_a_backup_is_whole_and_private(self, sqlite_url: str, tmp_path: Path) -> None:
         """The copy opens by itself, and only its owner may read it."""
         copy = tmp_path / "copy.db"
         backup(Path(sqlite_url.removeprefix("sqlite:///")), copy)
@@ -169,7 +169,7 @@ class TestBackup:
         assert copy.stat().st_mode & 0o777 == 0o600
         assert [path.name for path in tmp_path.glob("*.part")] == []
 
-    def test_nothing_is_overwritten(self, sqlite_url: str, tmp_path: Path) -> None:
+    def test_a_backup_overwrites_nothing(self, sqlite_url: str, tmp_path: Path) -> None:
         """An older copy stays what it is."""
         copy = tmp_path / "copy.db"
         copy.write_text("older")
@@ -177,13 +177,13 @@ class TestBackup:
             backup(Path(sqlite_url.removeprefix("sqlite:///")), copy)
         assert copy.read_text() == "older"
 
-    def test_no_database(self, tmp_path: Path) -> None:
+    def test_a_backup_of_no_database_makes_no_file(self, tmp_path: Path) -> None:
         """A wrong path is said, and makes no empty file."""
         with pytest.raises(InvalidInput, match="no database"):
             backup(tmp_path / "none.db", tmp_path / "copy.db")
         assert not (tmp_path / "copy.db").exists()
 
-    def test_not_a_database(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_no_database_is_not_backed_up(self, tmp_path: Path) -> None:
         """What SQLite cannot read is not copied."""
         (tmp_path / "text.db").write_text("not a database, but long enough to be looked at" * 50)
         with pytest.raises(NotReady):

@@ -54,7 +54,7 @@ def _run(machine: type[Schedules], schedules: int) -> None:
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("version", [1, 2], ids=["v1", "v2"])
-def test_on_sqlite(sqlite_template: Path, version: int) -> None:
+def test_every_promise_holds_under_any_schedule_on_sqlite(sqlite_template: Path, version: int) -> None:
     """Any schedule, on SQLite."""
     with tempfile.TemporaryDirectory() as folder:
         numbers = iter(range(10**9))
@@ -73,7 +73,9 @@ def test_on_sqlite(sqlite_template: Path, version: int) -> None:
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("version", [1, 2], ids=["v1", "v2"])
-def test_on_postgresql(postgres: PostgresServer, pg_template: str, version: int) -> None:
+def test_every_promise_holds_under_any_schedule_on_postgresql(
+    postgres: PostgresServer, pg_template: str, version: int
+) -> None:
     """Any schedule, on PostgreSQL."""
 
     def fresh() -> str:
