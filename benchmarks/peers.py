@@ -196,10 +196,10 @@ async def pgqueuer(url: str) -> dict[str, Any]:
 
 PEERS = {"protokeep": protokeep, "DBOS": dbos, "PgQueuer": pgqueuer}
 WORDS = {
-    "named": "new ones named, durable",
-    "finished": "named, sent and finished",
-    "again": "the same name again",
-    "looked": "its state looked at",
+    "named": "started under a new name, durable",
+    "finished": "started, sent and finished",
+    "again": "started under the same name again",
+    "looked": "its state read",
 }
 
 
@@ -238,7 +238,7 @@ def main() -> None:
         lines += [_line(kind, what, runs) for what in WORDS]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.write(
-        f"\nMedian of {RUNS} runs, {NAMED} names, {AT_ONCE} at a time; CPU of the process, per piece. {before}\n"
+        f"\nMedian of {RUNS} runs, {NAMED} names, {AT_ONCE} at a time; CPU of the process, per item. {before}\n"
     )
 
 

@@ -14,11 +14,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
+from live_server import Demo
 from protokeep.agents.agno_v0 import AgnoV0Agent
 from protokeep.agents.targets import database_url_of
 from protokeep.client import AsyncProtokeep, Protokeep
 from protokeep.core.errors import InvalidInput, NotConfigured, NotFound, OutcomeUnknown
-from served import Demo
 
 NAMES = {
     *("chat_id", "project_id", "project_url", "web_url", "demo_url", "chat_url", "prompt", "project_status"),
@@ -33,7 +33,7 @@ async def finishing(served: Demo) -> None:
     await asyncio.to_thread(served.finish)
 
 
-async def test_made_once_and_followed(served: Demo, place: str) -> None:
+async def test_a_product_is_made_once_and_followed_to_its_end(served: Demo, place: str) -> None:
     """
     With a product id the first call makes it and follows it to the end; the second gives the same.
     """
@@ -54,7 +54,7 @@ async def test_made_once_and_followed(served: Demo, place: str) -> None:
     assert served.chats_created == 1
 
 
-async def test_many_at_once(served: Demo, place: str) -> None:
+async def test_agents_that_ask_at_once_end_with_one_chat(served: Demo, place: str) -> None:
     """
     Agents that ask at once, each for itself, end with one chat.
     """
@@ -67,7 +67,7 @@ async def test_many_at_once(served: Demo, place: str) -> None:
     assert served.chats_created == 1
 
 
-async def test_an_agent_that_died_is_continued(served: Demo) -> None:
+async def test_an_agent_that_died_is_continued_by_the_next(served: Demo) -> None:
     """
     What one agent claimed and did not finish, the next one takes up: the same chat, followed to its end.
     """
@@ -85,7 +85,7 @@ async def test_an_agent_that_died_is_continued(served: Demo) -> None:
     assert served.chats_created == 1
 
 
-async def test_another_one_on_purpose(served: Demo, place: str) -> None:
+async def test_create_new_makes_another_one(served: Demo, place: str) -> None:
     """
     `create_new` makes another one.
     """
@@ -98,7 +98,7 @@ async def test_another_one_on_purpose(served: Demo, place: str) -> None:
     assert served.chats_created == 2
 
 
-async def test_failure_is_told(served: Demo, place: str) -> None:
+async def test_a_failure_at_v0_is_an_answer_with_the_reason(served: Demo, place: str) -> None:
     """
     What fails at v0 is an answer with the reason, not an exception.
     """
@@ -112,7 +112,7 @@ async def test_failure_is_told(served: Demo, place: str) -> None:
     assert project["error"] is not None
 
 
-async def test_budget(served: Demo, place: str) -> None:
+async def test_a_call_ends_with_its_time_budget(served: Demo, place: str) -> None:
     """
     A call ends with its budget; in a database of the agent's own the prototype has timed out then.
     """
@@ -124,7 +124,7 @@ async def test_budget(served: Demo, place: str) -> None:
     assert project["chat_id"] is not None
 
 
-async def test_without_a_product(served: Demo) -> None:
+async def test_without_a_product_each_call_is_a_new_chat(served: Demo) -> None:
     """
     Without a product id each call is a new chat, polled to its end, with the scope on every request.
     """
@@ -147,7 +147,9 @@ async def test_without_a_product(served: Demo) -> None:
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-async def test_lost_answer_without_a_product(served: Demo, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+async def test_a_lost_answer_without_a_product_is_found_by_its_marker(
+    served: Demo, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
     """
     If v0 acts and its answer is lost, the chat is found by its marker and polled; no second one is made.
     """
@@ -162,7 +164,7 @@ async def test_lost_answer_without_a_product(served: Demo, monkeypatch: pytest.M
     assert served.chats_created == 1
 
 
-async def test_nothing_found_is_not_sent_again(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_create_that_was_not_found_is_not_sent_again(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     If v0 cannot be trusted and nothing is found, that is said; nothing is sent a second time.
     """
@@ -176,7 +178,9 @@ async def test_nothing_found_is_not_sent_again(served: Demo, monkeypatch: pytest
     assert served.chats_created == 0
 
 
-async def test_refusals_without_a_product(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_product_refusals_of_v0_fail_and_ours_are_raised(
+    served: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     A refusal by v0 is a failed prototype; what we refuse ourselves is raised.
     """
@@ -197,7 +201,7 @@ async def test_refusals_without_a_product(served: Demo, monkeypatch: pytest.Monk
     assert "too rude" in str(refused["error"])
 
 
-async def test_a_key_of_ones_own(served: Demo) -> None:
+async def test_a_key_that_is_passed_pays_and_is_never_written_down(served: Demo) -> None:
     """
     A key that is passed pays, in an account of its own, and is never written down.
     """
@@ -212,7 +216,7 @@ async def test_a_key_of_ones_own(served: Demo) -> None:
     assert len({chat["account"] for chat in served.chats()} - accounts) == 1
 
 
-async def test_a_client_may_be_given(served: Demo) -> None:
+async def test_a_client_of_either_kind_says_where_protokeep_is(served: Demo) -> None:
     """
     A client of either kind says where protokeep is.
     """
@@ -225,7 +229,7 @@ async def test_a_client_may_be_given(served: Demo) -> None:
     assert first["prototype_id"] == second["prototype_id"] == still_open.id
 
 
-def test_databases_by_many_names() -> None:
+def test_engines_sessions_and_addresses_name_the_same_database() -> None:
     """
     Engines, sessions and addresses name the same database; one in memory is refused.
     """
@@ -243,7 +247,7 @@ def test_databases_by_many_names() -> None:
             database_url_of(wrong)
 
 
-async def test_on_postgresql(served: Demo, pg_url: str) -> None:
+async def test_postgresql_works_as_sqlite_does(served: Demo, pg_url: str) -> None:
     """
     A PostgreSQL database works as SQLite does; no secret key has to be set for it.
     """
@@ -258,7 +262,7 @@ async def test_on_postgresql(served: Demo, pg_url: str) -> None:
     assert served.chats_created == 1
 
 
-def test_import_needs_no_agno_and_is_quick() -> None:
+def test_importing_the_agent_needs_no_agno_and_is_quick() -> None:
     """
     Importing the agent imports neither agno, nor a database driver, nor a web framework.
     """

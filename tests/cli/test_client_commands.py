@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from live_server import Demo
 from protokeep.cli.output import format_duration, format_usual_duration, usual_duration
-from served import Demo
 
 PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
 
@@ -23,7 +23,7 @@ def run(served: Demo | None, *arguments: str, **environment: str) -> subprocess.
     return subprocess.run([*PROTOKEEP, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_create_list_status_open(served: Demo) -> None:
+def test_a_prototype_is_created_listed_watched_and_opened(served: Demo) -> None:
     """
     The way of one prototype: made, given again, looked at, and opened once it is ready.
     """
@@ -48,7 +48,7 @@ def test_create_list_status_open(served: Demo) -> None:
     assert served.chats_created == 1
 
 
-def test_open_runs_the_browser(served: Demo, tmp_path: Path) -> None:
+def test_open_hands_the_address_to_the_browser(served: Demo, tmp_path: Path) -> None:
     """
     `open` hands the prototype's address to the browser.
     """
@@ -65,7 +65,7 @@ def test_open_runs_the_browser(served: Demo, tmp_path: Path) -> None:
     assert (tmp_path / "opened").read_text() == opened.stdout
 
 
-def test_watch_several(served: Demo) -> None:
+def test_watch_follows_several_and_exits_with_the_worst_end(served: Demo) -> None:
     """
     Several are watched at once; each change is a line of JSON; the worst end is the exit code.
     """
@@ -96,7 +96,7 @@ def test_watch_gives_up_and_says_so_by_its_exit_code(served: Demo) -> None:
     assert "create-project" in unknown.stderr
 
 
-def test_no_server() -> None:
+def test_without_a_server_one_line_names_command_and_variable() -> None:
     """
     Without a server there is one line that names the command to run and the variable to set.
     """
@@ -109,7 +109,7 @@ def test_no_server() -> None:
     assert "http://127.0.0.1:9" in result.stderr
 
 
-def test_no_token() -> None:
+def test_without_a_token_the_command_says_where_one_comes_from() -> None:
     """
     Without a token the command says where one comes from.
     """
@@ -129,7 +129,7 @@ def test_help_says_the_exit_codes() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shell_completion(shell: str) -> None:
+def test_the_shell_completes_commands(shell: str) -> None:
     """
     A shell that asks for completions of `protokeep wa` is told `watch`.
     """
@@ -140,7 +140,7 @@ def test_shell_completion(shell: str) -> None:
     assert "watch" in result.stdout
 
 
-def test_usual_range() -> None:
+def test_the_usual_duration_is_told_from_three_finished_ones_on() -> None:
     """
     What is usual is told from three finished ones on, without the extremes.
     """
@@ -149,7 +149,7 @@ def test_usual_range() -> None:
     assert format_duration(192) == "3:12"
 
 
-def test_iterate_stop_delete(served: Demo) -> None:
+def test_iterate_stop_and_delete_act_once(served: Demo) -> None:
     """
     A change goes into the same chat once however often it is sent; it can be stopped; an admin deletes.
     """

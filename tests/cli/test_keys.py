@@ -19,7 +19,7 @@ def written_in(folder: Path) -> bytes:
 
 
 @pytest.mark.timeout(240)  # Four processes, on a machine that may be busy.
-async def test_keys_of_a_workspace(sqlite_url: str, tmp_path: Path) -> None:
+async def test_a_workspaces_key_is_set_resealed_listed_removed_and_audited(sqlite_url: str, tmp_path: Path) -> None:
     """
     Set, sealed anew, listed, removed, and the audit of it.
     """

@@ -17,14 +17,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.test_client_commands import PROTOKEEP
-from lossy import INSTEAD, Lossy, lossy
+from live_server import Demo
+from lossy_server import INSTEAD, Lossy, lossy
 from protokeep.cli import app
 from protokeep.client import Protokeep, Prototype
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.service.hooks import Hooks
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.service.tokens import Tokens
-from served import Demo
 
 WORDS = "Make it blue"
 CREATES, MESSAGES = "POST /api/design/create-project", "POST .*/messages"
@@ -87,7 +87,7 @@ def make(served: Demo, *, ready: bool = False, another: bool = False) -> Prototy
 
 
 @pytest.mark.parametrize("how", INSTEAD)
-def test_create_another(served: Demo, way: Lossy, how: str) -> None:
+def test_the_printed_command_of_create_new_gives_the_one_that_was_made(served: Demo, way: Lossy, how: str) -> None:
     """
     `create --new`: the printed command, whatever the prompt holds, gives the one that was made.
     """
@@ -104,7 +104,7 @@ def test_create_another(served: Demo, way: Lossy, how: str) -> None:
     assert served.chats_created == 1
 
 
-def test_create(served: Demo, way: Lossy) -> None:
+def test_create_repeated_makes_another_only_if_the_first_is_gone(served: Demo, way: Lossy) -> None:
     """
     Without --new, asking again makes another one only if this one is gone meanwhile; and that is what is said.
     """
@@ -117,7 +117,7 @@ def test_create(served: Demo, way: Lossy) -> None:
     assert served.chats_created == 1
 
 
-def test_create_from_standard_input_as_json(served: Demo, way: Lossy) -> None:
+def test_create_from_standard_input_prints_key_and_command_as_json(served: Demo, way: Lossy) -> None:
     """
     With --json the key and the command are fields; the text of standard input has to be given once more.
     """
@@ -134,7 +134,7 @@ def test_create_from_standard_input_as_json(served: Demo, way: Lossy) -> None:
     assert served.chats_created == 1
 
 
-def test_key_of_ones_own(served: Demo) -> None:
+def test_create_new_twice_with_ones_own_key_makes_one(served: Demo) -> None:
     """
     `create --new --key` twice makes one; with another prompt it is refused.
     """
@@ -147,7 +147,7 @@ def test_key_of_ones_own(served: Demo) -> None:
     assert served.chats_created == 1
 
 
-def test_iterate(served: Demo, way: Lossy) -> None:
+def test_the_printed_command_of_iterate_sends_the_message_once(served: Demo, way: Lossy) -> None:
     """
     The printed command sends the message once, into the chat that it was meant for.
     """
@@ -163,7 +163,7 @@ def test_iterate(served: Demo, way: Lossy) -> None:
     assert served.messages(WORDS) == 1
 
 
-def test_iterate_whose_prototype_could_not_be_looked_up(served: Demo, way: Lossy) -> None:
+def test_iterate_whose_look_up_was_lost_has_nothing_to_repeat(served: Demo, way: Lossy) -> None:
     """
     When the look before it was lost nothing was sent, and there is nothing to repeat with a key.
     """
@@ -176,7 +176,7 @@ def test_iterate_whose_prototype_could_not_be_looked_up(served: Demo, way: Lossy
     assert "--key" not in lost.stderr
 
 
-def test_delete(served: Demo, way: Lossy) -> None:
+def test_the_printed_command_of_delete_deletes_nothing_else(served: Demo, way: Lossy) -> None:
     """
     The printed command deletes what was meant, and not the older prototype that the product has afterwards.
     """
@@ -194,7 +194,7 @@ def test_delete(served: Demo, way: Lossy) -> None:
     assert [one.id for one in left] == [older.id]
 
 
-def test_stop(served: Demo, way: Lossy) -> None:
+def test_a_lost_stop_is_not_repeated_blindly(served: Demo, way: Lossy) -> None:
     """
     A stop is not repeated blindly: it says where to look, and the command for this prototype only.
     """
@@ -208,7 +208,7 @@ def test_stop(served: Demo, way: Lossy) -> None:
     assert "stopped on request" in typed(served, repeat_of(lost)).stdout
 
 
-def test_ids_of_other_products(served: Demo) -> None:
+def test_an_id_belongs_to_the_product_named_with_it(served: Demo) -> None:
     """
     An id belongs to the product that is named with it, or nothing is done.
     """
@@ -222,7 +222,7 @@ def test_ids_of_other_products(served: Demo) -> None:
 
 
 @pytest.mark.parametrize("command", [["create", "shop", "A page", "--new"], ["iterate", "shop", WORDS]])
-def test_nothing_sent(command: list[str]) -> None:
+def test_an_unreachable_server_makes_asking_again_safe(command: list[str]) -> None:
     """
     Where nobody could be reached, asking again is safe, and only then is that said.
     """
@@ -234,7 +234,7 @@ def test_nothing_sent(command: list[str]) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_addresses_that_cannot_be_called() -> None:
+def test_an_address_without_http_is_one_line_that_names_the_variable() -> None:
     """
     An address without http:// is one line, which names the variable.
     """
@@ -245,7 +245,7 @@ def test_addresses_that_cannot_be_called() -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_interrupted(served: Demo) -> None:
+def test_an_interrupted_create_prints_the_command_to_repeat(served: Demo) -> None:
     """
     Ctrl-C while the answer is waited for leaves it as open as a lost answer: the command is printed, too.
     """
@@ -270,7 +270,7 @@ def test_interrupted(served: Demo) -> None:
     assert served.chats_created == 1
 
 
-def test_answer_that_cannot_be_written(served: Demo, sqlite_url: str) -> None:
+def test_an_answer_that_cannot_be_written_counts_as_lost(served: Demo, sqlite_url: str) -> None:
     """
     A full disk loses an answer as a broken connection does: the key is told, and a token is told how to end.
     """
@@ -333,7 +333,7 @@ def acts_and_loses(monkeypatch: pytest.MonkeyPatch, where: type, name: str) -> N
     monkeypatch.setattr(where, name, lost)
 
 
-def test_token_whose_text_was_lost(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_whose_text_was_lost_is_found_and_revoked(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A token that nobody has seen is found, and revoked, as the error says.
     """
@@ -351,7 +351,7 @@ def test_token_whose_text_was_lost(local: CliRunner, monkeypatch: pytest.MonkeyP
     assert revoked.output == "Revoked 1.\n"
 
 
-def test_token_that_may_be_revoked(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revoking_a_token_again_revokes_nothing_else(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Revoking it again revokes nothing else, and says that it counts no more.
     """
@@ -374,7 +374,7 @@ def test_token_that_may_be_revoked(local: CliRunner, monkeypatch: pytest.MonkeyP
         (Hooks, "remove", "hooks remove", "Running it again is safe"),
     ],
 )
-def test_other_commands_on_the_database(
+def test_commands_on_the_database_say_what_running_them_again_does(
     local: CliRunner, monkeypatch: pytest.MonkeyPatch, where: type, name: str, command: str, words: str
 ) -> None:
     """
@@ -390,7 +390,7 @@ def test_other_commands_on_the_database(
     assert again.exit_code == 0, again.stderr
 
 
-def test_key_that_may_be_removed(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_may_be_removed_is_to_be_looked_at_first(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Removing once more would remove a newer key: it says to look first.
     """
@@ -403,7 +403,9 @@ def test_key_that_may_be_removed(local: CliRunner, monkeypatch: pytest.MonkeyPat
     assert "has no keys" in local.invoke(app, ["keys", "list"]).output
 
 
-def test_hook_that_may_be_registered(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hook_that_may_be_registered_is_found_the_next_time(
+    local: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     It may be registered at v0, and is found there the next time.
     """

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from live_server import Demo
 from protokeep.client import (
     AsyncProtokeep,
     InvalidInput,
@@ -20,10 +21,9 @@ from protokeep.client import (
     Prototype,
 )
 from protokeep.core import errors as core
-from served import Demo
 
 
-def test_same_product_same_prototype(served: Demo) -> None:
+def test_asking_twice_gives_one_prototype(served: Demo) -> None:
     """
     Asking twice gives one prototype, and says the second time that it was there.
     """
@@ -37,7 +37,7 @@ def test_same_product_same_prototype(served: Demo) -> None:
     assert served.chats_created == 1
 
 
-async def test_async_client_does_the_same(served: Demo) -> None:
+async def test_a_hundred_coroutines_get_one_prototype(served: Demo) -> None:
     """
     A hundred coroutines that want the same product's prototype get one.
     """
@@ -52,7 +52,7 @@ async def test_async_client_does_the_same(served: Demo) -> None:
     assert detail.history[0].actor == "ana"
 
 
-def test_list_walks_all_pages(served: Demo) -> None:
+def test_list_yields_every_prototype_through_all_pages(served: Demo) -> None:
     """
     `list` yields every prototype, newest first, however small the pages are.
     """
@@ -65,7 +65,7 @@ def test_list_walks_all_pages(served: Demo) -> None:
     assert prototypes[0].created_at.tzinfo is not None
 
 
-def test_wait_tells_progress_until_it_is_ready(served: Demo) -> None:
+def test_wait_reports_progress_until_the_prototype_is_ready(served: Demo) -> None:
     """
     `wait` calls back while it is being made, and returns it once it can be opened.
     """
@@ -85,7 +85,7 @@ def test_wait_tells_progress_until_it_is_ready(served: Demo) -> None:
     assert (done.project_url or "").startswith("http")
 
 
-def test_wait_gives_up_in_time(served: Demo) -> None:
+def test_wait_gives_up_in_time_and_says_how_far_it_got(served: Demo) -> None:
     """
     When the time is over `wait` says so, and hands over how far it got.
     """
@@ -97,7 +97,7 @@ def test_wait_gives_up_in_time(served: Demo) -> None:
     assert prototype.id == caught.value.prototype.id
 
 
-def test_failure_is_told(served: Demo) -> None:
+def test_a_failed_generation_is_finished_not_ready_and_says_why(served: Demo) -> None:
     """
     A generation that failed is finished, not ready, and says why.
     """
@@ -111,7 +111,7 @@ def test_failure_is_told(served: Demo) -> None:
     assert done.trouble
 
 
-def test_problems_become_typed_errors(served: Demo) -> None:
+def test_each_problem_becomes_its_own_typed_error(served: Demo) -> None:
     """
     Each problem is an error of its own, which is also the service's error of that name.
     """
@@ -135,7 +135,7 @@ def test_problems_become_typed_errors(served: Demo) -> None:
     assert unknown.value.problem.request_id
 
 
-def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_the_error_says_what_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     When no server listens the error says what to start and which variable says where.
     """
@@ -144,7 +144,7 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
         keep.status("shop")
 
 
-def test_somebody_else_there(served: Demo) -> None:
+def test_another_service_at_the_address_is_told_from_a_refusal(served: Demo) -> None:
     """
     An address that is another service's is told apart from a refusal.
     """
@@ -152,7 +152,7 @@ def test_somebody_else_there(served: Demo) -> None:
         keep.status("shop")
 
 
-def test_defaults_come_from_the_environment(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_and_token_come_from_the_environment(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Without arguments, PROTOKEEP_URL and PROTOKEEP_TOKEN say where and as whom.
     """
@@ -164,7 +164,9 @@ def test_defaults_come_from_the_environment(served: Demo, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_changes_as_they_happen(served: Demo, stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_are_told_from_a_stream_or_by_polling(
+    served: Demo, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     A product's changes are told from how it stands at first; where the server has no stream, by asking for it.
     """

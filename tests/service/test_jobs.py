@@ -14,7 +14,7 @@ from protokeep.service import NewPrototype
 from world import ANN, GENERATION_SECONDS, PROMPT, World, jobs_of, on_sqlite, until
 
 
-async def test_submitted_where_it_was_claimed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_that_runs_jobs_submits_its_own_claims(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A process that runs jobs submits what it claimed by itself: nothing goes through the queue, nobody else may take it.
     """
@@ -32,7 +32,7 @@ async def test_submitted_where_it_was_claimed(world: World, monkeypatch: pytest.
     assert (queued, world.creates) == ([], 1)
 
 
-async def test_left_to_whoever_has_time(world: World) -> None:
+async def test_a_process_without_jobs_leaves_its_claims_to_others(world: World) -> None:
     """
     A process that runs no jobs queues what it claimed, free to be taken at once.
     """
@@ -45,7 +45,7 @@ async def test_left_to_whoever_has_time(world: World) -> None:
 
 
 @on_sqlite
-async def test_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_holds_a_bounded_number_of_claims(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     So many run at once and as many wait; with more than that, and once it stops, a process holds no further ones.
     """
@@ -72,7 +72,7 @@ async def test_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @on_sqlite
-async def test_what_fails_is_swept(world: World) -> None:
+async def test_a_submit_that_fails_is_taken_up_by_the_sweep(world: World) -> None:
     """
     An error of ours in the middle loses nothing: the row is taken up when its lease is over.
     """
@@ -92,7 +92,7 @@ async def test_what_fails_is_swept(world: World) -> None:
     assert generation_of(await world.get(ensured.prototype.id)).recovery_point is not RecoveryPoint.CLAIMED
 
 
-async def test_hooks_beside_a_pass(world: World) -> None:
+async def test_hooks_are_handled_beside_a_long_pass(world: World) -> None:
     """
     What a hook names is known within a second, while a pass over the account goes on and on.
     """
