@@ -27,7 +27,6 @@ from mcp_types import CallToolResult
 
 from mcp import Client, StdioServerParameters
 
-COMMAND = "python -m benchmarks.assistants"
 ACCEPT_SECONDS = 0.2
 EXISTING_CALLS, NEW_CALLS, PARALLEL_CALLS = 200, 40, 100
 IMPORTS = 9
@@ -198,8 +197,7 @@ def run() -> str:
     lines = [f"| {what} | {figure} | {goal} |" for what, figure, goal in rows]
     return "\n".join(
         [
-            f"`{COMMAND}`: loopback, server and emulated v0 in one other process, v0 accepting in "
-            f"{ACCEPT_SECONDS * 1000:.0f} ms.",
+            f"Loopback; server and emulated v0 in one other process; v0 accepts in {ACCEPT_SECONDS * 1000:.0f} ms.",
             "",
             "| what | measured | goal |",
             "|---|---|---|",

@@ -85,7 +85,7 @@ def main() -> None:
 
 def as_table(figures: list[Figure]) -> str:
     """Markdown, with the command that made it."""
-    lines = ["`python -m benchmarks.page`", "", "| what | measured | goal | met |", "|---|---|---|---|"]
+    lines = ["| what | measured | goal | met |", "|---|---|---|---|"]
     words = {True: "yes", False: "no", None: ""}
     lines += [f"| {one.what} | {one.value} | {one.goal} | {words[one.holds]} |" for one in figures]
     return "\n".join(lines)

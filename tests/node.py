@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from protokeep.core.prototype import Prototype
+from protokeep.job_queue import JobQueue
+from protokeep.jobs import Jobs
 from protokeep.service import Keeper
 from protokeep.service.context import Context
+from protokeep.service.hooks import Hooks
 from protokeep.store.database import Database
 from protokeep.store.prototypes import Store
 
@@ -64,6 +67,13 @@ class ImmediateQueue(ManualQueue):
         """Return when no submit runs any more. Raises what one of them raised."""
         while self._running:
             await asyncio.gather(*self._running)
+
+
+def jobs_of(keeper: Keeper, database_url: str, hooks: Hooks | None = None) -> tuple[Jobs, JobQueue]:
+    """Jobs that run a keeper of the tests, and their queue, which is the keeper's from now on."""
+    queue = JobQueue(database_url)
+    keeper.context.queue = queue
+    return Jobs(keeper, queue, hooks or Hooks(keeper.context, b"secret-of-the-tests", None)), queue
 
 
 @dataclass

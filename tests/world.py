@@ -28,7 +28,7 @@ import asyncpg
 from clock import Clock
 from contract_transport import ContractTransport
 from marks import both_versions, every_version_and_database, on_postgresql, on_sqlite
-from node import Crash, ImmediateQueue, ManualQueue, Node
+from node import Crash, ImmediateQueue, ManualQueue, Node, jobs_of
 from owner_schemas import rows, run
 from people import ANN, BOB, EVE, GENERATION_SECONDS, KEY, MASTER, PROMPT, SECRET
 from protokeep.bus import Bus
@@ -43,10 +43,10 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.chat_metadata import Signer
-from protokeep.service.context import Clock as ReadsClock
-from protokeep.service.context import Context, Providers
+from protokeep.service.context import Context
+from protokeep.service.heartbeat import Clock as ReadsClock
 from protokeep.service.heartbeat import SteadyClock
-from protokeep.service.provider_accounts import StoredKeys
+from protokeep.service.provider_accounts import Providers, StoredKeys
 from protokeep.service.vault import Vault
 from protokeep.store.database import Database
 from protokeep.store.prototypes import Page, Store
@@ -76,6 +76,7 @@ __all__ = [
     "World",
     "both_versions",
     "every_version_and_database",
+    "jobs_of",
     "on_postgresql",
     "on_sqlite",
     "quick",

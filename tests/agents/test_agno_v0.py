@@ -58,12 +58,12 @@ async def test_agents_that_ask_at_once_end_with_one_chat(served: Demo, place: st
     """
     Agents that ask at once, each for itself, end with one chat.
     """
-    made = await asyncio.gather(
+    projects = await asyncio.gather(
         *(AgnoV0Agent(db=place).create_v0_project_with_api(PROMPT, product_id="shop", wait=False) for _ in range(8))
     )
 
-    assert len({one["prototype_id"] for one in made}) == 1
-    assert sum(not one["is_existing"] for one in made) == 1
+    assert len({one["prototype_id"] for one in projects}) == 1
+    assert sum(not one["is_existing"] for one in projects) == 1
     assert served.chats_created == 1
 
 
@@ -103,13 +103,13 @@ async def test_a_failure_at_v0_is_an_answer_with_the_reason(served: Demo, place:
     What fails at v0 is an answer with the reason, not an exception.
     """
     agent = AgnoV0Agent(db=place)
-    made, _ = await asyncio.gather(
+    project, _ = await asyncio.gather(
         agent.create_v0_project_with_api(PROMPT, product_id="shop", timeout_seconds=30),
         asyncio.to_thread(served.finish, "error"),
     )
 
-    assert made["project_status"] == "failed"
-    assert made["error"] is not None
+    assert project["project_status"] == "failed"
+    assert project["error"] is not None
 
 
 async def test_a_call_ends_with_its_time_budget(served: Demo, place: str) -> None:
@@ -117,11 +117,11 @@ async def test_a_call_ends_with_its_time_budget(served: Demo, place: str) -> Non
     A call ends with its budget; in a database of the agent's own the prototype has timed out then.
     """
     agent = AgnoV0Agent(db=place)
-    made = await agent.create_v0_project_with_api(PROMPT, product_id="shop", timeout_seconds=1)
+    project = await agent.create_v0_project_with_api(PROMPT, product_id="shop", timeout_seconds=1)
 
-    assert made["project_status"] in ("in_progress", "timeout", "pending")
-    assert made["metadata"]["timeout_seconds"] == 1
-    assert made["chat_id"] is not None
+    assert project["project_status"] in ("in_progress", "timeout", "pending")
+    assert project["metadata"]["timeout_seconds"] == 1
+    assert project["chat_id"] is not None
 
 
 async def test_without_a_product_each_call_is_a_new_chat(served: Demo) -> None:
@@ -129,12 +129,12 @@ async def test_without_a_product_each_call_is_a_new_chat(served: Demo) -> None:
     Without a product id each call is a new chat, polled to its end, with the scope on every request.
     """
     with requests_to(served.v0_url) as urls:
-        made, _ = await asyncio.gather(
+        project, _ = await asyncio.gather(
             AgnoV0Agent().create_v0_project_with_api(PROMPT, timeout_seconds=30), finishing(served)
         )
 
-    assert (made["project_status"], made["is_existing"]) == ("completed", False)
-    assert made["metadata"] == {
+    assert (project["project_status"], project["is_existing"]) == ("completed", False)
+    assert project["metadata"] == {
         "api_version": "v2",
         "model_used": "v0 default",
         "workflow": "create_and_poll",
@@ -155,12 +155,12 @@ async def test_a_lost_answer_without_a_product_is_found_by_its_marker(
     """
     monkeypatch.setenv("V0_API_VERSION", version)
     served.turn(drop_next_answers=1)
-    made, _ = await asyncio.gather(
+    project, _ = await asyncio.gather(
         AgnoV0Agent().create_v0_project_with_api(PROMPT, timeout_seconds=30), finishing(served)
     )
 
-    assert made["project_status"] == "completed"
-    assert made["chat_id"] == served.chats()[0]["id"]
+    assert project["project_status"] == "completed"
+    assert project["chat_id"] == served.chats()[0]["id"]
     assert served.chats_created == 1
 
 
@@ -206,13 +206,13 @@ async def test_a_key_that_is_passed_pays_and_is_never_written_down(served: Demo)
     A key that is passed pays, in an account of its own, and is never written down.
     """
     agent = AgnoV0Agent("a-key-of-my-own")
-    made = await agent.create_v0_project_with_api(PROMPT, product_id="shop", wait=False)
+    project = await agent.create_v0_project_with_api(PROMPT, product_id="shop", wait=False)
     status = await agent.check_v0_project_status("shop")
     accounts = {chat["account"] for chat in served.chats()}
     await AgnoV0Agent().create_v0_project_with_api(PROMPT, product_id="bakery", wait=False)
 
-    assert made["metadata"]["key_source"] == "argument"
-    assert status["chat_id"] == made["chat_id"]
+    assert project["metadata"]["key_source"] == "argument"
+    assert status["chat_id"] == project["chat_id"]
     assert len({chat["account"] for chat in served.chats()} - accounts) == 1
 
 
@@ -252,13 +252,13 @@ async def test_postgresql_works_as_sqlite_does(served: Demo, pg_url: str) -> Non
     A PostgreSQL database works as SQLite does; no secret key has to be set for it.
     """
     agent = AgnoV0Agent(db=pg_url)
-    made, _ = await asyncio.gather(
+    project, _ = await asyncio.gather(
         agent.create_v0_project_with_api(PROMPT, product_id="shop", timeout_seconds=30), finishing(served)
     )
     again = await agent.create_v0_project_with_api(PROMPT, product_id="shop")
 
-    assert made["project_status"] == "completed"
-    assert (again["chat_id"], again["is_existing"]) == (made["chat_id"], True)
+    assert project["project_status"] == "completed"
+    assert (again["chat_id"], again["is_existing"]) == (project["chat_id"], True)
     assert served.chats_created == 1
 
 
@@ -270,9 +270,9 @@ def test_importing_the_agent_needs_no_agno_and_is_quick() -> None:
         "import sys, protokeep.agents.agno_v0; "
         "print(sorted({'agno', 'sqlalchemy', 'fastapi', 'httpx2', 'mcp', 'pydantic'} & set(sys.modules)))"
     )
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    assert found.stdout.strip() == "[]"
+    assert result.stdout.strip() == "[]"
 
 
 @contextmanager

@@ -49,20 +49,24 @@ async def test_ones_own_key_makes_another_one_once_in_every_place(served: Demo, 
     With a key, another one on purpose is made once, in every place that keeps prototypes.
     """
     agent = AgnoV0Agent(db=place)
-    made = [
+    projects = [
         await agent.create_v0_project_with_api(
             PROMPT, product_id="shop", create_new=True, wait=False, idempotency_key="mine"
         )
         for _ in range(2)
     ]
 
-    assert made[0]["chat_id"] == made[1]["chat_id"]
+    assert projects[0]["chat_id"] == projects[1]["chat_id"]
     assert served.chats_created == 1
 
 
 @pytest.mark.parametrize(
     ("create_new", "run_id", "words"),
-    [(False, None, agno_tools.SAME_AGAIN), (True, "run-1", agno_tools.SAME_AGAIN), (True, None, agno_tools.LOOK_FIRST)],
+    [
+        (False, None, agno_tools.REPEAT_ADVICE),
+        (True, "run-1", agno_tools.REPEAT_ADVICE),
+        (True, None, agno_tools.CHECK_FIRST_ADVICE),
+    ],
 )
 async def test_a_model_is_told_when_asking_again_is_safe(
     served: Demo, way: Lossy, create_new: bool, run_id: str | None, words: str
@@ -78,7 +82,7 @@ async def test_a_model_is_told_when_asking_again_is_safe(
     create, *_ = agno_tools.tools_of(AgnoV0Agent(db=way.url))
     with way.losing("POST"):
         said = json.loads(await create(PROMPT, "shop", create_new, Run(run_id)))["error"]
-    if words == agno_tools.SAME_AGAIN:
+    if words == agno_tools.REPEAT_ADVICE:
         await create(PROMPT, "shop", create_new, Run(run_id))
 
     assert said.endswith(words)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from live_server import Demo
-from protokeep.cli.output import clock, usual_range, usually
+from protokeep.cli.output import format_duration, format_usual_duration, usual_duration
 
 PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
 
@@ -27,7 +27,7 @@ def test_a_prototype_is_created_listed_watched_and_opened(served: Demo) -> None:
     """
     The way of one prototype: made, given again, looked at, and opened once it is ready.
     """
-    made = json.loads(run(served, "create", "shop", "A landing page", "--json").stdout)
+    created = json.loads(run(served, "create", "shop", "A landing page", "--json").stdout)
     again = run(served, "create", "shop", "A landing page")
     early = run(served, "open", "shop", "--print")
     served.finish()
@@ -36,7 +36,7 @@ def test_a_prototype_is_created_listed_watched_and_opened(served: Demo) -> None:
     opened = run(served, "open", "shop", "--print")
     listed = json.loads(run(served, "list", "shop", "--json").stdout)
 
-    assert made["decision"]["outcome"] == "created"
+    assert created["decision"]["outcome"] == "created"
     assert "reused: This product has one already." in again.stdout
     assert early.returncode == 5
     assert "protokeep watch shop" in early.stderr
@@ -44,7 +44,7 @@ def test_a_prototype_is_created_listed_watched_and_opened(served: Demo) -> None:
     assert watched.stdout.splitlines()[-1].startswith("● Ready")
     assert ready.returncode == 0
     assert opened.stdout.strip() == listed[0]["project_url"]
-    assert [row["id"] for row in listed] == [made["id"]]
+    assert [row["id"] for row in listed] == [created["id"]]
     assert served.chats_created == 1
 
 
@@ -100,23 +100,23 @@ def test_without_a_server_one_line_names_command_and_variable() -> None:
     """
     Without a server there is one line that names the command to run and the variable to set.
     """
-    found = run(None, "status", "shop", PROTOKEEP_URL="http://127.0.0.1:9", PROTOKEEP_TOKEN="t")
+    result = run(None, "status", "shop", PROTOKEEP_URL="http://127.0.0.1:9", PROTOKEEP_TOKEN="t")
 
-    assert found.returncode == 6
-    assert len(found.stderr.splitlines()) == 1
-    assert "protokeep serve" in found.stderr
-    assert "PROTOKEEP_URL" in found.stderr
-    assert "http://127.0.0.1:9" in found.stderr
+    assert result.returncode == 6
+    assert len(result.stderr.splitlines()) == 1
+    assert "protokeep serve" in result.stderr
+    assert "PROTOKEEP_URL" in result.stderr
+    assert "http://127.0.0.1:9" in result.stderr
 
 
 def test_without_a_token_the_command_says_where_one_comes_from() -> None:
     """
     Without a token the command says where one comes from.
     """
-    found = run(None, "list", "shop")
+    result = run(None, "list", "shop")
 
-    assert found.returncode == 2
-    assert "protokeep token create" in found.stderr
+    assert result.returncode == 2
+    assert "protokeep token create" in result.stderr
 
 
 def test_help_says_the_exit_codes() -> None:
@@ -135,18 +135,18 @@ def test_the_shell_completes_commands(shell: str) -> None:
     """
     words = {"COMP_WORDS": "protokeep wa", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "protokeep wa"}
 
-    found = run(None, **words, _PROTOKEEP_COMPLETE=f"complete_{shell}", _TYPER_COMPLETE_FISH_ACTION="get-args")
+    result = run(None, **words, _PROTOKEEP_COMPLETE=f"complete_{shell}", _TYPER_COMPLETE_FISH_ACTION="get-args")
 
-    assert "watch" in found.stdout
+    assert "watch" in result.stdout
 
 
 def test_the_usual_duration_is_told_from_three_finished_ones_on() -> None:
     """
     What is usual is told from three finished ones on, without the extremes.
     """
-    assert usual_range([10, 20]) is None
-    assert usually(usual_range([120.0] * 4 + [1.0, 3600.0] + [240.0] * 4)) == "usually 2:00 to 4:00"
-    assert clock(192) == "3:12"
+    assert usual_duration([10, 20]) is None
+    assert format_usual_duration(usual_duration([120.0] * 4 + [1.0, 3600.0] + [240.0] * 4)) == "usually 2:00 to 4:00"
+    assert format_duration(192) == "3:12"
 
 
 def test_iterate_stop_and_delete_act_once(served: Demo) -> None:

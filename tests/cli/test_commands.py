@@ -31,7 +31,7 @@ async def test_serve_create_status_and_watch_work_together(sqlite_url: str, tmp_
         client = {"PROTOKEEP_URL": url, "PROTOKEEP_TOKEN": token.strip()}
 
         created = await run(tmp_path, "create", "shop", "-", "--json", stdin="A shop\n", **client)
-        made = json.loads(created.out)
+        prototype = json.loads(created.out)
         unfinished, again, missing, stranger, nobody = await asyncio.gather(
             run(tmp_path, "status", "shop", **client),
             run(tmp_path, "create", "shop", "A shop", **client),
@@ -39,14 +39,14 @@ async def test_serve_create_status_and_watch_work_together(sqlite_url: str, tmp_
             run(tmp_path, "list", "shop", **{**client, "PROTOKEEP_TOKEN": "wrong"}),
             run(tmp_path, "status", "shop", PROTOKEEP_URL=url),
         )
-        sandbox.finish(made["v0_chat_id"])
+        sandbox.finish(prototype["v0_chat_id"])
         watched = await run(tmp_path, "watch", "shop", **client)
         other = json.loads((await run(tmp_path, "create", "shop", "A shop", "--new", "--json", **client)).out)
         sandbox.finish(other["v0_chat_id"], "error")
         failed = await run(tmp_path, "watch", "shop", **client)
         code = await serve.stop()
 
-    assert (made["user_id"], made["prompt"], made["is_existing"]) == ("ann", "A shop\n", False)
+    assert (prototype["user_id"], prototype["prompt"], prototype["is_existing"]) == ("ann", "A shop\n", False)
     assert "reused" in again.out
     assert re.search(r"Ready.*shop.*http://", watched.out)
     assert [said.code for said in (created, unfinished, again, watched, failed)] == [0, 5, 0, 0, 3]

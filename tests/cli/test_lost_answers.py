@@ -79,11 +79,11 @@ def json_of(said: Result) -> dict[str, Any]:
 def make(served: Demo, *, ready: bool = False, another: bool = False) -> Prototype:
     """A prototype of the product shop."""
     with Protokeep(served.url, served.token) as keep:
-        made = keep.ensure("shop", "A landing page", create_new=another)
+        prototype = keep.ensure("shop", "A landing page", create_new=another)
         if ready:
             served.finish()
             return keep.wait("shop", seconds=20)
-        return made
+        return prototype
 
 
 @pytest.mark.parametrize("how", INSTEAD)
@@ -123,13 +123,13 @@ def test_create_from_standard_input_prints_key_and_command_as_json(served: Demo,
     """
     with way.losing(CREATES):
         lost = through(served, way, "create", "shop", "-", "--new", "--json", stdin="A page")
-    said = json_of(lost)
-    again = json_of(typed(served, said["repeat"], stdin="A page"))
+    result = json_of(lost)
+    again = json_of(typed(served, result["repeat"], stdin="A page"))
 
     assert lost.exit_code == 6
     assert "with the same text on standard input" in lost.stderr
-    assert (said["may_have_acted"], said["idempotency_key"]) == (True, way.keys()[0])
-    assert said["advice"] in lost.stderr
+    assert (result["may_have_acted"], result["idempotency_key"]) == (True, way.keys()[0])
+    assert result["advice"] in lost.stderr
     assert again["decision"]["outcome"] == "replayed"
     assert served.chats_created == 1
 
@@ -138,10 +138,10 @@ def test_create_new_twice_with_ones_own_key_makes_one(served: Demo) -> None:
     """
     `create --new --key` twice makes one; with another prompt it is refused.
     """
-    made = [json_of(run(served, "create", "shop", "A page", "--new", "--key", "k", "--json")) for _ in "ab"]
+    prototypes = [json_of(run(served, "create", "shop", "A page", "--new", "--key", "k", "--json")) for _ in "ab"]
     other = run(served, "create", "shop", "Another page", "--new", "--key", "k", "--json")
 
-    assert [one["decision"]["outcome"] for one in made] == ["created", "replayed"]
+    assert [one["decision"]["outcome"] for one in prototypes] == ["created", "replayed"]
     assert other.exit_code == 1
     assert json_of(other)["may_have_acted"] is False
     assert served.chats_created == 1
@@ -154,9 +154,9 @@ def test_the_printed_command_of_iterate_sends_the_message_once(served: Demo, way
     make(served, ready=True)
     with way.losing(MESSAGES):
         lost = through(served, way, "iterate", "shop", WORDS, "--json")
-    said = json_of(lost)
+    result = json_of(lost)
     make(served, another=True)
-    again = typed(served, said["repeat"])
+    again = typed(served, result["repeat"])
 
     assert "With another key, asking again sends it once more." in lost.stderr
     assert json_of(again)["state"] == "making"
@@ -226,23 +226,23 @@ def test_an_unreachable_server_makes_asking_again_safe(command: list[str]) -> No
     """
     Where nobody could be reached, asking again is safe, and only then is that said.
     """
-    said = run(None, *command, PROTOKEEP_URL="http://127.0.0.1:9", PROTOKEEP_TOKEN="t")
+    result = run(None, *command, PROTOKEEP_URL="http://127.0.0.1:9", PROTOKEEP_TOKEN="t")
 
-    assert said.exit_code == 6
-    assert "safe" in said.stderr
-    assert "--key" not in said.stderr
-    assert len(said.stderr.splitlines()) == 1
+    assert result.exit_code == 6
+    assert "safe" in result.stderr
+    assert "--key" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_an_address_without_http_is_one_line_that_names_the_variable() -> None:
     """
     An address without http:// is one line, which names the variable.
     """
-    said = run(None, "create", "shop", "A page", PROTOKEEP_URL="localhost:8400", PROTOKEEP_TOKEN="t")
+    result = run(None, "create", "shop", "A page", PROTOKEEP_URL="localhost:8400", PROTOKEEP_TOKEN="t")
 
-    assert said.exit_code == 1
-    assert "PROTOKEEP_URL" in said.stderr
-    assert len(said.stderr.splitlines()) == 1
+    assert result.exit_code == 1
+    assert "PROTOKEEP_URL" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_an_interrupted_create_prints_the_command_to_repeat(served: Demo) -> None:
@@ -275,7 +275,7 @@ def test_an_answer_that_cannot_be_written_counts_as_lost(served: Demo, sqlite_ur
     A full disk loses an answer as a broken connection does: the key is told, and a token is told how to end.
     """
     with open("/dev/full", "w") as full:
-        made, token = (
+        prototype, token = (
             subprocess.run(
                 [*PROTOKEEP, *command],
                 env=os.environ | served.environment | {"PROTOKEEP_DATABASE_URL": sqlite_url},
@@ -287,12 +287,12 @@ def test_an_answer_that_cannot_be_written_counts_as_lost(served: Demo, sqlite_ur
             )
             for command in (["create", "shop", "A page", "--new"], ["token", "create", "--plain"])
         )
-    again = typed(served, made.stderr.partition("\n  ")[2])
+    again = typed(served, prototype.stderr.partition("\n  ")[2])
     revoked = run(None, *token.stderr.split("`")[1].split()[1:], PROTOKEEP_DATABASE_URL=sqlite_url)
 
-    for said in (made, token):
-        assert said.returncode == 1
-        assert said.stderr.startswith("protokeep: the answer could not be written (No space left on device). ")
+    for result in (prototype, token):
+        assert result.returncode == 1
+        assert result.stderr.startswith("protokeep: the answer could not be written (No space left on device). ")
     assert "replayed: " in again.stdout
     assert revoked.stdout == "Revoked 1.\n"
     assert served.chats_created == 1
@@ -414,7 +414,7 @@ def test_a_hook_that_may_be_registered_is_found_the_next_time(
         raise DatabaseUnavailable
 
     monkeypatch.setattr(Hooks, "install", lost)
-    said = local.invoke(app, ["hooks", "install"])
+    result = local.invoke(app, ["hooks", "install"])
 
-    assert said.exit_code == 1
-    assert "one that v0 has already is used" in said.stderr
+    assert result.exit_code == 1
+    assert "one that v0 has already is used" in result.stderr

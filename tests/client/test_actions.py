@@ -57,11 +57,11 @@ async def test_twenty_requests_at_once_with_one_key_send_one_message(served: Dem
         with ThreadPoolExecutor(20) as threads:
             blocking = [asyncio.wrap_future(threads.submit(ask, number)) for number in range(20)]
             mine = (keep.iterate(before.id, WORDS, idempotency_key="mine") for _ in range(20))
-            found = await asyncio.gather(*mine, *blocking)
+            prototypes = await asyncio.gather(*mine, *blocking)
         with pytest.raises(KeyReused):
             await keep.iterate(before.id, "Make it red", idempotency_key="mine")
 
-    assert {one.id for one in found} == {before.id}
+    assert {one.id for one in prototypes} == {before.id}
     assert served.messages(WORDS) == 1
 
 
@@ -101,13 +101,13 @@ async def test_a_running_prototype_is_stopped_and_an_admin_deletes_it(served: De
     What is being made is stopped; deleting takes an admin, and deleting again is no error.
     """
     async with AsyncProtokeep(served.url, served.token) as keep:
-        made = await keep.ensure("shop", "A landing page")
-        stopped = await keep.stop(made.id)
-        again = await keep.stop(made.id)
+        prototype = await keep.ensure("shop", "A landing page")
+        stopped = await keep.stop(prototype.id)
+        again = await keep.stop(prototype.id)
         with pytest.raises(NotAllowed):
-            await keep.delete(made.id)
+            await keep.delete(prototype.id)
     async with AsyncProtokeep(served.url, served.admin_token) as keep:
-        left = [await keep.delete(made.id) for _ in range(2)]
+        left = [await keep.delete(prototype.id) for _ in range(2)]
 
     assert stopped.error is not None
     assert (stopped.state, stopped.error.code, again.state) == ("failed", "stopped", "failed")

@@ -42,11 +42,11 @@ async def test_a_hundred_coroutines_get_one_prototype(served: Demo) -> None:
     A hundred coroutines that want the same product's prototype get one.
     """
     async with AsyncProtokeep(served.url, served.token) as keep:
-        found = await asyncio.gather(*(keep.ensure("shop", "A landing page") for _ in range(100)))
-        detail = await keep.get(found[0].id)
+        prototypes = await asyncio.gather(*(keep.ensure("shop", "A landing page") for _ in range(100)))
+        detail = await keep.get(prototypes[0].id)
 
-    assert len({prototype.id for prototype in found}) == 1
-    assert sum(prototype.is_existing for prototype in found) == 99
+    assert len({prototype.id for prototype in prototypes}) == 1
+    assert sum(prototype.is_existing for prototype in prototypes) == 99
     assert served.chats_created == 1
     assert detail.history[0].kind == "claimed"
     assert detail.history[0].actor == "ana"
@@ -57,12 +57,12 @@ def test_list_yields_every_prototype_through_all_pages(served: Demo) -> None:
     `list` yields every prototype, newest first, however small the pages are.
     """
     with Protokeep(served.url, served.token) as keep:
-        made = [keep.ensure("shop", f"Version {number}", create_new=True).id for number in range(5)]
-        found = list(keep.list("shop", limit=2))
+        ids = [keep.ensure("shop", f"Version {number}", create_new=True).id for number in range(5)]
+        prototypes = list(keep.list("shop", limit=2))
 
-    assert made[::-1] == [prototype.id for prototype in found]
-    assert [prototype.is_current for prototype in found] == [True, False, False, False, False]
-    assert found[0].created_at.tzinfo is not None
+    assert ids[::-1] == [prototype.id for prototype in prototypes]
+    assert [prototype.is_current for prototype in prototypes] == [True, False, False, False, False]
+    assert prototypes[0].created_at.tzinfo is not None
 
 
 def test_wait_reports_progress_until_the_prototype_is_ready(served: Demo) -> None:
@@ -90,11 +90,11 @@ def test_wait_gives_up_in_time_and_says_how_far_it_got(served: Demo) -> None:
     When the time is over `wait` says so, and hands over how far it got.
     """
     with Protokeep(served.url, served.token) as keep:
-        made = keep.ensure("shop", "A landing page")
+        prototype = keep.ensure("shop", "A landing page")
         with pytest.raises(NotFinished) as caught:
             keep.wait("shop", seconds=0.5)
 
-    assert made.id == caught.value.prototype.id
+    assert prototype.id == caught.value.prototype.id
 
 
 def test_a_failed_generation_is_finished_not_ready_and_says_why(served: Demo) -> None:
@@ -171,13 +171,13 @@ def test_changes_are_told_from_a_stream_or_by_polling(
     A product's changes are told from how it stands at first; where the server has no stream, by asking for it.
     """
     if not stream:
-        monkeypatch.setattr("protokeep.client.sync.PATH", "/api/design/no-such-thing")
+        monkeypatch.setattr("protokeep.client.sync.EVENTS_PATH", "/api/design/no-such-thing")
         monkeypatch.setattr("protokeep.client.sync.POLL_SECONDS", 0.1)
     with Protokeep(served.url, served.token) as keep:
-        made = keep.ensure("shop", "A landing page")
+        prototype = keep.ensure("shop", "A landing page")
         states = []
         for change in keep.events("shop"):
-            assert change.id == made.id
+            assert change.id == prototype.id
             states.append(change.state)
             if len(states) == 1:
                 served.finish()

@@ -20,7 +20,7 @@ from protokeep.client import (
     Protokeep,
     Prototype,
 )
-from protokeep.client.operations import TRIES
+from protokeep.client.operations import MAX_TRIES
 
 WORDS = "Make it blue"
 how = pytest.mark.parametrize("how", INSTEAD)
@@ -78,14 +78,14 @@ async def test_the_asynchronous_client_keeps_its_keys_the_same_way(served: Demo,
     before = await asyncio.to_thread(ready, served)
     async with AsyncProtokeep(way.url, served.token) as keep:
         with way.losing(f"{CREATES}|{MESSAGES}", how):
-            with pytest.raises(ClientError) as made:
+            with pytest.raises(ClientError) as prototype:
                 await keep.ensure("bakery", "A landing page", create_new=True)
             with pytest.raises(ClientError) as sent:
                 await keep.iterate(before.id, WORDS)
-        await keep.ensure("bakery", "A landing page", create_new=True, idempotency_key=made.value.idempotency_key)
+        await keep.ensure("bakery", "A landing page", create_new=True, idempotency_key=prototype.value.idempotency_key)
         await keep.iterate(before.id, WORDS, idempotency_key=sent.value.idempotency_key)
 
-    assert (made.value.may_have_acted, sent.value.may_have_acted) == (True, True)
+    assert (prototype.value.may_have_acted, sent.value.may_have_acted) == (True, True)
     assert served.chats_created == 2
     assert served.messages(WORDS) == 1
 
@@ -125,14 +125,14 @@ def test_a_stop_whose_answer_was_lost_is_not_repeated(served: Demo, way: Lossy) 
     A stop whose answer was lost is sent once: another would stop what somebody has begun meanwhile.
     """
     with Protokeep(way.url, served.token) as keep:
-        made = keep.ensure("shop", "A landing page")
+        prototype = keep.ensure("shop", "A landing page")
         with way.losing("/stop"), pytest.raises(NoAnswer, match="Look at it first") as caught:
-            keep.stop(made.id)
+            keep.stop(prototype.id)
 
         assert sum("/stop" in head for head in way.heads) == 1
         assert caught.value.may_have_acted
         assert caught.value.idempotency_key is None
-        assert keep.get(made.id).state == "failed"
+        assert keep.get(prototype.id).state == "failed"
 
 
 def test_a_delete_whose_answer_was_lost_is_repeated(served: Demo, way: Lossy) -> None:
@@ -140,10 +140,10 @@ def test_a_delete_whose_answer_was_lost_is_repeated(served: Demo, way: Lossy) ->
     Deleting an id again deletes nothing else.
     """
     with Protokeep(way.url, served.admin_token) as keep:
-        made = keep.ensure("shop", "A landing page")
+        prototype = keep.ensure("shop", "A landing page")
         with way.losing("DELETE"), pytest.raises(NoAnswer, match="same id again is safe") as caught:
-            keep.delete(made.id)
-        assert keep.delete(made.id) is None
+            keep.delete(prototype.id)
+        assert keep.delete(prototype.id) is None
 
     assert caught.value.may_have_acted
     assert [chat["deleted"] for chat in served.chats()] == [True]
@@ -152,12 +152,12 @@ def test_a_delete_whose_answer_was_lost_is_repeated(served: Demo, way: Lossy) ->
 @pytest.mark.parametrize(
     ("steps", "acted"),
     [
-        ([httpx2.ReadTimeout] * TRIES, True),
-        ([httpx2.WriteError] * TRIES, True),
-        ([httpx2.ConnectError] * TRIES, False),
-        ([httpx2.ProxyError] * TRIES, False),
-        ([httpx2.UnsupportedProtocol] * TRIES, False),
-        ([httpx2.ReadTimeout, *[httpx2.ConnectError] * TRIES], True),
+        ([httpx2.ReadTimeout] * MAX_TRIES, True),
+        ([httpx2.WriteError] * MAX_TRIES, True),
+        ([httpx2.ConnectError] * MAX_TRIES, False),
+        ([httpx2.ProxyError] * MAX_TRIES, False),
+        ([httpx2.UnsupportedProtocol] * MAX_TRIES, False),
+        ([httpx2.ReadTimeout, *[httpx2.ConnectError] * MAX_TRIES], True),
         ([httpx2.ReadTimeout, problem(401, "not-authenticated")], True),
         ([httpx2.Response(502, text="<h1>"), problem(422, "invalid-input")], True),
         ([problem(401, "not-authenticated")], False),
@@ -201,7 +201,7 @@ def test_the_callers_own_key_is_named_in_the_error() -> None:
     """
     The key that the caller gave is the one that the error names.
     """
-    script = Script(*[httpx2.ReadTimeout] * TRIES)
+    script = Script(*[httpx2.ReadTimeout] * MAX_TRIES)
     with script.client() as keep, pytest.raises(NoAnswer, match="idempotency_key='mine'") as caught:
         keep.ensure("shop", "p", idempotency_key="mine")
 
@@ -212,7 +212,7 @@ def test_a_lost_answer_to_a_read_may_always_be_asked_again() -> None:
     """
     What only reads may be asked again, whatever came of it.
     """
-    script = Script(*[httpx2.ReadTimeout] * TRIES, problem(500, "unexpected"), httpx2.Response(200, text="<h1>"))
+    script = Script(*[httpx2.ReadTimeout] * MAX_TRIES, problem(500, "unexpected"), httpx2.Response(200, text="<h1>"))
     with script.client() as keep:
         with pytest.raises(NoAnswer, match="Asking again is safe: it changes nothing") as silent:
             keep.status("shop")

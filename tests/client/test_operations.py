@@ -19,7 +19,7 @@ from protokeep.client import (
     NotReady,
     Protokeep,
 )
-from protokeep.client.operations import TRIES
+from protokeep.client.operations import MAX_TRIES
 
 VIEW = {
     "id": "a",
@@ -96,7 +96,7 @@ def test_tries_are_bounded_and_the_error_says_who_did_not_answer(pauses: list[fl
     with script.client() as keep, pytest.raises(NoAnswer, match="http://test"):
         keep.status("shop")
 
-    assert len(script.requests) == TRIES
+    assert len(script.requests) == MAX_TRIES
     assert sum(pauses) < 3
 
 
@@ -150,7 +150,7 @@ def test_wait_lives_through_a_restart_of_the_server() -> None:
     A server that is away for a while does not end a `wait`.
     """
     done = {**VIEW, "project_status": "completed", "state": "ready"}
-    script = Script(ok(VIEW), *[httpx2.ConnectError] * (TRIES + 1), ok(done))
+    script = Script(ok(VIEW), *[httpx2.ConnectError] * (MAX_TRIES + 1), ok(done))
     with script.client() as keep:
         assert keep.wait("shop", seconds=60).ready
 
@@ -196,9 +196,9 @@ def test_a_stream_goes_on_from_the_last_event_id() -> None:
     """
     script = Script(stream(STREAM), httpx2.ReadError, stream(MORE))
     with script.client() as keep:
-        found = taken(keep.events(), lambda seen: len(seen) == 3)
+        changes = taken(keep.events(), lambda seen: len(seen) == 3)
 
-    assert [(one.product_id, one.state) for one in found] == [
+    assert [(one.product_id, one.state) for one in changes] == [
         ("shop", "making"),
         ("bakery", "ready"),
         ("shop", "ready"),
@@ -212,9 +212,13 @@ def test_a_stream_of_named_products_begins_with_how_they_stand() -> None:
     """
     script = Script(stream(STREAM), ok(VIEW), stream(MORE))
     with script.client() as keep:
-        found = taken(keep.events("shop"), lambda seen: len(seen) == 3)
+        changes = taken(keep.events("shop"), lambda seen: len(seen) == 3)
 
-    assert [(one.product_id, one.state) for one in found] == [("shop", "queued"), ("shop", "making"), ("shop", "ready")]
+    assert [(one.product_id, one.state) for one in changes] == [
+        ("shop", "queued"),
+        ("shop", "making"),
+        ("shop", "ready"),
+    ]
     assert script.requests[0].url.params["product_id"] == "shop"
 
 
@@ -226,9 +230,9 @@ def test_products_are_read_again_when_the_server_forgot_events() -> None:
     gone = 'id: 2\nevent: gone\ndata: {"id": "a", "product_id": "shop"}\n\n'
     script = Script(stream(": hello\n\n"), ok(VIEW), stream(forgotten + gone), ok({**VIEW, "state": "making"}))
     with script.client() as keep:
-        found = taken(keep.events("shop"), lambda seen: len(seen) == 3)
+        changes = taken(keep.events("shop"), lambda seen: len(seen) == 3)
 
-    assert [one.state for one in found] == ["queued", "making", "gone"]
+    assert [one.state for one in changes] == ["queued", "making", "gone"]
 
 
 async def test_the_asynchronous_client_reads_the_same_stream() -> None:

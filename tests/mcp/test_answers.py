@@ -58,15 +58,15 @@ def test_every_answer_is_under_four_kilobytes(detail: PrototypeDetail, reason: s
     shown = {name: getattr(detail, name) for name in PrototypeDetail.__dataclass_fields__}
     base = {name: value for name, value in shown.items() if name not in ("history", "surplus_chat_ids")}
     decision = Decision(outcome="reused", reason=reason, prompt_differs=True)
-    made = Ensured(**base, is_existing=True, decision=decision)
+    ensured = Ensured(**base, is_existing=True, decision=decision)
 
     for answer in (
-        answers.standing(detail),
-        answers.explained(detail),
-        answers.ensured(made),
-        answers.listed([detail] * answers.ROWS, "c" * 130),
+        answers.prototype_answer(detail),
+        answers.explain_answer(detail),
+        answers.ensured_answer(ensured),
+        answers.list_answer([detail] * answers.LIST_ROWS, "c" * 130),
     ):
-        assert answers.size(answer) < LIMIT
+        assert answers.wire_size(answer) < LIMIT
 
 
 def test_every_state_has_a_word_and_a_next_step() -> None:
@@ -74,4 +74,4 @@ def test_every_state_has_a_word_and_a_next_step() -> None:
     No state is without a word, nor without a sentence on what to do.
     """
     assert set(STATE_WORDS) == set(State)
-    assert set(answers._NEXT) == set(map(str, State))
+    assert set(answers._NEXT_STEPS) == set(map(str, State))

@@ -99,8 +99,8 @@ async def test_the_server_stops_while_an_assistant_is_connected(tmp_path: Path) 
             client = Client(reached, mode="legacy")
             with contextlib.suppress(Exception):  # The connection goes away under it, which is what is asked for.
                 async with client:
-                    made = {"product_id": "shop", "prompt": "A landing page"}
-                    assert not (await client.call_tool("ensure_prototype", made)).is_error
+                    arguments = {"product_id": "shop", "prompt": "A landing page"}
+                    assert not (await client.call_tool("ensure_prototype", arguments)).is_error
                     waiting = asyncio.create_task(
                         client.call_tool("wait_for_prototype", {"product_id": "shop", "seconds": 25})
                     )

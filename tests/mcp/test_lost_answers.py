@@ -45,9 +45,9 @@ def way(served: Demo, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lossy]:
 
 def key_in(said: str) -> str:
     """The key that an error names."""
-    found = re.search(r"idempotency_key='([^']+)'", said)
-    assert found is not None, said
-    return found[1]
+    match = re.search(r"idempotency_key='([^']+)'", said)
+    assert match is not None, said
+    return match[1]
 
 
 async def ready(served: Demo, client: Client) -> dict[str, Any]:
@@ -64,10 +64,10 @@ async def test_the_errors_key_gives_the_prototype_of_the_lost_create(served: Dem
     """
     async with connected(served, way) as client:
         with way.losing(CREATES, how):
-            said = await refusal(client, "ensure_prototype", **SHOP)
-        again = await answer(client, "ensure_prototype", **SHOP, idempotency_key=key_in(said))
+            text = await refusal(client, "ensure_prototype", **SHOP)
+        again = await answer(client, "ensure_prototype", **SHOP, idempotency_key=key_in(text))
 
-    assert set(way.keys()) == {key_in(said)}
+    assert set(way.keys()) == {key_in(text)}
     assert again["outcome"] == "replayed"
     served.wait_for_chats()
     assert served.chats_created == 1
@@ -83,8 +83,8 @@ async def test_create_new_and_iterate_repeated_with_their_key_act_once(served: D
         other = {**SHOP, "instead_of": before["prototype_id"]}
         for tool, arguments in (("iterate_prototype", change), ("ensure_prototype", other)):
             with way.losing(f"{CREATES}|{MESSAGES}"):
-                said = await refusal(client, tool, **arguments)
-            await answer(client, tool, **arguments, idempotency_key=key_in(said))
+                text = await refusal(client, tool, **arguments)
+            await answer(client, tool, **arguments, idempotency_key=key_in(text))
             await answer(client, tool, **arguments)
 
     served.wait_for_chats(2)
@@ -99,11 +99,13 @@ async def test_ones_own_key_from_the_first_call_on_makes_one(served: Demo) -> No
     async with assistant(served, "http") as client:
         first = await answer(client, "ensure_prototype", **SHOP, idempotency_key="mine")
         again = await answer(client, "ensure_prototype", **SHOP, idempotency_key="mine")
-        wish = {**SHOP, "instead_of": first["prototype_id"]}
-        made = [(await answer(client, "ensure_prototype", **wish, idempotency_key=key)) for key in ("a", "a", "b")]
+        arguments = {**SHOP, "instead_of": first["prototype_id"]}
+        prototypes = [
+            (await answer(client, "ensure_prototype", **arguments, idempotency_key=key)) for key in ("a", "a", "b")
+        ]
 
     assert again["outcome"] == "replayed"
-    assert made[0]["prototype_id"] == made[1]["prototype_id"] != made[2]["prototype_id"]
+    assert prototypes[0]["prototype_id"] == prototypes[1]["prototype_id"] != prototypes[2]["prototype_id"]
 
 
 async def test_an_error_of_a_read_names_no_key(served: Demo, way: Lossy) -> None:
@@ -112,10 +114,10 @@ async def test_an_error_of_a_read_names_no_key(served: Demo, way: Lossy) -> None
     """
     async with connected(served, way) as client:
         with way.losing("GET"):
-            said = await refusal(client, "get_prototype", product_id="shop")
+            text = await refusal(client, "get_prototype", product_id="shop")
 
-    assert "Asking again is safe: it changes nothing." in said
-    assert "idempotency_key" not in said
+    assert "Asking again is safe: it changes nothing." in text
+    assert "idempotency_key" not in text
 
 
 @pytest.mark.parametrize("key", ["k", "🥐" * 255, '"' * 255, "\\" * 255])
@@ -128,6 +130,6 @@ def test_a_long_error_of_the_server_stays_short_and_keeps_the_key(key: str) -> N
     errors[1].advice = advice
 
     for error in errors:
-        said = answers.refusal(error)
-        assert repr(key) in said
-        assert len(said.encode()) < 2500
+        text = answers.error_text(error)
+        assert repr(key) in text
+        assert len(text.encode()) < 2500

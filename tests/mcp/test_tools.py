@@ -37,24 +37,24 @@ async def test_a_prototype_is_made_waited_for_opened_listed_and_explained(served
     Made, given again, waited for, opened, listed and explained.
     """
     async with assistant(served, transport) as client:
-        made = await answer(client, "ensure_prototype", product_id="shop", prompt="A landing page")
+        ensured = await answer(client, "ensure_prototype", product_id="shop", prompt="A landing page")
         again = await answer(client, "ensure_prototype", product_id="shop", prompt="Another page")
         making = await answer(client, "wait_for_prototype", product_id="shop", seconds=0)
         served.finish()
         ready = await answer(client, "wait_for_prototype", product_id="shop", seconds=20)
-        looked = await answer(client, "get_prototype", prototype_id=made["prototype_id"])
+        prototype = await answer(client, "get_prototype", prototype_id=ensured["prototype_id"])
         listed = await answer(client, "list_prototypes", product_id="shop")
         why = await answer(client, "explain", product_id="shop")
 
-        assert (made["is_existing"], made["outcome"]) == (False, "created")
-        assert "wait_for_prototype" in made["next_step"]
+        assert (ensured["is_existing"], ensured["outcome"]) == (False, "created")
+        assert "wait_for_prototype" in ensured["next_step"]
         assert (again["is_existing"], again["prompt_differs"]) == (True, True)
-        assert made["prototype_id"] in {again["prototype_id"]}
+        assert ensured["prototype_id"] in {again["prototype_id"]}
         assert "instead_of" in again["next_step"]
         assert making["next_step"].startswith("Still ")
         assert (ready["state"], ready["url"][:4]) == ("ready", "http")
-        assert looked["url"] == ready["url"]
-        assert [row["prototype_id"] for row in listed["prototypes"]] == [made["prototype_id"]]
+        assert prototype["url"] == ready["url"]
+        assert [row["prototype_id"] for row in listed["prototypes"]] == [ensured["prototype_id"]]
         assert (why["asked_for_by"], why["why"]) == ("ana", "This product had no prototype.")
         assert "accepted" in " ".join(why["history"])
         assert served.chats_created == 1
@@ -66,11 +66,11 @@ async def test_another_one_on_purpose_is_made_once(served: Demo, transport: str)
     """
     async with assistant(served, transport) as client:
         first = await answer(client, "ensure_prototype", product_id="shop", prompt="A landing page")
-        wish = {"product_id": "shop", "prompt": "A darker one", "instead_of": first["prototype_id"]}
-        second = await answer(client, "ensure_prototype", **wish)
-        repeated = await answer(client, "ensure_prototype", **wish)
-        foreign = await refusal(client, "ensure_prototype", **{**wish, "product_id": "bakery"})
-        unknown = await refusal(client, "ensure_prototype", **{**wish, "instead_of": "no-such-id"})
+        arguments = {"product_id": "shop", "prompt": "A darker one", "instead_of": first["prototype_id"]}
+        second = await answer(client, "ensure_prototype", **arguments)
+        repeated = await answer(client, "ensure_prototype", **arguments)
+        foreign = await refusal(client, "ensure_prototype", **{**arguments, "product_id": "bakery"})
+        unknown = await refusal(client, "ensure_prototype", **{**arguments, "instead_of": "no-such-id"})
 
         assert second["outcome"] == "created"
         assert (repeated["outcome"], repeated["prototype_id"]) == ("replayed", second["prototype_id"])
@@ -116,8 +116,8 @@ async def test_long_ids_prompts_and_lists_stay_small(served: Demo, transport: st
         first = await answer(client, "ensure_prototype", product_id=product, prompt="é" * 90_000)
         before = first["prototype_id"]
         for number in range(9):
-            wish = {"product_id": product, "prompt": f"{number}" + "é" * 500, "instead_of": before}
-            before = (await answer(client, "ensure_prototype", **wish))["prototype_id"]
+            arguments = {"product_id": product, "prompt": f"{number}" + "é" * 500, "instead_of": before}
+            before = (await answer(client, "ensure_prototype", **arguments))["prototype_id"]
         served.finish("error", chats=10)
         await answer(client, "wait_for_prototype", product_id=product, seconds=20)
         await answer(client, "explain", product_id=product)

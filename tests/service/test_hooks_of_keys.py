@@ -15,7 +15,7 @@ from protokeep.sandbox.state import account_id
 from protokeep.service import provider_accounts
 from protokeep.service.hooks import RETRY, Hooks
 from protokeep.service.provider_keys import ProviderKeys
-from world import KEY, Node, World, on_sqlite, until
+from world import KEY, Node, World, jobs_of, on_sqlite, until
 
 SECRET = b"secret-of-the-tests"
 PUBLIC = "http://127.0.0.1:9"
@@ -217,7 +217,7 @@ async def test_a_running_server_installs_hooks_of_new_keys(world: World, monkeyp
     hooks = hooks_of(world.first)
     await hooks.install()
     other = await world.node()
-    async with jobs.Jobs(world.keeper, world.database_url, hooks).running():
+    async with jobs_of(world.keeper, world.database_url, hooks)[0].running():
         world.clock.advance(1)
         await ProviderKeys(other.context).set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         await until(lambda: at_v0(world, TEAM_KEY) == 2)

@@ -349,13 +349,13 @@ class TestUnreadable:
         await world.live(60)
 
         parts: Any = SimpleNamespace(keeper=world.keeper)
-        (finding,) = await doctor._unreadable(parts)
+        (finding,) = await doctor._check_unreadable_chats(parts)
 
         assert finding.level == "unsafe"
-        assert private.id in finding.what
-        assert "403" in finding.what
+        assert private.id in finding.text
+        assert "403" in finding.text
         world.clock.advance(8 * 86400)
-        assert await doctor._unreadable(parts) == []
+        assert await doctor._check_unreadable_chats(parts) == []
 
     @on_sqlite
     async def test_a_bounded_number_of_unreadable_chats_is_kept(self, world: World) -> None:

@@ -103,11 +103,11 @@ async def test_a_change_is_heard_at_the_other_server(pg_url: str, tmp_path: Path
             while await anext(lines) != "event: hello":
                 pass
             body = {"product_id": "shop", "prompt": "a shop"}
-            made = (await here.post("/api/design/create-project", json=body)).json()
+            prototype = (await here.post("/api/design/create-project", json=body)).json()
             began = asyncio.get_running_loop().time()
             while "ready" not in states:
                 line = await anext(lines)
-                if line.startswith("data: {") and made["id"] in line:
+                if line.startswith("data: {") and prototype["id"] in line:
                     states.append(json.loads(line.removeprefix("data: "))["state"])
                     assert len(states) > 1 or asyncio.get_running_loop().time() - began < SSE_SECONDS
 

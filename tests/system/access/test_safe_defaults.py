@@ -13,7 +13,7 @@ from fake_issuer import FakeIssuer
 from processes import run
 from protokeep.core.principals import Principal, Role
 from protokeep.core.provider_keys import KeyOwner
-from protokeep.doctor import examine, refusals
+from protokeep.doctor import examine, reasons_not_to_serve
 from protokeep.web.server import serving
 from protokeep.wiring import build_application
 from world import World, on_sqlite, settings_of
@@ -117,9 +117,9 @@ async def test_nothing_is_refused_on_loopback_or_with_a_sign_in_service(world: W
     there = settings_of(database_url=world.database_url, secret_key=STRONG, host=OPEN)
     service = settings_of(database_url=world.database_url, secret_key=STRONG, host=OPEN, **issuer.settings)
 
-    assert await refusals(here) == []
-    assert len(await refusals(there)) == 1
-    assert await refusals(service) == []
+    assert await reasons_not_to_serve(here) == []
+    assert len(await reasons_not_to_serve(there)) == 1
+    assert await reasons_not_to_serve(service) == []
 
 
 async def test_doctor_names_what_is_unsafe_or_broken_and_its_remedy(
@@ -144,7 +144,7 @@ async def test_doctor_names_what_is_unsafe_or_broken_and_its_remedy(
     assert (found["secret"].level, found["address"].level, found["proxies"].level) == ("unsafe", "fine", "unsafe")
     assert (found["database"].level, found["sign-in"].level, found["clock"].level) == ("fine", "fine", "fine")
     assert found["v0"].level == "fine"
-    assert all(finding.mend for finding in found.values() if finding.level != "fine")
+    assert all(finding.fix for finding in found.values() if finding.level != "fine")
 
 
 @on_sqlite
@@ -161,12 +161,12 @@ async def test_doctor_names_an_account_without_hooks(world: World) -> None:
     )
 
     async def hooks_found() -> list[tuple[str, str]]:
-        return [(finding.what, finding.mend) for finding in await examine(settings) if finding.name == "hooks"]
+        return [(finding.text, finding.fix) for finding in await examine(settings) if finding.name == "hooks"]
 
     async with build_application(settings) as parts:
         admin = Principal("default", "root", Role.ADMIN, "")
         await parts.hooks.install()
-        await parts.keys.set(admin, KeyOwner("default", "ann"), "v0", "v1:anns:BBBBBBBBBBBB")
+        await parts.provider_keys.set(admin, KeyOwner("default", "ann"), "v0", "v1:anns:BBBBBBBBBBBB")
         lacking = await hooks_found()
         assert await parts.hooks.complete() == 2
         complete = await hooks_found()

@@ -1,4 +1,4 @@
-"""Each example, and each command of docs/assistants.md, run as people run them."""
+"""Each example, and each command of the pages that show how to use a server, run as people run them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def test_the_quickstart_makes_one_prototype_and_waits_for_it(served: Demo) -> No
     """
     The quickstart makes one prototype, gets it again, and waits for it.
     """
-    found = run(served, sys.executable, "examples/quickstart.py")
+    result = run(served, sys.executable, "examples/quickstart.py")
 
-    assert (found.returncode, found.stderr) == (0, "")
-    assert found.stdout.startswith("created: This product had no prototype.\nreused: This product has one already.\n")
-    assert "\nready: http" in found.stdout
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("created: This product had no prototype.\nreused: This product has one already.\n")
+    assert "\nready: http" in result.stdout
     assert served.chats_created == 1
 
 
@@ -44,21 +44,21 @@ def test_the_quickstart_without_a_server_says_what_to_start(served: Demo) -> Non
     Where nothing runs, the example says what to start.
     """
     served.url = "http://127.0.0.1:9"
-    found = run(served, sys.executable, "examples/quickstart.py")
+    result = run(served, sys.executable, "examples/quickstart.py")
 
-    assert found.returncode == 1
-    assert "protokeep serve" in found.stderr
+    assert result.returncode == 1
+    assert "protokeep serve" in result.stderr
 
 
 def test_the_agno_agent_makes_one_prototype(served: Demo) -> None:
     """
     The agent's code makes one prototype, and the agno agent is given the same.
     """
-    found = run(served, sys.executable, "examples/agno_agent.py")
+    result = run(served, sys.executable, "examples/agno_agent.py")
 
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.startswith("completed: http")
-    assert "the agent called create_v0_project_with_api: existing: True" in found.stdout
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("completed: http")
+    assert "the agent called create_v0_project_with_api: existing: True" in result.stdout
     assert served.chats_created == 1
 
 
@@ -87,14 +87,17 @@ async def test_every_entry_of_the_mcp_configuration_connects(served: Demo, where
     assert "ensure_prototype" in {tool.name for tool in tools.tools}
 
 
-def test_every_command_of_the_assistants_document_works(served: Demo) -> None:
+@pytest.mark.parametrize(("page", "blocks_min"), [("README.md", 2), ("docs/api.md", 1), ("docs/assistants.md", 4)])
+def test_every_shell_block_of_a_page_works_after_the_demo(served: Demo, page: str, blocks_min: int) -> None:
     """
-    Every shell block of docs/assistants.md works when it is pasted after `make demo`.
+    Every shell block that needs a server works when it is pasted after `make demo`.
     """
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/assistants.md").read_text(), flags=re.S)
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), flags=re.S)
+    pasted = [
+        block.replace(".venv/bin/", f"{BIN}/") for block in blocks if not re.search(r"^make |serve\b", block, re.M)
+    ]
 
-    assert len(blocks) >= 4
-    for block in blocks:
-        pasted = block.replace(".venv/bin/", f"{BIN}/")
-        found = run(served, "bash", "-euc", pasted)
-        assert found.returncode == 0, f"{block}\n{found.stdout}\n{found.stderr}"
+    assert len(pasted) >= blocks_min
+    for block in pasted:
+        result = run(served, "bash", "-euc", block)
+        assert result.returncode == 0, f"{block}\n{result.stdout}\n{result.stderr}"

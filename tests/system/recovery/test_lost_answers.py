@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protokeep.core.prototype import State, Status
-from protokeep.jobs import Jobs
-from world import World, both_versions, on_sqlite, until
+from world import World, both_versions, jobs_of, on_sqlite, until
 
 
 @both_versions
@@ -123,13 +122,13 @@ async def test_the_queue_lets_sent_creates_go_first(world: World) -> None:
     async def submit(mockup_id: str) -> None:
         ran.append(mockup_id)
 
-    jobs = Jobs(world.keeper, world.database_url)
+    jobs, queue = jobs_of(world.keeper, world.database_url)
     world.keeper.submit = submit  # type: ignore[method-assign]
-    async with jobs.open():
+    async with queue.open():
         for number in range(120):
-            await jobs.submit(f"new-{number}", 0)
-        await jobs.submit("sent", 1, first=True)
-        async with jobs.running():
-            await until(lambda: len(ran) == 121, seconds=20)
+            await queue.submit(f"new-{number}", 0)
+        await queue.submit("sent", 1, first=True)
+    async with jobs.running():
+        await until(lambda: len(ran) == 121, seconds=20)
 
     assert "sent" in ran[:10]
