@@ -8,7 +8,16 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from protokeep.store.afterwards import Picture
-from protokeep.web.dependencies import Admin, KeeperDep, Maker, Prefer, PreferHeader, Viewer, application_of, unchanged
+from protokeep.web.dependencies import (
+    Admin,
+    KeeperDep,
+    Maker,
+    Prefer,
+    PreferHeader,
+    Viewer,
+    application_of,
+    not_modified,
+)
 from protokeep.web.models import PrototypeView
 from protokeep.web.problems import responses
 
@@ -99,7 +108,4 @@ async def picture(prototype_id: str, keeper: KeeperDep, principal: Viewer, reque
 def picture_answer(request: Request, kept: Picture) -> Response:
     """A kept picture, or 304 to whoever has it."""
     headers = {**PICTURE_HEADERS, "ETag": f'"{kept.etag}"'}
-    same = unchanged(request, headers["ETag"])
-    if same is not None:
-        return same
-    return Response(kept.body, media_type=kept.content_type, headers=headers)
+    return not_modified(request, headers["ETag"]) or Response(kept.body, media_type=kept.content_type, headers=headers)

@@ -15,6 +15,7 @@ from protokeep import __version__
 from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
 from protokeep.jobs import Jobs
 from protokeep.mcp.http import Endpoint
+from protokeep.service.watching import Watcher
 from protokeep.settings import Settings
 from protokeep.web import actions, admin, api, hooks, pages, problems, provider_keys
 from protokeep.web.dependencies import principal_of
@@ -40,7 +41,9 @@ def create_app(settings: Settings, parts: Application | None = None) -> FastAPI:
                 _say_what_is_missing(own)
                 await stack.enter_async_context(Jobs(own.keeper, settings.database_url, own.hooks).running())
             app.state.parts = own
-            app.state.live = await stack.enter_async_context(pages.live_for(own).running())
+            broadcast = await stack.enter_async_context(pages.broadcast_for(own).running())
+            app.state.broadcast = broadcast
+            await stack.enter_async_context(Watcher(own.keeper.context, broadcast.open_views).running())
             await stack.enter_async_context(mcp.open())
             yield
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -22,6 +21,8 @@ from protokeep.wiring import Application
 
 #: Longest `Prefer: wait=n`: shorter than the idle limits of common proxies.
 MAX_WAIT = 25
+#: For answers that carry an ETag: a browser keeps them, and asks each time whether they still hold.
+MUST_REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 
 def application_of(request: Request) -> Application:
@@ -135,21 +136,16 @@ def _seconds_of(value: str) -> int:
 PreferHeader = Annotated[str | None, Header(max_length=500)]
 
 
-def answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON, written once: what is built here needs no second look by a model."""
+def json_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer whose JSON is written already: no model validates it again."""
     return Response(body, status, headers, "application/json")
 
 
-def etag_of(*parts: bytes) -> str:
-    """A strong validator over what the answer depends on."""
-    return '"' + hashlib.blake2b(b",".join(parts), digest_size=12).hexdigest() + '"'
-
-
-def unchanged(request: Request, etag: str) -> Response | None:
-    """304 when the caller has this already."""
+def not_modified(request: Request, etag: str) -> Response | None:
+    """304 if the caller's `If-None-Match` names `etag` (RFC 9110, 13.1.2); None: the whole answer has to be sent."""
     known = request.headers.get("if-none-match", "")
     if known.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
-        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
+        return Response(status_code=304, headers={"ETag": etag, **MUST_REVALIDATE})
     return None
 
 

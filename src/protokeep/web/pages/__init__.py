@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from protokeep.web.live import Live
+from protokeep.web.broadcast import Broadcast
 from protokeep.web.pages import account, actions, assets, create, errors, gallery, live, provider_keys
 from protokeep.web.pages.errors import as_page
 from protokeep.wiring import Application
 
-__all__ = ["as_page", "install", "live_for"]
+__all__ = ["as_page", "broadcast_for", "install"]
 
 
 def install(app: FastAPI) -> None:
@@ -20,14 +20,14 @@ def install(app: FastAPI) -> None:
     errors.install(app)
 
 
-def live_for(parts: Application) -> Live:
-    """The live events of this process, worded for pages and for the API."""
-    settings = parts.settings
-    events = Live(
-        parts.keeper,
-        parts.gallery,
+def broadcast_for(application: Application) -> Broadcast:
+    """The live events of this process, with an encoder for every kind of page and for the API."""
+    settings = application.settings
+    broadcast = Broadcast(
+        application.keeper.context.bus,
+        application.gallery.card,
         per_person=settings.streams_per_person,
         per_process=settings.streams_per_process,
     )
-    live.add_encoders(events, parts)
-    return events
+    live.add_encoders(broadcast, application)
+    return broadcast

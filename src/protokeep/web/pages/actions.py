@@ -13,7 +13,7 @@ from protokeep.web.dependencies import application_of
 from protokeep.web.pages.detail import detail_values
 from protokeep.web.pages.formatting import version_of
 from protokeep.web.pages.forms import new_key
-from protokeep.web.pages.gallery import found_of, live_of, prototype_page
+from protokeep.web.pages.gallery import found_of, newest_event_id, prototype_page
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import AdminDep, MakerDep, PostedDep, VisitorDep
 
@@ -25,7 +25,7 @@ PrototypeId = Annotated[str, Path(max_length=64)]
 @router.post("/messages")
 async def ask(request: Request, visitor: MakerDep, fields: PostedDep, prototype_id: PrototypeId) -> Response:
     """Ask for a change. Sent twice, by a double click or a reload, it is one message."""
-    since = live_of(request).mark(visitor.principal.workspace_id)
+    since = newest_event_id(request, visitor)
     parts = application_of(request)
     found = await found_of(parts, visitor, prototype_id)
     text = fields.get("message", "").replace("\r\n", "\n")
@@ -50,7 +50,7 @@ async def ask(request: Request, visitor: MakerDep, fields: PostedDep, prototype_
 @router.post("/stop")
 async def stop(request: Request, visitor: MakerDep, fields: PostedDep, prototype_id: PrototypeId) -> Response:
     """Stop what is being made. What had ended already stays as it is."""
-    since = live_of(request).mark(visitor.principal.workspace_id)
+    since = newest_event_id(request, visitor)
     parts = application_of(request)
     found = await found_of(parts, visitor, prototype_id)
     try:
@@ -73,7 +73,7 @@ async def confirm(request: Request, visitor: AdminDep, prototype_id: PrototypeId
 @router.post("/delete")
 async def delete(request: Request, visitor: AdminDep, fields: PostedDep, prototype_id: PrototypeId) -> Response:
     """Delete it, here and at the builder. What the builder does not delete yet stays in sight, with the reason."""
-    since = live_of(request).mark(visitor.principal.workspace_id)
+    since = newest_event_id(request, visitor)
     parts = application_of(request)
     try:
         left = await parts.keeper.delete(visitor.principal, prototype_id)

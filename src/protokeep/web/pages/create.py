@@ -13,10 +13,10 @@ from protokeep.core.reuse import Outcome
 from protokeep.core.validation import PRODUCT_ID_MAX
 from protokeep.service import Ensured, NewPrototype
 from protokeep.web.dependencies import application_of
-from protokeep.web.live import Live
 from protokeep.web.pages import formatting
 from protokeep.web.pages.detail import detail_values
 from protokeep.web.pages.forms import LIMITS, Form, blank_form, new_key
+from protokeep.web.pages.gallery import newest_event_id
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import MakerDep, PostedDep, Visitor, flag_of
 from protokeep.wiring import PROVIDERS
@@ -96,8 +96,7 @@ async def _form_page(request: Request, visitor: Visitor, form: Form, status: int
 async def _reused_page(request: Request, visitor: Visitor, form: Form, ensured: Ensured) -> Response:
     """The prototype that there is, under the banner that says so. A reload asks again with the same key: harmless."""
     parts = application_of(request)
-    live: Live = request.app.state.live
-    since = live.mark(visitor.principal.workspace_id)
+    since = newest_event_id(request, visitor)
     values = await detail_values(parts, visitor.principal, ensured.prototype.id)
     values["change"]["key"] = new_key()
     return page(

@@ -14,8 +14,8 @@ from protokeep.service.gallery import CardPage
 from protokeep.service.keeper import Keeper
 from protokeep.store.gallery import COUNTED, Card
 from protokeep.store.prototypes import Page
+from protokeep.web.broadcast import Broadcast
 from protokeep.web.dependencies import after_of, application_of, cursor_of
-from protokeep.web.live import Live
 from protokeep.web.pages import filters as filtering
 from protokeep.web.pages import formatting
 from protokeep.web.pages.detail import detail_values
@@ -36,16 +36,16 @@ FIRST_COMMAND = 'protokeep create bakery "A landing page for a bakery"'
 Cursor = Annotated[str | None, Query(max_length=300)]
 
 
-def live_of(request: Request) -> Live:
-    """The process's live events."""
-    found: Live = request.app.state.live
-    return found
+def newest_event_id(request: Request, visitor: Visitor) -> str:
+    """Where the page's live events begin. Taken before the page is read, so that no change falls between the two."""
+    broadcast: Broadcast = request.app.state.broadcast
+    return broadcast.newest_id(visitor.principal.workspace_id)
 
 
 @router.get("/")
 async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> Response:
     """Everything there is: what needs somebody, what is being made, then the newest; or what the filters leave."""
-    since = live_of(request).mark(visitor.principal.workspace_id)
+    since = newest_event_id(request, visitor)
     gallery = application_of(request).gallery
     filters = filtering.Filters.of(request.query_params)
     after = after_of(cursor)
@@ -100,7 +100,7 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
 @router.get("/p/{product_id:path}")
 async def product(request: Request, visitor: VisitorDep, product_id: str = "", cursor: Cursor = None) -> Response:
     """A product's permalink: its current prototype, and all that were made for it."""
-    since = live_of(request).mark(visitor.principal.workspace_id)
+    since = newest_event_id(request, visitor)
     parts = application_of(request)
     product_id = product_id or request.query_params.get("product", "")
     current = await current_of(parts.keeper, visitor, product_id)
@@ -130,7 +130,7 @@ async def product(request: Request, visitor: VisitorDep, product_id: str = "", c
 @router.get("/prototypes/{prototype_id}")
 async def prototype(request: Request, visitor: VisitorDep, prototype_id: str) -> Response:
     """One prototype, told whole."""
-    since = live_of(request).mark(visitor.principal.workspace_id)
+    since = newest_event_id(request, visitor)
     parts = application_of(request)
     found = await found_of(parts, visitor, prototype_id)
     return await prototype_page(request, visitor, found.id, since)

@@ -11,14 +11,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from protokeep.core.errors import InvalidInput
 from protokeep.core.validation import PRODUCT_ID_MAX
 from protokeep.store.gallery import Card
+from protokeep.web.broadcast import Broadcast, Encoder, Topic
 from protokeep.web.dependencies import Viewer, application_of, bearer_of
-from protokeep.web.live import Encoder, Live, LiveResponse, Topic
 from protokeep.web.models import PrototypeView
 from protokeep.web.pages.detail import prototype_detail
 from protokeep.web.pages.presenters import CardView, card_view
 from protokeep.web.pages.render import fragment
 from protokeep.web.pages.session import VisitorDep
 from protokeep.web.problems import responses
+from protokeep.web.sse import EventStream
 from protokeep.wiring import Application
 
 router = APIRouter()
@@ -52,8 +53,13 @@ async def live(
         topic = Topic(workspace_id, f"{'row' if view == 'table' else 'card'}.{role}")
     else:
         raise InvalidInput("There is no such page to follow.", field="on")
-    still_in = partial(application_of(request).sessions.check, visitor.held)
-    return LiveResponse(request.app.state.live, topic, visitor.principal, last_event_id or since, still_in)
+    return EventStream(
+        request.app.state.broadcast,
+        topic,
+        visitor.principal,
+        since=last_event_id or since,
+        authorize=partial(application_of(request).sessions.check, visitor.held),
+    )
 
 
 @api_router.get(
@@ -77,22 +83,29 @@ async def events(
 ) -> Response:
     """Every change of the workspace, or of one product, as it is written."""
     topic = Topic(principal.workspace_id, "api", product_id=product_id)
-    still_in = partial(application_of(request).callers.check, bearer_of(request))
-    return LiveResponse(request.app.state.live, topic, principal, last_event_id, still_in)
+    return EventStream(
+        request.app.state.broadcast,
+        topic,
+        principal,
+        since=last_event_id,
+        authorize=partial(application_of(request).callers.check, bearer_of(request)),
+    )
 
 
-def add_encoders(live: Live, parts: Application) -> None:
+def add_encoders(broadcast: Broadcast, parts: Application) -> None:
     """Word the events of every kind of stream."""
 
     async def as_api(card: Card) -> Mapping[str, Any]:
         return PrototypeView.of(card.prototype, parts.keeper.context.clock()).model_dump(mode="json")
 
-    live.encodes("api", as_api)
+    broadcast.add_encoder("api", as_api)
     for role in ("maker", "viewer"):
         for kind in ("card", "row", "product"):
-            live.encodes(f"{kind}.{role}", _pieces(parts, kind, can_make=role == "maker"))
+            broadcast.add_encoder(f"{kind}.{role}", _pieces(parts, kind, can_make=role == "maker"))
     for role in ("admin", "maker", "viewer"):
-        live.encodes(f"prototype.{role}", _detail(parts, can_make=role != "viewer", can_delete=role == "admin"))
+        broadcast.add_encoder(
+            f"prototype.{role}", _detail(parts, can_make=role != "viewer", can_delete=role == "admin")
+        )
 
 
 def _pieces(parts: Application, kind: str, *, can_make: bool) -> Encoder:
