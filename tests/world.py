@@ -52,7 +52,7 @@ from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
 from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
-from protokeep.web.protocol import Bounds
+from protokeep.web.protocol import RequestBounds
 from protokeep.web.server import address_of, listen, serving
 from protokeep.wiring import ENVIRONMENT_ACCOUNT, PROVIDERS, Application
 from store.owner import rows, run
@@ -507,7 +507,7 @@ class World:
             if real:
                 listener = listen("127.0.0.1", 0)
                 url = address_of(listener)
-                bounds = Bounds(made.max_header_bytes, made.header_seconds, made.body_seconds)
+                bounds = RequestBounds(made.max_header_bytes, made.header_seconds, made.body_seconds)
                 await stack.enter_async_context(serving(app, listener, bounds=bounds))
             else:
                 url = "http://protokeep.test"

@@ -85,7 +85,7 @@ async def refusals(settings: Settings) -> list[str]:
     found = [finding for finding in (secrets_of(settings),) if finding.level != "fine"]
     if not found and not (settings.oidc_issuer or settings.jwt_secret):
         async with build_application(settings) as parts:
-            if not await parts.tokens.anybody():
+            if not await parts.tokens.has_valid_token():
                 found.append(_nobody())
     return [f"not on {settings.host}: {finding.what}; {finding.mend}" for finding in found]
 
@@ -176,7 +176,7 @@ async def _database(settings: Settings) -> Finding:
 
 async def _people(parts: Application) -> list[Finding]:
     found = []
-    if not (parts.callers.takes_jwts or parts.signing_in or await parts.tokens.anybody()):
+    if not (parts.authenticator.takes_jwts or parts.sign_in_flow or await parts.tokens.has_valid_token()):
         found.append(_nobody())
     for token in await parts.tokens.permanent_admins():
         what = f"the admin token {token.prefix}… of {token.user_id} never expires"

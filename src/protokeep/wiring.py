@@ -44,7 +44,7 @@ from protokeep.store.tokens import TokenStore
 if TYPE_CHECKING:
     from protokeep.identity.issuer import Issuer
     from protokeep.identity.jwts import Jwts
-    from protokeep.identity.oidc_flow import SignOn
+    from protokeep.identity.oidc_flow import OidcClient
 
 #: The account whose key stands in the environment.
 ENVIRONMENT_ACCOUNT = "v0:environment"
@@ -67,10 +67,10 @@ class Application:
     ) -> None:
         identity = identity or identity_of(settings)
         self.hooks = hooks
-        self.callers = Authenticator(tokens, identity.jwts)
-        self.signing_in = (
-            SignInFlow(identity.sign_on, sessions, str(settings.oidc_issuer), keeper.context.clock)
-            if identity.sign_on
+        self.authenticator = Authenticator(tokens, identity.jwts)
+        self.sign_in_flow = (
+            SignInFlow(identity.oidc_client, sessions, str(settings.oidc_issuer), keeper.context.clock)
+            if identity.oidc_client
             else None
         )
         self.settings = settings
@@ -113,8 +113,8 @@ async def build_application(
     )
     keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
     tokens = Tokens(TokenStore(database), secret, clock)
-    sign_on_lasts = timedelta(hours=settings.sign_on_hours)
-    sessions = Sessions(SessionStore(database), tokens, secret, clock, sign_on_lasts)
+    sign_on_lifetime = timedelta(hours=settings.sign_on_hours)
+    sessions = Sessions(SessionStore(database), tokens, secret, clock, sign_on_lifetime)
     hooks = Hooks(context, secret, settings.public_url)
     try:
         async with contextlib.AsyncExitStack() as stack:
@@ -134,7 +134,7 @@ class Identity:
 
     issuer: Issuer | None = None
     jwts: Jwts | None = None
-    sign_on: SignOn | None = None
+    oidc_client: OidcClient | None = None
 
 
 def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> Identity:
@@ -144,7 +144,7 @@ def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> 
     # Not at the top: it would be a tenth of the time until a server is ready, and most have no use for it.
     from protokeep.identity.issuer import Issuer
     from protokeep.identity.jwts import Jwts
-    from protokeep.identity.oidc_flow import SignOn
+    from protokeep.identity.oidc_flow import OidcClient
 
     rules = settings.claim_rules
     if settings.jwt_secret is not None:
@@ -154,11 +154,11 @@ def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> 
         return Identity()
     issuer = Issuer(settings.oidc_issuer, refetch_after=refetch_after)
     jwts = Jwts.of_issuer(issuer, settings.oidc_audience, rules) if settings.oidc_audience else None
-    sign_on = None
+    oidc_client = None
     if settings.oidc_client_id:
         client_secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else None
-        sign_on = SignOn(issuer, settings.oidc_client_id, client_secret, settings.oidc_scope, rules)
-    return Identity(issuer, jwts, sign_on)
+        oidc_client = OidcClient(issuer, settings.oidc_client_id, client_secret, settings.oidc_scope, rules)
+    return Identity(issuer, jwts, oidc_client)
 
 
 def _providers(settings: Settings, kept: StoredKeys) -> Providers:

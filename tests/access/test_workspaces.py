@@ -207,7 +207,8 @@ async def test_hooks_wake_by_chat_only(world: World, site: Site, ours: Somebody)
     A hook's address says nothing of workspaces: to one that is not ours the answer is 404.
     """
     await ours.make()
-    assert (await site.http.post("/hooks/v0/guessed", json={"object": {}})).status_code == 404
+    for provider in ("v0", "unknown"):
+        assert (await site.http.post(f"/hooks/{provider}/guessed", json={"object": {}})).status_code == 404
 
 
 async def test_tokens_people_audit_and_keys(site: Site, ours: Somebody, theirs: Somebody) -> None:

@@ -49,7 +49,7 @@ class TestMaking:
         From a sign-in link to a prototype that becomes ready before one's eyes, and is offered again afterwards.
         """
         _, token = site.call(site.parts.tokens.create(Role.ADMIN, user_id="you"))
-        code = site.call(site.parts.sessions.code_for(token.id))
+        code = site.call(site.parts.sessions.create_sign_in_code(token.id))
         page = windows.context().new_page()
         page.goto(f"{site.url}/sign-in?code={code}")
         page.get_by_role("button", name="Continue").click()

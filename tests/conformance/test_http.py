@@ -54,7 +54,7 @@ async def site(world: World) -> AsyncIterator[Site]:
     sessions = Sessions(SessionStore(context.store.database), tokens, SECRET, world.clock)
     parts = Application(settings, world.keeper, tokens, sessions, world.hooks)
     app = create_app(settings, parts)
-    app.state.parts = parts
+    app.state.application = parts
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://protokeep") as http:
         yield Site(world, http, tokens, world.hooks)

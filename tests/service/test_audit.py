@@ -99,7 +99,7 @@ async def test_a_flood_of_refusals(audit: Audit, entry: AuditEntry, seconds: Sec
     """
     refusal = replace(entry, action=Action.SIGN_IN_FAILED, actor="", data={"reason": "token_unknown"})
     for _ in range(5):
-        audit.note_refusal(refusal)
+        audit.note_failed_sign_in(refusal)
     await audit.flush()
     assert await told(audit) == [("id-1", 1)]
 
@@ -109,7 +109,7 @@ async def test_a_flood_of_refusals(audit: Audit, entry: AuditEntry, seconds: Sec
     seconds.now = 60
     await audit.flush()
     assert await told(audit) == [("id-1", 1), ("id-1", 4)]
-    audit.note_refusal(refusal)
+    audit.note_failed_sign_in(refusal)
     await audit.close()
     assert await told(audit) == [("id-1", 1), ("id-1", 1), ("id-1", 4)]
 

@@ -226,7 +226,7 @@ class TestSession:
         A sign-in link is a button that works once; looking at it uses nothing up.
         """
         _, token = await site.parts.tokens.create(Role.MAKER, user_id="ana")
-        code = await site.parts.sessions.code_for(token.id)
+        code = await site.parts.sessions.create_sign_in_code(token.id)
         first, second = site.browser(), site.browser()
 
         pages = [await browser.get(f"/sign-in?code={code}") for browser in (first, second)]

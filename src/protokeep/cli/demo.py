@@ -47,7 +47,7 @@ async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_versi
     from protokeep import logs
     from protokeep.core.principals import Role
     from protokeep.sandbox import Knobs, Sandbox, running
-    from protokeep.service.sessions import CODE_LASTS
+    from protokeep.service.sessions import CODE_LIFETIME
     from protokeep.web.app import create_app
     from protokeep.web.server import address_of, listen, serving
 
@@ -84,13 +84,13 @@ async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_versi
         given = os.environ.get("PROTOKEEP_DEMO_TOKEN") or None
         token = given if given and await _known(app, given) else None
         if token is None:
-            token, _ = await app.state.parts.tokens.create(Role.ADMIN, name="demo", user_id="you", plain=given)
-        parts = app.state.parts
+            token, _ = await app.state.application.tokens.create(Role.ADMIN, name="demo", user_id="you", plain=given)
+        parts = app.state.application
         code = await parts.sessions.code_for((await parts.tokens.check(token)).token_id)
         sys.stdout.write(
             WELCOME.format(
                 code=code,
-                minutes=int(CODE_LASTS.total_seconds() // 60),
+                minutes=int(CODE_LIFETIME.total_seconds() // 60),
                 url=address_of(listener),
                 sandbox=v0_url,
                 version=v0_api_version,
@@ -108,7 +108,7 @@ async def _known(app: object, token: str) -> bool:
     from protokeep.core.errors import NotAuthenticated
 
     try:
-        await app.state.parts.tokens.check(token)  # type: ignore[attr-defined]
+        await app.state.application.tokens.check(token)  # type: ignore[attr-defined]
     except NotAuthenticated:
         return False
     return True

@@ -58,7 +58,7 @@ async def send_message(
     idempotency_key: Annotated[str | None, Header(max_length=300)] = None,
 ) -> PrototypeView:
     """The same prototype, back in progress. With an `Idempotency-Key` a repeated request sends nothing twice."""
-    wait = Prefer.of(prefer).patience(application_of(request).settings.accept_wait_seconds)
+    wait = Prefer.of(prefer).wait_seconds(application_of(request).settings.accept_wait_seconds)
     prototype = await keeper.iterate(principal, prototype_id, body.message, idempotency_key=idempotency_key, wait=wait)
     generation = prototype.generation
     response.status_code = 202 if generation is not None and generation.follow_up_pending else 200

@@ -12,7 +12,7 @@ from protokeep.core.audit import Action
 from protokeep.core.principals import ApiToken, Person, Role
 from protokeep.core.validation import person_of
 from protokeep.store.audit import AuditRecord
-from protokeep.web.dependencies import Admin, after_of, application_of, cursor_of
+from protokeep.web.dependencies import Admin, application_of, decode_cursor, encode_cursor
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design", tags=["access"])
@@ -52,7 +52,7 @@ class TokenView(BaseModel):
         return {name: getattr(token, name) for name in TokenView.model_fields}
 
 
-class MadeToken(TokenView):
+class CreatedToken(TokenView):
     """A new token. `token` is shown this once; only a digest of it is kept."""
 
     token: str
@@ -84,7 +84,7 @@ class PeopleView(BaseModel):
     people: list[PersonView]
 
 
-class WhoseAccess(BaseModel):
+class RevokeAccess(BaseModel):
     """Whose access ends."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -140,13 +140,13 @@ class AuditView(BaseModel):
     summary="Make a token",
     responses=responses(400, 401, 403, 413, 422, 503),
 )
-async def make_token(body: NewToken, principal: Admin, request: Request, response: Response) -> MadeToken:
+async def create_token(body: NewToken, principal: Admin, request: Request, response: Response) -> CreatedToken:
     """The token is in this answer and nowhere else."""
     text, token = await application_of(request).tokens.create(
         Role(body.role), name=body.name, user_id=body.user_id, days=body.days, by=principal
     )
     response.headers["Cache-Control"] = NO_STORE
-    return MadeToken(**TokenView.fields_of(token), token=text)
+    return CreatedToken(**TokenView.fields_of(token), token=text)
 
 
 @router.get("/tokens", summary="List the workspace's tokens", responses=responses(401, 403, 503))
@@ -177,7 +177,7 @@ async def list_people(principal: Admin, request: Request) -> PeopleView:
     summary="End all access of a person",
     responses=responses(400, 401, 403, 413, 422, 503),
 )
-async def revoke_access(body: WhoseAccess, principal: Admin, request: Request) -> RevokedView:
+async def revoke_access(body: RevokeAccess, principal: Admin, request: Request) -> RevokedView:
     """Revokes every token and ends every session; what they made stays. Doing it again is no error."""
     tokens, sessions = await application_of(request).tokens.revoke_access(principal, person_of(body.user_id))
     return RevokedView(tokens=tokens, sessions=sessions)
@@ -195,5 +195,5 @@ async def read_audit(
     """Who did what, from where. It cannot be changed; reuse shows up within a second or so."""
     audit = application_of(request).keeper.context.audit
     actor = person_of(actor) if actor is not None else None
-    found, after = await audit.list(principal, limit, action=action, actor=actor, after=after_of(cursor))
-    return AuditView(entries=[AuditLine.of(written) for written in found], next_cursor=cursor_of(after))
+    found, after = await audit.list(principal, limit, action=action, actor=actor, after=decode_cursor(cursor))
+    return AuditView(entries=[AuditLine.of(written) for written in found], next_cursor=encode_cursor(after))

@@ -18,9 +18,9 @@ from protokeep.web.dependencies import (
     Prefer,
     PreferHeader,
     Viewer,
-    after_of,
     application_of,
-    cursor_of,
+    decode_cursor,
+    encode_cursor,
     json_response,
     not_modified,
     product_in_path,
@@ -71,7 +71,7 @@ async def create_project(
         product_name=body.product_name,
         idempotency_key=idempotency_key,
     )
-    wait = Prefer.of(prefer).patience(application_of(request).settings.accept_wait_seconds)
+    wait = Prefer.of(prefer).wait_seconds(application_of(request).settings.accept_wait_seconds)
     ensured = await keeper.ensure(principal, new, wait=wait)
     status = 200 if ensured.is_existing else 201 if ensured.accepted else 202
     headers = {"Location": f"/api/design/prototypes/{ensured.prototype.id}"}
@@ -93,9 +93,9 @@ async def list_mockups(
 ) -> Response:
     """All prototypes of a product; an empty list when it has none."""
     status = Status(query.status) if query.status else None
-    page = Page(query.limit, query.provider, status, None, after_of(query.cursor))
+    page = Page(query.limit, query.provider, status, None, decode_cursor(query.cursor))
     found, after = await keeper.list(principal, product_in_path(product_id), page, mine=query.mine)
-    cursor = cursor_of(after)
+    cursor = encode_cursor(after)
     now = keeper.context.clock()
     etag = etag_of(found, now, cursor)
     return not_modified(request, etag) or json_response(

@@ -19,7 +19,7 @@ from protokeep.service.watching import Watcher
 from protokeep.settings import Settings
 from protokeep.web import actions, admin, api, hooks, pages, problems, provider_keys
 from protokeep.web.dependencies import principal_of
-from protokeep.web.middleware import Limits, Rates
+from protokeep.web.middleware import RateLimits, RequestLimits
 from protokeep.web.models import Problem
 from protokeep.wiring import Application, build_application
 
@@ -29,18 +29,18 @@ log = structlog.get_logger(__name__)
 ANYWHERE = (413, 414, 429, 431)
 
 
-def create_app(settings: Settings, parts: Application | None = None) -> FastAPI:
+def create_app(settings: Settings, application: Application | None = None) -> FastAPI:
     """The ASGI application. Without `parts` it builds its own, with jobs, for as long as it runs."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
-            own = parts
+            own = application
             if own is None:
                 own = await stack.enter_async_context(build_application(settings))
                 _say_what_is_missing(own)
                 await stack.enter_async_context(Jobs(own.keeper, settings.database_url, own.hooks).running())
-            app.state.parts = own
+            app.state.application = own
             broadcast = await stack.enter_async_context(pages.broadcast_for(own).running())
             app.state.broadcast = broadcast
             await stack.enter_async_context(Watcher(own.keeper.context, broadcast.open_views).running())
@@ -56,7 +56,7 @@ def create_app(settings: Settings, parts: Application | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.draining = False
-    app.state.rates = Rates(settings)
+    app.state.rates = RateLimits(settings)
     problems.install(app)
     app.include_router(api.router)
     app.include_router(actions.router)
@@ -68,7 +68,7 @@ def create_app(settings: Settings, parts: Application | None = None) -> FastAPI:
     _add_health(app)
     pages.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    app.add_middleware(Limits, settings=settings)
+    app.add_middleware(RequestLimits, settings=settings)
     return app
 
 
@@ -93,7 +93,7 @@ def _add_health(app: FastAPI) -> None:
     async def readyz(request: Request) -> dict[str, Any]:
         if request.app.state.draining:
             raise NotReady("This process is stopping. Ask another one.")
-        context = request.app.state.parts.keeper.context
+        context = request.app.state.application.keeper.context
         context.heartbeat.require_beats()
         shape = await context.store.ready()
         if not shape.tracked:

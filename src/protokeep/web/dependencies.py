@@ -27,7 +27,7 @@ MUST_REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 def application_of(request: Request) -> Application:
     """The process's parts."""
-    found: Application = request.app.state.parts
+    found: Application = request.app.state.application
     return found
 
 
@@ -36,7 +36,7 @@ def keeper_of(request: Request) -> Keeper:
     return application_of(request).keeper
 
 
-def address_of(request: Request) -> str:
+def client_address(request: Request) -> str:
     """Where a request came from, for the audit; empty where there is no address."""
     return request.client.host if request.client is not None else ""
 
@@ -62,12 +62,12 @@ async def principal_of(request: Request) -> Principal:
     token = bearer_of(request)
     rates = request.app.state.rates
     try:
-        principal = await application_of(request).callers.check(token)
+        principal = await application_of(request).authenticator.check(token)
     except NotAuthenticated:
         rates.sign_in(request)
         raise
     rates.request(principal)
-    return replace(principal, address=address_of(request))
+    return replace(principal, address=client_address(request))
 
 
 async def allowed(request: Request, role: Role) -> Principal:
@@ -120,7 +120,7 @@ class Prefer:
                 found.wait = _seconds_of(value.strip().strip('"'))
         return found
 
-    def patience(self, otherwise: float) -> float:
+    def wait_seconds(self, otherwise: float) -> float:
         """How many seconds a create may wait for the builder; `otherwise` when nothing was said."""
         if self.respond_async:
             return 0.0
@@ -149,7 +149,7 @@ def not_modified(request: Request, etag: str) -> Response | None:
     return None
 
 
-def cursor_of(after: tuple[datetime, str] | None) -> str | None:
+def encode_cursor(after: tuple[datetime, str] | None) -> str | None:
     """Where the next page begins, as an opaque text."""
     if after is None:
         return None
@@ -158,7 +158,7 @@ def cursor_of(after: tuple[datetime, str] | None) -> str | None:
     return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
-def after_of(cursor: str | None) -> tuple[datetime, str] | None:
+def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
     """What a cursor names. Raises `InvalidInput`."""
     if cursor is None:
         return None

@@ -24,7 +24,7 @@ TRANSPORT_SECURITY = b"max-age=31536000"
 IPV6_NETWORK = 64
 
 
-class Rates:
+class RateLimits:
     """How often a person or token may ask, and an address may try to sign in."""
 
     def __init__(self, settings: Settings) -> None:
@@ -38,10 +38,10 @@ class Rates:
 
     def sign_in(self, request: Request) -> None:
         """Count a try to sign in, or a token that does not count. Raises `TooMany`."""
-        self._sign_ins.take(place_of(request.client.host if request.client else ""), time.monotonic())
+        self._sign_ins.take(network_of(request.client.host if request.client else ""), time.monotonic())
 
 
-def place_of(address: str) -> str:
+def network_of(address: str) -> str:
     """What counts as one address."""
     try:
         parsed = ip_address(address)
@@ -50,11 +50,11 @@ def place_of(address: str) -> str:
     return str(ip_network((address, IPV6_NETWORK), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 
-class _Left(Exception):
+class _ClientGone(Exception):
     """Whoever asked went away, or was sent away, before the body was whole: nothing is done, and nobody to answer."""
 
 
-class Limits:
+class RequestLimits:
     """Bounds bodies, headers and queries, names every request, and sends the headers that every answer has."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -90,7 +90,7 @@ class Limits:
         refusal = self._refusal(scope)
         try:
             body = None if refusal else await self._bounded_body(scope, receive)
-        except _Left:
+        except _ClientGone:
             return
         if body is None:
             await (refusal or self._too_large(scope))(scope, receive, sending)
@@ -127,7 +127,7 @@ class Limits:
         while True:
             message = await receive()
             if message["type"] != "http.request":
-                raise _Left
+                raise _ClientGone
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > most:

@@ -84,13 +84,13 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def install(app: FastAPI) -> None:
     """Let `app` answer every error as a problem."""
-    app.add_exception_handler(errors.ProtokeepError, _ours)  # type: ignore[arg-type]
-    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
-    app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(errors.ProtokeepError, _domain_error)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _validation_error)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(Exception, _unexpected_error)
 
 
-async def _ours(request: Request, error: errors.ProtokeepError) -> JSONResponse:
+async def _domain_error(request: Request, error: errors.ProtokeepError) -> JSONResponse:
     status, kind, title = next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
     more: dict[str, Any] = {}
     headers: dict[str, str] = {}
@@ -104,10 +104,10 @@ async def _ours(request: Request, error: errors.ProtokeepError) -> JSONResponse:
         headers["Retry-After"] = "2"
     if isinstance(error, errors.TooMany):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))
-    return problem(request, status, kind, title, str(error) + _if_it_acted(request, error), headers, **more)
+    return problem(request, status, kind, title, str(error) + _uncertainty_hint(request, error), headers, **more)
 
 
-def _if_it_acted(request: Request, error: Exception) -> str:
+def _uncertainty_hint(request: Request, error: Exception) -> str:
     """What to do where it cannot be known whether a request was carried out: the answer of a commit was lost."""
     acts = request.method in ("POST", "PUT", "DELETE") and request.url.path.startswith("/api/")
     if not (acts and isinstance(error, errors.DatabaseUnavailable)):
@@ -115,7 +115,7 @@ def _if_it_acted(request: Request, error: Exception) -> str:
     return " It may have been done: repeat it with the same Idempotency-Key if it had one, else look first."
 
 
-async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+async def _validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
         return _not_json(request)
@@ -135,7 +135,7 @@ def _not_json(request: Request) -> JSONResponse:
     return problem(request, 400, "invalid-json", "The body is not JSON", detail)
 
 
-async def _http(request: Request, error: HTTPException) -> JSONResponse:
+async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     if error.status_code == 400:  # What FastAPI says of bytes that are no text, and of JSON nested too deep.
         return _not_json(request)
     kind, title = _STATUS_TITLES.get(error.status_code, ("error", "The request was refused"))
@@ -147,7 +147,7 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
     return problem(request, error.status_code, kind, title, detail, error.headers)
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected_error", exc_info=error, path=request.url.path, request_id=request_id(request))
     detail = "This is a fault of protokeep's. Tell its operator the request_id."
     return problem(request, 500, "unexpected", "Something went wrong here", detail)

@@ -26,7 +26,7 @@ TOO_SLOW = _answer("408 Request Timeout", "The request came too slowly")
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class RequestBounds:
     """What one request is held to, from its first byte on."""
 
     max_header_bytes: int = 32 * 1024
@@ -35,14 +35,14 @@ class Bounds:
     body_seconds: float = 60.0
 
 
-class Bounded(HttpToolsProtocol):
+class BoundedProtocol(HttpToolsProtocol):
     """Reads at most so many bytes (and one packet) of one request's head, and waits for each part only so long.
 
     What counts is the whole of a part, not the pause between two bytes: who sends one a second is slow, too. While an
     answer is under way nothing is waited for. A request that comes in one packet sets no timer.
     """
 
-    bounds = Bounds()
+    bounds = RequestBounds()
     _waits_for: Literal["head", "body"] | None = "head"
     _begun = False
     _moved = False
@@ -124,6 +124,6 @@ class Bounded(HttpToolsProtocol):
         return transport is None or bool(transport.is_closing())
 
 
-def bounded_protocol(bounds: Bounds) -> type[asyncio.Protocol]:
+def bounded_protocol(bounds: RequestBounds) -> type[asyncio.Protocol]:
     """The protocol under these bounds, as uvicorn takes it: a class."""
-    return type("Bounded", (Bounded,), {"bounds": bounds})
+    return type("Bounded", (BoundedProtocol,), {"bounds": bounds})

@@ -10,11 +10,11 @@ from typing import Any
 
 import uvicorn
 
-from protokeep.web.protocol import Bounds, bounded_protocol
+from protokeep.web.protocol import RequestBounds, bounded_protocol
 
 #: What a stop waits for requests under way.
 GRACE_SECONDS = 2
-BOUNDS = Bounds()
+BOUNDS = RequestBounds()
 
 
 class Server(uvicorn.Server):
@@ -62,7 +62,7 @@ def address_of(listener: socket.socket) -> str:
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: Any, listener: socket.socket, *, proxies: Sequence[str] = (), bounds: Bounds = BOUNDS
+    app: Any, listener: socket.socket, *, proxies: Sequence[str] = (), bounds: RequestBounds = BOUNDS
 ) -> AsyncIterator[Server]:
     """Serve `app` on `listener` for as long as the context lasts; returns once it is ready.
 
@@ -83,7 +83,7 @@ async def serving(
     )
 
     def stopping() -> None:
-        parts = getattr(app.state, "parts", None)
+        parts = getattr(app.state, "application", None)
         if parts is not None:
             parts.keeper.context.bus.close()
 

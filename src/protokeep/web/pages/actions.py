@@ -13,9 +13,9 @@ from protokeep.web.dependencies import application_of
 from protokeep.web.pages.detail import detail_values
 from protokeep.web.pages.formatting import version_of
 from protokeep.web.pages.forms import new_key
-from protokeep.web.pages.gallery import found_of, newest_event_id, prototype_page
+from protokeep.web.pages.gallery import newest_event_id, prototype_page, require_prototype
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import AdminDep, MakerDep, PostedDep, VisitorDep
+from protokeep.web.pages.session import AdminDep, FormFieldsDep, MakerDep, VisitorDep
 
 router = APIRouter(prefix="/prototypes/{prototype_id}")
 
@@ -23,16 +23,16 @@ PrototypeId = Annotated[str, Path(max_length=64)]
 
 
 @router.post("/messages")
-async def ask(request: Request, visitor: MakerDep, fields: PostedDep, prototype_id: PrototypeId) -> Response:
+async def ask(request: Request, visitor: MakerDep, fields: FormFieldsDep, prototype_id: PrototypeId) -> Response:
     """Ask for a change. Sent twice, by a double click or a reload, it is one message."""
     since = newest_event_id(request, visitor)
-    parts = application_of(request)
-    found = await found_of(parts, visitor, prototype_id)
+    application = application_of(request)
+    found = await require_prototype(application, visitor, prototype_id)
     text = fields.get("message", "").replace("\r\n", "\n")
     key = fields.get("key", "") or new_key()
     kept = {"text": text, "key": key}
     try:
-        await parts.keeper.iterate(visitor.principal, found.id, text, idempotency_key=key, wait=0.0)
+        await application.keeper.iterate(visitor.principal, found.id, text, idempotency_key=key, wait=0.0)
     except KeyReused:
         kept["key"] = new_key()
         status, kept["trouble"] = 409, "This form was sent before with other words. Send it once more to ask for this."
@@ -48,13 +48,13 @@ async def ask(request: Request, visitor: MakerDep, fields: PostedDep, prototype_
 
 
 @router.post("/stop")
-async def stop(request: Request, visitor: MakerDep, fields: PostedDep, prototype_id: PrototypeId) -> Response:
+async def stop(request: Request, visitor: MakerDep, fields: FormFieldsDep, prototype_id: PrototypeId) -> Response:
     """Stop what is being made. What had ended already stays as it is."""
     since = newest_event_id(request, visitor)
-    parts = application_of(request)
-    found = await found_of(parts, visitor, prototype_id)
+    application = application_of(request)
+    found = await require_prototype(application, visitor, prototype_id)
     try:
-        await parts.keeper.stop(visitor.principal, found.id)
+        await application.keeper.stop(visitor.principal, found.id)
     except (NotNow, NotReady, ProviderError) as error:
         status = 409 if isinstance(error, NotNow) else 503
         return await prototype_page(request, visitor, found.id, since, status=status, trouble=f"Not stopped. {error}")
@@ -64,19 +64,19 @@ async def stop(request: Request, visitor: MakerDep, fields: PostedDep, prototype
 @router.get("/delete")
 async def confirm(request: Request, visitor: AdminDep, prototype_id: PrototypeId) -> Response:
     """What would be deleted, and one button that does it."""
-    parts = application_of(request)
-    found = await found_of(parts, visitor, prototype_id)
-    values = await detail_values(parts, visitor.principal, found.id)
+    application = application_of(request)
+    found = await require_prototype(application, visitor, prototype_id)
+    values = await detail_values(application, visitor.principal, found.id)
     return page(request, "delete.html", visitor=visitor, live=None, **values)
 
 
 @router.post("/delete")
-async def delete(request: Request, visitor: AdminDep, fields: PostedDep, prototype_id: PrototypeId) -> Response:
+async def delete(request: Request, visitor: AdminDep, fields: FormFieldsDep, prototype_id: PrototypeId) -> Response:
     """Delete it, here and at the builder. What the builder does not delete yet stays in sight, with the reason."""
     since = newest_event_id(request, visitor)
-    parts = application_of(request)
+    application = application_of(request)
     try:
-        left = await parts.keeper.delete(visitor.principal, prototype_id)
+        left = await application.keeper.delete(visitor.principal, prototype_id)
     except NotNow as error:
         return await prototype_page(request, visitor, prototype_id, since, status=409, trouble=str(error))
     return RedirectResponse("/?deleted=1" if left is None else f"/prototypes/{left.id}", 303)

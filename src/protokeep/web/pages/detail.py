@@ -1,4 +1,4 @@
-"""One prototype, told whole: for its page, and for the parts of it that change live."""
+"""One prototype, told whole: for its page, and for the application of it that change live."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ PAID_BY = {
 }
 
 
-async def prototype_detail(parts: Application, card: Card) -> dict[str, Any]:
+async def prototype_detail(application: Application, card: Card) -> dict[str, Any]:
     """What is said of a prototype: the card, its history, its ids."""
     prototype = card.prototype
-    now = parts.keeper.context.clock()
-    history, surplus = await parts.keeper.history(prototype)
-    usual = await parts.gallery.usual(_workspace_of(prototype))
+    now = application.keeper.context.clock()
+    history, surplus = await application.keeper.history(prototype)
+    usual = await application.gallery.usual(_workspace_of(prototype))
     view = card_view(card, now, usual)
     lines = timeline(history, prototype, now)
     return {
         "card": view,
         "timeline": lines,
-        "why": _why(view, history),
+        "why": _origin_sentence(view, history),
         "change": {
-            "why_not": follow_up_blocked_reason(prototype),
+            "blocked_reason": follow_up_blocked_reason(prototype),
             "longest": PROMPT_MAX,
             "text": "",
             "key": "",
@@ -58,13 +58,13 @@ async def prototype_detail(parts: Application, card: Card) -> dict[str, Any]:
     }
 
 
-async def detail_values(parts: Application, principal: Principal, prototype_id: str) -> dict[str, Any]:
+async def detail_values(application: Application, principal: Principal, prototype_id: str) -> dict[str, Any]:
     """All that the page of one prototype shows."""
-    card = await parts.gallery.card(principal.workspace_id, prototype_id)
-    others, _ = await parts.keeper.list(principal, card.prototype.product_id, Page(OTHERS_SHOWN + 1))
-    now = parts.keeper.context.clock()
+    card = await application.gallery.card(principal.workspace_id, prototype_id)
+    others, _ = await application.keeper.list(principal, card.prototype.product_id, Page(OTHERS_SHOWN + 1))
+    now = application.keeper.context.clock()
     return {
-        **await prototype_detail(parts, card),
+        **await prototype_detail(application, card),
         "others": [card_view(Card(one, card.product_name, 0), now) for one in others if one.id != prototype_id][
             :OTHERS_SHOWN
         ],
@@ -75,7 +75,7 @@ def _workspace_of(prototype: Prototype) -> str:
     return prototype.generation.workspace_id if prototype.generation else "default"
 
 
-def _why(view: CardView, history: Any) -> str:
+def _origin_sentence(view: CardView, history: Any) -> str:
     """Why there is this one, in a sentence, from the line that the claim wrote."""
 
     for row in history:

@@ -15,7 +15,7 @@ from protokeep.service.keeper import Keeper
 from protokeep.store.gallery import COUNTED, Card
 from protokeep.store.prototypes import Page
 from protokeep.web.broadcast import Broadcast
-from protokeep.web.dependencies import after_of, application_of, cursor_of
+from protokeep.web.dependencies import application_of, decode_cursor, encode_cursor
 from protokeep.web.pages import filters as filtering
 from protokeep.web.pages import formatting
 from protokeep.web.pages.detail import detail_values
@@ -48,7 +48,7 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
     since = newest_event_id(request, visitor)
     gallery = application_of(request).gallery
     filters = filtering.Filters.of(request.query_params)
-    after = after_of(cursor)
+    after = decode_cursor(cursor)
     principal = visitor.principal
     search = filters.search
     sections: list[tuple[str, str, str | None, CardPage]]
@@ -81,13 +81,13 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
         visitor=visitor,
         filters=filters,
         tabs=filtering.tabs(filters, counts),
-        narrowings=filtering.narrowings(filters),
+        active_filters=filtering.active_filters(filters),
         total=formatting.count_text(sum(counts.values()), COUNTED),
         is_empty=not shown and not search.narrows and after is None,
         providers=sorted(PROVIDERS),
         sections=shown,
         newest_url=filters.url() if after else None,
-        older_url=filters.url(cursor=cursor_of(found.after)) if found.after else None,
+        older_url=filters.url(cursor=encode_cursor(found.after)) if found.after else None,
         live={"on": "home", "since": since, "view": filters.view},
         command=FIRST_COMMAND,
         form=blank_form(),
@@ -101,20 +101,20 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
 async def product(request: Request, visitor: VisitorDep, product_id: str = "", cursor: Cursor = None) -> Response:
     """A product's permalink: its current prototype, and all that were made for it."""
     since = newest_event_id(request, visitor)
-    parts = application_of(request)
+    application = application_of(request)
     product_id = product_id or request.query_params.get("product", "")
-    current = await current_of(parts.keeper, visitor, product_id)
-    found, after = await parts.keeper.list(
-        visitor.principal, product_id, Page(VARIANTS_SHOWN, None, None, None, after_of(cursor))
+    current = await current_prototype(application.keeper, visitor, product_id)
+    found, after = await application.keeper.list(
+        visitor.principal, product_id, Page(VARIANTS_SHOWN, None, None, None, decode_cursor(cursor))
     )
-    name = await parts.gallery.product_name(visitor.principal, product_id)
-    now = parts.keeper.context.clock()
-    usual = await parts.gallery.usual(visitor.principal.workspace_id)
-    card = await parts.gallery.card(visitor.principal.workspace_id, current.id)
+    name = await application.gallery.product_name(visitor.principal, product_id)
+    now = application.keeper.context.clock()
+    usual = await application.gallery.usual(visitor.principal.workspace_id)
+    card = await application.gallery.card(visitor.principal.workspace_id, current.id)
     path = formatting.product_path(current.product_id)
     older = None
     if after:
-        older = f"{path}{'&' if '?' in path else '?'}{urlencode({'cursor': cursor_of(after)})}"
+        older = f"{path}{'&' if '?' in path else '?'}{urlencode({'cursor': encode_cursor(after)})}"
     return page(
         request,
         "product.html",
@@ -131,8 +131,8 @@ async def product(request: Request, visitor: VisitorDep, product_id: str = "", c
 async def prototype(request: Request, visitor: VisitorDep, prototype_id: str) -> Response:
     """One prototype, told whole."""
     since = newest_event_id(request, visitor)
-    parts = application_of(request)
-    found = await found_of(parts, visitor, prototype_id)
+    application = application_of(request)
+    found = await require_prototype(application, visitor, prototype_id)
     return await prototype_page(request, visitor, found.id, since)
 
 
@@ -161,18 +161,18 @@ async def prototype_page(
     )
 
 
-async def found_of(parts: Application, visitor: Visitor, prototype_id: str) -> Prototype:
+async def require_prototype(application: Application, visitor: Visitor, prototype_id: str) -> Prototype:
     """One prototype. Raises `NotFound`, which says so when it was deleted."""
     try:
-        return await parts.keeper.get(visitor.principal, prototype_id)
+        return await application.keeper.get(visitor.principal, prototype_id)
     except NotFound:
-        deleted = parts.keeper.context.store.afterwards.was_deleted
+        deleted = application.keeper.context.store.afterwards.was_deleted
         if await deleted(visitor.principal.workspace_id, prototype_id):
             raise NotFound("This prototype was deleted, here and at the builder.") from None
         raise
 
 
-async def current_of(keeper: Keeper, visitor: Visitor, product_id: str) -> Prototype:
+async def current_prototype(keeper: Keeper, visitor: Visitor, product_id: str) -> Prototype:
     """The prototype a product has now, whichever builder made it; nothing is asked upstream. Raises `NotFound`."""
     try:
         found, _ = await keeper.list(visitor.principal, product_id, Page(1))

@@ -58,7 +58,7 @@ async def live(
         topic,
         visitor.principal,
         since=last_event_id or since,
-        authorize=partial(application_of(request).sessions.check, visitor.held),
+        authorize=partial(application_of(request).sessions.check, visitor.session_secret),
     )
 
 
@@ -88,38 +88,38 @@ async def events(
         topic,
         principal,
         since=last_event_id,
-        authorize=partial(application_of(request).callers.check, bearer_of(request)),
+        authorize=partial(application_of(request).authenticator.check, bearer_of(request)),
     )
 
 
-def add_encoders(broadcast: Broadcast, parts: Application) -> None:
+def add_encoders(broadcast: Broadcast, application: Application) -> None:
     """Word the events of every kind of stream."""
 
     async def as_api(card: Card) -> Mapping[str, Any]:
-        return PrototypeView.of(card.prototype, parts.keeper.context.clock()).model_dump(mode="json")
+        return PrototypeView.of(card.prototype, application.keeper.context.clock()).model_dump(mode="json")
 
     broadcast.add_encoder("api", as_api)
     for role in ("maker", "viewer"):
         for kind in ("card", "row", "product"):
-            broadcast.add_encoder(f"{kind}.{role}", _pieces(parts, kind, can_make=role == "maker"))
+            broadcast.add_encoder(f"{kind}.{role}", _pieces(application, kind, can_make=role == "maker"))
     for role in ("admin", "maker", "viewer"):
         broadcast.add_encoder(
-            f"prototype.{role}", _detail(parts, can_make=role != "viewer", can_delete=role == "admin")
+            f"prototype.{role}", _detail(application, can_make=role != "viewer", can_delete=role == "admin")
         )
 
 
-def _pieces(parts: Application, kind: str, *, can_make: bool) -> Encoder:
+def _pieces(application: Application, kind: str, *, can_make: bool) -> Encoder:
     async def encode(card: Card) -> Mapping[str, Any]:
         workspace_id = card.prototype.generation.workspace_id if card.prototype.generation else "default"
-        view = card_view(card, parts.keeper.context.clock(), await parts.gallery.usual(workspace_id))
+        view = card_view(card, application.keeper.context.clock(), await application.gallery.usual(workspace_id))
         return _event(view, fragment(f"live/{kind}.html", card=view, can_make=can_make, form_token=""))
 
     return encode
 
 
-def _detail(parts: Application, *, can_make: bool, can_delete: bool) -> Encoder:
+def _detail(application: Application, *, can_make: bool, can_delete: bool) -> Encoder:
     async def encode(card: Card) -> Mapping[str, Any]:
-        values = await prototype_detail(parts, card)
+        values = await prototype_detail(application, card)
         html = fragment("live/prototype.html", can_make=can_make, can_delete=can_delete, form_token="", **values)
         return _event(values["card"], html)
 

@@ -53,9 +53,9 @@ class CardView:
     usual: str | None
     owner: str
     builder: str
-    made_at: datetime
+    created_at: datetime
     age: str
-    made_on: str
+    created_on: str
     variants: str | None
     is_current: bool
     in_progress: bool
@@ -74,7 +74,7 @@ class CardView:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TimelineEntry:
     """One line of a timeline."""
 
     title: str
@@ -126,9 +126,9 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         usual=formatting.usual_text(usual) if in_progress and prototype.state is not State.DELETING else None,
         owner=owner_of(prototype),
         builder=BUILDERS.get(prototype.provider, prototype.provider),
-        made_at=prototype.created_at,
+        created_at=prototype.created_at,
         age=formatting.ago(prototype.created_at, now),
-        made_on=formatting.day(prototype.created_at, now),
+        created_on=formatting.day(prototype.created_at, now),
         variants=_variants_text(card.variants),
         is_current=prototype.is_current,
         in_progress=in_progress,
@@ -175,7 +175,7 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     if generation is not None and generation.hold_code == "follow_up_refused" and state is not State.DELETING:
         return generation.hold_message
     if state in (State.READY, State.MAKING):
-        return _lost_link(generation) if generation is not None else None
+        return _broken_link_note(generation) if generation is not None else None
     if generation is None or state in (State.QUEUED, State.UNTRACKED):
         return STATE_WORDS[state].meaning if state is State.UNTRACKED else None
     if state is State.FAILED:
@@ -191,7 +191,7 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     return reason
 
 
-def _lost_link(generation: Generation) -> str | None:
+def _broken_link_note(generation: Generation) -> str | None:
     if generation.broken_url is None or generation.demo_url is not None:
         return None
     left = " Open leads to what is left there." if generation.web_url or generation.chat_url else ""
@@ -213,12 +213,12 @@ SOURCES = {
 }
 
 
-def timeline(rows: Sequence[Row], prototype: Prototype, now: datetime) -> list[Line]:
+def timeline(rows: Sequence[Row], prototype: Prototype, now: datetime) -> list[TimelineEntry]:
     """A prototype's history, oldest first. One that nobody tracked has one line."""
     if not rows:
         made = prototype.created_at
         return [
-            Line(
+            TimelineEntry(
                 "Made before protokeep",
                 None,
                 "in the table",
@@ -227,14 +227,14 @@ def timeline(rows: Sequence[Row], prototype: Prototype, now: datetime) -> list[L
                 "calm",
             )
         ]
-    lines: list[Line] = []
+    lines: list[TimelineEntry] = []
     before = now
     asked = False
     for row in rows:
         asked = asked or row["kind"] == "asked"
         at = row["happened_at"]
         clock = f"{at:%H:%M:%S}" if at.date() == before.date() else f"{formatting.day(at, now)}, {at:%H:%M:%S}"
-        line = _line(row, json.loads(row["data"]) if row["data"] else {}, prototype, clock, asked=asked)
+        line = _entry(row, json.loads(row["data"]) if row["data"] else {}, prototype, clock, asked=asked)
         # Two statuses that read alike, such as accepted and in progress, are one line.
         if not (lines and row["kind"] == "status" and lines[-1].title == line.title):
             lines.append(line)
@@ -242,7 +242,7 @@ def timeline(rows: Sequence[Row], prototype: Prototype, now: datetime) -> list[L
     return lines
 
 
-def _line(row: Row, data: dict[str, Any], prototype: Prototype, clock: str, *, asked: bool) -> Line:
+def _entry(row: Row, data: dict[str, Any], prototype: Prototype, clock: str, *, asked: bool) -> TimelineEntry:
     """`asked`: a follow-up was asked for before this line, or by it."""
     builder = BUILDERS.get(prototype.provider, prototype.provider)
     actor = row["actor"] or "somebody"
@@ -270,7 +270,7 @@ def _line(row: Row, data: dict[str, Any], prototype: Prototype, clock: str, *, a
         }.get(kind, (str(kind).replace("_", " ").capitalize(), "calm"))
     source = SOURCES.get(row["source"], str(row["source"]))
     note = formatting.first_words(str(note), MESSAGE_SHOWN) if note else None
-    return Line(title, note, source, row["happened_at"], clock, tone)
+    return TimelineEntry(title, note, source, row["happened_at"], clock, tone)
 
 
 def _adopted(source: str, builder: str, *, asked: bool) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from protokeep.core.principals import Role
 from protokeep.core.provider_keys import KeyOwner, KeySource, key_source_of
 from protokeep.web.dependencies import application_of
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import MakerDep, PostedDep, Visitor, flag_of
+from protokeep.web.pages.session import FormFieldsDep, MakerDep, Visitor, is_on
 
 router = APIRouter()
 
@@ -26,11 +26,11 @@ PAYS = {
 @router.get("/settings/v0-key")
 async def show(request: Request, visitor: MakerDep) -> Response:
     """Which key pays for what one makes, and the forms to change that."""
-    return await _page(request, visitor, saved=flag_of(request.query_params.get("saved")))
+    return await _page(request, visitor, saved=is_on(request.query_params.get("saved")))
 
 
 @router.post("/settings/v0-key")
-async def change(request: Request, visitor: MakerDep, fields: PostedDep) -> Response:
+async def change(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> Response:
     """Set or remove a key. What was typed is never sent back."""
     principal = visitor.principal
     whose = principal.user_id if fields.get("whose") == "own" else ""
@@ -39,10 +39,10 @@ async def change(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
     owner = KeyOwner(principal.workspace_id, whose)
     keys = application_of(request).keys
     try:
-        if flag_of(fields.get("remove")):
+        if is_on(fields.get("remove")):
             await keys.remove(principal, owner, PROVIDER)
         else:
-            other = flag_of(fields.get("other_account"))
+            other = is_on(fields.get("other_account"))
             await keys.set(principal, owner, PROVIDER, fields.get("key", ""), other_account=other)
     except (InvalidInput, NotFound, NotNow) as error:
         return await _page(request, visitor, fault=str(error), status=409 if isinstance(error, NotNow) else 422)
@@ -52,10 +52,10 @@ async def change(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
 async def _page(
     request: Request, visitor: Visitor, *, saved: bool = False, fault: str | None = None, status: int = 200
 ) -> Response:
-    parts = application_of(request)
+    application = application_of(request)
     principal = visitor.principal
-    found = {told.sealed.owner.user_id: told for told in await parts.keys.list(principal.workspace_id)}
-    providers = parts.keeper.context.providers
+    found = {told.sealed.owner.user_id: told for told in await application.keys.list(principal.workspace_id)}
+    providers = application.keeper.context.providers
     await providers.refresh()
     try:
         choice = providers.choose(PROVIDER, principal.workspace_id, principal.user_id)
