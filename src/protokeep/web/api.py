@@ -1,4 +1,4 @@
-"""The API: the spec's three routes, and one prototype with its history."""
+"""The API's main routes: create, list and status by product, and one prototype with its history."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from protokeep.web.problems import responses
 from protokeep.web.serialization import ensured_json, etag_of, list_json, prototype_json
 
 router = APIRouter(prefix="/api/design")
-#: Paths that are routed as they were sent; `product_in_path` decodes them.
+#: Paths that are routed while still percent-encoded; `product_in_path` decodes them.
 PRODUCT_PATHS = b"/api/design/mockups/"
 
 
@@ -133,7 +133,7 @@ async def mockup_status(
     responses=responses(401, 403, 404, 503),
 )
 async def get_prototype(prototype_id: str, keeper: KeeperDep, principal: Viewer) -> PrototypeDetail:
-    """One prototype, what happened to it, and any surplus chats that carry its marker."""
+    """A prototype, its events, and the ids of surplus chats that carry its marker."""
     prototype = await keeper.get(principal, prototype_id)
     history, surplus = await keeper.history(prototype)
     return PrototypeDetail(

@@ -1,4 +1,4 @@
-"""What the API takes and gives. These belong to the surface; core values do not leak."""
+"""Requests and answers of the API. They are separate from the core's classes, so that those may change."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class StatusQuery(BaseModel):
 
 
 class ErrorView(BaseModel):
-    """Why it failed, timed out or cannot be decided yet."""
+    """Why a prototype has failed or timed out."""
 
     code: str
     message: str
 
 
 class ReasonView(BaseModel):
-    """What holds it up, and when it is tried again by itself."""
+    """Why a prototype makes no progress, and when protokeep tries again by itself."""
 
     code: str
     message: str
@@ -72,7 +72,7 @@ class ReasonView(BaseModel):
 
 
 class PrototypeView(BaseModel):
-    """One prototype. Missing values are null, never absent."""
+    """A prototype. Missing values are null; no field is ever absent. The values come from `core.visible_fields`."""
 
     id: str
     product_id: str
@@ -107,7 +107,7 @@ class PrototypeView(BaseModel):
 
 
 class DecisionView(BaseModel):
-    """Why this prototype."""
+    """Why a request got this prototype."""
 
     outcome: Literal["created", "reused", "replaced", "replayed"]
     reason: str
@@ -115,7 +115,7 @@ class DecisionView(BaseModel):
 
 
 class EnsuredView(PrototypeView):
-    """The prototype a request got, and why."""
+    """The prototype that a request got, and why."""
 
     is_existing: bool
     decision: DecisionView
@@ -129,7 +129,7 @@ class MockupsView(BaseModel):
 
 
 class EventView(BaseModel):
-    """One line of a prototype's history."""
+    """One event in a prototype's history."""
 
     kind: str
     source: Literal["person", "submit", "poll", "hook", "sweep"]
@@ -152,14 +152,14 @@ class EventView(BaseModel):
 
 
 class PrototypeDetail(PrototypeView):
-    """One prototype with its history, oldest line first."""
+    """A prototype with its history, oldest event first."""
 
     history: list[EventView]
     surplus_chat_ids: list[str]
 
 
 class Problem(BaseModel):
-    """RFC 9457."""
+    """A problem document (RFC 9457). `field` names the invalid field of the request."""
 
     type: str
     title: str

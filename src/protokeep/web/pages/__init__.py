@@ -1,4 +1,4 @@
-"""The page: server-rendered, whole without script, and live with one small module."""
+"""The pages: rendered on the server, complete without JavaScript, and updated live by one small module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["as_page", "broadcast_for", "install"]
 
 
 def install(app: FastAPI) -> None:
-    """Add the page's routes, and let errors on them be pages. Comes after the API's own error handlers."""
+    """Add the routes of the pages, and show errors as pages. Wraps the API's error handlers: install those first."""
     for module in (account, provider_keys, gallery, create, actions, live, assets):
         app.include_router(module.router, include_in_schema=False)
     app.include_router(live.api_router)

@@ -1,4 +1,4 @@
-"""Making: the form, its answers, and a second try for what failed."""
+"""Creating a prototype: the form, its results, and the retry of a failed one."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ router = APIRouter()
 
 @router.get("/new")
 async def new(request: Request, visitor: MakerDep, product: str = "", another: str = "", like: str = "") -> Response:
-    """The form. `like` names a prototype whose prompt to begin with."""
+    """The form. `like` is the id of a prototype whose values it begins with."""
     application = application_of(request)
     form = replace(blank_form(), product_id=product[:PRODUCT_ID_MAX], another=is_on(another))
     if like:
-        found = await application.keeper.get(visitor.principal, like)
-        form = replace(form, product_id=found.product_id, prompt=found.prompt or "", provider=found.provider)
+        template = await application.keeper.get(visitor.principal, like)
+        form = replace(form, product_id=template.product_id, prompt=template.prompt or "", provider=template.provider)
     return await _form_page(request, visitor, form)
 
 
 @router.post("/new")
 async def create(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> Response:
-    """Make it, or give back the one that there is, with the offer to make another all the same."""
+    """Create the product's prototype, or show the existing one with the offer to make another."""
     application = application_of(request)
     form = Form(
         product_id=fields.get("product_id", ""),
@@ -50,8 +50,8 @@ async def create(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> 
     try:
         ensured = await application.keeper.ensure(visitor.principal, form.new_prototype, wait=0.0)
     except KeyReused:
-        text = "This form was sent before with other words. Send it once more if you want this prototype too."
-        return await _form_page(request, visitor, replace(form, key=new_key(), trouble=text), 409)
+        trouble = "This form was sent before with other words. Send it once more if you want this prototype too."
+        return await _form_page(request, visitor, replace(form, key=new_key(), trouble=trouble), 409)
     except InvalidInput as error:
         return await _form_page(request, visitor, form.with_fault(error.field, str(error)), 422)
     except QuotaReached as error:
@@ -65,15 +65,15 @@ async def create(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> 
 
 @router.post("/prototypes/{prototype_id}/retry")
 async def retry(request: Request, visitor: MakerDep, fields: FormFieldsDep, prototype_id: str) -> Response:
-    """Make what failed once more. Pressed twice, or by two windows, it is one try: the key is the failed one's."""
+    """Create a failed prototype once more. Two clicks are one retry: the key is made from the failed one's id."""
     keeper = application_of(request).keeper
     failed = await keeper.get(visitor.principal, prototype_id)
     if not failed.prompt:
         return RedirectResponse(f"/new?{urlencode({'like': failed.id})}", 303)
-    wanted = NewPrototype(
+    new_prototype = NewPrototype(
         failed.product_id, failed.prompt, provider=failed.provider, idempotency_key=f"retry-{failed.id}"
     )
-    ensured = await keeper.ensure(visitor.principal, wanted, wait=0.0)
+    ensured = await keeper.ensure(visitor.principal, new_prototype, wait=0.0)
     return RedirectResponse(f"/prototypes/{ensured.prototype.id}", 303)
 
 
@@ -94,7 +94,7 @@ async def _form_page(request: Request, visitor: Visitor, form: Form, status: int
 
 
 async def _reused_page(request: Request, visitor: Visitor, form: Form, ensured: Ensured) -> Response:
-    """The prototype that there is, under the banner that says so. A reload asks again with the same key: harmless."""
+    """The existing prototype, under a banner that says so. A reload repeats the same request, which changes nothing."""
     application = application_of(request)
     since = newest_event_id(request, visitor)
     values = await detail_values(application, visitor.principal, ensured.prototype.id)

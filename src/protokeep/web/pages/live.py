@@ -1,4 +1,4 @@
-"""Live events over HTTP: for pages as pieces of HTML to swap, for the API as prototypes."""
+"""Live events over HTTP: pages are sent HTML to swap in, programs are sent prototypes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from protokeep.store.gallery import Card
 from protokeep.web.broadcast import Broadcast, Encoder, Topic
 from protokeep.web.dependencies import Viewer, application_of, bearer_of
 from protokeep.web.models import PrototypeView
-from protokeep.web.pages.detail import prototype_detail
+from protokeep.web.pages.detail import prototype_detail, workspace_of
 from protokeep.web.pages.presenters import CardView, card_view
 from protokeep.web.pages.render import fragment
 from protokeep.web.pages.session import VisitorDep
@@ -40,13 +40,13 @@ async def live(
     since: Since = None,
     last_event_id: LastEvent = None,
 ) -> Response:
-    """What changes on a page, from the moment it was read."""
+    """The changes of a page (`on`), from the event that it was rendered at (`since`)."""
     workspace_id = visitor.principal.workspace_id
     role = "maker" if visitor.can_make else "viewer"
-    whole_role = "admin" if visitor.can_delete else role
     if on == "prototype" and id:
-        found = await application_of(request).keeper.get(visitor.principal, id)
-        topic = Topic(workspace_id, f"prototype.{whole_role}", mockup_id=found.id)
+        prototype = await application_of(request).keeper.get(visitor.principal, id)
+        kind = "prototype.admin" if visitor.can_delete else f"prototype.{role}"
+        topic = Topic(workspace_id, kind, mockup_id=prototype.id)
     elif on == "product" and product:
         topic = Topic(workspace_id, f"product.{role}", product_id=product)
     elif on == "home":
@@ -81,7 +81,7 @@ async def events(
     product_id: Annotated[str | None, Query(max_length=PRODUCT_ID_MAX)] = None,
     last_event_id: LastEvent = None,
 ) -> Response:
-    """Every change of the workspace, or of one product, as it is written."""
+    """Every change in the workspace, or of one product, as soon as it is committed."""
     topic = Topic(principal.workspace_id, "api", product_id=product_id)
     return EventStream(
         request.app.state.broadcast,
@@ -93,7 +93,7 @@ async def events(
 
 
 def add_encoders(broadcast: Broadcast, application: Application) -> None:
-    """Word the events of every kind of stream."""
+    """Add an encoder for each kind of stream: the API, and each page for each role."""
 
     async def as_api(card: Card) -> Mapping[str, Any]:
         return PrototypeView.of(card.prototype, application.keeper.context.clock()).model_dump(mode="json")
@@ -101,23 +101,23 @@ def add_encoders(broadcast: Broadcast, application: Application) -> None:
     broadcast.add_encoder("api", as_api)
     for role in ("maker", "viewer"):
         for kind in ("card", "row", "product"):
-            broadcast.add_encoder(f"{kind}.{role}", _pieces(application, kind, can_make=role == "maker"))
+            broadcast.add_encoder(f"{kind}.{role}", _card_encoder(application, kind, can_make=role == "maker"))
     for role in ("admin", "maker", "viewer"):
         broadcast.add_encoder(
-            f"prototype.{role}", _detail(application, can_make=role != "viewer", can_delete=role == "admin")
+            f"prototype.{role}", _detail_encoder(application, can_make=role != "viewer", can_delete=role == "admin")
         )
 
 
-def _pieces(application: Application, kind: str, *, can_make: bool) -> Encoder:
+def _card_encoder(application: Application, kind: str, *, can_make: bool) -> Encoder:
     async def encode(card: Card) -> Mapping[str, Any]:
-        workspace_id = card.prototype.generation.workspace_id if card.prototype.generation else "default"
-        view = card_view(card, application.keeper.context.clock(), await application.gallery.usual(workspace_id))
+        usual = await application.gallery.usual(workspace_of(card.prototype))
+        view = card_view(card, application.keeper.context.clock(), usual)
         return _event(view, fragment(f"live/{kind}.html", card=view, can_make=can_make, form_token=""))
 
     return encode
 
 
-def _detail(application: Application, *, can_make: bool, can_delete: bool) -> Encoder:
+def _detail_encoder(application: Application, *, can_make: bool, can_delete: bool) -> Encoder:
     async def encode(card: Card) -> Mapping[str, Any]:
         values = await prototype_detail(application, card)
         html = fragment("live/prototype.html", can_make=can_make, can_delete=can_delete, form_token="", **values)

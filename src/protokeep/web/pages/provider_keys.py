@@ -1,4 +1,4 @@
-"""Who pays: the workspace's key and one's own, set and removed on a page of their own."""
+"""The page for keys of app builders: the workspace's and one's own. A key decides who pays for a prototype."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ PAYS = {
 
 @router.get("/settings/v0-key")
 async def show(request: Request, visitor: MakerDep) -> Response:
-    """Which key pays for what one makes, and the forms to change that."""
+    """Which key pays for the visitor's prototypes, and the forms that change it."""
     return await _page(request, visitor, saved=is_on(request.query_params.get("saved")))
 
 
 @router.post("/settings/v0-key")
 async def change(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> Response:
-    """Set or remove a key. What was typed is never sent back."""
+    """Set or remove a key. The key itself is never sent back to the browser."""
     principal = visitor.principal
     whose = principal.user_id if fields.get("whose") == "own" else ""
     if not whose and not principal.role.covers(Role.ADMIN):
@@ -54,7 +54,7 @@ async def _page(
 ) -> Response:
     application = application_of(request)
     principal = visitor.principal
-    found = {told.sealed.owner.user_id: told for told in await application.keys.list(principal.workspace_id)}
+    stored = {key.sealed.owner.user_id: key for key in await application.keys.list(principal.workspace_id)}
     providers = application.keeper.context.providers
     await providers.refresh()
     try:
@@ -67,8 +67,8 @@ async def _page(
         "v0_key.html",
         visitor=visitor,
         status=status,
-        own=found.get(principal.user_id),
-        team=found.get(""),
+        own=stored.get(principal.user_id),
+        team=stored.get(""),
         pays=pays,
         trouble=trouble,
         is_admin=principal.role.covers(Role.ADMIN),

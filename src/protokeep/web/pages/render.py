@@ -57,7 +57,7 @@ def page(
     headers: Mapping[str, str] | None = None,
     **values: Any,
 ) -> HTMLResponse:
-    """A rendered page; `visitor` None: nobody is signed in. Sets the session cookie again if the session was renewed."""
+    """A rendered page; `visitor` None: nobody is signed in. A renewed session gets its cookie again."""
     preferences = visitor.preferences if visitor else Preferences.of(request)
     text = fragment(
         name,
