@@ -542,7 +542,7 @@ def paths(*prototypes: str) -> list[str]:
 def wait_for_viewers(page: Page, site: Site, number: int) -> None:
     """Until so many streams are open."""
     for _ in range(100):
-        if len(site.app.state.live._viewers) == number:
+        if len(site.app.state.broadcast._subscribers) == number:
             return
         page.wait_for_timeout(50)
-    raise AssertionError(f"{len(site.app.state.live._viewers)} streams are open, not {number}")
+    raise AssertionError(f"{len(site.app.state.broadcast._subscribers)} streams are open, not {number}")

@@ -75,10 +75,7 @@ class Tokens:
             workspace_id = by.workspace_id
             if not by.role.covers(role):
                 raise NotAllowed(f"Your role is {by.role.value}: you cannot make a token of role {role.value}.")
-        if plain is not None and len(plain) < CHOSEN_MIN:
-            raise InvalidInput(f"A token needs at least {CHOSEN_MIN} characters.", field="token")
-        if days is not None and not 1 <= days <= DAYS_MAX:
-            raise InvalidInput(f"A token expires after 1 to {DAYS_MAX} days, or never.", field="days")
+        _require_valid(plain, days)
         name = validation.title_of(name) if name else ""
         text = plain or PREFIX + secrets.token_urlsafe(32)
         now = self._clock()
@@ -154,6 +151,13 @@ class Tokens:
 
     def _digest(self, text: str) -> str:
         return hmac.digest(self._secret, text.encode(), "sha256").hex()
+
+
+def _require_valid(plain: str | None, days: int | None) -> None:
+    if plain is not None and len(plain) < CHOSEN_MIN:
+        raise InvalidInput(f"A token needs at least {CHOSEN_MIN} characters.", field="token")
+    if days is not None and not 1 <= days <= DAYS_MAX:
+        raise InvalidInput(f"A token expires after 1 to {DAYS_MAX} days, or never.", field="days")
 
 
 def _entry_by(

@@ -14,7 +14,7 @@ from protokeep.core.errors import InvalidInput, NotFound
 from protokeep.core.prototype import Prototype
 from protokeep.service.gallery import CardPage
 from protokeep.service.keeper import Keeper
-from protokeep.store.gallery import COUNTED, Card
+from protokeep.store.gallery import Card
 from protokeep.store.prototypes import Page
 from protokeep.web.broadcast import Broadcast
 from protokeep.web.dependencies import application_of, decode_cursor, encode_cursor
@@ -95,7 +95,6 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
         filters=filters,
         tabs=filtering.tabs(filters, counts),
         active_filters=filtering.active_filters(filters),
-        total=formatting.count_text(sum(counts.values()), COUNTED),
         is_empty=not sections and not search.narrows and after is None,
         providers=sorted(PROVIDERS),
         sections=[section.values(filters, now, usual) for section in sections],

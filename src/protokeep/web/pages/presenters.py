@@ -17,6 +17,8 @@ from protokeep.web.pages import formatting
 
 #: What people call the app builders.
 BUILDERS = {"v0": "v0"}
+#: States in which a card shows how long it usually takes.
+USUAL_STATES = frozenset(IN_PROGRESS) - {State.DELETING}
 #: Longest message in the timeline.
 MESSAGE_LENGTH = 300
 
@@ -91,7 +93,6 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
     label = STATE_WORDS[prototype.state]
     title = card.product_name or prototype.product_id
     generation = prototype.generation
-    in_progress = prototype.state in IN_PROGRESS
     digest = formatting.digest_of(prototype.product_id, prototype.provider)
     return CardView(
         id=prototype.id,
@@ -108,9 +109,9 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         label=label.label,
         tone=label.tone,
         note=note_of(prototype, now),
-        since=_turn_at(prototype) if in_progress else None,
+        since=_turn_at(prototype) if prototype.state in IN_PROGRESS else None,
         elapsed=_elapsed_text(prototype, now),
-        usual=formatting.usual_text(usual) if in_progress and prototype.state is not State.DELETING else None,
+        usual=formatting.usual_text(usual) if prototype.state in USUAL_STATES else None,
         owner=owner_of(prototype),
         builder=_builder_of(prototype),
         created_at=prototype.created_at,
@@ -118,7 +119,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         created_on=formatting.day(prototype.created_at, now),
         variants=_variants_text(card.variants),
         is_current=prototype.is_current,
-        in_progress=in_progress,
+        in_progress=prototype.state in IN_PROGRESS,
         is_making=prototype.state in (State.QUEUED, State.MAKING),
         is_deleting=prototype.state is State.DELETING,
         can_stop=_can_stop(prototype),
