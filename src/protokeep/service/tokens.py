@@ -15,7 +15,7 @@ from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, No
 from protokeep.core.principals import ApiToken, Person, Principal, Role
 from protokeep.core.ttl_cache import TtlCache
 from protokeep.core.validation import NAME_MAX
-from protokeep.service.context import Clock
+from protokeep.service.heartbeat import Clock
 from protokeep.store.tokens import TokenStore
 
 PREFIX = "pk_"

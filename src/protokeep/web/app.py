@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from protokeep import __version__
 from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
-from protokeep.jobs import Jobs
+from protokeep.jobs import application_with_jobs
 from protokeep.mcp.http import Endpoint
 from protokeep.service.watching import Watcher
 from protokeep.settings import Settings
@@ -21,7 +21,7 @@ from protokeep.web import actions, admin, api, hooks, pages, problems, provider_
 from protokeep.web.dependencies import principal_of
 from protokeep.web.middleware import RateLimits, RequestLimits
 from protokeep.web.models import Problem
-from protokeep.wiring import PROVIDERS, Application, build_application
+from protokeep.wiring import PROVIDERS, Application
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,8 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
         async with contextlib.AsyncExitStack() as stack:
             running = application
             if running is None:
-                running = await stack.enter_async_context(_application_with_jobs(settings))
+                running = await stack.enter_async_context(application_with_jobs(settings))
+                _warn_of_missing_providers(running)
             app.state.application = running
             broadcast = await stack.enter_async_context(pages.broadcast_for(running).running())
             app.state.broadcast = broadcast
@@ -65,14 +66,6 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     app.add_middleware(RequestLimits, settings=settings)
     return app
-
-
-@contextlib.asynccontextmanager
-async def _application_with_jobs(settings: Settings) -> AsyncIterator[Application]:
-    async with build_application(settings) as application:
-        _warn_of_missing_providers(application)
-        async with Jobs(application.keeper, settings.database_url, application.hooks).running():
-            yield application
 
 
 def _warn_of_missing_providers(application: Application) -> None:

@@ -237,7 +237,7 @@ class Broadcast:
         with self._bus.subscribed() as changes:
             while True:
                 change = await changes.get()
-                if not change.is_wish:
+                if not change.is_poll_request:
                     self._pending[change.mockup_id] = change
                     self._has_pending.set()
 

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with limits on the size of a request's head and on the time that a request may take.
 
 uvicorn's httptools protocol has neither: an endless head would fill the memory, and a client that sends a byte now and
-then would hold its connection for ever. This class relies on uvicorn's internals; `tests/access/test_slow.py` fails
+then would hold its connection for ever. This class relies on uvicorn's internals; `tests/system/access/test_slow_clients.py` fails
 when an upgrade changes them. A proxy in front does the same better.
 """
 

@@ -37,7 +37,7 @@ async def change(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> 
     if not whose and not principal.role.covers(Role.ADMIN):
         raise NotAllowed("Only an admin changes the workspace's key.")
     owner = KeyOwner(principal.workspace_id, whose)
-    keys = application_of(request).keys
+    keys = application_of(request).provider_keys
     try:
         if is_on(fields.get("remove")):
             await keys.remove(principal, owner, PROVIDER)
@@ -54,7 +54,7 @@ async def _page(
 ) -> Response:
     application = application_of(request)
     principal = visitor.principal
-    stored = {key.sealed.owner.user_id: key for key in await application.keys.list(principal.workspace_id)}
+    stored = {key.sealed.owner.user_id: key for key in await application.provider_keys.list(principal.workspace_id)}
     providers = application.keeper.context.providers
     await providers.refresh()
     try:
