@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol with limits on the size of a request's head and on the time that a request may take.
 
 uvicorn's httptools protocol has neither: an endless head would fill the memory, and a client that sends a byte now and
-then would hold its connection for ever. This class relies on uvicorn's internals; `tests/system/access/test_slow_clients.py` fails
-when an upgrade changes them. A proxy in front does the same better.
+then would hold its connection for ever. This class relies on uvicorn's internals: `test_slow_clients.py` fails when an
+upgrade changes them. A proxy in front does the same better.
 """
 
 from __future__ import annotations
