@@ -105,7 +105,7 @@ def demo(folder: Path, *, knobs: Knobs | None = None, **settings: Any) -> Iterat
             app = create_app(chosen)
             listener = listen("127.0.0.1", 0)
             async with serving(app, listener):
-                tokens = app.state.parts.tokens
+                tokens = app.state.application.tokens
                 token, _ = await tokens.create(Role.MAKER, user_id="ana")
                 viewer, _ = await tokens.create(Role.VIEWER, user_id="vic")
                 admin, _ = await tokens.create(Role.ADMIN, user_id="ada")

@@ -21,7 +21,7 @@ from protokeep.settings import Settings
 from protokeep.store.sessions import SessionStore
 from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
-from protokeep.web.protocol import Bounds
+from protokeep.web.protocol import RequestBounds
 from protokeep.web.server import address_of, listen, serving
 from protokeep.wiring import Application
 
@@ -73,7 +73,7 @@ async def serve(node: Node, settings: Settings, clock: Clock, *, real: bool) -> 
         if real:
             listener = listen("127.0.0.1", 0)
             url = address_of(listener)
-            bounds = Bounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
+            bounds = RequestBounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
             await stack.enter_async_context(serving(app, listener, bounds=bounds))
         else:
             url = "http://protokeep.test"

@@ -99,7 +99,7 @@ async def _take(browser: Browser, temporary: Path, kind: str, only: str, folder:
     async with build_application(settings) as parts:
         made: dict[str, Any] = dict(await paint(parts)) if kind == "full" else {}
         _, token = await parts.tokens.create(Role.ADMIN, user_id="ana", plain=TOKEN)
-        code = await parts.sessions.code_for(token.id)
+        code = await parts.sessions.create_sign_in_code(token.id)
         listener = listen("127.0.0.1", 0)
         async with serving(create_app(settings, parts), listener):
             steps = _steps(made, code) if kind == "full" else {"first-run": at("/")}

@@ -86,7 +86,7 @@ async def reasons_not_to_serve(settings: Settings) -> list[str]:
     findings = [finding for finding in (check_secret(settings),) if finding.level != "fine"]
     if not findings and not (settings.oidc_issuer or settings.jwt_secret):
         async with build_application(settings) as application:
-            if not await application.tokens.anybody():
+            if not await application.tokens.has_valid_token():
                 findings.append(_nobody_can_sign_in())
     return [f"not on {settings.host}: {finding.text}; {finding.fix}" for finding in findings]
 
@@ -176,7 +176,9 @@ async def _check_database(settings: Settings) -> Finding:
 
 async def _check_tokens(application: Application) -> list[Finding]:
     findings = []
-    if not (application.authenticator.takes_jwts or application.sign_in or await application.tokens.anybody()):
+    if not (
+        application.authenticator.takes_jwts or application.sign_in_flow or await application.tokens.has_valid_token()
+    ):
         findings.append(_nobody_can_sign_in())
     for token in await application.tokens.permanent_admins():
         text = f"the admin token {token.prefix}… of {token.user_id} never expires"

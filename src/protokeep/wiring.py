@@ -44,7 +44,7 @@ from protokeep.store.tokens import TokenStore
 if TYPE_CHECKING:
     from protokeep.identity.issuer import Issuer
     from protokeep.identity.jwts import Jwts
-    from protokeep.identity.oidc_flow import SignOn
+    from protokeep.identity.oidc_flow import OidcClient
 
 #: The account of the key in the environment.
 ENVIRONMENT_ACCOUNT = "v0:environment"
@@ -73,9 +73,9 @@ class Application:
         self.hooks = hooks
         self.authenticator = Authenticator(tokens, identity.jwts)
         #: None: nobody signs in at a company's sign-in service.
-        self.sign_in = (
-            SignInFlow(identity.sign_on, sessions, str(settings.oidc_issuer), keeper.context.clock)
-            if identity.sign_on
+        self.sign_in_flow = (
+            SignInFlow(identity.oidc_client, sessions, str(settings.oidc_issuer), keeper.context.clock)
+            if identity.oidc_client
             else None
         )
         self.gallery = Gallery(keeper.context)
@@ -141,7 +141,7 @@ class Identity:
 
     issuer: Issuer | None = None
     jwts: Jwts | None = None
-    sign_on: SignOn | None = None
+    oidc_client: OidcClient | None = None
 
 
 def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> Identity:
@@ -151,7 +151,7 @@ def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> 
     # Imported here, because the import takes a tenth of the time until a server is ready, and few servers need it.
     from protokeep.identity.issuer import Issuer
     from protokeep.identity.jwts import Jwts
-    from protokeep.identity.oidc_flow import SignOn
+    from protokeep.identity.oidc_flow import OidcClient
 
     rules = settings.claim_rules
     if settings.jwt_secret is not None:
@@ -161,11 +161,11 @@ def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> 
         return Identity()
     issuer = Issuer(settings.oidc_issuer, refetch_after=refetch_after)
     jwts = Jwts.of_issuer(issuer, settings.oidc_audience, rules) if settings.oidc_audience else None
-    sign_on = None
+    oidc_client = None
     if settings.oidc_client_id:
         client_secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else None
-        sign_on = SignOn(issuer, settings.oidc_client_id, client_secret, settings.oidc_scope, rules)
-    return Identity(issuer, jwts, sign_on)
+        oidc_client = OidcClient(issuer, settings.oidc_client_id, client_secret, settings.oidc_scope, rules)
+    return Identity(issuer, jwts, oidc_client)
 
 
 def _providers(settings: Settings, database: Database, secret: bytes) -> Providers:

@@ -17,7 +17,7 @@ from fake_issuer import AUDIENCE, FakeIssuer, signed_with_public_key, unsigned
 from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
-from protokeep.identity.issuer import KEYS_LAST, KEYS_SURVIVE, Issuer
+from protokeep.identity.issuer import KEYS_FRESH, KEYS_USABLE, Issuer
 from protokeep.identity.jwts import Jwts
 from world import Site, World, on_sqlite
 
@@ -205,7 +205,7 @@ class TestKeys:
         await jwts.check(issuer.token())
         await jwts.check(old)
         issuer.rotate(keep=False)
-        seconds.now += KEYS_LAST + 1
+        seconds.now += KEYS_FRESH + 1
         await jwts.check(issuer.token())
 
         with pytest.raises(NotAuthenticated):
@@ -248,9 +248,9 @@ class TestKeys:
         seconds.now += 31
         await jwts.check(issuer.token())
         issuer.down = True
-        seconds.now += KEYS_LAST + 1
+        seconds.now += KEYS_FRESH + 1
         await jwts.check(issuer.token(jti="other"))
-        seconds.now += KEYS_SURVIVE
+        seconds.now += KEYS_USABLE
 
         with pytest.raises(IssuerUnavailable):
             await jwts.check(issuer.token(jti="another"))

@@ -12,8 +12,8 @@ from protokeep.core.errors import NotFound, NotNow
 from protokeep.core.prototype import UNFINISHED, Observation, ObservedState, Prototype, State, Status, generation_of
 from protokeep.core.reuse import Outcome
 from protokeep.core.submission import polled
+from protokeep.core.visible_fields import visible_fields
 from protokeep.store.sql import ConstraintBroken
-from protokeep.web.models import PrototypeView
 from world import ANN, GENERATION_SECONDS, Node, World, both_versions, on_sqlite
 
 #: A process is believed about absent chats after this.
@@ -63,7 +63,7 @@ class TestNotVisible:
 
         absent = await world.get(made.id)
         assert (absent.status in UNFINISHED, absent.state) == (True, State.NOT_VISIBLE)
-        view = PrototypeView.fields_of(absent, world.clock.now)
+        view = visible_fields(absent, world.clock.now)
         assert (view["state"], view["reason"]["code"], view["error"]) == ("not_visible", "not_visible", None)
         assert "does not show it" in view["reason"]["message"]
         again = await world.ensure()

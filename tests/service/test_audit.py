@@ -103,7 +103,7 @@ async def test_a_flood_of_failed_sign_ins_is_one_line_and_a_number(
     """
     refusal = replace(entry, action=Action.SIGN_IN_FAILED, actor="", data={"reason": "token_unknown"})
     for _ in range(5):
-        audit.note_refusal(refusal)
+        audit.note_failed_sign_in(refusal)
     await audit.flush()
     assert await told(audit) == [("id-1", 1)]
 
@@ -113,7 +113,7 @@ async def test_a_flood_of_failed_sign_ins_is_one_line_and_a_number(
     seconds.now = 60
     await audit.flush()
     assert await told(audit) == [("id-1", 1), ("id-1", 4)]
-    audit.note_refusal(refusal)
+    audit.note_failed_sign_in(refusal)
     await audit.close()
     assert await told(audit) == [("id-1", 1), ("id-1", 1), ("id-1", 4)]
 

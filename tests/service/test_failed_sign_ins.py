@@ -183,7 +183,7 @@ class TestFloods:
         now = 0.0
         audit = Audit(AuditStore(world.first.database), lambda: now)
         for n in range(5000):
-            audit.note_refusal(line(f"10.0.{n // 250}.{n % 250}", world.clock.now))
+            audit.note_failed_sign_in(line(f"10.0.{n // 250}.{n % 250}", world.clock.now))
         await audit.flush()
         assert len(await world.rows(FAILED)) == TOLD_APART
         now += WINDOW_SECONDS
@@ -191,7 +191,7 @@ class TestFloods:
         rows = await world.rows(FAILED)
         assert len(rows) == TOLD_APART + 1
         assert sum(map(_times, rows)) == 5000
-        audit.note_refusal(line("10.0.0.1", world.clock.now))
+        audit.note_failed_sign_in(line("10.0.0.1", world.clock.now))
         await audit.close()
         assert sum(map(_times, await world.rows(FAILED))) == 5001
 

@@ -8,7 +8,7 @@ import pytest
 
 from protokeep.core.errors import NotAuthenticated
 from protokeep.core.principals import Principal, Role
-from protokeep.service.sessions import CODE_LASTS, IDLE, LONGEST, LONGEST_TEXT, RENEW_AFTER, Sessions
+from protokeep.service.sessions import CODE_LIFETIME, IDLE, LIFETIME, RENEW_AFTER, SECRET_MAX, Sessions
 from protokeep.service.tokens import TokenRefused, Tokens
 from protokeep.store.sessions import SessionStore
 from protokeep.store.tokens import TokenStore
@@ -76,7 +76,7 @@ async def test_a_session_ends_two_weeks_after_the_sign_in(sessions: Sessions, to
     """
     text, _ = await tokens.create(Role.MAKER, user_id="ann")
     held = await sessions.sign_in(text)
-    steps = int(LONGEST / timedelta(hours=8))
+    steps = int(LIFETIME / timedelta(hours=8))
     for _ in range(steps - 1):
         world.clock.advance(8 * 3600)
         assert (await sessions.check(held)).expires_at <= world.clock.now + IDLE
@@ -118,7 +118,7 @@ async def test_a_link_signs_in_once_within_minutes(sessions: Sessions, tokens: T
     A link signs in once, within minutes; what stands in it is no session, and a session is no link.
     """
     _, token = await tokens.create(Role.MAKER, user_id="ann")
-    code, late = await sessions.code_for(token.id), await sessions.code_for(token.id)
+    code, late = await sessions.create_sign_in_code(token.id), await sessions.create_sign_in_code(token.id)
     assert await ends(sessions, code)
 
     held = await sessions.sign_in_by_code(code)
@@ -127,7 +127,7 @@ async def test_a_link_signs_in_once_within_minutes(sessions: Sessions, tokens: T
         with pytest.raises(NotAuthenticated):
             await sessions.sign_in_by_code(used)
     assert not await ends(sessions, held)
-    world.clock.advance(CODE_LASTS.total_seconds())
+    world.clock.advance(CODE_LIFETIME.total_seconds())
     with pytest.raises(NotAuthenticated):
         await sessions.sign_in_by_code(late)
 
@@ -138,9 +138,9 @@ async def test_a_secret_longer_than_any_is_not_looked_up(sessions: Sessions, mon
     """
     monkeypatch.setattr(SessionStore, "find", None)
     monkeypatch.setattr(SessionStore, "consume_sign_in_code", None)
-    assert await ends(sessions, "x" * (LONGEST_TEXT + 1))
+    assert await ends(sessions, "x" * (SECRET_MAX + 1))
     with pytest.raises(NotAuthenticated):
-        await sessions.sign_in_by_code("x" * (LONGEST_TEXT + 1))
+        await sessions.sign_in_by_code("x" * (SECRET_MAX + 1))
 
 
 async def test_signing_out_ends_one_session_or_all_of_a_person(sessions: Sessions) -> None:
@@ -162,8 +162,8 @@ def test_a_form_token_fits_its_session_and_its_purpose_only(sessions: Sessions) 
     """
     token = sessions.form_token("held")
 
-    assert sessions.form_token_fits("held", token)
+    assert sessions.is_form_token("held", token)
     for held, given in (("other", token), ("held", ""), ("held", token[:-1]), ("held", "\ud800")):
-        assert not sessions.form_token_fits(held, given)
-    assert sessions.signed("a", "text") != sessions.signed("b", "text") != token
-    assert sessions.signed("form", "held") == token
+        assert not sessions.is_form_token(held, given)
+    assert sessions.sign("a", "text") != sessions.sign("b", "text") != token
+    assert sessions.sign("form", "held") == token

@@ -125,7 +125,7 @@ async def test_too_many_waiting_lines_are_dropped_and_counted(world: World, monk
     """
     A database that does not answer for long costs lines of reuse, and no memory without end.
     """
-    monkeypatch.setattr(auditing, "MAX_WAITING", 3)
+    monkeypatch.setattr(auditing, "WAITING_MAX", 3)
     audit = Audit(AuditStore(world.first.database))
     for n in range(5):
         audit.note(AuditEntry.of(ANN, Action.REUSED, world.clock.now, str(n)))

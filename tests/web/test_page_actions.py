@@ -279,11 +279,11 @@ class TestNothingIsLost:
         gate = await browser.send("/new", page, **words)
         assert gate.status_code == 401
         assert "What you wrote is kept" in gate.text
-        kept = dict(re.findall(r'<textarea name="(kept_\w+)"[^>]*>\n(.*?)</textarea>', gate.text, re.DOTALL))
+        kept = dict(re.findall(r'<textarea name="(draft_\w+)"[^>]*>\n(.*?)</textarea>', gate.text, re.DOTALL))
         kept = {name: html.unescape(value) for name, value in kept.items()}
         wrong = await browser.client.post("/sign-in", data={**hidden(gate.text), **kept, "token": "pk_wrong"})
         assert wrong.status_code == 401
-        assert 'name="kept_prompt"' in wrong.text
+        assert 'name="draft_prompt"' in wrong.text
         back = await browser.client.post("/sign-in", data={**hidden(wrong.text), **kept, "token": await site.token()})
 
         assert back.status_code == 200
@@ -325,7 +325,7 @@ class TestNothingIsLost:
         token = await site.token()
         led = await browser.client.post(
             "/sign-in",
-            data={**hidden(gate.text), "token": token, "kept_target": "//elsewhere.example/new", "kept_prompt": "x"},
+            data={**hidden(gate.text), "token": token, "draft_target": "//elsewhere.example/new", "draft_prompt": "x"},
         )
 
         assert "Buy now" not in answer.text

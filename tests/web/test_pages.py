@@ -24,7 +24,7 @@ from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue
 from protokeep.settings import Settings
 from protokeep.store.database import Statement
-from protokeep.web import live as live_module
+from protokeep.web import broadcast, sse
 from protokeep.web.app import create_app
 from protokeep.web.pages import formatting
 from protokeep.web.server import address_of, listen, serving
@@ -226,7 +226,7 @@ class TestSession:
         A sign-in link is a button that works once; looking at it uses nothing up.
         """
         _, token = await site.parts.tokens.create(Role.MAKER, user_id="ana")
-        code = await site.parts.sessions.code_for(token.id)
+        code = await site.parts.sessions.create_sign_in_code(token.id)
         first, second = site.browser(), site.browser()
 
         pages = [await browser.get(f"/sign-in?code={code}") for browser in (first, second)]
@@ -731,19 +731,44 @@ class TestLive:
         """
         A viewer who takes nothing is dropped, and has nothing left to send: it comes back for all of it.
         """
-        viewer = live_module.Subscriber(live_module.Topic("default", "api"), "ana")
+        subscriber = broadcast.Subscriber(broadcast.Topic("default", "api"))
 
-        for _ in range(live_module.BACKLOG + 1):
-            viewer.put(b"x")
+        for number in range(broadcast.BACKLOG + 1):
+            subscriber.put(broadcast.Message(f"e-{number}", "change", "{}"))
 
-        assert viewer.ended
-        assert await viewer.frames() == b""
+        assert subscriber.ended
+        assert await subscriber.messages() == []
+
+    async def test_a_quiet_stream_has_heartbeats(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        A proxy sees a line now and then, though nothing happens; a message is sent as soon as there is one.
+        """
+        monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.01)
+        subscriber = broadcast.Subscriber(broadcast.Topic("default", "api"))
+
+        assert await sse.next_body(subscriber) == sse.HEARTBEAT
+        subscriber.put(broadcast.Message("e-1", "hello", "{}"))
+        assert await sse.next_body(subscriber) == b"id: e-1\nevent: hello\ndata: {}\n\n"
+        subscriber.end()
+        assert await sse.next_body(subscriber) == b""
+
+    async def test_a_stream_ends_after_its_lifetime(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Clients come back now and then, and show again who they are.
+        """
+        monkeypatch.setattr(sse, "LIFETIME_SECONDS", 0.1)
+        browser = await site.signed_in()
+
+        async with stream(browser.client, "/live?on=home") as events:
+            await events.next("hello")
+            with pytest.raises(AssertionError, match="the stream ended"):
+                await events.next("change")
 
     async def test_one_person_cannot_hold_all_the_streams(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         """
         One person cannot hold all the streams there are.
         """
-        monkeypatch.setattr(site.app.state.live, "_per_person", 1)
+        monkeypatch.setattr(site.app.state.broadcast, "_per_person", 1)
         browser = await site.signed_in()
 
         async with stream(browser.client, "/live?on=home") as events:

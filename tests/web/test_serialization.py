@@ -1,4 +1,4 @@
-"""JSON that is kept is the JSON that would be made anew."""
+"""Prototypes as JSON are what the models say, and equal ones have equal validators."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic_core import to_json
 
 from protokeep.core.prototype import Generation, PollingPause, Prototype, RecoveryPoint, Status
-from protokeep.store.mapping import KEPT, KEPT_PROMPT
-from protokeep.web.models import PrototypeView
-from protokeep.web.serialization import Kept, json_of, validator_of
+from protokeep.web.models import MockupsView, PrototypeView
+from protokeep.web.serialization import etag_of, list_json, prototype_json
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOMENTS = st.integers(-300, 300).map(lambda seconds: NOW + timedelta(seconds=seconds))
@@ -66,41 +64,36 @@ def prototypes(draw: st.DrawFn) -> Prototype:
     )
 
 
-@given(prototypes(), st.lists(MOMENTS, min_size=1, max_size=4))
-def test_json_that_is_kept_is_as_made_anew(prototype: Prototype, moments: list[datetime]) -> None:
+@given(st.lists(prototypes(), max_size=3), MOMENTS)
+def test_json_is_what_the_models_say(several: list[Prototype], now: datetime) -> None:
     """
-    Whatever the time is, and however often it was asked for.
+    The fields of the view, in its order, and each with the value that the view would have.
     """
-    for now in moments:
-        told: dict[str, Any] = json.loads(json_of(prototype, now))
-        assert told == json.loads(to_json(PrototypeView.fields_of(prototype, now)))
-        PrototypeView.model_validate(told)
+    for prototype in several:
+        told: dict[str, Any] = json.loads(prototype_json(prototype, now))
+        assert list(told) == list(PrototypeView.model_fields)
+        assert PrototypeView.model_validate(told) == PrototypeView.of(prototype, now)
+    page = MockupsView.model_validate_json(list_json(several, "c", now))
+    assert page == MockupsView(mockups=[PrototypeView.of(one, now) for one in several], next_cursor="c")
 
 
 @given(prototypes(), prototypes())
-def test_equal_prototypes_have_equal_validators_and_changed_ones_others(one: Prototype, other: Prototype) -> None:
+def test_validators(one: Prototype, other: Prototype) -> None:
     """
     Equal prototypes have equal validators, also when they are not the same object; another status is another one.
     """
-    assert validator_of(one) == validator_of(replace(one))
-    assert (validator_of(one) == validator_of(other)) >= (one == other)
+    assert etag_of([one], NOW) == etag_of([replace(one)], NOW)
+    assert (etag_of([one], NOW) == etag_of([other], NOW)) >= (one == other)
     if one.status is not other.status:
-        assert validator_of(one) != validator_of(replace(one, status=other.status))
+        assert etag_of([one], NOW) != etag_of([replace(one, status=other.status)], NOW)
 
 
-def test_the_kept_json_is_bounded_and_belongs_to_one_prototype() -> None:
+@given(prototypes(), prototypes())
+def test_validators_of_lists(one: Prototype, other: Prototype) -> None:
     """
-    What is kept has an end, long prompts are not kept, and an equal one of another's is made by itself.
+    The order of a page, and whether another one follows, count.
     """
-    made: list[str] = []
-    kept = Kept(lambda prototype: made.append(prototype.id))
-    first = Prototype("1", "p", None, "v0", "short", Status.PENDING, NOW, NOW)
-    long = replace(first, id="2", prompt="x" * (KEPT_PROMPT + 1))
-    for prototype in (first, first, replace(first), long, long):
-        kept.of(prototype)
-    assert made == ["1", "1", "2", "2"]
-
-    many = [replace(first, id=str(number)) for number in range(2 * KEPT)]
-    for prototype in many:
-        kept.of(prototype)
-    assert len(kept._made) <= KEPT
+    assert etag_of([one], NOW) != etag_of([one, one], NOW)
+    assert etag_of([one], NOW) != etag_of([one], NOW, "c")
+    if etag_of([one], NOW) != etag_of([other], NOW):
+        assert etag_of([one, other], NOW) != etag_of([other, one], NOW)

@@ -82,7 +82,7 @@ async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_versi
             raise typer.Exit(1) from None
         web_app = create_app(_demo_settings(folder, port, v0_url, v0_api_version))
         await stack.enter_async_context(serving(web_app, listener))
-        token, code = await _sign_in(web_app.state.parts)
+        token, code = await _sign_in(web_app.state.application)
         _print_welcome(address_of(listener), v0_url, v0_api_version, token, code, data)
         await stop.wait()
         sys.stdout.write("\nStopping.\n")
@@ -122,7 +122,7 @@ async def _sign_in(application: Application) -> tuple[str, str]:
         token = chosen
     else:
         token, _ = await tokens.create(Role.ADMIN, name="demo", user_id="you", plain=chosen)
-    return token, await application.sessions.code_for((await tokens.check(token)).token_id)
+    return token, await application.sessions.create_sign_in_code((await tokens.check(token)).token_id)
 
 
 async def _is_valid(tokens: Tokens, token: str) -> bool:
@@ -136,12 +136,12 @@ async def _is_valid(tokens: Tokens, token: str) -> bool:
 
 
 def _print_welcome(url: str, v0_url: str, v0_api_version: int, token: str, code: str, data: Path | None) -> None:
-    from protokeep.service.sessions import CODE_LASTS
+    from protokeep.service.sessions import CODE_LIFETIME
 
     sys.stdout.write(
         WELCOME.format(
             code=code,
-            minutes=int(CODE_LASTS.total_seconds() // 60),
+            minutes=int(CODE_LIFETIME.total_seconds() // 60),
             url=url,
             sandbox=v0_url,
             version=v0_api_version,

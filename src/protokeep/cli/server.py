@@ -29,7 +29,7 @@ def serve(
     async def main() -> None:
         from protokeep.doctor import reasons_not_to_serve
         from protokeep.web.app import create_app
-        from protokeep.web.protocol import Bounds
+        from protokeep.web.protocol import RequestBounds
         from protokeep.web.server import address_of, listen, serving
 
         for reason in (reasons := await reasons_not_to_serve(settings)):
@@ -42,7 +42,7 @@ def serve(
             sys.stderr.write(f"protokeep: cannot listen on {settings.host}:{settings.port}: {error.strerror}.\n")
             raise typer.Exit(1) from None
         web_app = create_app(settings)
-        bounds = Bounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
+        bounds = RequestBounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
         listening = serving(web_app, listener, proxies=settings.proxies, bounds=bounds)
         async with stop_signal() as stop, listening:
             tune_gc()

@@ -1,4 +1,4 @@
-"""An OpenID Connect issuer: its description and its keys, read rarely and kept."""
+"""An OpenID Connect issuer: its discovery document and its signing keys, fetched rarely and cached."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from protokeep.identity.jwt_format import REFETCH_AFTER
 
 log = structlog.get_logger(__name__)
 
-#: Keys are read anew after this, so that one that was withdrawn stops counting.
-KEYS_LAST = 600.0
-#: While the issuer is away, the keys that are known go on counting so long.
-KEYS_SURVIVE = 24 * 3600.0
-PATIENCE = 5.0
-MAX_BODY = 512 * 1024
-MAX_KEYS = 100
+#: Cached keys are fetched again after this, so that a withdrawn key stops being accepted.
+KEYS_FRESH = 600.0
+#: Cached keys are accepted this long while the issuer does not answer.
+KEYS_USABLE = 24 * 3600.0
+TIMEOUT_SECONDS = 5.0
+BODY_MAX = 512 * 1024
+KEYS_MAX = 100
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Seconds = Callable[[], float]
@@ -36,7 +36,7 @@ Seconds = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What `/.well-known/openid-configuration` says."""
+    """The issuer's discovery document (OpenID Connect Discovery 1.0, section 3), as far as it is used here."""
 
     issuer: str
     jwks_uri: str
@@ -45,7 +45,7 @@ class Description:
 
 
 class Issuer:
-    """One issuer. Asks it at most every `refetch_after` seconds, whatever is sent to us, and once at a time."""
+    """One issuer. Fetches at most every `refetch_after` seconds, whatever callers send, and one at a time."""
 
     def __init__(
         self,
@@ -55,9 +55,9 @@ class Issuer:
         seconds: Seconds = time.monotonic,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self.address = address
+        self.url = address
         self.fetches = 0
-        #: Counts up whenever other keys than before are read; what was checked with the old ones is checked again.
+        #: Grows whenever the set of keys has changed; tokens that were checked with the old keys are checked again.
         self.generation = 0
         self._refetch_after = refetch_after
         self._seconds = seconds
@@ -69,31 +69,32 @@ class Issuer:
         self._lock = asyncio.Lock()
 
     async def description(self) -> Description:
-        """Where the issuer is talked to. Raises `IssuerUnavailable`."""
+        """The discovery document. Raises `IssuerUnavailable` while none has been fetched."""
         if self._description is None:
-            await self._renew(lambda: self._description is not None)
+            await self._refresh(lambda: self._description is not None)
         if self._description is None:
             raise _unavailable()
         return self._description
 
     async def keys_for(self, key_id: str | None) -> KeySet:
-        """The issuer's keys, with the named one if it has it. Raises `IssuerUnavailable` when none are known.
+        """The issuer's keys, with the one named `key_id` if the issuer has it. Raises `IssuerUnavailable` without any.
 
-        Keys that are old are read again, and so is a name that is not among them; either way no more often than
+        Old keys are fetched again, and so are keys among which `key_id` is missing; both no more often than
         `refetch_after` allows.
         """
-        wanted_since = self._seconds() - KEYS_LAST
+        fresh_since = self._seconds() - KEYS_FRESH
 
-        def current() -> bool:
-            return self._read_at > wanted_since and (key_id is None or key_id in self._key_ids)
+        def is_fresh() -> bool:
+            return self._read_at > fresh_since and (key_id is None or key_id in self._key_ids)
 
-        if not current():
-            await self._renew(current)
-        if self._keys is None or self._seconds() - self._read_at > KEYS_SURVIVE:
+        if not is_fresh():
+            await self._refresh(is_fresh)
+        if self._keys is None or self._seconds() - self._read_at > KEYS_USABLE:
             raise _unavailable()
         return self._keys
 
-    async def _renew(self, is_done: Callable[[], bool]) -> None:
+    async def _refresh(self, is_done: Callable[[], bool]) -> None:
+        """Fetch, unless another caller has (`is_done`) or the last attempt is too recent. A failure is logged only."""
         async with self._lock:
             now = self._seconds()
             if is_done() or now - self._tried_at < self._refetch_after:
@@ -102,70 +103,73 @@ class Issuer:
             try:
                 await self._read()
             except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError, JoseError) as error:
-                log.warning("issuer_unavailable", issuer=self.address, reason=type(error).__name__)
+                log.warning("issuer_unavailable", issuer=self.url, reason=type(error).__name__)
                 return
             self._read_at = self._seconds()
 
     async def _read(self) -> None:
         self.fetches += 1
-        trust_env = (urlsplit(self.address).hostname or "") not in LOOPBACK
+        trust_env = (urlsplit(self.url).hostname or "") not in LOOPBACK
         async with (
             httpx2.AsyncClient(
-                timeout=PATIENCE,
+                timeout=TIMEOUT_SECONDS,
                 follow_redirects=False,
                 trust_env=trust_env,
-                verify=trusted(trust_env),
+                verify=tls_context(trust_env),
                 transport=self._transport,
             ) as client,
-            asyncio.timeout(2 * PATIENCE),
+            asyncio.timeout(2 * TIMEOUT_SECONDS),
         ):
-            description = self._described(
-                await _json(client, self.address.rstrip("/") + "/.well-known/openid-configuration")
+            description = self._description_of(
+                await _fetch_json(client, self.url.rstrip("/") + "/.well-known/openid-configuration")
             )
-            found = await _json(client, description.jwks_uri)
-        keys = _usable(found)
+            document = await _fetch_json(client, description.jwks_uri)
+        keys = _signing_keys(document)
         key_ids = frozenset(key.kid for key in keys.keys if key.kid)
-        prints = [key.thumbprint() for key in keys.keys]
-        if self._keys is None or prints != [key.thumbprint() for key in self._keys.keys]:
+        thumbprints = [key.thumbprint() for key in keys.keys]
+        if self._keys is None or thumbprints != [key.thumbprint() for key in self._keys.keys]:
             self.generation += 1
-            log.info("issuer_keys", issuer=self.address, keys=len(prints))
+            log.info("issuer_keys", issuer=self.url, keys=len(thumbprints))
         self._description, self._keys, self._key_ids = description, keys, key_ids
 
-    def _described(self, found: Any) -> Description:
-        """The description, if it is this issuer's (OpenID Connect Discovery 1.0, section 4.3)."""
-        if not isinstance(found, dict) or found.get("issuer") != self.address:
+    def _description_of(self, document: Any) -> Description:
+        """A discovery document of this issuer (OpenID Connect Discovery 1.0, section 4.3). Raises `ValueError`."""
+        if not isinstance(document, dict) or document.get("issuer") != self.url:
             raise ValueError("the description names another issuer")
         return Description(
-            self.address,
-            self._own(found.get("jwks_uri")) or "",
-            self._own(found.get("authorization_endpoint")),
-            self._own(found.get("token_endpoint")),
+            self.url,
+            self._trusted_url(document.get("jwks_uri")) or "",
+            self._trusted_url(document.get("authorization_endpoint")),
+            self._trusted_url(document.get("token_endpoint")),
         )
 
-    def _own(self, address: object) -> str | None:
-        """An address that the issuer names: https, or of the very host of an issuer that is plain http itself."""
-        if address is None:
+    def _trusted_url(self, url: object) -> str | None:
+        """A URL of the discovery document: https, or on the host of an issuer that is plain http. Else `ValueError`."""
+        if url is None:
             return None
-        ours, theirs = urlsplit(self.address), urlsplit(str(address))
-        if theirs.scheme == "https" or (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc):
-            return str(address)
+        issuer, endpoint = urlsplit(self.url), urlsplit(str(url))
+        if endpoint.scheme == "https" or (issuer.scheme, issuer.netloc) == (endpoint.scheme, endpoint.netloc):
+            return str(url)
         raise ValueError("the description names an address that is not https")
 
 
 @functools.cache
-def trusted(trust_env: bool) -> ssl.SSLContext:
-    """The certificates that the issuer is checked against, read once: that takes longer than asking it."""
+def tls_context(trust_env: bool) -> ssl.SSLContext:
+    """The certificates that the issuer is checked against. Cached: reading them takes longer than a request."""
     return httpx2.create_ssl_context(trust_env=trust_env)
 
 
-def _usable(found: Any) -> KeySet:
-    """The public keys that may sign: RSA, EC and Ed25519. A secret among them would let anybody sign: left out."""
-    rows = found.get("keys") if isinstance(found, dict) else None
+def _signing_keys(document: Any) -> KeySet:
+    """The public signature keys (RSA, EC, Ed25519) of a JWK set. Raises `ValueError` for none.
+
+    Symmetric keys are left out: whoever reads the set could sign with them.
+    """
+    rows = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(rows, list):
         raise ValueError("no list of keys")
     kinds: dict[Any, Any] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
     keys: list[Any] = []
-    for row in rows[:MAX_KEYS]:
+    for row in rows[:KEYS_MAX]:
         kind = kinds.get(row.get("kty")) if isinstance(row, dict) else None
         if kind is None or row.get("use", "sig") != "sig":
             continue
@@ -178,16 +182,17 @@ def _usable(found: Any) -> KeySet:
     return KeySet(keys)
 
 
-async def _json(client: httpx2.AsyncClient, address: str) -> Any:
+async def _fetch_json(client: httpx2.AsyncClient, url: str) -> Any:
+    """The JSON at `url`, of at most `BODY_MAX` bytes."""
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    async with client.stream("GET", address, headers=headers) as response:
+    async with client.stream("GET", url, headers=headers) as response:
         response.raise_for_status()
         if response.headers.get("content-encoding"):
             raise ValueError("the answer is packed, which was not asked for")
         body = b""
         async for chunk in response.aiter_bytes():
             body += chunk
-            if len(body) > MAX_BODY:
+            if len(body) > BODY_MAX:
                 raise ValueError("the answer is too large")
     return json.loads(body)
 

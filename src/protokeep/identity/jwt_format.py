@@ -1,18 +1,18 @@
-"""What signing in looks like from outside: light to import, for those who run without an issuer."""
+"""What a JWT looks like from outside. Light to import, for installations without a sign-in service."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Nothing that a caller sends makes us ask the issuer more often than this; in seconds.
+#: The issuer is asked at most every so many seconds, whatever callers send.
 REFETCH_AFTER = 30.0
-#: Longer tokens are not looked at.
-LONGEST = 8 * 1024
+#: Longest token that is parsed.
+TOKEN_MAX = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Secrets:
-    """What binds an answer of the issuer's to the browser that asked: nobody else can know any of it."""
+class FlowSecrets:
+    """What binds the issuer's answer to the browser that asked: OAuth's state, OpenID's nonce, PKCE's verifier."""
 
     state: str
     nonce: str
@@ -20,5 +20,5 @@ class Secrets:
 
 
 def looks_like_jwt(text: str) -> bool:
-    """Whether a bearer token may be a JWT rather than one of our API tokens."""
-    return text.startswith("eyJ") and text.count(".") == 2 and len(text) <= LONGEST
+    """Whether a bearer token may be a JWT: three parts, of which the first is a JSON object in base64."""
+    return text.startswith("eyJ") and text.count(".") == 2 and len(text) <= TOKEN_MAX

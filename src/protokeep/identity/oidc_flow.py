@@ -1,4 +1,4 @@
-"""Signing in at the issuer: authorization code with PKCE (RFC 7636), state and nonce, by Authlib's client."""
+"""Sign-in at the issuer: authorization code flow with PKCE (RFC 7636), state and nonce, by Authlib's client."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from protokeep.core.errors import IssuerUnavailable, NotAuthenticated
 from protokeep.core.jwt_claims import ClaimRules
 from protokeep.core.principals import Principal
-from protokeep.identity.issuer import LOOPBACK, Issuer, trusted
-from protokeep.identity.jwt_format import Secrets
+from protokeep.identity.issuer import LOOPBACK, Issuer, tls_context
+from protokeep.identity.jwt_format import FlowSecrets
 from protokeep.identity.jwts import Jwts
 
-PATIENCE = 10.0
+TIMEOUT_SECONDS = 10.0
 
 
-class SignOn:
-    """One client at one issuer."""
+class OidcClient:
+    """This installation as a client of one issuer."""
 
     def __init__(
         self, issuer: Issuer, client_id: str, client_secret: str | None, scope: str, rules: ClaimRules, **checks: Any
@@ -35,26 +35,26 @@ class SignOn:
         # An ID token is for the client, whatever the audience of access tokens is.
         self._id_tokens = Jwts.of_issuer(issuer, client_id, rules, **checks)
 
-    async def address(self, redirect_uri: str, held: Secrets) -> str:
-        """Where to send the browser. Raises `IssuerUnavailable`."""
+    async def authorization_url(self, redirect_uri: str, flow: FlowSecrets) -> str:
+        """Where the browser has to go. Raises `IssuerUnavailable`."""
         description = await self._issuer.description()
         if description.authorization_endpoint is None:
             raise IssuerUnavailable("The sign-in service offers no way for browsers. Sign in with a token.")
         async with self._client(redirect_uri) as client:
-            address, _ = client.create_authorization_url(
-                description.authorization_endpoint, state=held.state, nonce=held.nonce, code_verifier=held.verifier
+            url, _ = client.create_authorization_url(
+                description.authorization_endpoint, state=flow.state, nonce=flow.nonce, code_verifier=flow.verifier
             )
-        return str(address)
+        return str(url)
 
-    async def principal(self, redirect_uri: str, held: Secrets, code: str) -> Principal:
-        """Whom a code stands for. Raises `NotAuthenticated`, `NotAllowed`, `IssuerUnavailable`."""
+    async def principal(self, redirect_uri: str, flow: FlowSecrets, code: str) -> Principal:
+        """The principal of an authorization code. Raises `NotAuthenticated`, `NotAllowed`, `IssuerUnavailable`."""
         description = await self._issuer.description()
         if description.token_endpoint is None:
             raise IssuerUnavailable("The sign-in service offers no way for browsers. Sign in with a token.")
         try:
-            async with asyncio.timeout(PATIENCE), self._client(redirect_uri) as client:
+            async with asyncio.timeout(TIMEOUT_SECONDS), self._client(redirect_uri) as client:
                 answer = await client.fetch_token(
-                    description.token_endpoint, code=code, code_verifier=held.verifier, withhold_token=True
+                    description.token_endpoint, code=code, code_verifier=flow.verifier, withhold_token=True
                 )
         except AuthlibBaseError as error:
             raise NotAuthenticated("The sign-in service did not take this sign-in. Try again.") from error
@@ -64,14 +64,14 @@ class SignOn:
         if not isinstance(id_token, str):
             raise NotAuthenticated("The sign-in service did not say who you are. Ask who runs protokeep.")
         claims = await self._id_tokens.claims_of(id_token)
-        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), held.nonce.encode()):
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), flow.nonce.encode()):
             raise NotAuthenticated("This sign-in was begun in another browser. Try again.")
         if isinstance(claims.get("aud"), list) and len(claims["aud"]) > 1 and claims.get("azp") != self._client_id:
             raise NotAuthenticated("This sign-in was meant for another application.")
         return self._rules.principal_of(claims)
 
     def _client(self, redirect_uri: str) -> AsyncOAuth2Client:
-        trust_env = (urlsplit(self._issuer.address).hostname or "") not in LOOPBACK
+        trust_env = (urlsplit(self._issuer.url).hostname or "") not in LOOPBACK
         return AsyncOAuth2Client(
             self._client_id,
             self._client_secret,
@@ -79,8 +79,8 @@ class SignOn:
             scope=self._scope,
             redirect_uri=redirect_uri,
             code_challenge_method="S256",
-            timeout=PATIENCE,
+            timeout=TIMEOUT_SECONDS,
             follow_redirects=False,
             trust_env=trust_env,
-            verify=trusted(trust_env),
+            verify=tls_context(trust_env),
         )

@@ -1,4 +1,4 @@
-"""The audit: who did what, from where. Read by admins, never changed."""
+"""The audit: who did what, from where. Admins read it; nobody changes it."""
 
 from __future__ import annotations
 
@@ -19,80 +19,82 @@ from protokeep.store.audit import AuditRecord, AuditStore
 
 log = structlog.get_logger(__name__)
 
-#: What `note` was told is written together after this long. A process that is killed loses as much.
+#: Noted entries are written together after this long. A process that is killed loses as much.
 FLUSH_SECONDS = 1.0
-#: Different lines that wait; beyond them new ones are dropped, and the log says how many.
-MAX_WAITING = 10_000
+#: Different entries that may wait to be written. Further ones are dropped, and the log says how many.
+WAITING_MAX = 10_000
 
-_Same = tuple[str, str, str, str, str, str | None, object, object]
+#: Entries with the same key differ in their time only.
+_GroupKey = tuple[str, str, str, str, str, str | None, object, object]
 
 
 class Audit:
-    """Writes at once what changes something, and a moment later, together, what does not.
+    """Writes entries at once (`add`), or together a moment later (`note`).
 
-    Reuse is the hot path: the same person who gets the same prototype again and again within a second is one line,
-    with a number of times. Those who are not let in are told in few lines a minute, whatever comes.
+    Noted entries are those of the hot path and of sign-ins that fail. The same person who gets the same prototype again
+    and again within a second is one entry with a count, and failed sign-ins are a few entries a minute, however many
+    there are.
     """
 
     def __init__(self, store: AuditStore, seconds: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._seconds = seconds
-        self._refusals = FailedSignInCounter()
-        self._waiting: dict[_Same, tuple[AuditEntry, int]] = {}
+        self._failed_sign_ins = FailedSignInCounter()
+        self._waiting: dict[_GroupKey, tuple[AuditEntry, int]] = {}
         self._dropped = 0
         self._closing = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
 
     async def add(self, entry: AuditEntry) -> None:
-        """Write one line; it stands when this returns."""
+        """Write one entry; it is committed when this returns."""
         await self._store.add(entry)
 
     def note(self, entry: AuditEntry) -> None:
-        """Write a line within the next second or so. Costs the caller nothing."""
-        same = _same(entry)
-        if same not in self._waiting and len(self._waiting) >= MAX_WAITING:
+        """Write an entry within the next second or so. The caller waits for no database."""
+        key = _group_key(entry)
+        if key not in self._waiting and len(self._waiting) >= WAITING_MAX:
             self._dropped += 1
             return
-        first, times = self._waiting.get(same, (entry, 0))
-        self._waiting[same] = (first, times + 1)
-        self._start()
+        first, count = self._waiting.get(key, (entry, 0))
+        self._waiting[key] = (first, count + 1)
+        self._start_flusher()
 
-    def note_refusal(self, entry: AuditEntry) -> None:
-        """Write a line about somebody who was not let in, as `note` does; a flood of them becomes a number.
+    def note_failed_sign_in(self, entry: AuditEntry) -> None:
+        """Write an entry about a failed sign-in, as `note` does; a flood of them becomes a count.
 
-        Takes as long whoever it was, and waits for no database.
+        Takes the same time for every token, so that the time of an answer tells nothing.
         """
-        self._end_refusals()
-        told = self._refusals.take(entry, self._seconds())
-        if told is not None:
-            self.note(told)
-        self._start()
+        self._note_summaries()
+        first = self._failed_sign_ins.take(entry, self._seconds())
+        if first is not None:
+            self.note(first)
+        self._start_flusher()
 
     async def flush(self) -> None:
-        """Write what waits. What cannot be written now goes on waiting."""
-        self._end_refusals()
+        """Write the entries that wait. Those that cannot be written now go on waiting."""
+        self._note_summaries()
         if self._dropped:
             log.error("audit_lines_dropped", count=self._dropped)
             self._dropped = 0
         waiting, self._waiting = self._waiting, {}
         if not waiting:
             return
-        told = (
-            replace(entry, data={**entry.data, "times": times}) if times > 1 else entry
-            for entry, times in waiting.values()
+        entries = (
+            replace(entry, data={**entry.data, "times": count}) if count > 1 else entry
+            for entry, count in waiting.values()
         )
         try:
-            await self._store.add(*told)
+            await self._store.add(*entries)
         except ProtokeepError as error:
             log.error("audit_write_failed", reason=str(error))
             self._waiting = waiting | self._waiting
 
     async def close(self) -> None:
-        """Write what waits, before the process ends."""
+        """Write the entries that wait, before the process ends."""
         self._closing.set()
         if self._flusher is not None:
             await asyncio.wait({self._flusher})
-        self._end_refusals(at_once=True)
+        self._note_summaries(at_once=True)
         await self.flush()
 
     async def list(
@@ -104,27 +106,27 @@ class Audit:
         actor: str | None = None,
         after: tuple[datetime, str] | None = None,
     ) -> tuple[list[AuditRecord], tuple[datetime, str] | None]:
-        """A page of the workspace's audit, newest first, and what the next page comes after (None: the end)."""
+        """A page of the principal's workspace, newest first, and where the next page begins (None: there is none)."""
         found = await self._store.list(principal.workspace_id, limit + 1, action=action, actor=actor, after=after)
-        shown = found[:limit]
-        return shown, (shown[-1].entry.at, shown[-1].id) if len(found) > limit else None
+        page = found[:limit]
+        return page, (page[-1].entry.at, page[-1].id) if len(found) > limit else None
 
-    def _start(self) -> None:
+    def _start_flusher(self) -> None:
         if (self._flusher is None or self._flusher.done()) and not self._closing.is_set():
-            self._flusher = asyncio.create_task(self._flush_soon())
+            self._flusher = asyncio.create_task(self._flush_while_waiting())
 
-    def _end_refusals(self, *, at_once: bool = False) -> None:
-        for entry in self._refusals.over(self._seconds(), at_once=at_once):
+    def _note_summaries(self, *, at_once: bool = False) -> None:
+        """Note the counts of failed sign-ins whose minute is over, or (`at_once`) of all."""
+        for entry in self._failed_sign_ins.over(self._seconds(), at_once=at_once):
             self.note(entry)
 
-    async def _flush_soon(self) -> None:
-        while (self._waiting or self._refusals.waiting) and not self._closing.is_set():
+    async def _flush_while_waiting(self) -> None:
+        while (self._waiting or self._failed_sign_ins.waiting) and not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), FLUSH_SECONDS)
             await self.flush()
 
 
-def _same(entry: AuditEntry) -> _Same:
-    """Lines that differ in their time only are one line with a number of times."""
-    told = entry.data.get("reason"), entry.data.get("times")
-    return entry.workspace_id, entry.action, entry.actor, entry.token_id, entry.address, entry.subject, *told
+def _group_key(entry: AuditEntry) -> _GroupKey:
+    data = entry.data.get("reason"), entry.data.get("times")
+    return entry.workspace_id, entry.action, entry.actor, entry.token_id, entry.address, entry.subject, *data

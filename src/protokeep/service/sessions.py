@@ -1,4 +1,4 @@
-"""Page sessions: a browser holds 256 random bits in a cookie; the database keeps their HMAC and when they run out."""
+"""Page sessions: the browser holds a secret of 256 random bits in a cookie, the database its HMAC and its expiry."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from protokeep.store.sessions import Opening, SessionStore
 
 #: A session ends after a working day without use, and two weeks after sign-in at the latest.
 IDLE = timedelta(hours=12)
-LONGEST = timedelta(days=14)
-#: Whoever came from the sign-in service shows themselves there again after this, so that leaving a company counts.
-SIGN_ON_LASTS = timedelta(hours=12)
-#: Renewing writes; it is done only once so much of the idle time is used up.
+LIFETIME = timedelta(days=14)
+#: A session from the sign-in service ends after this, so that somebody who leaves the company loses access.
+SIGN_ON_LIFETIME = timedelta(hours=12)
+#: The expiry is written anew only when it would move by more than this: not with every request.
 RENEW_AFTER = timedelta(minutes=30)
-#: A sign-in link works once, and only so long.
-CODE_LASTS = timedelta(minutes=15)
+#: A sign-in code works once, and this long.
+CODE_LIFETIME = timedelta(minutes=15)
 SECRET_BYTES = 32
-#: Longer ones are nobody's: not worth a digest.
-LONGEST_TEXT = 100
+#: Longest session secret or code that is looked up.
+SECRET_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is signed in. `renewed`: the cookie should be sent again."""
+    """A valid session. `renewed`: its expiry has moved, and the cookie has to be sent again."""
 
     principal: Principal
     expires_at: datetime
@@ -39,7 +39,10 @@ class Session:
 
 
 class Sessions:
-    """Opens, checks and closes page sessions, and signs what forms carry."""
+    """Opens, checks and closes page sessions, and signs forms.
+
+    A session is opened by a token, a sign-in code or the sign-in service, and known by its secret.
+    """
 
     def __init__(
         self,
@@ -47,49 +50,52 @@ class Sessions:
         tokens: Tokens,
         secret: bytes,
         clock: Clock,
-        sign_on_lasts: timedelta = SIGN_ON_LASTS,
+        sign_on_lifetime: timedelta = SIGN_ON_LIFETIME,
     ) -> None:
-        self._sign_on_lasts = sign_on_lasts
+        """`secret` is the key of every signature; `sign_on_lifetime` bounds sessions from the sign-in service."""
+        self._sign_on_lifetime = sign_on_lifetime
         self._store = store
         self._tokens = tokens
         self._secret = secret
         self._clock = clock
 
     async def sign_in(self, token: str) -> str:
-        """What the browser shall hold, for a token that counts. Raises `TokenRefused`."""
+        """Open a session for an API token. Returns the session's secret. Raises `TokenRefused`."""
         principal = await self._tokens.check(token)
-        return await self._opened(principal.token_id)
+        return await self._open(principal.token_id)
 
     async def open_for(self, principal: Principal) -> str:
-        """What the browser shall hold, for somebody whom the sign-in service has named."""
-        return await self._opened(None, principal)
+        """Open a session for a principal that the sign-in service has named. Returns the session's secret."""
+        return await self._open(None, principal)
 
-    async def code_for(self, token_id: str) -> str:
-        """A code that signs in once, as whom the token stands for, within the next minutes."""
-        text = secrets.token_urlsafe(SECRET_BYTES)
+    async def create_sign_in_code(self, token_id: str) -> str:
+        """A code that signs in once, as the token's principal, within `CODE_LIFETIME`."""
+        code = secrets.token_urlsafe(SECRET_BYTES)
         now = self._clock()
-        await self._store.open(Opening(self._digest(text), "code", now, now + CODE_LASTS, token_id))
-        return text
+        await self._store.open(Opening(self._digest(code), "code", now, now + CODE_LIFETIME, token_id))
+        return code
 
     async def sign_in_by_code(self, code: str) -> str:
-        """What the browser shall hold, for a code that was not used yet. Raises `NotAuthenticated`."""
-        now = self._clock()
-        token_id = (
-            await self._store.consume_sign_in_code(self._digest(code), now) if len(code) <= LONGEST_TEXT else None
-        )
+        """Open a session for an unused sign-in code. Returns the session's secret. Raises `NotAuthenticated`."""
+        token_id = None
+        if len(code) <= SECRET_MAX:
+            token_id = await self._store.consume_sign_in_code(self._digest(code), self._clock())
         if token_id is None:
             raise NotAuthenticated("This sign-in link was used already, or is too old. Sign in with your token.")
-        return await self._opened(token_id)
+        return await self._open(token_id)
 
-    async def check(self, text: str) -> Session:
-        """Who holds this. Raises `NotAuthenticated` when it ran out, was closed, or its token stopped counting."""
+    async def check(self, session_secret: str) -> Session:
+        """The session with this secret; renews its expiry.
+
+        Raises `NotAuthenticated` if the session has expired or was closed, or if its token is not valid any more.
+        """
         now = self._clock()
-        digest = self._digest(text)
-        found = await self._store.find(digest, now) if len(text) <= LONGEST_TEXT else None
+        digest = self._digest(session_secret)
+        found = await self._store.find(digest, now) if len(session_secret) <= SECRET_MAX else None
         if found is None or (found.token is not None and not found.token.counts(now)):
             raise NotAuthenticated("You are not signed in, or your session has ended. Sign in again.")
-        longest = LONGEST if found.token is not None else self._sign_on_lasts
-        expires_at = min(now + IDLE, found.opened_at + longest)
+        lifetime = LIFETIME if found.token is not None else self._sign_on_lifetime
+        expires_at = min(now + IDLE, found.opened_at + lifetime)
         if expires_at <= now:
             raise NotAuthenticated("Your session has ended. Sign in again.")
         renewed = expires_at - found.expires_at > RENEW_AFTER
@@ -97,38 +103,36 @@ class Sessions:
             await self._store.renew(digest, expires_at)
         return Session(found.principal, expires_at if renewed else found.expires_at, renewed)
 
-    async def sign_out(self, principal: Principal, text: str) -> None:
-        """End this session of `principal`'s."""
+    async def sign_out(self, principal: Principal, session_secret: str) -> None:
+        """Close one session of `principal`."""
         entry = AuditEntry.of(principal, Action.SIGNED_OUT, self._clock())
-        await self._store.close(self._digest(text), entry)
+        await self._store.close(self._digest(session_secret), entry)
 
     async def sign_out_everywhere(self, principal: Principal) -> int:
-        """End every session of a person; how many there were."""
+        """Close every session of `principal`; returns how many there were."""
         entry = AuditEntry.of(principal, Action.SIGNED_OUT, self._clock())
         return await self._store.close_all(principal.workspace_id, principal.user_id, entry)
 
-    def form_token(self, held: str) -> str:
-        """What every form of a browser that holds `held` carries, so that no other site can make it post."""
-        return self._signature("form", held)
+    def form_token(self, cookie: str) -> str:
+        """The token that forms of a browser with this cookie carry, so that no other site can post them."""
+        return self.sign("form", cookie)
 
-    def form_token_fits(self, held: str, given: str) -> bool:
-        """Whether a form was ours, and this browser's."""
-        return hmac.compare_digest(self.form_token(held).encode(), given.encode("utf-8", "replace"))
+    def is_form_token(self, cookie: str, token: str) -> bool:
+        """Whether `token` is the form token of this cookie."""
+        return hmac.compare_digest(self.form_token(cookie).encode(), token.encode("utf-8", "replace"))
 
-    def signed(self, purpose: str, text: str) -> str:
-        """What only this installation can make of `text`; another for every purpose."""
-        return self._signature(purpose, text)
-
-    async def _opened(self, token_id: str | None, principal: Principal | None = None) -> str:
-        text = secrets.token_urlsafe(SECRET_BYTES)
-        now = self._clock()
-        lasts = IDLE if token_id is not None else min(IDLE, self._sign_on_lasts)
-        await self._store.open(Opening(self._digest(text), "session", now, now + lasts, token_id, principal))
-        return text
-
-    def _digest(self, text: str) -> str:
-        return self._signature("session", text)
-
-    def _signature(self, purpose: str, text: str) -> str:
+    def sign(self, purpose: str, text: str) -> str:
+        """The installation's signature of `text`; another one for every purpose."""
         message = f"{purpose}:{text}".encode("utf-8", "replace")
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+    async def _open(self, token_id: str | None, principal: Principal | None = None) -> str:
+        session_secret = secrets.token_urlsafe(SECRET_BYTES)
+        now = self._clock()
+        lifetime = IDLE if token_id is not None else min(IDLE, self._sign_on_lifetime)
+        digest = self._digest(session_secret)
+        await self._store.open(Opening(digest, "session", now, now + lifetime, token_id, principal))
+        return session_secret
+
+    def _digest(self, session_secret: str) -> str:
+        return self.sign("session", session_secret)

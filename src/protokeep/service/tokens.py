@@ -1,4 +1,4 @@
-"""API tokens: 256 random bits, shown once, kept as an HMAC."""
+"""API tokens: 256 random bits that are shown once and stored as an HMAC."""
 
 from __future__ import annotations
 
@@ -13,40 +13,46 @@ from protokeep.core import validation
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound
 from protokeep.core.principals import ApiToken, Person, Principal, Role
+from protokeep.core.ttl_cache import TtlCache
 from protokeep.core.validation import NAME_MAX
 from protokeep.service.heartbeat import Clock
 from protokeep.store.tokens import TokenStore
 
 PREFIX = "pk_"
-#: What people recognise a token by; 6 of its 43 random characters.
-SHOWN = len(PREFIX) + 6
-#: `last_used_at` is coarse, so that authentication writes at most this often per token.
+#: Length of the visible beginning that people recognise a token by: 6 of its 43 random characters.
+PREFIX_LENGTH = len(PREFIX) + 6
+#: Shortest token that somebody may choose.
+CHOSEN_MIN = 16
+DAYS_MAX = 3650
+#: `last_used_at` is this coarse, so that authentication writes at most once a minute per token.
 USED_EVERY = timedelta(minutes=1)
-#: The actor in the audit of what was done at the command line, by whoever may open the database.
+#: The actor in the audit of commands that are run where the database is.
 LOCAL = "command line"
-#: How long what was read of a token counts: a revocation elsewhere is heeded after this at the latest.
-KNOWN_FOR = timedelta(seconds=1)
-NO_TIME = timedelta(0)
-#: Tokens that are remembered at once.
-KNOWN_MAX = 10_000
+#: How long a token is cached. A token that another process revokes stops working here after this.
+CACHED_FOR = timedelta(seconds=1)
+CACHE_SIZE = 10_000
 
 
 class TokenRefused(NotAuthenticated):
-    """A token that does not count. What it says is the same whatever is wrong; `token` is for the audit alone."""
+    """A token that is unknown, expired or revoked. The message is the same for all three.
+
+    `token` is the stored token, for the audit only; None: nobody has such a token.
+    """
 
     def __init__(self, token: ApiToken | None = None) -> None:
         super().__init__("This token is unknown, expired or revoked. Make one with `protokeep token create`.")
-        self.token = token  #: what is kept of it; None: it is nobody's
+        self.token = token
 
 
 class Tokens:
-    """Makes, checks, lists and revokes tokens."""
+    """Creates, checks, lists and revokes API tokens."""
 
     def __init__(self, store: TokenStore, secret: bytes, clock: Clock) -> None:
+        """`secret` is the key of the HMAC under which tokens are stored."""
         self._store = store
         self._secret = secret
         self._clock = clock
-        self._known: dict[str, tuple[datetime, ApiToken]] = {}
+        self._cache: TtlCache[str, ApiToken] = TtlCache(clock, CACHED_FOR, CACHE_SIZE)
 
     async def create(
         self,
@@ -59,20 +65,18 @@ class Tokens:
         plain: str | None = None,
         by: Principal | None = None,
     ) -> tuple[str, ApiToken]:
-        """A new token and what is kept of it. `plain` keeps a given one (the demo's). The first one makes a workspace.
+        """Create a token, and its workspace with the first one. Returns its text and what is stored of it.
 
-        `by` is who asks: it makes tokens of its own workspace only, and of no role above its own. Raises
-        `InvalidInput`, `NotAllowed`.
+        `days` None: it never expires. `plain` is a text that somebody chose (the demo does). `by` may create tokens of
+        its own workspace only, and of no role above its own; None: the command line. Raises `InvalidInput` and
+        `NotAllowed`.
         """
         if by is not None:
             workspace_id = by.workspace_id
             if not by.role.covers(role):
                 raise NotAllowed(f"Your role is {by.role.value}: you cannot make a token of role {role.value}.")
-        if plain is not None and len(plain) < 16:
-            raise InvalidInput("A token needs at least 16 characters.", field="token")
+        _require_valid(plain, days)
         name = validation.title_of(name) if name else ""
-        if days is not None and not 1 <= days <= 3650:
-            raise InvalidInput("A token expires after 1 to 3650 days, or never.", field="days")
         text = plain or PREFIX + secrets.token_urlsafe(32)
         now = self._clock()
         token = ApiToken(
@@ -81,40 +85,31 @@ class Tokens:
             user_id=validation.person_of(user_id) if user_id else name or f"{role.value}-{secrets.token_hex(3)}",
             name=name or role.value,
             role=role,
-            prefix=text[:SHOWN],
+            prefix=text[:PREFIX_LENGTH],
             created_at=now,
             expires_at=None if days is None else now + timedelta(days=days),
         )
-        entry = AuditEntry(workspace_id, now, Action.TOKEN_CREATED, LOCAL, subject=token.id)
-        if by is not None:
-            entry = AuditEntry.of(by, Action.TOKEN_CREATED, now, token.id)
-        told = {"prefix": token.prefix, "role": role.value, "whose": token.user_id}
-        await self._store.add(token, self._digest(text), replace(entry, data=told))
+        entry = _entry_by(by, Action.TOKEN_CREATED, workspace_id, now, subject=token.id)
+        data = {"prefix": token.prefix, "role": role.value, "whose": token.user_id}
+        await self._store.add(token, self._digest(text), replace(entry, data=data))
         return text, token
 
     async def check(self, text: str) -> Principal:
-        """Whom a token stands for. Raises `TokenRefused`, which does not say what is wrong with it."""
+        """The principal of a token. Raises `TokenRefused`, which does not say what is wrong with the token."""
         # The digest is looked up by equality: a timing difference there tells nothing about the token.
         digest = self._digest(text)
-        now = self._clock()
-        known = self._known.get(digest)
-        if known is not None and NO_TIME <= now - known[0] < KNOWN_FOR:  # A clock that was set back ends it too.
-            token: ApiToken | None = known[1]
-        else:
-            token = await self._read(digest, now)
-        if token is None or not token.counts(now):
+        token = self._cache.get(digest) or await self._read(digest)
+        if token is None or not token.counts(self._clock()):
             raise TokenRefused(token)
         return token.principal
 
-    async def _read(self, digest: str, now: datetime) -> ApiToken | None:
-        """The token as it is written, remembered for a moment if it counts."""
-        self._known.pop(digest, None)
+    async def _read(self, digest: str) -> ApiToken | None:
+        """The stored token. A valid one is cached and marked as used."""
+        now = self._clock()
         token = await self._store.find(digest)
         if token is None or not token.counts(now):
             return token
-        if len(self._known) >= KNOWN_MAX:
-            self._known.clear()
-        self._known[digest] = now, token
+        self._cache.put(digest, token)
         if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
             await self._store.used(token.id, now, USED_EVERY)
         return token
@@ -123,8 +118,8 @@ class Tokens:
         """All tokens of a workspace, newest first."""
         return await self._store.list(workspace_id)
 
-    async def anybody(self) -> bool:
-        """Whether any token lets somebody in."""
+    async def has_valid_token(self) -> bool:
+        """Whether some token, in any workspace, is valid now."""
         return await self._store.count(self._clock()) > 0
 
     async def permanent_admins(self) -> Sequence[ApiToken]:
@@ -132,28 +127,43 @@ class Tokens:
         return await self._store.permanent_admins(self._clock())
 
     async def revoke(self, workspace_id: str, token: str, *, by: Principal | None = None) -> int:
-        """Revoke by id or prefix. Raises `NotFound`; how many were revoked."""
+        """Revoke the valid tokens with this id or prefix; returns how many there were. Raises `NotFound` for none."""
         now = self._clock()
-        entry = AuditEntry(workspace_id, now, Action.TOKEN_REVOKED, LOCAL)
-        if by is not None:
-            entry = AuditEntry.of(by, Action.TOKEN_REVOKED, now)
-        revoked = await self._store.revoke(workspace_id, token, now, entry)
-        self._known.clear()
+        revoked = await self._store.revoke(
+            workspace_id, token, now, _entry_by(by, Action.TOKEN_REVOKED, workspace_id, now)
+        )
+        self._cache.clear()
         if revoked == 0:
             raise NotFound(f"No token {token[:NAME_MAX]} that still counts. `protokeep token list` shows them.")
         return revoked
 
     async def people(self, principal: Principal) -> Sequence[Person]:
-        """Everybody who has, or had, a token in the workspace, or who made something in it."""
+        """Everybody who has or had a token in the principal's workspace, or who created a prototype in it."""
         return await self._store.people(principal.workspace_id, self._clock())
 
     async def revoke_access(self, by: Principal, user_id: str) -> tuple[int, int]:
-        """Revoke all tokens of a person and end all sessions. (tokens, sessions); both 0: there was nothing."""
+        """Revoke all tokens of a person and end all their sessions. Returns how many of each; (0, 0) for none."""
         now = self._clock()
         entry = AuditEntry.of(by, Action.ACCESS_REVOKED, now, user_id)
         revoked = await self._store.revoke_access(by.workspace_id, user_id, now, entry)
-        self._known.clear()
+        self._cache.clear()
         return revoked
 
     def _digest(self, text: str) -> str:
         return hmac.digest(self._secret, text.encode(), "sha256").hex()
+
+
+def _require_valid(plain: str | None, days: int | None) -> None:
+    if plain is not None and len(plain) < CHOSEN_MIN:
+        raise InvalidInput(f"A token needs at least {CHOSEN_MIN} characters.", field="token")
+    if days is not None and not 1 <= days <= DAYS_MAX:
+        raise InvalidInput(f"A token expires after 1 to {DAYS_MAX} days, or never.", field="days")
+
+
+def _entry_by(
+    by: Principal | None, action: Action, workspace_id: str, now: datetime, subject: str | None = None
+) -> AuditEntry:
+    """The audit entry of what `by`, or (None) the command line, does."""
+    if by is None:
+        return AuditEntry(workspace_id, now, action, LOCAL, subject=subject)
+    return AuditEntry.of(by, action, now, subject)

@@ -14,6 +14,7 @@ from protokeep.core.errors import NotMigrated
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
 from protokeep.core.quotas import Quotas
+from protokeep.core.visible_fields import visible_version
 from protokeep.store import claims, orphans
 from protokeep.store.accounts import Accounts
 from protokeep.store.afterwards import Afterwards
@@ -420,11 +421,9 @@ def _is_shown(before: Prototype, after: Prototype, events: Sequence[Event]) -> b
     return any(event.kind not in QUIET for event in events) or _seen_by_people(before) != _seen_by_people(after)
 
 
-def _seen_by_people(prototype: Prototype) -> tuple[object, ...]:
-    """What a page shows that may change without an event: a picture that came, a link that died, a reason to wait."""
-    generation = generation_of(prototype)
-    picture, credits = generation.picture_etag, generation.credits
-    return prototype.state, prototype.project_url, picture, credits, generation.hold_message
+def _seen_by_people(prototype: Prototype) -> dict[str, object]:
+    """What people see, and may change without an event: a picture that came, a link that died, a reason to wait."""
+    return visible_version(prototype)
 
 
 def _looks_same(before: Prototype, after: Prototype) -> bool:

@@ -1,4 +1,4 @@
-"""Changing one prototype: follow-up, stop, delete. And its picture, from our own origin."""
+"""Actions on one prototype (follow-up, stop, delete), and its picture from our own origin."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from protokeep.store.afterwards import Picture
-from protokeep.web.dependencies import Admin, KeeperDep, Maker, Prefer, PreferHeader, Viewer, application_of, unchanged
+from protokeep.web.dependencies import (
+    Admin,
+    KeeperDep,
+    Maker,
+    Prefer,
+    PreferHeader,
+    Viewer,
+    application_of,
+    not_modified,
+)
 from protokeep.web.models import PrototypeView
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design/prototypes/{prototype_id}")
 
-#: A picture is somebody else's bytes: a browser may show it, and nothing else with it. (nosniff is on every answer.)
+#: A picture comes from an app builder: a browser may show it, and run nothing in it. (Every answer has nosniff.)
 PICTURE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -48,8 +57,8 @@ async def send_message(
     prefer: PreferHeader = None,
     idempotency_key: Annotated[str | None, Header(max_length=300)] = None,
 ) -> PrototypeView:
-    """The same prototype, back in progress. With an `Idempotency-Key` a repeated request sends nothing twice."""
-    wait = Prefer.of(prefer).patience(application_of(request).settings.accept_wait_seconds)
+    """The prototype, back in progress. With an `Idempotency-Key` a repeated request sends no second message."""
+    wait = Prefer.of(prefer).wait_seconds(application_of(request).settings.accept_wait_seconds)
     prototype = await keeper.iterate(principal, prototype_id, body.message, idempotency_key=idempotency_key, wait=wait)
     generation = prototype.generation
     response.status_code = 202 if generation is not None and generation.follow_up_pending else 200
@@ -58,7 +67,7 @@ async def send_message(
 
 @router.post("/stop", summary="Stop what is being generated", responses=responses(401, 403, 404, 409, 502, 503))
 async def stop(prototype_id: str, keeper: KeeperDep, principal: Maker) -> PrototypeView:
-    """What had ended already is answered as it is."""
+    """The prototype. One that has ended already is not changed."""
     return PrototypeView.of(await keeper.stop(principal, prototype_id), keeper.context.clock())
 
 
@@ -73,7 +82,7 @@ async def stop(prototype_id: str, keeper: KeeperDep, principal: Maker) -> Protot
     },
 )
 async def delete(prototype_id: str, keeper: KeeperDep, principal: Admin, response: Response) -> Any:
-    """Its product's next create makes a new one. Deleting again is no error."""
+    """The product's next create makes a new prototype. Deleting a second time is no error."""
     prototype = await keeper.delete(principal, prototype_id)
     if prototype is None:
         return Response(status_code=204)
@@ -92,14 +101,13 @@ async def delete(prototype_id: str, keeper: KeeperDep, principal: Admin, respons
     },
 )
 async def picture(prototype_id: str, keeper: KeeperDep, principal: Viewer, request: Request) -> Response:
-    """As it was fetched from the builder; only what is an image by its own bytes is kept."""
-    return picture_answer(request, await keeper.picture(principal, prototype_id))
+    """The picture as it was fetched from the app builder. Only bytes that are an image are ever stored."""
+    return picture_response(request, await keeper.picture(principal, prototype_id))
 
 
-def picture_answer(request: Request, kept: Picture) -> Response:
-    """A kept picture, or 304 to whoever has it."""
-    headers = {**PICTURE_HEADERS, "ETag": f'"{kept.etag}"'}
-    same = unchanged(request, headers["ETag"])
-    if same is not None:
-        return same
-    return Response(kept.body, media_type=kept.content_type, headers=headers)
+def picture_response(request: Request, stored: Picture) -> Response:
+    """A stored picture, or 304 if the browser has it."""
+    headers = {**PICTURE_HEADERS, "ETag": f'"{stored.etag}"'}
+    return not_modified(request, headers["ETag"]) or Response(
+        stored.body, media_type=stored.content_type, headers=headers
+    )

@@ -1,4 +1,4 @@
-"""What admins do: tokens, people, the audit. All of it within their own workspace."""
+"""The API for admins: tokens, people and the audit of their own workspace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from protokeep.core.audit import Action
 from protokeep.core.principals import ApiToken, Person, Role
 from protokeep.core.validation import person_of
 from protokeep.store.audit import AuditRecord
-from protokeep.web.dependencies import Admin, after_of, application_of, cursor_of
+from protokeep.web.dependencies import Admin, application_of, decode_cursor, encode_cursor
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design", tags=["access"])
@@ -23,7 +23,7 @@ TokenInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description=
 
 
 class NewToken(BaseModel):
-    """A request for a token."""
+    """A request for a new token."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -34,7 +34,7 @@ class NewToken(BaseModel):
 
 
 class TokenView(BaseModel):
-    """A token as it is kept: `prefix` is what to recognise it by."""
+    """A stored token. `prefix` is how people recognise it."""
 
     id: str
     user_id: str
@@ -48,24 +48,24 @@ class TokenView(BaseModel):
 
     @classmethod
     def fields_of(cls, token: ApiToken) -> dict[str, Any]:
-        """The view's values."""
+        """The view's values, by field name."""
         return {name: getattr(token, name) for name in TokenView.model_fields}
 
 
-class MadeToken(TokenView):
-    """A new token. `token` is shown this once; only a digest of it is kept."""
+class CreatedToken(TokenView):
+    """A new token. `token` is shown this once; only its digest is stored."""
 
     token: str
 
 
 class TokensView(BaseModel):
-    """The tokens of the workspace, newest first, revoked ones too."""
+    """The tokens of the workspace, newest first, including revoked ones."""
 
     tokens: list[TokenView]
 
 
 class PersonView(BaseModel):
-    """Somebody of the workspace. `tokens` counts those that let them in."""
+    """A person of the workspace. `tokens` counts their valid tokens."""
 
     user_id: str
     tokens: int
@@ -84,8 +84,8 @@ class PeopleView(BaseModel):
     people: list[PersonView]
 
 
-class WhoseAccess(BaseModel):
-    """Whose access ends."""
+class RevokeAccess(BaseModel):
+    """The person whose access ends."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -93,14 +93,14 @@ class WhoseAccess(BaseModel):
 
 
 class RevokedView(BaseModel):
-    """What was revoked."""
+    """How many tokens and sessions were revoked."""
 
     tokens: int
     sessions: int
 
 
 class AuditLine(BaseModel):
-    """Who did what, to what, from where. `data` tells the rest, never a prompt or a secret."""
+    """Who did what, to what, from where. `data` holds further details, never a prompt or a secret."""
 
     id: str
     at: datetime
@@ -112,11 +112,11 @@ class AuditLine(BaseModel):
     data: dict[str, Any]
 
     @classmethod
-    def of(cls, written: AuditRecord) -> AuditLine:
-        """The view of an entry."""
-        entry = written.entry
+    def of(cls, record: AuditRecord) -> AuditLine:
+        """The view of a stored entry."""
+        entry = record.entry
         return cls(
-            id=written.id,
+            id=record.id,
             at=entry.at,
             action=entry.action.value,
             actor=entry.actor,
@@ -140,18 +140,18 @@ class AuditView(BaseModel):
     summary="Make a token",
     responses=responses(400, 401, 403, 413, 422, 503),
 )
-async def make_token(body: NewToken, principal: Admin, request: Request, response: Response) -> MadeToken:
+async def create_token(body: NewToken, principal: Admin, request: Request, response: Response) -> CreatedToken:
     """The token is in this answer and nowhere else."""
     text, token = await application_of(request).tokens.create(
         Role(body.role), name=body.name, user_id=body.user_id, days=body.days, by=principal
     )
     response.headers["Cache-Control"] = NO_STORE
-    return MadeToken(**TokenView.fields_of(token), token=text)
+    return CreatedToken(**TokenView.fields_of(token), token=text)
 
 
 @router.get("/tokens", summary="List the workspace's tokens", responses=responses(401, 403, 503))
 async def list_tokens(principal: Admin, request: Request) -> TokensView:
-    """What they are for and when they were used last; never the tokens themselves."""
+    """The names of tokens and when they were used last; never the tokens themselves."""
     found = await application_of(request).tokens.list(principal.workspace_id)
     return TokensView(tokens=[TokenView(**TokenView.fields_of(token)) for token in found])
 
@@ -160,14 +160,14 @@ async def list_tokens(principal: Admin, request: Request) -> TokensView:
     "/tokens/{token_id}", status_code=204, summary="Revoke a token", responses=responses(401, 403, 404, 422, 503)
 )
 async def revoke_token(token_id: TokenInPath, principal: Admin, request: Request) -> Response:
-    """By its id or its prefix. It stops working at once, and so do the sessions that were opened with it."""
+    """Revoke by id or prefix. The token stops working at once, and so do the sessions that were opened with it."""
     await application_of(request).tokens.revoke(principal.workspace_id, token_id, by=principal)
     return Response(status_code=204)
 
 
 @router.get("/people", summary="List the workspace's people", responses=responses(401, 403, 503))
 async def list_people(principal: Admin, request: Request) -> PeopleView:
-    """Everybody who has or had a token, or who made something."""
+    """Everybody who has or had a token, or who created a prototype."""
     found = await application_of(request).tokens.people(principal)
     return PeopleView(people=[PersonView.of(person) for person in found])
 
@@ -177,8 +177,8 @@ async def list_people(principal: Admin, request: Request) -> PeopleView:
     summary="End all access of a person",
     responses=responses(400, 401, 403, 413, 422, 503),
 )
-async def revoke_access(body: WhoseAccess, principal: Admin, request: Request) -> RevokedView:
-    """Revokes every token and ends every session; what they made stays. Doing it again is no error."""
+async def revoke_access(body: RevokeAccess, principal: Admin, request: Request) -> RevokedView:
+    """Revoke every token and end every session of a person. Their prototypes stay. A repetition is no error."""
     tokens, sessions = await application_of(request).tokens.revoke_access(principal, person_of(body.user_id))
     return RevokedView(tokens=tokens, sessions=sessions)
 
@@ -192,8 +192,8 @@ async def read_audit(
     action: Action | None = None,
     actor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> AuditView:
-    """Who did what, from where. It cannot be changed; reuse shows up within a second or so."""
+    """Who did what, from where. Nobody can change entries. Reuse appears after a second or so."""
     audit = application_of(request).keeper.context.audit
     actor = person_of(actor) if actor is not None else None
-    found, after = await audit.list(principal, limit, action=action, actor=actor, after=after_of(cursor))
-    return AuditView(entries=[AuditLine.of(written) for written in found], next_cursor=cursor_of(after))
+    found, after = await audit.list(principal, limit, action=action, actor=actor, after=decode_cursor(cursor))
+    return AuditView(entries=[AuditLine.of(record) for record in found], next_cursor=encode_cursor(after))

@@ -1,47 +1,45 @@
-"""The API: the spec's three routes, and one prototype with its history."""
+"""The API's main routes: create, list and status by product, and one prototype with its history."""
 
 from __future__ import annotations
 
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response
-from pydantic_core import to_json
+from fastapi import APIRouter, Header, Query, Request, Response
 
-from protokeep.core.principals import Role
 from protokeep.core.prototype import Status
+from protokeep.core.visible_fields import visible_fields
 from protokeep.service import NewPrototype
 from protokeep.store.prototypes import Page
-from protokeep.web import query
 from protokeep.web.dependencies import (
+    MUST_REVALIDATE,
     KeeperDep,
     Maker,
     Prefer,
     PreferHeader,
     Viewer,
-    after_of,
-    allowed,
-    answer,
     application_of,
-    cursor_of,
-    etag_of,
-    keeper_of,
+    decode_cursor,
+    encode_cursor,
+    json_response,
+    not_modified,
     product_in_path,
-    unchanged,
 )
 from protokeep.web.models import (
     CreateProject,
     EnsuredView,
     EventView,
+    ListQuery,
     MockupsView,
     PrototypeDetail,
     PrototypeView,
+    StatusQuery,
 )
 from protokeep.web.problems import responses
-from protokeep.web.serialization import json_of, validator_of
+from protokeep.web.serialization import ensured_json, etag_of, list_json, prototype_json
 
 router = APIRouter(prefix="/api/design")
-#: Paths that are routed as they were sent; `product_in_path` decodes them.
+#: Paths that are routed while still percent-encoded; `product_in_path` decodes them.
 PRODUCT_PATHS = b"/api/design/mockups/"
 
 
@@ -58,6 +56,7 @@ PRODUCT_PATHS = b"/api/design/mockups/"
 )
 async def create_project(
     body: CreateProject,
+    keeper: KeeperDep,
     principal: Maker,
     request: Request,
     prefer: PreferHeader = None,
@@ -72,12 +71,11 @@ async def create_project(
         product_name=body.product_name,
         idempotency_key=idempotency_key,
     )
-    keeper = keeper_of(request)
-    wait = Prefer.of(prefer).patience(application_of(request).settings.accept_wait_seconds)
+    wait = Prefer.of(prefer).wait_seconds(application_of(request).settings.accept_wait_seconds)
     ensured = await keeper.ensure(principal, new, wait=wait)
     status = 200 if ensured.is_existing else 201 if ensured.accepted else 202
-    place = {"Location": f"/api/design/prototypes/{ensured.prototype.id}"}
-    return answer(to_json(EnsuredView.fields_of_ensured(ensured, keeper.context.clock())), status, place)
+    headers = {"Location": f"/api/design/prototypes/{ensured.prototype.id}"}
+    return json_response(ensured_json(ensured, keeper.context.clock()), status, headers)
 
 
 @router.get(
@@ -85,22 +83,23 @@ async def create_project(
     summary="List a product's prototypes, newest first",
     response_model=MockupsView,
     responses={304: {"description": "Not changed"}, **responses(401, 403, 422, 503)},
-    openapi_extra=query.documented(query.ListQuery),
 )
-async def list_mockups(product_id: str, request: Request) -> Response:
+async def list_mockups(
+    product_id: str,
+    keeper: KeeperDep,
+    principal: Viewer,
+    request: Request,
+    query: Annotated[ListQuery, Query()],
+) -> Response:
     """All prototypes of a product; an empty list when it has none."""
-    principal = await allowed(request, Role.VIEWER)
-    asked = query.read(query.ListQuery, request)
-    keeper = keeper_of(request)
-    status = Status(asked.status) if asked.status else None
-    page = Page(asked.limit, asked.provider, status, None, after_of(asked.cursor))
-    found, after = await keeper.list(principal, product_in_path(product_id), page, mine=asked.mine)
-    cursor = cursor_of(after)
-    etag = etag_of(*map(validator_of, found), (cursor or "").encode())
+    status = Status(query.status) if query.status else None
+    page = Page(query.limit, query.provider, status, None, decode_cursor(query.cursor))
+    found, after = await keeper.list(principal, product_in_path(product_id), page, mine=query.mine)
+    cursor = encode_cursor(after)
     now = keeper.context.clock()
-    return unchanged(request, etag) or answer(
-        b'{"mockups":[%b],"next_cursor":%b}' % (b",".join(json_of(one, now) for one in found), to_json(cursor)),
-        headers={"ETag": etag, "Cache-Control": "private, no-cache"},
+    etag = etag_of(found, now, cursor)
+    return not_modified(request, etag) or json_response(
+        list_json(found, cursor, now), headers={"ETag": etag, **MUST_REVALIDATE}
     )
 
 
@@ -109,19 +108,22 @@ async def list_mockups(product_id: str, request: Request) -> Response:
     summary="Look at a product's prototype without creating one",
     response_model=PrototypeView,
     responses={304: {"description": "Not changed"}, **responses(401, 403, 404, 422, 503)},
-    openapi_extra=query.documented(query.StatusQuery, query.PREFER),
 )
-async def mockup_status(product_id: str, request: Request) -> Response:
-    """The status of the product's prototype, looked at upstream when what is written is too old."""
-    principal = await allowed(request, Role.VIEWER)
-    provider = query.read(query.StatusQuery, request).provider
-    keeper = keeper_of(request)
-    wait = float(Prefer.of(request.headers.get("prefer")).wait or 0)
-    prototype = await keeper.status(principal, product_in_path(product_id), provider, wait=wait)
-    etag = etag_of(validator_of(prototype))
-    return unchanged(request, etag) or answer(
-        json_of(prototype, keeper.context.clock()),
-        headers={"ETag": etag, "Cache-Control": "private, no-cache"},
+async def mockup_status(
+    product_id: str,
+    keeper: KeeperDep,
+    principal: Viewer,
+    request: Request,
+    query: Annotated[StatusQuery, Query()],
+    prefer: PreferHeader = None,
+) -> Response:
+    """The status of the product's prototype; the app builder is asked when the stored status is too old."""
+    wait = float(Prefer.of(prefer).wait or 0)
+    prototype = await keeper.status(principal, product_in_path(product_id), query.provider, wait=wait)
+    now = keeper.context.clock()
+    etag = etag_of([prototype], now)
+    return not_modified(request, etag) or json_response(
+        prototype_json(prototype, now), headers={"ETag": etag, **MUST_REVALIDATE}
     )
 
 
@@ -131,11 +133,11 @@ async def mockup_status(product_id: str, request: Request) -> Response:
     responses=responses(401, 403, 404, 503),
 )
 async def get_prototype(prototype_id: str, keeper: KeeperDep, principal: Viewer) -> PrototypeDetail:
-    """One prototype, what happened to it, and any surplus chats that carry its marker."""
+    """A prototype, its events, and the ids of surplus chats that carry its marker."""
     prototype = await keeper.get(principal, prototype_id)
     history, surplus = await keeper.history(prototype)
     return PrototypeDetail(
-        **PrototypeView.fields_of(prototype, keeper.context.clock()),
+        **visible_fields(prototype, keeper.context.clock()),
         history=[EventView.of(row, json.loads(row["data"]) if row["data"] else None) for row in history],
         surplus_chat_ids=surplus,
     )

@@ -1,4 +1,4 @@
-"""The application: routes, limits, health, and the lifetime of the parts."""
+"""The ASGI application: routes, limits, health, and the lifetime of what they use."""
 
 from __future__ import annotations
 
@@ -15,31 +15,34 @@ from protokeep import __version__
 from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
 from protokeep.jobs import application_with_jobs
 from protokeep.mcp.http import Endpoint
+from protokeep.service.watching import Watcher
 from protokeep.settings import Settings
 from protokeep.web import actions, admin, api, hooks, pages, problems, provider_keys
 from protokeep.web.dependencies import principal_of
-from protokeep.web.middleware import Limits, Rates
+from protokeep.web.middleware import RateLimits, RequestLimits
 from protokeep.web.models import Problem
-from protokeep.wiring import Application
+from protokeep.wiring import PROVIDERS, Application
 
 log = structlog.get_logger(__name__)
 
-#: What every operation of the API may answer: a body, an address or a head that is too long, and too many requests.
-ANYWHERE = (413, 414, 429, 431)
+#: Error statuses of every operation: a body, an address or headers that are too long, and too many requests.
+COMMON_ERRORS = (413, 414, 429, 431)
 
 
-def create_app(settings: Settings, parts: Application | None = None) -> FastAPI:
-    """The ASGI application. Without `parts` it builds its own, with jobs, for as long as it runs."""
+def create_app(settings: Settings, application: Application | None = None) -> FastAPI:
+    """The ASGI application. Without an `application` it builds its own, with jobs, for as long as it runs."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
-            own = parts
-            if own is None:
-                own = await stack.enter_async_context(application_with_jobs(settings))
-                _say_what_is_missing(own)
-            app.state.parts = own
-            app.state.live = await stack.enter_async_context(pages.live_for(own).running())
+            running = application
+            if running is None:
+                running = await stack.enter_async_context(application_with_jobs(settings))
+                _warn_of_missing_providers(running)
+            app.state.application = running
+            broadcast = await stack.enter_async_context(pages.broadcast_for(running).running())
+            app.state.broadcast = broadcast
+            await stack.enter_async_context(Watcher(running.keeper.context, broadcast.open_views).running())
             await stack.enter_async_context(mcp.open())
             yield
 
@@ -52,27 +55,25 @@ def create_app(settings: Settings, parts: Application | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.draining = False
-    app.state.rates = Rates(settings)
+    app.state.rates = RateLimits(settings)
     problems.install(app)
-    app.include_router(api.router)
-    app.include_router(actions.router)
-    app.include_router(admin.router)
-    app.include_router(provider_keys.router)
-    app.include_router(hooks.router)
+    for module in (api, actions, admin, provider_keys, hooks):
+        app.include_router(module.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
     app.router.routes.append(Route("/mcp", mcp, include_in_schema=False))
     _add_health(app)
     pages.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    app.add_middleware(Limits, settings=settings)
+    app.add_middleware(RequestLimits, settings=settings)
     return app
 
 
-def _say_what_is_missing(parts: Application) -> None:
-    try:
-        parts.keeper.context.providers.choose("v0")
-    except NotConfigured as error:
-        log.warning("provider_missing", reason=str(error))
+def _warn_of_missing_providers(application: Application) -> None:
+    for name in PROVIDERS:
+        try:
+            application.keeper.context.providers.choose(name)
+        except NotConfigured as error:
+            log.warning("provider_missing", reason=str(error))
 
 
 def _add_health(app: FastAPI) -> None:
@@ -89,28 +90,38 @@ def _add_health(app: FastAPI) -> None:
     async def readyz(request: Request) -> dict[str, Any]:
         if request.app.state.draining:
             raise NotReady("This process is stopping. Ask another one.")
-        context = request.app.state.parts.keeper.context
+        context = request.app.state.application.keeper.context
         context.heartbeat.require_beats()
-        shape = await context.store.ready()
-        if not shape.tracked:
+        owner_table = await context.store.ready()
+        if not owner_table.tracked:
             raise NotMigrated("design_mockups has no columns to track a prototype with")
         return {"status": "ok"}
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with tokens and the problem documents that every operation may answer."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        parts = schema.setdefault("components", {})
-        parts.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
-        parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        components = schema.setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         for path, operations in schema["paths"].items():
             for operation in operations.values():
                 if path.startswith("/api/"):
-                    operation["security"] = [{"token": []}]
-                    for status, answer in problems.responses(*ANYWHERE).items():
-                        operation["responses"].setdefault(str(status), answer)
-                for status, answer in operation["responses"].items():
-                    if status == "422" and problems.MEDIA_TYPE not in answer.get("content", {}):
-                        answer.update(problems.responses(422)[422])
+                    _add_common_errors(operation)
+                _describe_invalid_input(operation)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _add_common_errors(operation: dict[str, Any]) -> None:
+    operation["security"] = [{"token": []}]
+    for status, response in problems.responses(*COMMON_ERRORS).items():
+        operation["responses"].setdefault(str(status), response)
+
+
+def _describe_invalid_input(operation: dict[str, Any]) -> None:
+    """Replace FastAPI's own description of a 422, which is not sent here."""
+    response = operation["responses"].get("422")
+    if response is not None and problems.MEDIA_TYPE not in response.get("content", {}):
+        response.update(problems.responses(422)[422])

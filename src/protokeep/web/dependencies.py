@@ -1,10 +1,9 @@
-"""What routes ask for: the parts, the caller, and the headers that change an answer."""
+"""Dependencies of routes: the application, the caller, and the headers that change an answer."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -20,33 +19,35 @@ from protokeep.core.principals import Principal, Role
 from protokeep.service import Keeper
 from protokeep.wiring import Application
 
-#: Longest `Prefer: wait=n`: shorter than the idle limits of common proxies.
-MAX_WAIT = 25
+#: Longest `Prefer: wait=n` in seconds: shorter than the idle limits of common proxies.
+WAIT_MAX = 25
+#: For answers that carry an ETag: a browser keeps them, and asks each time whether they still hold.
+MUST_REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 
 def application_of(request: Request) -> Application:
-    """The process's parts."""
-    found: Application = request.app.state.parts
-    return found
+    """The application that serves this request."""
+    application: Application = request.app.state.application
+    return application
 
 
 def keeper_of(request: Request) -> Keeper:
-    """The one service object."""
+    """The keeper of the application."""
     return application_of(request).keeper
 
 
-def address_of(request: Request) -> str:
-    """Where a request came from, for the audit; empty where there is no address."""
+def client_address(request: Request) -> str:
+    """The client's address, for the audit; empty for a connection without one."""
     return request.client.host if request.client is not None else ""
 
 
 async def _keeper(request: Request) -> Keeper:
-    # A coroutine, as every dependency here: FastAPI takes a thread for one that is none.
+    # A coroutine, like every dependency here: FastAPI runs others in a thread.
     return keeper_of(request)
 
 
 def bearer_of(request: Request) -> str:
-    """The request's bearer token. Raises `NotAuthenticated`: there is none."""
+    """The bearer token of the request. Raises `NotAuthenticated` without one."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
@@ -57,7 +58,7 @@ def bearer_of(request: Request) -> str:
 
 
 async def principal_of(request: Request) -> Principal:
-    """Whom the request's bearer token stands for. Raises `NotAuthenticated`, and `TooMany`."""
+    """The principal of the request's bearer token. Raises `NotAuthenticated` and `TooMany`."""
     token = bearer_of(request)
     rates = request.app.state.rates
     try:
@@ -66,34 +67,29 @@ async def principal_of(request: Request) -> Principal:
         rates.sign_in(request)
         raise
     rates.request(principal)
-    return replace(principal, address=address_of(request))
+    return replace(principal, address=client_address(request))
 
 
-async def allowed(request: Request, role: Role) -> Principal:
-    """Who asks, if they have at least this role. Raises `NotAuthenticated`, `NotAllowed`."""
-    principal = await principal_of(request)
-    if not principal.role.covers(role):
-        raise NotAllowed(f"This needs a token of role {role.value}; yours is {principal.role.value}.")
-    return principal
-
-
-def needs(role: Role) -> Callable[..., Any]:
-    """A dependency that lets through whoever has at least this role."""
+def require_role(role: Role) -> Callable[..., Any]:
+    """A dependency: the caller, who has to have at least this role."""
 
     async def check(request: Request) -> Principal:
-        return await allowed(request, role)
+        principal = await principal_of(request)
+        if not principal.role.covers(role):
+            raise NotAllowed(f"This needs a token of role {role.value}; yours is {principal.role.value}.")
+        return principal
 
     return check
 
 
 KeeperDep = Annotated[Keeper, Depends(_keeper)]
-Viewer = Annotated[Principal, Depends(needs(Role.VIEWER))]
-Maker = Annotated[Principal, Depends(needs(Role.MAKER))]
-Admin = Annotated[Principal, Depends(needs(Role.ADMIN))]
+Viewer = Annotated[Principal, Depends(require_role(Role.VIEWER))]
+Maker = Annotated[Principal, Depends(require_role(Role.MAKER))]
+Admin = Annotated[Principal, Depends(require_role(Role.ADMIN))]
 
 
 def product_in_path(product_id: str) -> str:
-    """The product id of a path that was routed as it was sent. Raises `InvalidInput`."""
+    """The product id in a path that is still percent-encoded. Raises `InvalidInput`."""
     try:
         return unquote(product_id, errors="strict")
     except UnicodeDecodeError:
@@ -102,59 +98,54 @@ def product_in_path(product_id: str) -> str:
 
 @dataclass(slots=True)
 class Prefer:
-    """The `Prefer` header (RFC 7240): `wait=n` and `respond-async`; other preferences are ignored."""
+    """The preferences `wait=n` and `respond-async` of a `Prefer` header (RFC 7240); others are ignored."""
 
     wait: int | None = None
     respond_async: bool = False
 
     @classmethod
     def of(cls, header: str | None) -> Prefer:
-        """What a header says. Raises `InvalidInput`."""
-        found = cls()
+        """The preferences in a header; None: no header was sent. Raises `InvalidInput`."""
+        parsed = cls()
         for preference in re.split(r"[,;]", header) if header else ():
             name, _, value = preference.strip().partition("=")
             if name.lower() == "respond-async":
-                found.respond_async = True
+                parsed.respond_async = True
             elif name.lower() == "wait":
-                found.wait = _seconds_of(value.strip().strip('"'))
-        return found
+                parsed.wait = _seconds_of(value.strip().strip('"'))
+        return parsed
 
-    def patience(self, otherwise: float) -> float:
-        """How many seconds a create may wait for the builder; `otherwise` when nothing was said."""
+    def wait_seconds(self, default: float) -> float:
+        """How many seconds a create may wait for the app builder; `default` without a preference."""
         if self.respond_async:
             return 0.0
-        return otherwise if self.wait is None else float(self.wait)
+        return default if self.wait is None else float(self.wait)
 
 
 def _seconds_of(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or not 0 <= int(value[:6]) <= MAX_WAIT:
-        raise InvalidInput(f"Prefer: wait takes whole seconds from 0 to {MAX_WAIT}.", field="Prefer")
+    if not value.isascii() or not value.isdigit() or not 0 <= int(value[:6]) <= WAIT_MAX:
+        raise InvalidInput(f"Prefer: wait takes whole seconds from 0 to {WAIT_MAX}.", field="Prefer")
     return int(value)
 
 
 PreferHeader = Annotated[str | None, Header(max_length=500)]
 
 
-def answer(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON, written once: what is built here needs no second look by a model."""
+def json_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer whose JSON is written already: no model validates it again."""
     return Response(body, status, headers, "application/json")
 
 
-def etag_of(*parts: bytes) -> str:
-    """A strong validator over what the answer depends on."""
-    return '"' + hashlib.blake2b(b",".join(parts), digest_size=12).hexdigest() + '"'
-
-
-def unchanged(request: Request, etag: str) -> Response | None:
-    """304 when the caller has this already."""
+def not_modified(request: Request, etag: str) -> Response | None:
+    """304 if the caller's `If-None-Match` names `etag` (RFC 9110, 13.1.2); None: the whole answer has to be sent."""
     known = request.headers.get("if-none-match", "")
     if known.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
-        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
+        return Response(status_code=304, headers={"ETag": etag, **MUST_REVALIDATE})
     return None
 
 
-def cursor_of(after: tuple[datetime, str] | None) -> str | None:
-    """Where the next page begins, as an opaque text."""
+def encode_cursor(after: tuple[datetime, str] | None) -> str | None:
+    """The opaque cursor of the page after this position; None: there is no further page."""
     if after is None:
         return None
     moment, mockup_id = after
@@ -162,8 +153,8 @@ def cursor_of(after: tuple[datetime, str] | None) -> str | None:
     return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
-def after_of(cursor: str | None) -> tuple[datetime, str] | None:
-    """What a cursor names. Raises `InvalidInput`."""
+def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    """The position that a cursor stands for; None: the first page. Raises `InvalidInput`."""
     if cursor is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What every request is held to, and the headers that every answer has."""
+"""Limits of every request, and the headers of every answer."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from protokeep.core.rate_limit import TokenBucket
 from protokeep.settings import Settings
 from protokeep.web import api, pages, problems
 
-#: For answers that are no pages: whatever they hold, a browser runs and frames none of it.
+#: The content security policy of answers that are no pages: a browser runs and frames nothing of them.
 DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
-#: A year, for the host that people were told of.
+#: HSTS for a year, for the host of the public URL.
 TRANSPORT_SECURITY = b"max-age=31536000"
-#: Who has an IPv6 network has all its addresses.
-IPV6_NETWORK = 64
+#: IPv6 addresses of one network count as one: somebody who has the network has all of them.
+IPV6_PREFIX = 64
 
 
-class Rates:
-    """How often a person or token may ask, and an address may try to sign in."""
+class RateLimits:
+    """Limits of requests per token or person, and of sign-in attempts per address."""
 
     def __init__(self, settings: Settings) -> None:
         self._requests = TokenBucket(settings.requests_per_minute, "Too many requests")
@@ -37,32 +37,32 @@ class Rates:
         self._requests.take(key, time.monotonic())
 
     def sign_in(self, request: Request) -> None:
-        """Count a try to sign in, or a token that does not count. Raises `TooMany`."""
-        self._sign_ins.take(place_of(request.client.host if request.client else ""), time.monotonic())
+        """Count a sign-in attempt, or a request with an invalid token. Raises `TooMany`."""
+        self._sign_ins.take(network_of(request.client.host if request.client else ""), time.monotonic())
 
 
-def place_of(address: str) -> str:
-    """What counts as one address."""
+def network_of(address: str) -> str:
+    """The network that an address is counted under: an IPv4 address itself, or an IPv6 /64."""
     try:
         parsed = ip_address(address)
     except ValueError:
         return address
-    return str(ip_network((address, IPV6_NETWORK), strict=False)) if isinstance(parsed, IPv6Address) else address
+    return str(ip_network((address, IPV6_PREFIX), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 
-class _Left(Exception):
-    """Whoever asked went away, or was sent away, before the body was whole: nothing is done, and nobody to answer."""
+class _ClientGone(Exception):
+    """The client disconnected before its body was complete: the request is dropped without an answer."""
 
 
-class Limits:
-    """Bounds bodies, headers and queries, names every request, and sends the headers that every answer has."""
+class RequestLimits:
+    """Limits bodies, headers and addresses, gives every request an id, and adds the headers of every answer."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        self._always = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+        self._headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
         if settings.is_https:
-            self._always.append((b"strict-transport-security", TRANSPORT_SECURITY))
+            self._headers.append((b"strict-transport-security", TRANSPORT_SECURITY))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,7 +70,7 @@ class Limits:
             return
         raw_path = scope.get("raw_path") or b""
         if raw_path.startswith(api.PRODUCT_PATHS):
-            # A product id may hold a slash, which only the path as it was sent tells from a separator.
+            # A product id may contain a slash. Only the percent-encoded path tells it from a separator.
             scope = {**scope, "path": raw_path.decode("latin-1")}
         request_id = uuid4().hex[:16]
         scope.setdefault("state", {})["request_id"] = request_id
@@ -79,7 +79,7 @@ class Limits:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message["headers"], (b"x-request-id", request_id.encode()), *self._always]
+                headers = [*message["headers"], (b"x-request-id", request_id.encode()), *self._headers]
                 if scope["app"].state.draining:
                     headers.append((b"connection", b"close"))
                 if all(name.lower() != b"content-security-policy" for name, _ in message["headers"]):
@@ -87,50 +87,50 @@ class Limits:
                 message["headers"] = headers
             await send(message)
 
-        refusal = self._refusal(scope)
+        rejection = self._head_rejection(scope)
         try:
-            body = None if refusal else await self._bounded_body(scope, receive)
-        except _Left:
+            body = None if rejection else await self._bounded_body(scope, receive)
+        except _ClientGone:
             return
         if body is None:
-            await (refusal or self._too_large(scope))(scope, receive, sending)
+            await (rejection or self._too_large(scope))(scope, receive, sending)
             return
         await self._app(scope, body, sending)
 
-    def _refusal(self, scope: Scope) -> Response | None:
-        """What is too long before any of the body is read."""
+    def _head_rejection(self, scope: Scope) -> Response | None:
+        """The error for headers or an address that are too long; None: both are short enough."""
         settings = self._settings
         if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > settings.max_header_bytes:
-            words = (
+            detail = (
                 f"At most {settings.max_header_bytes // 1024} KiB of headers are read. Send fewer cookies or headers."
             )
-            return _refused(scope, 431, "headers-too-large", "The headers are too large", words)
+            return _rejection(scope, 431, "headers-too-large", "The headers are too large", detail)
         if len(scope["query_string"]) + len(scope.get("raw_path") or b"") > settings.max_query_bytes:
-            words = f"At most {settings.max_query_bytes} bytes of address are read. Shorten the query."
-            return _refused(scope, 414, "address-too-long", "The address is too long", words)
+            detail = f"At most {settings.max_query_bytes} bytes of address are read. Shorten the query."
+            return _rejection(scope, 414, "address-too-long", "The address is too long", detail)
         return None
 
     def _too_large(self, scope: Scope) -> Response:
-        words = f"At most {self._settings.max_body_bytes // 1024} KiB are read. Shorten the prompt."
-        return _refused(scope, 413, "too-large", "The request is too large", words)
+        detail = f"At most {self._settings.max_body_bytes // 1024} KiB are read. Shorten the prompt."
+        return _rejection(scope, 413, "too-large", "The request is too large", detail)
 
     async def _bounded_body(self, scope: Scope, receive: Receive) -> Receive | None:
-        """A `receive` that has read the body already; None: it is larger than it may be. Raises `_Left`."""
+        """A `receive` that replays the body, which is read here; None: it is too large. Raises `_ClientGone`."""
         if scope["method"] in ("GET", "HEAD"):
             return receive
-        most = self._settings.max_body_bytes
+        size_max = self._settings.max_body_bytes
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length[:20]) > most:
+        if not length.isdigit() or int(length[:20]) > size_max:
             return None
         chunks: list[bytes] = []
         size = 0
         while True:
             message = await receive()
             if message["type"] != "http.request":
-                raise _Left
+                raise _ClientGone
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
-            if size > most:
+            if size > size_max:
                 return None
             if not message.get("more_body"):
                 break
@@ -146,7 +146,7 @@ class Limits:
         return replay
 
 
-def _refused(scope: Scope, status: int, kind: str, title: str, detail: str) -> Response:
+def _rejection(scope: Scope, status: int, kind: str, title: str, detail: str) -> Response:
     request = Request(scope)
     response = pages.as_page(request, problems.problem(request, status, kind, title, detail))
     response.headers["Connection"] = "close"

@@ -1,4 +1,4 @@
-"""What the API takes and gives. These belong to the surface; core values do not leak."""
+"""Requests and answers of the API. They are separate from the core's classes, so that those may change."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from protokeep.core.prototype import SETTLED, Prototype
-from protokeep.core.provider_keys import key_source_of
-from protokeep.service import Ensured
+from protokeep.core.prototype import Prototype
+from protokeep.core.visible_fields import visible_fields
 from protokeep.store.database import Row
 
 StatusWord = Literal["pending", "in_progress", "completed", "failed", "timeout"]
@@ -41,27 +40,31 @@ class CreateProject(BaseModel):
     product_name: Annotated[str | None, Field(description="What people call the product.")] = None
 
 
-def elapsed_seconds(prototype: Prototype, now: datetime) -> float | None:
-    """How long the last round has taken, or took; None where nobody tracks it."""
-    generation = prototype.generation
-    if generation is None:
-        return None
-    end = generation.settled_at or (now if prototype.status not in SETTLED else prototype.updated_at)
-    began = generation.began_at
-    if generation.follow_up_pending:
-        began, end = generation.turn_at, now
-    return round(max((end - began).total_seconds(), 0.0), 3)
+class ListQuery(BaseModel):
+    """Which of a product's prototypes to list."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str | None, Field(max_length=300)] = None
+    provider: Annotated[str | None, Field(max_length=50)] = None
+    status: StatusWord | None = None
+    mine: bool = False
+
+
+class StatusQuery(BaseModel):
+    """Which builder's prototype of a product."""
+
+    provider: Annotated[str, Field(max_length=50)] = "v0"
 
 
 class ErrorView(BaseModel):
-    """Why it failed, timed out or cannot be decided yet."""
+    """Why a prototype has failed or timed out."""
 
     code: str
     message: str
 
 
 class ReasonView(BaseModel):
-    """What holds it up, and when it is tried again by itself."""
+    """Why a prototype makes no progress, and when protokeep tries again by itself."""
 
     code: str
     message: str
@@ -69,7 +72,7 @@ class ReasonView(BaseModel):
 
 
 class PrototypeView(BaseModel):
-    """One prototype. Missing values are null, never absent."""
+    """A prototype. Missing values are null; no field is ever absent. The values come from `core.visible_fields`."""
 
     id: str
     product_id: str
@@ -98,74 +101,13 @@ class PrototypeView(BaseModel):
     key_source: Annotated[KeySourceWord | None, Field(description="Whose key paid for it.")]
 
     @classmethod
-    def fields_of(cls, prototype: Prototype, now: datetime) -> dict[str, Any]:
-        """The view's values; `now` is for the elapsed time of what is still being made."""
-        generation = prototype.generation
-        error = reason = picture = None
-        if generation is not None:
-            if generation.picture_etag is not None:
-                picture = f"/api/design/prototypes/{prototype.id}/picture"
-            if generation.error_code is not None:
-                error = {"code": generation.error_code, "message": generation.error_message or ""}
-            if generation.hold_code is not None:
-                reason = {
-                    "code": generation.hold_code,
-                    "message": generation.hold_message or "",
-                    "next_try_at": generation.next_try_at,
-                }
-            elif generation.outcome_unknown:
-                reason = {
-                    "code": "outcome_unknown",
-                    "message": "It is not known whether the builder made it. It is being looked for; nothing is sent "
-                    "a second time before that is clear.",
-                    "next_try_at": generation.next_try_at,
-                }
-            elif generation.not_visible:
-                reason = {
-                    "code": "not_visible",
-                    "message": f"{prototype.provider} does not show it at present. Nothing is concluded from that: it "
-                    "is looked at again, and what is known of it stays.",
-                    "next_try_at": generation.next_poll_at,
-                }
-            slowed = prototype.polling_pause
-            if reason is None and slowed is not None and slowed.until > now and prototype.status not in SETTLED:
-                reason = {"code": slowed.code, "message": slowed.message, "next_try_at": slowed.until}
-        return {
-            "id": prototype.id,
-            "product_id": prototype.product_id,
-            "user_id": prototype.user_id,
-            "provider": prototype.provider,
-            "prompt": prototype.prompt,
-            "v0_chat_id": prototype.chat_id,
-            "v0_project_id": prototype.project_id,
-            "project_status": prototype.status.value,
-            "state": prototype.state.value,
-            "reason": reason,
-            "project_url": prototype.project_url,
-            "demo_url": generation.demo_url if generation else None,
-            "web_url": generation.web_url if generation else None,
-            "chat_url": generation.chat_url if generation else None,
-            "thumbnail_url": picture or prototype.thumbnail_url,
-            "image_url": picture or prototype.image_url,
-            "error": error,
-            "is_current": prototype.is_current,
-            "created_at": prototype.created_at,
-            "updated_at": prototype.updated_at,
-            "observed_at": generation.observed_at if generation else None,
-            "poll_count": generation.poll_count if generation else 0,
-            "elapsed_seconds": elapsed_seconds(prototype, now),
-            "credits": generation.credits if generation else None,
-            "key_source": key_source_of(generation.account).value if generation else None,
-        }
-
-    @classmethod
     def of(cls, prototype: Prototype, now: datetime) -> PrototypeView:
         """The view of a prototype."""
-        return cls(**cls.fields_of(prototype, now))
+        return cls(**visible_fields(prototype, now))
 
 
 class DecisionView(BaseModel):
-    """Why this prototype."""
+    """Why a request got this prototype."""
 
     outcome: Literal["created", "reused", "replaced", "replayed"]
     reason: str
@@ -173,23 +115,10 @@ class DecisionView(BaseModel):
 
 
 class EnsuredView(PrototypeView):
-    """The prototype a request got, and why."""
+    """The prototype that a request got, and why."""
 
     is_existing: bool
     decision: DecisionView
-
-    @classmethod
-    def fields_of_ensured(cls, ensured: Ensured, now: datetime) -> dict[str, Any]:
-        """The values of an answer to create-project."""
-        decision = ensured.decision
-        values = cls.fields_of(ensured.prototype, now)
-        values["is_existing"] = ensured.is_existing
-        values["decision"] = {
-            "outcome": decision.outcome.value,
-            "reason": decision.reason,
-            "prompt_differs": decision.prompt_differs,
-        }
-        return values
 
 
 class MockupsView(BaseModel):
@@ -200,7 +129,7 @@ class MockupsView(BaseModel):
 
 
 class EventView(BaseModel):
-    """One line of a prototype's history."""
+    """One event in a prototype's history."""
 
     kind: str
     source: Literal["person", "submit", "poll", "hook", "sweep"]
@@ -223,14 +152,14 @@ class EventView(BaseModel):
 
 
 class PrototypeDetail(PrototypeView):
-    """One prototype with its history, oldest line first."""
+    """A prototype with its history, oldest event first."""
 
     history: list[EventView]
     surplus_chat_ids: list[str]
 
 
 class Problem(BaseModel):
-    """RFC 9457."""
+    """A problem document (RFC 9457). `field` names the invalid field of the request."""
 
     type: str
     title: str

@@ -1,4 +1,4 @@
-"""Every error as an RFC 9457 problem: stable `type`, a `detail` that says what to do next, a request id."""
+"""Errors as problem documents (RFC 9457), with a stable `type`, a `detail` that says what to do, and a request id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 TYPE_BASE = "urn:protokeep:problem:"
 
-#: Error -> (status, last part of the type, title). The first match along the class's ancestry counts.
+#: Error -> (status, last part of the type, title). The entry of the nearest base class counts.
 _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.ProductUnknown: (422, "product-unknown", "The owner's products have no such product"),
     errors.KeyReused: (422, "idempotency-key-reused", "The idempotency key names another request"),
@@ -55,7 +55,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **more: Any,
 ) -> JSONResponse:
-    """One problem document."""
+    """A problem document; `more` are additional members."""
     body = {
         "type": TYPE_BASE + kind,
         "title": title,
@@ -69,7 +69,7 @@ def problem(
 
 
 def request_id(request: Request) -> str:
-    """The id that the log lines of this request carry too."""
+    """The id of the request, which its log lines carry too."""
     found: str | None = getattr(request.state, "request_id", None)
     if found is None:
         found = request.state.request_id = uuid4().hex[:16]
@@ -77,20 +77,20 @@ def request_id(request: Request) -> str:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problem answers of a route, for OpenAPI."""
+    """The problem documents of a route, for OpenAPI."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {status: {"description": "Problem", "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
-    """Let `app` answer every error as a problem."""
-    app.add_exception_handler(errors.ProtokeepError, _ours)  # type: ignore[arg-type]
-    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
-    app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
-    app.add_exception_handler(Exception, _unexpected)
+    """Let `app` answer every error with a problem document."""
+    app.add_exception_handler(errors.ProtokeepError, _domain_error)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _validation_error)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(Exception, _unexpected_error)
 
 
-async def _ours(request: Request, error: errors.ProtokeepError) -> JSONResponse:
+async def _domain_error(request: Request, error: errors.ProtokeepError) -> JSONResponse:
     status, kind, title = next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
     more: dict[str, Any] = {}
     headers: dict[str, str] = {}
@@ -104,30 +104,30 @@ async def _ours(request: Request, error: errors.ProtokeepError) -> JSONResponse:
         headers["Retry-After"] = "2"
     if isinstance(error, errors.TooMany):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))
-    return problem(request, status, kind, title, str(error) + _if_it_acted(request, error), headers, **more)
+    return problem(request, status, kind, title, str(error) + _uncertainty_hint(request, error), headers, **more)
 
 
-def _if_it_acted(request: Request, error: Exception) -> str:
-    """What to do where it cannot be known whether a request was carried out: the answer of a commit was lost."""
-    acts = request.method in ("POST", "PUT", "DELETE") and request.url.path.startswith("/api/")
-    if not (acts and isinstance(error, errors.DatabaseUnavailable)):
+def _uncertainty_hint(request: Request, error: Exception) -> str:
+    """What to do if the database's answer to a commit was lost; empty if the request certainly did nothing."""
+    is_write = request.method in ("POST", "PUT", "DELETE") and request.url.path.startswith("/api/")
+    if not (is_write and isinstance(error, errors.DatabaseUnavailable)):
         return ""
     return " It may have been done: repeat it with the same Idempotency-Key if it had one, else look first."
 
 
-async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+async def _validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
         return _not_json(request)
     first = faults[0]
-    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
-    field = ".".join(where) or "body"
-    words = {
+    location = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
+    field = ".".join(location) or "body"
+    detail = {
         "extra_forbidden": f"{field} is not a field of this request. Take it out, or check its spelling.",
         "missing": f"{field} is missing. Send it.",
         "model_attributes_type": "The body has to be a JSON object, sent as application/json.",
     }.get(first["type"], f"{field}: {first['msg']}.")
-    return problem(request, 422, "invalid-input", "A value cannot be used", words, field=field)
+    return problem(request, 422, "invalid-input", "A value cannot be used", detail, field=field)
 
 
 def _not_json(request: Request) -> JSONResponse:
@@ -135,8 +135,8 @@ def _not_json(request: Request) -> JSONResponse:
     return problem(request, 400, "invalid-json", "The body is not JSON", detail)
 
 
-async def _http(request: Request, error: HTTPException) -> JSONResponse:
-    if error.status_code == 400:  # What FastAPI says of bytes that are no text, and of JSON nested too deep.
+async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
+    if error.status_code == 400:  # FastAPI's answer to bytes that are no text, and to JSON that is nested too deeply.
         return _not_json(request)
     kind, title = _STATUS_TITLES.get(error.status_code, ("error", "The request was refused"))
     detail = str(error.detail)
@@ -147,7 +147,7 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
     return problem(request, error.status_code, kind, title, detail, error.headers)
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected_error", exc_info=error, path=request.url.path, request_id=request_id(request))
     detail = "This is a fault of protokeep's. Tell its operator the request_id."
     return problem(request, 500, "unexpected", "Something went wrong here", detail)

@@ -1,4 +1,4 @@
-"""Keys of app builders: the workspace's, set by admins, and everybody's own. A key goes in and never comes out."""
+"""The API for keys of app builders: the workspace's, set by admins, and each person's own. No key is ever returned."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ProviderName = Annotated[str, Query(max_length=50, description="The app builder.
 
 
 class NewKey(BaseModel):
-    """A key to keep."""
+    """A key to store."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -34,10 +34,10 @@ class NewKey(BaseModel):
 
 
 class KeyView(BaseModel):
-    """What is told of a key: its last four characters, never the key.
+    """A stored key, without the key: its last four characters.
 
-    `opens` false: it is sealed under a master key that this process does not have. `works`, right after it was set:
-    whether the builder took it; null when it did not answer.
+    `opens` false: the key is sealed under a master key that this process does not have. `works` is set right after the
+    key was set: whether the app builder accepts it; null if the app builder did not answer.
     """
 
     provider: str
@@ -50,9 +50,9 @@ class KeyView(BaseModel):
     works: bool | None
 
     @classmethod
-    def of(cls, told: StoredKey) -> KeyView:
-        """The view of a key."""
-        sealed = told.sealed
+    def of(cls, stored: StoredKey) -> KeyView:
+        """The view of a stored key."""
+        sealed = stored.sealed
         source = KeySource.OWN if sealed.owner.user_id else KeySource.WORKSPACE
         return cls(
             provider=sealed.provider,
@@ -61,8 +61,8 @@ class KeyView(BaseModel):
             last4=sealed.hint,
             set_by=sealed.set_by,
             set_at=sealed.set_at,
-            opens=told.opens,
-            works=told.works,
+            opens=stored.opens,
+            works=stored.works,
         )
 
 
@@ -74,15 +74,15 @@ class KeysView(BaseModel):
 
 @router.put("", summary="Set the workspace's key", responses=responses(400, 401, 403, 409, 413, 422, 503))
 async def set_key(body: NewKey, principal: Admin, request: Request) -> KeyView:
-    """It pays for what the workspace makes, but for people with a key of their own."""
+    """The key pays for the prototypes of everybody in the workspace who has no key of their own."""
     return await _set(request, principal, KeyOwner(principal.workspace_id), body)
 
 
 @router.get("", summary="List the workspace's keys", responses=responses(401, 403, 503))
 async def list_keys(principal: Admin, request: Request) -> KeysView:
-    """Its own, and that people have one; none of them is shown."""
+    """The workspace's key, and who has a key of their own. No key itself is shown."""
     found = await application_of(request).provider_keys.list(principal.workspace_id)
-    return KeysView(keys=[KeyView.of(told) for told in found])
+    return KeysView(keys=[KeyView.of(stored) for stored in found])
 
 
 @router.delete("", status_code=204, summary="Remove a key", responses=responses(401, 403, 404, 422, 503))
@@ -92,7 +92,7 @@ async def remove_key(
     provider: ProviderName = "v0",
     user_id: Annotated[str, Query(max_length=200, description="Whose own; empty: the workspace's.")] = "",
 ) -> Response:
-    """What it paid for waits, in sight, until one of the same account is set again."""
+    """Prototypes that the key paid for wait, visibly, until a key of the same account is set again."""
     owner = KeyOwner(principal.workspace_id, person_of(user_id) if user_id else "")
     await application_of(request).provider_keys.remove(principal, owner, provider)
     return Response(status_code=204)
@@ -100,23 +100,23 @@ async def remove_key(
 
 @router.put("/mine", summary="Set your own key", responses=responses(400, 401, 403, 409, 413, 422, 503))
 async def set_own_key(body: NewKey, principal: Maker, request: Request) -> KeyView:
-    """It pays for what you make from now on, and nobody else spends it."""
+    """The key pays for the prototypes that you create from now on. Nobody else spends it."""
     return await _set(request, principal, KeyOwner(principal.workspace_id, principal.user_id), body)
 
 
 @router.get("/mine", summary="Look at your own key", responses=responses(401, 403, 404, 422, 503))
 async def own_key(principal: Maker, request: Request, provider: ProviderName = "v0") -> KeyView:
-    """Its last four characters, and when it was set."""
+    """The key's last four characters, and when it was set."""
     found = await application_of(request).provider_keys.list(principal.workspace_id, principal.user_id)
-    for told in found:
-        if told.sealed.provider == provider:
-            return KeyView.of(told)
+    for stored in found:
+        if stored.sealed.provider == provider:
+            return KeyView.of(stored)
     raise NotFound("You have no key of your own here. PUT one to this address.")
 
 
 @router.delete("/mine", status_code=204, summary="Remove your own key", responses=responses(401, 403, 404, 422, 503))
 async def remove_own_key(principal: Maker, request: Request, provider: ProviderName = "v0") -> Response:
-    """What it paid for waits, in sight, until one of the same account is set again."""
+    """Prototypes that the key paid for wait, visibly, until a key of the same account is set again."""
     await application_of(request).provider_keys.remove(
         principal, KeyOwner(principal.workspace_id, principal.user_id), provider
     )
@@ -125,7 +125,7 @@ async def remove_own_key(principal: Maker, request: Request, provider: ProviderN
 
 async def _set(request: Request, principal: Principal, owner: KeyOwner, body: NewKey) -> KeyView:
     key = body.key.get_secret_value()
-    told = await application_of(request).provider_keys.set(
+    stored = await application_of(request).provider_keys.set(
         principal, owner, body.provider, key, other_account=body.other_account
     )
-    return KeyView.of(told)
+    return KeyView.of(stored)

@@ -1,4 +1,4 @@
-"""uvicorn, told how protokeep stops: open streams end first, then requests finish, within seconds."""
+"""uvicorn, with protokeep's stop: open streams end first, then requests finish, within seconds."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 import uvicorn
 
-from protokeep.web.protocol import Bounds, bounded_protocol
+from protokeep.web.protocol import RequestBounds, bounded_protocol
 
-#: What a stop waits for requests under way.
+#: How long a stop waits for requests under way.
 GRACE_SECONDS = 2
-BOUNDS = Bounds()
+BOUNDS = RequestBounds()
 
 
 class Server(uvicorn.Server):
-    """One server in an event loop that is already running; signals are left to the caller."""
+    """A server in an event loop that is already running. The caller handles signals."""
 
     def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
         super().__init__(config)
@@ -39,9 +39,9 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises `OSError`."""
+    """A listening socket; port 0 picks a free port. Raises `OSError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only for sockets that say they are TCP.
+    # asyncio turns Nagle's algorithm off only for sockets whose protocol is set to TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -55,18 +55,19 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """Where a listener is reached."""
+    """The URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: Any, listener: socket.socket, *, proxies: Sequence[str] = (), bounds: Bounds = BOUNDS
+    app: Any, listener: socket.socket, *, proxies: Sequence[str] = (), bounds: RequestBounds = BOUNDS
 ) -> AsyncIterator[Server]:
-    """Serve `app` on `listener` for as long as the context lasts; returns once it is ready.
+    """Serve `app` on `listener` for as long as the context lasts; entered once the server is ready.
 
-    Only `proxies` are believed when they say for whom they ask, and over which scheme.
+    The client's address and scheme are taken from the headers of `proxies` only. Raises `RuntimeError` if the server
+    does not start.
     """
     config = uvicorn.Config(
         app,
@@ -77,15 +78,15 @@ async def serving(
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=30,
         http=bounded_protocol(bounds),
-        ws="none",  # Nothing here speaks it, and it would be a way around the bounds.
+        ws="none",  # No route uses WebSockets, and the limits would not apply to them.
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
     )
 
     def stopping() -> None:
-        parts = getattr(app.state, "parts", None)
-        if parts is not None:
-            parts.keeper.context.bus.close()
+        application = getattr(app.state, "application", None)
+        if application is not None:
+            application.keeper.context.bus.close()
 
     server = Server(config, stopping)
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -66,7 +66,7 @@ RULES: dict[str, Rule] = {
     "DELETE /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER),
     "* /mcp": Rule(Way.BEARER),
     # The address itself is the secret; a wrong one is 404 for everybody.
-    "POST /hooks/v0/{secret}": OPEN,
+    "POST /hooks/{provider}/{secret}": OPEN,
     "GET /": Rule(Way.PAGE),
     "GET /p": Rule(Way.PAGE, of_workspace=True, query="?product=seen"),
     "GET /p/{product_id:path}": Rule(Way.PAGE, of_workspace=True),

@@ -14,8 +14,8 @@ import pytest
 
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.principals import Role
-from protokeep.service.tokens import KNOWN_FOR
-from protokeep.web import live
+from protokeep.service.tokens import CACHED_FOR
+from protokeep.web import sse
 from world import Site, World, until
 
 SECOND = 1.0
@@ -69,7 +69,7 @@ async def test_a_revoked_token_is_refused_everywhere_within_a_second(world: Worl
         await allowed(two.there, token)
     world.clock.advance(SECOND / 4)
 
-    assert KNOWN_FOR.total_seconds() <= SECOND
+    assert CACHED_FOR.total_seconds() <= SECOND
     assert await allowed(two.there, token) == 401
 
 
@@ -107,7 +107,7 @@ class TestStreams:
 
     @pytest.fixture(autouse=True)
     def _asked_often(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(live, "ASK_SECONDS", 0.05)
+        monkeypatch.setattr(sse, "REAUTHORIZE_SECONDS", 0.05)
 
     async def ends(self, stream: httpx2.Response) -> None:
         async with asyncio.timeout(PATIENCE):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from structlog.testing import capture_logs
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from processes import started
+from protokeep.web.protocol import BoundedProtocol
 from world import Site, World, on_sqlite
 
 #: What the server is told to wait; long enough for a busy machine to send a whole request in.
@@ -174,6 +180,49 @@ async def test_the_program_itself_cuts_slow_clients_off(sqlite_url: str, tmp_pat
         writer.close()
 
     assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+class TestUvicorn:
+    """
+    `BoundedProtocol` relies on internals of uvicorn that no documentation promises. An upgrade that changes them fails
+    here, and has to be checked by hand against `uvicorn/protocols/http/httptools_impl.py`.
+    """
+
+    def test_it_calls_the_methods_that_are_overridden(self) -> None:
+        overridden = {name: method for name, method in vars(BoundedProtocol).items() if not name.startswith("_")}
+        del overridden["bounds"]
+        assert set(overridden) == {
+            "connection_made",
+            "connection_lost",
+            "on_message_begin",
+            "on_headers_complete",
+            "on_message_complete",
+            "data_received",
+        }
+        for name, method in overridden.items():
+            theirs = inspect.signature(getattr(HttpToolsProtocol, name))
+            assert list(inspect.signature(method).parameters) == list(theirs.parameters), name
+
+    async def test_it_has_the_attributes_that_are_read(self) -> None:
+        config = Config(app=lambda scope: None, http=BoundedProtocol)
+        config.load()
+        protocol: Any = BoundedProtocol(config, ServerState(), {})
+        assert protocol.cycle is None
+        assert protocol.transport is None
+        assert protocol.loop is asyncio.get_running_loop()
+        protocol.connection_made(asyncio.Transport())
+        assert protocol.flow.read_paused is False
+        protocol.connection_lost(ConnectionError())
+        attributes = set(inspect.signature(RequestResponseCycle).parameters) | set(
+            re.findall(r"self\.(\w+)", inspect.getsource(RequestResponseCycle.__init__))
+        )
+        assert {"response_started", "response_complete", "disconnected", "message_event"} <= attributes
+
+    def test_no_name_of_ours_hides_one_of_theirs(self) -> None:
+        own = {name for name in vars(BoundedProtocol) if name.startswith("_") and not name.startswith("__")}
+        source = inspect.getsource(HttpToolsProtocol)
+        assert [name for name in own if re.search(rf"self\.{name}\b", source)] == []
+        assert own & set(dir(HttpToolsProtocol)) == set()
 
 
 @on_sqlite

@@ -79,7 +79,7 @@ class Site:
             if self._jobs:
                 self.app = create_app(settings)
                 async with serving(self.app, listener):
-                    self.parts = self.app.state.parts
+                    self.parts = self.app.state.application
                     await self._until_stopped()
                 return
             async with build_application(settings, migrating=False) as parts:

@@ -49,7 +49,7 @@ class TestMaking:
         From a sign-in link to a prototype that becomes ready before one's eyes, and is offered again afterwards.
         """
         _, token = site.call(site.parts.tokens.create(Role.ADMIN, user_id="you"))
-        code = site.call(site.parts.sessions.code_for(token.id))
+        code = site.call(site.parts.sessions.create_sign_in_code(token.id))
         page = windows.context().new_page()
         page.goto(f"{site.url}/sign-in?code={code}")
         page.get_by_role("button", name="Continue").click()
@@ -546,7 +546,7 @@ def paths(*prototypes: str) -> list[str]:
 def wait_for_viewers(page: Page, site: Site, number: int) -> None:
     """Until so many streams are open."""
     for _ in range(100):
-        if len(site.app.state.live._viewers) == number:
+        if len(site.app.state.broadcast._subscribers) == number:
             return
         page.wait_for_timeout(50)
-    raise AssertionError(f"{len(site.app.state.live._viewers)} streams are open, not {number}")
+    raise AssertionError(f"{len(site.app.state.broadcast._subscribers)} streams are open, not {number}")

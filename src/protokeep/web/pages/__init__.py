@@ -1,33 +1,33 @@
-"""The page: server-rendered, whole without script, and live with one small module."""
+"""The pages: rendered on the server, complete without JavaScript, and updated live by one small module."""
 
 from __future__ import annotations
 
 from fastapi import FastAPI
 
-from protokeep.web.live import Live
+from protokeep.web.broadcast import Broadcast
 from protokeep.web.pages import account, actions, assets, create, errors, gallery, live, provider_keys
 from protokeep.web.pages.errors import as_page
 from protokeep.wiring import Application
 
-__all__ = ["as_page", "install", "live_for"]
+__all__ = ["as_page", "broadcast_for", "install"]
 
 
 def install(app: FastAPI) -> None:
-    """Add the page's routes, and let errors on them be pages. Comes after the API's own error handlers."""
+    """Add the routes of the pages, and show errors as pages. Wraps the API's error handlers: install those first."""
     for module in (account, provider_keys, gallery, create, actions, live, assets):
         app.include_router(module.router, include_in_schema=False)
     app.include_router(live.api_router)
     errors.install(app)
 
 
-def live_for(parts: Application) -> Live:
-    """The live events of this process, worded for pages and for the API."""
-    settings = parts.settings
-    events = Live(
-        parts.keeper,
-        parts.gallery,
+def broadcast_for(application: Application) -> Broadcast:
+    """The live events of this process, with an encoder for every kind of page and for the API."""
+    settings = application.settings
+    broadcast = Broadcast(
+        application.keeper.context.bus,
+        application.gallery.card,
         per_person=settings.streams_per_person,
         per_process=settings.streams_per_process,
     )
-    live.add_encoders(events, parts)
-    return events
+    live.add_encoders(broadcast, application)
+    return broadcast

@@ -1,8 +1,9 @@
-"""Signing in and out, and what the browser remembers."""
+"""Sign-in and sign-out, and the preferences that the browser stores."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -11,69 +12,70 @@ from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated, NotFound, TooMany
 from protokeep.core.principals import Principal
 from protokeep.service.authentication import TOKEN_MAX
-from protokeep.service.refusing import refusal
+from protokeep.service.provider_accounts import DEFAULT_WORKSPACE
 from protokeep.service.sign_in import BEGIN_AGAIN, SignInFlow
 from protokeep.service.tokens import TokenRefused
-from protokeep.web.dependencies import address_of, application_of
+from protokeep.web.dependencies import application_of, client_address
 from protokeep.web.pages import session as cookies
-from protokeep.web.pages.drafts import FormDraft, again_page, draft_in
+from protokeep.web.pages.drafts import FormDraft, carried_draft, resubmit_page
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import PostedDep, Preferences, VisitorDep, flag_of, own_path
+from protokeep.web.pages.session import FormFieldsDep, Preferences, VisitorDep, is_on, local_path
 
 router = APIRouter()
 
-#: Where the sign-in service sends browsers back to: has to be registered there, after our public address.
+#: Where the sign-in service sends browsers back to. It has to be registered there, after our public address.
 FINISH = "/sign-in/finish"
-#: What the sign-in service may say (RFC 6749, 4.1.2.1), for people.
-SAID = {
+#: The error codes of the sign-in service (RFC 6749, 4.1.2.1), for people.
+ISSUER_ERRORS = {
     "access_denied": "The sign-in service did not let you in, or you went back. Try again, or ask who runs protokeep.",
     "temporarily_unavailable": "The sign-in service is busy. Try again in a moment.",
     "server_error": "The sign-in service had an error of its own. Try again in a moment.",
 }
+OTHER_ISSUER_ERROR = "The sign-in service refused. Try again, or ask who runs protokeep."
 STATUSES: dict[type[Exception], int] = {NotAuthenticated: 401, NotAllowed: 403, IssuerUnavailable: 503, TooMany: 429}
 
 
 @router.get("/sign-in")
 async def sign_in_form(request: Request, code: str = "", next: str = "/") -> Response:
-    """A field for a token; with a code of a sign-in link, one button."""
-    return sign_in_page(request, code=code[:200], onward=own_path(next))
+    """A field for a token; for a sign-in link, which carries a code, one button."""
+    return sign_in_page(request, code=code[:200], onward=local_path(next))
 
 
 @router.post("/sign-in")
-async def sign_in(request: Request, fields: PostedDep) -> Response:
-    """A token, or a code that works once, becomes a session."""
+async def sign_in(request: Request, fields: FormFieldsDep) -> Response:
+    """Open a session for a token, or for a code that was not used yet."""
     sessions = application_of(request).sessions
     code, token = fields.get("code", ""), fields.get("token", "").strip()
-    onward = own_path(fields.get("next"))
-    kept = draft_in(fields)
+    onward = local_path(fields.get("next"))
+    draft = carried_draft(fields)
     try:
         request.app.state.rates.sign_in(request)
         if len(token) > TOKEN_MAX:
             raise TokenRefused
-        held = await (sessions.sign_in_by_code(code) if code else sessions.sign_in(token))
+        session_secret = await (sessions.sign_in_by_code(code) if code else sessions.sign_in(token))
     except TooMany as error:
-        return sign_in_page(request, onward=onward, fault=str(error), status=429, kept=kept)
+        return sign_in_page(request, onward=onward, fault=str(error), status=429, draft=draft)
     except NotAuthenticated as error:
-        _note_refusal(request, error)
-        return sign_in_page(request, onward=onward, fault=str(error), status=401, kept=kept)
-    await _note(request, (await sessions.check(held)).principal, Action.SIGNED_IN)
+        _note_failed_sign_in(request, error)
+        return sign_in_page(request, onward=onward, fault=str(error), status=401, draft=draft)
+    await _record_sign_in(request, session_secret)
     response: Response = RedirectResponse(onward, 303)
-    if kept is not None:
-        response = again_page(request, await cookies.visitor_holding(request, held), kept)
-    cookies.begin(request, response, held)
+    if draft is not None:
+        response = resubmit_page(request, await cookies.visitor_of_session(request, session_secret), draft)
+    cookies.start_session(request, response, session_secret)
     return response
 
 
 @router.get("/sign-in/begin")
 async def begin_sign_on(request: Request, next: str = "/") -> Response:
-    """Off to the company's sign-in service."""
-    onward = own_path(next)
+    """Send the browser to the company's sign-in service."""
+    onward = local_path(next)
     try:
-        held, address = await _signing_in(request).begin(_return_address(request))
+        cookie, address = await _sign_in_flow(request).begin(_return_address(request))
     except IssuerUnavailable as error:
         return sign_in_page(request, onward=onward, fault=str(error), status=503)
     response = RedirectResponse(address, 303, headers={"Cache-Control": "no-store"})
-    cookies.keep_flow(request, response, held, onward)
+    cookies.set_flow_cookie(request, response, cookie, onward)
     return response
 
 
@@ -81,82 +83,68 @@ async def begin_sign_on(request: Request, next: str = "/") -> Response:
 async def finish_sign_on(
     request: Request, code: str = "", state: str = "", error: str = "", iss: str | None = None
 ) -> Response:
-    """Back from the sign-in service: a session, or the form with what went wrong."""
-    signing_in = _signing_in(request)
-    held, onward = cookies.flow_of(request)
+    """Take the browser back from the sign-in service: open a session, or show the form with the error."""
+    flow = _sign_in_flow(request)
+    cookie, onward = cookies.read_flow_cookie(request)
     try:
         request.app.state.rates.sign_in(request)
         if error:
-            raise NotAuthenticated(
-                SAID.get(error, "The sign-in service refused. Try again, or ask who runs protokeep.")
-            )
-        if not code or not held:
+            raise NotAuthenticated(ISSUER_ERRORS.get(error, OTHER_ISSUER_ERROR))
+        if not code or not cookie:
             raise NotAuthenticated(BEGIN_AGAIN)
-        session = await signing_in.finish(_return_address(request), held, state, code, iss)
+        session_secret = await flow.finish(_return_address(request), cookie, state, code, iss)
     except (NotAuthenticated, NotAllowed, IssuerUnavailable, TooMany) as fault:
         status = next(number for kind, number in STATUSES.items() if isinstance(fault, kind))
         if isinstance(fault, NotAuthenticated | NotAllowed):
-            _note_refusal(request, fault, at_service=True)
+            _note_failed_sign_in(request, fault, at_service=True)
         response = sign_in_page(request, onward=onward, fault=str(fault), status=status)
-        cookies.drop_flow(request, response)
+        cookies.drop_flow_cookie(request, response)
         return response
-    await _note(request, (await application_of(request).sessions.check(session)).principal, Action.SIGNED_IN)
+    await _record_sign_in(request, session_secret)
     response = RedirectResponse(onward, 303)
-    cookies.begin(request, response, session)
+    cookies.start_session(request, response, session_secret)
     return response
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request, visitor: VisitorDep, fields: PostedDep) -> Response:
-    """End this session, or every one of this person's."""
+async def sign_out(request: Request, visitor: VisitorDep, fields: FormFieldsDep) -> Response:
+    """End this session, or all sessions of this person."""
     sessions = application_of(request).sessions
-    who = replace(visitor.principal, address=address_of(request))
-    if flag_of(fields.get("everywhere")):
-        await sessions.sign_out_everywhere(who)
+    if is_on(fields.get("everywhere")):
+        await sessions.sign_out_everywhere(visitor.principal)
     else:
-        await sessions.sign_out(who, visitor.held)
+        await sessions.sign_out(visitor.principal, visitor.session_secret)
     response = RedirectResponse("/sign-in", 303)
-    cookies.end(request, response)
+    cookies.end_session(request, response)
     return response
 
 
 @router.get("/settings")
 async def settings(request: Request, visitor: VisitorDep) -> Response:
-    """Theme, keys, live updates; who is signed in."""
+    """Theme, keyboard shortcuts and live updates; who is signed in."""
     return page(request, "settings.html", visitor=visitor, live=None, saved=request.query_params.get("saved") == "1")
 
 
 @router.post("/settings")
-async def save_settings(request: Request, visitor: VisitorDep, fields: PostedDep) -> Response:
-    """Remember, in this browser."""
+async def save_settings(request: Request, visitor: VisitorDep, fields: FormFieldsDep) -> Response:
+    """Store the preferences in this browser."""
     theme = fields.get("theme")
-    chosen = Preferences(
+    preferences = Preferences(
         "dark" if theme == "dark" else "light" if theme == "light" else "auto",
-        flag_of(fields.get("keys")),
-        flag_of(fields.get("live")),
+        is_on(fields.get("keys")),
+        is_on(fields.get("live")),
     )
     response = RedirectResponse("/settings?saved=1", 303)
-    chosen.keep(request, response)
+    preferences.save(request, response)
     return response
 
 
 @router.post("/settings/live")
-async def switch_live(request: Request, visitor: VisitorDep, fields: PostedDep) -> Response:
-    """The switch of the header: live updates on or off."""
-    response = RedirectResponse(own_path(fields.get("next")), 303)
-    visitor.preferences.with_live(flag_of(fields.get("live"))).keep(request, response)
+async def switch_live(request: Request, visitor: VisitorDep, fields: FormFieldsDep) -> Response:
+    """The switch in the page's header: live updates on or off."""
+    response = RedirectResponse(local_path(fields.get("next")), 303)
+    visitor.preferences.with_live(is_on(fields.get("live"))).save(request, response)
     return response
-
-
-async def _note(request: Request, principal: Principal, action: Action) -> None:
-    context = application_of(request).keeper.context
-    who = replace(principal, address=address_of(request))
-    await context.audit.add(AuditEntry.of(who, action, context.clock()))
-
-
-def _note_refusal(request: Request, error: NotAuthenticated | NotAllowed, *, at_service: bool = False) -> None:
-    context = application_of(request).keeper.context
-    context.audit.note_refusal(refusal(error, address_of(request), context.clock(), at_service=at_service))
 
 
 def sign_in_page(
@@ -166,10 +154,10 @@ def sign_in_page(
     onward: str = "/",
     fault: str | None = None,
     status: int = 200,
-    kept: FormDraft | None = None,
+    draft: FormDraft | None = None,
 ) -> Response:
-    """The form; it carries what somebody had written when their session had ended."""
-    form_token, held = cookies.stranger_token(request)
+    """The sign-in form, which leads `onward`. It carries the draft that somebody sent after their session had ended."""
+    form_token, cookie = cookies.anonymous_form_token(request)
     response = page(
         request,
         "sign_in.html",
@@ -179,19 +167,55 @@ def sign_in_page(
         code=code,
         onward=onward,
         fault=fault,
-        sign_on=application_of(request).sign_in is not None,
-        kept=kept.hidden if kept else {},
+        has_sign_in_service=application_of(request).sign_in_flow is not None,
+        draft_fields=draft.hidden_fields if draft else {},
         live=None,
     )
-    cookies.keep_stranger(request, response, held)
+    cookies.set_form_cookie(request, response, cookie)
     return response
 
 
-def _signing_in(request: Request) -> SignInFlow:
-    found = application_of(request).sign_in
-    if found is None:
+def failed_sign_in_entry(
+    error: NotAuthenticated | NotAllowed, address: str, at: datetime, *, at_service: bool = False
+) -> AuditEntry:
+    """The audit entry of a failed sign-in; `at_service`: the browser came back from the sign-in service.
+
+    A token that was once valid belongs to its workspace, whose admins know whose it is. An unknown one is written to
+    the default workspace. The entry holds nothing of the token or code itself.
+    """
+    if isinstance(error, TokenRefused) and error.token is not None:
+        token = error.token
+        reason = "token_revoked" if token.revoked_at is not None else "token_expired"
+        data = {"reason": reason, "whose": token.user_id}
+        return AuditEntry(token.workspace_id, at, Action.SIGN_IN_FAILED, "", token.id, address, token.id, data)
+    if isinstance(error, TokenRefused):
+        reason = "token_unknown"
+    elif not at_service:
+        reason = "link_unknown"
+    else:
+        reason = "no_role" if isinstance(error, NotAllowed) else "not_taken"
+    return AuditEntry(DEFAULT_WORKSPACE, at, Action.SIGN_IN_FAILED, "", address=address, data={"reason": reason})
+
+
+async def _record_sign_in(request: Request, session_secret: str) -> None:
+    application = application_of(request)
+    context = application.keeper.context
+    session = await application.sessions.check(session_secret)
+    principal: Principal = replace(session.principal, address=client_address(request))
+    await context.audit.add(AuditEntry.of(principal, Action.SIGNED_IN, context.clock()))
+
+
+def _note_failed_sign_in(request: Request, error: NotAuthenticated | NotAllowed, *, at_service: bool = False) -> None:
+    context = application_of(request).keeper.context
+    entry = failed_sign_in_entry(error, client_address(request), context.clock(), at_service=at_service)
+    context.audit.note_failed_sign_in(entry)
+
+
+def _sign_in_flow(request: Request) -> SignInFlow:
+    flow = application_of(request).sign_in_flow
+    if flow is None:
         raise NotFound("No sign-in service is set up here. Sign in with a token.")
-    return found
+    return flow
 
 
 def _return_address(request: Request) -> str:

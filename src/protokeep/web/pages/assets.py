@@ -1,4 +1,4 @@
-"""Style, module and shapes: served from the package, under names that change with their content."""
+"""The page's own files: served from the package, under addresses that change with their content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _content(name: str) -> tuple[bytes, str]:
 
 
 def url_of(name: str) -> str:
-    """Where a file is, under a name that may be kept for ever."""
+    """The address of a file. It changes with the file, so that browsers may cache it for ever."""
     return f"/static/{name}?v={_content(name)[1]}"
 
 
@@ -34,15 +34,15 @@ async def static(name: str, request: Request) -> Response:
     if name not in NAMES:
         raise NotFound("There is no such file.")
     content, version = _content(name)
-    kept = request.query_params.get("v") == version
+    is_current = request.query_params.get("v") == version
     return Response(
         content,
         media_type=TYPES[name.rpartition(".")[2]],
         headers={
-            "Cache-Control": "public, max-age=31536000, immutable" if kept else "no-cache",
+            "Cache-Control": "public, max-age=31536000, immutable" if is_current else "no-cache",
             "ETag": f'"{version}"',
             "Cross-Origin-Resource-Policy": "same-origin",
-            # A shape opened by itself is a document: it may load and run nothing.
+            # An SVG that is opened by itself is a document: this keeps it from running scripts.
             "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
         },
     )
@@ -50,5 +50,5 @@ async def static(name: str, request: Request) -> Response:
 
 @router.get("/favicon.ico")
 async def favicon(request: Request) -> Response:
-    """Browsers ask for it whatever the page says."""
+    """The mark, at the address that browsers request by themselves."""
     return await static("mark.svg", request)

@@ -1,4 +1,4 @@
-"""Making: the form, its answers, and a second try for what failed."""
+"""Creating a prototype: the form, its results, and the retry of a failed one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from protokeep.core.reuse import Outcome
 from protokeep.core.validation import PRODUCT_ID_MAX
 from protokeep.service import Ensured, NewPrototype
 from protokeep.web.dependencies import application_of
-from protokeep.web.live import Live
 from protokeep.web.pages import formatting
 from protokeep.web.pages.detail import detail_values
 from protokeep.web.pages.forms import LIMITS, Form, blank_form, new_key
+from protokeep.web.pages.gallery import newest_event_id
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import MakerDep, PostedDep, Visitor, flag_of
+from protokeep.web.pages.session import FormFieldsDep, MakerDep, Visitor, is_on
 from protokeep.wiring import PROVIDERS
 
 router = APIRouter()
@@ -26,32 +26,32 @@ router = APIRouter()
 
 @router.get("/new")
 async def new(request: Request, visitor: MakerDep, product: str = "", another: str = "", like: str = "") -> Response:
-    """The form. `like` names a prototype whose prompt to begin with."""
-    parts = application_of(request)
-    form = replace(blank_form(), product_id=product[:PRODUCT_ID_MAX], another=flag_of(another))
+    """The form. `like` is the id of a prototype whose values it begins with."""
+    application = application_of(request)
+    form = replace(blank_form(), product_id=product[:PRODUCT_ID_MAX], another=is_on(another))
     if like:
-        found = await parts.keeper.get(visitor.principal, like)
-        form = replace(form, product_id=found.product_id, prompt=found.prompt or "", provider=found.provider)
+        template = await application.keeper.get(visitor.principal, like)
+        form = replace(form, product_id=template.product_id, prompt=template.prompt or "", provider=template.provider)
     return await _form_page(request, visitor, form)
 
 
 @router.post("/new")
-async def create(request: Request, visitor: MakerDep, fields: PostedDep) -> Response:
-    """Make it, or give back the one that there is, with the offer to make another all the same."""
-    parts = application_of(request)
+async def create(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> Response:
+    """Create the product's prototype, or show the existing one with the offer to make another."""
+    application = application_of(request)
     form = Form(
         product_id=fields.get("product_id", ""),
         product_name=fields.get("product_name", "").strip(),
         prompt=fields.get("prompt", ""),
         provider=fields.get("provider", "v0"),
-        another=flag_of(fields.get("another")),
+        another=is_on(fields.get("another")),
         key=fields.get("key", ""),
     )
     try:
-        ensured = await parts.keeper.ensure(visitor.principal, form.new_prototype, wait=0.0)
+        ensured = await application.keeper.ensure(visitor.principal, form.new_prototype, wait=0.0)
     except KeyReused:
-        text = "This form was sent before with other words. Send it once more if you want this prototype too."
-        return await _form_page(request, visitor, replace(form, key=new_key(), trouble=text), 409)
+        trouble = "This form was sent before with other words. Send it once more if you want this prototype too."
+        return await _form_page(request, visitor, replace(form, key=new_key(), trouble=trouble), 409)
     except InvalidInput as error:
         return await _form_page(request, visitor, form.with_fault(error.field, str(error)), 422)
     except QuotaReached as error:
@@ -64,21 +64,21 @@ async def create(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
 
 
 @router.post("/prototypes/{prototype_id}/retry")
-async def retry(request: Request, visitor: MakerDep, fields: PostedDep, prototype_id: str) -> Response:
-    """Make what failed once more. Pressed twice, or by two windows, it is one try: the key is the failed one's."""
+async def retry(request: Request, visitor: MakerDep, fields: FormFieldsDep, prototype_id: str) -> Response:
+    """Create a failed prototype once more. Two clicks are one retry: the key is made from the failed one's id."""
     keeper = application_of(request).keeper
     failed = await keeper.get(visitor.principal, prototype_id)
     if not failed.prompt:
         return RedirectResponse(f"/new?{urlencode({'like': failed.id})}", 303)
-    wanted = NewPrototype(
+    new_prototype = NewPrototype(
         failed.product_id, failed.prompt, provider=failed.provider, idempotency_key=f"retry-{failed.id}"
     )
-    ensured = await keeper.ensure(visitor.principal, wanted, wait=0.0)
+    ensured = await keeper.ensure(visitor.principal, new_prototype, wait=0.0)
     return RedirectResponse(f"/prototypes/{ensured.prototype.id}", 303)
 
 
 async def _form_page(request: Request, visitor: Visitor, form: Form, status: int = 200) -> Response:
-    parts = application_of(request)
+    application = application_of(request)
     return page(
         request,
         "new.html",
@@ -87,18 +87,17 @@ async def _form_page(request: Request, visitor: Visitor, form: Form, status: int
         form=form,
         limits=LIMITS,
         providers=sorted(PROVIDERS),
-        products=await parts.gallery.recent_products(visitor.principal),
-        usual=formatting.usual_text(await parts.gallery.usual(visitor.principal.workspace_id)),
+        products=await application.gallery.recent_products(visitor.principal),
+        usual=formatting.usual_text(await application.gallery.usual(visitor.principal.workspace_id)),
         live=None,
     )
 
 
 async def _reused_page(request: Request, visitor: Visitor, form: Form, ensured: Ensured) -> Response:
-    """The prototype that there is, under the banner that says so. A reload asks again with the same key: harmless."""
-    parts = application_of(request)
-    live: Live = request.app.state.live
-    since = live.mark(visitor.principal.workspace_id)
-    values = await detail_values(parts, visitor.principal, ensured.prototype.id)
+    """The existing prototype, under a banner that says so. A reload repeats the same request, which changes nothing."""
+    application = application_of(request)
+    since = newest_event_id(request, visitor)
+    values = await detail_values(application, visitor.principal, ensured.prototype.id)
     values["change"]["key"] = new_key()
     return page(
         request,
@@ -106,7 +105,7 @@ async def _reused_page(request: Request, visitor: Visitor, form: Form, ensured: 
         visitor=visitor,
         banner={
             "differs": ensured.decision.prompt_differs,
-            "asked": form.new_prototype.prompt,
+            "prompt": form.new_prototype.prompt,
             "form": replace(form, another=True, key=new_key()),
         },
         trouble=None,

@@ -1,4 +1,4 @@
-"""One prototype, told whole: for its page, and for the parts of it that change live."""
+"""The values of a prototype's own page, and of its live updates."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from protokeep.store.prototypes import Page
 from protokeep.web.pages.presenters import CardView, card_view, timeline
 from protokeep.wiring import Application
 
-#: Of the same product, beside the one that is shown.
+#: Other prototypes of the same product on the page.
 OTHERS_SHOWN = 6
 
-WHY = {
+#: By outcome of the claim: the beginning of the sentence about where the prototype comes from.
+ORIGINS = {
     "created": "Made new",
     "replaced": "Made again",
     "reused": "Reused",
 }
 
+#: Whose key paid, by where the key comes from.
 PAID_BY = {
     KeySource.ENVIRONMENT: "the server's key",
     KeySource.WORKSPACE: "the workspace's key",
@@ -32,21 +34,20 @@ PAID_BY = {
 }
 
 
-async def prototype_detail(parts: Application, card: Card) -> dict[str, Any]:
-    """What is said of a prototype: the card, its history, its ids."""
+async def prototype_detail(application: Application, card: Card) -> dict[str, Any]:
+    """The card, the history, the follow-up form and the ids of a prototype."""
     prototype = card.prototype
-    now = parts.keeper.context.clock()
-    history, surplus = await parts.keeper.history(prototype)
-    usual = await parts.gallery.usual(_workspace_of(prototype))
+    now = application.keeper.context.clock()
+    history, surplus = await application.keeper.history(prototype)
+    usual = await application.gallery.usual(workspace_of(prototype))
     view = card_view(card, now, usual)
-    lines = timeline(history, prototype, now)
     return {
         "card": view,
-        "timeline": lines,
-        "why": _why(view, history),
+        "timeline": timeline(history, prototype, now),
+        "why": _origin_sentence(view, history),
         "change": {
-            "why_not": follow_up_blocked_reason(prototype),
-            "longest": PROMPT_MAX,
+            "blocked_reason": follow_up_blocked_reason(prototype),
+            "length_max": PROMPT_MAX,
             "text": "",
             "key": "",
             "trouble": None,
@@ -58,31 +59,31 @@ async def prototype_detail(parts: Application, card: Card) -> dict[str, Any]:
     }
 
 
-async def detail_values(parts: Application, principal: Principal, prototype_id: str) -> dict[str, Any]:
-    """All that the page of one prototype shows."""
-    card = await parts.gallery.card(principal.workspace_id, prototype_id)
-    others, _ = await parts.keeper.list(principal, card.prototype.product_id, Page(OTHERS_SHOWN + 1))
-    now = parts.keeper.context.clock()
+async def detail_values(application: Application, principal: Principal, prototype_id: str) -> dict[str, Any]:
+    """All values of a prototype's page. Raises `NotFound`."""
+    card = await application.gallery.card(principal.workspace_id, prototype_id)
+    others, _ = await application.keeper.list(principal, card.prototype.product_id, Page(OTHERS_SHOWN + 1))
+    now = application.keeper.context.clock()
     return {
-        **await prototype_detail(parts, card),
+        **await prototype_detail(application, card),
         "others": [card_view(Card(one, card.product_name, 0), now) for one in others if one.id != prototype_id][
             :OTHERS_SHOWN
         ],
     }
 
 
-def _workspace_of(prototype: Prototype) -> str:
+def workspace_of(prototype: Prototype) -> str:
+    """The workspace of a prototype. Untracked ones belong to the default workspace."""
     return prototype.generation.workspace_id if prototype.generation else "default"
 
 
-def _why(view: CardView, history: Any) -> str:
-    """Why there is this one, in a sentence, from the line that the claim wrote."""
-
+def _origin_sentence(view: CardView, history: Any) -> str:
+    """The sentence that says why this prototype exists, from the event that its claim has written."""
     for row in history:
         if row["kind"] == "claimed" and row["data"]:
             data = json.loads(row["data"])
-            word = WHY.get(data.get("outcome", ""), "Made")
-            return f"{word} for {view.owner}. {data.get('reason', '')}".strip()
+            origin = ORIGINS.get(data.get("outcome", ""), "Made")
+            return f"{origin} for {view.owner}. {data.get('reason', '')}".strip()
         if row["kind"] == "adopted" and row["source"] != "submit":
             return "It was there before protokeep, and is followed since."
     return "It was there before protokeep."
@@ -90,7 +91,7 @@ def _why(view: CardView, history: Any) -> str:
 
 def _ids(prototype: Prototype) -> list[tuple[str, str]]:
     generation = prototype.generation
-    wanted = [
+    ids = [
         ("Prototype", prototype.id),
         ("Product", prototype.product_id),
         ("Chat at the builder", prototype.chat_id),
@@ -99,4 +100,4 @@ def _ids(prototype: Prototype) -> list[tuple[str, str]]:
         ("Paid by", PAID_BY[key_source_of(generation.account)] if generation else None),
         ("API version", f"v{generation.api_version}" if generation else None),
     ]
-    return [(label, value) for label, value in wanted if value]
+    return [(label, value) for label, value in ids if value]

@@ -1,4 +1,4 @@
-"""Errors as pages, for whoever asked for a page: the same words and the same request id as the API's problems."""
+"""Errors as pages for browsers, with the text and the request id of the API's problems."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from starlette.exceptions import HTTPException
 
 from protokeep.core import errors
 from protokeep.web.pages.account import sign_in_page
-from protokeep.web.pages.drafts import again_page, draft_of
+from protokeep.web.pages.drafts import posted_draft, resubmit_page
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import FormNotOurs, own_path
+from protokeep.web.pages.session import ForeignForm, local_path
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
-#: Paths that programs ask: their errors stay problems, whatever the browser that shows them accepts.
-FOR_PROGRAMS = ("/api/", "/hooks/", "/livez", "/readyz", "/metrics", "/openapi.json", "/live", "/mcp", "/static/")
+#: Paths for programs. Their errors are problem documents even for a browser that accepts HTML.
+FOR_PROGRAMS = ("/api/", "/hooks/", "/livez", "/readyz", "/openapi.json", "/live", "/mcp", "/static/")
 
 STILL_WORKS = {
     503: "What the builder is making goes on there, and is picked up from where it was. Nothing is made twice.",
@@ -31,7 +31,7 @@ STILL_WORKS = {
 
 
 def install(app: FastAPI) -> None:
-    """Wrap the handlers that are there: a page for whoever asked for one, the problem for everybody else."""
+    """Wrap the error handlers of `app`: browsers get a page, programs go on getting the problem document."""
     for kind in (errors.ProtokeepError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _wrapped(app.exception_handlers[kind]))
 
@@ -41,37 +41,37 @@ def _wrapped(handler: Any) -> Handler:
         if not wants_page(request):
             return await _awaited(handler(request, error))
         if isinstance(error, errors.NotAuthenticated):
-            kept = await draft_of(request)
-            return sign_in_page(request, status=401, kept=kept) if kept else _to_sign_in(request)
+            draft = await posted_draft(request)
+            return sign_in_page(request, status=401, draft=draft) if draft else _to_sign_in(request)
         visitor = getattr(request.state, "visitor", None)
-        if isinstance(error, FormNotOurs) and visitor is not None and (kept := await draft_of(request)):
-            return again_page(request, visitor, kept, status=403)
+        if isinstance(error, ForeignForm) and visitor is not None and (draft := await posted_draft(request)):
+            return resubmit_page(request, visitor, draft, status=403)
         return as_page(request, await _awaited(handler(request, error)))
 
     return handle
 
 
 def as_page(request: Request, problem: Response) -> Response:
-    """A problem, as whoever asked wants to read it."""
+    """A problem document as it is, or for a browser as a page."""
     if not wants_page(request):
         return problem
     return _error_page(request, json.loads(bytes(problem.body)), problem.status_code)
 
 
-async def _awaited(answer: Any) -> Response:
-    response: Response = await answer if hasattr(answer, "__await__") else answer
+async def _awaited(result: Any) -> Response:
+    response: Response = await result if hasattr(result, "__await__") else result
     return response
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a person with a browser asked for a page."""
+    """Whether the request wants a page: it accepts HTML, and its path is for people."""
     path = request.url.path
     return not path.startswith(FOR_PROGRAMS) and "text/html" in request.headers.get("accept", "")
 
 
 def _to_sign_in(request: Request) -> Response:
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    onward = own_path(here) if request.method == "GET" else "/"
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    onward = local_path(path) if request.method == "GET" else "/"
     return RedirectResponse("/sign-in" + (f"?{urlencode({'next': onward})}" if onward != "/" else ""), 303)
 
 

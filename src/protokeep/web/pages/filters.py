@@ -1,4 +1,4 @@
-"""The filters of the home page: all of them in the URL, and links that change one of them."""
+"""The filters of the home page. All are in the URL; each link changes one of them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from protokeep.core.state_labels import ATTENTION, IN_PROGRESS, STATE_WORDS
 from protokeep.service.gallery import Search
 from protokeep.store.gallery import COUNTED
 from protokeep.web.pages import formatting
-from protokeep.web.pages.session import flag_of
+from protokeep.web.pages.session import is_on
 
 GROUPS: Mapping[str, tuple[str, tuple[State, ...]]] = {
     "attention": ("Needs attention", ATTENTION),
     "progress": ("In progress", IN_PROGRESS),
 }
-#: Always offered; the other states only where there are any.
+#: States with a tab of their own even if no prototype is in them.
 ALWAYS = (State.READY, State.FAILED)
-LONGEST = 200
+#: States that the group "In progress" already shows.
+GROUPED_ONLY = (State.QUEUED, State.MAKING)
+TEXT_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What the URL asks for."""
+    """The filters in a URL; empty ones filter nothing."""
 
     q: str = ""
     state: str = ""
@@ -37,27 +39,27 @@ class Filters:
 
     @classmethod
     def of(cls, query: QueryParams) -> Filters:
-        """From the query; words that are none of ours are left out, so an old link still leads somewhere."""
+        """Read from the query. Unknown values are ignored, so that an old link still works."""
         state = query.get("state", "")
         return cls(
-            q=query.get("q", "").strip()[:LONGEST],
+            q=query.get("q", "").strip()[:TEXT_MAX],
             state=state if state in GROUPS or state in list(State) else "",
-            product=query.get("product", "").strip()[:LONGEST],
+            product=query.get("product", "").strip()[:TEXT_MAX],
             provider=query.get("provider", "")[:50],
-            mine=flag_of(query.get("mine")),
+            mine=is_on(query.get("mine")),
             view="table" if query.get("view") == "table" else "grid",
         )
 
     @property
     def search(self) -> Search:
-        """As the gallery takes it."""
+        """The search for the gallery."""
         states: tuple[State, ...] = ()
         if self.state:
             states = GROUPS[self.state][1] if self.state in GROUPS else (State(self.state),)
         return Search(self.q, states, self.product or None, self.provider or None, self.mine)
 
     def url(self, **changes: object) -> str:
-        """The home page with these filters changed. Always from the first page on."""
+        """The home page's address with some filters changed; the first page, unless `cursor` is given."""
         cursor = changes.pop("cursor", None)
         changed = replace(self, **changes)  # type: ignore[arg-type]
         query = {
@@ -78,24 +80,24 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """One way to narrow by state."""
+    """A link that filters by state; `count` is how many cards it shows."""
 
     label: str
     count: str | None
     url: str
-    on: bool
+    is_selected: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowing:
-    """One filter that is on, and the page without it."""
+class ActiveFilter:
+    """A filter that is on, and the address of the page without it."""
 
     label: str
     url: str
 
 
 def tabs(filters: Filters, counts: Mapping[State, int]) -> list[Tab]:
-    """All, the two groups, and the states; with how many there are."""
+    """Tabs for all prototypes, for the two groups and for the states, with their counts."""
 
     def tab(label: str, name: str, states: tuple[State, ...]) -> Tab:
         number = min(sum(counts[state] for state in states), COUNTED)
@@ -103,27 +105,26 @@ def tabs(filters: Filters, counts: Mapping[State, int]) -> list[Tab]:
         text = formatting.count_text(COUNTED if capped else number, COUNTED)
         return Tab(label, text, filters.url(state=name), filters.state == name)
 
-    made = [tab("All", "", tuple(State))]
-    made += [tab(label, name, states) for name, (label, states) in GROUPS.items()]
+    found = [tab("All", "", tuple(State))]
+    found += [tab(label, name, states) for name, (label, states) in GROUPS.items()]
     for state in State:
-        only = (State.QUEUED, State.MAKING)
-        if state in ALWAYS or filters.state == state.value or (counts[state] and state not in only):
-            made.append(tab(STATE_WORDS[state].label, state.value, (state,)))
-    return made
+        if state in ALWAYS or filters.state == state.value or (counts[state] and state not in GROUPED_ONLY):
+            found.append(tab(STATE_WORDS[state].label, state.value, (state,)))
+    return found
 
 
-def narrowings(filters: Filters) -> list[Narrowing]:
-    """What hides things, each with a way out."""
+def active_filters(filters: Filters) -> list[ActiveFilter]:
+    """The filters that are on, each with the address of the page without it."""
     found = []
     if filters.q:
-        found.append(Narrowing(f"“{filters.q}”", filters.url(q="")))
+        found.append(ActiveFilter(f"“{filters.q}”", filters.url(q="")))
     if filters.state:
         label = GROUPS[filters.state][0] if filters.state in GROUPS else STATE_WORDS[State(filters.state)].label
-        found.append(Narrowing(label, filters.url(state="")))
+        found.append(ActiveFilter(label, filters.url(state="")))
     if filters.product:
-        found.append(Narrowing(f"Product {filters.product}", filters.url(product="")))
+        found.append(ActiveFilter(f"Product {filters.product}", filters.url(product="")))
     if filters.provider:
-        found.append(Narrowing(f"Made by {filters.provider}", filters.url(provider="")))
+        found.append(ActiveFilter(f"Made by {filters.provider}", filters.url(provider="")))
     if filters.mine:
-        found.append(Narrowing("Mine", filters.url(mine=False)))
+        found.append(ActiveFilter("Mine", filters.url(mine=False)))
     return found

@@ -1,4 +1,4 @@
-"""Times, durations and addresses as people read them."""
+"""Times, durations, numbers and addresses as people read them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ LAYOUTS = 6
 WORDS_SHOWN = 70
 
 
-def span(took: timedelta) -> str:
+def span(duration: timedelta) -> str:
     """ "45 s", "3 min 12 s", "1 h 5 min"."""
-    seconds = max(int(took.total_seconds()), 0)
+    seconds = max(int(duration.total_seconds()), 0)
     if seconds < 60:
         return f"{seconds} s"
     if seconds < 3600:
@@ -52,7 +52,7 @@ def until(at: datetime, now: datetime) -> str:
 
 
 def usual_text(usual: tuple[timedelta, timedelta] | None) -> str | None:
-    """ "usually 2 to 6 min"; None when nobody knows."""
+    """ "usually 2 to 6 min"; None without figures."""
     if usual is None:
         return None
     low, high = (one.total_seconds() for one in usual)
@@ -69,46 +69,46 @@ def count_text(number: int, counted: int) -> str:
 
 
 def product_path(product_id: str) -> str:
-    """The permalink of a product. Browsers take "." and ".." out of paths, in any spelling."""
+    """The permalink of a product. The ids "." and ".." go into the query: browsers remove them from paths."""
     quoted = quote(product_id, safe="")
     return f"/p?product={quoted}" if product_id in (".", "..") else f"/p/{quoted}"
 
 
 def safe_link(url: str | None) -> str | None:
-    """`url`, if it is a web address that a link may lead to; builders send what they like."""
+    """`url` if it is an http(s) address, else None: app builders may send anything."""
     if not url or len(url) > 2000:
         return None
     try:
-        parts = urlsplit(url)
+        address = urlsplit(url)
     except ValueError:
         return None
-    return url if parts.scheme in ("http", "https") and parts.netloc else None
+    return url if address.scheme in ("http", "https") and address.netloc else None
 
 
 def credits_text(credits: float | None) -> str | None:
-    """ "0.42 credits", "1 credit"; None when the builder did not tell."""
+    """ "0.42 credits", "1 credit"; None when the app builder did not report them."""
     if credits is None:
         return None
     return f"{round(credits, 2):g} credit" + ("" if round(credits, 2) == 1 else "s")
 
 
 def version_of(etag: str) -> str:
-    """A short end of a picture's validator, for its address."""
+    """A short version of a picture, from its ETag, for its address."""
     return etag[-12:]
 
 
 def own_picture(*urls: str | None) -> str | None:
-    """The first that our own origin serves; others would tell a stranger who looks at what."""
+    """The first URL on our own origin; None: there is none. Another host would learn who looks at which prototype."""
     return next((url for url in urls if url and url.startswith("/") and not url.startswith("//")), None)
 
 
 def digest_of(*parts: str) -> str:
-    """A short name for the same things again."""
+    """A short digest of some texts."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def initials_of(title: str) -> str:
-    """One or two letters that stand for a product."""
+    """One or two letters for a product, or a dot for a title without letters."""
     words = [word for word in re.split(r"[\W_]+", title) if word]
     if not words:
         return "·"
@@ -118,7 +118,7 @@ def initials_of(title: str) -> str:
 
 
 def first_words(prompt: str | None, longest: int = WORDS_SHOWN) -> str:
-    """How a prompt begins, cut between words."""
+    """The beginning of a prompt, cut between words."""
     text = " ".join((prompt or "")[: longest * 8].split())
     if len(text) <= longest:
         return text

@@ -1,4 +1,4 @@
-"""The form for a new prototype: what stands in it, and what it asks for."""
+"""The form for a new prototype: its values, and the request that it makes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from protokeep.core.validation import NAME_MAX, PRODUCT_ID_MAX, PROMPT_MAX
 from protokeep.service import NewPrototype
 
 LIMITS = {"product_id": PRODUCT_ID_MAX, "product_name": NAME_MAX, "prompt": PROMPT_MAX}
-#: What people call the fields that the core names in its errors.
-FIELDS = {"product_id": "The product", "prompt": "The prompt", "product_name": "The name"}
+#: Labels of the fields that errors of the core name.
+LABELS = {"product_id": "The product", "prompt": "The prompt", "product_name": "The name"}
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What stands in the form. `key` is one per rendering: sent twice, it still makes one."""
+    """The values of the form. `key` is new for each rendering: a form that is sent twice makes one prototype."""
 
     product_id: str = ""
     product_name: str = ""
@@ -26,16 +26,16 @@ class Form:
     faults: dict[str, str] = field(default_factory=dict)
     trouble: str | None = None
 
-    def with_fault(self, name: str | None, text: str) -> Form:
-        """With what is wrong said at its field, or above the form if it belongs to none."""
-        words = FIELDS.get(name or "")
-        if name is None or words is None:
-            return replace(self, trouble=text)
-        return replace(self, faults={name: words + text.removeprefix(name)})
+    def with_fault(self, name: str | None, message: str) -> Form:
+        """This form with an error message at the field `name`, or above the form if it has no such field."""
+        label = LABELS.get(name or "")
+        if name is None or label is None:
+            return replace(self, trouble=message)
+        return replace(self, faults={name: label + message.removeprefix(name)})
 
     @property
     def new_prototype(self) -> NewPrototype:
-        """As the keeper takes it. Browsers send line ends of two characters."""
+        """The request for the keeper. Browsers send CRLF for each line end; the prompt gets LF."""
         return NewPrototype(
             product_id=self.product_id.strip(),
             prompt=self.prompt.replace("\r\n", "\n"),
@@ -52,5 +52,5 @@ def new_key() -> str:
 
 
 def blank_form() -> Form:
-    """A form with nothing in it."""
+    """An empty form."""
     return Form(key=new_key())

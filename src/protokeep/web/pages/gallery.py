@@ -1,8 +1,10 @@
-"""Looking: home, a product, a prototype."""
+"""The pages for reading: home, a product, a prototype."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -12,10 +14,10 @@ from protokeep.core.errors import InvalidInput, NotFound
 from protokeep.core.prototype import Prototype
 from protokeep.service.gallery import CardPage
 from protokeep.service.keeper import Keeper
-from protokeep.store.gallery import COUNTED, Card
+from protokeep.store.gallery import Card
 from protokeep.store.prototypes import Page
-from protokeep.web.dependencies import after_of, application_of, cursor_of
-from protokeep.web.live import Live
+from protokeep.web.broadcast import Broadcast
+from protokeep.web.dependencies import application_of, decode_cursor, encode_cursor
 from protokeep.web.pages import filters as filtering
 from protokeep.web.pages import formatting
 from protokeep.web.pages.detail import detail_values
@@ -27,67 +29,77 @@ from protokeep.wiring import PROVIDERS, Application
 
 router = APIRouter()
 
-#: With the two upper sections full, a page with its style and module stays under 100 kB.
+#: Cards on a page. With the two upper sections full, the page, its style and its module stay under 100 kB.
 CARDS = 18
 VARIANTS_SHOWN = 12
-#: What makes the first prototype from a terminal.
+#: The command on the empty home page.
 FIRST_COMMAND = 'protokeep create bakery "A landing page for a bakery"'
 
 Cursor = Annotated[str | None, Query(max_length=300)]
 
 
-def live_of(request: Request) -> Live:
-    """The process's live events."""
-    found: Live = request.app.state.live
-    return found
+def newest_event_id(request: Request, visitor: Visitor) -> str:
+    """Where the page's live events begin. Taken before the page is read, so that no change falls between the two."""
+    broadcast: Broadcast = request.app.state.broadcast
+    return broadcast.newest_id(visitor.principal.workspace_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the home page; `group` is the filter of its link to all cards, None for no link."""
+
+    id: str
+    title: str
+    group: str | None
+    page: CardPage
+
+    def values(
+        self, filters: filtering.Filters, now: datetime, usual: tuple[timedelta, timedelta] | None
+    ) -> dict[str, Any]:
+        """The section for the template."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "cards": [card_view(card, now, usual) for card in self.page.cards],
+            "all_url": filters.url(state=self.group) if self.group and self.page.after else None,
+        }
 
 
 @router.get("/")
 async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> Response:
-    """Everything there is: what needs somebody, what is being made, then the newest; or what the filters leave."""
-    since = live_of(request).mark(visitor.principal.workspace_id)
+    """The home page: what needs attention, what is being made, then the newest; with filters, what matches them."""
+    since = newest_event_id(request, visitor)
     gallery = application_of(request).gallery
     filters = filtering.Filters.of(request.query_params)
-    after = after_of(cursor)
+    after = decode_cursor(cursor)
     principal = visitor.principal
     search = filters.search
-    sections: list[tuple[str, str, str | None, CardPage]]
     if search.narrows:
         found, counts = await gallery.find(principal, search, CARDS, after)
-        sections = [("found", "Results", None, found)]
+        sections = [Section("found", "Results", None, found)]
     else:
-        front = await gallery.front(principal, CARDS, after)
-        found, counts = front.rest, front.counts
+        home_page = await gallery.front(principal, CARDS, after)
+        found, counts = home_page.rest, home_page.counts
         sections = [
-            ("attention", "Needs attention", "attention", front.attention),
-            ("progress", "In progress", "progress", front.progress),
-            ("rest", "Newest" if after is None else "Older", None, front.rest),
+            Section("attention", "Needs attention", "attention", home_page.attention),
+            Section("progress", "In progress", "progress", home_page.progress),
+            Section("rest", "Newest" if after is None else "Older", None, home_page.rest),
         ]
     usual = await gallery.usual(principal.workspace_id)
     now = application_of(request).keeper.context.clock()
-    shown = [
-        {
-            "id": name,
-            "title": title,
-            "cards": [card_view(card, now, usual) for card in listed.cards],
-            "all_url": filters.url(state=group) if group and listed.after else None,
-        }
-        for name, title, group, listed in sections
-        if listed.cards
-    ]
+    sections = [section for section in sections if section.page.cards]
     return page(
         request,
         "home.html",
         visitor=visitor,
         filters=filters,
         tabs=filtering.tabs(filters, counts),
-        narrowings=filtering.narrowings(filters),
-        total=formatting.count_text(sum(counts.values()), COUNTED),
-        is_empty=not shown and not search.narrows and after is None,
+        active_filters=filtering.active_filters(filters),
+        is_empty=not sections and not search.narrows and after is None,
         providers=sorted(PROVIDERS),
-        sections=shown,
+        sections=[section.values(filters, now, usual) for section in sections],
         newest_url=filters.url() if after else None,
-        older_url=filters.url(cursor=cursor_of(found.after)) if found.after else None,
+        older_url=filters.url(cursor=encode_cursor(found.after)) if found.after else None,
         live={"on": "home", "since": since, "view": filters.view},
         command=FIRST_COMMAND,
         form=blank_form(),
@@ -99,22 +111,22 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
 @router.get("/p")
 @router.get("/p/{product_id:path}")
 async def product(request: Request, visitor: VisitorDep, product_id: str = "", cursor: Cursor = None) -> Response:
-    """A product's permalink: its current prototype, and all that were made for it."""
-    since = live_of(request).mark(visitor.principal.workspace_id)
-    parts = application_of(request)
+    """A product's permalink: its current prototype, and all others that were made for it."""
+    since = newest_event_id(request, visitor)
+    application = application_of(request)
     product_id = product_id or request.query_params.get("product", "")
-    current = await current_of(parts.keeper, visitor, product_id)
-    found, after = await parts.keeper.list(
-        visitor.principal, product_id, Page(VARIANTS_SHOWN, None, None, None, after_of(cursor))
+    current = await current_prototype(application.keeper, visitor, product_id)
+    found, after = await application.keeper.list(
+        visitor.principal, product_id, Page(VARIANTS_SHOWN, None, None, None, decode_cursor(cursor))
     )
-    name = await parts.gallery.product_name(visitor.principal, product_id)
-    now = parts.keeper.context.clock()
-    usual = await parts.gallery.usual(visitor.principal.workspace_id)
-    card = await parts.gallery.card(visitor.principal.workspace_id, current.id)
+    name = await application.gallery.product_name(visitor.principal, product_id)
+    now = application.keeper.context.clock()
+    usual = await application.gallery.usual(visitor.principal.workspace_id)
+    card = await application.gallery.card(visitor.principal.workspace_id, current.id)
     path = formatting.product_path(current.product_id)
     older = None
     if after:
-        older = f"{path}{'&' if '?' in path else '?'}{urlencode({'cursor': cursor_of(after)})}"
+        older = f"{path}{'&' if '?' in path else '?'}{urlencode({'cursor': encode_cursor(after)})}"
     return page(
         request,
         "product.html",
@@ -129,10 +141,10 @@ async def product(request: Request, visitor: VisitorDep, product_id: str = "", c
 
 @router.get("/prototypes/{prototype_id}")
 async def prototype(request: Request, visitor: VisitorDep, prototype_id: str) -> Response:
-    """One prototype, told whole."""
-    since = live_of(request).mark(visitor.principal.workspace_id)
-    parts = application_of(request)
-    found = await found_of(parts, visitor, prototype_id)
+    """The page of one prototype."""
+    since = newest_event_id(request, visitor)
+    application = application_of(request)
+    found = await require_prototype(application, visitor, prototype_id)
     return await prototype_page(request, visitor, found.id, since)
 
 
@@ -146,7 +158,7 @@ async def prototype_page(
     trouble: str | None = None,
     change: Mapping[str, Any] | None = None,
 ) -> Response:
-    """The page of a prototype; with what went wrong, and what stood in the form for a change."""
+    """The page of a prototype, with an error message (`trouble`) and the values of the follow-up form (`change`)."""
     values = await detail_values(application_of(request), visitor.principal, prototype_id)
     values["change"] = {**values["change"], "key": new_key(), **(change or {})}
     return page(
@@ -161,19 +173,19 @@ async def prototype_page(
     )
 
 
-async def found_of(parts: Application, visitor: Visitor, prototype_id: str) -> Prototype:
-    """One prototype. Raises `NotFound`, which says so when it was deleted."""
+async def require_prototype(application: Application, visitor: Visitor, prototype_id: str) -> Prototype:
+    """A prototype of the visitor's workspace. Raises `NotFound`, whose message says if it was deleted."""
     try:
-        return await parts.keeper.get(visitor.principal, prototype_id)
+        return await application.keeper.get(visitor.principal, prototype_id)
     except NotFound:
-        deleted = parts.keeper.context.store.afterwards.was_deleted
-        if await deleted(visitor.principal.workspace_id, prototype_id):
+        was_deleted = application.keeper.context.store.afterwards.was_deleted
+        if await was_deleted(visitor.principal.workspace_id, prototype_id):
             raise NotFound("This prototype was deleted, here and at the builder.") from None
         raise
 
 
-async def current_of(keeper: Keeper, visitor: Visitor, product_id: str) -> Prototype:
-    """The prototype a product has now, whichever builder made it; nothing is asked upstream. Raises `NotFound`."""
+async def current_prototype(keeper: Keeper, visitor: Visitor, product_id: str) -> Prototype:
+    """The current prototype of a product, whichever app builder made it. Calls no app builder. Raises `NotFound`."""
     try:
         found, _ = await keeper.list(visitor.principal, product_id, Page(1))
     except InvalidInput:

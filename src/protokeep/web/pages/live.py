@@ -1,4 +1,4 @@
-"""Live events over HTTP: for pages as pieces of HTML to swap, for the API as prototypes."""
+"""Live events over HTTP: pages are sent HTML to swap in, programs are sent prototypes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from protokeep.core.errors import InvalidInput
 from protokeep.core.validation import PRODUCT_ID_MAX
 from protokeep.store.gallery import Card
+from protokeep.web.broadcast import Broadcast, Encoder, Topic
 from protokeep.web.dependencies import Viewer, application_of, bearer_of
-from protokeep.web.live import Encoder, Live, LiveResponse, Topic
 from protokeep.web.models import PrototypeView
-from protokeep.web.pages.detail import prototype_detail
+from protokeep.web.pages.detail import prototype_detail, workspace_of
 from protokeep.web.pages.presenters import CardView, card_view
 from protokeep.web.pages.render import fragment
 from protokeep.web.pages.session import VisitorDep
 from protokeep.web.problems import responses
+from protokeep.web.sse import EventStream
 from protokeep.wiring import Application
 
 router = APIRouter()
@@ -39,21 +40,26 @@ async def live(
     since: Since = None,
     last_event_id: LastEvent = None,
 ) -> Response:
-    """What changes on a page, from the moment it was read."""
+    """The changes of a page (`on`), from the event that it was rendered at (`since`)."""
     workspace_id = visitor.principal.workspace_id
     role = "maker" if visitor.can_make else "viewer"
-    whole_role = "admin" if visitor.can_delete else role
     if on == "prototype" and id:
-        found = await application_of(request).keeper.get(visitor.principal, id)
-        topic = Topic(workspace_id, f"prototype.{whole_role}", mockup_id=found.id)
+        prototype = await application_of(request).keeper.get(visitor.principal, id)
+        kind = "prototype.admin" if visitor.can_delete else f"prototype.{role}"
+        topic = Topic(workspace_id, kind, mockup_id=prototype.id)
     elif on == "product" and product:
         topic = Topic(workspace_id, f"product.{role}", product_id=product)
     elif on == "home":
         topic = Topic(workspace_id, f"{'row' if view == 'table' else 'card'}.{role}")
     else:
         raise InvalidInput("There is no such page to follow.", field="on")
-    still_in = partial(application_of(request).sessions.check, visitor.held)
-    return LiveResponse(request.app.state.live, topic, visitor.principal, last_event_id or since, still_in)
+    return EventStream(
+        request.app.state.broadcast,
+        topic,
+        visitor.principal,
+        since=last_event_id or since,
+        authorize=partial(application_of(request).sessions.check, visitor.session_secret),
+    )
 
 
 @api_router.get(
@@ -75,38 +81,45 @@ async def events(
     product_id: Annotated[str | None, Query(max_length=PRODUCT_ID_MAX)] = None,
     last_event_id: LastEvent = None,
 ) -> Response:
-    """Every change of the workspace, or of one product, as it is written."""
+    """Every change in the workspace, or of one product, as soon as it is committed."""
     topic = Topic(principal.workspace_id, "api", product_id=product_id)
-    still_in = partial(application_of(request).authenticator.check, bearer_of(request))
-    return LiveResponse(request.app.state.live, topic, principal, last_event_id, still_in)
+    return EventStream(
+        request.app.state.broadcast,
+        topic,
+        principal,
+        since=last_event_id,
+        authorize=partial(application_of(request).authenticator.check, bearer_of(request)),
+    )
 
 
-def add_encoders(live: Live, parts: Application) -> None:
-    """Word the events of every kind of stream."""
+def add_encoders(broadcast: Broadcast, application: Application) -> None:
+    """Add an encoder for each kind of stream: the API, and each page for each role."""
 
     async def as_api(card: Card) -> Mapping[str, Any]:
-        return PrototypeView.of(card.prototype, parts.keeper.context.clock()).model_dump(mode="json")
+        return PrototypeView.of(card.prototype, application.keeper.context.clock()).model_dump(mode="json")
 
-    live.encodes("api", as_api)
+    broadcast.add_encoder("api", as_api)
     for role in ("maker", "viewer"):
         for kind in ("card", "row", "product"):
-            live.encodes(f"{kind}.{role}", _pieces(parts, kind, can_make=role == "maker"))
+            broadcast.add_encoder(f"{kind}.{role}", _card_encoder(application, kind, can_make=role == "maker"))
     for role in ("admin", "maker", "viewer"):
-        live.encodes(f"prototype.{role}", _detail(parts, can_make=role != "viewer", can_delete=role == "admin"))
+        broadcast.add_encoder(
+            f"prototype.{role}", _detail_encoder(application, can_make=role != "viewer", can_delete=role == "admin")
+        )
 
 
-def _pieces(parts: Application, kind: str, *, can_make: bool) -> Encoder:
+def _card_encoder(application: Application, kind: str, *, can_make: bool) -> Encoder:
     async def encode(card: Card) -> Mapping[str, Any]:
-        workspace_id = card.prototype.generation.workspace_id if card.prototype.generation else "default"
-        view = card_view(card, parts.keeper.context.clock(), await parts.gallery.usual(workspace_id))
+        usual = await application.gallery.usual(workspace_of(card.prototype))
+        view = card_view(card, application.keeper.context.clock(), usual)
         return _event(view, fragment(f"live/{kind}.html", card=view, can_make=can_make, form_token=""))
 
     return encode
 
 
-def _detail(parts: Application, *, can_make: bool, can_delete: bool) -> Encoder:
+def _detail_encoder(application: Application, *, can_make: bool, can_delete: bool) -> Encoder:
     async def encode(card: Card) -> Mapping[str, Any]:
-        values = await prototype_detail(parts, card)
+        values = await prototype_detail(application, card)
         html = fragment("live/prototype.html", can_make=can_make, can_delete=can_delete, form_token="", **values)
         return _event(values["card"], html)
 

@@ -1,4 +1,4 @@
-"""What templates show, worded: cards, details, timelines."""
+"""The texts and links that templates show: cards, notes and timelines."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from typing import Any
 
 from protokeep.core.absence import NOT_VISIBLE
 from protokeep.core.prototype import SETTLED, UNFINISHED, Generation, Prototype, State, Status
-from protokeep.core.state_labels import AT_REST, ATTENTION, IN_PROGRESS, STATE_WORDS
+from protokeep.core.state_labels import AT_REST, IN_PROGRESS, STATE_WORDS
 from protokeep.store.database import Row
 from protokeep.store.gallery import VARIANTS, Card
 from protokeep.web.pages import formatting
 
+#: What people call the app builders.
 BUILDERS = {"v0": "v0"}
-#: So much of a follow-up stands in the timeline.
-MESSAGE_SHOWN = 300
+#: States in which a card shows how long it usually takes.
+USUAL_STATES = frozenset(IN_PROGRESS) - {State.DELETING}
+#: Longest message in the timeline.
+MESSAGE_LENGTH = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """What stands where there is no picture: the same for a product every time."""
+    """The placeholder for a missing picture; always the same for a product."""
 
     hue: int
     layout: int
@@ -32,7 +35,7 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class CardView:
-    """A prototype in a list. `since` is set while it is being made."""
+    """A prototype as a card. `since` is set while it is in progress; `key` is the same for all of its product."""
 
     id: str
     key: str
@@ -53,9 +56,9 @@ class CardView:
     usual: str | None
     owner: str
     builder: str
-    made_at: datetime
+    created_at: datetime
     age: str
-    made_on: str
+    created_on: str
     variants: str | None
     is_current: bool
     in_progress: bool
@@ -63,19 +66,18 @@ class CardView:
     is_deleting: bool
     can_stop: bool
     credits: str | None
-    needs_attention: bool
     failed: bool
     prompt: str | None
 
     @property
     def sentence(self) -> str:
-        """What the live region says when it changes."""
+        """What screen readers announce when the card changes."""
         return f"{self.title}: {self.label}."
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a timeline."""
+class TimelineEntry:
+    """One entry of a timeline."""
 
     title: str
     note: str | None
@@ -86,21 +88,12 @@ class Line:
 
 
 def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | None = None) -> CardView:
-    """A card, worded."""
+    """The texts and links of a card; `usual` is the usual time until a prototype is ready, None without figures."""
     prototype = card.prototype
-    words = STATE_WORDS[prototype.state]
+    label = STATE_WORDS[prototype.state]
     title = card.product_name or prototype.product_id
     generation = prototype.generation
-    in_progress = prototype.state in IN_PROGRESS
-    began = generation.deletion_requested_at or generation.turn_at if generation else prototype.created_at
-    took = None
-    if in_progress:
-        took = formatting.span(now - began)
-    elif generation is not None and generation.settled_at is not None and prototype.status in SETTLED:
-        took = formatting.span(generation.settled_at - generation.began_at)
     digest = formatting.digest_of(prototype.product_id, prototype.provider)
-    seed = int(digest[:8], 16)
-    best = prototype.project_url or (generation.web_url if generation else None)
     return CardView(
         id=prototype.id,
         key=digest,
@@ -108,42 +101,72 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         title=title,
         product_url=formatting.product_path(prototype.product_id),
         url=f"/prototypes/{prototype.id}",
-        open_url=formatting.safe_link(best) if prototype.state in AT_REST else None,
+        open_url=_open_url(prototype),
         chat_url=formatting.safe_link(generation.chat_url) if generation else None,
         picture=picture_of(prototype),
-        cover=Cover(
-            seed % formatting.HUES,
-            seed // formatting.HUES % formatting.LAYOUTS,
-            formatting.initials_of(title),
-            formatting.first_words(prototype.prompt),
-        ),
+        cover=_cover_of(digest, title, prototype.prompt),
         state=prototype.state.value,
-        label=words.label,
-        tone=words.tone,
+        label=label.label,
+        tone=label.tone,
         note=note_of(prototype, now),
-        since=began if in_progress else None,
-        elapsed=took,
-        usual=formatting.usual_text(usual) if in_progress and prototype.state is not State.DELETING else None,
+        since=_turn_at(prototype) if prototype.state in IN_PROGRESS else None,
+        elapsed=_elapsed_text(prototype, now),
+        usual=formatting.usual_text(usual) if prototype.state in USUAL_STATES else None,
         owner=owner_of(prototype),
-        builder=BUILDERS.get(prototype.provider, prototype.provider),
-        made_at=prototype.created_at,
+        builder=_builder_of(prototype),
+        created_at=prototype.created_at,
         age=formatting.ago(prototype.created_at, now),
-        made_on=formatting.day(prototype.created_at, now),
+        created_on=formatting.day(prototype.created_at, now),
         variants=_variants_text(card.variants),
         is_current=prototype.is_current,
-        in_progress=in_progress,
+        in_progress=prototype.state in IN_PROGRESS,
         is_making=prototype.state in (State.QUEUED, State.MAKING),
         is_deleting=prototype.state is State.DELETING,
         can_stop=_can_stop(prototype),
         credits=formatting.credits_text(generation.credits if generation else None),
-        needs_attention=prototype.state in ATTENTION,
         failed=prototype.state is State.FAILED,
         prompt=prototype.prompt,
     )
 
 
+def _cover_of(digest: str, title: str, prompt: str | None) -> Cover:
+    seed = int(digest[:8], 16)
+    layout = seed // formatting.HUES % formatting.LAYOUTS
+    return Cover(seed % formatting.HUES, layout, formatting.initials_of(title), formatting.first_words(prompt))
+
+
+def _open_url(prototype: Prototype) -> str | None:
+    """Where the prototype itself opens; None while it is being made."""
+    if prototype.state not in AT_REST:
+        return None
+    web_url = prototype.generation.web_url if prototype.generation else None
+    return formatting.safe_link(prototype.project_url or web_url)
+
+
+def _turn_at(prototype: Prototype) -> datetime:
+    """When the deletion, or else the turn that is being made, was asked for."""
+    generation = prototype.generation
+    if generation is None:
+        return prototype.created_at
+    return generation.deletion_requested_at or generation.turn_at
+
+
+def _elapsed_text(prototype: Prototype, now: datetime) -> str | None:
+    """How long the prototype has been in progress, or how long the last turn took; None: unknown."""
+    if prototype.state in IN_PROGRESS:
+        return formatting.span(now - _turn_at(prototype))
+    generation = prototype.generation
+    if generation is None or generation.settled_at is None or prototype.status not in SETTLED:
+        return None
+    return formatting.span(generation.settled_at - generation.began_at)
+
+
+def _builder_of(prototype: Prototype) -> str:
+    return BUILDERS.get(prototype.provider, prototype.provider)
+
+
 def picture_of(prototype: Prototype) -> str | None:
-    """Where our own origin serves its picture; the address changes with the picture."""
+    """The picture's address on our own origin; None without a picture. The address changes with the picture."""
     generation = prototype.generation
     if generation is not None and generation.picture_etag is not None:
         return f"/prototypes/{prototype.id}/picture?v={formatting.version_of(generation.picture_etag)}"
@@ -163,19 +186,19 @@ def _can_stop(prototype: Prototype) -> bool:
 
 
 def owner_of(prototype: Prototype) -> str:
-    """Who asked for it, as their token named them."""
+    """Who asked for the prototype, as their token names them."""
     generation = prototype.generation
     return (generation.created_by if generation else None) or prototype.user_id or "somebody"
 
 
 def note_of(prototype: Prototype, now: datetime) -> str | None:
-    """Why it is where it is, and what happens next; None where there is nothing to say."""
+    """Why the prototype is in its state, and what happens next; None: its label says it all."""
     generation = prototype.generation
     state = prototype.state
     if generation is not None and generation.hold_code == "follow_up_refused" and state is not State.DELETING:
         return generation.hold_message
     if state in (State.READY, State.MAKING):
-        return _lost_link(generation) if generation is not None else None
+        return _broken_link_note(generation) if generation is not None else None
     if generation is None or state in (State.QUEUED, State.UNTRACKED):
         return STATE_WORDS[state].meaning if state is State.UNTRACKED else None
     if state is State.FAILED:
@@ -191,7 +214,7 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     return reason
 
 
-def _lost_link(generation: Generation) -> str | None:
+def _broken_link_note(generation: Generation) -> str | None:
     if generation.broken_url is None or generation.demo_url is not None:
         return None
     left = " Open leads to what is left there." if generation.web_url or generation.chat_url else ""
@@ -204,6 +227,7 @@ def _variants_text(number: int) -> str | None:
     return f"{number}{'+' if number >= VARIANTS else ''} variants"
 
 
+#: How the source of an event reads.
 SOURCES = {
     "person": "by a person",
     "submit": "while submitting",
@@ -213,74 +237,87 @@ SOURCES = {
 }
 
 
-def timeline(rows: Sequence[Row], prototype: Prototype, now: datetime) -> list[Line]:
-    """A prototype's history, oldest first. One that nobody tracked has one line."""
-    if not rows:
-        made = prototype.created_at
+def timeline(events: Sequence[Row], prototype: Prototype, now: datetime) -> list[TimelineEntry]:
+    """The history of a prototype, oldest first; one entry for a prototype without events."""
+    if not events:
+        created_at = prototype.created_at
         return [
-            Line(
+            TimelineEntry(
                 "Made before protokeep",
                 None,
                 "in the table",
-                made,
-                f"{formatting.day(made, now)}, {made:%H:%M}",
+                created_at,
+                f"{formatting.day(created_at, now)}, {created_at:%H:%M}",
                 "calm",
             )
         ]
-    lines: list[Line] = []
+    entries: list[TimelineEntry] = []
     before = now
-    asked = False
-    for row in rows:
-        asked = asked or row["kind"] == "asked"
+    in_follow_up = False
+    for row in events:
+        in_follow_up = in_follow_up or row["kind"] == "asked"
         at = row["happened_at"]
         clock = f"{at:%H:%M:%S}" if at.date() == before.date() else f"{formatting.day(at, now)}, {at:%H:%M:%S}"
-        line = _line(row, json.loads(row["data"]) if row["data"] else {}, prototype, clock, asked=asked)
-        # Two statuses that read alike, such as accepted and in progress, are one line.
-        if not (lines and row["kind"] == "status" and lines[-1].title == line.title):
-            lines.append(line)
+        data = json.loads(row["data"]) if row["data"] else {}
+        entry = _entry(row, data, prototype, clock, in_follow_up=in_follow_up)
+        # Two statuses with the same title, such as accepted and in progress, are one entry.
+        if not (entries and row["kind"] == "status" and entries[-1].title == entry.title):
+            entries.append(entry)
             before = at
-    return lines
+    return entries
 
 
-def _line(row: Row, data: dict[str, Any], prototype: Prototype, clock: str, *, asked: bool) -> Line:
-    """`asked`: a follow-up was asked for before this line, or by it."""
-    builder = BUILDERS.get(prototype.provider, prototype.provider)
-    actor = row["actor"] or "somebody"
-    kind = row["kind"]
-    tone = "calm"
-    note = data.get("message") or data.get("reason")
-    if kind == "status":
-        state = _state_of(data.get("state"), row["status"])
-        words = STATE_WORDS[state]
-        title, tone = ("Stopped", "calm") if data.get("code") == "stopped" else (words.label, words.tone)
+def _entry(row: Row, data: dict[str, Any], prototype: Prototype, clock: str, *, in_follow_up: bool) -> TimelineEntry:
+    """The entry of one event; `in_follow_up`: a follow-up was asked for by this event, or before it."""
+    if row["kind"] == "status":
+        title, tone = _status_title(row, data)
     else:
-        title, tone = {
-            "claimed": (f"Asked for by {actor}", "calm"),
-            "sent": (f"Sent to {builder}", "calm"),
-            "accepted": (f"{builder} accepted it", "busy"),
-            "asked": (f"{actor} asked for a change", "calm"),
-            "continued": (f"{builder} took the message", "busy"),
-            "adopted": _adopted(row["source"], builder, asked=asked),
-            "parked": ("Parked", "warn"),
-            "undecided": ("Undecided: the answer was lost", "warn"),
-            "refused": (f"{builder} did not take the message", "warn") if asked else (f"{builder} refused it", "bad"),
-            "deleting": (f"{actor} asked to delete it", "calm"),
-            "deleted": ("Deleted", "calm"),
-            "surplus": ("A second chat was found", "warn"),
-        }.get(kind, (str(kind).replace("_", " ").capitalize(), "calm"))
+        title, tone = _event_title(row, _builder_of(prototype), in_follow_up=in_follow_up)
     source = SOURCES.get(row["source"], str(row["source"]))
-    note = formatting.first_words(str(note), MESSAGE_SHOWN) if note else None
-    return Line(title, note, source, row["happened_at"], clock, tone)
+    note = data.get("message") or data.get("reason")
+    note = formatting.first_words(str(note), MESSAGE_LENGTH) if note else None
+    return TimelineEntry(title, note, source, row["happened_at"], clock, tone)
 
 
-def _adopted(source: str, builder: str, *, asked: bool) -> tuple[str, str]:
-    """Found at the builder after a lost answer; or, in the first line of an older row, taken over."""
-    if asked:
+def _status_title(row: Row, data: dict[str, Any]) -> tuple[str, str]:
+    """Title and tone of an event that moved the status."""
+    if data.get("code") == "stopped":
+        return "Stopped", "calm"
+    label = STATE_WORDS[_state_of(data.get("state"), row["status"])]
+    return label.label, label.tone
+
+
+def _event_title(row: Row, builder: str, *, in_follow_up: bool) -> tuple[str, str]:
+    """Title and tone of any other event."""
+    actor = row["actor"] or "somebody"
+    kind = str(row["kind"])
+    return {
+        "claimed": (f"Asked for by {actor}", "calm"),
+        "sent": (f"Sent to {builder}", "calm"),
+        "accepted": (f"{builder} accepted it", "busy"),
+        "asked": (f"{actor} asked for a change", "calm"),
+        "continued": (f"{builder} took the message", "busy"),
+        "adopted": _adopted_title(row["source"], builder, in_follow_up=in_follow_up),
+        "parked": ("Parked", "warn"),
+        "undecided": ("Undecided: the answer was lost", "warn"),
+        "refused": (f"{builder} did not take the message", "warn")
+        if in_follow_up
+        else (f"{builder} refused it", "bad"),
+        "deleting": (f"{actor} asked to delete it", "calm"),
+        "deleted": ("Deleted", "calm"),
+        "surplus": ("A second chat was found", "warn"),
+    }.get(kind, (kind.replace("_", " ").capitalize(), "calm"))
+
+
+def _adopted_title(source: str, builder: str, *, in_follow_up: bool) -> tuple[str, str]:
+    """Found at the app builder after a lost answer, or taken over from an older table."""
+    if in_follow_up:
         return f"The message was found in the chat: {builder} has it", "busy"
     return (f"Found at {builder}", "busy") if source == "submit" else ("Taken over from before protokeep", "calm")
 
 
 def _state_of(state: object, status: str | None) -> State:
+    """The state of an event; older events have a status only."""
     if isinstance(state, str) and state in list(State):
         return State(state)
     return {

@@ -1,4 +1,4 @@
-"""Who pays: the workspace's key and one's own, set and removed on a page of their own."""
+"""The page for keys of app builders: the workspace's and one's own. A key decides who pays for a prototype."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from protokeep.core.principals import Role
 from protokeep.core.provider_keys import KeyOwner, KeySource, key_source_of
 from protokeep.web.dependencies import application_of
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import MakerDep, PostedDep, Visitor, flag_of
+from protokeep.web.pages.session import FormFieldsDep, MakerDep, Visitor, is_on
 
 router = APIRouter()
 
@@ -25,13 +25,13 @@ PAYS = {
 
 @router.get("/settings/v0-key")
 async def show(request: Request, visitor: MakerDep) -> Response:
-    """Which key pays for what one makes, and the forms to change that."""
-    return await _page(request, visitor, saved=flag_of(request.query_params.get("saved")))
+    """Which key pays for the visitor's prototypes, and the forms that change it."""
+    return await _page(request, visitor, saved=is_on(request.query_params.get("saved")))
 
 
 @router.post("/settings/v0-key")
-async def change(request: Request, visitor: MakerDep, fields: PostedDep) -> Response:
-    """Set or remove a key. What was typed is never sent back."""
+async def change(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> Response:
+    """Set or remove a key. The key itself is never sent back to the browser."""
     principal = visitor.principal
     whose = principal.user_id if fields.get("whose") == "own" else ""
     if not whose and not principal.role.covers(Role.ADMIN):
@@ -39,10 +39,10 @@ async def change(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
     owner = KeyOwner(principal.workspace_id, whose)
     keys = application_of(request).provider_keys
     try:
-        if flag_of(fields.get("remove")):
+        if is_on(fields.get("remove")):
             await keys.remove(principal, owner, PROVIDER)
         else:
-            other = flag_of(fields.get("other_account"))
+            other = is_on(fields.get("other_account"))
             await keys.set(principal, owner, PROVIDER, fields.get("key", ""), other_account=other)
     except (InvalidInput, NotFound, NotNow) as error:
         return await _page(request, visitor, fault=str(error), status=409 if isinstance(error, NotNow) else 422)
@@ -52,10 +52,10 @@ async def change(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
 async def _page(
     request: Request, visitor: Visitor, *, saved: bool = False, fault: str | None = None, status: int = 200
 ) -> Response:
-    parts = application_of(request)
+    application = application_of(request)
     principal = visitor.principal
-    found = {told.sealed.owner.user_id: told for told in await parts.provider_keys.list(principal.workspace_id)}
-    providers = parts.keeper.context.providers
+    stored = {key.sealed.owner.user_id: key for key in await application.provider_keys.list(principal.workspace_id)}
+    providers = application.keeper.context.providers
     await providers.refresh()
     try:
         choice = providers.choose(PROVIDER, principal.workspace_id, principal.user_id)
@@ -67,8 +67,8 @@ async def _page(
         "v0_key.html",
         visitor=visitor,
         status=status,
-        own=found.get(principal.user_id),
-        team=found.get(""),
+        own=stored.get(principal.user_id),
+        team=stored.get(""),
         pays=pays,
         trouble=trouble,
         is_admin=principal.role.covers(Role.ADMIN),

@@ -1,4 +1,4 @@
-"""Templates, and the headers that every page has."""
+"""Renders templates, and adds the headers that every page has."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from protokeep import __version__
 from protokeep.web.pages import assets
-from protokeep.web.pages.session import Preferences, Visitor, renew
+from protokeep.web.pages.session import Preferences, Visitor, renew_session
 
-#: Nothing inline, nothing from elsewhere, no frames either way.
+#: Scripts, styles and pictures come from our own files only, nothing is inline, and no frame shows or is shown.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -44,7 +44,7 @@ def _environment() -> Environment:
 
 
 def fragment(name: str, **values: Any) -> str:
-    """One template as text."""
+    """A rendered template."""
     return _environment().get_template(name).render(**values)
 
 
@@ -57,7 +57,7 @@ def page(
     headers: Mapping[str, str] | None = None,
     **values: Any,
 ) -> HTMLResponse:
-    """One page. Sends the session's cookie again when it was renewed."""
+    """A rendered page; `visitor` None: nobody is signed in. A renewed session gets its cookie again."""
     preferences = visitor.preferences if visitor else Preferences.of(request)
     text = fragment(
         name,
@@ -69,5 +69,5 @@ def page(
     )
     response = HTMLResponse(text, status, headers={**HEADERS, **(headers or {})})
     if visitor is not None and visitor.renewed:
-        renew(request, response, visitor)
+        renew_session(request, response, visitor)
     return response

@@ -1,0 +1,123 @@
+"""Everything that people see of a prototype, in one place.
+
+The API's JSON, its validator (the ETag) and the decision whether open pages and streams are notified of a change all
+come from here, so that none of them can forget a field.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from protokeep.core.prototype import SETTLED, Generation, Prototype
+from protokeep.core.provider_keys import key_source_of
+
+#: Fields that change without news: with every poll, or with every second. A change of these alone keeps the ETag and
+#: notifies nobody; otherwise no poll of an unchanged prototype could be answered with 304.
+VOLATILE_FIELDS = frozenset({"observed_at", "poll_count", "elapsed_seconds"})
+
+_UNKNOWN_OUTCOME = (
+    "It is not known whether the builder made it. It is being looked for; nothing is sent a second time before that "
+    "is clear."
+)
+
+
+def visible_fields(prototype: Prototype, now: datetime | None) -> dict[str, Any]:
+    """The values of the API's view of a prototype, by field name.
+
+    `now` gives the elapsed time of an unfinished prototype, and ends a polling pause; None: no time is given, and a
+    pause counts however old it is.
+    """
+    generation = prototype.generation
+    picture = f"/api/design/prototypes/{prototype.id}/picture" if _has_picture(generation) else None
+    return {
+        "id": prototype.id,
+        "product_id": prototype.product_id,
+        "user_id": prototype.user_id,
+        "provider": prototype.provider,
+        "prompt": prototype.prompt,
+        "v0_chat_id": prototype.chat_id,
+        "v0_project_id": prototype.project_id,
+        "project_status": prototype.status.value,
+        "state": prototype.state.value,
+        "reason": _reason(prototype, now),
+        "project_url": prototype.project_url,
+        "thumbnail_url": picture or prototype.thumbnail_url,
+        "image_url": picture or prototype.image_url,
+        "is_current": prototype.is_current,
+        "created_at": prototype.created_at,
+        "updated_at": prototype.updated_at,
+        "elapsed_seconds": None if now is None else elapsed_seconds(prototype, now),
+        **_generation_fields(generation),
+    }
+
+
+def visible_version(prototype: Prototype, now: datetime | None = None) -> dict[str, Any]:
+    """What has to change for people to see another prototype: two equal versions look the same.
+
+    Everything of `visible_fields` but the volatile ones, and which picture it is: another picture has the same address.
+    """
+    fields = {name: value for name, value in visible_fields(prototype, now).items() if name not in VOLATILE_FIELDS}
+    generation = prototype.generation
+    return {**fields, "picture_etag": generation.picture_etag if generation else None}
+
+
+def elapsed_seconds(prototype: Prototype, now: datetime) -> float | None:
+    """How long the last turn has taken, or took; None for an untracked prototype."""
+    generation = prototype.generation
+    if generation is None:
+        return None
+    end = generation.settled_at or (now if prototype.status not in SETTLED else prototype.updated_at)
+    began = generation.began_at
+    if generation.follow_up_pending:
+        began, end = generation.turn_at, now
+    return round(max((end - began).total_seconds(), 0.0), 3)
+
+
+def _has_picture(generation: Generation | None) -> bool:
+    return generation is not None and generation.picture_etag is not None
+
+
+def _generation_fields(generation: Generation | None) -> dict[str, Any]:
+    """The fields that only a tracked prototype has values for."""
+    if generation is None:
+        names = ("demo_url", "web_url", "chat_url", "error", "observed_at", "credits", "key_source")
+        return {**dict.fromkeys(names), "poll_count": 0}
+    error = None
+    if generation.error_code is not None:
+        error = {"code": generation.error_code, "message": generation.error_message or ""}
+    return {
+        "demo_url": generation.demo_url,
+        "web_url": generation.web_url,
+        "chat_url": generation.chat_url,
+        "error": error,
+        "observed_at": generation.observed_at,
+        "poll_count": generation.poll_count,
+        "credits": generation.credits,
+        "key_source": key_source_of(generation.account).value,
+    }
+
+
+def _reason(prototype: Prototype, now: datetime | None) -> dict[str, Any] | None:
+    """What holds a prototype up, and when it is tried again; None: nothing does."""
+    generation = prototype.generation
+    if generation is None:
+        return None
+    if generation.hold_code is not None:
+        return _reason_of(generation.hold_code, generation.hold_message or "", generation.next_try_at)
+    if generation.outcome_unknown:
+        return _reason_of("outcome_unknown", _UNKNOWN_OUTCOME, generation.next_try_at)
+    if generation.not_visible:
+        message = (
+            f"{prototype.provider} does not show it at present. Nothing is concluded from that: it is looked at "
+            "again, and what is known of it stays."
+        )
+        return _reason_of("not_visible", message, generation.next_poll_at)
+    pause = prototype.polling_pause
+    if pause is not None and (now is None or pause.until > now) and prototype.status not in SETTLED:
+        return _reason_of(pause.code, pause.message, pause.until)
+    return None
+
+
+def _reason_of(code: str, message: str, next_try_at: datetime | None) -> dict[str, Any]:
+    return {"code": code, "message": message, "next_try_at": next_try_at}
