@@ -202,7 +202,7 @@ async def _provider(parts: Application) -> list[Finding]:
     found = []
     for account, provider in accounts:
         try:
-            await provider.hooks()
+            await provider.recent_chats()
             found.append(fine("v0", f"{account}: v0 takes the key"))
         except ProviderRejected as error:
             found.append(broken("v0", f"{account}: {str(error).rstrip('.')}", "set the right V0_API_KEY"))

@@ -10,13 +10,14 @@ from conformance.world import ACCOUNT, ANN, SECRET, World
 from protokeep.core.errors import NotConfigured
 from protokeep.core.prototype import Status, generation_of
 from protokeep.core.webhook_payload import MAX_DELIVERY, chats_named
+from protokeep.providers.base import with_hooks
 from protokeep.service.hooks import Hooks
 
 
 async def installed(world: World) -> str:
     """The secret part of the address that the emulator calls in the world's version."""
     await world.hooks.install()
-    account = next(one for one in world.sandbox.world.accounts.values() if one.hooks["v1"] or one.hooks["v2"])
+    account = next(one for one in world.sandbox.backend.accounts.values() if one.hooks["v1"] or one.hooks["v2"])
     hook = next(iter(account.hooks["v1" if world.api_version == 1 else "v2"].values()))
     return hook.url.rsplit("/", 1)[1]
 
@@ -153,14 +154,19 @@ async def test_install_list_remove(world: World) -> None:
     again = await world.hooks.install()
     assert {1, 2} == {hook.api_version for hook in again}
     assert [there for _, there in await world.hooks.list()] == [True, True]
-    await world.provider(1).remove_hook(again[0].hook)
+    provider = with_hooks(world.provider(1))
+    assert provider is not None
+    await provider.remove_hook(again[0].hook)
     assert [there for _, there in await world.hooks.list()] == [False, True]
     await world.hooks.install()
     assert [there for _, there in await world.hooks.list()] == [True, True]
 
     assert await world.hooks.remove() == (2, [])
     assert not await world.hooks.list()
-    assert not await world.provider().hooks()
+    for version in (1, 2):
+        supporting = with_hooks(world.provider(version))
+        assert supporting is not None
+        assert not await supporting.hooks()
 
 
 async def test_needs_an_address(world: World) -> None:

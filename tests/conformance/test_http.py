@@ -143,7 +143,7 @@ async def test_hook_address(site: Site) -> None:
     The secret address answers 204 whatever the body, up to the limit of every body; another address is 404.
     """
     await site.hooks.install()
-    account = next(one for one in site.world.sandbox.world.accounts.values() if one.hooks["v1"])
+    account = next(one for one in site.world.sandbox.backend.accounts.values() if one.hooks["v1"])
     path = "/" + next(iter(account.hooks["v1"].values())).url.split("/", 3)[3]
     made = (await site.world.made()).prototype
     bodies = [

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from protokeep.core.prototype import Observation
-from protokeep.providers.base import PollResult, PollTarget, Provider, RemoteChat
+from protokeep.providers.base import PollResult, PollTarget, RemoteChat
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
@@ -21,6 +21,9 @@ from world import Clock
 
 MARKS = {"protokeep": "keeper-1", "protokeep_marker": "marker-1"}
 ROOT = "http://v0.test"
+
+#: An adapter of either version.
+V0Provider = V0V1 | V0V2
 
 
 def provider_of(
@@ -31,7 +34,7 @@ def provider_of(
     scope: str | None = "mckinsey",
     timeout_seconds: float = 5.0,
     api_key: str = "key",
-) -> Provider:
+) -> V0Provider:
     """An adapter of that version."""
     config = V0Config(api_key, root_url, root_url, scope, timeout_seconds)
     return V0V1(config, transport) if version == 1 else V0V2(config, transport)
@@ -50,7 +53,7 @@ class V0:
     clock: Clock
     sandbox: Sandbox
     url: str
-    provider: Provider
+    provider: V0Provider
 
     async def create(self, prompt: str = "A shop", marks: dict[str, str] | None = None) -> RemoteChat:
         """A chat with the marks of these tests."""
@@ -120,7 +123,7 @@ class Answering:
         return [json.loads(request.content) for request in self.asked if request.content]
 
 
-def answering(version: int, answer: Answer, **config: Any) -> tuple[Provider, Answering]:
+def answering(version: int, answer: Answer, **config: Any) -> tuple[V0Provider, Answering]:
     """A provider whose every request is answered by `answer`, and what it asked."""
     transport = Answering(answer)
     return provider_of(version, transport=httpx2.MockTransport(transport), **config), transport

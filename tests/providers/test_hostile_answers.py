@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected, ProviderUnreachable
 from protokeep.core.prototype import ObservedState
 from protokeep.providers.base import PollResult, PollTarget, Provider
-from protokeep.providers.v0_http import V0Config, instant
+from protokeep.providers.v0_fields import instant
+from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_refusals import retry_after
 from providers.conftest import MARKS, ROOT, answering, none_known, says
 

@@ -58,7 +58,7 @@ class TestOrder:
         provider = v0.provider()
 
         quick = await v0.find(provider, thorough=False)
-        full = await v0.find(provider, rest=quick.rest)
+        full = await v0.find(provider, continuation=quick.continuation)
 
         assert (ids(quick), quick.whole, quick.passed) == ([], False, True)
         assert ids(full) == [ours.id]
@@ -359,10 +359,10 @@ class TestCut:
 
         search = await v0.find(provider, calls=calls)
         parts = 1
-        while search.rest is not None:
+        while search.continuation is not None:
             assert not search.whole
             before = v0.pages + sum(v0.read.values())
-            search = await v0.find(provider, calls=calls, rest=search.rest)
+            search = await v0.find(provider, calls=calls, continuation=search.continuation)
             assert v0.pages + sum(v0.read.values()) - before <= calls + 4
             parts += 1
 
@@ -381,7 +381,7 @@ class TestCut:
 
         cut = await v0.find(provider)
         v0.ours(RECENT * 2)
-        done = await v0.find(provider, rest=cut.rest, since=NOW - timedelta(hours=1))
+        done = await v0.find(provider, continuation=cut.continuation, since=NOW - timedelta(hours=1))
 
         assert (cut.whole, cut.reached) == (False, False)
         assert cut.error is not None
@@ -399,7 +399,7 @@ class TestCut:
         provider = v0.provider()
 
         first = await v0.find(provider)
-        second = await v0.find(provider, rest=first.rest)
+        second = await v0.find(provider, continuation=first.continuation)
 
         assert (first.whole, ids(first)) == (False, [])
         assert (second.ended, ids(second)) == (True, [ours.id])

@@ -115,12 +115,12 @@ async def test_held_creates(v0: V0, sandbox: Sandbox, when: bool | str, made: in
     """
     await v0.knobs(hold_creates=when)
     waiting = asyncio.create_task(v0.post("/v2/chats/async", json={"message": "x"}))
-    await until(lambda: sandbox.held > 0)
+    await until(lambda: sandbox.held_requests > 0)
     assert sandbox.chats_created == made
     assert (await v0.get("/v2/chats")).status_code == 200
     await v0.knobs(hold_creates=False)
     assert (await waiting).status_code == 202
-    assert (sandbox.chats_created, sandbox.held) == (1, 0)
+    assert (sandbox.chats_created, sandbox.held_requests) == (1, 0)
 
 
 async def test_reset_lets_go(v0: V0, sandbox: Sandbox) -> None:
@@ -130,7 +130,7 @@ async def test_reset_lets_go(v0: V0, sandbox: Sandbox) -> None:
     await create_v1(v0)
     await v0.knobs(hold_creates=True, failure_rate=1)
     waiting = asyncio.create_task(v0.post("/v2/chats/async", json={"message": "x"}))
-    await until(lambda: sandbox.held > 0)
+    await until(lambda: sandbox.held_requests > 0)
     assert (await v0.post("/_sandbox/reset")).json()["chats_created"] == 0
     assert sandbox.knobs == Knobs(generation_seconds=10)
     assert (await waiting).status_code == 202
@@ -222,7 +222,7 @@ async def test_comes_back_with_its_state(clock: Clock) -> None:
         async with running(sandbox) as url:
             await http.get(f"{url}/v2/chats")
             held = asyncio.create_task(http.post(f"{url}/v2/chats/async", json={"message": "x"}))
-            await until(lambda: sandbox.held > 0)
+            await until(lambda: sandbox.held_requests > 0)
         with pytest.raises(httpx2.TransportError):
             await held
         with pytest.raises(httpx2.ConnectError):

@@ -118,12 +118,12 @@ async def test_thousands(v0: V0, sandbox: Sandbox, clock: Clock) -> None:
     With 5,000 chats in each version, lists and searches are right to the last page.
     """
     await create_v1(v0)
-    (account,) = sandbox.world.accounts.values()
+    (account,) = sandbox.backend.accounts.values()
     for api in ("v1", "v2"):
         for index in range(5000):
             tag = {"tag": str(index)}
-            chat = sandbox.world.create_chat(account, api, clock(), sandbox.knobs, message="m", metadata=tag)
-            sandbox.world.say(chat, clock(), sandbox.knobs, "m")
+            chat = sandbox.backend.create_chat(account, api, clock(), sandbox.knobs, message="m", metadata=tag)
+            sandbox.backend.say(chat, clock(), sandbox.knobs, "m")
     v0.unchecked = True
     assert len((await v0.get("/v1/chats?offset=4900")).json()["data"]) == 60
     assert len((await v0.get("/v1/chats?offset=4980")).json()["data"]) == 21

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from protokeep.sandbox.site.preview import preview_page
-from protokeep.sandbox.site.screenshot import picture_of
-from protokeep.sandbox.site.theme import LAYOUTS, Look
+from protokeep.sandbox.site.screenshot import screenshot_of
+from protokeep.sandbox.site.theme import LAYOUTS, Theme
 from sandbox.conftest import V0, Clock
 from sandbox.test_time import create_v1, create_v2
 
@@ -102,8 +102,8 @@ def test_every_layout_draws(layout: str) -> None:
         "pale": "#cfe0ff",
         "soft": "#eaf1ff",
     }
-    one, two = (Look(title="Zoë's \U0001f600 plan & more", seed=seed, **fields) for seed in (1, 2))
-    assert len(picture_of(one)) < 60_000
-    assert rows_of(picture_of(one)) != rows_of(picture_of(two))
-    assert picture_of(one) == picture_of(one)
+    one, two = (Theme(title="Zoë's \U0001f600 plan & more", seed=seed, **fields) for seed in (1, 2))
+    assert len(screenshot_of(one)) < 60_000
+    assert rows_of(screenshot_of(one)) != rows_of(screenshot_of(two))
+    assert screenshot_of(one) == screenshot_of(one)
     assert preview_page(one) != preview_page(two)

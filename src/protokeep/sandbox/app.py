@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .backend import World
+from .backend import Backend
 from .control import control_app
 from .dispatch import Dispatcher, HungUp, hang_up
 from .hooks import Hooks
@@ -50,7 +50,7 @@ class Sandbox:
         self._closing = asyncio.Event()
         self.knobs = self._initial
         self.hooks = Hooks(clock, lambda: self.knobs)
-        self.held = 0  #: creates that wait because of `hold_creates`
+        self.held_requests = 0  #: creates that wait because of `hold_creates`
         self._fresh()
         self.app = App(self)
 
@@ -59,28 +59,28 @@ class Sandbox:
     @property
     def chats(self) -> Mapping[str, Chat]:
         """Every chat by id, in the order of creation; deleted ones stay, marked."""
-        return self.world.chats
+        return self.backend.chats
 
     @property
     def chats_created(self) -> int:
         """How many chats were made since the start or the last reset, in both versions."""
-        return sum(count.created for count in self.world.counts.values())
+        return sum(count.created for count in self.backend.counts.values())
 
     def stats(self) -> dict[str, Any]:
         """The wire shape of `GET /_sandbox/stats`."""
         calls: Counter[str] = Counter()
-        for count in self.world.counts.values():
+        for count in self.backend.counts.values():
             calls.update(count.calls)
         return {
             "chats_created": self.chats_created,
-            "chats_deleted": sum(count.deleted for count in self.world.counts.values()),
+            "chats_deleted": sum(count.deleted for count in self.backend.counts.values()),
             "calls": dict(calls),
-            "v1": self.world.counts["v1"].as_json(),
-            "v2": self.world.counts["v2"].as_json(),
+            "v1": self.backend.counts["v1"].as_json(),
+            "v2": self.backend.counts["v2"].as_json(),
             "scopes": dict(self.scopes),
             "not_emulated": dict(self.not_emulated),
             "statuses": dict(self.statuses),
-            "held": self.held,
+            "held": self.held_requests,
             "hooks_delivered": self.hooks.delivered,
         }
 
@@ -96,7 +96,7 @@ class Sandbox:
 
     def _fresh(self) -> None:
         self.knobs = self._initial.model_copy(deep=True)
-        self.world = World(self._rng, self._tell)
+        self.backend = Backend(self._rng, self._tell)
         self.scopes: Counter[str] = Counter()  #: how often each `scope` was asked with
         self.statuses: Counter[str] = Counter()  #: answers by status; `dropped` for connections closed instead
         self.not_emulated: Counter[str] = Counter()  #: requests that no handler takes, by method and path
@@ -108,13 +108,13 @@ class Sandbox:
         reply = chat.last_reply()
         if reply is None or reply.finish_reason(now) is not None:
             raise Refusal(409, "Nothing is being generated")
-        self.world.end(chat, reply, outcome, now)
+        self.backend.end(chat, reply, outcome, now)
 
     def delete(self, chat_id: str) -> None:
         """Delete a chat as a person on v0's site would. Raises KeyError for an unknown id; twice is once."""
         chat = self.chats[chat_id]
         if not chat.deleted:
-            self.world.delete_chat(chat, self.clock())
+            self.backend.delete_chat(chat, self.clock())
 
     # For the server.
 
@@ -137,7 +137,7 @@ class Sandbox:
             raise HungUp
 
     def _tell(self, account: Account, event: str, chat: Chat, message: Message | None) -> None:
-        self.hooks.event(account, event, chat, message)
+        self.hooks.publish(account, event, chat, message)
 
 
 class App:

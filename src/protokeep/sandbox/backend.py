@@ -34,7 +34,7 @@ class Count:
         return {"chats_created": self.created, "chats_deleted": self.deleted, "calls": dict(self.calls)}
 
 
-class World:
+class Backend:
     """Accounts, chats and counters. Every method takes `now`: there is no clock in here."""
 
     def __init__(self, rng: random.Random, on_event: Listener) -> None:

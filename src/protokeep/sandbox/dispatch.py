@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from .http import Answer, Refusal, encode, http_date
-from .knobs import AnswerRule, take
+from .knobs import AnswerRule, use_rule
 from .routing import Call, Operation, Operations
 from .state import Account, account_id
 
@@ -59,7 +59,7 @@ class Dispatcher:
         try:
             found = self._operations.find(scope["method"], path)
             if found is not None:
-                sandbox.world.counts[self._api].calls[found[0].id] += 1
+                sandbox.backend.counts[self._api].calls[found[0].id] += 1
             if "scope" in query:
                 sandbox.scopes[query["scope"]] += 1
             account = self._authorize(headers, query)
@@ -84,7 +84,7 @@ class Dispatcher:
         scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise Refusal(401, "Unauthorized: send Authorization: Bearer <key>")
-        account = self._sandbox.world.account(account_id(key.strip()), self._sandbox.clock())
+        account = self._sandbox.backend.account(account_id(key.strip()), self._sandbox.clock())
         account.calls += 1
         if query.get("scope"):
             account.scopes[query["scope"]] = account.scopes.get(query["scope"], 0) + 1
@@ -110,9 +110,9 @@ class Dispatcher:
         now = sandbox.clock()
         call = Call(
             api=self._api,
-            world=sandbox.world,
+            backend=sandbox.backend,
             knobs=sandbox.knobs,
-            account=sandbox.world.account(account.id, now),  # A reset while it was held forgot the account.
+            account=sandbox.backend.account(account.id, now),  # A reset while it was held forgot the account.
             now=now,
             ids=ids,
             query=query,
@@ -135,12 +135,12 @@ class Dispatcher:
     def _before(self, operation: Operation) -> AnswerRule | None:
         """Faults instead of acting; an answer rule that acts takes effect later."""
         knobs = self._sandbox.knobs
-        fail = take(knobs.fail_next, self._api, operation.id)
+        fail = use_rule(knobs.fail_next, self._api, operation.id)
         if fail is not None:
             raise Refusal(fail.status, fail.message, fail.retry_after)
-        if take(knobs.drop_next, self._api, operation.id, lambda drop: not drop.acts) is not None:
+        if use_rule(knobs.drop_next, self._api, operation.id, lambda drop: not drop.acts) is not None:
             raise HungUp
-        return take(knobs.answer_next, self._api, operation.id)
+        return use_rule(knobs.answer_next, self._api, operation.id)
 
     def _after(self, operation: Operation) -> None:
         """Faults after acting."""
@@ -150,21 +150,21 @@ class Dispatcher:
             raise HungUp
         if operation.creates and knobs.drop_every and self._sandbox.chats_created % knobs.drop_every == 0:
             raise HungUp
-        if take(knobs.drop_next, self._api, operation.id, lambda drop: drop.acts) is not None:
+        if use_rule(knobs.drop_next, self._api, operation.id, lambda drop: drop.acts) is not None:
             raise HungUp
-        fail = take(knobs.fail_after_acting, self._api, operation.id)
+        fail = use_rule(knobs.fail_after_acting, self._api, operation.id)
         if fail is not None:
             raise Refusal(fail.status, fail.message, fail.retry_after)
 
     async def _hold(self, *when: bool | str) -> None:
         if self._sandbox.knobs.hold_creates not in when:
             return
-        self._sandbox.held += 1
+        self._sandbox.held_requests += 1
         try:
             while self._sandbox.knobs.hold_creates in when:
                 await self._sandbox.pause(_LOOK_EVERY_SECONDS)
         finally:
-            self._sandbox.held -= 1
+            self._sandbox.held_requests -= 1
 
     async def _wait(self, answer: Answer) -> None:
         sandbox = self._sandbox

@@ -36,7 +36,7 @@ class Hooks:
         self._sent = 0
         self.delivered = 0  #: deliveries that were answered, whatever the answer
 
-    def event(self, account: Account, event: str, chat: Chat, message: Message | None) -> None:
+    def publish(self, account: Account, event: str, chat: Chat, message: Message | None) -> None:
         """Something happened to a chat; `message.started` only makes us watch for its end."""
         if not account.hooks[chat.api]:
             return

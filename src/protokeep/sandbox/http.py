@@ -104,7 +104,7 @@ def read_cursor(kind: str, cursor: str | None) -> Any:
     return position
 
 
-def whole(value: str | None, name: str, low: int, high: int, default: int) -> int:
+def integer(value: str | None, name: str, low: int, high: int, default: int) -> int:
     """A whole number within limits, refused otherwise."""
     if value is None:
         return default
@@ -142,7 +142,7 @@ def instant(value: str | None, name: str) -> datetime | None:
         raise Refusal(422, f"{name}: not a date-time that ends in Z") from None
 
 
-def truth(value: str | None, name: str) -> bool | None:
+def boolean(value: str | None, name: str) -> bool | None:
     """`"true"` or `"false"`, refused otherwise."""
     if value not in (None, "true", "false"):
         raise Refusal(422, f"{name}: must be true or false")
@@ -152,7 +152,7 @@ def truth(value: str | None, name: str) -> bool | None:
 T = TypeVar("T")
 
 
-def page(
+def paginate(
     rows: Iterable[T], limit: int, position: Callable[[T], Any], follows: Callable[[Any], bool] | None
 ) -> tuple[list[T], Any]:
     """Up to `limit` rows that follow the last page, and the position of its last row if there are more.
@@ -169,7 +169,7 @@ def page(
     return found, None
 
 
-def in_order(chats: dict[str, Chat], order: str) -> Iterator[Chat]:
+def ordered(chats: dict[str, Chat], order: str) -> Iterator[Chat]:
     """Chats as the `list_order` knob wants them; a dict keeps the order of creation."""
     if order == "oldest":
         return iter(chats.values())

@@ -96,7 +96,7 @@ class HideRule(BaseModel):
 R = TypeVar("R", bound=Rule)
 
 
-def take(rules: list[R], api: str, operation: str, such: Callable[[R], bool] = lambda _: True) -> R | None:
+def use_rule(rules: list[R], api: str, operation: str, such: Callable[[R], bool] = lambda _: True) -> R | None:
     """The first such rule for this operation, used once; None if there is none."""
     for rule in rules:
         if such(rule) and rule.matches(api, operation):

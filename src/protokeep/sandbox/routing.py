@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from .backend import World
+from .backend import Backend
 from .forms import decode_form
 from .http import Refusal, stamp
 from .knobs import Knobs, explain
@@ -25,7 +25,7 @@ class Call:
     """Everything a handler may look at. `base` is the address under which the client found us."""
 
     api: Api
-    world: World
+    backend: Backend
     knobs: Knobs
     account: Account
     now: datetime
@@ -51,7 +51,7 @@ class Call:
 
     def chat(self) -> Chat:
         """The chat in the path. Refuses with 404, also what the knobs hide, and with 403 one that is somebody's own."""
-        chat = self.world.find_chat(self.account, self.api, self.ids["chatId"])
+        chat = self.backend.find_chat(self.account, self.api, self.ids["chatId"])
         readable_at = chat.created_at + timedelta(seconds=self.knobs.read_delay_seconds)
         if self.now < readable_at or self.knobs.hides(chat.id, self.now):
             raise Refusal(404, "Chat not found")

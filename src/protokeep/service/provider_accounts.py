@@ -68,7 +68,7 @@ class Providers:
         `may_use_ours` tells which workspaces the process's own key, if it has one, makes new prototypes for.
         """
         self._names = names
-        self.kept = kept
+        self.stored_keys = kept
         self._may_use_ours = may_use_ours
         self._ours: dict[str, Choice] = {}
         self._first: set[str] = set()
@@ -90,14 +90,14 @@ class Providers:
 
     async def refresh(self, *, at_once: bool = False) -> None:
         """See to it that kept keys are known as they were a second ago, or as they are `at_once`."""
-        if self.kept is None or (not at_once and time.monotonic() - self._read_at < REFRESH_SECONDS):
+        if self.stored_keys is None or (not at_once and time.monotonic() - self._read_at < REFRESH_SECONDS):
             return
         async with self._reading:
             if not at_once and time.monotonic() - self._read_at < REFRESH_SECONDS:
                 return
-            version = await self.kept.store.version()
+            version = await self.stored_keys.store.version()
             if version != (self._version or ""):
-                self._take({sealed.account: sealed for sealed in await self.kept.store.all()})
+                self._take({sealed.account: sealed for sealed in await self.stored_keys.store.all()})
             self._version = version
             self._read_at = time.monotonic()
         await self._close_retired(time.monotonic() - RETIRE_SECONDS)
@@ -120,8 +120,8 @@ class Providers:
         owners = [KeyOwner(workspace_id, user_id)] if user_id else []
         for owner in [*owners, KeyOwner(workspace_id)]:
             account = owner.account(name)
-            if self.kept is not None and account in self._accounts:
-                version = self.kept.versions[name]
+            if self.stored_keys is not None and account in self._accounts:
+                version = self.stored_keys.versions[name]
                 if self.serving(account, version) is None:
                     whose = "Your own" if owner.user_id else "The workspace's"
                     raise NotConfigured(
@@ -154,7 +154,7 @@ class Providers:
             (choice.account, self._providers[choice.account, choice.api_version]) for choice in self._ours.values()
         ]
         for account, kept in self._accounts.items():
-            version = self.kept.versions[kept.sealed.provider] if self.kept else 0
+            version = self.stored_keys.versions[kept.sealed.provider] if self.stored_keys else 0
             provider = self.serving(account, version)
             if provider is not None:
                 found.append((account, provider))
@@ -199,16 +199,16 @@ class Providers:
     def _built(self, account: str) -> dict[int, Provider]:
         """The builders of a kept key, made when they are first asked for; none where it cannot be opened."""
         kept = self._accounts.get(account)
-        if kept is None or self.kept is None:
+        if kept is None or self.stored_keys is None:
             return {}
         if kept.builders is None:
             try:
-                key = self.kept.vault.open(kept.sealed)
+                key = self.stored_keys.vault.open(kept.sealed)
             except KeyNotReadable as error:
                 log.error("provider_key_not_readable", account=account, reason=str(error))
                 kept.builders = {}
             else:
-                built = self.kept.build(kept.sealed.provider, key)
+                built = self.stored_keys.build(kept.sealed.provider, key)
                 kept.builders = {provider.api_version: provider for provider in built}
         return kept.builders
 

@@ -107,7 +107,7 @@ class ProviderKeys:
         return done, failed
 
     def _kept(self) -> StoredKeys:
-        kept = self._context.providers.kept
+        kept = self._context.providers.stored_keys
         if kept is None:
             raise NotConfigured("This process keeps no keys.")
         return kept
@@ -133,7 +133,7 @@ class ProviderKeys:
             now = self._context.clock()
             await builders[version].find([nothing], sent_after=now, known=none_known, thorough=False, calls=1)
             if chat is not None:
-                await builders[chat[1]].conversation(chat[0])
+                await builders[chat[1]].prompt_of(chat[0])
         except ProviderError as error:
             if error.status in (401, 403):
                 raise InvalidInput("The builder refuses this key. Nothing was changed.", field="key") from error

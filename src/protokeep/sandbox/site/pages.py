@@ -14,8 +14,8 @@ from starlette.routing import Route
 from ..http import stamp
 from ..state import Chat, account_id
 from .preview import preview_page
-from .screenshot import picture_of
-from .theme import look_of
+from .screenshot import screenshot_of
+from .theme import theme_of
 
 if TYPE_CHECKING:
     from ..app import Sandbox
@@ -61,7 +61,7 @@ def pages_app(sandbox: Sandbox) -> Starlette:
             return _gone()
         if not chat.preview_ready(sandbox.clock()):
             return _page("Not ready", "<h1>Not ready yet</h1><p>This prototype is still being generated.</p>", 404)
-        return HTMLResponse(preview_page(look_of(chat)), headers=_HEADERS)
+        return HTMLResponse(preview_page(theme_of(chat)), headers=_HEADERS)
 
     async def screenshot(request: Request) -> Response:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
@@ -75,7 +75,7 @@ def pages_app(sandbox: Sandbox) -> Starlette:
         if chat is None or not mine or request.path_params["version_id"] not in versions:
             return JSONResponse({"error": {"message": "Not found", "type": "not_found_error"}}, 404)
         headers = {"cache-control": "private, max-age=604800", "x-content-type-options": "nosniff"}
-        return Response(picture_of(look_of(chat)), media_type="image/png", headers=headers)
+        return Response(screenshot_of(theme_of(chat)), media_type="image/png", headers=headers)
 
     def _find(request: Request) -> Chat | None:
         chat = sandbox.chats.get(request.path_params["chat_id"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 
-from .theme import Look
+from .theme import Theme
 
 _STYLE = """
 *{box-sizing:border-box}body{margin:0;color:#1b2230;background:#f6f7f9;font:15px/1.5 system-ui,sans-serif}
@@ -33,7 +33,7 @@ color:#566074;font-size:.85rem}
 """
 
 
-def preview_page(look: Look) -> str:
+def preview_page(look: Theme) -> str:
     """HTML without scripts. The prompt appears on it, escaped."""
     title = escape(look.title)
     colors = f":root{{--accent:{look.accent};--pale:{look.pale};--soft:{look.soft}}}"
@@ -50,7 +50,7 @@ def preview_page(look: Look) -> str:
     )
 
 
-def _dashboard(look: Look, head: str) -> str:
+def _dashboard(look: Theme, head: str) -> str:
     cards = "".join(
         f'<div class="card"><span class="dim">{look.name("card", index)}</span>'
         f'<div class="big">{look.pick("value", index) % 9000 + 120:,}</div>'
@@ -62,7 +62,7 @@ def _dashboard(look: Look, head: str) -> str:
     return f'{head}<div class="grid">{cards}</div>{chart}'
 
 
-def _landing(look: Look, head: str) -> str:
+def _landing(look: Theme, head: str) -> str:
     cards = "".join(
         f'<div class="card"><div class="art"></div><h2>{look.name("feature", index)}</h2>'
         '<span class="dim">Made simple, quick to start and easy to keep.</span></div>'
@@ -72,7 +72,7 @@ def _landing(look: Look, head: str) -> str:
     return f'{hero}<div class="grid">{cards}</div>'
 
 
-def _shop(look: Look, head: str) -> str:
+def _shop(look: Theme, head: str) -> str:
     cards = "".join(
         f'<div class="card"><div class="art"></div><h2>{look.name("item", index)} {index + 1}</h2>'
         f'<span class="dim">{look.pick("price", index) % 90 + 9}.00</span> '
@@ -82,7 +82,7 @@ def _shop(look: Look, head: str) -> str:
     return f'{head}<div class="grid">{cards}</div>'
 
 
-def _board(look: Look, head: str) -> str:
+def _board(look: Theme, head: str) -> str:
     columns = ""
     for index, column in enumerate(("To do", "Doing", "Done")):
         cards = "".join(
@@ -94,7 +94,7 @@ def _board(look: Look, head: str) -> str:
     return f'{head}<div class="grid">{columns}</div>'
 
 
-def _table(look: Look, head: str) -> str:
+def _table(look: Theme, head: str) -> str:
     states = ("Open", "Paid", "Waiting", "Closed")
     rows = "".join(
         f"<tr><td>{look.name('row', index)}</td><td>{look.pick('amount', index) % 900 + 40}.00</td>"
@@ -105,7 +105,7 @@ def _table(look: Look, head: str) -> str:
     return f'{head}<div class="card"><table>{names}{rows}</table></div>'
 
 
-def _form(look: Look, head: str) -> str:
+def _form(look: Theme, head: str) -> str:
     fields = "".join(f'<div>{label}</div><div class="field"></div>' for label in ("Name", "Email", "Team", "Message"))
     width = look.share("step")
     progress = f'<div class="track"><i style="width:{width}%"></i></div><br>'
@@ -113,7 +113,7 @@ def _form(look: Look, head: str) -> str:
     return f'{head}<div class="card" style="max-width:34rem">{progress}{fields}{button}</div>'
 
 
-_BODIES: dict[str, Callable[[Look, str], str]] = {
+_BODIES: dict[str, Callable[[Theme, str], str]] = {
     "dashboard": _dashboard,
     "landing": _landing,
     "shop": _shop,

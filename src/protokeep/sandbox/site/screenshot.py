@@ -8,7 +8,7 @@ import zlib
 from functools import lru_cache
 from math import sqrt
 
-from .theme import Look
+from .theme import Theme
 
 WIDTH, HEIGHT = 1280, 800
 
@@ -71,7 +71,7 @@ class _Canvas:
 
 
 @lru_cache(maxsize=256)
-def picture_of(look: Look) -> bytes:
+def screenshot_of(look: Theme) -> bytes:
     """The PNG, well under 60 KB; the same bytes for the same look."""
     canvas = _Canvas()
     canvas.box(0, 0, WIDTH, 64, _WHITE)
@@ -84,12 +84,12 @@ def picture_of(look: Look) -> bytes:
     return _png(canvas.rows, (*_FIXED, look.accent, look.pale, look.soft))
 
 
-def _headline(canvas: _Canvas, look: Look, x: int, y: int) -> None:
+def _headline(canvas: _Canvas, look: Theme, x: int, y: int) -> None:
     canvas.text(x, y, look.title, 4, _INK, 1140)
     canvas.lines(x, y + 48, (look.pick("line") % 300 + 360, look.pick("second") % 200 + 240))
 
 
-def _dashboard(canvas: _Canvas, look: Look) -> None:
+def _dashboard(canvas: _Canvas, look: Theme) -> None:
     _headline(canvas, look, 64, 104)
     for index in range(4):
         x = 64 + index * 292
@@ -103,7 +103,7 @@ def _dashboard(canvas: _Canvas, look: Look) -> None:
         canvas.box(96 + index * 79, 716 - height, 56, height, _PALE if index % 2 == 0 else _ACCENT, 6)
 
 
-def _landing(canvas: _Canvas, look: Look) -> None:
+def _landing(canvas: _Canvas, look: Theme) -> None:
     canvas.box(64, 96, 1152, 328, _SOFT, 20)
     _headline(canvas, look, 112, 152)
     canvas.box(112, 320, 190, 52, _ACCENT, 12)
@@ -116,7 +116,7 @@ def _landing(canvas: _Canvas, look: Look) -> None:
         canvas.lines(x + 20, 680, (300, 220))
 
 
-def _shop(canvas: _Canvas, look: Look) -> None:
+def _shop(canvas: _Canvas, look: Theme) -> None:
     _headline(canvas, look, 64, 104)
     for index in range(8):
         x, y = 64 + index % 4 * 292, 220 + index // 4 * 268
@@ -127,7 +127,7 @@ def _shop(canvas: _Canvas, look: Look) -> None:
         canvas.box(x + 196, y + 202, 64, 26, _ACCENT, 13)
 
 
-def _board(canvas: _Canvas, look: Look) -> None:
+def _board(canvas: _Canvas, look: Theme) -> None:
     _headline(canvas, look, 64, 104)
     for index, column in enumerate(("To do", "Doing", "Done")):
         x = 64 + index * 392
@@ -141,7 +141,7 @@ def _board(canvas: _Canvas, look: Look) -> None:
             canvas.box(x + 34, y + 64, look.share("task", index, row) * 3, 10, _ACCENT, 5)
 
 
-def _table(canvas: _Canvas, look: Look) -> None:
+def _table(canvas: _Canvas, look: Theme) -> None:
     _headline(canvas, look, 64, 104)
     canvas.card(64, 216, 1152, 532)
     for index in range(9):
@@ -153,7 +153,7 @@ def _table(canvas: _Canvas, look: Look) -> None:
         canvas.box(84, y + 44, 1112, 1, _LINE)
 
 
-def _form(canvas: _Canvas, look: Look) -> None:
+def _form(canvas: _Canvas, look: Theme) -> None:
     _headline(canvas, look, 64, 104)
     canvas.card(64, 216, 640, 532)
     canvas.box(96, 244, 576, 10, _PALE, 5)

@@ -46,7 +46,7 @@ _NAMES = (
 
 
 @dataclass(frozen=True)
-class Look:
+class Theme:
     """Everything that the page and the picture are drawn from."""
 
     title: str
@@ -70,7 +70,7 @@ class Look:
         return 22 + self.pick("share", *about) % 76
 
 
-def look_of(chat: Chat) -> Look:
+def theme_of(chat: Chat) -> Theme:
     """The look of a chat, by its id and by what its newest prompt asks for."""
     prompt = next((one.content for one in reversed(chat.messages) if one.role == "user" and one.kind == "message"), "")
     prompt = prompt or chat.message
@@ -80,4 +80,4 @@ def look_of(chat: Chat) -> Look:
     layout = wanted[0] if wanted else LAYOUTS[seed % len(LAYOUTS)]
     accent, pale, soft = _ACCENTS[(seed >> 8) % len(_ACCENTS)]
     title = chat.name or chat.title or title_of(prompt)
-    return Look(title, prompt, layout, accent, pale, soft, seed)
+    return Theme(title, prompt, layout, accent, pale, soft, seed)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import bodies
 from ..generated_content import credits_of, finished_replies
-from ..http import Refusal, instant, truth
+from ..http import Refusal, boolean, instant
 from ..routing import Call, Operations
 from ..state import Hook, Project
 from . import bodies as v1_bodies
@@ -52,7 +52,7 @@ def create_project(call: Call) -> dict[str, Any]:
     """A project without chats."""
     body = call.read(v1_bodies.CreateProject)
     project = Project(
-        call.world.new_id(),
+        call.backend.new_id(),
         body.name,
         call.now,
         call.now,
@@ -82,10 +82,10 @@ def update_project(call: Call) -> dict[str, Any]:
 def delete_project(call: Call) -> dict[str, Any]:
     """Its chats stay, unless `deleteAllChats=true`."""
     project = _project(call)
-    delete_chats = truth(call.query.get("deleteAllChats"), "deleteAllChats")
+    delete_chats = boolean(call.query.get("deleteAllChats"), "deleteAllChats")
     for chat in [one for one in call.account.chats["v1"].values() if one.project_id == project.id]:
         if delete_chats:
-            call.world.delete_chat(chat, call.now)
+            call.backend.delete_chat(chat, call.now)
         chat.project_id = None
     del call.account.projects[project.id]
     return {"id": project.id, "object": "project", "deleted": True}
@@ -95,7 +95,7 @@ def assign_project(call: Call) -> dict[str, Any]:
     """Put a chat into a project; it leaves the one it was in."""
     project = _project(call)
     chat_id = call.read(v1_bodies.Assign).chatId
-    call.world.find_chat(call.account, "v1", chat_id).project_id = project.id
+    call.backend.find_chat(call.account, "v1", chat_id).project_id = project.id
     return {"object": "project", "id": project.id, "assigned": True}
 
 
@@ -115,11 +115,11 @@ def find_hooks(call: Call) -> dict[str, Any]:
 
 def create_hook(call: Call) -> dict[str, Any]:
     """Without `chatId` it hears of every v1 chat of the account."""
-    body = call.read(v1_bodies.CreateHookV1)
+    body = call.read(v1_bodies.CreateHook)
     if body.chatId is not None:
-        call.world.find_chat(call.account, "v1", body.chatId)
-    hook = Hook(call.world.new_id(prefix="hook_"), body.name, list(body.events), body.url, call.now, body.chatId)
-    call.world.add_hook(call.account, "v1", hook)
+        call.backend.find_chat(call.account, "v1", body.chatId)
+    hook = Hook(call.backend.new_id(prefix="hook_"), body.name, list(body.events), body.url, call.now, body.chatId)
+    call.backend.add_hook(call.account, "v1", hook)
     return v1_views.hook_detail(hook)
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from ..generated_content import title_of
-from ..http import Answer, Refusal, in_order, number, truth
+from ..http import Answer, Refusal, boolean, number, ordered
 from ..routing import Call, Operations
 from ..state import Chat, Message
 from . import bodies as v1_bodies
@@ -18,10 +18,10 @@ operations = Operations("v1")
 @operations.on("POST", "/chats", "chats.create", creates=True)
 def create_chat(call: Call) -> Answer:
     """`sync`, the default, answers when the generation has ended; `async` at once."""
-    body = call.read(v1_bodies.CreateV1)
+    body = call.read(v1_bodies.CreateChat)
     _refuse_stream(body.responseMode)
     _known_project(call, body.projectId)
-    chat = call.world.create_chat(
+    chat = call.backend.create_chat(
         call.account,
         "v1",
         call.now,
@@ -33,19 +33,19 @@ def create_chat(call: Call) -> Answer:
         metadata=dict(body.metadata or {}),
     )
     attachments = [one.url for one in body.attachments or []]
-    reply = call.world.say(chat, call.now, call.knobs, body.message, attachments=attachments)
+    reply = call.backend.say(chat, call.now, call.knobs, body.message, attachments=attachments)
     return _generating(call, chat, reply, body.responseMode)
 
 
 @operations.on("POST", "/chats/init", "chats.init", creates=True)
 def init_chat(call: Call) -> Answer:
     """A chat from files, without a prompt and without a generation: its version is completed at once."""
-    body = call.read(v1_bodies.InitV1).root
+    body = call.read(v1_bodies.InitChat).root
     _known_project(call, body.projectId)
     files: dict[str, str] = {}
     if isinstance(body, v1_bodies.InitFiles):
         files = {one.name: one.content if isinstance(one, v1_bodies.FileByContent) else "" for one in body.files}
-    chat = call.world.create_chat(
+    chat = call.backend.create_chat(
         call.account,
         "v1",
         call.now,
@@ -56,7 +56,7 @@ def init_chat(call: Call) -> Answer:
         project_id=body.projectId,
         metadata=dict(body.metadata or {}),
         files=files,
-        initial_version_id=call.world.new_id(),
+        initial_version_id=call.backend.new_id(),
     )
     return Answer(lambda: v1_views.chat_detail(call, chat))
 
@@ -66,11 +66,11 @@ def find_chats(call: Call) -> dict[str, Any]:
     """Up to 60 rows from `offset` on; a short page is the end. Rows carry status but no metadata."""
     limit = number(call.query.get("limit"), "limit", float("-inf"), 60, 60)
     offset = number(call.query.get("offset"), "offset", float("-inf"), float("inf"), 0)
-    favorite = truth(call.query.get("isFavorite"), "isFavorite")
+    favorite = boolean(call.query.get("isFavorite"), "isFavorite")
     linked = "vercelProjectId" in call.query or "branch" in call.query  # No chat here has either.
     chats = (
         chat
-        for chat in in_order(call.account.chats["v1"], call.knobs.list_order)
+        for chat in ordered(call.account.chats["v1"], call.knobs.list_order)
         if chat.listed_at <= call.now
         and not linked
         and not call.knobs.hides(chat.id, call.now, "row")
@@ -89,8 +89,8 @@ def get_chat(call: Call) -> dict[str, Any]:
 def update_chat(call: Call) -> dict[str, Any]:
     """Rename, re-share, merge metadata."""
     chat = call.chat()
-    changes = call.read(v1_bodies.UpdateV1).model_dump(exclude_unset=True)
-    call.world.change_chat(chat, call.now, changes)
+    changes = call.read(v1_bodies.UpdateChat).model_dump(exclude_unset=True)
+    call.backend.change_chat(chat, call.now, changes)
     return v1_views.chat_detail(call, chat)
 
 
@@ -98,7 +98,7 @@ def update_chat(call: Call) -> dict[str, Any]:
 def delete_chat(call: Call) -> dict[str, Any]:
     """Unreadable at once; deleting it again is a 404."""
     chat = call.chat()
-    call.world.delete_chat(chat, call.now)
+    call.backend.delete_chat(chat, call.now)
     return {"id": chat.id, "object": "chat", "deleted": True}
 
 
@@ -125,10 +125,10 @@ def find_messages(call: Call) -> dict[str, Any]:
 def send_message(call: Call) -> Answer:
     """A follow-up: a new version, so the chat is pending again."""
     chat = call.chat()
-    body = call.read(v1_bodies.SendV1)
+    body = call.read(v1_bodies.SendMessage)
     _refuse_stream(body.responseMode)
     attachments = [one.url for one in body.attachments or []]
-    reply = call.world.say(chat, call.now, call.knobs, body.message, attachments=attachments)
+    reply = call.backend.say(chat, call.now, call.knobs, body.message, attachments=attachments)
     return _generating(call, chat, reply, body.responseMode)
 
 
@@ -143,7 +143,7 @@ def get_message(call: Call) -> dict[str, Any]:
 def stop_message(call: Call) -> dict[str, Any]:
     """End a running generation; its version fails."""
     chat = call.chat()
-    call.world.stop(chat, call.message(chat).id, call.now)
+    call.backend.stop(chat, call.message(chat).id, call.now)
     return {"success": True}
 
 
@@ -151,9 +151,9 @@ def stop_message(call: Call) -> dict[str, Any]:
 def resolve_task(call: Call) -> Answer:
     """Answer the question the chat waits on; a new generation goes on from there."""
     chat = call.chat()
-    body = call.read(v1_bodies.ResolveV1)
+    body = call.read(v1_bodies.ResolveTask)
     _refuse_stream(body.responseMode)
-    reply = call.world.resolve(chat, call.now, call.knobs, body.task.type, "answered-questions")
+    reply = call.backend.resolve(chat, call.now, call.knobs, body.task.type, "answered-questions")
     return _generating(call, chat, reply, body.responseMode)
 
 
@@ -171,7 +171,7 @@ def find_versions(call: Call) -> dict[str, Any]:
 def get_version(call: Call) -> dict[str, Any]:
     """One version with its files."""
     chat = call.chat()
-    truth(call.query.get("includeDefaultFiles"), "includeDefaultFiles")
+    boolean(call.query.get("includeDefaultFiles"), "includeDefaultFiles")
     for version in chat.versions(call.now):
         if version.id == call.ids["versionId"]:
             return v1_views.version_detail(call, chat, version)

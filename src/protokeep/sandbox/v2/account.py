@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import bodies
 from ..generated_content import credits_of, finished_replies
-from ..http import Refusal, instant, make_cursor, read_cursor, whole
+from ..http import Refusal, instant, integer, make_cursor, read_cursor
 from ..routing import Call, Operations
 from ..state import Hook
 from ..v1.account import find_hook
@@ -36,17 +36,17 @@ def list_hooks(call: Call) -> list[dict[str, Any]]:
 
 def create_hook(call: Call) -> dict[str, Any]:
     """With `chatId` null it hears of every v2 chat of the account."""
-    body = call.read(v2_bodies.CreateHookV2)
+    body = call.read(v2_bodies.CreateHook)
     if body.chatId is not None:
-        call.world.find_chat(call.account, "v2", body.chatId)
-    hook = Hook(call.world.new_id(prefix="hook_"), body.name, list(body.events), body.url, call.now, body.chatId)
-    call.world.add_hook(call.account, "v2", hook)
-    return v2_views.hook(call, hook)
+        call.backend.find_chat(call.account, "v2", body.chatId)
+    hook = Hook(call.backend.new_id(prefix="hook_"), body.name, list(body.events), body.url, call.now, body.chatId)
+    call.backend.add_hook(call.account, "v2", hook)
+    return v2_views.show_hook(call, hook)
 
 
 def get_hook(call: Call) -> dict[str, Any]:
     """One hook."""
-    return v2_views.hook(call, find_hook(call))
+    return v2_views.show_hook(call, find_hook(call))
 
 
 def update_hook(call: Call) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def update_hook(call: Call) -> dict[str, Any]:
     hook = find_hook(call)
     for name, value in call.read(bodies.UpdateHook).model_dump(exclude_unset=True).items():
         setattr(hook, name, value)
-    return v2_views.hook(call, hook)
+    return v2_views.show_hook(call, hook)
 
 
 def delete_hook(call: Call) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def usage_events(call: Call) -> dict[str, Any]:
     """One row per finished generation, newest first."""
     start, end = _range(call)
     query = call.query
-    limit = whole(query.get("limit"), "limit", 1, 100, 50)
+    limit = integer(query.get("limit"), "limit", 1, 100, 50)
     position = read_cursor("usage", query.get("cursor"))
     rows = [
         (at, chat, message)
@@ -104,7 +104,7 @@ def usage_events(call: Call) -> dict[str, Any]:
         "object": "list",
         "range": {"start": call.stamp(start), "end": call.stamp(end)},
         "scope": _scope(call),
-        "data": [v2_views.usage_event(call, chat, message, at) for at, chat, message in shown],
+        "data": [v2_views.show_usage_event(call, chat, message, at) for at, chat, message in shown],
         "pagination": {"hasMore": left > 0, "cursor": make_cursor("usage", left) if left > 0 else None},
     }
 

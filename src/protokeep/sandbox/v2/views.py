@@ -10,7 +10,7 @@ from ..routing import Call
 from ..state import Chat, Hook, Message
 
 
-def chat(call: Call, one: Chat) -> dict[str, Any]:
+def show_chat(call: Call, one: Chat) -> dict[str, Any]:
     """Chat: metadata but no status."""
     shown: dict[str, Any] = {"id": one.id}
     if one.title is not None:
@@ -26,19 +26,19 @@ def chat(call: Call, one: Chat) -> dict[str, Any]:
     }
 
 
-def chat_with_usage(call: Call, one: Chat, reply: Message | None) -> dict[str, Any]:
+def show_chat_with_usage(call: Call, one: Chat, reply: Message | None) -> dict[str, Any]:
     """ChatWithUsage; a chat begun from files has used nothing."""
     nothing = dict.fromkeys(("input", "output", "cacheRead", "cacheWrite", "total"), 0)
-    used = usage(call, reply) if reply is not None else {"tokens": nothing, "creditsCost": nothing}
-    return {"chat": chat(call, one), "usage": used}
+    used = show_usage(call, reply) if reply is not None else {"tokens": nothing, "creditsCost": nothing}
+    return {"chat": show_chat(call, one), "usage": used}
 
 
-def usage(call: Call, message: Message) -> dict[str, Any]:
+def show_usage(call: Call, message: Message) -> dict[str, Any]:
     """Tokens and credits of one message."""
     return {"tokens": tokens_of(message, call.now), "creditsCost": credits_of(message, call.now)}
 
 
-def message(call: Call, one: Chat, said: Message) -> dict[str, Any]:
+def show_message(call: Call, one: Chat, said: Message) -> dict[str, Any]:
     """Message. `finishReason` null: still being generated, or said by a user."""
     attachments = {"attachments": [{"url": url} for url in said.attachments]} if said.attachments else {}
     return {
@@ -53,7 +53,7 @@ def message(call: Call, one: Chat, said: Message) -> dict[str, Any]:
         "restorable": _restorable(call, one, said),
         **attachments,
         "authorId": call.account.user_id if said.role == "user" else None,
-        "usage": usage(call, said),
+        "usage": show_usage(call, said),
     }
 
 
@@ -111,7 +111,7 @@ def _question(started: str) -> dict[str, Any]:
     }
 
 
-def preview(call: Call, one: Chat) -> dict[str, Any] | None:
+def show_preview(call: Call, one: Chat) -> dict[str, Any] | None:
     """GET /chats/{chatId}/preview: null while starting. The token is good until the end of the next hour."""
     if not one.preview_ready(call.now):
         return None
@@ -120,13 +120,13 @@ def preview(call: Call, one: Chat) -> dict[str, Any] | None:
     return {"url": f"{call.base}/preview/{one.id}", "token": token, "expiresAt": call.stamp(expires)}
 
 
-def files(call: Call, one: Chat) -> dict[str, Any]:
+def show_files(call: Call, one: Chat) -> dict[str, Any]:
     """Files: the current code, none before the first generation has succeeded."""
     found = files_of(one) if one.preview_ready(call.now) else {}
     return {"files": [{"path": path, "content": text, "encoding": "utf8"} for path, text in found.items()]}
 
 
-def hook(call: Call, one: Hook) -> dict[str, Any]:
+def show_hook(call: Call, one: Hook) -> dict[str, Any]:
     """Webhook."""
     return {
         "id": one.id,
@@ -138,7 +138,7 @@ def hook(call: Call, one: Hook) -> dict[str, Any]:
     }
 
 
-def usage_event(call: Call, one: Chat, said: Message, at: datetime) -> dict[str, Any]:
+def show_usage_event(call: Call, one: Chat, said: Message, at: datetime) -> dict[str, Any]:
     """One row of GET /usage/events."""
     cost = credits_of(said, call.now)
     return {
