@@ -242,6 +242,7 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close the connections."""
+        return None
 
 
 @runtime_checkable
