@@ -123,7 +123,7 @@ async def test_thousands(v0: V0, sandbox: Sandbox, clock: Clock) -> None:
         for index in range(5000):
             tag = {"tag": str(index)}
             chat = sandbox.backend.create_chat(account, api, clock(), sandbox.knobs, message="m", metadata=tag)
-            sandbox.backend.say(chat, clock(), sandbox.knobs, "m")
+            sandbox.backend.add_turn(chat, clock(), sandbox.knobs, "m")
     v0.unchecked = True
     assert len((await v0.get("/v1/chats?offset=4900")).json()["data"]) == 60
     assert len((await v0.get("/v1/chats?offset=4980")).json()["data"]) == 21

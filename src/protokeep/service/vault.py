@@ -29,7 +29,7 @@ class Vault:
     """Seals keys under the first master key, and opens keys that were sealed under any of them."""
 
     def __init__(self, masters: Sequence[bytes]) -> None:
-        """`masters` are secrets of at least 32 random characters or bytes, from which master keys are derived (HKDF)."""
+        """`masters` are secrets of at least 32 random characters or bytes; HKDF derives the master keys from them."""
         keys = [HKDF(SHA256(), KEY_BYTES, salt=None, info=PURPOSE).derive(master) for master in masters]
         self._keys = {hashlib.sha256(key).hexdigest()[:16]: AESGCM(key) for key in reversed(keys)}
         #: The id of the master key that seals.
