@@ -55,23 +55,23 @@ class V0:
     url: str
     provider: V0Provider
 
-    async def create(self, prompt: str = "A shop", marks: dict[str, str] | None = None) -> RemoteChat:
+    async def create(self, prompt: str = "A shop", metadata: dict[str, str] | None = None) -> RemoteChat:
         """A chat with the marks of these tests."""
-        return await self.provider.create(prompt, MARKS if marks is None else marks)
+        return await self.provider.create(prompt, MARKS if metadata is None else metadata)
 
-    async def look(self, *made: RemoteChat) -> PollResult:
+    async def poll(self, *chats: RemoteChat) -> PollResult:
         """One round of looks at chats that were made by `create`."""
-        return await self.provider.observe([PollTarget(m.chat_id, m.message_id, self.clock.now) for m in made])
+        return await self.provider.observe([PollTarget(m.chat_id, m.message_id, self.clock.now) for m in chats])
 
-    async def look_at(self, made: RemoteChat) -> Observation:
+    async def observe(self, chat: RemoteChat) -> Observation:
         """What a look at one chat says."""
-        return (await self.look(made)).observations[made.chat_id]
+        return (await self.poll(chat)).observations[chat.chat_id]
 
-    async def find(self, **marks: str) -> list[str]:
+    async def find(self, **metadata: str) -> list[str]:
         """The ids of chats of the last hour that carry the marks of these tests."""
         since = self.clock.now - timedelta(hours=1)
-        found = await self.provider.find([marks or MARKS], sent_after=since, known=none_known)
-        return [made.chat_id for made in found.chats]
+        found = await self.provider.find([metadata or MARKS], sent_after=since, known=none_known)
+        return [chat.chat_id for chat in found.chats]
 
     @property
     def chat(self) -> Chat:

@@ -166,11 +166,11 @@ class TestRedirects:
         """
         Whatever the header holds, what people are shown is short, printable, and no more than a host.
         """
-        said = redirect_target(location)
+        text = redirect_target(location)
 
-        assert said.isprintable()
-        assert len(said) <= 120
-        assert said == shown or (location or "").startswith("https://a\x1b")
+        assert text.isprintable()
+        assert len(text) <= 120
+        assert text == shown or (location or "").startswith("https://a\x1b")
 
 
 class TestRetryAfter:
@@ -462,14 +462,16 @@ class TestOnTheWire:
             await provider.create("A shop", MARKS)
         await provider.aclose()
 
-    @pytest.mark.parametrize("said", [b"407 Proxy Authentication Required", b"502 Bad Gateway", b"403 Forbidden"])
+    @pytest.mark.parametrize(
+        "status_line", [b"407 Proxy Authentication Required", b"502 Bad Gateway", b"403 Forbidden"]
+    )
     async def test_proxy_that_lets_nothing_through(
-        self, version: int, said: bytes, monkeypatch: pytest.MonkeyPatch
+        self, version: int, status_line: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
         A proxy that opens no tunnel passed nothing on, whatever it answers.
         """
-        async with raw(answers(b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n")) as proxy:
+        async with raw(answers(b"HTTP/1.1 " + status_line + b"\r\nContent-Length: 0\r\n\r\n")) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", proxy)
             provider = provider_of(version, "https://v0.example")
             with pytest.raises(ProviderUnreachable):

@@ -122,8 +122,8 @@ class TestPages:
         assert ids(search) == [late.id] or not search.whole
 
     @only_v1
-    @pytest.mark.parametrize("made", [1, 10, 45, 60, 130])
-    async def test_rows_that_move_down_are_no_reason_to_give_up(self, version: int, made: int) -> None:
+    @pytest.mark.parametrize("new_chats", [1, 10, 45, 60, 130])
+    async def test_rows_that_move_down_are_no_reason_to_give_up(self, version: int, new_chats: int) -> None:
         """
         Others create chats between two pages; all that were there are met.
         """
@@ -133,12 +133,12 @@ class TestPages:
 
         def create(page: int) -> None:
             if page in (1, 2):
-                v0.add(made, timedelta(seconds=-page))
+                v0.add(new_chats, timedelta(seconds=-page))
 
         v0.before_page = create
         search = await v0.find(since=NOW - timedelta(hours=1))
 
-        assert (ids(search), search.ended) == ([ours.id], True) or (made > 10 and not search.whole)
+        assert (ids(search), search.ended) == ([ours.id], True) or (new_chats > 10 and not search.whole)
 
     @only_v1
     async def test_a_chat_that_moves_to_the_front_meanwhile_is_met_there(self, version: int) -> None:
@@ -215,7 +215,7 @@ class TestFilter:
         """
         v0 = Lists(version)
         v0.add(2000, OLD)
-        v0.add(3, RECENT, marks={"protokeep": "keeper-1", "protokeep_marker": "another"})
+        v0.add(3, RECENT, metadata={"protokeep": "keeper-1", "protokeep_marker": "another"})
         provider = v0.provider()
         quick = await provider.find([{"protokeep": "keeper-1"}], sent_after=NOW, known=_all_known, thorough=False)
         assert (quick.reached, ids(quick)) == (True, [])

@@ -45,8 +45,8 @@ async def test_every_v1_answer(v0: V0, clock: Clock, sandbox: Sandbox) -> None:
     """
     project = (await ok(v0.post("/v1/projects", json={"name": "p", "description": "d", "instructions": "i"})))["id"]
     metadata = {"tag": "one"}
-    wanted = {"message": "A shop", "responseMode": "async", "metadata": metadata, "projectId": project}
-    chat = await ok(v0.post("/v1/chats", json={**wanted, "attachments": [{"url": "https://x.example/a.png"}]}))
+    request = {"message": "A shop", "responseMode": "async", "metadata": metadata, "projectId": project}
+    chat = await ok(v0.post("/v1/chats", json={**request, "attachments": [{"url": "https://x.example/a.png"}]}))
     path = f"/v1/chats/{chat['id']}"
     assert chat["latestVersion"]["status"] == "pending"
     assert chat["webUrl"]
@@ -113,17 +113,17 @@ async def test_every_v2_answer(v0: V0, clock: Clock) -> None:
     """
     A walk over every v2 operation gets success everywhere, in the document's shape.
     """
-    wanted = {"message": "A shop", "metadata": {"tag": "one"}, "attachments": [{"url": "https://x.example/a"}]}
-    made = await ok(v0.post("/v2/chats/async", json=wanted), 202)
-    path = f"/v2/chats/{made['chatId']}"
-    reply = f"{path}/messages/{made['messageId']}"
+    request = {"message": "A shop", "metadata": {"tag": "one"}, "attachments": [{"url": "https://x.example/a"}]}
+    chat = await ok(v0.post("/v2/chats/async", json=request), 202)
+    path = f"/v2/chats/{chat['chatId']}"
+    reply = f"{path}/messages/{chat['messageId']}"
     assert (await ok(v0.get(reply)))["finishReason"] is None
     assert await ok(v0.get(f"{path}/preview")) is None
     assert (await ok(v0.get(f"{path}/files")))["files"] == []
 
     clock.advance(10)
     assert (await ok(v0.get(reply)))["finishReason"] == "stop"
-    assert (await ok(v0.get(f"{path}/preview")))["url"].endswith(f"/preview/{made['chatId']}")
+    assert (await ok(v0.get(f"{path}/preview")))["url"].endswith(f"/preview/{chat['chatId']}")
     assert (await ok(v0.get(f"{path}/files")))["files"]
     assert "status" not in await ok(v0.get(path))
     assert (await ok(v0.patch(path, json={"title": "t", "metadata": {"k" * 50: "v"}})))["title"] == "t"
@@ -150,7 +150,7 @@ async def test_every_v2_answer(v0: V0, clock: Clock) -> None:
     assert (await ok(v0.get(f"/v2/chats/{shell['chat']['id']}/messages?limit=5")))["messages"] == []
     assert await ok(v0.get(f"/v2/chats/{shell['chat']['id']}/preview"))
 
-    fields = {"name": "h", "events": ["message.finished"], "url": HOOK_URL, "chatId": made["chatId"]}
+    fields = {"name": "h", "events": ["message.finished"], "url": HOOK_URL, "chatId": chat["chatId"]}
     hook = (await ok(v0.post("/v2/hooks", json=fields)))["id"]
     assert await ok(v0.get("/v2/hooks")) == [{"id": hook, "name": "h"}]
     await ok(v0.get(f"/v2/hooks/{hook}"))
@@ -159,12 +159,12 @@ async def test_every_v2_answer(v0: V0, clock: Clock) -> None:
 
     summary = await ok(v0.get("/v2/usage/summary"))
     assert summary["credits"]["total"] > 0
-    events = await ok(v0.get(f"/v2/usage/events?chatId={made['chatId']}&limit=2"))
+    events = await ok(v0.get(f"/v2/usage/events?chatId={chat['chatId']}&limit=2"))
     assert (len(events["data"]), events["pagination"]["hasMore"]) == (2, True)
     cursor = events["pagination"]["cursor"]
-    rest = await ok(v0.get(f"/v2/usage/events?chatId={made['chatId']}&cursor={cursor}"))
+    rest = await ok(v0.get(f"/v2/usage/events?chatId={chat['chatId']}&cursor={cursor}"))
     assert (len(rest["data"]), rest["pagination"]["hasMore"]) == (3, False)
-    assert await ok(v0.delete(path)) == {"chatId": made["chatId"]}
+    assert await ok(v0.delete(path)) == {"chatId": chat["chatId"]}
     assert {operation.id for operation in v2.operations.all} == {name for _, name in v0.seen}
 
 
@@ -185,12 +185,14 @@ async def test_every_refusal(api: str, v0: V0, nobody: V0, other: V0) -> None:
             await ok(v0.post(path, content=b"message", headers={"content-type": "text/plain"}), 422)
 
     create, async_ = ("/v1/chats", {"responseMode": "async"}) if api == "v1" else ("/v2/chats/async", {})
-    made = (await v0.post(create, json={"message": "x", **async_})).json()
-    chat = f"/{api}/chats/{made.get('chatId') or made.get('id')}"
+    remote_chat = (await v0.post(create, json={"message": "x", **async_})).json()
+    chat = f"/{api}/chats/{remote_chat.get('chatId') or remote_chat.get('id')}"
     resolve = f"{chat}/tasks/resolve" if api == "v1" else f"{chat}/messages/resolve"
     task = {"type": "confirmed-steps"}
     assert "waiting" in (await ok(v0.post(resolve, json={"task": task}), 409))
-    message = ((await v0.get(f"{chat}/messages?limit=5")).json().get("data") or [{}])[0].get("id") or made["messageId"]
+    message = ((await v0.get(f"{chat}/messages?limit=5")).json().get("data") or [{}])[0].get("id") or remote_chat[
+        "messageId"
+    ]
     await ok(v0.post(f"{chat}/messages/{message}/stop"), 200)
     await ok(v0.post(f"{chat}/messages/{message}/stop"), 409)
     await ok(other.get(chat), 404)
@@ -210,15 +212,15 @@ async def test_bad_queries_of_v2(v0: V0) -> None:
     """
     Limits, cursors and dates that the document does not allow are refused.
     """
-    made = (await v0.post("/v2/chats/async", json={"message": "x"})).json()
+    chat = (await v0.post("/v2/chats/async", json={"message": "x"})).json()
     for path in (
         "/v2/chats?limit=0",
         "/v2/chats?limit=1.5",
         "/v2/chats?cursor=nonsense",
         "/v2/chats?metadata=x",
         f"/v2/chats?metadata[k]={'v' * 501}",
-        f"/v2/chats/{made['chatId']}/messages",
-        f"/v2/chats/{made['chatId']}/messages?limit=0",
+        f"/v2/chats/{chat['chatId']}/messages",
+        f"/v2/chats/{chat['chatId']}/messages?limit=0",
         "/v2/usage/events?limit=101",
         "/v2/usage/events?start=2026-01-01T00:00:00%2B00:00",
         "/v2/usage/summary?start=2026-02-01T00:00:00Z&end=2026-01-01T00:00:00Z",

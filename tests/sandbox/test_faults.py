@@ -27,10 +27,10 @@ async def test_dropped_answers(v0: V0, sandbox: Sandbox, path: str, body: dict[s
     The create acts, then the connection closes without a byte; the next ones are answered.
     """
     await v0.knobs(drop_next_answers=2)
-    for made in (1, 2):
+    for created in (1, 2):
         with pytest.raises(httpx2.RemoteProtocolError):
             await v0.post(path, json=body)
-        assert sandbox.chats_created == made
+        assert sandbox.chats_created == created
     assert (await v0.post(path, json=body)).is_success
     assert (await v0.post(path, json={"unknown": 1})).status_code == 422
     assert (await v0.get("/_sandbox/knobs")).json()["drop_next_answers"] == 0

@@ -104,10 +104,10 @@ async def test_v1_hooks(v0: V0, listener: Listener, clock: Clock) -> None:
     """
     body = {"name": "h", "events": ["message.finished"], "url": listener.url}
     (await v0.post("/v1/hooks", json=body)).raise_for_status()
-    made = await create_v1(v0)
+    chat = await create_v1(v0)
     clock.advance(10)
     await listener.wait_for(1)
-    assert listener.heard[0]["chatId"] == made["id"]
+    assert listener.heard[0]["chatId"] == chat["id"]
 
 
 async def test_deliveries_get_lost_and_doubled(v0: V0, listener: Listener) -> None:

@@ -43,11 +43,11 @@ async def test_every_chat_once(v0: V0, sandbox: Sandbox, order: str) -> None:
         await create_v2(v0)
     await v0.knobs(list_order=order)
     for walk, api in ((walk_v1, "v1"), (walk_v2, "v2")):
-        made = [chat.id for chat in sandbox.chats.values() if chat.api == api]
+        chats = [chat.id for chat in sandbox.chats.values() if chat.api == api]
         found = await walk(v0, 3)
-        assert sorted(found) == sorted(made)
+        assert sorted(found) == sorted(chats)
         if order != "random":
-            assert found == (made if order == "oldest" else made[::-1])
+            assert found == (chats if order == "oldest" else chats[::-1])
         assert await walk(v0, 7) == found
 
 
@@ -68,15 +68,15 @@ async def test_messages_page(v0: V0, clock: Clock) -> None:
     """
     Messages come newest first, and every one once.
     """
-    made = await create_v1(v0)
+    remote_chat = await create_v1(v0)
     chat, _ = await create_v2(v0)
     for _ in range(2):
         clock.advance(10)
-        await v0.post(f"/v1/chats/{made['id']}/messages", json={"message": "more", "responseMode": "async"})
+        await v0.post(f"/v1/chats/{remote_chat['id']}/messages", json={"message": "more", "responseMode": "async"})
         await v0.post(f"{chat}/messages/async", json={"message": "more"})
 
     rows: list[dict[str, Any]] = []
-    path = f"/v1/chats/{made['id']}/messages?limit=4"
+    path = f"/v1/chats/{remote_chat['id']}/messages?limit=4"
     while path:
         page = (await v0.get(path)).json()
         rows += page["data"]

@@ -37,12 +37,12 @@ async def test_completed_chat_can_be_opened(v0: V0, nobody: V0, other: V0, clock
     """
     Its preview and page open without a key, its picture with the account's own key; deleted, all are gone.
     """
-    made = await create_v1(v0, "A <script>alert(1)</script> dashboard & more")
-    preview = f"/preview/{made['id']}"
+    chat = await create_v1(v0, "A <script>alert(1)</script> dashboard & more")
+    preview = f"/preview/{chat['id']}"
     assert (await nobody.get(preview)).status_code == 404
-    assert (await nobody.get(made["webUrl"])).status_code == 200
+    assert (await nobody.get(chat["webUrl"])).status_code == 200
     clock.advance(10)
-    version = (await v0.get(f"/v1/chats/{made['id']}")).json()["latestVersion"]
+    version = (await v0.get(f"/v1/chats/{chat['id']}")).json()["latestVersion"]
     assert version["demoUrl"] == v0.url + preview
 
     page = await nobody.get(version["demoUrl"])
@@ -51,7 +51,7 @@ async def test_completed_chat_can_be_opened(v0: V0, nobody: V0, other: V0, clock
     assert "&lt;script&gt;alert(1)&lt;/script&gt; dashboard &amp; more" in page.text
     assert "<script" not in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert "Open the prototype" in (await nobody.get(made["webUrl"])).text
+    assert "Open the prototype" in (await nobody.get(chat["webUrl"])).text
 
     picture = await v0.get(version["screenshotUrl"])
     assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
@@ -60,8 +60,8 @@ async def test_completed_chat_can_be_opened(v0: V0, nobody: V0, other: V0, clock
     assert (await other.get(version["screenshotUrl"])).status_code == 404
     assert (await v0.get(version["screenshotUrl"].replace(version["id"], "none"))).status_code == 404
 
-    await v0.delete(f"/v1/chats/{made['id']}")
-    for address in (version["demoUrl"], version["screenshotUrl"], made["webUrl"], f"{v0.url}/nothing"):
+    await v0.delete(f"/v1/chats/{chat['id']}")
+    for address in (version["demoUrl"], version["screenshotUrl"], chat["webUrl"], f"{v0.url}/nothing"):
         assert (await v0.get(address)).status_code == 404
 
 
@@ -69,8 +69,10 @@ async def test_links_follow_the_host(v0: V0, clock: Clock) -> None:
     """
     Links name the host that the client asked.
     """
-    made = await v0.post("/v1/chats", json={"message": "x", "responseMode": "async"}, headers={"host": "v0.test:81"})
-    assert made.json()["webUrl"].startswith("http://v0.test:81/chat/")
+    remote_chat = await v0.post(
+        "/v1/chats", json={"message": "x", "responseMode": "async"}, headers={"host": "v0.test:81"}
+    )
+    assert remote_chat.json()["webUrl"].startswith("http://v0.test:81/chat/")
     chat, _ = await create_v2(v0)
     clock.advance(10)
     preview = (await v0.get(f"{chat}/preview")).json()
@@ -84,9 +86,9 @@ async def test_home_page(v0: V0) -> None:
     The emulator says what it is, and lists its chats; an empty list says so.
     """
     assert "No chats yet" in (await v0.get("/")).text
-    made = await create_v1(v0, "Birds & <bees>")
+    chat = await create_v1(v0, "Birds & <bees>")
     home = (await v0.get("/")).text
-    assert f'href="/chat/{made["id"]}"' in home
+    assert f'href="/chat/{chat["id"]}"' in home
     assert "<bees>" not in home
 
 

@@ -20,8 +20,8 @@ async def create_v1(v0: V0, message: str = "A shop", **body: Any) -> dict[str, A
 
 async def create_v2(v0: V0, message: str = "A shop", **body: Any) -> tuple[str, str]:
     """The path of a v2 chat and that of its assistant message."""
-    made = (await v0.post("/v2/chats/async", json={"message": message, **body})).json()
-    return f"/v2/chats/{made['chatId']}", f"/v2/chats/{made['chatId']}/messages/{made['messageId']}"
+    chat = (await v0.post("/v2/chats/async", json={"message": message, **body})).json()
+    return f"/v2/chats/{chat['chatId']}", f"/v2/chats/{chat['chatId']}/messages/{chat['messageId']}"
 
 
 async def test_finishes_when_the_clock_says_so(v0: V0, clock: Clock) -> None:
@@ -101,8 +101,8 @@ async def test_sync_creates_answer_when_finished(v0: V0) -> None:
     Without responseMode a v1 create, and v2's POST /chats, come back finished.
     """
     await v0.knobs(generation_seconds=0)
-    made = (await v0.post("/v1/chats", json={"message": "x"})).json()
-    assert made["latestVersion"]["status"] == "completed"
+    chat = (await v0.post("/v1/chats", json={"message": "x"})).json()
+    assert chat["latestVersion"]["status"] == "completed"
     assert (await v0.post("/v2/chats", json={"message": "x"})).status_code == 200
 
 
@@ -147,9 +147,9 @@ async def test_stopped(v0: V0, clock: Clock) -> None:
     """
     A stopped generation is final at once and leaves nothing to open.
     """
-    made = await create_v1(v0)
-    path = f"/v1/chats/{made['id']}"
-    assert (await v0.post(f"{path}/messages/{made['messages'][-1]['id']}/stop")).json() == {"success": True}
+    chat = await create_v1(v0)
+    path = f"/v1/chats/{chat['id']}"
+    assert (await v0.post(f"{path}/messages/{chat['messages'][-1]['id']}/stop")).json() == {"success": True}
     clock.advance(60)
     detail = (await v0.get(path)).json()
     assert detail["latestVersion"]["status"] == "failed"
@@ -162,7 +162,7 @@ async def test_listed_late(v0: V0, clock: Clock) -> None:
     """
     project = (await v0.post("/v1/projects", json={"name": "p"})).json()["id"]
     await v0.knobs(list_delay_seconds=30)
-    made = await create_v1(v0, projectId=project)
+    remote_chat = await create_v1(v0, projectId=project)
     chat, _ = await create_v2(v0, metadata={"tag": "t"})
 
     async def listed() -> tuple[int, int, int]:
@@ -174,7 +174,7 @@ async def test_listed_late(v0: V0, clock: Clock) -> None:
 
     clock.advance(29.9)
     assert await listed() == (0, 0, 0)
-    assert (await v0.get(f"/v1/chats/{made['id']}")).status_code == 200
+    assert (await v0.get(f"/v1/chats/{remote_chat['id']}")).status_code == 200
     assert (await v0.get(chat)).status_code == 200
     clock.advance(0.1)
     assert await listed() == (1, 1, 1)
@@ -185,9 +185,9 @@ async def test_read_late(v0: V0, clock: Clock) -> None:
     A new chat reads as 404 for `read_delay_seconds`, and so do its messages.
     """
     await v0.knobs(read_delay_seconds=30)
-    made = await create_v1(v0)
+    remote_chat = await create_v1(v0)
     chat, reply = await create_v2(v0)
-    paths = (f"/v1/chats/{made['id']}", chat, reply, f"{chat}/messages?limit=10")
+    paths = (f"/v1/chats/{remote_chat['id']}", chat, reply, f"{chat}/messages?limit=10")
 
     clock.advance(29.9)
     assert [(await v0.get(path)).status_code for path in paths] == [404] * 4
@@ -199,14 +199,14 @@ async def test_hidden(v0: V0, clock: Clock) -> None:
     """
     What is hidden is in no list and cannot be read, stopped or deleted, until the instant that was named.
     """
-    made = await create_v1(v0)
+    remote_chat = await create_v1(v0)
     chat, reply = await create_v2(v0)
-    paths = (f"/v1/chats/{made['id']}", chat, reply)
+    paths = (f"/v1/chats/{remote_chat['id']}", chat, reply)
     await v0.knobs(hide=[{"until": (clock() + timedelta(seconds=20)).isoformat()}])
     assert [(await v0.get(path)).status_code for path in paths] == [404] * 3
     assert (await v0.delete(chat)).status_code == (await v0.post(f"{reply}/stop")).status_code == 404
     assert (await v0.get("/v1/chats")).json()["data"] == (await v0.get("/v2/chats")).json()["chats"] == []
-    await v0.knobs(hide=[{"chat": made["id"], "listed": True}])
+    await v0.knobs(hide=[{"chat": remote_chat["id"], "listed": True}])
     assert [(await v0.get(path)).status_code for path in paths] == [404, 200, 200]
     assert len((await v0.get("/v1/chats")).json()["data"]) == 1
     await v0.knobs(hide=[{"messages_only": True, "until": (clock() + timedelta(seconds=20)).isoformat()}])
@@ -221,11 +221,11 @@ async def test_accounts_do_not_see_each_other(v0: V0, other: V0, sandbox: Sandbo
     """
     Another key's chats are in no list and cannot be read, changed or deleted.
     """
-    made = await create_v1(v0)
+    remote_chat = await create_v1(v0)
     chat, reply = await create_v2(v0, metadata={"tag": "t"})
     assert (await other.get("/v1/chats")).json()["data"] == []
     assert (await other.get("/v2/chats?metadata[tag]=t")).json()["chats"] == []
-    for path in (f"/v1/chats/{made['id']}", chat, reply):
+    for path in (f"/v1/chats/{remote_chat['id']}", chat, reply):
         assert (await other.get(path)).status_code == 404
     assert (await other.patch(chat, json={"title": "mine"})).status_code == 404
     assert (await other.delete(chat)).status_code == 404

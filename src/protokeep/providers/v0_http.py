@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import re
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -129,25 +130,13 @@ class V0Http:
         query: dict[str, str | int] = dict(params or {})
         if self.config.scope:
             query["scope"] = self.config.scope
-        try:
+        extensions = {"trace": _trace_asking(may_begin)} if may_begin else {}
+        with _as_provider_errors():
             async with asyncio.timeout(time_limit):
-                extensions = {"trace": _trace_asking(may_begin)} if may_begin else {}
                 async with self._client.stream(
                     method, path, params=query, json=body, extensions=extensions
                 ) as response:
                     content = await _bounded(response, MAX_BODY)
-        except _TooLate as error:
-            raise ProviderUnreachable("It was too late to send it, so nothing was sent.", code="too_late") from error
-        except NOT_CONNECTED as error:
-            raise ProviderUnreachable("v0 could not be reached, so nothing was sent.", code="unreachable") from error
-        except NOT_WRITTEN as error:
-            raise ProviderUnreachable(
-                "No request to v0 could be written, so nothing was sent. Check V0_BASE_URL and the v0 key.",
-                code="unreachable",
-            ) from error
-        except BROKEN as error:
-            failure = "did not answer in time" if _is_timeout(error) else "broke the connection off"
-            raise OutcomeUnknown(f"v0 {failure}.", code="no_answer") from error
         return _answer(method, response, content, nothing_made)
 
     async def fetch(self, address: str, longest: int) -> tuple[int, bytes]:
@@ -192,6 +181,25 @@ class V0Http:
 
 class _TooLate(Exception):
     """A request was given up before anything of it left."""
+
+
+@contextlib.contextmanager
+def _as_provider_errors() -> Iterator[None]:
+    """Turns the errors of a request into `ProviderUnreachable` if nothing was sent, and else `OutcomeUnknown`."""
+    try:
+        yield
+    except _TooLate as error:
+        raise ProviderUnreachable("It was too late to send it, so nothing was sent.", code="too_late") from error
+    except NOT_CONNECTED as error:
+        raise ProviderUnreachable("v0 could not be reached, so nothing was sent.", code="unreachable") from error
+    except NOT_WRITTEN as error:
+        raise ProviderUnreachable(
+            "No request to v0 could be written, so nothing was sent. Check V0_BASE_URL and the v0 key.",
+            code="unreachable",
+        ) from error
+    except BROKEN as error:
+        failure = "did not answer in time" if _is_timeout(error) else "broke the connection off"
+        raise OutcomeUnknown(f"v0 {failure}.", code="no_answer") from error
 
 
 def _trace_asking(may_begin: MayBegin) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
