@@ -43,17 +43,17 @@ adversary: $(DEV) ## Break real processes before a v0 that is not ours, and chec
 	@PYTHONPATH=tests:. $(BIN)/python -m adversary $(ARGS)
 
 fuzz: $(DEV) ## Send tens of thousands of made-up requests by every role to both databases (FUZZ=300)
-	@PROTOKEEP_FUZZ=$(or $(FUZZ),300) $(BIN)/python -m pytest --numprocesses 4 -q -s tests/access/test_fuzz.py $(ARGS)
+	@PROTOKEEP_FUZZ=$(or $(FUZZ),300) $(BIN)/python -m pytest --numprocesses 4 -q -s tests/system/access/test_fuzz.py $(ARGS)
 
 schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
-	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/properties $(ARGS)
+	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/system/schedules $(ARGS)
 
 mutants: $(DEV) ## Change the code in places, and list the changes that no test notices (ARGS="--sample 60 --seed 7" or --guards)
 	@PYTHONPATH=tools $(BIN)/python -m mutants $(ARGS)
 
 official: $(DEV) ## Try v0's own npm clients against the emulated v0; needs Node and npm
-	@npm install --silent --no-package-lock --prefix tests/official
-	@$(BIN)/python -m pytest -q tests/official $(ARGS)
+	@npm install --silent --no-package-lock --prefix tests/system/official
+	@$(BIN)/python -m pytest -q tests/system/official $(ARGS)
 
 screenshots: $(DEV) ## Take every page and state, to be looked at; needs Chromium (ARGS="--only home")
 	@$(BIN)/python tools/screenshots.py $(ARGS)

@@ -18,21 +18,21 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Figures of one run each, by the command that stands with them, on a shared and noisy machine: ratios count, absolute
-times only inform. `make bench` measures all anew, `make bench ARGS=main_job` one of them.
+Each section is one run of the command named below its heading. The machine is shared and noisy: ratios count, absolute
+times only inform. `make bench` measures all sections anew, `make bench ARGS=main_job` one of them.
 """
 LIBRARIES = ("fastapi", "uvicorn", "sqlalchemy", "asyncpg", "aiosqlite", "pgqueuer", "httpx2")
-#: What stands behind this in a section was written by hand, and stays.
+#: The text of a section after this marker is written by hand, and kept when the section is measured anew.
 WHY = "<!-- why -->\n"
 #: Name of the module -> heading of its section.
 BENCHMARKS = {
     "main_job": "The main job",
     "requests": "A reuse, a status, a list",
-    "peers": "Naming work once: DBOS and PgQueuer",
-    "storm": "The storm of clicks",
+    "peers": "Durable starts, compared with DBOS and PgQueuer",
+    "storm": "A storm of clicks",
     "growth": "A million prototypes",
     "footprint": "Memory, start, a second process",
-    "tracking": "Following thousands with few calls",
+    "tracking": "Polling thousands with few calls",
     "page": "The page",
     "assistants": "Assistants",
 }

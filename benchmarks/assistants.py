@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
-from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp_types import CallToolResult
 
-COMMAND = "python -m benchmarks.assistants"
+from mcp import Client, StdioServerParameters
+
 ACCEPT_SECONDS = 0.2
 EXISTING_CALLS, NEW_CALLS, PARALLEL_CALLS = 200, 40, 100
 IMPORTS = 9
@@ -197,8 +197,7 @@ def run() -> str:
     lines = [f"| {what} | {figure} | {goal} |" for what, figure, goal in rows]
     return "\n".join(
         [
-            f"`{COMMAND}`: loopback, server and emulated v0 in one other process, v0 accepting in "
-            f"{ACCEPT_SECONDS * 1000:.0f} ms.",
+            f"Loopback; server and emulated v0 in one other process; v0 accepts in {ACCEPT_SECONDS * 1000:.0f} ms.",
             "",
             "| what | measured | goal |",
             "|---|---|---|",

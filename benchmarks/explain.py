@@ -1,4 +1,4 @@
-"""How each hot statement is carried out, as the database says, written into docs/explain.md."""
+"""Writes the query plan of each hot statement, as the database reports it, into docs/explain.md."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from protokeep.store.prototype_queries import PrototypeQueries, query
 from protokeep.store.prototypes import Store
 from protokeep.store.sql import joined, joined_values
 
-HEAD = """# How the hot statements are carried out
+HEAD = """# Query plans of the hot statements
 
-What the databases say (`EXPLAIN`, `EXPLAIN QUERY PLAN`) with a million prototypes of 100,000 products. Written by
-`python -m benchmarks.growth`, which names those that read a whole table.
+What the databases answer to `EXPLAIN` and `EXPLAIN QUERY PLAN` with a million prototypes of 100,000 products.
+Written by `python -m benchmarks.growth`, which lists the statements that read a whole table.
 """
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = {"workspace_id": "default", "product_id": "product-000050", "provider": "v0"}
@@ -49,15 +49,15 @@ def statements_of(statements: PrototypeQueries, gallery: GalleryQueries) -> dict
             query("events_of_prototype"),
             {"workspace_id": "default", "mockup_id": ONE, "limit": 500},
         ),
-        "what is due to be looked at": (statements.due, {**due, "limit": 10_000}),
-        "when the next look is due": (query("next_due_poll"), {"account": "v0:environment"}),
-        "what waits to be sent": (query("due_for_submit"), {"now": NOW, "limit": 500}),
+        "prototypes due for polling": (statements.due, {**due, "limit": 10_000}),
+        "the next due poll": (query("next_due_poll"), {"account": "v0:environment"}),
+        "creates and follow-ups due for sending": (query("due_for_submit"), {"now": NOW, "limit": 500}),
         "accounts to track": (query("accounts_to_track"), {"now": NOW, "owner": "x"}),
-        "what waits for its wrap-up": (query("next_wrap_up"), {"now": NOW}),
+        "prototypes due for finalization": (query("next_wrap_up"), {"now": NOW}),
         "the newest cards of the home page": (gallery.ids(AT_REST, Filters()), page),
         "the cards of the home page by state": (gallery.counts(tuple(State), Filters()), {"workspace_id": "default"}),
         "cards by id": (gallery.cards, {"workspace_id": "default", "ids": [ONE]}),
-        "how long things take": (query("durations"), {"workspace_id": "default", "limit": 200}),
+        "durations of past generations": (query("durations"), {"workspace_id": "default", "limit": 200}),
         "older rows that nobody tracks": (query("untracked_chats"), {"limit": 200}),
     }
 
@@ -67,8 +67,8 @@ def writes_of(statements: PrototypeQueries, *, is_sqlite: bool) -> dict[str, tup
     prototype = claimed_prototype(WANTED, "ann")
     taken = {"mockup_id": ONE, "now": NOW, "lease_until": NOW}
     found: dict[str, tuple[Any, dict[str, Any]]] = {
-        "a row that is taken to be sent": (query("take_for_submit"), taken),
-        "what a step of a create saves": (query("save_generation"), generation_values(prototype)),
+        "taking a row to send it": (query("take_for_submit"), taken),
+        "saving a step of a create": (query("save_generation"), generation_values(prototype)),
     }
     if not is_sqlite:
         parts = claims.free_parts(statements, WANTED, decide(None, "", create_new=False), Quotas(9, 9, 9))

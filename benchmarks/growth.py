@@ -110,7 +110,7 @@ def main() -> None:
                 )
             whole += asyncio.run(write_plans(kind, many[kind], ROOT / "docs" / "explain.md", MANY))
     sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.write(f"\nMedian (range) of {ROUNDS} spells each, taken in turn. {before}\n")
+    sys.stdout.write(f"\nMedian (range) of {ROUNDS} rounds each, taken in turn. {before}\n")
     sys.stdout.write(f"Hot statements that read a whole table: {', '.join(whole) or 'none'} (`docs/explain.md`).\n")
 
 

@@ -128,7 +128,7 @@ def main() -> None:
     lines.append(f"| `protokeep demo` to the first answered request | <= 3 s | {_range(starts, 's')} |")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.write(
-        "\nv0 accepts in 0.2 s here, which the one maker of each product waits for; the others are answered at once.\n"
+        "\nv0 accepts in 0.2 s here. The one create of each product waits for that; reuse is answered at once.\n"
     )
 
 

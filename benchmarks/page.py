@@ -30,8 +30,8 @@ import httpx2  # noqa: E402
 import structlog  # noqa: E402
 
 from benchmarks.rows import fill  # noqa: E402
-from browser.chromium import ARGUMENTS, find_chromium  # noqa: E402
-from browser.scenery import SCENES, paint  # noqa: E402
+from chromium import ARGUMENTS, find_chromium  # noqa: E402
+from gallery_fixture import SCENES, paint  # noqa: E402
 from protokeep.bus import Change  # noqa: E402
 from protokeep.core.principals import Role  # noqa: E402
 from protokeep.settings import Settings  # noqa: E402
@@ -85,7 +85,7 @@ def main() -> None:
 
 def as_table(figures: list[Figure]) -> str:
     """Markdown, with the command that made it."""
-    lines = ["`python -m benchmarks.page`", "", "| what | measured | goal | met |", "|---|---|---|---|"]
+    lines = ["| what | measured | goal | met |", "|---|---|---|---|"]
     words = {True: "yes", False: "no", None: ""}
     lines += [f"| {one.what} | {one.value} | {one.goal} | {words[one.holds]} |" for one in figures]
     return "\n".join(lines)

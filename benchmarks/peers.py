@@ -44,13 +44,13 @@ async def protokeep(url: str) -> dict[str, Any]:
 
     from protokeep.core.principals import Principal, Role
     from protokeep.core.prototype import Observation, ObservedState
-    from protokeep.jobs import Jobs
+    from protokeep.jobs import application_with_jobs
     from protokeep.providers.base import RemoteChat, Search
     from protokeep.providers.v0_http import V0Config
     from protokeep.providers.v0_v2 import V0V2
     from protokeep.service import NewPrototype
     from protokeep.settings import Settings
-    from protokeep.wiring import ENVIRONMENT_ACCOUNT, build_application
+    from protokeep.wiring import ENVIRONMENT_ACCOUNT
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
 
@@ -76,10 +76,10 @@ async def protokeep(url: str) -> dict[str, Any]:
     )
     config = V0Config.of(api_key="unused", base_url="http://127.0.0.1:9", scope="", web_url=None, timeout_seconds=5.0)
     ann = Principal("default", "ann", Role.MAKER, "ann")
-    async with build_application(settings) as parts, Jobs(parts.keeper, url).running():
-        parts.keeper.context.providers.add(ENVIRONMENT_ACCOUNT, AtOnce(config), for_new=True)
+    async with application_with_jobs(settings) as application:
+        application.keeper.context.providers.add(ENVIRONMENT_ACCOUNT, AtOnce(config), for_new=True)
         await asyncio.sleep(2.5)
-        keeper = parts.keeper
+        keeper = application.keeper
 
         async def done(number: int) -> None:
             while True:
@@ -196,10 +196,10 @@ async def pgqueuer(url: str) -> dict[str, Any]:
 
 PEERS = {"protokeep": protokeep, "DBOS": dbos, "PgQueuer": pgqueuer}
 WORDS = {
-    "named": "new ones named, durable",
-    "finished": "named, sent and finished",
-    "again": "the same name again",
-    "looked": "its state looked at",
+    "named": "started under a new name, durable",
+    "finished": "started, sent and finished",
+    "again": "started under the same name again",
+    "looked": "its state read",
 }
 
 
@@ -238,7 +238,7 @@ def main() -> None:
         lines += [_line(kind, what, runs) for what in WORDS]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.write(
-        f"\nMedian of {RUNS} runs, {NAMED} names, {AT_ONCE} at a time; CPU of the process, per piece. {before}\n"
+        f"\nMedian of {RUNS} runs, {NAMED} names, {AT_ONCE} at a time; CPU of the process, per item. {before}\n"
     )
 
 

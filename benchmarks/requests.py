@@ -138,7 +138,7 @@ def by_pgbench(url: str, product: str, mockup_id: str) -> str:
         if latency is None:
             raise RuntimeError(printed)
         told.append(f"{what} {float(latency[1]) * 1000:.0f} us")
-    return f"The floors' statements by themselves, there and back, by pgbench on one connection: {', '.join(told)}."
+    return f"One statement of the floors alone, round trip, by pgbench on one connection: {', '.join(told)}."
 
 
 async def _bodies(url: str, server: str, token: str) -> tuple[dict[str, Any], str, str]:
@@ -201,7 +201,7 @@ def main() -> None:
             lines += found
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.write(
-        f"\nMedian (range) of {ROUNDS} spells each, each beside its floor; 8 connections, one token. {before}\n"
+        f"\nMedian (range) of {ROUNDS} rounds, each beside its floor; 8 connections, one token. {before}\n"
     )
     sys.stdout.write(alone + "\n")
 

@@ -1,4 +1,4 @@
-"""An agent that makes prototypes, at most one per product.
+"""An agent that creates prototypes, at most one per product.
 
 Start `make demo`, export what it prints, then: .venv/bin/python examples/agno_agent.py
 
@@ -24,18 +24,18 @@ FACTS = {
 
 
 async def main() -> None:
-    """Make one by code, then let an agent ask for the same product."""
-    ours = AgnoV0Agent()  # a running protokeep at PROTOKEEP_URL, else a database of its own
-    brief = await ours.generate_v0_prompt(FACTS)
-    made = await ours.create_v0_project_with_api(brief, product_id="crumb", timeout_seconds=120)
-    print(f"{made['project_status']}: {made['project_url']} (existing: {made['is_existing']})")
+    """Create a prototype from code, then let an agno agent ask for the same product."""
+    agent = AgnoV0Agent()  # a running protokeep at PROTOKEEP_URL, else a database of its own
+    brief = await agent.generate_v0_prompt(FACTS)
+    project = await agent.create_v0_project_with_api(brief, product_id="crumb", timeout_seconds=120)
+    print(f"{project['project_status']}: {project['project_url']} (existing: {project['is_existing']})")
 
     model: Any = os.environ.get("AGNO_MODEL") or scripted_model()
     if model is None:
         print("agno is not installed; the rest of this example needs: pip install 'protokeep[agent]'")
         return
-    agent = ours.as_agno(model)
-    run = await agent.arun("We need a prototype of the product crumb: an app to order bread ahead.")
+    agno_agent = agent.as_agno(model)
+    run = await agno_agent.arun("We need a prototype of the product crumb: an app to order bread ahead.")
     for tool in run.tools or []:
         result = json.loads(tool.result)
         print(f"the agent called {tool.tool_name}: existing: {result['is_existing']}, chat {result['chat_id']}")
@@ -43,7 +43,7 @@ async def main() -> None:
 
 
 def scripted_model() -> Any:
-    """A model that calls the tool once and then says so; None when agno is not installed."""
+    """A model that calls the tool once and then reports the result; None if agno is not installed."""
     try:
         from agno.models.base import Model
         from agno.models.response import ModelResponse
@@ -51,7 +51,7 @@ def scripted_model() -> Any:
         return None
 
     class Scripted(Model):
-        """Says what a real model would."""
+        """Answers as a real model would."""
 
         async def ainvoke(self, *_: Any, messages: list[Any], **__: Any) -> Any:
             if any(message.role == "tool" for message in messages):

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from fake_issuer import FakeIssuer, issuing
 from postgres import PostgresServer, in_thread
 from protokeep.store.migrate import migrate
+from sandbox.v0_contract import MISSING, Document, documents_present
 from world import Site, World
 
 # Databases. All fixtures are plain functions, so that tests of either kind may use them.
@@ -84,6 +86,12 @@ def empty_database_url(request: pytest.FixtureRequest) -> str:
 # The world of world.py, made of all parts but the jobs.
 
 
+@pytest.fixture(scope="session")
+def documents() -> dict[str, Document]:
+    """v0's documents by version; empty, and said so at the end, when they are missing."""
+    return {api: Document(api) for api in ("v1", "v2")} if documents_present() else {}
+
+
 @pytest.fixture
 def api_version() -> int:
     """The version of v0's API that new prototypes are made with. `world.both_versions` runs a test with each."""
@@ -91,9 +99,17 @@ def api_version() -> int:
 
 
 @pytest.fixture
-async def world(database_url: str, api_version: int) -> AsyncIterator[World]:
-    """Database, emulated v0 and one process of protokeep, on one clock; the test runs on each kind of database."""
-    async with World.open(database_url, api_version) as opened:
+async def world(
+    request: pytest.FixtureRequest, database_url: str, api_version: int, documents: dict[str, Document]
+) -> AsyncIterator[World]:
+    """Database, emulated v0 and one process of protokeep, on one clock; the test runs on each kind of database.
+
+    `@pytest.mark.world(...)` holds arguments of `World.open`; `checked=True` holds all calls against v0's documents.
+    """
+    marker = request.node.get_closest_marker("world")
+    options = dict(marker.kwargs) if marker else {}
+    checked = options.pop("checked", False)
+    async with World.open(database_url, api_version, documents=documents if checked else None, **options) as opened:
         yield opened
 
 
@@ -102,3 +118,17 @@ async def site(world: World) -> AsyncIterator[Site]:
     """The web application of that world on a real port."""
     async with world.serving() as served:
         yield served
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[FakeIssuer]:
+    """A running sign-in service with one key."""
+    async with issuing() as running:
+        yield running
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly that v0's documents were missing."""
+    if not documents_present():
+        terminalreporter.section("requests and answers NOT checked against v0's documents", red=True, bold=True)
+        terminalreporter.line(MISSING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,7 +23,11 @@ T = TypeVar("T")
 
 #: initdb and postgres refuse to run as root. The account that owns nothing, by number: it needs no name.
 NOBODY = 65534
-START_SECONDS = 30
+#: A busy machine needs long for it.
+START_SECONDS = 90
+#: Below the ports of outgoing connections, one of which could take ours while the server restarts.
+PORTS = range(15_000, 30_000)
+ATTEMPTS = 5
 #: 40 MB for the server, 8 MB for each database that is there at once, and its log of changes.
 ROOM_BYTES = 2**30
 USER = "protokeep"
@@ -92,14 +97,15 @@ class PostgresServer:
         self._bin = find_binaries()
         if self._folder is None:
             self._folder = self._make()
-        for attempt in range(5):
+        for _ in range(ATTEMPTS):
             self._port = self._port or _free_port()
             if self._launch():
                 return
-            # Somebody may have taken the port since we asked. A server that ran on it before keeps it.
-            if attempt == 4 or self._databases:
-                break
-            self._port = 0
+            # Another process may have taken the port since it was found free. Addresses that were handed out keep it.
+            if self._databases:
+                time.sleep(0.5)
+            else:
+                self._port = 0
         log = (self._folder / "log").read_text(errors="replace")
         self.stop()
         raise RuntimeError(f"PostgreSQL did not start:\n{log}")
@@ -192,18 +198,23 @@ class PostgresServer:
         while time.monotonic() < ends and self._process.poll() is None:
             if self._answers():
                 return True
-            time.sleep(0.02)
+            time.sleep(0.05)
         self._halt(signal.SIGQUIT)
         return False
 
     def _answers(self) -> bool:
-        """Whether it is our server that takes connections on the port."""
-        assert self._process is not None
+        """Whether our server takes connections on the port. The server of another test run may have the port."""
+        assert self._folder is not None
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            return in_thread(self._served_folder) == str(self._folder / "data")
+        return False
+
+    async def _served_folder(self) -> str:
+        connection = await asyncpg.connect(self.url(), timeout=START_SECONDS)
         try:
-            self.execute("SELECT 1")
-        except (OSError, asyncpg.PostgresError, TimeoutError):
-            return False
-        return self._process.poll() is None
+            return str(await connection.fetchval("SHOW data_directory"))
+        finally:
+            await connection.close()
 
     def _halt(self, how: signal.Signals) -> None:
         if self._process is None:
@@ -262,6 +273,8 @@ def _memory_folder() -> Path | None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in random.sample(PORTS, 50):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"No port is free between {PORTS.start} and {PORTS.stop}.")

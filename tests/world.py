@@ -9,25 +9,31 @@
 
 Nothing happens by itself: tests submit, track, sweep and let time pass. `await world.node()` is one more process on
 the same database and the same v0; `node.crash_at(point)` ends it at a named point, and its leases stay behind.
-`world.open_client()` is the real web application on a real port.
+`world.serving()` is the web application, on a real port or called directly.
+
+A test says with `@pytest.mark.world(...)` how `World.open` opens the world that its fixture `world` gives it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
-import httpx2
-import pytest
 
+from clock import Clock
+from contract_transport import ContractTransport
+from marks import both_versions, every_version_and_database, on_postgresql, on_sqlite
+from node import AtOnce, ByHand, Crash, Node, jobs_of
+from owner_schemas import rows, run
+from people import ANN, BOB, EVE, GENERATION_SECONDS, KEY, MASTER, PROMPT, SECRET
 from protokeep.bus import Bus
-from protokeep.core.principals import Principal, Role
+from protokeep.core.call_budget import Limits
+from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype
 from protokeep.core.timing import Timing
 from protokeep.providers.base import Provider
@@ -37,212 +43,46 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.chat_metadata import Signer
-from protokeep.service.context import Clock as ReadsClock
-from protokeep.service.context import Context, Providers
+from protokeep.service.context import Context
+from protokeep.service.heartbeat import Clock as ReadsClock
 from protokeep.service.heartbeat import SteadyClock
-from protokeep.service.hooks import Hooks
-from protokeep.service.provider_accounts import StoredKeys
-from protokeep.service.sessions import Sessions
-from protokeep.service.tokens import Tokens
+from protokeep.service.provider_accounts import Providers, StoredKeys
 from protokeep.service.vault import Vault
-from protokeep.settings import Settings
 from protokeep.store.database import Database
 from protokeep.store.prototypes import Page, Store
 from protokeep.store.provider_keys import KeyStore
-from protokeep.store.sessions import SessionStore
-from protokeep.store.tokens import TokenStore
-from protokeep.web.app import create_app
-from protokeep.web.protocol import Bounds
-from protokeep.web.server import address_of, listen, serving
-from protokeep.wiring import ENVIRONMENT_ACCOUNT, PROVIDERS, Application
-from store.owner import rows, run
+from protokeep.wiring import ENVIRONMENT_ACCOUNT, PROVIDERS
+from sandbox.v0_contract import Document
+from waiting import until
+from web_site import Site, serve, settings_of
 
-ANN = Principal("default", "ann", Role.MAKER, "token-of-ann")
-BOB = Principal("default", "bob", Role.MAKER, "token-of-bob")
-
-PROMPT = "A landing page for a bakery"
-KEY = "key-of-the-tests"
-MASTER = "a master key of the tests, long enough to be one"
-GENERATION_SECONDS = 10.0
-
-#: Runs a test, or all tests of a class, with each version of v0's API; otherwise `world` speaks v2 on each database.
-#: Versions and databases know nothing of each other, so two of the four pairs are enough.
-both_versions = pytest.mark.parametrize(
-    ("database_url", "api_version"), [("sqlite", 1), ("postgresql", 2)], indirect=["database_url"], ids=["v1", "v2"]
-)
-#: Runs a test on one kind of database only, because the other cannot make a difference to it.
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-
-
-class Clock:
-    """Stands still until told to move: the wall clock of every host and of the database, and the ruler beside it."""
-
-    def __init__(self, now: datetime = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)) -> None:
-        self.now = now
-        self._began = now
-        self._seconds = 0.0
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def elsewhere(self) -> datetime:
-        """The clock of another host, at the builder, which nobody sets."""
-        return self._began + timedelta(seconds=self._seconds)
-
-    def elapsed(self) -> float:
-        """Seconds that have passed, whatever the wall clock was set to."""
-        return self._seconds
-
-    def advance(self, seconds: float) -> datetime:
-        """Let time pass; the time it is then. Less than nothing: somebody sets the clock back."""
-        self._seconds += max(seconds, 0.0)
-        return self.step(seconds)
-
-    def step(self, seconds: float) -> datetime:
-        """Set the clock to another time, without any passing."""
-        self.now += timedelta(seconds=seconds)
-        return self.now
-
-
-class Crash(BaseException):
-    """The process ends here. No `except Exception` may catch it, as none catches a SIGKILL."""
-
-
-class ByHand:
-    """A queue that keeps what was asked for until the test runs it."""
-
-    def __init__(self) -> None:
-        self.submits: list[str] = []
-        self.tracks: list[str] = []
-        #: What this process holds since it claimed it; with `holds` it does so.
-        self.held: list[Prototype] = []
-        self.holds = False
-
-    def has_room(self) -> bool:
-        return self.holds
-
-    def start(self, claimed: Prototype) -> None:
-        self.held.append(claimed)
-
-    async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
-        self.submits.append(mockup_id)
-
-    async def track(self, account: str) -> None:
-        self.tracks.append(account)
-
-
-class AtOnce(ByHand):
-    """A queue that runs a submit beside the caller as soon as it is asked for; looks wait for the test."""
-
-    def __init__(self, keeper: Keeper) -> None:
-        super().__init__()
-        self._keeper = keeper
-        self._running: set[asyncio.Task[None]] = set()
-
-    async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
-        self._run(self._keeper.submit(mockup_id))
-
-    def start(self, claimed: Prototype) -> None:
-        self._run(self._keeper.submit_held(claimed))
-
-    def _run(self, submitting: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(submitting)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def finished(self) -> None:
-        """Return when no submit runs any more. Raises what one of them raised."""
-        while self._running:
-            await asyncio.gather(*self._running)
-
-
-@dataclass
-class Node:
-    """One process: a keeper with connections, bus and builders of its own, and its queue."""
-
-    keeper: Keeper
-    queue: ByHand
-    database: Database
-
-    @property
-    def context(self) -> Context:
-        return self.keeper.context
-
-    @property
-    def store(self) -> Store:
-        return self.keeper.context.store
-
-    def crash_at(self, point: str | None) -> None:
-        """Raise `Crash` every time this process gets to `point` (None: never again)."""
-
-        def reached(name: str) -> None:
-            if name == point:
-                raise Crash(name)
-
-        self.context.checkpoint = reached
-
-    async def work(self) -> None:
-        """Run what is queued, submits first, and what that queues, until the queue is empty."""
-        queue = self.queue
-        if isinstance(queue, AtOnce):
-            await queue.finished()
-        while queue.held or queue.submits or queue.tracks:
-            held, queue.held = queue.held, []
-            for claimed in held:
-                await self.keeper.submit_held(claimed)
-            submits, queue.submits = queue.submits, []
-            for mockup_id in submits:
-                await self.keeper.submit(mockup_id)
-            tracks, queue.tracks = queue.tracks, []
-            for account in dict.fromkeys(tracks):
-                await self.keeper.track(account)
-
-    async def sweep(self) -> int:
-        """One sweep, and all that it found to do. How many rows and accounts that was."""
-        found = await self.keeper.sweep()
-        await self.work()
-        return found
-
-    async def close(self) -> None:
-        """End in good order, as far as connections go."""
-        if isinstance(self.queue, AtOnce):
-            await self.queue.finished()
-        await self.context.audit.close()
-        await self.context.providers.aclose()
-        await self.store.close()
-
-
-@dataclass
-class Site:
-    """The web application on a real port, and a client with a maker's token."""
-
-    url: str
-    http: httpx2.AsyncClient
-    tokens: Tokens
-    node: Node
-
-    async def token(self, role: Role = Role.MAKER, user_id: str = "ann", **values: Any) -> str:
-        """A new token as its owner holds it."""
-        text, _ = await self.tokens.create(role, user_id=user_id, **values)
-        return text
-
-    async def create(self, product_id: str = "p-1", prompt: str = PROMPT, **more: Any) -> httpx2.Response:
-        """`POST /api/design/create-project`; `headers` go beside the token, all else into the body."""
-        headers = more.pop("headers", {})
-        body = {"product_id": product_id, "prompt": prompt, **more}
-        return await self.http.post("/api/design/create-project", json=body, headers=headers)
-
-    async def listed(self, product_id: str = "p-1", **params: Any) -> httpx2.Response:
-        """`GET /api/design/mockups/{product_id}`."""
-        return await self.http.get(f"/api/design/mockups/{product_id}", params=params)
-
-    async def status(
-        self, product_id: str = "p-1", provider: str = "v0", headers: dict[str, str] | None = None
-    ) -> httpx2.Response:
-        """`GET /api/design/mockups/{product_id}/status`."""
-        path = f"/api/design/mockups/{product_id}/status"
-        return await self.http.get(path, params={"provider": provider}, headers=headers)
+#: The whole world of tests has one door: what tests use of it is imported from here.
+__all__ = [
+    "ANN",
+    "BOB",
+    "ENVIRONMENT_ACCOUNT",
+    "EVE",
+    "GENERATION_SECONDS",
+    "KEY",
+    "MASTER",
+    "PROMPT",
+    "SECRET",
+    "AtOnce",
+    "ByHand",
+    "Clock",
+    "Crash",
+    "Node",
+    "Site",
+    "World",
+    "both_versions",
+    "every_version_and_database",
+    "jobs_of",
+    "on_postgresql",
+    "on_sqlite",
+    "quick",
+    "settings_of",
+    "until",
+]
 
 
 @dataclass
@@ -259,6 +99,10 @@ class World:
     timeout_seconds: float = 5.0
     #: Whether processes go by clocks of their own, as real ones do.
     steady: bool = False
+    #: Calls that each process may make.
+    limits: Limits = field(default_factory=Limits)
+    #: Holds what every process says to v0, and what it answers, against v0's documents; None: nothing does.
+    transport: ContractTransport | None = None
     nodes: list[Node] = field(default_factory=list)
 
     @classmethod
@@ -270,13 +114,30 @@ class World:
         *,
         pace: Timing | None = None,
         steady: bool = False,
+        limits: Limits | None = None,
+        timeout_seconds: float = 5.0,
+        documents: Mapping[str, Document] | None = None,
         **knobs: Any,
     ) -> AsyncIterator[World]:
-        """A world with one process, on a database that is there. `knobs` are the sandbox's."""
+        """A world with one process, on a database that is there. `knobs` are the sandbox's.
+
+        With v0's `documents`, the test fails when a request or an answer is not as they say.
+        """
         clock = Clock()
         sandbox = Sandbox(clock.elsewhere, Knobs(**{"generation_seconds": GENERATION_SECONDS, **knobs}), random_seed=7)
         async with running(sandbox) as v0_url:
-            world = cls(database_url, api_version, clock, sandbox, v0_url, pace or Timing(), steady=steady)
+            world = cls(
+                database_url,
+                api_version,
+                clock,
+                sandbox,
+                v0_url,
+                pace or Timing(),
+                timeout_seconds=timeout_seconds,
+                steady=steady,
+                limits=limits or Limits(),
+                transport=None if documents is None else ContractTransport(documents),
+            )
             # As if it had been migrated at this moment, not when the tests began.
             with contextlib.suppress(sqlite3.OperationalError, asyncpg.UndefinedTableError):
                 made_at = clock.now.isoformat()
@@ -287,6 +148,8 @@ class World:
             finally:
                 for node in world.nodes:
                     await node.close()
+        if world.transport is not None:
+            assert not world.transport.problems, "\n".join(sorted(set(world.transport.problems)))
 
     # -- processes -------------------------------------------------------------------------------------------
 
@@ -312,6 +175,7 @@ class World:
         """
         bus = Bus()
         database = Database(self.database_url)
+        config.setdefault("transport", self.transport)
 
         def build(_name: str, kept_key: str) -> Sequence[Provider]:
             spoken = V0Config.of(
@@ -321,7 +185,7 @@ class World:
                 web_url=None,
                 timeout_seconds=self.timeout_seconds,
             )
-            return V0V1(spoken), V0V2(spoken)
+            return V0V1(spoken, self.transport), V0V2(spoken, self.transport)
 
         vault = Vault([master.encode() for master in masters])
         kept = StoredKeys(KeyStore(database), vault, build, {"v0": self.api_version})
@@ -345,10 +209,11 @@ class World:
             bus,
             clock or self.clock,
             self.pace,
+            self.limits,
             single_process=alone,
             elapsed=self.clock.elapsed,
             wall=clock if clock is not None and not steady else self.clock,
-            signer=Signer(b"secret-of-the-tests"),
+            signer=Signer(SECRET),
         )
         keeper = Keeper(context)
         context.queue = AtOnce(keeper) if at_once else ByHand()
@@ -365,6 +230,12 @@ class World:
     @property
     def keeper(self) -> Keeper:
         return self.first.keeper
+
+    def provider(self, api_version: int | None = None) -> Provider:
+        """The first process's adapter of that version of v0's API, or of the world's own."""
+        found = self.first.context.providers.serving(ENVIRONMENT_ACCOUNT, api_version or self.api_version)
+        assert found is not None, "no v0 is configured"
+        return found
 
     @property
     def store(self) -> Store:
@@ -391,6 +262,15 @@ class World:
         await self.sweep()
         return await self.get(made.id)
 
+    async def finish(
+        self, product_id: str = "p-1", prompt: str = PROMPT, *, seconds: float = 30.0, **more: Any
+    ) -> Prototype:
+        """Ask for a product's prototype, wait until it is ready, and read what is read once at the end."""
+        made = await self.make(product_id, prompt, **more)
+        await self.pass_time(seconds)
+        await self.keeper.finalize()
+        return await self.get(made.id)
+
     async def status(self, product_id: str = "p-1", *, who: Principal = ANN, wait: float = 0.0) -> Prototype:
         """A product's prototype as a status request sees it."""
         return await self.keeper.status(who, product_id, "v0", wait=wait)
@@ -409,6 +289,11 @@ class World:
     async def sweep(self) -> int:
         """One sweep of the first process, and all that it found to do."""
         return await self.first.sweep()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass, and have the first process poll what is due."""
+        self.clock.advance(seconds)
+        await self.keeper.track(ENVIRONMENT_ACCOUNT)
 
     async def live(self, seconds: float, step: float = 3.0) -> None:
         """Let time pass in steps, with a sweep after each."""
@@ -493,42 +378,11 @@ class World:
 
         `real=False` calls the application without a socket between, which is ten times faster to set up.
         """
-        node = node or await self.node(at_once=True)
-        made = settings_of(database_url=self.database_url, **settings)
-        tokens = Tokens(TokenStore(node.database), b"secret-of-the-tests", self.clock)
-        sign_on_lasts = timedelta(hours=made.sign_on_hours)
-        sessions = Sessions(SessionStore(node.database), tokens, b"secret-of-the-tests", self.clock, sign_on_lasts)
-        hooks = Hooks(node.keeper.context, b"secret-of-the-tests", made.public_url)
-        app = create_app(made, Application(made, node.keeper, tokens, sessions, hooks))
-        token, _ = await tokens.create(Role.MAKER, user_id=ANN.user_id)
-        headers = {"Authorization": f"Bearer {token}"}
-        async with contextlib.AsyncExitStack() as stack:
-            transport = None
-            if real:
-                listener = listen("127.0.0.1", 0)
-                url = address_of(listener)
-                bounds = Bounds(made.max_header_bytes, made.header_seconds, made.body_seconds)
-                await stack.enter_async_context(serving(app, listener, bounds=bounds))
-            else:
-                url = "http://protokeep.test"
-                await stack.enter_async_context(app.router.lifespan_context(app))
-                transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-            client = httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30, transport=transport)
-            yield Site(url, await stack.enter_async_context(client), tokens, node)
-
-
-def settings_of(**values: Any) -> Settings:
-    """Settings of a test's own: neither a `.env` nor the environment has a say in what is given here."""
-    return Settings(_env_file=None, **values)  # type: ignore[call-arg, unused-ignore]
+        chosen = settings_of(database_url=self.database_url, **settings)
+        async with serve(node or await self.node(at_once=True), chosen, self.clock, real=real) as served:
+            yield served
 
 
 def quick(pace: Timing | None = None, **changes: Any) -> Timing:
     """A pace with some durations changed."""
     return replace(pace or Timing(), **changes)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait, in real time and not for long, for something that happens beside the test."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - it changes in code that knows no event of ours
-            await asyncio.sleep(0.005)

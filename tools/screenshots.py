@@ -19,8 +19,8 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 from playwright.async_api import Browser, Page, async_playwright  # noqa: E402
 
-from browser.chromium import ARGUMENTS, find_chromium  # noqa: E402
-from browser.scenery import SCENES, paint  # noqa: E402
+from chromium import ARGUMENTS, find_chromium  # noqa: E402
+from gallery_fixture import SCENES, paint  # noqa: E402
 from protokeep.core.principals import Role  # noqa: E402
 from protokeep.core.prototype import State  # noqa: E402
 from protokeep.settings import Settings  # noqa: E402

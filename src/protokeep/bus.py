@@ -1,7 +1,7 @@
-"""Who wants to know that a prototype changed: waiters and streams of this process, and those of the others.
+"""Tells waiters and streams that a prototype changed, in this process and, on PostgreSQL, in all others.
 
-A change names a prototype and carries no content: whoever hears of it reads the row. A lost change therefore
-costs time, never truth.
+A change names a prototype and carries no content: subscribers read the row. A lost change therefore delays what
+people see, and never falsifies it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ log = structlog.get_logger(__name__)
 CHANNEL = "protokeep_changes"
 #: Changes a slow subscriber may lag behind before it loses the oldest.
 QUEUE_SIZE = 256
-#: How often the connection that listens is asked whether it lives, and how long it may take to answer.
+#: How often the listening connection is checked, and how long its answer may take.
 CHECK_SECONDS = 10.0
-CHECK_PATIENCE = 5.0
-#: When silence of a connection's other end counts: probes after 5 s, 3 s apart, and 15 s for what was sent.
-KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
+CHECK_TIMEOUT = 5.0
+#: A connection counts as lost when three probes, 3 s apart after 5 s of silence, or data sent 15 s ago have no answer.
+TCP_OPTIONS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something about one prototype was written, or somebody (`look`) or a hook (`hooked`) wants it looked at."""
+    """One prototype was written, or has to be polled because a person (`kind` is `look`) or a hook (`hooked`) asks."""
 
     workspace_id: str
     product_id: str
@@ -41,24 +41,24 @@ class Change:
     kind: str
 
     @property
-    def is_wish(self) -> bool:
-        """Whether nothing was written: a look is wanted."""
+    def is_poll_request(self) -> bool:
+        """Whether the prototype is to be polled, and nothing was written."""
         return self.kind in ("look", "hooked")
 
 
 class Bus:
-    """Changes within one process."""
+    """Distributes changes within one process."""
 
     def __init__(self) -> None:
         self.origin = uuid4().hex
         self._subscribers: set[asyncio.Queue[Change]] = set()
         self._by_mockup: dict[str, set[asyncio.Event]] = {}
         self._on_close: set[Callable[[], None]] = set()
-        self._heard: Counter[str] = Counter()
+        self._change_counts: Counter[str] = Counter()
         self.closed = False
 
     def close(self) -> None:
-        """The process stops: wake everybody who waits, so that they answer with what is known."""
+        """Wake all waiters because the process stops: they answer with the row as it is."""
         self.closed = True
         for waiters in self._by_mockup.values():
             for waiter in waiters:
@@ -75,14 +75,14 @@ class Bus:
         finally:
             self._on_close.discard(stop)
 
-    def heard(self, workspace_id: str) -> int:
-        """Grows with every change of a workspace that was heard of."""
-        return self._heard[workspace_id]
+    def change_count(self, workspace_id: str) -> int:
+        """The number of writes in a workspace that this process has seen so far."""
+        return self._change_counts[workspace_id]
 
     def publish(self, change: Change) -> None:
-        """Tell this process's subscribers. Never blocks: a full queue loses its oldest change."""
-        if not change.is_wish:
-            self._heard[change.workspace_id] += 1
+        """Tell the subscribers of this process. Never blocks: a full queue loses its oldest change."""
+        if not change.is_poll_request:
+            self._change_counts[change.workspace_id] += 1
         for queue in self._subscribers:
             if queue.full():
                 queue.get_nowait()
@@ -92,7 +92,7 @@ class Bus:
 
     @contextlib.contextmanager
     def subscribed(self) -> Iterator[asyncio.Queue[Change]]:
-        """A queue of all changes, for as long as the context lasts."""
+        """A queue that receives all changes, for as long as the context lasts."""
         queue: asyncio.Queue[Change] = asyncio.Queue(QUEUE_SIZE)
         self._subscribers.add(queue)
         try:
@@ -114,11 +114,11 @@ class Bus:
                 del self._by_mockup[mockup_id]
 
     def encode(self, change: Change) -> str:
-        """`change` as the payload of a NOTIFY, marked with this process so that it is not heard twice."""
+        """`change` as the payload of a NOTIFY. The payload names this process, which ignores its own notifications."""
         return json.dumps({"origin": self.origin, **asdict(change)}, separators=(",", ":"))
 
     def receive(self, payload: str) -> None:
-        """A NOTIFY payload from any process; unreadable ones and our own are dropped."""
+        """Publish the change of a NOTIFY payload. Payloads of this process, and unreadable ones, are dropped."""
         try:
             values = json.loads(payload)
             if values.pop("origin", None) == self.origin:
@@ -130,30 +130,33 @@ class Bus:
         self.publish(change)
 
 
-def notice_silence(connection: Any) -> None:
-    """Let the system end a PostgreSQL connection whose other end is gone, instead of waiting for it for hours."""
+def enable_keepalive(connection: Any) -> None:
+    """Let the system end a PostgreSQL connection whose server is gone. Without it a read would wait for hours."""
     transport = getattr(connection, "_transport", None)
-    found = transport.get_extra_info("socket") if transport is not None else None
-    if found is None or found.family not in (socket.AF_INET, socket.AF_INET6):
+    endpoint = transport.get_extra_info("socket") if transport is not None else None
+    if endpoint is None or endpoint.family not in (socket.AF_INET, socket.AF_INET6):
         return
-    with contextlib.suppress(OSError):  # Another system has other options.
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in KEEPALIVE.items():
+    with contextlib.suppress(OSError):  # Other operating systems have other options.
+        endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in TCP_OPTIONS.items():
             if hasattr(socket, name):
-                found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+                endpoint.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 @contextlib.asynccontextmanager
 async def listening(bus: Bus, url: str, retry_seconds: float = 1.0) -> AsyncIterator[None]:
-    """Hear the changes of other processes on PostgreSQL for as long as the context lasts; reconnects by itself."""
+    """Receive the changes of other processes through PostgreSQL, for as long as the context lasts.
+
+    Connects again `retry_seconds` after the connection was lost.
+    """
     import asyncpg
 
     async def listen() -> None:
         while True:
             connection = None
             try:
-                connection = await asyncpg.connect(url, timeout=CHECK_PATIENCE, command_timeout=CHECK_PATIENCE)
-                notice_silence(connection)
+                connection = await asyncpg.connect(url, timeout=CHECK_TIMEOUT, command_timeout=CHECK_TIMEOUT)
+                enable_keepalive(connection)
                 await _until_lost(connection, bus)
                 log.warning("notifications_connection_lost")
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -175,16 +178,16 @@ async def listening(bus: Bus, url: str, retry_seconds: float = 1.0) -> AsyncIter
 async def _until_lost(connection: Any, bus: Bus) -> None:
     lost = asyncio.Event()
     connection.add_termination_listener(lambda _connection: lost.set())
-    await connection.add_listener(CHANNEL, _relay(bus.receive))
+    await connection.add_listener(CHANNEL, _listener(bus.receive))
     while not lost.is_set():
         try:
             await asyncio.wait_for(lost.wait(), CHECK_SECONDS)
         except TimeoutError:
-            await connection.execute("SELECT 1")  # A connection that only listens does not notice that it is dead.
+            await connection.execute("SELECT 1")  # A connection that only listens does not notice that it is lost.
 
 
-def _relay(receive: Callable[[str], None]) -> Callable[[Any, Any, Any, Any], None]:
-    def heard(_connection: Any, _pid: Any, _channel: Any, payload: Any) -> None:
+def _listener(receive: Callable[[str], None]) -> Callable[[Any, Any, Any, Any], None]:
+    def on_notification(_connection: Any, _pid: Any, _channel: Any, payload: Any) -> None:
         receive(str(payload))
 
-    return heard
+    return on_notification

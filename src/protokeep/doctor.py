@@ -1,6 +1,7 @@
-"""What is unsafe or broken in an installation, and how to mend it. Looks only; changes nothing.
+"""Finds settings and states of an installation that are unsafe or broken, and says how to fix them. Changes nothing.
 
-`refusals` is what `serve` asks before it listens where others can reach it; `examine` is all of it.
+`serve` calls `reasons_not_to_serve` before it listens where other machines can reach it; `protokeep doctor` calls
+`examine`, which runs every check.
 """
 
 from __future__ import annotations
@@ -22,50 +23,50 @@ from protokeep.wiring import Application, build_application, identity_of
 Level = Literal["fine", "unsafe", "broken"]
 
 SECRET_LENGTH = 32
-#: A secret of fewer different characters was typed, not drawn.
+#: A secret of fewer different characters was typed by a person, not drawn at random.
 SECRET_VARIETY = 10
 NEW_SECRET = "PROTOKEEP_SECRET_KEY to what this prints: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105 - a command
-#: Between hosts; leases and sign-ins are kept by the database's clock, JWTs by ours.
+#: How far the clocks of host and database may differ: leases and sign-ins follow the database's, JWTs the host's.
 SKEW_UNSAFE = timedelta(seconds=5)
 SKEW_BROKEN = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `mend` is what to do, unless it is fine."""
+    """The result of one check. `fix` says what to do; it is empty if the result is fine."""
 
     level: Level
     name: str
-    what: str
-    mend: str = ""
+    text: str
+    fix: str = ""
 
 
-def fine(name: str, what: str) -> Finding:
-    return Finding("fine", name, what)
+def fine(name: str, text: str) -> Finding:
+    return Finding("fine", name, text)
 
 
-def unsafe(name: str, what: str, mend: str) -> Finding:
-    return Finding("unsafe", name, what, mend)
+def unsafe(name: str, text: str, fix: str) -> Finding:
+    return Finding("unsafe", name, text, fix)
 
 
-def broken(name: str, what: str, mend: str) -> Finding:
-    return Finding("broken", name, what, mend)
+def broken(name: str, text: str, fix: str) -> Finding:
+    return Finding("broken", name, text, fix)
 
 
-def secrets_of(settings: Settings) -> Finding:
-    """The key under which tokens and cookies are signed."""
-    given = settings.secret_key.get_secret_value().strip() if settings.secret_key else ""
-    if given:
-        if len(given) < SECRET_LENGTH or len(set(given)) < SECRET_VARIETY:
+def check_secret(settings: Settings) -> Finding:
+    """Check the secret under which tokens and cookies are signed."""
+    secret = settings.secret_key.get_secret_value().strip() if settings.secret_key else ""
+    if secret:
+        if len(secret) < SECRET_LENGTH or len(set(secret)) < SECRET_VARIETY:
             return unsafe("secret", "PROTOKEEP_SECRET_KEY can be guessed", f"set {NEW_SECRET}")
         return fine("secret", "PROTOKEEP_SECRET_KEY is long enough")
     database = settings.database_file
     if database is None:
         return broken("secret", "PROTOKEEP_SECRET_KEY is not set, which PostgreSQL needs", f"set {NEW_SECRET}")
-    return _file("secret", database.with_name(database.name + ".secret"), others_may_read=False)
+    return _check_file("secret", database.with_name(database.name + ".secret"), others_may_read=False)
 
 
-def _file(name: str, path: Path, *, others_may_read: bool) -> Finding:
+def _check_file(name: str, path: Path, *, others_may_read: bool) -> Finding:
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -78,44 +79,43 @@ def _file(name: str, path: Path, *, others_may_read: bool) -> Finding:
     )
 
 
-async def refusals(settings: Settings) -> list[str]:
-    """Why `serve` does not listen at an address that others reach, a line each; none on loopback."""
+async def reasons_not_to_serve(settings: Settings) -> list[str]:
+    """Why `serve` must not listen at an address that other machines reach, a line each; none on loopback."""
     if settings.is_loopback:
         return []
-    found = [finding for finding in (secrets_of(settings),) if finding.level != "fine"]
-    if not found and not (settings.oidc_issuer or settings.jwt_secret):
-        async with build_application(settings) as parts:
-            if not await parts.tokens.anybody():
-                found.append(_nobody())
-    return [f"not on {settings.host}: {finding.what}; {finding.mend}" for finding in found]
+    findings = [finding for finding in (check_secret(settings),) if finding.level != "fine"]
+    if not findings and not (settings.oidc_issuer or settings.jwt_secret):
+        async with build_application(settings) as application:
+            if not await application.tokens.anybody():
+                findings.append(_nobody_can_sign_in())
+    return [f"not on {settings.host}: {finding.text}; {finding.fix}" for finding in findings]
 
 
-def _nobody() -> Finding:
-    mend = "run `protokeep token create --role admin` first, or set PROTOKEEP_OIDC_ISSUER"
-    return broken("people", "nobody can sign in", mend)
+def _nobody_can_sign_in() -> Finding:
+    fix = "run `protokeep token create --role admin` first, or set PROTOKEEP_OIDC_ISSUER"
+    return broken("people", "nobody can sign in", fix)
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    """Everything that can be looked at from here."""
-    found = [secrets_of(settings), *_addresses(settings), *_outgoing(settings)]
+    """The results of all checks. Checks that need the database are left out if the database cannot be used."""
+    findings = [check_secret(settings), *_check_addresses(settings), *_check_outgoing(settings)]
     if settings.database_file is not None:
-        found.append(_file("database file", settings.database_file, others_may_read=True))
-    found += await _sign_in(settings)
-    database = await _database(settings)
-    found.append(database)
-    if database.level == "broken" or any(one.name == "secret" and one.level == "broken" for one in found):
-        return found
-    async with build_application(settings, migrating=False) as parts:
-        found += await _people(parts)
-        found += await _clock(parts)
-        found += await _provider(parts)
-        found += await _hooks(parts)
-        found += await _unreadable(parts)
-    return found
+        findings.append(_check_file("database file", settings.database_file, others_may_read=True))
+    findings += await _check_sign_in(settings)
+    findings.append(await _check_database(settings))
+    if any(finding.name in ("secret", "database") and finding.level == "broken" for finding in findings):
+        return findings
+    async with build_application(settings, migrating=False) as application:
+        findings += await _check_tokens(application)
+        findings += await _check_clock(application)
+        findings += await _check_providers(application)
+        findings += await _check_hooks(application)
+        findings += await _check_unreadable_chats(application)
+    return findings
 
 
-def _addresses(settings: Settings) -> Iterator[Finding]:
-    """Where we are reached, and how."""
+def _check_addresses(settings: Settings) -> Iterator[Finding]:
+    """Check the address that the server listens on, the public one, and the proxies between them."""
     public = settings.public_url
     if settings.is_loopback:
         yield fine("address", f"listens on {settings.host}, which only this machine reaches")
@@ -143,93 +143,93 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
         yield broken("proxies", "PROTOKEEP_TRUSTED_PROXIES believes everybody", "name the proxies' own addresses")
 
 
-def _outgoing(settings: Settings) -> Iterator[Finding]:
-    parts = urlsplit(settings.v0_base_url)
-    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+def _check_outgoing(settings: Settings) -> Iterator[Finding]:
+    address = urlsplit(settings.v0_base_url)
+    if address.scheme != "https" and not is_loopback(address.hostname or ""):
         yield unsafe("V0_BASE_URL", "the v0 key is sent without https", "set V0_BASE_URL to an https address")
 
 
-async def _sign_in(settings: Settings) -> list[Finding]:
+async def _check_sign_in(settings: Settings) -> list[Finding]:
     identity = identity_of(settings)
     if identity.issuer is None:
         return []
     try:
         await identity.issuer.keys_for(None)
     except IssuerUnavailable:
-        what = f"{settings.oidc_issuer} does not answer as an OpenID issuer should"
-        return [broken("sign-in", what, "check PROTOKEEP_OIDC_ISSUER: exactly what its description calls itself")]
+        text = f"{settings.oidc_issuer} does not answer as an OpenID issuer should"
+        return [broken("sign-in", text, "check PROTOKEEP_OIDC_ISSUER: exactly what its description calls itself")]
     if settings.oidc_client_id and not settings.public_url:
-        mend = "set PROTOKEEP_PUBLIC_URL; <it>/sign-in/finish has to be registered at the sign-in service"
-        return [unsafe("sign-in", "where people come back to is taken from what browsers send", mend)]
+        fix = "set PROTOKEEP_PUBLIC_URL; <it>/sign-in/finish has to be registered at the sign-in service"
+        return [unsafe("sign-in", "where people come back to is taken from what browsers send", fix)]
     return [fine("sign-in", f"{settings.oidc_issuer} answers")]
 
 
-async def _database(settings: Settings) -> Finding:
+async def _check_database(settings: Settings) -> Finding:
     try:
-        done = await is_migrated(settings.database_url, "own" if settings.migrate == "own" else "all")
+        migrated = await is_migrated(settings.database_url, "own" if settings.migrate == "own" else "all")
     except NotReady as error:
         return broken("database", str(error).rstrip("."), "check PROTOKEEP_DATABASE_URL")
-    if not done:
+    if not migrated:
         return broken("database", "the database is not migrated", "run `protokeep migrate`")
     return fine("database", "answers, and is migrated")
 
 
-async def _people(parts: Application) -> list[Finding]:
-    found = []
-    if not (parts.callers.takes_jwts or parts.signing_in or await parts.tokens.anybody()):
-        found.append(_nobody())
-    for token in await parts.tokens.permanent_admins():
-        what = f"the admin token {token.prefix}… of {token.user_id} never expires"
-        mend = f"`protokeep token create --role admin --days 90`, then `protokeep token revoke {token.id}`"
-        found.append(unsafe("tokens", what, mend))
-    return found or [fine("tokens", "somebody can sign in, and no admin token lasts for ever")]
+async def _check_tokens(application: Application) -> list[Finding]:
+    findings = []
+    if not (application.authenticator.takes_jwts or application.sign_in or await application.tokens.anybody()):
+        findings.append(_nobody_can_sign_in())
+    for token in await application.tokens.permanent_admins():
+        text = f"the admin token {token.prefix}… of {token.user_id} never expires"
+        fix = f"`protokeep token create --role admin --days 90`, then `protokeep token revoke {token.id}`"
+        findings.append(unsafe("tokens", text, fix))
+    return findings or [fine("tokens", "somebody can sign in, and no admin token lasts for ever")]
 
 
-async def _clock(parts: Application) -> list[Finding]:
-    # The clock of a process was read from the database a moment ago.
-    skew = abs(parts.keeper.context.clock() - utc_now())
-    what = f"this host's clock and the database's differ by {skew.total_seconds():.0f} s"
-    mend = "let both follow the same time server"
+async def _check_clock(application: Application) -> list[Finding]:
+    # The application's clock follows the database's, which was read a moment ago.
+    skew = abs(application.keeper.context.clock() - utc_now())
+    text = f"this host's clock and the database's differ by {skew.total_seconds():.0f} s"
+    fix = "let both follow the same time server"
     if skew > SKEW_BROKEN:
-        return [broken("clock", what, mend)]
-    return [unsafe("clock", what, mend)] if skew > SKEW_UNSAFE else [fine("clock", "agrees with the database's")]
+        return [broken("clock", text, fix)]
+    return [unsafe("clock", text, fix)] if skew > SKEW_UNSAFE else [fine("clock", "agrees with the database's")]
 
 
-async def _provider(parts: Application) -> list[Finding]:
-    accounts = parts.keeper.context.providers.for_new()
+async def _check_providers(application: Application) -> list[Finding]:
+    accounts = application.keeper.context.providers.for_new()
     if not accounts:
         return [unsafe("v0", "no v0 key is set: reads work, a create answers 503", "set V0_API_KEY")]
-    found = []
+    findings = []
     for account, provider in accounts:
         try:
             await provider.recent_chats()
-            found.append(fine("v0", f"{account}: v0 takes the key"))
+            findings.append(fine("v0", f"{account}: v0 takes the key"))
         except ProviderRejected as error:
-            found.append(broken("v0", f"{account}: {str(error).rstrip('.')}", "set the right V0_API_KEY"))
+            findings.append(broken("v0", f"{account}: {str(error).rstrip('.')}", "set the right V0_API_KEY"))
         except ProviderBusy as error:
-            found.append(unsafe("v0", f"{account}: {str(error).rstrip('.')}", "top up, or wait"))
+            findings.append(unsafe("v0", f"{account}: {str(error).rstrip('.')}", "top up, or wait"))
         except ProtokeepError as error:
-            found.append(unsafe("v0", f"{account}: {str(error).rstrip('.')}", "check the network and V0_BASE_URL"))
-    return found
+            findings.append(unsafe("v0", f"{account}: {str(error).rstrip('.')}", "check the network and V0_BASE_URL"))
+    return findings
 
 
-async def _hooks(parts: Application) -> list[Finding]:
-    found = []
-    for account, version in await parts.hooks.lacking():
-        what = f"{account} has no hook, API v{version}: more looks are needed there"
-        found.append(unsafe("hooks", what, "run `protokeep hooks install`"))
-    for hook, there in await parts.hooks.list():
-        if there is False and hook.hook:
-            what = f"v0 has lost the hook of {hook.account}, API v{hook.api_version}"
-            found.append(unsafe("hooks", what, "run `protokeep hooks install`"))
-    return found
+async def _check_hooks(application: Application) -> list[Finding]:
+    findings = []
+    for account, version in await application.hooks.lacking():
+        text = f"{account} has no hook, API v{version}: more looks are needed there"
+        findings.append(unsafe("hooks", text, "run `protokeep hooks install`"))
+    for hook, is_registered in await application.hooks.list():
+        if is_registered is False and hook.hook:
+            text = f"v0 has lost the hook of {hook.account}, API v{hook.api_version}"
+            findings.append(unsafe("hooks", text, "run `protokeep hooks install`"))
+    return findings
 
 
-async def _unreadable(parts: Application) -> list[Finding]:
-    """Chats that searches pass over."""
-    context = parts.keeper.context
-    mend = "open it at v0: share it with the account of the key, or delete it; lost creates of its time wait for that"
+async def _check_unreadable_chats(application: Application) -> list[Finding]:
+    """Report chats that searches at the provider leave out, because their content cannot be read."""
+    context = application.keeper.context
+    fix = "open it at v0: share it with the account of the key, or delete it; lost creates of its time wait for that"
     return [
-        unsafe("chats", f"{one.account}: chat {one.chat_id} cannot be read: {one.reason.rstrip('.')}", mend)
-        for one in await context.store.searches.unreadable(context.clock())
+        unsafe("chats", f"{chat.account}: chat {chat.chat_id} cannot be read: {chat.reason.rstrip('.')}", fix)
+        for chat in await context.store.searches.unreadable(context.clock())
     ]

@@ -1,7 +1,9 @@
-"""When code runs: PgQueuer, in memory beside SQLite, or on PostgreSQL for any number of workers.
+"""A claim is sent by the process that claimed it; the sweep hands everything left behind to PgQueuer, for any process.
+
+`Jobs` runs what the keeper put into its `JobQueue`, and repeats the periodic tasks, the sweep among them.
 
 Nothing here decides anything. Every job may run twice, late, or never; rows and their constraints keep the promises.
-Sweep and reconcile stand outside the queue, because they mend what a queue may lose.
+The periodic tasks stand outside the queue, because they repair what a queue may lose.
 """
 
 from __future__ import annotations
@@ -9,269 +11,204 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-import asyncpg
 import structlog
 from pgqueuer import PgQueuer
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
-from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.models import Job
 
-from protokeep.bus import Change, notice_silence
-from protokeep.core.prototype import Prototype
+from protokeep.bus import Change
+from protokeep.job_queue import SUBMITS_AT_ONCE, JobQueue
 from protokeep.service import Keeper
 from protokeep.service.hooks import Hooks
-from protokeep.store.postgresql import CONNECT_SECONDS
+from protokeep.settings import Settings
+from protokeep.wiring import Application, build_application
 
 log = structlog.get_logger(__name__)
 
-#: What a statement of the queue's may take to answer.
-STATEMENT_SECONDS = 10.0
-#: A killed worker's job is picked up by another after this long without a heartbeat.
+#: PgQueuer gives a job to another process after this long without a heartbeat of the process that took it.
 HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 SWEEP_SECONDS = 2.0
-#: How often a process writes that it lives, and compares its database and its clock with what it knows.
+#: The pause between two heartbeats, each of which also compares the database and its clock with what is known.
 BEAT_SECONDS = 3.0
-#: A key that was set after hooks were installed gets its own so soon.
+#: The longest that an account waits for its hook when its key is set after `hooks install`.
 HOOKS_SECONDS = 30.0
-#: Looks that come due within this are made in one pass.
+#: The pause before PgQueuer is started again after it was interrupted.
+RESTART_SECONDS = 1.0
+#: Polls that come due within this time share a pass.
 GATHER_SECONDS = 0.25
-#: What hooks have named is read again after this.
-HOOKED_AGAIN_SECONDS = 1.1
-#: Creates under way at once in one process: so many of its own, and so many out of the queue.
-SUBMITS_AT_ONCE = 400
-#: Rows that a process holds from their claim on, before it leaves further ones to whoever has time.
-HELD_AT_ONCE = 2 * SUBMITS_AT_ONCE
-#: PgQueuer keeps a log of finished jobs, which nobody reads: rows and events tell the story.
-FORGET_LOG_SECONDS = 3600.0
-#: What a stop waits for running jobs before it cancels them; others take up their rows.
+#: The pause before prototypes that a hook named are polled a second time.
+SECOND_POLL_SECONDS = 1.1
+#: PgQueuer logs finished jobs, which nobody reads: rows and events tell the story. The log is cleared this often.
+CLEAR_LOG_SECONDS = 3600.0
+#: The longest that a stop waits for running jobs before it cancels them; other processes take up their rows.
 STOP_SECONDS = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class PeriodicTask:
+    """A task that every process repeats: `run` is one pass, `seconds` the pause after each pass."""
+
+    name: str
+    seconds: float
+    run: Callable[[], Awaitable[object]]
+
+
 class Jobs:
-    """Runs a keeper's submit, track and sweep. Is the keeper's queue."""
+    """Sends the claims of a keeper, runs the jobs of its queue, and repeats `periodic_tasks`."""
 
-    def __init__(self, keeper: Keeper, database_url: str, hooks: Hooks | None = None) -> None:
+    def __init__(self, keeper: Keeper, queue: JobQueue, hooks: Hooks) -> None:
+        """`queue` is the one that `keeper` was built with."""
         self._keeper = keeper
-        self._hooks = hooks
-        self._url = None if database_url.startswith("sqlite") else database_url
-        self._memory = None if self._url else PgQueuer.in_memory()
-        self._pool: asyncpg.Pool | None = None
+        self._queue = queue
         self._stopping = asyncio.Event()
-        self._pgq: PgQueuer | None = None
-        self._tracking: set[str] = set()
-        self._runs = False
-        self._held: set[asyncio.Task[None]] = set()
-        self._at_once = asyncio.Semaphore(SUBMITS_AT_ONCE)
-        keeper.context.queue = self
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[Jobs]:
-        """Connect, so that jobs can be queued; runs none."""
-        if self._url:
-            self._pool = await asyncpg.create_pool(
-                self._url,
-                min_size=1,
-                max_size=6,
-                timeout=CONNECT_SECONDS,
-                command_timeout=STATEMENT_SECONDS,
-                init=_notice_silence,
-            )
-        try:
-            yield self
-        finally:
-            if self._pool is not None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._pool.close(), 2)
+        self._pgqueuer: PgQueuer | None = None
+        self.periodic_tasks = (
+            PeriodicTask("heartbeat", BEAT_SECONDS, keeper.context.heartbeat.beat),
+            PeriodicTask("sweep", SWEEP_SECONDS, keeper.sweep),
+            PeriodicTask("reconcile", SWEEP_SECONDS, keeper.reconcile),
+            PeriodicTask("finalize", SWEEP_SECONDS, keeper.finalize),
+            PeriodicTask("hooks", HOOKS_SECONDS, hooks.complete),
+            PeriodicTask("clear_job_log", CLEAR_LOG_SECONDS, queue.clear_log),
+        )
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Jobs]:
-        """Queue and run jobs, and sweep, for as long as the context lasts."""
-        async with self.open():
-            tasks = [
-                asyncio.create_task(self._run_forever()),
-                asyncio.create_task(self._repeat("heartbeat", self._keeper.context.heartbeat.beat, BEAT_SECONDS)),
-                asyncio.create_task(self._repeat("sweep", self._keeper.sweep)),
-                asyncio.create_task(self._repeat("reconcile", self._keeper.reconcile)),
-                asyncio.create_task(self._repeat("wrap_up", self._keeper.finalize)),
-                asyncio.create_task(self._forget_forever()),
-            ]
-            if self._hooks is not None:
-                tasks.append(asyncio.create_task(self._repeat("hooks", self._hooks.complete, HOOKS_SECONDS)))
+        """Accept claims, run jobs and repeat the periodic tasks, for as long as the context lasts."""
+        async with self._queue.open():
+            worker = asyncio.create_task(self._repeat(PeriodicTask("job_queue", RESTART_SECONDS, self._run_pgqueuer)))
+            tasks = [worker, *(asyncio.create_task(self._repeat(task)) for task in self.periodic_tasks)]
             self._keeper.context.heartbeat.expect(BEAT_SECONDS)
-            self._runs = True
             try:
-                yield self
+                with self._queue.accepting_claims(self._keeper.submit_held):
+                    yield self
             finally:
-                self._runs = False
                 self._stopping.set()
-                if self._pgq is not None:
-                    self._pgq.shutdown.set()
-                await asyncio.wait([tasks[0], *self._held], timeout=STOP_SECONDS)
-                tasks += self._held
+                if self._pgqueuer is not None:
+                    self._pgqueuer.shutdown.set()
+                await asyncio.wait([worker, *self._queue.sending], timeout=STOP_SECONDS)
+                tasks += self._queue.sending
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    # -- the keeper's queue ------------------------------------------------------------------------------------
-
-    def has_room(self) -> bool:
-        """Whether this process runs jobs, and may hold one more row."""
-        return self._runs and len(self._held) < HELD_AT_ONCE
-
-    def start(self, claimed: Prototype) -> None:
-        """Submit a row that this process holds since its claim: nobody else would take it up now."""
-        task = asyncio.create_task(self._submit_held(claimed))
-        self._held.add(task)
-        task.add_done_callback(self._held.discard)
-
-    async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
-        """Queue one row; the fence makes the key new whenever somebody has held the row meanwhile."""
-        await self._enqueue("submit", mockup_id, f"submit:{mockup_id}:{fence}", priority=int(first))
-
-    async def track(self, account: str) -> None:
-        """Queue an account's tracker, unless this process runs it or it is queued."""
-        if account not in self._tracking:
-            await self._enqueue("track", account, f"track:{account}:{self._keeper.context.owner}", priority=1)
-
-    async def _enqueue(self, entrypoint: str, payload: str, key: str, priority: int = 0) -> None:
-        await self._queries().enqueue(entrypoint, payload.encode(), priority, dedupe_key=key, on_conflict="skip")
-
-    def _queries(self) -> Any:
-        if self._memory is not None:
-            return self._memory.qm.queries
-        return Queries(AsyncpgPoolDriver(self._connected()))
-
-    def _connected(self) -> asyncpg.Pool:
-        if self._pool is None:
-            raise RuntimeError("the jobs are not open")
-        return self._pool
-
-    # -- running -----------------------------------------------------------------------------------------------
-
-    async def _run_forever(self) -> None:
+    async def _repeat(self, task: PeriodicTask) -> None:
+        """Run a task again and again until the process stops. A pass that fails is logged, and the next one runs."""
         while not self._stopping.is_set():
-            self._pgq = self._prepared()
             try:
-                await self._pgq.qm.run(
-                    batch_size=SUBMITS_AT_ONCE,
-                    max_concurrent_tasks=4 * SUBMITS_AT_ONCE,
-                    heartbeat_timeout=HEARTBEAT_TIMEOUT,
-                    shutdown_on_listener_failure=True,
-                    log_aggregation_interval=timedelta(0),
-                )
+                await task.run()
             except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on
-                log.warning("jobs_interrupted", error=type(error).__name__, reason=str(error)[:200])
-            if not self._stopping.is_set():
-                await asyncio.sleep(1.0)
+                log.warning("task_failed", task=task.name, error=type(error).__name__, reason=str(error)[:200])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), task.seconds)
 
-    def _prepared(self) -> PgQueuer:
-        if self._memory is not None:
-            pgq = PgQueuer(connection=self._memory.connection, queries=self._memory.queries)
-        else:
-            pgq = PgQueuer.from_asyncpg_pool(self._connected())
-        pgq.entrypoint("submit", concurrency_limit=SUBMITS_AT_ONCE)(self._submit)
-        pgq.entrypoint("track")(self._track)
-        return pgq
+    async def _run_pgqueuer(self) -> None:
+        """Run jobs until the process stops, or the connection to the queue is lost."""
+        self._pgqueuer = pgqueuer = self._queue.pgqueuer()
+        pgqueuer.entrypoint("submit", concurrency_limit=SUBMITS_AT_ONCE)(self._submit)
+        pgqueuer.entrypoint("track")(self._track)
+        await pgqueuer.qm.run(
+            batch_size=SUBMITS_AT_ONCE,
+            max_concurrent_tasks=4 * SUBMITS_AT_ONCE,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            shutdown_on_listener_failure=True,
+            log_aggregation_interval=timedelta(0),
+        )
 
     async def _submit(self, job: Job) -> None:
         await self._keeper.submit((job.payload or b"").decode())
 
-    async def _submit_held(self, claimed: Prototype) -> None:
-        async with self._at_once:
-            try:
-                await self._keeper.submit_held(claimed)
-            except Exception:
-                log.exception("submit_failed", prototype_id=claimed.id)  # The sweep finds the row.
-
     async def _track(self, job: Job) -> None:
-        """Pass after pass until nothing is in flight; wakes early when somebody wants a look."""
+        """Poll an account, pass after pass, until none of its prototypes is in flight."""
         account = (job.payload or b"").decode()
-        if account in self._tracking:
+        if account in self._queue.tracking:
             return
-        self._tracking.add(account)
-        context = self._keeper.context
-        longest = context.timing.lease.total_seconds() / 2
-        beside = asyncio.create_task(self._look_at_hooked(account))
+        self._queue.tracking.add(account)
+        hooked = asyncio.create_task(self._poll_hooked_repeatedly(account))
         try:
-            with context.bus.subscribed() as changes:
-                while not self._stopping.is_set():
-                    due = await self._keeper.track(account)
-                    if due is None:
-                        break
-                    pause = min(max((due - context.clock()).total_seconds(), GATHER_SECONDS), longest)
-                    await self._wake(changes, account, pause)
+            await self._poll_until_idle(account)
         finally:
-            beside.cancel()
-            await asyncio.gather(beside, return_exceptions=True)
-            self._tracking.discard(account)
+            hooked.cancel()
+            await asyncio.gather(hooked, return_exceptions=True)
+            self._queue.tracking.discard(account)
             await self._keeper.release(account)
 
-    async def _look_at_hooked(self, account: str) -> None:
-        """Read what hooks name at once, also while a pass over thousands is under way.
+    async def _poll_until_idle(self, account: str) -> None:
+        context = self._keeper.context
+        longest = context.timing.lease.total_seconds() / 2
+        with context.bus.subscribed() as changes:
+            while not self._stopping.is_set():
+                due = await self._keeper.track(account)
+                if due is None:
+                    return
+                seconds = min(max((due - context.clock()).total_seconds(), GATHER_SECONDS), longest)
+                await self._wait_for_poll_request(changes, account, seconds)
 
-        A chat that was looked at less than a second ago is due a second later: so everything is read twice.
+    async def _wait_for_poll_request(self, changes: asyncio.Queue[Change], account: str, seconds: float) -> None:
+        """Return after `seconds`, or when somebody asks for a poll of the account, or when the process stops."""
+        waiting = {
+            asyncio.create_task(_next_burst(changes, account, "look")),
+            asyncio.create_task(self._stopping.wait()),
+        }
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def _poll_hooked_repeatedly(self, account: str) -> None:
+        """Poll prototypes that hooks name at once, also while a pass over thousands is under way.
+
+        A chat that was polled less than a second ago is due a second later: so everything is polled twice.
         """
-        again = False
+        second_poll = False
         with self._keeper.context.bus.subscribed() as changes:
             while True:
                 try:
-                    change = await asyncio.wait_for(changes.get(), HOOKED_AGAIN_SECONDS if again else None)
+                    async with asyncio.timeout(SECOND_POLL_SECONDS if second_poll else None):
+                        await _next_change(changes, account, "hooked")
                 except TimeoutError:
-                    again = False
+                    second_poll = False
                 else:
-                    if change.kind != "hooked" or change.account != account:
-                        continue
-                    again = True
-                    await asyncio.sleep(GATHER_SECONDS / 2)  # Where one chat ends, more follow.
-                    while not changes.empty():
-                        changes.get_nowait()
-                await self._read_hooked(account)
+                    second_poll = True
+                    await _drain_burst(changes)
+                await self._poll_hooked(account)
 
-    async def _read_hooked(self, account: str) -> None:
+    async def _poll_hooked(self, account: str) -> None:
         try:
             while await self._keeper.track_hooked(account):
                 pass
         except Exception as error:  # noqa: BLE001 - the outermost line of a loop; a pass finds these chats, too
             log.warning("hooked_poll_failed", account=account, error=type(error).__name__, reason=str(error)[:200])
 
-    async def _wake(self, changes: asyncio.Queue[Change], account: str, pause: float) -> None:
-        """Sleep for `pause`, or until a look at the account is asked for, or the process stops."""
 
-        async def asked() -> None:
-            while True:
-                change = await changes.get()
-                if change.kind == "look" and change.account == account:
-                    await asyncio.sleep(GATHER_SECONDS / 2)  # Where one look is asked for, more follow.
-                    while not changes.empty():
-                        changes.get_nowait()
-                    return
-
-        waiting = {asyncio.create_task(asked()), asyncio.create_task(self._stopping.wait())}
-        try:
-            await asyncio.wait(waiting, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-
-    async def _repeat(self, name: str, duty: Callable[[], Awaitable[object]], every: float = SWEEP_SECONDS) -> None:
-        while not self._stopping.is_set():
-            try:
-                await duty()
-            except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on
-                log.warning("task_failed", duty=name, error=type(error).__name__, reason=str(error)[:200])
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), every)
-
-    async def _forget_forever(self) -> None:
-        while True:
-            await asyncio.sleep(FORGET_LOG_SECONDS)
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await self._queries().clear_queue_log(["submit", "track"])
+@contextlib.asynccontextmanager
+async def application_with_jobs(settings: Settings) -> AsyncIterator[Application]:
+    """An application whose jobs run in this process, for as long as the context lasts."""
+    queue = JobQueue(settings.database_url)
+    async with (
+        build_application(settings, queue=queue) as application,
+        Jobs(application.keeper, queue, application.hooks).running(),
+    ):
+        yield application
 
 
-async def _notice_silence(connection: Any) -> None:
-    notice_silence(connection)
+async def _next_change(changes: asyncio.Queue[Change], account: str, kind: str) -> None:
+    while True:
+        change = await changes.get()
+        if change.kind == kind and change.account == account:
+            return
+
+
+async def _drain_burst(changes: asyncio.Queue[Change]) -> None:
+    """Drop the changes of the next moment: more follow a first one, and the poll that comes next reads them all."""
+    await asyncio.sleep(GATHER_SECONDS / 2)
+    while not changes.empty():
+        changes.get_nowait()
+
+
+async def _next_burst(changes: asyncio.Queue[Change], account: str, kind: str) -> None:
+    await _next_change(changes, account, kind)
+    await _drain_burst(changes)

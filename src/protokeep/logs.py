@@ -1,4 +1,4 @@
-"""Logging: constant event names with fields; people read them on a terminal, machines as JSON."""
+"""Logging: constant event names with fields, as text for a terminal or as JSON for machines."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def configure(level: str = "info", form: str = "console") -> None:
-    """Send our own and the libraries' lines to stderr. No prompt and no key is ever a field."""
-    shared: list[Any] = [
+    """Write our log lines and those of libraries to stderr. `form`: "console" or "json".
+
+    No line has a prompt or a key among its fields.
+    """
+    common: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -26,7 +29,7 @@ def configure(level: str = "info", form: str = "console") -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            *common,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -35,7 +38,7 @@ def configure(level: str = "info", form: str = "console") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=common,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
@@ -46,5 +49,5 @@ def configure(level: str = "info", form: str = "console") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
-    for chatty in ("httpx2", "httpcore", "uvicorn.access", "pgqueuer", "asyncio"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, _LEVELS[level]))
+    for name in ("httpx2", "httpcore", "uvicorn.access", "pgqueuer", "asyncio"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[level]))

@@ -1,4 +1,4 @@
-"""Builds the objects of one process, once, from its settings."""
+"""Builds the objects of one process from its settings, once."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.authentication import Authenticator
 from protokeep.service.chat_metadata import Signer
-from protokeep.service.context import Clock, Context, Providers, utc_now
+from protokeep.service.context import Context, NoQueue, Queue
 from protokeep.service.gallery import Gallery
-from protokeep.service.heartbeat import SteadyClock
+from protokeep.service.heartbeat import Clock, SteadyClock, utc_now
 from protokeep.service.hooks import Hooks
-from protokeep.service.provider_accounts import StoredKeys
+from protokeep.service.provider_accounts import Providers, StoredKeys
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.service.sessions import Sessions
 from protokeep.service.sign_in import SignInFlow
@@ -46,15 +46,15 @@ if TYPE_CHECKING:
     from protokeep.identity.jwts import Jwts
     from protokeep.identity.oidc_flow import SignOn
 
-#: The account whose key stands in the environment.
+#: The account of the key in the environment.
 ENVIRONMENT_ACCOUNT = "v0:environment"
-#: Every provider there is, and the setting that makes it usable.
+#: Every provider, and the setting that makes it usable.
 PROVIDERS = {"v0": "V0_API_KEY"}
 SECRET_BYTES = 32
 
 
 class Application:
-    """What a process works with."""
+    """The objects that the surfaces of one process work with."""
 
     def __init__(
         self,
@@ -66,71 +66,78 @@ class Application:
         identity: Identity | None = None,
     ) -> None:
         identity = identity or identity_of(settings)
-        self.hooks = hooks
-        self.callers = Authenticator(tokens, identity.jwts)
-        self.signing_in = (
-            SignInFlow(identity.sign_on, sessions, str(settings.oidc_issuer), keeper.context.clock)
-            if identity.sign_on
-            else None
-        )
         self.settings = settings
         self.keeper = keeper
         self.tokens = tokens
         self.sessions = sessions
+        self.hooks = hooks
+        self.authenticator = Authenticator(tokens, identity.jwts)
+        #: None: nobody signs in at a company's sign-in service.
+        self.sign_in = (
+            SignInFlow(identity.sign_on, sessions, str(settings.oidc_issuer), keeper.context.clock)
+            if identity.sign_on
+            else None
+        )
         self.gallery = Gallery(keeper.context)
-        self.keys = ProviderKeys(keeper.context)
+        self.provider_keys = ProviderKeys(keeper.context)
 
 
 @contextlib.asynccontextmanager
 async def build_application(
-    settings: Settings, *, clock: Clock = utc_now, migrating: bool = True
+    settings: Settings, *, clock: Clock = utc_now, migrating: bool = True, queue: Queue | None = None
 ) -> AsyncIterator[Application]:
-    """The parts, connected; migrates first as the settings say. Closes everything at the end."""
+    """An application, open for as long as the context lasts.
+
+    Migrates the database first, as far as `settings.migrate` says, unless `migrating` is False. `queue` decides when
+    the keeper's jobs run; None: they are not run, and the caller takes the keeper's steps. With another `clock` than
+    `utc_now` the process goes by that clock instead of the database's.
+    """
     if migrating and settings.migrate != "off":
         await migrate(settings.database_url, settings.migrate)
-    bus = Bus()
     database = Database(settings.database_url)
-    store = Store(database, bus)
     secret = secret_key(settings)
-    providers = _providers(
-        settings,
-        StoredKeys(KeyStore(database), vault_of(settings, secret), _builds(settings), {"v0": settings.v0_api_version}),
-    )
-    if clock is utc_now:
-        clock = SteadyClock(utc_now())
-    limits = Limits(settings.v0_calls_per_minute, settings.v0_calls_per_day)
-    context = Context(
-        store,
-        providers,
-        bus,
-        clock,
-        settings.timing,
-        limits,
-        settings.quotas,
-        single_process=settings.is_embedded,
-        wall=utc_now if settings.is_embedded else None,
-        signer=Signer(secret),
-    )
-    keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
+    clock = SteadyClock(utc_now()) if clock is utc_now else clock
+    context = _context(settings, database, secret, clock, queue or NoQueue())
     tokens = Tokens(TokenStore(database), secret, clock)
-    sign_on_lasts = timedelta(hours=settings.sign_on_hours)
-    sessions = Sessions(SessionStore(database), tokens, secret, clock, sign_on_lasts)
-    hooks = Hooks(context, secret, settings.public_url)
+    sessions = Sessions(SessionStore(database), tokens, secret, clock, timedelta(hours=settings.sign_on_hours))
     try:
         async with contextlib.AsyncExitStack() as stack:
             await context.heartbeat.synchronise()
             if not settings.is_embedded:
-                await stack.enter_async_context(listening(bus, settings.database_url))
-            yield Application(settings, keeper, tokens, sessions, hooks)
+                await stack.enter_async_context(listening(context.bus, settings.database_url))
+            yield Application(
+                settings,
+                Keeper(context, key_retention=settings.idempotency_key_retention),
+                tokens,
+                sessions,
+                Hooks(context, secret, settings.public_url),
+            )
     finally:
         await context.audit.close()
-        await providers.aclose()
-        await store.close()
+        await context.providers.aclose()
+        await context.store.close()
+
+
+def _context(settings: Settings, database: Database, secret: bytes, clock: Clock, queue: Queue) -> Context:
+    bus = Bus()
+    return Context(
+        Store(database, bus),
+        _providers(settings, database, secret),
+        bus,
+        clock,
+        settings.timing,
+        Limits(settings.v0_calls_per_minute, settings.v0_calls_per_day),
+        settings.quotas,
+        queue,
+        single_process=settings.is_embedded,
+        wall=utc_now if settings.is_embedded else None,
+        signer=Signer(secret),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells who people from the company's sign-in service are, as far as it is set."""
+    """Checks people of the company's sign-in service; None where the settings do not ask for a check."""
 
     issuer: Issuer | None = None
     jwts: Jwts | None = None
@@ -138,10 +145,10 @@ class Identity:
 
 
 def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> Identity:
-    """The checks that the settings ask for. Nothing is fetched before somebody comes."""
+    """The checks that the settings ask for. The issuer's keys are fetched when the first person signs in."""
     if settings.jwt_secret is None and settings.oidc_issuer is None:
         return Identity()
-    # Not at the top: it would be a tenth of the time until a server is ready, and most have no use for it.
+    # Imported here, because the import takes a tenth of the time until a server is ready, and few servers need it.
     from protokeep.identity.issuer import Issuer
     from protokeep.identity.jwts import Jwts
     from protokeep.identity.oidc_flow import SignOn
@@ -161,39 +168,51 @@ def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> 
     return Identity(issuer, jwts, sign_on)
 
 
-def _providers(settings: Settings, kept: StoredKeys) -> Providers:
-    providers = Providers(PROVIDERS, kept, settings.environment_key_serves)
+def _providers(settings: Settings, database: Database, secret: bytes) -> Providers:
+    """The provider of the key in the environment, and those of the keys in the database."""
+    versions = {"v0": settings.v0_api_version}
+    stored_keys = StoredKeys(KeyStore(database), vault_of(settings, secret), _provider_factory(settings), versions)
+    providers = Providers(PROVIDERS, stored_keys, settings.environment_key_serves)
     key = settings.v0_api_key.get_secret_value().strip() if settings.v0_api_key else ""
     if key:
-        for provider in kept.build("v0", key):
+        for provider in stored_keys.build("v0", key):
             providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=provider.api_version == settings.v0_api_version)
     return providers
 
 
-def _builds(settings: Settings) -> Callable[[str, str], Sequence[Provider]]:
+def _provider_factory(settings: Settings) -> Callable[[str, str], Sequence[Provider]]:
     def build(_name: str, key: str) -> Sequence[Provider]:
-        config = V0Config.of(
-            api_key=key,
-            base_url=settings.v0_base_url,
-            scope=settings.v0_scope,
-            web_url=settings.v0_web_url,
-            timeout_seconds=settings.create_timeout_seconds,
-        )
+        config = v0_config(settings, key)
         return V0V1(config), V0V2(config)
 
     return build
 
 
+def v0_config(settings: Settings, key: str) -> V0Config:
+    """How v0 is called with this key. The scope of the settings goes along with every request."""
+    return V0Config.of(
+        api_key=key,
+        base_url=settings.v0_base_url,
+        scope=settings.v0_scope,
+        web_url=settings.v0_web_url,
+        timeout_seconds=settings.create_timeout_seconds,
+    )
+
+
 def vault_of(settings: Settings, secret: bytes) -> Vault:
-    """What seals kept keys: the master keys of the settings, then (last, so that it opens) the derived one."""
+    """Seals stored keys with the first master key of the settings, and opens them with any.
+
+    The key derived from the installation's secret comes last: it seals only when the settings name no master key.
+    """
     return Vault([*settings.masters, b"master:" + secret])
 
 
 def secret_key(settings: Settings) -> bytes:
-    """The key under which API tokens are digested.
+    """The key under which API tokens are digested, derived from `PROTOKEEP_SECRET_KEY`.
 
-    From `PROTOKEEP_SECRET_KEY`; with the embedded database, when unset, made once and kept in a file beside it that
-    only its owner may read. Raises `NotConfigured` with PostgreSQL, where every process needs the same one.
+    If the setting is unset, the embedded database has a secret of its own, in a file beside it that only its owner
+    may read; it is made when it is missing. Raises `NotConfigured` with PostgreSQL, where every process needs the
+    same secret.
     """
     if settings.secret_key is not None and settings.secret_key.get_secret_value().strip():
         return hashlib.sha256(settings.secret_key.get_secret_value().strip().encode()).digest()
@@ -203,13 +222,13 @@ def secret_key(settings: Settings) -> bytes:
             "PROTOKEEP_SECRET_KEY is not set. With PostgreSQL every process needs the same one; make it with: "
             "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
         )
-    return hashlib.sha256(_kept_secret(database.with_name(database.name + ".secret"))).digest()
+    return hashlib.sha256(_stored_secret(database.with_name(database.name + ".secret"))).digest()
 
 
-def _kept_secret(path: Path) -> bytes:
+def _stored_secret(path: Path) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
-        # Written whole under another name first: whoever finds the file finds all of it.
+        # The secret is written under another name first, so that no process ever reads half of it.
         draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:

@@ -11,14 +11,14 @@ import pytest
 from agno.run import RunStatus
 
 from agents.fake_model import ScriptedModel, calls, fails, says
+from live_server import Demo
 from protokeep.agents.agno_v0 import AgnoV0Agent
 from protokeep.core.errors import NotConfigured
-from served import Demo
 
 SHOP = {"product_id": "shop", "v0_prompt": "A landing page"}
 
 
-async def test_tools_are_offered_and_used(served: Demo) -> None:
+async def test_the_model_is_offered_three_tools_and_reads_their_answers(served: Demo) -> None:
     """
     The model is shown three tools with our parameters alone, and reads what they answer.
     """
@@ -44,7 +44,7 @@ async def test_tools_are_offered_and_used(served: Demo) -> None:
 
 
 @pytest.mark.parametrize("create_new", [False, True])
-async def test_a_run_that_is_tried_again_makes_one(served: Demo, place: str, create_new: bool) -> None:
+async def test_a_run_that_is_tried_again_makes_one_chat(served: Demo, place: str, create_new: bool) -> None:
     """
     The model fails after the tool ran, twice; agno runs everything again; one chat is made, even "another" one.
     """
@@ -58,7 +58,7 @@ async def test_a_run_that_is_tried_again_makes_one(served: Demo, place: str, cre
     assert served.chats_created == 1
 
 
-async def test_errors_are_told_to_the_model(served: Demo) -> None:
+async def test_errors_are_told_to_the_model_and_the_run_goes_on(served: Demo) -> None:
     """
     What cannot be done comes back as words, and the run goes on.
     """
@@ -89,7 +89,7 @@ async def test_telemetry_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert looked_up == []
 
 
-async def test_brief_by_a_model() -> None:
+async def test_a_model_writes_the_brief_or_the_template_does() -> None:
     """
     A model writes the brief; if it cannot, the template's brief is the answer.
     """
@@ -102,7 +102,7 @@ async def test_brief_by_a_model() -> None:
     assert "people in a hurry" in template
 
 
-def test_without_agno(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_agno_the_error_is_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Where agno is not installed, the error is the command that installs it.
     """

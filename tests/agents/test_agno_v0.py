@@ -14,11 +14,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
+from live_server import Demo
 from protokeep.agents.agno_v0 import AgnoV0Agent
 from protokeep.agents.targets import database_url_of
 from protokeep.client import AsyncProtokeep, Protokeep
 from protokeep.core.errors import InvalidInput, NotConfigured, NotFound, OutcomeUnknown
-from served import Demo
 
 NAMES = {
     *("chat_id", "project_id", "project_url", "web_url", "demo_url", "chat_url", "prompt", "project_status"),
@@ -33,7 +33,7 @@ async def finishing(served: Demo) -> None:
     await asyncio.to_thread(served.finish)
 
 
-async def test_made_once_and_followed(served: Demo, place: str) -> None:
+async def test_a_product_is_made_once_and_followed_to_its_end(served: Demo, place: str) -> None:
     """
     With a product id the first call makes it and follows it to the end; the second gives the same.
     """
@@ -54,20 +54,20 @@ async def test_made_once_and_followed(served: Demo, place: str) -> None:
     assert served.chats_created == 1
 
 
-async def test_many_at_once(served: Demo, place: str) -> None:
+async def test_agents_that_ask_at_once_end_with_one_chat(served: Demo, place: str) -> None:
     """
     Agents that ask at once, each for itself, end with one chat.
     """
-    made = await asyncio.gather(
+    projects = await asyncio.gather(
         *(AgnoV0Agent(db=place).create_v0_project_with_api(PROMPT, product_id="shop", wait=False) for _ in range(8))
     )
 
-    assert len({one["prototype_id"] for one in made}) == 1
-    assert sum(not one["is_existing"] for one in made) == 1
+    assert len({one["prototype_id"] for one in projects}) == 1
+    assert sum(not one["is_existing"] for one in projects) == 1
     assert served.chats_created == 1
 
 
-async def test_an_agent_that_died_is_continued(served: Demo) -> None:
+async def test_an_agent_that_died_is_continued_by_the_next(served: Demo) -> None:
     """
     What one agent claimed and did not finish, the next one takes up: the same chat, followed to its end.
     """
@@ -85,7 +85,7 @@ async def test_an_agent_that_died_is_continued(served: Demo) -> None:
     assert served.chats_created == 1
 
 
-async def test_another_one_on_purpose(served: Demo, place: str) -> None:
+async def test_create_new_makes_another_one(served: Demo, place: str) -> None:
     """
     `create_new` makes another one.
     """
@@ -98,43 +98,43 @@ async def test_another_one_on_purpose(served: Demo, place: str) -> None:
     assert served.chats_created == 2
 
 
-async def test_failure_is_told(served: Demo, place: str) -> None:
+async def test_a_failure_at_v0_is_an_answer_with_the_reason(served: Demo, place: str) -> None:
     """
     What fails at v0 is an answer with the reason, not an exception.
     """
     agent = AgnoV0Agent(db=place)
-    made, _ = await asyncio.gather(
+    project, _ = await asyncio.gather(
         agent.create_v0_project_with_api(PROMPT, product_id="shop", timeout_seconds=30),
         asyncio.to_thread(served.finish, "error"),
     )
 
-    assert made["project_status"] == "failed"
-    assert made["error"] is not None
+    assert project["project_status"] == "failed"
+    assert project["error"] is not None
 
 
-async def test_budget(served: Demo, place: str) -> None:
+async def test_a_call_ends_with_its_time_budget(served: Demo, place: str) -> None:
     """
     A call ends with its budget; in a database of the agent's own the prototype has timed out then.
     """
     agent = AgnoV0Agent(db=place)
-    made = await agent.create_v0_project_with_api(PROMPT, product_id="shop", timeout_seconds=1)
+    project = await agent.create_v0_project_with_api(PROMPT, product_id="shop", timeout_seconds=1)
 
-    assert made["project_status"] in ("in_progress", "timeout", "pending")
-    assert made["metadata"]["timeout_seconds"] == 1
-    assert made["chat_id"] is not None
+    assert project["project_status"] in ("in_progress", "timeout", "pending")
+    assert project["metadata"]["timeout_seconds"] == 1
+    assert project["chat_id"] is not None
 
 
-async def test_without_a_product(served: Demo) -> None:
+async def test_without_a_product_each_call_is_a_new_chat(served: Demo) -> None:
     """
     Without a product id each call is a new chat, polled to its end, with the scope on every request.
     """
     with requests_to(served.v0_url) as urls:
-        made, _ = await asyncio.gather(
+        project, _ = await asyncio.gather(
             AgnoV0Agent().create_v0_project_with_api(PROMPT, timeout_seconds=30), finishing(served)
         )
 
-    assert (made["project_status"], made["is_existing"]) == ("completed", False)
-    assert made["metadata"] == {
+    assert (project["project_status"], project["is_existing"]) == ("completed", False)
+    assert project["metadata"] == {
         "api_version": "v2",
         "model_used": "v0 default",
         "workflow": "create_and_poll",
@@ -147,22 +147,24 @@ async def test_without_a_product(served: Demo) -> None:
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
-async def test_lost_answer_without_a_product(served: Demo, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+async def test_a_lost_answer_without_a_product_is_found_by_its_marker(
+    served: Demo, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
     """
     If v0 acts and its answer is lost, the chat is found by its marker and polled; no second one is made.
     """
     monkeypatch.setenv("V0_API_VERSION", version)
     served.turn(drop_next_answers=1)
-    made, _ = await asyncio.gather(
+    project, _ = await asyncio.gather(
         AgnoV0Agent().create_v0_project_with_api(PROMPT, timeout_seconds=30), finishing(served)
     )
 
-    assert made["project_status"] == "completed"
-    assert made["chat_id"] == served.chats()[0]["id"]
+    assert project["project_status"] == "completed"
+    assert project["chat_id"] == served.chats()[0]["id"]
     assert served.chats_created == 1
 
 
-async def test_nothing_found_is_not_sent_again(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_create_that_was_not_found_is_not_sent_again(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     If v0 cannot be trusted and nothing is found, that is said; nothing is sent a second time.
     """
@@ -176,7 +178,9 @@ async def test_nothing_found_is_not_sent_again(served: Demo, monkeypatch: pytest
     assert served.chats_created == 0
 
 
-async def test_refusals_without_a_product(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_product_refusals_of_v0_fail_and_ours_are_raised(
+    served: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     A refusal by v0 is a failed prototype; what we refuse ourselves is raised.
     """
@@ -197,22 +201,22 @@ async def test_refusals_without_a_product(served: Demo, monkeypatch: pytest.Monk
     assert "too rude" in str(refused["error"])
 
 
-async def test_a_key_of_ones_own(served: Demo) -> None:
+async def test_a_key_that_is_passed_pays_and_is_never_written_down(served: Demo) -> None:
     """
     A key that is passed pays, in an account of its own, and is never written down.
     """
     agent = AgnoV0Agent("a-key-of-my-own")
-    made = await agent.create_v0_project_with_api(PROMPT, product_id="shop", wait=False)
+    project = await agent.create_v0_project_with_api(PROMPT, product_id="shop", wait=False)
     status = await agent.check_v0_project_status("shop")
     accounts = {chat["account"] for chat in served.chats()}
     await AgnoV0Agent().create_v0_project_with_api(PROMPT, product_id="bakery", wait=False)
 
-    assert made["metadata"]["key_source"] == "argument"
-    assert status["chat_id"] == made["chat_id"]
+    assert project["metadata"]["key_source"] == "argument"
+    assert status["chat_id"] == project["chat_id"]
     assert len({chat["account"] for chat in served.chats()} - accounts) == 1
 
 
-async def test_a_client_may_be_given(served: Demo) -> None:
+async def test_a_client_of_either_kind_says_where_protokeep_is(served: Demo) -> None:
     """
     A client of either kind says where protokeep is.
     """
@@ -225,7 +229,7 @@ async def test_a_client_may_be_given(served: Demo) -> None:
     assert first["prototype_id"] == second["prototype_id"] == still_open.id
 
 
-def test_databases_by_many_names() -> None:
+def test_engines_sessions_and_addresses_name_the_same_database() -> None:
     """
     Engines, sessions and addresses name the same database; one in memory is refused.
     """
@@ -243,22 +247,22 @@ def test_databases_by_many_names() -> None:
             database_url_of(wrong)
 
 
-async def test_on_postgresql(served: Demo, pg_url: str) -> None:
+async def test_postgresql_works_as_sqlite_does(served: Demo, pg_url: str) -> None:
     """
     A PostgreSQL database works as SQLite does; no secret key has to be set for it.
     """
     agent = AgnoV0Agent(db=pg_url)
-    made, _ = await asyncio.gather(
+    project, _ = await asyncio.gather(
         agent.create_v0_project_with_api(PROMPT, product_id="shop", timeout_seconds=30), finishing(served)
     )
     again = await agent.create_v0_project_with_api(PROMPT, product_id="shop")
 
-    assert made["project_status"] == "completed"
-    assert (again["chat_id"], again["is_existing"]) == (made["chat_id"], True)
+    assert project["project_status"] == "completed"
+    assert (again["chat_id"], again["is_existing"]) == (project["chat_id"], True)
     assert served.chats_created == 1
 
 
-def test_import_needs_no_agno_and_is_quick() -> None:
+def test_importing_the_agent_needs_no_agno_and_is_quick() -> None:
     """
     Importing the agent imports neither agno, nor a database driver, nor a web framework.
     """
@@ -266,9 +270,9 @@ def test_import_needs_no_agno_and_is_quick() -> None:
         "import sys, protokeep.agents.agno_v0; "
         "print(sorted({'agno', 'sqlalchemy', 'fastapi', 'httpx2', 'mcp', 'pydantic'} & set(sys.modules)))"
     )
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    assert found.stdout.strip() == "[]"
+    assert result.stdout.strip() == "[]"
 
 
 @contextmanager

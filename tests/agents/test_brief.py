@@ -10,7 +10,7 @@ from protokeep.agents.brief import CLOSING, SHORTEST, brief_of
 from protokeep.core.errors import InvalidInput
 
 
-def test_facts_become_sections() -> None:
+def test_known_facts_become_sections_in_a_fixed_order() -> None:
     """
     Known facts come under headings in a fixed order; others follow under their own names.
     """
@@ -34,7 +34,7 @@ def test_facts_become_sections() -> None:
     assert brief.index("Use warm colours.") < brief.index(CLOSING)
 
 
-def test_nothing_known() -> None:
+def test_without_facts_there_is_no_brief() -> None:
     """
     Without a fact there is no brief.
     """
@@ -53,7 +53,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=30), values, max_size=12), st.integers(SHORTEST, 5000))
-def test_always_bounded(facts: dict[str, object], length: int) -> None:
+def test_a_brief_is_never_longer_than_asked_for(facts: dict[str, object], length: int) -> None:
     """
     Whatever the facts are, a brief is a text of at most the length asked for that a prompt may be.
     """

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from lossy import Lossy, lossy
+from live_server import Demo
+from lossy_server import Lossy, lossy
 from protokeep.agents import agno_tools
 from protokeep.agents.agno_v0 import AgnoV0Agent
 from protokeep.client import ClientError
-from served import Demo
 
 PROMPT = "A landing page for a bakery"
 
@@ -25,7 +25,7 @@ def way(served: Demo, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lossy]:
 
 
 @pytest.mark.parametrize("lost", ["POST /api/design/create-project", "GET"], ids=["the create's", "a look's"])
-async def test_another_one_on_purpose(served: Demo, way: Lossy, lost: str) -> None:
+async def test_create_new_repeated_with_the_errors_key_makes_no_other(served: Demo, way: Lossy, lost: str) -> None:
     """
     Whether the create's answer or one of the looks after it is lost, the error's key asks for the same one.
     """
@@ -44,27 +44,33 @@ async def test_another_one_on_purpose(served: Demo, way: Lossy, lost: str) -> No
     assert served.chats_created == 1
 
 
-async def test_key_of_ones_own(served: Demo, place: str) -> None:
+async def test_ones_own_key_makes_another_one_once_in_every_place(served: Demo, place: str) -> None:
     """
     With a key, another one on purpose is made once, in every place that keeps prototypes.
     """
     agent = AgnoV0Agent(db=place)
-    made = [
+    projects = [
         await agent.create_v0_project_with_api(
             PROMPT, product_id="shop", create_new=True, wait=False, idempotency_key="mine"
         )
         for _ in range(2)
     ]
 
-    assert made[0]["chat_id"] == made[1]["chat_id"]
+    assert projects[0]["chat_id"] == projects[1]["chat_id"]
     assert served.chats_created == 1
 
 
 @pytest.mark.parametrize(
     ("create_new", "run_id", "words"),
-    [(False, None, agno_tools.SAME_AGAIN), (True, "run-1", agno_tools.SAME_AGAIN), (True, None, agno_tools.LOOK_FIRST)],
+    [
+        (False, None, agno_tools.REPEAT_ADVICE),
+        (True, "run-1", agno_tools.REPEAT_ADVICE),
+        (True, None, agno_tools.CHECK_FIRST_ADVICE),
+    ],
 )
-async def test_what_a_model_is_told(served: Demo, way: Lossy, create_new: bool, run_id: str | None, words: str) -> None:
+async def test_a_model_is_told_when_asking_again_is_safe(
+    served: Demo, way: Lossy, create_new: bool, run_id: str | None, words: str
+) -> None:
     """
     A model cannot give a key: it is told to ask the same again where that is safe, and to look first where it is not.
     """
@@ -76,7 +82,7 @@ async def test_what_a_model_is_told(served: Demo, way: Lossy, create_new: bool, 
     create, *_ = agno_tools.tools_of(AgnoV0Agent(db=way.url))
     with way.losing("POST"):
         said = json.loads(await create(PROMPT, "shop", create_new, Run(run_id)))["error"]
-    if words == agno_tools.SAME_AGAIN:
+    if words == agno_tools.REPEAT_ADVICE:
         await create(PROMPT, "shop", create_new, Run(run_id))
 
     assert said.endswith(words)

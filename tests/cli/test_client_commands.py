@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from protokeep.cli.output import clock, usual_range, usually
-from served import Demo
+from live_server import Demo
+from protokeep.cli.output import format_duration, format_usual_duration, usual_duration
 
 PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
 
@@ -23,11 +23,11 @@ def run(served: Demo | None, *arguments: str, **environment: str) -> subprocess.
     return subprocess.run([*PROTOKEEP, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_create_list_status_open(served: Demo) -> None:
+def test_a_prototype_is_created_listed_watched_and_opened(served: Demo) -> None:
     """
     The way of one prototype: made, given again, looked at, and opened once it is ready.
     """
-    made = json.loads(run(served, "create", "shop", "A landing page", "--json").stdout)
+    created = json.loads(run(served, "create", "shop", "A landing page", "--json").stdout)
     again = run(served, "create", "shop", "A landing page")
     early = run(served, "open", "shop", "--print")
     served.finish()
@@ -36,7 +36,7 @@ def test_create_list_status_open(served: Demo) -> None:
     opened = run(served, "open", "shop", "--print")
     listed = json.loads(run(served, "list", "shop", "--json").stdout)
 
-    assert made["decision"]["outcome"] == "created"
+    assert created["decision"]["outcome"] == "created"
     assert "reused: This product has one already." in again.stdout
     assert early.returncode == 5
     assert "protokeep watch shop" in early.stderr
@@ -44,11 +44,11 @@ def test_create_list_status_open(served: Demo) -> None:
     assert watched.stdout.splitlines()[-1].startswith("● Ready")
     assert ready.returncode == 0
     assert opened.stdout.strip() == listed[0]["project_url"]
-    assert [row["id"] for row in listed] == [made["id"]]
+    assert [row["id"] for row in listed] == [created["id"]]
     assert served.chats_created == 1
 
 
-def test_open_runs_the_browser(served: Demo, tmp_path: Path) -> None:
+def test_open_hands_the_address_to_the_browser(served: Demo, tmp_path: Path) -> None:
     """
     `open` hands the prototype's address to the browser.
     """
@@ -65,7 +65,7 @@ def test_open_runs_the_browser(served: Demo, tmp_path: Path) -> None:
     assert (tmp_path / "opened").read_text() == opened.stdout
 
 
-def test_watch_several(served: Demo) -> None:
+def test_watch_follows_several_and_exits_with_the_worst_end(served: Demo) -> None:
     """
     Several are watched at once; each change is a line of JSON; the worst end is the exit code.
     """
@@ -96,27 +96,27 @@ def test_watch_gives_up_and_says_so_by_its_exit_code(served: Demo) -> None:
     assert "create-project" in unknown.stderr
 
 
-def test_no_server() -> None:
+def test_without_a_server_one_line_names_command_and_variable() -> None:
     """
     Without a server there is one line that names the command to run and the variable to set.
     """
-    found = run(None, "status", "shop", PROTOKEEP_URL="http://127.0.0.1:9", PROTOKEEP_TOKEN="t")
+    result = run(None, "status", "shop", PROTOKEEP_URL="http://127.0.0.1:9", PROTOKEEP_TOKEN="t")
 
-    assert found.returncode == 6
-    assert len(found.stderr.splitlines()) == 1
-    assert "protokeep serve" in found.stderr
-    assert "PROTOKEEP_URL" in found.stderr
-    assert "http://127.0.0.1:9" in found.stderr
+    assert result.returncode == 6
+    assert len(result.stderr.splitlines()) == 1
+    assert "protokeep serve" in result.stderr
+    assert "PROTOKEEP_URL" in result.stderr
+    assert "http://127.0.0.1:9" in result.stderr
 
 
-def test_no_token() -> None:
+def test_without_a_token_the_command_says_where_one_comes_from() -> None:
     """
     Without a token the command says where one comes from.
     """
-    found = run(None, "list", "shop")
+    result = run(None, "list", "shop")
 
-    assert found.returncode == 2
-    assert "protokeep token create" in found.stderr
+    assert result.returncode == 2
+    assert "protokeep token create" in result.stderr
 
 
 def test_help_says_the_exit_codes() -> None:
@@ -129,27 +129,27 @@ def test_help_says_the_exit_codes() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shell_completion(shell: str) -> None:
+def test_the_shell_completes_commands(shell: str) -> None:
     """
     A shell that asks for completions of `protokeep wa` is told `watch`.
     """
     words = {"COMP_WORDS": "protokeep wa", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "protokeep wa"}
 
-    found = run(None, **words, _PROTOKEEP_COMPLETE=f"complete_{shell}", _TYPER_COMPLETE_FISH_ACTION="get-args")
+    result = run(None, **words, _PROTOKEEP_COMPLETE=f"complete_{shell}", _TYPER_COMPLETE_FISH_ACTION="get-args")
 
-    assert "watch" in found.stdout
+    assert "watch" in result.stdout
 
 
-def test_usual_range() -> None:
+def test_the_usual_duration_is_told_from_three_finished_ones_on() -> None:
     """
     What is usual is told from three finished ones on, without the extremes.
     """
-    assert usual_range([10, 20]) is None
-    assert usually(usual_range([120.0] * 4 + [1.0, 3600.0] + [240.0] * 4)) == "usually 2:00 to 4:00"
-    assert clock(192) == "3:12"
+    assert usual_duration([10, 20]) is None
+    assert format_usual_duration(usual_duration([120.0] * 4 + [1.0, 3600.0] + [240.0] * 4)) == "usually 2:00 to 4:00"
+    assert format_duration(192) == "3:12"
 
 
-def test_iterate_stop_delete(served: Demo) -> None:
+def test_iterate_stop_and_delete_act_once(served: Demo) -> None:
     """
     A change goes into the same chat once however often it is sent; it can be stopped; an admin deletes.
     """

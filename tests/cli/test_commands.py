@@ -15,7 +15,7 @@ from protokeep.sandbox import Knobs, Sandbox, running
 TOKEN = "a-token-of-the-tests-0123456789"
 
 
-async def test_a_session(sqlite_url: str, tmp_path: Path) -> None:
+async def test_serve_create_status_and_watch_work_together(sqlite_url: str, tmp_path: Path) -> None:
     """
     serve, create, status, watch: the exit code tells what became of it, every no is one line, Ctrl-C ends it in time.
     """
@@ -31,7 +31,7 @@ async def test_a_session(sqlite_url: str, tmp_path: Path) -> None:
         client = {"PROTOKEEP_URL": url, "PROTOKEEP_TOKEN": token.strip()}
 
         created = await run(tmp_path, "create", "shop", "-", "--json", stdin="A shop\n", **client)
-        made = json.loads(created.out)
+        prototype = json.loads(created.out)
         unfinished, again, missing, stranger, nobody = await asyncio.gather(
             run(tmp_path, "status", "shop", **client),
             run(tmp_path, "create", "shop", "A shop", **client),
@@ -39,14 +39,14 @@ async def test_a_session(sqlite_url: str, tmp_path: Path) -> None:
             run(tmp_path, "list", "shop", **{**client, "PROTOKEEP_TOKEN": "wrong"}),
             run(tmp_path, "status", "shop", PROTOKEEP_URL=url),
         )
-        sandbox.finish(made["v0_chat_id"])
+        sandbox.finish(prototype["v0_chat_id"])
         watched = await run(tmp_path, "watch", "shop", **client)
         other = json.loads((await run(tmp_path, "create", "shop", "A shop", "--new", "--json", **client)).out)
         sandbox.finish(other["v0_chat_id"], "error")
         failed = await run(tmp_path, "watch", "shop", **client)
         code = await serve.stop()
 
-    assert (made["user_id"], made["prompt"], made["is_existing"]) == ("ann", "A shop\n", False)
+    assert (prototype["user_id"], prototype["prompt"], prototype["is_existing"]) == ("ann", "A shop\n", False)
     assert "reused" in again.out
     assert re.search(r"Ready.*shop.*http://", watched.out)
     assert [said.code for said in (created, unfinished, again, watched, failed)] == [0, 5, 0, 0, 3]
@@ -62,7 +62,7 @@ async def test_a_session(sqlite_url: str, tmp_path: Path) -> None:
     assert sandbox.chats_created == 2
 
 
-async def test_serve_without_a_key(sqlite_url: str, tmp_path: Path) -> None:
+async def test_serve_without_a_key_starts_and_says_so_once(sqlite_url: str, tmp_path: Path) -> None:
     """
     Without V0_API_KEY the server starts and says so once.
     """
@@ -72,7 +72,7 @@ async def test_serve_without_a_key(sqlite_url: str, tmp_path: Path) -> None:
         assert len(re.findall("Set V0_API_KEY", process.text)) == 1
 
 
-async def test_migrate(empty_sqlite_url: str, tmp_path: Path) -> None:
+async def test_migrate_twice_is_once_and_prints_its_sql(empty_sqlite_url: str, tmp_path: Path) -> None:
     """
     Twice is once; `--sql` prints the plain SQL.
     """
@@ -86,7 +86,7 @@ async def test_migrate(empty_sqlite_url: str, tmp_path: Path) -> None:
         assert name in printed.out
 
 
-async def test_what_cannot_work(sqlite_url: str, tmp_path: Path) -> None:
+async def test_a_command_that_cannot_work_says_in_one_line_what_would(sqlite_url: str, tmp_path: Path) -> None:
     """
     A worker on SQLite, a role that does not exist, a database of another kind: one line that says what would do.
     """
@@ -103,7 +103,7 @@ async def test_what_cannot_work(sqlite_url: str, tmp_path: Path) -> None:
         assert "Traceback" not in said.err
 
 
-async def test_demo(tmp_path: Path) -> None:
+async def test_demo_makes_a_prototype_and_ends_quickly(tmp_path: Path) -> None:
     """
     The demo answers, takes a given token, makes a prototype, and ends within two seconds of Ctrl-C.
     """

@@ -19,22 +19,22 @@ def written_in(folder: Path) -> bytes:
 
 
 @pytest.mark.timeout(240)  # Four processes, on a machine that may be busy.
-async def test_keys_of_a_workspace(sqlite_url: str, tmp_path: Path) -> None:
+async def test_a_workspaces_key_is_set_resealed_listed_removed_and_audited(sqlite_url: str, tmp_path: Path) -> None:
     """
     Set, sealed anew, listed, removed, and the audit of it.
     """
     team = ("--workspace", "team")
     async with running(Sandbox()) as v0_url:
         values = {"PROTOKEEP_DATABASE_URL": sqlite_url, "V0_BASE_URL": v0_url, "PROTOKEEP_MASTER_KEYS": MASTERS[0]}
-        kept = await run(tmp_path, "keys", "set", *team, stdin=TEAM_KEY + "\n", **values)
+        key_set = await run(tmp_path, "keys", "set", *team, stdin=TEAM_KEY + "\n", **values)
         rotated = await run(tmp_path, "keys", "rotate", **{**values, "PROTOKEEP_MASTER_KEYS": ",".join(MASTERS[::-1])})
         values["PROTOKEEP_MASTER_KEYS"] = MASTERS[1]
         listed = await run(tmp_path, "keys", "list", *team, **values)
         audit = await run(tmp_path, "audit", *team, **values)
 
-    everything = (kept, rotated, listed, audit)
+    everything = (key_set, rotated, listed, audit)
     assert [said.code for said in everything] == [0] * len(everything), [said.err for said in everything]
-    assert "v0 takes it" in kept.out
+    assert "v0 takes it" in key_set.out
     assert rotated.out == "Sealed anew: 1.\n"
     assert "…3f9c  workspace team" in listed.out
     assert "CANNOT" not in listed.out

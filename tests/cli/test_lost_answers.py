@@ -17,14 +17,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.test_client_commands import PROTOKEEP
-from lossy import INSTEAD, Lossy, lossy
+from live_server import Demo
+from lossy_server import INSTEAD, Lossy, lossy
 from protokeep.cli import app
 from protokeep.client import Protokeep, Prototype
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.service.hooks import Hooks
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.service.tokens import Tokens
-from served import Demo
 
 WORDS = "Make it blue"
 CREATES, MESSAGES = "POST /api/design/create-project", "POST .*/messages"
@@ -79,15 +79,15 @@ def json_of(said: Result) -> dict[str, Any]:
 def make(served: Demo, *, ready: bool = False, another: bool = False) -> Prototype:
     """A prototype of the product shop."""
     with Protokeep(served.url, served.token) as keep:
-        made = keep.ensure("shop", "A landing page", create_new=another)
+        prototype = keep.ensure("shop", "A landing page", create_new=another)
         if ready:
             served.finish()
             return keep.wait("shop", seconds=20)
-        return made
+        return prototype
 
 
 @pytest.mark.parametrize("how", INSTEAD)
-def test_create_another(served: Demo, way: Lossy, how: str) -> None:
+def test_the_printed_command_of_create_new_gives_the_one_that_was_made(served: Demo, way: Lossy, how: str) -> None:
     """
     `create --new`: the printed command, whatever the prompt holds, gives the one that was made.
     """
@@ -104,7 +104,7 @@ def test_create_another(served: Demo, way: Lossy, how: str) -> None:
     assert served.chats_created == 1
 
 
-def test_create(served: Demo, way: Lossy) -> None:
+def test_create_repeated_makes_another_only_if_the_first_is_gone(served: Demo, way: Lossy) -> None:
     """
     Without --new, asking again makes another one only if this one is gone meanwhile; and that is what is said.
     """
@@ -117,53 +117,53 @@ def test_create(served: Demo, way: Lossy) -> None:
     assert served.chats_created == 1
 
 
-def test_create_from_standard_input_as_json(served: Demo, way: Lossy) -> None:
+def test_create_from_standard_input_prints_key_and_command_as_json(served: Demo, way: Lossy) -> None:
     """
     With --json the key and the command are fields; the text of standard input has to be given once more.
     """
     with way.losing(CREATES):
         lost = through(served, way, "create", "shop", "-", "--new", "--json", stdin="A page")
-    said = json_of(lost)
-    again = json_of(typed(served, said["repeat"], stdin="A page"))
+    result = json_of(lost)
+    again = json_of(typed(served, result["repeat"], stdin="A page"))
 
     assert lost.exit_code == 6
     assert "with the same text on standard input" in lost.stderr
-    assert (said["may_have_acted"], said["idempotency_key"]) == (True, way.keys()[0])
-    assert said["advice"] in lost.stderr
+    assert (result["may_have_acted"], result["idempotency_key"]) == (True, way.keys()[0])
+    assert result["advice"] in lost.stderr
     assert again["decision"]["outcome"] == "replayed"
     assert served.chats_created == 1
 
 
-def test_key_of_ones_own(served: Demo) -> None:
+def test_create_new_twice_with_ones_own_key_makes_one(served: Demo) -> None:
     """
     `create --new --key` twice makes one; with another prompt it is refused.
     """
-    made = [json_of(run(served, "create", "shop", "A page", "--new", "--key", "k", "--json")) for _ in "ab"]
+    prototypes = [json_of(run(served, "create", "shop", "A page", "--new", "--key", "k", "--json")) for _ in "ab"]
     other = run(served, "create", "shop", "Another page", "--new", "--key", "k", "--json")
 
-    assert [one["decision"]["outcome"] for one in made] == ["created", "replayed"]
+    assert [one["decision"]["outcome"] for one in prototypes] == ["created", "replayed"]
     assert other.exit_code == 1
     assert json_of(other)["may_have_acted"] is False
     assert served.chats_created == 1
 
 
-def test_iterate(served: Demo, way: Lossy) -> None:
+def test_the_printed_command_of_iterate_sends_the_message_once(served: Demo, way: Lossy) -> None:
     """
     The printed command sends the message once, into the chat that it was meant for.
     """
     make(served, ready=True)
     with way.losing(MESSAGES):
         lost = through(served, way, "iterate", "shop", WORDS, "--json")
-    said = json_of(lost)
+    result = json_of(lost)
     make(served, another=True)
-    again = typed(served, said["repeat"])
+    again = typed(served, result["repeat"])
 
     assert "With another key, asking again sends it once more." in lost.stderr
     assert json_of(again)["state"] == "making"
     assert served.messages(WORDS) == 1
 
 
-def test_iterate_whose_prototype_could_not_be_looked_up(served: Demo, way: Lossy) -> None:
+def test_iterate_whose_look_up_was_lost_has_nothing_to_repeat(served: Demo, way: Lossy) -> None:
     """
     When the look before it was lost nothing was sent, and there is nothing to repeat with a key.
     """
@@ -176,7 +176,7 @@ def test_iterate_whose_prototype_could_not_be_looked_up(served: Demo, way: Lossy
     assert "--key" not in lost.stderr
 
 
-def test_delete(served: Demo, way: Lossy) -> None:
+def test_the_printed_command_of_delete_deletes_nothing_else(served: Demo, way: Lossy) -> None:
     """
     The printed command deletes what was meant, and not the older prototype that the product has afterwards.
     """
@@ -194,7 +194,7 @@ def test_delete(served: Demo, way: Lossy) -> None:
     assert [one.id for one in left] == [older.id]
 
 
-def test_stop(served: Demo, way: Lossy) -> None:
+def test_a_lost_stop_is_not_repeated_blindly(served: Demo, way: Lossy) -> None:
     """
     A stop is not repeated blindly: it says where to look, and the command for this prototype only.
     """
@@ -208,7 +208,7 @@ def test_stop(served: Demo, way: Lossy) -> None:
     assert "stopped on request" in typed(served, repeat_of(lost)).stdout
 
 
-def test_ids_of_other_products(served: Demo) -> None:
+def test_an_id_belongs_to_the_product_named_with_it(served: Demo) -> None:
     """
     An id belongs to the product that is named with it, or nothing is done.
     """
@@ -222,30 +222,30 @@ def test_ids_of_other_products(served: Demo) -> None:
 
 
 @pytest.mark.parametrize("command", [["create", "shop", "A page", "--new"], ["iterate", "shop", WORDS]])
-def test_nothing_sent(command: list[str]) -> None:
+def test_an_unreachable_server_makes_asking_again_safe(command: list[str]) -> None:
     """
     Where nobody could be reached, asking again is safe, and only then is that said.
     """
-    said = run(None, *command, PROTOKEEP_URL="http://127.0.0.1:9", PROTOKEEP_TOKEN="t")
+    result = run(None, *command, PROTOKEEP_URL="http://127.0.0.1:9", PROTOKEEP_TOKEN="t")
 
-    assert said.exit_code == 6
-    assert "safe" in said.stderr
-    assert "--key" not in said.stderr
-    assert len(said.stderr.splitlines()) == 1
+    assert result.exit_code == 6
+    assert "safe" in result.stderr
+    assert "--key" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
-def test_addresses_that_cannot_be_called() -> None:
+def test_an_address_without_http_is_one_line_that_names_the_variable() -> None:
     """
     An address without http:// is one line, which names the variable.
     """
-    said = run(None, "create", "shop", "A page", PROTOKEEP_URL="localhost:8400", PROTOKEEP_TOKEN="t")
+    result = run(None, "create", "shop", "A page", PROTOKEEP_URL="localhost:8400", PROTOKEEP_TOKEN="t")
 
-    assert said.exit_code == 1
-    assert "PROTOKEEP_URL" in said.stderr
-    assert len(said.stderr.splitlines()) == 1
+    assert result.exit_code == 1
+    assert "PROTOKEEP_URL" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
-def test_interrupted(served: Demo) -> None:
+def test_an_interrupted_create_prints_the_command_to_repeat(served: Demo) -> None:
     """
     Ctrl-C while the answer is waited for leaves it as open as a lost answer: the command is printed, too.
     """
@@ -270,12 +270,12 @@ def test_interrupted(served: Demo) -> None:
     assert served.chats_created == 1
 
 
-def test_answer_that_cannot_be_written(served: Demo, sqlite_url: str) -> None:
+def test_an_answer_that_cannot_be_written_counts_as_lost(served: Demo, sqlite_url: str) -> None:
     """
     A full disk loses an answer as a broken connection does: the key is told, and a token is told how to end.
     """
     with open("/dev/full", "w") as full:
-        made, token = (
+        prototype, token = (
             subprocess.run(
                 [*PROTOKEEP, *command],
                 env=os.environ | served.environment | {"PROTOKEEP_DATABASE_URL": sqlite_url},
@@ -287,12 +287,12 @@ def test_answer_that_cannot_be_written(served: Demo, sqlite_url: str) -> None:
             )
             for command in (["create", "shop", "A page", "--new"], ["token", "create", "--plain"])
         )
-    again = typed(served, made.stderr.partition("\n  ")[2])
+    again = typed(served, prototype.stderr.partition("\n  ")[2])
     revoked = run(None, *token.stderr.split("`")[1].split()[1:], PROTOKEEP_DATABASE_URL=sqlite_url)
 
-    for said in (made, token):
-        assert said.returncode == 1
-        assert said.stderr.startswith("protokeep: the answer could not be written (No space left on device). ")
+    for result in (prototype, token):
+        assert result.returncode == 1
+        assert result.stderr.startswith("protokeep: the answer could not be written (No space left on device). ")
     assert "replayed: " in again.stdout
     assert revoked.stdout == "Revoked 1.\n"
     assert served.chats_created == 1
@@ -333,7 +333,7 @@ def acts_and_loses(monkeypatch: pytest.MonkeyPatch, where: type, name: str) -> N
     monkeypatch.setattr(where, name, lost)
 
 
-def test_token_whose_text_was_lost(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_whose_text_was_lost_is_found_and_revoked(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A token that nobody has seen is found, and revoked, as the error says.
     """
@@ -351,7 +351,7 @@ def test_token_whose_text_was_lost(local: CliRunner, monkeypatch: pytest.MonkeyP
     assert revoked.output == "Revoked 1.\n"
 
 
-def test_token_that_may_be_revoked(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_revoking_a_token_again_revokes_nothing_else(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Revoking it again revokes nothing else, and says that it counts no more.
     """
@@ -374,7 +374,7 @@ def test_token_that_may_be_revoked(local: CliRunner, monkeypatch: pytest.MonkeyP
         (Hooks, "remove", "hooks remove", "Running it again is safe"),
     ],
 )
-def test_other_commands_on_the_database(
+def test_commands_on_the_database_say_what_running_them_again_does(
     local: CliRunner, monkeypatch: pytest.MonkeyPatch, where: type, name: str, command: str, words: str
 ) -> None:
     """
@@ -390,7 +390,7 @@ def test_other_commands_on_the_database(
     assert again.exit_code == 0, again.stderr
 
 
-def test_key_that_may_be_removed(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_may_be_removed_is_to_be_looked_at_first(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Removing once more would remove a newer key: it says to look first.
     """
@@ -403,7 +403,9 @@ def test_key_that_may_be_removed(local: CliRunner, monkeypatch: pytest.MonkeyPat
     assert "has no keys" in local.invoke(app, ["keys", "list"]).output
 
 
-def test_hook_that_may_be_registered(local: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hook_that_may_be_registered_is_found_the_next_time(
+    local: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     It may be registered at v0, and is found there the next time.
     """
@@ -412,7 +414,7 @@ def test_hook_that_may_be_registered(local: CliRunner, monkeypatch: pytest.Monke
         raise DatabaseUnavailable
 
     monkeypatch.setattr(Hooks, "install", lost)
-    said = local.invoke(app, ["hooks", "install"])
+    result = local.invoke(app, ["hooks", "install"])
 
-    assert said.exit_code == 1
-    assert "one that v0 has already is used" in said.stderr
+    assert result.exit_code == 1
+    assert "one that v0 has already is used" in result.stderr

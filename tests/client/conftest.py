@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from served import Demo, demo
+from live_server import Demo, demo
 
 
 @pytest.fixture

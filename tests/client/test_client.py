@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from live_server import Demo
 from protokeep.client import (
     AsyncProtokeep,
     InvalidInput,
@@ -20,10 +21,9 @@ from protokeep.client import (
     Prototype,
 )
 from protokeep.core import errors as core
-from served import Demo
 
 
-def test_same_product_same_prototype(served: Demo) -> None:
+def test_asking_twice_gives_one_prototype(served: Demo) -> None:
     """
     Asking twice gives one prototype, and says the second time that it was there.
     """
@@ -37,35 +37,35 @@ def test_same_product_same_prototype(served: Demo) -> None:
     assert served.chats_created == 1
 
 
-async def test_async_client_does_the_same(served: Demo) -> None:
+async def test_a_hundred_coroutines_get_one_prototype(served: Demo) -> None:
     """
     A hundred coroutines that want the same product's prototype get one.
     """
     async with AsyncProtokeep(served.url, served.token) as keep:
-        found = await asyncio.gather(*(keep.ensure("shop", "A landing page") for _ in range(100)))
-        detail = await keep.get(found[0].id)
+        prototypes = await asyncio.gather(*(keep.ensure("shop", "A landing page") for _ in range(100)))
+        detail = await keep.get(prototypes[0].id)
 
-    assert len({prototype.id for prototype in found}) == 1
-    assert sum(prototype.is_existing for prototype in found) == 99
+    assert len({prototype.id for prototype in prototypes}) == 1
+    assert sum(prototype.is_existing for prototype in prototypes) == 99
     assert served.chats_created == 1
     assert detail.history[0].kind == "claimed"
     assert detail.history[0].actor == "ana"
 
 
-def test_list_walks_all_pages(served: Demo) -> None:
+def test_list_yields_every_prototype_through_all_pages(served: Demo) -> None:
     """
     `list` yields every prototype, newest first, however small the pages are.
     """
     with Protokeep(served.url, served.token) as keep:
-        made = [keep.ensure("shop", f"Version {number}", create_new=True).id for number in range(5)]
-        found = list(keep.list("shop", limit=2))
+        ids = [keep.ensure("shop", f"Version {number}", create_new=True).id for number in range(5)]
+        prototypes = list(keep.list("shop", limit=2))
 
-    assert made[::-1] == [prototype.id for prototype in found]
-    assert [prototype.is_current for prototype in found] == [True, False, False, False, False]
-    assert found[0].created_at.tzinfo is not None
+    assert ids[::-1] == [prototype.id for prototype in prototypes]
+    assert [prototype.is_current for prototype in prototypes] == [True, False, False, False, False]
+    assert prototypes[0].created_at.tzinfo is not None
 
 
-def test_wait_tells_progress_until_it_is_ready(served: Demo) -> None:
+def test_wait_reports_progress_until_the_prototype_is_ready(served: Demo) -> None:
     """
     `wait` calls back while it is being made, and returns it once it can be opened.
     """
@@ -85,19 +85,19 @@ def test_wait_tells_progress_until_it_is_ready(served: Demo) -> None:
     assert (done.project_url or "").startswith("http")
 
 
-def test_wait_gives_up_in_time(served: Demo) -> None:
+def test_wait_gives_up_in_time_and_says_how_far_it_got(served: Demo) -> None:
     """
     When the time is over `wait` says so, and hands over how far it got.
     """
     with Protokeep(served.url, served.token) as keep:
-        made = keep.ensure("shop", "A landing page")
+        prototype = keep.ensure("shop", "A landing page")
         with pytest.raises(NotFinished) as caught:
             keep.wait("shop", seconds=0.5)
 
-    assert made.id == caught.value.prototype.id
+    assert prototype.id == caught.value.prototype.id
 
 
-def test_failure_is_told(served: Demo) -> None:
+def test_a_failed_generation_is_finished_not_ready_and_says_why(served: Demo) -> None:
     """
     A generation that failed is finished, not ready, and says why.
     """
@@ -111,7 +111,7 @@ def test_failure_is_told(served: Demo) -> None:
     assert done.trouble
 
 
-def test_problems_become_typed_errors(served: Demo) -> None:
+def test_each_problem_becomes_its_own_typed_error(served: Demo) -> None:
     """
     Each problem is an error of its own, which is also the service's error of that name.
     """
@@ -135,7 +135,7 @@ def test_problems_become_typed_errors(served: Demo) -> None:
     assert unknown.value.problem.request_id
 
 
-def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_the_error_says_what_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     When no server listens the error says what to start and which variable says where.
     """
@@ -144,7 +144,7 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
         keep.status("shop")
 
 
-def test_somebody_else_there(served: Demo) -> None:
+def test_another_service_at_the_address_is_told_from_a_refusal(served: Demo) -> None:
     """
     An address that is another service's is told apart from a refusal.
     """
@@ -152,7 +152,7 @@ def test_somebody_else_there(served: Demo) -> None:
         keep.status("shop")
 
 
-def test_defaults_come_from_the_environment(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_and_token_come_from_the_environment(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Without arguments, PROTOKEEP_URL and PROTOKEEP_TOKEN say where and as whom.
     """
@@ -164,18 +164,20 @@ def test_defaults_come_from_the_environment(served: Demo, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_changes_as_they_happen(served: Demo, stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_are_told_from_a_stream_or_by_polling(
+    served: Demo, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     A product's changes are told from how it stands at first; where the server has no stream, by asking for it.
     """
     if not stream:
-        monkeypatch.setattr("protokeep.client.sync.PATH", "/api/design/no-such-thing")
+        monkeypatch.setattr("protokeep.client.sync.EVENTS_PATH", "/api/design/no-such-thing")
         monkeypatch.setattr("protokeep.client.sync.POLL_SECONDS", 0.1)
     with Protokeep(served.url, served.token) as keep:
-        made = keep.ensure("shop", "A landing page")
+        prototype = keep.ensure("shop", "A landing page")
         states = []
         for change in keep.events("shop"):
-            assert change.id == made.id
+            assert change.id == prototype.id
             states.append(change.state)
             if len(states) == 1:
                 served.finish()

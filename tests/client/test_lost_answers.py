@@ -9,7 +9,8 @@ import httpx2
 import pytest
 
 from client.test_operations import ENSURED, VIEW, Script, ok, problem
-from lossy import INSTEAD, Lossy, lossy
+from live_server import Demo
+from lossy_server import INSTEAD, Lossy, lossy
 from protokeep.client import (
     AsyncProtokeep,
     ClientError,
@@ -19,8 +20,7 @@ from protokeep.client import (
     Protokeep,
     Prototype,
 )
-from protokeep.client.operations import TRIES
-from served import Demo
+from protokeep.client.operations import MAX_TRIES
 
 WORDS = "Make it blue"
 how = pytest.mark.parametrize("how", INSTEAD)
@@ -49,7 +49,7 @@ def ready(served: Demo) -> Prototype:
 
 
 @how
-def test_another_one_on_purpose(served: Demo, way: Lossy, how: str) -> None:
+def test_create_new_repeated_with_the_errors_key_makes_no_other(served: Demo, way: Lossy, how: str) -> None:
     """
     With the error's key it is the one that was made; without, as the error says, it would be another.
     """
@@ -71,27 +71,27 @@ def test_another_one_on_purpose(served: Demo, way: Lossy, how: str) -> None:
 
 
 @how
-async def test_for_coroutines(served: Demo, way: Lossy, how: str) -> None:
+async def test_the_asynchronous_client_keeps_its_keys_the_same_way(served: Demo, way: Lossy, how: str) -> None:
     """
     The asynchronous client keeps its keys the same way, for creates and for follow-ups.
     """
     before = await asyncio.to_thread(ready, served)
     async with AsyncProtokeep(way.url, served.token) as keep:
         with way.losing(f"{CREATES}|{MESSAGES}", how):
-            with pytest.raises(ClientError) as made:
+            with pytest.raises(ClientError) as prototype:
                 await keep.ensure("bakery", "A landing page", create_new=True)
             with pytest.raises(ClientError) as sent:
                 await keep.iterate(before.id, WORDS)
-        await keep.ensure("bakery", "A landing page", create_new=True, idempotency_key=made.value.idempotency_key)
+        await keep.ensure("bakery", "A landing page", create_new=True, idempotency_key=prototype.value.idempotency_key)
         await keep.iterate(before.id, WORDS, idempotency_key=sent.value.idempotency_key)
 
-    assert (made.value.may_have_acted, sent.value.may_have_acted) == (True, True)
+    assert (prototype.value.may_have_acted, sent.value.may_have_acted) == (True, True)
     assert served.chats_created == 2
     assert served.messages(WORDS) == 1
 
 
 @how
-def test_follow_up(served: Demo, way: Lossy, how: str) -> None:
+def test_a_follow_up_repeated_with_the_errors_key_is_sent_once(served: Demo, way: Lossy, how: str) -> None:
     """
     With the error's key the message is sent once.
     """
@@ -106,7 +106,7 @@ def test_follow_up(served: Demo, way: Lossy, how: str) -> None:
     assert served.messages(WORDS) == 1
 
 
-def test_deleted_meanwhile(served: Demo, way: Lossy) -> None:
+def test_a_create_repeated_after_a_deletion_makes_nothing_with_its_key(served: Demo, way: Lossy) -> None:
     """
     A create is repeated after somebody deleted what it made: with its key nothing is made, without it another one.
     """
@@ -120,30 +120,30 @@ def test_deleted_meanwhile(served: Demo, way: Lossy) -> None:
     assert served.chats_created == 1
 
 
-def test_stop_is_not_repeated(served: Demo, way: Lossy) -> None:
+def test_a_stop_whose_answer_was_lost_is_not_repeated(served: Demo, way: Lossy) -> None:
     """
     A stop whose answer was lost is sent once: another would stop what somebody has begun meanwhile.
     """
     with Protokeep(way.url, served.token) as keep:
-        made = keep.ensure("shop", "A landing page")
+        prototype = keep.ensure("shop", "A landing page")
         with way.losing("/stop"), pytest.raises(NoAnswer, match="Look at it first") as caught:
-            keep.stop(made.id)
+            keep.stop(prototype.id)
 
         assert sum("/stop" in head for head in way.heads) == 1
         assert caught.value.may_have_acted
         assert caught.value.idempotency_key is None
-        assert keep.get(made.id).state == "failed"
+        assert keep.get(prototype.id).state == "failed"
 
 
-def test_delete_is_repeated(served: Demo, way: Lossy) -> None:
+def test_a_delete_whose_answer_was_lost_is_repeated(served: Demo, way: Lossy) -> None:
     """
     Deleting an id again deletes nothing else.
     """
     with Protokeep(way.url, served.admin_token) as keep:
-        made = keep.ensure("shop", "A landing page")
+        prototype = keep.ensure("shop", "A landing page")
         with way.losing("DELETE"), pytest.raises(NoAnswer, match="same id again is safe") as caught:
-            keep.delete(made.id)
-        assert keep.delete(made.id) is None
+            keep.delete(prototype.id)
+        assert keep.delete(prototype.id) is None
 
     assert caught.value.may_have_acted
     assert [chat["deleted"] for chat in served.chats()] == [True]
@@ -152,12 +152,12 @@ def test_delete_is_repeated(served: Demo, way: Lossy) -> None:
 @pytest.mark.parametrize(
     ("steps", "acted"),
     [
-        ([httpx2.ReadTimeout] * TRIES, True),
-        ([httpx2.WriteError] * TRIES, True),
-        ([httpx2.ConnectError] * TRIES, False),
-        ([httpx2.ProxyError] * TRIES, False),
-        ([httpx2.UnsupportedProtocol] * TRIES, False),
-        ([httpx2.ReadTimeout, *[httpx2.ConnectError] * TRIES], True),
+        ([httpx2.ReadTimeout] * MAX_TRIES, True),
+        ([httpx2.WriteError] * MAX_TRIES, True),
+        ([httpx2.ConnectError] * MAX_TRIES, False),
+        ([httpx2.ProxyError] * MAX_TRIES, False),
+        ([httpx2.UnsupportedProtocol] * MAX_TRIES, False),
+        ([httpx2.ReadTimeout, *[httpx2.ConnectError] * MAX_TRIES], True),
         ([httpx2.ReadTimeout, problem(401, "not-authenticated")], True),
         ([httpx2.Response(502, text="<h1>"), problem(422, "invalid-input")], True),
         ([problem(401, "not-authenticated")], False),
@@ -178,7 +178,9 @@ def test_delete_is_repeated(served: Demo, way: Lossy) -> None:
     ],
 )
 @pytest.mark.parametrize("call", ["ensure", "iterate"])
-def test_when_it_may_have_acted(steps: list[httpx2.Response | type[Exception]], acted: bool, call: str) -> None:
+def test_an_error_of_the_second_try_still_says_what_the_first_may_have_done(
+    steps: list[httpx2.Response | type[Exception]], acted: bool, call: str
+) -> None:
     """
     What a first try may have done is not undone by the answer to the second. The key is there either way.
     """
@@ -195,22 +197,22 @@ def test_when_it_may_have_acted(steps: list[httpx2.Response | type[Exception]], 
         assert acted or error.advice == "Nothing was sent, so asking again is safe."
 
 
-def test_given_keys_are_told_too() -> None:
+def test_the_callers_own_key_is_named_in_the_error() -> None:
     """
     The key that the caller gave is the one that the error names.
     """
-    script = Script(*[httpx2.ReadTimeout] * TRIES)
+    script = Script(*[httpx2.ReadTimeout] * MAX_TRIES)
     with script.client() as keep, pytest.raises(NoAnswer, match="idempotency_key='mine'") as caught:
         keep.ensure("shop", "p", idempotency_key="mine")
 
     assert caught.value.idempotency_key == "mine"
 
 
-def test_reads_never_act() -> None:
+def test_a_lost_answer_to_a_read_may_always_be_asked_again() -> None:
     """
     What only reads may be asked again, whatever came of it.
     """
-    script = Script(*[httpx2.ReadTimeout] * TRIES, problem(500, "unexpected"), httpx2.Response(200, text="<h1>"))
+    script = Script(*[httpx2.ReadTimeout] * MAX_TRIES, problem(500, "unexpected"), httpx2.Response(200, text="<h1>"))
     with script.client() as keep:
         with pytest.raises(NoAnswer, match="Asking again is safe: it changes nothing") as silent:
             keep.status("shop")
@@ -223,7 +225,7 @@ def test_reads_never_act() -> None:
         assert (error.may_have_acted, error.idempotency_key) == (False, None)
 
 
-def test_keys_are_made_anew_for_each_wish() -> None:
+def test_a_second_create_has_a_key_of_its_own() -> None:
     """
     A second wish for the same carries a key of its own.
     """
@@ -237,7 +239,7 @@ def test_keys_are_made_anew_for_each_wish() -> None:
     assert len({request.headers["idempotency-key"] for request in script.requests}) == 4
 
 
-def test_refusals_keep_their_words() -> None:
+def test_an_error_keeps_its_words_beside_the_advice_to_retry() -> None:
     """
     An error with words of its own keeps them; what asking again does stands beside them.
     """
@@ -250,7 +252,7 @@ def test_refusals_keep_their_words() -> None:
 
 
 @pytest.mark.parametrize("address", ["localhost:8400", "ftp://x", "http://", "http://[::1", "http://x:99999", "//x"])
-def test_addresses_that_cannot_be_called(address: str) -> None:
+def test_an_address_that_cannot_be_called_names_its_variable(address: str) -> None:
     """
     They are told at once, with the variable's name.
     """
@@ -258,7 +260,7 @@ def test_addresses_that_cannot_be_called(address: str) -> None:
         Protokeep(address, "t")
 
 
-def test_names_that_cannot_be_looked_up() -> None:
+def test_a_host_that_cannot_be_looked_up_is_nobody_there() -> None:
     """
     A name that no name server takes is nobody there, not a stack trace.
     """

@@ -19,7 +19,7 @@ from protokeep.client import (
     NotReady,
     Protokeep,
 )
-from protokeep.client.operations import TRIES
+from protokeep.client.operations import MAX_TRIES
 
 VIEW = {
     "id": "a",
@@ -72,7 +72,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return slept
 
 
-def test_creates_keep_their_key(pauses: list[float]) -> None:
+def test_a_repeated_create_keeps_its_key_and_two_creates_have_two(pauses: list[float]) -> None:
     """
     A create that is asked again carries the same idempotency key; two creates carry two.
     """
@@ -88,7 +88,7 @@ def test_creates_keep_their_key(pauses: list[float]) -> None:
     assert pauses[0] < pauses[1]
 
 
-def test_bounded(pauses: list[float]) -> None:
+def test_tries_are_bounded_and_the_error_says_who_did_not_answer(pauses: list[float]) -> None:
     """
     After a few tries it gives up and says who did not answer.
     """
@@ -96,7 +96,7 @@ def test_bounded(pauses: list[float]) -> None:
     with script.client() as keep, pytest.raises(NoAnswer, match="http://test"):
         keep.status("shop")
 
-    assert len(script.requests) == TRIES
+    assert len(script.requests) == MAX_TRIES
     assert sum(pauses) < 3
 
 
@@ -110,7 +110,7 @@ def test_bounded(pauses: list[float]) -> None:
         httpx2.Response(429, text="slow down"),
     ],
 )
-def test_passing_troubles(passing: httpx2.Response, pauses: list[float]) -> None:
+def test_passing_trouble_is_asked_again_after_the_servers_pause(passing: httpx2.Response, pauses: list[float]) -> None:
     """
     What passes by itself is asked again, after the pause that the server names.
     """
@@ -134,7 +134,7 @@ def test_passing_troubles(passing: httpx2.Response, pauses: list[float]) -> None
         (httpx2.Response(200, json={**VIEW, "created_at": "yesterday"}), NotProtokeep),
     ],
 )
-def test_lasting_troubles(lasting: httpx2.Response, error: type[Exception], pauses: list[float]) -> None:
+def test_lasting_trouble_is_told_at_once(lasting: httpx2.Response, error: type[Exception], pauses: list[float]) -> None:
     """
     What will not pass is told at once.
     """
@@ -145,17 +145,17 @@ def test_lasting_troubles(lasting: httpx2.Response, error: type[Exception], paus
     assert pauses == []
 
 
-def test_wait_lives_through_a_restart() -> None:
+def test_wait_lives_through_a_restart_of_the_server() -> None:
     """
     A server that is away for a while does not end a `wait`.
     """
     done = {**VIEW, "project_status": "completed", "state": "ready"}
-    script = Script(ok(VIEW), *[httpx2.ConnectError] * (TRIES + 1), ok(done))
+    script = Script(ok(VIEW), *[httpx2.ConnectError] * (MAX_TRIES + 1), ok(done))
     with script.client() as keep:
         assert keep.wait("shop", seconds=60).ready
 
 
-def test_odd_ids_stay_one_path_segment() -> None:
+def test_any_product_id_is_one_segment_of_the_path() -> None:
     """
     Any product id is one segment of the path.
     """
@@ -190,15 +190,15 @@ def taken(changes: Iterator[Change], enough: Callable[[list[Change]], bool]) -> 
     return found
 
 
-def test_events_go_on_where_they_were() -> None:
+def test_a_stream_goes_on_from_the_last_event_id() -> None:
     """
     A stream that ends is opened again with the last id; strange events are passed over.
     """
     script = Script(stream(STREAM), httpx2.ReadError, stream(MORE))
     with script.client() as keep:
-        found = taken(keep.events(), lambda seen: len(seen) == 3)
+        changes = taken(keep.events(), lambda seen: len(seen) == 3)
 
-    assert [(one.product_id, one.state) for one in found] == [
+    assert [(one.product_id, one.state) for one in changes] == [
         ("shop", "making"),
         ("bakery", "ready"),
         ("shop", "ready"),
@@ -206,19 +206,23 @@ def test_events_go_on_where_they_were() -> None:
     assert [request.headers.get("last-event-id") for request in script.requests] == [None, "8", "8"]
 
 
-def test_events_of_some_products() -> None:
+def test_a_stream_of_named_products_begins_with_how_they_stand() -> None:
     """
     Only the products that are asked for are told of, from how they stand at first.
     """
     script = Script(stream(STREAM), ok(VIEW), stream(MORE))
     with script.client() as keep:
-        found = taken(keep.events("shop"), lambda seen: len(seen) == 3)
+        changes = taken(keep.events("shop"), lambda seen: len(seen) == 3)
 
-    assert [(one.product_id, one.state) for one in found] == [("shop", "queued"), ("shop", "making"), ("shop", "ready")]
+    assert [(one.product_id, one.state) for one in changes] == [
+        ("shop", "queued"),
+        ("shop", "making"),
+        ("shop", "ready"),
+    ]
     assert script.requests[0].url.params["product_id"] == "shop"
 
 
-def test_events_that_the_server_forgot() -> None:
+def test_products_are_read_again_when_the_server_forgot_events() -> None:
     """
     When the server no longer knows what was missed, the named products are read again; a deleted one is told.
     """
@@ -226,12 +230,12 @@ def test_events_that_the_server_forgot() -> None:
     gone = 'id: 2\nevent: gone\ndata: {"id": "a", "product_id": "shop"}\n\n'
     script = Script(stream(": hello\n\n"), ok(VIEW), stream(forgotten + gone), ok({**VIEW, "state": "making"}))
     with script.client() as keep:
-        found = taken(keep.events("shop"), lambda seen: len(seen) == 3)
+        changes = taken(keep.events("shop"), lambda seen: len(seen) == 3)
 
-    assert [one.state for one in found] == ["queued", "making", "gone"]
+    assert [one.state for one in changes] == ["queued", "making", "gone"]
 
 
-async def test_events_for_coroutines() -> None:
+async def test_the_asynchronous_client_reads_the_same_stream() -> None:
     """
     The asynchronous client reads the same stream.
     """
@@ -243,7 +247,7 @@ async def test_events_for_coroutines() -> None:
                 break
 
 
-def test_events_do_not_try_for_ever() -> None:
+def test_a_stream_that_breaks_again_and_again_ends_with_an_error() -> None:
     """
     A stream that breaks again and again ends with an error.
     """
@@ -252,7 +256,7 @@ def test_events_do_not_try_for_ever() -> None:
         next(keep.events())
 
 
-def test_iterate() -> None:
+def test_a_follow_up_carries_an_idempotency_key() -> None:
     """
     A follow-up message carries an idempotency key, given or its own.
     """

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.made import NOW, after, generation, prototype
+from factories import NOW, after, generation, prototype
 from protokeep.core.absence import (
     AccountVisibility,
     accepted_at,
@@ -50,7 +50,7 @@ def look(one: Prototype, now: datetime, *, missing: bool, around: AccountVisibil
 
 
 class TestGone:
-    def test_all_of_it_at_once(self) -> None:
+    def test_an_old_chat_missing_for_five_minutes_in_four_polls_is_gone(self) -> None:
         """
         Seen, old, away for five minutes in four looks, and others are visible: that is gone.
         """
@@ -69,7 +69,7 @@ class TestGone:
             {"missing_since": after(3600)},
         ],
     )
-    def test_anything_less_is_not(self, values: dict[str, Any]) -> None:
+    def test_a_young_or_unseen_or_briefly_missing_chat_is_not_gone(self, values: dict[str, Any]) -> None:
         """
         One that is young, was never seen, or is away for a shorter time or in fewer looks is not gone; nor does a
         clock that was set back make it so.
@@ -91,19 +91,21 @@ class TestGone:
             (AccountVisibility(after(3600), shown=1, missing=1), False),
         ],
     )
-    def test_the_account(self, around: AccountVisibility, expected: bool) -> None:
+    def test_an_account_that_shows_nothing_or_has_a_new_key_proves_nothing(
+        self, around: AccountVisibility, expected: bool
+    ) -> None:
         """
         An account that shows nothing, many that are missing together, and a key that is new prove nothing.
         """
         assert is_gone(generation_of(away(last_shown_at=after(-3000))), around, NOW, PACE) is expected
 
-    def test_seen_with_the_same_key(self) -> None:
+    def test_a_chat_seen_with_the_same_key_is_not_hidden_by_the_key(self) -> None:
         """
         A chat that was seen since the key is in use is not hidden by the key.
         """
         assert is_gone(generation_of(away()), AccountVisibility(after(-301), shown=1, missing=1), NOW, PACE)
 
-    def test_many_that_were_deleted_together(self) -> None:
+    def test_many_missing_chats_are_gone_after_an_hour_if_others_are_listed(self) -> None:
         """
         They are believed after an hour, if a list shows others of ours.
         """
@@ -112,7 +114,7 @@ class TestGone:
         assert not is_gone(generation_of(away(3599)), around, NOW, PACE)
         assert is_gone(generation_of(away(3600, created_at=after(-7200))), around, NOW, PACE)
 
-    def test_never_seen(self) -> None:
+    def test_a_chat_that_no_read_ever_showed_is_gone_after_a_day(self) -> None:
         """
         One that no read has ever shown, of an older row say, is gone after a day.
         """
@@ -121,7 +123,7 @@ class TestGone:
         assert not is_gone(generation_of(away(86_399, **old)), VISIBLE, NOW, PACE)
         assert is_gone(generation_of(away(86_400, **old)), VISIBLE, NOW, PACE)
 
-    def test_a_deletion(self) -> None:
+    def test_a_deletion_answered_not_found_is_done_once_that_lasts(self) -> None:
         """
         A deletion that is answered with "not found" is done once that lasts; one of a gone chat at once.
         """
@@ -132,7 +134,7 @@ class TestGone:
         assert not deletion_is_done(generation_of(away(299)), VISIBLE, NOW, PACE)
         assert deletion_is_done(generation_of(away(86_400, created_at=after(-90_000))), unseen, NOW, PACE)
 
-    def test_accepted(self) -> None:
+    def test_a_follow_up_makes_a_chat_young_again(self) -> None:
         """
         A follow-up makes a chat young again.
         """
@@ -141,7 +143,7 @@ class TestGone:
 
 
 class TestLooks:
-    def test_ever_more_slowly(self) -> None:
+    def test_polls_of_a_missing_chat_slow_down_and_end_after_a_week(self) -> None:
         """
         3 s, 6 s, 12 s, up to a minute; after ten minutes slower, at last once a day; and no more after a week.
         """
@@ -162,7 +164,7 @@ class TestLooks:
         assert timedelta(days=7) < moments[-1] - NOW <= timedelta(days=8)
         assert len(pauses) < 100
 
-    def test_one_that_is_gone(self) -> None:
+    def test_a_gone_chat_is_polled_a_quarter_of_an_hour_later_for_a_week(self) -> None:
         """
         A gone one is looked at a quarter of an hour later, and so on for a week.
         """
@@ -173,7 +175,7 @@ class TestLooks:
         assert next_poll_of_missing(gone, after(8 * 86_400), PACE) is None
 
     @given(st.integers(0, 10_000), st.floats(-1e6, 1e7))
-    def test_bounds(self, looks: int, seconds: float) -> None:
+    def test_a_poll_is_between_three_seconds_and_a_day_away_by_any_clock(self, looks: int, seconds: float) -> None:
         """
         Whatever the clocks do, a look is between three seconds and a day away.
         """
@@ -181,7 +183,7 @@ class TestLooks:
 
         assert timedelta(seconds=3) <= pause <= timedelta(days=1)
 
-    def test_who_watches(self) -> None:
+    def test_a_status_request_polls_a_missing_chat_soon_and_later_once_a_minute(self) -> None:
         """
         A status request looks again after seconds while it is new, once a minute when it lasts, also at a gone one.
         """
@@ -199,7 +201,7 @@ class TestLooks:
 
 
 class TestObserved:
-    def test_not_visible(self) -> None:
+    def test_one_not_found_changes_no_status_and_is_shown_and_counted(self) -> None:
         """
         One "not found" changes no status; it is shown as not visible, and counted.
         """
@@ -211,7 +213,7 @@ class TestObserved:
         assert told.next_poll_at == after(3)
 
     @pytest.mark.parametrize("status", [Status.PENDING, Status.IN_PROGRESS, Status.TIMEOUT, Status.COMPLETED])
-    def test_revived(self, status: Status) -> None:
+    def test_any_sight_of_a_chat_ends_its_absence(self, status: Status) -> None:
         """
         Any sight ends it.
         """
@@ -226,7 +228,7 @@ class TestObserved:
             after(30),
         )
 
-    def test_gone_and_back(self) -> None:
+    def test_a_later_sight_takes_back_the_failure_of_a_gone_chat(self) -> None:
         """
         What counts as gone is failed with a reason; a later sight takes that back, with a poll clock of its own.
         """
@@ -250,7 +252,9 @@ class TestObserved:
             (ObservedState.BROKE, Status.FAILED),
         ],
     )
-    def test_back_as_it_is(self, seen: ObservedState, status: Status) -> None:
+    def test_a_chat_that_is_back_takes_the_builders_state_and_costs_once(
+        self, seen: ObservedState, status: Status
+    ) -> None:
         """
         It is what the builder says then, and what it had cost is counted once.
         """
@@ -265,7 +269,7 @@ class TestObserved:
         assert generation_of(back).error_code == ("builder_error" if seen is ObservedState.BROKE else None)
         assert generation_of(back).credits == 0.5
 
-    def test_other_failures_stay(self) -> None:
+    def test_a_failure_that_the_builder_reported_is_not_taken_back(self) -> None:
         """
         Only what counted as gone is taken back: what the builder gave up stays failed.
         """
@@ -273,7 +277,7 @@ class TestObserved:
 
         assert look(failed, NOW, missing=False).status is Status.FAILED
 
-    def test_no_timeout_while_it_is_not_visible(self) -> None:
+    def test_the_poll_clock_stands_still_while_a_chat_is_not_visible(self) -> None:
         """
         The poll clock stands still while it is not visible, and goes on when it is seen again.
         """
@@ -287,7 +291,7 @@ class TestObserved:
         assert (back.status, generation_of(back).deadline_at) == (Status.IN_PROGRESS, after(110))
         assert look(back, after(110), missing=False).status is Status.TIMEOUT
 
-    def test_clock_set_forward(self) -> None:
+    def test_a_poll_an_hour_late_times_nothing_out_and_counts_no_absence(self) -> None:
         """
         A look an hour later than due times nothing out, and counts for no absence: nobody looked meanwhile.
         """
@@ -298,7 +302,7 @@ class TestObserved:
         absent = look(away(10, looks=3, next_poll_at=NOW), after(3600), missing=True)
         assert (absent.status, generation_of(absent).missing_since) == (Status.IN_PROGRESS, after(3590))
 
-    def test_a_late_look_within_reason(self) -> None:
+    def test_a_poll_a_few_seconds_late_moves_no_deadline(self) -> None:
         """
         A look that is a few seconds late moves nothing.
         """
@@ -306,7 +310,7 @@ class TestObserved:
 
         assert look(one, after(610), missing=False).status is Status.TIMEOUT
 
-    def test_clock_set_back(self) -> None:
+    def test_no_deadline_is_further_away_than_a_whole_poll_clock(self) -> None:
         """
         No deadline is further away than a whole poll clock, whatever clock it was set by.
         """
@@ -314,7 +318,7 @@ class TestObserved:
 
         assert generation_of(look(one, NOW, missing=False)).deadline_at == after(600)
 
-    def test_waiting_runs_against_no_clock(self) -> None:
+    def test_a_question_to_a_person_times_nothing_out(self) -> None:
         """
         A question to a person times nothing out, is asked about more slowly, and the clock begins anew after it.
         """

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.made import NOW, after, prototype
+from factories import NOW, after, prototype
 from protokeep.core import follow_up as rounds
 from protokeep.core.errors import ProviderError
 from protokeep.core.prototype import (
@@ -46,13 +46,13 @@ def asked(one: Prototype | None = None) -> Prototype:
 
 class TestWhyNot:
     @pytest.mark.parametrize("status", [MADE, FAILED, TIMEOUT])
-    def test_what_has_ended_takes_a_message(self, status: Status) -> None:
+    def test_a_ready_failed_or_timed_out_prototype_takes_a_message(self, status: Status) -> None:
         """
         What is ready, has failed or timed out goes on with a message.
         """
         assert rounds.follow_up_blocked_reason(prototype(status)) is None
 
-    def test_a_question_is_answered(self) -> None:
+    def test_a_prototype_that_waits_for_an_answer_takes_a_message(self) -> None:
         """
         What waits for an answer takes one, though it is not done.
         """
@@ -72,13 +72,13 @@ class TestWhyNot:
         ],
         ids=["untracked", "no chat", "deleting", "claimed", "sent", "gone", "in progress", "pending"],
     )
-    def test_what_takes_none(self, one: Prototype, words: str) -> None:
+    def test_a_prototype_that_cannot_take_a_message_says_why(self, one: Prototype, words: str) -> None:
         """
         Whatever cannot take a message now says why.
         """
         assert words in (rounds.follow_up_blocked_reason(one) or "")
 
-    def test_a_message_that_arrived_makes_room(self) -> None:
+    def test_a_delivered_follow_up_that_is_done_makes_room_for_the_next(self) -> None:
         """
         A round whose message the builder has is no obstacle once it is done.
         """
@@ -86,7 +86,7 @@ class TestWhyNot:
 
 
 class TestAsked:
-    def test_a_claim(self) -> None:
+    def test_a_claimed_follow_up_may_be_sent_at_once_and_polling_rests(self) -> None:
         """
         The message is ours to send, at once, as the first try of another round; looks rest meanwhile.
         """
@@ -101,7 +101,7 @@ class TestAsked:
         assert (generation.follow_up_at, generation.next_try_at, one.updated_at) == (after(100),) * 3
         assert generation.next_poll_at is None
 
-    def test_nothing_else_happens_until_it_is_sent(self) -> None:
+    def test_a_claimed_follow_up_keeps_the_status_and_clears_the_hold(self) -> None:
         """
         Its status stays, what held it up before is over, and it is not wrapped up.
         """
@@ -111,7 +111,7 @@ class TestAsked:
         assert (one.status, one.state) == (MADE, State.QUEUED)
         assert (generation.finalize_at, generation.hold_code, generation.hold_message) == (None, None, None)
 
-    def test_what_there_is_is_of_the_round_before(self) -> None:
+    def test_a_poll_of_the_earlier_message_does_not_end_the_new_turn(self) -> None:
         """
         What the builder says about the message that is known now does not end the new round.
         """
@@ -123,7 +123,7 @@ class TestAsked:
 
 
 class TestSending:
-    def test_where_the_chat_ended(self) -> None:
+    def test_the_last_message_of_the_chat_is_recorded_before_the_call(self) -> None:
         """
         Before the call it is written down after which message ours comes; an empty chat has none.
         """
@@ -155,7 +155,7 @@ class TestContinued:
             self.sent(), message_id="m-2", seen=seen, now=after(120), pace=PACE, batched=batched
         )
 
-    def test_a_new_round(self) -> None:
+    def test_a_delivered_follow_up_starts_a_turn_with_its_own_poll_clock(self) -> None:
         """
         In progress again, with a poll clock of its own, and nothing left of what had ended before.
         """
@@ -169,7 +169,7 @@ class TestContinued:
         assert (generation.settled_at, generation.finalize_at) == (None, None)
         assert (generation.missing_since, generation.broken_since) == (None, None)
 
-    def test_looked_at_soon(self) -> None:
+    def test_a_delivered_follow_up_is_polled_after_the_poll_interval(self) -> None:
         """
         The next look comes after the poll interval, or a little later where each chat is read by itself.
         """
@@ -178,7 +178,7 @@ class TestContinued:
         assert due is not None
         assert after(123) <= due <= after(130)
 
-    def test_an_answer_that_says_more(self) -> None:
+    def test_what_the_builder_says_with_its_answer_to_a_message_counts(self) -> None:
         """
         What the builder said with its answer counts.
         """
@@ -191,7 +191,7 @@ class TestContinued:
 class TestTurnedDown:
     error = ProviderError("Too long.", code="refused")
 
-    def test_one_that_was_ready(self) -> None:
+    def test_a_refused_follow_up_leaves_a_ready_prototype_ready(self) -> None:
         """
         What was ready is ready still, says what was refused, and takes the next message.
         """
@@ -214,7 +214,7 @@ class TestTurnedDown:
         assert rounds.follow_up_blocked_reason(one) is None
 
     @pytest.mark.parametrize("batched", [True, False])
-    def test_one_that_waits_is_followed_on(self, batched: bool) -> None:
+    def test_a_refused_answer_leaves_a_waiting_prototype_polled_as_before(self, batched: bool) -> None:
         """
         Where the builder still waits for an answer, a refused one changes nothing: it is looked at as before.
         """
@@ -231,7 +231,7 @@ class TestTurnedDown:
         assert rounds.follow_up_blocked_reason(one) is None
 
 
-def test_without_claim() -> None:
+def test_an_abandoned_follow_up_is_neither_retried_nor_held() -> None:
     """
     A chat that is gone has nothing to send to: nothing is tried any more, and nothing holds it up.
     """
@@ -247,7 +247,7 @@ def test_without_claim() -> None:
 
 
 class TestRemoving:
-    def test_one_that_was_made(self) -> None:
+    def test_deleting_a_made_prototype_ends_its_polling_and_its_slot(self) -> None:
         """
         It is deleted at once: looked at no more, current no more, held by nobody.
         """
@@ -262,7 +262,7 @@ class TestRemoving:
         assert (generation.next_poll_at, generation.finalize_at) == (None, None)
         assert (generation.hold_code, generation.hold_message) == (None, None)
 
-    def test_a_follow_up_that_waits_is_not_sent(self) -> None:
+    def test_deleting_takes_back_a_follow_up_that_was_not_sent(self) -> None:
         """
         Deleting one whose message waits takes the message back.
         """
@@ -271,7 +271,7 @@ class TestRemoving:
         assert not generation_of(one).follow_up_pending
 
     @pytest.mark.parametrize("point", [CLAIMED, SENT])
-    def test_one_that_may_have_been_sent_is_decided_first(self, point: RecoveryPoint) -> None:
+    def test_deleting_an_undecided_create_keeps_it_until_it_is_decided(self, point: RecoveryPoint) -> None:
         """
         Without a chat it keeps its place in a create, and whoever holds it keeps it.
         """
@@ -284,7 +284,7 @@ class TestRemoving:
         assert (generation.recovery_point, generation.lease_until) == (point, after(60))
         assert generation.next_try_at == (after(90) if point is SENT else after(50))
 
-    def test_not_removed(self) -> None:
+    def test_a_failed_deletion_says_why_and_has_one_next_try(self) -> None:
         """
         What the builder did not delete says why, and is tried once more at the time that was given.
         """
@@ -300,7 +300,7 @@ class TestRemoving:
         assert one.state is State.DELETING
 
 
-def test_stopped() -> None:
+def test_a_stopped_prototype_has_failed_is_not_polled_and_takes_a_message() -> None:
     """
     What was stopped has failed with that reason, is not looked at, and takes a message.
     """
@@ -315,7 +315,7 @@ class TestLinks:
     def one(self, **values: Any) -> Prototype:
         return ready(**{"demo_url": DEMO, "web_url": WEB, "project_url": DEMO, **values})
 
-    def test_it_opens(self) -> None:
+    def test_a_preview_that_opens_changes_nothing(self) -> None:
         """
         A preview that opens changes nothing.
         """
@@ -323,14 +323,14 @@ class TestLinks:
         assert rounds.links_checked(one, True, after(60), PACE) is one
 
     @pytest.mark.parametrize("opens", [None, False])
-    def test_nothing_to_say(self, opens: bool | None) -> None:
+    def test_a_link_check_without_answer_or_link_changes_nothing(self, opens: bool | None) -> None:
         """
         Without an answer, or without a link, nothing is known and nothing changes.
         """
         one = self.one() if opens is None else self.one(demo_url=None, project_url=WEB)
         assert rounds.links_checked(one, opens, after(60), PACE) is one
 
-    def test_it_comes_back(self) -> None:
+    def test_a_preview_that_opens_again_is_shown_again(self) -> None:
         """
         One that was taken down and opens again is shown again.
         """
@@ -341,7 +341,7 @@ class TestLinks:
         assert (back.project_url, generation_of(back).demo_url) == (DEMO, DEMO)
         assert (generation_of(back).broken_url, generation_of(back).broken_since) == (None, None)
 
-    def test_another_link_begins_anew(self) -> None:
+    def test_the_first_404_of_a_new_link_is_its_first(self) -> None:
         """
         A 404 of a new link is its first one, whatever the one before had.
         """
@@ -353,7 +353,7 @@ class TestLinks:
         assert generation_of(once).broken_since == after(600)
 
 
-def test_same_words() -> None:
+def test_two_messages_are_the_same_text_apart_from_white_space() -> None:
     """
     White space at the edges and between words does not count; anything else does.
     """

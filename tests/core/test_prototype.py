@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.made import NOW, after, generation, prototype
+from factories import NOW, after, generation, prototype
 from protokeep.core.prototype import (
     SETTLED,
     TRANSITIONS,
@@ -62,13 +62,15 @@ def told(start: Prototype, observations: list[Observation]) -> list[Prototype]:
 
 class TestTable:
     @pytest.mark.parametrize(("status", "seen", "expected"), CASES, ids=str)
-    def test_every_status_and_every_word(self, status: Status, seen: ObservedState, expected: Status) -> None:
+    def test_every_status_meets_every_observation_as_the_table_says(
+        self, status: Status, seen: ObservedState, expected: Status
+    ) -> None:
         """
         Every status meets every word, and becomes what the table says.
         """
         assert advance(prototype(status), Observation(seen), NOW).status is expected
 
-    def test_every_case_is_there(self) -> None:
+    def test_the_table_and_this_test_cover_every_status_and_observation(self) -> None:
         """
         The table and this test speak of every status and every word.
         """
@@ -76,7 +78,9 @@ class TestTable:
         assert len(CASES) == len(Status) * len(ObservedState)
 
     @given(st.sampled_from(Status), st.lists(OBSERVATIONS, max_size=12))
-    def test_never_backwards(self, status: Status, observations: list[Observation]) -> None:
+    def test_no_sequence_of_observations_moves_a_status_backwards(
+        self, status: Status, observations: list[Observation]
+    ) -> None:
         """
         No sequence of observations, in any order and however often repeated, moves a status backwards.
         """
@@ -85,7 +89,7 @@ class TestTable:
         assert ranks == sorted(ranks)
 
     @given(st.lists(OBSERVATIONS, max_size=8))
-    def test_completed_only_by_the_builder(self, observations: list[Observation]) -> None:
+    def test_nothing_is_completed_unless_the_builder_finished_it(self, observations: list[Observation]) -> None:
         """
         Nothing reads as completed unless the builder said that it is finished.
         """
@@ -94,7 +98,9 @@ class TestTable:
         assert not completed or any(observation.state is ObservedState.FINISHED for observation in observations)
 
     @given(st.sampled_from(Status), OBSERVATIONS)
-    def test_the_same_news_twice(self, status: Status, observation: Observation) -> None:
+    def test_a_repeated_observation_changes_only_the_observation_time(
+        self, status: Status, observation: Observation
+    ) -> None:
         """
         A repeated observation changes nothing but the time of the look.
         """
@@ -104,7 +110,7 @@ class TestTable:
         assert twice == once
 
     @given(st.lists(OBSERVATIONS, max_size=8))
-    def test_late_news_after_the_end(self, observations: list[Observation]) -> None:
+    def test_news_after_a_failure_changes_neither_status_nor_reason(self, observations: list[Observation]) -> None:
         """
         What arrives after a failure changes neither status, nor reason, nor the time it settled.
         """
@@ -117,7 +123,7 @@ class TestTable:
         assert generation_of(last).settled_at == NOW
         assert generation_of(last).awaiting_input is False
 
-    def test_late_finish_settles_a_timeout(self) -> None:
+    def test_a_finish_after_a_timeout_completes_and_clears_the_reason(self) -> None:
         """
         `timeout` is not the end: a later look completes it, and the reason goes.
         """
@@ -136,7 +142,7 @@ class TestTable:
 
 
 class TestWhatItWrites:
-    def test_only_moves_touch_updated_at(self) -> None:
+    def test_updated_at_moves_with_the_status_and_observed_at_with_the_builder(self) -> None:
         """
         `updated_at` is when the status moved; `observed_at` when the builder last spoke.
         """
@@ -146,7 +152,7 @@ class TestWhatItWrites:
         assert (running.updated_at, again.updated_at) == (after(3), after(3))
         assert generation_of(again).observed_at == after(6)
 
-    def test_our_clock_is_no_word_of_the_builder(self) -> None:
+    def test_a_timeout_by_our_clock_is_no_observation_of_the_builder(self) -> None:
         """
         Running out of polls is not an observation of the builder's.
         """
@@ -157,7 +163,9 @@ class TestWhatItWrites:
         assert generation_of(expired).observed_at == after(3)
 
     @given(st.sampled_from(Status), st.lists(OBSERVATIONS, max_size=6))
-    def test_settled_is_settled(self, status: Status, observations: list[Observation]) -> None:
+    def test_a_settled_status_settles_the_recovery_point_and_failures_have_reasons(
+        self, status: Status, observations: list[Observation]
+    ) -> None:
         """
         The recovery point says `settled` as soon as the status is, and a failure always has a reason.
         """
@@ -168,7 +176,9 @@ class TestWhatItWrites:
                 assert generation_of(one).error_message
 
     @given(st.lists(OBSERVATIONS, min_size=1, max_size=6))
-    def test_known_addresses_stay(self, observations: list[Observation]) -> None:
+    def test_a_missing_address_keeps_the_known_one_and_the_best_one_is_shown(
+        self, observations: list[Observation]
+    ) -> None:
         """
         An observation that leaves an address out does not take it away; the best one is the project's.
         """
@@ -180,7 +190,7 @@ class TestWhatItWrites:
         last = generation_of(seen[-1])
         assert seen[-1].project_url == (last.demo_url or last.web_url or last.chat_url)
 
-    def test_waiting_is_said_and_taken_back(self) -> None:
+    def test_a_question_of_the_builder_is_shown_until_it_goes_on(self) -> None:
         """
         A builder that asks something is waiting, with its words as the reason, until it goes on.
         """
@@ -196,7 +206,7 @@ class TestWhatItWrites:
         assert (goes_on.status, goes_on.state) == (R, State.MAKING)
         assert generation_of(goes_on).hold_code is None
 
-    def test_untracked_rows_are_left_alone(self) -> None:
+    def test_an_untracked_row_is_not_changed_by_observations(self) -> None:
         """
         A row that nobody tracks does not change by what is seen.
         """
@@ -228,13 +238,13 @@ class TestState:
         ],
         ids=lambda value: value.value if isinstance(value, State) else "",
     )
-    def test_one_word(self, given: Prototype, state: State) -> None:
+    def test_status_and_recovery_point_are_told_as_one_state(self, given: Prototype, state: State) -> None:
         """
         Status and recovery point are told as one word.
         """
         assert given.state is state
 
-    def test_ready_whatever_else(self) -> None:
+    def test_a_completed_prototype_is_ready_whatever_hold_is_still_written(self) -> None:
         """
         What is completed is ready, though its reason for an earlier wait may still be written.
         """

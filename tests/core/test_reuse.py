@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.made import NOW, prototype
+from factories import NOW, prototype
 from protokeep.core.prototype import RecoveryPoint, Status
 from protokeep.core.reuse import Outcome, decide, prompts_differ, usable
 
@@ -14,14 +14,14 @@ PROMPT = "A shop"
 
 
 class TestReuse:
-    def test_first_request(self) -> None:
+    def test_a_product_without_a_prototype_gets_one(self) -> None:
         """
         A product without a prototype gets one.
         """
         assert decide(None, PROMPT, create_new=False).outcome is Outcome.CREATED
 
     @pytest.mark.parametrize("status", [Status.PENDING, Status.IN_PROGRESS, Status.COMPLETED, Status.TIMEOUT])
-    def test_existing_one(self, status: Status) -> None:
+    def test_a_pending_running_completed_or_timed_out_prototype_is_reused(self, status: Status) -> None:
         """
         pending, in_progress, completed and timeout: the existing one.
         """
@@ -31,7 +31,7 @@ class TestReuse:
         assert decision.reason
 
     @pytest.mark.parametrize("point", list(RecoveryPoint))
-    def test_existing_one_wherever_its_create_stands(self, point: RecoveryPoint) -> None:
+    def test_an_existing_prototype_is_reused_wherever_its_create_stands(self, point: RecoveryPoint) -> None:
         """
         How far the create got, or that its outcome is unknown, does not matter: never a second one.
         """
@@ -39,7 +39,7 @@ class TestReuse:
 
         assert decide(current, PROMPT, create_new=False).outcome is Outcome.REUSED
 
-    def test_failed_one(self) -> None:
+    def test_a_failed_or_gone_prototype_is_replaced_with_the_reason(self) -> None:
         """
         failed, or gone upstream, is replaced, and the answer says why.
         """
@@ -49,14 +49,14 @@ class TestReuse:
         assert "It broke." in decision.reason
 
     @pytest.mark.parametrize("status", list(Status))
-    def test_another_one_on_purpose(self, status: Status) -> None:
+    def test_create_new_always_makes_a_new_prototype(self, status: Status) -> None:
         """
         create_new: always a new one.
         """
         assert decide(prototype(status), PROMPT, create_new=True).outcome is Outcome.CREATED
         assert decide(None, PROMPT, create_new=True).outcome is Outcome.CREATED
 
-    def test_other_prompt(self) -> None:
+    def test_another_prompt_reuses_the_prototype_and_says_that_it_differs(self) -> None:
         """
         Same product, materially other prompt: the existing one, and the answer says that the prompt differs.
         """
@@ -69,13 +69,13 @@ class TestReuse:
 class TestUntracked:
     """Rows from before us (design, section 8)."""
 
-    def test_pending_without_chat_or_address_does_not_block(self) -> None:
+    def test_a_pending_row_without_chat_and_address_does_not_block(self) -> None:
         """
         A pending row without chat id and without a usable URL does not block its product.
         """
         assert decide(prototype(tracked=False), PROMPT, create_new=False).outcome is Outcome.REPLACED
 
-    def test_pending_with_an_address_is_used(self) -> None:
+    def test_a_pending_row_with_an_address_is_reused(self) -> None:
         """
         A pending row without chat id but with a URL is something to open.
         """
@@ -83,13 +83,13 @@ class TestUntracked:
 
         assert decide(row, PROMPT, create_new=False).outcome is Outcome.REUSED
 
-    def test_with_a_chat_is_used(self) -> None:
+    def test_a_row_that_names_a_chat_is_reused(self) -> None:
         """
         A row that names a chat can be followed.
         """
         assert decide(prototype(tracked=False, chat_id="c"), PROMPT, create_new=False).outcome is Outcome.REUSED
 
-    def test_failed_is_replaced(self) -> None:
+    def test_a_failed_untracked_row_is_replaced(self) -> None:
         """
         A failed one is not used, whatever it has.
         """
@@ -100,7 +100,7 @@ class TestUntracked:
         assert (decision.outcome, usable(row)) == (Outcome.REPLACED, False)
         assert decision.reason
 
-    def test_completed_without_anything_is_replaced(self) -> None:
+    def test_a_completed_row_without_chat_and_address_is_replaced(self) -> None:
         """
         Completed, but with nothing to open and nothing to follow: it blocks nobody.
         """
@@ -120,14 +120,16 @@ class TestPrompts:
             ("STRASSE", "straße", False),
         ],
     )
-    def test_materially(self, one: str | None, other: str | None, differ: bool) -> None:
+    def test_prompts_differ_by_more_than_white_space_and_case(
+        self, one: str | None, other: str | None, differ: bool
+    ) -> None:
         """
         White space and letter case do not count; everything else does.
         """
         assert prompts_differ(one, other) is differ
 
     @given(st.text(), st.text())
-    def test_either_way_round(self, one: str, other: str) -> None:
+    def test_prompt_difference_is_symmetric_and_never_with_itself(self, one: str, other: str) -> None:
         """
         It does not matter which came first, and a prompt never differs from itself.
         """
@@ -136,7 +138,7 @@ class TestPrompts:
         assert not prompts_differ(one, f" {one}\t")
 
 
-def test_one_that_is_not_visible() -> None:
+def test_a_prototype_that_is_not_visible_is_reused_with_that_reason() -> None:
     """
     One that the builder does not show at present is reused, and the reason says so.
     """
@@ -148,7 +150,7 @@ def test_one_that_is_not_visible() -> None:
 
 class TestDeleted:
     @pytest.mark.parametrize("status", list(Status))
-    def test_one_that_is_being_deleted(self, status: Status) -> None:
+    def test_a_prototype_being_deleted_is_never_reused(self, status: Status) -> None:
         """
         What is being deleted is handed out to nobody, whatever its status, and the answer says so.
         """

@@ -39,7 +39,7 @@ class TestStatuses:
             *((status, OutcomeUnknown) for status in (*UNCLEAR, *OWN_ERRORS)),
         ],
     )
-    async def test_calls_that_act(
+    async def test_a_create_counts_as_refused_only_by_a_documented_refusal(
         self, version: int, act: Callable[[V0Provider], Awaitable[Any]], status: int, error: type[ProviderError]
     ) -> None:
         """
@@ -57,7 +57,9 @@ class TestStatuses:
             assert caught.value.retry_after == timedelta(seconds=7)
 
     @pytest.mark.parametrize("status", [400, 403, 409, 410, 418, 425, 451, 499])
-    async def test_reads_and_deletions(self, version: int, status: int) -> None:
+    async def test_a_refused_read_is_certain_and_a_refused_deletion_may_have_acted(
+        self, version: int, status: int
+    ) -> None:
         """
         What only reads takes every 4xx for a refusal. A deletion may be repeated; what was refused for certain is there
         still, and by what else v0 may have deleted it.
@@ -69,7 +71,7 @@ class TestStatuses:
         with pytest.raises(ProviderRejected):
             await provider.find([MARKS], sent_after=NOW, known=none_known)
 
-    async def test_stop_of_what_does_not_run(self, version: int) -> None:
+    async def test_a_409_to_a_stop_says_that_nothing_was_running(self, version: int) -> None:
         """
         A 409 to a stop says, in both documents, that nothing was running.
         """
@@ -77,7 +79,7 @@ class TestStatuses:
 
         assert await provider.cancel("chat-1", "message-1") is False
 
-    async def test_stop_of_what_is_not_shown(self, version: int) -> None:
+    async def test_a_404_to_a_stop_does_not_say_that_nothing_was_running(self, version: int) -> None:
         """
         A 404 to a stop says nothing of whether something was running.
         """
@@ -87,7 +89,7 @@ class TestStatuses:
             await provider.cancel("chat-1", "message-1")
 
     @pytest.mark.parametrize("status", [408, 425, 499, 500])
-    async def test_stop_whose_answer_says_nothing(self, version: int, status: int) -> None:
+    async def test_an_unclear_answer_to_a_stop_is_no_nothing_was_running(self, version: int, status: int) -> None:
         """
         A stop that may or may not have acted is no "nothing was running".
         """
@@ -97,7 +99,7 @@ class TestStatuses:
             await provider.cancel("chat-1", "message-1")
 
     @pytest.mark.parametrize("status", [407, 511])
-    async def test_somebody_on_the_way(self, version: int, status: int) -> None:
+    async def test_a_proxy_that_wants_a_sign_in_is_named(self, version: int, status: int) -> None:
         """
         A proxy or a network that wants a sign-in is named, since v0 cannot mend it.
         """
@@ -110,7 +112,9 @@ class TestStatuses:
 class TestRedirects:
     @acts
     @pytest.mark.parametrize("status", [301, 307, 308])
-    async def test_moved(self, version: int, act: Callable[[V0Provider], Awaitable[Any]], status: int) -> None:
+    async def test_a_307_to_an_act_is_unknown_and_names_target_and_setting(
+        self, version: int, act: Callable[[V0Provider], Awaitable[Any]], status: int
+    ) -> None:
         """
         A redirect to the same request elsewhere may follow an act; it names where, and the setting to change.
         """
@@ -128,7 +132,9 @@ class TestRedirects:
 
     @acts
     @pytest.mark.parametrize("status", [300, 302, 303, 304, 305, 306, 399])
-    async def test_see_elsewhere(self, version: int, act: Callable[[V0Provider], Awaitable[Any]], status: int) -> None:
+    async def test_a_302_to_an_act_is_unknown_and_names_its_target(
+        self, version: int, act: Callable[[V0Provider], Awaitable[Any]], status: int
+    ) -> None:
         """
         A redirect to the result of what was done (302, 303) proves nothing, and names where it points all the same.
         """
@@ -137,7 +143,7 @@ class TestRedirects:
         with pytest.raises(OutcomeUnknown, match=r"api\.v0\.example.*V0_BASE_URL"):
             await act(provider)
 
-    async def test_redirected_reads(self, version: int) -> None:
+    async def test_a_redirected_look_up_has_not_looked_and_names_its_target(self, version: int) -> None:
         """
         A look-up that is redirected looked at nothing; it too says where it points.
         """
@@ -162,7 +168,7 @@ class TestRedirects:
             ("https://" + "a" * 5000, "https://" + "a" * 100),
         ],
     )
-    def test_where_it_points(self, location: str | None, shown: str) -> None:
+    def test_a_redirect_target_is_shown_as_a_short_printable_host(self, location: str | None, shown: str) -> None:
         """
         Whatever the header holds, what people are shown is short, printable, and no more than a host.
         """
@@ -186,7 +192,7 @@ class TestRetryAfter:
         ],
     )
     @pytest.mark.parametrize("status", [402, 409, 429, 503])
-    async def test_by_the_builders_own_clock(
+    async def test_a_retry_date_is_measured_by_the_answers_own_date(
         self, version: int, status: int, date: str, until: str, seconds: int | None
     ) -> None:
         """
@@ -221,13 +227,13 @@ class TestRetryAfter:
             ("Thu, 01 Jan 2099 00:00:00 +9999", None),
         ],
     )
-    def test_what_makes_sense(self, value: str, seconds: float | None) -> None:
+    def test_only_plain_seconds_up_to_an_hour_count_as_a_pause(self, value: str, seconds: float | None) -> None:
         """
         Plain decimal seconds count, at most an hour of them; all other notations ask for nothing.
         """
         assert retry_after(value) == (None if seconds is None else timedelta(seconds=seconds))
 
-    async def test_the_longest_of_several(self, version: int) -> None:
+    async def test_the_longest_of_several_retry_after_headers_counts(self, version: int) -> None:
         """
         A gateway adds its own header to v0's: the longer pause counts.
         """
@@ -253,7 +259,7 @@ class TestNothingSent:
         ],
         ids=lambda raised: type(raised).__name__,
     )
-    async def test_before_anything_was_sent(
+    async def test_an_error_before_the_request_was_written_sent_nothing(
         self, version: int, act: Callable[[V0Provider], Awaitable[Any]], raised: Exception
     ) -> None:
         """
@@ -269,7 +275,7 @@ class TestNothingSent:
             await act(provider)
 
     @pytest.mark.parametrize("root", ["v0.test", "ftp://v0.test", "http://a..b", "http://" + "x" * 300, "//x"])
-    async def test_unusable_addresses(self, version: int, root: str) -> None:
+    async def test_an_unusable_address_is_an_outage_and_needs_no_look_up(self, version: int, root: str) -> None:
         """
         An address that no request can be sent to is an outage with words, and nothing to be looked up.
         """
@@ -280,7 +286,7 @@ class TestNothingSent:
         await provider.aclose()
 
     @pytest.mark.parametrize("address", ["https://" + "x" * 64 + ".v0.dev/a.png", "https://a..v0.dev/a.png"])
-    async def test_pictures_at_names_that_cannot_be(self, version: int, address: str) -> None:
+    async def test_a_picture_at_an_impossible_host_is_one_bad_picture(self, version: int, address: str) -> None:
         """
         An address that v0 names and nobody can look up is one bad picture, not the end of a sweep.
         """
@@ -360,7 +366,7 @@ UNCLEAR_ENDS: dict[str, End] = {
 
 class TestOnTheWire:
     @pytest.mark.parametrize("end", UNCLEAR_ENDS.values(), ids=UNCLEAR_ENDS)
-    async def test_ends_that_say_nothing(self, version: int, end: End) -> None:
+    async def test_a_connection_that_ends_without_an_answer_may_have_acted(self, version: int, end: End) -> None:
         """
         However a connection ends after the request has arrived, v0 may have acted.
         """
@@ -370,7 +376,7 @@ class TestOnTheWire:
                 await provider.create("A shop", MARKS)
             await provider.aclose()
 
-    async def test_hints_before_the_answer(self, version: int) -> None:
+    async def test_interim_answers_before_the_real_one_change_nothing(self, version: int) -> None:
         """
         Interim answers (1xx) before the real one change nothing.
         """
@@ -379,7 +385,7 @@ class TestOnTheWire:
             assert (await provider.create("A shop", MARKS)).chat_id == "c1"
             await provider.aclose()
 
-    async def test_connection_kept_too_long(self, version: int) -> None:
+    async def test_a_kept_connection_closed_by_v0_is_not_used_to_send_again(self, version: int) -> None:
         """
         A kept connection that v0 closes as the next request arrives tells nothing about that request: it is not sent
         again by itself.
@@ -403,7 +409,7 @@ class TestOnTheWire:
 
         assert heads == 2
 
-    async def test_reset_in_the_middle_of_the_body(self, version: int) -> None:
+    async def test_a_prompt_whose_sending_breaks_off_may_have_been_read(self, version: int) -> None:
         """
         A long prompt whose sending breaks off may have been read far enough.
         """
@@ -418,7 +424,7 @@ class TestOnTheWire:
                 await provider.create("x" * 8_000_000, MARKS)
             await provider.aclose()
 
-    async def test_refusal_before_the_body_was_read(self, version: int) -> None:
+    async def test_a_413_before_the_whole_body_was_read_is_a_refusal(self, version: int) -> None:
         """
         A 413 that comes while the body is still being written is a refusal like any other.
         """
@@ -436,7 +442,7 @@ class TestOnTheWire:
                 await provider.create("x" * 2_000_000, MARKS)
             await provider.aclose()
 
-    async def test_no_tls_there(self, version: int) -> None:
+    async def test_a_failed_tls_handshake_sent_nothing(self, version: int) -> None:
         """
         A handshake that fails comes before the request.
         """
@@ -452,7 +458,7 @@ class TestOnTheWire:
                 await provider.create("A shop", MARKS)
             await provider.aclose()
 
-    async def test_no_such_name(self, version: int) -> None:
+    async def test_an_unknown_host_was_sent_nothing(self, version: int) -> None:
         """
         A host that no name server knows was sent nothing.
         """
@@ -465,7 +471,7 @@ class TestOnTheWire:
     @pytest.mark.parametrize(
         "status_line", [b"407 Proxy Authentication Required", b"502 Bad Gateway", b"403 Forbidden"]
     )
-    async def test_proxy_that_lets_nothing_through(
+    async def test_a_proxy_that_opens_no_tunnel_passed_nothing_on(
         self, version: int, status_line: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """

@@ -24,7 +24,7 @@ OUTCOMES: list[tuple[FinishReason, ObservedState, str | None]] = [
 
 
 class TestCreate:
-    async def test_one_chat_with_our_marks(self, v0: V0) -> None:
+    async def test_a_create_makes_one_chat_with_prompt_and_metadata(self, v0: V0) -> None:
         """
         One call makes one chat, which carries the prompt and the marks; it is answered before it is finished.
         """
@@ -35,7 +35,7 @@ class TestCreate:
         assert sum(v0.calls.values()) == 1
         assert v0.chat.status(v0.clock.now) != "completed"
 
-    async def test_never_sync(self, v0: V0) -> None:
+    async def test_a_create_is_asynchronous(self, v0: V0) -> None:
         """
         Only an asynchronous create answers while the emulator's clock stands still.
         """
@@ -44,7 +44,7 @@ class TestCreate:
 
         assert (await v0.observe(chat)).state in (ObservedState.QUEUED, ObservedState.RUNNING)
 
-    async def test_not_finished_yet(self, v0: V0) -> None:
+    async def test_an_answer_to_a_create_never_reads_as_finished(self, v0: V0) -> None:
         """
         Nothing in the answer to a create reads as finished, whatever addresses it holds.
         """
@@ -53,7 +53,7 @@ class TestCreate:
         assert chat.observation is not None
         assert chat.observation.state in (ObservedState.QUEUED, ObservedState.RUNNING)
 
-    async def test_many_at_once(self, v0: V0) -> None:
+    async def test_simultaneous_creates_get_the_ids_of_their_own_chats(self, v0: V0) -> None:
         """
         Each of many simultaneous creates gets the id of its own chat.
         """
@@ -65,7 +65,7 @@ class TestCreate:
             chat = v0.sandbox.chats[one.chat_id]
             assert (chat.message, chat.metadata) == (f"prompt {number}", metadata[number])
 
-    async def test_long_prompt(self, v0: V0) -> None:
+    async def test_a_prompt_of_100000_characters_arrives_as_it_is(self, v0: V0) -> None:
         """
         A prompt of 100,000 characters of any kind arrives as it is.
         """
@@ -94,7 +94,9 @@ class TestFaults:
             (504, OutcomeUnknown, "server_error"),
         ],
     )
-    async def test_refusals(self, v0: V0, status: int, error: type[ProviderError], code: str) -> None:
+    async def test_each_refusal_is_our_error_in_v0s_words_and_is_not_retried(
+        self, v0: V0, status: int, error: type[ProviderError], code: str
+    ) -> None:
         """
         Each refusal is one of our errors, with v0's own words, and is not tried again.
         """
@@ -108,7 +110,7 @@ class TestFaults:
         assert (caught.value.code, caught.value.status) == (code, status)
         assert (v0.sandbox.chats_created, sum(v0.calls.values())) == (0, 1)
 
-    async def test_lost_answer(self, v0: V0) -> None:
+    async def test_a_lost_answer_is_unknown_and_nothing_is_sent_again(self, v0: V0) -> None:
         """
         The connection closes after v0 acted: the outcome is unknown, and nothing is sent again.
         """
@@ -121,7 +123,7 @@ class TestFaults:
         assert sum(v0.calls.values()) == 1
 
     @pytest.mark.parametrize("knobs", [{"accept_seconds": 5}, {"slow_seconds": 5}, {"hold_creates": "after"}], ids=str)
-    async def test_slow_answer(self, v0: V0, knobs: dict[str, object]) -> None:
+    async def test_a_slow_answer_is_unknown_within_the_time_of_a_create(self, v0: V0, knobs: dict[str, object]) -> None:
         """
         v0 acts and takes too long to say so: unknown, within the time that a create may take.
         """
@@ -135,7 +137,7 @@ class TestFaults:
         assert v0.sandbox.chats_created == 1
         await provider.aclose()
 
-    async def test_trickle(self, v0: V0) -> None:
+    async def test_a_trickling_answer_is_bounded_too(self, v0: V0) -> None:
         """
         An answer that never pauses for long, but does not end either, is bounded too.
         """
@@ -148,7 +150,7 @@ class TestFaults:
                 await provider.create("A shop", MARKS)
         await provider.aclose()
 
-    async def test_large_answer(self, v0: V0) -> None:
+    async def test_an_answer_of_ten_megabytes_is_not_read_to_its_end(self, v0: V0) -> None:
         """
         Ten megabytes are not read to their end.
         """
@@ -157,7 +159,7 @@ class TestFaults:
         with pytest.raises(OutcomeUnknown, match="larger than 8 MiB"):
             await v0.create()
 
-    async def test_nobody_there(self, v0: V0) -> None:
+    async def test_a_refused_connection_sent_nothing(self, v0: V0) -> None:
         """
         A refused connection means that nothing was sent.
         """
@@ -168,7 +170,7 @@ class TestFaults:
             await provider.create("A shop", MARKS)
         await provider.aclose()
 
-    async def test_redirect_is_not_followed(self, v0: V0) -> None:
+    async def test_a_redirect_of_a_create_is_not_followed(self, v0: V0) -> None:
         """
         Key and prompt go nowhere else, and a create is not repeated at another address.
         """
@@ -184,7 +186,9 @@ class TestFaults:
     @pytest.mark.parametrize(
         "name", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
     )
-    async def test_no_proxy_for_this_host(self, v0: V0, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    async def test_an_emulator_on_this_host_is_reached_without_the_proxy(
+        self, v0: V0, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
         """
         An emulator on this host is reached directly, whatever proxy the environment names.
         """
@@ -199,7 +203,9 @@ class TestFaults:
 
 class TestObserve:
     @pytest.mark.parametrize(("reason", "seen", "code"), OUTCOMES)
-    async def test_outcomes(self, v0: V0, reason: FinishReason, seen: ObservedState, code: str | None) -> None:
+    async def test_only_the_finish_reason_stop_is_finished(
+        self, v0: V0, reason: FinishReason, seen: ObservedState, code: str | None
+    ) -> None:
         """
         Every reason to stop is read as it is meant; only `stop` is finished.
         """
@@ -215,7 +221,7 @@ class TestObserve:
         assert (observation.state, observation.error_code) == (seen, code)
         assert (code is None) == (observation.error_message is None)
 
-    async def test_queued(self, v0: V0) -> None:
+    async def test_a_v1_chat_in_the_queue_has_no_version_yet(self, v0: V0) -> None:
         """
         v1: a chat whose generation has not begun has no version yet.
         """
@@ -226,7 +232,7 @@ class TestObserve:
 
         assert seen is (ObservedState.QUEUED if v0.version == 1 else ObservedState.RUNNING)
 
-    async def test_something_to_open(self, v0: V0) -> None:
+    async def test_a_finished_chat_has_an_address_that_opens(self, v0: V0) -> None:
         """
         A finished one has an address that opens.
         """
@@ -237,7 +243,7 @@ class TestObserve:
 
         assert address_of(observation).startswith(v0.url)
 
-    async def test_gone(self, v0: V0) -> None:
+    async def test_a_deleted_chat_is_missing_and_the_others_are_read(self, v0: V0) -> None:
         """
         A deleted chat is missing, and that does not keep the others from being read.
         """
@@ -250,7 +256,7 @@ class TestObserve:
         assert set(result.observations) == {present.chat_id}
         assert result.problem is None
 
-    async def test_one_call_for_many(self, v0: V0) -> None:
+    async def test_v1_polls_60_chats_in_one_call_and_v2_each_by_itself(self, v0: V0) -> None:
         """
         v1 reports 60 chats in one call; v2 takes one light call for each.
         """
@@ -263,7 +269,7 @@ class TestObserve:
         assert sum(v0.calls.values()) - before == (1 if v0.provider.capabilities.batch_status else 60)
 
     @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
-    async def test_more_than_a_page(self, v0: V0, order: str) -> None:
+    async def test_every_chat_is_polled_however_many_pages_there_are(self, v0: V0, order: str) -> None:
         """
         Every chat is met, however many pages there are and whatever order they come in.
         """
@@ -280,7 +286,7 @@ class TestObserve:
         if v0.version == 1:
             assert sum(v0.calls.values()) - before <= 3
 
-    async def test_not_listed_yet(self, v0: V0) -> None:
+    async def test_a_chat_that_lists_do_not_show_yet_is_read_by_itself(self, v0: V0) -> None:
         """
         A chat that lists do not show yet is read by itself.
         """
@@ -289,7 +295,7 @@ class TestObserve:
 
         assert (await v0.observe(chat)).state is ObservedState.RUNNING
 
-    async def test_too_many_requests(self, v0: V0) -> None:
+    async def test_a_429_ends_the_round_and_says_how_long_to_pause(self, v0: V0) -> None:
         """
         429 ends the round, and says how long to pause.
         """
@@ -305,7 +311,7 @@ class TestObserve:
         assert sum(v0.calls.values()) - before <= 16
 
     @pytest.mark.parametrize("status", [401, 403, 500, 503])
-    async def test_trouble_is_told(self, v0: V0, status: int) -> None:
+    async def test_an_unreadable_chat_is_neither_missing_nor_finished(self, v0: V0, status: int) -> None:
         """
         What cannot be read is told in words, and is neither missing nor finished.
         """
@@ -317,7 +323,7 @@ class TestObserve:
         assert (result.observations, result.missing, result.retry_after) == ({}, frozenset(), None)
         assert str(status) in (result.problem or result.unreadable[chat.chat_id])
 
-    async def test_nobody_there(self, v0: V0) -> None:
+    async def test_an_outage_while_polling_is_told_not_raised(self, v0: V0) -> None:
         """
         An outage is told, not raised.
         """
@@ -332,7 +338,7 @@ class TestObserve:
 
 
 class TestFind:
-    async def test_ours(self, v0: V0) -> None:
+    async def test_chats_with_our_metadata_are_found_and_no_others(self, v0: V0) -> None:
         """
         The chats with our marks are found, and no others.
         """
@@ -342,7 +348,7 @@ class TestFind:
 
         assert await v0.find() == [ours.chat_id]
 
-    async def test_as_a_create_would_have_told(self, v0: V0) -> None:
+    async def test_a_found_chat_can_be_tracked_like_a_created_one(self, v0: V0) -> None:
         """
         What is found has id, marks and time, so that it can be tracked like any other.
         """
@@ -356,7 +362,7 @@ class TestFind:
         v0.clock.advance(10)
         assert (await v0.observe(found)).state is ObservedState.FINISHED
 
-    async def test_known_ones_are_left_out(self, v0: V0) -> None:
+    async def test_known_chats_are_left_out_of_a_search(self, v0: V0) -> None:
         """
         Chats that a row has are not found again; v1 does not even read them.
         """
@@ -371,7 +377,7 @@ class TestFind:
         assert v0.calls.get("chats.getById", v0.calls.get("chats.find", 0)) <= 1
 
     @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
-    async def test_among_many(self, v0: V0, order: str) -> None:
+    async def test_a_chat_is_found_behind_pages_of_others(self, v0: V0, order: str) -> None:
         """
         Found behind pages of others, whatever order the list comes in.
         """
@@ -382,7 +388,7 @@ class TestFind:
 
         assert await v0.find() == [ours.chat_id]
 
-    async def test_not_listed_yet(self, v0: V0) -> None:
+    async def test_a_chat_that_lists_lag_behind_is_found_later(self, v0: V0) -> None:
         """
         A list that lags finds nothing *now*, and finds it later.
         """
@@ -393,7 +399,7 @@ class TestFind:
         v0.clock.advance(30)
         assert await v0.find() == [chat.chat_id]
 
-    async def test_both_of_two(self, v0: V0) -> None:
+    async def test_both_of_two_chats_with_one_marker_are_found(self, v0: V0) -> None:
         """
         Should there ever be two chats with one marker, both are found.
         """
@@ -401,7 +407,7 @@ class TestFind:
 
         assert set(await v0.find()) == chats
 
-    async def test_deleted_ones_are_gone(self, v0: V0) -> None:
+    async def test_a_deleted_chat_is_not_found(self, v0: V0) -> None:
         """
         A deleted chat is not found.
         """
@@ -409,7 +415,7 @@ class TestFind:
 
         assert await v0.find() == []
 
-    async def test_another_account_sees_nothing(self, v0: V0) -> None:
+    async def test_another_account_does_not_see_the_chats(self, v0: V0) -> None:
         """
         The key decides whose chats are seen.
         """
@@ -420,7 +426,7 @@ class TestFind:
         await other.aclose()
 
     @pytest.mark.parametrize("status", [401, 429, 500])
-    async def test_could_not_look(self, v0: V0, status: int) -> None:
+    async def test_a_search_that_could_not_look_is_an_error(self, v0: V0, status: int) -> None:
         """
         Not to have looked is an error, never an empty answer: it would count as "not there".
         """
@@ -430,7 +436,7 @@ class TestFind:
         with pytest.raises(ProviderError):
             await v0.find()
 
-    async def test_prompt_of(self, v0: V0) -> None:
+    async def test_the_prompt_of_a_chat_can_be_read_back(self, v0: V0) -> None:
         """
         What a chat was asked for can be read back.
         """
@@ -440,7 +446,7 @@ class TestFind:
 
 
 class TestDelete:
-    async def test_twice(self, v0: V0) -> None:
+    async def test_a_chat_is_deleted_and_a_missing_one_counts_as_deleted(self, v0: V0) -> None:
         """
         A chat is deleted; one that is not there counts as deleted.
         """
@@ -451,7 +457,7 @@ class TestDelete:
 
         assert v0.chat.deleted
 
-    async def test_refused(self, v0: V0) -> None:
+    async def test_another_refusal_of_a_deletion_is_an_error(self, v0: V0) -> None:
         """
         Another refusal is an error.
         """
@@ -474,7 +480,7 @@ class TestScope:
         await provider.aclose()
         return sum(v0.calls.values())
 
-    async def test_in_every_request(self, v0: V0) -> None:
+    async def test_the_scope_is_in_every_request(self, v0: V0) -> None:
         """
         `scope` is a query parameter of every request.
         """
@@ -484,7 +490,7 @@ class TestScope:
         assert v0.sandbox.stats()["scopes"] == {"mckinsey": calls}
 
     @pytest.mark.parametrize("scope", ["", None])
-    async def test_off(self, v0: V0, scope: str | None) -> None:
+    async def test_an_empty_scope_is_not_sent(self, v0: V0, scope: str | None) -> None:
         """
         Empty: not sent at all.
         """

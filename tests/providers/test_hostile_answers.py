@@ -60,7 +60,7 @@ UNREADABLE = {
 
 class TestCreate:
     @pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
-    async def test_unreadable_success(self, version: int, answer: Any) -> None:
+    async def test_a_success_without_an_id_is_unknown_and_asked_once(self, version: int, answer: Any) -> None:
         """
         A success without an id may have acted: unknown, asked once, and never anywhere else.
         """
@@ -87,7 +87,7 @@ class TestCreate:
             (500, OutcomeUnknown),
         ],
     )
-    async def test_unreadable_refusal(
+    async def test_an_unreadable_refusal_is_decided_by_its_status(
         self, version: int, status: int, error: type[ProviderError], body: str | bytes
     ) -> None:
         """
@@ -100,7 +100,7 @@ class TestCreate:
 
         assert str(status) in str(caught.value)
 
-    async def test_words_are_tamed(self, version: int) -> None:
+    async def test_v0s_words_become_one_short_storable_line(self, version: int) -> None:
         """
         v0's words end up in rows, pages and logs: one line, shortened, and nothing that a database refuses.
         """
@@ -116,7 +116,7 @@ class TestCreate:
         assert "a" in words
 
     @pytest.mark.parametrize("value", ["17", "Fri, 02 Jan 2099 03:04:22 GMT"])
-    async def test_retry_after(self, version: int, value: str) -> None:
+    async def test_a_requested_pause_is_handed_on_up_to_an_hour(self, version: int, value: str) -> None:
         """
         A pause that is asked for, in seconds or as a date, is handed on; of at most an hour.
         """
@@ -143,7 +143,9 @@ class TestCreate:
         ],
         ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
     )
-    async def test_broken_connections(self, version: int, raised: Exception, error: type[ProviderError]) -> None:
+    async def test_only_a_connection_that_sent_nothing_counts_as_unsent(
+        self, version: int, raised: Exception, error: type[ProviderError]
+    ) -> None:
         """
         Only what certainly was not sent counts as not sent.
         """
@@ -159,7 +161,7 @@ class TestCreate:
         assert type(caught.value) is error
         assert len(transport.asked) == 1
 
-    async def test_what_is_sent(self, version: int) -> None:
+    async def test_a_create_sends_the_documented_fields_only(self, version: int) -> None:
         """
         The documents' own fields and no other: bodies are closed. Asynchronous, with the marks, and `scope` outside.
         """
@@ -193,7 +195,7 @@ class TestCreate:
         ),
         status=st.sampled_from([200, 202, 400, 404, 418, 429, 500, 599]),
     )
-    async def test_any_json(self, version: int, body: Any, status: int) -> None:
+    async def test_any_json_gives_an_id_or_one_of_our_errors(self, version: int, body: Any, status: int) -> None:
         """
         Whatever JSON comes with whatever status, there is an id or one of our errors, and nothing else.
         """
@@ -213,7 +215,7 @@ class TestObserve:
         return await provider.observe([PollTarget(chat, "message-1", NOW) for chat in chats or ("chat-1",)])
 
     @pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
-    async def test_unreadable(self, version: int, answer: Any) -> None:
+    async def test_an_unreadable_poll_settles_nothing(self, version: int, answer: Any) -> None:
         """
         What cannot be read settles nothing: neither finished, nor failed, nor gone.
         """
@@ -226,7 +228,7 @@ class TestObserve:
         assert result.problem or result.unreadable or result.observations
 
     @pytest.mark.parametrize("word", ["finished", "STOP", "", 0, False, True, [], {}, ["stop"], {"stop": 1}], ids=str)
-    async def test_unknown_words(self, version: int, word: Any) -> None:
+    async def test_an_unknown_status_is_not_guessed(self, version: int, word: Any) -> None:
         """
         A word that is not known here is shown as one to look at, not guessed.
         """
@@ -239,7 +241,7 @@ class TestObserve:
         seen = result.observations["chat-1"]
         assert (seen.state, seen.error_code) == (ObservedState.WAITING, "needs_a_look")
 
-    async def test_another_chat(self, version: int) -> None:
+    async def test_an_answer_about_another_chat_is_not_taken(self, version: int) -> None:
         """
         An answer about another chat is not taken for this one's.
         """
@@ -259,7 +261,7 @@ class TestObserve:
         assert all(one.state is not ObservedState.FINISHED for one in result.observations.values())
 
     @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//evil", "", 5, None, "x" * 3000])
-    async def test_addresses_that_are_no_links(self, version: int, address: Any) -> None:
+    async def test_only_http_addresses_are_kept_as_links(self, version: int, address: Any) -> None:
         """
         Only http(s) addresses are kept: they are shown as links.
         """
@@ -279,7 +281,7 @@ class TestObserve:
             assert link is None or link.startswith(ROOT)
 
     @pytest.mark.parametrize("chat", ["a/b", "a?b=c", "a#b", "../../v1/user", "a b", "%2e%2e"])
-    async def test_odd_ids_stay_ids(self, version: int, chat: str) -> None:
+    async def test_an_odd_chat_id_is_one_segment_of_the_path(self, version: int, chat: str) -> None:
         """
         An id from an older row is one segment of the path, whatever it holds.
         """
@@ -304,7 +306,7 @@ class TestObserve:
 
 class TestLists:
     @pytest.mark.parametrize("answer", UNREADABLE.values(), ids=UNREADABLE)
-    async def test_unreadable(self, version: int, answer: Any) -> None:
+    async def test_an_unreadable_list_is_an_error_not_an_empty_list(self, version: int, answer: Any) -> None:
         """
         A list that cannot be read is an error, never an empty list: it would count as "not there".
         """
@@ -314,7 +316,7 @@ class TestLists:
             await provider.find([MARKS], sent_after=NOW, known=none_known)
 
     @pytest.mark.parametrize("second", [says(500, {}), says(200, HTML), says(429, {}), says(200, {"data": 5})])
-    async def test_half_a_list(self, version: int, second: Any) -> None:
+    async def test_a_cut_list_is_an_error(self, version: int, second: Any) -> None:
         """
         Nor is half a list a list.
         """
@@ -333,7 +335,7 @@ class TestLists:
         assert (found.chats, found.whole, found.reached) == ([], False, False)
         assert found.error is not None
 
-    async def test_rows_that_are_none(self, version: int) -> None:
+    async def test_malformed_rows_are_passed_over_in_a_search(self, version: int) -> None:
         """
         Rows of other shapes are passed over; the good one among them is found.
         """
@@ -351,7 +353,7 @@ class TestLists:
         assert [chat.chat_id for chat in found.chats] == ["chat-1"]
 
     @pytest.mark.parametrize("version", [1], ids=["v1"])
-    async def test_rows_that_are_none_while_looking(self, version: int) -> None:
+    async def test_malformed_rows_keep_no_other_chat_from_being_polled(self, version: int) -> None:
         """
         Nor do they keep a round of looks from reading the others.
         """
@@ -374,7 +376,7 @@ class TestLists:
 
     @pytest.mark.parametrize("version", [1], ids=["v1"])
     @pytest.mark.parametrize("reason", [{}, {"stop": 1}, [], 5, "?", None], ids=str)
-    async def test_reasons_of_v1_messages(self, version: int, reason: Any) -> None:
+    async def test_a_v1_chat_with_an_unknown_last_message_has_not_begun(self, version: int, reason: Any) -> None:
         """
         A chat without a version whose last message ends in an unknown word has not begun, as far as we can tell.
         """
@@ -385,7 +387,7 @@ class TestLists:
 
         assert result.observations["chat-1"].state is ObservedState.QUEUED
 
-    async def test_filter_is_not_taken_on_trust(self, version: int) -> None:
+    async def test_a_search_does_not_trust_v0s_filter(self, version: int) -> None:
         """
         A v0 that ignores the filter does not make everybody's chats ours.
         """
@@ -396,7 +398,7 @@ class TestLists:
 
         assert [chat.chat_id for chat in found.chats] == ["chat-1"]
 
-    async def test_pages_that_never_end(self, version: int) -> None:
+    async def test_a_list_without_an_end_is_given_up(self, version: int) -> None:
         """
         A list without an end is given up; it does not hold a worker for ever.
         """
@@ -416,7 +418,7 @@ class TestLists:
 
     @pytest.mark.parametrize("version", [1], ids=["v1"])
     @pytest.mark.parametrize("new_rows", [0, 1, 5, 10])
-    async def test_pages_that_shift(self, version: int, new_rows: int) -> None:
+    async def test_rows_that_shift_down_between_pages_are_not_missed(self, version: int, new_rows: int) -> None:
         """
         v1 pages by offset: while others create chats, rows move down. None of those that were there is missed.
         """
@@ -432,7 +434,7 @@ class TestLists:
         assert all(later - sooner < 60 for sooner, later in pairwise(offsets))
 
     @pytest.mark.parametrize("version", [1], ids=["v1"])
-    async def test_pages_that_shrink(self, version: int) -> None:
+    async def test_rows_that_shift_up_between_pages_are_not_missed(self, version: int) -> None:
         """
         Rows that move up because others are deleted are not missed either, as long as the overlap covers them.
         """
@@ -486,7 +488,7 @@ class Pages:
 
 class TestWords:
     @given(st.text() | st.sampled_from(["inf", "nan", "-5", "1e400", "Mon, 01 Jan 99999 00:00:00 GMT", "0"]))
-    def test_retry_after(self, value: str) -> None:
+    def test_any_retry_after_is_none_or_at_most_an_hour(self, value: str) -> None:
         """
         Whatever the header holds, the pause is None or between nothing and an hour.
         """
@@ -508,14 +510,14 @@ class TestWords:
             (None, None),
         ],
     )
-    def test_retry_after_forms(self, value: str | None, seconds: float | None) -> None:
+    def test_retry_after_is_seconds_or_a_future_http_date(self, value: str | None, seconds: float | None) -> None:
         """
         Seconds or an HTTP date; what lies in the past, or is neither, asks for nothing.
         """
         assert retry_after(value, NOW) == (None if seconds is None else timedelta(seconds=seconds))
 
     @given(st.none() | st.integers() | st.text() | st.datetimes().map(lambda moment: moment.isoformat() + "Z"))
-    def test_instant(self, value: Any) -> None:
+    def test_a_time_of_v0_is_an_aware_instant_or_none(self, value: Any) -> None:
         """
         A time of v0's is an aware instant or None.
         """
@@ -535,7 +537,7 @@ class TestWords:
             ("https://evilv0.dev", "https://evilv0.dev", "https://evilv0.dev"),
         ],
     )
-    def test_addresses(self, base_url: str, root: str, web: str) -> None:
+    def test_a_base_url_is_taken_with_or_without_its_version(self, base_url: str, root: str, web: str) -> None:
         """
         The base URL is taken with or without a version; chats of another host open on that host.
         """
@@ -543,7 +545,7 @@ class TestWords:
 
         assert (config.root_url, config.web_url, config.scope) == (root, web, None)
 
-    def test_json_is_what_it_says(self) -> None:
+    def test_deep_json_is_too_deep_for_the_parser(self) -> None:
         """
         What these tests call too deep is too deep for the parser.
         """

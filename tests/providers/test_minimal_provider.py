@@ -25,8 +25,9 @@ from protokeep.providers.base import (
 )
 from protokeep.service import Keeper, NewPrototype
 from protokeep.service.chat_metadata import Signer
-from protokeep.service.context import Context, Providers
+from protokeep.service.context import Context
 from protokeep.service.hooks import Hooks
+from protokeep.service.provider_accounts import Providers
 from protokeep.store.database import Database
 from protokeep.store.prototypes import Store
 

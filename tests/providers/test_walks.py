@@ -18,9 +18,7 @@ only_v2 = pytest.mark.parametrize("version", [2], ids=["v2"])
 class TestOrder:
     @pytest.mark.parametrize("order", ["newest", "oldest", "stable", "pinned"])
     @pytest.mark.parametrize("filter_works", [True, False])
-    async def test_a_list_of_several_pages_is_seen_whole_in_any_stable_order(
-        self, version: int, order: str, filter_works: bool
-    ) -> None:
+    async def test_a_list_is_seen_whole_in_any_stable_order(self, version: int, order: str, filter_works: bool) -> None:
         """
         The chat is found, and where it is missing the search says that it saw everything.
         """
@@ -90,7 +88,7 @@ class TestOrder:
 class TestPages:
     @only_v1
     @pytest.mark.parametrize("size", [20, 50, 59])
-    async def test_a_short_page_is_not_the_end_before_the_next_one_says_so(self, version: int, size: int) -> None:
+    async def test_a_short_page_is_not_the_end_of_a_list(self, version: int, size: int) -> None:
         """
         A v0 that answers fewer rows than it is asked for hides none.
         """
@@ -157,7 +155,7 @@ class TestPages:
 
         assert ids(await v0.find(since=NOW - timedelta(hours=1))) == [ours.id]
 
-    async def test_repeated_rows_at_page_borders(self, version: int) -> None:
+    async def test_repeated_rows_at_page_borders_are_met_once(self, version: int) -> None:
         v0 = Lists(version, repeated_rows=10, filter_works=False)
         v0.add(230, RECENT)
         ours = v0.ours(OLD)
@@ -262,7 +260,7 @@ class TestUnreadable:
         assert search.whole_since(NOW + timedelta(hours=1))
 
     @only_v1
-    async def test_what_was_read_is_not_read_again_and_what_was_not_ever_more_seldom(self, version: int) -> None:
+    async def test_unreadable_chats_are_read_again_ever_more_seldom(self, version: int) -> None:
         v0 = Lists(version)
         (private,) = v0.add(1, RECENT, poison="private")
         (failing,) = v0.add(1, RECENT, poison="failing")
@@ -333,7 +331,7 @@ class TestUnreadable:
 
     @only_v2
     @pytest.mark.parametrize("metadata", [[], "x", 5, None], ids=repr)
-    async def test_rows_whose_metadata_cannot_be_read(self, version: int, metadata: Any) -> None:
+    async def test_rows_whose_metadata_cannot_be_read_hide_no_other(self, version: int, metadata: Any) -> None:
         v0 = Lists(version, filter_works=False)
         v0.add(1, RECENT, row={"id": "odd", "createdAt": "2026-01-02T03:04:00Z", "metadata": metadata})
         ours = v0.ours()
@@ -371,7 +369,7 @@ class TestCut:
         await provider.aclose()
 
     @pytest.mark.parametrize("failure", [(429, {}), (500, {}), (200, {"data": 5}), (403, {})], ids=str)
-    async def test_an_error_in_the_middle_keeps_what_was_found_and_is_gone_on_from(
+    async def test_an_error_in_the_middle_of_a_search_keeps_what_was_found(
         self, version: int, failure: tuple[int, Any]
     ) -> None:
         v0 = Lists(version, filter_works=False)

@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 
 from protokeep.sandbox import Knobs, Sandbox, running
-from sandbox.v0_contract import MISSING, Document, documents_present
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait, in real time and not for long, for something that happens beside the test."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - it changes in code that knows no event of ours
-            await asyncio.sleep(0.005)
-
-
-class Clock:
-    """Stands still until told to move."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += timedelta(seconds=seconds)
+from sandbox.v0_contract import Document
+from world import Clock
 
 
 class V0:
@@ -66,12 +44,6 @@ class V0:
         self.seen.add((api, operation))
         problems = document.answer_problems(operation, response.status_code, body)
         assert not problems, "\n".join(problems)
-
-
-@pytest.fixture(scope="session")
-def documents() -> dict[str, Document]:
-    """v0's documents by version; empty, and said so at the end, when they are missing."""
-    return {api: Document(api) for api in ("v1", "v2")} if documents_present() else {}
 
 
 @pytest.fixture
@@ -115,10 +87,3 @@ async def nobody(url: str, documents: dict[str, Document]) -> AsyncIterator[V0]:
     client = V0(url, "", documents)
     async with client.http:
         yield client
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly that the documents were missing."""
-    if not documents_present():
-        terminalreporter.section("sandbox contract NOT checked", red=True, bold=True)
-        terminalreporter.line(MISSING)

@@ -16,8 +16,9 @@ from protokeep.sandbox.v1 import bodies as v1_bodies
 from protokeep.sandbox.v1 import routes as v1
 from protokeep.sandbox.v2 import bodies as v2_bodies
 from protokeep.sandbox.v2 import routes as v2
-from sandbox.conftest import V0, Clock
+from sandbox.conftest import V0
 from sandbox.v0_contract import MISSING, Document
+from world import Clock
 
 OPERATIONS = {"v1": v1.operations, "v2": v2.operations}
 HOOK_URL = "http://127.0.0.1:9/hook"
@@ -30,7 +31,7 @@ def present(documents: dict[str, Document]) -> None:
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_paths_and_ids_are_the_documents(api: str, documents: dict[str, Document]) -> None:
+def test_every_operation_has_its_documents_id_method_and_path(api: str, documents: dict[str, Document]) -> None:
     """
     Every operation has the id, method and path that its document gives it.
     """
@@ -39,7 +40,7 @@ def test_paths_and_ids_are_the_documents(api: str, documents: dict[str, Document
         assert (method, path) == (operation.method, "/" + "/".join(operation.path))
 
 
-async def test_every_v1_answer(v0: V0, clock: Clock, sandbox: Sandbox) -> None:
+async def test_every_v1_operation_answers_in_the_documents_shape(v0: V0, clock: Clock, sandbox: Sandbox) -> None:
     """
     A walk over every v1 operation gets success everywhere, in the document's shape.
     """
@@ -109,7 +110,7 @@ async def test_every_v1_answer(v0: V0, clock: Clock, sandbox: Sandbox) -> None:
     assert {operation.id for operation in v1.operations.all} == {name for _, name in v0.seen}
 
 
-async def test_every_v2_answer(v0: V0, clock: Clock) -> None:
+async def test_every_v2_operation_answers_in_the_documents_shape(v0: V0, clock: Clock) -> None:
     """
     A walk over every v2 operation gets success everywhere, in the document's shape.
     """
@@ -169,7 +170,7 @@ async def test_every_v2_answer(v0: V0, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-async def test_every_refusal(api: str, v0: V0, nobody: V0, other: V0) -> None:
+async def test_every_refusal_has_its_status_and_its_versions_shape(api: str, v0: V0, nobody: V0, other: V0) -> None:
     """
     Without a key 401, for unknown things 404, for what does not run 409, for bad input 422: in the version's shape.
     """
@@ -208,7 +209,7 @@ async def test_every_refusal(api: str, v0: V0, nobody: V0, other: V0) -> None:
     assert too_large.status_code == (413 if api == "v1" else 422)
 
 
-async def test_bad_queries_of_v2(v0: V0) -> None:
+async def test_v2_refuses_limits_cursors_and_dates_that_are_not_allowed(v0: V0) -> None:
     """
     Limits, cursors and dates that the document does not allow are refused.
     """
@@ -228,7 +229,7 @@ async def test_bad_queries_of_v2(v0: V0) -> None:
         await ok(v0.get(path), 422)
 
 
-async def test_form_bodies_of_v2(v0: V0) -> None:
+async def test_v2_takes_urlencoded_and_multipart_bodies(v0: V0) -> None:
     """
     v2 takes urlencoded and multipart bodies too.
     """
@@ -375,7 +376,9 @@ MORE: dict[tuple[str, str], list[dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("api", "operation"), list(MODELS), ids=str)
-def test_bodies_are_judged_as_the_document_does(api: str, operation: str, documents: dict[str, Document]) -> None:
+def test_a_body_is_taken_or_refused_as_the_document_does(
+    api: str, operation: str, documents: dict[str, Document]
+) -> None:
     """
     A full body passes; with anything taken away, added, emptied, lengthened or of another type, the emulator and the
     document agree on whether it still does.
@@ -388,7 +391,7 @@ def test_bodies_are_judged_as_the_document_does(api: str, operation: str, docume
             assert accepts(model, body) is not bool(problems), (body, problems)
 
 
-def test_every_body_is_judged() -> None:
+def test_every_operation_with_a_body_is_judged() -> None:
     """
     No operation with a body is left out above.
     """

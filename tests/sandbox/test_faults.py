@@ -10,8 +10,9 @@ import httpx2
 import pytest
 
 from protokeep.sandbox import Knobs, Sandbox, UnknownKnob, running
-from sandbox.conftest import V0, Clock, until
+from sandbox.conftest import V0
 from sandbox.test_time import create_v1, create_v2
+from world import Clock, until
 
 CREATES = [
     ("/v1/chats", {"message": "x", "responseMode": "async"}),
@@ -22,7 +23,9 @@ CREATES = [
 
 
 @pytest.mark.parametrize(("path", "body"), CREATES)
-async def test_dropped_answers(v0: V0, sandbox: Sandbox, path: str, body: dict[str, object]) -> None:
+async def test_a_dropped_create_acts_and_answers_nothing(
+    v0: V0, sandbox: Sandbox, path: str, body: dict[str, object]
+) -> None:
     """
     The create acts, then the connection closes without a byte; the next ones are answered.
     """
@@ -36,7 +39,7 @@ async def test_dropped_answers(v0: V0, sandbox: Sandbox, path: str, body: dict[s
     assert (await v0.get("/_sandbox/knobs")).json()["drop_next_answers"] == 0
 
 
-async def test_drop_any_operation(v0: V0, sandbox: Sandbox) -> None:
+async def test_drop_next_drops_any_operation_after_or_instead_of_acting(v0: V0, sandbox: Sandbox) -> None:
     """
     `drop_next` closes the connection of any operation, after acting or instead of it.
     """
@@ -50,7 +53,7 @@ async def test_drop_any_operation(v0: V0, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504])
-async def test_failures_act_not(v0: V0, sandbox: Sandbox, status: int) -> None:
+async def test_fail_next_answers_so_many_times_and_nothing_happens(v0: V0, sandbox: Sandbox, status: int) -> None:
     """
     `fail_next` answers in each version's error shape, so many times, and nothing happens.
     """
@@ -64,7 +67,7 @@ async def test_failures_act_not(v0: V0, sandbox: Sandbox, status: int) -> None:
     assert sandbox.stats()["calls"]["chats.createAsync"] == 2
 
 
-async def test_failures_without_end_and_of_one_version(v0: V0) -> None:
+async def test_fail_next_lasts_without_times_and_may_name_one_version(v0: V0) -> None:
     """
     `times: null` lasts; a version in front of the id leaves the other version alone.
     """
@@ -78,7 +81,7 @@ async def test_failures_without_end_and_of_one_version(v0: V0) -> None:
     assert (await v0.get("/v1/chats")).status_code == 200
 
 
-async def test_failure_after_acting(v0: V0, sandbox: Sandbox) -> None:
+async def test_fail_after_acting_answers_5xx_though_the_chat_was_made(v0: V0, sandbox: Sandbox) -> None:
     """
     `fail_after_acting` answers 5xx though the chat was made.
     """
@@ -87,7 +90,7 @@ async def test_failure_after_acting(v0: V0, sandbox: Sandbox) -> None:
     assert sandbox.chats_created == 1
 
 
-async def test_answers_that_are_not_v0s(v0: V0, sandbox: Sandbox) -> None:
+async def test_answer_next_sends_any_body_and_acts_first_if_asked(v0: V0, sandbox: Sandbox) -> None:
     """
     `answer_next` sends any body: HTML, cut JSON, a redirect, megabytes, slowly; acting first if asked.
     """
@@ -109,7 +112,7 @@ async def test_answers_that_are_not_v0s(v0: V0, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(("when", "made"), [(True, 0), ("before", 0), ("after", 1)])
-async def test_held_creates(v0: V0, sandbox: Sandbox, when: bool | str, made: int) -> None:
+async def test_a_held_create_waits_until_it_is_let_go(v0: V0, sandbox: Sandbox, when: bool | str, made: int) -> None:
     """
     A held create waits before it acts, or before it answers, until it is let go.
     """
@@ -123,7 +126,7 @@ async def test_held_creates(v0: V0, sandbox: Sandbox, when: bool | str, made: in
     assert (sandbox.chats_created, sandbox.held_requests) == (1, 0)
 
 
-async def test_reset_lets_go(v0: V0, sandbox: Sandbox) -> None:
+async def test_a_reset_forgets_everything_and_lets_held_creates_go(v0: V0, sandbox: Sandbox) -> None:
     """
     A reset forgets everything, puts the knobs back, and a create held meanwhile still works.
     """
@@ -138,7 +141,7 @@ async def test_reset_lets_go(v0: V0, sandbox: Sandbox) -> None:
     assert (await v0.get("/v1/chats")).json()["data"] == []
 
 
-async def test_slow_answers(v0: V0) -> None:
+async def test_slow_seconds_delays_answers_after_generations_have_begun(v0: V0) -> None:
     """
     `slow_seconds` delays every answer, `accept_seconds` what starts a generation, which has acted by then.
     """
@@ -151,7 +154,7 @@ async def test_slow_answers(v0: V0) -> None:
     assert (await v0.get("/v2/chats")).elapsed.total_seconds() >= 0.05
 
 
-async def test_down(v0: V0) -> None:
+async def test_while_down_every_connection_closes_but_the_control_api(v0: V0) -> None:
     """
     While down every connection closes; the control API stays.
     """
@@ -164,7 +167,7 @@ async def test_down(v0: V0) -> None:
     assert (await v0.get("/v1/chats")).status_code == 200
 
 
-async def test_counts(v0: V0, nobody: V0) -> None:
+async def test_calls_are_counted_by_operation_and_scopes_recorded(v0: V0, nobody: V0) -> None:
     """
     Calls count by operation id, summed and per version, refused ones too; scopes are recorded.
     """
@@ -192,7 +195,7 @@ async def test_counts(v0: V0, nobody: V0) -> None:
     assert stats["statuses"] == {"200": 4, "202": 1, "401": 1, "422": 1, "404": 1, "dropped": 1}
 
 
-async def test_knobs_are_judged(v0: V0, sandbox: Sandbox) -> None:
+async def test_an_unknown_knob_or_a_wrong_value_is_refused_by_name(v0: V0, sandbox: Sandbox) -> None:
     """
     An unknown knob or a wrong value is refused by name, and nothing changes.
     """
@@ -213,7 +216,7 @@ async def test_knobs_are_judged(v0: V0, sandbox: Sandbox) -> None:
         sandbox.set_knobs(speed=1)
 
 
-async def test_comes_back_with_its_state(clock: Clock) -> None:
+async def test_a_stopped_emulator_comes_back_with_its_state(clock: Clock) -> None:
     """
     Stopping waits for no create that is held and no open connection; the state is there when it is back.
     """
@@ -233,7 +236,7 @@ async def test_comes_back_with_its_state(clock: Clock) -> None:
             assert len((await http.get(f"{url}/v2/chats")).json()["chats"]) == 1
 
 
-async def test_many_creates(v0: V0, sandbox: Sandbox) -> None:
+async def test_hundreds_of_creates_at_once_succeed_once_each(v0: V0, sandbox: Sandbox) -> None:
     """
     Hundreds of creates at once all succeed, each once.
     """
@@ -245,7 +248,7 @@ async def test_many_creates(v0: V0, sandbox: Sandbox) -> None:
     assert sandbox.chats_created == len({answer.json()["chatId"] for answer in answers}) == 300
 
 
-async def test_serve_stops_quietly() -> None:
+async def test_the_emulator_listens_on_loopback_and_stops_quietly() -> None:
     """
     Alone, it listens on loopback, and ends without a word when told to.
     """
@@ -267,7 +270,7 @@ async def test_serve_stops_quietly() -> None:
         assert await asyncio.wait_for(process.communicate(), 20) == (b"", b"")
 
 
-async def test_every_nth_answer_is_lost(v0: V0, sandbox: Sandbox) -> None:
+async def test_drop_every_loses_the_answer_of_every_nth_create(v0: V0, sandbox: Sandbox) -> None:
     """
     With `drop_every` the n-th, 2n-th .. create acts, and its answer never comes.
     """

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from protokeep.sandbox import Sandbox
-from sandbox.conftest import V0, Clock, until
+from sandbox.conftest import V0
 from sandbox.test_time import create_v1, create_v2
+from world import Clock, until
 
 
 class Listener:
@@ -62,7 +63,9 @@ async def hook_v2(v0: V0, listener: Listener, events: list[str], chat_id: str | 
     (await v0.post("/v2/hooks", json=body)).raise_for_status()
 
 
-async def test_a_life_is_told(v0: V0, other: V0, listener: Listener, clock: Clock, sandbox: Sandbox) -> None:
+async def test_a_hook_hears_its_accounts_chats_from_creation_to_deletion(
+    v0: V0, other: V0, listener: Listener, clock: Clock, sandbox: Sandbox
+) -> None:
     """
     Creation, messages, the end of generation and deletion are told; other accounts and versions are not.
     """
@@ -84,7 +87,7 @@ async def test_a_life_is_told(v0: V0, other: V0, listener: Listener, clock: Cloc
     assert (await v0.get("/_sandbox/stats")).json()["hooks_delivered"] == 6
 
 
-async def test_a_late_hook_hears_the_end(v0: V0, listener: Listener, clock: Clock) -> None:
+async def test_a_hook_registered_late_hears_the_end_once(v0: V0, listener: Listener, clock: Clock) -> None:
     """
     A hook registered while a generation runs hears its end, of its own chat only, once.
     """
@@ -98,7 +101,7 @@ async def test_a_late_hook_hears_the_end(v0: V0, listener: Listener, clock: Cloc
     assert [one["messageId"] for one in listener.heard] == [reply.rpartition("/")[2]]
 
 
-async def test_v1_hooks(v0: V0, listener: Listener, clock: Clock) -> None:
+async def test_a_v1_hook_hears_of_v1_chats(v0: V0, listener: Listener, clock: Clock) -> None:
     """
     Hooks of v1 hear of v1 chats.
     """
@@ -110,7 +113,7 @@ async def test_v1_hooks(v0: V0, listener: Listener, clock: Clock) -> None:
     assert listener.heard[0]["chatId"] == chat["id"]
 
 
-async def test_deliveries_get_lost_and_doubled(v0: V0, listener: Listener) -> None:
+async def test_knobs_lose_double_and_turn_off_deliveries(v0: V0, listener: Listener) -> None:
     """
     Knobs lose the next deliveries, make each twice, or turn all off; an unreachable listener harms nobody.
     """

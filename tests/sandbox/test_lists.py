@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from protokeep.sandbox import Sandbox
-from sandbox.conftest import V0, Clock
+from sandbox.conftest import V0
 from sandbox.test_time import create_v1, create_v2
+from world import Clock
 
 
 async def walk_v1(v0: V0, limit: int = 60) -> list[str]:
@@ -34,7 +35,7 @@ async def walk_v2(v0: V0, limit: int = 100, query: dict[str, str] | None = None)
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
-async def test_every_chat_once(v0: V0, sandbox: Sandbox, order: str) -> None:
+async def test_pages_of_any_order_hold_every_chat_once(v0: V0, sandbox: Sandbox, order: str) -> None:
     """
     Pages of any order hold every chat exactly once.
     """
@@ -51,7 +52,7 @@ async def test_every_chat_once(v0: V0, sandbox: Sandbox, order: str) -> None:
         assert await walk(v0, 7) == found
 
 
-async def test_cursor_survives_change(v0: V0) -> None:
+async def test_a_v2_cursor_survives_creates_and_deletes(v0: V0) -> None:
     """
     A page of v2 goes on at the right place though chats were made and deleted meanwhile.
     """
@@ -64,7 +65,7 @@ async def test_cursor_survives_change(v0: V0) -> None:
     assert [row["id"] for row in second["chats"]] == [chats[3], chats[2]]
 
 
-async def test_messages_page(v0: V0, clock: Clock) -> None:
+async def test_messages_come_newest_first_and_every_one_once(v0: V0, clock: Clock) -> None:
     """
     Messages come newest first, and every one once.
     """
@@ -91,7 +92,7 @@ async def test_messages_page(v0: V0, clock: Clock) -> None:
     assert (await v0.get(f"/v2/chats?cursor={first['cursor']}")).status_code == 422
 
 
-async def test_metadata_filter(v0: V0) -> None:
+async def test_a_metadata_filter_matches_all_pairs_by_their_present_values(v0: V0) -> None:
     """
     All pairs must match; a changed pair is found by its new value only.
     """
@@ -105,7 +106,7 @@ async def test_metadata_filter(v0: V0) -> None:
     assert await walk_v2(v0, query={"authorId": "somebody"}) == []
 
 
-async def test_other_prefix(v0: V0) -> None:
+async def test_the_path_may_begin_with_api_v2(v0: V0) -> None:
     """
     Clients that write /api/v2 in front of the path reach the same API.
     """
@@ -113,7 +114,7 @@ async def test_other_prefix(v0: V0) -> None:
     assert (await v0.get(f"/api{chat}")).json() == (await v0.get(chat)).json()
 
 
-async def test_thousands(v0: V0, sandbox: Sandbox, clock: Clock) -> None:
+async def test_lists_of_5000_chats_are_right_to_the_last_page(v0: V0, sandbox: Sandbox, clock: Clock) -> None:
     """
     With 5,000 chats in each version, lists and searches are right to the last page.
     """

@@ -11,8 +11,9 @@ import pytest
 from protokeep.sandbox.site.preview import preview_page
 from protokeep.sandbox.site.screenshot import screenshot_of
 from protokeep.sandbox.site.theme import LAYOUTS, Theme
-from sandbox.conftest import V0, Clock
+from sandbox.conftest import V0
 from sandbox.test_time import create_v1, create_v2
+from world import Clock
 
 
 def rows_of(png: bytes) -> list[bytes]:
@@ -33,7 +34,7 @@ def rows_of(png: bytes) -> list[bytes]:
     return [raw[row * 1281 + 1 : (row + 1) * 1281] for row in range(800)]
 
 
-async def test_completed_chat_can_be_opened(v0: V0, nobody: V0, other: V0, clock: Clock) -> None:
+async def test_a_completed_chat_can_be_opened_until_it_is_deleted(v0: V0, nobody: V0, other: V0, clock: Clock) -> None:
     """
     Its preview and page open without a key, its picture with the account's own key; deleted, all are gone.
     """
@@ -65,7 +66,7 @@ async def test_completed_chat_can_be_opened(v0: V0, nobody: V0, other: V0, clock
         assert (await v0.get(address)).status_code == 404
 
 
-async def test_links_follow_the_host(v0: V0, clock: Clock) -> None:
+async def test_links_name_the_host_that_the_client_asked(v0: V0, clock: Clock) -> None:
     """
     Links name the host that the client asked.
     """
@@ -81,7 +82,7 @@ async def test_links_follow_the_host(v0: V0, clock: Clock) -> None:
     assert (await v0.get(preview["url"])).status_code == 200
 
 
-async def test_home_page(v0: V0) -> None:
+async def test_the_home_page_lists_the_chats(v0: V0) -> None:
     """
     The emulator says what it is, and lists its chats; an empty list says so.
     """
@@ -93,7 +94,7 @@ async def test_home_page(v0: V0) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_draws(layout: str) -> None:
+def test_every_layout_draws_a_page_and_a_picture(layout: str) -> None:
     """
     Each layout makes a page and a small picture, the same for the same chat and another for another.
     """

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from protokeep.sandbox import FinishReason, Sandbox
-from sandbox.conftest import V0, Clock
+from sandbox.conftest import V0
+from world import Clock
 
 
 async def create_v1(v0: V0, message: str = "A shop", **body: Any) -> dict[str, Any]:
@@ -24,7 +25,7 @@ async def create_v2(v0: V0, message: str = "A shop", **body: Any) -> tuple[str, 
     return f"/v2/chats/{chat['chatId']}", f"/v2/chats/{chat['chatId']}/messages/{chat['messageId']}"
 
 
-async def test_finishes_when_the_clock_says_so(v0: V0, clock: Clock) -> None:
+async def test_a_generation_is_pending_until_exactly_its_end(v0: V0, clock: Clock) -> None:
     """
     A generation is pending until exactly its end, in both versions.
     """
@@ -56,7 +57,9 @@ async def test_finishes_when_the_clock_says_so(v0: V0, clock: Clock) -> None:
         ("other", None),
     ],
 )
-async def test_outcomes(v0: V0, clock: Clock, reason: FinishReason, status: str | None) -> None:
+async def test_every_finish_reason_shows_in_both_versions(
+    v0: V0, clock: Clock, reason: FinishReason, status: str | None
+) -> None:
     """
     Every finish reason shows in the message of both versions; v1 has a version only where one was made.
     """
@@ -73,7 +76,7 @@ async def test_outcomes(v0: V0, clock: Clock, reason: FinishReason, status: str 
     assert ((await v0.get(f"{chat}/preview")).json() is not None) is (reason == "stop")
 
 
-async def test_failure_rate(sandbox: Sandbox, v0: V0, clock: Clock) -> None:
+async def test_the_failure_rate_decides_how_many_generations_fail(sandbox: Sandbox, v0: V0, clock: Clock) -> None:
     """
     The rate decides how many generations end in an error.
     """
@@ -85,7 +88,7 @@ async def test_failure_rate(sandbox: Sandbox, v0: V0, clock: Clock) -> None:
     assert 15 < failed < 45
 
 
-async def test_queue_seconds_hide_the_version(v0: V0, clock: Clock) -> None:
+async def test_queue_seconds_hide_the_version_of_a_v1_chat(v0: V0, clock: Clock) -> None:
     """
     With `queue_seconds` a v1 chat has no version at first, then a pending one.
     """
@@ -96,7 +99,7 @@ async def test_queue_seconds_hide_the_version(v0: V0, clock: Clock) -> None:
     assert (await v0.get(path)).json()["latestVersion"]["status"] == "pending"
 
 
-async def test_sync_creates_answer_when_finished(v0: V0) -> None:
+async def test_a_synchronous_create_answers_when_it_is_finished(v0: V0) -> None:
     """
     Without responseMode a v1 create, and v2's POST /chats, come back finished.
     """
@@ -106,7 +109,7 @@ async def test_sync_creates_answer_when_finished(v0: V0) -> None:
     assert (await v0.post("/v2/chats", json={"message": "x"})).status_code == 200
 
 
-async def test_follow_up_goes_back_to_pending(v0: V0, clock: Clock) -> None:
+async def test_a_follow_up_makes_a_new_version_and_message_in_the_chat(v0: V0, clock: Clock) -> None:
     """
     A follow-up makes a new version and a new message in the same chat, and finishes again.
     """
@@ -128,7 +131,7 @@ async def test_follow_up_goes_back_to_pending(v0: V0, clock: Clock) -> None:
     assert (await v0.get(f"{chat}/preview")).json() is not None
 
 
-async def test_waits_until_resolved(v0: V0, clock: Clock) -> None:
+async def test_tool_calls_wait_until_somebody_answers(v0: V0, clock: Clock) -> None:
     """
     `tool-calls` waits for ever; an answer starts a generation that ends like any other.
     """
@@ -143,7 +146,7 @@ async def test_waits_until_resolved(v0: V0, clock: Clock) -> None:
     assert (await v0.get(f"{chat}/messages/{resolved}")).json()["finishReason"] == "stop"
 
 
-async def test_stopped(v0: V0, clock: Clock) -> None:
+async def test_a_stopped_generation_is_final_and_leaves_nothing_to_open(v0: V0, clock: Clock) -> None:
     """
     A stopped generation is final at once and leaves nothing to open.
     """
@@ -156,7 +159,7 @@ async def test_stopped(v0: V0, clock: Clock) -> None:
     assert detail["messages"][-1]["finishReason"] == "other"
 
 
-async def test_listed_late(v0: V0, clock: Clock) -> None:
+async def test_a_new_chat_is_missing_from_lists_for_list_delay_seconds(v0: V0, clock: Clock) -> None:
     """
     A new chat is missing from lists for `list_delay_seconds`; by id it is there at once.
     """
@@ -180,7 +183,7 @@ async def test_listed_late(v0: V0, clock: Clock) -> None:
     assert await listed() == (1, 1, 1)
 
 
-async def test_read_late(v0: V0, clock: Clock) -> None:
+async def test_a_new_chat_reads_as_404_for_read_delay_seconds(v0: V0, clock: Clock) -> None:
     """
     A new chat reads as 404 for `read_delay_seconds`, and so do its messages.
     """
@@ -195,7 +198,7 @@ async def test_read_late(v0: V0, clock: Clock) -> None:
     assert [(await v0.get(path)).status_code for path in paths] == [200] * 4
 
 
-async def test_hidden(v0: V0, clock: Clock) -> None:
+async def test_a_hidden_chat_is_neither_listed_nor_read_until_its_time(v0: V0, clock: Clock) -> None:
     """
     What is hidden is in no list and cannot be read, stopped or deleted, until the instant that was named.
     """
@@ -217,7 +220,7 @@ async def test_hidden(v0: V0, clock: Clock) -> None:
     assert (await v0.delete(chat)).status_code == 200
 
 
-async def test_accounts_do_not_see_each_other(v0: V0, other: V0, sandbox: Sandbox) -> None:
+async def test_accounts_do_not_see_each_others_chats(v0: V0, other: V0, sandbox: Sandbox) -> None:
     """
     Another key's chats are in no list and cannot be read, changed or deleted.
     """
@@ -233,7 +236,7 @@ async def test_accounts_do_not_see_each_other(v0: V0, other: V0, sandbox: Sandbo
     assert "key-one" not in (await v0.get("/_sandbox/chats")).text
 
 
-async def test_finish_and_delete_from_above(v0: V0, sandbox: Sandbox) -> None:
+async def test_a_generation_can_be_ended_and_a_chat_deleted_from_above(v0: V0, sandbox: Sandbox) -> None:
     """
     A generation can be ended, and a chat deleted, as a person on v0's site would.
     """
@@ -251,7 +254,7 @@ async def test_finish_and_delete_from_above(v0: V0, sandbox: Sandbox) -> None:
     assert sandbox.stats()["v2"]["chats_deleted"] == 1
 
 
-async def test_skewed_clock(v0: V0) -> None:
+async def test_clock_skew_seconds_moves_the_instants_in_answers_only(v0: V0) -> None:
     """
     `clock_skew_seconds` moves the instants in answers and nothing else.
     """

@@ -52,7 +52,7 @@ async def begin(world: World, product: str = "p-2") -> Prototype:
 
 @both_versions
 class TestNotVisible:
-    async def test_a_young_chat_that_reads_as_404(self, world: World) -> None:
+    async def test_a_young_chat_that_reads_as_404_is_not_visible_and_completes(self, world: World) -> None:
         """
         A chat that is not shown for its first 25 seconds is not visible, and then completes; a click meanwhile gets
         it, with the reason, and makes nothing.
@@ -76,7 +76,7 @@ class TestNotVisible:
         assert (await world.kinds(made)).count("status") <= 4
 
     @pytest.mark.parametrize("seconds", [20, 90, 1800])
-    async def test_all_chats_in_mid_generation(self, world: World, seconds: float) -> None:
+    async def test_an_account_that_shows_no_chat_for_a_while_fails_nothing(self, world: World, seconds: float) -> None:
         """
         When v0 shows none of an account's chats for a while, nothing fails, clicks make nothing, and all complete.
         """
@@ -96,7 +96,7 @@ class TestNotVisible:
         failed = await world.rows("SELECT id FROM protokeep_events WHERE status = 'failed'")
         assert not failed
 
-    async def test_creates_that_are_answered_with_404(self, world: World) -> None:
+    async def test_creates_that_are_answered_with_404_wait_and_go_on(self, world: World) -> None:
         """
         While v0 answers 404 to everything, creates wait and go on by themselves; none fails.
         """
@@ -110,7 +110,7 @@ class TestNotVisible:
         assert (await world.get(made.id)).state is State.READY
         assert world.made == 1
 
-    async def test_looked_at_ever_more_slowly(self, world: World) -> None:
+    async def test_a_missing_chat_is_polled_ever_more_slowly(self, world: World) -> None:
         """
         An hour of absence costs a few dozen looks, and a crowd of viewers at most one a minute.
         """
@@ -126,7 +126,7 @@ class TestNotVisible:
             await asyncio.gather(*(world.status() for _ in range(5)))
         assert world.calls() - before <= 9
 
-    async def test_a_process_that_has_just_begun(self, world: World) -> None:
+    async def test_a_process_that_has_just_begun_declares_nothing_gone(self, world: World) -> None:
         """
         A process does not know how new its key is: what it has not seen itself is not gone in its first minutes.
         """
@@ -147,7 +147,7 @@ class TestNotVisible:
         assert (await world.get(second.id)).status is Status.FAILED
         assert (await world.get(going.id)).status is not Status.FAILED
 
-    async def test_another_teams_key(self, world: World) -> None:
+    async def test_another_teams_key_makes_nothing_gone(self, world: World) -> None:
         """
         With the key of a team that has chats of its own, nothing of ours is gone, however long it lasts.
         """
@@ -177,7 +177,7 @@ async def live(world: World, node: Node, seconds: float, step: float = 20) -> No
 
 @both_versions
 class TestGone:
-    async def test_deleted_by_somebody(self, world: World) -> None:
+    async def test_a_chat_deleted_at_v0_is_gone_after_minutes_and_replaced(self, world: World) -> None:
         """
         One that was deleted at v0 is not visible for minutes, and gone then; the next request replaces it.
         """
@@ -196,7 +196,7 @@ class TestGone:
         replaced = await world.ensure()
         assert replaced.decision.outcome is Outcome.REPLACED
 
-    async def test_alone_in_its_round(self, world: World) -> None:
+    async def test_one_list_call_tells_whether_a_lone_chat_is_gone(self, world: World) -> None:
         """
         Where nothing else is looked at, one list call tells that the account shows others of ours.
         """
@@ -209,7 +209,7 @@ class TestGone:
         assert (await world.get(first.id)).status is Status.FAILED
         assert world.calls("chats.list", "chats.find") - before <= (1 if world.api_version == 2 else 40)
 
-    async def test_an_account_that_shows_nothing(self, world: World) -> None:
+    async def test_nothing_is_gone_where_the_list_is_empty(self, world: World) -> None:
         """
         Where the list is empty, nothing is gone.
         """
@@ -223,7 +223,7 @@ class TestGone:
         show(world)
         assert (await recheck(world)).state is State.READY
 
-    async def test_taken_back(self, world: World) -> None:
+    async def test_a_gone_chat_that_is_seen_again_is_current_again(self, world: World) -> None:
         """
         When a chat that counted as gone is seen again, its prototype is what v0 says, and current if it has its slot.
         """
@@ -243,7 +243,7 @@ class TestGone:
         assert generation_of(back).credits == generation_of(first).credits
         assert (await world.ensure()).decision.outcome is Outcome.REUSED
 
-    async def test_taken_back_after_it_was_replaced(self, world: World) -> None:
+    async def test_a_replaced_chat_that_is_seen_again_is_not_current(self, world: World) -> None:
         """
         One that was replaced meanwhile comes back, and the new one stays current.
         """
@@ -260,7 +260,7 @@ class TestGone:
         assert (back.status, back.is_current) == (Status.COMPLETED, False)
         assert (await world.get(second.id)).is_current
 
-    async def test_looked_at_when_somebody_asks(self, world: World) -> None:
+    async def test_a_status_request_polls_a_gone_prototype_once_a_minute(self, world: World) -> None:
         """
         A status request for a gone one looks again, once a minute at most.
         """
@@ -276,7 +276,7 @@ class TestGone:
 
 
 class TestMessages:
-    async def test_a_message_that_reads_as_404(self, world: World) -> None:
+    async def test_a_hidden_message_is_read_by_its_chats_newest_one(self, world: World) -> None:
         """
         While the message that is being made is not there, the newest one of its chat tells how far it is.
         """
@@ -289,7 +289,7 @@ class TestMessages:
         assert (await world.get(made.id)).state is State.READY
 
     @both_versions
-    async def test_stopping_what_is_not_shown(self, world: World) -> None:
+    async def test_a_stop_answered_with_404_is_not_nothing_was_running(self, world: World) -> None:
         """
         A stop that is answered with 404 is not taken for "nothing was running".
         """
@@ -305,7 +305,7 @@ class TestMessages:
         assert generation_of(stopped).error_code == "stopped"
 
     @both_versions
-    async def test_stopping_whose_message_is_not_shown(self, world: World) -> None:
+    async def test_a_stop_of_a_hidden_message_is_not_nothing_was_running(self, world: World) -> None:
         """
         Nor is one whose message is missing in a chat that is there.
         """
@@ -316,7 +316,7 @@ class TestMessages:
             await world.keeper.stop(ANN, made.id)
 
     @both_versions
-    async def test_stopping_what_has_ended(self, world: World) -> None:
+    async def test_a_stop_answered_with_409_changes_nothing(self, world: World) -> None:
         """
         409 says that nothing was running: nothing changes.
         """
@@ -336,7 +336,7 @@ class TestFollowUps:
         chat = world.sandbox.chats[one.chat_id or ""]
         return sum(message.content == "Make it blue" for message in chat.messages)
 
-    async def test_it_waits(self, world: World) -> None:
+    async def test_a_follow_up_into_a_hidden_chat_waits_and_is_sent_once(self, world: World) -> None:
         """
         A follow-up into a chat that is not shown waits, with words, ever longer, and is sent once when it is back.
         """
@@ -356,7 +356,7 @@ class TestFollowUps:
         assert await self.said(world, first) == 1
         assert (await world.get(first.id)).state is State.READY
 
-    async def test_sent_and_not_known(self, world: World) -> None:
+    async def test_an_undecided_follow_up_in_a_hidden_chat_is_not_sent_again(self, world: World) -> None:
         """
         One whose answer was lost stays undecided while its chat is not shown, and is not sent again.
         """
@@ -373,7 +373,7 @@ class TestFollowUps:
         assert await self.said(world, first) == 1
         assert (await world.get(first.id)).state is State.READY
 
-    async def test_not_shown_when_it_is_sent(self, world: World) -> None:
+    async def test_a_follow_up_answered_with_404_was_not_sent_and_is_sent_once(self, world: World) -> None:
         """
         One whose sending is answered with 404 was not sent: it waits, and is sent once.
         """
@@ -389,7 +389,7 @@ class TestFollowUps:
         assert await self.said(world, first) == 1
         assert (await world.get(first.id)).state is State.READY
 
-    async def test_its_chat_is_gone(self, world: World) -> None:
+    async def test_a_follow_up_ends_only_with_a_chat_that_is_surely_gone(self, world: World) -> None:
         """
         Only with a chat that is gone for certain it ends, and history keeps its words.
         """
@@ -406,7 +406,7 @@ class TestFollowUps:
         history, _ = await world.keeper.history(ended)
         assert "The message was not sent: Make it blue" in history[-1]["data"]
 
-    async def test_gone_and_back(self, world: World) -> None:
+    async def test_a_follow_up_that_ended_with_its_chat_is_not_sent_when_it_is_back(self, world: World) -> None:
         """
         If such a chat comes back, what it ended with counts again; the follow-up that ended is not sent.
         """
@@ -424,7 +424,7 @@ class TestFollowUps:
 
 @both_versions
 class TestDeletions:
-    async def test_a_404_is_no_proof(self, world: World) -> None:
+    async def test_a_chat_that_was_hidden_at_its_deletion_is_deleted_later(self, world: World) -> None:
         """
         A chat that v0 did not show when it was to be deleted is deleted when it shows it again.
         """
@@ -442,7 +442,7 @@ class TestDeletions:
         with pytest.raises(NotFound):
             await world.keeper.get(ANN, first.id)
 
-    async def test_forbidden_and_then_a_404(self, world: World) -> None:
+    async def test_a_404_after_a_forbidden_deletion_proves_no_deletion(self, world: World) -> None:
         """
         A deletion that was refused for certain deleted nothing, and a "not found" after it proves no more than another.
         """
@@ -462,7 +462,7 @@ class TestDeletions:
         with pytest.raises(NotFound):
             await world.keeper.get(ANN, first.id)
 
-    async def test_deleted_there_already(self, world: World) -> None:
+    async def test_a_prototype_whose_chat_was_deleted_at_v0_is_deleted_after_minutes(self, world: World) -> None:
         """
         One that somebody deleted at v0 goes here, too, after minutes of 404s.
         """
@@ -481,7 +481,7 @@ class TestDeletions:
         with pytest.raises(NotFound):
             await world.keeper.get(ANN, first.id)
 
-    async def test_a_surplus_one(self, world: World) -> None:
+    async def test_a_surplus_chat_that_was_hidden_is_deleted_later(self, world: World) -> None:
         """
         A second chat that v0 did not show when its prototype was deleted is deleted when it shows it.
         """
@@ -499,7 +499,7 @@ class TestDeletions:
 
         assert world.sandbox.chats[extra.chat_id].deleted
 
-    async def test_a_gone_one(self, world: World) -> None:
+    async def test_a_gone_prototype_is_deleted_at_once(self, world: World) -> None:
         """
         One that counts as gone is deleted at once.
         """
@@ -514,7 +514,7 @@ class TestDeletions:
 class TestClock:
     @both_versions
     @pytest.mark.parametrize("watched", [True, False])
-    async def test_set_forward(self, world: World, watched: bool) -> None:
+    async def test_a_clock_set_forward_times_nothing_out(self, world: World, watched: bool) -> None:
         """
         A clock that jumps an hour ahead times nothing out, whoever looks first.
         """
@@ -531,7 +531,7 @@ class TestClock:
         assert (await world.get(made.id)).status is Status.TIMEOUT
 
     @both_versions
-    async def test_set_back(self, world: World) -> None:
+    async def test_a_clock_set_back_delays_no_deadline(self, world: World) -> None:
         """
         A clock that is set back moves no deadline further away than a whole poll clock.
         """
@@ -548,7 +548,7 @@ class TestClock:
 @on_sqlite
 class TestOneBadItem:
     @pytest.mark.parametrize("api_version", [1])
-    async def test_a_chat_that_may_not_be_read(self, world: World) -> None:
+    async def test_a_forbidden_chat_keeps_no_other_from_being_read(self, world: World) -> None:
         """
         v1: a chat of ours that is refused (403) keeps none of the others from being read, and is not gone.
         """
@@ -567,7 +567,9 @@ class TestOneBadItem:
         await world.live(60)
         assert {(await world.get(one.id)).status for one in made} == {Status.COMPLETED}
 
-    async def test_a_row_that_cannot_be_written(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_poll_that_cannot_be_written_keeps_no_other_from_it(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         A look that the database refuses to write keeps none of the others from being written.
         """
@@ -589,7 +591,9 @@ class TestOneBadItem:
         await world.sweep()
         assert world.calls() == before
 
-    async def test_a_deletion_that_fails(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_deletion_that_cannot_be_written_keeps_no_other_from_it(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         One deletion that cannot be written keeps none of the others from being made.
         """
@@ -614,7 +618,7 @@ class TestOneBadItem:
 
 @both_versions
 class TestHooked:
-    async def test_read_beside_a_sweep(self, world: World) -> None:
+    async def test_a_chat_named_by_a_hook_is_read_beside_a_sweep(self, world: World) -> None:
         """
         What a hook names is read at once, also while a pass over the account is under way.
         """
@@ -635,7 +639,7 @@ class TestHooked:
         history, _ = await world.keeper.history(await world.get(made[2].id))
         assert (history[-1]["status"], history[-1]["source"]) == ("completed", "hook")
 
-    async def test_hook_after_hook_that_something_began(self, world: World) -> None:
+    async def test_a_lost_last_hook_after_many_does_not_delay_the_poll_for_ever(self, world: World) -> None:
         """
         One message after the other begins in a chat, and the hook that tells its end is lost: it is looked at.
         """
@@ -649,7 +653,7 @@ class TestHooked:
 
         assert (await world.get(made.id)).status is Status.COMPLETED
 
-    async def test_a_look_that_began_before(self, world: World) -> None:
+    async def test_a_poll_that_began_before_a_hook_does_not_forget_the_hook(self, world: World) -> None:
         """
         A look that began before the hook came, and saw nothing new, does not make the hook forgotten.
         """

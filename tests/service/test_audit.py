@@ -47,7 +47,7 @@ async def told(audit: Audit) -> list[tuple[str, int]]:
     return sorted((str(one.entry.subject), int(one.entry.data.get("times", 1))) for one in found)
 
 
-async def test_the_same_again_and_again(audit: Audit, entry: AuditEntry) -> None:
+async def test_entries_that_differ_in_time_only_become_one_line(audit: Audit, entry: AuditEntry) -> None:
     """
     What is the same but for its time becomes one line with a number; what differs in anything stays apart.
     """
@@ -65,7 +65,7 @@ async def test_the_same_again_and_again(audit: Audit, entry: AuditEntry) -> None
     assert len(await told(audit)) == 4
 
 
-async def test_at_once(audit: Audit, entry: AuditEntry) -> None:
+async def test_a_change_is_audited_when_it_is_told(audit: Audit, entry: AuditEntry) -> None:
     """
     What changed something stands when the change is told.
     """
@@ -73,7 +73,9 @@ async def test_at_once(audit: Audit, entry: AuditEntry) -> None:
     assert await told(audit) == [("id-1", 1)]
 
 
-async def test_what_cannot_be_written_waits(audit: Audit, entry: AuditEntry, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_entries_wait_while_the_database_is_away(
+    audit: Audit, entry: AuditEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     While the database is away lines wait, with those that come meanwhile, and are written once.
     """
@@ -93,7 +95,9 @@ async def test_what_cannot_be_written_waits(audit: Audit, entry: AuditEntry, mon
     await audit.close()
 
 
-async def test_a_flood_of_refusals(audit: Audit, entry: AuditEntry, seconds: Seconds) -> None:
+async def test_a_flood_of_failed_sign_ins_is_one_line_and_a_number(
+    audit: Audit, entry: AuditEntry, seconds: Seconds
+) -> None:
     """
     Of those who are not let in the first of a kind is told, and how many more came when the minute is over.
     """
@@ -114,7 +118,7 @@ async def test_a_flood_of_refusals(audit: Audit, entry: AuditEntry, seconds: Sec
     assert await told(audit) == [("id-1", 1), ("id-1", 1), ("id-1", 4)]
 
 
-async def test_pages(audit: Audit, entry: AuditEntry, world: World) -> None:
+async def test_a_page_says_what_the_next_one_comes_after(audit: Audit, entry: AuditEntry, world: World) -> None:
     """
     A page says what the next one comes after, and the last one says that it is.
     """

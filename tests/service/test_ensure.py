@@ -34,7 +34,7 @@ async def failed(world: World) -> Prototype:
 
 @both_versions
 class TestReuse:
-    async def test_first_request(self, world: World) -> None:
+    async def test_the_first_request_makes_a_prototype(self, world: World) -> None:
         """
         The first request makes one, with what was asked for and who asked.
         """
@@ -48,7 +48,7 @@ class TestReuse:
         assert generation_of(made).api_version == world.api_version
         assert (world.chat.message, world.chat.api) == (PROMPT, f"v{world.api_version}")
 
-    async def test_later_requests(self, world: World) -> None:
+    async def test_later_requests_get_the_same_one_at_every_step(self, world: World) -> None:
         """
         Everybody after that gets the same one, at every step of its life, and v0 hears nothing of it.
         """
@@ -67,7 +67,7 @@ class TestReuse:
         assert seen[-1] is State.READY
         assert (world.made, world.creates) == (1, 1)
 
-    async def test_a_timed_out_one(self, world: World) -> None:
+    async def test_a_timed_out_prototype_is_reused(self, world: World) -> None:
         """
         `timeout` is reused: it may yet finish, and a second one would be a duplicate.
         """
@@ -79,7 +79,7 @@ class TestReuse:
         assert (await world.ensure()).prototype.id == first.id
         assert world.made == 1
 
-    async def test_a_failed_one(self, world: World) -> None:
+    async def test_a_failed_prototype_is_replaced_once_and_stays_listed(self, world: World) -> None:
         """
         A failed one is replaced, by one new one, and stays in the list.
         """
@@ -94,7 +94,7 @@ class TestReuse:
         assert [one.is_current for one in await world.listed()] == [True, False]
         assert world.made == 2
 
-    async def test_one_that_is_gone(self, world: World) -> None:
+    async def test_a_gone_prototype_is_replaced(self, world: World) -> None:
         """
         One that was deleted at v0 is seen to be gone, and then replaced.
         """
@@ -113,7 +113,7 @@ class TestReuse:
         assert ensured.decision.outcome is Outcome.REPLACED
         assert "no longer exists" in ensured.decision.reason
 
-    async def test_another_one_on_purpose(self, world: World) -> None:
+    async def test_create_new_makes_another_current_one(self, world: World) -> None:
         """
         `create_new` makes another, which becomes the current one; both are listed, newest first.
         """
@@ -130,7 +130,7 @@ class TestReuse:
 
 
 class TestPrompts:
-    async def test_another_prompt(self, world: World) -> None:
+    async def test_another_prompt_gets_the_existing_one_and_is_told_so(self, world: World) -> None:
         """
         Another prompt gets the existing prototype, and is told so; white space and case are no other prompt.
         """
@@ -146,7 +146,7 @@ class TestPrompts:
 
 
 class TestIdempotencyKeys:
-    async def test_replay(self, world: World) -> None:
+    async def test_a_repeated_key_returns_the_first_answer(self, world: World) -> None:
         """
         The same key with the same request returns the first answer, also for `create_new`.
         """
@@ -160,7 +160,7 @@ class TestIdempotencyKeys:
         assert again.prototype.id == first.prototype.id
         assert world.made == 2
 
-    async def test_replay_of_a_reuse(self, world: World) -> None:
+    async def test_a_repeated_key_of_a_reuse_returns_what_was_reused(self, world: World) -> None:
         """
         A key whose first answer was an existing prototype gives that one, though it has failed since.
         """
@@ -178,7 +178,7 @@ class TestIdempotencyKeys:
     @pytest.mark.parametrize(
         "other", [{"prompt": "B"}, {"product_id": "p-2"}, {"create_new": True}, {"product_name": "Shop"}], ids=str
     )
-    async def test_another_request(self, world: World, other: dict[str, object]) -> None:
+    async def test_a_key_with_another_request_is_refused(self, world: World, other: dict[str, object]) -> None:
         """
         The same key with another request is refused, and changes nothing.
         """
@@ -191,7 +191,7 @@ class TestIdempotencyKeys:
         assert caught.value.field == "Idempotency-Key"
         assert await world.contents() == before
 
-    async def test_keys_are_personal(self, world: World) -> None:
+    async def test_the_same_key_of_two_people_is_two_keys(self, world: World) -> None:
         """
         Two people with the same key do not get in each other's way.
         """
@@ -201,7 +201,7 @@ class TestIdempotencyKeys:
         assert ann.prototype.id != bob.prototype.id
         assert bob.decision.outcome is Outcome.CREATED
 
-    async def test_forgotten_in_time(self, world: World) -> None:
+    async def test_a_key_is_forgotten_after_a_week(self, world: World) -> None:
         """
         A key is remembered for a week and then names a new intent.
         """
@@ -218,7 +218,7 @@ class TestIdempotencyKeys:
 class TestAtOnce:
     @pytest.mark.parametrize("processes", [1, 3])
     @both_versions
-    async def test_a_hundred_clicks(self, world: World, processes: int) -> None:
+    async def test_a_hundred_clicks_over_several_processes_make_one_chat(self, world: World, processes: int) -> None:
         """
         A hundred people at once, over several processes: one chat, one who made it, and all see the same.
         """
@@ -231,7 +231,7 @@ class TestAtOnce:
         assert (world.made, world.creates) == (1, 1)
         assert len(await world.rows("SELECT id FROM design_mockups")) == 1
 
-    async def test_a_failed_one_is_replaced_once(self, world: World) -> None:
+    async def test_fifty_clicks_on_a_failed_one_replace_it_once(self, world: World) -> None:
         """
         Fifty people who find a failed one replace it once.
         """
@@ -244,7 +244,7 @@ class TestAtOnce:
         assert sum(one.decision.outcome is Outcome.REPLACED for one in ensured) == 1
         assert (world.made, len(await world.rows("SELECT id FROM design_mockups"))) == (2, 2)
 
-    async def test_one_key(self, world: World) -> None:
+    async def test_fifty_repeats_of_one_key_make_one(self, world: World) -> None:
         """
         Fifty repeats of one click with `create_new` and a key make one.
         """
@@ -256,7 +256,7 @@ class TestAtOnce:
         assert sum(one.decision.outcome is Outcome.CREATED for one in ensured) == 1
         assert world.made == 1
 
-    async def test_everybody_wants_another(self, world: World) -> None:
+    async def test_ten_create_new_at_once_make_ten_and_one_is_current(self, world: World) -> None:
         """
         Ten on purpose are ten, and one of them is current.
         """
@@ -268,7 +268,7 @@ class TestAtOnce:
         assert sum(one.is_current for one in await world.listed()) == 1
         assert await world.orphans() == set()
 
-    async def test_many_products(self, world: World) -> None:
+    async def test_a_hundred_clicks_on_twenty_products_make_twenty_chats(self, world: World) -> None:
         """
         Twenty products with five clicks each: twenty chats, each with its own product's prompt.
         """
@@ -284,7 +284,7 @@ class TestAtOnce:
 
 
 class TestWaiting:
-    async def test_until_accepted(self, world: World) -> None:
+    async def test_a_create_that_waits_returns_once_it_is_accepted(self, world: World) -> None:
         """
         A create that waits comes back as soon as the builder has accepted.
         """
@@ -295,7 +295,7 @@ class TestWaiting:
         assert ensured.accepted
         assert ensured.prototype.chat_id == world.chat.id
 
-    async def test_not_at_all(self, world: World) -> None:
+    async def test_a_create_that_does_not_wait_returns_with_the_claim(self, world: World) -> None:
         """
         A create that does not wait comes back with the claim.
         """
@@ -303,7 +303,7 @@ class TestWaiting:
 
         assert (ensured.accepted, ensured.prototype.status, world.creates) == (False, Status.PENDING, 0)
 
-    async def test_until_it_is_clear_that_it_takes_longer(self, world: World) -> None:
+    async def test_a_parked_create_does_not_keep_its_caller_waiting(self, world: World) -> None:
         """
         A create that is parked does not keep its caller waiting.
         """
@@ -334,7 +334,9 @@ class TestBadInput:
         ],
         ids=lambda value: next(iter(value)) if isinstance(value, dict) else value,
     )
-    async def test_refused_and_nothing_written(self, world: World, asked: dict[str, str], field: str) -> None:
+    async def test_a_bad_value_is_named_and_nothing_is_written(
+        self, world: World, asked: dict[str, str], field: str
+    ) -> None:
         """
         A value that cannot be used is named, and no row has changed.
         """
@@ -348,7 +350,7 @@ class TestBadInput:
         assert await world.contents() == before
         assert world.creates == 1
 
-    async def test_without_a_key(self, world: World) -> None:
+    async def test_without_a_key_a_create_names_the_setting_and_writes_nothing(self, world: World) -> None:
         """
         Without a key of the builder's a create names the setting and writes nothing; reads work.
         """
@@ -368,7 +370,7 @@ class TestBadInput:
 class TestWorkspaces:
     STRANGER = replace(BOB, workspace_id="another")
 
-    async def test_nobody_elses(self, world: World) -> None:
+    async def test_the_same_product_id_in_another_workspace_is_another_product(self, world: World) -> None:
         """
         Another workspace's product of the same id is another product; its prototypes cannot be seen or found.
         """
@@ -388,7 +390,7 @@ class TestWorkspaces:
 
 @on_sqlite
 class TestRestart:
-    async def test_a_new_process_goes_on(self, world: World) -> None:
+    async def test_what_a_dead_process_claimed_is_sent_by_the_next_sweep(self, world: World) -> None:
         """
         What was claimed and never sent is sent by whoever sweeps next.
         """

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from copies import copy_of
+from database_copies import copy_of
+from owner_schemas import run
 from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
 from protokeep.core.prototype import State
 from protokeep.core.provider_keys import KeyOwner
@@ -18,7 +19,6 @@ from protokeep.service import NewPrototype, provider_accounts
 from protokeep.service.heartbeat import Heartbeat
 from protokeep.service.orphans import OrphanReconciler
 from protokeep.service.provider_keys import ProviderKeys
-from store.owner import run
 from world import ANN, PROMPT, Node, World, both_versions, on_sqlite
 
 
@@ -77,7 +77,7 @@ class TestWentBack:
         assert [one.content for one in world.chat.messages if one.role == "user"][1:] == ["Make it blue"]
         assert (await world.get(made.id)).state is State.READY
 
-    async def test_creates_go_on_within_a_minute(self, world: World) -> None:
+    async def test_creates_go_on_within_a_minute_of_a_fail_over(self, world: World) -> None:
         """
         What is asked for right after the fail-over is made, a little later.
         """
@@ -139,7 +139,7 @@ class TestWentBack:
             assert known_until <= copied_at
 
     @both_versions
-    async def test_the_database_of_before_is_put_back_after_a_copy_was_in_use(self, world: World) -> None:
+    async def test_the_first_database_put_back_after_its_copy_was_used_is_noticed(self, world: World) -> None:
         """
         An operator restores the wrong copy, people work on it, and the operator puts back what there was before.
         """
@@ -181,7 +181,7 @@ class TestWentBack:
 
         assert world.first.context.heartbeat.known_until == copied_at
 
-    async def test_one_that_lost_nothing_itself_goes_back_with_the_one_that_did(self, world: World) -> None:
+    async def test_a_process_that_lost_nothing_goes_back_with_one_that_did(self, world: World) -> None:
         """
         The copy is younger than the last beat of a process: only the other one can notice, and says so.
         """
@@ -204,7 +204,7 @@ class TestWentBack:
         assert [node.context.heartbeat.epoch for node in (world.first, other)] == [2, 2]
         assert other.context.heartbeat.known_until is None
 
-    async def test_it_went_back_to_before_anybody_beat(self, world: World) -> None:
+    async def test_a_copy_from_before_any_beat_is_compared_from_the_beginning(self, world: World) -> None:
         """
         The copy knows no process at all: everything since the installation is searched.
         """
@@ -302,7 +302,7 @@ class TestConfirm:
             with pytest.raises(DatabaseWentBack):
                 await heartbeat.confirm(session)
 
-    async def test_an_account_that_was_compared_before_another_task_noticed_is_compared_again(
+    async def test_an_account_compared_before_another_task_noticed_is_compared_again(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
@@ -401,7 +401,7 @@ class TestReading:
         assert node.context.clock() == world.clock()
         assert await world.rows("SELECT next_poll_at FROM protokeep_generations") == due
 
-    async def test_what_is_sent_during_a_beat_is_no_sign_of_an_older_copy(self, world: World) -> None:
+    async def test_creates_sent_during_a_beat_are_no_sign_of_an_older_copy(self, world: World) -> None:
         """
         Creates are sent between the reading of a beat and its judgement: the database knows them, and nothing waits.
         """

@@ -33,7 +33,7 @@ class TestTidying:
         world.clock.advance(DAY)
         await world.ensure("p-2")
 
-    async def test_counts_of_days_that_are_over_go(self, world: World) -> None:
+    async def test_counts_of_days_that_are_over_are_forgotten(self, world: World) -> None:
         """
         Counts of days long past are forgotten.
         """
@@ -44,7 +44,7 @@ class TestTidying:
 
         assert await world.rows("SELECT * FROM protokeep_create_counts") == []
 
-    async def test_keys_keep_their_promise(self, world: World) -> None:
+    async def test_idempotency_keys_are_kept_for_a_week(self, world: World) -> None:
         """
         A repeated request gets its first answer for a week, and no longer.
         """
@@ -59,7 +59,7 @@ class TestTidying:
         anew = await world.ensure("p-1", create_new=True, idempotency_key="k")
         assert anew.prototype.id != first.prototype.id
 
-    async def test_once_an_hour(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_housekeeping_runs_once_an_hour(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """
         It is done at the first sweep and then once an hour.
         """
@@ -83,7 +83,9 @@ class TestGivingUp:
         """A save that somebody else is always ahead of."""
         return None
 
-    async def test_a_message(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_follow_up_that_loses_every_race_is_refused(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         A message that loses every race is refused in words, and nothing is kept of it.
         """
@@ -95,7 +97,9 @@ class TestGivingUp:
             await world.keeper.iterate(ANN, done.id, "Make it blue", idempotency_key="k", wait=0)
         assert await world.contents() == before
 
-    async def test_a_deletion(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_deletion_that_loses_every_race_is_refused(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         So is a deletion.
         """
@@ -109,7 +113,7 @@ class TestGivingUp:
         assert not world.chat.deleted
 
 
-async def test_nobody_is_held_by_a_process_that_ends(world: World) -> None:
+async def test_waiting_requests_are_answered_when_the_process_ends(world: World) -> None:
     """
     A status request or a create that would be held for long is answered when the process is told to end.
     """

@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
 
-from protokeep import jobs as module
+from protokeep import job_queue
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
-from protokeep.jobs import Jobs
+from protokeep.job_queue import JobQueue
 from protokeep.service import NewPrototype
-from world import ANN, GENERATION_SECONDS, PROMPT, World, on_sqlite, until
+from world import ANN, GENERATION_SECONDS, PROMPT, World, jobs_of, on_sqlite, until
 
 
-async def test_submitted_where_it_was_claimed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_that_runs_jobs_submits_its_own_claims(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A process that runs jobs submits what it claimed by itself: nothing goes through the queue, nobody else may take it.
     """
     queued: list[str] = []
 
-    async def submit(_jobs: Jobs, mockup_id: str, fence: int, *, first: bool = False) -> None:
+    async def submit(_queue: JobQueue, mockup_id: str, fence: int, *, first: bool = False) -> None:
         queued.append(mockup_id)
 
-    monkeypatch.setattr(Jobs, "submit", submit)
-    async with Jobs(world.keeper, world.database_url).running():
+    monkeypatch.setattr(JobQueue, "submit", submit)
+    async with jobs_of(world.keeper, world.database_url)[0].running():
         ensured = await world.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=10)
 
     assert ensured.accepted
@@ -31,25 +32,25 @@ async def test_submitted_where_it_was_claimed(world: World, monkeypatch: pytest.
     assert (queued, world.creates) == ([], 1)
 
 
-async def test_left_to_whoever_has_time(world: World) -> None:
+async def test_a_process_without_jobs_leaves_its_claims_to_others(world: World) -> None:
     """
     A process that runs no jobs queues what it claimed, free to be taken at once.
     """
-    jobs = Jobs(world.keeper, world.database_url)
-    async with jobs.open():
+    jobs, queue = jobs_of(world.keeper, world.database_url)
+    async with queue.open():
         ensured = await world.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
         assert generation_of(ensured.prototype).lease_until is None
-        async with jobs.running():
-            await until(lambda: world.creates == 1, seconds=10)
+    async with jobs.running():
+        await until(lambda: world.creates == 1, seconds=10)
 
 
 @on_sqlite
-async def test_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_holds_a_bounded_number_of_claims(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     So many run at once and as many wait; with more than that, and once it stops, a process holds no further ones.
     """
-    monkeypatch.setattr(module, "SUBMITS_AT_ONCE", 2)
-    monkeypatch.setattr(module, "HELD_AT_ONCE", 4)
+    monkeypatch.setattr(job_queue, "SUBMITS_AT_ONCE", 2)
+    monkeypatch.setattr(job_queue, "HELD_AT_ONCE", 4)
     running, go_on = 0, asyncio.Event()
 
     async def submit_held(claimed: Prototype) -> None:
@@ -58,20 +59,20 @@ async def test_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         await go_on.wait()
 
     world.keeper.submit_held = submit_held  # type: ignore[method-assign]
-    jobs = Jobs(world.keeper, world.database_url)
+    jobs, queue = jobs_of(world.keeper, world.database_url)
     async with jobs.running():
-        made = [await world.keeper.ensure(ANN, NewPrototype(f"p-{n}", PROMPT), wait=0) for n in range(5)]
-        leases = [generation_of(one.prototype).lease_until for one in made]
+        claims = [await world.keeper.ensure(ANN, NewPrototype(f"p-{n}", PROMPT), wait=0) for n in range(5)]
+        leases = [generation_of(one.prototype).lease_until for one in claims]
         assert [lease is not None for lease in leases] == [True] * 4 + [False]
         await until(lambda: running == 2, seconds=10)
-        assert not jobs.has_room()
+        assert not queue.has_room()
         go_on.set()
-        await until(lambda: running == 4 and jobs.has_room(), seconds=10)
-    assert not jobs.has_room()
+        await until(lambda: running == 4 and queue.has_room(), seconds=10)
+    assert not queue.has_room()
 
 
 @on_sqlite
-async def test_what_fails_is_swept(world: World) -> None:
+async def test_a_submit_that_fails_is_taken_up_by_the_sweep(world: World) -> None:
     """
     An error of ours in the middle loses nothing: the row is taken up when its lease is over.
     """
@@ -81,7 +82,7 @@ async def test_what_fails_is_swept(world: World) -> None:
         raise RuntimeError("a mistake of ours")
 
     world.keeper.submit_held = fails  # type: ignore[method-assign]
-    async with Jobs(world.keeper, world.database_url).running():
+    async with jobs_of(world.keeper, world.database_url)[0].running():
         ensured = await world.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
         await asyncio.sleep(0)
         world.keeper.submit_held = submit_held  # type: ignore[method-assign]
@@ -91,12 +92,12 @@ async def test_what_fails_is_swept(world: World) -> None:
     assert generation_of(await world.get(ensured.prototype.id)).recovery_point is not RecoveryPoint.CLAIMED
 
 
-async def test_hooks_beside_a_pass(world: World) -> None:
+async def test_hooks_are_handled_beside_a_long_pass(world: World) -> None:
     """
     What a hook names is known within a second, while a pass over the account goes on and on.
     """
-    made = await world.make()
-    account = generation_of(made).account
+    prototype = await world.make()
+    account = generation_of(prototype).account
     await world.keeper.track(account)
     passing = asyncio.Event()
 
@@ -105,12 +106,51 @@ async def test_hooks_beside_a_pass(world: World) -> None:
         await asyncio.sleep(60)
 
     world.keeper.track = track  # type: ignore[method-assign, assignment]
-    async with Jobs(world.keeper, world.database_url).running() as jobs:
-        await jobs.track(account)
+    jobs, queue = jobs_of(world.keeper, world.database_url)
+    async with jobs.running():
+        await queue.track(account)
         async with asyncio.timeout(10):
             await passing.wait()
         now = world.clock.advance(GENERATION_SECONDS)
-        await world.store.poll_soon(account, [made.chat_id or ""], now, begun=False, later=now)
+        await world.store.poll_soon(account, [prototype.chat_id or ""], now, begun=False, later=now)
         async with asyncio.timeout(5):
-            while (await world.get(made.id)).status is not Status.COMPLETED:  # noqa: ASYNC110 - as a person waits
+            while (await world.get(prototype.id)).status is not Status.COMPLETED:  # noqa: ASYNC110 - as a person waits
                 await asyncio.sleep(0.02)
+
+
+@on_sqlite
+async def test_a_periodic_task_that_fails_runs_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A pass that raises is logged under the name of its task, and neither ends the task nor any other.
+    """
+    passes: list[str] = []
+
+    async def sweep() -> int:
+        passes.append("sweep")
+        raise RuntimeError("a mistake of ours")
+
+    async def finalize() -> int:
+        passes.append("finalize")
+        return 0
+
+    world.keeper.sweep, world.keeper.finalize = sweep, finalize  # type: ignore[method-assign]
+    monkeypatch.setattr("protokeep.jobs.SWEEP_SECONDS", 0.01)
+    jobs, _queue = jobs_of(world.keeper, world.database_url)
+    with structlog.testing.capture_logs() as logs:
+        async with jobs.running():
+            await until(lambda: passes.count("sweep") >= 2 and passes.count("finalize") >= 2, seconds=10)
+    failures = {(line["task"], line["error"]) for line in logs if line["event"] == "task_failed"}
+    assert failures == {("sweep", "RuntimeError")}
+
+
+@on_sqlite
+async def test_periodic_tasks_have_names_and_passes_of_their_own(world: World) -> None:
+    """
+    Each task is named once, and its pass can be called alone, as often as one likes.
+    """
+    jobs, queue = jobs_of(world.keeper, world.database_url)
+    names = [task.name for task in jobs.periodic_tasks]
+    assert names == ["heartbeat", "sweep", "reconcile", "finalize", "hooks", "clear_job_log"]
+    async with queue.open():
+        for task in (*jobs.periodic_tasks, *jobs.periodic_tasks):
+            await task.run()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from foreign import plant
+from foreign_chats import plant
 from protokeep import doctor
 from protokeep.core.call_budget import Limits
 from protokeep.core.principals import Principal, Role
@@ -116,7 +116,7 @@ class TestCalls:
         assert world.creates == 1
 
     @only_v1
-    async def test_a_create_that_never_happened_is_sent_again_within_the_budget(self, world: World) -> None:
+    async def test_a_create_that_never_happened_is_resent_within_the_budget(self, world: World) -> None:
         """
         Absence needs the whole list, part by part: it is sent again once, and not before.
         """
@@ -133,7 +133,7 @@ class TestCalls:
 
 class TestAbsence:
     @only_v1
-    async def test_old_favourites_first(self, world: World) -> None:
+    async def test_a_lost_chat_behind_old_favourites_is_found(self, world: World) -> None:
         """
         Sixty old favourites come first, newest first among themselves: the lost chat behind them is found.
         """
@@ -148,7 +148,7 @@ class TestAbsence:
         assert world.creates == 1
 
     @only_v1
-    async def test_a_private_chat_keeps_a_lost_answer_from_nothing_but_being_called_absent(self, world: World) -> None:
+    async def test_a_private_chat_only_keeps_a_create_from_being_called_absent(self, world: World) -> None:
         """
         A team-mate's private chat of the last minutes is passed over. What is there is adopted; what is not there is
         undecided, until the chat can be read.
@@ -185,7 +185,7 @@ class TestAbsence:
         assert world.creates == 2
 
     @pytest.mark.parametrize(("database_url", "api_version"), [("sqlite", 2)], indirect=["database_url"])
-    async def test_an_ignored_filter(self, world: World) -> None:
+    async def test_a_lost_chat_is_found_though_the_filter_is_ignored(self, world: World) -> None:
         """
         v2 answers everybody's chats: the lost one among them is found, and what is not there is sent again once.
         """
@@ -273,7 +273,7 @@ class TestRemembered:
 
 class TestClockSteps:
     @both_versions
-    async def test_a_clock_that_is_set_back_between_two_look_ups_delays_no_decision(self, world: World) -> None:
+    async def test_a_clock_set_back_between_two_look_ups_delays_no_decision(self, world: World) -> None:
         """
         The first of the look-ups that decide was made by a clock an hour ahead: it counts for nothing any more.
         """
@@ -340,7 +340,7 @@ class TestKeys:
 
 class TestUnreadable:
     @only_v1
-    async def test_named_for_people(self, world: World) -> None:
+    async def test_unreadable_chats_are_named_for_people_for_a_week(self, world: World) -> None:
         """
         `doctor` lists each chat that is passed over, with the reason; a week after it was last met it is forgotten.
         """
@@ -349,16 +349,16 @@ class TestUnreadable:
         await world.live(60)
 
         parts: Any = SimpleNamespace(keeper=world.keeper)
-        (finding,) = await doctor._unreadable(parts)
+        (finding,) = await doctor._check_unreadable_chats(parts)
 
         assert finding.level == "unsafe"
-        assert private.id in finding.what
-        assert "403" in finding.what
+        assert private.id in finding.text
+        assert "403" in finding.text
         world.clock.advance(8 * 86400)
-        assert await doctor._unreadable(parts) == []
+        assert await doctor._check_unreadable_chats(parts) == []
 
     @on_sqlite
-    async def test_only_so_many(self, world: World) -> None:
+    async def test_a_bounded_number_of_unreadable_chats_is_kept(self, world: World) -> None:
         for number in range(60):
             await world.store.searches.note_unreadable("v0:one", {f"chat-{number}": "private"}, world.clock())
         await world.store.searches.note_unreadable("v0:two", {"chat": "private"}, world.clock())
@@ -369,7 +369,7 @@ class TestUnreadable:
         assert [one.chat_id for one in noted if one.account == "v0:two"] == ["chat"]
 
     @only_v1
-    async def test_creates_go_on_after_a_restart(self, world: World) -> None:
+    async def test_creates_go_on_after_a_restart_beside_an_unreadable_chat(self, world: World) -> None:
         """
         A process that starts beside an unreadable chat sends what is asked for.
         """
@@ -385,7 +385,7 @@ class TestUnreadable:
         assert (await world.get(asked.prototype.id)).chat_id is not None
 
     @only_v1
-    async def test_a_refusal_of_one_chat_ends_no_round_of_looks(self, world: World) -> None:
+    async def test_a_refusal_of_one_chat_ends_no_round_of_polls(self, world: World) -> None:
         """
         One of our own chats is refused (403): the others are looked at all the same.
         """

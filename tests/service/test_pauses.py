@@ -20,7 +20,7 @@ async def parked(world: World, *products: str) -> list[Prototype]:
 
 
 class TestParked:
-    async def test_left_alone_until_its_time(self, world: World) -> None:
+    async def test_a_parked_row_is_left_alone_until_its_time(self, world: World) -> None:
         """
         A parked row is not even taken before its time, whoever is told of it, however often.
         """
@@ -39,7 +39,7 @@ class TestParked:
         await other.keeper.submit(made.id)
         assert (world.made, world.creates) == (1, 2)
 
-    async def test_one_probes(self, world: World) -> None:
+    async def test_one_create_probes_after_a_pause_and_the_others_wait(self, world: World) -> None:
         """
         When the pause is over one create finds out, while the others of several processes wait; then they go on.
         """
@@ -63,7 +63,7 @@ class TestParked:
         assert world.made == len(made)
         assert {(await world.get(one.id)).state for one in made} == {State.MAKING}
 
-    async def test_a_new_one_meets_the_pause(self, world: World) -> None:
+    async def test_a_create_during_a_pause_is_parked_without_a_call(self, world: World) -> None:
         """
         Whoever asks during the pause gets a row that says why it waits and until when; v0 is not asked.
         """
@@ -82,7 +82,7 @@ class TestParked:
 
 class TestUndecided:
     @both_versions
-    async def test_looked_up_in_growing_pauses(self, world: World) -> None:
+    async def test_a_lost_answer_is_looked_up_in_growing_pauses(self, world: World) -> None:
         """
         A lost answer is looked up soon, then ever more seldom; a sweep between two look-ups makes no call.
         """
@@ -108,7 +108,7 @@ class TestUndecided:
         assert (world.made, world.creates) == (1, 1)
 
     @both_versions
-    async def test_408_acted(self, world: World) -> None:
+    async def test_a_create_that_acted_and_answered_408_is_adopted(self, world: World) -> None:
         """
         A 408 to a create tells nothing: it is looked up, found and adopted, not failed and not sent again.
         """
@@ -122,7 +122,7 @@ class TestUndecided:
         assert (world.made, world.creates) == (1, 1)
 
     @both_versions
-    async def test_408_did_not_act(self, world: World) -> None:
+    async def test_a_create_that_did_not_act_and_answered_408_is_sent_again(self, world: World) -> None:
         """
         A 408 to a create that v0 did not carry out is sent again, after the settle time.
         """

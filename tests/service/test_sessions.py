@@ -37,7 +37,9 @@ async def ends(sessions: Sessions, held: str) -> bool:
     return False
 
 
-async def test_with_a_token(sessions: Sessions, tokens: Tokens, world: World) -> None:
+async def test_signing_in_with_a_token_gives_its_person_and_role(
+    sessions: Sessions, tokens: Tokens, world: World
+) -> None:
     """
     Whoever signs in with a token is whom the token stands for, with its role; a wrong one opens nothing.
     """
@@ -51,7 +53,7 @@ async def test_with_a_token(sessions: Sessions, tokens: Tokens, world: World) ->
     assert await ends(sessions, "x" * 43)
 
 
-async def test_idle(sessions: Sessions, tokens: Tokens, world: World) -> None:
+async def test_an_idle_session_ends_after_a_working_day(sessions: Sessions, tokens: Tokens, world: World) -> None:
     """
     A session that nobody uses ends after a working day; one that is used goes on, and is written now and then only.
     """
@@ -68,7 +70,7 @@ async def test_idle(sessions: Sessions, tokens: Tokens, world: World) -> None:
     assert (await ends(sessions, used), await ends(sessions, idle)) == (False, True)
 
 
-async def test_two_weeks_at_the_latest(sessions: Sessions, tokens: Tokens, world: World) -> None:
+async def test_a_session_ends_two_weeks_after_the_sign_in(sessions: Sessions, tokens: Tokens, world: World) -> None:
     """
     However much it is used, a session ends two weeks after the sign-in.
     """
@@ -85,7 +87,7 @@ async def test_two_weeks_at_the_latest(sessions: Sessions, tokens: Tokens, world
     assert await ends(sessions, held)
 
 
-async def test_of_the_sign_in_service(sessions: Sessions, world: World) -> None:
+async def test_a_session_of_the_sign_in_service_ends_sooner(sessions: Sessions, world: World) -> None:
     """
     Whoever came from the sign-in service shows themselves there again sooner, however busy they are.
     """
@@ -99,7 +101,7 @@ async def test_of_the_sign_in_service(sessions: Sessions, world: World) -> None:
     assert await ends(sessions, held)
 
 
-async def test_a_token_that_counts_no_more(sessions: Sessions, tokens: Tokens) -> None:
+async def test_a_session_ends_with_its_token(sessions: Sessions, tokens: Tokens) -> None:
     """
     With its token a session ends at once.
     """
@@ -111,7 +113,7 @@ async def test_a_token_that_counts_no_more(sessions: Sessions, tokens: Tokens) -
     assert await ends(sessions, held)
 
 
-async def test_a_link(sessions: Sessions, tokens: Tokens, world: World) -> None:
+async def test_a_link_signs_in_once_within_minutes(sessions: Sessions, tokens: Tokens, world: World) -> None:
     """
     A link signs in once, within minutes; what stands in it is no session, and a session is no link.
     """
@@ -130,7 +132,7 @@ async def test_a_link(sessions: Sessions, tokens: Tokens, world: World) -> None:
         await sessions.sign_in_by_code(late)
 
 
-async def test_what_nobody_was_given(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_secret_longer_than_any_is_not_looked_up(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     What is longer than anything that was given out is not even looked up.
     """
@@ -141,7 +143,7 @@ async def test_what_nobody_was_given(sessions: Sessions, monkeypatch: pytest.Mon
         await sessions.sign_in_by_code("x" * (LONGEST_TEXT + 1))
 
 
-async def test_signing_out(sessions: Sessions) -> None:
+async def test_signing_out_ends_one_session_or_all_of_a_person(sessions: Sessions) -> None:
     """
     Here ends one session, everywhere all of that person.
     """
@@ -154,7 +156,7 @@ async def test_signing_out(sessions: Sessions) -> None:
     assert [await ends(sessions, one) for one in (*held, other)] == [True, True, True, False]
 
 
-def test_forms(sessions: Sessions) -> None:
+def test_a_form_token_fits_its_session_and_its_purpose_only(sessions: Sessions) -> None:
     """
     What a form carries fits the browser that it was made for, and nothing that was signed for another purpose.
     """

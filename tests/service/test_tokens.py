@@ -17,7 +17,7 @@ def tokens(world: World) -> Tokens:
     return Tokens(TokenStore(world.first.database), b"secret", world.clock)
 
 
-async def test_stands_for_somebody(tokens: Tokens) -> None:
+async def test_a_token_is_its_owner_until_it_is_revoked(tokens: Tokens) -> None:
     """
     A token is its owner, with workspace and role, until it is revoked.
     """
@@ -31,7 +31,7 @@ async def test_stands_for_somebody(tokens: Tokens) -> None:
         await tokens.revoke("default", token.prefix)
 
 
-async def test_only_a_digest_is_kept(tokens: Tokens, world: World) -> None:
+async def test_only_a_digest_of_a_token_is_kept(tokens: Tokens, world: World) -> None:
     """
     The token is nowhere in the database, and another secret key makes it worthless.
     """
@@ -45,7 +45,7 @@ async def test_only_a_digest_is_kept(tokens: Tokens, world: World) -> None:
         await Tokens(TokenStore(world.first.database), b"another", world.clock).check(text)
 
 
-async def test_expires(tokens: Tokens, world: World) -> None:
+async def test_an_expired_token_is_refused_as_an_unknown_one(tokens: Tokens, world: World) -> None:
     """
     After its days it counts no more, and the refusal is the same as for an unknown one.
     """
@@ -62,7 +62,7 @@ async def test_expires(tokens: Tokens, world: World) -> None:
     assert len(refusals) == 1
 
 
-async def test_last_use_is_coarse(tokens: Tokens, world: World) -> None:
+async def test_the_last_use_of_a_token_is_written_once_a_minute(tokens: Tokens, world: World) -> None:
     """
     When it was last used is written at most once a minute.
     """
@@ -79,7 +79,7 @@ async def test_last_use_is_coarse(tokens: Tokens, world: World) -> None:
 
 
 @pytest.mark.parametrize("bad", [{"plain": "short"}, {"days": 0}, {"days": 9999}, {"name": "x" * 201}], ids=str)
-async def test_refused(tokens: Tokens, bad: dict[str, object]) -> None:
+async def test_a_token_of_unusable_values_is_not_made(tokens: Tokens, bad: dict[str, object]) -> None:
     """
     What makes no good token makes none.
     """
@@ -89,7 +89,7 @@ async def test_refused(tokens: Tokens, bad: dict[str, object]) -> None:
     assert await tokens.list("default") == []
 
 
-async def test_revoked_elsewhere(tokens: Tokens, world: World) -> None:
+async def test_a_token_revoked_elsewhere_counts_a_second_at_most(tokens: Tokens, world: World) -> None:
     """
     What another process revokes counts here for a second at most, however busy the token is.
     """
@@ -106,7 +106,7 @@ async def test_revoked_elsewhere(tokens: Tokens, world: World) -> None:
         await tokens.check(text)
 
 
-async def test_expires_while_it_is_known(tokens: Tokens, world: World) -> None:
+async def test_a_cached_token_expires_at_its_moment(tokens: Tokens, world: World) -> None:
     """
     A token that was just seen ends at its moment all the same.
     """

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from owner_schemas import run
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.accounts import Accounts
-from store.owner import run
 from world import World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"
@@ -39,7 +39,7 @@ class TestPause:
         for name in names:
             await accounts.hold(name, "v0", "out_of_credits", "Top up.", world.clock.now + MINUTE)
 
-    async def test_one_probe(self, world: World, accounts: Accounts) -> None:
+    async def test_one_create_probes_after_each_pause(self, world: World, accounts: Accounts) -> None:
         """
         Nobody probes before the pause is over, one does then, and the next one only after another pause.
         """
@@ -61,7 +61,7 @@ class TestPause:
         assert await accounts.take_tracking(ACCOUNT, "v0", "somebody", world.clock.now, world.clock.now + MINUTE)
         assert not await accounts.take_probe(ACCOUNT, world.clock.now, world.clock.now + MINUTE)
 
-    async def test_a_probe_of_its_own(self, world: World, accounts: Accounts) -> None:
+    async def test_a_probe_leaves_the_pauses_of_other_accounts(self, world: World, accounts: Accounts) -> None:
         """
         The probe of one account leaves the pauses of others as they are.
         """
@@ -72,7 +72,7 @@ class TestPause:
         assert (await accounts.get(OTHER_ACCOUNT)).hold_until == at
         assert await accounts.take_probe(OTHER_ACCOUNT, at, at + MINUTE)
 
-    async def test_release(self, world: World, accounts: Accounts) -> None:
+    async def test_releasing_an_account_resumes_its_parked_claims_only(self, world: World, accounts: Accounts) -> None:
         """
         When an account works again its parked claims go on now; nobody else's do, nor what waits for something else.
         """
@@ -98,7 +98,7 @@ class TestPause:
         assert (await accounts.get(ACCOUNT)).hold_code is None
         assert (await accounts.get(OTHER_ACCOUNT)).hold_code == "out_of_credits"
 
-    async def test_failures_in_a_row(self, world: World, accounts: Accounts) -> None:
+    async def test_failures_in_a_row_are_counted_for_each_account(self, world: World, accounts: Accounts) -> None:
         """
         Failures are counted for each account, and forgotten when it works.
         """
@@ -111,7 +111,7 @@ class TestPause:
 
 
 class TestDue:
-    async def test_in_which_order(self, world: World) -> None:
+    async def test_due_rows_are_taken_sent_ones_first_then_the_oldest(self, world: World) -> None:
         """
         What is due and held by nobody is taken up: what was sent first, then what waits longest.
         """
@@ -138,7 +138,7 @@ class TestDue:
         assert len(await world.store.due_for_submit(now, limit=1)) == 1
         assert made["held"].id in {mockup_id for mockup_id, _, _ in await world.store.due_for_submit(now + MINUTE / 10)}
 
-    async def test_parked_and_held_ones_are_not_taken(self, world: World) -> None:
+    async def test_parked_and_leased_rows_are_not_taken(self, world: World) -> None:
         """
         Whoever is told of a row that is parked or held by somebody leaves it alone until its time.
         """
@@ -153,7 +153,7 @@ class TestDue:
 
 
 class TestTracking:
-    async def test_one_tracker(self, world: World, accounts: Accounts) -> None:
+    async def test_one_process_tracks_each_account_until_its_lease_ends(self, world: World, accounts: Accounts) -> None:
         """
         One process tracks an account until its lease is over; each account has its own.
         """
@@ -174,7 +174,7 @@ class TestTracking:
         await accounts.release_tracking(ACCOUNT, "b")
         assert await takes("a", later)
 
-    async def test_what_is_to_be_tracked(self, world: World, accounts: Accounts) -> None:
+    async def test_accounts_with_due_polls_that_nobody_tracks_are_found(self, world: World, accounts: Accounts) -> None:
         """
         Accounts with a look due that nobody else tracks.
         """
@@ -195,7 +195,7 @@ class TestTracking:
         assert await accounts.to_track("c", now) == []
         assert sorted(await accounts.to_track("c", now + MINUTE)) == [ACCOUNT, OTHER_ACCOUNT]
 
-    async def test_what_is_put_off(self, world: World, accounts: Accounts) -> None:
+    async def test_only_due_polls_that_did_not_move_are_postponed(self, world: World, accounts: Accounts) -> None:
         """
         For want of calls a look is put off; nothing is looked at for that which was not to be, or has moved.
         """

@@ -36,7 +36,7 @@ async def pages(audit: AuditStore, workspace: str = "default", limit: int = 2, *
 
 @pytest.mark.parametrize("workspace", ["default", "elsewhere"])
 @pytest.mark.parametrize("limit", [1, 2, 5, 20])
-async def test_every_entry_once(audit: AuditStore, workspace: str, limit: int) -> None:
+async def test_pages_hold_every_entry_of_the_workspace_once(audit: AuditStore, workspace: str, limit: int) -> None:
     """
     The pages together are the workspace's own entries, each once, newest first.
     """
@@ -50,7 +50,7 @@ async def test_every_entry_once(audit: AuditStore, workspace: str, limit: int) -
 
 
 @pytest.mark.parametrize("limit", [1, 20])
-async def test_of_one_person_and_kind(audit: AuditStore, limit: int) -> None:
+async def test_filters_by_person_and_kind_hold_on_every_page(audit: AuditStore, limit: int) -> None:
     """
     What is asked for holds on every page.
     """

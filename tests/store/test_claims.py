@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from owner_schemas import run
 from protokeep.core.errors import QuotaReached
 from protokeep.core.prototype import generation_of
 from protokeep.core.quotas import Quotas
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
 from protokeep.store import claims
-from store.owner import run
 from world import BOB, PROMPT, World, on_postgresql
 
 
@@ -28,7 +28,7 @@ def no_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("holds", [False, True])
 @pytest.mark.parametrize("more", [{}, {"create_new": True}, {"idempotency_key": "k"}])
-async def test_told_as_written(world: World, holds: bool, more: dict[str, Any]) -> None:
+async def test_a_claim_gives_back_what_is_read_afterwards(world: World, holds: bool, more: dict[str, Any]) -> None:
     """
     What a claim gives back is what is read afterwards, to the last field; also of one that is held.
     """
@@ -42,7 +42,7 @@ async def test_told_as_written(world: World, holds: bool, more: dict[str, Any]) 
 
 @on_postgresql
 @pytest.mark.usefixtures("no_long_way")
-async def test_one_statement(world: World) -> None:
+async def test_a_products_first_claim_on_postgresql_is_one_statement(world: World) -> None:
     """
     On PostgreSQL a product's first prototype takes one statement, with all that a claim writes.
     """
@@ -62,7 +62,7 @@ async def test_one_statement(world: World) -> None:
 
 
 @on_postgresql
-async def test_cap_reached_in_this_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_claim_over_its_quota_writes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Whoever finds a cap reached only when it counts has written nothing.
     """
@@ -82,7 +82,7 @@ def _unlooked(self: Any, caps: int) -> Any:
     return self._owners("claim_free_slot", also="")
 
 
-async def test_what_changed_is_not_kept(world: World) -> None:
+async def test_a_row_that_changed_is_read_anew(world: World) -> None:
     """
     A row that did not change is the same prototype; any value that did, also by somebody else's hand, makes another.
     """

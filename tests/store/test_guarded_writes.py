@@ -23,7 +23,7 @@ async def moved(world: World, prototype: Prototype) -> Prototype:
 
 
 class TestSave:
-    async def test_nothing_that_belongs_to_a_write_is_kept_when_the_write_touched_no_row(self, world: World) -> None:
+    async def test_a_save_that_came_too_late_writes_nothing_beside_it(self, world: World) -> None:
         """
         Freed slot, picture and event of a save that came too late: none of them is there.
         """
@@ -41,7 +41,7 @@ class TestSave:
         assert await world.contents() == before
         assert await world.rows("SELECT * FROM protokeep_pictures") == []
 
-    async def test_what_belongs_to_a_write_is_committed_with_it(self, world: World) -> None:
+    async def test_a_save_in_time_is_committed_with_all_beside_it(self, world: World) -> None:
         """
         The same for a save that came in time: all of it is there.
         """
@@ -57,7 +57,7 @@ class TestSave:
         assert saved == replace(await world.get(made.id), is_current=False)
         assert await world.rows("SELECT * FROM protokeep_slots") == []
 
-    async def test_an_error_of_what_belongs_to_a_write_undoes_the_write(self, world: World) -> None:
+    async def test_an_error_beside_a_save_undoes_the_save(self, world: World) -> None:
         """
         What cannot be written beside it takes the write back, too.
         """

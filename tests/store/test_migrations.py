@@ -12,16 +12,16 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from owner_schemas import MOCKUP, SPEC_INDEXES, indexes, make_owner, revisions, rows, run
 from protokeep.store import migrate as migrating
 from protokeep.store.migrate import HEADS, MigrationError, migrate
 from protokeep.store.owner_table import OWN_TABLES
-from store.owner import MOCKUP, SPEC_INDEXES, indexes, make_owner, revisions, rows, run
 
 REFUSED = (sqlite3.IntegrityError, asyncpg.CheckViolationError)
 
 
 class TestEmpty:
-    async def test_everything_is_made(self, empty_database_url: str) -> None:
+    async def test_an_empty_database_gets_all_tables_and_indexes(self, empty_database_url: str) -> None:
         """
         An empty database gets `design_mockups`, the spec's indexes, ours, and our tables.
         """
@@ -33,7 +33,7 @@ class TestEmpty:
         keeper = await rows(empty_database_url, "SELECT value FROM protokeep_meta WHERE name = 'keeper_id'")
         assert len(keeper[0]["value"]) == 32
 
-    async def test_again_changes_nothing(self, empty_database_url: str) -> None:
+    async def test_migrating_again_keeps_the_installations_id(self, empty_database_url: str) -> None:
         """
         Migrating a second time keeps the installation's id.
         """
@@ -45,7 +45,7 @@ class TestEmpty:
         assert before == await rows(empty_database_url, "SELECT * FROM protokeep_meta ORDER BY name")
         assert set(HEADS["all"]) == await revisions(empty_database_url)
 
-    async def test_own_needs_the_owners_table(self, empty_database_url: str) -> None:
+    async def test_our_tables_need_the_owners_table_first(self, empty_database_url: str) -> None:
         """
         Our tables cannot be made before `design_mockups`: the error names the .sql, and nothing is left.
         """
@@ -54,7 +54,7 @@ class TestEmpty:
 
         assert set() == await indexes(empty_database_url)
 
-    async def test_defaults_of_a_fresh_row(self, database_url: str) -> None:
+    async def test_a_fresh_row_is_pending_and_dated(self, database_url: str) -> None:
         """
         A row that says little is pending and dated; on SQLite its instants have the one fixed form.
         """
@@ -70,7 +70,7 @@ class TestEmpty:
         if database_url.startswith("sqlite"):
             assert (len(row["created_at"]), row["created_at"][-1]) == (27, "Z")
 
-    async def test_the_job_queue_is_installed(self, empty_pg_url: str) -> None:
+    async def test_the_job_queue_is_installed_and_checked_for_its_version(self, empty_pg_url: str) -> None:
         """
         PgQueuer's tables are there, and are looked at again when another version of it is installed.
         """
@@ -86,7 +86,7 @@ class TestEmpty:
 
 
 class TestRules:
-    async def test_a_sixth_status_is_refused(self, database_url: str) -> None:
+    async def test_the_database_refuses_a_sixth_status(self, database_url: str) -> None:
         """
         The database itself knows the five words.
         """
@@ -100,7 +100,7 @@ class TestRules:
         with pytest.raises(REFUSED, match="design_mockups_project_status_check"):
             await run(database_url, insert.format(MOCKUP[:-1] + "9", "done"))
 
-    async def test_ours_goes_with_the_owners_row(self, database_url: str) -> None:
+    async def test_deleting_the_owners_row_frees_its_slot_and_keeps_its_history(self, database_url: str) -> None:
         """
         Deleting a prototype's row frees its slot and forgets its generation; its history stays.
         """
@@ -124,7 +124,7 @@ class TestRules:
         assert await rows(database_url, "SELECT * FROM protokeep_generations") == []
         assert len(await rows(database_url, "SELECT * FROM protokeep_events")) == 1
 
-    async def test_web_roles_see_nothing_of_ours(self, empty_pg_url: str) -> None:
+    async def test_web_roles_of_supabase_see_none_of_our_tables(self, empty_pg_url: str) -> None:
         """
         Where new tables are open to everybody who comes by the web (Supabase), ours are not.
         """
@@ -146,7 +146,7 @@ class TestRules:
 
 
 class TestAtOnce:
-    async def test_tasks(self, empty_database_url: str) -> None:
+    async def test_several_callers_in_one_process_migrate_once(self, empty_database_url: str) -> None:
         """
         Several callers in one process: one migrates, and all return when it is done.
         """
@@ -156,7 +156,7 @@ class TestAtOnce:
 
         assert set(HEADS["all"]) == await revisions(empty_database_url)
 
-    async def test_databases(self, tmp_path: Path) -> None:
+    async def test_several_databases_in_one_process_are_migrated(self, tmp_path: Path) -> None:
         """
         Several databases in one process do not get into each other's way.
         """
@@ -167,7 +167,7 @@ class TestAtOnce:
         for url in urls:
             assert await revisions(url) == set(HEADS["all"])
 
-    async def test_processes(self, empty_database_url: str) -> None:
+    async def test_several_processes_that_start_at_once_migrate_once(self, empty_database_url: str) -> None:
         """
         Several processes that start at the same time, as replicas do.
         """
@@ -179,7 +179,9 @@ class TestAtOnce:
         assert [await process.wait() for process in running] == [0, 0, 0]
         assert set(HEADS["all"]) == await revisions(empty_database_url)
 
-    async def test_somebody_else_takes_too_long(self, empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_waiting_too_long_for_another_migration_says_what_to_do(
+        self, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         The wait for another process ends with an error that says what to do.
         """
@@ -197,7 +199,9 @@ class TestAtOnce:
                 await migrate(empty_database_url)
             await connection.close()
 
-    async def test_table_in_use(self, empty_pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_a_table_in_use_is_not_waited_for_long(
+        self, empty_pg_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         A table that somebody holds is not waited for long: the error says so, and trying again works.
         """
@@ -214,7 +218,7 @@ class TestAtOnce:
 
 
 class TestCalling:
-    def test_heads_are_those_of_the_files(self) -> None:
+    def test_the_known_heads_are_those_of_the_files(self) -> None:
         """
         The revisions that are looked for without Alembic are the newest of each branch.
         """
@@ -227,7 +231,7 @@ class TestCalling:
         )
         assert set(HEADS["all"]) == set(scripts.get_heads())
 
-    async def test_nothing_to_do_is_cheap(self, database_url: str) -> None:
+    async def test_a_start_with_nothing_to_do_loads_no_alembic(self, database_url: str) -> None:
         """
         A start with nothing to do loads neither Alembic nor SQLAlchemy.
         """
@@ -240,7 +244,7 @@ class TestCalling:
 
         assert await process.wait() == 0
 
-    async def test_database_of_a_newer_version(self, database_url: str) -> None:
+    async def test_a_database_of_a_newer_version_is_not_touched(self, database_url: str) -> None:
         """
         An older protokeep does not touch what a newer one made.
         """
@@ -259,7 +263,7 @@ class TestCalling:
             ("postgresql://someone:secret@127.0.0.1:1/x", "Cannot connect"),
         ],
     )
-    async def test_bad_addresses(self, url: str, advice: str) -> None:
+    async def test_a_bad_address_is_told_without_its_password(self, url: str, advice: str) -> None:
         """
         Each says what is wrong, and no password is repeated.
         """
@@ -268,7 +272,7 @@ class TestCalling:
 
         assert "secret" not in str(raised.value)
 
-    async def test_a_file_that_is_no_database(self, empty_sqlite_url: str) -> None:
+    async def test_a_file_that_is_no_database_is_left_alone(self, empty_sqlite_url: str) -> None:
         """
         A file of something else is left alone.
         """
@@ -278,7 +282,7 @@ class TestCalling:
         with pytest.raises(MigrationError, match="no SQLite database"):
             await migrate(empty_sqlite_url)
 
-    async def test_roles_that_may_not(self, empty_pg_url: str) -> None:
+    async def test_a_role_without_the_right_is_told_which_one_has_it(self, empty_pg_url: str) -> None:
         """
         A role without the right to change the table is told which one has it.
         """

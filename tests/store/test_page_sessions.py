@@ -31,7 +31,7 @@ async def token_id(world: World) -> str:
         return token.id
 
 
-async def test_a_link_is_no_session(world: World, sessions: SessionStore, token_id: str) -> None:
+async def test_a_link_is_no_session_and_cannot_be_renewed(world: World, sessions: SessionStore, token_id: str) -> None:
     """
     What stands in a link signs in, and is no session by itself; nor can it be made to last.
     """
@@ -58,7 +58,7 @@ async def test_a_session_is_no_link(world: World, sessions: SessionStore, token_
     assert found.token.id == token_id
 
 
-async def test_a_link_works_once_and_not_for_ever(world: World, sessions: SessionStore, token_id: str) -> None:
+async def test_a_link_works_once_and_expires(world: World, sessions: SessionStore, token_id: str) -> None:
     """
     A link signs in once; one whose time is over signs nobody in.
     """
@@ -70,7 +70,7 @@ async def test_a_link_works_once_and_not_for_ever(world: World, sessions: Sessio
     assert await sessions.consume_sign_in_code("late", now + HOUR) is None
 
 
-async def test_a_session_ends(world: World, sessions: SessionStore) -> None:
+async def test_a_session_counts_until_its_time_and_is_renewed_alone(world: World, sessions: SessionStore) -> None:
     """
     A session counts until its time is over; renewing one moves its own end only.
     """
@@ -87,7 +87,7 @@ async def test_a_session_ends(world: World, sessions: SessionStore) -> None:
     assert await sessions.find("one", now + 3 * HOUR) is None
 
 
-async def test_what_has_run_out_is_dropped(world: World, sessions: SessionStore) -> None:
+async def test_opening_a_session_drops_expired_ones(world: World, sessions: SessionStore) -> None:
     """
     Opening one drops those whose time is over, and no others.
     """
@@ -101,7 +101,9 @@ async def test_what_has_run_out_is_dropped(world: World, sessions: SessionStore)
     assert [row["digest"] for row in left] == ["long", "new"]
 
 
-async def test_signing_out(world: World, sessions: SessionStore, token_id: str) -> None:
+async def test_signing_out_ends_one_session_or_all_of_one_person(
+    world: World, sessions: SessionStore, token_id: str
+) -> None:
     """
     Signing out ends one session; everywhere ends all of one person in one workspace, however they were opened.
     """

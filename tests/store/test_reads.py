@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from owner_schemas import run
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.store.gallery import GalleryStore
 from protokeep.store.prototypes import Page
-from store.owner import run
 from world import ANN, BOB, World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"
@@ -29,7 +29,7 @@ async def change(world: World, prototype: Prototype, changes: str) -> Prototype:
 
 
 class TestProductsAndPeople:
-    async def test_the_same_name_in_two_workspaces(self, world: World) -> None:
+    async def test_a_product_name_in_two_workspaces_is_two_products(self, world: World) -> None:
         """
         A product of one workspace is not the product of the same id in another one.
         """
@@ -43,7 +43,7 @@ class TestProductsAndPeople:
             other = theirs if own is mine else mine
             assert await world.store.get(who.workspace_id, other.prototype.id) is None
 
-    async def test_one_persons_key_is_not_anothers(self, world: World) -> None:
+    async def test_the_same_key_of_two_people_or_workspaces_is_two_keys(self, world: World) -> None:
         """
         The same key of two people, or in two workspaces, is two keys.
         """
@@ -53,7 +53,7 @@ class TestProductsAndPeople:
         assert len({one.prototype.id for one in made}) == 3
         assert [one.prototype.id for one in again] == [one.prototype.id for one in made]
 
-    async def test_names(self, world: World) -> None:
+    async def test_a_later_product_name_replaces_the_earlier_and_none_does_not(self, world: World) -> None:
         """
         A product's name is its own, a later one takes its place, and no name leaves it.
         """
@@ -70,7 +70,7 @@ class TestProductsAndPeople:
         assert names == ["Better shop", "Bar", None]
         assert await gallery.product_name("elsewhere", "p-1") == "Theirs"
 
-    async def test_history(self, world: World) -> None:
+    async def test_a_history_is_one_prototypes_oldest_first(self, world: World) -> None:
         """
         A history is one prototype's, oldest first, in its own workspace.
         """
@@ -82,7 +82,7 @@ class TestProductsAndPeople:
         assert [row["kind"] for row in await world.store.history("default", other.prototype.id)] == ["claimed"]
         assert await world.store.history("elsewhere", made.id) == []
 
-    async def test_pages_of_a_product(self, world: World) -> None:
+    async def test_pages_of_a_product_hold_each_prototype_once(self, world: World) -> None:
         """
         The pages of a product hold each of its prototypes once, newest first, as far as they are asked for.
         """
@@ -106,7 +106,7 @@ class TestProductsAndPeople:
 
 
 class TestGalleryReads:
-    async def test_how_long_it_takes(self, world: World) -> None:
+    async def test_durations_are_of_this_workspaces_unchanged_prototypes(self, world: World) -> None:
         """
         What ready ones took, the newest first: of this workspace, and without those that were changed since.
         """
@@ -124,7 +124,7 @@ class TestGalleryReads:
         assert await gallery.durations("default", 1) == [2 * MINUTE]
         assert await gallery.durations("elsewhere", 9) == []
 
-    async def test_recent_products(self, world: World) -> None:
+    async def test_recent_products_are_of_this_workspace_newest_first(self, world: World) -> None:
         """
         Products of this workspace by what they have now, the newest first.
         """
@@ -151,7 +151,7 @@ class TestDueLooks:
         await change(world, made["v1"], "api_version = 1")
         return made
 
-    async def test_what_is_due(self, world: World) -> None:
+    async def test_due_polls_of_one_account_come_longest_overdue_first(self, world: World) -> None:
         """
         Looks of one account that are due, the longest overdue first.
         """
@@ -163,7 +163,7 @@ class TestDueLooks:
         assert await world.store.next_due(ACCOUNT) == now - timedelta(seconds=20)
         assert await world.store.next_due("v0:workspace:nobody") is None
 
-    async def test_what_is_due_soon(self, world: World) -> None:
+    async def test_polls_due_soon_are_of_one_account_and_version(self, world: World) -> None:
         """
         Looks to come of one account and version, up to a moment.
         """
@@ -179,7 +179,7 @@ class TestDueLooks:
         at_once = now - timedelta(seconds=10)
         assert [one.id for one in await world.store.due_soon(ACCOUNT, 2, at_once, now)] == []
 
-    async def test_somebody_asks(self, world: World) -> None:
+    async def test_a_requested_poll_is_due_now_unless_just_made(self, world: World) -> None:
         """
         A look that somebody asks for is due now, unless one was made just now; only that one.
         """
@@ -199,7 +199,7 @@ class TestDueLooks:
         assert (asked.next_poll_at, asked.watched_until) == (now, now + MINUTE)
         assert generation_of(await world.get(other.id)).watched_until is None
 
-    async def test_nobody_asks_for_what_was_not_sent(self, world: World) -> None:
+    async def test_a_poll_of_an_unsent_create_cannot_be_requested(self, world: World) -> None:
         """
         What the builder does not have yet is not looked at.
         """
@@ -208,7 +208,7 @@ class TestDueLooks:
         assert not await world.store.request_poll(one, now, stale_before=now, watched_until=now)
         assert await world.get(one.id) == one
 
-    async def test_what_is_to_be_deleted(self, world: World) -> None:
+    async def test_due_deletions_come_oldest_first_without_undecided_ones(self, world: World) -> None:
         """
         Deletions whose next try is due, the oldest first; none that must be looked up before.
         """
@@ -226,7 +226,7 @@ class TestDueLooks:
 
 
 class TestCalls:
-    async def test_each_minute_and_each_day(self, world: World) -> None:
+    async def test_calls_are_counted_by_account_minute_and_day(self, world: World) -> None:
         """
         Calls are counted for an account by the minute and by the UTC day, each from nothing.
         """
@@ -239,7 +239,7 @@ class TestCalls:
         assert await spend(ACCOUNT, 5, now + timedelta(seconds=30)) == (5, 12)
         assert await spend(ACCOUNT, 6, now + timedelta(seconds=90)) == (6, 6)
 
-    async def test_looks_are_held(self, world: World) -> None:
+    async def test_polls_of_one_account_are_paused_until_a_moment(self, world: World) -> None:
         """
         Looks of one account are held until a moment, and it is told why.
         """

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from owner_schemas import run
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.principals import ApiToken, Principal, Role
 from protokeep.core.provider_keys import KeyOwner, SealedKey
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import Opening, SessionStore
 from protokeep.store.tokens import TokenStore
-from store.owner import run
 from world import World
 
 HOUR = timedelta(hours=1)
@@ -45,7 +45,7 @@ async def added(
 
 
 class TestTokens:
-    async def test_how_many_let_somebody_in(self, world: World, tokens: TokenStore) -> None:
+    async def test_tokens_that_count_are_neither_revoked_nor_expired(self, world: World, tokens: TokenStore) -> None:
         """
         Tokens that count are neither revoked nor over, in all workspaces.
         """
@@ -56,7 +56,7 @@ class TestTokens:
         assert await tokens.count(world.clock.now) == 3
         assert await tokens.count(world.clock.now + HOUR) == 2
 
-    async def test_admins_for_ever(self, world: World, tokens: TokenStore) -> None:
+    async def test_permanent_admin_tokens_are_counted(self, world: World, tokens: TokenStore) -> None:
         """
         Of all tokens those of admins that never end and still count.
         """
@@ -69,7 +69,9 @@ class TestTokens:
         assert [one.name for one in found] == ["a", "e"]
         assert await tokens.permanent_admins(world.clock.now - HOUR) == []
 
-    async def test_of_one_workspace(self, world: World, tokens: TokenStore) -> None:
+    async def test_a_workspace_lists_its_own_tokens_and_finds_them_by_digest(
+        self, world: World, tokens: TokenStore
+    ) -> None:
         """
         A workspace sees its own tokens, the newest first, and finds each by its digest.
         """
@@ -85,7 +87,9 @@ class TestTokens:
         assert await tokens.find("digest-x") is None
 
     @pytest.mark.parametrize("by", ["id-a", "pk_a"])
-    async def test_revoking_one(self, world: World, tokens: TokenStore, by: str) -> None:
+    async def test_a_token_is_revoked_once_by_id_or_prefix_in_its_workspace(
+        self, world: World, tokens: TokenStore, by: str
+    ) -> None:
         """
         One is revoked by its id or its prefix, once, and only in its own workspace.
         """
@@ -100,7 +104,9 @@ class TestTokens:
         (told,) = await world.rows("SELECT subject FROM protokeep_audit WHERE action = 'deleted' AND subject = 'id-a'")
         assert told["subject"] == "id-a"
 
-    async def test_revoking_all_of_a_person(self, world: World, tokens: TokenStore) -> None:
+    async def test_revoking_a_person_ends_their_tokens_and_sessions_only(
+        self, world: World, tokens: TokenStore
+    ) -> None:
         """
         All tokens and sessions of one person in one workspace end; those of others, and elsewhere, go on.
         """
@@ -122,7 +128,7 @@ class TestTokens:
         rows = await world.rows("SELECT digest FROM protokeep_sessions ORDER BY digest")
         assert [row["digest"] for row in rows] == ["s-bob", "s-far"]
 
-    async def test_when_it_was_used(self, world: World, tokens: TokenStore) -> None:
+    async def test_the_use_of_a_token_is_noted_once_in_a_while(self, world: World, tokens: TokenStore) -> None:
         """
         That a token is used is noted once in a while, for that token.
         """
@@ -139,7 +145,9 @@ class TestTokens:
         await tokens.used("id-a", now + 2 * minute, minute)
         assert await last("a") == now + 2 * minute
 
-    async def test_people(self, world: World, tokens: TokenStore) -> None:
+    async def test_people_of_a_workspace_are_listed_with_tokens_and_prototypes(
+        self, world: World, tokens: TokenStore
+    ) -> None:
         """
         Everybody of a workspace, with the tokens that count and what they made in it.
         """
@@ -158,7 +166,7 @@ class TestKeys:
     def sealed(self, world: World, owner: KeyOwner, nonce: bytes = b"n") -> SealedKey:
         return SealedKey(owner, "v0", "master", nonce, b"sealed", "abcd", "root", world.clock.now)
 
-    async def test_each_owner_has_one(self, world: World, keys: KeyStore) -> None:
+    async def test_each_owner_has_one_key_and_a_newer_one_replaces_it(self, world: World, keys: KeyStore) -> None:
         """
         A key is kept for one owner; a newer one takes its place, and removing one leaves all others.
         """
@@ -175,7 +183,7 @@ class TestKeys:
         assert [one.owner for one in await keys.list("default")] == [ann]
         assert [one.owner for one in await keys.list("elsewhere")] == [far]
 
-    async def test_sealed_anew(self, world: World, keys: KeyStore) -> None:
+    async def test_a_key_is_resealed_only_if_nobody_set_another(self, world: World, keys: KeyStore) -> None:
         """
         A key is sealed anew only where nobody set another one meanwhile.
         """
@@ -188,7 +196,7 @@ class TestKeys:
         assert not await keys.reseal(first, other, line(world))
         assert [(one.owner, one.nonce) for one in await keys.list("default")] == [(ann, b"2"), (bob, b"1")]
 
-    async def test_what_waited_for_it_goes_on(self, world: World, keys: KeyStore) -> None:
+    async def test_a_new_key_resumes_what_waited_for_its_account(self, world: World, keys: KeyStore) -> None:
         """
         With a key what waits for that account goes on now; what waits for another one still waits.
         """
@@ -211,7 +219,7 @@ class TestKeys:
         assert (await world.store.accounts.get(team.account("v0"))).hold_code is None
         assert (await world.store.accounts.get("v0:environment")).hold_code == "no_key"
 
-    async def test_the_newest_chat_of_an_account(self, world: World, keys: KeyStore) -> None:
+    async def test_the_newest_chat_of_an_account_is_one_that_was_seen(self, world: World, keys: KeyStore) -> None:
         """
         The chat that was made last with an account and is not gone; one that was seen before one that was not.
         """

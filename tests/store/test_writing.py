@@ -37,7 +37,7 @@ async def add(database: Database, number: int, *, fail: bool = False) -> None:
             raise ValueError(number)
 
 
-async def test_written_when_told(database: Database) -> None:
+async def test_a_write_that_returned_is_on_the_disk(database: Database) -> None:
     """
     Whoever returns has its row on the disk, however many write at once.
     """
@@ -49,7 +49,7 @@ async def test_written_when_told(database: Database) -> None:
     assert all(await asyncio.gather(*(add_and_look(number) for number in range(100))))
 
 
-async def test_a_failure_is_nobody_elses(database: Database) -> None:
+async def test_a_failed_write_harms_no_other_of_its_group(database: Database) -> None:
     """
     What fails, first of a group or in the middle, leaves nothing behind and everything else alone.
     """
@@ -61,7 +61,7 @@ async def test_a_failure_is_nobody_elses(database: Database) -> None:
     assert await numbers(database) == [number for number in range(60) if number % 3]
 
 
-async def test_cancelled_while_waiting(database: Database) -> None:
+async def test_cancelled_writes_hold_nobody_up(database: Database) -> None:
     """
     Those who are cancelled in the queue hold nobody up.
     """
@@ -77,7 +77,7 @@ async def test_cancelled_while_waiting(database: Database) -> None:
     await asyncio.wait_for(add(database, 1000), 20)
 
 
-async def test_a_conflict_is_the_second_ones(database: Database) -> None:
+async def test_of_two_writes_of_one_key_the_second_conflicts(database: Database) -> None:
     """
     Two writers of one key in one group: the first is written, the second hears of it.
     """

@@ -23,7 +23,9 @@ VIEW = {
 
 class TestCreate:
     @both_versions
-    async def test_created_then_reused(self, real_site: Site, world: World) -> None:
+    async def test_the_first_create_is_201_and_the_next_200_with_the_same_one(
+        self, real_site: Site, world: World
+    ) -> None:
         """
         201 with the new one, then 200 with the same one.
         """
@@ -40,7 +42,7 @@ class TestCreate:
         assert world.made == 1
 
     @on_sqlite
-    async def test_times(self, site: Site) -> None:
+    async def test_times_are_aware_and_in_utc(self, site: Site) -> None:
         """
         Times are aware, in UTC.
         """
@@ -50,7 +52,7 @@ class TestCreate:
             assert datetime.fromisoformat(made[name]).utcoffset() is not None
 
     @on_sqlite
-    async def test_respond_async(self, site: Site, world: World) -> None:
+    async def test_prefer_respond_async_answers_202_and_the_prototype_is_made(self, site: Site, world: World) -> None:
         """
         `Prefer: respond-async` answers 202 at once, and the prototype is made all the same.
         """
@@ -63,7 +65,7 @@ class TestCreate:
         assert (await site.status()).json()["v0_chat_id"] == world.chat.id
 
     @on_sqlite
-    async def test_wait(self, site: Site, world: World) -> None:
+    async def test_prefer_wait_bounds_the_wait_for_the_builder(self, site: Site, world: World) -> None:
         """
         `Prefer: wait=n` bounds the wait for the builder: 202 when it is over.
         """
@@ -73,7 +75,7 @@ class TestCreate:
             assert answer.status_code == 202
 
     @on_sqlite
-    async def test_parked(self, site: Site, world: World) -> None:
+    async def test_a_parked_create_is_202_with_the_reason_and_the_next_try(self, site: Site, world: World) -> None:
         """
         Out of credits: 202 with a reason that says so and when it goes on.
         """
@@ -87,7 +89,7 @@ class TestCreate:
         assert datetime.fromisoformat(reason["next_try_at"]) > world.clock.now
 
     @on_sqlite
-    async def test_refused(self, site: Site, world: World) -> None:
+    async def test_a_refused_key_is_a_failed_row_that_says_why(self, site: Site, world: World) -> None:
         """
         A refused key: the row says why, in words, and the next request tries again.
         """
@@ -101,7 +103,9 @@ class TestCreate:
 
     @on_sqlite
     @pytest.mark.parametrize("body", ["<html>", '{"id": "abc", "chatId": "ab'], ids=["html", "cut"])
-    async def test_unreadable(self, site: Site, world: World, body: str) -> None:
+    async def test_an_unreadable_answer_is_told_in_the_row_as_undecided(
+        self, site: Site, world: World, body: str
+    ) -> None:
         """
         v0 answers HTML or cuts the body: the row says what it was, and that it is being looked for.
         """
@@ -113,7 +117,7 @@ class TestCreate:
         assert "JSON" in made["error"]["message"]
         assert made["reason"]["code"] == "outcome_unknown"
 
-    async def test_another_one(self, site: Site, world: World) -> None:
+    async def test_create_new_makes_a_second_newest_first(self, site: Site, world: World) -> None:
         """
         `create_new` makes a second, newest first.
         """
@@ -127,7 +131,7 @@ class TestCreate:
         assert [one["is_current"] for one in listed] == [True, False]
 
     @on_sqlite
-    async def test_another_prompt(self, site: Site) -> None:
+    async def test_another_prompt_gets_the_existing_one_and_is_told_so(self, site: Site) -> None:
         """
         Another prompt gets the existing one, and the answer says that it differs.
         """
@@ -138,7 +142,7 @@ class TestCreate:
         assert (decision["outcome"], decision["prompt_differs"]) == ("reused", True)
         assert "create_new=true" in decision["reason"]
 
-    async def test_idempotency_key(self, site: Site, world: World) -> None:
+    async def test_a_repeated_key_is_the_first_answer_or_a_422(self, site: Site, world: World) -> None:
         """
         A repeated click with a key is the first answer; the same key with another body is a 422 of its own type.
         """
@@ -160,7 +164,7 @@ class TestCreate:
         ],
         ids=ascii,
     )
-    async def test_any_product_id(self, real_site: Site, product_id: str) -> None:
+    async def test_a_product_id_of_any_characters_works_in_paths(self, real_site: Site, product_id: str) -> None:
         """
         An id of any characters is created, and found again through its escaped path.
         """
@@ -169,7 +173,7 @@ class TestCreate:
 
         assert [one["product_id"] for one in found.json()["mockups"]] == [product_id]
 
-    async def test_many_clicks(self, real_site: Site, world: World) -> None:
+    async def test_forty_clicks_at_once_are_one_201_and_one_chat(self, real_site: Site, world: World) -> None:
         """
         Forty clicks at once over HTTP: one 201, thirty-nine 200, one chat.
         """
@@ -180,7 +184,7 @@ class TestCreate:
 
 
 class TestList:
-    async def test_empty(self, site: Site) -> None:
+    async def test_a_product_without_prototypes_has_an_empty_list(self, site: Site) -> None:
         """
         A product without prototypes has an empty list.
         """
@@ -188,7 +192,7 @@ class TestList:
 
         assert (answer.status_code, answer.json()) == (200, {"mockups": [], "next_cursor": None})
 
-    async def test_pages(self, real_site: Site, world: World) -> None:
+    async def test_pages_list_every_prototype_once_newest_first(self, real_site: Site, world: World) -> None:
         """
         Page after page, newest first, none twice and none left out, whatever is created meanwhile.
         """
@@ -211,7 +215,7 @@ class TestList:
         assert sorted(seen) == sorted(made)
         assert seen[:3] == made[:3:-1]
 
-    async def test_filters(self, site: Site, world: World) -> None:
+    async def test_a_list_is_filtered_by_provider_status_and_person(self, site: Site, world: World) -> None:
         """
         By provider, status and whose; a filter that fits none is an empty list.
         """
@@ -232,7 +236,7 @@ class TestList:
         assert await ids(provider="v0") == [bobs, ann]
         assert await ids(provider="v0", status="pending", mine=False) == [bobs]
 
-    async def test_not_modified(self, site: Site, world: World) -> None:
+    async def test_an_unchanged_list_is_a_304(self, site: Site, world: World) -> None:
         """
         What a caller has already is a 304 without a body, until something changes.
         """
@@ -253,7 +257,7 @@ class TestList:
 
 class TestStatus:
     @both_versions
-    async def test_to_the_end(self, real_site: Site, world: World) -> None:
+    async def test_status_goes_from_pending_to_completed_for_who_only_asks(self, real_site: Site, world: World) -> None:
         """
         From pending to completed with something that opens, for somebody who only asks.
         """
@@ -271,7 +275,7 @@ class TestStatus:
         assert done["elapsed_seconds"] == 12
 
     @on_sqlite
-    async def test_nothing_there(self, site: Site, world: World) -> None:
+    async def test_a_product_without_prototypes_is_404_and_nothing_is_made(self, site: Site, world: World) -> None:
         """
         A product without prototypes: 404, and nothing is made.
         """
@@ -281,7 +285,7 @@ class TestStatus:
         assert "create-project" in answer.json()["detail"]
         assert world.calls() == 0
 
-    async def test_not_modified(self, site: Site, world: World) -> None:
+    async def test_an_unchanged_status_is_a_304_though_it_was_polled(self, site: Site, world: World) -> None:
         """
         A status that did not change is a 304, though it was looked at meanwhile.
         """
@@ -298,7 +302,7 @@ class TestStatus:
         assert changed.json()["project_status"] == "completed"
 
     @on_sqlite
-    async def test_held(self, real_site: Site, world: World) -> None:
+    async def test_prefer_wait_holds_a_status_until_something_changes(self, real_site: Site, world: World) -> None:
         """
         `Prefer: wait=n` holds the answer until something changes.
         """
@@ -318,7 +322,7 @@ class TestStatus:
 
 @on_sqlite
 class TestOne:
-    async def test_with_its_history(self, site: Site, world: World) -> None:
+    async def test_one_prototype_is_shown_with_its_history(self, site: Site, world: World) -> None:
         """
         One prototype with what happened to it, oldest first.
         """
@@ -333,7 +337,7 @@ class TestOne:
         assert (one["history"][0]["actor"], one["history"][-1]["status"]) == ("ann", "completed")
 
     @pytest.mark.parametrize("prototype_id", ["nothing", "00000000-0000-4000-8000-000000000000", "'", "%00"])
-    async def test_not_there(self, site: Site, prototype_id: str) -> None:
+    async def test_a_prototype_that_is_not_there_is_a_404(self, site: Site, prototype_id: str) -> None:
         """
         One that is not there is a 404, whatever was asked for.
         """
@@ -341,7 +345,7 @@ class TestOne:
 
         assert (answer.status_code, answer.json()["type"]) == (404, "urn:protokeep:problem:not-found")
 
-    async def test_of_another_workspace(self, site: Site) -> None:
+    async def test_a_prototype_of_another_workspace_is_not_there(self, site: Site) -> None:
         """
         Another workspace's token sees none of it.
         """

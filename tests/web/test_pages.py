@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from browser.scenery import SCENES, Scene, minutes, paint
+from gallery_fixture import SCENES, Scene, minutes, paint
 from protokeep.bus import Change
 from protokeep.core import follow_up as rounds
 from protokeep.core.follow_up import follow_up_blocked_reason
@@ -122,7 +122,7 @@ async def count(site: Site, table: str) -> int:
 
 
 class TestSession:
-    async def test_pages_need_a_session(self, site: Site) -> None:
+    async def test_a_page_without_a_session_leads_to_sign_in_and_back(self, site: Site) -> None:
         """
         Whoever is not signed in is led to the form, and back to where they wanted to go.
         """
@@ -133,7 +133,7 @@ class TestSession:
         assert "/sign-in?next=%2Fp%2Fshop%3Fcursor%3Dx" in str(page.url)
         assert 'value="/p/shop?cursor=x"' in page.text
 
-    async def test_cookie(self, site: Site) -> None:
+    async def test_the_session_cookie_is_out_of_reach_and_holds_no_token(self, site: Site) -> None:
         """
         The cookie is out of reach of script and of other sites, and the token is nowhere in it.
         """
@@ -150,7 +150,7 @@ class TestSession:
         assert "Secure" not in cookie
         assert token not in cookie
 
-    async def test_wrong_token(self, site: Site) -> None:
+    async def test_a_wrong_token_is_refused_in_words(self, site: Site) -> None:
         """
         A token that does not count is refused with words, and opens nothing.
         """
@@ -162,7 +162,7 @@ class TestSession:
         assert "unknown, expired or revoked" in answer.text
         assert "/sign-in" in str((await browser.get("/")).url)
 
-    async def test_sign_out(self, site: Site) -> None:
+    async def test_signing_out_ends_the_session_on_the_server(self, site: Site) -> None:
         """
         Signing out ends the session on the server: the old cookie opens nothing any more.
         """
@@ -174,7 +174,7 @@ class TestSession:
         browser.client.cookies.set("protokeep_session", held, domain="127.0.0.1")
         assert "/sign-in" in str((await browser.get("/")).url)
 
-    async def test_sign_out_everywhere(self, site: Site) -> None:
+    async def test_signing_out_everywhere_ends_the_persons_sessions_only(self, site: Site) -> None:
         """
         Every session of the person ends; other people's go on.
         """
@@ -186,7 +186,7 @@ class TestSession:
         assert "/sign-in" in str((await other.get("/")).url)
         assert "/sign-in" not in str((await stranger.get("/")).url)
 
-    async def test_revoked_token(self, site: Site) -> None:
+    async def test_a_revoked_token_takes_its_sessions_with_it(self, site: Site) -> None:
         """
         A revoked token takes its sessions with it.
         """
@@ -197,7 +197,7 @@ class TestSession:
 
         assert "/sign-in" in str((await browser.get("/")).url)
 
-    async def test_session_runs_out(self, site: Site) -> None:
+    async def test_a_session_ends_after_a_day_without_use(self, site: Site) -> None:
         """
         A session ends after a day without use.
         """
@@ -208,7 +208,7 @@ class TestSession:
 
         assert "/sign-in" in str((await browser.get("/")).url)
 
-    async def test_session_is_renewed(self, site: Site) -> None:
+    async def test_use_renews_a_session_and_tells_the_browser(self, site: Site) -> None:
         """
         Use moves the end on, and the browser is told.
         """
@@ -221,7 +221,7 @@ class TestSession:
         site.parts.sessions._clock = lambda: began + timedelta(hours=16)
         assert "/sign-in" not in str((await browser.get("/")).url)
 
-    async def test_link_signs_in_once(self, site: Site) -> None:
+    async def test_a_sign_in_link_works_once_and_looking_uses_nothing_up(self, site: Site) -> None:
         """
         A sign-in link is a button that works once; looking at it uses nothing up.
         """
@@ -235,7 +235,7 @@ class TestSession:
         assert [answer.status_code for answer in answers] == [200, 401]
 
     @pytest.mark.parametrize("onward", ["//evil.example", "https://evil.example", "/\\evil.example", "/ok\r\nx: y"])
-    async def test_next_stays_here(self, site: Site, onward: str) -> None:
+    async def test_signing_in_leads_to_a_page_of_ours(self, site: Site, onward: str) -> None:
         """
         Signing in leads to a page of ours, whatever the link said.
         """
@@ -251,7 +251,7 @@ class TestSession:
 
 class TestForms:
     @pytest.mark.parametrize("path", ["/new", "/sign-out", "/settings", "/settings/live"])
-    async def test_form_token(self, site: Site, path: str) -> None:
+    async def test_a_form_without_its_sessions_signature_does_nothing(self, site: Site, path: str) -> None:
         """
         A form without the page's signature, or with another session's, does nothing.
         """
@@ -266,7 +266,7 @@ class TestForms:
 
         assert await count(site, "design_mockups") == 0
 
-    async def test_other_site(self, site: Site) -> None:
+    async def test_a_form_that_another_site_sends_is_refused(self, site: Site) -> None:
         """
         A form that another site sends is refused even with a signature.
         """
@@ -279,7 +279,7 @@ class TestForms:
 
         assert answer.status_code == 403
 
-    async def test_double_click(self, site: Site) -> None:
+    async def test_one_rendering_of_the_form_makes_one_prototype(self, site: Site) -> None:
         """
         One rendering of the form makes one prototype, however often it is sent, also for "another one".
         """
@@ -294,7 +294,7 @@ class TestForms:
         assert len({str(answer.url) for answer in answers}) == 1
         assert await count(site, "design_mockups") == 1
 
-    async def test_reuse_is_felt(self, site: Site) -> None:
+    async def test_a_reuse_is_shown_with_its_author_and_offers_another_one(self, site: Site) -> None:
         """
         A create that reused says who made it and whether the prompt differs, and offers another one.
         """
@@ -312,7 +312,7 @@ class TestForms:
         assert "/prototypes/" in str(another.url)
         assert await count(site, "design_mockups") == 2
 
-    async def test_wrong_values(self, site: Site) -> None:
+    async def test_a_wrong_value_is_told_at_its_field_and_nothing_is_lost(self, site: Site) -> None:
         """
         What cannot be used is said at its field, and nothing that was typed is lost.
         """
@@ -325,7 +325,7 @@ class TestForms:
         assert "The product is empty" in answer.text
         assert "a shop with &lt;b&gt;</textarea>" in answer.text
 
-    async def test_sent_again_with_other_words(self, site: Site) -> None:
+    async def test_the_same_form_with_another_prompt_is_refused_not_guessed(self, site: Site) -> None:
         """
         Going back and sending the same form with another prompt is said, not guessed.
         """
@@ -338,7 +338,7 @@ class TestForms:
         assert answer.status_code == 409
         assert "sent before with other words" in answer.text
 
-    async def test_retry(self, site: Site) -> None:
+    async def test_retry_makes_a_failed_prototype_again_once(self, site: Site) -> None:
         """
         What failed is made again once, however often Retry is pressed.
         """
@@ -351,7 +351,7 @@ class TestForms:
         assert len({str(answer.url) for answer in answers}) == 1
         assert await count(site, "design_mockups") == 2
 
-    async def test_viewer(self, site: Site) -> None:
+    async def test_a_viewer_is_offered_no_create_and_refused_when_trying(self, site: Site) -> None:
         """
         A viewer sees no action that creates, and is refused with words when trying.
         """
@@ -371,7 +371,7 @@ class TestForms:
 
 
 class TestHome:
-    async def test_order(self, site: Site) -> None:
+    async def test_the_home_page_shows_trouble_first_then_running_then_newest(self, site: Site) -> None:
         """
         What needs somebody comes first, then what is being made, then the newest.
         """
@@ -400,7 +400,9 @@ class TestHome:
             ("state=no-such-state&q=museum", ["Museum guide"]),
         ],
     )
-    async def test_filters(self, site: Site, query: str, expected: list[str]) -> None:
+    async def test_every_filter_is_in_the_address_and_works_on_the_server(
+        self, site: Site, query: str, expected: list[str]
+    ) -> None:
         """
         Every filter is in the URL and works on the server, alone and together.
         """
@@ -413,7 +415,7 @@ class TestHome:
         if not expected:
             assert "No prototype matches" in page.text
 
-    async def test_counts(self, site: Site) -> None:
+    async def test_counts_beside_the_states_count_cards_and_follow_the_filters(self, site: Site) -> None:
         """
         The numbers beside the states count cards, not variants, and follow the other filters.
         """
@@ -432,7 +434,7 @@ class TestHome:
         assert number("Ready", page.text) == "10"
         assert number("All", mine.text) == "3"
 
-    async def test_paging(self, site: Site) -> None:
+    async def test_paging_shows_every_card_once(self, site: Site) -> None:
         """
         Cursor after cursor shows every card once.
         """
@@ -449,7 +451,7 @@ class TestHome:
 
         assert [f"p-{n:02}" for n in range(55)] == seen
 
-    async def test_first_run(self, site: Site) -> None:
+    async def test_an_empty_workspace_shows_one_form_and_an_empty_filter_does_not(self, site: Site) -> None:
         """
         An empty workspace shows one form; a filter that matches nothing does not look like that.
         """
@@ -458,7 +460,7 @@ class TestHome:
         assert "Nothing here yet" in (await browser.get("/")).text
         assert "Nothing here yet" not in (await browser.get("/?q=x")).text
 
-    async def test_other_workspace(self, site: Site) -> None:
+    async def test_another_workspace_sees_none_of_it(self, site: Site) -> None:
         """
         Another workspace sees none of it: not in lists, counts, pages, nor by id.
         """
@@ -470,7 +472,7 @@ class TestHome:
         for path in ("/p/bakery", f"/prototypes/{made['bakery'].id}", f"/live?on=prototype&id={made['bakery'].id}"):
             assert (await browser.get(path)).status_code == 404
 
-    async def test_untracked_rows(self, site: Site) -> None:
+    async def test_rows_that_were_there_before_us_are_cards_too(self, site: Site) -> None:
         """
         Rows that were in the table before us are cards too, also while they have no slot.
         """
@@ -495,7 +497,7 @@ class TestHome:
 class TestSafety:
     NASTY = "</textarea><script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} {% raw %} \u202e\u2028"
 
-    async def test_text_is_text(self, site: Site) -> None:
+    async def test_prompts_names_and_ids_are_shown_as_text(self, site: Site) -> None:
         """
         Prompts, names and ids are shown as they are, wherever they are shown.
         """
@@ -521,20 +523,20 @@ class TestSafety:
         assert [self.NASTY[:190].strip()] == [title.strip() for title in card]
 
     @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//evil.example/x", "ftp://x/y", "x"])
-    async def test_links_are_web_addresses(self, url: str) -> None:
+    async def test_only_web_addresses_become_links(self, url: str) -> None:
         """
         Nothing that a builder sends becomes a link unless it is a web address.
         """
         assert (None if ":" not in url or not url.startswith("http") else url) == formatting.safe_link(url)
 
-    async def test_pictures_come_from_here(self) -> None:
+    async def test_only_pictures_of_our_own_origin_are_shown(self) -> None:
         """
         Only pictures that our own origin serves are shown.
         """
         assert None is formatting.own_picture("https://tracker.example/x.png", "//tracker.example/x.png", None)
         assert formatting.own_picture("https://tracker.example/x.png", "/pictures/x") == "/pictures/x"
 
-    async def test_headers(self, site: Site) -> None:
+    async def test_every_page_forbids_frames_inline_code_and_caching(self, site: Site) -> None:
         """
         Every page, also an error, forbids frames, inline code, other origins and keeping.
         """
@@ -549,7 +551,7 @@ class TestSafety:
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["referrer-policy"] == "no-referrer"
 
-    async def test_links_that_leave(self, site: Site) -> None:
+    async def test_links_to_prototypes_open_apart_and_send_no_referrer(self, site: Site) -> None:
         """
         Links to prototypes open apart from us and tell nothing.
         """
@@ -563,7 +565,7 @@ class TestSafety:
 
 
 class TestErrors:
-    async def test_pages_and_problems(self, site: Site) -> None:
+    async def test_an_error_is_a_page_for_people_and_a_problem_for_programs(self, site: Site) -> None:
         """
         A person gets a page, a program a problem; both carry the request id.
         """
@@ -577,7 +579,9 @@ class TestErrors:
         assert problem.headers["content-type"] == "application/problem+json"
         assert (await browser.get("/api/design/mockups/x")).status_code == 401
 
-    async def test_database_gone(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_an_unreachable_database_never_looks_like_an_empty_workspace(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """
         A database that does not answer never looks like an empty workspace.
         """
@@ -597,7 +601,7 @@ class TestErrors:
         assert page.headers["x-request-id"] in page.text
         assert "Nothing is made twice" in page.text
 
-    async def test_bad_cursor(self, site: Site) -> None:
+    async def test_a_cursor_of_somebody_elses_is_refused(self, site: Site) -> None:
         """
         A cursor that is none of ours is said to be so.
         """
@@ -635,7 +639,7 @@ async def stream(client: httpx2.AsyncClient, path: str, **headers: str) -> Async
 
 
 class TestLive:
-    async def test_two_windows(self, site: Site) -> None:
+    async def test_every_viewer_hears_of_a_change_as_their_page_shows_it(self, site: Site) -> None:
         """
         Everybody who looks on hears of a change, each as their page shows it.
         """
@@ -651,7 +655,7 @@ class TestLive:
         assert "Make another" in told["data"]["html"]
         assert "Make another" not in seen["data"]["html"]
 
-    async def test_missed_events(self, site: Site) -> None:
+    async def test_a_viewer_who_comes_back_hears_what_was_missed(self, site: Site) -> None:
         """
         Whoever comes back with the last id hears what was missed; with an unknown one, to read again.
         """
@@ -665,7 +669,7 @@ class TestLive:
         async with stream(browser.client, "/live?on=home", **{"last-event-id": "other-7"}) as events:
             assert (await events.next("resync", "hello"))["event"] == "resync"
 
-    async def test_topics(self, site: Site) -> None:
+    async def test_a_page_hears_only_of_its_prototype_or_product(self, site: Site) -> None:
         """
         A page of one prototype or product hears of nothing else.
         """
@@ -681,7 +685,7 @@ class TestLive:
         assert made["shop"].id == told["data"]["id"]
         assert 'id="timeline"' in told["data"]["html"]
 
-    async def test_workspaces_apart(self, site: Site) -> None:
+    async def test_nobody_hears_of_another_workspace(self, site: Site) -> None:
         """
         Nobody hears of another workspace.
         """
@@ -695,7 +699,7 @@ class TestLive:
 
         assert told["data"]["say"] == "theirs: Queued."
 
-    async def test_api(self, site: Site) -> None:
+    async def test_a_program_hears_of_prototypes_as_the_api_shows_them(self, site: Site) -> None:
         """
         A program with a token hears of prototypes as the API shows them.
         """
@@ -711,7 +715,7 @@ class TestLive:
         assert (told["data"]["product_id"], told["data"]["state"]) == ("shop", "queued")
         assert (await client.get("/api/design/events")).status_code == 401
 
-    async def test_stop_ends_streams(self, site: Site) -> None:
+    async def test_a_stop_of_the_server_ends_every_stream_at_once(self, site: Site) -> None:
         """
         A stop ends every stream at once.
         """
@@ -723,7 +727,7 @@ class TestLive:
             with pytest.raises(AssertionError, match="the stream ended"):
                 await events.next("change")
 
-    async def test_slow_viewer(self) -> None:
+    async def test_a_viewer_who_takes_nothing_is_dropped_and_comes_back_for_all(self) -> None:
         """
         A viewer who takes nothing is dropped, and has nothing left to send: it comes back for all of it.
         """
@@ -735,7 +739,7 @@ class TestLive:
         assert viewer.ended
         assert await viewer.frames() == b""
 
-    async def test_too_many_streams(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_one_person_cannot_hold_all_the_streams(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         """
         One person cannot hold all the streams there are.
         """
@@ -747,7 +751,7 @@ class TestLive:
             assert (await browser.client.get("/live?on=home")).status_code == 429
 
 
-async def test_state_column_agrees_with_the_core(site: Site) -> None:
+async def test_the_databases_state_column_agrees_with_the_core(site: Site) -> None:
     """
     The database's word for a state is the core's, for every state that there is, also while a follow-up waits.
     """
@@ -787,7 +791,7 @@ def raise_unavailable() -> None:
     raise DatabaseUnavailable
 
 
-async def test_counts_follow_every_change(site: Site) -> None:
+async def test_cached_counts_follow_every_change_of_their_workspace(site: Site) -> None:
     """
     Counts that are kept while nothing changes are counted anew after a change, and are one workspace's own.
     """

@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 import httpx2
 import pytest
 
+from owner_schemas import MOCKUP, PRODUCT, make_owner
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.principals import Role
 from protokeep.store.migrate import migrate
 from protokeep.store.prototypes import Store
-from store.owner import MOCKUP, PRODUCT, make_owner
 from world import PROMPT, Site, World, on_sqlite
 
 URN = "urn:protokeep:problem:"
@@ -71,7 +71,9 @@ BAD_BODIES: dict[str, tuple[Any, str, str | None]] = {
 class TestBadInput:
     @on_sqlite
     @pytest.mark.parametrize(("sent", "kind", "field"), BAD_BODIES.values(), ids=BAD_BODIES)
-    async def test_bodies(self, site: Site, world: World, sent: Any, kind: str, field: str | None) -> None:
+    async def test_a_body_that_cannot_be_used_is_refused(
+        self, site: Site, world: World, sent: Any, kind: str, field: str | None
+    ) -> None:
         """
         A body that cannot be used.
         """
@@ -87,7 +89,9 @@ class TestBadInput:
 
     @on_sqlite
     @pytest.mark.parametrize("chunked", [False, True], ids=["told", "chunked"])
-    async def test_too_large(self, real_site: Site, world: World, chunked: bool) -> None:
+    async def test_a_body_of_more_than_a_mebibyte_is_not_read(
+        self, real_site: Site, world: World, chunked: bool
+    ) -> None:
         """
         More than 1 MiB is not read, whether its length was told or not.
         """
@@ -105,7 +109,7 @@ class TestBadInput:
         assert await world.rows("SELECT id FROM design_mockups") == []
 
     @on_sqlite
-    async def test_as_large_as_may_be(self, site: Site, world: World) -> None:
+    async def test_the_longest_prompt_in_its_longest_encoding_fits(self, site: Site, world: World) -> None:
         """
         100,000 characters of four bytes each, all escaped, fit.
         """
@@ -135,7 +139,7 @@ class TestBadInput:
             ("mockups/a%00b/status", "product_id"),
         ],
     )
-    async def test_queries(self, site: Site, path: str, field: str) -> None:
+    async def test_a_bad_query_is_refused_and_named(self, site: Site, path: str, field: str) -> None:
         """
         A query that cannot be used names what is wrong with it.
         """
@@ -145,7 +149,9 @@ class TestBadInput:
 
     @on_sqlite
     @pytest.mark.parametrize("prefer", ["wait=999", "wait=26", "wait=-1", "wait=x", "wait=", "respond-async, wait=1e3"])
-    async def test_prefer(self, site: Site, world: World, prefer: str) -> None:
+    async def test_a_wait_that_is_not_granted_is_refused_and_nothing_is_made(
+        self, site: Site, world: World, prefer: str
+    ) -> None:
         """
         A wait that is not granted is refused, on a create and on a status; nothing is made.
         """
@@ -160,7 +166,7 @@ class TestBadInput:
 
     @on_sqlite
     @pytest.mark.parametrize("prefer", ["handling=lenient", "return=minimal; foo", "", ",;="])
-    async def test_other_preferences(self, site: Site, prefer: str) -> None:
+    async def test_unknown_preferences_are_ignored(self, site: Site, prefer: str) -> None:
         """
         Preferences that are not known here are ignored, as RFC 7240 wants it.
         """
@@ -168,7 +174,7 @@ class TestBadInput:
 
     @on_sqlite
     @pytest.mark.parametrize("key", ["", '""', "x" * 256, "x" * 400])
-    async def test_idempotency_keys(self, site: Site, world: World, key: str) -> None:
+    async def test_an_empty_or_too_long_idempotency_key_is_refused(self, site: Site, world: World, key: str) -> None:
         """
         A key that names nothing or too much is refused.
         """
@@ -176,7 +182,7 @@ class TestBadInput:
         assert world.creates == 0
 
     @on_sqlite
-    async def test_other_addresses(self, site: Site) -> None:
+    async def test_unknown_paths_and_methods_are_refused(self, site: Site) -> None:
         """
         Nothing is served elsewhere, nor by other methods.
         """
@@ -194,7 +200,7 @@ class TestWho:
     )
 
     @on_sqlite
-    async def test_no_or_wrong_token(self, site: Site, world: World) -> None:
+    async def test_every_route_needs_a_token_and_does_not_say_what_is_wrong(self, site: Site, world: World) -> None:
         """
         Every route needs a token that counts; the answer does not tell what is wrong with it.
         """
@@ -214,7 +220,7 @@ class TestWho:
         assert await world.rows("SELECT id FROM design_mockups") == []
 
     @on_sqlite
-    async def test_long_token(self, site: Site) -> None:
+    async def test_a_token_of_kilobytes_is_not_looked_up(self, site: Site) -> None:
         """
         A token of kilobytes is not even looked up.
         """
@@ -224,7 +230,7 @@ class TestWho:
         problem(await site.http.get("/api/design/mockups/p-1", headers=headers), 401, "not-authenticated")
 
     @on_sqlite
-    async def test_roles(self, site: Site, world: World) -> None:
+    async def test_a_viewer_reads_and_makers_and_admins_create(self, site: Site, world: World) -> None:
         """
         A viewer sees and does not create; maker and admin do.
         """
@@ -239,7 +245,7 @@ class TestWho:
 
 
 class TestNotReady:
-    async def test_no_builder_key(self, world: World) -> None:
+    async def test_without_a_key_a_create_is_503_and_names_the_setting(self, world: World) -> None:
         """
         Without V0_API_KEY the server runs, reads work, and a create is a 503 that names the setting.
         """
@@ -253,7 +259,7 @@ class TestNotReady:
             problem(await site.create("p-2", provider="figma"), 422, "invalid-input")
         assert len(await world.rows("SELECT id FROM design_mockups")) == 1
 
-    async def test_not_migrated(self, empty_pg_url: str) -> None:
+    async def test_before_the_migration_a_create_is_503_and_names_the_command(self, empty_pg_url: str) -> None:
         """
         Before the migration reads answer with nulls; a create is a 503 that names the command.
         """
@@ -268,7 +274,7 @@ class TestNotReady:
             assert (await site.status(PRODUCT)).json()["state"] == "untracked"
             assert world.calls() == 0
 
-    async def test_unknown_product_of_the_owner(self, empty_pg_url: str) -> None:
+    async def test_a_product_that_the_owner_does_not_have_is_a_422_of_its_own(self, empty_pg_url: str) -> None:
         """
         A product that the owner does not have is a 422 of its own type; one that is no uuid is another.
         """
@@ -281,7 +287,7 @@ class TestNotReady:
             assert (await site.create(PRODUCT)).status_code == 201
 
     @on_sqlite
-    async def test_answer_of_a_commit_that_was_lost(
+    async def test_a_commit_whose_answer_was_lost_is_503_and_says_how_to_repeat(
         self, site: Site, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
@@ -309,7 +315,7 @@ class TestNotReady:
         assert again["decision"]["outcome"] == "replayed"
         assert len(await world.listed()) == 1
 
-    async def test_database_down(self, pg_url: str) -> None:
+    async def test_without_its_database_everything_but_livez_is_503(self, pg_url: str) -> None:
         """
         Without its database everything but /livez is a 503 that asks to come back; then it works again.
         """
@@ -381,7 +387,7 @@ class Wire:
 
 @on_sqlite
 class TestHealth:
-    async def test_without_a_token(self, real_site: Site) -> None:
+    async def test_health_and_description_need_no_token(self, real_site: Site) -> None:
         """
         Health and description need no token.
         """
@@ -390,7 +396,7 @@ class TestHealth:
                 assert (await nobody.get(path)).status_code == 200
             assert (await nobody.get("/livez")).json() == {"status": "ok"}
 
-    async def test_description(self, real_site: Site) -> None:
+    async def test_the_description_names_routes_problems_and_token(self, real_site: Site) -> None:
         """
         The description names the spec's routes, their problems and the token.
         """
@@ -404,7 +410,7 @@ class TestHealth:
         assert create["security"] == [{"token": []}]
         assert "application/problem+json" in create["responses"]["422"]["content"]
 
-    async def test_headers(self, real_site: Site) -> None:
+    async def test_every_answer_has_a_request_id_and_forbids_sniffing(self, real_site: Site) -> None:
         """
         Every answer carries a request id of its own, and tells browsers not to guess.
         """

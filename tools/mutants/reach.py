@@ -17,12 +17,9 @@ from typing import Any
 from mutants.mutant import Mutant, sources
 
 #: The tests that are asked. Those of pages, commands and clients reach the same code by longer ways.
-TESTS = ["tests/core", "tests/service", "tests/store", "tests/recovery", "tests/conformance", "tests/properties"]
-TESTS += [
-    f"tests/access/test_{name}.py"
-    for name in ("audit", "caps", "hooks_of_keys", "keys", "refused_sign_ins", "sign_on", "tokens", "vault")
-]
-TESTS += ["tests/access/test_workspaces.py", "tests/web/test_pages.py"]
+TESTS = ["tests/core", "tests/service", "tests/store", "tests/system/recovery", "tests/system/schedules"]
+TESTS += [f"tests/web/test_{name}.py" for name in ("audit", "pages", "tokens")]
+TESTS += ["tests/identity/test_oidc_flow.py", "tests/system/access/test_workspaces.py"]
 CONFIG = """[run]
 source = src/protokeep/core, src/protokeep/service, src/protokeep/store
 concurrency = thread, greenlet

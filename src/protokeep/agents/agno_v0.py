@@ -1,7 +1,7 @@
 """`AgnoV0Agent`: prototypes for an agent's code, at most one per product.
 
     agent = AgnoV0Agent(db="http://127.0.0.1:8400")
-    made = await agent.create_v0_project_with_api("A landing page for a bakery", product_id="shop")
+    project = await agent.create_v0_project_with_api("A landing page for a bakery", product_id="shop")
 
 Importing this needs no agno and is quick; `as_agno()` needs `pip install protokeep[agent]`.
 """
@@ -12,22 +12,24 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from protokeep.core.errors import InvalidInput, NotConfigured
+from protokeep.agents.targets import (
+    TIMEOUT_SECONDS,
+    ProjectRequest,
+    check_timeout,
+    client_of,
+    database_url_of,
+)
+from protokeep.core.errors import NotConfigured
 
 if TYPE_CHECKING:
     from protokeep.agents.result import V0Project
 
-#: The spec's clock: 200 polls of 3 seconds by default, 300 at most.
-TIMEOUT_SECONDS, LONGEST_TIMEOUT = 600, 900
-#: `key_source` of what a running protokeep made: it has a key of its own.
-SERVER_KEY = "protokeep"
-
 
 class AgnoV0Agent:
-    """Makes prototypes at v0, looks at them, and writes briefs for them.
+    """Creates prototypes at v0, checks them, and writes briefs for them.
 
-    Asking again for a product's prototype is safe, from anywhere. Another one on purpose (`create_new`) is made once
-    per `idempotency_key`; without a product id, every call makes a chat of its own.
+    A repeated request for a product's prototype creates no second one, wherever it comes from. `create_new` creates one
+    prototype per `idempotency_key`. Without a product id, every call creates a chat of its own.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class AgnoV0Agent:
         user_id: str | None = None,
         protokeep_token: str | None = None,
     ) -> None:
-        """Each is a default for the calls; what none gives comes from the environment.
+        """The arguments are defaults for those of the methods. What neither gives comes from the environment.
 
         `db`: the http address of a running protokeep (or a `Protokeep` client), a database URL, or an SQLAlchemy
         engine. Without it, PROTOKEEP_URL names a running protokeep, else PROTOKEEP_DATABASE_URL the database.
@@ -60,56 +62,48 @@ class AgnoV0Agent:
         wait: bool = True,
         idempotency_key: str | None = None,
     ) -> V0Project:
-        """The product's prototype at v0, made if there is none, and followed until it is finished.
+        """The product's prototype at v0, created if there is none, and followed until it is finished.
 
-        With a product id it goes through protokeep: called twice, at once, or again after a crash, it gives the same
-        prototype, unless `create_new` asks for another: give an `idempotency_key` with it, and repeat the call with the
-        same one after an error or a crash. An error of a running protokeep's names the one that was used
-        (`error.idempotency_key`). A running protokeep uses its own v0 key and its token's user. Without a product id
-        it is a new chat each time.
+        A repeated call gives the same prototype, also at the same time or after a crash. `create_new` asks for another
+        one: repeat such a call with the same `idempotency_key`, which an error carries as `error.idempotency_key`.
+        A running protokeep uses its own v0 key and its token's user. Without a product id, each call creates a chat.
 
-        `timeout_seconds`: the poll budget, 600 by default and 900 at most; v0 is polled every 3 seconds. `wait` False:
-        answer once v0 has accepted; `check_v0_project_status` tells the rest. What fails at v0 is answered as
-        `project_status` "failed" with `error`; what cannot be asked at all is raised.
+        `timeout_seconds`: the poll budget, at most 900; v0 is polled every 3 seconds. `wait` False: return once v0 has
+        accepted. A failure at v0 is returned as `project_status` "failed" with `error`; other errors are raised.
         """
-        return await self._made(
-            v0_prompt,
-            v0_api_key=v0_api_key or self._v0_api_key,
-            user_id=user_id or self._user_id,
-            product_id=product_id,
-            db=db if db is not None else self._db,
-            create_new=create_new,
-            timeout_seconds=timeout_seconds,
-            wait=wait,
-            idempotency_key=idempotency_key,
-        )
+        key = v0_api_key or self._v0_api_key
+        if product_id is None:
+            return await _create_without_product(v0_prompt, key, timeout_seconds, wait=wait)
+        request = ProjectRequest(product_id, v0_prompt, create_new, idempotency_key, timeout_seconds, wait)
+        target = self._target(db)
+        if (client := client_of(target, self._token)) is not None:
+            from protokeep.agents import remote
+
+            async with remote.open_client(client, close=client is not target) as opened:
+                return await remote.create_project(opened, request)
+        from protokeep.agents import embedded
+
+        settings = embedded.settings_of(database_url_of(target), timeout_seconds)
+        return await embedded.create_project(settings, request, v0_api_key=key, user_id=user_id or self._user_id)
 
     async def check_v0_project_status(
         self, product_id: str, db: object = None, user_id: str | None = None, v0_api_key: str | None = None
     ) -> V0Project:
-        """How a product's prototype stands, looked at upstream if need be. Creates nothing. Raises `NotFound`."""
-        from protokeep.agents import result
+        """A product's prototype as it is now, polled at v0 if the last poll is too old. Creates nothing.
 
-        place = self._place(db if db is not None else self._db)
-        if (client := self._client(place)) is not None:
+        Raises `NotFound`.
+        """
+        target = self._target(db)
+        if (client := client_of(target, self._token)) is not None:
             from protokeep.agents import remote
 
-            async with remote.open_client(client, ours=client is not place) as running:
-                found = await running.call("status", product_id)
-            way = result.Way("protokeep", SERVER_KEY, None, TIMEOUT_SECONDS)
-            return result.of_served(found, way, is_existing=True)
+            async with remote.open_client(client, close=client is not target) as opened:
+                return await remote.check_project(opened, product_id)
         from protokeep.agents import embedded
-        from protokeep.agents.targets import database_url_of
 
-        settings = embedded.settings_of(database_url_of(place), TIMEOUT_SECONDS)
+        settings = embedded.settings_of(database_url_of(target), TIMEOUT_SECONDS)
         key = v0_api_key or self._v0_api_key
-        principal = embedded.principal_of(user_id or self._user_id)
-        async with embedded.embedded_keeper(settings, key) as keeper:
-            prototype = await keeper.status(principal, product_id, embedded.PROVIDER)
-            # Nobody else may be there to take its next step: an agent that made it may have gone.
-            prototype = await embedded.follow(keeper, principal, prototype, wait_seconds=0)
-        way = result.Way("ensure", embedded.key_of(settings, key)[1], None, TIMEOUT_SECONDS)
-        return result.of_row(prototype, way, is_existing=True)
+        return await embedded.check_project(settings, product_id, v0_api_key=key, user_id=user_id or self._user_id)
 
     async def generate_v0_prompt(
         self,
@@ -119,109 +113,61 @@ class AgnoV0Agent:
         model: Any = None,
         max_characters: int = 4000,
     ) -> str:
-        """A clear brief for v0 from what is known of a product, of at most `max_characters`.
+        """A clear brief for v0 from facts about a product, of at most `max_characters`.
 
-        Facts that are looked for: name, description, problem, audience, goals, features, pages, data, style,
-        constraints; others are passed on under their names. With an agno `model` the brief is written by it; if that
-        fails, the template's brief is the answer.
+        These facts get headings of their own: name, description, problem, audience, goals, features, pages, data,
+        style, constraints; others keep their names as headings. With an agno `model`, the model writes the brief; if
+        the model fails, the brief comes from the template.
         """
         from protokeep.agents import brief
 
         template = brief.brief_of(product_context, extra, max_characters)
         if model is None:
             return template
-        from protokeep.agents.agno_tools import written_by
+        from protokeep.agents.agno_tools import write_brief
 
-        text = await written_by(model, brief.INSTRUCTIONS.format(length=max_characters), template)
+        text = await write_brief(model, brief.INSTRUCTIONS.format(length=max_characters), template)
         return brief.bounded(text, max_characters) if text else template
 
     def as_agno(self, model: Any, **options: Any) -> Any:
-        """A real agno `Agent` whose tools these are; `options` are the Agent's own.
+        """An agno `Agent` with the methods of this object as its tools; `options` go to the `Agent`.
 
-        Its tools want a product id, so that a run that is tried again makes nothing twice. Telemetry is off, unless
+        The tools require a product id, so that a repeated run creates nothing twice. Telemetry is off, unless
         AGNO_TELEMETRY=true asks for it. Needs `pip install protokeep[agent]`.
         """
-        from protokeep.agents.agno_tools import agent_of
+        from protokeep.agents.agno_tools import agno_agent
 
-        return agent_of(self, model, options)
+        return agno_agent(self, model, options)
 
-    # -- inside ----------------------------------------------------------------------------------------------------
-
-    async def _made(
-        self,
-        prompt: str,
-        *,
-        v0_api_key: str | None,
-        user_id: str | None,
-        product_id: str | None,
-        db: object,
-        create_new: bool,
-        timeout_seconds: float,
-        wait: bool,
-        idempotency_key: str | None = None,
-    ) -> V0Project:
-        from protokeep.agents import result
-        from protokeep.core.validation import prompt_of
-
-        if not 0 < timeout_seconds <= LONGEST_TIMEOUT:
-            raise InvalidInput(
-                f"timeout_seconds takes more than 0 and at most {LONGEST_TIMEOUT}.", field="timeout_seconds"
-            )
-        wait_seconds = timeout_seconds if wait else 0.0
-        if product_id is None:
-            return await _plain(prompt_of(prompt), v0_api_key, timeout_seconds, wait_seconds)
-        place = self._place(db)
-        if (client := self._client(place)) is not None:
-            from protokeep.agents import remote
-
-            async with remote.open_client(client, ours=client is not place) as running:
-                found, is_existing = await remote.ensure(
-                    running,
-                    product_id,
-                    prompt,
-                    create_new=create_new,
-                    idempotency_key=idempotency_key,
-                    wait_seconds=wait_seconds,
-                )
-            way = result.Way("protokeep", SERVER_KEY, None, timeout_seconds)
-            return result.of_served(found, way, is_existing=is_existing)
-        from protokeep.agents import embedded
-        from protokeep.agents.targets import database_url_of
-        from protokeep.service import NewPrototype
-
-        settings = embedded.settings_of(database_url_of(place), timeout_seconds)
-        new = NewPrototype(product_id, prompt, create_new=create_new, idempotency_key=idempotency_key)
-        async with embedded.embedded_keeper(settings, v0_api_key) as keeper:
-            prototype, is_existing = await embedded.ensure(
-                keeper, embedded.principal_of(user_id), new, wait_seconds=wait_seconds
-            )
-        way = result.Way("ensure", embedded.key_of(settings, v0_api_key)[1], None, timeout_seconds)
-        return result.of_row(prototype, way, is_existing=is_existing)
-
-    @staticmethod
-    def _place(db: object) -> object:
-        return db if db is not None else os.environ.get("PROTOKEEP_URL") or None
-
-    def _client(self, place: object) -> Any | None:
-        from protokeep.agents.targets import client_of
-
-        return client_of(place, self._token)
+    def _target(self, db: object) -> object:
+        """The running protokeep or database to use; None: the database of the settings."""
+        for target in (db, self._db):
+            if target is not None:
+                return target
+        return os.environ.get("PROTOKEEP_URL") or None
 
 
-async def _plain(prompt: str, v0_api_key: str | None, timeout_seconds: float, wait_seconds: float) -> V0Project:
+async def _create_without_product(
+    prompt: str, v0_api_key: str | None, timeout_seconds: float, *, wait: bool
+) -> V0Project:
     from protokeep.agents import embedded, result, standalone
+    from protokeep.core.validation import prompt_of
     from protokeep.providers.v0_v1 import V0V1
     from protokeep.providers.v0_v2 import V0V2
+    from protokeep.wiring import v0_config
 
+    check_timeout(timeout_seconds)
+    prompt = prompt_of(prompt)
     settings = embedded.settings_of(None, timeout_seconds)
     key, source = embedded.key_of(settings, v0_api_key)
     if not key:
         raise NotConfigured("There is no v0 API key. Pass v0_api_key, or set V0_API_KEY.")
-    config = embedded.config_of(settings, key)
+    config = v0_config(settings, key)
     provider = V0V2(config) if settings.v0_api_version == 2 else V0V1(config)
     try:
+        wait_seconds = timeout_seconds if wait else 0.0
         prototype = await standalone.created(provider, prompt, settings.timing, wait_seconds=wait_seconds)
     finally:
         await provider.aclose()
-    way = result.Way("create_and_poll", source, None, timeout_seconds)
-    return result.of_row(prototype, way, is_existing=False, known_to_us=False)
+    project_source = result.ProjectSource("create_and_poll", source, None, timeout_seconds)
+    return result.project_of_row(prototype, project_source, is_existing=False, is_stored=False)

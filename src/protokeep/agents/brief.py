@@ -1,4 +1,4 @@
-"""A brief for v0 from what is known of a product: clear, and bounded in length."""
+"""A brief for v0 from facts about a product, of bounded length."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from protokeep.core.errors import InvalidInput
 
-#: Long enough for a page of facts; v0 builds better from a page than from a book.
+#: Characters of a brief. The default fits a page of facts: v0 builds better from a page than from a book.
 DEFAULT_LENGTH, SHORTEST, LONGEST = 4000, 500, 100_000
-#: The most that one fact may take.
-FACT = 800
-#: fact -> heading, in the order in which a reader needs them. Others follow under their own names.
+#: The most characters of one fact.
+MAX_FACT = 800
+#: The heading of each fact, in the order of the brief. Other facts follow under their own names.
 HEADINGS: Mapping[str, str] = {
     "problem": "The problem it solves",
     "audience": "Who it is for",
@@ -38,7 +38,7 @@ INSTRUCTIONS = (
 
 
 def brief_of(product_context: str | Mapping[str, Any], extra: str | None = None, length: int = DEFAULT_LENGTH) -> str:
-    """The brief that the facts give by themselves. Raises `InvalidInput` when there are none."""
+    """The brief from a template, without a model. Raises `InvalidInput` if there are no facts."""
     if not SHORTEST <= length <= LONGEST:
         raise InvalidInput(f"max_characters takes {SHORTEST} to {LONGEST}.", field="max_characters")
     facts = {"description": product_context} if isinstance(product_context, str) else dict(product_context)
@@ -46,21 +46,22 @@ def brief_of(product_context: str | Mapping[str, Any], extra: str | None = None,
     if not known:
         raise InvalidInput("product_context says nothing about the product. Give its name, or a description.")
     name = next((known[key] for key in ("name", "product_name", "title", "product_id", "id") if key in known), "")
-    what = known.get("description") or known.get("summary") or ""
-    parts = [f"Build a prototype of {name or 'this product'}." + (f"\n{what}" if what else "")]
+    description = known.get("description") or known.get("summary") or ""
+    opening = f"Build a prototype of {name or 'this product'}."
+    paragraphs = [f"{opening}\n{description}" if description else opening]
     sections: dict[str, list[str]] = {}
     for key in [*HEADINGS, *(key for key in known if key not in HEADINGS)]:
         if key in known and key not in _OPENING:
             sections.setdefault(HEADINGS.get(key, key.replace("_", " ").capitalize()), []).append(known[key])
-    parts += [f"{heading}:\n" + "\n".join(texts) for heading, texts in sections.items()]
+    paragraphs += [f"{heading}:\n" + "\n".join(texts) for heading, texts in sections.items()]
     if extra and extra.strip():
-        parts.append(extra.strip())
-    # A prompt may hold no NUL character.
-    return bounded("\n\n".join(parts).replace("\0", ""), length - len(CLOSING) - 2) + f"\n\n{CLOSING}"
+        paragraphs.append(extra.strip())
+    # A prompt must not hold NUL characters.
+    return bounded("\n\n".join(paragraphs).replace("\0", ""), length - len(CLOSING) - 2) + f"\n\n{CLOSING}"
 
 
 def bounded(text: str, length: int) -> str:
-    """`text`, cut at the end of a line or word if it is too long."""
+    """`text`, cut at the end of a line or word if it is longer than `length`."""
     text = text.strip()
     if len(text) <= length:
         return text
@@ -70,20 +71,21 @@ def bounded(text: str, length: int) -> str:
 
 
 def _text(value: Any) -> str:
+    """A fact as text, a list as lines; empty if there is nothing to say."""
     if value is None or value is False:
         return ""
     if isinstance(value, Mapping):
-        lines = [f"- {key}: {_flat(one)}" for key, one in value.items() if _flat(one)]
+        lines = [f"- {key}: {_one_line(item)}" for key, item in value.items() if _one_line(item)]
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        lines = [f"- {_flat(one)}" for one in value if _flat(one)]
+        lines = [f"- {_one_line(item)}" for item in value if _one_line(item)]
     else:
-        return bounded(str(value), FACT)
-    return bounded("\n".join(lines), FACT)
+        return bounded(str(value), MAX_FACT)
+    return bounded("\n".join(lines), MAX_FACT)
 
 
-def _flat(value: Any) -> str:
+def _one_line(value: Any) -> str:
     if isinstance(value, Mapping):
-        value = ", ".join(f"{key}: {one}" for key, one in value.items())
+        value = ", ".join(f"{key}: {item}" for key, item in value.items())
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         value = ", ".join(map(str, value))
     return " ".join(str(value).split()) if value is not None else ""

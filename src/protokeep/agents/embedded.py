@@ -1,6 +1,7 @@
-"""A keeper in the agent's own process: the same service as a server's, over the same rows.
+"""A keeper in the agent's own process: the same service that a server runs, on the same rows.
 
-When no server runs, the agent takes the steps itself; when one does, whoever takes a row first has it.
+The agent takes the steps of its prototypes itself. If a server works on the same database, a lease decides which of
+the two takes a step.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from protokeep.agents.result import ProjectSource, V0Project, project_of_row
+from protokeep.agents.targets import TIMEOUT_SECONDS, ProjectRequest
 from protokeep.core.errors import ProtokeepError
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
-from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper, NewPrototype
 from protokeep.settings import Settings
-from protokeep.wiring import build_application
+from protokeep.wiring import build_application, v0_config
 
 PROVIDER = "v0"
 WORKSPACE = "default"
@@ -31,62 +33,78 @@ FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.TIMEOUT})
 
 
 def settings_of(database_url: str | None, timeout_seconds: float) -> Settings:
-    """The environment's settings, with this call's poll budget."""
-    given: dict[str, Any] = {} if database_url is None else {"database_url": database_url}
-    settings = Settings(**given, poll_timeout_seconds=max(timeout_seconds, 1))
+    """The settings of the environment, with this call's poll budget."""
+    overrides: dict[str, Any] = {} if database_url is None else {"database_url": database_url}
+    settings = Settings(**overrides, poll_timeout_seconds=max(timeout_seconds, 1))
     if settings.secret_key is not None or settings.is_embedded:
         return settings
-    # No token is ever made or checked here. Without the right one, v0 keys that are kept cannot be opened.
+    # An agent makes and checks no tokens, so any secret will do. It cannot open stored v0 keys, unlike the real one.
     return settings.model_copy(update={"secret_key": SecretStr(secrets.token_urlsafe(32))})
 
 
-def config_of(settings: Settings, key: str) -> V0Config:
-    """How to talk to v0 with this key; `scope` goes along with every request."""
-    return V0Config.of(
-        api_key=key,
-        base_url=settings.v0_base_url,
-        scope=settings.v0_scope,
-        web_url=settings.v0_web_url,
-        timeout_seconds=settings.create_timeout_seconds,
-    )
-
-
-def key_of(settings: Settings, given: str | None) -> tuple[str, str]:
-    """The v0 key to use and where it comes from; ("", ...) when there is none."""
-    own = settings.v0_api_key.get_secret_value().strip() if settings.v0_api_key else ""
-    return (given, "argument") if given and given != own else (own, "environment")
+def key_of(settings: Settings, argument: str | None) -> tuple[str, str]:
+    """(the v0 key to use, its source: "argument" or "environment"). The key is empty if there is none."""
+    environment = settings.v0_api_key.get_secret_value().strip() if settings.v0_api_key else ""
+    return (argument, "argument") if argument and argument != environment else (environment, "environment")
 
 
 @contextlib.asynccontextmanager
 async def embedded_keeper(settings: Settings, v0_api_key: str | None) -> AsyncIterator[Keeper]:
-    """A keeper. With a key that is not the environment's, new prototypes belong to an account of that key's own."""
-    async with build_application(settings) as parts:
-        providers = parts.keeper.context.providers
+    """A keeper. With a key other than the environment's, new prototypes belong to an account of that key."""
+    async with build_application(settings) as application:
+        providers = application.keeper.context.providers
         key, source = key_of(settings, v0_api_key)
         if source == "argument":
             account = f"v0:key-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-            config = config_of(settings, key)
+            config = v0_config(settings, key)
             for provider in (V0V1(config), V0V2(config)):
                 providers.add(account, provider, for_new=provider.api_version == settings.v0_api_version, first=True)
-        yield parts.keeper
+        yield application.keeper
 
 
 def principal_of(user_id: str | None) -> Principal:
-    """Whom the agent acts for."""
+    """The person for whom the agent acts."""
     return Principal(WORKSPACE, user_id or "agent", Role.MAKER, token_id="")
+
+
+async def create_project(
+    settings: Settings, request: ProjectRequest, *, v0_api_key: str | None, user_id: str | None
+) -> V0Project:
+    """The product's prototype in the database, made if there is none, and followed."""
+    new = NewPrototype(
+        request.product_id, request.prompt, create_new=request.create_new, idempotency_key=request.idempotency_key
+    )
+    async with embedded_keeper(settings, v0_api_key) as keeper:
+        principal = principal_of(user_id)
+        prototype, is_existing = await ensure(keeper, principal, new, wait_seconds=request.wait_seconds)
+    source = ProjectSource("ensure", key_of(settings, v0_api_key)[1], None, request.timeout_seconds)
+    return project_of_row(prototype, source, is_existing=is_existing)
+
+
+async def check_project(
+    settings: Settings, product_id: str, *, v0_api_key: str | None, user_id: str | None
+) -> V0Project:
+    """The product's prototype as it is now. Raises `NotFound`."""
+    principal = principal_of(user_id)
+    async with embedded_keeper(settings, v0_api_key) as keeper:
+        prototype = await keeper.status(principal, product_id, PROVIDER)
+        # If no server runs and the agent that made the prototype is gone, nobody else takes its next step.
+        prototype = await follow(keeper, principal, prototype, wait_seconds=0)
+    source = ProjectSource("ensure", key_of(settings, v0_api_key)[1], None, TIMEOUT_SECONDS)
+    return project_of_row(prototype, source, is_existing=True)
 
 
 async def ensure(
     keeper: Keeper, principal: Principal, new: NewPrototype, *, wait_seconds: float
 ) -> tuple[Prototype, bool]:
-    """The product's prototype, sent to v0, and followed for up to `wait_seconds`; whether it was there before."""
+    """(the product's prototype, sent to v0 and followed for up to `wait_seconds`; whether it existed before)."""
     ensured = await keeper.ensure(principal, new, wait=0)
     prototype = await follow(keeper, principal, ensured.prototype, wait_seconds=wait_seconds)
     return prototype, ensured.is_existing
 
 
 async def follow(keeper: Keeper, principal: Principal, prototype: Prototype, *, wait_seconds: float) -> Prototype:
-    """Take a prototype's next steps until it is finished or the time is over. At least one step is taken."""
+    """Take a prototype's next steps until it is finished or the time is over, but at least one step."""
     ends = time.monotonic() + wait_seconds
     pause = keeper.context.timing.poll_interval.total_seconds()
     accounts: set[str] = set()
@@ -113,10 +131,10 @@ async def _step(keeper: Keeper, principal: Principal, prototype: Prototype) -> P
     if generation.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT):
         await keeper.submit(prototype.id)
     else:
-        # A status request looks as often as the poll interval says, whatever the prototype's age.
+        # A status request polls as often as the poll interval says; a tracking pass polls old prototypes less often.
         with contextlib.suppress(ProtokeepError):
-            found = await keeper.status(principal, prototype.product_id, prototype.provider)
-            if found.id == prototype.id:
-                return found
+            current = await keeper.status(principal, prototype.product_id, prototype.provider)
+            if current.id == prototype.id:
+                return current
         await keeper.track(generation.account)
     return await store.get_unscoped(prototype.id) or prototype

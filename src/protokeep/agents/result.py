@@ -1,4 +1,4 @@
-"""What the agent answers: the same names whichever way a prototype was made."""
+"""The dictionary that the agent answers with. It has the same keys wherever a prototype comes from."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypedDict
 
-from protokeep.client.models import Prototype as Served
+from protokeep.client.models import Prototype as RemotePrototype
 from protokeep.core.prototype import Prototype
 from protokeep.core.provider_keys import key_source_of
 
 
 class Failure(TypedDict):
-    """Why it failed or is held up."""
+    """Why a prototype failed or is held up."""
 
     code: str
     message: str
 
 
 class Metadata(TypedDict):
-    """How it was made. `api_version` is None where a running protokeep chose it."""
+    """How a prototype was made. `api_version` is None if a running protokeep chose it."""
 
     api_version: str | None
     model_used: str
@@ -49,13 +49,13 @@ class V0Project(TypedDict):
     error: Failure | None
 
 
-#: We name no model, so v0 takes the one that is its default.
+#: Requests name no model, so v0 takes its default.
 MODEL_USED = "v0 default"
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How prototypes are made here: what `metadata` says."""
+class ProjectSource:
+    """How a prototype was made, for `metadata`. `api_version` None: unknown to the caller."""
 
     workflow: str
     key_source: str
@@ -63,7 +63,7 @@ class Way:
     timeout_seconds: float
 
     def metadata(self) -> Metadata:
-        """As it is answered."""
+        """The `metadata` of a `V0Project`."""
         return Metadata(
             api_version=self.api_version,
             model_used=MODEL_USED,
@@ -73,8 +73,10 @@ class Way:
         )
 
 
-def of_row(prototype: Prototype, way: Way, *, is_existing: bool, known_to_us: bool = True) -> V0Project:
-    """A prototype as the core knows it. `known_to_us` False: it is in no database, and its ids are no one's."""
+def project_of_row(
+    prototype: Prototype, source: ProjectSource, *, is_existing: bool, is_stored: bool = True
+) -> V0Project:
+    """The answer for a prototype of the core. `is_stored` False: it is in no database, so its own ids are left out."""
     generation = prototype.generation
     error: Failure | None = None
     elapsed = 0.0
@@ -86,9 +88,9 @@ def of_row(prototype: Prototype, way: Way, *, is_existing: bool, known_to_us: bo
         end = generation.settled_at or datetime.now(UTC)
         elapsed = round(max((end - generation.created_at).total_seconds(), 0.0), 3)
         if generation.api_version:
-            way = replace(way, api_version=f"v{generation.api_version}")
+            source = replace(source, api_version=f"v{generation.api_version}")
         if generation.account:
-            way = replace(way, key_source=key_source_of(generation.account).value)
+            source = replace(source, key_source=key_source_of(generation.account).value)
     return V0Project(
         chat_id=prototype.chat_id,
         project_id=prototype.project_id,
@@ -101,17 +103,17 @@ def of_row(prototype: Prototype, way: Way, *, is_existing: bool, known_to_us: bo
         is_existing=is_existing,
         poll_count=generation.poll_count if generation else 0,
         elapsed_seconds=elapsed,
-        metadata=way.metadata(),
-        prototype_id=prototype.id if known_to_us else None,
-        product_id=prototype.product_id if known_to_us else None,
+        metadata=source.metadata(),
+        prototype_id=prototype.id if is_stored else None,
+        product_id=prototype.product_id if is_stored else None,
         state=prototype.state.value,
         error=error,
     )
 
 
-def of_served(prototype: Served, way: Way, *, is_existing: bool) -> V0Project:
-    """A prototype as a running protokeep tells it."""
-    why = prototype.error or prototype.reason
+def project_of_remote(prototype: RemotePrototype, source: ProjectSource, *, is_existing: bool) -> V0Project:
+    """The answer for a prototype of a running protokeep."""
+    failure = prototype.error or prototype.reason
     return V0Project(
         chat_id=prototype.v0_chat_id,
         project_id=prototype.v0_project_id,
@@ -124,9 +126,9 @@ def of_served(prototype: Served, way: Way, *, is_existing: bool) -> V0Project:
         is_existing=is_existing,
         poll_count=prototype.poll_count,
         elapsed_seconds=prototype.elapsed_seconds or 0.0,
-        metadata=way.metadata(),
+        metadata=source.metadata(),
         prototype_id=prototype.id,
         product_id=prototype.product_id,
         state=prototype.state,
-        error=Failure(code=why.code, message=why.message) if why else None,
+        error=Failure(code=failure.code, message=failure.message) if failure else None,
     )

@@ -1,4 +1,4 @@
-"""The command line. Imports what a command needs inside the command, so that `--help` is quick."""
+"""The command line. Commands import their modules when they run, so that `--help` is quick."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from protokeep.cli import actions, audit, doctor, hooks, keys, mcp, prototypes, retry_advice, server, tokens, watch
+from protokeep.cli import (
+    actions,
+    audit,
+    demo,
+    doctor,
+    hooks,
+    keys,
+    mcp,
+    prototypes,
+    retry_advice,
+    server,
+    tokens,
+    watch,
+)
 
 app = typer.Typer(
     name="protokeep",
@@ -18,20 +31,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-server.add_to(app)
+# Each module registers its commands with an `app` of its own. Those without a name are commands of `protokeep` itself.
+for module in (demo, server, audit, prototypes, actions, watch, mcp, doctor):
+    app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
 app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed: set, list, remove, rotate.")
-app.command("audit")(audit.audit)
 app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
-prototypes.add_to(app)
-actions.add_to(app)
-app.command(epilog=retry_advice.EXIT_CODES)(watch.watch)
-app.command()(mcp.mcp)
-app.command()(doctor.doctor)
 
 
 def main() -> None:
-    """Entry point: an error of ours is one line on stderr and exit code 1."""
+    """Run the command line. A `ProtokeepError` becomes one line on stderr and exit code 1."""
     from protokeep.core.errors import ProtokeepError
 
     try:

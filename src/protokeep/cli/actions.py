@@ -1,4 +1,4 @@
-"""Changing a product's prototype from the command line: iterate, stop, delete."""
+"""Commands that change a product's prototype on a server: iterate, stop, delete."""
 
 from __future__ import annotations
 
@@ -8,27 +8,14 @@ from uuid import uuid4
 
 import typer
 
-from protokeep.cli.prototypes import (
-    AsJson,
-    Key,
-    ProductId,
-    PrototypeId,
-    Provider,
-    Token,
-    Url,
-    connected,
-    prototype_id_of,
-    same_text,
-)
-from protokeep.cli.retry_advice import DEFAULT_URL, RetryAdvice, command, repeatable, written
+from protokeep.cli.options import DEFAULT_URL, AsJson, Key, ProductId, PrototypeId, Provider, Token, Url
+from protokeep.cli.prototypes import connected, prototype_id_of, same_input
+from protokeep.cli.retry_advice import RetryAdvice, advise_if_answer_lost, advise_if_output_fails, shell_command
+
+app = typer.Typer()
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    for one in (iterate, stop, delete):
-        app.command()(one)
-
-
+@app.command()
 def iterate(
     product_id: ProductId,
     text: Annotated[str, typer.Argument(help="What should change; - reads standard input.")],
@@ -45,19 +32,21 @@ def iterate(
     message = sys.stdin.read() if text == "-" else text
     key = key or uuid4().hex
     with connected(url, token, as_json=as_json) as client:
-        found = prototype_id_of(client, product_id, provider, prototype_id)
-        again = RetryAdvice(
+        selected_id = prototype_id_of(client, product_id, provider, prototype_id)
+        options: dict[str, str | bool | None] = {"--id": selected_id, "--key": key, "--json": as_json}
+        advice = RetryAdvice(
             "It may have been sent all the same. With another key, asking again sends it once more. To repeat this "
-            f"very request{same_text(text)}:",
-            command("iterate", (product_id, text), {"--id": found, "--key": key, "--json": as_json}, url, token),
+            f"very request{same_input(text)}:",
+            shell_command("iterate", (product_id, text), options, url, token),
             key,
         )
-        with repeatable(again, as_json=as_json):
-            after = client.iterate(found, message, idempotency_key=key)
-    with written(str(again)):
-        output.out(after.raw, output.line(after), as_json=as_json)
+        with advise_if_answer_lost(advice, as_json=as_json):
+            prototype = client.iterate(selected_id, message, idempotency_key=key)
+    with advise_if_output_fails(str(advice)):
+        output.print_result(prototype.raw, output.prototype_line(prototype), as_json=as_json)
 
 
+@app.command()
 def stop(
     product_id: ProductId,
     prototype_id: PrototypeId = None,
@@ -70,18 +59,19 @@ def stop(
     from protokeep.cli import output
 
     with connected(url, token, as_json=as_json) as client:
-        found = prototype_id_of(client, product_id, provider, prototype_id)
-        again = RetryAdvice(
+        selected_id = prototype_id_of(client, product_id, provider, prototype_id)
+        advice = RetryAdvice(
             f"It may have been stopped all the same: look first, with `protokeep list {product_id}`, because asking "
             "again stops whatever runs there by then. To stop this prototype, and no other of the product's:",
-            command("stop", (product_id,), {"--id": found, "--json": as_json}, url, token),
+            shell_command("stop", (product_id,), {"--id": selected_id, "--json": as_json}, url, token),
         )
-        with repeatable(again, as_json=as_json):
-            after = client.stop(found)
-    with written(str(again)):
-        output.out(after.raw, output.line(after), as_json=as_json)
+        with advise_if_answer_lost(advice, as_json=as_json):
+            prototype = client.stop(selected_id)
+    with advise_if_output_fails(str(advice)):
+        output.print_result(prototype.raw, output.prototype_line(prototype), as_json=as_json)
 
 
+@app.command()
 def delete(
     product_id: ProductId,
     prototype_id: PrototypeId = None,
@@ -95,22 +85,22 @@ def delete(
 
     with connected(url, token) as client:
         try:
-            found = prototype_id_of(client, product_id, provider, prototype_id)
+            selected_id = prototype_id_of(client, product_id, provider, prototype_id)
         except NotFound:
             if prototype_id is None:
                 raise
-            found = prototype_id  # It may be deleted already, which the server knows.
+            selected_id = prototype_id  # The server knows whether it is deleted already.
         if not yes:
-            typer.confirm(f"Delete prototype {found} of {product_id}, and its chat at {provider}?", abort=True)
-        again = RetryAdvice(
+            typer.confirm(f"Delete prototype {selected_id} of {product_id}, and its chat at {provider}?", abort=True)
+        advice = RetryAdvice(
             "It may have been deleted all the same. Without --id, asking again deletes the prototype that the product "
             "has by then. To repeat this very request:",
-            command("delete", (product_id,), {"--id": found, "--yes": True}, url, token),
+            shell_command("delete", (product_id,), {"--id": selected_id, "--yes": True}, url, token),
         )
-        with repeatable(again):
-            left = client.delete(found)
-    if left is None:
+        with advise_if_answer_lost(advice):
+            remaining = client.delete(selected_id)
+    if remaining is None:
         sys.stdout.write("Deleted.\n")
         return
-    why = left.trouble or "It is being decided whether the builder has it."
-    sys.stdout.write(f"Being deleted; it is tried again by itself. {why}\n")
+    reason = remaining.trouble or "It is being decided whether the builder has it."
+    sys.stdout.write(f"Being deleted; it is tried again by itself. {reason}\n")

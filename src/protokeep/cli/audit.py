@@ -1,20 +1,27 @@
-"""The audit, by whoever may open the database."""
+"""`protokeep audit`: reads the audit, directly from the database."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from protokeep.cli.options import Workspace
+from protokeep.cli.runtime import run_with_application
+
 if TYPE_CHECKING:
+    from protokeep.core.audit import AuditEntry
     from protokeep.store.audit import AuditRecord
+    from protokeep.wiring import Application
+
+app = typer.Typer()
 
 
+@app.command()
 def audit(
-    workspace: Annotated[str, typer.Option(help="The workspace.")] = "default",
+    workspace: Workspace = "default",
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many lines, newest first.")] = 50,
     action: Annotated[str | None, typer.Option(help="Only this, such as created or key_set.")] = None,
     actor: Annotated[str | None, typer.Option(help="Only this person's.")] = None,
@@ -22,32 +29,35 @@ def audit(
 ) -> None:
     """Read who did what in a workspace, to what, and from where."""
     from protokeep.core.principals import Principal, Role
-    from protokeep.wiring import build_application
 
-    async def main() -> list[AuditRecord]:
-        from protokeep.cli.runtime import settings_of
+    admin = Principal(workspace, "", Role.ADMIN, token_id="")
 
-        who = Principal(workspace, "", Role.ADMIN, token_id="")
-        async with build_application(settings_of()) as parts:
-            found, _ = await parts.keeper.context.audit.list(who, limit, action=action, actor=actor)
-            return found
+    async def read(application: Application) -> list[AuditRecord]:
+        records, _ = await application.keeper.context.audit.list(admin, limit, action=action, actor=actor)
+        return records
 
-    for written in asyncio.run(main()):
-        entry = written.entry
-        if as_json:
-            told = {
-                "id": written.id,
-                "at": entry.at.isoformat(),
-                "action": entry.action.value,
-                "actor": entry.actor,
-                "token_id": entry.token_id or None,
-                "address": entry.address or None,
-                "subject": entry.subject,
-                "data": dict(entry.data),
-            }
-            sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
-            continue
-        rest = " ".join(f"{name}={value}" for name, value in entry.data.items())
-        where = f" from {entry.address}" if entry.address else ""
-        what = f"{entry.action.value:15} {entry.actor}{where}  {entry.subject or ''}  {rest}"
-        sys.stdout.write(f"{entry.at:%Y-%m-%d %H:%M:%S}  {what}\n")
+    for record in run_with_application(read):
+        line = json.dumps(_view(record), ensure_ascii=False) if as_json else _text(record.entry)
+        sys.stdout.write(line + "\n")
+
+
+def _view(record: AuditRecord) -> dict[str, Any]:
+    entry = record.entry
+    return {
+        "id": record.id,
+        "at": entry.at.isoformat(),
+        "action": entry.action.value,
+        "actor": entry.actor,
+        "token_id": entry.token_id or None,
+        "address": entry.address or None,
+        "subject": entry.subject,
+        "data": dict(entry.data),
+    }
+
+
+def _text(entry: AuditEntry) -> str:
+    data = " ".join(f"{name}={value}" for name, value in entry.data.items())
+    address = f" from {entry.address}" if entry.address else ""
+    return (
+        f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.action.value:15} {entry.actor}{address}  {entry.subject or ''}  {data}"
+    )

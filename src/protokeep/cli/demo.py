@@ -1,4 +1,4 @@
-"""The demo: everything in one process, against an emulated v0."""
+"""`protokeep demo`: server, jobs and an emulated v0 in one process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protokeep.cli.runtime import settings_of, stop_signal
+from protokeep.cli.runtime import run_until_done, settings_of, stop_signal
+
+if TYPE_CHECKING:
+    from protokeep.service.tokens import Tokens
+    from protokeep.settings import Settings
+    from protokeep.wiring import Application
+
+app = typer.Typer()
 
 #: Long enough to watch, short enough to wait for.
 GENERATION_SECONDS = (6.0, 12.0)
@@ -38,16 +46,24 @@ or, with curl:
     -H 'Content-Type: application/json' -d '{{"product_id": "shop", "prompt": "A landing page for a bakery"}}'
 
 Token: {token}
-Stop with Ctrl-C.{kept}
+Stop with Ctrl-C.{database}
 """
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of protokeep; 0 takes a free one.")] = 8400,
+    sandbox_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the emulated v0.")] = 8500,
+    data: Annotated[Path | None, typer.Option(help="Keep the database here. Default: a temporary folder.")] = None,
+    v0_api_version: Annotated[int, typer.Option(min=1, max=2, help="Version of v0's API to speak.")] = 2,
+) -> None:
+    """See protokeep at work: an emulated v0, the server and its jobs in one process. Needs no key."""
+    run_until_done(run_demo(port, sandbox_port, data, v0_api_version))
 
 
 async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_version: int) -> None:
     """Start sandbox, server and jobs; stop on SIGINT or SIGTERM."""
     from protokeep import logs
-    from protokeep.core.principals import Role
-    from protokeep.sandbox import Knobs, Sandbox, running
-    from protokeep.service.sessions import CODE_LASTS
     from protokeep.web.app import create_app
     from protokeep.web.server import address_of, listen, serving
 
@@ -55,67 +71,90 @@ async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_versi
     async with contextlib.AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_signal())
         folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="protokeep-demo-")))
-        emulator = Sandbox(knobs=Knobs(generation_seconds=GENERATION_SECONDS, accept_seconds=ACCEPT_SECONDS))
         try:
             listener = listen("127.0.0.1", port)
-            v0_url = await stack.enter_async_context(running(emulator, "127.0.0.1", sandbox_port))
+            v0_url = await stack.enter_async_context(_emulated_v0(sandbox_port))
         except OSError as error:
             sys.stderr.write(
                 f"protokeep: port {port} or {sandbox_port} is taken ({error.strerror}). "
                 "Choose others: protokeep demo --port 0 --sandbox-port 0\n"
             )
             raise typer.Exit(1) from None
-        settings = settings_of(
-            database_url=f"sqlite:///{(folder / 'protokeep.db').absolute()}",
-            host="127.0.0.1",
-            port=port,
-            migrate="all",
-            v0_api_key="demo",
-            v0_base_url=v0_url,
-            v0_web_url=v0_url,
-            v0_api_version=v0_api_version,
-            # Nothing costs anything here.
-            creates_per_person=0,
-            creates_per_product=0,
-            creates_per_workspace=0,
-        )
-        app = create_app(settings)
-        await stack.enter_async_context(serving(app, listener))
-        given = os.environ.get("PROTOKEEP_DEMO_TOKEN") or None
-        token = given if given and await _known(app, given) else None
-        if token is None:
-            token, _ = await app.state.parts.tokens.create(Role.ADMIN, name="demo", user_id="you", plain=given)
-        parts = app.state.parts
-        code = await parts.sessions.code_for((await parts.tokens.check(token)).token_id)
-        sys.stdout.write(
-            WELCOME.format(
-                code=code,
-                minutes=int(CODE_LASTS.total_seconds() // 60),
-                url=address_of(listener),
-                sandbox=v0_url,
-                version=v0_api_version,
-                token=token,
-                protokeep=_command(),
-                kept=f" The database stays in {data}." if data else "",
-            )
-        )
-        sys.stdout.flush()
+        web_app = create_app(_demo_settings(folder, port, v0_url, v0_api_version))
+        await stack.enter_async_context(serving(web_app, listener))
+        token, code = await _sign_in(web_app.state.parts)
+        _print_welcome(address_of(listener), v0_url, v0_api_version, token, code, data)
         await stop.wait()
         sys.stdout.write("\nStopping.\n")
 
 
-async def _known(app: object, token: str) -> bool:
+def _emulated_v0(port: int) -> contextlib.AbstractAsyncContextManager[str]:
+    from protokeep.sandbox import Knobs, Sandbox, running
+
+    knobs = Knobs(generation_seconds=GENERATION_SECONDS, accept_seconds=ACCEPT_SECONDS)
+    return running(Sandbox(knobs=knobs), "127.0.0.1", port)
+
+
+def _demo_settings(folder: Path, port: int, v0_url: str, v0_api_version: int) -> Settings:
+    return settings_of(
+        database_url=f"sqlite:///{(folder / 'protokeep.db').absolute()}",
+        host="127.0.0.1",
+        port=port,
+        migrate="all",
+        v0_api_key="demo",
+        v0_base_url=v0_url,
+        v0_web_url=v0_url,
+        v0_api_version=v0_api_version,
+        # Prototypes of the emulated v0 cost nothing.
+        creates_per_person=0,
+        creates_per_product=0,
+        creates_per_workspace=0,
+    )
+
+
+async def _sign_in(application: Application) -> tuple[str, str]:
+    """(an admin's token, a code that signs its owner in once). The token is PROTOKEEP_DEMO_TOKEN if that is set."""
+    from protokeep.core.principals import Role
+
+    tokens = application.tokens
+    chosen = os.environ.get("PROTOKEEP_DEMO_TOKEN") or None
+    if chosen and await _is_valid(tokens, chosen):
+        token = chosen
+    else:
+        token, _ = await tokens.create(Role.ADMIN, name="demo", user_id="you", plain=chosen)
+    return token, await application.sessions.code_for((await tokens.check(token)).token_id)
+
+
+async def _is_valid(tokens: Tokens, token: str) -> bool:
     from protokeep.core.errors import NotAuthenticated
 
     try:
-        await app.state.parts.tokens.check(token)  # type: ignore[attr-defined]
+        await tokens.check(token)
     except NotAuthenticated:
         return False
     return True
 
 
-def _command() -> str:
-    """How the person who reads the welcome calls us."""
+def _print_welcome(url: str, v0_url: str, v0_api_version: int, token: str, code: str, data: Path | None) -> None:
+    from protokeep.service.sessions import CODE_LASTS
+
+    sys.stdout.write(
+        WELCOME.format(
+            code=code,
+            minutes=int(CODE_LASTS.total_seconds() // 60),
+            url=url,
+            sandbox=v0_url,
+            version=v0_api_version,
+            token=token,
+            protokeep=_typed_program_name(),
+            database=f" The database stays in {data}." if data else "",
+        )
+    )
+    sys.stdout.flush()
+
+
+def _typed_program_name() -> str:
+    """The program as the reader of the welcome has to type it."""
     program = Path(sys.argv[0])
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep)]
     if program.name != "protokeep" or program.parent in folders:

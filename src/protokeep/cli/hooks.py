@@ -1,33 +1,15 @@
-"""Hooks at v0, by whoever may open the database: install, list, remove."""
+"""`protokeep hooks`: installs, lists and removes our hooks at v0, directly with the database and v0."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from protokeep.cli.retry_advice import unsure
-
-if TYPE_CHECKING:
-    from protokeep.service.hooks import Hooks
+from protokeep.cli.runtime import run_with_application
 
 app = typer.Typer(no_args_is_help=True)
-
-
-def _with_hooks(use: Callable[[Hooks], Awaitable[Any]], if_lost: str = "") -> Any:
-    """What `use` answers; `if_lost` is said when it cannot be known whether it has changed anything."""
-    from protokeep.cli.runtime import settings_of
-    from protokeep.wiring import build_application
-
-    async def main() -> Any:
-        async with build_application(settings_of()) as parts:
-            with unsure(if_lost):
-                return await use(parts.hooks)
-
-    return asyncio.run(main())
 
 
 @app.command()
@@ -38,9 +20,9 @@ def install(
 
     A key that is set later gets its hook by itself, from a running server or worker.
     """
-    hooks = _with_hooks(
-        lambda hooks: hooks.install(rotate=rotate),
-        if_lost="A hook may be registered all the same. Run it again: one that v0 has already is used.",
+    hooks = run_with_application(
+        lambda application: application.hooks.install(rotate=rotate),
+        advice="A hook may be registered all the same. Run it again: one that v0 has already is used.",
     )
     if not hooks:
         sys.stderr.write("protokeep: no v0 account is configured. Set V0_API_KEY.\n")
@@ -53,22 +35,23 @@ def install(
 @app.command("list")
 def list_hooks() -> None:
     """List our hooks, and whether v0 still has them."""
-    found = _with_hooks(lambda hooks: hooks.list())
-    if not found:
+    hooks = run_with_application(lambda application: application.hooks.list())
+    if not hooks:
         sys.stdout.write("There are no hooks. Install them with `protokeep hooks install`.\n")
-    words = {True: "registered", False: "GONE at v0: install again", None: "v0 could not be asked"}
-    for hook, there in found:
-        word = words[there] if hook.hook or there is None else "not registered yet"
+    labels = {True: "registered", False: "GONE at v0: install again", None: "v0 could not be asked"}
+    for hook, is_registered in hooks:
+        label = labels[is_registered] if hook.hook or is_registered is None else "not registered yet"
         since = f"since {hook.installed_at:%Y-%m-%d %H:%M}"
-        sys.stdout.write(f"{hook.account}  API v{hook.api_version}  hook {hook.hook}  {since}  {word}\n")
+        sys.stdout.write(f"{hook.account}  API v{hook.api_version}  hook {hook.hook}  {since}  {label}\n")
 
 
 @app.command()
 def remove() -> None:
     """Take our hooks away from v0. Polling goes on."""
-    count, left = _with_hooks(
-        lambda hooks: hooks.remove(), if_lost="Running it again is safe: what v0 has removed counts as removed."
+    count, unreachable = run_with_application(
+        lambda application: application.hooks.remove(),
+        advice="Running it again is safe: what v0 has removed counts as removed.",
     )
     sys.stdout.write(f"Removed {count}.\n")
-    for account in left:
+    for account in unreachable:
         sys.stdout.write(f"v0 still has the hook of {account}, whose key is gone; what it sends is refused.\n")

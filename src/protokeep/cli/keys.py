@@ -1,48 +1,45 @@
-"""Keys of app builders, by whoever may open the database. A key is read from standard input, never from arguments."""
+"""`protokeep keys`: sets, lists, removes and rotates keys of app builders, directly in the database.
+
+A key is read from standard input, never from arguments, which other users of the machine can see.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from protokeep.cli.retry_advice import unsure
+from protokeep.cli.options import AsJson, Provider, Workspace
+from protokeep.cli.runtime import run_with_application
 
 if TYPE_CHECKING:
     from protokeep.core.principals import Principal
     from protokeep.service.provider_keys import ProviderKeys, StoredKey
 
+T = TypeVar("T")
+
 app = typer.Typer(no_args_is_help=True)
 
-Workspace = Annotated[str, typer.Option(help="The workspace.")]
 User = Annotated[str, typer.Option(help="That person's own key. [the workspace's]")]
-Provider = Annotated[str, typer.Option(help="The app builder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def _with_keys(workspace: str, use: Callable[[ProviderKeys, Principal], Awaitable[Any]], if_lost: str = "") -> Any:
-    """What `use` answers; `if_lost` is said when it cannot be known whether it has changed anything."""
+def _run_with_keys(workspace: str, use: Callable[[ProviderKeys, Principal], Awaitable[T]], advice: str = "") -> T:
+    """The result of `use`, called with the provider keys and an admin of `workspace`.
+
+    If the outcome of `use` is unknown, the command prints `advice` and exits.
+    """
     from protokeep import logs
-    from protokeep.cli.runtime import settings_of
     from protokeep.core.principals import Principal, Role
     from protokeep.core.validation import workspace_id_of
     from protokeep.service.tokens import LOCAL
-    from protokeep.wiring import build_application
 
     logs.configure("error")
-    who = Principal(workspace_id_of(workspace), LOCAL, Role.ADMIN, token_id="")
-
-    async def main() -> Any:
-        async with build_application(settings_of()) as parts:
-            with unsure(if_lost):
-                return await use(parts.keys, who)
-
-    return asyncio.run(main())
+    admin = Principal(workspace_id_of(workspace), LOCAL, Role.ADMIN, token_id="")
+    return run_with_application(lambda application: use(application.provider_keys, admin), advice)
 
 
 @app.command("set")
@@ -58,30 +55,30 @@ def set_key(
     from protokeep.core.provider_keys import KeyOwner
 
     key = getpass.getpass("Key: ") if sys.stdin.isatty() else sys.stdin.read()
-    told: StoredKey = _with_keys(
+    stored = _run_with_keys(
         workspace,
-        lambda keys, who: keys.set(who, KeyOwner(workspace, user), provider, key, other_account=other_account),
-        if_lost="It may be set all the same: `protokeep keys list` says since when. Setting the same again is safe.",
+        lambda keys, admin: keys.set(admin, KeyOwner(workspace, user), provider, key, other_account=other_account),
+        advice="It may be set all the same: `protokeep keys list` says since when. Setting the same again is safe.",
     )
-    took = f"{provider} takes it." if told.works else f"{provider} did not answer, so it was not tried."
-    sys.stdout.write(f"Set: {_whose(told)} …{told.sealed.hint}. {took}\n")
+    verdict = f"{provider} takes it." if stored.works else f"{provider} did not answer, so it was not tried."
+    sys.stdout.write(f"Set: {_owner_label(stored)} …{stored.sealed.hint}. {verdict}\n")
 
 
 @app.command("list")
 def list_keys(workspace: Workspace = "default", as_json: AsJson = False) -> None:
     """List keys: whose they are and how they end, never the keys themselves."""
-    found: list[StoredKey] = _with_keys(workspace, lambda keys, who: keys.list(who.workspace_id))
+    stored_keys = _run_with_keys(workspace, lambda keys, admin: keys.list(admin.workspace_id))
     if as_json:
-        sys.stdout.write(json.dumps([_view(told) for told in found], indent=2) + "\n")
+        sys.stdout.write(json.dumps([_view(stored) for stored in stored_keys], indent=2) + "\n")
         return
-    if not found:
+    if not stored_keys:
         sys.stdout.write(f"Workspace {workspace} has no keys. Set one with `protokeep keys set`.\n")
-    for told in found:
-        sealed = told.sealed
-        opens = "" if told.opens else "  CANNOT BE OPENED: its master key is missing in PROTOKEEP_MASTER_KEYS"
+    for stored in stored_keys:
+        sealed = stored.sealed
+        warning = "" if stored.opens else "  CANNOT BE OPENED: its master key is missing in PROTOKEEP_MASTER_KEYS"
         sys.stdout.write(
-            f"{sealed.provider}  …{sealed.hint}  {_whose(told)}  set {sealed.set_at:%Y-%m-%d %H:%M} by {sealed.set_by}"
-            f"{opens}\n"
+            f"{sealed.provider}  …{sealed.hint}  {_owner_label(stored)}  set {sealed.set_at:%Y-%m-%d %H:%M} by "
+            f"{sealed.set_by}{warning}\n"
         )
 
 
@@ -90,10 +87,10 @@ def remove(workspace: Workspace = "default", user: User = "", provider: Provider
     """Forget a key. What it paid for waits, in sight, until one of the same account is set again."""
     from protokeep.core.provider_keys import KeyOwner
 
-    _with_keys(
+    _run_with_keys(
         workspace,
-        lambda keys, who: keys.remove(who, KeyOwner(workspace, user), provider),
-        if_lost="It may be removed all the same: look first, with `protokeep keys list`, because asking again removes "
+        lambda keys, admin: keys.remove(admin, KeyOwner(workspace, user), provider),
+        advice="It may be removed all the same: look first, with `protokeep keys list`, because asking again removes "
         "a key that was set meanwhile.",
     )
     sys.stdout.write("Removed.\n")
@@ -102,24 +99,24 @@ def remove(workspace: Workspace = "default", user: User = "", provider: Provider
 @app.command()
 def rotate() -> None:
     """Seal every key, of all workspaces, under the first of PROTOKEEP_MASTER_KEYS. Nothing stops meanwhile."""
-    done, failed = _with_keys(
+    sealed, failed = _run_with_keys(
         "default",
-        lambda keys, who: keys.rotate(who),
-        if_lost="Some may be sealed anew. Running it again is safe: it goes on with the others.",
+        lambda keys, admin: keys.rotate(admin),
+        advice="Some may be sealed anew. Running it again is safe: it goes on with the others.",
     )
-    sys.stdout.write(f"Sealed anew: {done}.\n")
+    sys.stdout.write(f"Sealed anew: {sealed}.\n")
     if failed:
         sys.stderr.write(f"protokeep: {failed} cannot be opened with any master key given. Set them again.\n")
         raise typer.Exit(1)
 
 
-def _whose(told: StoredKey) -> str:
-    owner = told.sealed.owner
+def _owner_label(stored: StoredKey) -> str:
+    owner = stored.sealed.owner
     return f"{owner.user_id}'s own" if owner.user_id else f"workspace {owner.workspace_id}"
 
 
-def _view(told: StoredKey) -> dict[str, Any]:
-    sealed = told.sealed
+def _view(stored: StoredKey) -> dict[str, Any]:
+    sealed = stored.sealed
     return {
         "provider": sealed.provider,
         "workspace_id": sealed.owner.workspace_id,
@@ -127,5 +124,5 @@ def _view(told: StoredKey) -> dict[str, Any]:
         "last4": sealed.hint,
         "set_by": sealed.set_by,
         "set_at": sealed.set_at.isoformat(),
-        "opens": told.opens,
+        "opens": stored.opens,
     }

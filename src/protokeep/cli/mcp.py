@@ -1,16 +1,21 @@
-"""`protokeep mcp`: what assistants start."""
+"""`protokeep mcp`: the server that assistants start."""
 
 from __future__ import annotations
 
 import asyncio
 
-from protokeep.cli.prototypes import Token, Url, need
-from protokeep.cli.retry_advice import DEFAULT_URL
+import typer
+
+from protokeep.cli.options import DEFAULT_URL, Token, Url
+from protokeep.cli.prototypes import require_token
+
+app = typer.Typer()
 
 
+@app.command()
 def mcp(url: Url = DEFAULT_URL, token: Token = "") -> None:
     """Serve the assistant's tools over stdio (MCP). Assistants start this; docs/assistants.md says how."""
-    need(token)
+    require_token(token)
     from protokeep.mcp.stdio import serve_stdio
 
     asyncio.run(serve_stdio(url, token))

@@ -1,4 +1,4 @@
-"""How prototypes look in a terminal."""
+"""Prototypes as text in a terminal."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from protokeep.client import Prototype
 from protokeep.core.prototype import State
 from protokeep.core.state_labels import STATE_WORDS
 
-#: What a tone of the page is in a terminal.
+#: The terminal colour for each tone of `STATE_WORDS`.
 COLOURS: Mapping[str, str] = {"calm": "cyan", "busy": "blue", "good": "green", "warn": "yellow", "bad": "red"}
-#: Finished prototypes needed before "usually" means anything.
-ENOUGH = 3
+#: Durations that are needed before a usual range is shown.
+MIN_DURATIONS = 3
 
 
-def out(value: Any, text: str, *, as_json: bool) -> None:
-    """Print a result, for programs or for people."""
+def print_result(value: Any, text: str, *, as_json: bool) -> None:
+    """Print `value` as JSON for programs, or `text` for people."""
     sys.stdout.write((json.dumps(value, indent=2, ensure_ascii=False) if as_json else text) + "\n")
 
 
-def chip(state: str) -> str:
-    """The word of a state with its shape; a state of a newer server is shown as it is."""
+def state_label(state: str) -> str:
+    """The shape and label of a state. A state that only a newer server knows is shown as it is."""
     try:
         words = STATE_WORDS[State(state)]
     except ValueError:
@@ -31,40 +31,45 @@ def chip(state: str) -> str:
     return f"{words.shape} {words.label}"
 
 
-def colour(state: str) -> str:
-    """The colour that goes with a state."""
+def state_colour(state: str) -> str:
+    """The terminal colour of a state."""
     try:
         return COLOURS[STATE_WORDS[State(state)].tone]
     except ValueError:
         return "white"
 
 
-def line(prototype: Prototype) -> str:
-    """A prototype in a line, and what is wrong with it, if anything is, in a second one."""
+def prototype_line(prototype: Prototype) -> str:
+    """State, time, product, address and cost of a prototype in one line; a second line if something is wrong."""
     seconds = prototype.elapsed_seconds
-    parts = [chip(prototype.state), "" if seconds is None else clock(seconds), prototype.product_id]
-    spent = "" if prototype.credits is None else f"{round(prototype.credits, 2):g} credits"
-    first = "  ".join(part for part in [*parts, prototype.project_url or "", spent] if part)
-    return first + (f"\n  {prototype.trouble}" if prototype.trouble else "")
+    columns = [
+        state_label(prototype.state),
+        "" if seconds is None else format_duration(seconds),
+        prototype.product_id,
+        prototype.project_url or "",
+        "" if prototype.credits is None else f"{round(prototype.credits, 2):g} credits",
+    ]
+    line = "  ".join(column for column in columns if column)
+    return line + (f"\n  {prototype.trouble}" if prototype.trouble else "")
 
 
-def clock(seconds: float) -> str:
-    """Minutes and seconds."""
+def format_duration(seconds: float) -> str:
+    """A duration as minutes and seconds, such as 2:05."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def usual_range(durations: Sequence[float]) -> tuple[float, float] | None:
-    """How long it usually takes: from the 10th to the 90th percentile; None when too few are known."""
-    if len(durations) < ENOUGH:
+def usual_duration(durations: Sequence[float]) -> tuple[float, float] | None:
+    """The 10th and the 90th percentile of `durations`, in seconds; None if there are fewer than `MIN_DURATIONS`."""
+    if len(durations) < MIN_DURATIONS:
         return None
     ordered = sorted(durations)
     last = len(ordered) - 1
     return ordered[round(last * 0.1)], ordered[round(last * 0.9)]
 
 
-def usually(span: tuple[float, float] | None) -> str:
-    """A usual range in words, or nothing."""
-    if span is None:
+def format_usual_duration(percentiles: tuple[float, float] | None) -> str:
+    """Such as "usually 1:05 to 2:40"; empty for None."""
+    if percentiles is None:
         return ""
-    low, high = clock(span[0]), clock(span[1])
+    low, high = format_duration(percentiles[0]), format_duration(percentiles[1])
     return f"usually {low}" if low == high else f"usually {low} to {high}"

@@ -1,4 +1,4 @@
-"""What a command says when its answer was lost: what asking again does, and the command that asks for the very same."""
+"""Advice for lost answers: what asking again would do, and the command that repeats the same request safely."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from protokeep.cli.options import DEFAULT_URL
+
 if TYPE_CHECKING:
     from protokeep.client import ClientError
 
-#: Exit codes; `EXIT_CODES` says them in `--help`.
+#: Exit codes, and their description in `--help`.
 EXIT_ERROR, EXIT_USAGE, EXIT_FAILED, EXIT_TIMEOUT, EXIT_UNFINISHED, EXIT_NO_ANSWER = 1, 2, 3, 4, 5, 6
 EXIT_CODES = (
     "Exit codes: 0 done (status, watch, open: ready), 1 refused or another error, 2 wrong usage, 3 the prototype "
     "failed, 4 it timed out, 5 it is not finished yet, 6 no server answers, 130 interrupted."
 )
-DEFAULT_URL = "http://127.0.0.1:8400"
 
 
 @dataclass(frozen=True, slots=True)
 class RetryAdvice:
-    """`words`: what may have happened, and what asking again would do. `command`: repeats it without doing more."""
+    """`message` says what may have happened, and what asking again would do; `command` repeats the request safely."""
 
     message: str
     command: str
@@ -37,27 +38,32 @@ class RetryAdvice:
         return f"{self.message}\n  {self.command}"
 
 
-def command(name: str, words: tuple[str, ...], options: Mapping[str, str | bool | None], url: str, token: str) -> str:
-    """A command as it is typed. The token is not in it; the address is where the environment names another one."""
-    parts = ["protokeep", name]
+def shell_command(
+    name: str, arguments: tuple[str, ...], options: Mapping[str, str | bool | None], url: str, token: str
+) -> str:
+    """A `protokeep` command as it is typed in a shell.
+
+    The token is never part of it. The address is, unless the environment or the default names the same one.
+    """
+    typed = ["protokeep", name]
     if url != os.environ.get("PROTOKEEP_URL", DEFAULT_URL):
         options = {**options, "--url": url}
     for option, value in options.items():
         if value is True:
-            parts.append(option)
+            typed.append(option)
         elif isinstance(value, str):
-            parts += [f"{option}={value}"] if value.startswith("-") else [option, value]
-    if any(word.startswith("-") and word != "-" for word in words):
-        parts.append("--")
-    typed = shlex.join([*parts, *words])
-    return typed if token == os.environ.get("PROTOKEEP_TOKEN") else f"PROTOKEEP_TOKEN=... {typed}"
+            typed += [f"{option}={value}"] if value.startswith("-") else [option, value]
+    if any(argument.startswith("-") and argument != "-" for argument in arguments):
+        typed.append("--")
+    line = shlex.join([*typed, *arguments])
+    return line if token == os.environ.get("PROTOKEEP_TOKEN") else f"PROTOKEEP_TOKEN=... {line}"
 
 
 @contextlib.contextmanager
-def repeatable(again: RetryAdvice, *, as_json: bool = False) -> Iterator[None]:
-    """Around the one call of a command that changes something. An answer that is lost ends it with `again`.
+def advise_if_answer_lost(advice: RetryAdvice, *, as_json: bool = False) -> Iterator[None]:
+    """Around one request that changes something: if its answer is lost, print `advice` and exit.
 
-    So does Ctrl-C, which leaves as open what has been done.
+    Ctrl-C also leaves the outcome open, so it prints `advice` too.
     """
     from protokeep.client import ClientError
 
@@ -66,52 +72,52 @@ def repeatable(again: RetryAdvice, *, as_json: bool = False) -> Iterator[None]:
     except ClientError as error:
         if not error.may_have_acted:
             raise
-        fail(error, again, as_json=as_json)
+        exit_with_error(error, advice, as_json=as_json)
     except KeyboardInterrupt:
-        sys.stderr.write(f"protokeep: interrupted. {again}\n")
+        sys.stderr.write(f"protokeep: interrupted. {advice}\n")
         raise
 
 
 @contextlib.contextmanager
-def written(words: str) -> Iterator[None]:
-    """Around printing what came of a change. Where it cannot be written, the answer is lost too: say `words`."""
+def advise_if_output_fails(advice: str) -> Iterator[None]:
+    """Around printing the result of a change: if it cannot be written, print `advice` on stderr and exit."""
     try:
         yield
         sys.stdout.flush()
     except OSError as error:
         with contextlib.suppress(OSError):
-            sys.stdout.close()  # Else the interpreter tries once more, and says so, at its end.
-        sys.stderr.write(f"protokeep: the answer could not be written ({error.strerror}). {words}\n")
+            sys.stdout.close()  # Otherwise the interpreter tries to flush again when it exits, and reports that error.
+        sys.stderr.write(f"protokeep: the answer could not be written ({error.strerror}). {advice}\n")
         raise typer.Exit(EXIT_ERROR) from None
 
 
 @contextlib.contextmanager
-def unsure(words: str) -> Iterator[None]:
-    """Around what a command changes in the database or at the builder. An answer that is lost ends it with `words`."""
+def advise_if_outcome_unknown(advice: str) -> Iterator[None]:
+    """Around a change in the database or at the provider: if its outcome is unknown, print `advice` and exit."""
     from protokeep.core.errors import DatabaseUnavailable, OutcomeUnknown
 
     try:
         yield
     except (DatabaseUnavailable, OutcomeUnknown) as error:
-        if not words:
+        if not advice:
             raise
-        sys.stderr.write(f"protokeep: {error} {words}\n")
+        sys.stderr.write(f"protokeep: {error} {advice}\n")
         raise typer.Exit(EXIT_ERROR) from None
 
 
-def fail(error: ClientError, again: RetryAdvice | None = None, *, as_json: bool = False) -> NoReturn:
-    """Say what went wrong on standard error, with `--json` on standard output too, and exit."""
+def exit_with_error(error: ClientError, advice: RetryAdvice | None = None, *, as_json: bool = False) -> NoReturn:
+    """Print the error on stderr, with `as_json` also as JSON on stdout, and exit."""
     from protokeep.client import NoAnswer
 
-    words = again.message if again else error.advice
-    sys.stderr.write(f"protokeep: {error.reason} {again or error.advice}".rstrip() + "\n")
+    message = advice.message if advice else error.advice
+    sys.stderr.write(f"protokeep: {error.reason} {advice or error.advice}".rstrip() + "\n")
     if as_json:
-        told = {
+        view = {
             "error": error.reason,
             "may_have_acted": error.may_have_acted,
-            "advice": words or None,
-            "idempotency_key": again.idempotency_key if again else error.idempotency_key,
-            "repeat": again.command if again else None,
+            "advice": message or None,
+            "idempotency_key": advice.idempotency_key if advice else error.idempotency_key,
+            "repeat": advice.command if advice else None,
         }
-        sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(view, indent=2, ensure_ascii=False) + "\n")
     raise typer.Exit(EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR) from None

@@ -1,4 +1,4 @@
-"""What operators run: serve, worker, migrate, sandbox, demo."""
+"""Commands of operators: serve, worker, migrate, backup, sandbox."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ import typer
 
 from protokeep.cli.runtime import run_until_done, settings_of, stop_signal, tune_gc
 
-
-def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    for command in (demo, serve, worker, migrate, backup, sandbox):
-        app.command()(command)
+app = typer.Typer()
 
 
+@app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [PROTOKEEP_HOST, 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. [8400]")] = None,
@@ -30,35 +27,36 @@ def serve(
     logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:
-        from protokeep.doctor import refusals
+        from protokeep.doctor import reasons_not_to_serve
         from protokeep.web.app import create_app
         from protokeep.web.protocol import Bounds
         from protokeep.web.server import address_of, listen, serving
 
-        for reason in (refused := await refusals(settings)):
+        for reason in (reasons := await reasons_not_to_serve(settings)):
             sys.stderr.write(f"protokeep: {reason}.\n")
-        if refused:
+        if reasons:
             raise typer.Exit(2)
         try:
             listener = listen(settings.host, settings.port)
         except OSError as error:
             sys.stderr.write(f"protokeep: cannot listen on {settings.host}:{settings.port}: {error.strerror}.\n")
             raise typer.Exit(1) from None
-        app = create_app(settings)
+        web_app = create_app(settings)
         bounds = Bounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
-        listening = serving(app, listener, proxies=settings.proxies, bounds=bounds)
+        listening = serving(web_app, listener, proxies=settings.proxies, bounds=bounds)
         async with stop_signal() as stop, listening:
             tune_gc()
             sys.stderr.write(f"protokeep: serving on {address_of(listener)}\n")
             await stop.wait()
             stop.clear()
-            app.state.draining = True
+            web_app.state.draining = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), settings.drain)
 
     run_until_done(main())
 
 
+@app.command()
 def worker() -> None:
     """Run jobs without serving. Needs PostgreSQL; run as many as you like."""
     from protokeep import logs
@@ -70,14 +68,9 @@ def worker() -> None:
     logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:
-        from protokeep.jobs import Jobs
-        from protokeep.wiring import build_application
+        from protokeep.jobs import application_with_jobs
 
-        async with (
-            stop_signal() as stop,
-            build_application(settings) as parts,
-            Jobs(parts.keeper, settings.database_url, parts.hooks).running(),
-        ):
+        async with stop_signal() as stop, application_with_jobs(settings):
             tune_gc()
             sys.stderr.write("protokeep: working\n")
             await stop.wait()
@@ -85,6 +78,7 @@ def worker() -> None:
     run_until_done(main())
 
 
+@app.command()
 def migrate(
     sql: Annotated[bool, typer.Option("--sql", help="Print the plain SQL for design_mockups and stop.")] = False,
 ) -> None:
@@ -100,23 +94,25 @@ def migrate(
     sys.stderr.write("protokeep: the database is up to date\n")
 
 
+@app.command()
 def backup(
     file: Annotated[Path, typer.Argument(help="Where to put the copy; must not exist.")],
 ) -> None:
     """Copy the embedded database while it is in use. With PostgreSQL: pg_dump."""
-    from protokeep.store.backup import backup as copy
+    from protokeep.store.backup import backup as copy_database
 
     source = settings_of().database_file
     if source is None:
         sys.stderr.write('protokeep: with PostgreSQL use pg_dump: pg_dump --format=custom "$PROTOKEEP_DATABASE_URL"\n')
         raise typer.Exit(2)
-    copy(source, file)
+    copy_database(source, file)
     sys.stderr.write(
         f"protokeep: copied to {file}. Keep {source.name}.secret (or PROTOKEEP_SECRET_KEY) elsewhere: "
         "tokens count only with it.\n"
     )
 
 
+@app.command()
 def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8500,
@@ -132,15 +128,3 @@ def sandbox(
             await stop.wait()
 
     run_until_done(main())
-
-
-def demo(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of protokeep; 0 takes a free one.")] = 8400,
-    sandbox_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the emulated v0.")] = 8500,
-    data: Annotated[Path | None, typer.Option(help="Keep the database here. Default: a temporary folder.")] = None,
-    v0_api_version: Annotated[int, typer.Option(min=1, max=2, help="Version of v0's API to speak.")] = 2,
-) -> None:
-    """See protokeep at work: an emulated v0, the server and its jobs in one process. Needs no key."""
-    from protokeep.cli.demo import run_demo
-
-    run_until_done(run_demo(port, sandbox_port, data, v0_api_version))

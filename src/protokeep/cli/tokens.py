@@ -1,46 +1,33 @@
-"""API tokens, by whoever may open the database."""
+"""`protokeep token`: creates, lists and revokes API tokens, directly in the database."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shlex
 import sys
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from protokeep.cli.retry_advice import unsure, written
+from protokeep.cli.options import AsJson
+from protokeep.cli.retry_advice import advise_if_output_fails
+from protokeep.cli.runtime import run_with_application
 
 if TYPE_CHECKING:
     from protokeep.core.principals import ApiToken
-    from protokeep.service.tokens import Tokens
 
 app = typer.Typer(no_args_is_help=True)
 
 
-def _with_tokens(use: Callable[[Tokens], Awaitable[Any]], if_lost: str = "") -> Any:
-    """What `use` answers; `if_lost` is said when it cannot be known whether it has changed anything."""
-    from protokeep.cli.runtime import settings_of
-    from protokeep.wiring import build_application
-
-    async def main() -> Any:
-        async with build_application(settings_of()) as parts:
-            with unsure(if_lost):
-                return await use(parts.tokens)
-
-    return asyncio.run(main())
-
-
-Workspace = Annotated[str, typer.Option(help="The workspace; the first token in it makes it.")]
+TokenWorkspace = Annotated[str, typer.Option(help="The workspace; the first token in it makes it.")]
 
 
 def _view(token: ApiToken) -> dict[str, Any]:
-    """What JSON says of a token: never the token itself."""
+    """A token as JSON, without the secret text."""
     times = ("created_at", "expires_at", "revoked_at", "last_used_at")
-    shown = {name: getattr(token, name) for name in ("id", "workspace_id", "user_id", "name", "role", "prefix", *times)}
-    return {name: value.isoformat() if name in times and value else value for name, value in shown.items()}
+    names = ("id", "workspace_id", "user_id", "name", "role", "prefix", *times)
+    values = {name: getattr(token, name) for name in names}
+    return {name: value.isoformat() if name in times and value else value for name, value in values.items()}
 
 
 @app.command()
@@ -49,9 +36,9 @@ def create(
     user: Annotated[str, typer.Option(help="Whose token it is: what user_id becomes. [a made-up id]")] = "",
     name: Annotated[str, typer.Option(help="What you call it.")] = "",
     days: Annotated[int | None, typer.Option(help="Expires after so many days. [never]")] = None,
-    workspace: Workspace = "default",
+    workspace: TokenWorkspace = "default",
     plain: Annotated[bool, typer.Option("--plain", help="Print the token alone.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a token. It is shown once and kept only as a digest."""
     from protokeep.core.principals import Role
@@ -59,33 +46,35 @@ def create(
     if role not in list(Role):
         sys.stderr.write("protokeep: --role takes viewer, maker or admin.\n")
         raise typer.Exit(2)
-    text, token = _with_tokens(
-        lambda tokens: tokens.create(Role(role), name=name, user_id=user, days=days, workspace_id=workspace),
-        if_lost=_lost_token(workspace),
+    text, token = run_with_application(
+        lambda application: application.tokens.create(
+            Role(role), name=name, user_id=user, days=days, workspace_id=workspace
+        ),
+        advice=_lost_token_advice(workspace),
     )
-    shown = (
+    message = (
         f"{text}\n\nA {token.role.value} token for {token.user_id}{_where(workspace)}. It is not shown again.\n"
         "Use it as PROTOKEEP_TOKEN, or as `Authorization: Bearer <token>`."
     )
     if as_json:
-        shown = json.dumps({"token": text, **_view(token)}, indent=2)
-    with written(_lost_token(workspace, token.prefix)):
-        sys.stdout.write((text if plain and not as_json else shown) + "\n")
+        message = json.dumps({"token": text, **_view(token)}, indent=2)
+    with advise_if_output_fails(_lost_token_advice(workspace, token.prefix)):
+        sys.stdout.write((text if plain and not as_json else message) + "\n")
 
 
 @app.command("list")
 def list_tokens(
-    workspace: Workspace = "default",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    workspace: TokenWorkspace = "default",
+    as_json: AsJson = False,
 ) -> None:
     """List tokens: what they are for, never the tokens themselves."""
-    found = _with_tokens(lambda tokens: tokens.list(workspace))
+    tokens = run_with_application(lambda application: application.tokens.list(workspace))
     if as_json:
-        sys.stdout.write(json.dumps([_view(token) for token in found], indent=2) + "\n")
+        sys.stdout.write(json.dumps([_view(token) for token in tokens], indent=2) + "\n")
         return
-    if not found:
+    if not tokens:
         sys.stdout.write(f"There are no tokens{_where(workspace)}. Make one with `protokeep token create`.\n")
-    for token in found:
+    for token in tokens:
         state = (
             "revoked" if token.revoked_at else f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "valid"
         )
@@ -98,18 +87,18 @@ def list_tokens(
 @app.command()
 def revoke(
     token: Annotated[str, typer.Argument(help="Id, or the prefix that `token list` shows.")],
-    workspace: Workspace = "default",
+    workspace: TokenWorkspace = "default",
 ) -> None:
     """Revoke a token. It stops working at once."""
-    count = _with_tokens(
-        lambda tokens: tokens.revoke(workspace, token.rstrip("…")),
-        if_lost="It may be revoked all the same. Revoking it again is safe: it says so then.",
+    count = run_with_application(
+        lambda application: application.tokens.revoke(workspace, token.rstrip("…")),
+        advice="It may be revoked all the same. Revoking it again is safe: it says so then.",
     )
     sys.stdout.write(f"Revoked {count}.\n")
 
 
-def _lost_token(workspace: str, prefix: str = "") -> str:
-    """What to do about a token that was made, or may have been, and that nobody has seen."""
+def _lost_token_advice(workspace: str, prefix: str = "") -> str:
+    """What to do about a token whose text nobody has seen. Without `prefix`, it is not certain that it was made."""
     option = "" if workspace == "default" else f" --workspace {shlex.quote(workspace)}"
     if prefix:
         return f"The token is lost. End it with `protokeep token revoke {prefix}{option}`, then make another."

@@ -1,4 +1,4 @@
-"""`protokeep watch`: several products at once, until each is finished."""
+"""`protokeep watch`: follows several products until each has a finished prototype."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protokeep.cli.prototypes import Provider, Token, Url, exit_code_of, need
+from protokeep.cli.options import DEFAULT_URL, Provider, Token, Url
+from protokeep.cli.prototypes import exit_code_of, require_token
 from protokeep.cli.retry_advice import (
-    DEFAULT_URL,
+    EXIT_CODES,
     EXIT_ERROR,
     EXIT_FAILED,
     EXIT_NO_ANSWER,
@@ -22,15 +23,20 @@ from protokeep.cli.retry_advice import (
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from protokeep.client import AsyncProtokeep, Prototype
 
-#: Finished ones that are asked for, to say how long it usually takes.
-SAMPLE = 50
-#: The exit code of several is the first of these that any of them has.
+#: Finished prototypes of a product from which the usual duration is computed.
+DURATION_SAMPLE = 50
+#: The exit code of the command is the first of these that any product has.
 WORST_FIRST = (EXIT_NO_ANSWER, EXIT_ERROR, EXIT_FAILED, EXIT_TIMEOUT, EXIT_UNFINISHED, 0)
 
 
+app = typer.Typer()
+
+
+@app.command(epilog=EXIT_CODES)
 def watch(
     product_ids: Annotated[list[str], typer.Argument(help="One or more products.", metavar="PRODUCT...")],
     provider: Provider = "v0",
@@ -40,96 +46,106 @@ def watch(
     token: Token = "",
 ) -> None:
     """Watch products until their prototypes are ready; several at once, with the time it usually takes."""
-    need(token)
-    wanted = list(dict.fromkeys(product_ids))
-    board = Board(wanted, as_json=as_json, live=sys.stdout.isatty() and not as_json)
-    asyncio.run(_watch(board, wanted, provider, seconds, url, token))
+    require_token(token)
+    distinct_ids = list(dict.fromkeys(product_ids))
+    board = Board(distinct_ids, as_json=as_json, live=sys.stdout.isatty() and not as_json)
+    asyncio.run(_watch(board, distinct_ids, provider, seconds, url, token))
     raise typer.Exit(next(code for code in WORST_FIRST if code in board.codes.values()))
 
 
 class Board:
-    """What is known of each product, and how it is shown."""
+    """Keeps the latest prototype of each product, and shows it: as a live table, or as a line for each new state."""
 
     def __init__(self, product_ids: list[str], *, as_json: bool, live: bool) -> None:
         self.codes: dict[str, int] = dict.fromkeys(product_ids, EXIT_UNFINISHED)
         self.live = live
         self._as_json = as_json
         self._known: dict[str, tuple[Prototype, float]] = {}
-        self._troubles: dict[str, str] = {}
+        self._errors: dict[str, str] = {}
         self._durations: list[float] = []
 
-    def update(self, durations: list[float]) -> None:
-        """Hear how long finished ones took."""
+    def add_durations(self, durations: list[float]) -> None:
+        """Add the seconds that finished prototypes took."""
         self._durations += durations
 
-    def see(self, found: Prototype) -> None:
-        """Hear how a prototype stands. Without a live board, each new state is a line."""
+    def update(self, prototype: Prototype) -> None:
+        """Take in a product's prototype. Without a live table, each new state is printed as a line."""
         from protokeep.cli import output
 
-        before = self._known.get(found.product_id)
-        self._known[found.product_id] = (found, time.monotonic())
-        self.codes[found.product_id] = exit_code_of(found)
-        if self.live or (before is not None and (before[0].id, before[0].state) == (found.id, found.state)):
+        before = self._known.get(prototype.product_id)
+        self._known[prototype.product_id] = (prototype, time.monotonic())
+        self.codes[prototype.product_id] = exit_code_of(prototype)
+        if self.live or (before is not None and (before[0].id, before[0].state) == (prototype.id, prototype.state)):
             return
-        text = json.dumps(found.raw, ensure_ascii=False) if self._as_json else output.line(found)
+        text = json.dumps(prototype.raw, ensure_ascii=False) if self._as_json else output.prototype_line(prototype)
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    def trouble(self, product_id: str, message: str, code: int) -> None:
-        """Hear that a product cannot be watched."""
+    def fail(self, product_id: str, message: str, code: int) -> None:
+        """Show that a product cannot be watched."""
         self.codes[product_id] = code
-        self._troubles[product_id] = message
+        self._errors[product_id] = message
         if not self.live:
             sys.stderr.write(f"protokeep: {message}\n")
 
     def table(self) -> Table:
-        """The board as it looks now."""
+        """The live table, a row for each product."""
         from rich.table import Table
         from rich.text import Text
 
         from protokeep.cli import output
 
-        usual = output.usually(output.usual_range(self._durations))
+        usual = output.format_usual_duration(output.usual_duration(self._durations))
         table = Table.grid(padding=(0, 2))
         for product_id in self.codes:
-            if product_id in self._troubles:
-                table.add_row(product_id, Text("?", style="yellow"), "", Text(self._troubles[product_id], style="dim"))
+            if product_id in self._errors:
+                table.add_row(product_id, Text("?", style="yellow"), "", Text(self._errors[product_id], style="dim"))
             elif product_id in self._known:
-                found, at = self._known[product_id]
-                running = 0.0 if found.finished else time.monotonic() - at
-                elapsed = "" if found.elapsed_seconds is None else output.clock(found.elapsed_seconds + running)
-                last = (found.project_url if found.ready else found.trouble) or ("" if found.finished else usual)
-                chip = Text(output.chip(found.state), style=output.colour(found.state))
-                table.add_row(product_id, chip, elapsed, Text(last or "", style="" if found.ready else "dim"))
+                table.add_row(product_id, *_cells(*self._known[product_id], usual))
             else:
                 table.add_row(product_id, Text("looking", style="dim"), "", "")
         return table
 
 
+def _cells(prototype: Prototype, known_at: float, usual: str) -> tuple[Text, str, Text]:
+    """State, elapsed time and note of a prototype that was as it is at `known_at`, by the monotonic clock."""
+    from rich.text import Text
+
+    from protokeep.cli import output
+
+    since = 0.0 if prototype.finished else time.monotonic() - known_at
+    elapsed = "" if prototype.elapsed_seconds is None else output.format_duration(prototype.elapsed_seconds + since)
+    note = prototype.project_url if prototype.ready else prototype.trouble
+    if not note and not prototype.finished:
+        note = usual
+    label = Text(output.state_label(prototype.state), style=output.state_colour(prototype.state))
+    return label, elapsed, Text(note or "", style="" if prototype.ready else "dim")
+
+
 async def _watch(board: Board, product_ids: list[str], provider: str, seconds: int, url: str, token: str) -> None:
     from protokeep.client import AsyncProtokeep
 
-    async def all_of_them() -> None:
+    async def follow_all() -> None:
         async with AsyncProtokeep(url, token) as client:
-            await asyncio.gather(*(_follow(client, board, one, provider, seconds) for one in product_ids))
+            await asyncio.gather(*(_follow(client, board, product_id, provider, seconds) for product_id in product_ids))
 
     if not board.live:
-        await all_of_them()
+        await follow_all()
         return
     from rich.live import Live
 
     with Live(get_renderable=board.table, refresh_per_second=2):
-        await all_of_them()
+        await follow_all()
 
 
 async def _follow(client: AsyncProtokeep, board: Board, product_id: str, provider: str, seconds: int) -> None:
     from protokeep.client import ClientError, NoAnswer, NotFinished
 
     try:
-        durations = client.page(product_id, limit=SAMPLE, status="completed", provider=provider)
-        board.update([one.elapsed_seconds for one in (await durations)[0] if one.elapsed_seconds is not None])
-        await client.wait(product_id, provider=provider, seconds=seconds, progress=board.see)
+        finished, _ = await client.page(product_id, limit=DURATION_SAMPLE, status="completed", provider=provider)
+        board.add_durations([each.elapsed_seconds for each in finished if each.elapsed_seconds is not None])
+        await client.wait(product_id, provider=provider, seconds=seconds, progress=board.update)
     except NotFinished as error:
-        board.see(error.prototype)
+        board.update(error.prototype)
     except ClientError as error:
-        board.trouble(product_id, str(error), EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR)
+        board.fail(product_id, str(error), EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR)

@@ -1,12 +1,12 @@
-"""protokeep from Python: `Protokeep` for plain code, `AsyncProtokeep` for coroutines, over one core.
+"""The Python client: `Protokeep` is synchronous, `AsyncProtokeep` asynchronous; both share one core.
 
     with Protokeep("http://127.0.0.1:8400", token) as keep:
         shop = keep.ensure("shop", "A landing page for a bakery")
         print(keep.wait("shop").project_url)
 
-Both ask again by themselves, a bounded number of times, where that is safe: reads, deletions, and creates and
-follow-ups, which always carry an `Idempotency-Key`. Every error is a `ProtokeepError` whose text says what to do next;
-where the answer was lost, `protokeep.client.errors` shows how to ask for the same again without having it done twice.
+Requests that are safe to repeat are repeated a few times: reads, deletions, and creates and follow-ups, which always
+carry an `Idempotency-Key`. Every error is a `ProtokeepError` whose text says what to do next. If an answer was lost,
+`protokeep.client.errors` shows how to repeat the request without doing anything twice.
 """
 
 from protokeep.client.asynchronous import AsyncProtokeep

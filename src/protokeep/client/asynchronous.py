@@ -1,4 +1,4 @@
-"""The client for coroutines."""
+"""The asynchronous client."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from protokeep.client.connection import (
     POLL_SECONDS,
     STREAM_TIMEOUT,
     answer_of,
-    options,
+    client_options,
+    no_answer_of,
     request_of,
-    silence_of,
 )
 from protokeep.client.models import Change, Ensured, Prototype, PrototypeDetail
 from protokeep.client.operations import LONGEST_HOLD, Operation, Outcome, Pause, Progress, Step
-from protokeep.client.streams import PATH, Following, change_of
+from protokeep.client.streams import EVENTS_PATH, EventReader, change_of
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class AsyncProtokeep:
         self, url: str | None = None, token: str | None = None, *, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         """`url` and `token` default to PROTOKEEP_URL and PROTOKEEP_TOKEN."""
-        self._http = httpx2.AsyncClient(**options(url, token), transport=transport)
+        self._http = httpx2.AsyncClient(**client_options(url, token), transport=transport)
         self.url = str(self._http.base_url).rstrip("/")
 
     async def __aenter__(self) -> Self:
@@ -57,11 +57,11 @@ class AsyncProtokeep:
         idempotency_key: str | None = None,
         wait: float | None = None,
     ) -> Ensured:
-        """The product's prototype; made, if there is none that can be used or `create_new` asks for another.
+        """The product's prototype, created if there is none that can be used, or if `create_new` asks for another.
 
-        `wait`: seconds to wait for the builder to accept it, 0 for an answer at once, None for the server's default.
-        Sent with an idempotency key, which is made here if none is given and is the error's `idempotency_key` should
-        the answer be lost: the same call with that key makes nothing twice.
+        `wait`: seconds to wait until the app builder accepts it; 0 answers at once, None takes the server's default.
+        The request has an idempotency key, a new one unless it is given. An error carries it as `idempotency_key`: the
+        same call with that key creates nothing twice.
         """
         return await self._run(
             operations.ensure(
@@ -82,11 +82,11 @@ class AsyncProtokeep:
     async def list(
         self, product_id: str, *, limit: int = 100, **filters: str | bool | None
     ) -> AsyncIterator[Prototype]:
-        """All prototypes of a product, newest first, page after page of `limit`. Filters: provider, status, mine."""
+        """All prototypes of a product, newest first, read in pages of `limit`. Filters: provider, status, mine."""
         cursor: str | None = None
         while True:
-            found, cursor = await self.page(product_id, cursor=cursor, limit=limit, **filters)
-            for prototype in found:
+            prototypes, cursor = await self.page(product_id, cursor=cursor, limit=limit, **filters)
+            for prototype in prototypes:
                 yield prototype
             if cursor is None:
                 return
@@ -94,13 +94,13 @@ class AsyncProtokeep:
     async def page(
         self, product_id: str, *, cursor: str | None = None, limit: int = 20, **filters: str | bool | None
     ) -> tuple[Sequence[Prototype], str | None]:
-        """One page of a product's prototypes, and the cursor of the next (None: that was all)."""
+        """(one page of a product's prototypes, the cursor of the next page). The cursor of the last page is None."""
         return await self._run(operations.page(product_id, cursor, limit, filters))
 
     async def status(self, product_id: str, *, provider: str = "v0", hold: float = 0) -> Prototype:
-        """The product's prototype now; with `hold`, held up to so many seconds until its state changes.
+        """The product's prototype as it is now. Creates nothing. Raises `NotFound`.
 
-        Creates nothing. Raises `NotFound`.
+        With `hold`, the server answers when the state changes, or after that many seconds.
         """
         return await self._run(operations.status(product_id, provider=provider, hold=hold))
 
@@ -113,72 +113,86 @@ class AsyncProtokeep:
         progress: Progress | None = None,
         hold: float = LONGEST_HOLD,
     ) -> Prototype:
-        """The product's prototype once it is completed, failed or timed out.
+        """The product's prototype, as soon as it is completed, failed or timed out. Raises `NotFinished`.
 
-        `progress` is called with it after each look, at least every `hold` seconds. Raises `NotFinished`.
+        `progress` is called with the prototype after each answer of the server, at least every `hold` seconds.
         """
         return await self._run(
             operations.wait(product_id, provider=provider, seconds=seconds, progress=progress, hold=hold)
         )
 
     async def iterate(self, prototype_id: str, message: str, *, idempotency_key: str | None = None) -> Prototype:
-        """Ask for a change in the same chat; the prototype is in progress again.
+        """Send a follow-up message into the prototype's chat; the prototype is in progress again.
 
-        Sent once per idempotency key, which is made here if none is given. Should the answer be lost, it is the
-        error's `idempotency_key`: the same call with that key sends nothing twice.
+        The message is sent once per idempotency key, a new one unless it is given. An error carries it as
+        `idempotency_key`: the same call with that key sends nothing twice.
         """
         return await self._run(operations.iterate(prototype_id, message, idempotency_key=idempotency_key))
 
     async def stop(self, prototype_id: str) -> Prototype:
-        """Stop what is being generated; what had ended already is returned as it is.
+        """Stop the running generation. A prototype whose generation has ended is returned as it is.
 
-        Should the answer be lost, look before stopping again: that stops whatever runs by then.
+        If the answer is lost, check the prototype before stopping again: a repeat stops whatever runs by then.
         """
         return await self._run(operations.stop(prototype_id))
 
     async def delete(self, prototype_id: str) -> Prototype | None:
-        """Delete it, here and at the builder; needs an admin's token. None: both are gone.
+        """Delete a prototype, here and at the app builder; needs an admin's token. None: it is deleted.
 
-        Else the prototype as it waits to be deleted, which is tried again by itself. Deleting twice deletes once.
+        Otherwise the prototype is returned, and the server tries again by itself. Deleting again is safe.
         """
         return await self._run(operations.delete(prototype_id))
 
     async def events(self, *product_ids: str, provider: str = "v0") -> AsyncIterator[Change]:
-        """Changes as they happen, of these products or of all; reconnects by itself and goes on where it was.
+        """Changes as they happen, of the named products or of all. A lost connection is made again, and goes on.
 
-        Of products that are named, it begins with how they stand, and a change may be told twice, but none is missed.
-        A server without a stream is asked for their status every few seconds instead. The state `gone` is that of a
-        prototype which was deleted.
+        Named products come first, as they are now; no change of theirs is missed, and one may come twice. If the server
+        has no stream of events, their status is polled instead. A deleted prototype has the state `gone`.
         """
-        following = Following(product_ids)
+        reader = EventReader(product_ids)
         while True:
             with contextlib.suppress(httpx2.HTTPError):
-                async with self._stream(following) as response:
+                async with self._stream(reader) as response:
                     if response.status_code == 404 and product_ids:
                         break
-                    if 400 <= response.status_code < 500:
-                        await response.aread()
-                        operations.read(answer_of(response))
-                    if response.status_code == 200:
+                    await self._raise_if_refused(response)
+                    if response.status_code == 200:  # Any other answer is no stream: the client connects again.
                         async for line in response.aiter_lines():
-                            change = following.line(line)
-                            if change is not None:
+                            for change in await self._changes_of(reader, line, product_ids, provider):
                                 yield change
-                            if following.stale:
-                                following.stale = False
-                                for found in await self._run(operations.changes_seen(product_ids, provider, {})):
-                                    yield change_of(found)
-            await asyncio.sleep(following.lost())
+            await asyncio.sleep(reader.connection_lost())
+        async for change in self._poll_changes(product_ids, provider):
+            yield change
+
+    async def _changes_of(
+        self, reader: EventReader, line: str, product_ids: Sequence[str], provider: str
+    ) -> Sequence[Change]:
+        """The changes that a line of the stream stands for, and those that may have been missed before it."""
+        change = reader.read_line(line)
+        changes = [change] if change is not None else []
+        if reader.may_have_missed:
+            reader.may_have_missed = False
+            changed = await self._run(operations.changed_prototypes(product_ids, provider, {}))
+            changes += [change_of(prototype) for prototype in changed]
+        return changes
+
+    async def _poll_changes(self, product_ids: Sequence[str], provider: str) -> AsyncIterator[Change]:
         known: dict[str, Prototype] = {}
         while True:
-            for found in await self._run(operations.changes_seen(product_ids, provider, known)):
-                known[found.product_id] = found
-                yield change_of(found)
+            for prototype in await self._run(operations.changed_prototypes(product_ids, provider, known)):
+                known[prototype.product_id] = prototype
+                yield change_of(prototype)
             await asyncio.sleep(POLL_SECONDS)
 
-    def _stream(self, following: Following) -> contextlib.AbstractAsyncContextManager[httpx2.Response]:
+    @staticmethod
+    async def _raise_if_refused(response: httpx2.Response) -> None:
+        if 400 <= response.status_code < 500:
+            await response.aread()
+            operations.read(answer_of(response))
+
+    def _stream(self, reader: EventReader) -> contextlib.AbstractAsyncContextManager[httpx2.Response]:
         return self._http.stream(
-            "GET", PATH, params=following.params(), headers=following.headers(), timeout=STREAM_TIMEOUT
+            "GET", EVENTS_PATH, params=reader.params(), headers=reader.headers(), timeout=STREAM_TIMEOUT
         )
 
     # -- carrying operations out -----------------------------------------------------------------------------------
@@ -191,14 +205,14 @@ class AsyncProtokeep:
             except StopIteration as end:
                 result: T = end.value
                 return result
-            outcome = await self._do(step)
+            outcome = await self._carry_out(step)
 
-    async def _do(self, step: Step) -> Outcome:
+    async def _carry_out(self, step: Step) -> Outcome:
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
             return None
-        asked: Mapping[str, Any] = request_of(step)
+        arguments: Mapping[str, Any] = request_of(step)
         try:
-            return answer_of(await self._http.request(step.method, step.path, **asked))
+            return answer_of(await self._http.request(step.method, step.path, **arguments))
         except FAILURES as error:
-            return silence_of(error, self.url)
+            return no_answer_of(error, self.url)

@@ -1,4 +1,4 @@
-"""What both clients hand to httpx2, and how its failures are told."""
+"""The arguments of httpx2 for both clients, and the meaning of its failures."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import httpx2
 
 from protokeep import __version__
 from protokeep.client.errors import NotProtokeep
-from protokeep.client.operations import Answer, Call, Silence
+from protokeep.client.operations import Answer, Call, Unanswered
 from protokeep.client.streams import SILENCE_SECONDS
 
 DEFAULT_URL = "http://127.0.0.1:8400"
 #: Longer than the longest hold the server grants.
 TIMEOUT_SECONDS = 40.0
-#: Between two looks at a server that has no stream of events.
+#: The pause between two polls of a server that has no stream of events.
 POLL_SECONDS = 3.0
 STREAM_TIMEOUT = httpx2.Timeout(TIMEOUT_SECONDS, read=SILENCE_SECONDS)
 
-#: The request certainly reached nobody: there was no connection, or it could not even be written.
+#: Failures before the request was sent: there was no connection, or the request could not be written.
 _NOT_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -32,14 +32,14 @@ _NOT_SENT = (
     httpx2.InvalidURL,
     UnicodeError,
 )
-#: All that httpx2 raises for a request.
+#: Everything that httpx2 raises for a request.
 FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError)
 
 
-def options(url: str | None, token: str | None) -> Mapping[str, Any]:
-    """Keyword arguments of an httpx2 client; what is not given is read from PROTOKEEP_URL and PROTOKEEP_TOKEN.
+def client_options(url: str | None, token: str | None) -> Mapping[str, Any]:
+    """Keyword arguments of an httpx2 client. None stands for PROTOKEEP_URL and PROTOKEEP_TOKEN.
 
-    Raises `NotProtokeep` for an address that no request can be sent to.
+    Raises `NotProtokeep` if `url` is no http or https address.
     """
     address = (url or os.environ.get("PROTOKEEP_URL") or DEFAULT_URL).rstrip("/")
     if not _is_address(address):
@@ -52,7 +52,7 @@ def options(url: str | None, token: str | None) -> Mapping[str, Any]:
         "base_url": address,
         "headers": headers,
         "timeout": TIMEOUT_SECONDS,
-        # A proxy for the internet is none for this machine.
+        # A proxy of the environment cannot reach this machine's own addresses.
         "trust_env": (urlsplit(address).hostname or "") not in ("127.0.0.1", "localhost", "::1"),
     }
 
@@ -71,11 +71,11 @@ def request_of(call: Call) -> Mapping[str, Any]:
 
 
 def answer_of(response: httpx2.Response) -> Answer:
-    """An answer that was read whole."""
+    """The `Answer` of a response that was read completely."""
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Answer(response.status_code, headers, response.content)
 
 
-def silence_of(error: Exception, url: str) -> Silence:
-    """What an httpx2 failure means."""
-    return Silence(f"{type(error).__name__}, {url}", sent=not isinstance(error, _NOT_SENT))
+def no_answer_of(error: Exception, url: str) -> Unanswered:
+    """The `Unanswered` of an httpx2 failure."""
+    return Unanswered(f"{type(error).__name__}, {url}", sent=not isinstance(error, _NOT_SENT))

@@ -1,9 +1,9 @@
-"""What can go wrong between us and a server, as a caller sees it.
+"""The errors of the client.
 
 ProtokeepError
   ClientError
-    NoAnswer              nobody is there, or the connection broke
-    NotProtokeep          an answer that is none of protokeep's: the address is wrong, or a proxy spoke
+    NoAnswer              no server answers, or the connection broke
+    NotProtokeep          the answer is not protokeep's: the address is wrong, or a proxy answered
     NotFinished           `wait` ran out of time; the prototype is still being made
     Refused               an RFC 9457 problem, as `problem`; `str(error)` is its detail
       InvalidInput        a value cannot be used; `field` names it
@@ -14,11 +14,11 @@ ProtokeepError
       NotFound
       KeyInFlight
       NotNow              the prototype's state does not allow it at this moment
-      NotReady            protokeep cannot do this now
+      NotReady            the server cannot carry out the request now
       BuilderUnavailable  the app builder refused or does not answer
 
-An answer that was lost leaves open whether the server has done what it was asked. `error.may_have_acted` says so, and
-`error.advice` says what asking again would do. A create or a follow-up is repeated with the key it was sent with:
+If an answer is lost, the server may have carried out the request: then `error.may_have_acted` is True, and
+`error.advice` says what a repeat would do. A create or a follow-up is repeated with its own key:
 
     try:
         shop = keep.ensure("shop", "A landing page", create_new=True)
@@ -27,8 +27,8 @@ An answer that was lost leaves open whether the server has done what it was aske
             raise
         shop = keep.ensure("shop", "A landing page", create_new=True, idempotency_key=error.idempotency_key)
 
-Those that share a name with an error of `protokeep.core.errors` are that error too, so that one `except` serves both
-a server and a keeper in the same process.
+An error with the name of one in `protokeep.core.errors` is a subclass of that one, so that one `except` serves both a
+server and a keeper in the same process.
 """
 
 from __future__ import annotations
@@ -57,23 +57,23 @@ class Problem:
 
 
 class ClientError(core.ProtokeepError):
-    """Base of what the client raises."""
+    """The base class of the client's errors."""
 
-    #: The key that a create or a follow-up was sent with, given or made by the client; None for everything else.
+    #: The key of a create or a follow-up, given by the caller or made by the client; None for other requests.
     idempotency_key: str | None = None
-    #: Whether the server may have done what it was asked, this error notwithstanding. Never for what only reads.
+    #: Whether the server may have carried out the request in spite of the error. Always False for reads.
     may_have_acted: bool = False
-    #: What asking again does, in a sentence; empty where the error itself says what to do.
+    #: What a repeat of the request would do, in a sentence; empty if the error itself says what to do.
     advice: str = ""
 
     @property
     def reason(self) -> str:
-        """What went wrong, without the advice."""
+        """The text of the error without the advice."""
         return str(self)
 
 
 class NoAnswer(ClientError):
-    """Nobody answered. What was asked may have been done; the text ends with the `advice`."""
+    """No answer came. The server may have carried out the request. The text ends with the `advice`."""
 
     def __init__(self, reason: str, advice: str = "") -> None:
         super().__init__(f"{reason} {advice}".strip())
@@ -82,16 +82,16 @@ class NoAnswer(ClientError):
 
     @property
     def reason(self) -> str:
-        """What went wrong, without the advice."""
+        """The text of the error without the advice."""
         return self._reason
 
 
 class NotProtokeep(ClientError):
-    """Something answered that is not protokeep."""
+    """The answer is not protokeep's."""
 
 
 class NotFinished(ClientError):
-    """`wait` ran out of time. `prototype` is how it stood last; waiting again goes on."""
+    """`wait` ran out of time. `prototype` is the last answer; another `wait` goes on."""
 
     def __init__(self, message: str, prototype: Prototype) -> None:
         super().__init__(message)
@@ -99,7 +99,7 @@ class NotFinished(ClientError):
 
 
 class Refused(ClientError):
-    """The server said no. `problem` says why."""
+    """The server refused the request. `problem` says why."""
 
     def __init__(self, problem: Problem) -> None:
         Exception.__init__(self, problem.detail)
@@ -123,31 +123,31 @@ class KeyReused(InvalidInput, core.KeyReused):
 
 
 class NotAuthenticated(Refused, core.NotAuthenticated):
-    """No token, or one that does not count."""
+    """There is no token, or it is not valid."""
 
 
 class NotAllowed(Refused, core.NotAllowed):
-    """The token's role does not cover this."""
+    """The token's role does not allow the request."""
 
 
 class NotFound(Refused, core.NotFound):
-    """No such thing in the caller's workspace."""
+    """The product or prototype does not exist in the caller's workspace."""
 
 
 class KeyInFlight(Refused, core.KeyInFlight):
-    """The first request with this key is still being written."""
+    """The first request with this key is still running."""
 
 
 class NotNow(Refused, core.NotNow):
-    """The prototype's state does not allow it now; the message says what has to happen first."""
+    """The prototype's state does not allow the request now; the message says what has to happen first."""
 
 
 class TooMany(Refused):
-    """As many were made today as may be; the detail says when it goes on."""
+    """A limit is reached; the detail says when requests are accepted again."""
 
 
 class NotReady(Refused, core.NotReady):
-    """protokeep cannot do this now."""
+    """The server cannot carry out the request now."""
 
 
 class BuilderUnavailable(Refused):
@@ -175,7 +175,7 @@ _BY_STATUS: Mapping[int, type[Refused]] = {
 
 
 def refused(status: int, body: Mapping[str, Any]) -> Refused:
-    """The error for a problem document."""
+    """The error for a problem document (RFC 9457) with this status."""
     kind = str(body.get("type", "")).rpartition(":")[2]
     detail = str(body.get("detail") or body.get("title") or f"The server refused ({status}).")
     problem = Problem(

@@ -1,4 +1,4 @@
-"""What the server answers, as values. Field names are the API's; fields this version does not know are in `raw`."""
+"""The server's answers as values. Fields have the names of the API; `raw` holds all of them, also unknown ones."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Self
 
-#: Statuses after which nothing more is expected soon. A timed out one may still be settled by a later look.
+#: Statuses after which no change is expected soon. A later poll may still complete a timed-out prototype.
 FINISHED = frozenset({"completed", "failed", "timeout"})
-#: States in which something is still expected, whatever the status says: a follow-up may be on its way to the builder.
+#: States in which a change is expected, whatever the status says: a follow-up may be on its way to the app builder.
 UNDER_WAY = frozenset({"queued", "making", "waiting", "undecided", "parked"})
 
 
-class _Value:
-    """Reads itself from a JSON object: a missing field is None or its default, an unknown one is left out."""
+class ApiValue:
+    """A value that is read from a JSON object. A missing field has its default, and an unknown one is ignored."""
 
     __slots__ = ()
 
     @classmethod
     def of(cls, view: Mapping[str, Any]) -> Self:
-        """The value that `view` holds. Raises `KeyError` or `TypeError` when it is none of the server's."""
+        """The value of a JSON object. Raises `KeyError` or `TypeError` for an object that is not the server's."""
         known: dict[str, Any] = {}
         for name, required in _fields(cls):  # type: ignore[arg-type] # a class is hashable
             if name == "raw":
@@ -52,16 +52,16 @@ def _read(name: str, value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure(_Value):
-    """Why it failed, timed out, or cannot be decided yet. `code` is stable; `message` is for people."""
+class Failure(ApiValue):
+    """Why a prototype failed, timed out, or is undecided. `code` is stable; `message` is for people."""
 
     code: str
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reason(_Value):
-    """What holds it up, and when it is tried again by itself."""
+class Reason(ApiValue):
+    """Why a prototype is held up, and when the server tries again by itself."""
 
     code: str
     message: str = ""
@@ -69,7 +69,7 @@ class Reason(_Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision(_Value):
+class Decision(ApiValue):
     """Why a request got this prototype. `outcome`: created, reused, replaced or replayed."""
 
     outcome: str
@@ -78,7 +78,7 @@ class Decision(_Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prototype(_Value):
+class Prototype(ApiValue):
     """One prototype. `raw` is the server's own JSON object."""
 
     id: str
@@ -109,32 +109,32 @@ class Prototype(_Value):
 
     @property
     def ready(self) -> bool:
-        """Whether it can be opened."""
+        """Whether the prototype can be opened."""
         return self.project_status == "completed" and self.finished
 
     @property
     def finished(self) -> bool:
-        """Whether it is completed, failed, or timed out."""
+        """Whether the prototype is completed, failed, or timed out."""
         return self.project_status in FINISHED and self.state not in UNDER_WAY
 
     @property
     def trouble(self) -> str | None:
-        """What went wrong or holds it up, for people; None: nothing does."""
-        why = self.error or self.reason
-        return why.message if why else None
+        """Why the prototype failed or is held up, for people; None if it did not and is not."""
+        cause = self.error or self.reason
+        return cause.message if cause else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensured(Prototype):
-    """The prototype a request got, and why. `is_existing`: it was there before the request."""
+    """The prototype that a request got, and why. `is_existing`: it existed before the request."""
 
     is_existing: bool
     decision: Decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryLine(_Value):
-    """One thing that happened to a prototype: when, and because of whom or what."""
+class HistoryLine(ApiValue):
+    """One event in the history of a prototype: what, when, and by whom."""
 
     kind: str
     source: str
@@ -154,7 +154,7 @@ class PrototypeDetail(Prototype):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A prototype changed. `data` is what the server sent along: at least these three."""
+    """A prototype changed. `data` is the event of the server, which holds at least id, product and state."""
 
     id: str
     product_id: str

@@ -1,6 +1,6 @@
-"""What assistants are told: short, structured, and with the next step in words.
+"""The answers of the tools: short, structured, and with the next step as text.
 
-Every answer stays under 4 KB on the wire, text and structure together, whatever the prompts, names and links are.
+Every answer stays under 4 KB on the wire, however long prompts, names and links are.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from protokeep.core.errors import ProtokeepError
 from protokeep.core.prototype import State
 from protokeep.core.state_labels import STATE_WORDS
 
-#: Longest link that is passed on: cut ones lead nowhere.
+#: The longest links in an answer and in a row of a list. Longer ones are left out, because a cut link is useless.
 LINK_MAX, ROW_LINK_MAX = 250, 80
-#: An answer goes out twice, as structure and as text for those who read text only; both together stay below this.
-BUDGET = 3900
-#: What an answer gives up, in this order, if strange ids or links make it too long.
-_SPARE = ("history", "prompt", "trouble", "why", "chat_url", "url")
-#: Rows of a list, and lines of a history, that fit.
-ROWS, LINES = 6, 6
+#: The most bytes of an answer, which is sent twice: as structure, and as text for assistants that read only text.
+MAX_BYTES = 3900
+#: Fields of an answer that are shortened, in this order, if long ids or links make the answer too long.
+_SHORTENED_FIRST = ("history", "prompt", "trouble", "why", "chat_url", "url")
+#: Rows of a list, and lines of a history, that fit into an answer.
+LIST_ROWS, HISTORY_LINES = 6, 6
 
-A = TypeVar("A", bound=BaseModel)
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
-_NEXT: Mapping[str, str] = {
+_NEXT_STEPS: Mapping[str, str] = {
     "queued": "It is on its way to the app builder. Call wait_for_prototype; do not ask for another one.",
     "making": "It is being made, which takes minutes. Call wait_for_prototype; do not ask for another one.",
     "waiting": "The app builder asked a question. Tell the user to answer it at chat_url; then it goes on.",
@@ -96,81 +96,81 @@ class ExplainAnswer(PrototypeAnswer):
     history: Annotated[list[str], Field(description="What happened, oldest first; of long ones the last lines.")]
 
 
-def refusal(error: ProtokeepError) -> str:
-    """An error as text; where the answer was lost, with what asking again does, and the key to do it with."""
+def error_text(error: ProtokeepError) -> str:
+    """An error as text. If the server's answer was lost, with the effect of a repeat, and the key for it."""
     if not isinstance(error, ClientError):
-        return cut(str(error), 700) or ""
+        return truncate(str(error), 700) or ""
     request = f" (request {error.problem.request_id})" if isinstance(error, Refused) else ""
-    return f"{cut(error.reason, 700)} {cut(error.advice, 1200)}".strip() + request
+    return f"{truncate(error.reason, 700)} {truncate(error.advice, 1200)}".strip() + request
 
 
-def fitted(answer: A) -> A:
-    """`answer`, without what it can spare if it is too long otherwise."""
-    for name in _SPARE:
+def fit_into_limit(answer: AnswerT) -> AnswerT:
+    """`answer` with fields shortened until it has at most `MAX_BYTES`."""
+    for name in _SHORTENED_FIRST:
         value = getattr(answer, name, None)
-        while isinstance(value, list) and value and size(answer) > BUDGET:
+        while isinstance(value, list) and value and wire_size(answer) > MAX_BYTES:
             value.pop(0)
-        if isinstance(value, str) and size(answer) > BUDGET:
-            setattr(answer, name, None if name.endswith("url") else cut(value, 60))
+        if isinstance(value, str) and wire_size(answer) > MAX_BYTES:
+            setattr(answer, name, None if name.endswith("url") else truncate(value, 60))
     return answer
 
 
-def size(answer: BaseModel) -> int:
-    """Bytes of an answer on the wire, without the envelope: the text is JSON within JSON."""
+def wire_size(answer: BaseModel) -> int:
+    """Bytes of an answer on the wire, without the envelope. Its text is JSON within JSON."""
     structure = answer.model_dump_json()
     return len(structure.encode()) + len(json.dumps(answer.model_dump_json(indent=2), ensure_ascii=False).encode())
 
 
-def cut(text: str | None, longest: int) -> str | None:
-    """`text`, shortened if need be; its length counts as it is sent, in UTF-8."""
+def truncate(text: str | None, longest: int) -> str | None:
+    """`text`, cut if it is longer than `longest` bytes of UTF-8."""
     if text is None or len(text.encode()) <= longest:
         return text
     return text.encode()[: longest - 3].decode(errors="ignore") + "…"
 
 
-def _link(address: str | None, longest: int = LINK_MAX) -> str | None:
+def _short_link(address: str | None, longest: int = LINK_MAX) -> str | None:
     return address if address and len(address.encode()) <= longest else None
 
 
-def _when(moment: Any) -> str:
+def _format_time(moment: Any) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def summary(prototype: Prototype) -> str:
-    """The state in words, with the time it took so far."""
+def state_summary(prototype: Prototype) -> str:
+    """The label of the state, with the time that the prototype took so far."""
     try:
-        word = STATE_WORDS[State(prototype.state)].label
+        label = STATE_WORDS[State(prototype.state)].label
     except ValueError:
-        word = prototype.state
+        label = prototype.state
     seconds = prototype.elapsed_seconds
-    return word if seconds is None else f"{word} ({int(seconds) // 60} min {int(seconds) % 60} s)"
+    return label if seconds is None else f"{label} ({int(seconds) // 60} min {int(seconds) % 60} s)"
 
 
-def _values(prototype: Prototype) -> dict[str, Any]:
+def _prototype_values(prototype: Prototype) -> dict[str, Any]:
     ready = prototype.ready
     return {
         "prototype_id": prototype.id,
         "product_id": prototype.product_id,
         "state": prototype.state,
-        "summary": summary(prototype),
-        "url": _link(prototype.project_url) if ready else None,
-        "chat_url": _link(prototype.chat_url or (None if ready else prototype.project_url)),
-        "trouble": cut(prototype.trouble, 300),
+        "summary": state_summary(prototype),
+        "url": _short_link(prototype.project_url) if ready else None,
+        "chat_url": _short_link(prototype.chat_url or (None if ready else prototype.project_url)),
+        "trouble": truncate(prototype.trouble, 300),
         "revision": prototype.updated_at.isoformat(),
         "is_current": prototype.is_current,
-        "next_step": _NEXT.get(prototype.state, "Call get_prototype later."),
+        "next_step": _NEXT_STEPS.get(prototype.state, "Call get_prototype later."),
     }
 
 
-def standing(prototype: Prototype) -> PrototypeAnswer:
-    """How it stands."""
-    return fitted(PrototypeAnswer(**_values(prototype)))
+def prototype_answer(prototype: Prototype) -> PrototypeAnswer:
+    """The state of a prototype, with the next step."""
+    return fit_into_limit(PrototypeAnswer(**_prototype_values(prototype)))
 
 
-def ensured(made: Ensured) -> EnsuredAnswer:
-    """What a request came to."""
-    decision = made.decision
-    values = _values(made)
+def ensured_answer(ensured: Ensured) -> EnsuredAnswer:
+    """The prototype that a request got, and why."""
+    decision = ensured.decision
+    values = _prototype_values(ensured)
     why = decision.reason
     if decision.outcome == "reused":
         why = "This product has one already."
@@ -180,57 +180,57 @@ def ensured(made: Ensured) -> EnsuredAnswer:
             " If the user wants one from the new prompt instead, call ensure_prototype with instead_of set to this "
             "prototype_id."
         )
-    return fitted(
+    return fit_into_limit(
         EnsuredAnswer(
             **values,
-            is_existing=made.is_existing,
+            is_existing=ensured.is_existing,
             outcome=decision.outcome,
-            why=cut(why, 300) or "",
+            why=truncate(why, 300) or "",
             prompt_differs=decision.prompt_differs,
         )
     )
 
 
-def listed(found: Sequence[Prototype], cursor: str | None) -> ListAnswer:
+def list_answer(prototypes: Sequence[Prototype], cursor: str | None) -> ListAnswer:
     """A page of a product's prototypes."""
     rows = [
         Row(
-            prototype_id=one.id,
-            state=one.state,
-            made_at=_when(one.created_at),
-            is_current=one.is_current,
-            url=_link(one.project_url, ROW_LINK_MAX),
+            prototype_id=prototype.id,
+            state=prototype.state,
+            made_at=_format_time(prototype.created_at),
+            is_current=prototype.is_current,
+            url=_short_link(prototype.project_url, ROW_LINK_MAX),
         )
-        for one in found
+        for prototype in prototypes
     ]
     step = "is_current is the one everybody gets." if rows else "There is none yet. Call ensure_prototype to make one."
     answer = ListAnswer(prototypes=rows, next_cursor=cursor, next_step=step)
     for row in reversed(rows):
-        if size(answer) > BUDGET:
+        if wire_size(answer) > MAX_BYTES:
             row.url = None
     return answer
 
 
-def explained(detail: PrototypeDetail) -> ExplainAnswer:
-    """Where a prototype comes from."""
+def explain_answer(detail: PrototypeDetail) -> ExplainAnswer:
+    """Why there is a prototype, and its history."""
     claimed = next((line for line in detail.history if line.kind == "claimed"), None)
     why = str((claimed.data or {}).get("reason", "")) if claimed else ""
     surplus = f" Surplus chats with its mark were found: {len(detail.surplus_chat_ids)}."
-    return fitted(
+    return fit_into_limit(
         ExplainAnswer(
-            **_values(detail),
-            asked_for_by=cut((claimed.actor if claimed else None) or detail.user_id, 60),
-            asked_for_at=_when(detail.created_at),
-            why=(cut(why, 200) or "It is older than protokeep here, or its history is not known.")
+            **_prototype_values(detail),
+            asked_for_by=truncate((claimed.actor if claimed else None) or detail.user_id, 60),
+            asked_for_at=_format_time(detail.created_at),
+            why=(truncate(why, 200) or "It is older than protokeep here, or its history is not known.")
             + (surplus if detail.surplus_chat_ids else ""),
-            prompt=cut(detail.prompt, 250),
-            history=[_line(line) for line in detail.history[-LINES:]],
+            prompt=truncate(detail.prompt, 250),
+            history=[_history_line(line) for line in detail.history[-HISTORY_LINES:]],
         )
     )
 
 
-def _line(line: HistoryLine) -> str:
+def _history_line(line: HistoryLine) -> str:
     data = line.data or {}
-    more = data.get("message") or data.get("outcome") or data.get("state") or ""
-    who = line.actor or line.source
-    return cut(f"{line.at:%m-%d %H:%M:%S} {line.kind} by {who}" + (f": {more}" if more else ""), 90) or ""
+    detail = data.get("message") or data.get("outcome") or data.get("state") or ""
+    author = line.actor or line.source
+    return truncate(f"{line.at:%m-%d %H:%M:%S} {line.kind} by {author}" + (f": {detail}" if detail else ""), 90) or ""

@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-#: What an inner request is addressed to; it never leaves the process.
-INNER_URL = "http://localhost"
-#: The caller of what we ask for ourselves.
-NOBODY = ("127.0.0.1", 0)
+#: The address of requests that never leave the process.
+IN_PROCESS_URL = "http://localhost"
+#: The address of a caller that the server does not name.
+UNKNOWN_CALLER = ("127.0.0.1", 0)
 
 
 class Endpoint:
     """An ASGI application for one path. Imports and starts the MCP library at the first request.
 
-    Sessions are not kept: every request stands alone, so that any replica may answer it.
+    There are no sessions: every request stands alone, so that any replica can answer it.
     """
 
     def __init__(
         self, app: ASGIApp, authenticate: Callable[[Request], Awaitable[object]], hosts: Sequence[str]
     ) -> None:
-        """`app` is what the tools ask; `hosts` are the names, beside loopback, under which we are reached."""
+        """`app` receives the tools' requests. `hosts`: the names, beside loopback, under which /mcp is served."""
         self._app = app
         self._running: set[asyncio.Task[httpx2.Response]] = set()
         self._authenticate = authenticate
@@ -45,7 +45,7 @@ class Endpoint:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Be ready for requests; ends what they started."""
+        """Answer requests, for as long as the context lasts."""
         try:
             yield
         finally:
@@ -57,11 +57,11 @@ class Endpoint:
         request = Request(scope, receive)
         self._check_host(request.headers.get("host", ""))
         await self._authenticate(request)
-        manager = await self._started()
+        manager = await self._session_manager()
         await manager.handle_request(scope, receive, send)
 
     def _check_host(self, host: str) -> None:
-        """Refuse names that are not ours, as the protocol asks for: a web page may have rebound its own to us."""
+        """Refuse other host names, as the protocol demands: a web page may have rebound its own name to this server."""
         allowed = host in self._hosts or f"{host.rpartition(':')[0]}:*" in self._hosts
         if not (self._any_host or allowed):
             raise HTTPException(
@@ -70,13 +70,13 @@ class Endpoint:
                 "PROTOKEEP_MCP_ALLOWED_HOSTS.",
             )
 
-    async def _started(self) -> StreamableHTTPSessionManager:
+    async def _session_manager(self) -> StreamableHTTPSessionManager:
         if self._manager is None:
             self._manager = asyncio.get_running_loop().create_future()
-            self._task = asyncio.create_task(self._run(self._manager))
+            self._task = asyncio.create_task(self._run_manager(self._manager))
         return await asyncio.shield(self._manager)
 
-    async def _run(self, started: asyncio.Future[StreamableHTTPSessionManager]) -> None:
+    async def _run_manager(self, started: asyncio.Future[StreamableHTTPSessionManager]) -> None:
         """Keep the library's task group in one task, from the first request until the application stops."""
         try:
             manager = await self._build()
@@ -90,13 +90,13 @@ class Endpoint:
             started.set_exception(error)
 
     async def _build(self) -> StreamableHTTPSessionManager:
-        # In a thread, so that other requests are answered meanwhile.
-        await asyncio.to_thread(_import)
+        # The import takes most of a second: in a thread, other requests are answered meanwhile.
+        await asyncio.to_thread(_import_tools)
         from mcp.server.transport_security import TransportSecuritySettings
 
         from protokeep.mcp.tools import server_of
 
-        server = server_of(self._reach)
+        server = server_of(self._open_client)
         security = TransportSecuritySettings(
             enable_dns_rebinding_protection=not self._any_host,
             allowed_hosts=self._hosts,
@@ -107,22 +107,22 @@ class Endpoint:
         return manager
 
     @contextlib.asynccontextmanager
-    async def _reach(self, context: Any) -> AsyncIterator[AsyncProtokeep]:
+    async def _open_client(self, context: Any) -> AsyncIterator[AsyncProtokeep]:
         request: Request = context.request_context.request
         token = request.headers.get("authorization", "").partition(" ")[2].strip()
-        async with self._client(token, request.client or NOBODY) as client:
+        async with self._client(token, request.client or UNKNOWN_CALLER) as client:
             yield client
 
     def _client(self, token: str, caller: tuple[str, int]) -> AsyncProtokeep:
-        transport = Inner(self._app, caller, self._running)
-        return AsyncProtokeep(INNER_URL, token or "-", transport=transport)
+        transport = InProcessTransport(self._app, caller, self._running)
+        return AsyncProtokeep(IN_PROCESS_URL, token or "-", transport=transport)
 
 
-class Inner(httpx2.AsyncBaseTransport):
-    """Requests to an application in the same process.
+class InProcessTransport(httpx2.AsyncBaseTransport):
+    """Sends requests to an application in the same process.
 
-    Each runs to its end in a task of its own, even if whoever asked goes away: an assistant that hangs up must not
-    cut a claim in two. `caller` is the address that they come from; `running` keeps the tasks.
+    Each request runs to its end in a task of its own, even if the assistant hangs up, which must not cut a claim in
+    two. `caller` is the address that the requests come from; `running` holds the tasks.
     """
 
     def __init__(self, app: ASGIApp, caller: tuple[str, int], running: set[asyncio.Task[httpx2.Response]]) -> None:
@@ -136,5 +136,5 @@ class Inner(httpx2.AsyncBaseTransport):
         return await asyncio.shield(task)
 
 
-def _import() -> None:
+def _import_tools() -> None:
     import protokeep.mcp.tools  # noqa: F401

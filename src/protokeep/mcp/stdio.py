@@ -1,4 +1,4 @@
-"""`protokeep mcp`: the tools over stdio, for assistants that start a program. Talks to a server over HTTP."""
+"""The tools over stdio, for assistants that start a program. They reach a protokeep server over HTTP."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from protokeep.client import AsyncProtokeep
 
 
 async def serve_stdio(url: str, token: str) -> None:
-    """Serve until the assistant closes our standard input. A server that is not there is told by each tool."""
+    """Serve until the assistant closes standard input. If the server is not reached, each tool says so."""
     from protokeep.mcp.tools import server_of
 
-    async with AsyncProtokeep(url, token) as keep:
+    async with AsyncProtokeep(url, token) as client:
 
         @contextlib.asynccontextmanager
-        async def reach(_context: Any) -> AsyncIterator[AsyncProtokeep]:
-            yield keep
+        async def open_client(_context: Any) -> AsyncIterator[AsyncProtokeep]:
+            yield client
 
-        await server_of(reach).run_stdio_async()
+        await server_of(open_client).run_stdio_async()

@@ -1,4 +1,4 @@
-"""The tools. Each answers at once, or within 25 seconds, and may be called again without harm."""
+"""The tools of the MCP server. Each answers within 25 seconds, and can be called again without harm."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from protokeep.core.errors import ProtokeepError
 from protokeep.mcp import answers
 from protokeep.mcp.answers import EnsuredAnswer, ExplainAnswer, ListAnswer, PrototypeAnswer
 
-#: The longest one call waits: assistants give up after 60 seconds or less.
+#: The longest wait of one call, in seconds: assistants give up after 60 seconds or less.
 LONGEST_WAIT = 25
 
 INSTRUCTIONS = """\
@@ -33,7 +33,8 @@ prototype, and makes one only if there is none. Then call wait_for_prototype unt
 times out, call it again with the same arguments, and with the idempotency_key if the error names one: nothing is made
 twice."""
 
-Reach = Callable[[Context[Any, Any]], AbstractAsyncContextManager[AsyncProtokeep]]
+#: Opens the client with which one call of a tool reaches protokeep.
+OpenClient = Callable[[Context[Any, Any]], AbstractAsyncContextManager[AsyncProtokeep]]
 Ctx = Context[Any, Any]
 
 ProductId = Annotated[str, Field(description="The product's own id, such as 'shop'. Use the same one every time.")]
@@ -44,29 +45,37 @@ Key = Annotated[
     Field(description="The key that an error named, to repeat that very call; or one of your own. Else leave it out."),
 ]
 
+InsteadOf = Annotated[
+    str | None,
+    Field(
+        description="Only when the user wants another prototype on purpose: the prototype_id of the one it "
+        "shall replace as the current one. Leave it out otherwise."
+    ),
+]
+
 READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, destructive_hint=False, open_world_hint=False)
-#: It adds a prototype at the app builder, takes nothing away, and the same call again changes nothing more.
-MAKES = ToolAnnotations(read_only_hint=False, idempotent_hint=True, destructive_hint=False, open_world_hint=True)
-#: It changes what an existing prototype shows.
+#: Creates a prototype at the app builder and takes nothing away; a repeated call changes nothing more.
+CREATES = ToolAnnotations(read_only_hint=False, idempotent_hint=True, destructive_hint=False, open_world_hint=True)
+#: Changes an existing prototype.
 CHANGES = ToolAnnotations(read_only_hint=False, idempotent_hint=True, destructive_hint=True, open_world_hint=True)
 
 
 class Tools:
-    """The tools over a client that `reach` opens for each call."""
+    """The tools. Each call opens a client of its own."""
 
-    def __init__(self, reach: Reach) -> None:
-        self._reach = reach
+    def __init__(self, open_client: OpenClient) -> None:
+        self._open_client = open_client
 
     @contextlib.asynccontextmanager
-    async def _asking(self, ctx: Ctx, missing: str) -> AsyncIterator[AsyncProtokeep]:
-        """A client; its errors become text that says what to do. `missing` is said when there is no such thing."""
+    async def _client(self, ctx: Ctx, missing: str) -> AsyncIterator[AsyncProtokeep]:
+        """A client. Its errors become text that says what to do; `missing` is the text if there is no prototype."""
         try:
-            async with self._reach(ctx) as keep:
-                yield keep
+            async with self._open_client(ctx) as client:
+                yield client
         except NotFound as error:
             raise ToolError(missing if error.problem.kind == "not-found" else str(error)) from error
         except ProtokeepError as error:
-            raise ToolError(answers.refusal(error)) from error
+            raise ToolError(answers.error_text(error)) from error
 
     async def ensure_prototype(
         self,
@@ -74,13 +83,7 @@ class Tools:
         product_id: ProductId,
         prompt: Annotated[str, Field(description="What the prototype should be, in full sentences.")],
         product_name: Annotated[str | None, Field(description="What people call the product.")] = None,
-        instead_of: Annotated[
-            str | None,
-            Field(
-                description="Only when the user wants another prototype on purpose: the prototype_id of the one it "
-                "shall replace as the current one. Leave it out otherwise."
-            ),
-        ] = None,
+        instead_of: InsteadOf = None,
         provider: Provider = "v0",
         idempotency_key: Key = None,
     ) -> EnsuredAnswer:
@@ -90,31 +93,23 @@ class Tools:
         the same arguments, and the idempotency_key if the error names one: nothing is made twice, unless the first has
         failed or was deleted meanwhile. Making takes minutes: follow up with wait_for_prototype.
         """
-        async with self._asking(ctx, f"There is no prototype {instead_of}. list_prototypes shows the ids.") as keep:
-            if instead_of is None:
-                made = await keep.ensure(
-                    product_id,
-                    prompt,
-                    provider=provider,
-                    product_name=product_name,
-                    idempotency_key=idempotency_key,
-                    wait=0,
-                )
-            else:
-                if (await keep.get(instead_of)).product_id != product_id:
+        async with self._client(ctx, f"There is no prototype {instead_of}. list_prototypes shows the ids.") as client:
+            key = idempotency_key
+            if instead_of is not None:
+                if (await client.get(instead_of)).product_id != product_id:
                     raise ToolError(f"Prototype {instead_of} belongs to another product than {product_id}.")
-                made = await keep.ensure(
-                    product_id,
-                    prompt,
-                    provider=provider,
-                    product_name=product_name,
-                    create_new=True,
-                    # The same call again has the same key, and so gets the same prototype.
-                    idempotency_key=idempotency_key
-                    or _key("another", product_id, provider, prompt, product_name, instead_of),
-                    wait=0,
-                )
-        return answers.ensured(made)
+                # A repeated call has the same key, and so gets the same prototype.
+                key = key or _key_of("another", product_id, provider, prompt, product_name, instead_of)
+            ensured = await client.ensure(
+                product_id,
+                prompt,
+                provider=provider,
+                product_name=product_name,
+                create_new=instead_of is not None,
+                idempotency_key=key,
+                wait=0,
+            )
+        return answers.ensured_answer(ensured)
 
     async def get_prototype(
         self,
@@ -124,8 +119,8 @@ class Tools:
         provider: Provider = "v0",
     ) -> PrototypeAnswer:
         """Look at a prototype. Give product_id or prototype_id. Creates nothing."""
-        async with self._asking(ctx, _no_such(product_id, prototype_id)) as keep:
-            return answers.standing(await _found(keep, product_id, prototype_id, provider))
+        async with self._client(ctx, _missing_text(product_id, prototype_id)) as client:
+            return answers.prototype_answer(await _get(client, product_id, prototype_id, provider))
 
     async def list_prototypes(
         self,
@@ -134,9 +129,9 @@ class Tools:
         cursor: Annotated[str | None, Field(description="next_cursor of the page before.")] = None,
     ) -> ListAnswer:
         """List a product's prototypes, newest first, a few at a time."""
-        async with self._asking(ctx, f"Product {product_id} has no prototypes.") as keep:
-            found, after = await keep.page(product_id, cursor=cursor, limit=answers.ROWS)
-        return answers.listed(found, after)
+        async with self._client(ctx, f"Product {product_id} has no prototypes.") as client:
+            prototypes, next_cursor = await client.page(product_id, cursor=cursor, limit=answers.LIST_ROWS)
+        return answers.list_answer(prototypes, next_cursor)
 
     async def wait_for_prototype(
         self,
@@ -147,16 +142,15 @@ class Tools:
     ) -> PrototypeAnswer:
         """Wait until a product's prototype is finished, at most 25 seconds; if it is still being made, call again."""
         ends = time.monotonic() + seconds
-        async with self._asking(ctx, _no_such(product_id, None)) as keep:
-            found = await keep.status(product_id, provider=provider)
-            while not _settled(found) and (left := ends - time.monotonic()) > 0:
-                before, began = found, time.monotonic()
-                found = await keep.status(product_id, provider=provider, hold=left)
-                same = (found.id, found.state, found.project_status) == (before.id, before.state, before.project_status)
-                if same and time.monotonic() - began < min(left, 1) / 2:
-                    break  # The server does not hold: it is about to stop.
-        answer = answers.standing(found)
-        if not _settled(found):
+        async with self._client(ctx, _missing_text(product_id, None)) as client:
+            prototype = await client.status(product_id, provider=provider)
+            while not _has_settled(prototype) and (left := ends - time.monotonic()) > 0:
+                before, began = prototype, time.monotonic()
+                prototype = await client.status(product_id, provider=provider, hold=left)
+                if _same_state(prototype, before) and time.monotonic() - began < min(left, 1) / 2:
+                    break  # The server answers without waiting, because it is about to stop.
+        answer = answers.prototype_answer(prototype)
+        if not _has_settled(prototype):
             answer.next_step = f"Still {answer.summary.lower()}. " + answer.next_step
         return answer
 
@@ -168,9 +162,9 @@ class Tools:
         provider: Provider = "v0",
     ) -> ExplainAnswer:
         """Say why there is this prototype: who asked for it and when, why it was made, and what happened since."""
-        async with self._asking(ctx, _no_such(product_id, prototype_id)) as keep:
-            found = await _found(keep, product_id, prototype_id, provider)
-            return answers.explained(await keep.get(found.id))
+        async with self._client(ctx, _missing_text(product_id, prototype_id)) as client:
+            prototype = await _get(client, product_id, prototype_id, provider)
+            return answers.explain_answer(await client.get(prototype.id))
 
     async def iterate_prototype(
         self,
@@ -188,48 +182,53 @@ class Tools:
         After a timeout or an error call it again with the very same arguments, the revision included: the message is
         sent once.
         """
-        async with self._asking(ctx, _no_such(None, prototype_id)) as keep:
-            key = idempotency_key or _key("iterate", prototype_id, message, revision)
-            return answers.standing(await keep.iterate(prototype_id, message, idempotency_key=key))
+        async with self._client(ctx, _missing_text(None, prototype_id)) as client:
+            key = idempotency_key or _key_of("iterate", prototype_id, message, revision)
+            return answers.prototype_answer(await client.iterate(prototype_id, message, idempotency_key=key))
 
 
-def server_of(reach: Reach) -> MCPServer[Any]:
-    """The MCP server."""
+def server_of(open_client: OpenClient) -> MCPServer[Any]:
+    """An MCP server with the tools."""
     if not logging.getLogger().handlers:
-        # The library would install a Rich handler of its own.
+        # Without a handler, the library would install a Rich handler of its own.
         logging.basicConfig(level=logging.WARNING)
     server: MCPServer[Any] = MCPServer("protokeep", "protokeep", instructions=INSTRUCTIONS, version=__version__)
-    tools = Tools(reach)
-    offered: list[tuple[Callable[..., Any], str, ToolAnnotations]] = [
-        (tools.ensure_prototype, "Get or make a product's prototype", MAKES),
+    tools = Tools(open_client)
+    registrations: list[tuple[Callable[..., Any], str, ToolAnnotations]] = [
+        (tools.ensure_prototype, "Get or make a product's prototype", CREATES),
         (tools.get_prototype, "Look at a prototype", READS),
         (tools.list_prototypes, "List a product's prototypes", READS),
         (tools.wait_for_prototype, "Wait for a prototype", READS),
         (tools.explain, "Why this prototype", READS),
         (tools.iterate_prototype, "Change a prototype", CHANGES),
     ]
-    for tool, title, hints in offered:
+    for tool, title, hints in registrations:
         server.add_tool(tool, title=title, description=inspect.getdoc(tool), annotations=hints, structured_output=True)
     return server
 
 
-async def _found(keep: AsyncProtokeep, product_id: str | None, prototype_id: str | None, provider: str) -> Prototype:
+async def _get(client: AsyncProtokeep, product_id: str | None, prototype_id: str | None, provider: str) -> Prototype:
     if prototype_id is not None:
-        return await keep.get(prototype_id)
+        return await client.get(prototype_id)
     if product_id is None:
         raise ToolError("Give product_id, or prototype_id.")
-    return await keep.status(product_id, provider=provider)
+    return await client.status(product_id, provider=provider)
 
 
-def _no_such(product_id: str | None, prototype_id: str | None) -> str:
+def _missing_text(product_id: str | None, prototype_id: str | None) -> str:
     if prototype_id is not None:
-        return f"There is no prototype {answers.cut(prototype_id, 60)}. list_prototypes shows a product's ids."
-    return f"Product {answers.cut(product_id, 200)} has no prototype yet. Call ensure_prototype to make one."
+        return f"There is no prototype {answers.truncate(prototype_id, 60)}. list_prototypes shows a product's ids."
+    return f"Product {answers.truncate(product_id, 200)} has no prototype yet. Call ensure_prototype to make one."
 
 
-def _settled(prototype: Prototype) -> bool:
+def _has_settled(prototype: Prototype) -> bool:
+    """Whether waiting for the prototype is of no use."""
     return prototype.finished or prototype.state in ("waiting", "untracked")
 
 
-def _key(*parts: str | None) -> str:
+def _key_of(*parts: str | None) -> str:
     return "mcp-" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _same_state(one: Prototype, other: Prototype) -> bool:
+    return (one.id, one.state, one.project_status) == (other.id, other.state, other.project_status)

@@ -171,7 +171,7 @@ class Gallery:
 
     async def _counted(self, wish: GalleryQuery) -> Mapping[State, int]:
         """Cards by state, not always counted anew: in a large workspace that costs more than the page."""
-        heard = self._context.bus.heard(wish.workspace_id)
+        heard = self._context.bus.change_count(wish.workspace_id)
         known = self._counts.get(wish)
         began = time.monotonic()
         if known is not None and known.holds(began, heard):

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from protokeep.bus import notice_silence
+from protokeep.bus import enable_keepalive
 from protokeep.store.sql import (
     PATIENCE_SECONDS,
     ConnectionBroken,
@@ -127,7 +127,7 @@ class PostgresqlConnections:
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
             )
-        notice_silence(connection)
+        enable_keepalive(connection)
         try:
             if self._first is not None:
                 await connection.execute(self._first)

@@ -13,14 +13,14 @@ from starlette.routing import Route
 
 from protokeep import __version__
 from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
-from protokeep.jobs import Jobs
+from protokeep.jobs import application_with_jobs
 from protokeep.mcp.http import Endpoint
 from protokeep.settings import Settings
 from protokeep.web import actions, admin, api, hooks, pages, problems, provider_keys
 from protokeep.web.dependencies import principal_of
 from protokeep.web.middleware import Limits, Rates
 from protokeep.web.models import Problem
-from protokeep.wiring import Application, build_application
+from protokeep.wiring import Application
 
 log = structlog.get_logger(__name__)
 
@@ -36,9 +36,8 @@ def create_app(settings: Settings, parts: Application | None = None) -> FastAPI:
         async with contextlib.AsyncExitStack() as stack:
             own = parts
             if own is None:
-                own = await stack.enter_async_context(build_application(settings))
+                own = await stack.enter_async_context(application_with_jobs(settings))
                 _say_what_is_missing(own)
-                await stack.enter_async_context(Jobs(own.keeper, settings.database_url, own.hooks).running())
             app.state.parts = own
             app.state.live = await stack.enter_async_context(pages.live_for(own).running())
             await stack.enter_async_context(mcp.open())

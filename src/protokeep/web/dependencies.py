@@ -61,7 +61,7 @@ async def principal_of(request: Request) -> Principal:
     token = bearer_of(request)
     rates = request.app.state.rates
     try:
-        principal = await application_of(request).callers.check(token)
+        principal = await application_of(request).authenticator.check(token)
     except NotAuthenticated:
         rates.sign_in(request)
         raise

@@ -230,7 +230,7 @@ class Live:
         with self._context.bus.subscribed() as changes:
             while True:
                 change = await changes.get()
-                if not change.is_wish:
+                if not change.is_poll_request:
                     self._pending[change.mockup_id] = change
                     self._heard.set()
 

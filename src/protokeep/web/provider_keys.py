@@ -81,7 +81,7 @@ async def set_key(body: NewKey, principal: Admin, request: Request) -> KeyView:
 @router.get("", summary="List the workspace's keys", responses=responses(401, 403, 503))
 async def list_keys(principal: Admin, request: Request) -> KeysView:
     """Its own, and that people have one; none of them is shown."""
-    found = await application_of(request).keys.list(principal.workspace_id)
+    found = await application_of(request).provider_keys.list(principal.workspace_id)
     return KeysView(keys=[KeyView.of(told) for told in found])
 
 
@@ -94,7 +94,7 @@ async def remove_key(
 ) -> Response:
     """What it paid for waits, in sight, until one of the same account is set again."""
     owner = KeyOwner(principal.workspace_id, person_of(user_id) if user_id else "")
-    await application_of(request).keys.remove(principal, owner, provider)
+    await application_of(request).provider_keys.remove(principal, owner, provider)
     return Response(status_code=204)
 
 
@@ -107,7 +107,7 @@ async def set_own_key(body: NewKey, principal: Maker, request: Request) -> KeyVi
 @router.get("/mine", summary="Look at your own key", responses=responses(401, 403, 404, 422, 503))
 async def own_key(principal: Maker, request: Request, provider: ProviderName = "v0") -> KeyView:
     """Its last four characters, and when it was set."""
-    found = await application_of(request).keys.list(principal.workspace_id, principal.user_id)
+    found = await application_of(request).provider_keys.list(principal.workspace_id, principal.user_id)
     for told in found:
         if told.sealed.provider == provider:
             return KeyView.of(told)
@@ -117,13 +117,15 @@ async def own_key(principal: Maker, request: Request, provider: ProviderName = "
 @router.delete("/mine", status_code=204, summary="Remove your own key", responses=responses(401, 403, 404, 422, 503))
 async def remove_own_key(principal: Maker, request: Request, provider: ProviderName = "v0") -> Response:
     """What it paid for waits, in sight, until one of the same account is set again."""
-    await application_of(request).keys.remove(principal, KeyOwner(principal.workspace_id, principal.user_id), provider)
+    await application_of(request).provider_keys.remove(
+        principal, KeyOwner(principal.workspace_id, principal.user_id), provider
+    )
     return Response(status_code=204)
 
 
 async def _set(request: Request, principal: Principal, owner: KeyOwner, body: NewKey) -> KeyView:
     key = body.key.get_secret_value()
-    told = await application_of(request).keys.set(
+    told = await application_of(request).provider_keys.set(
         principal, owner, body.provider, key, other_account=body.other_account
     )
     return KeyView.of(told)

@@ -179,7 +179,7 @@ def sign_in_page(
         code=code,
         onward=onward,
         fault=fault,
-        sign_on=application_of(request).signing_in is not None,
+        sign_on=application_of(request).sign_in is not None,
         kept=kept.hidden if kept else {},
         live=None,
     )
@@ -188,7 +188,7 @@ def sign_in_page(
 
 
 def _signing_in(request: Request) -> SignInFlow:
-    found = application_of(request).signing_in
+    found = application_of(request).sign_in
     if found is None:
         raise NotFound("No sign-in service is set up here. Sign in with a token.")
     return found

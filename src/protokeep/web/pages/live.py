@@ -77,7 +77,7 @@ async def events(
 ) -> Response:
     """Every change of the workspace, or of one product, as it is written."""
     topic = Topic(principal.workspace_id, "api", product_id=product_id)
-    still_in = partial(application_of(request).callers.check, bearer_of(request))
+    still_in = partial(application_of(request).authenticator.check, bearer_of(request))
     return LiveResponse(request.app.state.live, topic, principal, last_event_id, still_in)
 
 

@@ -37,7 +37,7 @@ async def change(request: Request, visitor: MakerDep, fields: PostedDep) -> Resp
     if not whose and not principal.role.covers(Role.ADMIN):
         raise NotAllowed("Only an admin changes the workspace's key.")
     owner = KeyOwner(principal.workspace_id, whose)
-    keys = application_of(request).keys
+    keys = application_of(request).provider_keys
     try:
         if flag_of(fields.get("remove")):
             await keys.remove(principal, owner, PROVIDER)
@@ -54,7 +54,7 @@ async def _page(
 ) -> Response:
     parts = application_of(request)
     principal = visitor.principal
-    found = {told.sealed.owner.user_id: told for told in await parts.keys.list(principal.workspace_id)}
+    found = {told.sealed.owner.user_id: told for told in await parts.provider_keys.list(principal.workspace_id)}
     providers = parts.keeper.context.providers
     await providers.refresh()
     try:

@@ -1,0 +1,138 @@
+"""The queue of one process: its own claims stay in the process, all other jobs go into PgQueuer.
+
+PgQueuer keeps jobs in memory beside SQLite, and on PostgreSQL for any number of processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import structlog
+from pgqueuer import PgQueuer
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+from pgqueuer.adapters.persistence.queries import Queries
+
+from protokeep.bus import enable_keepalive
+from protokeep.core.prototype import Prototype
+from protokeep.store.postgresql import CONNECT_SECONDS
+
+log = structlog.get_logger(__name__)
+
+#: The longest that a statement of the queue may take.
+STATEMENT_SECONDS = 10.0
+#: Creates that one process sends at once: so many claims of its own, and so many jobs out of PgQueuer.
+SUBMITS_AT_ONCE = 400
+#: Claims that one process holds, sent or waiting; further ones go into PgQueuer.
+HELD_AT_ONCE = 2 * SUBMITS_AT_ONCE
+
+#: Sends one claim to the provider.
+SendClaim = Callable[[Prototype], Awaitable[None]]
+
+
+class JobQueue:
+    """Implements `service.context.Queue`."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = None if database_url.startswith("sqlite") else database_url
+        self._memory = None if self._url else PgQueuer.in_memory()
+        self._pool: asyncpg.Pool | None = None
+        self._process_id = uuid4().hex
+        self._send: SendClaim | None = None
+        self._accepts_claims = False
+        self._send_slots = asyncio.Semaphore(SUBMITS_AT_ONCE)
+        #: Claims that this process holds: one running or waiting task each.
+        self.sending: set[asyncio.Task[None]] = set()
+        #: Accounts that this process polls: no job is queued for them.
+        self.tracking: set[str] = set()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[JobQueue]:
+        """Connect to the database, for as long as the context lasts."""
+        if self._url:
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=6,
+                timeout=CONNECT_SECONDS,
+                command_timeout=STATEMENT_SECONDS,
+                init=_enable_keepalive,
+            )
+        try:
+            yield self
+        finally:
+            if self._pool is not None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._pool.close(), 2)
+
+    @contextlib.contextmanager
+    def accepting_claims(self, send: SendClaim) -> Iterator[None]:
+        """Hold claims of this process, and send each with `send`, for as long as the context lasts.
+
+        Claims that are held when the context ends are still sent; their tasks are in `sending`.
+        """
+        self._send = send
+        self._accepts_claims = True
+        try:
+            yield
+        finally:
+            self._accepts_claims = False
+
+    def has_room(self) -> bool:
+        """Whether this process accepts claims, and may hold one more."""
+        return self._accepts_claims and len(self.sending) < HELD_AT_ONCE
+
+    def start(self, claimed: Prototype) -> None:
+        """Send a claim whose lease this process holds. No other process takes the claim up before the lease ends."""
+        if self._send is None:
+            raise RuntimeError("this process has never accepted claims")
+        task = asyncio.create_task(self._send_claim(self._send, claimed))
+        self.sending.add(task)
+        task.add_done_callback(self.sending.discard)
+
+    async def _send_claim(self, send: SendClaim, claimed: Prototype) -> None:
+        async with self._send_slots:
+            try:
+                await send(claimed)
+            except Exception:
+                log.exception("submit_failed", prototype_id=claimed.id)  # The sweep finds the row.
+
+    async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
+        """Queue one row. The fence grows with every lease, so that a row is queued again after it was leased."""
+        await self._enqueue("submit", mockup_id, f"submit:{mockup_id}:{fence}", priority=int(first))
+
+    async def track(self, account: str) -> None:
+        """Queue the polling of an account, unless this process polls it or has queued it already."""
+        if account not in self.tracking:
+            await self._enqueue("track", account, f"track:{account}:{self._process_id}", priority=1)
+
+    async def _enqueue(self, entrypoint: str, payload: str, key: str, priority: int) -> None:
+        await self._queries().enqueue(entrypoint, payload.encode(), priority, dedupe_key=key, on_conflict="skip")
+
+    async def clear_log(self) -> None:
+        """Delete PgQueuer's log of finished jobs."""
+        await self._queries().clear_queue_log(["submit", "track"])
+
+    def pgqueuer(self) -> PgQueuer:
+        """A new PgQueuer that takes jobs out of this queue. It has no entrypoints yet, and runs once."""
+        if self._memory is not None:
+            return PgQueuer(connection=self._memory.connection, queries=self._memory.queries)
+        return PgQueuer.from_asyncpg_pool(self._connected())
+
+    def _queries(self) -> Any:
+        if self._memory is not None:
+            return self._memory.qm.queries
+        return Queries(AsyncpgPoolDriver(self._connected()))
+
+    def _connected(self) -> asyncpg.Pool:
+        if self._pool is None:
+            raise RuntimeError("the job queue is not open")
+        return self._pool
+
+
+async def _enable_keepalive(connection: Any) -> None:
+    enable_keepalive(connection)

@@ -1,0 +1,115 @@
+"""Follow-ups, stop and delete by both clients, against a served protokeep."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+
+from live_server import Demo
+from protokeep.client import AsyncProtokeep, KeyReused, NotAllowed, NotNow, Protokeep, Prototype
+
+WORDS = "Make it blue"
+
+
+def ready(served: Demo) -> Prototype:
+    """A prototype that can be changed."""
+    with Protokeep(served.url, served.token) as keep:
+        keep.ensure("shop", "A landing page")
+        served.finish()
+        return keep.wait("shop", seconds=20)
+
+
+def test_a_follow_up_changes_the_same_chat_and_gets_ready_again(served: Demo) -> None:
+    """
+    A follow-up makes it unfinished again, in the chat that is there; then it is ready once more.
+    """
+    before = ready(served)
+    with Protokeep(served.url, served.token) as keep:
+        making = keep.iterate(before.id, WORDS)
+        with pytest.raises(NotNow, match="still being made"):
+            keep.iterate(before.id, "And green")
+        served.finish()
+        after = keep.wait("shop", seconds=20)
+        detail = keep.get(before.id)
+
+    assert (making.id, making.state, making.finished, making.ready) == (before.id, "making", False, False)
+    assert (after.id, after.v0_chat_id, after.state) == (before.id, before.v0_chat_id, "ready")
+    assert [line.data["message"] for line in detail.history if line.kind == "asked" and line.data] == [WORDS]
+    assert served.messages(WORDS) == 1
+    assert served.chats_created == 1
+
+
+async def test_twenty_requests_at_once_with_one_key_send_one_message(served: Demo) -> None:
+    """
+    Twenty coroutines and twenty threads that ask with one key send one message; other words are refused.
+    """
+    before = await asyncio.to_thread(ready, served)
+
+    def ask(_: int) -> Prototype:
+        with Protokeep(served.url, served.token) as keep:
+            return keep.iterate(before.id, WORDS, idempotency_key="mine")
+
+    async with AsyncProtokeep(served.url, served.token) as keep:
+        with ThreadPoolExecutor(20) as threads:
+            blocking = [asyncio.wrap_future(threads.submit(ask, number)) for number in range(20)]
+            mine = (keep.iterate(before.id, WORDS, idempotency_key="mine") for _ in range(20))
+            prototypes = await asyncio.gather(*mine, *blocking)
+        with pytest.raises(KeyReused):
+            await keep.iterate(before.id, "Make it red", idempotency_key="mine")
+
+    assert {one.id for one in prototypes} == {before.id}
+    assert served.messages(WORDS) == 1
+
+
+async def test_a_repeated_follow_up_after_a_lost_connection_sends_nothing_twice(served: Demo) -> None:
+    """
+    Whoever loses the connection and asks again with the same key sends nothing twice.
+    """
+    before = await asyncio.to_thread(ready, served)
+    served.turn(accept_seconds=0.2)
+    address = httpx2.URL(served.url)
+    body = json.dumps({"message": WORDS})
+    head = (
+        f"POST /api/design/prototypes/{before.id}/messages HTTP/1.1\r\nHost: {address.host}\r\n"
+        f"Authorization: Bearer {served.token}\r\nContent-Type: application/json\r\nIdempotency-Key: mine\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    for delay in (0.0, 0.002, 0.01, 0.05):
+        _, writer = await asyncio.open_connection(address.host, address.port or 80)
+        writer.write((head + body).encode())
+        await writer.drain()
+        await asyncio.sleep(delay)
+        writer.transport.abort()
+
+    async with AsyncProtokeep(served.url, served.token) as keep:
+        after = await keep.iterate(before.id, WORDS, idempotency_key="mine")
+
+    assert after.id == before.id
+    async with asyncio.timeout(10):
+        while not served.messages(WORDS):  # noqa: ASYNC110 - another thread does it
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.3)
+    assert served.messages(WORDS) == 1
+
+
+async def test_a_running_prototype_is_stopped_and_an_admin_deletes_it(served: Demo) -> None:
+    """
+    What is being made is stopped; deleting takes an admin, and deleting again is no error.
+    """
+    async with AsyncProtokeep(served.url, served.token) as keep:
+        prototype = await keep.ensure("shop", "A landing page")
+        stopped = await keep.stop(prototype.id)
+        again = await keep.stop(prototype.id)
+        with pytest.raises(NotAllowed):
+            await keep.delete(prototype.id)
+    async with AsyncProtokeep(served.url, served.admin_token) as keep:
+        left = [await keep.delete(prototype.id) for _ in range(2)]
+
+    assert stopped.error is not None
+    assert (stopped.state, stopped.error.code, again.state) == ("failed", "stopped", "failed")
+    assert left == [None, None]
+    assert [chat["deleted"] for chat in served.chats()] == [True]

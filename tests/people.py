@@ -1,0 +1,16 @@
+"""Who asks in tests, what for, and with which keys."""
+
+from __future__ import annotations
+
+from protokeep.core.principals import Principal, Role
+
+ANN = Principal("default", "ann", Role.MAKER, "token-of-ann")
+BOB = Principal("default", "bob", Role.MAKER, "token-of-bob")
+#: Somebody of another workspace.
+EVE = Principal("elsewhere", "eve", Role.ADMIN, "token-of-eve")
+
+PROMPT = "A landing page for a bakery"
+KEY = "key-of-the-tests"
+SECRET = b"secret-of-the-tests"
+MASTER = "a master key of the tests, long enough to be one"
+GENERATION_SECONDS = 10.0

@@ -1,0 +1,218 @@
+"""An owner's `design_mockups` keeps its rows and types, whichever way the tracking columns come to it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from owner_schemas import MOCKUP, PRODUCT, SPEC_INDEXES, USER, indexes, make_owner, revisions, rows, run, types
+from protokeep.store.migrate import HEADS, MigrationError, migrate, plain_sql
+from protokeep.store.owner_table import TRACKING_COLUMNS
+
+
+async def owners_rows(url: str) -> list[dict[str, object]]:
+    """The owner's rows, without the columns that tracking adds."""
+    found = await rows(url, "SELECT * FROM design_mockups ORDER BY id")
+    return [{name: value for name, value in row.items() if name not in TRACKING_COLUMNS} for row in found]
+
+
+class TestAdopted:
+    @pytest.mark.parametrize("tenant", [False, True], ids=["plain", "tenant"])
+    async def test_an_owners_rows_keep_every_value(self, empty_database_url: str, tenant: bool) -> None:
+        """
+        An owner's rows keep every value; the new fields are NULL and the status is pending.
+        """
+        await make_owner(empty_database_url, tenant=tenant)
+        before = await owners_rows(empty_database_url)
+
+        await migrate(empty_database_url)
+        await migrate(empty_database_url)
+
+        assert before == await owners_rows(empty_database_url)
+        assert await indexes(empty_database_url) >= SPEC_INDEXES
+        for row in await rows(empty_database_url, "SELECT * FROM design_mockups"):
+            assert row["project_status"] == "pending"
+            assert None is row["v0_chat_id"] is row["v0_project_id"] is row["project_url"]
+
+    async def test_the_owners_uuid_ids_stay_uuids(self, empty_pg_url: str) -> None:
+        """
+        uuid ids stay uuid, and what we keep about them is uuid too.
+        """
+        await make_owner(empty_pg_url)
+        before = await types(empty_pg_url, "design_mockups")
+
+        await migrate(empty_pg_url)
+
+        assert before.items() <= (await types(empty_pg_url, "design_mockups")).items()
+        assert {"mockup_id": "uuid", "product_id": "uuid"}.items() <= (
+            await types(empty_pg_url, "protokeep_slots")
+        ).items()
+
+    async def test_text_ids_are_referenced_as_text(self, empty_pg_url: str) -> None:
+        """
+        An id of text in another spelling is referenced as text.
+        """
+        await run(
+            empty_pg_url,
+            "CREATE TABLE design_mockups (id varchar(40) PRIMARY KEY, product_id varchar(99), user_id text)",
+        )
+
+        await migrate(empty_pg_url)
+
+        assert (await types(empty_pg_url, "protokeep_slots"))["mockup_id"] == "text"
+
+    @pytest.mark.parametrize("kind", ["bigint", "integer"])
+    async def test_numbered_ids_are_refused_and_the_table_is_left(self, empty_database_url: str, kind: str) -> None:
+        """
+        Numbered rows cannot be kept: that is said, and the table is left as it was.
+        """
+        await run(
+            empty_database_url,
+            f"CREATE TABLE design_mockups (id {kind} PRIMARY KEY, product_id text, user_id text)",
+        )
+
+        with pytest.raises(MigrationError, match=f"design_mockups.id is {kind}"):
+            await migrate(empty_database_url)
+
+        assert not SPEC_INDEXES & await indexes(empty_database_url)
+
+    async def test_ids_that_are_not_unique_are_refused(self, empty_database_url: str) -> None:
+        """
+        Rows have to be told apart by their id.
+        """
+        await run(empty_database_url, "CREATE TABLE design_mockups (id text, product_id text, user_id text)")
+
+        with pytest.raises(MigrationError, match="primary key"):
+            await migrate(empty_database_url)
+
+    async def test_the_search_path_says_which_table_is_meant(self, empty_pg_url: str) -> None:
+        """
+        The search path of the address says which `design_mockups` is meant; ours go beside it.
+        """
+        await run(empty_pg_url, "CREATE SCHEMA app")
+        await make_owner(f"{empty_pg_url}?search_path=app")
+
+        await migrate(f"{empty_pg_url}?search_path=app")
+
+        schemas = await rows(
+            empty_pg_url, "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename ~ 'mock|proto|pgq'"
+        )
+        assert schemas == [{"schemaname": "app"}]
+
+    async def test_a_table_further_down_the_search_path_is_found(self, empty_pg_url: str) -> None:
+        """
+        A `design_mockups` that is found by its name is the one; no second one is made in front of it.
+        """
+        await make_owner(empty_pg_url)
+        await run(empty_pg_url, "CREATE SCHEMA app")
+
+        await migrate(f"{empty_pg_url}?search_path=app%2Cpublic")
+
+        made = await rows(empty_pg_url, "SELECT schemaname FROM pg_tables WHERE tablename = 'design_mockups'")
+        assert made == [{"schemaname": "public"}]
+        assert await indexes(empty_pg_url) >= SPEC_INDEXES
+
+    async def test_half_applied_columns_get_their_rule_and_keep_old_words(self, empty_pg_url: str) -> None:
+        """
+        Columns without their rule get it; a word from before stays, and no new row may use it.
+        """
+        await make_owner(empty_pg_url)
+        await run(
+            empty_pg_url,
+            f"""
+            ALTER TABLE design_mockups ADD COLUMN v0_chat_id text, ADD COLUMN project_status text;
+            UPDATE design_mockups SET v0_chat_id = 'c-1', project_status = 'shipped' WHERE id = '{MOCKUP}';
+            """,
+        )
+
+        await migrate(empty_pg_url)
+
+        found = await rows(empty_pg_url, "SELECT v0_chat_id, project_status FROM design_mockups ORDER BY id")
+        assert [tuple(row.values()) for row in found] == [("c-1", "shipped"), (None, "pending")]
+        insert = (
+            "INSERT INTO design_mockups (product_id, user_id, provider, prompt, project_status)"
+            f" VALUES ('{PRODUCT}', '{USER}', 'v0', '', 'shipped')"
+        )
+        with pytest.raises(asyncpg.CheckViolationError):
+            await run(empty_pg_url, insert)
+
+    async def test_half_applied_columns_in_sqlite_stay_and_get_a_status(self, empty_sqlite_url: str) -> None:
+        """
+        Columns that are there stay as they are, and rows without a status are pending.
+        """
+        await make_owner(empty_sqlite_url)
+        await run(
+            empty_sqlite_url,
+            "ALTER TABLE design_mockups ADD COLUMN v0_chat_id text;"
+            "ALTER TABLE design_mockups ADD COLUMN project_status text;"
+            "UPDATE design_mockups SET v0_chat_id = 'c-1';",
+        )
+
+        await migrate(empty_sqlite_url)
+
+        (row,) = await rows(empty_sqlite_url, "SELECT * FROM design_mockups")
+        assert (row["v0_chat_id"], row["project_status"], row["project_url"]) == ("c-1", "pending", None)
+
+
+class TestPlainSql:
+    async def test_the_sql_applies_by_hand_twice_and_migrating_fits_on_top(self, empty_pg_url: str) -> None:
+        """
+        The .sql applies by hand, twice, inside somebody's transaction; migrating afterwards fits on top.
+        """
+        await make_owner(empty_pg_url)
+        before = await owners_rows(empty_pg_url)
+        await run(empty_pg_url, plain_sql())
+        await run(empty_pg_url, f"BEGIN; {plain_sql()} COMMIT;")
+
+        await migrate(empty_pg_url)
+
+        assert before == await owners_rows(empty_pg_url)
+        assert set(HEADS["all"]) == await revisions(empty_pg_url)
+        checks = await rows(
+            empty_pg_url,
+            "SELECT conname FROM pg_constraint WHERE conname LIKE '%project_status%' AND convalidated",
+        )
+        assert checks == [{"conname": "design_mockups_project_status_check"}]
+
+    async def test_the_sql_makes_the_table_in_an_empty_database(self, empty_pg_url: str) -> None:
+        """
+        The .sql makes the table where there is none.
+        """
+        await run(empty_pg_url, plain_sql())
+
+        assert await indexes(empty_pg_url) >= SPEC_INDEXES
+
+    async def test_our_tables_come_beside_a_table_that_is_not_tracked_yet(self, empty_pg_url: str) -> None:
+        """
+        With `own`, our tables come beside a table that is not tracked yet; the rest may follow by either way.
+        """
+        await make_owner(empty_pg_url)
+
+        await migrate(empty_pg_url, "own")
+
+        assert not SPEC_INDEXES & await indexes(empty_pg_url)
+        await run(empty_pg_url, plain_sql())
+        await migrate(empty_pg_url, "own")
+        await migrate(empty_pg_url, "all")
+        assert set(HEADS["all"]) == await revisions(empty_pg_url)
+
+    async def test_the_sql_limits_its_own_wait_for_locks(self, empty_pg_url: str) -> None:
+        """
+        It limits its own wait for locks, keeps a limit that is set, and leaves none behind.
+        """
+        connection = await asyncpg.connect(empty_pg_url)
+        holder = await asyncpg.connect(empty_pg_url)
+        try:
+            async with connection.transaction():
+                await connection.execute(plain_sql())
+                assert await connection.fetchval("SELECT current_setting('lock_timeout')") == "0"
+            async with holder.transaction():
+                await holder.execute("LOCK TABLE design_mockups IN ACCESS SHARE MODE")
+                await connection.execute("SET lock_timeout = '50ms'")
+                with pytest.raises(asyncpg.LockNotAvailableError):
+                    await asyncio.wait_for(connection.execute(plain_sql()), timeout=3)
+        finally:
+            await connection.close()
+            await holder.close()

@@ -1,0 +1,105 @@
+"""Who may use which route. A route that is missing here fails the matrix: say what its rule is when you add one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from fastapi.routing import iter_route_contexts
+
+from protokeep.core.principals import Role
+
+
+class Way(Enum):
+    """How a route knows who asks."""
+
+    OPEN = "open"  #: asks nobody
+    BEARER = "bearer"  #: a token in a header; refused with 401 and 403
+    PAGE = "page"  #: a session's cookie; refused by leading to the sign-in page, and with 403
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a route asks for. `of_workspace`: it names something that only one workspace may see."""
+
+    way: Way
+    role: Role = Role.VIEWER
+    of_workspace: bool = False
+    body: Any = None
+    query: str = ""
+
+
+OPEN = Rule(Way.OPEN)
+MESSAGE = {"message": "Make it blue"}
+NO_KEY = {"key": ""}
+CREATE = {"product_id": "another", "prompt": "x"}
+
+RULES: dict[str, Rule] = {
+    "GET /openapi.json": OPEN,
+    "HEAD /openapi.json": OPEN,
+    "GET /livez": OPEN,
+    "GET /readyz": OPEN,
+    "POST /api/design/create-project": Rule(Way.BEARER, Role.MAKER, body=CREATE),
+    "GET /api/design/events": Rule(Way.BEARER),
+    "GET /api/design/mockups/{product_id}": Rule(Way.BEARER),
+    "GET /api/design/mockups/{product_id}/status": Rule(Way.BEARER, of_workspace=True),
+    "GET /api/design/prototypes/{prototype_id}": Rule(Way.BEARER, of_workspace=True),
+    "GET /api/design/prototypes/{prototype_id}/picture": Rule(Way.BEARER, of_workspace=True),
+    "POST /api/design/prototypes/{prototype_id}/messages": Rule(
+        Way.BEARER, Role.MAKER, of_workspace=True, body=MESSAGE
+    ),
+    "POST /api/design/prototypes/{prototype_id}/stop": Rule(Way.BEARER, Role.MAKER, of_workspace=True),
+    "DELETE /api/design/prototypes/{prototype_id}": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),
+    "POST /api/design/tokens": Rule(Way.BEARER, Role.ADMIN, body={"role": "viewer"}),
+    "GET /api/design/tokens": Rule(Way.BEARER, Role.ADMIN),
+    "DELETE /api/design/tokens/{token_id}": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),
+    "GET /api/design/people": Rule(Way.BEARER, Role.ADMIN),
+    "POST /api/design/people/revoke": Rule(Way.BEARER, Role.ADMIN, body={"user_id": "nobody"}),
+    "GET /api/design/audit": Rule(Way.BEARER, Role.ADMIN),
+    "PUT /api/design/keys": Rule(Way.BEARER, Role.ADMIN, body=NO_KEY),
+    "GET /api/design/keys": Rule(Way.BEARER, Role.ADMIN),
+    "DELETE /api/design/keys": Rule(Way.BEARER, Role.ADMIN),
+    "PUT /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER, body=NO_KEY),
+    "GET /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER),
+    "DELETE /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER),
+    "* /mcp": Rule(Way.BEARER),
+    # The address itself is the secret; a wrong one is 404 for everybody.
+    "POST /hooks/v0/{secret}": OPEN,
+    "GET /": Rule(Way.PAGE),
+    "GET /p": Rule(Way.PAGE, of_workspace=True, query="?product=seen"),
+    "GET /p/{product_id:path}": Rule(Way.PAGE, of_workspace=True),
+    "GET /prototypes/{prototype_id}": Rule(Way.PAGE, of_workspace=True),
+    "POST /prototypes/{prototype_id}/retry": Rule(Way.PAGE, Role.MAKER, of_workspace=True),
+    "GET /prototypes/{prototype_id}/picture": Rule(Way.PAGE, of_workspace=True),
+    "POST /prototypes/{prototype_id}/messages": Rule(Way.PAGE, Role.MAKER, of_workspace=True, body=MESSAGE),
+    "POST /prototypes/{prototype_id}/stop": Rule(Way.PAGE, Role.MAKER, of_workspace=True),
+    "GET /prototypes/{prototype_id}/delete": Rule(Way.PAGE, Role.ADMIN, of_workspace=True),
+    "POST /prototypes/{prototype_id}/delete": Rule(Way.PAGE, Role.ADMIN, of_workspace=True),
+    "GET /settings/v0-key": Rule(Way.PAGE, Role.MAKER),
+    "POST /settings/v0-key": Rule(Way.PAGE, Role.MAKER, body={"whose": "own", "key": ""}),
+    "GET /new": Rule(Way.PAGE, Role.MAKER),
+    "POST /new": Rule(Way.PAGE, Role.MAKER, body=CREATE),
+    "GET /live": Rule(Way.PAGE),
+    "GET /settings": Rule(Way.PAGE),
+    "POST /settings": Rule(Way.PAGE),
+    "POST /settings/live": Rule(Way.PAGE),
+    "POST /sign-out": Rule(Way.PAGE),
+    # Their forms are signed, and hold what signs in; see tests/identity/test_oidc_flow.py and tests/web/test_pages.py.
+    "GET /sign-in": OPEN,
+    "POST /sign-in": OPEN,
+    "GET /sign-in/begin": OPEN,
+    "GET /sign-in/finish": OPEN,
+    "GET /static/{name}": OPEN,
+    "GET /favicon.ico": OPEN,
+}
+
+
+def routes_of(app: Any) -> Sequence[str]:
+    """Every route of an application, as `METHOD /path`; `*` takes any method."""
+    return [
+        f"{method} {route.path}"
+        for route in iter_route_contexts(app.routes)
+        for method in sorted(getattr(route, "methods", None) or {"*"})
+    ]

@@ -1,0 +1,191 @@
+"""A backup taken while running, and what becomes of everything that was made after it was taken."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from postgres import PostgresServer
+from protokeep.core.errors import InvalidInput, NotReady
+from protokeep.core.prototype import Status
+from protokeep.store.backup import backup
+from world import PROMPT, World, both_versions
+
+Snapshot = Callable[[], Awaitable[Callable[[], Awaitable[None]]]]
+
+
+@pytest.fixture
+async def snapshot(world: World, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Snapshot]:
+    """Take a copy now; calling what it returns ends all processes and starts one on that copy, a minute later."""
+    copies: list[str] = []
+
+    async def taken() -> Callable[[], Awaitable[None]]:
+        if world.database_url.startswith("sqlite"):
+            path = tmp_path / f"copy-{len(copies)}.db"
+            backup(Path(world.database_url.removeprefix("sqlite:///")), path)
+            copies.append(f"sqlite:///{path}")
+        else:
+            server: PostgresServer = request.getfixturevalue("postgres")
+            await _end(world)  # CREATE DATABASE .. TEMPLATE wants nobody else connected; pg_dump would not mind.
+            copies.append(server.create_database(template=world.database_url))
+            await world.node()
+        url = copies[-1]
+
+        async def restored() -> None:
+            await _end(world)
+            world.database_url = url
+            world.clock.advance(60)
+            await world.node()
+
+        return restored
+
+    yield taken
+    await _end(world)
+    for url in copies:
+        if url.startswith("postgresql"):
+            request.getfixturevalue("postgres").drop_database(url)
+
+
+async def _end(world: World) -> None:
+    for node in world.nodes:
+        await node.close()
+    world.nodes.clear()
+
+
+@both_versions
+async def test_a_product_made_since_the_copy_is_taken_back(world: World, snapshot: Snapshot) -> None:
+    """A product that the copy has never heard of gets its row, its prompt and its slot back, and nothing is made."""
+    await world.complete("p-1")
+    restored = await snapshot()
+    await world.make("p-2", "A page for the second product")
+    await restored()
+    assert await world.listed("p-2") == []
+
+    await world.keeper.reconcile()
+
+    (found,) = await world.listed("p-2")
+    assert found.prompt == "A page for the second product"
+    assert found.user_id == "ann"
+    assert found.is_current
+    await world.live(30)
+    assert (await world.get(found.id)).status is Status.COMPLETED
+    again = await world.ensure("p-2", "A page for the second product")
+    assert (again.is_existing, again.prototype.id) == (True, found.id)
+    assert world.made == 2
+    assert await world.orphans() == set()
+
+
+@both_versions
+async def test_a_click_on_the_restored_copy_gets_the_forgotten_chat(world: World, snapshot: Snapshot) -> None:
+    """Somebody clicks on the restored copy at once: the click gets the forgotten chat, not a second one."""
+    await world.complete("p-1")
+    restored = await snapshot()
+    await world.make("p-2")
+    await restored()
+
+    made = await world.make("p-2")
+
+    assert made.chat_id in world.sandbox.chats
+    assert world.sandbox.chats[made.chat_id or ""].metadata["protokeep_product"] == "p-2"
+    assert world.made == 2
+    assert await world.orphans() == set()
+
+
+@both_versions
+async def test_a_claim_in_the_copy_is_looked_up_before_it_is_sent(world: World, snapshot: Snapshot) -> None:
+    """A row that was merely claimed in the copy is looked up before anything is sent for it."""
+    ensured = await world.ensure("p-1")
+    restored = await snapshot()
+    await world.first.keeper.submit(ensured.prototype.id)
+    assert world.made == 1
+    await restored()
+
+    await world.live(30)
+
+    assert (await world.get(ensured.prototype.id)).chat_id == world.chat.id
+    assert world.made == 1
+
+
+@both_versions
+async def test_a_forgotten_other_one_is_current_again(world: World, snapshot: Snapshot) -> None:
+    """Another one that was asked for after the copy was taken is the current one again."""
+    first = await world.complete("p-1")
+    restored = await snapshot()
+    world.clock.advance(5)
+    await world.complete("p-1", PROMPT, create_new=True)
+    await restored()
+
+    await world.keeper.reconcile()
+
+    newest, older = await world.listed("p-1")
+    assert (newest.is_current, older.is_current) == (True, False)
+    assert older.id == first.id
+    assert (await world.status("p-1")).id == newest.id
+    assert await world.orphans() == set()
+
+
+async def test_create_new_on_the_restored_copy_makes_another_one(world: World, snapshot: Snapshot) -> None:
+    """A wish for another one, made on the restored copy, is still a wish for another one."""
+    restored = await snapshot()
+    await world.make("p-1")
+    await restored()
+
+    await world.make("p-1", create_new=True)
+
+    assert len(await world.listed("p-1")) == 2
+    assert world.made == 2
+    assert await world.orphans() == set()
+
+
+@both_versions
+async def test_nothing_is_sent_before_the_builder_could_be_asked(world: World, snapshot: Snapshot) -> None:
+    """While the builder cannot be asked, a click on a restored copy waits, and says why."""
+    restored = await snapshot()
+    await world.make("p-1")
+    await restored()
+    rules = [{"operation": operation, "status": 503, "times": None} for operation in ("chats.list", "chats.find")]
+    with world.knobs(fail_next=rules):
+        parked = await world.make("p-1")
+        assert parked.generation is not None
+        assert parked.generation.hold_code == "server_error"
+        assert world.made == 1
+    await world.live(30)
+    assert (await world.get(parked.id)).chat_id == world.chat.id
+    assert world.made == 1
+
+
+class TestBackup:
+    """`protokeep backup` on its own."""
+
+    def test_a_backup_is_whole_and_private(self, sqlite_url: str, tmp_path: Path) -> None:
+        """The copy opens by itself, and only its owner may read it."""
+        copy = tmp_path / "copy.db"
+        backup(Path(sqlite_url.removeprefix("sqlite:///")), copy)
+        with sqlite3.connect(copy) as connection:
+            assert connection.execute("SELECT count(*) FROM protokeep_meta").fetchone() == (2,)
+        assert copy.stat().st_mode & 0o777 == 0o600
+        assert [path.name for path in tmp_path.glob("*.part")] == []
+
+    def test_a_backup_overwrites_nothing(self, sqlite_url: str, tmp_path: Path) -> None:
+        """An older copy stays what it is."""
+        copy = tmp_path / "copy.db"
+        copy.write_text("older")
+        with pytest.raises(InvalidInput, match="exists"):
+            backup(Path(sqlite_url.removeprefix("sqlite:///")), copy)
+        assert copy.read_text() == "older"
+
+    def test_a_backup_of_no_database_makes_no_file(self, tmp_path: Path) -> None:
+        """A wrong path is said, and makes no empty file."""
+        with pytest.raises(InvalidInput, match="no database"):
+            backup(tmp_path / "none.db", tmp_path / "copy.db")
+        assert not (tmp_path / "copy.db").exists()
+
+    def test_a_file_that_is_no_database_is_not_backed_up(self, tmp_path: Path) -> None:
+        """What SQLite cannot read is not copied."""
+        (tmp_path / "text.db").write_text("not a database, but long enough to be looked at" * 50)
+        with pytest.raises(NotReady):
+            backup(tmp_path / "text.db", tmp_path / "copy.db")
+        assert not (tmp_path / "copy.db").exists()

@@ -1,0 +1,201 @@
+"""The pages for people, held against the code: tables are complete, commands exist, links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from protokeep import cli
+from protokeep.core.state_labels import STATE_WORDS
+from protokeep.settings import Settings
+from protokeep.web.app import create_app
+from protokeep.web.models import CreateProject, PrototypeView
+from system.access.route_policy import RULES, Way, routes_of
+from world import settings_of
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "protokeep"
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(DOCS / "decisions").glob("*.md")])
+PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+#: How the code reads a variable past the settings.
+ENVIRONMENT_READS = re.compile(r'(?:environ\.get\(|environ\[|envvar=)"([A-Z0-9_]+)"')
+
+
+def rows(page: Path, heading: str = "", level: str = "## ") -> Iterator[list[str]]:
+    """The cells of all table rows below a heading of a page, up to the next one of its level; "": of the whole page."""
+    text = page.read_text()
+    if heading:
+        text = re.split(rf"^{level}", text.partition(f"\n{level}{heading}\n")[2], maxsplit=1, flags=re.M)[0]
+    for line in text.splitlines():
+        if line.startswith("| `"):
+            yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def first_words(page: Path, heading: str = "", level: str = "## ") -> list[str]:
+    """What stands in backticks in the first cell of each row."""
+    return [word for cells in rows(page, heading, level) for word in re.findall(r"`([^`]+)`", cells[0])]
+
+
+def code_of(page: Path) -> Iterator[str]:
+    """Every line of a code block, and every code span."""
+    for number, part in enumerate(re.split(r"^```.*$", page.read_text(), flags=re.M)):
+        yield from part.splitlines() if number % 2 else re.findall(r"`([^`\n]+)`", part)
+
+
+def test_every_route_is_in_the_api_page_with_its_role() -> None:
+    """
+    The tables of docs/api.md hold every route of the application, none that is gone, and who may use it.
+    """
+    documented = {cells[0].strip("`"): cells[1] for cells in rows(DOCS / "api.md", "Routes")}
+    routes = {route for route in routes_of(create_app(settings_of())) if not route.startswith("HEAD ")}
+    roles = {route: "open" if RULES[route].way is Way.OPEN else RULES[route].role.value for route in routes}
+
+    assert documented == roles
+
+
+def test_every_setting_is_in_the_configuration_page_with_its_default() -> None:
+    """
+    The tables of docs/configuration.md hold every setting, none that is gone, and its true default.
+    """
+    page = DOCS / "configuration.md"
+    outside = {cells[0].strip("`") for cells in rows(page, "Outside the server")}
+    documented = {cells[0].strip("`"): cells[1] for cells in rows(page) if cells[0].strip("`") not in outside}
+
+    assert documented == dict(_defaults())
+
+
+def _defaults() -> Iterator[tuple[str, str]]:
+    for name, field in Settings.model_fields.items():
+        alias = getattr(field.validation_alias, "choices", [f"PROTOKEEP_{name.upper()}"])[0]
+        value = field.default
+        yield alias, "unset" if value in (None, "") else f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def test_every_other_variable_is_in_the_configuration_page() -> None:
+    """
+    What the code reads from the environment beside the settings is in the last table of docs/configuration.md.
+    """
+    source = "\n".join(path.read_text() for path in SOURCE.rglob("*.py"))
+    read = {name for name in ENVIRONMENT_READS.findall(source) if name.startswith("PROTOKEEP_")}
+
+    assert read - set(first_words(DOCS / "configuration.md", "Outside the server")) == set()
+
+
+def test_every_field_of_a_prototype_is_described() -> None:
+    """
+    docs/api.md names every field of a request and of a prototype, and every state.
+    """
+    words = first_words(DOCS / "api.md", "The prototype")
+
+    assert set(first_words(DOCS / "api.md", "Creating")) >= set(CreateProject.model_fields)
+    assert set(words) >= set(PrototypeView.model_fields)
+    assert set(words) >= {state.value for state in STATE_WORDS}
+
+
+def test_every_problem_type_is_described() -> None:
+    """
+    docs/api.md names every type of problem that an answer can have, with its status.
+    """
+    source = "\n".join(path.read_text() for path in (SOURCE / "web").rglob("*.py"))
+    raised = set(re.findall(r'\b([45]\d\d)(?:, |: \()"([a-z][a-z-]+)"', source))
+    table = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", (DOCS / "api.md").read_text(), flags=re.M)
+
+    assert set(table) == raised
+
+
+def test_every_log_event_that_is_named_exists() -> None:
+    """
+    docs/operations.md names no log event that the code does not write.
+    """
+    source = "\n".join(path.read_text() for path in SOURCE.rglob("*.py"))
+    written = set(re.findall(r'log\.\w+\(\s*"(\w+)"', source))
+
+    assert set(first_words(DOCS / "operations.md", "Log events")) - written == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_every_command_exists(page: Path) -> None:
+    """
+    Every `protokeep` command has its options, and every `make` command its target.
+    """
+    targets = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.M))
+    unknown = []
+    for line in code_of(page):
+        if found := re.search(r"(?:^|/|[A-Z]=\S+ )protokeep ([a-z-][^|<>#]*)", line):
+            unknown += [f"{line}: {word}" for word in _unknown_words(found[1])]
+        if (found := re.match(r"\s*make ([a-z]+)", line)) and found[1] not in targets:
+            unknown.append(line)
+
+    assert unknown == []
+
+
+def _unknown_words(words: str) -> Iterator[str]:
+    """The command or the options that a line of the command line gets wrong."""
+    command = get_command(cli.app)
+    for number, word in enumerate(words.split()):
+        nested = getattr(command, "commands", {})
+        if word.startswith("--"):
+            known = {option for param in command.params for option in param.opts} | {"--help"}
+            known |= {"--install-completion", "--show-completion"} if number == 0 else set()
+            if word.partition("=")[0] not in known:
+                yield word
+        elif word in nested:
+            command = nested[word]
+        elif nested:
+            yield word
+            return
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """
+    Links between pages name a file, and a heading that it has.
+    """
+    broken = []
+    for target in re.findall(r"\]\(([^)]+)\)", re.sub(r"```.*?```", "", page.read_text(), flags=re.S)):
+        if re.match(r"https?:|mailto:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        if not path.exists() or (anchor and anchor not in _anchors(path)):
+            broken.append(target)
+
+    assert broken == []
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    """
+    A path in backticks is one of the repository's.
+    """
+    named = re.compile(r"(?:src|tests|tools|benchmarks)/[\w/.-]*\.\w+")
+    paths = [path for line in code_of(page) for path in named.findall(line)]
+
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_decision_is_listed_under_its_title() -> None:
+    """
+    The list of decisions has each of them once, with its number and title.
+    """
+    listed = re.findall(r"^\| \[(\d{4})\]\(([^)]+)\) \| ([^|(]+?)(?: \([^)]*\))? \|$", _decisions_list(), flags=re.M)
+    found = [
+        (path.name[:4], path.name, re.findall(r"^# (.+)$", path.read_text(), flags=re.M)[0])
+        for path in sorted((DOCS / "decisions").glob("0*.md"))
+    ]
+
+    assert [tuple(row) for row in listed] == found
+
+
+def _decisions_list() -> str:
+    return (DOCS / "decisions" / "README.md").read_text()

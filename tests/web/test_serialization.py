@@ -1,0 +1,106 @@
+"""JSON that is kept is the JSON that would be made anew."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import to_json
+
+from protokeep.core.prototype import Generation, PollingPause, Prototype, RecoveryPoint, Status
+from protokeep.store.mapping import KEPT, KEPT_PROMPT
+from protokeep.web.models import PrototypeView
+from protokeep.web.serialization import Kept, json_of, validator_of
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MOMENTS = st.integers(-300, 300).map(lambda seconds: NOW + timedelta(seconds=seconds))
+NASTY = st.sampled_from(["a page", '"elapsed_seconds":null', '{"elapsed_seconds":null}', "ü \\ \n \u2028", ""])
+
+
+@st.composite
+def generations(draw: st.DrawFn) -> Generation:
+    made = draw(MOMENTS)
+    return Generation(
+        workspace_id="default",
+        account="v0:environment",
+        api_version=2,
+        marker="m",
+        created_by="ann",
+        recovery_point=draw(st.sampled_from(RecoveryPoint)),
+        attempts=1,
+        lookups=0,
+        outcome_unknown=draw(st.booleans()),
+        fence=1,
+        version=1,
+        awaiting_input=False,
+        poll_count=3,
+        created_at=made,
+        settled_at=draw(st.none() | MOMENTS),
+        hold_code=draw(st.none() | st.just("rate_limited")),
+        hold_message=draw(st.none() | NASTY),
+        error_code=draw(st.none() | st.just("failed")),
+        error_message=draw(st.none() | NASTY),
+        turn=draw(st.integers(1, 2)),
+        follow_up_at=draw(st.none() | MOMENTS),
+        picture_etag=draw(st.none() | st.just("e")),
+    )
+
+
+@st.composite
+def prototypes(draw: st.DrawFn) -> Prototype:
+    return Prototype(
+        id="00000000-0000-4000-8000-000000000001",
+        product_id="p-1",
+        user_id="ann",
+        provider="v0",
+        prompt=draw(NASTY),
+        status=draw(st.sampled_from(Status)),
+        created_at=draw(MOMENTS),
+        updated_at=draw(MOMENTS),
+        generation=draw(st.none() | generations()),
+        polling_pause=draw(st.none() | st.builds(PollingPause, until=MOMENTS, code=st.just("slowed"), message=NASTY)),
+    )
+
+
+@given(prototypes(), st.lists(MOMENTS, min_size=1, max_size=4))
+def test_json_that_is_kept_is_as_made_anew(prototype: Prototype, moments: list[datetime]) -> None:
+    """
+    Whatever the time is, and however often it was asked for.
+    """
+    for now in moments:
+        told: dict[str, Any] = json.loads(json_of(prototype, now))
+        assert told == json.loads(to_json(PrototypeView.fields_of(prototype, now)))
+        PrototypeView.model_validate(told)
+
+
+@given(prototypes(), prototypes())
+def test_equal_prototypes_have_equal_validators_and_changed_ones_others(one: Prototype, other: Prototype) -> None:
+    """
+    Equal prototypes have equal validators, also when they are not the same object; another status is another one.
+    """
+    assert validator_of(one) == validator_of(replace(one))
+    assert (validator_of(one) == validator_of(other)) >= (one == other)
+    if one.status is not other.status:
+        assert validator_of(one) != validator_of(replace(one, status=other.status))
+
+
+def test_the_kept_json_is_bounded_and_belongs_to_one_prototype() -> None:
+    """
+    What is kept has an end, long prompts are not kept, and an equal one of another's is made by itself.
+    """
+    made: list[str] = []
+    kept = Kept(lambda prototype: made.append(prototype.id))
+    first = Prototype("1", "p", None, "v0", "short", Status.PENDING, NOW, NOW)
+    long = replace(first, id="2", prompt="x" * (KEPT_PROMPT + 1))
+    for prototype in (first, first, replace(first), long, long):
+        kept.of(prototype)
+    assert made == ["1", "1", "2", "2"]
+
+    many = [replace(first, id=str(number)) for number in range(2 * KEPT)]
+    for prototype in many:
+        kept.of(prototype)
+    assert len(kept._made) <= KEPT
