@@ -57,12 +57,12 @@ async def protokeep(url: str) -> dict[str, Any]:
     class AtOnce(V0V2):
         """Accepts at once and is ready at once; has nothing else to say."""
 
-        async def create(self, prompt: str, marks: Mapping[str, str], **_: Any) -> RemoteChat:
+        async def create(self, prompt: str, metadata: Mapping[str, str], **_: Any) -> RemoteChat:
             return RemoteChat(
                 uuid4().hex, observation=Observation(ObservedState.FINISHED, demo_url="https://demo.example/")
             )
 
-        async def find(self, wanted: Sequence[Mapping[str, str]], **_: Any) -> Search:
+        async def find(self, filters: Sequence[Mapping[str, str]], **_: Any) -> Search:
             return Search(ended=True)
 
         async def costs(self, chats: Sequence[str], **_: Any) -> Mapping[str, float]:

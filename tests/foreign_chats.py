@@ -13,7 +13,7 @@ from world import KEY, World
 def plant(world: World, age: timedelta = timedelta(0), count: int = 1, key: str = KEY, **values: Any) -> list[Chat]:
     """So many more chats of that age in an account. `values`: metadata, favorite, forbidden."""
     api: Api = "v1" if world.api_version == 1 else "v2"
-    v0 = world.sandbox.world
+    v0 = world.sandbox.backend
     made_at = world.clock.elsewhere() - age
     account = v0.account(account_id(key), made_at)
     knobs = world.sandbox.knobs.changed({"list_delay_seconds": 0})
@@ -26,4 +26,4 @@ def plant(world: World, age: timedelta = timedelta(0), count: int = 1, key: str 
 
 def list_again(world: World, chat: Chat) -> None:
     """Let lists and reads show a deleted chat, as lists that lag do."""
-    world.sandbox.world.accounts[chat.account].chats[chat.api][chat.id] = chat
+    world.sandbox.backend.accounts[chat.account].chats[chat.api][chat.id] = chat

@@ -14,8 +14,8 @@ from protokeep.core.errors import ProviderBusy, ProviderRejected, ProviderUnreac
 from protokeep.core.events import Event, Source
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Observation, ObservedState, Prototype, State, generation_of
-from protokeep.sandbox.site.screenshot import picture_of
-from protokeep.sandbox.site.theme import look_of
+from protokeep.sandbox.site.screenshot import screenshot_of
+from protokeep.sandbox.site.theme import theme_of
 from protokeep.sandbox.state import Chat
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue, status_events
@@ -275,7 +275,7 @@ async def _play(parts: Application, scene: Scene, at: datetime, number: int) -> 
 async def _pictured(parts: Application, prototype: Prototype, at: datetime) -> Prototype:
     """As the end of v1's prototypes leaves them: with a picture that is kept here."""
     prompt = prototype.prompt or ""
-    body = picture_of(look_of(Chat(prototype.product_id, "v1", "", prompt, at, at, at, 1)))
+    body = screenshot_of(theme_of(Chat(prototype.product_id, "v1", "", prompt, at, at, at, 1)))
     picture = Picture("image/png", body, hashlib.sha256(body).hexdigest()[:32])
 
     async def keep(session: Session) -> None:

@@ -204,7 +204,7 @@ async def _check_providers(application: Application) -> list[Finding]:
     findings = []
     for account, provider in accounts:
         try:
-            await provider.hooks()
+            await provider.recent_chats()
             findings.append(fine("v0", f"{account}: v0 takes the key"))
         except ProviderRejected as error:
             findings.append(broken("v0", f"{account}: {str(error).rstrip('.')}", "set the right V0_API_KEY"))

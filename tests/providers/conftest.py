@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from protokeep.core.prototype import Observation
-from protokeep.providers.base import PollResult, PollTarget, Provider, RemoteChat
+from protokeep.providers.base import PollResult, PollTarget, RemoteChat
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
@@ -21,6 +21,9 @@ from world import Clock
 
 MARKS = {"protokeep": "keeper-1", "protokeep_marker": "marker-1"}
 ROOT = "http://v0.test"
+
+#: An adapter of either version.
+V0Provider = V0V1 | V0V2
 
 
 def provider_of(
@@ -31,7 +34,7 @@ def provider_of(
     scope: str | None = "mckinsey",
     timeout_seconds: float = 5.0,
     api_key: str = "key",
-) -> Provider:
+) -> V0Provider:
     """An adapter of that version."""
     config = V0Config(api_key, root_url, root_url, scope, timeout_seconds)
     return V0V1(config, transport) if version == 1 else V0V2(config, transport)
@@ -50,25 +53,25 @@ class V0:
     clock: Clock
     sandbox: Sandbox
     url: str
-    provider: Provider
+    provider: V0Provider
 
-    async def create(self, prompt: str = "A shop", marks: dict[str, str] | None = None) -> RemoteChat:
+    async def create(self, prompt: str = "A shop", metadata: dict[str, str] | None = None) -> RemoteChat:
         """A chat with the marks of these tests."""
-        return await self.provider.create(prompt, MARKS if marks is None else marks)
+        return await self.provider.create(prompt, MARKS if metadata is None else metadata)
 
-    async def look(self, *made: RemoteChat) -> PollResult:
+    async def poll(self, *chats: RemoteChat) -> PollResult:
         """One round of looks at chats that were made by `create`."""
-        return await self.provider.observe([PollTarget(m.chat_id, m.message_id, self.clock.now) for m in made])
+        return await self.provider.observe([PollTarget(m.chat_id, m.message_id, self.clock.now) for m in chats])
 
-    async def look_at(self, made: RemoteChat) -> Observation:
+    async def observe(self, chat: RemoteChat) -> Observation:
         """What a look at one chat says."""
-        return (await self.look(made)).observations[made.chat_id]
+        return (await self.poll(chat)).observations[chat.chat_id]
 
-    async def find(self, **marks: str) -> list[str]:
+    async def find(self, **metadata: str) -> list[str]:
         """The ids of chats of the last hour that carry the marks of these tests."""
         since = self.clock.now - timedelta(hours=1)
-        found = await self.provider.find([marks or MARKS], sent_after=since, known=none_known)
-        return [made.chat_id for made in found.chats]
+        found = await self.provider.find([metadata or MARKS], sent_after=since, known=none_known)
+        return [chat.chat_id for chat in found.chats]
 
     @property
     def chat(self) -> Chat:
@@ -120,7 +123,7 @@ class Answering:
         return [json.loads(request.content) for request in self.asked if request.content]
 
 
-def answering(version: int, answer: Answer, **config: Any) -> tuple[Provider, Answering]:
+def answering(version: int, answer: Answer, **config: Any) -> tuple[V0Provider, Answering]:
     """A provider whose every request is answered by `answer`, and what it asked."""
     transport = Answering(answer)
     return provider_of(version, transport=httpx2.MockTransport(transport), **config), transport

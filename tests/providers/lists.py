@@ -34,7 +34,7 @@ class Chat:
 
     id: str
     age: timedelta
-    marks: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
     pinned: bool = False
     poison: str | None = None
     row: Any = None
@@ -65,7 +65,7 @@ class Lists:
 
     def ours(self, age: timedelta = timedelta(0)) -> Chat:
         """The chat that carries the marks of the tests."""
-        (chat,) = self.add(1, age, marks=dict(MARKS))
+        (chat,) = self.add(1, age, metadata=dict(MARKS))
         return chat
 
     async def find(self, provider: Provider | None = None, **values: Any) -> Search:
@@ -102,10 +102,10 @@ class Lists:
         if (failure := self.fails(self.pages)) is not None:
             return httpx2.Response(failure[0], json=failure[1])
         params = request.url.params
-        wanted = {name[9:-1]: value for name, value in params.items() if name.startswith("metadata[")}
+        filters = {name[9:-1]: value for name, value in params.items() if name.startswith("metadata[")}
         rows = self.ordered()
-        if wanted and self.filter_works:
-            rows = [chat for chat in rows if wanted.items() <= chat.marks.items() and not self.filter_finds_nothing]
+        if filters and self.filter_works:
+            rows = [chat for chat in rows if filters.items() <= chat.metadata.items() and not self.filter_finds_nothing]
         start = int(params.get("offset", params.get("cursor", "0")))
         limit = min(int(params["limit"]), self.page_size)
         begin = max(start - self.repeated_rows, 0) if start else 0
@@ -118,7 +118,7 @@ class Lists:
             return chat.row
         created = (NOW - chat.age).isoformat().replace("+00:00", "Z")
         row = {"id": chat.id, "createdAt": created}
-        return row if self.version == 1 else {**row, "metadata": chat.marks}
+        return row if self.version == 1 else {**row, "metadata": chat.metadata}
 
     def _detail(self, chat_id: str) -> httpx2.Response:
         self.read[chat_id] += 1
@@ -132,9 +132,9 @@ class Lists:
                     status, json={k: v.replace("{id}", chat.id) if v == "{id}" else v for k, v in body.items()}
                 )
             return httpx2.Response(status, content=body)
-        return httpx2.Response(200, json={"id": chat.id, "metadata": chat.marks, "messages": []})
+        return httpx2.Response(200, json={"id": chat.id, "metadata": chat.metadata, "messages": []})
 
 
 def ids(search: Search) -> Sequence[str]:
     """The chats that a search found."""
-    return [made.chat_id for made in search.chats]
+    return [chat.chat_id for chat in search.chats]

@@ -17,7 +17,15 @@ from protokeep.core.errors import (
     ProviderUnreachable,
 )
 from protokeep.core.prototype import Observation, ObservedState
-from protokeep.providers.base import PollResult, PollTarget, Provider, RemoteChat
+from protokeep.providers.base import (
+    PollResult,
+    PollTarget,
+    Provider,
+    RemoteChat,
+    with_follow_ups,
+    with_hooks,
+    with_media,
+)
 from sandbox.v0_contract import MISSING, documents_present
 from world import World, both_versions
 
@@ -120,7 +128,9 @@ async def test_a_hidden_chat_is_missing_until_it_is_shown_again(world: World, pr
     assert (await looked(world, provider, made)).missing == {made.chat_id}
     assert await provider.recent_chats() == []
     assert not await provider.delete(made.chat_id)
-    for asking in (provider.conversation(made.chat_id), provider.cancel(made.chat_id, made.message_id)):
+    chats = with_follow_ups(provider)
+    assert chats is not None
+    for asking in (chats.conversation(made.chat_id), chats.cancel(made.chat_id, made.message_id)):
         with pytest.raises(ProviderError) as told:
             await asking
         assert told.value.status == 404
@@ -128,7 +138,7 @@ async def test_a_hidden_chat_is_missing_until_it_is_shown_again(world: World, pr
 
     assert (await looked(world, provider, made)).missing == frozenset()
     assert await provider.recent_chats() == [made.chat_id]
-    assert await provider.cancel(made.chat_id, made.message_id)
+    assert await chats.cancel(made.chat_id, made.message_id)
 
 
 @both_versions
@@ -227,11 +237,13 @@ async def test_a_follow_up_stays_in_its_chat_and_has_an_end_of_its_own(world: Wo
     made = await provider.create("A shop", marks())
     world.clock.advance(20)
     first = await seen(world, provider, made)
-    before = await provider.conversation(made.chat_id)
+    chats = with_follow_ups(provider)
+    assert chats is not None
+    before = await chats.conversation(made.chat_id)
     world.clock.advance(5)
 
-    sent = await provider.send(made.chat_id, "Make it blue")
-    after = await provider.conversation(made.chat_id)
+    sent = await chats.send(made.chat_id, "Make it blue")
+    after = await chats.conversation(made.chat_id)
 
     assert world.sandbox.chats_created == 1
     assert [said.content for said in after.messages if said.role == "user"] == ["Make it blue", "A shop"]
@@ -257,9 +269,11 @@ async def test_a_stop_says_whether_anything_was_running(world: World, provider: 
     What runs is stopped; stopping what does not run is no error, and says so.
     """
     made = await provider.create("A shop", marks())
+    chats = with_follow_ups(provider)
+    assert chats is not None
 
-    assert await provider.cancel(made.chat_id, made.message_id) is True
-    assert await provider.cancel(made.chat_id, made.message_id) is False
+    assert await chats.cancel(made.chat_id, made.message_id) is True
+    assert await chats.cancel(made.chat_id, made.message_id) is False
     assert world.sandbox.chats[made.chat_id].status(world.clock()) == "stopped"
 
 
@@ -281,12 +295,13 @@ async def test_the_cost_comes_with_the_end_or_by_a_report(world: World, provider
     """
     What it cost is told with the end, or by a report.
     """
-    if not provider.capabilities.cost:
+    media = with_media(provider)
+    if media is None:
         pytest.skip("the builder tells no cost")
     made = await provider.create("A shop", marks())
     world.clock.advance(20)
     told = (await seen(world, provider, made)).credits
-    report = await provider.costs([made.chat_id], since=world.clock() - timedelta(hours=1))
+    report = await media.costs([made.chat_id], since=world.clock() - timedelta(hours=1))
 
     assert (told or report[made.chat_id]) > 0
 
@@ -296,19 +311,21 @@ async def test_a_picture_comes_from_the_builders_own_host_only(world: World, pro
     """
     A picture is fetched with the key from the builder's own host, and from no other.
     """
-    if not provider.capabilities.picture:
+    media = with_media(provider)
+    if media is None:
         pytest.skip("the builder has no pictures")
     made = await provider.create("A shop", marks())
     world.clock.advance(20)
     address = (await seen(world, provider, made)).image_url
-    assert address is not None
+    if address is None:
+        pytest.skip("the builder has no pictures")
 
-    image = await provider.picture(address)
+    image = await media.picture(address)
 
     assert image is not None
     assert image.content_type == "image/png"
-    assert await provider.picture("https://evil.example/picture.png") is None
-    assert await provider.picture(address.replace("http://", "https://")) is None
+    assert await media.picture("https://evil.example/picture.png") is None
+    assert await media.picture(address.replace("http://", "https://")) is None
 
 
 @both_versions
@@ -316,15 +333,16 @@ async def test_a_hook_is_registered_moved_and_removed_twice(world: World, provid
     """
     A hook is registered, moved and removed; removing it again is no error.
     """
-    if not provider.capabilities.hooks:
+    hooks = with_hooks(provider)
+    if hooks is None:
         pytest.skip("the builder has no hooks")
-    hook_id = await provider.add_hook("ours", "http://127.0.0.1:9/one")
-    assert [hook_id] == [hook.id for hook in await provider.hooks()]
-    await provider.move_hook(hook_id, "http://127.0.0.1:9/two")
-    await provider.remove_hook(hook_id)
-    await provider.remove_hook(hook_id)
+    hook_id = await hooks.add_hook("ours", "http://127.0.0.1:9/one")
+    assert [hook_id] == [hook.id for hook in await hooks.hooks()]
+    await hooks.move_hook(hook_id, "http://127.0.0.1:9/two")
+    await hooks.remove_hook(hook_id)
+    await hooks.remove_hook(hook_id)
 
-    assert not await provider.hooks()
+    assert not await hooks.hooks()
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,8 @@ import httpx2
 import pytest
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected, ProviderUnreachable
-from protokeep.providers.base import Provider
-from protokeep.providers.v0_refusals import pointed_at, retry_after
-from providers.conftest import MARKS, answering, none_known, provider_of, says
+from protokeep.providers.v0_refusals import redirect_target, retry_after
+from providers.conftest import MARKS, V0Provider, answering, none_known, provider_of, says
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CERTAIN = (400, 401, 403, 404, 413, 422)
@@ -23,7 +22,7 @@ BUSY = (402, 429)
 #: 405 to 451: refusals by name, which v0 never documents for a create; a gateway may say them after v0 has acted.
 UNCLEAR = (405, 406, 407, 408, 409, 410, 412, 415, 418, 421, 424, 425, 426, 428, 431, 451, 499)
 OWN_ERRORS = (500, 501, 502, 503, 504, 505, 511, 520, 524, 599)
-ACTS: dict[str, Callable[[Provider], Awaitable[Any]]] = {
+ACTS: dict[str, Callable[[V0Provider], Awaitable[Any]]] = {
     "create": lambda provider: provider.create("A shop", MARKS),
     "send": lambda provider: provider.send("chat-1", "Make it blue"),
 }
@@ -41,7 +40,7 @@ class TestStatuses:
         ],
     )
     async def test_a_create_counts_as_refused_only_by_a_documented_refusal(
-        self, version: int, act: Callable[[Provider], Awaitable[Any]], status: int, error: type[ProviderError]
+        self, version: int, act: Callable[[V0Provider], Awaitable[Any]], status: int, error: type[ProviderError]
     ) -> None:
         """
         A create or a message counts as refused only by what v0 documents as a refusal; else v0 may have acted.
@@ -114,7 +113,7 @@ class TestRedirects:
     @acts
     @pytest.mark.parametrize("status", [301, 307, 308])
     async def test_a_307_to_an_act_is_unknown_and_names_target_and_setting(
-        self, version: int, act: Callable[[Provider], Awaitable[Any]], status: int
+        self, version: int, act: Callable[[V0Provider], Awaitable[Any]], status: int
     ) -> None:
         """
         A redirect to the same request elsewhere may follow an act; it names where, and the setting to change.
@@ -134,7 +133,7 @@ class TestRedirects:
     @acts
     @pytest.mark.parametrize("status", [300, 302, 303, 304, 305, 306, 399])
     async def test_a_302_to_an_act_is_unknown_and_names_its_target(
-        self, version: int, act: Callable[[Provider], Awaitable[Any]], status: int
+        self, version: int, act: Callable[[V0Provider], Awaitable[Any]], status: int
     ) -> None:
         """
         A redirect to the result of what was done (302, 303) proves nothing, and names where it points all the same.
@@ -173,11 +172,11 @@ class TestRedirects:
         """
         Whatever the header holds, what people are shown is short, printable, and no more than a host.
         """
-        said = pointed_at(location)
+        text = redirect_target(location)
 
-        assert said.isprintable()
-        assert len(said) <= 120
-        assert said == shown or (location or "").startswith("https://a\x1b")
+        assert text.isprintable()
+        assert len(text) <= 120
+        assert text == shown or (location or "").startswith("https://a\x1b")
 
 
 class TestRetryAfter:
@@ -261,7 +260,7 @@ class TestNothingSent:
         ids=lambda raised: type(raised).__name__,
     )
     async def test_an_error_before_the_request_was_written_sent_nothing(
-        self, version: int, act: Callable[[Provider], Awaitable[Any]], raised: Exception
+        self, version: int, act: Callable[[V0Provider], Awaitable[Any]], raised: Exception
     ) -> None:
         """
         What fails while a request is written, or a proxy asked, reached nobody.
@@ -469,14 +468,16 @@ class TestOnTheWire:
             await provider.create("A shop", MARKS)
         await provider.aclose()
 
-    @pytest.mark.parametrize("said", [b"407 Proxy Authentication Required", b"502 Bad Gateway", b"403 Forbidden"])
+    @pytest.mark.parametrize(
+        "status_line", [b"407 Proxy Authentication Required", b"502 Bad Gateway", b"403 Forbidden"]
+    )
     async def test_a_proxy_that_opens_no_tunnel_passed_nothing_on(
-        self, version: int, said: bytes, monkeypatch: pytest.MonkeyPatch
+        self, version: int, status_line: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """
         A proxy that opens no tunnel passed nothing on, whatever it answers.
         """
-        async with raw(answers(b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n")) as proxy:
+        async with raw(answers(b"HTTP/1.1 " + status_line + b"\r\nContent-Length: 0\r\n\r\n")) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", proxy)
             provider = provider_of(version, "https://v0.example")
             with pytest.raises(ProviderUnreachable):

@@ -28,9 +28,9 @@ class TestCreate:
         """
         One call makes one chat, which carries the prompt and the marks; it is answered before it is finished.
         """
-        made = await v0.create("A shop", MARKS)
+        chat = await v0.create("A shop", MARKS)
 
-        assert v0.chat.id == made.chat_id
+        assert v0.chat.id == chat.chat_id
         assert (v0.chat.message, v0.chat.metadata, v0.chat.api) == ("A shop", MARKS, f"v{v0.version}")
         assert sum(v0.calls.values()) == 1
         assert v0.chat.status(v0.clock.now) != "completed"
@@ -40,30 +40,30 @@ class TestCreate:
         Only an asynchronous create answers while the emulator's clock stands still.
         """
         async with asyncio.timeout(2):
-            made = await v0.create()
+            chat = await v0.create()
 
-        assert (await v0.look_at(made)).state in (ObservedState.QUEUED, ObservedState.RUNNING)
+        assert (await v0.observe(chat)).state in (ObservedState.QUEUED, ObservedState.RUNNING)
 
     async def test_an_answer_to_a_create_never_reads_as_finished(self, v0: V0) -> None:
         """
         Nothing in the answer to a create reads as finished, whatever addresses it holds.
         """
-        made = await v0.create()
+        chat = await v0.create()
 
-        assert made.observation is not None
-        assert made.observation.state in (ObservedState.QUEUED, ObservedState.RUNNING)
+        assert chat.observation is not None
+        assert chat.observation.state in (ObservedState.QUEUED, ObservedState.RUNNING)
 
     async def test_simultaneous_creates_get_the_ids_of_their_own_chats(self, v0: V0) -> None:
         """
         Each of many simultaneous creates gets the id of its own chat.
         """
-        marks = [{"protokeep_marker": f"m-{number}"} for number in range(30)]
+        metadata = [{"protokeep_marker": f"m-{number}"} for number in range(30)]
 
-        made = await asyncio.gather(*(v0.create(f"prompt {n}", one) for n, one in enumerate(marks)))
+        chats = await asyncio.gather(*(v0.create(f"prompt {n}", one) for n, one in enumerate(metadata)))
 
-        for number, one in enumerate(made):
+        for number, one in enumerate(chats):
             chat = v0.sandbox.chats[one.chat_id]
-            assert (chat.message, chat.metadata) == (f"prompt {number}", marks[number])
+            assert (chat.message, chat.metadata) == (f"prompt {number}", metadata[number])
 
     async def test_a_prompt_of_100000_characters_arrives_as_it_is(self, v0: V0) -> None:
         """
@@ -210,11 +210,11 @@ class TestObserve:
         Every reason to stop is read as it is meant; only `stop` is finished.
         """
         v0.sandbox.set_knobs(finish_reason=reason)
-        made = await v0.create()
-        assert (await v0.look_at(made)).state in (ObservedState.QUEUED, ObservedState.RUNNING)
+        chat = await v0.create()
+        assert (await v0.observe(chat)).state in (ObservedState.QUEUED, ObservedState.RUNNING)
         v0.clock.advance(10)
 
-        observation = await v0.look_at(made)
+        observation = await v0.observe(chat)
 
         if v0.version == 1 and reason == "content-filter":
             code = observation.error_code  # v1 says only that the version failed.
@@ -226,9 +226,9 @@ class TestObserve:
         v1: a chat whose generation has not begun has no version yet.
         """
         v0.sandbox.set_knobs(queue_seconds=5)
-        made = await v0.create()
+        chat = await v0.create()
 
-        seen = (await v0.look_at(made)).state
+        seen = (await v0.observe(chat)).state
 
         assert seen is (ObservedState.QUEUED if v0.version == 1 else ObservedState.RUNNING)
 
@@ -236,10 +236,10 @@ class TestObserve:
         """
         A finished one has an address that opens.
         """
-        made = await v0.create()
+        chat = await v0.create()
         v0.clock.advance(10)
 
-        observation = await v0.look_at(made)
+        observation = await v0.observe(chat)
 
         assert address_of(observation).startswith(v0.url)
 
@@ -247,25 +247,25 @@ class TestObserve:
         """
         A deleted chat is missing, and that does not keep the others from being read.
         """
-        gone, kept = await v0.create(), await v0.create()
+        gone, present = await v0.create(), await v0.create()
         v0.sandbox.delete(gone.chat_id)
 
-        looked = await v0.look(gone, kept)
+        result = await v0.poll(gone, present)
 
-        assert looked.missing == {gone.chat_id}
-        assert set(looked.observations) == {kept.chat_id}
-        assert looked.problem is None
+        assert result.missing == {gone.chat_id}
+        assert set(result.observations) == {present.chat_id}
+        assert result.problem is None
 
     async def test_v1_polls_60_chats_in_one_call_and_v2_each_by_itself(self, v0: V0) -> None:
         """
         v1 reports 60 chats in one call; v2 takes one light call for each.
         """
-        made = [await v0.create() for _ in range(60)]
+        chats = [await v0.create() for _ in range(60)]
         before = sum(v0.calls.values())
 
-        looked = await v0.look(*made)
+        result = await v0.poll(*chats)
 
-        assert len(looked.observations) == 60
+        assert len(result.observations) == 60
         assert sum(v0.calls.values()) - before == (1 if v0.provider.capabilities.batch_status else 60)
 
     @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
@@ -274,15 +274,15 @@ class TestObserve:
         Every chat is met, however many pages there are and whatever order they come in.
         """
         v0.sandbox.set_knobs(list_order=order)
-        made = []
+        chats = []
         for _ in range(130):
-            made.append(await v0.create())
+            chats.append(await v0.create())
             v0.clock.advance(1)
         before = sum(v0.calls.values())
 
-        looked = await v0.look(*made)
+        result = await v0.poll(*chats)
 
-        assert len(looked.observations) == 130
+        assert len(result.observations) == 130
         if v0.version == 1:
             assert sum(v0.calls.values()) - before <= 3
 
@@ -291,23 +291,23 @@ class TestObserve:
         A chat that lists do not show yet is read by itself.
         """
         v0.sandbox.set_knobs(list_delay_seconds=60)
-        made = await v0.create()
+        chat = await v0.create()
 
-        assert (await v0.look_at(made)).state is ObservedState.RUNNING
+        assert (await v0.observe(chat)).state is ObservedState.RUNNING
 
     async def test_a_429_ends_the_round_and_says_how_long_to_pause(self, v0: V0) -> None:
         """
         429 ends the round, and says how long to pause.
         """
-        made = [await v0.create() for _ in range(40)]
+        chats = [await v0.create() for _ in range(40)]
         v0.sandbox.set_knobs(fail_next=[{"status": 429, "retry_after": 17, "times": None}])
         before = sum(v0.calls.values())
 
-        looked = await v0.look(*made)
+        result = await v0.poll(*chats)
 
-        assert looked.retry_after == timedelta(seconds=17)
-        assert looked.problem is not None
-        assert (looked.observations, looked.missing) == ({}, frozenset())
+        assert result.retry_after == timedelta(seconds=17)
+        assert result.problem is not None
+        assert (result.observations, result.missing) == ({}, frozenset())
         assert sum(v0.calls.values()) - before <= 16
 
     @pytest.mark.parametrize("status", [401, 403, 500, 503])
@@ -315,13 +315,13 @@ class TestObserve:
         """
         What cannot be read is told in words, and is neither missing nor finished.
         """
-        made = await v0.create()
+        chat = await v0.create()
         v0.sandbox.set_knobs(fail_next=[{"status": status, "times": None}])
 
-        looked = await v0.look(made)
+        result = await v0.poll(chat)
 
-        assert (looked.observations, looked.missing, looked.retry_after) == ({}, frozenset(), None)
-        assert str(status) in (looked.problem or looked.unreadable[made.chat_id])
+        assert (result.observations, result.missing, result.retry_after) == ({}, frozenset(), None)
+        assert str(status) in (result.problem or result.unreadable[chat.chat_id])
 
     async def test_an_outage_while_polling_is_told_not_raised(self, v0: V0) -> None:
         """
@@ -330,10 +330,10 @@ class TestObserve:
         async with running(v0.sandbox) as url:
             provider = provider_of(v0.version, url)
 
-        looked = await provider.observe([PollTarget("chat", "message", v0.clock.now)])
+        result = await provider.observe([PollTarget("chat", "message", v0.clock.now)])
 
-        assert (looked.observations, looked.missing) == ({}, frozenset())
-        assert looked.problem is not None
+        assert (result.observations, result.missing) == ({}, frozenset())
+        assert result.problem is not None
         await provider.aclose()
 
 
@@ -352,15 +352,15 @@ class TestFind:
         """
         What is found has id, marks and time, so that it can be tracked like any other.
         """
-        made = await v0.create()
+        chat = await v0.create()
         since = v0.clock.now - timedelta(minutes=5)
 
         (found,) = (await v0.provider.find([MARKS], sent_after=since, known=none_known)).chats
 
-        assert (found.chat_id, found.metadata) == (made.chat_id, MARKS)
+        assert (found.chat_id, found.metadata) == (chat.chat_id, MARKS)
         assert found.created_at == v0.clock.now.replace(microsecond=found.created_at.microsecond)  # type: ignore[union-attr]
         v0.clock.advance(10)
-        assert (await v0.look_at(found)).state is ObservedState.FINISHED
+        assert (await v0.observe(found)).state is ObservedState.FINISHED
 
     async def test_known_chats_are_left_out_of_a_search(self, v0: V0) -> None:
         """
@@ -373,7 +373,7 @@ class TestFind:
 
         found = await v0.provider.find([MARKS], sent_after=v0.clock.now, known=known)
 
-        assert [made.chat_id for made in found.chats] == [second.chat_id]
+        assert [chat.chat_id for chat in found.chats] == [second.chat_id]
         assert v0.calls.get("chats.getById", v0.calls.get("chats.find", 0)) <= 1
 
     @pytest.mark.parametrize("order", ["newest", "oldest", "random"])
@@ -393,19 +393,19 @@ class TestFind:
         A list that lags finds nothing *now*, and finds it later.
         """
         v0.sandbox.set_knobs(list_delay_seconds=30)
-        made = await v0.create()
+        chat = await v0.create()
 
         assert await v0.find() == []
         v0.clock.advance(30)
-        assert await v0.find() == [made.chat_id]
+        assert await v0.find() == [chat.chat_id]
 
     async def test_both_of_two_chats_with_one_marker_are_found(self, v0: V0) -> None:
         """
         Should there ever be two chats with one marker, both are found.
         """
-        made = {(await v0.create()).chat_id for _ in range(2)}
+        chats = {(await v0.create()).chat_id for _ in range(2)}
 
-        assert set(await v0.find()) == made
+        assert set(await v0.find()) == chats
 
     async def test_a_deleted_chat_is_not_found(self, v0: V0) -> None:
         """
@@ -440,9 +440,9 @@ class TestFind:
         """
         What a chat was asked for can be read back.
         """
-        made = await v0.create("A shop for bread")
+        chat = await v0.create("A shop for bread")
 
-        assert await v0.provider.prompt_of(made.chat_id) == "A shop for bread"
+        assert await v0.provider.prompt_of(chat.chat_id) == "A shop for bread"
 
 
 class TestDelete:
@@ -450,10 +450,10 @@ class TestDelete:
         """
         A chat is deleted; one that is not there counts as deleted.
         """
-        made = await v0.create()
+        chat = await v0.create()
 
-        await v0.provider.delete(made.chat_id)
-        await v0.provider.delete(made.chat_id)
+        await v0.provider.delete(chat.chat_id)
+        await v0.provider.delete(chat.chat_id)
 
         assert v0.chat.deleted
 
@@ -471,12 +471,12 @@ class TestScope:
     async def every_call(self, v0: V0, scope: str | None) -> int:
         """Make every kind of call with a scope; how many calls that were."""
         provider = provider_of(v0.version, v0.url, scope=scope)
-        made = await provider.create("A shop", MARKS)
-        await provider.observe([PollTarget(made.chat_id, made.message_id, v0.clock.now)])
-        await provider.observe([PollTarget(made.chat_id, None, v0.clock.now), PollTarget("gone", "gone", v0.clock.now)])
+        chat = await provider.create("A shop", MARKS)
+        await provider.observe([PollTarget(chat.chat_id, chat.message_id, v0.clock.now)])
+        await provider.observe([PollTarget(chat.chat_id, None, v0.clock.now), PollTarget("gone", "gone", v0.clock.now)])
         await provider.find([MARKS], sent_after=v0.clock.now, known=none_known)
-        await provider.prompt_of(made.chat_id)
-        await provider.delete(made.chat_id)
+        await provider.prompt_of(chat.chat_id)
+        await provider.delete(chat.chat_id)
         await provider.aclose()
         return sum(v0.calls.values())
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected, ProviderUnreachable
 from protokeep.core.prototype import ObservedState
 from protokeep.providers.base import PollResult, PollTarget, Provider
-from protokeep.providers.v0_http import V0Config, instant
+from protokeep.providers.v0_fields import instant
+from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_refusals import retry_after
 from providers.conftest import MARKS, ROOT, answering, none_known, says
 
@@ -201,15 +202,15 @@ class TestCreate:
         provider, _ = answering(version, says(status, body))
 
         try:
-            made = await provider.create("A shop", MARKS)
+            chat = await provider.create("A shop", MARKS)
         except ProviderError:
             return
-        assert made.chat_id == body["id" if version == 1 else "chatId"]
+        assert chat.chat_id == body["id" if version == 1 else "chatId"]
         assert status < 300
 
 
 class TestObserve:
-    async def look(self, provider: Provider, *chats: str) -> PollResult:
+    async def poll(self, provider: Provider, *chats: str) -> PollResult:
         """One round of looks."""
         return await provider.observe([PollTarget(chat, "message-1", NOW) for chat in chats or ("chat-1",)])
 
@@ -220,11 +221,11 @@ class TestObserve:
         """
         provider, _ = answering(version, answer)
 
-        looked = await self.look(provider)
+        result = await self.poll(provider)
 
-        assert looked.missing == frozenset()
-        assert all(one.state is ObservedState.QUEUED for one in looked.observations.values())
-        assert looked.problem or looked.unreadable or looked.observations
+        assert result.missing == frozenset()
+        assert all(one.state is ObservedState.QUEUED for one in result.observations.values())
+        assert result.problem or result.unreadable or result.observations
 
     @pytest.mark.parametrize("word", ["finished", "STOP", "", 0, False, True, [], {}, ["stop"], {"stop": 1}], ids=str)
     async def test_an_unknown_status_is_not_guessed(self, version: int, word: Any) -> None:
@@ -235,9 +236,9 @@ class TestObserve:
         row = {"id": "chat-1", "createdAt": "2026-01-02T03:04:05Z", "latestVersion": {"id": "v", "status": word}}
         provider, _ = answering(version, says(200, {"data": [row]} if version == 1 else message))
 
-        looked = await self.look(provider)
+        result = await self.poll(provider)
 
-        seen = looked.observations["chat-1"]
+        seen = result.observations["chat-1"]
         assert (seen.state, seen.error_code) == (ObservedState.WAITING, "needs_a_look")
 
     async def test_an_answer_about_another_chat_is_not_taken(self, version: int) -> None:
@@ -254,10 +255,10 @@ class TestObserve:
 
         provider, _ = answering(version, answer)
 
-        looked = await self.look(provider)
+        result = await self.poll(provider)
 
-        assert "chat-2" not in looked.observations
-        assert all(one.state is not ObservedState.FINISHED for one in looked.observations.values())
+        assert "chat-2" not in result.observations
+        assert all(one.state is not ObservedState.FINISHED for one in result.observations.values())
 
     @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//evil", "", 5, None, "x" * 3000])
     async def test_only_http_addresses_are_kept_as_links(self, version: int, address: Any) -> None:
@@ -273,7 +274,7 @@ class TestObserve:
         message = {"id": "message-1", "chatId": "chat-1", "finishReason": "stop"}
         provider, _ = answering(version, says(200, {"data": [chat]} if version == 1 else message))
 
-        seen = (await self.look(provider)).observations["chat-1"]
+        seen = (await self.poll(provider)).observations["chat-1"]
 
         assert seen.state is ObservedState.FINISHED
         for link in (seen.demo_url, seen.web_url, seen.image_url, seen.chat_url):
@@ -293,7 +294,7 @@ class TestObserve:
 
         provider, transport = answering(version, answer)
 
-        assert (await self.look(provider, chat)).missing == {chat}
+        assert (await self.poll(provider, chat)).missing == {chat}
         await provider.delete(chat)
 
         for request in transport.asked:
@@ -349,7 +350,7 @@ class TestLists:
 
         found = await provider.find([MARKS], sent_after=NOW, known=none_known)
 
-        assert [made.chat_id for made in found.chats] == ["chat-1"]
+        assert [chat.chat_id for chat in found.chats] == ["chat-1"]
 
     @pytest.mark.parametrize("version", [1], ids=["v1"])
     async def test_malformed_rows_keep_no_other_chat_from_being_polled(self, version: int) -> None:
@@ -369,9 +370,9 @@ class TestLists:
         ]
         provider, _ = answering(version, says(200, {"data": rows}))
 
-        looked = await provider.observe([PollTarget("chat-1", None, NOW)])
+        result = await provider.observe([PollTarget("chat-1", None, NOW)])
 
-        assert looked.observations["chat-1"].state is ObservedState.FINISHED
+        assert result.observations["chat-1"].state is ObservedState.FINISHED
 
     @pytest.mark.parametrize("version", [1], ids=["v1"])
     @pytest.mark.parametrize("reason", [{}, {"stop": 1}, [], 5, "?", None], ids=str)
@@ -382,9 +383,9 @@ class TestLists:
         messages = [None, {"role": "assistant", "finishReason": reason, "createdAt": 5}, {"role": "user"}]
         provider, _ = answering(version, says(200, {"data": [], "id": "chat-1", "messages": messages}))
 
-        looked = await provider.observe([PollTarget("chat-1", None, NOW)])
+        result = await provider.observe([PollTarget("chat-1", None, NOW)])
 
-        assert looked.observations["chat-1"].state is ObservedState.QUEUED
+        assert result.observations["chat-1"].state is ObservedState.QUEUED
 
     async def test_a_search_does_not_trust_v0s_filter(self, version: int) -> None:
         """
@@ -395,7 +396,7 @@ class TestLists:
 
         found = await provider.find([{"protokeep_marker": "marker-1"}], sent_after=NOW, known=none_known)
 
-        assert [made.chat_id for made in found.chats] == ["chat-1"]
+        assert [chat.chat_id for chat in found.chats] == ["chat-1"]
 
     async def test_a_list_without_an_end_is_given_up(self, version: int) -> None:
         """
@@ -423,11 +424,11 @@ class TestLists:
         """
         pages = Pages(version, 200, new_rows=new_rows)
         provider, transport = answering(version, pages)
-        wanted = [PollTarget(f"chat-{n}", None, NOW) for n in range(200)]
+        targets = [PollTarget(f"chat-{n}", None, NOW) for n in range(200)]
 
-        looked = await provider.observe(wanted)
+        result = await provider.observe(targets)
 
-        assert len(looked.observations) == 200
+        assert len(result.observations) == 200
         offsets = [int(request.url.params["offset"]) for request in transport.asked if "offset" in request.url.params]
         assert offsets == sorted(offsets)
         assert all(later - sooner < 60 for sooner, later in pairwise(offsets))
@@ -440,10 +441,10 @@ class TestLists:
         pages = Pages(version, 200, new_rows=-8)
         provider, _ = answering(version, pages)
 
-        looked = await provider.observe([PollTarget(f"chat-{n}", None, NOW) for n in range(150)])
+        result = await provider.observe([PollTarget(f"chat-{n}", None, NOW) for n in range(150)])
 
-        assert len(looked.observations) == 150
-        assert looked.missing == frozenset()
+        assert len(result.observations) == 150
+        assert result.missing == frozenset()
 
 
 class Pages:

@@ -56,7 +56,7 @@ class TestOrder:
         provider = v0.provider()
 
         quick = await v0.find(provider, thorough=False)
-        full = await v0.find(provider, rest=quick.rest)
+        full = await v0.find(provider, continuation=quick.continuation)
 
         assert (ids(quick), quick.whole, quick.passed) == ([], False, True)
         assert ids(full) == [ours.id]
@@ -120,8 +120,8 @@ class TestPages:
         assert ids(search) == [late.id] or not search.whole
 
     @only_v1
-    @pytest.mark.parametrize("made", [1, 10, 45, 60, 130])
-    async def test_rows_that_move_down_are_no_reason_to_give_up(self, version: int, made: int) -> None:
+    @pytest.mark.parametrize("new_chats", [1, 10, 45, 60, 130])
+    async def test_rows_that_move_down_are_no_reason_to_give_up(self, version: int, new_chats: int) -> None:
         """
         Others create chats between two pages; all that were there are met.
         """
@@ -131,12 +131,12 @@ class TestPages:
 
         def create(page: int) -> None:
             if page in (1, 2):
-                v0.add(made, timedelta(seconds=-page))
+                v0.add(new_chats, timedelta(seconds=-page))
 
         v0.before_page = create
         search = await v0.find(since=NOW - timedelta(hours=1))
 
-        assert (ids(search), search.ended) == ([ours.id], True) or (made > 10 and not search.whole)
+        assert (ids(search), search.ended) == ([ours.id], True) or (new_chats > 10 and not search.whole)
 
     @only_v1
     async def test_a_chat_that_moves_to_the_front_meanwhile_is_met_there(self, version: int) -> None:
@@ -213,7 +213,7 @@ class TestFilter:
         """
         v0 = Lists(version)
         v0.add(2000, OLD)
-        v0.add(3, RECENT, marks={"protokeep": "keeper-1", "protokeep_marker": "another"})
+        v0.add(3, RECENT, metadata={"protokeep": "keeper-1", "protokeep_marker": "another"})
         provider = v0.provider()
         quick = await provider.find([{"protokeep": "keeper-1"}], sent_after=NOW, known=_all_known, thorough=False)
         assert (quick.reached, ids(quick)) == (True, [])
@@ -357,10 +357,10 @@ class TestCut:
 
         search = await v0.find(provider, calls=calls)
         parts = 1
-        while search.rest is not None:
+        while search.continuation is not None:
             assert not search.whole
             before = v0.pages + sum(v0.read.values())
-            search = await v0.find(provider, calls=calls, rest=search.rest)
+            search = await v0.find(provider, calls=calls, continuation=search.continuation)
             assert v0.pages + sum(v0.read.values()) - before <= calls + 4
             parts += 1
 
@@ -379,7 +379,7 @@ class TestCut:
 
         cut = await v0.find(provider)
         v0.ours(RECENT * 2)
-        done = await v0.find(provider, rest=cut.rest, since=NOW - timedelta(hours=1))
+        done = await v0.find(provider, continuation=cut.continuation, since=NOW - timedelta(hours=1))
 
         assert (cut.whole, cut.reached) == (False, False)
         assert cut.error is not None
@@ -397,7 +397,7 @@ class TestCut:
         provider = v0.provider()
 
         first = await v0.find(provider)
-        second = await v0.find(provider, rest=first.rest)
+        second = await v0.find(provider, continuation=first.continuation)
 
         assert (first.whole, ids(first)) == (False, [])
         assert (second.ended, ids(second)) == (True, [ours.id])

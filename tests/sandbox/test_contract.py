@@ -46,8 +46,8 @@ async def test_every_v1_operation_answers_in_the_documents_shape(v0: V0, clock: 
     """
     project = (await ok(v0.post("/v1/projects", json={"name": "p", "description": "d", "instructions": "i"})))["id"]
     metadata = {"tag": "one"}
-    wanted = {"message": "A shop", "responseMode": "async", "metadata": metadata, "projectId": project}
-    chat = await ok(v0.post("/v1/chats", json={**wanted, "attachments": [{"url": "https://x.example/a.png"}]}))
+    request = {"message": "A shop", "responseMode": "async", "metadata": metadata, "projectId": project}
+    chat = await ok(v0.post("/v1/chats", json={**request, "attachments": [{"url": "https://x.example/a.png"}]}))
     path = f"/v1/chats/{chat['id']}"
     assert chat["latestVersion"]["status"] == "pending"
     assert chat["webUrl"]
@@ -114,17 +114,17 @@ async def test_every_v2_operation_answers_in_the_documents_shape(v0: V0, clock: 
     """
     A walk over every v2 operation gets success everywhere, in the document's shape.
     """
-    wanted = {"message": "A shop", "metadata": {"tag": "one"}, "attachments": [{"url": "https://x.example/a"}]}
-    made = await ok(v0.post("/v2/chats/async", json=wanted), 202)
-    path = f"/v2/chats/{made['chatId']}"
-    reply = f"{path}/messages/{made['messageId']}"
+    request = {"message": "A shop", "metadata": {"tag": "one"}, "attachments": [{"url": "https://x.example/a"}]}
+    chat = await ok(v0.post("/v2/chats/async", json=request), 202)
+    path = f"/v2/chats/{chat['chatId']}"
+    reply = f"{path}/messages/{chat['messageId']}"
     assert (await ok(v0.get(reply)))["finishReason"] is None
     assert await ok(v0.get(f"{path}/preview")) is None
     assert (await ok(v0.get(f"{path}/files")))["files"] == []
 
     clock.advance(10)
     assert (await ok(v0.get(reply)))["finishReason"] == "stop"
-    assert (await ok(v0.get(f"{path}/preview")))["url"].endswith(f"/preview/{made['chatId']}")
+    assert (await ok(v0.get(f"{path}/preview")))["url"].endswith(f"/preview/{chat['chatId']}")
     assert (await ok(v0.get(f"{path}/files")))["files"]
     assert "status" not in await ok(v0.get(path))
     assert (await ok(v0.patch(path, json={"title": "t", "metadata": {"k" * 50: "v"}})))["title"] == "t"
@@ -151,7 +151,7 @@ async def test_every_v2_operation_answers_in_the_documents_shape(v0: V0, clock: 
     assert (await ok(v0.get(f"/v2/chats/{shell['chat']['id']}/messages?limit=5")))["messages"] == []
     assert await ok(v0.get(f"/v2/chats/{shell['chat']['id']}/preview"))
 
-    fields = {"name": "h", "events": ["message.finished"], "url": HOOK_URL, "chatId": made["chatId"]}
+    fields = {"name": "h", "events": ["message.finished"], "url": HOOK_URL, "chatId": chat["chatId"]}
     hook = (await ok(v0.post("/v2/hooks", json=fields)))["id"]
     assert await ok(v0.get("/v2/hooks")) == [{"id": hook, "name": "h"}]
     await ok(v0.get(f"/v2/hooks/{hook}"))
@@ -160,12 +160,12 @@ async def test_every_v2_operation_answers_in_the_documents_shape(v0: V0, clock: 
 
     summary = await ok(v0.get("/v2/usage/summary"))
     assert summary["credits"]["total"] > 0
-    events = await ok(v0.get(f"/v2/usage/events?chatId={made['chatId']}&limit=2"))
+    events = await ok(v0.get(f"/v2/usage/events?chatId={chat['chatId']}&limit=2"))
     assert (len(events["data"]), events["pagination"]["hasMore"]) == (2, True)
     cursor = events["pagination"]["cursor"]
-    rest = await ok(v0.get(f"/v2/usage/events?chatId={made['chatId']}&cursor={cursor}"))
+    rest = await ok(v0.get(f"/v2/usage/events?chatId={chat['chatId']}&cursor={cursor}"))
     assert (len(rest["data"]), rest["pagination"]["hasMore"]) == (3, False)
-    assert await ok(v0.delete(path)) == {"chatId": made["chatId"]}
+    assert await ok(v0.delete(path)) == {"chatId": chat["chatId"]}
     assert {operation.id for operation in v2.operations.all} == {name for _, name in v0.seen}
 
 
@@ -186,12 +186,14 @@ async def test_every_refusal_has_its_status_and_its_versions_shape(api: str, v0:
             await ok(v0.post(path, content=b"message", headers={"content-type": "text/plain"}), 422)
 
     create, async_ = ("/v1/chats", {"responseMode": "async"}) if api == "v1" else ("/v2/chats/async", {})
-    made = (await v0.post(create, json={"message": "x", **async_})).json()
-    chat = f"/{api}/chats/{made.get('chatId') or made.get('id')}"
+    remote_chat = (await v0.post(create, json={"message": "x", **async_})).json()
+    chat = f"/{api}/chats/{remote_chat.get('chatId') or remote_chat.get('id')}"
     resolve = f"{chat}/tasks/resolve" if api == "v1" else f"{chat}/messages/resolve"
     task = {"type": "confirmed-steps"}
     assert "waiting" in (await ok(v0.post(resolve, json={"task": task}), 409))
-    message = ((await v0.get(f"{chat}/messages?limit=5")).json().get("data") or [{}])[0].get("id") or made["messageId"]
+    message = ((await v0.get(f"{chat}/messages?limit=5")).json().get("data") or [{}])[0].get("id") or remote_chat[
+        "messageId"
+    ]
     await ok(v0.post(f"{chat}/messages/{message}/stop"), 200)
     await ok(v0.post(f"{chat}/messages/{message}/stop"), 409)
     await ok(other.get(chat), 404)
@@ -211,15 +213,15 @@ async def test_v2_refuses_limits_cursors_and_dates_that_are_not_allowed(v0: V0) 
     """
     Limits, cursors and dates that the document does not allow are refused.
     """
-    made = (await v0.post("/v2/chats/async", json={"message": "x"})).json()
+    chat = (await v0.post("/v2/chats/async", json={"message": "x"})).json()
     for path in (
         "/v2/chats?limit=0",
         "/v2/chats?limit=1.5",
         "/v2/chats?cursor=nonsense",
         "/v2/chats?metadata=x",
         f"/v2/chats?metadata[k]={'v' * 501}",
-        f"/v2/chats/{made['chatId']}/messages",
-        f"/v2/chats/{made['chatId']}/messages?limit=0",
+        f"/v2/chats/{chat['chatId']}/messages",
+        f"/v2/chats/{chat['chatId']}/messages?limit=0",
         "/v2/usage/events?limit=101",
         "/v2/usage/events?start=2026-01-01T00:00:00%2B00:00",
         "/v2/usage/summary?start=2026-02-01T00:00:00Z&end=2026-01-01T00:00:00Z",
@@ -244,26 +246,26 @@ async def test_v2_takes_urlencoded_and_multipart_bodies(v0: V0) -> None:
 
 
 MODELS: dict[tuple[str, str], type[BaseModel]] = {
-    ("v1", "chats.create"): v1_bodies.CreateV1,
-    ("v1", "chats.init"): v1_bodies.InitV1,
-    ("v1", "chats.update"): v1_bodies.UpdateV1,
+    ("v1", "chats.create"): v1_bodies.CreateChat,
+    ("v1", "chats.init"): v1_bodies.InitChat,
+    ("v1", "chats.update"): v1_bodies.UpdateChat,
     ("v1", "chats.favorite"): v1_bodies.Favorite,
-    ("v1", "chats.sendMessage"): v1_bodies.SendV1,
-    ("v1", "chats.resolveTask"): v1_bodies.ResolveV1,
+    ("v1", "chats.sendMessage"): v1_bodies.SendMessage,
+    ("v1", "chats.resolveTask"): v1_bodies.ResolveTask,
     ("v1", "projects.create"): v1_bodies.CreateProject,
     ("v1", "projects.update"): v1_bodies.UpdateProject,
     ("v1", "projects.assign"): v1_bodies.Assign,
-    ("v1", "hooks.create"): v1_bodies.CreateHookV1,
+    ("v1", "hooks.create"): v1_bodies.CreateHook,
     ("v1", "hooks.update"): bodies.UpdateHook,
-    ("v2", "chats.create"): v2_bodies.CreateV2,
-    ("v2", "chats.createAsync"): v2_bodies.CreateV2,
-    ("v2", "chats.createFromFiles"): v2_bodies.FromFiles,
-    ("v2", "chats.update"): v2_bodies.UpdateV2,
-    ("v2", "messages.send"): v2_bodies.SendV2,
-    ("v2", "messages.sendAsync"): v2_bodies.SendV2,
-    ("v2", "messages.resolve"): v2_bodies.ResolveV2,
-    ("v2", "messages.resolveAsync"): v2_bodies.ResolveV2,
-    ("v2", "webhooks.create"): v2_bodies.CreateHookV2,
+    ("v2", "chats.create"): v2_bodies.CreateChat,
+    ("v2", "chats.createAsync"): v2_bodies.CreateChat,
+    ("v2", "chats.createFromFiles"): v2_bodies.CreateFromFiles,
+    ("v2", "chats.update"): v2_bodies.UpdateChat,
+    ("v2", "messages.send"): v2_bodies.SendMessage,
+    ("v2", "messages.sendAsync"): v2_bodies.SendMessage,
+    ("v2", "messages.resolve"): v2_bodies.ResolveTask,
+    ("v2", "messages.resolveAsync"): v2_bodies.ResolveTask,
+    ("v2", "webhooks.create"): v2_bodies.CreateHook,
     ("v2", "webhooks.update"): bodies.UpdateHook,
 }
 

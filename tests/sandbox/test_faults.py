@@ -30,10 +30,10 @@ async def test_a_dropped_create_acts_and_answers_nothing(
     The create acts, then the connection closes without a byte; the next ones are answered.
     """
     await v0.knobs(drop_next_answers=2)
-    for made in (1, 2):
+    for created in (1, 2):
         with pytest.raises(httpx2.RemoteProtocolError):
             await v0.post(path, json=body)
-        assert sandbox.chats_created == made
+        assert sandbox.chats_created == created
     assert (await v0.post(path, json=body)).is_success
     assert (await v0.post(path, json={"unknown": 1})).status_code == 422
     assert (await v0.get("/_sandbox/knobs")).json()["drop_next_answers"] == 0
@@ -118,12 +118,12 @@ async def test_a_held_create_waits_until_it_is_let_go(v0: V0, sandbox: Sandbox, 
     """
     await v0.knobs(hold_creates=when)
     waiting = asyncio.create_task(v0.post("/v2/chats/async", json={"message": "x"}))
-    await until(lambda: sandbox.held > 0)
+    await until(lambda: sandbox.held_requests > 0)
     assert sandbox.chats_created == made
     assert (await v0.get("/v2/chats")).status_code == 200
     await v0.knobs(hold_creates=False)
     assert (await waiting).status_code == 202
-    assert (sandbox.chats_created, sandbox.held) == (1, 0)
+    assert (sandbox.chats_created, sandbox.held_requests) == (1, 0)
 
 
 async def test_a_reset_forgets_everything_and_lets_held_creates_go(v0: V0, sandbox: Sandbox) -> None:
@@ -133,7 +133,7 @@ async def test_a_reset_forgets_everything_and_lets_held_creates_go(v0: V0, sandb
     await create_v1(v0)
     await v0.knobs(hold_creates=True, failure_rate=1)
     waiting = asyncio.create_task(v0.post("/v2/chats/async", json={"message": "x"}))
-    await until(lambda: sandbox.held > 0)
+    await until(lambda: sandbox.held_requests > 0)
     assert (await v0.post("/_sandbox/reset")).json()["chats_created"] == 0
     assert sandbox.knobs == Knobs(generation_seconds=10)
     assert (await waiting).status_code == 202
@@ -225,7 +225,7 @@ async def test_a_stopped_emulator_comes_back_with_its_state(clock: Clock) -> Non
         async with running(sandbox) as url:
             await http.get(f"{url}/v2/chats")
             held = asyncio.create_task(http.post(f"{url}/v2/chats/async", json={"message": "x"}))
-            await until(lambda: sandbox.held > 0)
+            await until(lambda: sandbox.held_requests > 0)
         with pytest.raises(httpx2.TransportError):
             await held
         with pytest.raises(httpx2.ConnectError):

@@ -107,10 +107,10 @@ async def test_a_v1_hook_hears_of_v1_chats(v0: V0, listener: Listener, clock: Cl
     """
     body = {"name": "h", "events": ["message.finished"], "url": listener.url}
     (await v0.post("/v1/hooks", json=body)).raise_for_status()
-    made = await create_v1(v0)
+    chat = await create_v1(v0)
     clock.advance(10)
     await listener.wait_for(1)
-    assert listener.heard[0]["chatId"] == made["id"]
+    assert listener.heard[0]["chatId"] == chat["id"]
 
 
 async def test_knobs_lose_double_and_turn_off_deliveries(v0: V0, listener: Listener) -> None:

@@ -44,11 +44,11 @@ async def test_pages_of_any_order_hold_every_chat_once(v0: V0, sandbox: Sandbox,
         await create_v2(v0)
     await v0.knobs(list_order=order)
     for walk, api in ((walk_v1, "v1"), (walk_v2, "v2")):
-        made = [chat.id for chat in sandbox.chats.values() if chat.api == api]
+        chats = [chat.id for chat in sandbox.chats.values() if chat.api == api]
         found = await walk(v0, 3)
-        assert sorted(found) == sorted(made)
+        assert sorted(found) == sorted(chats)
         if order != "random":
-            assert found == (made if order == "oldest" else made[::-1])
+            assert found == (chats if order == "oldest" else chats[::-1])
         assert await walk(v0, 7) == found
 
 
@@ -69,15 +69,15 @@ async def test_messages_come_newest_first_and_every_one_once(v0: V0, clock: Cloc
     """
     Messages come newest first, and every one once.
     """
-    made = await create_v1(v0)
+    remote_chat = await create_v1(v0)
     chat, _ = await create_v2(v0)
     for _ in range(2):
         clock.advance(10)
-        await v0.post(f"/v1/chats/{made['id']}/messages", json={"message": "more", "responseMode": "async"})
+        await v0.post(f"/v1/chats/{remote_chat['id']}/messages", json={"message": "more", "responseMode": "async"})
         await v0.post(f"{chat}/messages/async", json={"message": "more"})
 
     rows: list[dict[str, Any]] = []
-    path = f"/v1/chats/{made['id']}/messages?limit=4"
+    path = f"/v1/chats/{remote_chat['id']}/messages?limit=4"
     while path:
         page = (await v0.get(path)).json()
         rows += page["data"]
@@ -119,12 +119,12 @@ async def test_lists_of_5000_chats_are_right_to_the_last_page(v0: V0, sandbox: S
     With 5,000 chats in each version, lists and searches are right to the last page.
     """
     await create_v1(v0)
-    (account,) = sandbox.world.accounts.values()
+    (account,) = sandbox.backend.accounts.values()
     for api in ("v1", "v2"):
         for index in range(5000):
             tag = {"tag": str(index)}
-            chat = sandbox.world.create_chat(account, api, clock(), sandbox.knobs, message="m", metadata=tag)
-            sandbox.world.say(chat, clock(), sandbox.knobs, "m")
+            chat = sandbox.backend.create_chat(account, api, clock(), sandbox.knobs, message="m", metadata=tag)
+            sandbox.backend.add_turn(chat, clock(), sandbox.knobs, "m")
     v0.unchecked = True
     assert len((await v0.get("/v1/chats?offset=4900")).json()["data"]) == 60
     assert len((await v0.get("/v1/chats?offset=4980")).json()["data"]) == 21

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from protokeep.sandbox.site.preview import preview_page
-from protokeep.sandbox.site.screenshot import picture_of
-from protokeep.sandbox.site.theme import LAYOUTS, Look
+from protokeep.sandbox.site.screenshot import screenshot_of
+from protokeep.sandbox.site.theme import LAYOUTS, Theme
 from sandbox.conftest import V0
 from sandbox.test_time import create_v1, create_v2
 from world import Clock
@@ -38,12 +38,12 @@ async def test_a_completed_chat_can_be_opened_until_it_is_deleted(v0: V0, nobody
     """
     Its preview and page open without a key, its picture with the account's own key; deleted, all are gone.
     """
-    made = await create_v1(v0, "A <script>alert(1)</script> dashboard & more")
-    preview = f"/preview/{made['id']}"
+    chat = await create_v1(v0, "A <script>alert(1)</script> dashboard & more")
+    preview = f"/preview/{chat['id']}"
     assert (await nobody.get(preview)).status_code == 404
-    assert (await nobody.get(made["webUrl"])).status_code == 200
+    assert (await nobody.get(chat["webUrl"])).status_code == 200
     clock.advance(10)
-    version = (await v0.get(f"/v1/chats/{made['id']}")).json()["latestVersion"]
+    version = (await v0.get(f"/v1/chats/{chat['id']}")).json()["latestVersion"]
     assert version["demoUrl"] == v0.url + preview
 
     page = await nobody.get(version["demoUrl"])
@@ -52,7 +52,7 @@ async def test_a_completed_chat_can_be_opened_until_it_is_deleted(v0: V0, nobody
     assert "&lt;script&gt;alert(1)&lt;/script&gt; dashboard &amp; more" in page.text
     assert "<script" not in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert "Open the prototype" in (await nobody.get(made["webUrl"])).text
+    assert "Open the prototype" in (await nobody.get(chat["webUrl"])).text
 
     picture = await v0.get(version["screenshotUrl"])
     assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
@@ -61,8 +61,8 @@ async def test_a_completed_chat_can_be_opened_until_it_is_deleted(v0: V0, nobody
     assert (await other.get(version["screenshotUrl"])).status_code == 404
     assert (await v0.get(version["screenshotUrl"].replace(version["id"], "none"))).status_code == 404
 
-    await v0.delete(f"/v1/chats/{made['id']}")
-    for address in (version["demoUrl"], version["screenshotUrl"], made["webUrl"], f"{v0.url}/nothing"):
+    await v0.delete(f"/v1/chats/{chat['id']}")
+    for address in (version["demoUrl"], version["screenshotUrl"], chat["webUrl"], f"{v0.url}/nothing"):
         assert (await v0.get(address)).status_code == 404
 
 
@@ -70,8 +70,10 @@ async def test_links_name_the_host_that_the_client_asked(v0: V0, clock: Clock) -
     """
     Links name the host that the client asked.
     """
-    made = await v0.post("/v1/chats", json={"message": "x", "responseMode": "async"}, headers={"host": "v0.test:81"})
-    assert made.json()["webUrl"].startswith("http://v0.test:81/chat/")
+    remote_chat = await v0.post(
+        "/v1/chats", json={"message": "x", "responseMode": "async"}, headers={"host": "v0.test:81"}
+    )
+    assert remote_chat.json()["webUrl"].startswith("http://v0.test:81/chat/")
     chat, _ = await create_v2(v0)
     clock.advance(10)
     preview = (await v0.get(f"{chat}/preview")).json()
@@ -85,9 +87,9 @@ async def test_the_home_page_lists_the_chats(v0: V0) -> None:
     The emulator says what it is, and lists its chats; an empty list says so.
     """
     assert "No chats yet" in (await v0.get("/")).text
-    made = await create_v1(v0, "Birds & <bees>")
+    chat = await create_v1(v0, "Birds & <bees>")
     home = (await v0.get("/")).text
-    assert f'href="/chat/{made["id"]}"' in home
+    assert f'href="/chat/{chat["id"]}"' in home
     assert "<bees>" not in home
 
 
@@ -103,8 +105,8 @@ def test_every_layout_draws_a_page_and_a_picture(layout: str) -> None:
         "pale": "#cfe0ff",
         "soft": "#eaf1ff",
     }
-    one, two = (Look(title="Zoë's \U0001f600 plan & more", seed=seed, **fields) for seed in (1, 2))
-    assert len(picture_of(one)) < 60_000
-    assert rows_of(picture_of(one)) != rows_of(picture_of(two))
-    assert picture_of(one) == picture_of(one)
+    one, two = (Theme(title="Zoë's \U0001f600 plan & more", seed=seed, **fields) for seed in (1, 2))
+    assert len(screenshot_of(one)) < 60_000
+    assert rows_of(screenshot_of(one)) != rows_of(screenshot_of(two))
+    assert screenshot_of(one) == screenshot_of(one)
     assert preview_page(one) != preview_page(two)

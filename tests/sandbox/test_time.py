@@ -21,8 +21,8 @@ async def create_v1(v0: V0, message: str = "A shop", **body: Any) -> dict[str, A
 
 async def create_v2(v0: V0, message: str = "A shop", **body: Any) -> tuple[str, str]:
     """The path of a v2 chat and that of its assistant message."""
-    made = (await v0.post("/v2/chats/async", json={"message": message, **body})).json()
-    return f"/v2/chats/{made['chatId']}", f"/v2/chats/{made['chatId']}/messages/{made['messageId']}"
+    chat = (await v0.post("/v2/chats/async", json={"message": message, **body})).json()
+    return f"/v2/chats/{chat['chatId']}", f"/v2/chats/{chat['chatId']}/messages/{chat['messageId']}"
 
 
 async def test_a_generation_is_pending_until_exactly_its_end(v0: V0, clock: Clock) -> None:
@@ -104,8 +104,8 @@ async def test_a_synchronous_create_answers_when_it_is_finished(v0: V0) -> None:
     Without responseMode a v1 create, and v2's POST /chats, come back finished.
     """
     await v0.knobs(generation_seconds=0)
-    made = (await v0.post("/v1/chats", json={"message": "x"})).json()
-    assert made["latestVersion"]["status"] == "completed"
+    chat = (await v0.post("/v1/chats", json={"message": "x"})).json()
+    assert chat["latestVersion"]["status"] == "completed"
     assert (await v0.post("/v2/chats", json={"message": "x"})).status_code == 200
 
 
@@ -150,9 +150,9 @@ async def test_a_stopped_generation_is_final_and_leaves_nothing_to_open(v0: V0, 
     """
     A stopped generation is final at once and leaves nothing to open.
     """
-    made = await create_v1(v0)
-    path = f"/v1/chats/{made['id']}"
-    assert (await v0.post(f"{path}/messages/{made['messages'][-1]['id']}/stop")).json() == {"success": True}
+    chat = await create_v1(v0)
+    path = f"/v1/chats/{chat['id']}"
+    assert (await v0.post(f"{path}/messages/{chat['messages'][-1]['id']}/stop")).json() == {"success": True}
     clock.advance(60)
     detail = (await v0.get(path)).json()
     assert detail["latestVersion"]["status"] == "failed"
@@ -165,7 +165,7 @@ async def test_a_new_chat_is_missing_from_lists_for_list_delay_seconds(v0: V0, c
     """
     project = (await v0.post("/v1/projects", json={"name": "p"})).json()["id"]
     await v0.knobs(list_delay_seconds=30)
-    made = await create_v1(v0, projectId=project)
+    remote_chat = await create_v1(v0, projectId=project)
     chat, _ = await create_v2(v0, metadata={"tag": "t"})
 
     async def listed() -> tuple[int, int, int]:
@@ -177,7 +177,7 @@ async def test_a_new_chat_is_missing_from_lists_for_list_delay_seconds(v0: V0, c
 
     clock.advance(29.9)
     assert await listed() == (0, 0, 0)
-    assert (await v0.get(f"/v1/chats/{made['id']}")).status_code == 200
+    assert (await v0.get(f"/v1/chats/{remote_chat['id']}")).status_code == 200
     assert (await v0.get(chat)).status_code == 200
     clock.advance(0.1)
     assert await listed() == (1, 1, 1)
@@ -188,9 +188,9 @@ async def test_a_new_chat_reads_as_404_for_read_delay_seconds(v0: V0, clock: Clo
     A new chat reads as 404 for `read_delay_seconds`, and so do its messages.
     """
     await v0.knobs(read_delay_seconds=30)
-    made = await create_v1(v0)
+    remote_chat = await create_v1(v0)
     chat, reply = await create_v2(v0)
-    paths = (f"/v1/chats/{made['id']}", chat, reply, f"{chat}/messages?limit=10")
+    paths = (f"/v1/chats/{remote_chat['id']}", chat, reply, f"{chat}/messages?limit=10")
 
     clock.advance(29.9)
     assert [(await v0.get(path)).status_code for path in paths] == [404] * 4
@@ -202,14 +202,14 @@ async def test_a_hidden_chat_is_neither_listed_nor_read_until_its_time(v0: V0, c
     """
     What is hidden is in no list and cannot be read, stopped or deleted, until the instant that was named.
     """
-    made = await create_v1(v0)
+    remote_chat = await create_v1(v0)
     chat, reply = await create_v2(v0)
-    paths = (f"/v1/chats/{made['id']}", chat, reply)
+    paths = (f"/v1/chats/{remote_chat['id']}", chat, reply)
     await v0.knobs(hide=[{"until": (clock() + timedelta(seconds=20)).isoformat()}])
     assert [(await v0.get(path)).status_code for path in paths] == [404] * 3
     assert (await v0.delete(chat)).status_code == (await v0.post(f"{reply}/stop")).status_code == 404
     assert (await v0.get("/v1/chats")).json()["data"] == (await v0.get("/v2/chats")).json()["chats"] == []
-    await v0.knobs(hide=[{"chat": made["id"], "listed": True}])
+    await v0.knobs(hide=[{"chat": remote_chat["id"], "listed": True}])
     assert [(await v0.get(path)).status_code for path in paths] == [404, 200, 200]
     assert len((await v0.get("/v1/chats")).json()["data"]) == 1
     await v0.knobs(hide=[{"messages_only": True, "until": (clock() + timedelta(seconds=20)).isoformat()}])
@@ -224,11 +224,11 @@ async def test_accounts_do_not_see_each_others_chats(v0: V0, other: V0, sandbox:
     """
     Another key's chats are in no list and cannot be read, changed or deleted.
     """
-    made = await create_v1(v0)
+    remote_chat = await create_v1(v0)
     chat, reply = await create_v2(v0, metadata={"tag": "t"})
     assert (await other.get("/v1/chats")).json()["data"] == []
     assert (await other.get("/v2/chats?metadata[tag]=t")).json()["chats"] == []
-    for path in (f"/v1/chats/{made['id']}", chat, reply):
+    for path in (f"/v1/chats/{remote_chat['id']}", chat, reply):
         assert (await other.get(path)).status_code == 404
     assert (await other.patch(chat, json={"title": "mine"})).status_code == 404
     assert (await other.delete(chat)).status_code == 404

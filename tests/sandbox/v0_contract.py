@@ -61,9 +61,9 @@ class Document:
     def at(self, method: str, path: str) -> str | None:
         """The id of the operation that a request goes to; the path without the version's prefix."""
         found = []
-        for operation_id, (wanted, template, _) in self.operations.items():
+        for operation_id, (operation_method, template, _) in self.operations.items():
             pattern = re.sub(r"\{\w+\}", "[^/]+", template)
-            if wanted == method and re.fullmatch(pattern, path):
+            if operation_method == method and re.fullmatch(pattern, path):
                 found.append((template.count("{"), operation_id))
         return min(found)[1] if found else None
 

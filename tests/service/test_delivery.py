@@ -13,6 +13,7 @@ import pytest
 from protokeep.core.errors import DatabaseUnavailable, NotNow
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
+from protokeep.providers.base import with_follow_ups
 from protokeep.service import NewPrototype
 from protokeep.service.context import renewing
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
@@ -365,7 +366,8 @@ class TestFollowUps:
         other = await world.node()
         made = await world.make()
         world.clock.advance(2)
-        provider = world.first.context.providers.for_new()[0][1]
+        provider = with_follow_ups(world.first.context.providers.for_new()[0][1])
+        assert provider is not None
         cancel = provider.cancel
 
         async def slept(*arguments: Any, **more: Any) -> bool:
@@ -396,7 +398,8 @@ class TestFollowUps:
         await world.keeper.iterate(ANN, made.id, "Make it blue", wait=0)
         await world.work()
         assert generation_of(await world.get(made.id)).recovery_point is RecoveryPoint.SENT
-        provider = world.first.context.providers.for_new()[0][1]
+        provider = with_follow_ups(world.first.context.providers.for_new()[0][1])
+        assert provider is not None
         talk = provider.conversation
 
         async def slept(chat_id: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from protokeep.core.errors import NotNow, ProviderError
 from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
-from protokeep.providers.base import Provider
+from protokeep.providers.base import Provider, with_follow_ups
 from world import ANN, World, both_versions
 
 SENDS = {1: "chats.sendMessage", 2: "messages.sendAsync"}
@@ -78,7 +78,7 @@ class TestAnswers:
         with world.knobs(fail_next=[{"operation": SENDS[2], "status": 422}]):
             await iterate(world, waits, "x")
 
-        world.sandbox.world.resolve(
+        world.sandbox.backend.resolve(
             world.chat, world.clock(), world.sandbox.knobs, "plan-exit-response", "answered-questions"
         )
         await world.live(180)
@@ -226,7 +226,8 @@ class TestStop:
         """
         made = await world.make()
         await world.live(9)
-        provider = provider_of(world)
+        provider = with_follow_ups(provider_of(world))
+        assert provider is not None
         plain = provider.cancel
 
         async def late(*given: Any, **more: Any) -> bool:

@@ -229,7 +229,7 @@ async def test_an_answer_on_the_chats_page_is_noticed(world: World) -> None:
     if world.api_version == 2:  # A v1 version that waits for an answer is not told apart in lists.
         assert (await world.get(made.id)).state is State.WAITING
     chat = world.sandbox.chats[made.chat_id or ""]
-    world.sandbox.world.resolve(chat, world.clock(), world.sandbox.knobs, "plan-exit-response", "answered-questions")
+    world.sandbox.backend.resolve(chat, world.clock(), world.sandbox.knobs, "plan-exit-response", "answered-questions")
     await world.pass_time(60)
     await world.pass_time(60)
     assert (await world.get(made.id)).status in (Status.COMPLETED, Status.FAILED)

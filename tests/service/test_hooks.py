@@ -9,6 +9,7 @@ import pytest
 from protokeep.core.errors import NotConfigured
 from protokeep.core.prototype import Status, generation_of
 from protokeep.core.webhook_payload import MAX_DELIVERY, chats_named
+from protokeep.providers.base import with_hooks
 from protokeep.service.hooks import Hooks
 from world import ANN, ENVIRONMENT_ACCOUNT, SECRET, World, both_versions, every_version_and_database
 
@@ -24,7 +25,7 @@ def hooks(world: World) -> Hooks:
 async def installed(world: World, hooks: Hooks) -> str:
     """The secret part of the address that the emulator calls in the world's version."""
     await hooks.install()
-    account = next(one for one in world.sandbox.world.accounts.values() if one.hooks["v1"] or one.hooks["v2"])
+    account = next(one for one in world.sandbox.backend.accounts.values() if one.hooks["v1"] or one.hooks["v2"])
     hook = next(iter(account.hooks["v1" if world.api_version == 1 else "v2"].values()))
     return hook.url.rsplit("/", 1)[1]
 
@@ -167,14 +168,19 @@ async def test_one_hook_is_installed_per_account_and_version_and_removed(world: 
     again = await hooks.install()
     assert {1, 2} == {hook.api_version for hook in again}
     assert [there for _, there in await hooks.list()] == [True, True]
-    await world.provider(1).remove_hook(again[0].hook)
+    provider = with_hooks(world.provider(1))
+    assert provider is not None
+    await provider.remove_hook(again[0].hook)
     assert [there for _, there in await hooks.list()] == [False, True]
     await hooks.install()
     assert [there for _, there in await hooks.list()] == [True, True]
 
     assert await hooks.remove() == (2, [])
     assert not await hooks.list()
-    assert not await world.provider().hooks()
+    for version in (1, 2):
+        supporting = with_hooks(world.provider(version))
+        assert supporting is not None
+        assert not await supporting.hooks()
 
 
 @both_versions

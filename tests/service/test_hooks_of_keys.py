@@ -10,6 +10,7 @@ from protokeep import jobs
 from protokeep.core.errors import ProviderError
 from protokeep.core.principals import Principal, Role
 from protokeep.core.provider_keys import KeyOwner
+from protokeep.providers.base import with_hooks
 from protokeep.providers.v0_common import HOOK_EVENTS
 from protokeep.sandbox.state import account_id
 from protokeep.service import provider_accounts
@@ -44,7 +45,7 @@ async def set_key(
 
 def at_v0(world: World, key: str) -> int:
     """How many hooks the account of a key has at v0."""
-    account = world.sandbox.world.accounts.get(account_id(key))
+    account = world.sandbox.backend.accounts.get(account_id(key))
     return sum(len(hooks) for hooks in account.hooks.values()) if account else 0
 
 
@@ -61,7 +62,7 @@ async def test_a_key_that_comes_later_gets_its_hooks(world: World) -> None:
     assert [at_v0(world, key) for key in (KEY, TEAM_KEY, OTHER_KEY)] == [2, 2, 2]
     assert await hooks.lacking() == []
     assert {there for _, there in await hooks.list()} == {True}
-    hook = next(iter(world.sandbox.world.accounts[account_id(TEAM_KEY)].hooks["v2"].values()))
+    hook = next(iter(world.sandbox.backend.accounts[account_id(TEAM_KEY)].hooks["v2"].values()))
     assert set(HOOK_EVENTS) <= set(hook.events)
     assert await hooks_of(world.first).receive(hook.url.rsplit("/", 1)[1], b"{}")
 
@@ -162,7 +163,8 @@ async def test_a_hook_claimed_by_a_dead_process_is_taken_up(world: World) -> Non
         raise asyncio.CancelledError
 
     await world.first.context.providers.refresh()
-    (first, *_) = world.first.context.providers.of_account(ACCOUNT)
+    first = with_hooks(world.first.context.providers.of_account(ACCOUNT)[0])
+    assert first is not None
     first.add_hook = die  # type: ignore[method-assign, assignment]
     with pytest.raises(asyncio.CancelledError):
         await hooks.complete()
@@ -201,7 +203,7 @@ async def test_hooks_are_removed_where_possible_after_a_key_is_gone(world: World
     hooks = hooks_of(world.first)
     await set_key(world)
     await hooks.install()
-    hook = next(iter(world.sandbox.world.accounts[account_id(TEAM_KEY)].hooks["v2"].values()))
+    hook = next(iter(world.sandbox.backend.accounts[account_id(TEAM_KEY)].hooks["v2"].values()))
     await ProviderKeys(world.first.context).remove(ADMIN, WORKSPACE, "v0")
 
     assert await hooks.remove() == (4, [ACCOUNT, ACCOUNT])
@@ -239,5 +241,5 @@ async def test_a_hook_whose_registration_lost_its_answer_is_found_again(world: W
 
     assert at_v0(world, TEAM_KEY) == 2
     assert {there for _, there in await hooks.list()} == {True}
-    hook = next(iter(world.sandbox.world.accounts[account_id(TEAM_KEY)].hooks["v2"].values()))
+    hook = next(iter(world.sandbox.backend.accounts[account_id(TEAM_KEY)].hooks["v2"].values()))
     assert await hooks_of(world.first).receive(hook.url.rsplit("/", 1)[1], b"{}")

@@ -380,7 +380,7 @@ class TestCrashes:
         other = await world.node()
         world.sandbox.set_knobs(hold_creates=True)
         sending = asyncio.create_task(world.work())
-        await until(lambda: world.sandbox.held == 1)
+        await until(lambda: world.sandbox.held_requests == 1)
         held = await world.get(ensured.prototype.id)
 
         await other.keeper.submit(held.id)

@@ -117,7 +117,7 @@ async def test_the_secret_hook_address_answers_204_whatever_the_body(world: Worl
     The secret address answers 204 whatever the body, up to the limit of every body; another address is 404.
     """
     await Hooks(site.node.context, SECRET, "http://127.0.0.1:9").install()
-    account = next(one for one in world.sandbox.world.accounts.values() if one.hooks["v1"])
+    account = next(one for one in world.sandbox.backend.accounts.values() if one.hooks["v1"])
     path = "/" + next(iter(account.hooks["v1"].values())).url.split("/", 3)[3]
     made = await world.make()
     bodies = [

@@ -1,7 +1,7 @@
 """Keys of app builders: whose they are, which account at the builder they stand for, and what may be one.
 
-An account's name says who pays, and names no key: `v0:environment`, `v0:workspace:<workspace>` or
-`v0:person:<workspace>:<person>`. It is written on every prototype that was made with it, and stays with that.
+An account's name says who pays, and names no key: `<provider>:environment`, `<provider>:workspace:<workspace>` or
+`<provider>:person:<workspace>:<person>`. It is written on every prototype of the account, and stays with that.
 """
 
 from __future__ import annotations

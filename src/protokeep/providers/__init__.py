@@ -1,1 +1,1 @@
-"""App builders behind one small port. Nothing of a builder's own words leaves its module."""
+"""App builders behind one small port. The terms of an app builder's API stay in its own modules."""

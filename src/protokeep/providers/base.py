@@ -1,38 +1,40 @@
-"""The port every app builder is reached through."""
+"""The port through which every app builder is reached: a small `Provider`, and optional parts that it may support.
+
+A provider that implements `Provider` alone can create prototypes and follow them to their end. `SupportsFollowUps`,
+`SupportsHooks` and `SupportsMedia` add messages, webhooks, and pictures with costs. Callers narrow a provider with
+`with_follow_ups`, `with_hooks` and `with_media`, which return None where the part is not supported.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from protokeep.core.errors import ProviderError
 from protokeep.core.prototype import Observation
 
-#: How far a builder's clock may be from ours: it dates chats by its own.
+#: How far an app builder's clock may differ from ours. Chats are dated by the app builder.
 CLOCK_SLACK = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a builder can do, declared rather than discovered by failing."""
+    """What a provider can do and its methods do not show. Declared, so that no call has to fail first."""
 
     batch_status: bool  #: one call reports the state of many chats
-    metadata_search: bool  #: a chat can be found by its marker in one call
-    hooks: bool
-    delete: bool
-    cancel: bool
-    picture: bool
-    cost: bool
+    metadata_search: bool  #: one call finds a chat by its metadata
+    tracks_messages: bool = False  #: `message_id` names a message of the chat; False: it may name something else
+    cost_reports: bool = False  #: costs are read with `SupportsMedia.costs`; False: observations carry them, or nothing
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteChat:
-    """A chat the builder has: what a create answered, or what a look-up found.
+    """A chat at the app builder: the answer to a create or a message, or a find of a search.
 
-    `metadata` are the metadata entries we sent along, as the builder reports them (empty where it does not).
-    `newest_message_id` is the newest message of the chat, where the answer names it.
+    `message_id` names the generation that was begun. `newest_message_id` is the newest message of the chat, if the
+    answer names it. `metadata` is what we sent along, as the app builder reports it; empty if it does not.
     """
 
     chat_id: str
@@ -46,12 +48,10 @@ class RemoteChat:
 
 @dataclass(frozen=True, slots=True)
 class PollTarget:
-    """One chat to look at.
+    """One chat whose state is asked for.
 
-    `message_id` None: whatever is newest there. `previous_message_id` and `baseline_message_id` are the version (or
-    message) and the last message of earlier turns, which say nothing about this one. `thoroughly`: a second, heavier
-    call may be made where the cheap one cannot tell. `individually`: it is an old one, not to be searched for in lists.
-    `only_if_listed`: it is told of when a list shows it, and no call is made for it.
+    `message_id` None stands for the newest generation of the chat. `previous_message_id` and `baseline_message_id` name
+    the version (or message) and the last message of earlier turns, which say nothing about this turn.
     """
 
     chat_id: str
@@ -59,18 +59,18 @@ class PollTarget:
     created_at: datetime
     previous_message_id: str | None = None
     baseline_message_id: str | None = None
-    thoroughly: bool = True
-    individually: bool = False
-    only_if_listed: bool = False
+    thoroughly: bool = True  #: a second, heavier call may be made if the cheap call leaves the state open
+    individually: bool = False  #: an old chat, which no list is searched for
+    only_if_listed: bool = False  #: reported if a list shows the chat; no call is made for it
 
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What a round of looks brought.
+    """The answers of one round of polls.
 
-    Chats missing from `observations` could not be read this time. `missing` are those the builder does not know;
-    `unread` says of single chats what was wrong with their answer. `retry_after` is set when the builder asked for a
-    pause (429); `trouble` says in words what is wrong with the account as a whole, if anything is.
+    Chats without an observation could not be read this time. `missing` are chats that the app builder does not know.
+    `unreadable` says of single chats what was wrong with their answer. `retry_after` is set when the app builder asked
+    for a pause (429). `problem` describes what is wrong with the whole account, for people; None: nothing is.
     """
 
     observations: Mapping[str, Observation] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class PollResult:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a chat."""
+    """One message of a chat. `role` is `user` or `assistant`."""
 
     id: str
     role: str
@@ -92,9 +92,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The messages of a chat, newest first; `whole`: there are no older ones.
+    """The messages of a chat, newest first. `whole`: the chat has no older ones.
 
-    `previous_message_id` names what the newest finished round ended with, as `Observation.message_id` would.
+    `previous_message_id` names the result of the newest finished turn, as `Observation.message_id` would.
     """
 
     messages: Sequence[Message]
@@ -104,7 +104,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture that was checked to be one."""
+    """A picture whose bytes were checked to be one."""
 
     content_type: str
     body: bytes
@@ -112,7 +112,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredHook:
-    """A hook that is registered at the builder."""
+    """A webhook as the app builder lists it."""
 
     id: str
     name: str
@@ -120,24 +120,24 @@ class RegisteredHook:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A chat, or a row of a list, that a search could not read. `chat_id` says where it stood if it has no id."""
+    """A chat, or a row of a list, that a search could not read. Without an id, `chat_id` describes the row."""
 
     chat_id: str
     reason: str
     created_at: datetime | None = None
 
-    def may_be_of(self, since: datetime) -> bool:
-        """Whether it may have been made after `since`; only a chat that is clearly older cannot."""
+    def may_be_newer_than(self, since: datetime) -> bool:
+        """Whether the chat may have been created after `since`. False only for a chat that is clearly older."""
         return self.created_at is None or self.created_at >= since - CLOCK_SLACK
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a search for chats brought, and how much it saw.
+    """The chats that a search found, and how much of the account it saw.
 
-    `ended`: it met every row of the list, as far as a list can be trusted. `passed`: it stopped early, where rows that
-    came newest first had become older than the search needs. `error` is what cut it, if anything did; `rest` is where
-    another search goes on, for `Provider.find`. A chat counts as absent only after a search that was `whole`.
+    `ended`: the search read every row of the list, as far as a list can be trusted. `passed`: it stopped early, after
+    the rows, newest first, had become older than it needs. `error` is what cut the search, if anything did.
+    `continuation` makes `Provider.find` go on where this search stopped. A chat is absent only if a search was `whole`.
     """
 
     chats: Sequence[RemoteChat] = ()
@@ -145,127 +145,139 @@ class Search:
     passed: bool = False
     skipped: Sequence[Skipped] = ()
     error: ProviderError | None = None
-    rest: object | None = None
+    continuation: object | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether a chat that it did not find was in no list at all."""
+        """Whether a chat that the search did not find is in no list at all."""
         return self.ended and not self.skipped
 
     def whole_since(self, since: datetime) -> bool:
-        """The same for a chat that was made after `since`: what was skipped and is older does not matter."""
-        return self.ended and not any(one.may_be_of(since) for one in self.skipped)
+        """Whether the search is whole for chats created after `since`: older chats that it skipped do not matter."""
+        return self.ended and not any(skipped.may_be_newer_than(since) for skipped in self.skipped)
 
     @property
     def reached(self) -> bool:
-        """Whether it was neither cut nor refused: it saw all that is recent, but perhaps for single chats."""
+        """Whether the search saw all recent chats, except for single skipped ones: nothing cut or refused it."""
         return self.ended or self.passed
 
 
-#: Whether a call that acts may still begin, asked right before its first byte leaves.
+#: Asked right before the first byte of a call that acts: False means that nothing may be sent any more.
 MayBegin = Callable[[], bool]
-#: Which of these chat ids are in a row already; asked while looking, so that known ones are not read again.
-Known = Callable[[Sequence[str]], Awaitable[set[str]]]
+#: Which of these chat ids have a row already. A search asks it, so that it does not read known chats again.
+KnownChats = Callable[[Sequence[str]], Awaitable[set[str]]]
 
 
+@runtime_checkable
 class Provider(Protocol):
-    """One account at one app builder, in one API version."""
+    """One account at one app builder, in one version of its API.
 
-    name: str
+    A class that derives from this one inherits the methods that have a body here.
+    """
+
+    name: str  #: in rows, routes and settings
+    label: str  #: for people
     api_version: int
     capabilities: Capabilities
 
     @property
     def calls(self) -> int:
-        """How many calls were made since this object exists, for the account's budget."""
+        """Calls made since this object exists; the account's budget is charged with them."""
         ...
 
-    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> RemoteChat:
-        """Begin one generation that carries `metadata` as metadata; answers before it is finished.
+    async def create(
+        self, prompt: str, metadata: Mapping[str, str], *, may_begin: MayBegin | None = None
+    ) -> RemoteChat:
+        """Begin one generation in a new chat that carries `metadata`. Answers before the generation is finished.
 
-        When `may_begin` says no at the last moment, nothing is sent, and `ProviderUnreachable` is raised. Raises
-        `ProviderRejected`, `ProviderBusy` or `ProviderUnreachable` when certainly nothing was made, and
+        Sends nothing and raises `ProviderUnreachable` if `may_begin` says no at the last moment. Raises
+        `ProviderRejected`, `ProviderBusy` or `ProviderUnreachable` if certainly nothing was created, and
         `OutcomeUnknown` in every other case without an id. Never retries by itself.
         """
         ...
 
-    async def observe(self, watched: Sequence[PollTarget], *, calls: int | None = None) -> PollResult:
-        """Look at many chats with as few calls as the builder allows, and with no more than about `calls`.
-
-        Does not raise for single chats; what no call was left for is in no part of the answer.
-        """
-        ...
-
-    def polling_cost(self, chats: int) -> int:
-        """About how many calls it takes to look at so many chats."""
-        ...
-
     async def find(
         self,
-        wanted: Sequence[Mapping[str, str]],
+        filters: Sequence[Mapping[str, str]],
         *,
         sent_after: datetime,
-        known: Known,
+        known: KnownChats,
         thorough: bool = True,
         calls: int | None = None,
-        rest: object | None = None,
+        continuation: object | None = None,
     ) -> Search:
-        """Chats of this account, made after `sent_after`, that carry all marks of one of `wanted`, without known ones.
+        """Find chats created after `sent_after` whose metadata matches one of `filters`, without the `known` ones.
 
-        A `thorough` search goes to the end of the list; another one stops where chats become too old. It is cut after
-        about so many `calls`; `rest` of a search that was cut, or that was not thorough, makes this one go on there.
-        Raises `ProviderError` when it could not look at all; what was found before an error is never lost.
+        A `thorough` search reads the list to its end; any other search stops where chats become too old. It is cut
+        after about `calls` calls; `continuation` of a search that was cut, or was not thorough, makes it go on there.
+        Raises `ProviderError` if nothing could be read. Chats that were found before an error are returned.
         """
         ...
 
-    async def prompt_of(self, chat_id: str) -> str | None:
-        """What a chat was asked for, as far as the builder still tells; None when it does not."""
+    async def observe(self, targets: Sequence[PollTarget], *, calls: int | None = None) -> PollResult:
+        """Read the state of many chats, with as few calls as the app builder allows and not many more than `calls`.
+
+        Does not raise for single chats. A chat for which no call was left appears nowhere in the result.
+        """
         ...
 
     async def delete(self, chat_id: str) -> bool:
-        """Delete a chat at the builder. False: it says that there is none, which is no proof of it."""
+        """Delete a chat at the app builder. False: it does not know the chat, which proves nothing."""
         ...
 
-    async def recent_chats(self) -> list[str]:
-        """Ids of chats that the account shows now, one page of the newest. Raises `ProviderError`."""
-        ...
+    def polling_cost(self, chats: int) -> int:
+        """About how many calls it takes to observe that many chats."""
+        return chats
+
+    async def prompt_of(self, chat_id: str) -> str | None:
+        """The prompt of a chat; None if the app builder does not tell it. Raises `ProviderError`."""
+        return None
+
+    async def recent_chats(self) -> Sequence[str]:
+        """Ids of the newest chats that the account shows now, one page. Raises `ProviderError`.
+
+        An empty answer is no proof of anything: a missing chat never counts as gone then.
+        """
+        return ()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        return None
+
+
+@runtime_checkable
+class SupportsFollowUps(Provider, Protocol):
+    """A provider that takes further messages into a chat, and can stop a generation."""
 
     async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> RemoteChat:
-        """Send a follow-up message into a chat; answers before what it begins is finished.
+        """Send a message into a chat. Answers before the generation that it begins is finished.
 
-        `may_begin` and what is raised are as with `create`. Its marks are empty: messages carry none.
+        `may_begin` and errors are as with `create`. The result has no metadata, because messages carry none.
         """
         ...
 
     async def conversation(self, chat_id: str) -> Conversation:
-        """What was said in a chat lately. Raises `ProviderError`, with status 404 for a chat that is not there."""
+        """The newest messages of a chat. Raises `ProviderError`, with status 404 if the chat is not there."""
         ...
 
     async def cancel(self, chat_id: str, message_id: str | None, *, may_begin: MayBegin | None = None) -> bool:
-        """Stop what a chat is generating, if `may_begin` still says so at the last moment. False: nothing was running.
+        """Stop the generation of a chat, if `may_begin` still allows it at the last moment. False: none was running.
 
-        Raises `ProviderError`, with status 404 where the builder does not show the chat or its message.
+        Raises `ProviderError`, with status 404 if the app builder does not show the chat or its message.
         """
         ...
 
-    async def picture(self, address: str) -> Image | None:
-        """The picture at an address that an observation named. None: there is none that may be shown."""
-        ...
 
-    async def costs(self, chats: Sequence[str], *, since: datetime) -> Mapping[str, float]:
-        """Credits spent on chats, those of them that the builder tells about; used since `since`."""
-        ...
-
-    async def opens(self, address: str) -> bool | None:
-        """Whether a preview still opens; None: it cannot be told. The key is not sent along."""
-        ...
+@runtime_checkable
+class SupportsHooks(Provider, Protocol):
+    """A provider that calls an address of ours when a generation begins or ends."""
 
     async def hooks(self) -> list[RegisteredHook]:
         """The hooks of this account."""
         ...
 
     async def add_hook(self, name: str, address: str) -> str:
-        """Let the builder call `address` whenever something begins or ends. The id of the hook."""
+        """Register `address` for every chat of the account. Returns the id of the hook."""
         ...
 
     async def move_hook(self, hook_id: str, address: str) -> None:
@@ -273,9 +285,40 @@ class Provider(Protocol):
         ...
 
     async def remove_hook(self, hook_id: str) -> None:
-        """Call no more. One that is not there counts as removed."""
+        """Remove a hook. A hook that is not there counts as removed."""
         ...
 
-    async def aclose(self) -> None:
-        """Close the connections."""
+
+@runtime_checkable
+class SupportsMedia(Provider, Protocol):
+    """A provider that hands out pictures, costs and previews of finished prototypes."""
+
+    async def picture(self, address: str) -> Image | None:
+        """The picture at an address that an observation named; None if there is none that may be shown.
+
+        Raises `ProviderError` if the picture may be there later.
+        """
         ...
+
+    async def costs(self, chats: Sequence[str], *, since: datetime) -> Mapping[str, float]:
+        """Credits that these chats used since `since`, by chat id. Chats that no report names are left out."""
+        ...
+
+    async def opens(self, address: str) -> bool | None:
+        """Whether a preview still opens; None if that cannot be told. The key is not sent along."""
+        ...
+
+
+def with_follow_ups(provider: Provider | None) -> SupportsFollowUps | None:
+    """`provider`, if it takes follow-up messages; otherwise None."""
+    return provider if isinstance(provider, SupportsFollowUps) else None
+
+
+def with_hooks(provider: Provider | None) -> SupportsHooks | None:
+    """`provider`, if it has hooks; otherwise None."""
+    return provider if isinstance(provider, SupportsHooks) else None
+
+
+def with_media(provider: Provider | None) -> SupportsMedia | None:
+    """`provider`, if it hands out pictures, costs and previews; otherwise None."""
+    return provider if isinstance(provider, SupportsMedia) else None

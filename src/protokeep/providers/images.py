@@ -1,4 +1,4 @@
-"""What counts as a picture: PNG, JPEG or WebP by its own first bytes, of a size that a browser can bear."""
+"""Checks pictures: PNG, JPEG or WebP by their own first bytes, of a size that a browser can display."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ import struct
 from protokeep.providers.base import Image
 
 MAX_BYTES = 4 * 1024 * 1024
-#: Decoded, a pixel takes four bytes: this is 160 MB in a viewer's browser.
+#: A decoded pixel takes four bytes, so this is 160 MB in a viewer's browser.
 MAX_PIXELS = 40_000_000
 
 
 def image_of(body: bytes) -> Image | None:
-    """`body` as a picture with the content type it really has; None: it is none, or too large to show."""
+    """`body` as a picture with its real content type; None if it is no picture, or too large to show."""
     if len(body) > MAX_BYTES:
         return None
     try:
         if body.startswith(b"\x89PNG\r\n\x1a\n") and body[12:16] == b"IHDR":
-            kind, (width, height) = "image/png", struct.unpack(">II", body[16:24])
+            content_type, (width, height) = "image/png", struct.unpack(">II", body[16:24])
         elif body.startswith(b"\xff\xd8\xff"):
-            kind, (width, height) = "image/jpeg", _jpeg_size(body)
+            content_type, (width, height) = "image/jpeg", _jpeg_size(body)
         elif body[:4] == b"RIFF" and body[8:12] == b"WEBP":
-            kind, (width, height) = "image/webp", _webp_size(body)
+            content_type, (width, height) = "image/webp", _webp_size(body)
         else:
             return None
     except (struct.error, IndexError):
         return None
-    return Image(kind, body) if 0 < width * height <= MAX_PIXELS else None
+    return Image(content_type, body) if 0 < width * height <= MAX_PIXELS else None
 
 
 def _jpeg_size(body: bytes) -> tuple[int, int]:
-    """Width and height from the frame header; (0, 0) when there is none."""
-    at = 2
-    while body[at] == 0xFF:
-        marker = body[at + 1]
+    """Width and height from the frame header; (0, 0) if there is none."""
+    position = 2
+    while body[position] == 0xFF:
+        marker = body[position + 1]
         if marker == 0xFF:
-            at += 1
+            position += 1
             continue
-        (length,) = struct.unpack(">H", body[at + 2 : at + 4])
+        (length,) = struct.unpack(">H", body[position + 2 : position + 4])
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", body[at + 5 : at + 9])
+            height, width = struct.unpack(">HH", body[position + 5 : position + 9])
             return width, height
         if marker == 0xDA or length < 2:
             break
-        at += 2 + length
+        position += 2 + length
     return 0, 0
 
 
 def _webp_size(body: bytes) -> tuple[int, int]:
-    """Width and height of the three kinds of WebP."""
-    kind = body[12:16]
-    if kind == b"VP8 ":
+    """Width and height of the three kinds of WebP; (0, 0) for any other kind."""
+    chunk = body[12:16]
+    if chunk == b"VP8 ":
         width, height = struct.unpack("<HH", body[26:30])
         return width & 0x3FFF, height & 0x3FFF
-    if kind == b"VP8L":
+    if chunk == b"VP8L":
         (bits,) = struct.unpack("<I", body[21:25])
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if kind == b"VP8X":
+    if chunk == b"VP8X":
         return int.from_bytes(body[24:27], "little") + 1, int.from_bytes(body[27:30], "little") + 1
     return 0, 0

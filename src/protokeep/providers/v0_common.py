@@ -1,4 +1,4 @@
-"""What both versions of v0's API do in the same way: delete, stop, hooks, and looking at files and previews."""
+"""The operations that both versions of v0's API offer in the same way, and what their answers have in common."""
 
 from __future__ import annotations
 
@@ -8,23 +8,36 @@ from typing import Any
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderRejected
+from protokeep.core.prototype import ObservedState
+from protokeep.core.validation import PROMPT_MAX
 from protokeep.providers.base import Conversation, Image, MayBegin, Message, RegisteredHook
 from protokeep.providers.images import MAX_BYTES, image_of
-from protokeep.providers.v0_http import V0Config, V0Http, instant, is_v0_host, no_id, segment, text
+from protokeep.providers.v0_fields import id_of, instant, list_in, missing_id, segment, text
+from protokeep.providers.v0_http import V0Config, V0Http, is_v0_host
 
-#: What a hook of ours hears: that something began (so hooks reach us), ended, or is gone.
+#: The events that our hooks subscribe to: a message was begun (so hooks reach us), was finished, or its chat is gone.
 HOOK_EVENTS = ("message.created", "message.finished", "chat.deleted")
-#: One look at one chat. An answer that trickles in for longer holds up the looks at all others.
-LOOK_PATIENCE = 6.0
-#: Where v0 serves pages, files, and (the last) previews.
+#: Time limit of a read of one chat. A slower answer would hold up the polls of all other chats.
+READ_TIMEOUT_SECONDS = 6.0
+#: Hosts at which v0 serves pages and files; the last one serves previews only.
 V0_HOSTS = ("v0.dev", "v0.app")
 PREVIEW_HOSTS = (*V0_HOSTS, "vusercontent.net")
 
+#: The values of `finishReason` in both versions that say more than `stop`: state, our error code, words for people.
+UNFINISHED_REASONS: Mapping[str, tuple[ObservedState, str, str]] = {
+    "error": (ObservedState.BROKE, "builder_error", "v0 ended the generation with an error."),
+    "content-filter": (ObservedState.BROKE, "content_filter", "v0's content filter stopped the generation."),
+    "tool-calls": (ObservedState.WAITING, "waiting_for_answer", "v0 asked a question. Answer it on the chat's page."),
+    "length": (ObservedState.WAITING, "needs_a_look", "v0 stopped at its length limit. Look at the chat's page."),
+    "other": (ObservedState.WAITING, "needs_a_look", "v0 stopped without saying why. Look at the chat's page."),
+}
+
 
 class V0Common:
-    """One v0 account in one version of its API, but for what the versions do differently."""
+    """One v0 account, without the operations in which the versions of the API differ."""
 
     name = "v0"
+    label = "v0"
     api_version: int
 
     def __init__(self, config: V0Config, transport: httpx2.AsyncBaseTransport | None = None) -> None:
@@ -36,7 +49,7 @@ class V0Common:
         return self._http.calls
 
     def _may_call(self, calls: int | None) -> Callable[[], bool]:
-        """Whether another call may be made, out of so many from now on."""
+        """A function that tells whether fewer than `calls` calls were made from now on; None: any number may be."""
         before = self.calls
         return lambda: calls is None or self.calls - before < calls
 
@@ -46,28 +59,30 @@ class V0Common:
 
     async def delete(self, chat_id: str) -> bool:
         """`DELETE /chats/{id}`; False for a 404."""
-        return await self._removed(f"chats/{segment(chat_id)}")
+        return await self._delete(f"chats/{segment(chat_id)}")
 
     async def conversation(self, chat_id: str) -> Conversation:
-        """What was said lately; the versions read it differently."""
+        """The newest messages of a chat; each version reads them differently."""
         raise NotImplementedError
 
     async def cancel(self, chat_id: str, message_id: str | None, *, may_begin: MayBegin | None = None) -> bool:
-        """`POST /chats/{id}/messages/{messageId}/stop`; 409 says that nothing was running, 404 says nothing."""
+        """`POST /chats/{id}/messages/{messageId}/stop`, for the newest answer if the message is unknown to v0.
+
+        409 says that nothing was running; 404 proves nothing.
+        """
         if message_id is not None:
             try:
-                return await self._stopped(chat_id, message_id, may_begin)
+                return await self._stop(chat_id, message_id, may_begin)
             except ProviderRejected as error:
                 if error.status != 404:
                     raise
-        newest = next(
-            (said.id for said in (await self.conversation(chat_id)).messages if said.role == "assistant"), None
-        )
+        conversation = await self.conversation(chat_id)
+        newest = next((message.id for message in conversation.messages if message.role == "assistant"), None)
         if newest is None or newest == message_id:
             raise OutcomeUnknown("v0 does not show the chat's message at present.", code="not_visible", status=404)
-        return await self._stopped(chat_id, newest, may_begin)
+        return await self._stop(chat_id, newest, may_begin)
 
-    async def _stopped(self, chat_id: str, message_id: str, may_begin: MayBegin | None) -> bool:
+    async def _stop(self, chat_id: str, message_id: str, may_begin: MayBegin | None) -> bool:
         try:
             path = f"chats/{segment(chat_id)}/messages/{segment(message_id)}/stop"
             await self._http.request("POST", path, nothing_made=(409,), may_begin=may_begin)
@@ -78,42 +93,36 @@ class V0Common:
         return True
 
     async def picture(self, address: str) -> Image | None:
-        """v1's `screenshotUrl`, which needs the key: sent to v0 only, never along a redirect."""
-        own = is_v0_host(self._http.config.root_url, *V0_HOSTS) and is_v0_host(address, *V0_HOSTS)
-        if not (own or self._http.is_our_host(address)):
+        """v1's `screenshotUrl`, which needs the key: it is sent to v0's own hosts only, and along no redirect."""
+        is_at_v0 = is_v0_host(self._http.config.root_url, *V0_HOSTS) and is_v0_host(address, *V0_HOSTS)
+        if not (is_at_v0 or self._http.is_configured_host(address)):
             return None
         status, body = await self._http.fetch(address, MAX_BYTES)
-        if status >= 500 or status in (404, 429):  # One that is not there now may yet be.
+        if status >= 500 or status in (404, 429):  # The picture may be there later.
             raise OutcomeUnknown(f"v0 answered {status} for a picture.", code="server_error", status=status)
         return image_of(body) if status == 200 else None
 
     async def opens(self, address: str) -> bool | None:
         """Whether a preview still answers; only v0's own hosts are asked, and without the key."""
-        if not (self._http.is_our_host(address) or is_v0_host(address, *PREVIEW_HOSTS)):
+        if not (self._http.is_configured_host(address) or is_v0_host(address, *PREVIEW_HOSTS)):
             return None
         status = await self._http.status_of(address)
         return None if status is None or status >= 500 or status == 429 else status not in (404, 410)
 
     async def hooks(self) -> list[RegisteredHook]:
-        """`GET /hooks`: v1 wraps the rows in a list object, v2 answers the bare array."""
+        """`GET /hooks`: v1 answers a list object, v2 a bare array."""
         answer = await self._http.request("GET", "hooks")
-        rows = answer.get("data") if isinstance(answer, dict) else answer
-        if not isinstance(rows, list):
-            raise OutcomeUnknown("v0's list of hooks could not be read.", code="bad_answer")
-        return [
-            RegisteredHook(hook_id, text(row.get("name")) or "")
-            for row in rows
-            if isinstance(row, dict) and (hook_id := text(row.get("id"), 200))
-        ]
+        rows = list_in({"data": answer} if isinstance(answer, list) else answer, "data", "list of hooks")
+        return [RegisteredHook(hook_id, text(row.get("name")) or "") for row in rows if (hook_id := id_of(row))]
 
     async def add_hook(self, name: str, address: str) -> str:
         """`POST /hooks`, for every chat of the account."""
         body: dict[str, Any] = {"name": name, "events": list(HOOK_EVENTS), "url": address}
         if self.api_version == 2:
-            body["chatId"] = None  # v2's document requires it, and lets it be null; v1's allows no null.
-        answer = await self._http.request("POST", "hooks", body=body)
-        if not isinstance(answer, dict) or not (hook_id := text(answer.get("id"), 200)):
-            raise no_id("the hook")
+            body["chatId"] = None  # v2's document requires `chatId`, which may be null; v1's document allows no null.
+        hook_id = id_of(await self._http.request("POST", "hooks", body=body))
+        if hook_id is None:
+            raise missing_id("the hook")
         return hook_id
 
     async def move_hook(self, hook_id: str, address: str) -> None:
@@ -122,9 +131,10 @@ class V0Common:
 
     async def remove_hook(self, hook_id: str) -> None:
         """`DELETE /hooks/{id}`; 404 counts as removed."""
-        await self._removed(f"hooks/{segment(hook_id)}")
+        await self._delete(f"hooks/{segment(hook_id)}")
 
-    async def _removed(self, path: str) -> bool:
+    async def _delete(self, path: str) -> bool:
+        """Send a DELETE; False for a 404."""
         try:
             await self._http.request("DELETE", path)
         except ProviderRejected as error:
@@ -134,23 +144,16 @@ class V0Common:
         return True
 
 
-def chat_ids(rows: object) -> list[str]:
-    """The ids of a list's rows. Raises `OutcomeUnknown` where it is no list."""
-    if not isinstance(rows, list):
-        raise OutcomeUnknown("v0's list of chats could not be read.", code="bad_answer")
-    return [chat_id for row in rows if isinstance(row, dict) and (chat_id := text(row.get("id"), 200))]
-
-
 def newest_first(rows: Sequence[Any], *, listed_newest_first: bool = False) -> list[dict[str, Any]]:
-    """Message rows, newest first by their own times; those of one instant in the order in which they are listed.
+    """Message rows with an id, newest first by their own times; rows of the same time in the order of the list.
 
-    `listed_newest_first` says how they are listed where their times do not tell.
+    `listed_newest_first` gives the order of the list where the times do not show it.
     """
-    kept = [row for row in rows if isinstance(row, dict) and text(row.get("id"), 200)]
-    times = [str(row.get("createdAt", "")) for row in kept]
+    messages = [row for row in rows if id_of(row)]
+    times = [str(row.get("createdAt", "")) for row in messages]
     if times and times[0] != times[-1]:
         listed_newest_first = times[0] > times[-1]
-    ordered = kept if listed_newest_first else kept[::-1]
+    ordered = messages if listed_newest_first else messages[::-1]
     return sorted(ordered, key=lambda row: str(row.get("createdAt", "")), reverse=True)
 
 
@@ -160,3 +163,9 @@ def message_of(row: Mapping[str, Any]) -> Message:
     return Message(
         row["id"], str(row.get("role")), content if isinstance(content, str) else "", instant(row.get("createdAt"))
     )
+
+
+def oldest_prompt(messages: Sequence[Mapping[str, Any]]) -> str | None:
+    """The text of the oldest user message among rows that come newest first; None if there is none."""
+    prompts = [row for row in messages if row.get("role") == "user"]
+    return text(prompts[-1].get("content"), PROMPT_MAX) if prompts else None

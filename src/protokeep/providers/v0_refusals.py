@@ -1,4 +1,4 @@
-"""What v0's refusals mean: which of them say for certain that nothing was made, and when to ask again.
+"""Maps v0's error answers to `ProviderError`: which of them prove that nothing was made, and when to ask again.
 
 Sources: v0's own documents (`openapi.v1.json`, `openapi.v2.json`), and RFC 9110 where a gateway may have answered.
 """
@@ -22,9 +22,9 @@ from protokeep.core.errors import (
     ProviderRejected,
 )
 
-#: With these a call that acts (a POST or a DELETE) has done nothing, and where that is written. Every other status may
-#: follow an act: 409, which v1's document lists without saying that nothing was made, 408 and 499 of a gateway that
-#: gave up.
+#: Statuses that prove that a POST or a DELETE did nothing, and the source of each. After any other status v0 may
+#: have acted: v1's document lists 409 without saying that nothing was made, and 408 and 499 come from a gateway that
+#: gave up waiting.
 NOTHING_MADE: Mapping[int, str] = {
     400: "RFC 9110, 15.5.1: the server will not process the request",
     401: "both documents, for every operation: unauthorized",
@@ -35,81 +35,84 @@ NOTHING_MADE: Mapping[int, str] = {
     422: "both documents: unprocessable",
     429: "v1's document; RFC 6585, 4: too many requests",
 }
-#: Who else than v0 may have answered, and what mends it.
+#: How to mend an error that something between us and v0 has answered.
 _HINTS: Mapping[int, str] = {
     407: " A proxy on the way wants a sign-in: check HTTPS_PROXY and HTTP_PROXY.",
     511: " The network wants a sign-in before it lets anything out.",
 }
-#: No pause that v0 asks for is longer.
+#: Longer pauses that v0 asks for are cut to this.
 LONGEST_PAUSE = timedelta(hours=1)
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 def error_of(
-    method: str, status: int, headers: httpx2.Headers, words: str, nothing_made: Collection[int] = ()
+    method: str, status: int, headers: httpx2.Headers, message: str, nothing_made: Collection[int] = ()
 ) -> ProviderError:
-    """The error for an answer that is no success.
+    """The error for an answer that is no success. `message` is v0's own explanation, or empty.
 
-    `nothing_made`: statuses beside those of `NOTHING_MADE` by which v0's documents say that this call did nothing.
-    Calls that only read take every 4xx but 408 for a refusal.
+    `nothing_made` are statuses beside those of `NOTHING_MADE` by which v0's documents say that this call did nothing.
+    For a GET every 4xx but 408 is a refusal.
     """
-    said = f": {words}" if words else "."
+    detail = f": {message}" if message else "."
     pause = pause_of(headers)
     if status == 402:
-        words = f"The v0 account is out of credits (402){said}"
-        return ProviderBusy(words, code="out_of_credits", status=status, retry_after=pause)
+        return ProviderBusy(
+            f"The v0 account is out of credits (402){detail}", code="out_of_credits", status=status, retry_after=pause
+        )
     if status == 429:
-        words = f"v0 asks for fewer requests (429){said}"
-        return ProviderBusy(words, code="rate_limited", status=status, retry_after=pause)
+        return ProviderBusy(
+            f"v0 asks for fewer requests (429){detail}", code="rate_limited", status=status, retry_after=pause
+        )
     if 300 <= status < 400:
         return _redirect(status, headers, pause)
     if _is_certain(method, status, nothing_made):
-        return _refusal(status, said)
-    return _unclear(status, said + _HINTS.get(status, ""), pause)
+        return _refusal(status, detail)
+    return _unclear(status, detail + _HINTS.get(status, ""), pause)
 
 
 def _is_certain(method: str, status: int, nothing_made: Collection[int]) -> bool:
+    """Whether the status proves that v0 did nothing."""
     if method in ("POST", "DELETE"):
         return status in NOTHING_MADE or status in nothing_made
     return 400 <= status < 500 and status != 408
 
 
-def _refusal(status: int, said: str) -> ProviderRejected:
+def _refusal(status: int, detail: str) -> ProviderRejected:
     if status == 401:
         return ProviderRejected(
-            f"v0 refused the API key (401){said} Check V0_API_KEY, or the key that was set with `protokeep keys set`.",
+            f"v0 refused the API key (401){detail} Check V0_API_KEY, or the key that was set with "
+            "`protokeep keys set`.",
             code="key_refused",
             status=status,
         )
-    return ProviderRejected(f"v0 refused the request ({status}){said}", code="refused", status=status)
+    return ProviderRejected(f"v0 refused the request ({status}){detail}", code="refused", status=status)
 
 
 def _redirect(status: int, headers: httpx2.Headers, pause: timedelta | None) -> ProviderError:
-    """A redirect is not followed, because the key would go along. The error names where it points.
+    """The error for a redirect, which is not followed because the key would go along. It names the target's host.
 
-    Whether the server acted before it answered so, it does not say.
+    The answer does not say whether the server acted before it.
     """
-    where = pointed_at(headers.get("location"))
-    words = (
-        f"v0 answered {status}, which points to {where} and is not followed. If v0 has moved there, set V0_BASE_URL "
+    target = redirect_target(headers.get("location"))
+    message = (
+        f"v0 answered {status}, which points to {target} and is not followed. If v0 has moved there, set V0_BASE_URL "
         "to its address."
     )
-    return OutcomeUnknown(words, code="moved", status=status, retry_after=pause)
+    return OutcomeUnknown(message, code="moved", status=status, retry_after=pause)
 
 
-def _unclear(status: int, said: str, pause: timedelta | None) -> OutcomeUnknown:
+def _unclear(status: int, detail: str, pause: timedelta | None) -> OutcomeUnknown:
     if status == 408:
-        words = f"v0 gave up waiting for the request (408){said}"
-        return OutcomeUnknown(words, code="no_answer", status=status, retry_after=pause)
-    if status >= 500:
-        words = f"v0 had an error of its own ({status}){said}"
-        return OutcomeUnknown(words, code="server_error", status=status, retry_after=pause)
-    words = f"v0 answered {status}, which does not say whether it acted{said}"
-    return OutcomeUnknown(words, code=UNCLEAR_REFUSAL, status=status, retry_after=pause)
+        message, code = f"v0 gave up waiting for the request (408){detail}", "no_answer"
+    elif status >= 500:
+        message, code = f"v0 had an error of its own ({status}){detail}", "server_error"
+    else:
+        message, code = f"v0 answered {status}, which does not say whether it acted{detail}", UNCLEAR_REFUSAL
+    return OutcomeUnknown(message, code=code, status=status, retry_after=pause)
 
 
-def pointed_at(location: str | None) -> str:
-    """Where a redirect points, for people: scheme and host alone, because paths and queries may hold secrets."""
+def redirect_target(location: str | None) -> str:
+    """The target of a redirect, for people: scheme and host only, because paths and queries may hold secrets."""
     try:
         parts = urlsplit(location or "")
         host = parts.hostname or ""
@@ -121,10 +124,10 @@ def pointed_at(location: str | None) -> str:
     return f"{parts.scheme}://{shown}" if parts.scheme in ("http", "https") else shown
 
 
-def words_of(value: Any) -> str:
-    """The message of v1's `{error: {message, type}}` or v2's `{message}`, shortened; empty when there is none.
+def error_message_of(value: Any) -> str:
+    """The message of v1's `{error: {message, type}}` or v2's `{message}`, shortened; empty if there is none.
 
-    It ends up in rows, pages and logs: on one line, without control characters or half surrogate pairs.
+    Rows, pages and logs show it, so it is one line without control characters and half surrogate pairs.
     """
     if isinstance(value, dict):
         inner = value.get("error", value)
@@ -136,17 +139,17 @@ def words_of(value: Any) -> str:
 
 
 def pause_of(headers: httpx2.Headers) -> timedelta | None:
-    """The pause that an answer asks for: the longest of its `Retry-After` headers, by its own clock."""
-    said_at = _http_date(headers.get("date"))
-    pauses = [retry_after(value, said_at) for value in headers.get_list("retry-after")]
+    """The pause that an answer asks for: the longest of its `Retry-After` headers, judged by its own `Date`."""
+    answered_at = _http_date(headers.get("date"))
+    pauses = [retry_after(value, answered_at) for value in headers.get_list("retry-after")]
     return max((pause for pause in pauses if pause is not None), default=None)
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> timedelta | None:
     """A `Retry-After` header (RFC 9110: seconds or an HTTP date) as a pause of at most an hour.
 
-    A date is judged by `now`, the answer's own `Date`, since our clock may differ from the builder's; without one by
-    our clock. None: it asks for nothing, or for nothing that makes sense.
+    A date is compared with `now`, the answer's own `Date`, because our clock may differ from v0's; without a `Date`,
+    with our clock. None: the header asks for no pause, or cannot be understood.
     """
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):

@@ -1,181 +1,154 @@
-"""v0 API v2 (v0's openapi.v2.json). Tracked by one light message read per chat; found by metadata filter."""
+"""v0 API v2 (v0's openapi.v2.json): state comes from one light message read per chat, finds from a metadata filter."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import httpx2
 
-from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderRejected
+from protokeep.core.errors import OutcomeUnknown, ProviderError, ProviderRejected
 from protokeep.core.prototype import Observation, ObservedState
-from protokeep.core.validation import PROMPT_MAX
 from protokeep.providers.base import (
     Capabilities,
     Conversation,
-    Known,
+    KnownChats,
     MayBegin,
     PollResult,
     PollTarget,
     RemoteChat,
     Search,
 )
-from protokeep.providers.v0_common import LOOK_PATIENCE, V0Common, chat_ids, message_of, newest_first
-from protokeep.providers.v0_http import TOO_LARGE, V0Config, amount, instant, no_id, segment, text
-from protokeep.providers.v0_walks import FilteredWalks, carries
+from protokeep.providers.v0_common import (
+    READ_TIMEOUT_SECONDS,
+    UNFINISHED_REASONS,
+    V0Common,
+    message_of,
+    newest_first,
+    oldest_prompt,
+)
+from protokeep.providers.v0_fields import MAX_ID, amount, id_of, instant, list_in, missing_id, segment, text
+from protokeep.providers.v0_http import TOO_LARGE, V0Config
+from protokeep.providers.v0_polls import PollRound, in_parallel
+from protokeep.providers.v0_walks import FilteredWalks, ids_of, matches
 
-#: Message reads under way at once.
+#: Message reads at once.
 PARALLEL_READS = 16
-#: Reads in a row without an answer that can be used, after which v0 as a whole counts as troubled.
-IN_VAIN = 2 * PARALLEL_READS
-#: Messages that are read to find out whether a follow-up arrived.
-TALK_PAGE = 50
-#: Rows of a page of the list; the smaller ones are for rows that are too large to be read together.
+#: Reads in a row without a usable answer after which v0 as a whole counts as failing.
+MAX_UNUSABLE = 2 * PARALLEL_READS
+#: Messages read to find out whether a follow-up arrived, for a prompt, and for the newest answer.
+CONVERSATION_PAGE, PROMPT_PAGE, ANSWERS_PAGE = 50, 100, 10
+#: Rows of a page of the list. The smaller sizes are for rows that are too large to be read together.
 PAGE_SIZES = (100, 10, 1)
-
-_FINAL: Mapping[str, tuple[ObservedState, str | None, str | None]] = {
-    "stop": (ObservedState.FINISHED, None, None),
-    "error": (ObservedState.BROKE, "builder_error", "v0 ended the generation with an error."),
-    "content-filter": (ObservedState.BROKE, "content_filter", "v0's content filter stopped the generation."),
-    "tool-calls": (ObservedState.WAITING, "waiting_for_answer", "v0 asked a question. Answer it on the chat's page."),
-    "length": (ObservedState.WAITING, "needs_a_look", "v0 stopped at its length limit. Look at the chat's page."),
-    "other": (ObservedState.WAITING, "needs_a_look", "v0 stopped without saying why. Look at the chat's page."),
-}
 
 
 class V0V2(V0Common):
-    """One v0 account, spoken to in API v2."""
+    """One v0 account, through API v2. `message_id` names the assistant's message of a generation."""
 
     api_version = 2
-    capabilities = Capabilities(
-        batch_status=False,
-        metadata_search=True,
-        hooks=True,
-        delete=True,
-        cancel=True,
-        picture=False,
-        cost=True,
-    )
+    capabilities = Capabilities(batch_status=False, metadata_search=True, tracks_messages=True)
 
     def __init__(self, config: V0Config, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         super().__init__(config, transport)
         self._filter_works: bool | None = None
 
-    async def create(self, prompt: str, marks: Mapping[str, str], *, may_begin: MayBegin | None = None) -> RemoteChat:
+    async def create(
+        self, prompt: str, metadata: Mapping[str, str], *, may_begin: MayBegin | None = None
+    ) -> RemoteChat:
         """`POST /chats/async` -> 202 `{chatId, messageId}`."""
-        body = {"message": prompt, "metadata": dict(marks)}
+        body = {"message": prompt, "metadata": dict(metadata)}
         answer = await self._http.request("POST", "chats/async", body=body, may_begin=may_begin)
-        if not isinstance(answer, dict) or not (chat_id := text(answer.get("chatId"), 200)):
-            raise no_id("the create")
+        if not isinstance(answer, dict) or not (chat_id := text(answer.get("chatId"), MAX_ID)):
+            raise missing_id("the create")
+        message_id = text(answer.get("messageId"), MAX_ID)
         return RemoteChat(
             chat_id,
-            message_id=text(answer.get("messageId"), 200),
-            metadata=marks,
+            message_id=message_id,
+            metadata=metadata,
             observation=Observation(ObservedState.QUEUED, chat_url=self._chat_url(chat_id)),
-            newest_message_id=text(answer.get("messageId"), 200),
+            newest_message_id=message_id,
         )
 
     def polling_cost(self, chats: int) -> int:
-        """One read each."""
+        """One read for each chat."""
         return chats
 
-    async def observe(self, watched: Sequence[PollTarget], *, calls: int | None = None) -> PollResult:
+    async def observe(self, targets: Sequence[PollTarget], *, calls: int | None = None) -> PollResult:
         """One `GET /chats/{id}/messages/{messageId}` per chat, a few at once; stops early on 429."""
-        observations: dict[str, Observation] = {}
-        missing: set[str] = set()
-        unread: dict[str, str] = {}
-        trouble: list[ProviderError] = []
-        queue = list(reversed(watched[:calls]))
-        in_vain = 0
+        polls = PollRound()
+        unusable = 0
 
-        async def reader() -> None:
-            nonlocal in_vain
-            while queue and not trouble:
-                chat = queue.pop()
-                try:
-                    observations[chat.chat_id] = await self._look(chat)
-                    in_vain = 0
-                except ProviderRejected as error:
-                    if error.status == 404:
-                        missing.add(chat.chat_id)
-                    elif error.status == 401:
-                        trouble.append(error)
-                    else:
-                        unread[chat.chat_id] = str(error)
-                except OutcomeUnknown as error:
-                    unread[chat.chat_id] = str(error)
-                    in_vain += 1
-                    if in_vain >= IN_VAIN:
-                        trouble.append(error)
-                except ProviderError as error:
-                    trouble.append(error)
+        async def read(target: PollTarget) -> None:
+            nonlocal unusable
+            try:
+                polls.observations[target.chat_id] = await self._read(target)
+                unusable = 0
+            except ProviderError as error:
+                polls.note_error(target.chat_id, error)
+                unusable += isinstance(error, OutcomeUnknown)
+                if isinstance(error, OutcomeUnknown) and unusable >= MAX_UNUSABLE:
+                    polls.problems.append(error)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(PARALLEL_READS, len(queue))):
-                group.create_task(reader())
-        busy = next((error for error in trouble if isinstance(error, ProviderBusy)), None)
-        pause = (busy.retry_after or timedelta(seconds=30)) if busy else None
-        words = str(busy or trouble[0]) if trouble else None
-        return PollResult(observations, frozenset(missing), pause, words, unread)
+        await in_parallel(targets[:calls], read, limit=PARALLEL_READS, may_continue=lambda: not polls.problems)
+        return polls.result()
 
     async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> RemoteChat:
         """`POST /chats/{id}/messages/async` -> 202 `{messageId}`, the assistant's message."""
         path = f"chats/{segment(chat_id)}/messages/async"
         answer = await self._http.request("POST", path, body={"message": message}, may_begin=may_begin)
-        if not isinstance(answer, dict) or not (message_id := text(answer.get("messageId"), 200)):
-            raise no_id("the message")
+        if not isinstance(answer, dict) or not (message_id := text(answer.get("messageId"), MAX_ID)):
+            raise missing_id("the message")
         return RemoteChat(chat_id, message_id=message_id, newest_message_id=message_id)
 
     async def conversation(self, chat_id: str) -> Conversation:
-        """`GET /chats/{id}/messages`: newest first, `limit` is required there."""
-        rows, whole = await self._messages(chat_id, TALK_PAGE)
-        last = next((row for row in rows if row.get("role") == "assistant"), None)
-        return Conversation([message_of(row) for row in rows], last["id"] if last else None, whole)
+        """`GET /chats/{id}/messages`: newest first. v0 requires `limit`."""
+        rows, whole = await self._messages(chat_id, CONVERSATION_PAGE)
+        answer_id = next((row["id"] for row in rows if row.get("role") == "assistant"), None)
+        return Conversation([message_of(row) for row in rows], answer_id, whole)
 
     async def costs(self, chats: Sequence[str], *, since: datetime) -> Mapping[str, float]:
-        """Told with every message that is looked at; nothing more is read."""
+        """Nothing: every message that is polled carries its cost."""
         return {}
 
     async def find(
         self,
-        wanted: Sequence[Mapping[str, str]],
+        filters: Sequence[Mapping[str, str]],
         *,
         sent_after: datetime,
-        known: Known,
+        known: KnownChats,
         thorough: bool = True,
         calls: int | None = None,
-        rest: object | None = None,
+        continuation: object | None = None,
     ) -> Search:
-        """`GET /chats?metadata[key]=value` per entry of `wanted`; rows carry metadata, and are compared again.
+        """`GET /chats?metadata[key]=value` per entry of `filters`. Rows carry metadata, and are compared again.
 
-        A filter that answers nothing at all may be broken: a thorough search then walks the whole list.
+        A filter that finds nothing at all may be broken: a thorough search then reads the whole list.
         """
-        walks = rest if isinstance(rest, FilteredWalks) else FilteredWalks(wanted, self._page)
+        walks = continuation if isinstance(continuation, FilteredWalks) else FilteredWalks(filters, self._page)
         error: ProviderError | None = None
         try:
-            await walks.go_on(sent_after, self._may_call(calls), thorough=thorough, filter_works=self._filter_works)
+            await walks.resume(sent_after, self._may_call(calls), thorough=thorough, filter_works=self._filter_works)
         except ProviderError as caught:
-            if not walks.met:
+            if not walks.rows:
                 raise
             error = caught
         self._filter_works = walks.filter_works
-        found = [made for row in walks.met.values() if (made := self._made(row, wanted)) is not None]
-        ours = await known([made.chat_id for made in found])
+        found = [chat for row in walks.rows.values() if (chat := self._matching_chat(row, filters)) is not None]
+        with_row = await known([chat.chat_id for chat in found])
         return Search(
-            [made for made in found if made.chat_id not in ours],
+            [chat for chat in found if chat.chat_id not in with_row],
             ended=walks.ended,
             passed=walks.passed,
-            skipped=[one for one in walks.unreadable() if one.may_be_of(sent_after)],
+            skipped=[chat for chat in walks.unreadable() if chat.may_be_newer_than(sent_after)],
             error=error,
-            rest=None if walks.ended or walks.broken else walks,
+            continuation=None if walks.ended or walks.broken else walks,
         )
 
-    async def _page(self, marks: Mapping[str, str], cursor: str | None) -> dict[str, Any]:
-        """A page of `GET /chats`, with fewer rows where so many are too large to be read."""
-        params: dict[str, str | int] = {f"metadata[{key}]": value for key, value in marks.items()}
+    async def _page(self, metadata: Mapping[str, str], cursor: str | None) -> dict[str, Any]:
+        """A page of `GET /chats`, with fewer rows if they are too large to be read together."""
+        params: dict[str, str | int] = {f"metadata[{key}]": value for key, value in metadata.items()}
         if cursor is not None:
             params["cursor"] = cursor
         page: Any = None
@@ -186,108 +159,111 @@ class V0V2(V0Common):
             except OutcomeUnknown as error:
                 if error.code != TOO_LARGE or limit == PAGE_SIZES[-1]:
                     raise
-        if not isinstance(page, dict) or not isinstance(page.get("chats"), list):
-            raise OutcomeUnknown("v0's list of chats could not be read.", code="bad_answer")
-        return page
+        list_in(page, "chats", "list of chats")
+        checked: dict[str, Any] = page
+        return checked
 
     async def prompt_of(self, chat_id: str) -> str | None:
-        """The oldest user message within `GET /chats/{id}/messages`, newest first."""
-        page = await self._http.request("GET", f"chats/{segment(chat_id)}/messages", params={"limit": 100})
-        rows = page.get("messages") if isinstance(page, dict) else None
-        asked = [row for row in rows or () if isinstance(row, dict) and row.get("role") == "user"]
-        return text(asked[-1].get("content"), PROMPT_MAX) if asked else None
+        """The oldest user message within the newest 100 of `GET /chats/{id}/messages`."""
+        rows, _ = await self._messages(chat_id, PROMPT_PAGE)
+        return oldest_prompt(rows)
 
     async def recent_chats(self) -> list[str]:
         """`GET /chats`, one page."""
-        page = await self._http.request("GET", "chats", params={"limit": 100})
-        rows = page.get("chats") if isinstance(page, dict) else None
-        return chat_ids(rows)
+        page = await self._http.request("GET", "chats", params={"limit": PAGE_SIZES[0]})
+        return ids_of(list_in(page, "chats", "list of chats"))
 
-    async def _look(self, chat: PollTarget) -> Observation:
-        """The message that is being made; while that one is missing, what is newest in the chat."""
-        if chat.message_id is not None:
+    async def _read(self, target: PollTarget) -> Observation:
+        """The state of the message that is being generated; while v0 does not show it, of the chat's newest answer."""
+        if target.message_id is not None:
             try:
-                return await self._look_at_message(chat.chat_id, chat.message_id)
+                return await self._read_message(target.chat_id, target.message_id)
             except ProviderRejected as error:
                 if error.status != 404:
                     raise
-        return await self._look_at_newest(chat)
+        return await self._read_newest(target)
 
-    async def _look_at_message(self, chat_id: str, message_id: str) -> Observation:
+    async def _read_message(self, chat_id: str, message_id: str) -> Observation:
         path = f"chats/{segment(chat_id)}/messages/{segment(message_id)}"
-        message = await self._http.request("GET", path, patience=LOOK_PATIENCE)
+        message = await self._http.request("GET", path, time_limit=READ_TIMEOUT_SECONDS)
         if isinstance(message, dict) and message.get("id", message_id) != message_id:
             raise OutcomeUnknown("v0 answered about another message than the one asked for.", code="bad_answer")
         return self._observation(chat_id, message)
 
-    async def _look_at_newest(self, chat: PollTarget) -> Observation:
-        rows, _ = await self._messages(chat.chat_id, 10)
-        replies = []
+    async def _read_newest(self, target: PollTarget) -> Observation:
+        """The state of the newest answer in this turn, with the credits of all answers in it."""
+        rows, _ = await self._messages(target.chat_id, ANSWERS_PAGE)
+        answers = []
         for row in rows:
-            if row["id"] in (chat.previous_message_id, chat.baseline_message_id):
+            if row["id"] in (target.previous_message_id, target.baseline_message_id):
                 break
             if row.get("role") == "assistant":
-                replies.append(row)
-        if not replies:
-            return Observation(ObservedState.QUEUED, chat_url=self._chat_url(chat.chat_id))
-        seen = self._observation(chat.chat_id, replies[0])
-        spent = [cost for row in replies if (cost := _cost(row)) is not None]
-        return replace(seen, credits=round(sum(spent), 6) if spent else None)
+                answers.append(row)
+        if not answers:
+            return Observation(ObservedState.QUEUED, chat_url=self._chat_url(target.chat_id))
+        costs = [cost for row in answers if (cost := _cost(row)) is not None]
+        return replace(self._observation(target.chat_id, answers[0]), credits=round(sum(costs), 6) if costs else None)
 
     async def _messages(self, chat_id: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
-        """The newest messages of a chat, newest first, and whether that is all of them."""
+        """The newest messages of a chat, newest first, and whether the chat has no others."""
         page = await self._http.request("GET", f"chats/{segment(chat_id)}/messages", params={"limit": limit})
-        rows = page.get("messages") if isinstance(page, dict) else None
-        if not isinstance(rows, list):
-            raise OutcomeUnknown("v0's list of messages could not be read.", code="bad_answer")
+        rows = list_in(page, "messages", "list of messages")
         return newest_first(rows, listed_newest_first=True), page.get("cursor") is None
 
     def _observation(self, chat_id: str, message: Any) -> Observation:
-        """A Message's `finishReason`: null while running, else final."""
-        if not isinstance(message, dict):
-            raise OutcomeUnknown("v0's message could not be read.", code="bad_answer")
-        message_id = text(message.get("id"), 200)
-        if message_id is None:
-            raise OutcomeUnknown("v0's message has no id.", code="bad_answer")
-        if "finishReason" not in message:
-            raise OutcomeUnknown("v0's message has no finishReason.", code="bad_answer")
-        if message.get("chatId", chat_id) != chat_id:
-            raise OutcomeUnknown("v0 answered about another chat than the one asked for.", code="bad_answer")
-        reason = message["finishReason"]
+        """The state of a Message: its `finishReason` is null while it is generated. Raises `OutcomeUnknown`."""
+        message_id = _checked_id(chat_id, message)
+        chat_url, reason = self._chat_url(chat_id), message["finishReason"]
         if reason is None:
-            return Observation(ObservedState.RUNNING, message_id, chat_url=self._chat_url(chat_id))
-        if not isinstance(reason, str) or reason not in _FINAL:
+            return Observation(ObservedState.RUNNING, message_id, chat_url=chat_url)
+        if reason == "stop":
+            return Observation(ObservedState.FINISHED, message_id, chat_url=chat_url, credits=_cost(message))
+        if not isinstance(reason, str) or reason not in UNFINISHED_REASONS:
             return Observation(
                 ObservedState.WAITING,
                 message_id,
-                chat_url=self._chat_url(chat_id),
+                chat_url=chat_url,
                 error_code="needs_a_look",
                 error_message="v0 ended with a word that is not known here. Look at the chat's page.",
             )
-        seen, code, words = _FINAL[reason]
+        state, code, explanation = UNFINISHED_REASONS[reason]
         return Observation(
-            seen,
+            state,
             message_id,
-            chat_url=self._chat_url(chat_id),
+            chat_url=chat_url,
             error_code=code,
-            error_message=words,
+            error_message=explanation,
             credits=_cost(message),
         )
 
-    def _made(self, row: Mapping[str, Any], wanted: Sequence[Mapping[str, str]]) -> RemoteChat | None:
-        """A row of the chat list, if it carries the marks: the filter is not taken on trust."""
-        chat_id, marks = row["id"], row.get("metadata")
-        if not isinstance(marks, dict) or not any(carries(marks, one) for one in wanted):
+    def _matching_chat(self, row: Mapping[str, Any], filters: Sequence[Mapping[str, str]]) -> RemoteChat | None:
+        """A row of the list, if its metadata matches: v0's filter is not trusted."""
+        metadata = row.get("metadata")
+        if not isinstance(metadata, dict) or not any(matches(metadata, fields) for fields in filters):
             return None
         return RemoteChat(
-            chat_id,
-            metadata={key: value for key, value in marks.items() if isinstance(value, str)},
+            row["id"],
+            metadata={key: value for key, value in metadata.items() if isinstance(value, str)},
             created_at=instant(row.get("createdAt")),
-            observation=Observation(ObservedState.QUEUED, chat_url=self._chat_url(chat_id)),
+            observation=Observation(ObservedState.QUEUED, chat_url=self._chat_url(row["id"])),
         )
 
     def _chat_url(self, chat_id: str) -> str:
         return f"{self._http.config.web_url}/chat/{chat_id}"
+
+
+def _checked_id(chat_id: str, message: Any) -> str:
+    """The id of a Message that belongs to the chat and has a `finishReason`. Raises `OutcomeUnknown`."""
+    if not isinstance(message, dict):
+        raise OutcomeUnknown("v0's message could not be read.", code="bad_answer")
+    message_id = id_of(message)
+    if message_id is None:
+        raise OutcomeUnknown("v0's message has no id.", code="bad_answer")
+    if "finishReason" not in message:
+        raise OutcomeUnknown("v0's message has no finishReason.", code="bad_answer")
+    if message.get("chatId", chat_id) != chat_id:
+        raise OutcomeUnknown("v0 answered about another chat than the one asked for.", code="bad_answer")
+    return message_id
 
 
 def _cost(message: Mapping[str, Any]) -> float | None:

@@ -1,4 +1,4 @@
-"""The emulator as one object: an ASGI app for clients, plain methods for tests."""
+"""The emulator as one object: an ASGI app for clients, and plain methods for tests."""
 
 from __future__ import annotations
 
@@ -9,21 +9,17 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .backend import World
-from .control import control_app
-from .dispatch import Dispatcher, HungUp, hang_up
+from .backend import Backend
+from .control import Control
+from .dispatch import Dispatcher, hang_up
+from .emulator import HungUp
 from .hooks import Hooks
 from .http import Refusal
 from .knobs import FinishReason, Knobs
-from .site.pages import pages_app
+from .site.pages import Pages
 from .state import Account, Chat, Message
-from .v1 import account as v1_account
-from .v1 import routes as v1
-from .v2 import account as v2_account
-from .v2 import routes as v2
-
-v1_account.add_to(v1.operations)
-v2_account.add_to(v2.operations)
+from .v1 import operations as v1_operations
+from .v2 import operations as v2_operations
 
 
 def utc_now() -> datetime:
@@ -34,8 +30,8 @@ def utc_now() -> datetime:
 class Sandbox:
     """An emulator of v0's API v1 (under /v1) and v2 (under /v2), its state in memory.
 
-    Whether a generation is finished and a chat is listed follows from `clock` alone; nothing moves by itself.
-    `knobs` is what `reset` goes back to. With a `random_seed` ids, durations and failures repeat.
+    `clock` alone decides whether a generation is finished and a chat is listed; nothing changes by itself. `reset` goes
+    back to `knobs`. With a `random_seed` ids, durations and failures repeat.
     """
 
     def __init__(
@@ -50,56 +46,56 @@ class Sandbox:
         self._closing = asyncio.Event()
         self.knobs = self._initial
         self.hooks = Hooks(clock, lambda: self.knobs)
-        self.held = 0  #: creates that wait because of `hold_creates`
-        self._fresh()
+        self.held_requests = 0  #: creates that `hold_creates` keeps waiting
+        self._start_over()
         self.app = App(self)
 
     # For tests and for the control API.
 
     @property
     def chats(self) -> Mapping[str, Chat]:
-        """Every chat by id, in the order of creation; deleted ones stay, marked."""
-        return self.world.chats
+        """Every chat by id, in the order of creation. Deleted chats stay here, marked as deleted."""
+        return self.backend.chats
 
     @property
     def chats_created(self) -> int:
-        """How many chats were made since the start or the last reset, in both versions."""
-        return sum(count.created for count in self.world.counts.values())
+        """How many chats were created in both versions since the start or the last reset."""
+        return sum(count.created for count in self.backend.counts.values())
 
     def stats(self) -> dict[str, Any]:
         """The wire shape of `GET /_sandbox/stats`."""
         calls: Counter[str] = Counter()
-        for count in self.world.counts.values():
+        for count in self.backend.counts.values():
             calls.update(count.calls)
         return {
             "chats_created": self.chats_created,
-            "chats_deleted": sum(count.deleted for count in self.world.counts.values()),
+            "chats_deleted": sum(count.deleted for count in self.backend.counts.values()),
             "calls": dict(calls),
-            "v1": self.world.counts["v1"].as_json(),
-            "v2": self.world.counts["v2"].as_json(),
+            "v1": self.backend.counts["v1"].as_json(),
+            "v2": self.backend.counts["v2"].as_json(),
             "scopes": dict(self.scopes),
             "not_emulated": dict(self.not_emulated),
             "statuses": dict(self.statuses),
-            "held": self.held,
+            "held": self.held_requests,
             "hooks_delivered": self.hooks.delivered,
         }
 
     def set_knobs(self, **changes: Any) -> Knobs:
-        """Turn some knobs. Raises `UnknownKnob`, and has changed nothing then."""
+        """Change some knobs. Raises `UnknownKnob` without any change."""
         self.knobs = self.knobs.changed(changes)
         return self.knobs
 
     def reset(self) -> None:
-        """Forget chats, accounts, hooks and counters; knobs go back to those given at construction."""
+        """Forget chats, accounts, hooks and counters, and set the knobs of the construction again."""
         self.hooks.forget()
-        self._fresh()
+        self._start_over()
 
-    def _fresh(self) -> None:
+    def _start_over(self) -> None:
         self.knobs = self._initial.model_copy(deep=True)
-        self.world = World(self._rng, self._tell)
-        self.scopes: Counter[str] = Counter()  #: how often each `scope` was asked with
-        self.statuses: Counter[str] = Counter()  #: answers by status; `dropped` for connections closed instead
-        self.not_emulated: Counter[str] = Counter()  #: requests that no handler takes, by method and path
+        self.backend = Backend(self._rng, self._publish)
+        self.scopes: Counter[str] = Counter()  #: requests by `scope`
+        self.statuses: Counter[str] = Counter()  #: answers by status; `dropped`: closed connections
+        self.not_emulated: Counter[str] = Counter()  #: requests without a handler, by method and path
 
     def finish(self, chat_id: str, outcome: FinishReason = "stop") -> None:
         """End the running generation of a chat now. KeyError for an unknown id, `Refusal` if none runs."""
@@ -108,27 +104,27 @@ class Sandbox:
         reply = chat.last_reply()
         if reply is None or reply.finish_reason(now) is not None:
             raise Refusal(409, "Nothing is being generated")
-        self.world.end(chat, reply, outcome, now)
+        self.backend.end(chat, reply, outcome, now)
 
     def delete(self, chat_id: str) -> None:
         """Delete a chat as a person on v0's site would. Raises KeyError for an unknown id; twice is once."""
         chat = self.chats[chat_id]
         if not chat.deleted:
-            self.world.delete_chat(chat, self.clock())
+            self.backend.delete_chat(chat, self.clock())
 
     # For the server.
 
     def open(self) -> None:
-        """A server is about to answer; one that was closed before can be opened again, with its state."""
+        """Prepare for requests. A closed sandbox can be opened again and has its state still."""
         self._closing = asyncio.Event()
 
     async def close(self) -> None:
-        """Let go of everything that waits: those connections close without an answer."""
+        """Close the connections of all waiting requests without an answer."""
         self._closing.set()
         await self.hooks.close()
 
     async def pause(self, seconds: float) -> None:
-        """Wait in real time. Raises `HungUp` when the server closes meanwhile."""
+        """Wait in real time. Raises `HungUp` if the server closes meanwhile."""
         if seconds > 0:
             try:
                 await asyncio.wait_for(self._closing.wait(), seconds)
@@ -136,8 +132,8 @@ class Sandbox:
                 return
             raise HungUp
 
-    def _tell(self, account: Account, event: str, chat: Chat, message: Message | None) -> None:
-        self.hooks.event(account, event, chat, message)
+    def _publish(self, account: Account, event: str, chat: Chat, message: Message | None) -> None:
+        self.hooks.publish(account, event, chat, message)
 
 
 class App:
@@ -146,16 +142,16 @@ class App:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._dispatchers = {
-            "/v1/": Dispatcher(sandbox, v1.operations),
-            "/v2/": Dispatcher(sandbox, v2.operations),
+            "/v1/": Dispatcher(sandbox, v1_operations),
+            "/v2/": Dispatcher(sandbox, v2_operations),
         }
-        self._control = control_app(sandbox)
-        self._pages = pages_app(sandbox)
+        self._control = Control(sandbox).app()
+        self._pages = Pages(sandbox).app()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request, by its path."""
+        """Route one request by its path."""
         path: str = scope.get("path", "")
-        if path.startswith("/api/v"):  # Some releases of v0's own clients, and older pages, write /api/v2.
+        if path.startswith("/api/v"):  # Some releases of v0's own clients, and older documentation, write /api/v2.
             path = path[4:]
         if scope["type"] != "http":
             await self._pages(scope, receive, send)

@@ -1,4 +1,4 @@
-"""What the emulator does: the one place that changes its memory."""
+"""The operations of the emulator: the only place that changes its state."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .state import APIS, Account, Api, Chat, Generation, Hook, Message, after, e
 
 _ALPHABET = string.ascii_letters + string.digits
 
-#: Called with the account, the event, the chat and the message it is about. Beside v0's own events there is
-#: `message.started`: from here on `message.finished` is due when the generation ends.
+#: Called with the account, the event, the chat and the message of the event. Beside v0's own events there is
+#: `message.started`, after which `message.finished` is due when the generation ends.
 Listener = Callable[[Account, str, Chat, Message | None], None]
 
 
 @dataclass(slots=True)
 class Count:
-    """What was done in one API version since the start or the last reset."""
+    """The counters of one API version since the start or the last reset."""
 
     created: int = 0
     deleted: int = 0
@@ -34,8 +34,8 @@ class Count:
         return {"chats_created": self.created, "chats_deleted": self.deleted, "calls": dict(self.calls)}
 
 
-class World:
-    """Accounts, chats and counters. Every method takes `now`: there is no clock in here."""
+class Backend:
+    """Accounts, chats and counters. Every method takes `now`, because there is no clock in here."""
 
     def __init__(self, rng: random.Random, on_event: Listener) -> None:
         self._rng = rng
@@ -46,7 +46,7 @@ class World:
         self.counts: Mapping[Api, Count] = {api: Count() for api in APIS}
 
     def account(self, identity: str, now: datetime) -> Account:
-        """The account of that id (`account_id` of a key); every key has one."""
+        """The account of that id (`account_id` of a key), created if it is new: every key has an account."""
         account = self.accounts.get(identity)
         if account is None:
             account = self.accounts[identity] = Account(identity, now)
@@ -59,7 +59,7 @@ class World:
     def create_chat(
         self, account: Account, api: Api, now: datetime, knobs: Knobs, *, message: str = "", **values: Any
     ) -> Chat:
-        """A new chat without messages yet; lists show it after the delay that is set now."""
+        """Create a chat without messages. Lists show it after the delay that is set now."""
         listed_at = after(now, knobs.list_delay_seconds)
         chat = Chat(self.new_id(), api, account.id, message, now, now, listed_at, self._next(), **values)
         self.chats[chat.id] = chat
@@ -69,14 +69,14 @@ class World:
         return chat
 
     def find_chat(self, account: Account, api: Api, chat_id: str) -> Chat:
-        """The account's chat of that id. Refuses (404) what is deleted, another's or of the other version."""
+        """The account's chat of that id. Refuses (404) a chat that is deleted, or of another account or version."""
         chat = account.chats[api].get(chat_id)
         if chat is None:
             raise Refusal(404, "Chat not found")
         return chat
 
     def delete_chat(self, chat: Chat, now: datetime) -> None:
-        """Gone at once for every reader; the record stays, marked."""
+        """Delete a chat for every reader at once. Its record stays, marked as deleted."""
         account = self.accounts[chat.account]
         account.chats[chat.api].pop(chat.id, None)
         chat.deleted = True
@@ -84,7 +84,7 @@ class World:
         self.counts[chat.api].deleted += 1
         self._on_event(account, "chat.deleted", chat, None)
 
-    def say(
+    def add_turn(
         self,
         chat: Chat,
         now: datetime,
@@ -94,14 +94,14 @@ class World:
         kind: str = "message",
         attachments: list[str] | None = None,
     ) -> Message:
-        """A user's message and the assistant's answer to it, which is returned; its generation starts now."""
+        """Add a user's message and the assistant's answer, whose generation starts now. Returns the answer."""
         self._add(
             chat,
             Message(self.new_id(22), chat.id, "user", text, now, self._next(), kind, None, attachments or []),
         )
         outcome = self._outcome(knobs)
         if kind != "message" and outcome == "tool-calls":
-            outcome = "stop"  # An answered question is answered: the same knob must not ask for ever.
+            outcome = "stop"  # The knob must not make the assistant ask again after every answer.
         seconds = knobs.generation_seconds
         duration = self._rng.uniform(*seconds) if isinstance(seconds, tuple) else seconds
         version_at = after(now, min(knobs.queue_seconds, duration))
@@ -112,14 +112,14 @@ class World:
         return reply
 
     def resolve(self, chat: Chat, now: datetime, knobs: Knobs, text: str, kind: str) -> Message:
-        """Answer the question the chat waits on. Refuses with 409 when the newest message asks none."""
+        """Answer the question that the chat waits for. Refuses with 409 if the newest message asks none."""
         newest = chat.messages[-1] if chat.messages else None
         if newest is None or newest.finish_reason(now) != "tool-calls":
             raise Refusal(409, "The latest message is not waiting for an answer")
-        return self.say(chat, now, knobs, text, kind=kind)
+        return self.add_turn(chat, now, knobs, text, kind=kind)
 
     def stop(self, chat: Chat, message_id: str, now: datetime) -> Message:
-        """End a running generation. Refuses with 409 what does not run."""
+        """Stop a running generation. Refuses with 409 if it does not run."""
         message = chat.find_message(message_id)
         if message is None:
             raise Refusal(404, "Message not found")
@@ -129,14 +129,14 @@ class World:
         return message
 
     def end(self, chat: Chat, message: Message, outcome: FinishReason, now: datetime, *, stopped: bool = False) -> None:
-        """End one message's generation now; `message.finished` follows."""
+        """End the generation of a message now; `message.finished` follows."""
         if message.generation is not None:
             end_now(message.generation, outcome, now, stopped=stopped)
             chat.changed_at = max(chat.changed_at, now)
             self._on_event(self.accounts[chat.account], "message.started", chat, message)
 
     def change_chat(self, chat: Chat, now: datetime, changes: dict[str, Any]) -> None:
-        """Rename, re-share, merge metadata: a null value drops its key, null metadata drops all."""
+        """Change name, privacy and metadata. A null value removes its key, null metadata removes all keys."""
         metadata = changes.pop("metadata", {})
         if metadata is None:
             chat.metadata = {}
@@ -149,7 +149,7 @@ class World:
         self._on_event(self.accounts[chat.account], "chat.updated", chat, None)
 
     def add_hook(self, account: Account, api: Api, hook: Hook) -> None:
-        """From now on it hears; generations under way are announced to it when they end."""
+        """Register a hook. It also hears of running generations when they end."""
         account.hooks[api][hook.id] = hook
         for chat in account.chats[api].values():
             for message in chat.messages:

@@ -1,6 +1,6 @@
-"""What request bodies of v0's API v1 and v2 are made of; as closed as its documents: no extra field.
+"""Request bodies that v0's API v1 and v2 share. Like its documents, they allow no extra field.
 
-An optional field may be left out but not be null unless its document says so.
+An optional field may be left out, but may be null only if its document says so.
 """
 
 from __future__ import annotations

@@ -1,108 +1,116 @@
-"""`/_sandbox`: what tests and other tools see and turn. No key is needed, and none is ever shown."""
+"""`/_sandbox`: counters, knobs, reset, and the chats of all accounts. It needs no key, and never shows one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, get_args
+from datetime import datetime
+from typing import Any, get_args
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from .emulator import Emulator
 from .http import Refusal, stamp
 from .knobs import FinishReason, UnknownKnob, as_json
 from .state import Chat
 
-if TYPE_CHECKING:
-    from datetime import datetime
 
-    from .app import Sandbox
-
-Endpoint = Callable[[Request], Awaitable[JSONResponse]]
-
-
-class _Bad(Exception):
+class _BadRequest(Exception):
     def __init__(self, status: int, message: str) -> None:
         self.status = status
         super().__init__(message)
 
 
-def control_app(sandbox: Sandbox) -> Starlette:
-    """Stats, knobs, reset, and chats as seen from above every account."""
+class Control:
+    """The endpoints of `/_sandbox`."""
 
-    async def stats(_: Request) -> JSONResponse:
-        return JSONResponse(sandbox.stats())
+    def __init__(self, sandbox: Emulator) -> None:
+        self._sandbox = sandbox
 
-    async def show_knobs(_: Request) -> JSONResponse:
-        return JSONResponse(as_json(sandbox.knobs))
+    def app(self) -> Starlette:
+        """The ASGI app of these endpoints."""
+        routes = [
+            Route("/_sandbox/stats", self.show_stats, methods=["GET"]),
+            Route("/_sandbox/knobs", self.show_knobs, methods=["GET"]),
+            Route("/_sandbox/knobs", self.set_knobs, methods=["PATCH"]),
+            Route("/_sandbox/reset", self.reset, methods=["POST"]),
+            Route("/_sandbox/chats", self.show_chats, methods=["GET"]),
+            Route("/_sandbox/chats/{chat_id}", self.delete, methods=["DELETE"]),
+            Route("/_sandbox/chats/{chat_id}/finish", self.finish, methods=["POST"]),
+        ]
+        return Starlette(routes=routes, exception_handlers={_BadRequest: _refuse})
 
-    async def set_knobs(request: Request) -> JSONResponse:
+    async def show_stats(self, _: Request) -> JSONResponse:
+        """The counters."""
+        return JSONResponse(self._sandbox.stats())
+
+    async def show_knobs(self, _: Request) -> JSONResponse:
+        """The knobs as they are set now."""
+        return JSONResponse(as_json(self._sandbox.knobs))
+
+    async def set_knobs(self, request: Request) -> JSONResponse:
+        """Change some knobs; 422 for an unknown knob or value, which changes none."""
         try:
-            return JSONResponse(as_json(sandbox.set_knobs(**await _object(request))))
+            return JSONResponse(as_json(self._sandbox.set_knobs(**await _object(request))))
         except UnknownKnob as error:
-            raise _Bad(422, str(error)) from error
+            raise _BadRequest(422, str(error)) from error
 
-    async def reset(_: Request) -> JSONResponse:
-        sandbox.reset()
-        return JSONResponse(sandbox.stats())
+    async def reset(self, _: Request) -> JSONResponse:
+        """Forget chats, accounts, hooks and counters."""
+        self._sandbox.reset()
+        return JSONResponse(self._sandbox.stats())
 
-    async def chats(_: Request) -> JSONResponse:
-        now = sandbox.clock()
-        return JSONResponse({"chats": [_row(chat, now) for chat in sandbox.chats.values()]})
+    async def show_chats(self, _: Request) -> JSONResponse:
+        """Every chat of every account, deleted ones too."""
+        now = self._sandbox.clock()
+        return JSONResponse({"chats": [_row(chat, now) for chat in self._sandbox.chats.values()]})
 
-    async def delete(request: Request) -> JSONResponse:
-        chat = _chat(request)
-        sandbox.delete(chat.id)
-        return JSONResponse(_row(chat, sandbox.clock()))
+    async def delete(self, request: Request) -> JSONResponse:
+        """Delete a chat as a person on v0's site would."""
+        chat = self._chat(request)
+        self._sandbox.delete(chat.id)
+        return JSONResponse(_row(chat, self._sandbox.clock()))
 
-    async def finish(request: Request) -> JSONResponse:
-        chat = _chat(request)
+    async def finish(self, request: Request) -> JSONResponse:
+        """End the running generation of a chat now; 409 if none runs."""
+        chat = self._chat(request)
         outcome = (await _object(request)).get("outcome", "stop")
         if outcome not in get_args(FinishReason):
-            raise _Bad(422, f"outcome: must be one of {', '.join(get_args(FinishReason))}")
+            raise _BadRequest(422, f"outcome: must be one of {', '.join(get_args(FinishReason))}")
         try:
-            sandbox.finish(chat.id, outcome)
+            self._sandbox.finish(chat.id, outcome)
         except Refusal as refusal:
-            raise _Bad(refusal.status, refusal.message) from refusal
-        return JSONResponse(_row(chat, sandbox.clock()))
+            raise _BadRequest(refusal.status, refusal.message) from refusal
+        return JSONResponse(_row(chat, self._sandbox.clock()))
 
-    def _chat(request: Request) -> Chat:
-        found = sandbox.chats.get(request.path_params["chat_id"])
-        if found is None:
-            raise _Bad(404, "no such chat")
-        return found
+    def _chat(self, request: Request) -> Chat:
+        chat = self._sandbox.chats.get(request.path_params["chat_id"])
+        if chat is None:
+            raise _BadRequest(404, "no such chat")
+        return chat
 
-    async def refuse(_: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"message": str(error)}, getattr(error, "status", 500))
 
-    routes = [
-        Route("/_sandbox/stats", stats, methods=["GET"]),
-        Route("/_sandbox/knobs", show_knobs, methods=["GET"]),
-        Route("/_sandbox/knobs", set_knobs, methods=["PATCH"]),
-        Route("/_sandbox/reset", reset, methods=["POST"]),
-        Route("/_sandbox/chats", chats, methods=["GET"]),
-        Route("/_sandbox/chats/{chat_id}", delete, methods=["DELETE"]),
-        Route("/_sandbox/chats/{chat_id}/finish", finish, methods=["POST"]),
-    ]
-    return Starlette(routes=routes, exception_handlers={_Bad: refuse})
+async def _refuse(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"message": str(error)}, getattr(error, "status", 500))
 
 
 async def _object(request: Request) -> dict[str, Any]:
+    """The JSON object of a body; an empty body is an empty object."""
     raw = await request.body()
     try:
-        found = json.loads(raw) if raw else {}
+        body = json.loads(raw) if raw else {}
     except ValueError:
-        raise _Bad(422, "body: not JSON") from None
-    if not isinstance(found, dict):
-        raise _Bad(422, "body: not an object")
-    return found
+        raise _BadRequest(422, "body: not JSON") from None
+    if not isinstance(body, dict):
+        raise _BadRequest(422, "body: not an object")
+    return body
 
 
 def _row(chat: Chat, now: datetime) -> dict[str, Any]:
     reply = chat.last_reply()
-    ended = reply.generation.finish_at if reply is not None and reply.generation is not None else None
+    ends_at = reply.generation.finish_at if reply is not None and reply.generation is not None else None
     return {
         "id": chat.id,
         "api": chat.api,
@@ -113,9 +121,9 @@ def _row(chat: Chat, now: datetime) -> dict[str, Any]:
         "metadata": chat.metadata,
         "project_id": chat.project_id,
         "status": chat.status(now),
-        "messages": [{"id": one.id, "role": one.role, "content": one.content} for one in chat.messages],
+        "messages": [{"id": message.id, "role": message.role, "content": message.content} for message in chat.messages],
         "created_at": stamp(chat.created_at),
-        "ends_at": None if ended is None else stamp(ended),
+        "ends_at": None if ends_at is None else stamp(ends_at),
         "deleted": chat.deleted,
         "deleted_at": None if chat.deleted_at is None else stamp(chat.deleted_at),
     }

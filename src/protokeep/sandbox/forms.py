@@ -1,4 +1,4 @@
-"""Form bodies, which v2 takes beside JSON: `metadata[key]=value`, `events[]=chat.created`."""
+"""Decodes form bodies, which v2 accepts beside JSON: `metadata[key]=value`, `events[]=chat.created`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def decode_form(content_type: str, body: bytes) -> dict[str, Any]:
         pairs = _multipart(content_type, body)
     else:
         pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True)
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, value in pairs:
         head = name.split("[", 1)[0]
-        _put(found, [head, *_BRACKETS.findall(name[len(head) :])], value)
-    return {name: _lists(value) for name, value in found.items()}
+        _put(fields, [head, *_BRACKETS.findall(name[len(head) :])], value)
+    return {name: _lists(value) for name, value in fields.items()}
 
 
 def _multipart(content_type: str, body: bytes) -> list[tuple[str, str]]:
@@ -49,7 +49,7 @@ def _put(target: dict[str, Any], path: list[str], value: str) -> None:
 
 
 def _lists(value: Any) -> Any:
-    """Objects whose keys are 0, 1, 2 .. are lists."""
+    """`value` with every object whose keys are 0, 1, 2 .. turned into a list."""
     if not isinstance(value, dict):
         return value
     if list(value) == [str(index) for index in range(len(value))]:

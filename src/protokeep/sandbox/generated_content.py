@@ -1,4 +1,4 @@
-"""What the emulator makes up: titles, the assistant's words, code, token counts. Same input, same output."""
+"""Made-up content: titles, answers, code and token counts. The same input gives the same output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENDINGS = {
 
 
 def title_of(prompt: str) -> str:
-    """A title such as v0 makes from a prompt: its first words."""
+    """A title for a prompt, as v0 makes one: its first words."""
     words = re.findall(r"[\w'&.-]+", prompt)[:8]
     return " ".join(words)[:60].strip() or "Untitled"
 
@@ -31,7 +31,7 @@ def number_of(*parts: object) -> int:
 
 
 def reply_text(chat: Chat, message: Message, now: datetime) -> str:
-    """The content of a message; empty while the assistant still works."""
+    """The content of a message; empty while the answer is generated."""
     if message.role == "user":
         return message.content
     reason = message.finish_reason(now)
@@ -39,7 +39,7 @@ def reply_text(chat: Chat, message: Message, now: datetime) -> str:
 
 
 def files_of(chat: Chat) -> dict[str, str]:
-    """The code of a finished chat: what it was begun from, or one page that names its title."""
+    """The code of a finished chat: the files that it was begun from, or one page that shows its title."""
     if chat.files:
         return chat.files
     title = (chat.title or "Untitled").replace("{", "(").replace("}", ")").replace("<", "(").replace(">", ")")
@@ -51,7 +51,7 @@ def files_of(chat: Chat) -> dict[str, str]:
 
 
 def tokens_of(message: Message, now: datetime) -> dict[str, int]:
-    """Tokens used by one message: nothing until the assistant has finished."""
+    """Tokens that a message has used: none until its generation has ended."""
     if message.finish_reason(now) is None:
         return dict.fromkeys(("input", "output", "cacheRead", "cacheWrite", "total"), 0)
     seed = number_of("tokens", message.id)
@@ -65,7 +65,7 @@ def tokens_of(message: Message, now: datetime) -> dict[str, int]:
 
 
 def credits_of(message: Message, now: datetime) -> dict[str, float]:
-    """What these tokens cost, in credits."""
+    """The cost of the tokens of a message, in credits."""
     prices = {"input": 3e-6, "output": 15e-6, "cacheRead": 0.3e-6, "cacheWrite": 3.75e-6}
     tokens = tokens_of(message, now)
     cost = {name: round(tokens[name] * price, 6) for name, price in prices.items()}
@@ -73,7 +73,7 @@ def credits_of(message: Message, now: datetime) -> dict[str, float]:
 
 
 def finished_replies(account: Account, api: str, now: datetime) -> list[tuple[datetime, Chat, Message]]:
-    """Every finished generation of an account in one API version with the instant it ended, newest first."""
+    """The finished generations of an account in one API version, each with the time of its end, newest first."""
     chats = account.chats["v1"] if api == "v1" else account.chats["v2"]
     found = [
         (message.updated_at(now), chat, message)

@@ -1,8 +1,8 @@
-"""Deliveries to registered hooks: one try each, nobody waits for them, as little promised as v0 promises.
+"""Delivers events to registered hooks: one try each, in the background, because v0 promises no more.
 
-The payload is not documented by v0; ours is `{id, event, chatId, messageId, createdAt}`, `messageId` null for
-events of a chat. An end of generation is announced when the sandbox's clock has passed it, looked at every
-50 ms and only while somebody listens.
+v0 does not document the payload. Ours is `{id, event, chatId, messageId, createdAt}`; `messageId` is null for events of
+a chat. The end of a generation is announced once the sandbox's clock has passed it, which is checked every 50 ms while
+an account has hooks.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .http import stamp
 from .knobs import Knobs
 from .state import Account, Chat, Message
 
-_LOOK_EVERY_SECONDS = 0.05
+_CHECK_EVERY_SECONDS = 0.05
 _TIMEOUT_SECONDS = 5.0
 
 
 class Hooks:
-    """Tells listeners what happened. Without a running event loop it stays silent."""
+    """Calls the hooks of an account when something happens. Without a running event loop it does nothing."""
 
     def __init__(self, clock: Callable[[], datetime], knobs: Callable[[], Knobs]) -> None:
         self._clock = clock
@@ -34,27 +34,27 @@ class Hooks:
         self._watcher: asyncio.Task[None] | None = None
         self._client: httpx2.AsyncClient | None = None
         self._sent = 0
-        self.delivered = 0  #: deliveries that were answered, whatever the answer
+        self.delivered = 0  #: deliveries that got an answer of any kind
 
-    def event(self, account: Account, event: str, chat: Chat, message: Message | None) -> None:
-        """Something happened to a chat; `message.started` only makes us watch for its end."""
+    def publish(self, account: Account, event: str, chat: Chat, message: Message | None) -> None:
+        """Deliver an event of a chat. `message.started` is not delivered; its end is announced later."""
         if not account.hooks[chat.api]:
             return
         if event != "message.started":
-            self._tell(account, event, chat, message)
+            self._call_hooks(account, event, chat, message)
         elif message is not None and message.generation is not None:
             heapq.heappush(self._due, (message.generation.finish_at, message.sequence, account, chat, message))
             self._watch()
 
     def forget(self) -> None:
-        """Drop what is still to be told; deliveries under way are given up."""
+        """Drop all announcements to come, and give up deliveries that are under way."""
         self._due.clear()
         self.delivered = 0
         for task in self._tasks:
             task.cancel()
 
     async def close(self) -> None:
-        """Give up everything. A later event begins anew."""
+        """Give up everything and close the connections. A later event starts again."""
         self.forget()
         tasks = [*self._tasks, *([self._watcher] if self._watcher else [])]
         for task in tasks:
@@ -84,10 +84,10 @@ class Hooks:
                     heapq.heappush(self._due, (generation.finish_at, sequence, account, chat, message))
                     continue
                 generation.announced = True
-                self._tell(account, "message.finished", chat, message)
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+                self._call_hooks(account, "message.finished", chat, message)
+            await asyncio.sleep(_CHECK_EVERY_SECONDS)
 
-    def _tell(self, account: Account, event: str, chat: Chat, message: Message | None) -> None:
+    def _call_hooks(self, account: Account, event: str, chat: Chat, message: Message | None) -> None:
         knobs = self._knobs()
         if not knobs.hooks_enabled:
             return

@@ -1,4 +1,4 @@
-"""What both API versions share on the wire: refusals, instants, paging, query values."""
+"""The wire format that both API versions share: refusals, times, paging, query values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MESSAGES = {
 
 
 class Refusal(Exception):
-    """An answer in a version's error shape. Whoever raises it has changed nothing."""
+    """An error answer in the shape of the API version. An operation raises it before it changes anything."""
 
     def __init__(self, status: int, message: str | None = None, retry_after: float | str | None = None) -> None:
         self.status = status
@@ -63,7 +63,7 @@ class Refusal(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """What a handler did, and how to say it once it is time to answer."""
+    """The result of a handler, rendered when it is time to answer."""
 
     render: Callable[[], Any]
     status: int = 200
@@ -87,25 +87,25 @@ def encode(value: Any) -> bytes:
 
 
 def make_cursor(kind: str, position: object) -> str:
-    """An opaque cursor that is good for one kind of list."""
+    """An opaque cursor for one kind of list."""
     return base64.urlsafe_b64encode(json.dumps([kind, position]).encode()).decode().rstrip("=")
 
 
 def read_cursor(kind: str, cursor: str | None) -> Any:
-    """The position in a cursor of ours, None without one; anything else is refused."""
+    """The position in a cursor that `make_cursor` made; None without a cursor. Refuses any other cursor."""
     if cursor is None:
         return None
     try:
-        found, position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        cursor_kind, position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error, TypeError):
         raise Refusal(422, "cursor: not a cursor of this list") from None
-    if found != kind or not isinstance(position, (int, str)):
+    if cursor_kind != kind or not isinstance(position, (int, str)):
         raise Refusal(422, "cursor: not a cursor of this list")
     return position
 
 
-def whole(value: str | None, name: str, low: int, high: int, default: int) -> int:
-    """A whole number within limits, refused otherwise."""
+def integer(value: str | None, name: str, low: int, high: int, default: int) -> int:
+    """A whole number within limits. Refuses any other value."""
     if value is None:
         return default
     try:
@@ -118,20 +118,20 @@ def whole(value: str | None, name: str, low: int, high: int, default: int) -> in
 
 
 def number(value: str | None, name: str, low: float, high: float, default: int) -> int:
-    """A JSON Schema `number` within limits, cut to a whole one."""
+    """A JSON Schema `number` within limits, cut to a whole number. Refuses any other value."""
     if value is None:
         return default
     try:
-        found = float(value)
+        given = float(value)
     except ValueError:
         raise Refusal(422, f"{name}: not a number") from None
-    if not low <= found <= high:
+    if not low <= given <= high:
         raise Refusal(422, f"{name}: must be from {low} to {high}")
-    return int(max(found, 0)) if found < 2**53 else 2**53
+    return int(max(given, 0)) if given < 2**53 else 2**53
 
 
 def instant(value: str | None, name: str) -> datetime | None:
-    """A date-time that ends in Z, refused otherwise."""
+    """A date-time that ends in Z. Refuses any other value."""
     if value is None:
         return None
     try:
@@ -142,8 +142,8 @@ def instant(value: str | None, name: str) -> datetime | None:
         raise Refusal(422, f"{name}: not a date-time that ends in Z") from None
 
 
-def truth(value: str | None, name: str) -> bool | None:
-    """`"true"` or `"false"`, refused otherwise."""
+def boolean(value: str | None, name: str) -> bool | None:
+    """`"true"` or `"false"` as a bool. Refuses any other value."""
     if value not in (None, "true", "false"):
         raise Refusal(422, f"{name}: must be true or false")
     return None if value is None else value == "true"
@@ -152,25 +152,25 @@ def truth(value: str | None, name: str) -> bool | None:
 T = TypeVar("T")
 
 
-def page(
+def paginate(
     rows: Iterable[T], limit: int, position: Callable[[T], Any], follows: Callable[[Any], bool] | None
 ) -> tuple[list[T], Any]:
-    """Up to `limit` rows that follow the last page, and the position of its last row if there are more.
+    """Up to `limit` rows for which `follows` holds, and the position of the last one if there are more.
 
-    Rows come in the order of their positions, so a page starts at the right place even if rows went away.
+    Rows come in the order of their positions, so a page starts at the right place even if rows were deleted.
     """
-    found: list[T] = []
+    page: list[T] = []
     for row in rows:
         if follows is not None and not follows(position(row)):
             continue
-        if len(found) == limit:
-            return found, position(found[-1])
-        found.append(row)
-    return found, None
+        if len(page) == limit:
+            return page, position(page[-1])
+        page.append(row)
+    return page, None
 
 
-def in_order(chats: dict[str, Chat], order: str) -> Iterator[Chat]:
-    """Chats as the `list_order` knob wants them; a dict keeps the order of creation."""
+def ordered(chats: dict[str, Chat], order: str) -> Iterator[Chat]:
+    """Chats in the order of the `list_order` knob. `chats` are in the order of creation."""
     if order == "oldest":
         return iter(chats.values())
     if order == "random":

@@ -1,7 +1,7 @@
-"""What a test can turn while the emulator runs: time, outcomes and faults.
+"""Knobs that a test sets while the emulator runs: time, outcomes and faults.
 
-The names are the wire names of `PATCH /_sandbox/knobs`. A count (`drop_next_answers`, `times` of a rule)
-goes down as it is used, so `GET /_sandbox/knobs` shows what is left.
+The names are the wire names of `PATCH /_sandbox/knobs`. Each use lowers a count (`drop_next_answers`, `times` of a
+rule), so `GET /_sandbox/knobs` shows how many uses are left.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Seconds = Annotated[float, Field(ge=0)]
 
 
 class UnknownKnob(ValueError):
-    """A knob that does not exist, or a value that it cannot take; the message names the knob."""
+    """A knob does not exist, or cannot have the value. The message names the knob."""
 
 
 class Rule(BaseModel):
-    """Which requests a fault applies to, and how often.
+    """The requests that a fault applies to, and how often.
 
     `operation` is an operation id of v0's documents (`chats.createAsync`), of either version unless it starts
-    with `v1:` or `v2:`; `*` stands for any run of characters. `times=None` means for ever.
+    with `v1:` or `v2:`; `*` stands for any run of characters. `times=None` means always.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -58,9 +58,9 @@ class DropRule(Rule):
 
 
 class AnswerRule(Rule):
-    """Answer something that is not v0's: HTML, cut JSON, a redirect, ten megabytes, one byte at a time.
+    """Answer something that v0 would not: HTML, cut JSON, a redirect, ten megabytes, one byte at a time.
 
-    The body is `body` repeated `repeat` times. With `trickle_seconds` it goes out in pieces over that time.
+    The body is `body`, `repeat` times. With `trickle_seconds` it is sent in pieces over that time.
     """
 
     status: Annotated[int, Field(ge=200, le=599)] = 200
@@ -73,11 +73,10 @@ class AnswerRule(Rule):
 
 
 class HideRule(BaseModel):
-    """Chats that are there and that nobody sees: reads, stops and deletions answer 404, lists leave them out.
+    """Hides chats that exist: reads, stops and deletions answer 404, and lists leave them out.
 
-    `chat` is an id, `*` stands for all; `until` is an instant of the sandbox's clock (null: for ever). With `listed`
-    lists show it all the same. With `messages_only` the chat and the list of its messages are shown, and only a message
-    read by its id is not.
+    `chat` is an id, or `*` for all chats. `until` is a time of the sandbox's clock; null: always. With `listed` lists
+    show the chat all the same. With `messages_only` only a message that is read by its id is hidden.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -87,19 +86,19 @@ class HideRule(BaseModel):
     listed: bool = False
     messages_only: bool = False
 
-    def hides(self, chat_id: str, now: datetime, what: Literal["chat", "message", "row"]) -> bool:
-        """Whether it hides this chat, its messages, or its row in lists, at `now`."""
-        named = self.chat in ("*", chat_id) and (what == "message" or not self.messages_only)
-        return named and (self.until is None or now < self.until) and not (what == "row" and self.listed)
+    def hides(self, chat_id: str, now: datetime, view: Literal["chat", "message", "row"]) -> bool:
+        """Whether the rule hides this chat, a message of it by its id, or its row in lists, at `now`."""
+        named = self.chat in ("*", chat_id) and (view == "message" or not self.messages_only)
+        return named and (self.until is None or now < self.until) and not (view == "row" and self.listed)
 
 
 R = TypeVar("R", bound=Rule)
 
 
-def take(rules: list[R], api: str, operation: str, such: Callable[[R], bool] = lambda _: True) -> R | None:
-    """The first such rule for this operation, used once; None if there is none."""
+def use_rule(rules: list[R], api: str, operation: str, condition: Callable[[R], bool] = lambda _: True) -> R | None:
+    """Use the first rule for this operation that meets `condition`. None: there is no such rule."""
     for rule in rules:
-        if such(rule) and rule.matches(api, operation):
+        if condition(rule) and rule.matches(api, operation):
             if rule.times is not None:
                 rule.times -= 1
                 if rule.times == 0:
@@ -109,18 +108,18 @@ def take(rules: list[R], api: str, operation: str, such: Callable[[R], bool] = l
 
 
 class Knobs(BaseModel):
-    """Every knob with its default: an obedient v0 that takes a few seconds to generate."""
+    """Every knob with its default: a v0 without faults that generates for a few seconds."""
 
     model_config = ConfigDict(extra="forbid")
 
-    # Time. Generation and list delay follow the sandbox's clock; accept, slow and trickle are real seconds.
+    # Time. `accept_seconds`, `slow_seconds` and `trickle_seconds` are real time; all others follow the sandbox's clock.
     generation_seconds: Seconds | tuple[Seconds, Seconds] = 8.0
-    queue_seconds: Seconds = 0.0  #: v1: how long a generation has no version at all
-    accept_seconds: Seconds = 0.0  #: what starts a generation acts at once and answers after this
-    slow_seconds: Seconds = 0.0  #: every answer comes this much later
-    list_delay_seconds: Seconds = 0.0  #: a new chat is missing from lists for so long; reading it by id works
-    read_delay_seconds: Seconds = 0.0  #: a new chat reads as 404 for so long
-    clock_skew_seconds: float = 0.0  #: added to every instant in an answer
+    queue_seconds: Seconds = 0.0  #: v1: a generation has no version for so long
+    accept_seconds: Seconds = 0.0  #: a request that starts a generation acts at once and is answered after this
+    slow_seconds: Seconds = 0.0  #: delay of every answer
+    list_delay_seconds: Seconds = 0.0  #: lists leave a new chat out for so long; reading it by id works
+    read_delay_seconds: Seconds = 0.0  #: reading a new chat answers 404 for so long
+    clock_skew_seconds: float = 0.0  #: added to every time in an answer
 
     # Outcomes, drawn when a generation starts.
     finish_reason: FinishReason = "stop"
@@ -129,16 +128,16 @@ class Knobs(BaseModel):
     # Faults.
     down: bool = False  #: every connection is closed, except those to /_sandbox
     hold_creates: Hold = False  #: creates wait: True or "before" until they act, "after" until they answer
-    drop_next_answers: Annotated[int, Field(ge=0)] = 0  #: the next n creates act, then the connection closes
-    drop_every: Annotated[int, Field(ge=0)] = 0  #: every n-th create acts, then the connection closes; 0: none
+    drop_next_answers: Annotated[int, Field(ge=0)] = 0  #: the next n creates act, and get no answer
+    drop_every: Annotated[int, Field(ge=0)] = 0  #: every n-th create acts, and gets no answer; 0: none
     drop_next: list[DropRule] = []
     fail_next: list[FailRule] = []  #: the request does not act
     fail_after_acting: list[FailRule] = []
     answer_next: list[AnswerRule] = []
     hide: list[HideRule] = []
-    list_order: ListOrder = "newest"  #: v2 knows no favorites, and lists the newest first then
-    ignore_filter: bool = False  #: v2: lists hold everybody's chats, whatever metadata was asked for
-    scopes: list[str] | None = None  #: what v1 /user/scopes names; None means every scope that was asked with
+    list_order: ListOrder = "newest"  #: v2 has no favorites, and lists the newest chats first then
+    ignore_filter: bool = False  #: v2: lists ignore the metadata filter
+    scopes: list[str] | None = None  #: the scopes of v1 /user/scopes; None: every scope that a request has named
 
     # Hooks.
     hooks_enabled: bool = True
@@ -151,12 +150,12 @@ class Knobs(BaseModel):
             raise ValueError("generation_seconds: low is greater than high")
         return self
 
-    def hides(self, chat_id: str, now: datetime, what: Literal["chat", "message", "row"] = "chat") -> bool:
-        """Whether nobody sees this chat, a message of it by its id, or its row in lists, at `now`."""
-        return any(rule.hides(chat_id, now, what) for rule in self.hide)
+    def hides(self, chat_id: str, now: datetime, view: Literal["chat", "message", "row"] = "chat") -> bool:
+        """Whether any rule hides this chat, a message of it by its id, or its row in lists, at `now`."""
+        return any(rule.hides(chat_id, now, view) for rule in self.hide)
 
     def changed(self, changes: dict[str, Any]) -> Knobs:
-        """A copy with these changes. Raises `UnknownKnob`, and nothing has changed then."""
+        """A copy with these changes. Raises `UnknownKnob`."""
         unknown = sorted(set(changes) - set(type(self).model_fields))
         if unknown:
             raise UnknownKnob(f"unknown knob: {', '.join(unknown)}")
@@ -167,12 +166,14 @@ class Knobs(BaseModel):
 
 
 def explain(error: ValidationError) -> str:
-    """One line that names what is wrong and where."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(str(part) for part in one['loc']) or 'body'}: {one['msg']}" for one in first[:5])
+    """One line that tells which values are wrong, and why."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)[:5]
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}" for problem in problems
+    )
 
 
 def as_json(knobs: Knobs) -> dict[str, Any]:
     """The knobs as `GET /_sandbox/knobs` shows them."""
-    shown: dict[str, Any] = json.loads(knobs.model_dump_json())
-    return shown
+    values: dict[str, Any] = json.loads(knobs.model_dump_json())
+    return values

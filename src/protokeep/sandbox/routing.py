@@ -1,4 +1,4 @@
-"""One request on its way to a handler, and the table that handlers are found in."""
+"""The request as handlers see it, and the table of the handlers of one API version."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from .backend import World
+from .backend import Backend
 from .forms import decode_form
 from .http import Refusal, stamp
 from .knobs import Knobs, explain
-from .state import Account, Api, Chat, Message
+from .state import Account, Api, Chat, Hook, Message
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -22,10 +22,10 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 @dataclass(slots=True)
 class Call:
-    """Everything a handler may look at. `base` is the address under which the client found us."""
+    """A request for a handler. `base` is the address under which the client reached the sandbox."""
 
     api: Api
-    world: World
+    backend: Backend
     knobs: Knobs
     account: Account
     now: datetime
@@ -36,7 +36,7 @@ class Call:
     raw: bytes
 
     def read(self, model: type[M]) -> M:
-        """The body as that model. Refuses with 422 whatever the document does not allow."""
+        """The body as that model. Refuses with 422 a body that v0's document does not allow."""
         kind = self.content_type.partition(";")[0].strip().lower()
         try:
             if self.api == "v2" and kind in _FORMS:
@@ -50,8 +50,8 @@ class Call:
             raise Refusal(422, f"body: {error}") from None
 
     def chat(self) -> Chat:
-        """The chat in the path. Refuses with 404, also what the knobs hide, and with 403 one that is somebody's own."""
-        chat = self.world.find_chat(self.account, self.api, self.ids["chatId"])
+        """The chat in the path. Refuses with 404 (an unknown or hidden chat) or 403 (a team-mate's private chat)."""
+        chat = self.backend.find_chat(self.account, self.api, self.ids["chatId"])
         readable_at = chat.created_at + timedelta(seconds=self.knobs.read_delay_seconds)
         if self.now < readable_at or self.knobs.hides(chat.id, self.now):
             raise Refusal(404, "Chat not found")
@@ -60,24 +60,31 @@ class Call:
         return chat
 
     def message(self, chat: Chat) -> Message:
-        """The message of the chat that is in the path. Refuses with 404, also what the knobs hide."""
+        """The message in the path. Refuses with 404 an unknown or hidden message."""
         message = chat.find_message(self.ids["messageId"])
         if message is None or self.knobs.hides(chat.id, self.now, "message"):
             raise Refusal(404, "Message not found")
         return message
 
+    def hook(self) -> Hook:
+        """The hook in the path. Refuses with 404 an unknown hook."""
+        hook = self.account.hooks[self.api].get(self.ids["hookId"])
+        if hook is None:
+            raise Refusal(404, "Hook not found")
+        return hook
+
     def stamp(self, instant: datetime) -> str:
-        """An instant as the answer shows it."""
+        """A time as the answer shows it."""
         skew = self.knobs.clock_skew_seconds
         return stamp(instant + timedelta(seconds=skew) if skew else instant)
 
 
-#: Returns what goes out as JSON with status 200, or an `Answer`; refuses by raising `Refusal`.
+#: Returns a value to send as JSON with status 200, or an `Answer`. Raises `Refusal`.
 Handler = Callable[[Call], Any]
 
 
 class Operation(NamedTuple):
-    """One operation of v0's documents."""
+    """An operation of v0's documents."""
 
     id: str
     method: str
@@ -87,7 +94,7 @@ class Operation(NamedTuple):
 
 
 class Operations:
-    """The operations of one API version. Literal segments win over `{ids}`."""
+    """The operations of one API version. A literal segment wins over `{an id}`."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
@@ -99,11 +106,11 @@ class Operations:
 
         def register(handler: Handler) -> Handler:
             parts = tuple(path.strip("/").split("/"))
-            found = Operation(operation, method, parts, handler, creates)
-            self.all.append(found)
-            rivals = self._index.setdefault((method, len(parts)), [])
-            rivals.append(found)
-            rivals.sort(key=lambda one: [part.startswith("{") for part in one.path])
+            registered = Operation(operation, method, parts, handler, creates)
+            self.all.append(registered)
+            candidates = self._index.setdefault((method, len(parts)), [])
+            candidates.append(registered)
+            candidates.sort(key=lambda candidate: [part.startswith("{") for part in candidate.path])
             return handler
 
         return register
@@ -113,10 +120,10 @@ class Operations:
         parts = path.strip("/").split("/")
         for operation in self._index.get((method, len(parts)), ()):
             ids: dict[str, str] = {}
-            for wanted, part in zip(operation.path, parts, strict=True):
-                if wanted[0] == "{" and part:
-                    ids[wanted[1:-1]] = part
-                elif wanted != part:
+            for expected, part in zip(operation.path, parts, strict=True):
+                if expected[0] == "{" and part:
+                    ids[expected[1:-1]] = part
+                elif expected != part:
                     break
             else:
                 return operation, ids

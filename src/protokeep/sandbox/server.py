@@ -1,4 +1,4 @@
-"""Running the emulator: inside a test's event loop, or alone for the command line."""
+"""Runs the emulator: inside a test's event loop, or alone for the command line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _config(sandbox: Sandbox, host: str, port: int) -> uvicorn.Config:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio switches Nagle's algorithm off; without, every answer takes 40 ms.
+    # asyncio switches Nagle's algorithm off only if the protocol is named. Otherwise every answer takes 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -51,9 +51,9 @@ def _listen(host: str, port: int) -> socket.socket:
 async def running(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serve in this event loop and yield the base URL, such as `http://127.0.0.1:40123`.
 
-    Port 0 takes a free one. Leaving stops at once: whatever still waits is closed without an answer. The
-    state stays, so entering again with the same sandbox and port is v0 coming back after an outage. Raises
-    OSError when the port is taken.
+    Port 0 takes a free port. Leaving stops at once and closes waiting requests without an answer. The state stays, so
+    entering again with the same sandbox and port is v0 coming back after an outage. Raises OSError if the port is
+    taken.
     """
     listening = _listen(host, port)
     bound = listening.getsockname()[1]
@@ -87,7 +87,7 @@ async def _stop(server: uvicorn.Server, sandbox: Sandbox) -> None:
 
 
 def serve(host: str = "127.0.0.1", port: int = 8765, sandbox: Sandbox | None = None) -> None:
-    """Serve until interrupted (SIGINT, SIGTERM). Listens on loopback unless told otherwise."""
-    served = sandbox or Sandbox()
-    served.open()
-    uvicorn.Server(_config(served, host, port)).run()
+    """Serve until SIGINT or SIGTERM."""
+    sandbox = sandbox or Sandbox()
+    sandbox.open()
+    uvicorn.Server(_config(sandbox, host, port)).run()

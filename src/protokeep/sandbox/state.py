@@ -1,6 +1,6 @@
-"""What the emulator remembers, and what follows from it at a given instant.
+"""The state of the emulator, and what follows from it at a given time.
 
-Nothing here runs by itself: whether a generation is finished is worked out from the instant asked about.
+Nothing here runs by itself: whether a generation is finished is computed for the time of the question.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Api = Literal["v1", "v2"]
 APIS: tuple[Api, Api] = ("v1", "v2")
 VersionStatus = Literal["pending", "completed", "failed"]
 
-#: Finish reasons that leave a version behind in v1; the others end in a message only.
+#: Finish reasons after which v1 shows a version. The others end in a message only.
 _WITH_VERSION = ("stop", "error")
 
 
@@ -28,28 +28,28 @@ class Generation:
     outcome: FinishReason
     finish_at: datetime
     version_id: str
-    version_at: datetime  #: from when v1 shows the version
+    version_at: datetime  #: v1 shows the version from this time on
     stopped: bool = False
-    announced: bool = False  #: `message.finished` went out
+    announced: bool = False  #: `message.finished` was delivered
 
     def finish_reason(self, now: datetime) -> FinishReason | None:
-        """v0 API v2, Message.finishReason: None means that it is still running."""
+        """v0 API v2, Message.finishReason; None while the generation runs."""
         return self.outcome if now >= self.finish_at else None
 
     @property
     def has_version(self) -> bool:
-        """Whether v1 shows a version for it."""
+        """Whether v1 shows a version for the generation."""
         return self.stopped or self.outcome in _WITH_VERSION
 
     @property
     def succeeded(self) -> bool:
-        """Whether it ends in something that can be opened."""
+        """Whether its result can be opened."""
         return self.outcome == "stop" and not self.stopped
 
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """One message; the assistant's carry a generation."""
+    """One message. An assistant's message has a generation."""
 
     id: str
     chat_id: str
@@ -62,11 +62,11 @@ class Message:
     attachments: list[str] = field(default_factory=list)
 
     def finish_reason(self, now: datetime) -> FinishReason | None:
-        """Why generation ended; None while it runs, and for what a user said."""
+        """Why the generation ended; None while it runs, and for a user's message."""
         return self.generation.finish_reason(now) if self.generation else None
 
     def updated_at(self, now: datetime) -> datetime:
-        """When it last changed, as seen at `now`."""
+        """The time of the last change, as seen at `now`."""
         if self.generation is not None and now >= self.generation.finish_at:
             return max(self.created_at, self.generation.finish_at)
         return self.created_at
@@ -92,7 +92,7 @@ class Chat:
     message: str
     created_at: datetime
     changed_at: datetime
-    listed_at: datetime  #: from when lists show it
+    listed_at: datetime  #: lists show the chat from this time on
     sequence: int
     privacy: str = "private"
     name: str | None = None
@@ -100,16 +100,16 @@ class Chat:
     metadata: dict[str, str] = field(default_factory=dict)
     project_id: str | None = None
     favorite: bool = False
-    forbidden: bool = False  #: a team-mate's private chat: lists show it, and reading it is refused
+    forbidden: bool = False  #: a team-mate's private chat: listed, but reading it is refused
     files: dict[str, str] = field(default_factory=dict)
-    initial_version_id: str | None = None  #: a chat begun from files has a version without any generation
+    initial_version_id: str | None = None  #: of a chat that was begun from files, which has no generation
     messages: list[Message] = field(default_factory=list)
     deleted: bool = False
     deleted_at: datetime | None = None
 
     @property
     def shuffled(self) -> str:
-        """A position unrelated to age, the same on every page."""
+        """A position that does not depend on the age, and is the same on every page."""
         return hashlib.blake2b(self.id.encode(), digest_size=8).hexdigest()
 
     def find_message(self, message_id: str) -> Message | None:
@@ -121,7 +121,7 @@ class Chat:
         return next((message for message in reversed(self.messages) if message.role == "assistant"), None)
 
     def updated_at(self, now: datetime) -> datetime:
-        """When it last changed, as seen at `now`: a generation that ends changes its chat."""
+        """The time of the last change, as seen at `now`. The end of a generation changes its chat."""
         return max([self.changed_at, *(message.updated_at(now) for message in self.messages[-2:])])
 
     def versions(self, now: datetime) -> Iterator[Version]:
@@ -142,14 +142,14 @@ class Chat:
         return next(self.versions(now), None)
 
     def preview_ready(self, now: datetime) -> bool:
-        """Whether there is anything to open: some generation succeeded, or it was begun from files."""
+        """Whether there is a preview: a generation has succeeded, or the chat was begun from files."""
         return self.initial_version_id is not None or any(
             message.generation is not None and message.generation.succeeded and now >= message.generation.finish_at
             for message in self.messages
         )
 
     def status(self, now: datetime) -> str:
-        """One word for people: pending, completed, failed, waiting or stopped."""
+        """The status for people: pending, completed, failed, waiting or stopped."""
         reply = self.last_reply()
         if reply is None or reply.generation is None:
             return "completed" if self.initial_version_id else "pending"
@@ -176,7 +176,7 @@ class Project:
 
 @dataclass(slots=True, eq=False)
 class Hook:
-    """v0 API v1 HookDetail, v2 Webhook. Without `chat_id` it hears of every chat of the account there."""
+    """v0 API v1 HookDetail, v2 Webhook. Without `chat_id` it hears of every chat of the account in its version."""
 
     id: str
     name: str
@@ -186,13 +186,13 @@ class Hook:
     chat_id: str | None = None
 
     def hears(self, event: str, chat_id: str) -> bool:
-        """Whether it wants this event of this chat."""
+        """Whether the hook subscribes to this event of this chat."""
         return event in self.events and self.chat_id in (None, chat_id)
 
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """Everything under one key. Chats of the two API versions do not see each other, as on v0."""
+    """Everything of one key. As at v0, neither API version shows the chats of the other."""
 
     id: str
     created_at: datetime
@@ -209,12 +209,12 @@ class Account:
 
 
 def account_id(key: str) -> str:
-    """A short hash of a key: tells accounts apart and reveals nothing."""
+    """A short hash of a key, which names an account without revealing the key."""
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 def end_now(generation: Generation, outcome: FinishReason, now: datetime, *, stopped: bool = False) -> None:
-    """End a running generation early. What v0 calls a stopped one is not documented; here it is `other`."""
+    """End a running generation early. v0 does not document the finish reason of a stopped one; here it is `other`."""
     generation.outcome = outcome
     generation.finish_at = now
     generation.version_at = min(generation.version_at, now)

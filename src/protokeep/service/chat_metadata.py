@@ -55,7 +55,7 @@ class Signer:
 
 
 def chat_metadata(signer: Signer, keeper_id: str, prototype: Prototype, generation: Generation) -> dict[str, str]:
-    """What a chat carries as metadata (v0: keys of at most 40 characters, values of at most 500).
+    """The metadata that a chat carries: keys of at most 40 characters, values of at most 500.
 
     The marker names the prototype; the others let a restored database take back what it does not know.
     """

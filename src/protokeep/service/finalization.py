@@ -1,47 +1,64 @@
-"""What is read once when a prototype is done: its picture, its cost, and whether its preview opens."""
+"""Finalizes prototypes whose generation has ended: stores the picture, the cost, and whether the preview opens."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
 from protokeep.core.errors import ProviderError
 from protokeep.core.follow_up import links_checked, next_link_check
 from protokeep.core.prototype import Prototype, generation_of
-from protokeep.providers.base import Image, Provider
+from protokeep.providers.base import SupportsMedia, with_media
 from protokeep.service.context import Context
 from protokeep.store.afterwards import Picture, save_picture
 from protokeep.store.database import Session
 
 log = structlog.get_logger(__name__)
 
-#: Prototypes per pass; each costs at most a picture and a page, and one call for the cost of all.
-AT_ONCE = 100
+#: Prototypes of one pass. Each needs at most a picture and a page; one call reads the costs of all of them.
+BATCH_SIZE = 100
 PARALLEL = 4
-#: How long a pass may take before another process takes its prototypes up.
+#: After this, another process may finalize the prototypes of a pass that has not ended.
 LEASE = timedelta(minutes=3)
-#: When something could not be read, it is tried again after this, for so long after the end.
-PAUSE = timedelta(minutes=1)
-PATIENCE = timedelta(minutes=15)
+#: Pause before a picture or a cost that could not be read is tried again, until `GIVE_UP_AFTER` the end.
+RETRY_PAUSE = timedelta(minutes=1)
+GIVE_UP_AFTER = timedelta(minutes=15)
+
+
+def _unchanged(prototype: Prototype, now: datetime) -> Prototype:
+    return prototype
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The result of one step: its changes to the prototype, and whether to try again because it could not be read.
+
+    `picture` is to be stored together with the changes.
+    """
+
+    changes: Callable[[Prototype, datetime], Prototype] = _unchanged
+    retry: bool = False
+    picture: Picture | None = None
 
 
 class Finalizer:
-    """Wraps up what has ended. Nothing here changes a status."""
+    """Finalizes prototypes. No step changes a status."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     async def sweep(self) -> int:
-        """Wrap up what is due. How many there were."""
+        """Finalize the prototypes that are due, at most one batch. Returns how many were claimed."""
         context = self._context
         now = context.clock()
-        ids = await context.store.afterwards.claim_for_finalizing(now, now + LEASE, AT_ONCE)
+        ids = await context.store.afterwards.claim_for_finalizing(now, now + LEASE, BATCH_SIZE)
         groups: defaultdict[tuple[str, int], list[Prototype]] = defaultdict(list)
         for prototype in await context.store.get_many(ids):
             generation = generation_of(prototype)
@@ -50,95 +67,119 @@ class Finalizer:
             await context.providers.refresh()
         for (account, api_version), prototypes in groups.items():
             try:
-                await self._wrap_up(context.providers.serving(account, api_version), prototypes)
-            except Exception:
+                await self._finalize_all(with_media(context.providers.serving(account, api_version)), prototypes)
+            except Exception:  # The other accounts are finalized all the same.
                 log.exception("account_finalization_failed", account=account)
         return len(ids)
 
-    async def _wrap_up(self, provider: Provider | None, prototypes: Sequence[Prototype]) -> None:
+    async def _finalize_all(self, provider: SupportsMedia | None, prototypes: Sequence[Prototype]) -> None:
+        """Finalize the prototypes of one account."""
         costs = await self._costs(provider, prototypes)
-        places = asyncio.Semaphore(PARALLEL)
+        slots = asyncio.Semaphore(PARALLEL)
 
-        async def one(prototype: Prototype) -> None:
-            async with places:
+        async def finalize(prototype: Prototype) -> None:
+            async with slots:
                 try:
-                    await self._finish(provider, prototype, costs)
-                except Exception:  # It comes up again after the lease; the others do not wait for it.
+                    await self._finalize(provider, prototype, costs)
+                except Exception:  # It is due again after the lease; the other prototypes do not wait for it.
                     log.exception("prototype_finalization_failed", prototype_id=prototype.id)
 
         async with asyncio.TaskGroup() as group:
             for prototype in prototypes:
-                group.create_task(one(prototype))
+                group.create_task(finalize(prototype))
 
-    async def _costs(self, provider: Provider | None, prototypes: Sequence[Prototype]) -> Mapping[str, float]:
-        """One report for all of them; a builder that cannot answer costs the figure, nothing else."""
-        asking = [one for one in prototypes if provider is not None and self._wants_cost(provider, one)]
-        if provider is None or not asking:
+    async def _costs(self, provider: SupportsMedia | None, prototypes: Sequence[Prototype]) -> Mapping[str, float]:
+        """The costs that the provider reports, by chat id. Empty if it cannot answer; the other steps go on."""
+        unpaid = [prototype for prototype in prototypes if _needs_cost(provider, prototype)]
+        if provider is None or not unpaid:
             return {}
-        since = min(one.created_at for one in asking)
+        since = min(prototype.created_at for prototype in unpaid)
         try:
-            return await provider.costs([one.chat_id for one in asking if one.chat_id], since=since)
+            return await provider.costs([prototype.chat_id for prototype in unpaid if prototype.chat_id], since=since)
         except ProviderError as error:
             log.warning("cost_not_read", code=error.code, reason=str(error))
             return {}
 
-    @staticmethod
-    def _wants_cost(provider: Provider, prototype: Prototype) -> bool:
-        """Where cost does not come with a look, it is asked for once after each round, not with each link's check."""
-        generation = generation_of(prototype)
-        known = generation.credits is not None and generation.broken_since is not None
-        return provider.capabilities.cost and provider.capabilities.batch_status and not known
-
-    async def _finish(self, provider: Provider | None, prototype: Prototype, costs: Mapping[str, float]) -> None:
+    async def _finalize(self, provider: SupportsMedia | None, prototype: Prototype, costs: Mapping[str, float]) -> None:
+        """Read what is missing of one prototype, and save it in one write with the time of the next try."""
         context = self._context
-        generation = generation_of(prototype)
-        image, again = await self._picture(provider, prototype)
-        opens = None
-        checked = generation.demo_url or generation.broken_url
-        if provider is not None and checked is not None:
-            opens = await provider.opens(checked)
+        steps = (
+            await self._picture_step(provider, prototype),
+            _cost_step(provider, prototype, costs),
+            await self._link_step(provider, prototype),
+        )
         now = context.clock()
-        after = links_checked(prototype, opens, now, context.timing)
-        told = costs.get(prototype.chat_id or "")
-        if provider is not None and self._wants_cost(provider, prototype) and told is None:
-            again = True
-        recent = now - (generation.settled_at or generation.turn_at) < PATIENCE
-        kept = generation_of(after)
-        due = now + PAUSE if again and recent else next_link_check(kept, now, context.timing)
-        kept = replace(kept, finalize_at=due, credits=generation.credits if told is None else told)
-        if image is None:
-            await context.store.save(prototype, replace(after, generation=kept))
-            return
-        picture = Picture(image.content_type, image.body, hashlib.sha256(image.body).hexdigest()[:32])
+        after = prototype
+        for step in steps:
+            after = step.changes(after, now)
+        after = self._scheduled(after, now, retry=any(step.retry for step in steps))
+        pictures = [step.picture for step in steps if step.picture is not None]
 
-        async def keep(session: Session) -> None:
-            await save_picture(session, prototype.id, picture, now)
+        async def save_pictures(session: Session) -> None:
+            for picture in pictures:
+                await save_picture(session, prototype.id, picture, now)
 
-        kept = replace(kept, picture_etag=_mark(generation.image_source, picture))
-        await context.store.save(prototype, replace(after, updated_at=now, generation=kept), belongs=keep)
+        await context.store.save(prototype, after, belongs=save_pictures if pictures else None)
 
-    async def _picture(self, provider: Provider | None, prototype: Prototype) -> tuple[Image | None, bool]:
-        """(a picture that is not kept yet, whether to try again)."""
+    def _scheduled(self, prototype: Prototype, now: datetime, *, retry: bool) -> Prototype:
+        """`prototype` with the time at which it is finalized again: for a retry, or for the next check of its link."""
+        generation = generation_of(prototype)
+        is_recent = now - (generation.settled_at or generation.turn_at) < GIVE_UP_AFTER
+        due = now + RETRY_PAUSE if retry and is_recent else next_link_check(generation, now, self._context.timing)
+        return replace(prototype, generation=replace(generation, finalize_at=due))
+
+    async def _picture_step(self, provider: SupportsMedia | None, prototype: Prototype) -> Step:
+        """Fetch the picture, unless the stored one came from the same address."""
         generation = generation_of(prototype)
         source = generation.image_source
-        if provider is None or source is None or not provider.capabilities.picture:
-            return None, False
-        if (generation.picture_etag or "").startswith(_source_mark(source)):
-            return None, False
+        if provider is None or source is None or (generation.picture_etag or "").startswith(_source_prefix(source)):
+            return Step()
         try:
             image = await provider.picture(source)
         except ProviderError as error:
             log.warning("picture_not_read", prototype_id=prototype.id, code=error.code, reason=str(error))
-            return None, True
+            return Step(retry=True)
         if image is None:
             log.warning("picture_refused", prototype_id=prototype.id)
-        return image, False
+            return Step()
+        picture = Picture(image.content_type, image.body, hashlib.sha256(image.body).hexdigest()[:32])
+        return Step(partial(_with_picture, etag=_source_prefix(source) + picture.etag), picture=picture)
+
+    async def _link_step(self, provider: SupportsMedia | None, prototype: Prototype) -> Step:
+        """Check whether the preview opens."""
+        generation = generation_of(prototype)
+        address = generation.demo_url or generation.broken_url
+        if provider is None or address is None:
+            return Step()
+        opens = await provider.opens(address)
+        timing = self._context.timing
+        return Step(lambda current, now: links_checked(current, opens, now, timing))
 
 
-def _mark(source: str | None, picture: Picture) -> str:
-    """Names the picture and where it came from, so that one from another version is fetched anew."""
-    return _source_mark(source or "") + picture.etag
+def _needs_cost(provider: SupportsMedia | None, prototype: Prototype) -> bool:
+    """Whether the cost is to be read from a report: once after each turn, but not with every check of a link."""
+    generation = generation_of(prototype)
+    is_link_check = generation.credits is not None and generation.broken_since is not None
+    return provider is not None and provider.capabilities.cost_reports and not is_link_check
 
 
-def _source_mark(source: str) -> str:
+def _cost_step(provider: SupportsMedia | None, prototype: Prototype, costs: Mapping[str, float]) -> Step:
+    """Take the cost from the report."""
+    credits = costs.get(prototype.chat_id or "")
+    if credits is None:
+        return Step(retry=_needs_cost(provider, prototype))
+    return Step(partial(_with_credits, credits=credits))
+
+
+def _with_credits(prototype: Prototype, now: datetime, *, credits: float) -> Prototype:
+    return replace(prototype, generation=replace(generation_of(prototype), credits=credits))
+
+
+def _with_picture(prototype: Prototype, now: datetime, *, etag: str) -> Prototype:
+    generation = replace(generation_of(prototype), picture_etag=etag)
+    return replace(prototype, updated_at=now, generation=generation)
+
+
+def _source_prefix(source: str) -> str:
+    """The part of a picture's etag that names its address, so that the picture of another version is fetched anew."""
     return hashlib.sha256(source.encode()).hexdigest()[:8] + "-"

@@ -38,7 +38,7 @@ from protokeep.core.prototype import (
 from protokeep.core.provider_keys import missing
 from protokeep.core.timing import backoff, may_resend
 from protokeep.core.validation import idempotency_key_of, message_of
-from protokeep.providers.base import Conversation, Message, Provider, RemoteChat
+from protokeep.providers.base import Conversation, Message, Provider, RemoteChat, SupportsFollowUps, with_follow_ups
 from protokeep.service.context import LOOK_BACK, Context, status_events
 from protokeep.service.delivery import Deliveries
 from protokeep.service.visibility import Visibility
@@ -81,6 +81,7 @@ class FollowUps:
         Raises `InvalidInput`, `KeyReused`, and `NotNow` with what has to happen first.
         """
         context = self._context
+        await self._check_supported(prototype)
         text = message_of(message)
         key = idempotency_key_of(key)
         for _ in range(MAX_LOSSES):
@@ -101,6 +102,15 @@ class FollowUps:
                 return saved, True
             prototype = await context.store.get(principal.workspace_id, prototype.id) or prototype
         raise NotNow("This prototype is being changed by too many at once. Try again in a moment.")
+
+    async def _check_supported(self, prototype: Prototype) -> None:
+        """Raises `NotNow` if the prototype's app builder takes no follow-ups. Without its key nobody can tell."""
+        if prototype.generation is None:
+            return
+        await self._context.providers.refresh()
+        provider = self._context.providers.serving(prototype.generation.account, prototype.generation.api_version)
+        if provider is not None and with_follow_ups(provider) is None:
+            raise NotNow(_not_supported(provider))
 
     async def _claimed(
         self, principal: Principal, prototype: Prototype, text: str, intent: IdempotentRequest | None, now: datetime
@@ -129,10 +139,14 @@ class FollowUps:
         provider = context.providers.serving(generation.account, generation.api_version)
         if provider is None:
             raise NotConfigured(missing(generation.account))
-        message_id = generation.message_id if generation.api_version == 2 and not generation.awaiting_input else None
+        follow_ups = with_follow_ups(provider)
+        if follow_ups is None:
+            raise NotNow(f"{provider.label} cannot stop a generation. It ends by itself.")
+        tracks_messages = provider.capabilities.tracks_messages
+        message_id = generation.message_id if tracks_messages and not generation.awaiting_input else None
         may_begin = self._sendings.within_a_lease()  # Nobody stops what somebody else began while this process slept.
         try:
-            if not await provider.cancel(prototype.chat_id, message_id, may_begin=may_begin):
+            if not await follow_ups.cancel(prototype.chat_id, message_id, may_begin=may_begin):
                 return prototype
         except ProviderError as error:
             if error.status != 404:
@@ -164,8 +178,12 @@ class FollowUps:
         """Read the chat, then send the follow-up or take up the one that arrived. The caller holds the row."""
         context = self._context
         read_at = context.clock()
+        follow_ups = with_follow_ups(provider)
+        if follow_ups is None:
+            await self._not_taken(prototype, provider, ProviderRejected(_not_supported(provider), code="not_supported"))
+            return
         try:
-            talk = await provider.conversation(prototype.chat_id or "")
+            talk = await follow_ups.conversation(prototype.chat_id or "")
         except ProviderError as error:
             await self._not_read(prototype, provider, error)
             return
@@ -174,14 +192,14 @@ class FollowUps:
         sure, found = find_sent_message(prototype, talk, trusted=context.heartbeat.trusts(generation.turn_at))
         settled = self._sendings.is_settled(prototype, read_at)
         if found is not None:
-            reply = _reply_to(found, talk) if provider.api_version == 2 else None
+            reply = _reply_to(found, talk) if provider.capabilities.tracks_messages else None
             made = RemoteChat(prototype.chat_id or "", message_id=reply, newest_message_id=found.id)
             await self._record(prototype, made, "adopted", provider)
             await self._account_works(generation.account)
         elif sure and may_resend(generation, context.timing, settled=settled):
             refusal = steps.deferred_refusal(generation)
             if refusal is None:
-                await self._send(prototype, talk, provider)
+                await self._send(prototype, talk, follow_ups)
             else:
                 await self._not_taken(prototype, provider, refusal)
         else:
@@ -224,7 +242,7 @@ class FollowUps:
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         log.warning("follow_up_chat_not_visible", prototype_id=prototype.id, looks=generation.missing_polls)
 
-    async def _send(self, prototype: Prototype, talk: Conversation, provider: Provider) -> None:
+    async def _send(self, prototype: Prototype, talk: Conversation, provider: SupportsFollowUps) -> None:
         context = self._context
         generation = generation_of(prototype)
         held = await self._held(generation.account)
@@ -344,6 +362,10 @@ def _by_time(prototype: Prototype, mine: Sequence[Message]) -> tuple[bool, Messa
     if late:
         return True, late[-1]
     return not doubtful and generation.recovery_point is RecoveryPoint.CLAIMED, None
+
+
+def _not_supported(provider: Provider) -> str:
+    return f"{provider.label} takes no follow-up messages. Make another prototype with create_new."
 
 
 def _reply_to(said: Message, talk: Conversation) -> str | None:

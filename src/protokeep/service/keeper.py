@@ -30,6 +30,7 @@ from protokeep.service.finalization import Finalizer
 from protokeep.service.lookups import Lookups
 from protokeep.service.orphans import OrphanReconciler
 from protokeep.service.polling import Poller, seconds
+from protokeep.service.provider_accounts import DEFAULT_PROVIDER
 from protokeep.service.submission import Submitter
 from protokeep.service.visibility import Visibility
 from protokeep.store.afterwards import Picture
@@ -48,7 +49,7 @@ class NewPrototype:
 
     product_id: str
     prompt: str
-    provider: str = "v0"
+    provider: str = DEFAULT_PROVIDER
     create_new: bool = False
     product_name: str | None = None
     idempotency_key: str | None = None
@@ -345,14 +346,14 @@ class Keeper:
         await context.store.delete_expired_create_counts(now - timedelta(days=2))
         await context.providers.refresh()
         try:
-            choice = context.providers.choose("v0")
+            choice = context.providers.choose(DEFAULT_PROVIDER)
         except NotConfigured:
             return  # Without a key older rows cannot be followed, and nothing else depends on it.
         adopter = CreateRequest(
             mockup_id="",
             workspace_id="default",
             product_id="",
-            provider="v0",
+            provider=DEFAULT_PROVIDER,
             prompt="",
             user_id="",
             account=choice.account,

@@ -73,7 +73,7 @@ class _Searched:
 
     def goes_on(self, now: datetime, since: datetime) -> bool:
         """Whether it was cut a short time ago, and reads as far back as is wanted now."""
-        return self.search.rest is not None and self.since <= since and now - self.began_at <= LONGEST_SEARCH
+        return self.search.continuation is not None and self.since <= since and now - self.began_at <= LONGEST_SEARCH
 
 
 @dataclass(slots=True)
@@ -184,12 +184,12 @@ class Lookups:
                 name, account, provider, min(young.values()), calls, markers=frozenset(young) if filtered else None
             )
         if decided and not self._found(account, generation):
-            rest = cut.search.rest if cut is not None else None
+            rest = cut.search.continuation if cut is not None else None
             wanted = [marker_filter(marker) for marker in sorted(markers)]
             search = await self._search(account, name, provider, wanted, since, calls, thorough=True, rest=rest)
             began_at = cut.began_at if cut is not None else now
             account.thorough = _Searched(search, began_at, self._context.clock(), since, markers)
-            account.cut = account.thorough if search.rest is not None else None
+            account.cut = account.thorough if search.continuation is not None else None
 
     async def _search_quickly(
         self,
@@ -208,7 +208,7 @@ class Lookups:
         wanted = [installation_filter(await self.keeper_id())]
         if markers is not None:
             wanted = [marker_filter(marker) for marker in sorted(markers)]
-        rest = going_on.search.rest if going_on is not None else None
+        rest = going_on.search.continuation if going_on is not None else None
         search = await self._search(account, name, provider, wanted, since, calls, thorough=False, rest=rest)
         if markers is None:
             account.calls_for_all = max(provider.calls - before, 1)
@@ -237,11 +237,11 @@ class Lookups:
 
         left = calls()
         if left == 0:
-            return Search(error=_short_of_calls(), rest=rest)
+            return Search(error=_short_of_calls(), continuation=rest)
         before = provider.calls
         try:
             search = await provider.find(
-                wanted, sent_after=since, known=known, thorough=thorough, calls=left, rest=rest
+                wanted, sent_after=since, known=known, thorough=thorough, calls=left, continuation=rest
             )
         except ProviderBusy as error:
             await self._heed(name, error)
@@ -366,7 +366,7 @@ class Lookups:
         now = self._context.clock()
         until = account.next_at or now
         thorough = account.thorough
-        if self._is_decided_now(generation) and thorough is not None and thorough.search.rest is None:
+        if self._is_decided_now(generation) and thorough is not None and thorough.search.continuation is None:
             age = now - (generation.sent_at or now) - self._context.timing.settle
             until = max(until, thorough.done_at + min(max(age / 5, FRESH_ENOUGH), LONGEST_SEARCH))
         if until <= now or until - now > LONGEST_SEARCH:

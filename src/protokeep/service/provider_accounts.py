@@ -1,11 +1,11 @@
-"""The builders that can be spoken to: those of the process's own keys, and those whose keys are kept here."""
+"""The accounts at app builders that this process can use: of its own keys, and of keys that people have stored."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,16 +19,18 @@ from protokeep.store.provider_keys import KeyStore
 
 log = structlog.get_logger(__name__)
 
-#: How old what this process knows of the kept keys may be: a removed one is used no longer than this.
+#: A removed key is used for at most this long after its removal in another process.
 REFRESH_SECONDS = 1.0
-#: A builder whose key was changed is closed after this, when no call of it can be under way any more.
+#: A provider whose key was changed is closed after this, when none of its calls can be open any more.
 RETIRE_SECONDS = 400.0
 DEFAULT_WORKSPACE = "default"
+#: The provider of a create that names none, and of the chats that the owner's columns `v0_*` name.
+DEFAULT_PROVIDER = "v0"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which account, and which version of its API, makes new prototypes of a provider."""
+    """The account that creates new prototypes of a provider, and the version of its API."""
 
     account: str
     api_version: int
@@ -36,71 +38,79 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class StoredKeys:
-    """Where keys are kept, what opens them, and what a key becomes: a builder per version of the API."""
+    """The stored keys: their table, the vault that opens them, and what turns a key into providers."""
 
     store: KeyStore
     vault: Vault
+    #: Takes a provider's name and a key, and returns one provider for each version of the API.
     build: Callable[[str, str], Sequence[Provider]]
-    #: The version of the API that new prototypes are made with, by provider.
-    versions: dict[str, int]
+    #: The version of the API that creates new prototypes, by provider.
+    versions: Mapping[str, int]
 
 
 @dataclass(slots=True)
-class _Account:
-    """One kept key, and its builders once somebody has asked for them."""
+class _StoredAccount:
+    """The account of a stored key. Its providers are built when they are first asked for."""
 
     sealed: SealedKey
-    builders: dict[int, Provider] | None = None
+    providers: dict[int, Provider] | None = None
     retired_at: float = 0.0
+
+    @property
+    def calls(self) -> int:
+        return sum(provider.calls for provider in (self.providers or {}).values())
 
 
 class Providers:
-    """The builders: by name and person for new prototypes, by account and version for existing ones."""
+    """Finds a provider: by name and person for a new prototype, by account and version for an existing one."""
 
     def __init__(
         self,
-        names: dict[str, str],
-        kept: StoredKeys | None = None,
-        may_use_ours: Callable[[str], bool] = lambda workspace_id: True,
+        names: Mapping[str, str],
+        stored_keys: StoredKeys | None = None,
+        may_use_own_key: Callable[[str], bool] = lambda workspace_id: True,
     ) -> None:
-        """`names`: every provider that is known, and the setting that makes it usable.
+        """`names` are all known providers, each with the setting that makes it usable.
 
-        `may_use_ours` tells which workspaces the process's own key, if it has one, makes new prototypes for.
+        `may_use_own_key` tells whether the process's own key may create prototypes for a workspace.
         """
         self._names = names
-        self.kept = kept
-        self._may_use_ours = may_use_ours
-        self._ours: dict[str, Choice] = {}
-        self._first: set[str] = set()
-        self._providers: dict[tuple[str, int], Provider] = {}
-        self._accounts: dict[str, _Account] = {}
-        self._retired: list[_Account] = []
+        self.stored_keys = stored_keys
+        self._may_use_own_key = may_use_own_key
+        self._own: dict[str, Choice] = {}
+        self._preferred: set[str] = set()
+        self._own_providers: dict[tuple[str, int], Provider] = {}
+        self._stored: dict[str, _StoredAccount] = {}
+        self._retired: list[_StoredAccount] = []
         self._past_calls: Counter[str] = Counter()
         self._version: str | None = None
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
     def add(self, account: str, provider: Provider, *, for_new: bool, first: bool = False) -> None:
-        """Make an account of the process's own usable. `first`: it is chosen before any key that is kept."""
-        self._providers[account, provider.api_version] = provider
+        """Add an account of the process's own. `for_new`: it may create prototypes; `first`: before any stored key."""
+        self._own_providers[account, provider.api_version] = provider
         if for_new:
-            self._ours[provider.name] = Choice(account, provider.api_version)
+            self._own[provider.name] = Choice(account, provider.api_version)
             if first:
-                self._first.add(provider.name)
+                self._preferred.add(provider.name)
 
     async def refresh(self, *, at_once: bool = False) -> None:
-        """See to it that kept keys are known as they were a second ago, or as they are `at_once`."""
-        if self.kept is None or (not at_once and time.monotonic() - self._read_at < REFRESH_SECONDS):
+        """Read the stored keys again, if they were changed and were not read within the last second (or `at_once`)."""
+        if self.stored_keys is None or self._is_fresh(at_once=at_once):
             return
         async with self._reading:
-            if not at_once and time.monotonic() - self._read_at < REFRESH_SECONDS:
+            if self._is_fresh(at_once=at_once):  # Another task has read them meanwhile.
                 return
-            version = await self.kept.store.version()
+            version = await self.stored_keys.store.version()
             if version != (self._version or ""):
-                self._take({sealed.account: sealed for sealed in await self.kept.store.all()})
+                self._replace({sealed.account: sealed for sealed in await self.stored_keys.store.all()})
             self._version = version
             self._read_at = time.monotonic()
         await self._close_retired(time.monotonic() - RETIRE_SECONDS)
+
+    def _is_fresh(self, *, at_once: bool) -> bool:
+        return not at_once and time.monotonic() - self._read_at < REFRESH_SECONDS
 
     def known(self, name: str) -> str:
         """`name`, if there is such a provider. Raises `InvalidInput`."""
@@ -109,28 +119,20 @@ class Providers:
         return name
 
     def choose(self, name: str, workspace_id: str = DEFAULT_WORKSPACE, user_id: str = "") -> Choice:
-        """What makes a new prototype for somebody: their own key, else the workspace's, else the process's.
+        """The account that creates a new prototype: of the person's own key, else the workspace's, else the process's.
 
-        The last only where that is allowed: nobody spends what is not theirs. Raises `NotConfigured` with what is
-        missing.
+        The process's own key serves only workspaces that may use it, so that nobody spends what is not theirs. Raises
+        `NotConfigured`, which tells what is missing.
         """
-        ours = self._ours.get(self.known(name))
-        if ours is not None and name in self._first:
-            return ours
+        own = self._own.get(self.known(name))
+        if own is not None and name in self._preferred:
+            return own
         owners = [KeyOwner(workspace_id, user_id)] if user_id else []
         for owner in [*owners, KeyOwner(workspace_id)]:
-            account = owner.account(name)
-            if self.kept is not None and account in self._accounts:
-                version = self.kept.versions[name]
-                if self.serving(account, version) is None:
-                    whose = "Your own" if owner.user_id else "The workspace's"
-                    raise NotConfigured(
-                        f"{whose} {name} key cannot be opened here, so nothing can be made. Set it again, or add its "
-                        "master key to PROTOKEEP_MASTER_KEYS."
-                    )
-                return Choice(account, version)
-        if ours is not None and self._may_use_ours(workspace_id):
-            return ours
+            if (choice := self._choice_of(owner, name)) is not None:
+                return choice
+        if own is not None and self._may_use_own_key(workspace_id):
+            return own
         if workspace_id == DEFAULT_WORKSPACE:
             raise NotConfigured(
                 f"No {name} account is configured, so nothing can be made. Set {self._names[name]} and restart, or "
@@ -141,90 +143,105 @@ class Providers:
             "PUT /api/design/keys, or anybody their own with PUT /api/design/keys/mine."
         )
 
+    def _choice_of(self, owner: KeyOwner, name: str) -> Choice | None:
+        """The account of the owner's stored key; None without one. Raises `NotConfigured` if it cannot be opened."""
+        account = owner.account(name)
+        if self.stored_keys is None or account not in self._stored:
+            return None
+        version = self.stored_keys.versions[name]
+        if self.serving(account, version) is None:
+            whose = "Your own" if owner.user_id else "The workspace's"
+            raise NotConfigured(
+                f"{whose} {name} key cannot be opened here, so nothing can be made. Set it again, or add its "
+                "master key to PROTOKEEP_MASTER_KEYS."
+            )
+        return Choice(account, version)
+
     def shared(self, name: str, workspace_id: str) -> str | None:
-        """The account that makes new prototypes for people without a key of their own; None: there is none."""
+        """The account that creates prototypes for people without a key of their own; None if there is none."""
         try:
             return self.choose(name, workspace_id).account
         except NotConfigured:
             return None
 
     def for_new(self) -> list[tuple[str, Provider]]:
-        """The accounts, each in the version of its API, that new prototypes are made with."""
+        """The accounts that create new prototypes, each in the version of its API that does."""
         found = [
-            (choice.account, self._providers[choice.account, choice.api_version]) for choice in self._ours.values()
+            (choice.account, self._own_providers[choice.account, choice.api_version]) for choice in self._own.values()
         ]
-        for account, kept in self._accounts.items():
-            version = self.kept.versions[kept.sealed.provider] if self.kept else 0
+        for account, stored in self._stored.items():
+            version = self.stored_keys.versions[stored.sealed.provider] if self.stored_keys else 0
             provider = self.serving(account, version)
             if provider is not None:
                 found.append((account, provider))
         return found
 
     def serving(self, account: str, api_version: int) -> Provider | None:
-        """The provider that an existing generation belongs to; None: its key is not there, or not any more."""
-        ours = self._providers.get((account, api_version))
-        return ours if ours is not None else self._built(account).get(api_version)
+        """The provider of an existing generation; None if its key is missing or cannot be opened."""
+        own = self._own_providers.get((account, api_version))
+        return own if own is not None else self._built(account).get(api_version)
 
     def of_account(self, account: str) -> list[Provider]:
-        """Every version in which an account is spoken to."""
-        ours = [provider for (name, _), provider in self._providers.items() if name == account]
-        return [*ours, *self._built(account).values()]
+        """The providers of an account, one for each version of the API."""
+        return [*self._own_of(account), *self._built(account).values()]
 
     def accounts(self) -> list[str]:
-        """The accounts that are configured."""
-        return sorted({name for name, _ in self._providers} | set(self._accounts))
+        """The accounts that have a key."""
+        return sorted({name for name, _ in self._own_providers} | set(self._stored))
 
     def key_set_at(self, account: str) -> datetime | None:
-        """When the key of an account was set; None: it is none that is kept here."""
-        kept = self._accounts.get(account)
-        return None if kept is None else kept.sealed.set_at
+        """When the stored key of an account was set; None for an account of the process's own, or without a key."""
+        stored = self._stored.get(account)
+        return None if stored is None else stored.sealed.set_at
 
     def calls(self, account: str) -> int:
-        """How many calls this process has made to an account, with whichever key."""
-        past = [kept for kept in self._retired if kept.sealed.account == account]
-        now = [self._accounts[account]] if account in self._accounts else []
-        ours = [provider for (name, _), provider in self._providers.items() if name == account]
-        return self._past_calls[account] + sum(
-            provider.calls
-            for provider in (*ours, *(one for kept in (*past, *now) for one in (kept.builders or {}).values()))
-        )
+        """How many calls this process has made to an account, with all its keys so far."""
+        stored = [one for one in self._retired if one.sealed.account == account]
+        if account in self._stored:
+            stored.append(self._stored[account])
+        own = sum(provider.calls for provider in self._own_of(account))
+        return self._past_calls[account] + own + sum(one.calls for one in stored)
 
     async def aclose(self) -> None:
-        """Close every provider's connections."""
-        self._take({})
+        """Close the connections of all providers."""
+        self._replace({})
         await self._close_retired(float("inf"))
-        for provider in self._providers.values():
+        for provider in self._own_providers.values():
             await provider.aclose()
 
-    def _built(self, account: str) -> dict[int, Provider]:
-        """The builders of a kept key, made when they are first asked for; none where it cannot be opened."""
-        kept = self._accounts.get(account)
-        if kept is None or self.kept is None:
+    def _own_of(self, account: str) -> Iterable[Provider]:
+        return (provider for (name, _), provider in self._own_providers.items() if name == account)
+
+    def _built(self, account: str) -> Mapping[int, Provider]:
+        """The providers of a stored key, by version; empty if there is no such key, or it cannot be opened."""
+        stored = self._stored.get(account)
+        if stored is None or self.stored_keys is None:
             return {}
-        if kept.builders is None:
+        if stored.providers is None:
             try:
-                key = self.kept.vault.open(kept.sealed)
+                key = self.stored_keys.vault.open(stored.sealed)
             except KeyNotReadable as error:
                 log.error("provider_key_not_readable", account=account, reason=str(error))
-                kept.builders = {}
+                stored.providers = {}
             else:
-                built = self.kept.build(kept.sealed.provider, key)
-                kept.builders = {provider.api_version: provider for provider in built}
-        return kept.builders
+                built = self.stored_keys.build(stored.sealed.provider, key)
+                stored.providers = {provider.api_version: provider for provider in built}
+        return stored.providers
 
-    def _take(self, keys: dict[str, SealedKey]) -> None:
-        """Know these keys from now on; builders of others are retired, as calls of theirs may be under way."""
-        for account, kept in list(self._accounts.items()):
-            if keys.get(account) != kept.sealed:
-                kept.retired_at = time.monotonic()
-                self._retired.append(self._accounts.pop(account))
+    def _replace(self, keys: Mapping[str, SealedKey]) -> None:
+        """Use these stored keys from now on. Providers of other keys are retired: calls of theirs may be open."""
+        for account, stored in list(self._stored.items()):
+            if keys.get(account) != stored.sealed:
+                stored.retired_at = time.monotonic()
+                self._retired.append(self._stored.pop(account))
         for account, sealed in keys.items():
-            self._accounts.setdefault(account, _Account(sealed))
+            self._stored.setdefault(account, _StoredAccount(sealed))
 
     async def _close_retired(self, before: float) -> None:
-        closing = [kept for kept in self._retired if kept.retired_at <= before]
-        self._retired = [kept for kept in self._retired if kept.retired_at > before]
-        for kept in closing:
-            for provider in (kept.builders or {}).values():
-                self._past_calls[kept.sealed.account] += provider.calls
+        """Close the providers that were retired before that time, and keep the number of their calls."""
+        closing = [stored for stored in self._retired if stored.retired_at <= before]
+        self._retired = [stored for stored in self._retired if stored.retired_at > before]
+        for stored in closing:
+            self._past_calls[stored.sealed.account] += stored.calls
+            for provider in (stored.providers or {}).values():
                 await provider.aclose()

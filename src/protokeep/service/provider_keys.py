@@ -1,4 +1,4 @@
-"""Keys of app builders that are kept here: a workspace's, or a person's own. They go in and never come out."""
+"""Stored keys of app builders: of a workspace, or a person's own. They are never shown again."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from protokeep.core.provider_keys import KeyOwner, SealedKey, key_of
 from protokeep.providers.base import Provider
 from protokeep.service.context import Context
 from protokeep.service.provider_accounts import StoredKeys
-from protokeep.service.vault import KeyNotReadable
+from protokeep.service.vault import KeyNotReadable, Vault
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """What is told of a key. `works`: whether the builder took it when it was last asked; None: it did not answer."""
+    """A key as people see it. `opens`: this process can read it.
+
+    `works`: the app builder accepted the key when it was asked last; None: it did not answer, or was not asked.
+    """
 
     sealed: SealedKey
     opens: bool
@@ -30,7 +33,7 @@ class StoredKey:
 
 
 class ProviderKeys:
-    """Sets, lists, removes and seals anew."""
+    """Sets, lists, removes and re-seals keys."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -38,63 +41,63 @@ class ProviderKeys:
     async def set(
         self, by: Principal, owner: KeyOwner, provider: str, key: str, *, other_account: bool = False
     ) -> StoredKey:
-        """Keep a key for its owner; prototypes that waited for one go on.
+        """Store a key for its owner. Prototypes that waited for a key go on.
 
-        Raises `InvalidInput` for one that the builder refuses, and `NotNow` for one of another account at the builder
-        than the one that made the prototypes there are: they could not be followed with it. `other_account` sets it
-        all the same.
+        Raises `InvalidInput` for a key that the app builder refuses, and `NotNow` for a key of another account at the
+        app builder than the one that made the existing prototypes, because they could not be polled with it.
+        `other_account` stores such a key all the same.
         """
-        kept = self._kept()
+        keys = self._keys()
         name = self._context.providers.known(provider)
         text = key_of(key)
         account = owner.account(name)
-        works = await self._try(kept, name, text, account, other_account=other_account)
+        works = await self._try(keys, name, text, account, other_account=other_account)
         now = self._context.clock()
-        sealed = kept.vault.seal(text, owner, name, by=by.user_id, at=now)
+        sealed = keys.vault.seal(text, owner, name, by=by.user_id, at=now)
         entry = AuditEntry.of(by, Action.KEY_SET, now, name, whose=owner.user_id or None, hint=sealed.hint)
-        await kept.store.save(sealed, entry)
+        await keys.store.save(sealed, entry)
         await self._context.providers.refresh(at_once=True)
         log.info("provider_key_set", account=account)
         return StoredKey(sealed, opens=True, works=works)
 
     async def list(self, workspace_id: str, user_id: str | None = None) -> list[StoredKey]:
-        """The keys of a workspace and its people; with `user_id` that person's only."""
-        kept = self._kept()
-        found = await kept.store.list(workspace_id)
+        """The keys of a workspace and of its people; with `user_id` only that person's."""
+        keys = self._keys()
         return [
-            StoredKey(sealed, opens=_opens(kept, sealed))
-            for sealed in found
+            StoredKey(sealed, opens=_opens(keys.vault, sealed))
+            for sealed in await keys.store.list(workspace_id)
             if user_id is None or sealed.owner.user_id == user_id
         ]
 
     async def remove(self, by: Principal, owner: KeyOwner, provider: str) -> None:
-        """Forget a key. What it paid for waits, in sight, until there is one again. Raises `NotFound`."""
-        kept = self._kept()
+        """Delete a key. Prototypes of its account wait, visibly, until there is a key again. Raises `NotFound`."""
+        keys = self._keys()
         name = self._context.providers.known(provider)
         now = self._context.clock()
         entry = AuditEntry.of(by, Action.KEY_REMOVED, now, name, whose=owner.user_id or None)
-        if not await kept.store.remove(owner, name, entry):
+        if not await keys.store.remove(owner, name, entry):
             raise NotFound(f"There is no {name} key to remove.")
         await self._context.providers.refresh(at_once=True)
         log.info("provider_key_removed", account=owner.account(name))
 
     async def rotate(self, by: Principal) -> tuple[int, int]:
-        """Seal every key, of all workspaces, under the first master key. (how many were, how many do not open).
+        """Seal the keys of all workspaces under the first master key, while everything goes on.
 
-        Those that are sealed under it already stay as they are, so that it may be run again. Nothing stops meanwhile.
+        Keys that are sealed under it already stay as they are, so a rotation can be repeated. Returns how many keys
+        were sealed, and how many could not be opened.
         """
-        kept = self._kept()
-        done = failed = 0
-        for sealed in await kept.store.all():
-            if sealed.master_id == kept.vault.current:
+        keys = self._keys()
+        rotated = failed = 0
+        for sealed in await keys.store.all():
+            if sealed.master_id == keys.vault.current:
                 continue
             try:
-                key = kept.vault.open(sealed)
+                key = keys.vault.open(sealed)
             except KeyNotReadable as error:
                 log.error("provider_key_not_readable", account=sealed.account, reason=str(error))
                 failed += 1
                 continue
-            after = kept.vault.seal(key, sealed.owner, sealed.provider, by=sealed.set_by, at=sealed.set_at)
+            after = keys.vault.seal(key, sealed.owner, sealed.provider, by=sealed.set_by, at=sealed.set_at)
             entry = AuditEntry(
                 sealed.owner.workspace_id,
                 self._context.clock(),
@@ -103,52 +106,63 @@ class ProviderKeys:
                 subject=sealed.provider,
                 data={"whose": sealed.owner.user_id} if sealed.owner.user_id else {},
             )
-            done += await kept.store.reseal(sealed, after, entry)
-        return done, failed
+            rotated += await keys.store.reseal(sealed, after, entry)
+        return rotated, failed
 
-    def _kept(self) -> StoredKeys:
-        kept = self._context.providers.kept
-        if kept is None:
+    def _keys(self) -> StoredKeys:
+        """The stored keys. Raises `NotConfigured` in a process that stores none."""
+        keys = self._context.providers.stored_keys
+        if keys is None:
             raise NotConfigured("This process keeps no keys.")
-        return kept
+        return keys
 
     async def _try(
-        self, kept: StoredKeys, provider: str, key: str, account: str, *, other_account: bool
+        self, keys: StoredKeys, provider: str, key: str, account: str, *, other_account: bool
     ) -> bool | None:
-        """Whether the builder takes the key; None: it does not answer, and the key is kept all the same."""
-        chat = None if other_account else await kept.store.newest_chat(account)
-        builders = {builder.api_version: builder for builder in kept.build(provider, key)}
+        """Whether the app builder accepts the key; None if it does not answer. Errors are as in `set`."""
+        newest_chat = None if other_account else await keys.store.newest_chat(account)
+        providers = {built.api_version: built for built in keys.build(provider, key)}
         try:
-            return await self._asked(builders, kept.versions[provider], chat)
-        finally:
-            for builder in builders.values():
-                await builder.aclose()
-
-    async def _asked(self, builders: dict[int, Provider], version: int, chat: tuple[str, int] | None) -> bool | None:
-        async def none_known(chats: Sequence[str]) -> set[str]:
-            return set(chats)
-
-        try:
-            nothing = {"protokeep_marker": uuid4().hex}
-            now = self._context.clock()
-            await builders[version].find([nothing], sent_after=now, known=none_known, thorough=False, calls=1)
-            if chat is not None:
-                await builders[chat[1]].conversation(chat[0])
+            await self._check_accepted(providers[keys.versions[provider]])
+            if newest_chat is not None:
+                chat_id, api_version = newest_chat
+                await _check_sees(providers[api_version], chat_id)
         except ProviderError as error:
             if error.status in (401, 403):
                 raise InvalidInput("The builder refuses this key. Nothing was changed.", field="key") from error
-            if error.status == 404 and chat is not None:
-                raise NotNow(
-                    "This key is of another account at the builder: it does not see the prototypes that were made "
-                    "with the key before. Set it with other_account=true if they need not be followed any more."
-                ) from error
             return None
+        finally:
+            for built in providers.values():
+                await built.aclose()
         return True
 
+    async def _check_accepted(self, provider: Provider) -> None:
+        """Make the cheapest call that needs the key: a search that finds nothing. Raises `ProviderError`."""
 
-def _opens(kept: StoredKeys, sealed: SealedKey) -> bool:
+        async def all_known(chats: Sequence[str]) -> set[str]:
+            return set(chats)
+
+        nothing = {"protokeep_marker": uuid4().hex}
+        now = self._context.clock()
+        await provider.find([nothing], sent_after=now, known=all_known, thorough=False, calls=1)
+
+
+async def _check_sees(provider: Provider, chat_id: str) -> None:
+    """Raise `NotNow` if the key does not see a chat that was created before; `ProviderError` if that is unclear."""
     try:
-        kept.vault.open(sealed)
+        await provider.prompt_of(chat_id)
+    except ProviderError as error:
+        if error.status != 404:
+            raise
+        raise NotNow(
+            "This key is of another account at the builder: it does not see the prototypes that were made "
+            "with the key before. Set it with other_account=true if they need not be followed any more."
+        ) from error
+
+
+def _opens(vault: Vault, sealed: SealedKey) -> bool:
+    try:
+        vault.open(sealed)
     except KeyNotReadable:
         return False
     return True

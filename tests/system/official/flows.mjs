@@ -5,10 +5,10 @@ import assert from 'node:assert/strict'
 const [version, base] = process.argv.slice(2)
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
-async function until(look, patience = 10_000) {
+async function until(check, patience = 10_000) {
   const ends = Date.now() + patience
   for (;;) {
-    const found = await look()
+    const found = await check()
     if (found) return found
     assert.ok(Date.now() < ends, 'it took too long')
     await pause(100)
@@ -99,19 +99,19 @@ async function v2() {
     assert.equal(answer.error, undefined, JSON.stringify(answer.error))
     return answer.data
   }
-  let made
+  let created
   const ended = (messageId) =>
     until(async () => {
-      const message = await ok(v0.messages.get({ chatId: made.chatId, messageId }))
+      const message = await ok(v0.messages.get({ chatId: created.chatId, messageId }))
       return message.finishReason !== null && message
     })
   return {
     async 'create async'() {
-      made = await ok(v0.chats.createAsync({ message: 'A shop', metadata }))
-      assert.ok(made.chatId && made.messageId)
+      created = await ok(v0.chats.createAsync({ message: 'A shop', metadata }))
+      assert.ok(created.chatId && created.messageId)
     },
     async 'poll'() {
-      const message = await ended(made.messageId)
+      const message = await ended(created.messageId)
       assert.equal(message.finishReason, 'stop')
       assert.ok(message.usage.creditsCost.total > 0)
     },
@@ -128,14 +128,14 @@ async function v2() {
     },
     async 'find by metadata'() {
       const page = await ok(v0.chats.list({ limit: 100, metadata: { marker: 'm-2' } }))
-      assert.deepEqual(page.chats.map((chat) => chat.id), [made.chatId])
+      assert.deepEqual(page.chats.map((chat) => chat.id), [created.chatId])
     },
     async 'follow-up'() {
-      const sent = await ok(v0.messages.sendAsync({ chatId: made.chatId, message: 'Make it blue' }))
-      assert.notEqual(sent.messageId, made.messageId)
+      const sent = await ok(v0.messages.sendAsync({ chatId: created.chatId, message: 'Make it blue' }))
+      assert.notEqual(sent.messageId, created.messageId)
       assert.equal((await ended(sent.messageId)).finishReason, 'stop')
-      const said = (await ok(v0.messages.list({ chatId: made.chatId, limit: 10 }))).messages
-      assert.equal(said.length, 4)
+      const messages = (await ok(v0.messages.list({ chatId: created.chatId, limit: 10 }))).messages
+      assert.equal(messages.length, 4)
     },
     async 'stop'() {
       await knobs({ generation_seconds: 600 })
@@ -145,10 +145,10 @@ async function v2() {
       await knobs({ generation_seconds: 0.3 })
     },
     async 'delete'() {
-      assert.equal((await ok(v0.chats.delete({ chatId: made.chatId }))).chatId, made.chatId)
+      assert.equal((await ok(v0.chats.delete({ chatId: created.chatId }))).chatId, created.chatId)
     },
     async 'errors'() {
-      assert.ok((await v0.chats.get({ chatId: made.chatId })).error.message)
+      assert.ok((await v0.chats.get({ chatId: created.chatId })).error.message)
       assert.ok((await v0.chats.createAsync({ message: '' })).error.message)
       await knobs({ fail_next: [{ status: 429, retry_after: 1 }] })
       assert.ok((await v0.chats.list({ limit: 1 })).error.message)

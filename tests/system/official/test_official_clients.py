@@ -48,8 +48,8 @@ async def test_v0s_own_clients_work_with_the_emulated_v0(version: str, tmp_path:
     )
     try:
         assert sandbox.stderr is not None
-        said = (await asyncio.wait_for(sandbox.stderr.readline(), 30)).decode()
-        url = said.split("sandbox on ")[1].split()[0]
+        first_line = (await asyncio.wait_for(sandbox.stderr.readline(), 30)).decode()
+        url = first_line.split("sandbox on ")[1].split()[0]
         (tmp_path / "node_modules").symlink_to(FOLDER / "node_modules")
         shutil.copy(HERE / "flows.mjs", tmp_path)
         flows = await asyncio.create_subprocess_exec(

@@ -62,10 +62,10 @@ def held_up(provider: Provider) -> tuple[asyncio.Event, asyncio.Event]:
     began, ends = asyncio.Event(), asyncio.Event()
     plain = provider.observe
 
-    async def observe(watched: Sequence[PollTarget], **more: Any) -> PollResult:
+    async def observe(targets: Sequence[PollTarget], **more: Any) -> PollResult:
         began.set()
         await ends.wait()
-        return await plain(watched, **more)
+        return await plain(targets, **more)
 
     provider.observe = observe  # type: ignore[method-assign]
     return began, ends
@@ -350,7 +350,7 @@ class TestStillAtWork:
         ensured = await world.ensure()
         world.sandbox.set_knobs(hold_creates=True)
         sending = asyncio.create_task(node.keeper.submit(ensured.prototype.id))
-        await until(lambda: world.sandbox.held == 1)
+        await until(lambda: world.sandbox.held_requests == 1)
         calls = world.calls()
         ahead = Ahead(world, monkeypatch)
 

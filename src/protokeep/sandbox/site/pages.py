@@ -1,24 +1,21 @@
-"""What a person can open: the emulator's own page, a chat's page, its preview and its picture. No scripts."""
+"""Pages for people: the emulator's own page, and a chat's page, preview and picture. No scripts."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from ..emulator import Emulator
 from ..http import stamp
 from ..state import Chat, account_id
 from .preview import preview_page
-from .screenshot import picture_of
-from .theme import look_of
-
-if TYPE_CHECKING:
-    from ..app import Sandbox
+from .screenshot import screenshot_of
+from .theme import theme_of
 
 _HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:",
@@ -42,55 +39,69 @@ font-size:.9em}.button{display:inline-block;background:var(--link);color:var(--p
 border-radius:8px;text-decoration:none}
 """
 
-_SHOWN = 100
+_NEWEST = 100
 
 
-def pages_app(sandbox: Sandbox) -> Starlette:
-    """Pages need no key, as a shared link of v0's needs none; the picture does, as `screenshotUrl` does."""
+class Pages:
+    """The pages need no key, as v0's shared links need none. The picture needs one, as `screenshotUrl` does."""
 
-    async def home(_: Request) -> Response:
-        return _page("v0 sandbox", _home(sandbox, sandbox.clock()))
+    def __init__(self, sandbox: Emulator) -> None:
+        self._sandbox = sandbox
 
-    async def chat_page(request: Request) -> Response:
-        chat = _find(request)
-        return _gone() if chat is None else _page(chat.name or chat.title or "Chat", _chat(chat, sandbox.clock()))
+    def app(self) -> Starlette:
+        """The ASGI app of the pages."""
+        routes = [
+            Route("/", self.home),
+            Route("/chat/{chat_id}", self.chat),
+            Route("/preview/{chat_id}", self.preview),
+            Route("/screenshot/{chat_id}/{version_id}.png", self.screenshot),
+        ]
+        return Starlette(routes=routes, exception_handlers={404: _missing})
 
-    async def preview(request: Request) -> Response:
-        chat = _find(request)
+    async def home(self, _: Request) -> Response:
+        """The list of chats."""
+        return _page("v0 sandbox", _home(self._sandbox, self._sandbox.clock()))
+
+    async def chat(self, request: Request) -> Response:
+        """The page of a chat."""
+        chat = self._find(request)
         if chat is None:
-            return _gone()
-        if not chat.preview_ready(sandbox.clock()):
-            return _page("Not ready", "<h1>Not ready yet</h1><p>This prototype is still being generated.</p>", 404)
-        return HTMLResponse(preview_page(look_of(chat)), headers=_HEADERS)
+            return _not_found()
+        return _page(chat.name or chat.title or "Chat", _chat(chat, self._sandbox.clock()))
 
-    async def screenshot(request: Request) -> Response:
+    async def preview(self, request: Request) -> Response:
+        """The made-up prototype; 404 before there is one."""
+        chat = self._find(request)
+        if chat is None:
+            return _not_found()
+        if not chat.preview_ready(self._sandbox.clock()):
+            return _page("Not ready", "<h1>Not ready yet</h1><p>This prototype is still being generated.</p>", 404)
+        return HTMLResponse(preview_page(theme_of(chat)), headers=_HEADERS)
+
+    async def screenshot(self, request: Request) -> Response:
+        """The picture of a completed version, for the key of its account."""
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             return JSONResponse({"error": {"message": "Unauthorized", "type": "unauthorized_error"}}, 401)
-        chat = _find(request)
-        versions = (
-            [] if chat is None else [one.id for one in chat.versions(sandbox.clock()) if one.status == "completed"]
-        )
-        mine = chat is not None and chat.account == account_id(key.strip())
-        if chat is None or not mine or request.path_params["version_id"] not in versions:
+        chat = self._find(request)
+        if chat is None or not self._may_see(chat, key.strip(), request.path_params["version_id"]):
             return JSONResponse({"error": {"message": "Not found", "type": "not_found_error"}}, 404)
         headers = {"cache-control": "private, max-age=604800", "x-content-type-options": "nosniff"}
-        return Response(picture_of(look_of(chat)), media_type="image/png", headers=headers)
+        return Response(screenshot_of(theme_of(chat)), media_type="image/png", headers=headers)
 
-    def _find(request: Request) -> Chat | None:
-        chat = sandbox.chats.get(request.path_params["chat_id"])
+    def _find(self, request: Request) -> Chat | None:
+        chat = self._sandbox.chats.get(request.path_params["chat_id"])
         return None if chat is None or chat.deleted else chat
 
-    async def missing(_: Request, __: Exception) -> Response:
-        return _gone()
+    def _may_see(self, chat: Chat, key: str, version_id: str) -> bool:
+        """Whether the chat is of the key's account and has that version, completed."""
+        versions = chat.versions(self._sandbox.clock())
+        is_completed = any(version.id == version_id and version.status == "completed" for version in versions)
+        return is_completed and chat.account == account_id(key)
 
-    routes = [
-        Route("/", home),
-        Route("/chat/{chat_id}", chat_page),
-        Route("/preview/{chat_id}", preview),
-        Route("/screenshot/{chat_id}/{version_id}.png", screenshot),
-    ]
-    return Starlette(routes=routes, exception_handlers={404: missing})
+
+async def _missing(_: Request, __: Exception) -> Response:
+    return _not_found()
 
 
 def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
@@ -103,11 +114,11 @@ def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
     return HTMLResponse(text, status, headers=_HEADERS)
 
 
-def _gone() -> HTMLResponse:
+def _not_found() -> HTMLResponse:
     return _page("Not found", "<h1>Not found</h1><p>There is no such chat, or it was deleted.</p>", 404)
 
 
-def _home(sandbox: Sandbox, now: datetime) -> str:
+def _home(sandbox: Emulator, now: datetime) -> str:
     chats = [chat for chat in reversed(list(sandbox.chats.values())) if not chat.deleted]
     intro = (
         "<h1>v0 sandbox</h1><p>This emulates the parts of v0's Platform API that build prototypes: "
@@ -121,15 +132,15 @@ def _home(sandbox: Sandbox, now: datetime) -> str:
     rows = "".join(
         f'<tr><td><a href="/chat/{chat.id}">{escape(chat.name or chat.title or chat.id)}</a></td>'
         f"<td>{chat.status(now)}</td><td>{chat.api}</td><td>{stamp(chat.created_at)}</td></tr>"
-        for chat in chats[:_SHOWN]
+        for chat in chats[:_NEWEST]
     )
-    more = f'<p class="dim">The newest {_SHOWN} of {len(chats)}.</p>' if len(chats) > _SHOWN else ""
+    more = f'<p class="dim">The newest {_NEWEST} of {len(chats)}.</p>' if len(chats) > _NEWEST else ""
     head = "<tr><th>Chat</th><th>Status</th><th>API</th><th>Created</th></tr>"
     return f'{intro}<div class="card scroll"><table>{head}{rows}</table></div>{more}'
 
 
 def _chat(chat: Chat, now: datetime) -> str:
-    said = "".join(
+    messages = "".join(
         f'<div class="card"><p class="dim">{message.role}</p><pre>{escape(message.content)}</pre></div>'
         for message in chat.messages
         if message.role == "user"
@@ -141,4 +152,4 @@ def _chat(chat: Chat, now: datetime) -> str:
         link = '<p class="dim">Nothing to open.</p>'
     title = escape(chat.name or chat.title or "Chat")
     about = f'<p class="dim">{chat.status(now)} · API {chat.api} · {stamp(chat.created_at)}</p>'
-    return f'<p><a href="/">v0 sandbox</a></p><h1>{title}</h1>{about}{link}{said}'
+    return f'<p><a href="/">v0 sandbox</a></p><h1>{title}</h1>{about}{link}{messages}'

@@ -1,11 +1,11 @@
-"""The page of a made-up prototype: one of six layouts, filled from the chat's look."""
+"""The page of a made-up prototype: one of six layouts, filled from the chat's theme."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
 
-from .theme import Look
+from .theme import Theme
 
 _STYLE = """
 *{box-sizing:border-box}body{margin:0;color:#1b2230;background:#f6f7f9;font:15px/1.5 system-ui,sans-serif}
@@ -33,38 +33,38 @@ color:#566074;font-size:.85rem}
 """
 
 
-def preview_page(look: Look) -> str:
-    """HTML without scripts. The prompt appears on it, escaped."""
-    title = escape(look.title)
-    colors = f":root{{--accent:{look.accent};--pale:{look.pale};--soft:{look.soft}}}"
+def preview_page(theme: Theme) -> str:
+    """The page as HTML without scripts. It shows the prompt, escaped."""
+    title = escape(theme.title)
+    colors = f":root{{--accent:{theme.accent};--pale:{theme.pale};--soft:{theme.soft}}}"
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    menu = "".join(f"<span>{escape(look.name('menu', index))}</span>" for index in range(3))
-    asked = f'<p class="dim prompt">{escape(look.prompt[:2000])}</p>' if look.prompt else ""
+    menu = "".join(f"<span>{escape(theme.name('menu', index))}</span>" for index in range(3))
+    prompt = f'<p class="dim prompt">{escape(theme.prompt[:2000])}</p>' if theme.prompt else ""
     return (
         f'<!doctype html><html lang="en"><head>{head}<title>{title}</title>'
         f"<style>{colors}{_STYLE}</style></head>"
         f'<body><header><span class="logo"></span><b>{title}</b><nav>{menu}</nav></header>'
-        f"<main>{_BODIES[look.layout](look, f'<h1>{title}</h1>{asked}')}</main>"
+        f"<main>{_BODIES[theme.layout](theme, f'<h1>{title}</h1>{prompt}')}</main>"
         "<footer>A made-up prototype, drawn by the protokeep sandbox. It was not made by v0.</footer>"
         "</body></html>"
     )
 
 
-def _dashboard(look: Look, head: str) -> str:
+def _dashboard(theme: Theme, head: str) -> str:
     cards = "".join(
-        f'<div class="card"><span class="dim">{look.name("card", index)}</span>'
-        f'<div class="big">{look.pick("value", index) % 9000 + 120:,}</div>'
-        f'<span class="up">+{look.share("up", index) / 10:.1f} %</span></div>'
+        f'<div class="card"><span class="dim">{theme.name("card", index)}</span>'
+        f'<div class="big">{theme.pick("value", index) % 9000 + 120:,}</div>'
+        f'<span class="up">+{theme.share("up", index) / 10:.1f} %</span></div>'
         for index in range(4)
     )
-    bars = "".join(f'<i style="height:{look.share("bar", index)}%"></i>' for index in range(14))
+    bars = "".join(f'<i style="height:{theme.share("bar", index)}%"></i>' for index in range(14))
     chart = f'<div class="card"><h2>Last 14 days</h2><div class="bars">{bars}</div></div>'
     return f'{head}<div class="grid">{cards}</div>{chart}'
 
 
-def _landing(look: Look, head: str) -> str:
+def _landing(theme: Theme, head: str) -> str:
     cards = "".join(
-        f'<div class="card"><div class="art"></div><h2>{look.name("feature", index)}</h2>'
+        f'<div class="card"><div class="art"></div><h2>{theme.name("feature", index)}</h2>'
         '<span class="dim">Made simple, quick to start and easy to keep.</span></div>'
         for index in range(3)
     )
@@ -72,48 +72,48 @@ def _landing(look: Look, head: str) -> str:
     return f'{hero}<div class="grid">{cards}</div>'
 
 
-def _shop(look: Look, head: str) -> str:
+def _shop(theme: Theme, head: str) -> str:
     cards = "".join(
-        f'<div class="card"><div class="art"></div><h2>{look.name("item", index)} {index + 1}</h2>'
-        f'<span class="dim">{look.pick("price", index) % 90 + 9}.00</span> '
+        f'<div class="card"><div class="art"></div><h2>{theme.name("item", index)} {index + 1}</h2>'
+        f'<span class="dim">{theme.pick("price", index) % 90 + 9}.00</span> '
         '<span class="pill">New</span></div>'
         for index in range(8)
     )
     return f'{head}<div class="grid">{cards}</div>'
 
 
-def _board(look: Look, head: str) -> str:
+def _board(theme: Theme, head: str) -> str:
     columns = ""
     for index, column in enumerate(("To do", "Doing", "Done")):
         cards = "".join(
-            f'<div class="card"><h2>{look.name("task", index, row)}</h2><div class="track">'
-            f'<i style="width:{look.share("task", index, row)}%"></i></div></div><br>'
-            for row in range(2 + look.pick("rows", index) % 3)
+            f'<div class="card"><h2>{theme.name("task", index, row)}</h2><div class="track">'
+            f'<i style="width:{theme.share("task", index, row)}%"></i></div></div><br>'
+            for row in range(2 + theme.pick("rows", index) % 3)
         )
         columns += f"<div><h2>{column}</h2>{cards}</div>"
     return f'{head}<div class="grid">{columns}</div>'
 
 
-def _table(look: Look, head: str) -> str:
+def _table(theme: Theme, head: str) -> str:
     states = ("Open", "Paid", "Waiting", "Closed")
     rows = "".join(
-        f"<tr><td>{look.name('row', index)}</td><td>{look.pick('amount', index) % 900 + 40}.00</td>"
-        f'<td><span class="pill">{states[look.pick("state", index) % 4]}</span></td></tr>'
+        f"<tr><td>{theme.name('row', index)}</td><td>{theme.pick('amount', index) % 900 + 40}.00</td>"
+        f'<td><span class="pill">{states[theme.pick("state", index) % 4]}</span></td></tr>'
         for index in range(9)
     )
     names = "<tr><th>Name</th><th>Amount</th><th>State</th></tr>"
     return f'{head}<div class="card"><table>{names}{rows}</table></div>'
 
 
-def _form(look: Look, head: str) -> str:
+def _form(theme: Theme, head: str) -> str:
     fields = "".join(f'<div>{label}</div><div class="field"></div>' for label in ("Name", "Email", "Team", "Message"))
-    width = look.share("step")
+    width = theme.share("step")
     progress = f'<div class="track"><i style="width:{width}%"></i></div><br>'
     button = '<span class="button">Continue</span>'
     return f'{head}<div class="card" style="max-width:34rem">{progress}{fields}{button}</div>'
 
 
-_BODIES: dict[str, Callable[[Look, str], str]] = {
+_BODIES: dict[str, Callable[[Theme, str], str]] = {
     "dashboard": _dashboard,
     "landing": _landing,
     "shop": _shop,

@@ -8,7 +8,7 @@ import zlib
 from functools import lru_cache
 from math import sqrt
 
-from .theme import Look
+from .theme import Theme
 
 WIDTH, HEIGHT = 1280, 800
 
@@ -39,7 +39,7 @@ class _Canvas:
         self.rows = [bytearray([_BACK]) * WIDTH for _ in range(HEIGHT)]
 
     def box(self, x: int, y: int, width: int, height: int, color: int, radius: int = 0) -> None:
-        """A filled rectangle, its corners round if asked; what lies outside is cut."""
+        """A filled rectangle, with round corners if `radius` is given. It is cut at the edges of the canvas."""
         for line in range(max(y, 0), min(y + height, HEIGHT)):
             edge = min(line - y, y + height - 1 - line)
             inset = 0
@@ -55,7 +55,7 @@ class _Canvas:
         self.box(x + 1, y + 1, width - 2, height - 2, _WHITE, 11)
 
     def text(self, x: int, y: int, words: str, scale: int, color: int, limit: int) -> None:
-        """One line of letters, cut at `limit` pixels. What the font does not have becomes a space."""
+        """One line of letters, cut at `limit` pixels. A letter that the font lacks becomes a space."""
         plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
         for letter in plain[: limit // (6 * scale)]:
             for column, bits in enumerate(_FONT.get(letter, b"")):
@@ -71,93 +71,93 @@ class _Canvas:
 
 
 @lru_cache(maxsize=256)
-def picture_of(look: Look) -> bytes:
-    """The PNG, well under 60 KB; the same bytes for the same look."""
+def screenshot_of(theme: Theme) -> bytes:
+    """The PNG, well under 60 KB; the same bytes for the same theme."""
     canvas = _Canvas()
     canvas.box(0, 0, WIDTH, 64, _WHITE)
     canvas.box(0, 64, WIDTH, 1, _LINE)
     canvas.box(32, 18, 28, 28, _ACCENT, 8)
-    canvas.text(76, 25, look.title, 2, _INK, 620)
+    canvas.text(76, 25, theme.title, 2, _INK, 620)
     for index in range(3):
-        canvas.text(900 + index * 120, 25, look.name("menu", index), 2, _DIM, 110)
-    _DRAW[look.layout](canvas, look)
-    return _png(canvas.rows, (*_FIXED, look.accent, look.pale, look.soft))
+        canvas.text(900 + index * 120, 25, theme.name("menu", index), 2, _DIM, 110)
+    _DRAW[theme.layout](canvas, theme)
+    return _png(canvas.rows, (*_FIXED, theme.accent, theme.pale, theme.soft))
 
 
-def _headline(canvas: _Canvas, look: Look, x: int, y: int) -> None:
-    canvas.text(x, y, look.title, 4, _INK, 1140)
-    canvas.lines(x, y + 48, (look.pick("line") % 300 + 360, look.pick("second") % 200 + 240))
+def _headline(canvas: _Canvas, theme: Theme, x: int, y: int) -> None:
+    canvas.text(x, y, theme.title, 4, _INK, 1140)
+    canvas.lines(x, y + 48, (theme.pick("line") % 300 + 360, theme.pick("second") % 200 + 240))
 
 
-def _dashboard(canvas: _Canvas, look: Look) -> None:
-    _headline(canvas, look, 64, 104)
+def _dashboard(canvas: _Canvas, theme: Theme) -> None:
+    _headline(canvas, theme, 64, 104)
     for index in range(4):
         x = 64 + index * 292
         canvas.card(x, 220, 276, 124)
-        canvas.text(x + 20, 240, look.name("card", index), 2, _DIM, 240)
-        canvas.text(x + 20, 270, f"{look.pick('value', index) % 9000 + 120}", 5, _INK, 240)
-        canvas.box(x + 20, 322, look.share("up", index) * 2, 8, _ACCENT, 4)
+        canvas.text(x + 20, 240, theme.name("card", index), 2, _DIM, 240)
+        canvas.text(x + 20, 270, f"{theme.pick('value', index) % 9000 + 120}", 5, _INK, 240)
+        canvas.box(x + 20, 322, theme.share("up", index) * 2, 8, _ACCENT, 4)
     canvas.card(64, 368, 1152, 372)
     for index in range(14):
-        height = look.share("bar", index) * 3
+        height = theme.share("bar", index) * 3
         canvas.box(96 + index * 79, 716 - height, 56, height, _PALE if index % 2 == 0 else _ACCENT, 6)
 
 
-def _landing(canvas: _Canvas, look: Look) -> None:
+def _landing(canvas: _Canvas, theme: Theme) -> None:
     canvas.box(64, 96, 1152, 328, _SOFT, 20)
-    _headline(canvas, look, 112, 152)
+    _headline(canvas, theme, 112, 152)
     canvas.box(112, 320, 190, 52, _ACCENT, 12)
     canvas.text(136, 339, "Get started", 2, _WHITE, 160)
     for index in range(3):
         x = 64 + index * 392
         canvas.card(x, 456, 368, 284)
         canvas.box(x + 20, 476, 328, 140, _PALE if index % 2 else _ACCENT, 10)
-        canvas.text(x + 20, 640, look.name("feature", index), 3, _INK, 320)
+        canvas.text(x + 20, 640, theme.name("feature", index), 3, _INK, 320)
         canvas.lines(x + 20, 680, (300, 220))
 
 
-def _shop(canvas: _Canvas, look: Look) -> None:
-    _headline(canvas, look, 64, 104)
+def _shop(canvas: _Canvas, theme: Theme) -> None:
+    _headline(canvas, theme, 64, 104)
     for index in range(8):
         x, y = 64 + index % 4 * 292, 220 + index // 4 * 268
         canvas.card(x, y, 276, 248)
-        canvas.box(x + 16, y + 16, 244, 140, (_PALE, _ACCENT, _SOFT)[look.pick("art", index) % 3], 10)
-        canvas.text(x + 16, y + 174, look.name("item", index), 3, _INK, 240)
-        canvas.text(x + 16, y + 208, f"{look.pick('price', index) % 90 + 9}.00", 2, _DIM, 120)
+        canvas.box(x + 16, y + 16, 244, 140, (_PALE, _ACCENT, _SOFT)[theme.pick("art", index) % 3], 10)
+        canvas.text(x + 16, y + 174, theme.name("item", index), 3, _INK, 240)
+        canvas.text(x + 16, y + 208, f"{theme.pick('price', index) % 90 + 9}.00", 2, _DIM, 120)
         canvas.box(x + 196, y + 202, 64, 26, _ACCENT, 13)
 
 
-def _board(canvas: _Canvas, look: Look) -> None:
-    _headline(canvas, look, 64, 104)
+def _board(canvas: _Canvas, theme: Theme) -> None:
+    _headline(canvas, theme, 64, 104)
     for index, column in enumerate(("To do", "Doing", "Done")):
         x = 64 + index * 392
         canvas.box(x, 216, 368, 532, _SOFT, 14)
         canvas.text(x + 20, 236, column, 2, _INK, 300)
-        for row in range(2 + look.pick("rows", index) % 3):
+        for row in range(2 + theme.pick("rows", index) % 3):
             y = 272 + row * 116
             canvas.card(x + 16, y, 336, 100)
-            canvas.text(x + 34, y + 18, look.name("task", index, row), 3, _INK, 300)
+            canvas.text(x + 34, y + 18, theme.name("task", index, row), 3, _INK, 300)
             canvas.box(x + 34, y + 64, 300, 10, _PALE, 5)
-            canvas.box(x + 34, y + 64, look.share("task", index, row) * 3, 10, _ACCENT, 5)
+            canvas.box(x + 34, y + 64, theme.share("task", index, row) * 3, 10, _ACCENT, 5)
 
 
-def _table(canvas: _Canvas, look: Look) -> None:
-    _headline(canvas, look, 64, 104)
+def _table(canvas: _Canvas, theme: Theme) -> None:
+    _headline(canvas, theme, 64, 104)
     canvas.card(64, 216, 1152, 532)
     for index in range(9):
         y = 236 + index * 56
-        canvas.box(92, y, 32, 32, (_PALE, _ACCENT, _SOFT)[look.pick("face", index) % 3], 16)
-        canvas.text(148, y + 6, look.name("row", index), 3, _INK, 300)
-        canvas.box(420, y + 12, look.share("amount", index) * 4, 10, _BAR, 5)
+        canvas.box(92, y, 32, 32, (_PALE, _ACCENT, _SOFT)[theme.pick("face", index) % 3], 16)
+        canvas.text(148, y + 6, theme.name("row", index), 3, _INK, 300)
+        canvas.box(420, y + 12, theme.share("amount", index) * 4, 10, _BAR, 5)
         canvas.box(1060, y + 2, 120, 28, _PALE, 14)
         canvas.box(84, y + 44, 1112, 1, _LINE)
 
 
-def _form(canvas: _Canvas, look: Look) -> None:
-    _headline(canvas, look, 64, 104)
+def _form(canvas: _Canvas, theme: Theme) -> None:
+    _headline(canvas, theme, 64, 104)
     canvas.card(64, 216, 640, 532)
     canvas.box(96, 244, 576, 10, _PALE, 5)
-    canvas.box(96, 244, look.share("step") * 5, 10, _ACCENT, 5)
+    canvas.box(96, 244, theme.share("step") * 5, 10, _ACCENT, 5)
     for index, label in enumerate(("Name", "Email", "Team", "Message")):
         canvas.text(96, 278 + index * 98, label, 2, _DIM, 400)
         canvas.box(96, 302 + index * 98, 576, 50, _LINE, 8)

@@ -1,4 +1,4 @@
-"""How the made-up prototype of a chat looks: one look for page and picture, another for the next chat."""
+"""The theme of a made-up prototype: the same for its page and its picture, another for the next chat."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORDS = {
     "form": ("form", "survey", "signup", "sign-up", "checkout", "onboarding", "wizard", "login"),
 }
 
-#: accent, accent on dark, soft background of it
+#: Accent color, its pale variant, and its soft background.
 _ACCENTS = (
     ("#2f6fed", "#cfe0ff", "#eaf1ff"),
     ("#0f8f7a", "#c2efe6", "#e6f7f3"),
@@ -46,8 +46,8 @@ _NAMES = (
 
 
 @dataclass(frozen=True)
-class Look:
-    """Everything that the page and the picture are drawn from."""
+class Theme:
+    """The values that the page and the picture are drawn from."""
 
     title: str
     prompt: str
@@ -57,27 +57,27 @@ class Look:
     soft: str
     seed: int
 
-    def pick(self, *about: object) -> int:
-        """A big number for one detail, the same every time."""
-        return number_of(self.seed, *about)
+    def pick(self, *detail: object) -> int:
+        """A large number for a detail, the same every time."""
+        return number_of(self.seed, *detail)
 
-    def name(self, *about: object) -> str:
-        """A made-up name for one detail."""
-        return _NAMES[self.pick("name", *about) % len(_NAMES)]
+    def name(self, *detail: object) -> str:
+        """A made-up name for a detail."""
+        return _NAMES[self.pick("name", *detail) % len(_NAMES)]
 
-    def share(self, *about: object) -> int:
-        """A percentage from 22 to 97 for one detail."""
-        return 22 + self.pick("share", *about) % 76
+    def share(self, *detail: object) -> int:
+        """A percentage from 22 to 97 for a detail."""
+        return 22 + self.pick("share", *detail) % 76
 
 
-def look_of(chat: Chat) -> Look:
-    """The look of a chat, by its id and by what its newest prompt asks for."""
-    prompt = next((one.content for one in reversed(chat.messages) if one.role == "user" and one.kind == "message"), "")
-    prompt = prompt or chat.message
+def theme_of(chat: Chat) -> Theme:
+    """The theme of a chat, derived from its id and its newest prompt."""
+    prompts = (one.content for one in reversed(chat.messages) if one.role == "user" and one.kind == "message")
+    prompt = next(prompts, "") or chat.message
     seed = number_of(chat.id, prompt)
     lowered = prompt.lower()
-    wanted = [layout for layout in LAYOUTS if any(word in lowered for word in _WORDS[layout])]
-    layout = wanted[0] if wanted else LAYOUTS[seed % len(LAYOUTS)]
+    named = (layout for layout in LAYOUTS if any(word in lowered for word in _WORDS[layout]))
+    layout = next(named, LAYOUTS[seed % len(LAYOUTS)])
     accent, pale, soft = _ACCENTS[(seed >> 8) % len(_ACCENTS)]
     title = chat.name or chat.title or title_of(prompt)
-    return Look(title, prompt, layout, accent, pale, soft, seed)
+    return Theme(title, prompt, layout, accent, pale, soft, seed)

@@ -1,1 +1,8 @@
-"""v1 of the emulated API: routes, the account's own resources, request bodies and views."""
+"""v1 of the emulated API: its operations, request bodies and views."""
+
+from .account import add_to
+from .routes import operations
+
+add_to(operations)
+
+__all__ = ["operations"]

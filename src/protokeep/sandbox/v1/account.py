@@ -1,25 +1,24 @@
-"""v0's API v1 beside the chats: projects, hooks, the user, limits and usage."""
+"""Operations of v0's API v1 that concern no chat: projects, hooks, the user, limits and usage."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .. import bodies
+from ..bodies import UpdateHook
 from ..generated_content import credits_of, finished_replies
-from ..http import Refusal, instant, truth
+from ..http import Refusal, boolean, instant
 from ..routing import Call, Operations
 from ..state import Hook, Project
-from . import bodies as v1_bodies
-from . import views as v1_views
+from . import bodies, views
 
-DAILY_LIMIT = 10_000  #: what third-party notes give as the number of requests a day
+DAILY_LIMIT = 10_000  #: requests a day, according to third-party notes
 
 _CREDITS = 1_000.0
 
 
 def add_to(operations: Operations) -> None:
-    """Register these operations beside those of the chats."""
+    """Register these operations."""
     for method, path, operation, handler in (
         ("GET", "/projects", "projects.find", find_projects),
         ("POST", "/projects", "projects.create", create_project),
@@ -44,15 +43,15 @@ def add_to(operations: Operations) -> None:
 
 
 def find_projects(call: Call) -> dict[str, Any]:
-    """All of them, newest first."""
-    return v1_views.listed([v1_views.project_summary(call, one) for one in reversed(call.account.projects.values())])
+    """All projects, newest first."""
+    return views.listed([views.project_summary(call, project) for project in reversed(call.account.projects.values())])
 
 
 def create_project(call: Call) -> dict[str, Any]:
     """A project without chats."""
-    body = call.read(v1_bodies.CreateProject)
+    body = call.read(bodies.CreateProject)
     project = Project(
-        call.world.new_id(),
+        call.backend.new_id(),
         body.name,
         call.now,
         call.now,
@@ -62,97 +61,89 @@ def create_project(call: Call) -> dict[str, Any]:
         body.vercelProjectId,
     )
     call.account.projects[project.id] = project
-    return v1_views.project_detail(call, project)
+    return views.project_detail(call, project)
 
 
 def get_project(call: Call) -> dict[str, Any]:
     """A project with its chats as list rows, status included."""
-    return v1_views.project_detail(call, _project(call))
+    return views.project_detail(call, _project(call))
 
 
 def update_project(call: Call) -> dict[str, Any]:
-    """Change what is given."""
+    """Change the fields that are given."""
     project = _project(call)
-    for name, value in call.read(v1_bodies.UpdateProject).model_dump(exclude_unset=True).items():
+    for name, value in call.read(bodies.UpdateProject).model_dump(exclude_unset=True).items():
         setattr(project, name, value)
     project.updated_at = call.now
-    return v1_views.project_detail(call, project)
+    return views.project_detail(call, project)
 
 
 def delete_project(call: Call) -> dict[str, Any]:
     """Its chats stay, unless `deleteAllChats=true`."""
     project = _project(call)
-    delete_chats = truth(call.query.get("deleteAllChats"), "deleteAllChats")
-    for chat in [one for one in call.account.chats["v1"].values() if one.project_id == project.id]:
+    delete_chats = boolean(call.query.get("deleteAllChats"), "deleteAllChats")
+    for chat in [chat for chat in call.account.chats["v1"].values() if chat.project_id == project.id]:
         if delete_chats:
-            call.world.delete_chat(chat, call.now)
+            call.backend.delete_chat(chat, call.now)
         chat.project_id = None
     del call.account.projects[project.id]
     return {"id": project.id, "object": "project", "deleted": True}
 
 
 def assign_project(call: Call) -> dict[str, Any]:
-    """Put a chat into a project; it leaves the one it was in."""
+    """Move a chat into a project."""
     project = _project(call)
-    chat_id = call.read(v1_bodies.Assign).chatId
-    call.world.find_chat(call.account, "v1", chat_id).project_id = project.id
+    chat_id = call.read(bodies.Assign).chatId
+    call.backend.find_chat(call.account, "v1", chat_id).project_id = project.id
     return {"object": "project", "id": project.id, "assigned": True}
 
 
 def get_project_of_chat(call: Call) -> dict[str, Any]:
-    """404 when the chat is in none."""
+    """The project of a chat; 404 if it belongs to none."""
     project = call.account.projects.get(call.chat().project_id or "")
     if project is None:
         raise Refusal(404, "The chat belongs to no project")
-    return v1_views.project_detail(call, project)
+    return views.project_detail(call, project)
 
 
 def find_hooks(call: Call) -> dict[str, Any]:
-    """All of them."""
-    rows = [{"id": one.id, "object": "hook", "name": one.name} for one in call.account.hooks["v1"].values()]
-    return v1_views.listed(rows)
+    """All hooks."""
+    rows = [{"id": hook.id, "object": "hook", "name": hook.name} for hook in call.account.hooks["v1"].values()]
+    return views.listed(rows)
 
 
 def create_hook(call: Call) -> dict[str, Any]:
-    """Without `chatId` it hears of every v1 chat of the account."""
-    body = call.read(v1_bodies.CreateHookV1)
+    """Create a hook. Without `chatId` it hears of every v1 chat of the account."""
+    body = call.read(bodies.CreateHook)
     if body.chatId is not None:
-        call.world.find_chat(call.account, "v1", body.chatId)
-    hook = Hook(call.world.new_id(prefix="hook_"), body.name, list(body.events), body.url, call.now, body.chatId)
-    call.world.add_hook(call.account, "v1", hook)
-    return v1_views.hook_detail(hook)
+        call.backend.find_chat(call.account, "v1", body.chatId)
+    hook = Hook(call.backend.new_id(prefix="hook_"), body.name, list(body.events), body.url, call.now, body.chatId)
+    call.backend.add_hook(call.account, "v1", hook)
+    return views.hook_detail(hook)
 
 
 def get_hook(call: Call) -> dict[str, Any]:
     """One hook."""
-    return v1_views.hook_detail(find_hook(call))
+    return views.hook_detail(call.hook())
 
 
 def update_hook(call: Call) -> dict[str, Any]:
-    """Change what is given."""
-    hook = find_hook(call)
-    for name, value in call.read(bodies.UpdateHook).model_dump(exclude_unset=True).items():
+    """Change the fields that are given."""
+    hook = call.hook()
+    for name, value in call.read(UpdateHook).model_dump(exclude_unset=True).items():
         setattr(hook, name, value)
-    return v1_views.hook_detail(hook)
+    return views.hook_detail(hook)
 
 
 def delete_hook(call: Call) -> dict[str, Any]:
-    """No delivery follows."""
-    hook = find_hook(call)
+    """Delete a hook. Nothing is delivered to it any more."""
+    hook = call.hook()
     del call.account.hooks["v1"][hook.id]
     return {"id": hook.id, "object": "hook", "deleted": True}
 
 
-def find_hook(call: Call) -> Hook:
-    """The hook in the path, of either API version. Refuses with 404."""
-    hook = call.account.hooks[call.api].get(call.ids["hookId"])
-    if hook is None:
-        raise Refusal(404, "Hook not found")
-    return hook
-
-
 def rate_limits(call: Call) -> dict[str, Any]:
-    """Counts the account's calls against the daily number; nothing is refused for it."""
+    """The account's calls of the day. No request is refused for exceeding the limit."""
     midnight = _midnight(call.now) + timedelta(days=1)
     left = max(DAILY_LIMIT - call.account.calls, 0)
     reset = int(midnight.timestamp() * 1000)
@@ -165,19 +156,19 @@ def rate_limits(call: Call) -> dict[str, Any]:
 
 
 def get_user(call: Call) -> dict[str, Any]:
-    """The one user of the key's account."""
-    return v1_views.user(call, call.account)
+    """The only user of the key's account."""
+    return views.user(call, call.account)
 
 
 def get_scopes(call: Call) -> dict[str, Any]:
-    """The personal scope, and those of the `scopes` knob (unset: every scope this account has asked with)."""
-    named = list(call.account.scopes) if call.knobs.scopes is None else call.knobs.scopes
+    """The personal scope, and those of the `scopes` knob (unset: every scope that a request has named)."""
+    names = list(call.account.scopes) if call.knobs.scopes is None else call.knobs.scopes
     rows = [{"id": call.account.user_id, "object": "scope", "name": "Personal"}]
-    return v1_views.listed(rows + [{"id": name, "object": "scope", "name": name} for name in named])
+    return views.listed(rows + [{"id": name, "object": "scope", "name": name} for name in names])
 
 
 def get_plan(call: Call) -> dict[str, Any]:
-    """What is left of a made-up monthly allowance."""
+    """The rest of a made-up monthly allowance."""
     return {"object": "plan", "plan": "sandbox", "billingCycle": _cycle(call.now), "balance": _balance(call)}
 
 
@@ -209,8 +200,8 @@ def get_usage(call: Call) -> dict[str, Any]:
         and (start is None or at >= start)
         and (end is None or at <= end)
     ]
-    shown, pagination = v1_views.paged(call, "/reports/usage", "usage", rows)
-    listed = v1_views.listed([v1_views.usage_row(call, chat, message, at) for at, chat, message in shown])
+    page, pagination = views.paged(call, "/reports/usage", "usage", rows)
+    listed = views.listed([views.usage_row(call, chat, message, at) for at, chat, message in page])
     return {**listed, "pagination": pagination, "meta": {"totalCount": len(rows)}}
 
 

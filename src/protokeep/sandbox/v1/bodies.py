@@ -28,16 +28,16 @@ from ..bodies import (
 )
 
 
-class ModelV1(Closed):
+class ModelConfiguration(Closed):
     modelId: Annotated[Literal["v0-auto", "v0-mini", "v0-pro", "v0-max", "v0-max-fast"] | None, NotNull] = None
     imageGenerations: OptionalBool = None
     thinking: OptionalBool = None
 
 
-OptionalModelV1 = Annotated[ModelV1 | None, NotNull]
+OptionalModelV1 = Annotated[ModelConfiguration | None, NotNull]
 
 
-class CreateV1(Closed):
+class CreateChat(Closed):
     """v0 API v1, POST /chats."""
 
     message: str
@@ -54,7 +54,7 @@ class CreateV1(Closed):
     metadata: Metadata = None
 
 
-class SendV1(Closed):
+class SendMessage(Closed):
     """v0 API v1, POST /chats/{chatId}/messages."""
 
     class Action(Closed):
@@ -71,7 +71,7 @@ class SendV1(Closed):
     action: Annotated[Action | None, NotNull] = None
 
 
-class ResolveV1(Closed):
+class ResolveTask(Closed):
     """v0 API v1, POST /chats/{chatId}/tasks/resolve."""
 
     task: Annotated[
@@ -139,7 +139,7 @@ class InitTemplate(_Init):
     templateId: str
 
 
-class InitV1(
+class InitChat(
     RootModel[Annotated[InitFiles | InitRepo | InitRegistry | InitZip | InitTemplate, Field(discriminator="type")]]
 ):
     """v0 API v1, POST /chats/init.
@@ -149,7 +149,7 @@ class InitV1(
     """
 
 
-class UpdateV1(Closed):
+class UpdateChat(Closed):
     """v0 API v1, PATCH /chats/{chatId}."""
 
     name: OptionalText = None
@@ -195,7 +195,7 @@ class Assign(Closed):
     chatId: str
 
 
-class CreateHookV1(Closed):
+class CreateHook(Closed):
     """v0 API v1, POST /hooks."""
 
     name: str

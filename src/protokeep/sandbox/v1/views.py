@@ -1,4 +1,4 @@
-"""How v0's API v1 shows things (components/schemas of its OpenAPI document). Unset fields are left out."""
+"""JSON bodies of v0's API v1 (components/schemas of its OpenAPI document). Unset fields are left out."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def paged(call: Call, path: str, kind: str, rows: list[T]) -> tuple[list[T], dic
     limit = number(call.query.get("limit"), "limit", 1, 150, 20)
     position = read_cursor(kind, call.query.get("cursor"))
     start = max(len(rows) - position, 0) if isinstance(position, int) else 0
-    shown = rows[start : start + limit]
-    left = len(rows) - start - len(shown)
+    page = rows[start : start + limit]
+    left = len(rows) - start - len(page)
     if left <= 0:
-        return shown, {"hasMore": False}
+        return page, {"hasMore": False}
     cursor = make_cursor(kind, left)
     url = f"{call.base}/v1{path}?limit={limit}&cursor={cursor}"
-    return shown, {"hasMore": True, "nextCursor": cursor, "nextUrl": url}
+    return page, {"hasMore": True, "nextCursor": cursor, "nextUrl": url}
 
 
 def version_summary(call: Call, chat: Chat, version: Version) -> dict[str, Any]:
-    """VersionSummary. Links exist once it is completed."""
-    shown: dict[str, Any] = {"id": version.id, "object": "version", "status": version.status}
+    """VersionSummary. A completed version has links."""
+    body: dict[str, Any] = {"id": version.id, "object": "version", "status": version.status}
     if version.status == "completed":
-        shown["demoUrl"] = f"{call.base}/preview/{chat.id}"
-        shown["screenshotUrl"] = f"{call.base}/screenshot/{chat.id}/{version.id}.png"
-    shown["createdAt"] = call.stamp(version.created_at)
-    shown["updatedAt"] = call.stamp(version.updated_at)
-    return shown
+        body["demoUrl"] = f"{call.base}/preview/{chat.id}"
+        body["screenshotUrl"] = f"{call.base}/screenshot/{chat.id}/{version.id}.png"
+    body["createdAt"] = call.stamp(version.created_at)
+    body["updatedAt"] = call.stamp(version.updated_at)
+    return body
 
 
 def version_detail(call: Call, chat: Chat, version: Version) -> dict[str, Any]:
@@ -53,50 +53,50 @@ def version_detail(call: Call, chat: Chat, version: Version) -> dict[str, Any]:
 
 
 def chat_summary(call: Call, chat: Chat) -> dict[str, Any]:
-    """ChatSummary: status but no metadata. `webUrl` is there from the first moment."""
-    shown = _chat(call, chat)
+    """ChatSummary: with status, without metadata. It has `webUrl` from the first moment on."""
+    body = _chat(call, chat)
     version = chat.latest_version(call.now)
     if version is not None:
-        shown["latestVersion"] = version_summary(call, chat, version)
-    return shown
+        body["latestVersion"] = version_summary(call, chat, version)
+    return body
 
 
 def chat_detail(call: Call, chat: Chat) -> dict[str, Any]:
-    """ChatDetail: everything, with all messages and files."""
-    shown = _chat(call, chat)
+    """ChatDetail: with all messages and files."""
+    body = _chat(call, chat)
     version = chat.latest_version(call.now)
     if version is not None:
-        shown["latestVersion"] = version_detail(call, chat, version)
+        body["latestVersion"] = version_detail(call, chat, version)
         if version.status == "completed":
-            shown["demo"] = f"{call.base}/preview/{chat.id}"
-    shown["url"] = shown["webUrl"]
-    shown["messages"] = [message_summary(call, chat, message) for message in chat.messages]
-    shown["text"] = chat.message
-    shown["permissions"] = {"write": True}
-    shown["metadata"] = chat.metadata
-    return shown
+            body["demo"] = f"{call.base}/preview/{chat.id}"
+    body["url"] = body["webUrl"]
+    body["messages"] = [message_summary(call, chat, message) for message in chat.messages]
+    body["text"] = chat.message
+    body["permissions"] = {"write": True}
+    body["metadata"] = chat.metadata
+    return body
 
 
 def _chat(call: Call, chat: Chat) -> dict[str, Any]:
-    shown: dict[str, Any] = {"id": chat.id, "object": "chat", "shareable": True, "privacy": chat.privacy}
+    body: dict[str, Any] = {"id": chat.id, "object": "chat", "shareable": True, "privacy": chat.privacy}
     if chat.name is not None:
-        shown["name"] = chat.name
+        body["name"] = chat.name
     if (title := chat.name or chat.title) is not None:
-        shown["title"] = title
-    shown["createdAt"] = call.stamp(chat.created_at)
-    shown["updatedAt"] = call.stamp(chat.updated_at(call.now))
-    shown["favorite"] = chat.favorite
-    shown["authorId"] = call.account.user_id
+        body["title"] = title
+    body["createdAt"] = call.stamp(chat.created_at)
+    body["updatedAt"] = call.stamp(chat.updated_at(call.now))
+    body["favorite"] = chat.favorite
+    body["authorId"] = call.account.user_id
     if chat.project_id is not None:
-        shown["projectId"] = chat.project_id
-    shown["webUrl"] = f"{call.base}/chat/{chat.id}"
-    shown["apiUrl"] = f"{call.base}/v1/chats/{chat.id}"
-    return shown
+        body["projectId"] = chat.project_id
+    body["webUrl"] = f"{call.base}/chat/{chat.id}"
+    body["apiUrl"] = f"{call.base}/v1/chats/{chat.id}"
+    return body
 
 
 def message_summary(call: Call, chat: Chat, message: Message) -> dict[str, Any]:
-    """MessageSummary. `finishReason` is missing while the assistant works, and on what a user said."""
-    shown: dict[str, Any] = {
+    """MessageSummary. A user's message has no `finishReason`, nor has an answer that is being generated."""
+    body: dict[str, Any] = {
         "id": message.id,
         "object": "message",
         "content": reply_text(chat, message, call.now),
@@ -106,12 +106,12 @@ def message_summary(call: Call, chat: Chat, message: Message) -> dict[str, Any]:
         "role": message.role,
     }
     if (reason := message.finish_reason(call.now)) is not None:
-        shown["finishReason"] = reason
-    shown["apiUrl"] = f"{call.base}/v1/chats/{chat.id}/messages/{message.id}"
-    shown["authorId"] = call.account.user_id if message.role == "user" else None
+        body["finishReason"] = reason
+    body["apiUrl"] = f"{call.base}/v1/chats/{chat.id}/messages/{message.id}"
+    body["authorId"] = call.account.user_id if message.role == "user" else None
     if message.attachments:
-        shown["attachments"] = [{"url": url, "size": 0} for url in message.attachments]
-    return shown
+        body["attachments"] = [{"url": url, "size": 0} for url in message.attachments]
+    return body
 
 
 def message_detail(call: Call, chat: Chat, message: Message) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def message_detail(call: Call, chat: Chat, message: Message) -> dict[str, Any]:
 
 def project_summary(call: Call, project: Project) -> dict[str, Any]:
     """ProjectSummary."""
-    shown: dict[str, Any] = {
+    body: dict[str, Any] = {
         "id": project.id,
         "object": "project",
         "name": project.name,
@@ -132,30 +132,30 @@ def project_summary(call: Call, project: Project) -> dict[str, Any]:
         "webUrl": f"{call.base}/projects/{project.id}",
     }
     if project.vercel_project_id is not None:
-        shown["vercelProjectId"] = project.vercel_project_id
-    return shown
+        body["vercelProjectId"] = project.vercel_project_id
+    return body
 
 
 def project_detail(call: Call, project: Project) -> dict[str, Any]:
     """ProjectDetail: the summary and the project's chats as list rows."""
-    shown = project_summary(call, project)
+    body = project_summary(call, project)
     if project.description is not None:
-        shown["description"] = project.description
+        body["description"] = project.description
     if project.instructions is not None:
-        shown["instructions"] = project.instructions
+        body["instructions"] = project.instructions
     chats = reversed(call.account.chats["v1"].values())
-    shown["chats"] = [
+    body["chats"] = [
         chat_summary(call, chat) for chat in chats if chat.project_id == project.id and chat.listed_at <= call.now
     ]
-    return shown
+    return body
 
 
 def hook_detail(hook: Hook) -> dict[str, Any]:
     """HookDetail."""
-    shown: dict[str, Any] = {"id": hook.id, "object": "hook", "name": hook.name, "events": hook.events}
+    body: dict[str, Any] = {"id": hook.id, "object": "hook", "name": hook.name, "events": hook.events}
     if hook.chat_id is not None:
-        shown["chatId"] = hook.chat_id
-    return {**shown, "url": hook.url}
+        body["chatId"] = hook.chat_id
+    return {**body, "url": hook.url}
 
 
 def user(call: Call, account: Account) -> dict[str, Any]:

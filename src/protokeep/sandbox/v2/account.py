@@ -1,22 +1,20 @@
-"""v0's API v2 beside the chats: hooks and usage."""
+"""Operations of v0's API v2 that concern no chat: hooks and usage."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .. import bodies
+from ..bodies import UpdateHook
 from ..generated_content import credits_of, finished_replies
-from ..http import Refusal, instant, make_cursor, read_cursor, whole
+from ..http import Refusal, instant, integer, make_cursor, read_cursor
 from ..routing import Call, Operations
 from ..state import Hook
-from ..v1.account import find_hook
-from . import bodies as v2_bodies
-from . import views as v2_views
+from . import bodies, views
 
 
 def add_to(operations: Operations) -> None:
-    """Register these operations beside those of the chats."""
+    """Register these operations."""
     for method, path, operation, handler in (
         ("GET", "/hooks", "webhooks.list", list_hooks),
         ("POST", "/hooks", "webhooks.create", create_hook),
@@ -30,42 +28,42 @@ def add_to(operations: Operations) -> None:
 
 
 def list_hooks(call: Call) -> list[dict[str, Any]]:
-    """A bare array."""
-    return [{"id": one.id, "name": one.name} for one in call.account.hooks["v2"].values()]
+    """All hooks, as a bare array."""
+    return [{"id": hook.id, "name": hook.name} for hook in call.account.hooks["v2"].values()]
 
 
 def create_hook(call: Call) -> dict[str, Any]:
-    """With `chatId` null it hears of every v2 chat of the account."""
-    body = call.read(v2_bodies.CreateHookV2)
+    """Create a hook. With `chatId` null it hears of every v2 chat of the account."""
+    body = call.read(bodies.CreateHook)
     if body.chatId is not None:
-        call.world.find_chat(call.account, "v2", body.chatId)
-    hook = Hook(call.world.new_id(prefix="hook_"), body.name, list(body.events), body.url, call.now, body.chatId)
-    call.world.add_hook(call.account, "v2", hook)
-    return v2_views.hook(call, hook)
+        call.backend.find_chat(call.account, "v2", body.chatId)
+    hook = Hook(call.backend.new_id(prefix="hook_"), body.name, list(body.events), body.url, call.now, body.chatId)
+    call.backend.add_hook(call.account, "v2", hook)
+    return views.show_hook(call, hook)
 
 
 def get_hook(call: Call) -> dict[str, Any]:
     """One hook."""
-    return v2_views.hook(call, find_hook(call))
+    return views.show_hook(call, call.hook())
 
 
 def update_hook(call: Call) -> dict[str, Any]:
-    """Change what is given."""
-    hook = find_hook(call)
-    for name, value in call.read(bodies.UpdateHook).model_dump(exclude_unset=True).items():
+    """Change the fields that are given."""
+    hook = call.hook()
+    for name, value in call.read(UpdateHook).model_dump(exclude_unset=True).items():
         setattr(hook, name, value)
-    return v2_views.hook(call, hook)
+    return views.show_hook(call, hook)
 
 
 def delete_hook(call: Call) -> dict[str, Any]:
-    """No delivery follows."""
-    hook = find_hook(call)
+    """Delete a hook. Nothing is delivered to it any more."""
+    hook = call.hook()
     del call.account.hooks["v2"][hook.id]
     return {"id": hook.id, "deleted": True}
 
 
 def usage_summary(call: Call) -> dict[str, Any]:
-    """Credits of the range, and day by day."""
+    """Credits of the range, in total and for each day."""
     start, end = _range(call)
     days: dict[str, float] = {}
     for at, _, message in finished_replies(call.account, "v2", call.now):
@@ -76,8 +74,8 @@ def usage_summary(call: Call) -> dict[str, Any]:
         "object": "usage_summary",
         "range": {"start": call.stamp(start), "end": call.stamp(end)},
         "scope": _scope(call),
-        "credits": _spent(sum(days.values())),
-        "daily": [{"date": day, "credits": _spent(days[day])} for day in sorted(days)],
+        "credits": _as_credits(sum(days.values())),
+        "daily": [{"date": day, "credits": _as_credits(days[day])} for day in sorted(days)],
         "dataAsOf": call.stamp(call.now),
     }
 
@@ -86,7 +84,7 @@ def usage_events(call: Call) -> dict[str, Any]:
     """One row per finished generation, newest first."""
     start, end = _range(call)
     query = call.query
-    limit = whole(query.get("limit"), "limit", 1, 100, 50)
+    limit = integer(query.get("limit"), "limit", 1, 100, 50)
     position = read_cursor("usage", query.get("cursor"))
     rows = [
         (at, chat, message)
@@ -96,15 +94,15 @@ def usage_events(call: Call) -> dict[str, Any]:
         and query.get("messageId") in (None, message.id)
         and query.get("userId") in (None, call.account.user_id)
     ]
-    # The cursor counts from the oldest row, so that a new row moves no page.
+    # The cursor counts from the oldest row, so that new rows do not shift pages.
     first = max(len(rows) - position, 0) if isinstance(position, int) else 0
-    shown = rows[first : first + limit]
-    left = len(rows) - first - len(shown)
+    page = rows[first : first + limit]
+    left = len(rows) - first - len(page)
     return {
         "object": "list",
         "range": {"start": call.stamp(start), "end": call.stamp(end)},
         "scope": _scope(call),
-        "data": [v2_views.usage_event(call, chat, message, at) for at, chat, message in shown],
+        "data": [views.show_usage_event(call, chat, message, at) for at, chat, message in page],
         "pagination": {"hasMore": left > 0, "cursor": make_cursor("usage", left) if left > 0 else None},
     }
 
@@ -122,5 +120,5 @@ def _scope(call: Call) -> dict[str, Any]:
     return {"id": user, "type": "personal", "isTeamWide": False, "userId": user}
 
 
-def _spent(credits: float) -> dict[str, float]:
+def _as_credits(credits: float) -> dict[str, float]:
     return {"plan": round(credits, 6), "onDemand": 0, "total": round(credits, 6)}

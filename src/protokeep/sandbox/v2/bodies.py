@@ -32,25 +32,25 @@ from ..bodies import (
 ModelIdV2 = Literal["v0-mini", "v0-pro", "v0-max", "v0-max-fast"]
 
 
-class ModelV2(Closed):
+class ModelConfiguration(Closed):
     """Given at all, it needs both."""
 
     modelId: ModelIdV2
     imageGenerations: bool
 
 
-class SendV2(Closed):
+class SendMessage(Closed):
     """v0 API v2, POST /chats/{chatId}/messages and /messages/async."""
 
     message: Text
     systemPrompt: OptionalText = None
-    modelConfiguration: Annotated[ModelV2 | None, NotNull] = None
+    modelConfiguration: Annotated[ModelConfiguration | None, NotNull] = None
     attachments: Attachments = None
     mcpServerIds: Texts = None
     skills: ThreeSkills = None
 
 
-class CreateV2(SendV2):
+class CreateChat(SendMessage):
     """v0 API v2, POST /chats and /chats/async."""
 
     privacy: OptionalPrivacy = None
@@ -58,7 +58,7 @@ class CreateV2(SendV2):
     metadata: Metadata = None
 
 
-class FromFiles(Closed):
+class CreateFromFiles(Closed):
     """v0 API v2, POST /chats/from-files."""
 
     class File(Closed):
@@ -71,7 +71,7 @@ class FromFiles(Closed):
     metadata: Metadata = None
 
 
-class UpdateV2(Closed):
+class UpdateChat(Closed):
     """v0 API v2, PATCH /chats/{chatId}. Keys may be longer than at creation, as the document has it."""
 
     title: OptionalText = None
@@ -102,7 +102,7 @@ class ResolveModelV2(Closed):
     imageGenerations: OptionalBool = None
 
 
-class ResolveV2(Closed):
+class ResolveTask(Closed):
     """v0 API v2, POST /chats/{chatId}/messages/resolve and /resolve/async."""
 
     task: Annotated[
@@ -112,7 +112,7 @@ class ResolveV2(Closed):
     modelConfiguration: Annotated[ResolveModelV2 | None, NotNull] = None
 
 
-class CreateHookV2(Closed):
+class CreateHook(Closed):
     """v0 API v2, POST /hooks. The document requires `chatId`, which may be null."""
 
     name: str

@@ -6,34 +6,33 @@ from collections.abc import Callable
 from typing import Any
 
 from ..generated_content import title_of
-from ..http import Answer, Refusal, in_order, make_cursor, page, read_cursor, whole
+from ..http import Answer, Refusal, integer, make_cursor, ordered, paginate, read_cursor
 from ..routing import Call, Operations
 from ..state import Chat, Message
-from . import bodies as v2_bodies
-from . import views as v2_views
+from . import bodies, views
 
 operations = Operations("v2")
 
 
 @operations.on("POST", "/chats", "chats.create", creates=True)
 def create_chat(call: Call) -> Answer:
-    """Answers when the generation has ended."""
+    """Create a chat. Answers when the generation has ended."""
     chat, reply = _create(call)
-    return Answer(lambda: v2_views.chat_with_usage(call, chat, reply), starts_generation=True, wait_for=reply)
+    return Answer(lambda: views.show_chat_with_usage(call, chat, reply), starts_generation=True, wait_for=reply)
 
 
 @operations.on("POST", "/chats/async", "chats.createAsync", creates=True)
 def create_chat_async(call: Call) -> Answer:
-    """202 with the id of the assistant message, whose `finishReason` tells the end."""
+    """Create a chat. Answers 202 with the id of the assistant's message, whose `finishReason` shows the end."""
     chat, reply = _create(call)
     return Answer(lambda: {"chatId": chat.id, "messageId": reply.id}, 202, starts_generation=True)
 
 
 @operations.on("POST", "/chats/from-files", "chats.createFromFiles", creates=True)
 def create_from_files(call: Call) -> Answer:
-    """A chat without a generation; its preview is there at once."""
-    body = call.read(v2_bodies.FromFiles)
-    chat = call.world.create_chat(
+    """Create a chat from files, without a generation. It has a preview at once."""
+    body = call.read(bodies.CreateFromFiles)
+    chat = call.backend.create_chat(
         call.account,
         "v2",
         call.now,
@@ -41,93 +40,93 @@ def create_from_files(call: Call) -> Answer:
         title=body.title,
         privacy=body.privacy or "private",
         metadata=dict(body.metadata or {}),
-        files={one.name: one.content for one in body.files},
-        initial_version_id=call.world.new_id(),
+        files={file.name: file.content for file in body.files},
+        initial_version_id=call.backend.new_id(),
     )
-    return Answer(lambda: v2_views.chat_with_usage(call, chat, None))
+    return Answer(lambda: views.show_chat_with_usage(call, chat, None))
 
 
 @operations.on("GET", "/chats", "chats.list")
 def list_chats(call: Call) -> dict[str, Any]:
     """Rows carry metadata but no status. `metadata[key]=value` pairs must all match."""
-    limit = whole(call.query.get("limit"), "limit", 1, 100, 20)
+    limit = integer(call.query.get("limit"), "limit", 1, 100, 20)
     order = "newest" if call.knobs.list_order == "favorites" else call.knobs.list_order
     kind = f"chats-{order}"
-    wanted = {} if call.knobs.ignore_filter else _metadata_filter(call.query)
+    metadata = {} if call.knobs.ignore_filter else _metadata_filter(call.query)
     author = call.query.get("authorId")
     linked = "vercelProjectId" in call.query  # No chat here is linked to a Vercel project.
     chats = (
         chat
-        for chat in in_order(call.account.chats["v2"], order)
-        if wanted.items() <= chat.metadata.items()
+        for chat in ordered(call.account.chats["v2"], order)
+        if metadata.items() <= chat.metadata.items()
         and chat.listed_at <= call.now
         and not call.knobs.hides(chat.id, call.now, "row")
         and not linked
         and author in (None, call.account.user_id)
     )
     follows = _follows(read_cursor(kind, call.query.get("cursor")), order)
-    rows, last = page(chats, limit, _position_in(order), follows)
+    rows, last = paginate(chats, limit, _position_in(order), follows)
     cursor = None if last is None else make_cursor(kind, last)
-    return {"chats": [v2_views.chat(call, chat) for chat in rows], "cursor": cursor}
+    return {"chats": [views.show_chat(call, chat) for chat in rows], "cursor": cursor}
 
 
 @operations.on("GET", "/chats/{chatId}", "chats.get")
 def get_chat(call: Call) -> dict[str, Any]:
-    """Light, without status."""
-    return v2_views.chat(call, call.chat())
+    """A chat, without its status."""
+    return views.show_chat(call, call.chat())
 
 
 @operations.on("PATCH", "/chats/{chatId}", "chats.update")
 def update_chat(call: Call) -> dict[str, Any]:
-    """Rename, re-share, merge metadata."""
+    """Change title, privacy and metadata."""
     chat = call.chat()
-    call.world.change_chat(chat, call.now, call.read(v2_bodies.UpdateV2).model_dump(exclude_unset=True))
-    return v2_views.chat(call, chat)
+    call.backend.change_chat(chat, call.now, call.read(bodies.UpdateChat).model_dump(exclude_unset=True))
+    return views.show_chat(call, chat)
 
 
 @operations.on("DELETE", "/chats/{chatId}", "chats.delete")
 def delete_chat(call: Call) -> dict[str, Any]:
-    """Unreadable at once; deleting it again is a 404."""
+    """Delete a chat at once. Deleting it again answers 404."""
     chat = call.chat()
-    call.world.delete_chat(chat, call.now)
+    call.backend.delete_chat(chat, call.now)
     return {"chatId": chat.id}
 
 
 @operations.on("GET", "/chats/{chatId}/preview", "chats.getPreview")
 def get_preview(call: Call) -> dict[str, Any] | None:
-    """Null while starting."""
-    return v2_views.preview(call, call.chat())
+    """The preview of a chat; null before there is one."""
+    return views.show_preview(call, call.chat())
 
 
 @operations.on("GET", "/chats/{chatId}/files", "chats.getFiles")
 def get_files(call: Call) -> dict[str, Any]:
-    """The current code."""
-    return v2_views.files(call, call.chat())
+    """The current code of a chat."""
+    return views.show_files(call, call.chat())
 
 
 @operations.on("GET", "/chats/{chatId}/messages", "messages.list")
 def list_messages(call: Call) -> dict[str, Any]:
-    """Newest first. `limit` is required."""
+    """The messages of a chat, newest first. `limit` is required."""
     chat = call.chat()
     if "limit" not in call.query:
         raise Refusal(422, "limit: is required")
-    limit = whole(call.query["limit"], "limit", 1, 100, 20)
+    limit = integer(call.query["limit"], "limit", 1, 100, 20)
     follows = _follows(read_cursor("messages", call.query.get("cursor")), "newest")
-    rows, last = page(reversed(chat.messages), limit, lambda message: message.sequence, follows)
+    rows, last = paginate(reversed(chat.messages), limit, lambda message: message.sequence, follows)
     cursor = None if last is None else make_cursor("messages", last)
-    return {"messages": [v2_views.message(call, chat, message) for message in rows], "cursor": cursor}
+    return {"messages": [views.show_message(call, chat, message) for message in rows], "cursor": cursor}
 
 
 @operations.on("POST", "/chats/{chatId}/messages", "messages.send")
 def send_message(call: Call) -> Answer:
-    """Answers with the assistant's message when the generation has ended."""
+    """Add a follow-up message. Answers with the assistant's message when the generation has ended."""
     chat, reply = _send(call)
-    return Answer(lambda: v2_views.message(call, chat, reply), starts_generation=True, wait_for=reply)
+    return Answer(lambda: views.show_message(call, chat, reply), starts_generation=True, wait_for=reply)
 
 
 @operations.on("POST", "/chats/{chatId}/messages/async", "messages.sendAsync")
 def send_message_async(call: Call) -> Answer:
-    """202 with the id of the assistant message."""
+    """Add a follow-up message. Answers 202 with the id of the assistant's message."""
     _, reply = _send(call)
     return Answer(lambda: {"messageId": reply.id}, 202, starts_generation=True)
 
@@ -136,33 +135,33 @@ def send_message_async(call: Call) -> Answer:
 def get_message(call: Call) -> dict[str, Any]:
     """One message; `finishReason` null means running."""
     chat = call.chat()
-    return v2_views.message(call, chat, call.message(chat))
+    return views.show_message(call, chat, call.message(chat))
 
 
 @operations.on("POST", "/chats/{chatId}/messages/resolve", "messages.resolve")
 def resolve(call: Call) -> Answer:
-    """Answer the question the chat waits on, and wait for what comes of it."""
+    """Answer the question that the chat waits for. Answers when the new generation has ended."""
     chat, reply = _resolve(call)
-    return Answer(lambda: v2_views.message(call, chat, reply), starts_generation=True, wait_for=reply)
+    return Answer(lambda: views.show_message(call, chat, reply), starts_generation=True, wait_for=reply)
 
 
 @operations.on("POST", "/chats/{chatId}/messages/resolve/async", "messages.resolveAsync")
 def resolve_async(call: Call) -> Answer:
-    """202 with the id of the assistant message that goes on."""
+    """Answer the question that the chat waits for. Answers 202 with the id of the assistant's message."""
     _, reply = _resolve(call)
     return Answer(lambda: {"messageId": reply.id}, 202, starts_generation=True)
 
 
 @operations.on("POST", "/chats/{chatId}/messages/{messageId}/stop", "messages.stop")
 def stop_message(call: Call) -> dict[str, Any]:
-    """End a running generation; 409 when it does not run."""
+    """Stop a running generation; 409 if it does not run."""
     chat = call.chat()
-    return {"messageId": call.world.stop(chat, call.message(chat).id, call.now).id}
+    return {"messageId": call.backend.stop(chat, call.message(chat).id, call.now).id}
 
 
 def _create(call: Call) -> tuple[Chat, Message]:
-    body = call.read(v2_bodies.CreateV2)
-    chat = call.world.create_chat(
+    body = call.read(bodies.CreateChat)
+    chat = call.backend.create_chat(
         call.account,
         "v2",
         call.now,
@@ -172,33 +171,33 @@ def _create(call: Call) -> tuple[Chat, Message]:
         privacy=body.privacy or "private",
         metadata=dict(body.metadata or {}),
     )
-    attachments = [one.url for one in body.attachments or []]
-    return chat, call.world.say(chat, call.now, call.knobs, body.message, attachments=attachments)
+    attachments = [attachment.url for attachment in body.attachments or []]
+    return chat, call.backend.add_turn(chat, call.now, call.knobs, body.message, attachments=attachments)
 
 
 def _send(call: Call) -> tuple[Chat, Message]:
     chat = call.chat()
-    body = call.read(v2_bodies.SendV2)
-    attachments = [one.url for one in body.attachments or []]
-    return chat, call.world.say(chat, call.now, call.knobs, body.message, attachments=attachments)
+    body = call.read(bodies.SendMessage)
+    attachments = [attachment.url for attachment in body.attachments or []]
+    return chat, call.backend.add_turn(chat, call.now, call.knobs, body.message, attachments=attachments)
 
 
 def _resolve(call: Call) -> tuple[Chat, Message]:
     chat = call.chat()
-    task = call.read(v2_bodies.ResolveV2).task
-    return chat, call.world.resolve(chat, call.now, call.knobs, task.type, "answered-questions")
+    task = call.read(bodies.ResolveTask).task
+    return chat, call.backend.resolve(chat, call.now, call.knobs, task.type, "answered-questions")
 
 
 def _metadata_filter(query: dict[str, str]) -> dict[str, str]:
-    wanted = {}
+    metadata = {}
     for name, value in query.items():
         if name.startswith("metadata[") and name.endswith("]"):
             if len(value) > 500:
                 raise Refusal(422, f"{name}: longer than 500 characters")
-            wanted[name[len("metadata[") : -1]] = value
+            metadata[name[len("metadata[") : -1]] = value
         elif name == "metadata":
             raise Refusal(422, "metadata: write metadata[key]=value")
-    return wanted
+    return metadata
 
 
 def _position_in(order: str) -> Callable[[Chat], Any]:

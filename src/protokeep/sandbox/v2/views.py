@@ -1,4 +1,4 @@
-"""How v0's API v2 shows things (components/schemas of its OpenAPI document)."""
+"""JSON bodies of v0's API v2 (components/schemas of its OpenAPI document)."""
 
 from __future__ import annotations
 
@@ -10,71 +10,72 @@ from ..routing import Call
 from ..state import Chat, Hook, Message
 
 
-def chat(call: Call, one: Chat) -> dict[str, Any]:
-    """Chat: metadata but no status."""
-    shown: dict[str, Any] = {"id": one.id}
-    if one.title is not None:
-        shown["title"] = one.title
+def show_chat(call: Call, chat: Chat) -> dict[str, Any]:
+    """Chat: with metadata, without status."""
+    title = {} if chat.title is None else {"title": chat.title}
     return {
-        **shown,
-        "privacy": one.privacy,
-        "createdAt": call.stamp(one.created_at),
-        "updatedAt": call.stamp(one.updated_at(call.now)),
+        "id": chat.id,
+        **title,
+        "privacy": chat.privacy,
+        "createdAt": call.stamp(chat.created_at),
+        "updatedAt": call.stamp(chat.updated_at(call.now)),
         "authorId": call.account.user_id,
-        "metadata": one.metadata,
+        "metadata": chat.metadata,
         "writePermission": True,
     }
 
 
-def chat_with_usage(call: Call, one: Chat, reply: Message | None) -> dict[str, Any]:
-    """ChatWithUsage; a chat begun from files has used nothing."""
+def show_chat_with_usage(call: Call, chat: Chat, reply: Message | None) -> dict[str, Any]:
+    """ChatWithUsage. A chat that was begun from files has used nothing."""
     nothing = dict.fromkeys(("input", "output", "cacheRead", "cacheWrite", "total"), 0)
-    used = usage(call, reply) if reply is not None else {"tokens": nothing, "creditsCost": nothing}
-    return {"chat": chat(call, one), "usage": used}
+    used = show_usage(call, reply) if reply is not None else {"tokens": nothing, "creditsCost": nothing}
+    return {"chat": show_chat(call, chat), "usage": used}
 
 
-def usage(call: Call, message: Message) -> dict[str, Any]:
+def show_usage(call: Call, message: Message) -> dict[str, Any]:
     """Tokens and credits of one message."""
     return {"tokens": tokens_of(message, call.now), "creditsCost": credits_of(message, call.now)}
 
 
-def message(call: Call, one: Chat, said: Message) -> dict[str, Any]:
-    """Message. `finishReason` null: still being generated, or said by a user."""
-    attachments = {"attachments": [{"url": url} for url in said.attachments]} if said.attachments else {}
+def show_message(call: Call, chat: Chat, message: Message) -> dict[str, Any]:
+    """Message. `finishReason` is null for a user's message, and while an answer is generated."""
+    attachments = {"attachments": [{"url": url} for url in message.attachments]} if message.attachments else {}
     return {
-        "id": said.id,
-        "chatId": one.id,
-        "role": said.role,
-        "createdAt": call.stamp(said.created_at),
-        "updatedAt": call.stamp(said.updated_at(call.now)),
-        "content": reply_text(one, said, call.now),
-        "parts": _parts(call, one, said),
-        "finishReason": said.finish_reason(call.now),
-        "restorable": _restorable(call, one, said),
+        "id": message.id,
+        "chatId": chat.id,
+        "role": message.role,
+        "createdAt": call.stamp(message.created_at),
+        "updatedAt": call.stamp(message.updated_at(call.now)),
+        "content": reply_text(chat, message, call.now),
+        "parts": _parts(call, chat, message),
+        "finishReason": message.finish_reason(call.now),
+        "restorable": _restorable(call, chat, message),
         **attachments,
-        "authorId": call.account.user_id if said.role == "user" else None,
-        "usage": usage(call, said),
+        "authorId": call.account.user_id if message.role == "user" else None,
+        "usage": show_usage(call, message),
     }
 
 
-def _restorable(call: Call, one: Chat, said: Message) -> bool:
-    newest = one.last_reply()
-    generation = said.generation
-    return generation is not None and generation.succeeded and call.now >= generation.finish_at and said is not newest
+def _restorable(call: Call, chat: Chat, message: Message) -> bool:
+    newest = chat.last_reply()
+    generation = message.generation
+    return (
+        generation is not None and generation.succeeded and call.now >= generation.finish_at and message is not newest
+    )
 
 
-def _parts(call: Call, one: Chat, said: Message) -> list[dict[str, Any]]:
-    text = reply_text(one, said, call.now)
-    if said.generation is None:
+def _parts(call: Call, chat: Chat, message: Message) -> list[dict[str, Any]]:
+    text = reply_text(chat, message, call.now)
+    if message.generation is None:
         return [{"type": "text", "text": text}]
-    started = call.stamp(said.created_at)
+    started = call.stamp(message.created_at)
     thinking = {"type": "thinking", "text": "Planning the layout and its data.", "startedAt": started}
-    reason = said.finish_reason(call.now)
+    reason = message.finish_reason(call.now)
     if reason is None:
         return [thinking]
-    ended = call.stamp(said.generation.finish_at)
+    ended = call.stamp(message.generation.finish_at)
     parts: list[dict[str, Any]] = [{**thinking, "finishedAt": ended}]
-    if said.generation.succeeded:
+    if message.generation.succeeded:
         parts += [
             {
                 "type": "file-edit",
@@ -83,7 +84,7 @@ def _parts(call: Call, one: Chat, said: Message) -> list[dict[str, Any]]:
                 "startedAt": started,
                 "finishedAt": ended,
             }
-            for path in files_of(one)
+            for path in files_of(chat)
         ]
     if reason == "tool-calls":
         parts.append(_question(started))
@@ -111,47 +112,47 @@ def _question(started: str) -> dict[str, Any]:
     }
 
 
-def preview(call: Call, one: Chat) -> dict[str, Any] | None:
-    """GET /chats/{chatId}/preview: null while starting. The token is good until the end of the next hour."""
-    if not one.preview_ready(call.now):
+def show_preview(call: Call, chat: Chat) -> dict[str, Any] | None:
+    """GET /chats/{chatId}/preview: null before there is one. The token is valid until the end of the next hour."""
+    if not chat.preview_ready(call.now):
         return None
     expires = call.now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=2)
-    token = f"{number_of('preview', one.id, expires.isoformat()):016x}"
-    return {"url": f"{call.base}/preview/{one.id}", "token": token, "expiresAt": call.stamp(expires)}
+    token = f"{number_of('preview', chat.id, expires.isoformat()):016x}"
+    return {"url": f"{call.base}/preview/{chat.id}", "token": token, "expiresAt": call.stamp(expires)}
 
 
-def files(call: Call, one: Chat) -> dict[str, Any]:
-    """Files: the current code, none before the first generation has succeeded."""
-    found = files_of(one) if one.preview_ready(call.now) else {}
-    return {"files": [{"path": path, "content": text, "encoding": "utf8"} for path, text in found.items()]}
+def show_files(call: Call, chat: Chat) -> dict[str, Any]:
+    """Files: the current code; none before the first generation has succeeded."""
+    code = files_of(chat) if chat.preview_ready(call.now) else {}
+    return {"files": [{"path": path, "content": text, "encoding": "utf8"} for path, text in code.items()]}
 
 
-def hook(call: Call, one: Hook) -> dict[str, Any]:
+def show_hook(call: Call, hook: Hook) -> dict[str, Any]:
     """Webhook."""
     return {
-        "id": one.id,
-        "createdAt": call.stamp(one.created_at),
-        "name": one.name,
-        "events": one.events,
-        "url": one.url,
-        "chatId": one.chat_id,
+        "id": hook.id,
+        "createdAt": call.stamp(hook.created_at),
+        "name": hook.name,
+        "events": hook.events,
+        "url": hook.url,
+        "chatId": hook.chat_id,
     }
 
 
-def usage_event(call: Call, one: Chat, said: Message, at: datetime) -> dict[str, Any]:
+def show_usage_event(call: Call, chat: Chat, message: Message, at: datetime) -> dict[str, Any]:
     """One row of GET /usage/events."""
-    cost = credits_of(said, call.now)
+    cost = credits_of(message, call.now)
     return {
-        "id": f"usage_{said.id}",
+        "id": f"usage_{message.id}",
         "object": "usage_event",
         "type": "message",
         "createdAt": call.stamp(at),
         "userId": call.account.user_id,
-        "chatId": one.id,
-        "messageId": said.id,
+        "chatId": chat.id,
+        "messageId": message.id,
         "model": "v0-pro",
         "sources": ["plan"],
         "waived": False,
-        "tokens": tokens_of(said, call.now),
+        "tokens": tokens_of(message, call.now),
         "creditsCost": {**cost, "charged": cost["total"]},
     }
