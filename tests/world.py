@@ -47,9 +47,10 @@ from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
 from protokeep.settings import Settings
 from protokeep.store.database import Database
-from protokeep.store.prototypes import Page, Store
+from protokeep.store.prototypes import Page
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
+from protokeep.store.store import Store
 from protokeep.store.tokens import TokenStore
 from protokeep.web.app import create_app
 from protokeep.web.protocol import Bounds
@@ -280,7 +281,7 @@ class World:
             # As if it had been migrated at this moment, not when the tests began.
             with contextlib.suppress(sqlite3.OperationalError, asyncpg.UndefinedTableError):
                 made_at = clock.now.isoformat()
-                await run(database_url, f"UPDATE protokeep_meta SET value = '{made_at}' WHERE name = 'keeper_made_at'")
+                await run(database_url, f"UPDATE protokeep_meta SET value = '{made_at}' WHERE name = 'installed_at'")
             try:
                 await world.node()
                 yield world

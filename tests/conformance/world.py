@@ -25,7 +25,7 @@ from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Context, Providers
 from protokeep.service.hooks import Hooks
 from protokeep.store.database import Database
-from protokeep.store.prototypes import Store
+from protokeep.store.store import Store
 from sandbox.v0_contract import Document
 
 ACCOUNT = "v0:test"

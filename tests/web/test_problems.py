@@ -15,7 +15,7 @@ import pytest
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.principals import Role
 from protokeep.store.migrate import migrate
-from protokeep.store.prototypes import Store
+from protokeep.store.store import Store
 from store.owner import MOCKUP, PRODUCT, make_owner
 from world import PROMPT, Site, World, on_sqlite
 

@@ -1,4 +1,4 @@
-"""JSON that is kept is the JSON that would be made anew."""
+"""Prototypes as JSON, and their validators."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from protokeep.core.prototype import Generation, PollingPause, Prototype, RecoveryPoint, Status
-from protokeep.store.mapping import KEPT, KEPT_PROMPT
 from protokeep.web.models import PrototypeView
-from protokeep.web.serialization import Kept, json_of, validator_of
+from protokeep.web.serialization import json_of, validator_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOMENTS = st.integers(-300, 300).map(lambda seconds: NOW + timedelta(seconds=seconds))
@@ -86,21 +85,3 @@ def test_validators(one: Prototype, other: Prototype) -> None:
     assert (validator_of(one) == validator_of(other)) >= (one == other)
     if one.status is not other.status:
         assert validator_of(one) != validator_of(replace(one, status=other.status))
-
-
-def test_only_so_many() -> None:
-    """
-    What is kept has an end, long prompts are not kept, and an equal one of another's is made by itself.
-    """
-    made: list[str] = []
-    kept = Kept(lambda prototype: made.append(prototype.id))
-    first = Prototype("1", "p", None, "v0", "short", Status.PENDING, NOW, NOW)
-    long = replace(first, id="2", prompt="x" * (KEPT_PROMPT + 1))
-    for prototype in (first, first, replace(first), long, long):
-        kept.of(prototype)
-    assert made == ["1", "1", "2", "2"]
-
-    many = [replace(first, id=str(number)) for number in range(2 * KEPT)]
-    for prototype in many:
-        kept.of(prototype)
-    assert len(kept._made) <= KEPT

@@ -23,7 +23,7 @@ from protokeep.service.chat_metadata import Signer
 from protokeep.service.heartbeat import Clock, Heartbeat, boot_seconds, utc_now
 from protokeep.service.provider_accounts import Choice, Providers
 from protokeep.store.audit import AuditStore
-from protokeep.store.prototypes import Store
+from protokeep.store.store import Store
 
 __all__ = ["Choice", "Clock", "Providers", "utc_now"]
 

@@ -16,8 +16,8 @@ from protokeep.core.follow_up import links_checked, next_link_check
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.providers.base import Image, Provider
 from protokeep.service.context import Context
-from protokeep.store.afterwards import Picture, save_picture
-from protokeep.store.database import Session
+from protokeep.store.pictures import Picture, save_picture
+from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class Finalizer:
         """Wrap up what is due. How many there were."""
         context = self._context
         now = context.clock()
-        ids = await context.store.afterwards.claim_for_finalizing(now, now + LEASE, AT_ONCE)
+        ids = await context.store.claim_for_finalizing(now, now + LEASE, AT_ONCE)
         groups: defaultdict[tuple[str, int], list[Prototype]] = defaultdict(list)
         for prototype in await context.store.get_many(ids):
             generation = generation_of(prototype)
@@ -111,8 +111,8 @@ class Finalizer:
             return
         picture = Picture(image.content_type, image.body, hashlib.sha256(image.body).hexdigest()[:32])
 
-        async def keep(session: Session) -> None:
-            await save_picture(session, prototype.id, picture, now)
+        async def keep(connection: Connection) -> None:
+            await save_picture(connection, prototype.id, picture, now)
 
         kept = replace(kept, picture_etag=_mark(generation.image_source, picture))
         await context.store.save(prototype, replace(after, updated_at=now, generation=kept), belongs=keep)

@@ -18,7 +18,7 @@ from protokeep.core.errors import NotConfigured, ProviderError, ProviderUnreacha
 from protokeep.core.webhook_payload import chats_named
 from protokeep.providers.base import Provider, RegisteredHook
 from protokeep.service.context import Context
-from protokeep.store.afterwards import Hook
+from protokeep.store.hooks import Hook
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +96,7 @@ class Hooks:
             claimed = Hook(account, provider.api_version, "", secrets.token_urlsafe(18), now)
             if hook is not None:
                 claimed = replace(hook, installed_at=now)
-            if await self._context.store.afterwards.claim_hook(claimed, hook.installed_at if hook else None):
+            if await self._context.store.hooks.claim(claimed, hook.installed_at if hook else None):
                 added += await self._complete(base, provider, claimed, hook)
         return added
 
@@ -111,7 +111,7 @@ class Hooks:
         """The hooks that we registered, and whether the builder still has them (None: it could not be asked)."""
         found: list[tuple[Hook, bool | None]] = []
         await self._context.providers.refresh()
-        for hook in await self._context.store.afterwards.hooks():
+        for hook in await self._context.store.hooks.list():
             provider = self._context.providers.serving(hook.account, hook.api_version)
             there: bool | None = None
             if provider is not None and not hook.hook:
@@ -133,18 +133,18 @@ class Hooks:
         removed = 0
         left = []
         await self._context.providers.refresh()
-        for hook in await self._context.store.afterwards.hooks():
+        for hook in await self._context.store.hooks.list():
             provider = self._context.providers.serving(hook.account, hook.api_version)
             if provider is None:
                 left.append(hook.account)
             elif hook.hook:
                 await provider.remove_hook(hook.hook)
-            await self._context.store.afterwards.delete_hook(hook.account, hook.api_version)
+            await self._context.store.hooks.delete(hook.account, hook.api_version)
             removed += 1
         return removed, left
 
     async def _kept(self) -> dict[_At, Hook]:
-        return {(hook.account, hook.api_version): hook for hook in await self._context.store.afterwards.hooks()}
+        return {(hook.account, hook.api_version): hook for hook in await self._context.store.hooks.list()}
 
     def _places(self) -> Iterator[tuple[str, Provider]]:
         """Where a hook belongs: every account, in every version of its API that has hooks."""
@@ -154,7 +154,7 @@ class Hooks:
                     yield account, provider
 
     async def _install(self, base: str, account: str, provider: Provider, hook: Hook | None, *, rotate: bool) -> Hook:
-        keep = self._context.store.afterwards.save_hook
+        keep = self._context.store.hooks.save
         registered = await provider.hooks()
         nonce = secrets.token_urlsafe(18)
         address = self._address(base, account, provider.api_version, nonce)
@@ -213,9 +213,9 @@ class Hooks:
             log.warning("hook_not_installed", account=claimed.account, reason=str(error))
             self._not_before[claimed.account, claimed.api_version] = claimed.installed_at + RETRY
             if before is not None and before.hook:
-                await self._context.store.afterwards.save_hook(before)  # Still to be looked for.
+                await self._context.store.hooks.save(before)  # Still to be looked for.
             return 0
-        await self._context.store.afterwards.save_hook(replace(claimed, hook=hook_id))
+        await self._context.store.hooks.save(replace(claimed, hook=hook_id))
         log.info("hook_installed", account=claimed.account, api_version=claimed.api_version)
         return 1
 
@@ -277,7 +277,7 @@ class Hooks:
         if now - self._known_at > REMEMBER_SECONDS:
             self._known = [
                 (self._token(hook.account, hook.api_version, nonce), hook.account)
-                for hook in await self._context.store.afterwards.hooks()
+                for hook in await self._context.store.hooks.list()
                 for nonce in (hook.nonce, hook.old_nonce)
                 if nonce is not None
             ]

@@ -24,7 +24,7 @@ VERSION_TABLE = "protokeep_alembic_version"
 #: The newest revision of each branch; a test holds them to the files. Alembic takes a second to import: it is
 #: asked only when one of them is missing.
 TRACKING_HEAD = "20251128000000"
-OWN_HEAD = "20251128000800"
+OWN_HEAD = "20251128000100"
 HEADS: dict[Scope, tuple[str, ...]] = {"all": (TRACKING_HEAD, OWN_HEAD), "own": (OWN_HEAD,)}
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from protokeep.core.prototype import SETTLED, Prototype
 from protokeep.core.provider_keys import key_source_of
 from protokeep.service import Ensured
-from protokeep.store.database import Row
+from protokeep.store.sql import Row
 
 StatusWord = Literal["pending", "in_progress", "completed", "failed", "timeout"]
 StateWord = Literal[

@@ -166,7 +166,7 @@ async def found_of(parts: Application, visitor: Visitor, prototype_id: str) -> P
     try:
         return await parts.keeper.get(visitor.principal, prototype_id)
     except NotFound:
-        deleted = parts.keeper.context.store.afterwards.was_deleted
+        deleted = parts.keeper.context.store.was_deleted
         if await deleted(visitor.principal.workspace_id, prototype_id):
             raise NotFound("This prototype was deleted, here and at the builder.") from None
         raise
