@@ -154,17 +154,19 @@ async def create(
     ):
         raise _product_unknown(request)
     outcome = vacancy.decision.outcome.value
-    told = {
+    data = {
         "outcome": outcome,
         "reason": vacancy.decision.reason,
         "another": request.create_new,
         "key_source": key_source_of(request.account).value,
     }
-    event = Event("claimed", Source.PERSON, request.now, actor=request.user_id, status="pending", data=told)
+    event = Event("claimed", Source.PERSON, request.now, actor=request.user_id, status="pending", data=data)
     await add_event(connection, request.workspace_id, prototype.product_id, prototype.id, event)
     if request.principal is not None:
-        data = {"product_id": request.product_id, "outcome": outcome}
-        entry = AuditEntry.of(request.principal, Action.CREATED, request.now, request.mockup_id, **data)
+        subject, product_id = request.mockup_id, request.product_id
+        entry = AuditEntry.of(
+            request.principal, Action.CREATED, request.now, subject, product_id=product_id, outcome=outcome
+        )
         await audit.write(connection, entry)
     return prototype
 
@@ -220,7 +222,7 @@ async def _find_replayed(
     row = await connection.fetch_one(queries.get, {"workspace_id": request.workspace_id, "mockup_id": mockup_id})
     if row is None:
         raise KeyReused(
-            "The prototype that this Idempotency-Key made has been deleted. Send a new key.", field="Idempotency-Key"
+            "The prototype of this Idempotency-Key has been deleted. Send a new key.", field="Idempotency-Key"
         )
     reason = "The same Idempotency-Key was answered before."
     return ClaimResult(prototype_of(row), Decision(Outcome.REPLAYED, reason), won=False)

@@ -22,7 +22,37 @@ _OPTIONAL = {
     "image_url": "image_url",
     "thumbnail_url": "thumbnail_url",
 }
-_SLOT = "LEFT JOIN protokeep_slots s ON s.mockup_id = m.id"
+_IN_SLOT = "JOIN protokeep_slots s ON s.mockup_id = m.id"
+_ANY_SLOT = f"LEFT {_IN_SLOT}"
+
+_CURRENT = "WHERE s.workspace_id = :workspace_id AND s.product_id = :product_id AND s.provider = :provider"
+_NEWEST = (
+    f"WHERE m.product_id = :product_id AND m.provider = :provider AND {WORKSPACE} = :workspace_id"
+    " ORDER BY m.created_at DESC, m.id DESC LIMIT :limit"
+)
+_DUE = (
+    "WHERE g.account = :account AND g.next_poll_at <= :now AND m.v0_chat_id IS NOT NULL"
+    " ORDER BY g.next_poll_at LIMIT :limit"
+)
+_DUE_SOON = (
+    "WHERE g.account = :account AND g.next_poll_at > :now AND g.next_poll_at <= :until"
+    " AND g.api_version = :api_version AND m.v0_chat_id IS NOT NULL"
+)
+_NAMED_BY_HOOKS = (
+    "WHERE g.account = :account AND g.next_poll_at <= :now AND g.api_version = :api_version"
+    " AND m.v0_chat_id IS NOT NULL AND g.hook_received_at IS NOT NULL"
+    " AND (g.observed_at IS NULL OR g.hook_received_at > g.observed_at)"
+    " AND (g.last_missing_at IS NULL OR g.hook_received_at > g.last_missing_at)"
+    " ORDER BY g.hook_received_at LIMIT :limit"
+)
+_NOT_VISIBLE = (
+    "WHERE g.account = :account AND g.next_poll_at > :until AND g.api_version = :api_version"
+    " AND g.missing_since IS NOT NULL AND m.v0_chat_id IS NOT NULL ORDER BY g.next_poll_at LIMIT :limit"
+)
+_DUE_FOR_DELETION = (
+    "WHERE g.deletion_requested_at IS NOT NULL AND g.recovery_point IN ('accepted', 'settled')"
+    " AND (g.next_try_at IS NULL OR g.next_try_at <= :now) ORDER BY g.deletion_requested_at LIMIT :limit"
+)
 
 
 class PrototypeQueries:
@@ -37,38 +67,13 @@ class PrototypeQueries:
         self.get_unscoped = Statement(f"{self.select} WHERE m.id = :mockup_id")
         self.get_many = Statement(f"{self.select} WHERE m.id IN :ids")
         self.by_chat = Statement(f"{self.select} WHERE m.v0_chat_id = :chat_id")
-        self.current = Statement(
-            self.select.replace(_SLOT, "JOIN protokeep_slots s ON s.mockup_id = m.id")
-            + " WHERE s.workspace_id = :workspace_id AND s.product_id = :product_id AND s.provider = :provider"
-        )
-        self.newest = Statement(
-            f"{self.select} WHERE m.product_id = :product_id AND m.provider = :provider AND {WORKSPACE} = :workspace_id"
-            " ORDER BY m.created_at DESC, m.id DESC LIMIT :limit"
-        )
-        self.due = Statement(
-            f"{select_without_prompt} WHERE g.account = :account AND g.next_poll_at <= :now"
-            " AND m.v0_chat_id IS NOT NULL ORDER BY g.next_poll_at LIMIT :limit"
-        )
-        self.due_soon = Statement(
-            f"{select_without_prompt} WHERE g.account = :account AND g.next_poll_at > :now AND g.next_poll_at <= :until"
-            " AND g.api_version = :api_version AND m.v0_chat_id IS NOT NULL"
-        )
-        self.named_by_hooks = Statement(
-            f"{select_without_prompt} WHERE g.account = :account AND g.next_poll_at <= :now"
-            " AND g.api_version = :api_version AND m.v0_chat_id IS NOT NULL AND g.hook_received_at IS NOT NULL"
-            " AND (g.observed_at IS NULL OR g.hook_received_at > g.observed_at)"
-            " AND (g.last_missing_at IS NULL OR g.hook_received_at > g.last_missing_at)"
-            " ORDER BY g.hook_received_at LIMIT :limit"
-        )
-        self.not_visible = Statement(
-            f"{select_without_prompt} WHERE g.account = :account AND g.next_poll_at > :until"
-            " AND g.api_version = :api_version AND g.missing_since IS NOT NULL AND m.v0_chat_id IS NOT NULL"
-            " ORDER BY g.next_poll_at LIMIT :limit"
-        )
-        self.due_for_deletion = Statement(
-            f"{self.select} WHERE g.deletion_requested_at IS NOT NULL AND g.recovery_point IN ('accepted', 'settled')"
-            " AND (g.next_try_at IS NULL OR g.next_try_at <= :now) ORDER BY g.deletion_requested_at LIMIT :limit"
-        )
+        self.current = Statement(f"{self.select.replace(_ANY_SLOT, _IN_SLOT)} {_CURRENT}")
+        self.newest = Statement(f"{self.select} {_NEWEST}")
+        self.due = Statement(f"{select_without_prompt} {_DUE}")
+        self.due_soon = Statement(f"{select_without_prompt} {_DUE_SOON}")
+        self.named_by_hooks = Statement(f"{select_without_prompt} {_NAMED_BY_HOOKS}")
+        self.not_visible = Statement(f"{select_without_prompt} {_NOT_VISIBLE}")
+        self.due_for_deletion = Statement(f"{self.select} {_DUE_FOR_DELETION}")
         has_tenants = shape.has_tenant and shape.products_has_tenant
         self.insert_mockup = self._on_owners_tables("insert_tenant_mockup" if has_tenants else "insert_mockup")
         self.save_mockup = self._on_owners_tables("save_mockup")
@@ -107,7 +112,7 @@ class PrototypeQueries:
         return (
             f"SELECT {', '.join(columns)} FROM design_mockups m "  # noqa: S608 - names from the catalogue
             "LEFT JOIN protokeep_generations g ON g.mockup_id = m.id "
-            f"LEFT JOIN protokeep_accounts a ON a.account = g.account {_SLOT}"
+            f"LEFT JOIN protokeep_accounts a ON a.account = g.account {_ANY_SLOT}"
         )
 
     def _on_owners_tables(self, name: str) -> Statement:

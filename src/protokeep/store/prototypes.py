@@ -134,7 +134,7 @@ class Prototypes:
     # -- submission ------------------------------------------------------------------------------------------
 
     async def due_for_submit(self, now: datetime, limit: int = 500) -> list[tuple[str, int, bool]]:
-        """(id, fence, whether it was sent) of rows that wait to be sent or looked up and that nobody holds."""
+        """(id, fence, whether it was sent) of prototypes that wait to be sent or looked up and that no worker holds."""
         rows = await self._rows("due_for_submission", now=now, limit=limit)
         return [(row["mockup_id"], row["fence"], row["recovery_point"] == RecoveryPoint.SENT) for row in rows]
 

@@ -111,7 +111,7 @@ class Store(Prototypes):
         return {row["chat_id"] for row in await self._rows("list_known_chats", account=account, chats=list(chats))}
 
     async def knew_chats_before(self, account: str, chats: Sequence[str], before: datetime) -> bool:
-        """Whether one of `chats` was made for an account before a time."""
+        """Whether one of `chats` was created for an account before a time."""
         return bool(await self._rows("has_chats_before", account=account, chats=list(chats), before=before))
 
     async def has_other_chats(self, account: str, mockup_id: str) -> bool:

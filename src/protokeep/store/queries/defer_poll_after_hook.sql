@@ -1,4 +1,4 @@
--- Defers the next poll of chats that a hook said have begun: hooks reach us, so the end will be told too. Only the
+-- Defers the next poll of chats that a hook said have begun: hooks reach us, so a hook will announce the end too. Only the
 -- first such hook defers, because a poll that every hook defers would never come.
 UPDATE protokeep_generations SET
   hook_received_at = :now,

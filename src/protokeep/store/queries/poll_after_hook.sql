@@ -4,7 +4,7 @@
 UPDATE protokeep_generations SET
   hook_received_at = :now, version = version + 1,
   next_poll_at = CASE
-    WHEN next_poll_at < :now THEN next_poll_at  -- Overdue: its time tells for how long nobody looked.
+    WHEN next_poll_at < :now THEN next_poll_at  -- Overdue: its time tells for how long nobody polled.
     WHEN recovery_point = 'accepted' AND (observed_at IS NULL OR observed_at <= :second_ago)
       AND (last_missing_at IS NULL OR last_missing_at <= :second_ago) THEN :now
     WHEN recovery_point = 'accepted' THEN :soon

@@ -61,7 +61,6 @@ CREATE TABLE protokeep_generations (
     -- Whether it was asked for as another one, beside a prototype that the product had.
     explicitly_new boolean NOT NULL DEFAULT false CHECK (explicitly_new IN (true, false)),
     created_at     {instant} NOT NULL,        -- when it was claimed, or adopted
-
     -- Sending it: creates, and after them follow-ups.
     recovery_point text NOT NULL CHECK (recovery_point IN ('claimed', 'sent', 'accepted', 'settled')),
     attempts       int NOT NULL DEFAULT 0 CHECK (attempts >= 0),     -- how often it was sent
@@ -75,7 +74,6 @@ CREATE TABLE protokeep_generations (
     hold_message   text,                      -- why it waits, for people
     fence          int NOT NULL DEFAULT 0 CHECK (fence >= 0),        -- grows with each lease
     version        int NOT NULL DEFAULT 0 CHECK (version >= 0),      -- grows with each change; guards writes
-
     -- Follow-ups.
     turn           int NOT NULL DEFAULT 1 CHECK (turn >= 1),         -- 1 for the create, one more per follow-up
     follow_up      text,                      -- the message of the newest follow-up
@@ -85,7 +83,6 @@ CREATE TABLE protokeep_generations (
     -- The newest message of the chat before the follow-up was sent; NULL: this turn was not sent.
     baseline_message_id text,
     known_message_id text,                    -- the newest message of the chat when our last message arrived
-
     -- What the provider says.
     message_id     text,                      -- the provider's message or version that is being generated
     web_url        text,
@@ -95,7 +92,6 @@ CREATE TABLE protokeep_generations (
     error_code     text,                      -- why it failed, as a stable word
     error_message  text,                      -- why it failed, for people
     settled_at     {instant},                 -- when it reached a final state
-
     -- Polling.
     next_poll_at   {instant},                 -- when the next poll is due; NULL: it is not polled any more
     watched_until  {instant},                 -- until then somebody has it open
@@ -107,7 +103,6 @@ CREATE TABLE protokeep_generations (
     missing_since  {instant},                 -- since when the provider does not show its chat
     missing_polls  int NOT NULL DEFAULT 0 CHECK (missing_polls >= 0), -- polls in a row that did not find it
     last_missing_at {instant},                -- when a poll last did not find it
-
     -- After its end.
     finalize_at    {instant},                 -- when its picture, cost and links are to be read
     credits        double precision,          -- what it cost, as the provider says
@@ -117,7 +112,6 @@ CREATE TABLE protokeep_generations (
     broken_since   {instant},                 -- since when that preview is not found
     broken_checks  int NOT NULL DEFAULT 0 CHECK (broken_checks >= 0), -- checks in a row that did not find it
     deletion_requested_at {instant},          -- when its deletion was requested
-
     -- `core.prototype.State`, so that lists can filter, count and sort by it. A test compares it with the core.
     state text GENERATED ALWAYS AS (
         CASE
@@ -320,10 +314,9 @@ INDEXES = (
 )
 
 # On the owner's table, and ours all the same: only our lists of a product's prototypes need it.
-NEWEST_INDEX = (
-    "CREATE INDEX IF NOT EXISTS idx_protokeep_mockups_product_newest"
-    " ON design_mockups (product_id, created_at DESC, id DESC)"
-)
+NEWEST_INDEX = """
+CREATE INDEX IF NOT EXISTS idx_protokeep_mockups_product_newest ON design_mockups (product_id, created_at DESC, id DESC)
+"""
 
 POSTGRESQL_APPEND_ONLY = (
     """
@@ -356,8 +349,7 @@ SELECT (SELECT group_concat(lower(name)) FROM pragma_table_info('design_mockups'
 def upgrade() -> None:
     """Create the tables, and give this installation its id."""
     connection = op.get_bind()
-    is_postgresql = connection.dialect.name == "postgresql"
-    columns = _columns(connection)
+    is_postgresql, columns = connection.dialect.name == "postgresql", _columns(connection)
     types = {"id": _key_type(connection, columns, "id"), "product": _key_type(connection, columns, "product_id")}
     if is_postgresql:
         types |= {"instant": "timestamptz", "bytes": "bytea"}
@@ -373,9 +365,8 @@ def upgrade() -> None:
         connection.exec_driver_sql(NEWEST_INDEX)
     for statement in POSTGRESQL_APPEND_ONLY if is_postgresql else SQLITE_APPEND_ONLY:
         connection.exec_driver_sql(statement)
-    insert = text("INSERT INTO protokeep_meta (name, value) VALUES (:name, :value)")
-    connection.execute(insert, {"name": "installation_id", "value": uuid4().hex})
-    connection.execute(insert, {"name": "installed_at", "value": datetime.now(UTC).isoformat()})
+    insert = text("INSERT INTO protokeep_meta (name, value) VALUES ('installation_id', :id), ('installed_at', :now)")
+    connection.execute(insert, {"id": uuid4().hex, "now": datetime.now(UTC).isoformat()})
 
 
 def _columns(connection: Connection) -> dict[str, str]:
