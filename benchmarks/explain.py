@@ -11,16 +11,13 @@ from benchmarks.harness import databases as databases  # Sets the path that `pro
 from protokeep.bus import Bus
 from protokeep.core.create_request import CreateRequest, claimed_prototype
 from protokeep.core.prototype import State
-from protokeep.core.quotas import Quotas
-from protokeep.core.reuse import decide
 from protokeep.core.state_labels import AT_REST
-from protokeep.store import claims
-from protokeep.store.database import Database, Session, Statement
+from protokeep.store.database import Database
 from protokeep.store.gallery_queries import Filters, GalleryQueries
 from protokeep.store.mapping import generation_values
-from protokeep.store.prototype_queries import PrototypeQueries, query
-from protokeep.store.prototypes import Store
-from protokeep.store.sql import joined, joined_values
+from protokeep.store.prototype_queries import PrototypeQueries
+from protokeep.store.sql import Connection, Statement, query
+from protokeep.store.store import Store
 
 HEAD = """# Query plans of the hot statements
 
@@ -46,35 +43,30 @@ def statements_of(statements: PrototypeQueries, gallery: GalleryQueries) -> dict
         "an idempotency key": (query("find_idempotency_key"), {"workspace_id": "default", "actor": "a", "key": "k"}),
         "a prototype by its chat": (statements.by_chat, {"chat_id": "chat00000500"}),
         "a prototype's history": (
-            query("events_of_prototype"),
+            query("list_events"),
             {"workspace_id": "default", "mockup_id": ONE, "limit": 500},
         ),
-        "prototypes due for polling": (statements.due, {**due, "limit": 10_000}),
-        "the next due poll": (query("next_due_poll"), {"account": "v0:environment"}),
-        "creates and follow-ups due for sending": (query("due_for_submit"), {"now": NOW, "limit": 500}),
+        "what is due to be looked at": (statements.due, {**due, "limit": 10_000}),
+        "when the next look is due": (query("find_next_due_poll"), {"account": "v0:environment"}),
+        "what waits to be sent": (query("due_for_submission"), {"now": NOW, "limit": 500}),
         "accounts to track": (query("accounts_to_track"), {"now": NOW, "owner": "x"}),
-        "prototypes due for finalization": (query("next_wrap_up"), {"now": NOW}),
+        "what waits for its wrap-up": (query("has_due_finalization"), {"now": NOW}),
         "the newest cards of the home page": (gallery.ids(AT_REST, Filters()), page),
         "the cards of the home page by state": (gallery.counts(tuple(State), Filters()), {"workspace_id": "default"}),
         "cards by id": (gallery.cards, {"workspace_id": "default", "ids": [ONE]}),
-        "durations of past generations": (query("durations"), {"workspace_id": "default", "limit": 200}),
-        "older rows that nobody tracks": (query("untracked_chats"), {"limit": 200}),
+        "how long things take": (query("list_durations"), {"workspace_id": "default", "limit": 200}),
+        "older rows that nobody tracks": (query("list_untracked_chats"), {"limit": 200}),
     }
 
 
-def writes_of(statements: PrototypeQueries, *, is_sqlite: bool) -> dict[str, tuple[Any, dict[str, Any]]]:
+def writes_of() -> dict[str, tuple[Any, dict[str, Any]]]:
     """What is written for every create."""
     prototype = claimed_prototype(WANTED, "ann")
     taken = {"mockup_id": ONE, "now": NOW, "lease_until": NOW}
-    found: dict[str, tuple[Any, dict[str, Any]]] = {
-        "taking a row to send it": (query("take_for_submit"), taken),
-        "saving a step of a create": (query("save_generation"), generation_values(prototype)),
+    return {
+        "a row that is taken to be sent": (query("acquire_submission_lease"), taken),
+        "what a step of a create saves": (query("save_generation"), generation_values(prototype)),
     }
-    if not is_sqlite:
-        parts = claims.free_parts(statements, WANTED, decide(None, "", create_new=False), Quotas(9, 9, 9))
-        statement = joined(tuple(part for part, _ in parts), if_first=True)
-        found["the claim of a new product"] = statement, joined_values(parts)
-    return found
 
 
 #: Not asked per request: once an hour, and once a second at most. They may read a table.
@@ -91,10 +83,10 @@ async def write_plans(kind: str, url: str, page: Path, prototypes: int) -> list[
         parts = [f"## {kind}, {prototypes:,} prototypes\n"]
         whole = []
         statements = PrototypeQueries(shape)
-        writes = writes_of(statements, is_sqlite=database.is_sqlite)
+        writes = writes_of()
         for name, (statement, values) in (statements_of(statements, gallery) | writes).items():
-            async with database.alone() if name in writes else database.reading() as session:
-                plan = await _plan(session, statement, values)
+            async with database.transaction() if name in writes else database.reading() as connection:
+                plan = await _plan(connection, statement, values)
             parts.append(f"### {name}\n\n```\n{plan}\n```\n")
             if WHOLE.search(plan) and name not in SELDOM:
                 whole.append(f"{kind}: {name}")
@@ -111,12 +103,12 @@ def _replace(page: Path, kind: str, section: str) -> None:
     page.write_text(new.rstrip() + "\n")
 
 
-async def _plan(session: Session, statement: Statement, values: dict[str, Any]) -> str:
-    how = "EXPLAIN QUERY PLAN " if session.is_sqlite else "EXPLAIN (COSTS OFF) "
+async def _plan(connection: Connection, statement: Statement, values: dict[str, Any]) -> str:
+    how = "EXPLAIN QUERY PLAN " if connection.is_sqlite else "EXPLAIN (COSTS OFF) "
     explained = Statement(how + statement.text)
     used = {name: value for name, value in values.items() if name in explained.names}
-    rows = await session.rows(explained, used)
-    if not session.is_sqlite:
+    rows = await connection.fetch_all(explained, used)
+    if not connection.is_sqlite:
         return "\n".join(row["QUERY PLAN"] for row in rows)
     depth = {0: -1}
     lines = []

@@ -19,7 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from benchmarks.harness import ROOT, crowded, databases
-from protokeep.store.database import Statement
+from protokeep.store.sql import Statement
 
 NAMED = 1500
 AGAIN = 1500
@@ -83,8 +83,8 @@ async def protokeep(url: str) -> dict[str, Any]:
 
         async def done(number: int) -> None:
             while True:
-                async with keeper.context.store.database.reading() as session:
-                    row = await session.row(COMPLETED)
+                async with keeper.context.store.database.reading() as connection:
+                    row = await connection.fetch_one(COMPLETED)
                 if row is not None and row["n"] >= number:
                     return
                 await asyncio.sleep(0.02)

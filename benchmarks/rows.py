@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from protokeep.core.principals import Role
 from protokeep.settings import Settings
-from protokeep.store.database import Database, Statement
+from protokeep.store.database import Database
+from protokeep.store.sql import Statement
 from protokeep.wiring import build_application
 
 SUBJECTS = ("dashboard", "landing page", "booking form", "customer list", "checkout", "report", "onboarding", "map")
@@ -47,14 +48,14 @@ async def fill(url: str, prototypes: int) -> None:
     try:
         rows = _rows(prototypes)
         while batch := list(islice(rows, BATCH)):
-            async with database.transaction() as session:
-                await session.run_many(MOCKUP, batch)
-                await session.run_many(GENERATION, batch)
+            async with database.transaction() as connection:
+                await connection.execute_many(MOCKUP, batch)
+                await connection.execute_many(GENERATION, batch)
                 current = [row for row in batch if row["current"]]
-                await session.run_many(SLOT, current)
-                await session.run_many(PRODUCT, current)
-        async with database.reading() as session:
-            await session.run(Statement("ANALYZE"))
+                await connection.execute_many(SLOT, current)
+                await connection.execute_many(PRODUCT, current)
+        async with database.reading() as connection:
+            await connection.execute(Statement("ANALYZE"))
     finally:
         await database.close()
 
@@ -76,8 +77,8 @@ async def look_fresh(url: str, mockup_id: str) -> None:
     """As if it had been looked at just now."""
     database = Database(url)
     try:
-        async with database.transaction() as session:
-            await session.run(LOOKED, {"id": mockup_id, "now": datetime.now(UTC)})
+        async with database.transaction() as connection:
+            await connection.execute(LOOKED, {"id": mockup_id, "now": datetime.now(UTC)})
     finally:
         await database.close()
 

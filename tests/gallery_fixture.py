@@ -19,8 +19,9 @@ from protokeep.sandbox.site.theme import theme_of
 from protokeep.sandbox.state import Chat
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue, status_events
-from protokeep.store.afterwards import Picture, free_slot, save_picture
-from protokeep.store.database import Session
+from protokeep.store.pictures import Picture, save_picture
+from protokeep.store.prototypes import free_slot
+from protokeep.store.sql import Connection
 from protokeep.wiring import Application
 
 DEMO = "https://preview.example"
@@ -267,8 +268,8 @@ async def _play(parts: Application, scene: Scene, at: datetime, number: int) -> 
         assert saved is not None
         prototype = saved
     if scene.state is State.DELETING:
-        async with context.store.database.transaction() as session:
-            await free_slot(session, prototype.id)
+        async with context.store.database.transaction() as connection:
+            await free_slot(connection, prototype.id)
     return await _pictured(parts, prototype, at) if scene.pictured else prototype
 
 
@@ -278,8 +279,8 @@ async def _pictured(parts: Application, prototype: Prototype, at: datetime) -> P
     body = screenshot_of(theme_of(Chat(prototype.product_id, "v1", "", prompt, at, at, at, 1)))
     picture = Picture("image/png", body, hashlib.sha256(body).hexdigest()[:32])
 
-    async def keep(session: Session) -> None:
-        await save_picture(session, prototype.id, picture, at)
+    async def keep(connection: Connection) -> None:
+        await save_picture(connection, prototype.id, picture, at)
 
     kept = replace(generation_of(prototype), picture_etag=f"00000000-{picture.etag}")
     saved = await parts.keeper.context.store.save(prototype, replace(prototype, generation=kept), belongs=keep)

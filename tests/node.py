@@ -14,7 +14,7 @@ from protokeep.service import Keeper
 from protokeep.service.context import Context
 from protokeep.service.hooks import Hooks
 from protokeep.store.database import Database
-from protokeep.store.prototypes import Store
+from protokeep.store.store import Store
 
 
 class Crash(BaseException):

@@ -49,8 +49,9 @@ from protokeep.service.heartbeat import SteadyClock
 from protokeep.service.provider_accounts import Providers, StoredKeys
 from protokeep.service.vault import Vault
 from protokeep.store.database import Database
-from protokeep.store.prototypes import Page, Store
+from protokeep.store.prototypes import Page
 from protokeep.store.provider_keys import KeyStore
+from protokeep.store.store import Store
 from protokeep.wiring import ENVIRONMENT_ACCOUNT, PROVIDERS
 from sandbox.v0_contract import Document
 from waiting import until
@@ -141,7 +142,7 @@ class World:
             # As if it had been migrated at this moment, not when the tests began.
             with contextlib.suppress(sqlite3.OperationalError, asyncpg.UndefinedTableError):
                 made_at = clock.now.isoformat()
-                await run(database_url, f"UPDATE protokeep_meta SET value = '{made_at}' WHERE name = 'keeper_made_at'")
+                await run(database_url, f"UPDATE protokeep_meta SET value = '{made_at}' WHERE name = 'installed_at'")
             try:
                 await world.node()
                 yield world

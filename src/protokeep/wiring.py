@@ -36,9 +36,9 @@ from protokeep.service.vault import Vault
 from protokeep.settings import Settings
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate
-from protokeep.store.prototypes import Store
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
+from protokeep.store.store import Store
 from protokeep.store.tokens import TokenStore
 
 if TYPE_CHECKING:

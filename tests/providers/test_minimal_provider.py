@@ -29,7 +29,7 @@ from protokeep.service.context import Context
 from protokeep.service.hooks import Hooks
 from protokeep.service.provider_accounts import Providers
 from protokeep.store.database import Database
-from protokeep.store.prototypes import Store
+from protokeep.store.store import Store
 
 ACCOUNT = "minimal:environment"
 ANN = Principal("default", "ann", Role.ADMIN, "Ann")

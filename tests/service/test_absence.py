@@ -574,14 +574,14 @@ class TestOneBadItem:
         A look that the database refuses to write keeps none of the others from being written.
         """
         made = [await world.make(f"p-{number}") for number in range(3)]
-        save_all = world.store.save_all
+        save = world.store.save
 
-        async def refusing(changes: Any, **more: Any) -> Any:
-            if any(before.id == made[1].id for before, _, _ in changes):
-                raise ConstraintBroken("UPDATE", ValueError("no"))
-            return await save_all(changes, **more)
+        async def refusing(before: Prototype, *given: Any, **more: Any) -> Any:
+            if before.id == made[1].id:
+                raise ConstraintBroken(ValueError("no"))
+            return await save(before, *given, **more)
 
-        monkeypatch.setattr(world.store, "save_all", refusing)
+        monkeypatch.setattr(world.store, "save", refusing)
         world.clock.advance(GENERATION_SECONDS)
         await world.sweep()
 
@@ -601,14 +601,14 @@ class TestOneBadItem:
         world.sandbox.set_knobs(fail_next=[{"operation": "chats.delete", "status": 500, "times": 2}])
         for one in made:
             await world.keeper.delete(ANN, one.id)
-        forget = world.store.afterwards.delete_prototype
+        forget = world.store.delete
 
         async def refusing(prototype: Prototype, event: Any) -> bool:
             if prototype.id == made[0].id:
-                raise ConstraintBroken("UPDATE", ValueError("no"))
+                raise ConstraintBroken(ValueError("no"))
             return await forget(prototype, event)
 
-        monkeypatch.setattr(world.store.afterwards, "delete_prototype", refusing)
+        monkeypatch.setattr(world.store, "delete", refusing)
         world.clock.advance(300)
         await world.keeper.finalize()
 
@@ -665,7 +665,7 @@ class TestHooked:
         await world.store.poll_soon(account, [made.chat_id or ""], now, begun=False, later=now)
         running = Observation(ObservedState.RUNNING, generation_of(before).message_id)
         late = polled(before, running, world.clock.advance(0.5), world.pace, batched=True)
-        await world.store.save_all([(before, late, [])])
+        await world.store.record_polls([late])
 
         assert await world.keeper.track_hooked(account) == 1
         assert (await world.get(made.id)).status is Status.COMPLETED

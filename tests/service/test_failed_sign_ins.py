@@ -108,7 +108,7 @@ class TestAtThePage:
         """
         tokens = await ended_tokens(world, site)
         steps: list[str] = []
-        for name in ("keyed", "reading", "transaction"):
+        for name in ("read", "reading", "transaction"):
             original = getattr(Database, name)
 
             def counted(self: Database, *args: Any, _name: str = name, _original: Any = original) -> Any:
@@ -124,7 +124,7 @@ class TestAtThePage:
                 told.append((answer.status_code, answer.text, list(steps)))
 
         assert told[0] == told[1] == told[2]
-        assert told[0][2] == ["keyed"]
+        assert told[0][2] == ["read"]
 
 
 @on_sqlite

@@ -294,13 +294,13 @@ class TestConfirm:
         heartbeat = world.first.context.heartbeat
         await heartbeat.beat()
         await heartbeat.beat()
-        async with world.first.database.transaction() as session:
-            await heartbeat.confirm(session)
+        async with world.first.database.transaction() as connection:
+            await heartbeat.confirm(connection)
 
         await run(world.database_url, "UPDATE protokeep_processes SET beat = 1")
-        async with world.first.database.transaction() as session:
+        async with world.first.database.transaction() as connection:
             with pytest.raises(DatabaseWentBack):
-                await heartbeat.confirm(session)
+                await heartbeat.confirm(connection)
 
     async def test_an_account_compared_before_another_task_noticed_is_compared_again(
         self, world: World, monkeypatch: pytest.MonkeyPatch

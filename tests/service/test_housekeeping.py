@@ -69,7 +69,7 @@ class TestTidying:
             tidied.append(world.clock.now)
             return 0
 
-        monkeypatch.setattr(world.store, "delete_expired_create_counts", forget)
+        monkeypatch.setattr(world.store.claims, "delete_expired_counts", forget)
         began = world.clock.now
         for seconds in (0, 1800, 1799, 1):
             world.clock.advance(seconds)

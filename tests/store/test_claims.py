@@ -1,7 +1,8 @@
-"""Claims: what they say that they have written, and the short way for a product that nothing was made for."""
+"""Claims: what they write, what they say that they have written, and quotas."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,18 +13,7 @@ from protokeep.core.prototype import generation_of
 from protokeep.core.quotas import Quotas
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
-from protokeep.store import claims
-from world import BOB, PROMPT, World, on_postgresql
-
-
-@pytest.fixture
-def no_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A claim that goes the long way fails the test."""
-
-    async def taken(*_: Any) -> None:
-        raise AssertionError("this claim took more than one statement")
-
-    monkeypatch.setattr(claims, "claim", taken)
+from world import BOB, PROMPT, World
 
 
 @pytest.mark.parametrize("holds", [False, True])
@@ -40,11 +30,9 @@ async def test_a_claim_gives_back_what_is_read_afterwards(world: World, holds: b
     assert (generation.fence, generation.lease_until is not None) == (int(holds), holds)
 
 
-@on_postgresql
-@pytest.mark.usefixtures("no_long_way")
-async def test_a_products_first_claim_on_postgresql_is_one_statement(world: World) -> None:
+async def test_everything_that_a_claim_writes(world: World) -> None:
     """
-    On PostgreSQL a product's first prototype takes one statement, with all that a claim writes.
+    A first prototype comes with its event, its audit line and its counts.
     """
     world.first.context.quotas = Quotas(per_person=3, per_product=2, per_workspace=4)
 
@@ -61,37 +49,51 @@ async def test_a_products_first_claim_on_postgresql_is_one_statement(world: Worl
     assert (await world.ensure("p-1")).is_existing
 
 
-@on_postgresql
-async def test_a_claim_over_its_quota_writes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_quota_of_one_holds_for_creates_at_once(world: World) -> None:
     """
-    Whoever finds a cap reached only when it counts has written nothing.
+    Two processes, twenty products, one person, in the same moment: one prototype, and the refused left nothing behind.
     """
-    world.first.context.quotas = Quotas(per_person=1, per_workspace=5)
-    await world.ensure("p-1")
-    # As if the look at the counts had come before the other one's commit.
-    monkeypatch.setattr("protokeep.store.prototype_queries.PrototypeQueries.claim_free_slot", _unlooked)
+    nodes = [world.first, await world.node()]
+    for node in nodes:
+        node.context.quotas = Quotas(per_person=1, per_workspace=5)
+    requests = [
+        node.keeper.ensure(BOB, NewPrototype(f"p-{number}", PROMPT), wait=0) for number, node in enumerate(nodes * 10)
+    ]
 
-    with pytest.raises(QuotaReached, match="has made 1 prototypes today"):
-        await world.ensure("p-2")
-    assert [row["product_id"] for row in await world.rows("SELECT product_id FROM protokeep_slots")] == ["p-1"]
+    outcomes = await asyncio.gather(*requests, return_exceptions=True)
+
+    assert sum(not isinstance(outcome, BaseException) for outcome in outcomes) == 1
+    refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    assert {type(error) for error in refused} == {QuotaReached}
+    for table in ("design_mockups", "protokeep_slots", "protokeep_generations", "protokeep_products"):
+        assert await world.rows(f"SELECT count(*) AS n FROM {table}") == [{"n": 1}]
+    assert [row["kind"] for row in await world.rows("SELECT kind FROM protokeep_events")] == ["claimed"]
     counted = await world.rows("SELECT kind, creates FROM protokeep_create_counts ORDER BY kind")
     assert [(row["kind"], row["creates"]) for row in counted] == [("person", 1), ("workspace", 1)]
 
 
-def _unlooked(self: Any, caps: int) -> Any:
-    return self._owners("claim_free_slot", also="")
-
-
-async def test_a_row_that_changed_is_read_anew(world: World) -> None:
+async def test_whether_it_was_asked_for_as_another_one(world: World) -> None:
     """
-    A row that did not change is the same prototype; any value that did, also by somebody else's hand, makes another.
+    A row says whether its prototype was asked for on purpose beside the one that there was.
     """
     first = await world.ensure("p-1")
-    (one,) = await world.listed("p-1")
-    (again,) = await world.listed("p-1")
-    assert again is one
+    second = await world.ensure("p-1", create_new=True)
 
+    rows = await world.rows("SELECT mockup_id, explicitly_new FROM protokeep_generations")
+    assert {str(row["mockup_id"]): bool(row["explicitly_new"]) for row in rows} == {
+        first.prototype.id: False,
+        second.prototype.id: True,
+    }
+
+
+async def test_a_changed_row_is_read_as_it_is(world: World) -> None:
+    """
+    A value that somebody else's hand changed is in the next read.
+    """
+    first = await world.ensure("p-1")
     await run(world.database_url, "UPDATE design_mockups SET image_url = 'https://pictures.example/new.png'")
+
     (changed,) = await world.listed("p-1")
+
     assert (changed.id, changed.image_url) == (first.prototype.id, "https://pictures.example/new.png")
     assert changed == await world.get(first.prototype.id)

@@ -9,8 +9,9 @@ import pytest
 from protokeep.core import follow_up as rounds
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, generation_of
-from protokeep.store.afterwards import Picture, free_slot, save_picture
-from protokeep.store.database import Session
+from protokeep.store.pictures import Picture, save_picture
+from protokeep.store.prototypes import free_slot
+from protokeep.store.sql import Connection
 from world import ANN, World
 
 
@@ -31,9 +32,9 @@ class TestSave:
         before = await world.contents()
         event = Event("deleting", Source.PERSON, world.clock(), actor=ANN.user_id)
 
-        async def belongs(session: Session) -> None:
-            await free_slot(session, stale.id)
-            await save_picture(session, stale.id, Picture("image/png", b"png", "etag"), world.clock())
+        async def belongs(connection: Connection) -> None:
+            await free_slot(connection, stale.id)
+            await save_picture(connection, stale.id, Picture("image/png", b"png", "etag"), world.clock())
 
         after = rounds.deletion_requested(stale, world.clock())
         assert await world.store.save(stale, after, event, belongs=belongs) is None
@@ -47,8 +48,8 @@ class TestSave:
         """
         made = await world.complete()
 
-        async def belongs(session: Session) -> None:
-            await free_slot(session, made.id)
+        async def belongs(connection: Connection) -> None:
+            await free_slot(connection, made.id)
 
         saved = await world.store.save(made, rounds.deletion_requested(made, world.clock()), belongs=belongs)
 
@@ -64,8 +65,8 @@ class TestSave:
         made = await world.complete()
         before = await world.contents()
 
-        async def belongs(session: Session) -> None:
-            await free_slot(session, made.id)
+        async def belongs(connection: Connection) -> None:
+            await free_slot(connection, made.id)
             raise ValueError("no room")
 
         event = Event("deleting", Source.PERSON, world.clock(), actor=ANN.user_id)
@@ -76,7 +77,7 @@ class TestSave:
 
     async def test_a_late_save_writes_no_event(self, world: World) -> None:
         """
-        One prototype or several in one transaction: the events of a save that came too late are not written.
+        The events of a save that came too late are not written.
         """
         stale = await moved(world, await world.complete("p-1"))
         fresh = await world.complete("p-2")
@@ -84,9 +85,8 @@ class TestSave:
         before = len(await world.rows("SELECT id FROM protokeep_events"))
 
         assert await world.store.save(stale, stale, event) is None
-        saved = await world.store.save_all([(stale, stale, [event]), (fresh, fresh, [event])])
+        assert await world.store.save(fresh, fresh, event) is not None
 
-        assert [one is None for one in saved] == [True, False]
         assert len(await world.rows("SELECT id FROM protokeep_events")) == before + 1
 
 
@@ -98,8 +98,8 @@ class TestForget:
         made = await world.complete()
         event = Event("deleted", Source.SWEEP, world.clock())
 
-        assert await world.store.afterwards.delete_prototype(made, event)
+        assert await world.store.delete(made, event)
         before = len(await world.rows("SELECT id FROM protokeep_events"))
-        assert not await world.store.afterwards.delete_prototype(made, event)
+        assert not await world.store.delete(made, event)
 
         assert len(await world.rows("SELECT id FROM protokeep_events")) == before

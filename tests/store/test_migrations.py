@@ -30,7 +30,7 @@ class TestEmpty:
         assert SPEC_INDEXES | {"idx_protokeep_mockups_product_newest"} <= await indexes(empty_database_url)
         for table in OWN_TABLES:
             await rows(empty_database_url, f"SELECT * FROM {table}")
-        keeper = await rows(empty_database_url, "SELECT value FROM protokeep_meta WHERE name = 'keeper_id'")
+        keeper = await rows(empty_database_url, "SELECT value FROM protokeep_meta WHERE name = 'installation_id'")
         assert len(keeper[0]["value"]) == 32
 
     async def test_migrating_again_keeps_the_installations_id(self, empty_database_url: str) -> None:

@@ -14,8 +14,8 @@ async def shape_of(url: str) -> OwnerTable:
     """The shape of the database at `url`."""
     database = Database(url)
     try:
-        async with database.reading() as session:
-            return await read_owner_table(session)
+        async with database.reading() as connection:
+            return await read_owner_table(connection)
     finally:
         await database.close()
 

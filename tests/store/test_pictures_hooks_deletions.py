@@ -9,7 +9,9 @@ import pytest
 from owner_schemas import run
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, generation_of
-from protokeep.store.afterwards import Hook, Picture, free_slot, save_picture
+from protokeep.store.hooks import Hook
+from protokeep.store.pictures import Picture, save_picture
+from protokeep.store.prototypes import free_slot
 from world import World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"
@@ -37,9 +39,9 @@ async def next_look(world: World, prototype: Prototype) -> float | None:
 
 class TestPictures:
     async def keep(self, world: World, prototype: Prototype, body: bytes) -> None:
-        async with world.store.database.transaction() as session:
+        async with world.store.database.transaction() as connection:
             picture = Picture("image/png", body, body.decode())
-            await save_picture(session, prototype.id, picture, world.clock.now)
+            await save_picture(connection, prototype.id, picture, world.clock.now)
 
     async def test_each_prototype_has_its_own_picture(self, world: World) -> None:
         """
@@ -50,7 +52,7 @@ class TestPictures:
         await self.keep(world, first, b"one")
         await self.keep(world, second, b"two")
 
-        kept = [await world.store.afterwards.picture(one.id) for one in (first, second, third)]
+        kept = [await world.store.pictures.find(one.id) for one in (first, second, third)]
         assert [None if picture is None else picture.body for picture in kept] == [b"one", b"two", None]
 
     async def test_a_newer_picture_replaces_the_older_one(self, world: World) -> None:
@@ -61,8 +63,8 @@ class TestPictures:
         for prototype, body in ((second, b"two"), (first, b"old"), (first, b"new")):
             await self.keep(world, prototype, body)
 
-        newest = await world.store.afterwards.picture(first.id)
-        other = await world.store.afterwards.picture(second.id)
+        newest = await world.store.pictures.find(first.id)
+        other = await world.store.pictures.find(second.id)
         assert newest == Picture("image/png", b"new", "new")
         assert other == Picture("image/png", b"two", "two")
 
@@ -79,11 +81,11 @@ class TestWrapUps:
             before = await world.get(prototype.id)
             await self.due(world, before, at)
 
-        assert await world.store.afterwards.claim_for_finalizing(now, now + timedelta(seconds=180), 1) == [made[1].id]
-        assert await world.store.afterwards.claim_for_finalizing(now, now + timedelta(seconds=180), 9) == [made[0].id]
-        assert await world.store.afterwards.claim_for_finalizing(now, now + timedelta(seconds=180), 9) == []
+        assert await world.store.claim_for_finalizing(now, now + timedelta(seconds=180), 1) == [made[1].id]
+        assert await world.store.claim_for_finalizing(now, now + timedelta(seconds=180), 9) == [made[0].id]
+        assert await world.store.claim_for_finalizing(now, now + timedelta(seconds=180), 9) == []
         later = now + timedelta(seconds=180)
-        taken = await world.store.afterwards.claim_for_finalizing(later, later + timedelta(seconds=180), 9)
+        taken = await world.store.claim_for_finalizing(later, later + timedelta(seconds=180), 9)
         assert set(taken) == {one.id for one in made[:3]}
 
     async def due(self, world: World, prototype: Prototype, at: datetime) -> None:
@@ -102,7 +104,7 @@ class TestDeletions:
             await TestPictures().keep(world, one, b"x")
             await world.store.note_surplus(one, f"surplus of {one.product_id}", world.clock.now)
 
-        assert await world.store.afterwards.delete_prototype(first, Event("deleted", Source.SWEEP, world.clock.now))
+        assert await world.store.delete(first, Event("deleted", Source.SWEEP, world.clock.now))
 
         for table in OURS:
             left = await world.rows(f"SELECT DISTINCT mockup_id FROM {table}")
@@ -111,7 +113,7 @@ class TestDeletions:
         assert await world.store.surplus(second.id) == ["surplus of p-2"]
         kinds = [row["kind"] for row in await world.store.history("default", first.id)]
         assert kinds[-1] == "deleted"
-        assert not await world.store.afterwards.delete_prototype(first, Event("deleted", Source.SWEEP, world.clock.now))
+        assert not await world.store.delete(first, Event("deleted", Source.SWEEP, world.clock.now))
         assert [row["kind"] for row in await world.store.history("default", first.id)] == kinds
 
     async def test_freeing_a_slot_frees_that_of_one_product(self, world: World) -> None:
@@ -120,8 +122,8 @@ class TestDeletions:
         """
         first, second = await two(world)
 
-        async with world.store.database.transaction() as session:
-            await free_slot(session, first.id)
+        async with world.store.database.transaction() as connection:
+            await free_slot(connection, first.id)
 
         left = await world.rows("SELECT mockup_id FROM protokeep_slots")
         assert [str(row["mockup_id"]) for row in left] == [second.id]
@@ -131,11 +133,11 @@ class TestDeletions:
         That something was deleted is known in its own workspace, and of nothing else.
         """
         first, second = await two(world)
-        await world.store.afterwards.delete_prototype(first, Event("deleted", Source.SWEEP, world.clock.now))
+        await world.store.delete(first, Event("deleted", Source.SWEEP, world.clock.now))
 
-        assert await world.store.afterwards.was_deleted("default", first.id)
-        assert not await world.store.afterwards.was_deleted("elsewhere", first.id)
-        assert not await world.store.afterwards.was_deleted("default", second.id)
+        assert await world.store.was_deleted("default", first.id)
+        assert not await world.store.was_deleted("elsewhere", first.id)
+        assert not await world.store.was_deleted("default", second.id)
 
 
 class TestLooksByHook:
@@ -237,14 +239,14 @@ class TestHooks:
             self.hook(world, OTHER_ACCOUNT, 2, "c"),
         ]
         for hook in kept:
-            await world.store.afterwards.save_hook(hook)
+            await world.store.hooks.save(hook)
         moved = Hook(ACCOUNT, 2, "d", "new", world.clock.advance(5), "nonce of b")
-        await world.store.afterwards.save_hook(moved)
-        assert await world.store.afterwards.hooks() == [kept[0], moved, kept[2]]
+        await world.store.hooks.save(moved)
+        assert await world.store.hooks.list() == [kept[0], moved, kept[2]]
 
-        await world.store.afterwards.delete_hook(ACCOUNT, 2)
+        await world.store.hooks.delete(ACCOUNT, 2)
 
-        assert await world.store.afterwards.hooks() == [kept[0], kept[2]]
+        assert await world.store.hooks.list() == [kept[0], kept[2]]
 
     async def test_one_of_two_processes_registers_a_hook(self, world: World) -> None:
         """
@@ -253,10 +255,10 @@ class TestHooks:
         now, later = world.clock.now, world.clock.now + timedelta(minutes=20)
         first, again = self.hook(world), Hook(ACCOUNT, 2, "h", "n", later)
 
-        assert await world.store.afterwards.claim_hook(first, None)
-        assert not await world.store.afterwards.claim_hook(first, None)
-        assert await world.store.afterwards.claim_hook(again, now)
-        assert not await world.store.afterwards.claim_hook(again, now)
-        assert await world.store.afterwards.claim_hook(self.hook(world, OTHER_ACCOUNT), None)
-        (kept, other) = await world.store.afterwards.hooks()
+        assert await world.store.hooks.claim(first, None)
+        assert not await world.store.hooks.claim(first, None)
+        assert await world.store.hooks.claim(again, now)
+        assert not await world.store.hooks.claim(again, now)
+        assert await world.store.hooks.claim(self.hook(world, OTHER_ACCOUNT), None)
+        (kept, other) = await world.store.hooks.list()
         assert (kept.installed_at, other.installed_at) == (later, now)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from protokeep.core.errors import DatabaseUnavailable, NotConfigured
-from protokeep.store.database import ConstraintBroken, Database, DatabaseError, Statement
-from protokeep.store.sql import joined
+from protokeep.store.database import Database
+from protokeep.store.sql import ConstraintBroken, DatabaseError, Statement
 
 ADD_NEW = Statement("INSERT INTO t (n, at) VALUES (:n, :at) ON CONFLICT DO NOTHING RETURNING n")
 RAISE = Statement("UPDATE t SET n = n + 100 WHERE n IN :ns")
@@ -27,15 +28,15 @@ async def database(empty_database_url: str) -> AsyncIterator[Database]:
     """One small table, in each kind of database."""
     made = Database(empty_database_url)
     at = "text" if made.is_sqlite else "timestamptz"
-    async with made.transaction() as session:
-        await session.run(Statement(f"CREATE TABLE t (n int PRIMARY KEY, at {at})"))
+    async with made.transaction() as connection:
+        await connection.execute(Statement(f"CREATE TABLE t (n int PRIMARY KEY, at {at})"))
     yield made
     await made.close()
 
 
 async def numbers(database: Database) -> list[int]:
-    async with database.reading() as session:
-        return [row["n"] for row in await session.rows(ALL)]
+    async with database.reading() as connection:
+        return [row["n"] for row in await connection.fetch_all(ALL)]
 
 
 def test_a_named_parameter_may_appear_often_and_be_a_list() -> None:
@@ -54,76 +55,70 @@ async def test_instants_are_aware_utc_both_ways(database: Database) -> None:
     Instants go in and come out as aware UTC; a list leads to its rows; how many were touched is told.
     """
     elsewhere = NOW.astimezone(tz=None)
-    async with database.transaction() as session:
-        await session.run_many(ADD_NEW, [{"n": n, "at": elsewhere + timedelta(seconds=n)} for n in (1, 2, 3)])
-        touched = await session.run(RAISE, {"ns": [1, 3, 7]})
-        rows = await session.rows(ALL)
+    async with database.transaction() as connection:
+        await connection.execute_many(ADD_NEW, [{"n": n, "at": elsewhere + timedelta(seconds=n)} for n in (1, 2, 3)])
+        touched = await connection.execute(RAISE, {"ns": [1, 3, 7]})
+        rows = await connection.fetch_all(ALL)
 
     assert touched == 2
     assert rows == [{"n": n, "seen_at": NOW + timedelta(seconds=n % 100)} for n in (2, 101, 103)]
     assert {row["seen_at"].tzinfo for row in rows} == {UTC}
 
 
-async def test_several_writes_tell_how_many_rows_each_touched(database: Database) -> None:
+async def test_a_transaction_is_written_as_a_whole_or_not_at_all(database: Database) -> None:
     """
-    Several that write are told one by one how many rows they touched; in a transaction or alone.
+    A broken constraint is told as that, and takes back what the same transaction wrote before.
     """
-    async with database.alone() as session:
-        first = await session.together([(ADD_NEW, {"n": n, "at": NOW}) for n in (1, 2)])
-    async with database.transaction() as session:
-        second = await session.together(
-            [(ADD_NEW, {"n": 2, "at": NOW}), (RAISE, {"ns": [1, 2]}), (ADD_NEW, {"n": 3, "at": NOW})]
-        )
-        nothing = await session.together([])
-
-    assert (first, second, nothing) == ([1, 1], [0, 2, 1], [])
-    assert await numbers(database) == [3, 101, 102]
-
-
-async def test_later_statements_run_only_if_the_first_touched_a_row(database: Database) -> None:
-    """
-    The others are executed only where the first touched a row; each has to say where that condition goes.
-    """
-    add = Statement("INSERT INTO t (n) SELECT :n WHERE TRUE ON CONFLICT DO NOTHING")
-    raised = Statement("UPDATE t SET n = n + 10 WHERE n = :n AND TRUE")
-    async with database.alone() as session:
-        first = await session.together([(ADD_NEW, {"n": 1, "at": NOW}), (add, {"n": 5})], if_first=True)
-    async with database.alone() as session:
-        again = await session.together(
-            [(ADD_NEW, {"n": 1, "at": NOW}), (add, {"n": 6}), (raised, {"n": 5})], if_first=True
-        )
-    async with database.transaction() as session:
-        third = await session.together([(ADD_NEW, {"n": 3, "at": NOW}), (raised, {"n": 5})], if_first=True)
-
-    assert (first, again, third) == ([1, 1], [0, 0, 0], [1, 1])
-    assert await numbers(database) == [1, 3, 15]
-    with pytest.raises(ValueError, match="where a condition goes"):
-        joined((ADD_NEW, RAISE), if_first=True)
-
-
-async def test_several_writes_happen_together_or_not_at_all(database: Database) -> None:
-    """
-    What one of several breaks leaves nothing of the others.
-    """
-    async with database.alone() as session:
-        await session.run(ADD_NEW, {"n": 2, "at": NOW})
+    async with database.transaction() as connection:
+        await connection.execute(ADD_NEW, {"n": 2, "at": NOW})
     plain = Statement(ADD_NEW.text.replace(" ON CONFLICT DO NOTHING", ""))
 
+    async def write_both() -> None:
+        async with database.transaction() as connection:
+            await connection.execute(plain, {"n": 1, "at": NOW})
+            await connection.execute(plain, {"n": 2, "at": NOW})
+
     with pytest.raises(ConstraintBroken):
-        async with database.alone() as session:
-            await session.together([(plain, {"n": 1, "at": NOW}), (plain, {"n": 2, "at": NOW})])
+        await write_both()
 
     assert await numbers(database) == [2]
 
 
-async def test_a_cancelled_read_takes_nobodys_connection(database: Database) -> None:
+async def test_a_keyed_read_is_the_same_read(database: Database) -> None:
+    """
+    Whichever way a read goes, its rows are the same; a list leads to its rows there, too.
+    """
+    async with database.transaction() as connection:
+        await connection.execute_many(ADD_NEW, [{"n": n, "at": NOW} for n in (1, 2, 3)])
+    some = Statement("SELECT n, at AS seen_at FROM t WHERE n IN :ns AND at <= :now ORDER BY n")
+    values = {"ns": [1, 3], "now": NOW}
+
+    async with database.reading() as connection:
+        rows = await connection.fetch_all(some, values)
+
+    assert rows == await database.read(some, values) == [{"n": n, "seen_at": NOW} for n in (1, 3)]
+
+
+async def test_what_returns_rows_tells_how_many(database: Database) -> None:
+    """
+    `execute` counts the rows of RETURNING, on both databases.
+    """
+    async with database.transaction() as connection:
+        counts = [await connection.execute(ADD_NEW, {"n": n, "at": NOW}) for n in (1, 1, 2)]
+        first = await connection.fetch_one(ALL)
+
+    assert counts == [1, 0, 1]
+    assert first == {"n": 1, "seen_at": NOW}
+
+
+async def test_a_read_that_is_given_up(database: Database) -> None:
     """
     Whoever is cancelled in the middle of a long statement takes nobody's connection away.
     """
 
     async def read() -> None:
-        async with database.reading() as session:
-            await session.rows(ENDLESS)
+        async with database.reading() as connection:
+            await connection.fetch_all(ENDLESS)
 
     tasks = [asyncio.create_task(read()) for _ in range(30)]
     await asyncio.sleep(0.05)
@@ -134,15 +129,40 @@ async def test_a_cancelled_read_takes_nobodys_connection(database: Database) -> 
     assert await asyncio.wait_for(numbers(database), 20) == []
 
 
-async def test_a_cancelled_write_has_written_nothing(database: Database) -> None:
+async def test_writes_that_are_cancelled_at_any_moment(database: Database) -> None:
+    """
+    What was told is there, nothing is there in part, and no transaction stays open.
+    """
+
+    async def write(number: int) -> None:
+        async with database.transaction() as connection:
+            await connection.execute(ADD_NEW, {"n": number, "at": NOW})
+            await connection.execute(ADD_NEW, {"n": -number, "at": NOW})
+
+    chance = random.Random(11)
+    told = set()
+    for first in range(1, 200, 10):
+        tasks = {number: asyncio.create_task(write(number)) for number in range(first, first + 10)}
+        for task in tasks.values():
+            asyncio.get_running_loop().call_later(chance.uniform(0, 0.02), task.cancel)
+        outcomes = await asyncio.wait_for(asyncio.gather(*tasks.values(), return_exceptions=True), 20)
+        told |= {number for number, outcome in zip(tasks, outcomes, strict=True) if outcome is None}
+
+    there = set(await asyncio.wait_for(numbers(database), 20))
+    assert told <= there
+    assert {-number for number in there} == there
+    await asyncio.wait_for(write(1000), 20)
+
+
+async def test_a_write_that_is_given_up(database: Database) -> None:
     """
     Whoever is cancelled between two statements has written nothing, and holds nobody up.
     """
     inside = asyncio.Event()
 
     async def write() -> None:
-        async with database.transaction() as session:
-            await session.run(ADD_NEW, {"n": 1, "at": NOW})
+        async with database.transaction() as connection:
+            await connection.execute(ADD_NEW, {"n": 1, "at": NOW})
             inside.set()
             await asyncio.Event().wait()
 
@@ -150,8 +170,8 @@ async def test_a_cancelled_write_has_written_nothing(database: Database) -> None
     await inside.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    async with database.alone() as session:
-        await session.run(ADD_NEW, {"n": 2, "at": NOW})
+    async with database.transaction() as connection:
+        await connection.execute(ADD_NEW, {"n": 2, "at": NOW})
 
     assert await numbers(database) == [2]
 
@@ -161,12 +181,12 @@ async def test_a_wrong_statement_is_told_from_an_outage(database: Database) -> N
     A statement that is wrong is told as that; a database that is not there as another thing.
     """
     with pytest.raises(DatabaseError, match="nowhere"):
-        async with database.reading() as session:
-            await session.rows(Statement("SELECT 1 FROM nowhere"))
+        async with database.reading() as connection:
+            await connection.fetch_all(Statement("SELECT 1 FROM nowhere"))
     url = "sqlite:////proc/nowhere/x.db" if database.is_sqlite else "postgresql://nobody@127.0.0.1:9/x"
     with pytest.raises((DatabaseUnavailable, FileNotFoundError)):
-        async with Database(url).reading() as session:
-            await session.rows(ALL)
+        async with Database(url).reading() as connection:
+            await connection.fetch_all(ALL)
 
 
 def test_an_unknown_database_address_is_refused_at_once() -> None:

@@ -12,24 +12,33 @@ QUERIES = Path(prototype_queries.__file__).parent / "queries"
 
 #: What jobs run: they act for every workspace, and nobody sees what they read.
 JOBS = {
-    "accounts_to_track", "ask_for_look", "due_for_submit", "give_chat_to_generation", "give_chat_to_mockup",
-    "has_other_chats", "hook_heard", "hook_look", "known_chats", "mockup_of_marker", "newest_chat", "next_due_poll",
-    "next_wrap_up", "note_surplus", "postpone_look", "renew_lease", "save_generation", "save_mockup", "take_for_submit",
-    "take_wrap_up", "touch_looked", "untracked_chats", "wake_keyless", "wake_parked", "all_provider_keys",
-    "forget_create_counts", "forget_idempotency_keys", "any_older", "admins_for_ever", "count_tokens",
-    "wind_back_generations", "future_generations", "knew_chats", "has_history", "lost_creates",
+    "accounts_to_track", "acquire_submission_lease", "attach_chat_to_generation", "attach_chat_to_mockup",
+    "claim_for_finalizing", "count_tokens", "defer_poll_after_hook", "delete_expired_create_counts",
+    "delete_expired_idempotency_keys", "due_for_submission", "find_generation_by_marker", "find_newest_chat",
+    "find_next_due_poll", "has_chats_before", "has_due_finalization", "has_events", "has_generations_in_future",
+    "has_other_visible_chats", "has_untracked_rows", "list_all_provider_keys", "list_known_chats",
+    "list_lost_creates", "list_untracked_chats", "permanent_admin_tokens", "poll_after_hook", "postpone_poll",
+    "record_poll", "renew_lease", "request_poll", "resume_after_new_key", "resume_parked", "save_generation",
+    "save_mockup", "save_surplus_chat", "wind_back_generations",
 }  # fmt: skip
 #: By the id of a prototype that was found in the caller's workspace right before.
 AFTER_A_BOUND_ONE = {
     "delete_mockup",
     "find_picture",
-    "forget_surplus",
+    "delete_surplus_chats",
     "free_slot",
-    "keep_picture",
-    "surplus_of_prototype",
+    "save_picture",
+    "list_surplus_chats",
 }
 #: The row itself says to which workspace it belongs, in another table or beside the secret that found it.
-OTHERWISE = {"insert_mockup", "insert_mockup_of_tenant", "find_token", "token_used", "find_session", "use_code"}
+OTHERWISE = {
+    "insert_mockup",
+    "insert_tenant_mockup",
+    "find_token",
+    "save_token_use",
+    "find_session",
+    "consume_sign_in_code",
+}
 
 #: Tables whose rows are a workspace's.
 OURS = (set(OWN_TABLES) | {"design_mockups"}) - {

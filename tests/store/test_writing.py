@@ -1,4 +1,4 @@
-"""Writers of SQLite commit together, and each is told the truth about its own part."""
+"""Writers of SQLite take turns, and each is told the truth about its own part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from protokeep.store.database import Database, Statement
+from protokeep.store.database import Database
+from protokeep.store.sql import Statement
 
 ADD = Statement("INSERT INTO t (n) VALUES (:n)")
 ALL = Statement("SELECT n FROM t ORDER BY n")
@@ -18,20 +19,20 @@ ALL = Statement("SELECT n FROM t ORDER BY n")
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """A file with one small table."""
     made = Database(f"sqlite:///{tmp_path / 'writing.db'}")
-    async with made.transaction() as session:
-        await session.run(Statement("CREATE TABLE t (n int PRIMARY KEY)"))
+    async with made.transaction() as connection:
+        await connection.execute(Statement("CREATE TABLE t (n int PRIMARY KEY)"))
     yield made
     await made.close()
 
 
 async def numbers(database: Database) -> list[int]:
-    async with database.reading() as session:
-        return [row["n"] for row in await session.rows(ALL)]
+    async with database.reading() as connection:
+        return [row["n"] for row in await connection.fetch_all(ALL)]
 
 
 async def add(database: Database, number: int, *, fail: bool = False) -> None:
-    async with database.transaction() as session:
-        await session.run(ADD, {"n": number})
+    async with database.transaction() as connection:
+        await connection.execute(ADD, {"n": number})
         await asyncio.sleep(0)
         if fail:
             raise ValueError(number)
@@ -51,7 +52,7 @@ async def test_a_write_that_returned_is_on_the_disk(database: Database) -> None:
 
 async def test_a_failed_write_harms_no_other_of_its_group(database: Database) -> None:
     """
-    What fails, first of a group or in the middle, leaves nothing behind and everything else alone.
+    A transaction that fails leaves nothing behind and everything else alone.
     """
     tasks = [add(database, number, fail=number % 3 == 0) for number in range(60)]
 
@@ -79,7 +80,7 @@ async def test_cancelled_writes_hold_nobody_up(database: Database) -> None:
 
 async def test_of_two_writes_of_one_key_the_second_conflicts(database: Database) -> None:
     """
-    Two writers of one key in one group: the first is written, the second hears of it.
+    Several writers of one key at once: the first is written, the others hear of it.
     """
     outcomes = await asyncio.gather(*(add(database, 7) for _ in range(8)), return_exceptions=True)
 

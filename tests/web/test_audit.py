@@ -12,7 +12,7 @@ from protokeep.core.principals import Role
 from protokeep.service import audit as auditing
 from protokeep.service.audit import Audit
 from protokeep.store.audit import AuditStore
-from protokeep.store.database import DatabaseError, Statement
+from protokeep.store.sql import DatabaseError, Statement
 from world import ANN, Site, World
 
 SECRET_PROMPT = "the secret moon base"
@@ -90,8 +90,8 @@ async def test_the_database_refuses_changes_of_the_audit(world: World, change: s
         pytest.skip("SQLite has no TRUNCATE")
     await world.ensure()
     with pytest.raises(DatabaseError, match="append-only"):
-        async with world.first.database.transaction() as session:
-            await session.run(Statement(change))
+        async with world.first.database.transaction() as connection:
+            await connection.execute(Statement(change))
     assert [row["actor"] for row in await world.rows("SELECT actor FROM protokeep_audit")] == ["ann"]
 
 

@@ -23,7 +23,7 @@ from protokeep.core.prototype import State
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue
 from protokeep.settings import Settings
-from protokeep.store.database import Statement
+from protokeep.store.sql import Statement
 from protokeep.web import broadcast, sse
 from protokeep.web.app import create_app
 from protokeep.web.pages import formatting
@@ -115,8 +115,8 @@ def principal(user: str = "ana", workspace: str = "default") -> Principal:
 
 async def count(site: Site, table: str) -> int:
 
-    async with site.parts.keeper.context.store.database.reading() as session:
-        row = await session.row(Statement(f"SELECT count(*) AS number FROM {table}"))
+    async with site.parts.keeper.context.store.database.reading() as connection:
+        row = await connection.fetch_one(Statement(f"SELECT count(*) AS number FROM {table}"))
     assert row is not None
     return int(row["number"])
 
@@ -482,8 +482,8 @@ class TestHome:
             "INSERT INTO design_mockups (id, product_id, user_id, provider, prompt, project_status) "
             "VALUES (:id, 'old', 'zoe', 'v0', 'an older shop', :status)"
         )
-        async with database.transaction() as session:
-            await session.run(insert, {"id": "00000000-0000-4000-8000-000000000001", "status": "pending"})
+        async with database.transaction() as connection:
+            await connection.execute(insert, {"id": "00000000-0000-4000-8000-000000000001", "status": "pending"})
         browser = await site.signed_in()
 
         page = await browser.get("/?q=older")
@@ -593,7 +593,7 @@ class TestErrors:
             raise_unavailable()
             yield
 
-        monkeypatch.setattr(site.parts.gallery._store._store.database, "reading", broken)
+        monkeypatch.setattr(site.parts.gallery._store._prototypes.database, "reading", broken)
         page = await browser.get("/")
 
         assert page.status_code == 503
@@ -797,9 +797,9 @@ async def test_the_databases_state_column_agrees_with_the_core(site: Site) -> No
 
 
 async def word_of_the_database(site: Site, prototype_id: str) -> str:
-    async with site.parts.keeper.context.store.database.reading() as session:
+    async with site.parts.keeper.context.store.database.reading() as connection:
         statement = Statement("SELECT state FROM protokeep_generations WHERE mockup_id = :mockup_id")
-        row = await session.row(statement, {"mockup_id": prototype_id})
+        row = await connection.fetch_one(statement, {"mockup_id": prototype_id})
     assert row is not None
     return str(row["state"])
 

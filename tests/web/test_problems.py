@@ -16,7 +16,7 @@ from owner_schemas import MOCKUP, PRODUCT, make_owner
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.principals import Role
 from protokeep.store.migrate import migrate
-from protokeep.store.prototypes import Store
+from protokeep.store.store import Store
 from world import PROMPT, Site, World, on_sqlite
 
 URN = "urn:protokeep:problem:"

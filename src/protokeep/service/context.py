@@ -23,7 +23,7 @@ from protokeep.service.chat_metadata import Signer
 from protokeep.service.heartbeat import Clock, Heartbeat, boot_seconds, utc_now
 from protokeep.service.provider_accounts import Providers
 from protokeep.store.audit import AuditStore
-from protokeep.store.prototypes import Store
+from protokeep.store.store import Store
 
 #: How far back a look-up goes before the moment of sending: the clocks of two hosts and the builder's differ.
 LOOK_BACK = timedelta(minutes=5)

@@ -23,9 +23,9 @@ from protokeep.core.timing import SubmitStep, backoff, next_step
 from protokeep.providers.base import Provider
 from protokeep.service.context import Context
 from protokeep.service.visibility import Visibility
-from protokeep.store.afterwards import free_slot
 from protokeep.store.audit import write
-from protokeep.store.database import Session
+from protokeep.store.prototypes import free_slot
+from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -57,9 +57,9 @@ class Deleter:
 
                 told = AuditEntry.of(principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id)
 
-                async def free(session: Session, told: AuditEntry = told) -> None:
-                    await free_slot(session, prototype.id)
-                    await write(session, told)
+                async def free(connection: Connection, told: AuditEntry = told) -> None:
+                    await free_slot(connection, prototype.id)
+                    await write(connection, told)
 
                 current = await context.store.save(
                     current, rounds.deletion_requested(current, now), event, belongs=free
@@ -86,7 +86,7 @@ class Deleter:
     async def forget(self, prototype: Prototype) -> None:
         """Delete the row: there is nothing at the builder, or not any more."""
         event = Event("deleted", Source.SWEEP, self._context.clock(), data={"chat_id": prototype.chat_id})
-        if await self._context.store.afterwards.delete_prototype(prototype, event):
+        if await self._context.store.delete(prototype, event):
             log.info("prototype_deleted", prototype_id=prototype.id)
 
     async def _try(self, prototype: Prototype) -> Prototype | None:

@@ -16,7 +16,7 @@ from protokeep.core.timing import settled_since_sent
 from protokeep.providers.base import MayBegin
 from protokeep.service.context import Context
 from protokeep.service.orphans import OrphanReconciler
-from protokeep.store.database import Session
+from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -80,8 +80,8 @@ class Deliveries:
         confirmed: list[tuple[int, int]] = []
         account, version = generation_of(prototype).account, generation_of(prototype).api_version
 
-        async def confirm(session: Session) -> None:
-            confirmed.append(await context.heartbeat.confirm(session))
+        async def confirm(connection: Connection) -> None:
+            confirmed.append(await context.heartbeat.confirm(connection))
             # Another task of this process may have noticed, and beaten anew, since this one compared the account.
             if not self._recoverer.is_verified(account, version):
                 raise DatabaseWentBack

@@ -17,8 +17,8 @@ from protokeep.core.follow_up import links_checked, next_link_check
 from protokeep.core.prototype import Prototype, generation_of
 from protokeep.providers.base import SupportsMedia, with_media
 from protokeep.service.context import Context
-from protokeep.store.afterwards import Picture, save_picture
-from protokeep.store.database import Session
+from protokeep.store.pictures import Picture, save_picture
+from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class Finalizer:
         """Finalize the prototypes that are due, at most one batch. Returns how many were claimed."""
         context = self._context
         now = context.clock()
-        ids = await context.store.afterwards.claim_for_finalizing(now, now + LEASE, BATCH_SIZE)
+        ids = await context.store.claim_for_finalizing(now, now + LEASE, BATCH_SIZE)
         groups: defaultdict[tuple[str, int], list[Prototype]] = defaultdict(list)
         for prototype in await context.store.get_many(ids):
             generation = generation_of(prototype)
@@ -115,9 +115,9 @@ class Finalizer:
         after = self._scheduled(after, now, retry=any(step.retry for step in steps))
         pictures = [step.picture for step in steps if step.picture is not None]
 
-        async def save_pictures(session: Session) -> None:
+        async def save_pictures(connection: Connection) -> None:
             for picture in pictures:
-                await save_picture(session, prototype.id, picture, now)
+                await save_picture(connection, prototype.id, picture, now)
 
         await context.store.save(prototype, after, belongs=save_pictures if pictures else None)
 

@@ -42,9 +42,9 @@ from protokeep.providers.base import Conversation, Message, Provider, RemoteChat
 from protokeep.service.context import LOOK_BACK, Context, status_events
 from protokeep.service.delivery import Deliveries
 from protokeep.service.visibility import Visibility
-from protokeep.store.afterwards import save_request
 from protokeep.store.audit import write
-from protokeep.store.database import Session, Untouched
+from protokeep.store.idempotency import save_request
+from protokeep.store.sql import Connection, Untouched
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +90,7 @@ class FollowUps:
             if key is not None:
                 asked = ("message", prototype.id, text)
                 intent = IdempotentRequest(principal.workspace_id, principal.user_id, key, asked, now)
-                if await context.store.afterwards.prototype_of_request(intent) is not None:
+                if await context.store.idempotency.prototype_of_request(intent) is not None:
                     return prototype, False
             if reason := rounds.follow_up_blocked_reason(prototype):
                 raise NotNow(f"No message can be sent: {reason[0].lower()}{reason[1:]}")
@@ -118,11 +118,11 @@ class FollowUps:
         after = rounds.requested(prototype, text, now)
         event = Event("asked", Source.PERSON, now, actor=principal.user_id, data={"message": text[:2000]})
 
-        async def keep(session: Session) -> None:
+        async def keep(connection: Connection) -> None:
             if intent is not None:
-                await save_request(session, intent, prototype.id)
+                await save_request(connection, intent, prototype.id)
             await write(
-                session, AuditEntry.of(principal, Action.ASKED, now, prototype.id, round=generation_of(after).turn)
+                connection, AuditEntry.of(principal, Action.ASKED, now, prototype.id, round=generation_of(after).turn)
             )
 
         return await self._context.store.save(prototype, after, event, belongs=keep)
@@ -165,8 +165,8 @@ class FollowUps:
             event = Event("status", Source.PERSON, now, actor=principal.user_id, status=after.status.value, data=data)
             entry = AuditEntry.of(principal, Action.STOPPED, now, prototype.id)
 
-            async def audit(session: Session, entry: AuditEntry = entry) -> None:
-                await write(session, entry)
+            async def audit(connection: Connection, entry: AuditEntry = entry) -> None:
+                await write(connection, entry)
 
             saved = await context.store.save(current, after, event, belongs=audit)
             current = saved or await context.store.get(principal.workspace_id, prototype.id)

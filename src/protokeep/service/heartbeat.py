@@ -19,9 +19,9 @@ import structlog
 
 from protokeep.core.errors import DatabaseUnavailable, DatabaseWentBack
 from protokeep.core.timing import Timing
-from protokeep.store.database import Session
 from protokeep.store.processes import Beat, Reading
-from protokeep.store.prototypes import Store
+from protokeep.store.sql import Connection
+from protokeep.store.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -194,15 +194,15 @@ class Heartbeat:
             if tries == READINGS or at - began <= READING_SECONDS:
                 return now, server, at, at - began
 
-    async def confirm(self, session: Session) -> tuple[int, int]:
-        """Make sure, in the transaction of `session`, that the database is not older than this process knows it.
+    async def confirm(self, connection: Connection) -> tuple[int, int]:
+        """Make sure, in the transaction of `connection`, that the database is not older than this process knows it.
 
         What is committed with it counts as a beat; `committed` is called with what this returns. Raises
         `DatabaseWentBack`: the transaction is rolled back, and nothing may be sent.
         """
-        if self._is_told_by(await self._store.who_noticed(session)):
+        if self._is_told_by(await self._store.who_noticed(connection)):
             raise DatabaseWentBack
-        beat, server = await self._store.confirm(session, self._process_id, self._beat)
+        beat, server = await self._store.confirm(connection, self._process_id, self._beat)
         if beat is None or server != self._server:
             raise DatabaseWentBack
         return self.epoch, beat

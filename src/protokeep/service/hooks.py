@@ -18,7 +18,7 @@ from protokeep.core.ttl_cache import TtlCache
 from protokeep.providers.base import RegisteredHook, SupportsHooks, with_hooks
 from protokeep.service.context import Context
 from protokeep.service.hook_deliveries import HookDeliveries
-from protokeep.store.afterwards import Hook
+from protokeep.store.hooks import Hook
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ class Hooks:
             claim = Hook(account, provider.api_version, "", secrets.token_urlsafe(18), now)
             if hook is not None:
                 claim = replace(hook, installed_at=now)
-            if await self._context.store.afterwards.claim_hook(claim, hook.installed_at if hook else None):
+            if await self._context.store.hooks.claim(claim, hook.installed_at if hook else None):
                 added += await self._register(base, provider, claim, hook)
         return added
 
@@ -103,7 +103,7 @@ class Hooks:
     async def list(self) -> list[tuple[Hook, bool | None]]:
         """Our hooks, and whether the app builder still has each of them; None: it could not be asked."""
         await self._context.providers.refresh()
-        return [(hook, await self._is_registered(hook)) for hook in await self._context.store.afterwards.hooks()]
+        return [(hook, await self._is_registered(hook)) for hook in await self._context.store.hooks.list()]
 
     async def remove(self) -> tuple[int, Sequence[str]]:
         """Removes every hook, here and at the app builder.
@@ -114,13 +114,13 @@ class Hooks:
         removed = 0
         left = []
         await self._context.providers.refresh()
-        for hook in await self._context.store.afterwards.hooks():
+        for hook in await self._context.store.hooks.list():
             provider = self._provider_of(hook)
             if provider is None:
                 left.append(hook.account)
             elif hook.hook:
                 await provider.remove_hook(hook.hook)
-            await self._context.store.afterwards.delete_hook(hook.account, hook.api_version)
+            await self._context.store.hooks.delete(hook.account, hook.api_version)
             removed += 1
         self._addresses.clear()
         return removed, left
@@ -138,7 +138,7 @@ class Hooks:
     # -- registering -------------------------------------------------------------------------------------------
 
     async def _hooks(self) -> Mapping[_Endpoint, Hook]:
-        return {(hook.account, hook.api_version): hook for hook in await self._context.store.afterwards.hooks()}
+        return {(hook.account, hook.api_version): hook for hook in await self._context.store.hooks.list()}
 
     def _endpoints(self) -> Iterator[tuple[str, SupportsHooks]]:
         """Every account, in every version of its API that supports hooks."""
@@ -165,7 +165,7 @@ class Hooks:
     async def _install(
         self, base: str, account: str, provider: SupportsHooks, hook: Hook | None, *, rotate: bool
     ) -> Hook:
-        save = self._context.store.afterwards.save_hook
+        save = self._context.store.hooks.save
         registered = await provider.hooks()
         nonce = secrets.token_urlsafe(18)
         if hook is None or hook.hook not in {one.id for one in registered}:
@@ -213,7 +213,7 @@ class Hooks:
 
         `before` is the hook's row as it was before the claim.
         """
-        store = self._context.store.afterwards
+        store = self._context.store.hooks
         began = self._context.elapsed()
         try:
             registered = await provider.hooks()
@@ -226,9 +226,9 @@ class Hooks:
             log.warning("hook_not_installed", account=claim.account, reason=str(error))
             self._not_before[claim.account, claim.api_version] = claim.installed_at + RETRY
             if before is not None and before.hook:
-                await store.save_hook(before)  # So that it is looked for again.
+                await store.save(before)  # So that it is looked for again.
             return 0
-        await store.save_hook(replace(claim, hook=hook_id))
+        await store.save(replace(claim, hook=hook_id))
         log.info("hook_installed", account=claim.account, api_version=claim.api_version)
         return 1
 
@@ -240,7 +240,7 @@ class Hooks:
         if addresses is None:
             addresses = [
                 (self._token(hook.account, hook.api_version, nonce).encode(), hook.account)
-                for hook in await self._context.store.afterwards.hooks()
+                for hook in await self._context.store.hooks.list()
                 for nonce in (hook.nonce, hook.old_nonce)
                 if nonce is not None
             ]

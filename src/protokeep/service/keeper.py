@@ -33,9 +33,9 @@ from protokeep.service.polling import Poller, seconds
 from protokeep.service.provider_accounts import DEFAULT_PROVIDER
 from protokeep.service.submission import Submitter
 from protokeep.service.visibility import Visibility
-from protokeep.store.afterwards import Picture
-from protokeep.store.database import Row
+from protokeep.store.pictures import Picture
 from protokeep.store.prototypes import Page
+from protokeep.store.sql import Row
 
 log = structlog.get_logger(__name__)
 
@@ -194,7 +194,7 @@ class Keeper:
             prototype = await self.get(principal, prototype_id)
         except NotFound:
             mockup_id = _uuid_of(prototype_id)
-            if mockup_id and await self.context.store.afterwards.was_deleted(principal.workspace_id, mockup_id):
+            if mockup_id and await self.context.store.was_deleted(principal.workspace_id, mockup_id):
                 return None
             raise
         return await self._remover.ask(principal, prototype)
@@ -202,7 +202,7 @@ class Keeper:
     async def picture(self, principal: Principal, prototype_id: str) -> Picture:
         """The picture of a prototype, from our own store. Raises `NotFound`."""
         prototype = await self.get(principal, prototype_id)
-        picture = await self.context.store.afterwards.picture(prototype.id)
+        picture = await self.context.store.pictures.find(prototype.id)
         if picture is None:
             raise NotFound("This prototype has no picture, or none yet.")
         return picture
@@ -342,8 +342,8 @@ class Keeper:
 
     async def _tidy(self, now: datetime) -> None:
         context = self.context
-        await context.store.delete_expired_idempotency_keys(now - self._key_retention)
-        await context.store.delete_expired_create_counts(now - timedelta(days=2))
+        await context.store.idempotency.delete_expired(now - self._key_retention)
+        await context.store.claims.delete_expired_counts(now - timedelta(days=2))
         await context.providers.refresh()
         try:
             choice = context.providers.choose(DEFAULT_PROVIDER)

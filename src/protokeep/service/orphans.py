@@ -193,7 +193,7 @@ class OrphanReconciler:
             signed=marks.signed,
         )
         outcome = await context.store.adopt_orphan(stray, context.timing.poll_timeout)
-        if outcome == "deleted" and await context.store.afterwards.was_deleted(stray.workspace_id, stray.marker):
+        if outcome == "deleted" and await context.store.was_deleted(stray.workspace_id, stray.marker):
             await provider.delete(made.chat_id)  # It was to be deleted at the builder, too.
         if (account, made.chat_id) not in self._nobodys:
             log.warning("orphan_adopted", outcome=outcome, account=account, chat_id=made.chat_id)

@@ -24,6 +24,7 @@ from protokeep.service.context import Context, renewing, status_events
 from protokeep.service.poll_plan import poll_target_of, within_budget
 from protokeep.service.visibility import Visibility
 from protokeep.store.accounts import LOOKS_FAIL, SHORT_OF_CALLS
+from protokeep.store.mapping import is_unchanged_poll
 from protokeep.store.sql import ConstraintBroken
 
 log = structlog.get_logger(__name__)
@@ -326,21 +327,23 @@ class Poller:
         await self._save(changes, now)
 
     async def _save(self, changes: list[PollPlan], now: datetime) -> None:
-        """Write a round; a row that the database refuses keeps none of the others from being written."""
-        try:
-            saved = await self._context.store.save_all(changes)
-        except (ConstraintBroken, ValueError):
-            if len(changes) > 1:
-                for change in changes:
-                    await self._save([change], now)
-                return
-            log.exception("poll_result_not_saved", prototype_id=changes[0][0].id)
-            await self._put_aside(changes[0][0], now)
-            return
-        for (before, _, _), after in zip(changes, saved, strict=True):
-            if after is not None and after.status is not before.status:
+        """Saves the results of polls. If the database refuses one of them, the others are still saved."""
+        store = self._context.store
+        unchanged = [after for before, after, events in changes if not events and is_unchanged_poll(before, after)]
+        await store.record_polls(unchanged)
+        saved_already = {prototype.id for prototype in unchanged}
+        for before, after, events in changes:
+            if before.id in saved_already:
+                continue
+            try:
+                saved = await store.save(before, after, *events)
+            except (ConstraintBroken, ValueError):
+                log.exception("poll_result_not_saved", prototype_id=before.id)
+                await self._put_aside(before, now)
+                continue
+            if saved is not None and saved.status is not before.status:
                 log.info(
-                    "prototype_status", prototype_id=after.id, before=before.status.value, after=after.status.value
+                    "prototype_status", prototype_id=saved.id, before=before.status.value, after=saved.status.value
                 )
 
     async def _put_aside(self, prototype: Prototype, now: datetime) -> None:

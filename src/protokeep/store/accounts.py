@@ -1,4 +1,4 @@
-"""Accounts at builders: what holds them back, and who looks after them."""
+"""Accounts at providers: what holds their creates and polls, and which process tracks them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from protokeep.core.prototype import Prototype, generation_of
-from protokeep.store.database import Database, Row
-from protokeep.store.prototype_queries import query
+from protokeep.core.prototype import Prototype
+from protokeep.store.database import Database
+from protokeep.store.mapping import generation_values
+from protokeep.store.sql import Row, query
 
 #: The `polling_paused_code` of an account whose budget of calls is short.
 SHORT_OF_CALLS = "short_of_calls"
-#: The `polling_paused_code` of an account at which looks are made and fail (the key is refused, say).
+#: The `polling_paused_code` of an account whose polls fail, for example because its key is refused.
 LOOKS_FAIL = "looks_fail"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What holds an account at a builder back, if anything."""
+    """What holds the creates or the polls of an account at a provider, if anything."""
 
     name: str
     hold_code: str | None = None
@@ -30,9 +31,9 @@ class Account:
     polling_paused_code: str | None = None
 
     def is_polling_paused(self, now: datetime) -> bool:
-        """Whether no look is made now. Being short of calls only slows some; failing ones are tried again."""
-        held = self.polling_paused_until is not None and self.polling_paused_until > now
-        return held and self.polling_paused_code not in (SHORT_OF_CALLS, LOOKS_FAIL)
+        """Whether nothing is polled now. A short budget only slows some polls, and failing polls are tried again."""
+        paused = self.polling_paused_until is not None and self.polling_paused_until > now
+        return paused and self.polling_paused_code not in (SHORT_OF_CALLS, LOOKS_FAIL)
 
 
 class Accounts:
@@ -42,85 +43,78 @@ class Accounts:
         self._database = database
 
     async def get(self, name: str) -> Account:
-        """What is known of an account; nothing holds one back that was never written."""
-        rows = await self._database.keyed(query("find_account"), {"account": name})
-        if not rows:
-            return Account(name)
-        row = rows[0]
-        row.pop("account")
-        return Account(name, **row)
+        """The holds of an account. An account without a row has none."""
+        rows = await self._database.read(query("find_account"), {"account": name})
+        return Account(**rows[0]) if rows else Account(name)
 
     async def hold(self, name: str, provider: str, code: str, message: str, until: datetime) -> None:
-        """No creates for this account until then."""
-        await self._run(
+        """Holds the creates of an account until a time."""
+        await self._execute(
             "hold_account", account=name, provider=provider, hold_code=code, hold_message=message, hold_until=until
         )
 
     async def take_probe(self, name: str, now: datetime, until: datetime) -> bool:
-        """Whether this create is the one that may find out whether a held account works again."""
-        return bool(await self._rows("take_probe", account=name, now=now, until=until))
+        """Whether this create is the one that finds out whether a held account works again."""
+        return bool(await self._rows("claim_account_probe", account=name, now=now, until=until))
 
     async def release(self, name: str, now: datetime) -> None:
-        """A create was accepted: the account's parked rows go on now."""
+        """Ends the hold of an account, because a create was accepted. Its parked creates go on now."""
         account = await self.get(name)
         if account.hold_code is None and account.hold_until is None and account.failures == 0:
             return
-        async with self._database.transaction() as session:
-            if await session.run(query("release_account"), {"account": name}) > 0:
-                await session.run(query("wake_parked"), {"account": name, "now": now})
+        async with self._database.transaction() as connection:
+            if await connection.execute(query("release_account"), {"account": name}) > 0:
+                await connection.execute(query("resume_parked"), {"account": name, "now": now})
 
     async def count_failure(self, name: str, provider: str) -> int:
-        """Consecutive creates of this account without a trustworthy answer, this one included."""
+        """Counts a create that got no trustworthy answer. Returns how many there were in a row."""
         rows = await self._rows("count_failure", account=name, provider=provider)
         return int(rows[0]["failures"])
 
     async def pause_polling(self, name: str, until: datetime, code: str = "slowed", message: str = "") -> None:
-        """Looks wait until then (all of them, or those that nobody watches); the reason is for people to see."""
+        """Pauses the polls of an account until a time, with a reason for people."""
         provider = name.partition(":")[0]
-        words = message or "Looks are paused."
-        await self._run("hold_reads", account=name, provider=provider, until=until, code=code, message=words)
+        message = message or "Looks are paused."
+        await self._execute("pause_polling", account=name, provider=provider, until=until, code=code, message=message)
 
     async def spend(self, name: str, calls: int, now: datetime) -> tuple[int, int]:
-        """Count `calls` to the builder; all replicas' calls in this minute and this UTC day."""
+        """Counts calls to the provider. Returns the calls of all processes in this minute and in this UTC day."""
         minute = now.replace(second=0, microsecond=0)
         day = minute.replace(hour=0, minute=0)
-        rows = await self._rows("spend_calls", account=name, calls=calls, minute_at=minute, day_at=day)
+        rows = await self._rows("count_calls", account=name, calls=calls, minute_at=minute, day_at=day)
         return int(rows[0]["minute_calls"]), int(rows[0]["day_calls"])
 
-    async def postpone_polls(self, looks: Sequence[Prototype], until: datetime) -> None:
-        """These are not looked at now, for want of calls."""
+    async def postpone_polls(self, prototypes: Sequence[Prototype], until: datetime) -> None:
+        """Postpones polls for which there are no calls left."""
         values = [
             {
-                "mockup_id": one.id,
-                "version": generation_of(one).version,
+                **generation_values(prototype),
                 "next_poll_at": until,
-                "deadline_at": generation_of(one).deadline_at,
-                "missing_since": generation_of(one).missing_since,
             }
-            for one in looks
+            for prototype in prototypes
         ]
-        async with self._database.transaction() as session:
-            await session.run_many(query("postpone_look"), values)
+        async with self._database.transaction() as connection:
+            await connection.execute_many(query("postpone_poll"), values)
 
     async def take_tracking(self, name: str, provider: str, owner: str, now: datetime, until: datetime) -> bool:
-        """Become, or stay, the one who tracks this account."""
+        """Makes a process the tracker of an account, or renews its lease. False: another process is the tracker."""
         values = {"account": name, "provider": provider, "owner": owner, "now": now, "until": until}
-        return bool(await self._rows("take_tracking", **values))
+        return bool(await self._rows("acquire_tracking_lease", **values))
 
     async def release_tracking(self, name: str, owner: str) -> None:
-        """Let another one track this account at once."""
-        await self._run("release_tracking", account=name, owner=owner)
+        """Ends a tracking lease, so that another process can track the account at once."""
+        await self._execute("release_tracking", account=name, owner=owner)
 
     async def to_track(self, owner: str, now: datetime) -> list[str]:
-        """Accounts with a look due that nobody, or `owner` itself, tracks."""
-        async with self._database.reading() as session:
-            rows = await session.rows(query("accounts_to_track"), {"now": now, "owner": owner})
+        """Accounts that have a poll due and no tracker other than `owner`."""
+        async with self._database.reading() as connection:
+            rows = await connection.fetch_all(query("accounts_to_track"), {"now": now, "owner": owner})
         return [row["account"] for row in rows]
 
     async def _rows(self, name: str, **values: Any) -> list[Row]:
-        async with self._database.alone() as session:
-            return await session.rows(query(name), values)
+        async with self._database.transaction() as connection:
+            return await connection.fetch_all(query(name), values)
 
-    async def _run(self, name: str, **values: Any) -> int:
-        async with self._database.alone() as session:
-            return await session.run(query(name), values)
+    async def _execute(self, name: str, **values: Any) -> int:
+        async with self._database.transaction() as connection:
+            return await connection.execute(query(name), values)

@@ -1,37 +1,36 @@
-"""The audit as rows: they are added and read, and nothing else."""
+"""The audit as rows, which are added and read, and never changed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.store.database import Database, Part, Row, Session
-from protokeep.store.prototype_queries import query
+from protokeep.store.database import Database
+from protokeep.store.sql import Connection, Row, Values, query
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """An entry as it stands in the audit."""
+    """An entry with its id in the audit."""
 
     id: str
     entry: AuditEntry
 
 
 class AuditStore:
-    """Adds to `protokeep_audit`, and reads it."""
+    """Adds to `protokeep_audit` and reads it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def add(self, *entries: AuditEntry) -> None:
-        """Write entries, all or none."""
-        async with self._database.transaction() as session:
-            await write(session, *entries)
+        """Adds entries, all or none."""
+        async with self._database.transaction() as connection:
+            await write(connection, *entries)
 
     async def list(
         self,
@@ -42,27 +41,23 @@ class AuditStore:
         actor: str | None = None,
         after: tuple[datetime, str] | None = None,
     ) -> list[AuditRecord]:
-        """Entries of a workspace, newest first, after the one that `after` names."""
+        """Entries of a workspace, newest first. `after` is the (time, id) of the last entry of the page before."""
         values: dict[str, Any] = {"workspace_id": workspace_id, "limit": limit, "action": action, "actor": actor}
         statement = "list_audit"
         if after is not None:
             statement = "list_audit_after"
             values["after_at"], values["after_id"] = after
-        async with self._database.reading() as session:
-            return [_written(row) for row in await session.rows(query(statement), values)]
+        async with self._database.reading() as connection:
+            return [_record_of(row) for row in await connection.fetch_all(query(statement), values)]
 
 
-async def write(session: Session, *entries: AuditEntry) -> None:
-    """Write entries in the transaction of what they tell of."""
-    await session.run_many(query("insert_audit"), [_values(entry) for entry in entries])
+async def write(connection: Connection, *entries: AuditEntry) -> None:
+    """Adds entries, in the transaction of the change that they tell of."""
+    for entry in entries:
+        await connection.execute(query("insert_audit"), _values(entry))
 
 
-def part(entry: AuditEntry) -> Part:
-    """The same, as a part of what is written together."""
-    return query("insert_audit"), _values(entry)
-
-
-def _values(entry: AuditEntry) -> Mapping[str, Any]:
+def _values(entry: AuditEntry) -> Values:
     return {
         "id": uuid4().hex,
         "workspace_id": entry.workspace_id,
@@ -76,7 +71,7 @@ def _values(entry: AuditEntry) -> Mapping[str, Any]:
     }
 
 
-def _written(row: Row) -> AuditRecord:
+def _record_of(row: Row) -> AuditRecord:
     entry = AuditEntry(
         workspace_id=row["workspace_id"],
         at=row["written_at"],

@@ -1,4 +1,4 @@
-"""A copy of the embedded database while it is in use."""
+"""Copies the embedded database while it is in use."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from protokeep.core.errors import InvalidInput, NotReady
 
-#: Pages copied at a time; writers get on in between.
+#: Pages copied at a time; writers continue in between.
 PAGES = 1000
 
 
 def backup(source: Path, target: Path) -> None:
-    """Copy a SQLite database that may be in use, by SQLite's own backup API.
+    """Copies a SQLite database that may be in use, with SQLite's own backup API.
 
-    The copy appears under its name only when it is whole and has passed SQLite's check. Raises `InvalidInput` when
-    there is nothing to copy or `target` exists, and `NotReady` when the copy could not be made.
+    The copy appears under its name only when it is complete and has passed SQLite's check. Raises `InvalidInput` when
+    there is nothing to copy or `target` exists, and `NotReady` when copying fails.
     """
     if not source.is_file():
         raise InvalidInput(f"There is no database at {source}. PROTOKEEP_DATABASE_URL says where it is.")
@@ -32,10 +32,10 @@ def backup(source: Path, target: Path) -> None:
             writing.execute("PRAGMA journal_mode = DELETE")
             found = writing.execute("PRAGMA quick_check").fetchone()[0]
         if found != "ok":
-            raise NotReady(f"The copy did not pass SQLite's check ({found}); it was not kept.")
+            raise NotReady(f"The copy did not pass SQLite's check ({found}); it was deleted.")
         draft.chmod(0o600)
         os.link(draft, target)
     except (OSError, sqlite3.Error) as error:
-        raise NotReady(f"The copy could not be made: {error}.") from error
+        raise NotReady(f"The copy failed: {error}.") from error
     finally:
         draft.unlink(missing_ok=True)

@@ -1,368 +1,318 @@
-"""The claim: one short transaction that decides who creates.
+"""The claim: one short transaction that decides which request creates the prototype of a product.
 
-The database decides, by the key of `protokeep_slots`; never a SELECT followed by an INSERT. A lost race raises
-`LostRace`, which rolls everything back; the caller begins again and then reads the winner's row.
+The primary key of `protokeep_slots` decides, among any number of processes; never a SELECT followed by an INSERT. A
+lost race raises `LostRace`, which rolls the transaction back; the claim begins again and reads the winner's row.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
+import asyncio
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
+from protokeep.bus import Change
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.create_request import ClaimResult, CreateRequest, claimed_prototype
-from protokeep.core.errors import KeyReused, ProductUnknown
+from protokeep.core.create_request import ClaimResult, CreateRequest, IdempotentRequest, claimed_prototype
+from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotReady, ProductUnknown
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.prototype import Prototype, RecoveryPoint, Status
 from protokeep.core.provider_keys import key_source_of
 from protokeep.core.quotas import Quota, Quotas, day_of
 from protokeep.core.reuse import Decision, Outcome, decide, usable
 from protokeep.core.validation import user_id_for
 from protokeep.store import audit
-from protokeep.store.database import ConstraintBroken, Part, Session, Untouched, must_touch
-from protokeep.store.mapping import prototype_of
-from protokeep.store.prototype_queries import PrototypeQueries, query
+from protokeep.store.changes import Changes
+from protokeep.store.database import Database
+from protokeep.store.events import add_event
+from protokeep.store.idempotency import prototype_of_request, save_request
+from protokeep.store.mapping import adopted_generation, prototype_of
+from protokeep.store.prototype_queries import PrototypeQueries
+from protokeep.store.prototypes import insert_generation, insert_prototype
+from protokeep.store.sql import Connection, ConstraintBroken, DatabaseError, LostRace, Untouched, query
 
-#: How long a claim waits for another one of the same product on PostgreSQL.
+#: Races that a claim may lose before it gives up. Every loss means that another request was served.
+MAX_LOSSES = 25
+#: How long a claim waits for a lock of another claim on PostgreSQL, and the error that ends the wait.
 LOCK_TIMEOUT = "5s"
+LOCK_NOT_AVAILABLE = "55P03"
 #: Older rows of an adopted table that are considered for the slot.
 OLDER_ROWS = 50
 
-
-NO_CAPS = Quotas()
-
-
-class LostRace(Untouched):
-    """Somebody was first; everything this transaction did is to be rolled back."""
+NO_QUOTAS = Quotas()
 
 
-async def claim(
-    session: Session,
-    statements: PrototypeQueries,
-    wanted: CreateRequest,
-    clock_budget: timedelta,
-    caps: Quotas = NO_CAPS,
-    also: Sequence[Part] = (),
-) -> ClaimResult | Decision:
-    """Carry out the reuse rule in the transaction of `session`: what there is, or why `wanted.mockup_id` was made.
+class Claims:
+    """Claims of this process, and the counts that quotas stand on."""
 
-    `also` is written with what is made. Raises `LostRace` when a race was lost, `QuotaReached`.
-    """
-    replayed = await _replayed(session, statements, wanted)
+    def __init__(self, database: Database, changes: Changes) -> None:
+        self._database = database
+        self._changes = changes
+        self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def claim(
+        self, queries: PrototypeQueries, request: CreateRequest, poll_timeout: timedelta, quotas: Quotas
+    ) -> ClaimResult:
+        """The prototype for a request: the existing one, or a new one that this request has to create.
+
+        Raises `QuotaReached` when the new one would be one too many, `KeyReused`, `KeyInFlight`, `ProductUnknown`,
+        `InvalidInput` and `NotReady`. Nothing is written then.
+        """
+        # Requests for one product take turns, so that those who lose do not hold connections. This only saves work.
+        slot = request.workspace_id, request.product_id, request.provider
+        async with self._turns.setdefault(slot, asyncio.Lock()):
+            existing = await self._find_reusable(queries, request)
+            return existing or await self._claim(queries, request, poll_timeout, quotas)
+
+    async def delete_expired_counts(self, before: datetime) -> int:
+        """Deletes the counts of days before a time. How many there were."""
+        async with self._database.transaction() as connection:
+            return await connection.execute(query("delete_expired_create_counts"), {"before": before})
+
+    async def _find_reusable(self, queries: PrototypeQueries, request: CreateRequest) -> ClaimResult | None:
+        """The common case, which needs no transaction: a usable prototype holds the slot."""
+        if request.create_new or request.idempotency_key is not None:
+            return None
+        rows = await self._database.read(queries.current, _key_of(request))
+        if not rows:
+            return None
+        current = prototype_of(rows[0])
+        decision = decide(current, request.prompt, create_new=False)
+        return ClaimResult(current, decision, won=False) if decision.outcome is Outcome.REUSED else None
+
+    async def _claim(
+        self, queries: PrototypeQueries, request: CreateRequest, poll_timeout: timedelta, quotas: Quotas
+    ) -> ClaimResult:
+        change = Change(request.workspace_id, request.product_id, request.mockup_id, request.account, "claimed")
+        for _ in range(MAX_LOSSES):
+            with contextlib.suppress(Untouched), _explained(request):
+                async with self._database.transaction() as connection:
+                    if not connection.is_sqlite:
+                        await connection.execute(query("limit_lock_wait"), {"duration": LOCK_TIMEOUT})
+                    result = await find_existing(connection, queries, request, poll_timeout)
+                    if isinstance(result, ClaimResult):
+                        return result
+                    prototype = await create(connection, queries, request, result)
+                    await self._changes.notify(connection, change)
+                    # Last, so that other claims wait for the rows of the counters only until the commit.
+                    await count(connection, request, quotas)
+                self._changes.publish(change)
+                return ClaimResult(prototype, result.decision, won=True)
+        raise NotReady("This product is being changed by too many at once. Try again in a moment.")
+
+
+class Vacancy(NamedTuple):
+    """No prototype can be reused: why a new one is created, and the unusable one whose slot it takes."""
+
+    decision: Decision
+    replaced: Prototype | None
+
+
+async def find_existing(
+    connection: Connection, queries: PrototypeQueries, request: CreateRequest, poll_timeout: timedelta
+) -> ClaimResult | Vacancy:
+    """Applies the reuse rule. Raises `KeyReused`, and `LostRace` when another request took the slot or the key."""
+    replayed = await _find_replayed(connection, queries, request)
     if replayed is not None:
         return replayed
-    current = await find_current(session, statements, wanted.workspace_id, wanted.product_id, wanted.provider)
-    decision = decide(current, wanted.prompt, create_new=wanted.create_new)
+    current = await find_current(connection, queries, _key_of(request))
+    decision = decide(current, request.prompt, create_new=request.create_new)
     if decision.outcome is Outcome.REUSED and current is not None:
-        await _keep_key(session, wanted, current.id)
-        return ClaimResult(await _take_over(session, statements, wanted, current, clock_budget), decision, won=False)
-    await _check_owners_product(session, statements, wanted)
-    await _keep_key(session, wanted, wanted.mockup_id)
-    await _take_slot(session, wanted, decision, current)
-    counted = caps.of(wanted.workspace_id, wanted.user_id, wanted.product_id)
-    # The counts last: many claims share them, and wait for each other from there until the commit that follows.
-    parts = [*_rows_of(statements, wanted, decision), *also, *(_count(wanted, cap) for cap in counted)]
-    touched = await session.together(parts)
-    if touched[0] == 0:
-        raise _no_such_product(wanted)
-    for cap, passed in zip(counted, touched[len(parts) - len(counted) :], strict=True):
-        if not passed:
-            raise cap.refusal(wanted.now)
-    return decision
+        await _save_key(connection, request, current.id)
+        adopted = await _take_slot_for_older(connection, queries, request, current, poll_timeout)
+        return ClaimResult(adopted, decision, won=False)
+    in_slot = current is not None and current.is_current
+    return Vacancy(decision, current if in_slot and decision.outcome is Outcome.REPLACED else None)
 
 
-async def claim_free(
-    session: Session,
-    statements: PrototypeQueries,
-    wanted: CreateRequest,
-    caps: Quotas = NO_CAPS,
-    also: Sequence[Part] = (),
-) -> Decision | None:
-    """The same in one statement of PostgreSQL, for a product that nothing was ever made for.
+async def find_current(connection: Connection, queries: PrototypeQueries, key: dict[str, str]) -> Prototype | None:
+    """The prototype in a slot. Without one: the newest usable older row that has no slot, else the newest row.
 
-    None: it is not as simple as that, or somebody was first, and nothing was written. Nobody who counts against the
-    same caps waits for this process then: PostgreSQL holds their rows, not an open transaction.
+    `key`: workspace_id, product_id and provider.
     """
-    if wanted.create_new or wanted.idempotency_key is not None:
-        return None
-    decision = decide(None, wanted.prompt, create_new=False)
-    try:
-        touched = await session.together(free_parts(statements, wanted, decision, caps, also), if_first=True)
-    except ConstraintBroken:
-        return None  # A cap was reached in this moment, or the owner's table refuses it: the long way says which.
-    return decision if touched[0] else None
-
-
-def free_parts(
-    statements: PrototypeQueries,
-    wanted: CreateRequest,
-    decision: Decision,
-    caps: Quotas = NO_CAPS,
-    also: Sequence[Part] = (),
-) -> list[Part]:
-    """What that one statement consists of; all of it depends on the first."""
-    counted = caps.of(wanted.workspace_id, wanted.user_id, wanted.product_id)
-    free = {
-        **_slot_of(wanted),
-        "owners_product_id": wanted.product_id,
-        "owners_provider": wanted.provider,
-        "known_product_id": wanted.product_id,
-        "day_at": day_of(wanted.now),
-        "wait_at_most": LOCK_TIMEOUT,
-    }
-    for number, cap in enumerate(counted):
-        free |= {f"kind{number}": cap.kind, f"subject{number}": cap.subject, f"cap{number}": cap.limit}
-    return [
-        (statements.claim_free_slot(len(counted)), free),
-        *_rows_of(statements, wanted, decision),
-        *also,
-        *(_count(wanted, cap, "count_free_create") for cap in counted),
-    ]
-
-
-def new_prototype(statements: PrototypeQueries, wanted: CreateRequest) -> Prototype:
-    """What a claim that won has written."""
-    return claimed_prototype(wanted, user_id_for(wanted.user_id, must_be_uuid=statements.shape.user_is_uuid))
-
-
-async def find_current(
-    session: Session, statements: PrototypeQueries, workspace_id: str, product_id: str, provider: str
-) -> Prototype | None:
-    """The prototype in the slot; without one, the newest usable older row that has no slot, else the newest row."""
-    key = {"workspace_id": workspace_id, "product_id": product_id, "provider": provider}
-    row = await session.row(statements.current, key)
+    row = await connection.fetch_one(queries.current, key)
     if row is not None:
         return prototype_of(row)
-    rows = await session.rows(statements.newest, {**key, "limit": OLDER_ROWS})
+    rows = await connection.fetch_all(queries.newest, {**key, "limit": OLDER_ROWS})
     older = [prototype_of(row) for row in rows]
     return next((prototype for prototype in older if usable(prototype)), older[0] if older else None)
 
 
-async def _replayed(session: Session, statements: PrototypeQueries, wanted: CreateRequest) -> ClaimResult | None:
-    if wanted.idempotency_key is None:
-        return None
-    row = await session.row(
-        query("find_idempotency_key"),
-        {"workspace_id": wanted.workspace_id, "actor": wanted.user_id, "key": wanted.idempotency_key},
-    )
-    if row is None:
-        return None
-    if row["fingerprint"] != wanted.fingerprint:
-        raise KeyReused(
-            "This Idempotency-Key was used for another request. Send a new key, or repeat the first request exactly.",
-            field="Idempotency-Key",
-        )
-    key = {"workspace_id": wanted.workspace_id, "mockup_id": row["mockup_id"]}
-    prototype = await session.row(statements.get, key)
-    if prototype is None:
-        raise KeyReused(
-            "The prototype that this Idempotency-Key made has been deleted. Send a new key.", field="Idempotency-Key"
-        )
-    reason = "The same Idempotency-Key was answered before."
-    return ClaimResult(prototype_of(prototype), Decision(Outcome.REPLAYED, reason), won=False)
-
-
-async def _keep_key(session: Session, wanted: CreateRequest, mockup_id: str) -> None:
-    if wanted.idempotency_key is None:
-        return
-    kept = await session.row(
-        query("keep_idempotency_key"),
-        {
-            "workspace_id": wanted.workspace_id,
-            "actor": wanted.user_id,
-            "key": wanted.idempotency_key,
-            "fingerprint": wanted.fingerprint,
-            "mockup_id": mockup_id,
-            "now": wanted.now,
-        },
-    )
-    if kept is None:
-        raise LostRace
-
-
-async def _take_slot(session: Session, wanted: CreateRequest, decision: Decision, current: Prototype | None) -> None:
-    slot = _slot_of(wanted)
-    if wanted.create_new:
-        taken = await session.row(query("put_in_slot"), slot)
-    elif decision.outcome is Outcome.REPLACED and current is not None and current.is_current:
-        taken = await session.row(query("replace_in_slot"), {**slot, "expected": current.id})
-    else:
-        taken = await session.row(query("claim_slot"), slot)
-    if taken is None:
-        raise LostRace
-
-
-def _slot_of(wanted: CreateRequest) -> dict[str, Any]:
-    return {
-        "workspace_id": wanted.workspace_id,
-        "product_id": wanted.product_id,
-        "provider": wanted.provider,
-        "mockup_id": wanted.mockup_id,
-        "now": wanted.now,
-    }
-
-
-def _rows_of(statements: PrototypeQueries, wanted: CreateRequest, decision: Decision) -> list[Part]:
-    """What a new prototype is: the row that people see first."""
-    prototype = new_prototype(statements, wanted)
-    generation = generation_of(prototype)
-    mockup = {
-        "id": prototype.id,
-        "product_id": prototype.product_id,
-        "user_id": prototype.user_id,
-        "provider": prototype.provider,
-        "prompt": prototype.prompt,
-        "now": prototype.created_at,
-    }
-    tracked = {
-        "mockup_id": prototype.id,
-        "workspace_id": generation.workspace_id,
-        "provider": prototype.provider,
-        "account": generation.account,
-        "api_version": generation.api_version,
-        "marker": generation.marker,
-        "created_by": generation.created_by,
-        "recovery_point": generation.recovery_point.value,
-        "next_try_at": generation.next_try_at,
-        "next_poll_at": generation.next_poll_at,
-        "deadline_at": generation.deadline_at,
-        "fence": generation.fence,
-        "lease_until": generation.lease_until,
-        "now": generation.created_at,
-    }
-    claimed = Event(
-        "claimed",
-        Source.PERSON,
-        wanted.now,
-        actor=wanted.user_id,
-        status="pending",
-        data={
-            "outcome": decision.outcome.value,
-            "reason": decision.reason,
-            "another": wanted.create_new,
-            "key_source": key_source_of(wanted.account).value,
-        },
-    )
-    product = {
-        "workspace_id": wanted.workspace_id,
-        "product_id": wanted.product_id,
-        "name": wanted.product_name,
-        "now": wanted.now,
-    }
-    parts: list[Part] = [
-        (statements.insert_mockup, mockup),
-        (query("insert_generation"), tracked),
-        (query("note_product"), product),
-        event_part(wanted.workspace_id, wanted.product_id, wanted.mockup_id, claimed),
-    ]
-    if wanted.principal is not None:
-        told = {"product_id": wanted.product_id, "outcome": decision.outcome.value}
-        parts.append(audit.part(AuditEntry.of(wanted.principal, Action.CREATED, wanted.now, wanted.mockup_id, **told)))
-    return parts
-
-
-def _count(wanted: CreateRequest, cap: Quota, how: str = "count_create") -> Part:
-    """Count this create; no row back: the cap is reached. The row of the count is what parallel ones meet at."""
-    return query(how), {
-        "workspace_id": wanted.workspace_id,
-        "kind": cap.kind,
-        "subject": cap.subject,
-        "day_at": day_of(wanted.now),
-        "cap": cap.limit,
-        "line": line_of(f"{wanted.workspace_id}:{cap.kind}:{cap.subject}"),
-    }
-
-
-def line_of(name: str) -> int:
-    """PostgreSQL names advisory locks by 64 bits: two names with the same ones only stand in one line."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
-
-
-async def _take_over(
-    session: Session, statements: PrototypeQueries, wanted: CreateRequest, older: Prototype, clock_budget: timedelta
+async def create(
+    connection: Connection, queries: PrototypeQueries, request: CreateRequest, vacancy: Vacancy
 ) -> Prototype:
-    """An older row of an adopted table takes the slot, and is tracked from now on if it names a chat."""
-    if older.is_current:
-        return older
-    slot = await session.row(query("claim_slot"), {**_slot_of(wanted), "mockup_id": older.id})
-    if slot is None:
-        raise LostRace
-    return await adopt(session, statements, replace(older, is_current=True), wanted, clock_budget)
+    """Takes the slot and inserts a new prototype. Raises `LostRace` when another request was first."""
+    await _require_product(connection, queries, request)
+    await _save_key(connection, request, request.mockup_id)
+    await _take_slot(connection, request, vacancy.replaced)
+    prototype = claimed_prototype(request, user_id_for(request.user_id, must_be_uuid=queries.shape.user_is_uuid))
+    if not await insert_prototype(
+        connection, queries, prototype, name=request.product_name, explicitly_new=request.create_new
+    ):
+        raise _product_unknown(request)
+    outcome = vacancy.decision.outcome.value
+    data = {
+        "outcome": outcome,
+        "reason": vacancy.decision.reason,
+        "another": request.create_new,
+        "key_source": key_source_of(request.account).value,
+    }
+    event = Event("claimed", Source.PERSON, request.now, actor=request.user_id, status="pending", data=data)
+    await add_event(connection, request.workspace_id, prototype.product_id, prototype.id, event)
+    if request.principal is not None:
+        subject, product_id = request.mockup_id, request.product_id
+        entry = AuditEntry.of(
+            request.principal, Action.CREATED, request.now, subject, product_id=product_id, outcome=outcome
+        )
+        await audit.write(connection, entry)
+    return prototype
+
+
+async def count(connection: Connection, request: CreateRequest, quotas: Quotas) -> None:
+    """Counts a create against its quotas. Raises `QuotaReached`."""
+    for quota in quotas.of(request.workspace_id, request.user_id, request.product_id):
+        if await connection.execute(query("count_create"), _count_values(request, quota)) == 0:
+            raise quota.refusal(request.now)
 
 
 async def adopt(
-    session: Session, statements: PrototypeQueries, older: Prototype, wanted: CreateRequest, clock_budget: timedelta
+    connection: Connection,
+    queries: PrototypeQueries,
+    older: Prototype,
+    request: CreateRequest,
+    poll_timeout: timedelta,
 ) -> Prototype:
-    """Begin to track an older row that names a chat. Chats from before us are v0 API v1.
+    """Begins to track an older row that names a chat. Chats from before us belong to the provider's API version 1.
 
-    Raises `Untouched` when another process began to track it meanwhile: the transaction is rolled back.
+    Raises `Untouched` when another process began to track the row meanwhile.
     """
     if older.tracked or older.chat_id is None:
         return older
-    await must_touch(
-        session,
-        query("insert_generation"),
-        {
-            "mockup_id": older.id,
-            "workspace_id": wanted.workspace_id,
-            "provider": older.provider,
-            "account": wanted.adopting_account or wanted.account,
-            "api_version": 1,
-            "marker": f"adopted:{older.id}",
-            "created_by": older.user_id or "",
-            # A completed one is ready, and is looked at once all the same.
-            "recovery_point": (
-                RecoveryPoint.SETTLED if older.status is Status.COMPLETED else RecoveryPoint.ACCEPTED
-            ).value,
-            "next_try_at": None,
-            "next_poll_at": wanted.now,
-            "deadline_at": wanted.now + clock_budget,
-            "fence": 0,
-            "lease_until": None,
-            "now": wanted.now,
-        },
+    # A completed one is settled, and is polled once all the same.
+    settled = older.status is Status.COMPLETED
+    generation = adopted_generation(
+        workspace_id=request.workspace_id,
+        account=request.adopting_account or request.account,
+        api_version=1,
+        marker=f"adopted:{older.id}",
+        created_by=older.user_id or "",
+        recovery_point=RecoveryPoint.SETTLED if settled else RecoveryPoint.ACCEPTED,
+        created_at=request.now,
+        next_poll_at=request.now,
+        deadline_at=request.now + poll_timeout,
     )
-    adopted = Event("adopted", Source.SWEEP, wanted.now, status=older.status.value)
-    await session.together([event_part(wanted.workspace_id, older.product_id, older.id, adopted)])
-    return await _read(session, statements, older.id)
+    tracked = replace(older, generation=generation)
+    await insert_generation(connection, tracked)
+    adopted = Event("adopted", Source.SWEEP, request.now, status=older.status.value)
+    await add_event(connection, request.workspace_id, older.product_id, older.id, adopted)
+    return tracked
 
 
-async def _read(session: Session, statements: PrototypeQueries, mockup_id: str) -> Prototype:
-    """A row that this transaction wrote."""
-    row = await session.row(statements.get_any, {"mockup_id": mockup_id})
+async def _find_replayed(
+    connection: Connection, queries: PrototypeQueries, request: CreateRequest
+) -> ClaimResult | None:
+    """The answer that a request with the same key got before."""
+    keyed = _keyed(request)
+    mockup_id = None if keyed is None else await prototype_of_request(connection, keyed)
+    if mockup_id is None:
+        return None
+    row = await connection.fetch_one(queries.get, {"workspace_id": request.workspace_id, "mockup_id": mockup_id})
     if row is None:
-        raise RuntimeError(f"row {mockup_id} vanished inside its own transaction")
-    return prototype_of(row)
+        raise KeyReused(
+            "The prototype of this Idempotency-Key has been deleted. Send a new key.", field="Idempotency-Key"
+        )
+    reason = "The same Idempotency-Key was answered before."
+    return ClaimResult(prototype_of(row), Decision(Outcome.REPLAYED, reason), won=False)
 
 
-async def _check_owners_product(session: Session, statements: PrototypeQueries, wanted: CreateRequest) -> None:
-    if statements.find_owners_product is None:
+async def _save_key(connection: Connection, request: CreateRequest, mockup_id: str) -> None:
+    keyed = _keyed(request)
+    if keyed is not None:
+        await save_request(connection, keyed, mockup_id)
+
+
+async def _take_slot(connection: Connection, request: CreateRequest, replaced: Prototype | None) -> None:
+    slot = {**_key_of(request), "mockup_id": request.mockup_id, "now": request.now}
+    if request.create_new:
+        taken = await connection.execute(query("set_slot"), slot)
+    elif replaced is not None:
+        taken = await connection.execute(query("replace_slot"), {**slot, "expected": replaced.id})
+    else:
+        taken = await connection.execute(query("claim_slot"), slot)
+    if taken == 0:
+        raise LostRace
+
+
+async def _take_slot_for_older(
+    connection: Connection,
+    queries: PrototypeQueries,
+    request: CreateRequest,
+    older: Prototype,
+    poll_timeout: timedelta,
+) -> Prototype:
+    """Gives the slot to an older row of an adopted table, which is tracked from now on if it names a chat."""
+    if older.is_current:
+        return older
+    slot = {**_key_of(request), "mockup_id": older.id, "now": request.now}
+    if await connection.execute(query("claim_slot"), slot) == 0:
+        raise LostRace
+    return await adopt(connection, queries, replace(older, is_current=True), request, poll_timeout)
+
+
+async def _require_product(connection: Connection, queries: PrototypeQueries, request: CreateRequest) -> None:
+    if queries.find_owner_product is None:
         return
-    if await session.row(statements.find_owners_product, {"product_id": wanted.product_id}) is None:
-        raise _no_such_product(wanted)
+    if await connection.fetch_one(queries.find_owner_product, {"product_id": request.product_id}) is None:
+        raise _product_unknown(request)
 
 
-def _no_such_product(wanted: CreateRequest) -> ProductUnknown:
+def _product_unknown(request: CreateRequest) -> ProductUnknown:
     return ProductUnknown(
-        f"There is no product {wanted.product_id} in this database's products. Create the product first.",
+        f"There is no product {request.product_id} in this database's products. Create the product first.",
         field="product_id",
     )
 
 
-def event_part(workspace_id: str, product_id: str, mockup_id: str, event: Event) -> Part:
-    """An event, as a part of what is written together."""
-    return query("insert_event"), {
-        "workspace_id": workspace_id,
-        "product_id": product_id,
-        "mockup_id": mockup_id,
-        "kind": event.kind,
-        "source": event.source.value,
-        "actor": event.actor,
-        "status": event.status,
-        "data": json.dumps(dict(event.data), ensure_ascii=False) if event.data else None,
-        "at": event.at,
+def _key_of(request: CreateRequest) -> dict[str, str]:
+    return {"workspace_id": request.workspace_id, "product_id": request.product_id, "provider": request.provider}
+
+
+def _keyed(request: CreateRequest) -> IdempotentRequest | None:
+    if request.idempotency_key is None:
+        return None
+    key, content = request.idempotency_key, (request.fingerprint,)
+    return IdempotentRequest(request.workspace_id, request.user_id, key, content, request.now)
+
+
+def _count_values(request: CreateRequest, quota: Quota) -> dict[str, Any]:
+    return {
+        "workspace_id": request.workspace_id,
+        "kind": quota.kind,
+        "subject": quota.subject,
+        "day_at": day_of(request.now),
+        "quota": quota.limit,
     }
+
+
+@contextlib.contextmanager
+def _explained(request: CreateRequest) -> Iterator[None]:
+    """Says what an error of the database means for the one who asked."""
+    try:
+        yield
+    except DatabaseError as error:
+        if getattr(error.driver, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+            if request.idempotency_key is not None:
+                raise KeyInFlight(
+                    "The first request with this Idempotency-Key is still being written. Try again."
+                ) from error
+            raise NotReady(
+                "This product is being claimed by somebody else right now. Try again in a moment."
+            ) from error
+        if isinstance(error, ConstraintBroken):
+            raise InvalidInput(
+                f"This database's design_mockups does not take the prototype: {error.driver}."
+            ) from error
+        raise

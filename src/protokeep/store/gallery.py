@@ -1,4 +1,4 @@
-"""What the page lists across products: cards, counts, and how long things usually take."""
+"""The gallery across products: cards, counts, and how long prototypes usually take."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.core.prototype import Prototype, State
-from protokeep.store.database import Session
 from protokeep.store.gallery_queries import COUNTED, VARIANTS, Filters, GalleryQueries
 from protokeep.store.mapping import prototype_of
-from protokeep.store.prototype_queries import DEFAULT_WORKSPACE, query
-from protokeep.store.prototypes import Store
+from protokeep.store.prototype_queries import DEFAULT_WORKSPACE
+from protokeep.store.prototypes import Prototypes
+from protokeep.store.sql import Row, Statement, Values, query
 
 __all__ = ["COUNTED", "VARIANTS", "Card", "GalleryQuery", "GalleryStore"]
 
-#: Whether there are rows without a slot changes when somebody else writes the owner's table: seldom.
-OLDER_SECONDS = 30.0
+#: How long it is remembered whether the owner's table has untracked rows. Finding out means counting two tables, which
+#: grows with them, and the answer changes only when the owner's own programs write the table.
+UNTRACKED_ROWS_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryQuery:
-    """Which cards of a workspace. `words` have to be in the product's id, its name or the prompt, each of them.
+    """Which cards of a workspace. Each of `words` is in the product's id, its name or the prompt.
 
     `created_by` and `user_id` are one person, as a token and as the owner's table name them.
     """
@@ -38,128 +39,116 @@ class GalleryQuery:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A prototype with what a card says of its product. `variants` stops at `VARIANTS`."""
+    """A prototype with the name of its product and its number of variants, counted up to `VARIANTS`."""
 
     prototype: Prototype
     product_name: str | None
     variants: int
 
 
-#: A place in a list: what comes after it is older.
+#: The position of a card in a list; the cards after it are older.
 Cursor = tuple[datetime, str]
 
 
 class GalleryStore:
-    """Reads only."""
+    """Reads cards, their counts, and what a page says beside them."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._statements: GalleryQueries | None = None
-        self._older: tuple[float, bool] = (0.0, False)
+    def __init__(self, prototypes: Prototypes) -> None:
+        self._prototypes = prototypes
+        self._queries: GalleryQueries | None = None
+        self._untracked_rows: tuple[float, bool] = (0.0, False)
 
     async def ids(
-        self, wish: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None = None
+        self, filters: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None = None
     ) -> list[Cursor]:
-        """Where the newest cards are, as (created_at, id)."""
-        filters, values = await self._prepared(wish, after)
-        async with self._store.database.reading() as session:
-            rows = await session.rows((await self._made()).ids(states, filters), {**values, "limit": limit})
+        """The newest cards in any of `states`, as (created_at, id)."""
+        shape, values = await self._prepared(filters, after)
+        rows = await self._fetch((await self._gallery_queries()).ids(states, shape), {**values, "limit": limit})
         return [(row["created_at"], row["id"]) for row in rows]
 
-    async def counts(self, wish: GalleryQuery, states: Sequence[State]) -> Mapping[State, int]:
-        """How many cards there are by state; no number is greater than `COUNTED`."""
-        filters, values = await self._prepared(wish, None)
-        async with self._store.database.reading() as session:
-            rows = await session.rows((await self._made()).counts(states, filters), values)
-        counted = dict.fromkeys(states, 0)
+    async def counts(self, filters: GalleryQuery, states: Sequence[State]) -> Mapping[State, int]:
+        """How many cards there are of each state. No number is greater than `COUNTED`."""
+        shape, values = await self._prepared(filters, None)
+        rows = await self._fetch((await self._gallery_queries()).counts(states, shape), values)
+        counts = dict.fromkeys(states, 0)
         for row in rows:
-            counted[State(row["state"])] = min(counted[State(row["state"])] + row["number"], COUNTED)
-        return counted
+            counts[State(row["state"])] = min(counts[State(row["state"])] + row["number"], COUNTED)
+        return counts
 
     async def search(
-        self, wish: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None = None
+        self, filters: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None = None
     ) -> tuple[list[Cursor], Mapping[State, int]]:
-        """`ids` and `counts` at once, for a wish with words: the text is read once. These counts are exact."""
-        filters, values = await self._prepared(wish, after)
-        async with self._store.database.reading() as session:
-            rows = await session.rows((await self._made()).searched(states, filters), {**values, "limit": limit})
-        counted = dict.fromkeys(State, 0)
+        """`ids` and exact counts at once, for filters with words: the texts are read once."""
+        shape, values = await self._prepared(filters, after)
+        rows = await self._fetch((await self._gallery_queries()).searched(states, shape), {**values, "limit": limit})
+        counts = dict.fromkeys(State, 0)
         for row in rows:
-            counted[State(row["state"])] += row["number"]
-        return [(row["created_at"], row["id"]) for row in rows if row["id"] is not None], counted
+            counts[State(row["state"])] += row["number"]
+        return [(row["created_at"], row["id"]) for row in rows if row["id"] is not None], counts
 
     async def cards(self, workspace_id: str, mockup_ids: Sequence[str]) -> dict[str, Card]:
-        """Cards by id; those of another workspace are not among them."""
+        """Cards by id. Those of another workspace are left out."""
         if not mockup_ids:
             return {}
         values = {"workspace_id": workspace_id, "ids": list(mockup_ids)}
-        async with self._store.database.reading() as session:
-            rows = await session.rows((await self._made()).cards, values)
+        rows = await self._fetch((await self._gallery_queries()).cards, values)
         return {row["id"]: Card(prototype_of(row), row["product_name"], row["variants"]) for row in rows}
 
     async def durations(self, workspace_id: str, limit: int) -> list[timedelta]:
-        """How long the newest ready ones took, from claim to settled."""
-        rows = await self._rows("durations", workspace_id=workspace_id, limit=limit)
+        """How long the newest ready prototypes took, from the claim to the end."""
+        rows = await self._fetch(query("list_durations"), {"workspace_id": workspace_id, "limit": limit})
         return [row["settled_at"] - row["created_at"] for row in rows]
 
     async def recent_products(self, workspace_id: str, limit: int) -> list[str]:
-        """Ids of the products that something was made for last."""
-        rows = await self._rows("recent_products", workspace_id=workspace_id, limit=limit)
+        """Ids of the products that have the newest prototypes."""
+        rows = await self._fetch(query("list_recent_products"), {"workspace_id": workspace_id, "limit": limit})
         return [row["product_id"] for row in rows]
 
     async def product_name(self, workspace_id: str, product_id: str) -> str | None:
-        """What people call a product."""
-        rows = await self._rows("product_name", workspace_id=workspace_id, product_id=product_id)
+        """The name that people gave a product."""
+        rows = await self._fetch(query("find_product_name"), {"workspace_id": workspace_id, "product_id": product_id})
         return rows[0]["name"] if rows else None
 
-    async def _rows(self, name: str, **values: Any) -> list[dict[str, Any]]:
-        async with self._store.database.reading() as session:
-            return await session.rows(query(name), values)
+    async def _fetch(self, statement: Statement, values: Values) -> list[Row]:
+        async with self._prototypes.database.reading() as connection:
+            return await connection.fetch_all(statement, values)
 
-    async def _made(self) -> GalleryQueries:
-        shape = await self._store.owner_table()
-        if self._statements is None or not shape.tracked:
-            self._statements = GalleryQueries(shape, is_sqlite=self._store.database.is_sqlite)
-        return self._statements
+    async def _gallery_queries(self) -> GalleryQueries:
+        shape = await self._prototypes.owner_table()
+        if self._queries is None or not shape.tracked:
+            self._queries = GalleryQueries(shape, is_sqlite=self._prototypes.database.is_sqlite)
+        return self._queries
 
-    async def _prepared(self, wish: GalleryQuery, after: Cursor | None) -> tuple[Filters, dict[str, Any]]:
-        values: dict[str, Any] = {"workspace_id": wish.workspace_id}
-        for n, word in enumerate(wish.words):
+    async def _prepared(self, filters: GalleryQuery, after: Cursor | None) -> tuple[Filters, dict[str, Any]]:
+        """(which filters the statement has, their values)."""
+        untracked = await self._has_untracked_rows(filters.workspace_id)
+        values: dict[str, Any] = {"workspace_id": filters.workspace_id}
+        for number, word in enumerate(filters.words):
             escaped = word.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-            values[f"word{n}"] = f"%{escaped}%"
-        if wish.product_id is not None:
-            values["product_id"] = wish.product_id
-        if wish.provider is not None:
-            values["provider"] = wish.provider
+            values[f"word{number}"] = f"%{escaped}%"
+        optional = {"product_id": filters.product_id, "provider": filters.provider, "created_by": filters.created_by}
+        values |= {name: value for name, value in optional.items() if value is not None}
+        if filters.created_by is not None and untracked:
+            values["user_id"] = filters.user_id
         if after is not None:
             values["after_created_at"], values["after_id"] = after
-        older = await self._has_older(wish.workspace_id)
-        if wish.created_by is not None:
-            values["created_by"] = wish.created_by
-            if older:
-                values["user_id"] = wish.user_id
-        filters = Filters(
-            words=len(wish.words),
-            product=wish.product_id is not None,
-            provider=wish.provider is not None,
-            mine=wish.created_by is not None,
+        shape = Filters(
+            words=len(filters.words),
+            product=filters.product_id is not None,
+            provider=filters.provider is not None,
+            mine=filters.created_by is not None,
             after=after is not None,
-            older=older,
+            untracked=untracked,
         )
-        return filters, values
+        return shape, values
 
-    async def _has_older(self, workspace_id: str) -> bool:
-        """Whether there may be rows without a slot; they belong to one workspace."""
+    async def _has_untracked_rows(self, workspace_id: str) -> bool:
+        """Whether there may be rows without a slot. They belong to one workspace."""
         if workspace_id != DEFAULT_WORKSPACE:
             return False
-        looked, found = self._older
-        if time.monotonic() - looked > OLDER_SECONDS:
-            async with self._store.database.reading() as session:
-                found = await _any_older(session)
-            self._older = (time.monotonic(), found)
+        checked_at, found = self._untracked_rows
+        if time.monotonic() - checked_at > UNTRACKED_ROWS_SECONDS:
+            rows = await self._fetch(query("has_untracked_rows"), {})
+            found = bool(rows and rows[0]["found"])
+            self._untracked_rows = (time.monotonic(), found)
         return found
-
-
-async def _any_older(session: Session) -> bool:
-    row = await session.row(query("any_older"), {})
-    return bool(row and row["found"])

@@ -1,7 +1,7 @@
-"""The statements of the gallery: one card per product and builder, which stands for its current prototype.
+"""The queries of the gallery: one card per product and provider, which stands for its current prototype.
 
-Two kinds of cards. Those with a slot are found through the index on (workspace, state, newest). `older` ones, rows of
-an adopted table whose product nobody has asked for yet, have none: they are looked for only where there are any.
+The card of a prototype in a slot is found through the index on (workspace, state, newest). A row of an adopted table
+whose product nobody has asked for has no slot: `untracked` rows are searched for only where there are any.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from protokeep.core.prototype import State
 from protokeep.store.owner_table import OwnerTable
-from protokeep.store.prototype_queries import DEFAULT_WORKSPACE, PrototypeQueries
+from protokeep.store.prototype_queries import DEFAULT_WORKSPACE, WORKSPACE, PrototypeQueries
 from protokeep.store.sql import Statement
 
 #: Counting stops here; people read "1,000+" just as well.
@@ -22,72 +22,71 @@ VARIANTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which filters a statement has, without their values: what it is kept under."""
+    """Which filters a statement has, without their values."""
 
     words: int = 0
     product: bool = False
     provider: bool = False
     mine: bool = False
     after: bool = False
-    older: bool = False
+    untracked: bool = False
 
 
 class GalleryQueries:
-    """Made once per shape of the owner's table; keeps what it has composed."""
+    """The queries for one shape of the owner's table. A composed statement is remembered, so that it stays prepared."""
 
     def __init__(self, shape: OwnerTable, *, is_sqlite: bool) -> None:
         self._shape = shape
         self._like = "LIKE" if is_sqlite else "ILIKE"
         self._status = "m.project_status" if "project_status" in shape.columns else "NULL"
         self._prompt = "m.prompt" if "prompt" in shape.columns else "NULL"
-        self._older_state = (
+        self._untracked_state = (
             f"COALESCE(g.state, CASE {self._status} WHEN 'completed' THEN 'ready' "
             "WHEN 'failed' THEN 'failed' ELSE 'untracked' END)"
         )
-        self._made: dict[tuple[str, Sequence[State], Filters], Statement] = {}
-        # What is put in here are names and words of ours; values are bound.
-        counted = (
+        self._composed: dict[tuple[str, Sequence[State], Filters], Statement] = {}
+        # Only names and words of ours are put into the text; values are bound.
+        variants = (
             "(SELECT count(*) FROM (SELECT 1 FROM design_mockups v "
             "LEFT JOIN protokeep_generations vg ON vg.mockup_id = v.id "
             "WHERE v.product_id = m.product_id AND v.provider = m.provider "
             f"AND COALESCE(vg.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id LIMIT {VARIANTS}) AS few) "
             "AS variants"
         )
-        named = (
+        product_name = (
             "(SELECT p.name FROM protokeep_products p "
             "WHERE p.workspace_id = :workspace_id AND p.product_id = m.product_id) AS product_name"
         )
-        select = PrototypeQueries(shape).select.replace(" FROM ", f", {named}, {counted} FROM ", 1)
-        mine = f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id"
-        self.cards = Statement(f"{select} WHERE m.id IN :ids AND {mine}")
+        select = PrototypeQueries(shape).select.replace(" FROM ", f", {product_name}, {variants} FROM ", 1)
+        self.cards = Statement(f"{select} WHERE m.id IN :ids AND {WORKSPACE} = :workspace_id")
 
     def ids(self, states: Sequence[State], filters: Filters) -> Statement:
-        """Ids and times of cards in any of `states`, newest first; a page that never sorts more than it shows."""
+        """Ids and times of cards in any of `states`, newest first. Never sorts more rows than the page shows."""
         parts = [self._newest(self._tracked(state, filters), "g.created_at", "g.mockup_id") for state in states]
-        if filters.older:
-            parts.append(self._newest(self._older(states, filters), "m.created_at", "m.id"))
-        return self._kept("ids", states, filters, f"{_all(parts)} ORDER BY created_at DESC, id DESC LIMIT :limit")
+        if filters.untracked:
+            parts.append(self._newest(self._untracked(states, filters), "m.created_at", "m.id"))
+        return self._remembered("ids", states, filters, f"{_all(parts)} ORDER BY created_at DESC, id DESC LIMIT :limit")
 
     def counts(self, states: Sequence[State], filters: Filters) -> Statement:
-        """How many cards there are of each state, counted up to `COUNTED`."""
+        """How many cards each state has, counted up to `COUNTED`."""
         parts = [self._counted(state, self._tracked(state, filters)) for state in states]
-        if filters.older:
-            parts += [self._counted(state, self._older([state], filters)) for state in states]
-        return self._kept("counts", states, filters, _all(parts))
+        if filters.untracked:
+            parts += [self._counted(state, self._untracked([state], filters)) for state in states]
+        return self._remembered("counts", states, filters, _all(parts))
 
     def searched(self, states: Sequence[State], filters: Filters) -> Statement:
-        """Cards with all the words: how many of each state, and the newest of `states`; from one look at the text.
+        """Cards with all words: how many of each state, and the newest of `states`. The texts are read once.
 
-        Rows with an id are cards, rows without one are counts.
+        Rows with an id are cards, rows without an id are counts.
         """
         parts = [self._texts(filters)]
-        if filters.older:
+        if filters.untracked:
             parts.append(
-                f"SELECT {self._older_state} AS state, m.created_at, m.id {self._older(tuple(State), filters)}"
+                f"SELECT {self._untracked_state} AS state, m.created_at, m.id {self._untracked(tuple(State), filters)}"
             )
         named = ", ".join(f"'{state.value}'" for state in states)
         after = " AND (created_at, id) < (:after_created_at, :after_id)" if filters.after else ""
-        return self._kept(
+        return self._remembered(
             "searched",
             states,
             filters,
@@ -98,7 +97,7 @@ class GalleryQueries:
         )
 
     def _texts(self, filters: Filters) -> str:
-        """The text first, read in the order in which it lies, and the rest only for what has the words."""
+        """Reads the texts first, in the order in which they are stored, and the rest only for those with the words."""
         where = [
             *self._matches("m.product_id", filters.words),
             "s.mockup_id = m.id",
@@ -111,11 +110,11 @@ class GalleryQueries:
             f"CROSS JOIN protokeep_generations g WHERE {' AND '.join(where)}"
         )
 
-    def _kept(self, kind: str, states: Sequence[State], filters: Filters, statement: str) -> Statement:
+    def _remembered(self, kind: str, states: Sequence[State], filters: Filters, statement: str) -> Statement:
         key = (kind, tuple(states), filters)
-        if key not in self._made:
-            self._made[key] = Statement(statement)
-        return self._made[key]
+        if key not in self._composed:
+            self._composed[key] = Statement(statement)
+        return self._composed[key]
 
     def _newest(self, rest: str, at: str, mockup_id: str) -> str:
         return (
@@ -127,8 +126,8 @@ class GalleryQueries:
         return f"SELECT '{state.value}' AS state, count(*) AS number FROM (SELECT 1 {rest} LIMIT {COUNTED}) AS few"
 
     def _tracked(self, state: State, filters: Filters) -> str:
-        """From the generation, in the order of its index, to the slot: CROSS JOIN keeps SQLite to that order."""
-        deleting = state is State.DELETING  # These hold no slot any more, and stay in sight.
+        """From the generation, in the order of its index, to the slot. CROSS JOIN keeps SQLite to that order."""
+        deleting = state is State.DELETING  # These hold no slot any more, and stay visible.
         tables = f"FROM protokeep_generations g CROSS JOIN {'design_mockups' if deleting else 'protokeep_slots'} s"
         where = ["g.workspace_id = :workspace_id", f"g.state = '{state.value}'"]
         where.append(f"s.{'id' if deleting else 'mockup_id'} = g.mockup_id")
@@ -137,10 +136,10 @@ class GalleryQueries:
             where.append("(g.created_at, g.mockup_id) < (:after_created_at, :after_id)")
         return f"{tables} WHERE {' AND '.join(where)}"
 
-    def _older(self, states: Sequence[State], filters: Filters) -> str:
+    def _untracked(self, states: Sequence[State], filters: Filters) -> str:
         where = [
-            f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id",
-            f"{self._older_state} IN ({', '.join(repr(one.value) for one in states)})",
+            f"{WORKSPACE} = :workspace_id",
+            f"{self._untracked_state} IN ({', '.join(repr(one.value) for one in states)})",
             "g.deletion_requested_at IS NULL",
             "NOT EXISTS (SELECT 1 FROM protokeep_slots s WHERE s.workspace_id = :workspace_id"
             " AND s.product_id = m.product_id AND s.provider = m.provider)",
@@ -158,7 +157,7 @@ class GalleryQueries:
         )
 
     def _matches(self, product: str, words: int) -> list[str]:
-        """Every word has to be somewhere: in the product's id or name, or in the prompt."""
+        """Conditions: each word is in the product's id, its name or the prompt."""
         like = self._like
         return [
             f"({self._prompt} {like} :word{n} ESCAPE '!' OR CAST({product} AS text) {like} :word{n} ESCAPE '!'"
@@ -169,8 +168,8 @@ class GalleryQueries:
 
 
 def _narrowed(product: str, provider: str, mine: str, filters: Filters) -> list[str]:
-    asked = ((filters.product, f"{product} = :product_id"), (filters.provider, f"{provider} = :provider"))
-    return [condition for on, condition in (*asked, (filters.mine, mine)) if on]
+    optional = ((filters.product, f"{product} = :product_id"), (filters.provider, f"{provider} = :provider"))
+    return [condition for on, condition in (*optional, (filters.mine, mine)) if on]
 
 
 def _all(parts: Sequence[str]) -> str:

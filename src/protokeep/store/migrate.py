@@ -1,4 +1,4 @@
-"""Bring a database up to date: under a lock, twice without harm, at once when there is nothing to do."""
+"""Brings a database up to date, under a lock. Doing it again changes nothing and takes no time."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 Scope = Literal["all", "own"]
 
 VERSION_TABLE = "protokeep_alembic_version"
-#: The newest revision of each branch; a test holds them to the files. Alembic takes a second to import: it is
-#: asked only when one of them is missing.
+#: The newest revision of each branch; a test compares them with the files. Importing Alembic takes a second, so it is
+#: imported only when one of them is missing.
 TRACKING_HEAD = "20251128000000"
-OWN_HEAD = "20251128000800"
+OWN_HEAD = "20251128000100"
 HEADS: dict[Scope, tuple[str, ...]] = {"all": (TRACKING_HEAD, OWN_HEAD), "own": (OWN_HEAD,)}
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PLAIN_SQL = MIGRATIONS / "versions" / "20251128000000_add_v0_project_tracking.sql"
 
-#: How long to wait for another process that migrates the same database: it may be rebuilding an index.
+#: How long to wait for another process that migrates the same database and may be building an index.
 LOCK_WAIT_SECONDS = 60
-#: How long one statement may wait for a table in use: everybody else queues up behind it meanwhile.
+#: How long a statement may wait for a table in use: all other users of the table wait behind it.
 TABLE_WAIT_SECONDS = 5
 CONNECT_SECONDS = 15
-#: Any number that nobody else uses.
+#: The advisory lock of migrations: any number that nobody else uses.
 ADVISORY_KEY = 0x70726F746F6B6570
 
-#: Alembic keeps the migration under way in module globals: one at a time per process, whatever the database.
+#: Alembic keeps the migration under way in module globals, so a process migrates one database at a time.
 _alembic = threading.Lock()
 
-#: Supabase opens new tables to these roles, and so to everybody. Ours hold tokens, keys and queued work.
+#: Supabase opens new tables to these roles, and so to everybody. Our tables hold tokens, keys and queued work.
 SHUT_TO_WEB_ROLES = r"""
 DO $$
 DECLARE
@@ -64,7 +64,7 @@ $$
 
 
 class MigrationError(NotReady):
-    """The step that failed was undone, earlier ones hold. `str(error)` says what to do; repeat it then."""
+    """A step failed and was undone; earlier steps hold. The text says what to do before the next try."""
 
 
 def plain_sql() -> str:
@@ -73,12 +73,12 @@ def plain_sql() -> str:
 
 
 async def migrate(url: str, scope: Scope = "all") -> None:
-    """Bring the database at `url` up to date.
+    """Brings the database at `url` up to date.
 
-    `url` is `sqlite:///file` or `postgresql://...`. `all` covers the owner's `design_mockups` and our tables;
-    `own` leaves `design_mockups` to whoever applies the plain .sql, and needs it to exist. On PostgreSQL the
-    job queue's tables are made or upgraded too. Whoever comes second waits up to a minute for the first, then
-    finds nothing to do. Raises `MigrationError`.
+    `url` is `sqlite:///file` or `postgresql://...`. The scope `all` covers the owner's `design_mockups` and our tables;
+    `own` leaves out `design_mockups`, which has to exist, for owners who apply the plain .sql. On PostgreSQL the tables
+    of the job queue are created or upgraded too. A second process waits up to a minute for the first, and then finds
+    nothing to do. Raises `MigrationError`.
     """
     if url.startswith(("sqlite:", "sqlite+aiosqlite:")):
         await asyncio.to_thread(_migrate_sqlite, _sqlite_path(url), HEADS[scope])
@@ -100,7 +100,7 @@ async def is_migrated(url: str, scope: Scope = "all") -> bool:
         return await _is_current(connection, HEADS[scope])
 
 
-# SQLite: the write lock of the one transaction that everything happens in is the lock between processes.
+# SQLite: everything happens in one transaction, whose write lock is the lock between processes.
 
 
 def _sqlite_path(url: str) -> Path:
@@ -111,10 +111,10 @@ def _sqlite_path(url: str) -> Path:
     return Path(path)
 
 
-def _migrate_sqlite(path: Path, wanted: Sequence[str]) -> None:
+def _migrate_sqlite(path: Path, heads: Sequence[str]) -> None:
     if path.exists():
         with contextlib.closing(_open_sqlite(path)) as file:
-            if _is_done(_sqlite_revisions(file), wanted):
+            if _is_done(_sqlite_revisions(file), heads):
                 return
     from sqlalchemy import create_engine, event
     from sqlalchemy.pool import NullPool
@@ -124,13 +124,13 @@ def _migrate_sqlite(path: Path, wanted: Sequence[str]) -> None:
     with _explained():
         path.parent.mkdir(parents=True, exist_ok=True)
         with engine.begin() as connection:
-            if not _is_done(_sqlite_revisions(connection.connection.driver_connection), wanted):
-                _upgrade(connection, wanted)
+            if not _is_done(_sqlite_revisions(connection.connection.driver_connection), heads):
+                _upgrade(connection, heads)
 
 
 def _open_sqlite(path: Path) -> sqlite3.Connection:
     try:
-        # No isolation level: transactions begin where we say so, and take in CREATE TABLE.
+        # No isolation level: transactions begin where we say, and contain CREATE TABLE.
         return sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
         raise MigrationError(f"Cannot open {path}: {error}. Is its folder there, and writable?") from error
@@ -150,20 +150,20 @@ def _sqlite_revisions(connection: Any) -> set[str]:
 # PostgreSQL.
 
 
-async def _migrate_postgresql(dsn: str, wanted: Sequence[str]) -> None:
+async def _migrate_postgresql(dsn: str, heads: Sequence[str]) -> None:
     async with _connected(dsn) as connection:
-        if await _is_current(connection, wanted):
+        if await _is_current(connection, heads):
             return
-    # In a thread, with a loop of its own: importing Alembic and planning would hold up the caller's loop.
-    await asyncio.to_thread(lambda: asyncio.run(_migrate_locked(dsn, wanted)))
+    # In a thread with a loop of its own: importing Alembic and planning would block the caller's loop.
+    await asyncio.to_thread(lambda: asyncio.run(_migrate_locked(dsn, heads)))
 
 
-async def _migrate_locked(dsn: str, wanted: Sequence[str]) -> None:
+async def _migrate_locked(dsn: str, heads: Sequence[str]) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
     async with _locked(dsn), _connected(dsn) as connection:
-        if await _is_current(connection, wanted):
+        if await _is_current(connection, heads):
             return
         engine = create_async_engine(
             "postgresql+asyncpg://", async_creator=functools.partial(_connect, dsn), poolclass=NullPool
@@ -171,13 +171,13 @@ async def _migrate_locked(dsn: str, wanted: Sequence[str]) -> None:
         with _explained():
             async with engine.begin() as transaction:
                 await transaction.exec_driver_sql(f"SET LOCAL lock_timeout = '{TABLE_WAIT_SECONDS}s'")
-                await transaction.run_sync(_upgrade, wanted)
+                await transaction.run_sync(_upgrade, heads)
                 await transaction.exec_driver_sql(SHUT_TO_WEB_ROLES)
             await connection.execute(f"SET lock_timeout = '{TABLE_WAIT_SECONDS}s'")
             await _upgrade_queue(connection)
 
 
-async def _is_current(connection: asyncpg.Connection, wanted: Sequence[str]) -> bool:
+async def _is_current(connection: asyncpg.Connection, heads: Sequence[str]) -> bool:
     import asyncpg
 
     try:
@@ -187,11 +187,11 @@ async def _is_current(connection: asyncpg.Connection, wanted: Sequence[str]) -> 
         )
     except asyncpg.UndefinedTableError:
         return False
-    return _is_done(set(row["revisions"]), wanted) and row["queue"] == version("pgqueuer")
+    return _is_done(set(row["revisions"]), heads) and row["queue"] == version("pgqueuer")
 
 
 async def _upgrade_queue(connection: asyncpg.Connection) -> None:
-    """Make or upgrade PgQueuer's tables: it plans what is missing. No transaction: its enums allow none."""
+    """Creates or upgrades PgQueuer's tables, outside of a transaction, which its enums do not allow."""
     from pgqueuer.queries import Queries
 
     await Queries.from_asyncpg_connection(connection).apply_upgrade()
@@ -205,10 +205,10 @@ async def _upgrade_queue(connection: asyncpg.Connection) -> None:
 
 @contextlib.asynccontextmanager
 async def _locked(dsn: str) -> AsyncIterator[None]:
-    """Hold the lock on a connection of its own.
+    """Holds the lock of migrations, on a connection of its own.
 
-    The transaction's lock rather than the session's: a pooler in between cannot strand it. It ends with the
-    connection, however this process ends.
+    It is a lock of the transaction, not of the session, so that a pooler cannot keep it. It ends with the connection,
+    however this process ends.
     """
     import asyncpg
 
@@ -232,7 +232,7 @@ async def _connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     try:
         connection = await _connect(dsn)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        # The address holds a password: it is not repeated here.
+        # The address contains a password, so the error does not repeat it.
         reason = str(error) or type(error).__name__
         raise MigrationError(f"Cannot connect to PostgreSQL ({reason}). Check the address.") from error
     try:
@@ -250,17 +250,17 @@ async def _connect(dsn: str) -> asyncpg.Connection:
 # Both.
 
 
-def _is_done(revisions: set[str], wanted: Sequence[str]) -> bool:
+def _is_done(revisions: set[str], heads: Sequence[str]) -> bool:
     newer = revisions.difference(HEADS["all"])
     if newer and max(newer) > max(HEADS["all"]):
         raise MigrationError(
             f"A newer protokeep has migrated this database (revision {max(newer)}). Use that or a later one."
         )
-    return revisions.issuperset(wanted)
+    return revisions.issuperset(heads)
 
 
-def _upgrade(connection: Connection, wanted: Sequence[str]) -> None:
-    """Run what is missing up to the `wanted` revisions, on this connection and in its transaction."""
+def _upgrade(connection: Connection, heads: Sequence[str]) -> None:
+    """Runs the missing revisions up to `heads`, on this connection and in its transaction."""
     from alembic import command
     from alembic.config import Config
 
@@ -268,13 +268,13 @@ def _upgrade(connection: Connection, wanted: Sequence[str]) -> None:
     config.set_main_option("script_location", "protokeep.store:migrations")
     config.set_main_option("path_separator", "os")
     with _alembic:
-        for revision in wanted:
+        for revision in heads:
             command.upgrade(config, revision)
 
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    """Say what went wrong in words that help, and what to do."""
+    """Turns errors of a database into `MigrationError`, which says what to do."""
     import asyncpg
     from sqlalchemy.exc import DBAPIError
 

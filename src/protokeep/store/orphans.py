@@ -1,24 +1,24 @@
-"""Chats of ours that no row knows: what a restored copy of the database has forgotten."""
+"""Orphans: chats of ours that no row knows, because a restored copy of the database has forgotten them."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
+from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
 from protokeep.core.validation import user_id_for
-from protokeep.store.claims import LostRace, event_part, line_of
-from protokeep.store.database import Session
-from protokeep.store.mapping import prototype_of
-from protokeep.store.prototype_queries import PrototypeQueries, query
-from protokeep.store.sql import Statement
+from protokeep.store.events import add_event
+from protokeep.store.mapping import adopted_generation, prototype_of
+from protokeep.store.prototype_queries import PrototypeQueries
+from protokeep.store.prototypes import insert_prototype
+from protokeep.store.sql import Connection, LostRace, Statement, Values, query
 
 
 @dataclass(frozen=True, slots=True)
 class OrphanChat:
-    """One such chat, as its marks and the builder describe it. Of one that is not `signed` only the marker counts."""
+    """A chat as its metadata and the provider describe it. Of one that is not `signed` only the marker counts."""
 
     chat_id: str
     marker: str
@@ -34,126 +34,135 @@ class OrphanChat:
     signed: bool = True
 
 
-async def adopt(session: Session, statements: PrototypeQueries, stray: OrphanChat, poll_timeout: timedelta) -> str:
-    """Give the chat a row: the one its marker names, else a claim that waits for its product, else a new one.
+async def adopt(connection: Connection, queries: PrototypeQueries, orphan: OrphanChat, poll_timeout: timedelta) -> str:
+    """Gives a chat to the row that its marker names, else to a claim that waits for its product, else to a new row.
 
-    `known`, `recorded`, `surplus` or `adopted`; `was_deleted` for one whose prototype was deleted here, `unsigned` for
-    one that nobody signed and no row names: those get none. A claim for which nothing was sent yet, made because the
-    product seemed to have no prototype, takes the chat over instead of having a second one made. Raises `LostRace` when
-    somebody else moved a row meanwhile.
+    A claim waits for it if it was made because the product seemed to have no prototype, and nothing was sent for it:
+    it takes the chat over instead of having a second one created.
+
+    Returns `known` (a row has the chat), `recorded` (a row was waiting for it), `surplus` (its row has another chat),
+    `adopted` (it has a new row), `deleted` (its prototype was deleted here) or `unsigned` (nobody signed it, and no
+    row names it); the last two get no row. Raises `LostRace` when somebody else changed a row meanwhile.
     """
-    if not session.is_sqlite:
-        # Each statement sees what others have committed before it: a chat that is given to a claim between two of
-        # them would be in no row yet for the first, and the claim would not wait any more for the second.
-        await session.row(query("lock_stray"), {"line": line_of(f"stray:{stray.account}:{stray.chat_id}")})
-    if await session.row(statements.by_chat, {"chat_id": stray.chat_id}) is not None:
+    if not connection.is_sqlite:
+        # Each statement sees what others have committed before it. Without the lock, a chat that is given to a claim
+        # between two statements would be in no row for the first, and the claim would not wait any more for the second.
+        await connection.execute(query("lock_orphan"), {"lock": _lock_of(orphan)})
+    if await connection.fetch_one(queries.by_chat, {"chat_id": orphan.chat_id}) is not None:
         return "known"
-    named = await session.row(query("mockup_of_marker"), {"marker": stray.marker})
+    named = await connection.fetch_one(query("find_generation_by_marker"), {"marker": orphan.marker})
     if named is not None:
-        if named["account"] != stray.account:
+        if named["account"] != orphan.account:
             raise LookupError("its marker names a prototype of another account")
-        return await _give(session, statements, stray, named["mockup_id"], poll_timeout)
-    if await session.row(query("has_history"), {"mockup_id": stray.marker}) is not None:
+        return await _attach(connection, queries, orphan, named["mockup_id"], poll_timeout)
+    if await connection.fetch_one(query("has_events"), {"mockup_id": orphan.marker}) is not None:
         return "deleted"
-    if not stray.signed:
+    if not orphan.signed:
         return "unsigned"
-    key = {"workspace_id": stray.workspace_id, "product_id": stray.product_id, "provider": stray.provider}
-    waiting = await session.row(query("waiting_claim"), {**key, "account": stray.account})
+    waiting = await connection.fetch_one(query("find_waiting_claim"), {**_key_of(orphan), "account": orphan.account})
     if waiting is not None:
-        return await _give(session, statements, stray, waiting["mockup_id"], poll_timeout)
-    return await _insert(session, statements, stray, key, poll_timeout)
+        return await _attach(connection, queries, orphan, waiting["mockup_id"], poll_timeout)
+    return await _insert(connection, queries, orphan, poll_timeout)
 
 
-async def _give(
-    session: Session, statements: PrototypeQueries, stray: OrphanChat, mockup_id: str, poll_timeout: timedelta
+async def _attach(
+    connection: Connection, queries: PrototypeQueries, orphan: OrphanChat, mockup_id: str, poll_timeout: timedelta
 ) -> str:
-    row = await session.row(statements.get_any, {"mockup_id": mockup_id})
+    """Gives the chat to a row that exists, or records it as surplus when the row needs no chat any more."""
+    row = await connection.fetch_one(queries.get_unscoped, {"mockup_id": mockup_id})
     if row is None:
         raise LostRace
     prototype = prototype_of(row)
     generation = generation_of(prototype)
     if prototype.chat_id is not None or generation.recovery_point is RecoveryPoint.SETTLED:
-        surplus = {
-            "account": stray.account,
-            "chat_id": stray.chat_id,
-            "mockup_id": mockup_id,
-            "marker": stray.marker,
-            "now": stray.now,
-        }
-        if await session.run(query("note_surplus"), surplus) > 0:
-            await _note(session, prototype, stray, "surplus", None)
+        await _save_surplus(connection, orphan, prototype)
         return "surplus"
-    given = {
+    values = {
         "mockup_id": mockup_id,
-        "chat_id": stray.chat_id,
+        "chat_id": orphan.chat_id,
         "version": generation.version,
-        "now": stray.now,
-        "deadline_at": stray.now + poll_timeout,
+        "now": orphan.now,
+        "updated_at": orphan.now,
+        "deadline_at": orphan.now + poll_timeout,
     }
-    await _must(session, query("give_chat_to_generation"), given)
-    await _must(session, statements.give_chat_to_mockup, given)
-    await _note(session, prototype, stray, "adopted", prototype.status.value)
+    await _must_write(connection, query("attach_chat_to_generation"), values)
+    await _must_write(connection, queries.attach_chat_to_mockup, values)
+    await _add_event(connection, prototype, orphan, "adopted", prototype.status.value)
     return "recorded"
 
 
-async def _must(session: Session, statement: Statement, values: dict[str, Any]) -> None:
-    """Write, or have everything undone: nothing is kept beside a guarded write that did not happen."""
-    if await session.run(statement, values) == 0:
-        raise LostRace
+async def _save_surplus(connection: Connection, orphan: OrphanChat, prototype: Prototype) -> None:
+    values = {
+        "account": orphan.account,
+        "chat_id": orphan.chat_id,
+        "mockup_id": prototype.id,
+        "marker": orphan.marker,
+        "now": orphan.now,
+    }
+    if await connection.execute(query("save_surplus_chat"), values) > 0:
+        await _add_event(connection, prototype, orphan, "surplus", None)
 
 
 async def _insert(
-    session: Session, statements: PrototypeQueries, stray: OrphanChat, key: dict[str, str], poll_timeout: timedelta
+    connection: Connection, queries: PrototypeQueries, orphan: OrphanChat, poll_timeout: timedelta
 ) -> str:
-    mockup_id = stray.marker
-    slot = {**key, "mockup_id": mockup_id, "now": stray.now, "made_at": stray.made_at}
-    await session.row(query("put_newest_in_slot"), slot)
-    inserted = await session.run(
-        statements.insert_mockup,
-        {
-            "id": mockup_id,
-            "product_id": stray.product_id,
-            "user_id": user_id_for(stray.user_id, must_be_uuid=statements.shape.user_is_uuid),
-            "provider": stray.provider,
-            "prompt": stray.prompt or "",
-            "now": stray.made_at,
-        },
-    )
-    if inserted == 0:
-        raise LookupError(f"no product {stray.product_id} to adopt a chat for")
-    generation = {
-        "mockup_id": mockup_id,
-        "workspace_id": stray.workspace_id,
-        "provider": stray.provider,
-        "account": stray.account,
-        "api_version": stray.api_version,
-        "marker": stray.marker,
-        "created_by": stray.user_id,
-        "recovery_point": RecoveryPoint.ACCEPTED.value,
-        "next_try_at": None,
-        "next_poll_at": stray.now,
-        "deadline_at": stray.now + poll_timeout,
-        "fence": 0,
-        "lease_until": None,
-        "now": stray.made_at,
-    }
-    await _must(session, query("insert_generation"), generation)
-    given = {"mockup_id": mockup_id, "chat_id": stray.chat_id, "now": stray.now}
-    await _must(session, statements.give_chat_to_mockup, given)
-    product = {
-        "workspace_id": stray.workspace_id,
-        "product_id": stray.product_id,
-        "name": None,
-        "now": stray.now,
-    }
-    await session.run(query("note_product"), product)
-    event = Event("adopted", Source.SWEEP, stray.now, status="pending", data={"chat_id": stray.chat_id})
-    await session.together([event_part(stray.workspace_id, stray.product_id, mockup_id, event)])
+    """Gives the chat a new row, which takes the slot unless that holds a younger prototype."""
+    prototype = _prototype_of(orphan, poll_timeout, must_be_uuid=queries.shape.user_is_uuid)
+    slot = {**_key_of(orphan), "mockup_id": prototype.id, "now": orphan.now, "created_at": orphan.made_at}
+    await connection.execute(query("set_slot_if_newer"), slot)
+    if not await insert_prototype(connection, queries, prototype):
+        raise LookupError(f"no product {orphan.product_id} to adopt a chat for")
+    values = {"mockup_id": prototype.id, "chat_id": orphan.chat_id, "updated_at": orphan.now}
+    await _must_write(connection, queries.attach_chat_to_mockup, values)
+    await _add_event(connection, prototype, orphan, "adopted", prototype.status.value)
     return "adopted"
 
 
-async def _note(session: Session, prototype: Prototype, stray: OrphanChat, kind: str, status: str | None) -> None:
-    """A line in the history of the prototype that the chat was given to, whatever the chat's own marks say."""
-    event = Event(kind, Source.SWEEP, stray.now, status=status, data={"chat_id": stray.chat_id})
+def _prototype_of(orphan: OrphanChat, poll_timeout: timedelta, *, must_be_uuid: bool) -> Prototype:
+    generation = adopted_generation(
+        workspace_id=orphan.workspace_id,
+        account=orphan.account,
+        api_version=orphan.api_version,
+        marker=orphan.marker,
+        created_by=orphan.user_id,
+        recovery_point=RecoveryPoint.ACCEPTED,
+        created_at=orphan.made_at,
+        next_poll_at=orphan.now,
+        deadline_at=orphan.now + poll_timeout,
+    )
+    return Prototype(
+        id=orphan.marker,
+        product_id=orphan.product_id,
+        user_id=user_id_for(orphan.user_id, must_be_uuid=must_be_uuid),
+        provider=orphan.provider,
+        prompt=orphan.prompt or "",
+        status=Status.PENDING,
+        created_at=orphan.made_at,
+        updated_at=orphan.made_at,
+        generation=generation,
+    )
+
+
+async def _must_write(connection: Connection, statement: Statement, values: Values) -> None:
+    """Executes a guarded write. Raises `LostRace` when it touches no row, so that all of it is rolled back."""
+    if await connection.execute(statement, values) == 0:
+        raise LostRace
+
+
+async def _add_event(
+    connection: Connection, prototype: Prototype, orphan: OrphanChat, kind: str, status: str | None
+) -> None:
+    """Adds an event to the prototype that the chat was given to, whatever the chat's own metadata says."""
+    event = Event(kind, Source.SWEEP, orphan.now, status=status, data={"chat_id": orphan.chat_id})
     workspace_id = generation_of(prototype).workspace_id
-    await session.together([event_part(workspace_id, prototype.product_id, prototype.id, event)])
+    await add_event(connection, workspace_id, prototype.product_id, prototype.id, event)
+
+
+def _key_of(orphan: OrphanChat) -> dict[str, str]:
+    return {"workspace_id": orphan.workspace_id, "product_id": orphan.product_id, "provider": orphan.provider}
+
+
+def _lock_of(orphan: OrphanChat) -> int:
+    """PostgreSQL names advisory locks by 64 bits. Two chats with the same number only wait for each other."""
+    name = f"orphan:{orphan.account}:{orphan.chat_id}"
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)

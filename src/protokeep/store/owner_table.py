@@ -1,11 +1,11 @@
-"""What the owner's `design_mockups` looks like here: made by us, adopted, or not migrated yet."""
+"""The shape of the owner's `design_mockups`: created by us, adopted, or not migrated yet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from protokeep.store.sql import Session, Statement
+from protokeep.store.sql import Connection, Statement
 
 TRACKING_COLUMNS = ("v0_chat_id", "v0_project_id", "project_status", "project_url")
 COLUMNS = (
@@ -21,7 +21,7 @@ COLUMNS = (
     "updated_at",
     *TRACKING_COLUMNS,
 )
-#: What every new row of ours says something about. Another column that must have a value, we cannot serve.
+#: Columns that every new row of ours has a value for. We cannot write to a table that requires a value in another one.
 FILLED = frozenset(COLUMNS).difference(("image_url", "thumbnail_url", "metadata")) | {"tenant_id"}
 OWN_TABLES = (
     "protokeep_meta",
@@ -88,22 +88,24 @@ _OWN = Statement(SQLITE_OWN), Statement(POSTGRESQL_OWN)
 
 @dataclass(frozen=True)
 class OwnerTable:
-    """What can be read, what has to be written, and in which types. It changes by migrating only."""
+    """Which columns there are, which ones need a value, and of which types. Only a migration changes it."""
 
     exists: bool  #: there is a design_mockups
-    tracked: bool  #: with all four of the tracking columns
-    own: bool  #: and all of our tables beside it
-    id_is_uuid: bool  #: the column wants a uuid; text otherwise, always text on SQLite. So do the next two.
+    tracked: bool  #: it has all four tracking columns
+    own: bool  #: all of our own tables exist
+    id_is_uuid: (
+        bool  #: the column is a uuid; otherwise, and always on SQLite, it is text. The same holds for the next two.
+    )
     product_is_uuid: bool
     user_is_uuid: bool
-    has_tenant: bool  #: there is a tenant_id
-    tenant_required: bool  #: which must be given
-    products_table: str | None  #: where product_id points by foreign key, quoted for SQL; None: nowhere
-    products_column: str | None  #: its column, quoted for SQL
-    products_has_tenant: bool  #: whether that table has a tenant_id to take ours from
+    has_tenant: bool  #: it has a tenant_id
+    tenant_required: bool  #: which requires a value
+    products_table: str | None  #: the table that product_id refers to, quoted for SQL; None: it refers to none
+    products_column: str | None  #: the column that product_id refers to, quoted for SQL
+    products_has_tenant: bool  #: whether that table has a tenant_id that ours is copied from
     columns: frozenset[str]  #: all that the table has
-    required_unknown: tuple[str, ...]  #: columns that need a value which we have not: creating cannot work
-    missing: tuple[str, ...]  #: columns that we would use, and an adopted table lacks: they read as NULL
+    required_unknown: tuple[str, ...]  #: columns that require a value and that we have no value for: creates fail
+    missing: tuple[str, ...]  #: columns of ours that an adopted table lacks: they read as NULL
 
 
 class _Column(NamedTuple):
@@ -111,13 +113,13 @@ class _Column(NamedTuple):
     required: bool
 
 
-async def read_owner_table(session: Session) -> OwnerTable:
-    """Look at the tables that `session` sees under these names, with three statements. Changes nothing."""
-    is_postgresql = not session.is_sqlite
-    found = await session.rows(_COLUMNS[is_postgresql])
+async def read_owner_table(connection: Connection) -> OwnerTable:
+    """Reads the shape of the owner's table from the catalogue."""
+    is_postgresql = not connection.is_sqlite
+    found = await connection.fetch_all(_COLUMNS[is_postgresql])
     columns = {str(row["name"]): _Column(row["kind"], bool(row["required"])) for row in found}
-    products = await session.row(_PRODUCTS[is_postgresql])
-    own = await session.row(_OWN[is_postgresql])
+    products = await connection.fetch_one(_PRODUCTS[is_postgresql])
+    own = await connection.fetch_one(_OWN[is_postgresql])
 
     def is_uuid(name: str) -> bool:
         return is_postgresql and name in columns and columns[name].kind == "uuid"

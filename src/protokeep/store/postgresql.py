@@ -1,198 +1,138 @@
-"""PostgreSQL straight on asyncpg: connections that keep their statements prepared, and sessions on them."""
+"""PostgreSQL on asyncpg and its own pool."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import asyncpg
 
 from protokeep.bus import enable_keepalive
-from protokeep.store.sql import (
-    PATIENCE_SECONDS,
-    ConnectionBroken,
-    ConstraintBroken,
-    DatabaseError,
-    NotQuick,
-    Part,
-    Row,
-    Statement,
-    instant,
-    joined,
-    joined_values,
-)
+from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, instant
 
-#: Statements that a connection keeps prepared; there are about a hundred, and as many again that are joined.
+#: Prepared statements that a connection keeps; there are about 150.
 PREPARED = 500
 #: How long a connection may take to open, and a statement to answer: less than the lease of a create, so that a network
 #: that swallows everything costs seconds, and no process goes on after another one has taken its rows over.
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 5.5
-#: What asyncpg says of a connection that is gone, or is just going.
-GONE = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+#: What asyncpg raises.
+ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+#: What asyncpg raises for a connection that is lost.
+LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
-class PostgresqlConnections:
-    """So many connections at most, opened when they are needed."""
+class Postgresql:
+    """A pool of up to `size` connections, which are opened when they are needed."""
 
-    def __init__(self, url: str, size: int, *, first: str | None = None) -> None:
-        """`first`: what each says first."""
+    def __init__(self, url: str, size: int) -> None:
         self._url = url
-        self._first = first
-        self._idle: list[Any] = []
-        self._room = asyncio.Semaphore(size)
-        self._closed = False
+        self._size = size
+        self._opening = asyncio.Lock()
+        self._pool: Any = None
 
     @contextlib.asynccontextmanager
-    async def taken(self) -> AsyncIterator[Any]:
-        """One connection. It is kept for others unless something went wrong on it that is not PostgreSQL's word."""
-        async with asyncio.timeout(PATIENCE_SECONDS) if self._room.locked() else contextlib.nullcontext():
-            await self._room.acquire()
-        try:
-            connection = self._found() or await self._connect()
-            try:
-                yield connection
-            except BaseException as error:
-                if isinstance(error, (OSError, ConnectionBroken, *GONE)):
-                    connection.terminate()
-                    self._give_up_idle()  # Whatever ended this one most likely ended them too.
-                elif not isinstance(error, Exception) or connection.is_in_transaction():
-                    connection.terminate()  # Cancelled in the middle of an answer.
-                raise
-            finally:
-                if self._closed:
-                    connection.terminate()
-                elif not connection.is_closed():
-                    self._idle.append(connection)
-        finally:
-            self._room.release()
-
-    @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[PostgresqlSession]:
-        """Single statements on one connection."""
-        async with self.taken() as connection:
-            yield PostgresqlSession(connection)
-
-    def alone(self) -> contextlib.AbstractAsyncContextManager[PostgresqlSession]:
-        """A transaction of one statement: PostgreSQL makes it one by itself."""
-        return self.session()
-
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[PostgresqlSession]:
+    async def transaction(self) -> AsyncIterator[PostgresqlConnection]:
         """One transaction."""
-        async with self.taken() as connection:
-            with named("COMMIT"):
-                async with connection.transaction():
-                    yield PostgresqlSession(connection)
+        async with self._acquired() as connection, connection.transaction():
+            yield PostgresqlConnection(connection)
 
-    async def keyed(self, statement: Statement, values: Mapping[str, Any]) -> list[Row]:
-        """The few rows that a key leads to. Raises `NotQuick` when the connection is not what it was."""
-        return [dict(record) for record in await self.bare(statement, values)]
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[PostgresqlConnection]:
+        """Single statements, each committed by itself."""
+        async with self._acquired() as connection:
+            yield PostgresqlConnection(connection)
 
-    async def bare(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        """The same as values in the order of the columns."""
-        try:
-            async with self.taken() as connection:
-                records: list[Any] = await connection.fetch(statement.for_postgresql, *_arguments(statement, values))
-        except (OSError, DatabaseError, asyncpg.PostgresError, *GONE) as error:
-            raise NotQuick from error
-        return records
+    async def read(self, statement: Statement, values: Values) -> list[Row]:
+        """The rows of one statement."""
+        async with self._acquired() as connection:
+            return await PostgresqlConnection(connection).fetch_all(statement, values)
 
     async def close(self) -> None:
-        """Close those that nobody uses; the others go when they are given back."""
-        self._closed = True
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await connection.close()
+        """Closes the pool. Connections that are still in use after `CLOSING_SECONDS` are broken off."""
+        if self._pool is not None:
+            with contextlib.suppress(TimeoutError, *LOST):
+                async with asyncio.timeout(CLOSING_SECONDS):
+                    await self._pool.close()
 
-    def _give_up_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().terminate()
-
-    def _found(self) -> Any:
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.is_closed():
-                return connection
-        return None
-
-    async def _connect(self) -> Any:
-        with named("connect"):
-            connection = await asyncpg.connect(
-                self._url,
-                statement_cache_size=PREPARED,
-                timeout=CONNECT_SECONDS,
-                command_timeout=STATEMENT_SECONDS,
-            )
-        enable_keepalive(connection)
+    @contextlib.asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Any]:
+        """A connection out of the pool. When it is lost, all others are replaced: most likely they are lost too."""
+        pool = self._pool or await self._open()
+        async with asyncio.timeout(WAIT_SECONDS):
+            connection = await pool.acquire()
         try:
-            if self._first is not None:
-                await connection.execute(self._first)
-            # Types of an adopted table, as the rest of the code has them.
-            await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
-            await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=instant)
-        except BaseException:
-            connection.terminate()
+            yield connection
+        except LOST:
+            await pool.expire_connections()
             raise
-        return connection
+        finally:
+            with contextlib.suppress(*ERRORS, OSError):  # A connection that cannot be released is closed by that.
+                await pool.release(connection)
+
+    async def _open(self) -> Any:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._url,
+                    min_size=0,
+                    max_size=self._size,
+                    init=_prepare_connection,
+                    reset=_keep_as_is,
+                    statement_cache_size=PREPARED,
+                    timeout=CONNECT_SECONDS,
+                    command_timeout=STATEMENT_SECONDS,
+                )
+        return self._pool
 
 
-class PostgresqlSession:
-    """A session on a connection: for one transaction, or for single statements."""
+class PostgresqlConnection:
+    """Executes statements on a connection of asyncpg's."""
 
     is_sqlite = False
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
 
-    async def rows(self, statement: Statement, values: Mapping[str, Any] | None = None) -> list[Row]:
-        sql = statement.for_postgresql
-        with named(sql):
-            return [dict(record) for record in await self._connection.fetch(sql, *_arguments(statement, values))]
+    async def fetch_all(self, statement: Statement, values: Values = NO_VALUES) -> list[Row]:
+        records = await self._driver.fetch(statement.for_postgresql, *statement.arguments(values))
+        return [dict(record) for record in records]
 
-    async def row(self, statement: Statement, values: Mapping[str, Any] | None = None) -> Row | None:
-        rows = await self.rows(statement, values)
-        return rows[0] if rows else None
+    async def fetch_one(self, statement: Statement, values: Values = NO_VALUES) -> Row | None:
+        record = await self._driver.fetchrow(statement.for_postgresql, *statement.arguments(values))
+        return None if record is None else dict(record)
 
-    async def run(self, statement: Statement, values: Mapping[str, Any] | None = None) -> int:
-        sql = statement.for_postgresql
-        with named(sql):
-            status: str = await self._connection.execute(sql, *_arguments(statement, values))
+    async def execute(self, statement: Statement, values: Values = NO_VALUES) -> int:
+        status: str = await self._driver.execute(statement.for_postgresql, *statement.arguments(values))
         touched = status.rpartition(" ")[2]
         return int(touched) if touched.isdigit() else 0
 
-    async def run_many(self, statement: Statement, values: Sequence[Mapping[str, Any]]) -> None:
-        sql = statement.for_postgresql
-        with named(sql):
-            await self._connection.executemany(sql, [_arguments(statement, entry) for entry in values])
-
-    async def together(self, parts: Sequence[Part], *, if_first: bool = False) -> list[int]:
-        if not parts:
-            return []
-        statement = joined(tuple(statement for statement, _ in parts), if_first=if_first)
-        row = await self.row(statement, joined_values(parts))
-        return list(row.values()) if row else []
-
-    async def wait_at_most(self, duration: str) -> None:
-        with named("SET"):
-            await self._connection.execute(f"SET LOCAL lock_timeout = '{duration}'")
+    async def execute_many(self, statement: Statement, values: Sequence[Values]) -> None:
+        await self._driver.executemany(statement.for_postgresql, [statement.arguments(entry) for entry in values])
 
 
-def _arguments(statement: Statement, values: Mapping[str, Any] | None) -> list[Any]:
-    return [values[name] for name in statement.names] if values else []
+async def _prepare_connection(connection: Any) -> None:
+    """Lets a connection notice silence, and read the types of an adopted table as all other code has them."""
+    enable_keepalive(connection)
+    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
+    await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=instant)
 
 
-@contextlib.contextmanager
-def named(sql: str) -> Iterator[None]:
-    """Errors of the driver as the store names them."""
-    try:
-        yield
-    except asyncpg.IntegrityConstraintViolationError as error:
-        raise ConstraintBroken(sql, error) from error
-    except (asyncpg.PostgresConnectionError, TimeoutError, *GONE) as error:
-        raise ConnectionBroken(sql, error) from error
-    except asyncpg.PostgresError as error:
-        raise DatabaseError(sql, error) from error
+async def _keep_as_is(_connection: Any) -> None:
+    """Saves asyncpg's reset query: no setting of ours outlives its transaction, and asyncpg rolls back an open one."""
+
+
+def is_constraint(error: Exception) -> bool:
+    """Whether an error says that a constraint of the tables was broken."""
+    return isinstance(error, asyncpg.IntegrityConstraintViolationError)
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether an error says that the database is not there, rather than that it refused a statement."""
+    if isinstance(error, ValueError):  # asyncpg could not encode a value: the statement is wrong.
+        return False
+    state = str(getattr(error, "sqlstate", None) or "")
+    # Connection lost, server going down, out of resources, not accepting connections, no such database.
+    return isinstance(error, LOST) or state.startswith(("08", "57P", "53")) or state in ("55000", "3D000")

@@ -1,20 +1,20 @@
-"""The processes that work on a database, as rows: who wrote when and to which server; and the database's clock."""
+"""The processes that use a database, as rows with their heartbeats; and the database's clock."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from protokeep.store.database import Database, DatabaseError, Session
-from protokeep.store.prototype_queries import query
+from protokeep.store.database import Database
+from protokeep.store.sql import Connection, DatabaseError, query
 
 #: Errors of a PostgreSQL that does not tell which server it is: not allowed, no such function, not supported.
-NOT_TOLD = ("42501", "42883", "0A000")
+SERVER_HIDDEN = ("42501", "42883", "0A000")
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What one process wrote last."""
+    """The last heartbeat of a process."""
 
     process_id: str
     beat: int
@@ -27,14 +27,14 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the database says now: its clock, which server and copy it is, and the newest beats, newest first."""
+    """The database's clock, which server and copy it is, and the newest heartbeats, newest first."""
 
     now: datetime
     server: str
     beats: tuple[Beat, ...]
 
     def of(self, process_id: str) -> Beat | None:
-        """What a process wrote last; None: nothing that this copy of the database knows."""
+        """The last heartbeat of a process. None: this copy of the database knows none."""
         return next((beat for beat in self.beats if beat.process_id == process_id), None)
 
 
@@ -43,29 +43,29 @@ class ProcessStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._server_query = "database_server"
+        self._server_query = "find_clock_and_server"
 
     async def read(self, process_id: str, now: datetime, server: str) -> Reading:
-        """What processes wrote into the database that `clock` told of a moment ago."""
-        async with self._database.reading() as session:
-            rows = await session.rows(query("newest_beats"), {"process_id": process_id})
+        """The heartbeats in the database that `clock` described a moment ago."""
+        async with self._database.reading() as connection:
+            rows = await connection.fetch_all(query("list_newest_heartbeats"), {"process_id": process_id})
         beats = tuple(Beat(**{**row, "went_back": bool(row["went_back"])}) for row in rows)
         return Reading(now, server, beats)
 
-    async def who_noticed(self, session: Session) -> frozenset[str]:
-        """The processes that noticed that this database is older than they knew it, in the transaction of `session`."""
-        return frozenset(row["process_id"] for row in await session.rows(query("who_noticed")))
+    async def who_noticed(self, connection: Connection) -> frozenset[str]:
+        """The processes that noticed that this database is an older copy, and have not finished comparing it."""
+        return frozenset(row["process_id"] for row in await connection.fetch_all(query("list_processes_on_older_copy")))
 
-    async def confirm(self, session: Session, process_id: str, beat: int) -> tuple[int | None, str]:
-        """(this process's next beat, which server this is), in the transaction of `session`.
+    async def confirm(self, connection: Connection, process_id: str, beat: int) -> tuple[int | None, str]:
+        """Counts a heartbeat in a transaction. Returns (its number, which server this is).
 
-        None: the database does not know its beat number `beat`.
+        None as the number: the database does not know the heartbeat `beat` of this process.
         """
-        row = await session.row(query("confirm_beat"), {"process_id": process_id, "beat": beat})
+        row = await connection.fetch_one(query("confirm_heartbeat"), {"process_id": process_id, "beat": beat})
         server = self._database.file_identity
         if not self._database.is_sqlite:
-            told = await session.row(query(self._server_query))
-            server = str(told["server"]) if told else ""
+            found = await connection.fetch_one(query(self._server_query))
+            server = str(found["server"]) if found else ""
         return (int(row["beat"]) if row else None), server
 
     async def write(
@@ -79,7 +79,7 @@ class ProcessStore:
         went_back: bool,
         ahead_until: datetime | None,
     ) -> int:
-        """Write that a process lives, and what it thinks of the database; its number, which is beyond `beat`."""
+        """Writes a heartbeat, with what the process knows of the database. Returns its number, greater than `beat`."""
         values = {
             "process_id": process_id,
             "beat": beat,
@@ -89,36 +89,36 @@ class ProcessStore:
             "went_back": went_back,
             "ahead_until": ahead_until,
         }
-        async with self._database.alone() as session:
-            row = await session.row(query("write_beat"), values)
+        async with self._database.transaction() as connection:
+            row = await connection.fetch_one(query("save_heartbeat"), values)
         if row is None:
-            raise RuntimeError("the beat was not written")
+            raise RuntimeError("the heartbeat was not written")
         return int(row["beat"])
 
     async def delete_expired(self, before: datetime) -> None:
-        """Drop the rows of processes that wrote last before then."""
-        async with self._database.alone() as session:
-            await session.run(query("forget_processes"), {"before": before})
+        """Deletes the rows of processes whose last heartbeat was before a time."""
+        async with self._database.transaction() as connection:
+            await connection.execute(query("delete_expired_processes"), {"before": before})
 
     async def has_future(self, latest: datetime) -> bool:
-        """Whether anything unfinished is said to have happened after `latest`."""
-        async with self._database.reading() as session:
-            return await session.row(query("future_generations"), {"latest": latest}) is not None
+        """Whether anything unfinished has a time after `latest`."""
+        async with self._database.reading() as connection:
+            return await connection.fetch_one(query("has_generations_in_future"), {"latest": latest}) is not None
 
     async def wind_back(self, now: datetime, beyond: datetime, *, lease: timedelta, deadline: timedelta) -> None:
-        """The clock was set back to `now`: nothing rests until a time comes again that it had shown.
+        """Adapts all times to a clock that was set back to `now`, so that nothing waits for a time to come again.
 
-        Times after `beyond` are those that were written by the clock of before.
+        Times after `beyond` were written by the clock before that.
         """
         values = {"now": now, "beyond": beyond}
         leased = {**values, "leased": now + lease}
-        async with self._database.transaction() as session:
-            await session.run(query("wind_back_generations"), {**leased, "deadline": now + deadline})
-            await session.run(query("wind_back_accounts"), leased)
-            await session.run(query("wind_back_processes"), values)
+        async with self._database.transaction() as connection:
+            await connection.execute(query("wind_back_generations"), {**leased, "deadline": now + deadline})
+            await connection.execute(query("wind_back_accounts"), leased)
+            await connection.execute(query("wind_back_processes"), values)
 
     async def clock(self, wall: datetime | None) -> tuple[datetime, str]:
-        """(what the database's clock says, which server this is). `wall`: the time to go by instead."""
+        """(the database's clock, which server this is). `wall` is used instead of the clock; SQLite needs it."""
         if self._database.was_replaced():
             await self._database.reconnect()
         if self._database.is_sqlite:
@@ -126,13 +126,16 @@ class ProcessStore:
                 raise ValueError("SQLite has no clock of its own")
             return wall, self._database.file_identity
         try:
-            async with self._database.reading() as session:
-                row = await session.row(query(self._server_query))
+            async with self._database.reading() as connection:
+                row = await connection.fetch_one(query(self._server_query))
         except DatabaseError as error:
-            if getattr(error.driver, "sqlstate", None) not in NOT_TOLD or self._server_query == "database_name":
+            if (
+                getattr(error.driver, "sqlstate", None) not in SERVER_HIDDEN
+                or self._server_query == "find_clock_and_database"
+            ):
                 raise
-            self._server_query = "database_name"
+            self._server_query = "find_clock_and_database"
             return await self.clock(wall)
         if row is None:
-            raise RuntimeError("the database did not tell its time")
+            raise RuntimeError("the database returned no time")
         return wall or row["now_at"], str(row["server"])

@@ -1,19 +1,17 @@
-"""The query files, read once, and the one SELECT that makes a prototype of the owner's table and ours."""
+"""Queries that depend on the shape of the owner's table, and the one SELECT that makes a prototype of it and ours."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from functools import cache
-from importlib.resources import files
-
-from protokeep.core.prototype import Generation
+from protokeep.store.mapping import GENERATION_COLUMNS
 from protokeep.store.owner_table import OwnerTable
-from protokeep.store.sql import Statement
+from protokeep.store.sql import Statement, query_text
 
 #: The workspace of rows that were in the owner's table before us.
 DEFAULT_WORKSPACE = "default"
+#: The workspace of a generation `g`, or of a row that has none.
+WORKSPACE = f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}')"
 
-#: Columns of the owner's table that may be missing there, and the names we know them by.
+#: Columns that an owner's table may lack, and their names in a row.
 _OPTIONAL = {
     "prompt": "prompt",
     "updated_at": "updated_at",
@@ -24,147 +22,109 @@ _OPTIONAL = {
     "image_url": "image_url",
     "thumbnail_url": "thumbnail_url",
 }
+_IN_SLOT = "JOIN protokeep_slots s ON s.mockup_id = m.id"
+_ANY_SLOT = f"LEFT {_IN_SLOT}"
 
-#: A generation's columns have the names of its fields, but for two.
-_ELSE = {
-    "workspace_id": f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') AS workspace_id",
-    "created_at": "g.created_at AS claimed_at",
-}
-_GENERATION = [_ELSE.get(field.name, f"g.{field.name}") for field in fields(Generation)]
-
-
-@cache
-def query(name: str) -> Statement:
-    """The statement in `queries/<name>.sql`."""
-    return Statement(_source(name))
-
-
-def _source(name: str) -> str:
-    return files("protokeep.store").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+_CURRENT = "WHERE s.workspace_id = :workspace_id AND s.product_id = :product_id AND s.provider = :provider"
+_NEWEST = (
+    f"WHERE m.product_id = :product_id AND m.provider = :provider AND {WORKSPACE} = :workspace_id"
+    " ORDER BY m.created_at DESC, m.id DESC LIMIT :limit"
+)
+_DUE = (
+    "WHERE g.account = :account AND g.next_poll_at <= :now AND m.v0_chat_id IS NOT NULL"
+    " ORDER BY g.next_poll_at LIMIT :limit"
+)
+_DUE_SOON = (
+    "WHERE g.account = :account AND g.next_poll_at > :now AND g.next_poll_at <= :until"
+    " AND g.api_version = :api_version AND m.v0_chat_id IS NOT NULL"
+)
+_NAMED_BY_HOOKS = (
+    "WHERE g.account = :account AND g.next_poll_at <= :now AND g.api_version = :api_version"
+    " AND m.v0_chat_id IS NOT NULL AND g.hook_received_at IS NOT NULL"
+    " AND (g.observed_at IS NULL OR g.hook_received_at > g.observed_at)"
+    " AND (g.last_missing_at IS NULL OR g.hook_received_at > g.last_missing_at)"
+    " ORDER BY g.hook_received_at LIMIT :limit"
+)
+_NOT_VISIBLE = (
+    "WHERE g.account = :account AND g.next_poll_at > :until AND g.api_version = :api_version"
+    " AND g.missing_since IS NOT NULL AND m.v0_chat_id IS NOT NULL ORDER BY g.next_poll_at LIMIT :limit"
+)
+_DUE_FOR_DELETION = (
+    "WHERE g.deletion_requested_at IS NOT NULL AND g.recovery_point IN ('accepted', 'settled')"
+    " AND (g.next_try_at IS NULL OR g.next_try_at <= :now) ORDER BY g.deletion_requested_at LIMIT :limit"
+)
 
 
 class PrototypeQueries:
-    """What depends on the shape of the owner's table, made once per shape."""
+    """The queries for one shape of the owner's table. `select` ends where a WHERE begins."""
 
     def __init__(self, shape: OwnerTable) -> None:
         self.shape = shape
-        columns = ["m.id", "m.product_id", "m.user_id", "m.provider", "m.created_at"]
-        columns += [
-            f"m.{column} AS {name}" if column in shape.columns else f"NULL AS {name}"
-            for column, name in _OPTIONAL.items()
-        ]
-        columns += _GENERATION
-        columns += [
-            "s.mockup_id AS current_id",
-            "a.polling_paused_until AS slowed_until",
-            "a.polling_paused_code AS slowed_code",
-            "a.polling_paused_message AS slowed_message",
-        ]
-        #: Everything that makes a prototype, in the order that `rows` knows, up to where a WHERE begins.
-        self.select = (
-            f"SELECT {', '.join(columns)} FROM design_mockups m "  # noqa: S608 - names from the catalogue
-            "LEFT JOIN protokeep_generations g ON g.mockup_id = m.id "
-            "LEFT JOIN protokeep_accounts a ON a.account = g.account "
-            "LEFT JOIN protokeep_slots s ON s.mockup_id = m.id "
-        )
-        mine = f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id"
-        self.get = self._prototypes(f"WHERE m.id = :mockup_id AND {mine}")
-        self.get_any = self._prototypes("WHERE m.id = :mockup_id")
-        self.by_chat = self._prototypes("WHERE m.v0_chat_id = :chat_id")
-        self.current = Statement(
-            self.select.replace("LEFT JOIN protokeep_slots s ON s.mockup_id = m.id", "")
-            + "JOIN protokeep_slots s ON s.mockup_id = m.id WHERE s.workspace_id = :workspace_id "
-            "AND s.product_id = :product_id AND s.provider = :provider"
-        )
-        self.newest = self._prototypes(
-            f"WHERE m.product_id = :product_id AND m.provider = :provider AND {mine} "
-            "ORDER BY m.created_at DESC, m.id DESC LIMIT :limit"
-        )
-        # Thousands of rows at a time: without the prompts, which no look needs.
-        self.due = Statement(
-            self.select.replace("m.prompt AS prompt", "NULL AS prompt")
-            + "WHERE g.account = :account AND g.next_poll_at <= :now AND m.v0_chat_id IS NOT NULL "
-            "ORDER BY g.next_poll_at LIMIT :limit"
-        )
-        self.due_soon = Statement(
-            self.select.replace("m.prompt AS prompt", "NULL AS prompt")
-            + "WHERE g.account = :account AND g.next_poll_at > :now AND g.next_poll_at <= :until "
-            "AND g.api_version = :api_version AND m.v0_chat_id IS NOT NULL"
-        )
-        self.told_by_hooks = Statement(
-            self.select.replace("m.prompt AS prompt", "NULL AS prompt")
-            + "WHERE g.account = :account AND g.next_poll_at <= :now AND g.api_version = :api_version "
-            "AND m.v0_chat_id IS NOT NULL AND g.hook_received_at IS NOT NULL "
-            "AND (g.observed_at IS NULL OR g.hook_received_at > g.observed_at) "
-            "AND (g.last_missing_at IS NULL OR g.hook_received_at > g.last_missing_at) "
-            "ORDER BY g.hook_received_at LIMIT :limit"
-        )
-        self.away = Statement(
-            self.select.replace("m.prompt AS prompt", "NULL AS prompt")
-            + "WHERE g.account = :account AND g.next_poll_at > :until AND g.api_version = :api_version "
-            "AND g.missing_since IS NOT NULL AND m.v0_chat_id IS NOT NULL ORDER BY g.next_poll_at LIMIT :limit"
-        )
-        self.to_remove = self._prototypes(
-            "WHERE g.deletion_requested_at IS NOT NULL AND g.recovery_point IN ('accepted', 'settled') "
-            "AND (g.next_try_at IS NULL OR g.next_try_at <= :now) ORDER BY g.deletion_requested_at LIMIT :limit"
-        )
-        self.these = self._prototypes("WHERE m.id IN :ids")
-        self.insert_mockup = (
-            self._owners("insert_mockup_of_tenant")
-            if shape.has_tenant and shape.products_has_tenant
-            else self._owners("insert_mockup")
-        )
-        self.save_mockup = self._owners("save_mockup")
-        self.give_chat_to_mockup = self._owners("give_chat_to_mockup")
-        self.find_owners_product = self._owners("find_owners_product") if shape.products_table else None
-        self._lists: dict[frozenset[str], Statement] = {}
-        self._free_slots: dict[int, Statement] = {}
+        self.select = self._select(shape.columns)
+        # Thousands of rows at a time, and no poll needs their prompts.
+        select_without_prompt = self._select(shape.columns - {"prompt"})
+        self.get = Statement(f"{self.select} WHERE m.id = :mockup_id AND {WORKSPACE} = :workspace_id")
+        self.get_unscoped = Statement(f"{self.select} WHERE m.id = :mockup_id")
+        self.get_many = Statement(f"{self.select} WHERE m.id IN :ids")
+        self.by_chat = Statement(f"{self.select} WHERE m.v0_chat_id = :chat_id")
+        self.current = Statement(f"{self.select.replace(_ANY_SLOT, _IN_SLOT)} {_CURRENT}")
+        self.newest = Statement(f"{self.select} {_NEWEST}")
+        self.due = Statement(f"{select_without_prompt} {_DUE}")
+        self.due_soon = Statement(f"{select_without_prompt} {_DUE_SOON}")
+        self.named_by_hooks = Statement(f"{select_without_prompt} {_NAMED_BY_HOOKS}")
+        self.not_visible = Statement(f"{select_without_prompt} {_NOT_VISIBLE}")
+        self.due_for_deletion = Statement(f"{self.select} {_DUE_FOR_DELETION}")
+        has_tenants = shape.has_tenant and shape.products_has_tenant
+        self.insert_mockup = self._on_owners_tables("insert_tenant_mockup" if has_tenants else "insert_mockup")
+        self.save_mockup = self._on_owners_tables("save_mockup")
+        self.attach_chat_to_mockup = self._on_owners_tables("attach_chat_to_mockup")
+        self.find_owner_product = self._on_owners_tables("find_owner_product") if shape.products_table else None
+        self._listings: dict[frozenset[str], Statement] = {}
 
     def listing(self, filters: frozenset[str]) -> Statement:
-        """Prototypes of a product, newest first; `filters` out of provider, status, user_id, after."""
-        if filters not in self._lists:
-            status = "m.project_status" if "project_status" in self.shape.columns else "NULL"
-            conditions = {
-                "provider": "m.provider = :provider",
-                "status": f"COALESCE({status}, 'pending') = :status",
-                "user_id": "m.user_id = :user_id",
-                "after": "(m.created_at, m.id) < (:after_created_at, :after_id)",
-            }
-            where = [
-                "m.product_id = :product_id",
-                f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id",
-                *(conditions[name] for name in sorted(filters)),
-            ]
-            self._lists[filters] = self._prototypes(
-                f"WHERE {' AND '.join(where)} ORDER BY m.created_at DESC, m.id DESC LIMIT :limit"
-            )
-        return self._lists[filters]
+        """Prototypes of a product, newest first. `filters` is a subset of provider, status, user_id and after."""
+        if filters not in self._listings:
+            self._listings[filters] = self._listing(filters)
+        return self._listings[filters]
 
-    def claim_free_slot(self, caps: int) -> Statement:
-        """The place of a product that nothing was made for, where none of so many caps forbids it."""
-        if caps not in self._free_slots:
-            conditions = [f"NOT EXISTS ({_source('cap_reached').format(number=number)})" for number in range(caps)]
-            if self.find_owners_product is not None:
-                conditions.append(
-                    f"EXISTS ({self.find_owners_product.text.replace(':product_id', ':known_product_id')})"
-                )
-            also = "".join(f"\n  AND {condition}" for condition in conditions)
-            self._free_slots[caps] = self._owners("claim_free_slot", also=also)
-        return self._free_slots[caps]
-
-    def _prototypes(self, rest: str) -> Statement:
-        return Statement(self.select + rest)
-
-    def _owners(self, name: str, **more: str) -> Statement:
-        """A statement on the owner's tables: under their names, and without the columns that they lack."""
-        shape = self.shape
-        written = {"prompt": ":prompt", "updated_at": ":now"}
-        there = [column for column in written if column in shape.columns]
-        words = {
-            "products_table": shape.products_table,
-            "products_column": shape.products_column,
-            "columns": "".join(f", {column}" for column in there),
-            "values": "".join(f", {written[column]}" for column in there),
-            "touched": ", updated_at = :now" if "updated_at" in there else "",
+    def _listing(self, filters: frozenset[str]) -> Statement:
+        status = "m.project_status" if "project_status" in self.shape.columns else "NULL"
+        conditions = {
+            "provider": "m.provider = :provider",
+            "status": f"COALESCE({status}, 'pending') = :status",
+            "user_id": "m.user_id = :user_id",
+            "after": "(m.created_at, m.id) < (:after_created_at, :after_id)",
         }
-        return Statement(_source(name).format(**words, **more))
+        where = ["m.product_id = :product_id", f"{WORKSPACE} = :workspace_id"]
+        where += [conditions[name] for name in sorted(filters)]
+        order = "ORDER BY m.created_at DESC, m.id DESC LIMIT :limit"
+        return Statement(f"{self.select} WHERE {' AND '.join(where)} {order}")
+
+    def _select(self, present: frozenset[str]) -> str:
+        """The SELECT of all columns of a prototype; a column that is not `present` reads as NULL."""
+        columns = [
+            *(f"m.{name}" for name in ("id", "product_id", "user_id", "provider", "created_at")),
+            *(f"{f'm.{column}' if column in present else 'NULL'} AS {name}" for column, name in _OPTIONAL.items()),
+            *GENERATION_COLUMNS,
+            "s.mockup_id AS current_id",
+            *(f"a.{name}" for name in ("polling_paused_until", "polling_paused_code", "polling_paused_message")),
+        ]
+        return (
+            f"SELECT {', '.join(columns)} FROM design_mockups m "  # noqa: S608 - names from the catalogue
+            "LEFT JOIN protokeep_generations g ON g.mockup_id = m.id "
+            f"LEFT JOIN protokeep_accounts a ON a.account = g.account {_ANY_SLOT}"
+        )
+
+    def _on_owners_tables(self, name: str) -> Statement:
+        """A query file for the owner's tables: with their names, and without columns that they lack."""
+        shape = self.shape
+        optional = [column for column in ("prompt", "updated_at") if column in shape.columns]
+        return Statement(
+            query_text(name).format(
+                products_table=shape.products_table,
+                products_column=shape.products_column,
+                columns="".join(f", {column}" for column in optional),
+                values="".join(f", :{column}" for column in optional),
+                touched=", updated_at = :updated_at" if "updated_at" in optional else "",
+            )
+        )

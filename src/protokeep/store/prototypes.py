@@ -1,42 +1,31 @@
-"""The store: one method per question or change, each a statement of `queries/` or one short transaction."""
+"""Prototypes: rows of `design_mockups` and of `protokeep_generations` beside it, read and written as one."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from protokeep.bus import CHANNEL, Bus, Change
-from protokeep.core.create_request import ClaimResult, CreateRequest
+from protokeep.bus import Bus, Change
 from protokeep.core.errors import NotMigrated
-from protokeep.core.events import Event, Source
+from protokeep.core.events import Event
 from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
-from protokeep.core.quotas import Quotas
-from protokeep.core.visible_fields import visible_version
-from protokeep.store import claims, orphans
-from protokeep.store.accounts import Accounts
-from protokeep.store.afterwards import Afterwards
-from protokeep.store.claiming import Claiming
-from protokeep.store.database import Database, Part, Row, Session, Untouched, must_touch
-from protokeep.store.mapping import generation_values, mockup_values, prototype_from, prototype_of
-from protokeep.store.orphans import OrphanChat
+from protokeep.store.changes import Changes, change_of, is_visible_change
+from protokeep.store.database import Database
+from protokeep.store.events import add_event
+from protokeep.store.mapping import generation_values, mockup_values, prototype_of, with_next_version
 from protokeep.store.owner_table import OwnerTable, read_owner_table
-from protokeep.store.processes import ProcessStore
-from protokeep.store.prototype_queries import PrototypeQueries, query
-from protokeep.store.searches import Searches
+from protokeep.store.prototype_queries import PrototypeQueries
+from protokeep.store.sql import Connection, Row, Statement, Untouched, must_touch, query
 
-#: What belongs to a guarded write: done after it, in the same transaction, and rolled back with it.
-InTransaction = Callable[[Session], Awaitable[object]]
-
-#: Events that change nothing that a page shows, and that another one follows soon: nobody is told of them.
-QUIET = {"sent"}
+#: Writes that belong to a guarded write: executed after it, in the same transaction, and rolled back with it.
+InTransaction = Callable[[Connection], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a list is asked for. `after` is the (created_at, id) of the last row of the page before."""
+    """Which prototypes a list has. `after` is the (created_at, id) of the last row of the page before."""
 
     limit: int = 20
     provider: str | None = None
@@ -45,407 +34,280 @@ class Page:
     after: tuple[datetime, str] | None = None
 
 
-class Store:
-    """All reads and writes of one database. Publishes every committed change on the bus."""
+class Prototypes:
+    """Reads and writes prototypes. Every committed change is published."""
 
     def __init__(self, database: Database, bus: Bus) -> None:
         self.database = database
-        self.accounts = Accounts(database)
-        self.afterwards = Afterwards(database)
-        self.processes = ProcessStore(database)
-        self.searches = Searches(database)
-        self._bus = bus
-        self._statements: PrototypeQueries | None = None
-        self._claiming = Claiming(database, bus, self._told)
-
-    async def close(self) -> None:
-        await self.database.close()
+        self._changes = Changes(bus)
+        self._queries: PrototypeQueries | None = None
 
     async def owner_table(self) -> OwnerTable:
-        """The owner's table as it is; read again until it is migrated, then remembered."""
-        return (await self._prepared(for_create=False)).shape
-
-    async def _prepared(self, *, for_create: bool) -> PrototypeQueries:
-        statements = self._statements
-        if statements is None or not statements.shape.tracked:
-            async with self.database.reading() as session:
-                shape = await read_owner_table(session)
-            statements = PrototypeQueries(shape)
-            if not (shape.own and shape.exists):
-                raise NotMigrated("The database has no protokeep tables")
-            self._statements = statements
-        if for_create and not statements.shape.tracked:
-            raise NotMigrated(
-                "design_mockups has no columns to track a prototype with, and an untracked create would be an orphan"
-            )
-        return statements
+        """The shape of the owner's table. Read again until it is migrated, then remembered."""
+        return (await self._prepared(for_tracking=False)).shape
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    async def ready(self) -> OwnerTable:
-        """Ask the database something; raises `NotReady` when it does not answer or has no tables of ours."""
-        await self.installation()
-        return await self.owner_table()
-
     async def get(self, workspace_id: str, mockup_id: str) -> Prototype | None:
         """One prototype of a workspace."""
-        return await self._one("get", workspace_id=workspace_id, mockup_id=mockup_id)
+        queries = await self._prepared(for_tracking=False)
+        return await self._read_one(queries.get, workspace_id=workspace_id, mockup_id=mockup_id)
 
     async def get_unscoped(self, mockup_id: str) -> Prototype | None:
         """One prototype, for jobs, which act for every workspace."""
-        return await self._one("get_any", mockup_id=mockup_id)
+        queries = await self._prepared(for_tracking=False)
+        return await self._read_one(queries.get_unscoped, mockup_id=mockup_id)
 
-    async def current(self, workspace_id: str, product_id: str, provider: str) -> Prototype | None:
-        """The prototype that a product has now: the one in its slot, else the newest row."""
-        statements = await self._prepared(for_create=False)
-        rows = await self.database.bare(statements.current, _slot(workspace_id, product_id, provider))
-        if rows:
-            return prototype_from(rows[0])
-        async with self.database.reading() as session:
-            return await claims.find_current(session, statements, workspace_id, product_id, provider)
+    async def get_many(self, ids: Sequence[str]) -> list[Prototype]:
+        """Prototypes by their ids, for jobs."""
+        queries = await self._prepared()
+        return await self._list(queries.get_many, ids=list(ids)) if ids else []
 
     async def list_of_product(self, workspace_id: str, product_id: str, page: Page) -> list[Prototype]:
         """Prototypes of a product, newest first."""
-        statements = await self._prepared(for_create=False)
+        queries = await self._prepared(for_tracking=False)
         values: dict[str, Any] = {"workspace_id": workspace_id, "product_id": product_id, "limit": page.limit}
-        filters = set()
-        for name, value in (("provider", page.provider), ("status", page.status), ("user_id", page.user_id)):
-            if value is not None:
-                filters.add(name)
-                values[name] = str(value)
+        filters = {"provider": page.provider, "status": page.status, "user_id": page.user_id}
+        given = {name: str(value) for name, value in filters.items() if value is not None}
+        names = set(given)
         if page.after is not None:
-            filters.add("after")
+            names.add("after")
             values["after_created_at"], values["after_id"] = page.after
-        if page.after is None:
-            rows = await self.database.bare(statements.listing(frozenset(filters)), values)
-            return [prototype_from(row) for row in rows]
-        async with self.database.reading() as session:
-            return [prototype_of(row) for row in await session.rows(statements.listing(frozenset(filters)), values)]
+        rows = await self.database.read(queries.listing(frozenset(names)), {**values, **given})
+        return [prototype_of(row) for row in rows]
 
-    async def history(self, workspace_id: str, mockup_id: str, limit: int = 500) -> list[Row]:
-        """What happened to a prototype, oldest first."""
-        return await self._rows("events_of_prototype", workspace_id=workspace_id, mockup_id=mockup_id, limit=limit)
-
-    async def surplus(self, mockup_id: str) -> list[str]:
-        """Chats that carry this prototype's marker and are not the one it uses."""
-        return [row["chat_id"] for row in await self._rows("surplus_of_prototype", mockup_id=mockup_id)]
-
-    async def installation(self) -> tuple[str, datetime]:
-        """This installation, as the marks of its chats name it, and since when it exists."""
-        meta = {row["name"]: row["value"] for row in await self._rows("keeper")}
-        return meta["keeper_id"], datetime.fromisoformat(meta["keeper_made_at"])
-
-    # -- claiming --------------------------------------------------------------------------------------------
-
-    async def claim(self, wanted: CreateRequest, poll_timeout: timedelta, caps: Quotas = claims.NO_CAPS) -> ClaimResult:
-        """The prototype for a request: the existing one, or a claim that makes this request its one creator.
-
-        Raises `QuotaReached` when it would be one too many; nothing is written then.
-        """
-        return await self._claiming.claim(await self._prepared(for_create=True), wanted, poll_timeout, caps)
+    async def was_deleted(self, workspace_id: str, mockup_id: str) -> bool:
+        """Whether this workspace had such a prototype and deleted it."""
+        return bool(await self._rows("was_deleted", workspace_id=workspace_id, mockup_id=mockup_id))
 
     # -- writing ---------------------------------------------------------------------------------------------
 
     async def save(
         self, before: Prototype, after: Prototype, *events: Event, belongs: InTransaction | None = None
     ) -> Prototype | None:
-        """Write what shall be. None: somebody moved it meanwhile, and nothing was written; read again.
+        """Saves a prototype, guarded by its version. None: somebody changed it meanwhile, and nothing was written.
 
-        `belongs` is executed only after the guarded write touched its row, in the same transaction. What it raises
-        undoes everything.
+        Events, and what `belongs` writes, are committed with the prototype or rolled back with it, also when `belongs`
+        raises an error.
         """
-        if belongs is None:
-            return (await self.save_all([(before, after, events)]))[0]
-        statements = await self._prepared(for_create=True)
+        queries = await self._prepared()
+        is_visible = is_visible_change(before, after, events)
+        change = change_of(after, "changed")
         try:
-            async with self.database.transaction() as session:
-                await must_touch(session, query("save_generation"), generation_values(after))
-                await session.together(self._parts_of(statements, before, after, events))
-                await belongs(session)
+            async with self.database.transaction() as connection:
+                await must_touch(connection, query("save_generation"), generation_values(after))
+                if mockup_values(before) != mockup_values(after):
+                    await connection.execute(queries.save_mockup, mockup_values(after))
+                for event in events:
+                    await add_event(connection, change.workspace_id, after.product_id, after.id, event)
+                if belongs is not None:
+                    await belongs(connection)
+                if is_visible:
+                    await self._changes.notify(connection, change)
         except Untouched:
             return None
-        saved = _next_version(after)
-        self._publish(saved, "changed")
-        return saved
+        if is_visible:
+            self._changes.publish(change)
+        return with_next_version(after)
 
-    async def save_all(self, changes: Sequence[tuple[Prototype, Prototype, Sequence[Event]]]) -> list[Prototype | None]:
-        """Write several prototypes in one transaction, each guarded by its own version.
+    async def record_polls(self, polls: Sequence[Prototype]) -> None:
+        """Records polls that changed nothing but their own time (`mapping.is_unchanged_poll`), in one transaction.
 
-        Of several, looks that changed nothing are written together, and count as saved.
+        A prototype that somebody changed meanwhile is left as it is.
         """
-        saved: list[Prototype | None] = []
-        loud: list[Prototype] = []
-        quiet: list[Mapping[str, Any]] = []
-        statements = await self._prepared(for_create=True)
-        # One by itself is one statement, where the database can.
-        async with self.database.alone() if len(changes) == 1 else self.database.transaction() as session:
-            for before, after, events in changes:
-                if not events and _looks_same(before, after):
-                    touched = 1
-                    if len(changes) == 1:
-                        touched = await session.run(query("touch_looked"), _touch_values(after))
-                    else:
-                        quiet.append(_touch_values(after))
-                    saved.append(after if touched else None)
-                    continue
-                parts: list[Part] = [(query("save_generation"), generation_values(after))]
-                parts += self._parts_of(statements, before, after, events)
-                if (await session.together(parts, if_first=True))[0] == 0:
-                    saved.append(None)
-                    continue
-                saved.append(_next_version(after))
-                if _is_shown(before, after, events):
-                    loud.append(_next_version(after))
-            if quiet:
-                await session.run_many(query("touch_looked"), quiet)
-        for prototype in loud:
-            self._publish(prototype, "changed")
-        return saved
+        if polls:
+            async with self.database.transaction() as connection:
+                await connection.execute_many(query("record_poll"), [generation_values(poll) for poll in polls])
 
-    def _parts_of(
-        self, statements: PrototypeQueries, before: Prototype, after: Prototype, events: Sequence[Event]
-    ) -> list[Part]:
-        """What is written beside a generation: its events, what people see of it, and what tells other processes."""
-        generation = generation_of(after)
-        parts = [claims.event_part(generation.workspace_id, after.product_id, after.id, event) for event in events]
-        if mockup_values(before) != mockup_values(after):
-            parts.append((statements.save_mockup, mockup_values(after)))
-        if _is_shown(before, after, events):
-            parts += self._told(_change(after, "changed"))
-        return parts
+    async def delete(self, prototype: Prototype, event: Event) -> bool:
+        """Deletes a prototype for good; False: it was gone. Its history stays, with `event` at the end."""
+        workspace_id = generation_of(prototype).workspace_id
+        try:
+            async with self.database.transaction() as connection:
+                await must_touch(connection, query("delete_mockup"), {"mockup_id": prototype.id})
+                await connection.execute(query("delete_surplus_chats"), {"mockup_id": prototype.id})
+                await add_event(connection, workspace_id, prototype.product_id, prototype.id, event)
+        except Untouched:
+            return False
+        return True
+
+    # -- submission ------------------------------------------------------------------------------------------
+
+    async def due_for_submit(self, now: datetime, limit: int = 500) -> list[tuple[str, int, bool]]:
+        """(id, fence, whether it was sent) of prototypes that wait to be sent or looked up and that no worker holds."""
+        rows = await self._rows("due_for_submission", now=now, limit=limit)
+        return [(row["mockup_id"], row["fence"], row["recovery_point"] == RecoveryPoint.SENT) for row in rows]
 
     async def take_for_submit(self, mockup_id: str, now: datetime, lease: timedelta) -> Prototype | None:
-        """Hold a row that waits to be sent or looked up. None: held by another worker, or nothing is due."""
-        statements = await self._prepared(for_create=True)
+        """Takes the lease of a prototype that waits to be sent or looked up.
+
+        None: another worker holds the lease, or nothing is due.
+        """
+        queries = await self._prepared()
         values = {"mockup_id": mockup_id, "now": now, "lease_until": now + lease}
-        async with self.database.transaction() as session:
-            if await session.row(query("take_for_submit"), values) is None:
+        async with self.database.transaction() as connection:
+            if await connection.execute(query("acquire_submission_lease"), values) == 0:
                 return None
-            # Read before anybody else can move it: what is taken is what was written.
-            row = await session.row(statements.get_any, {"mockup_id": mockup_id})
+            # In the same transaction, so that the prototype is the one whose lease was taken.
+            row = await connection.fetch_one(queries.get_unscoped, {"mockup_id": mockup_id})
         return None if row is None else prototype_of(row)
 
     async def renew_lease(self, prototype: Prototype, until: datetime) -> bool:
-        """Keep holding a row; False: it was taken over."""
+        """Extends the lease of a prototype. False: another worker took it over."""
         values = {"mockup_id": prototype.id, "fence": generation_of(prototype).fence, "lease_until": until}
-        return await self._run("renew_lease", **values) > 0
+        return await self._execute("renew_lease", **values) > 0
 
-    async def due_for_submit(self, now: datetime, limit: int = 500) -> list[tuple[str, int, bool]]:
-        """(id, fence, whether it was sent) of rows that wait to be sent or looked up and that nobody holds."""
-        rows = await self._rows("due_for_submit", now=now, limit=limit)
-        return [(row["mockup_id"], row["fence"], row["recovery_point"] == RecoveryPoint.SENT) for row in rows]
-
-    async def note_surplus(self, prototype: Prototype, chat_id: str, now: datetime) -> bool:
-        """Record a second chat with a prototype's marker; False: it was known."""
-        generation = generation_of(prototype)
-        async with self.database.transaction() as session:
-            values = {
-                "account": generation.account,
-                "chat_id": chat_id,
-                "mockup_id": prototype.id,
-                "marker": generation.marker,
-                "now": now,
-            }
-            if await session.run(query("note_surplus"), values) == 0:
-                return False
-            event = Event("surplus", Source.SWEEP, now, data={"chat_id": chat_id})
-            part = claims.event_part(generation.workspace_id, prototype.product_id, prototype.id, event)
-            await session.together([part, *self._told(_change(prototype, "changed"))])
-        self._publish(prototype, "changed")
-        return True
-
-    async def known_chats(self, account: str, chats: Sequence[str]) -> set[str]:
-        """Those of `chats` that some row, or the list of surplus ones, already has."""
-        if not chats:
-            return set()
-        return {row["chat_id"] for row in await self._rows("known_chats", account=account, chats=list(chats))}
-
-    async def knew_chats_before(self, account: str, chats: Sequence[str], before: datetime) -> bool:
-        """Whether some row had one of `chats`, made for an account before then."""
-        return bool(await self._rows("knew_chats", account=account, chats=list(chats), before=before))
-
-    async def has_other_chats(self, account: str, mockup_id: str) -> bool:
-        """Whether an account has chats that nothing is wrong with, beside one prototype's."""
-        return bool(await self._rows("has_other_chats", account=account, mockup_id=mockup_id))
-
-    # -- tracking --------------------------------------------------------------------------------------------
+    # -- polling ---------------------------------------------------------------------------------------------
 
     async def due(self, account: str, now: datetime, limit: int = 10_000) -> list[Prototype]:
-        """Prototypes of an account whose look is due by `now`, longest overdue first, without their prompts."""
-        statements = await self._prepared(for_create=True)
-        async with self.database.reading() as session:
-            rows = await session.rows(statements.due, {"account": account, "now": now, "limit": limit})
-        return [prototype_of(row) for row in rows]
+        """Prototypes of an account whose poll is due, longest overdue first, without their prompts."""
+        queries = await self._prepared()
+        return await self._list(queries.due, account=account, now=now, limit=limit)
 
     async def due_soon(self, account: str, api_version: int, now: datetime, until: datetime) -> list[Prototype]:
-        """Prototypes whose look is due after `now` and by `until`, without their prompts."""
-        return await self._many("due_soon", account=account, api_version=api_version, now=now, until=until)
+        """Prototypes whose poll is due after `now` and by `until`, without their prompts."""
+        queries = await self._prepared()
+        return await self._list(queries.due_soon, account=account, api_version=api_version, now=now, until=until)
 
     async def named_by_hooks(self, account: str, api_version: int, now: datetime, limit: int) -> list[Prototype]:
-        """Prototypes whose look is due because a hook spoke of them, the first told ones first."""
-        return await self._many("told_by_hooks", account=account, api_version=api_version, now=now, limit=limit)
+        """Prototypes that are due because a hook spoke of them, in the order of the hooks, without their prompts."""
+        queries = await self._prepared()
+        values = {"account": account, "api_version": api_version, "now": now, "limit": limit}
+        return await self._list(queries.named_by_hooks, **values)
 
     async def not_visible(self, account: str, api_version: int, until: datetime, limit: int) -> list[Prototype]:
-        """Missing prototypes whose look is not due by `until`, without their prompts."""
-        return await self._many("away", account=account, api_version=api_version, until=until, limit=limit)
+        """Missing prototypes whose poll is not due by `until`, without their prompts."""
+        queries = await self._prepared()
+        values = {"account": account, "api_version": api_version, "until": until, "limit": limit}
+        return await self._list(queries.not_visible, **values)
 
     async def next_due(self, account: str) -> datetime | None:
-        """When the account's next look is due; None: nothing is in flight."""
-        rows = await self._rows("next_due_poll", account=account)
+        """When the next poll of an account is due. None: nothing is polled."""
+        rows = await self._rows("find_next_due_poll", account=account)
         due: datetime | None = rows[0]["due_at"]
         return due
 
     async def request_poll(
         self, prototype: Prototype, now: datetime, *, stale_before: datetime, watched_until: datetime
     ) -> bool:
-        """Ask that a prototype is looked at now; False: it was looked at recently enough."""
+        """Makes a prototype due for a poll. False: the provider answered a poll after `stale_before`."""
+        change = change_of(prototype, "look")
         values = {
             "mockup_id": prototype.id,
             "now": now,
             "stale_before": stale_before,
             "watched_until": watched_until,
         }
-        if await self._run("ask_for_look", **values) == 0:
-            return False
-        change = _change(prototype, "look")
-        async with self.database.reading() as session:
-            await session.together(self._told(change))
-        self._bus.publish(change)
+        async with self.database.transaction() as connection:
+            if await connection.execute(query("request_poll"), values) == 0:
+                return False
+            await self._changes.notify(connection, change)
+        self._changes.publish(change)
         return True
-
-    async def get_many(self, ids: Sequence[str]) -> list[Prototype]:
-        """Some prototypes, for jobs."""
-        return await self._many("these", ids=list(ids)) if ids else []
-
-    async def due_for_deletion(self, now: datetime, limit: int = 50) -> list[Prototype]:
-        """Prototypes whose deletion was asked for and whose next try is due."""
-        return await self._many("to_remove", now=now, limit=limit)
 
     async def poll_soon(
         self, account: str, chats: Sequence[str], now: datetime, *, begun: bool, later: datetime
     ) -> int:
-        """A hook spoke of chats: look now, or (when they have only `begun`) not before `later`. How many are ours."""
+        """Makes chats that a hook spoke of due for a poll; with `begun`, which a hook says first, not before `later`.
+
+        Returns how many of the chats are ours.
+        """
         values: dict[str, Any] = {"account": account, "chats": list(chats), "now": now}
         if begun:
-            values["later"] = later
-        else:
-            values |= {"second_ago": now - timedelta(seconds=1), "minute_ago": now - timedelta(seconds=60)}
-            values["soon"] = now + timedelta(seconds=1)
-        async with self.database.transaction() as session:
-            rows = await session.rows(query("hook_heard" if begun else "hook_look"), values)
+            async with self.database.transaction() as connection:
+                return await connection.execute(query("defer_poll_after_hook"), {**values, "later": later})
+        second = timedelta(seconds=1)
+        values |= {"second_ago": now - second, "soon": now + second, "minute_ago": now - timedelta(minutes=1)}
+        async with self.database.transaction() as connection:
+            rows = await connection.fetch_all(query("poll_after_hook"), values)
             change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "hooked")
-            if rows and not begun:
-                await session.together(self._told(change))
-        if rows and not begun:
-            self._bus.publish(change)
+            if rows:
+                await self._changes.notify(connection, change)
+        if rows:
+            self._changes.publish(change)
         return len(rows)
 
-    async def adopt_untracked(self, wanted: CreateRequest, poll_timeout: timedelta, limit: int = 200) -> int:
-        """Begin to track older rows that name a chat; `wanted` says for which account. How many there were."""
-        statements = await self._prepared(for_create=True)
-        rows = await self._rows("untracked_chats", limit=limit)
-        for row in rows:
-            with contextlib.suppress(Untouched):
-                async with self.database.transaction() as session:
-                    found = await session.row(statements.get_any, {"mockup_id": row["id"]})
-                    if found is not None:
-                        await claims.adopt(session, statements, prototype_of(found), wanted, poll_timeout)
-        return len(rows)
+    # -- what follows the end of a generation ----------------------------------------------------------------
 
-    async def adopt_orphan(self, stray: OrphanChat, poll_timeout: timedelta) -> str:
-        """Give a chat of ours that no row knows a row. In words, what became of it."""
-        statements = await self._prepared(for_create=True)
-        async with self.database.transaction() as session:
-            outcome = await orphans.adopt(session, statements, stray, poll_timeout)
-            row = await session.row(statements.by_chat, {"chat_id": stray.chat_id})
-            if row is not None and row["marker"] is not None:
-                await session.together(self._told(_change(prototype_of(row), "changed")))
-        if row is not None and row["marker"] is not None:
-            self._publish(prototype_of(row), "changed")
-        return outcome
+    async def claim_for_finalizing(self, now: datetime, later: datetime, limit: int) -> list[str]:
+        """Takes finished prototypes that are due for finalizing. No other process gets them before `later`."""
+        if not await self._rows("has_due_finalization", now=now):  # Most often: no write lock is taken for that.
+            return []
+        values = {"now": now, "later": later, "limit": limit}
+        async with self.database.transaction() as connection:
+            rows = await connection.fetch_all(query("claim_for_finalizing"), values)
+        return [row["mockup_id"] for row in rows]
 
-    async def delete_expired_idempotency_keys(self, before: datetime) -> int:
-        """Drop keys older than their promise."""
-        return await self._run("forget_idempotency_keys", before=before)
-
-    async def delete_expired_create_counts(self, before: datetime) -> int:
-        """Drop the counts of days that are over."""
-        return await self._run("forget_create_counts", before=before)
+    async def due_for_deletion(self, now: datetime, limit: int = 50) -> list[Prototype]:
+        """Prototypes whose deletion was requested and whose next try is due."""
+        queries = await self._prepared()
+        return await self._list(queries.due_for_deletion, now=now, limit=limit)
 
     # -- plumbing --------------------------------------------------------------------------------------------
 
-    async def _one(self, name: str, **values: Any) -> Prototype | None:
-        statements = await self._prepared(for_create=False)
-        rows = await self.database.bare(getattr(statements, name), values)
-        return prototype_from(rows[0]) if rows else None
+    async def _prepared(self, *, for_tracking: bool = True) -> PrototypeQueries:
+        """The queries for the owner's table as it is. Raises `NotMigrated` when a table or column is missing."""
+        queries = self._queries
+        if queries is None or not queries.shape.tracked:
+            async with self.database.reading() as connection:
+                shape = await read_owner_table(connection)
+            if not (shape.own and shape.exists):
+                raise NotMigrated("The database has no protokeep tables")
+            queries = self._queries = PrototypeQueries(shape)
+        if for_tracking and not queries.shape.tracked:
+            raise NotMigrated(
+                "design_mockups has no columns to track a prototype with, and an untracked create would be an orphan"
+            )
+        return queries
 
-    async def _many(self, name: str, **values: Any) -> list[Prototype]:
-        statements = await self._prepared(for_create=True)
-        async with self.database.reading() as session:
-            return [prototype_of(row) for row in await session.rows(getattr(statements, name), values)]
+    async def _read_one(self, statement: Statement, **key: str) -> Prototype | None:
+        rows = await self.database.read(statement, key)
+        return prototype_of(rows[0]) if rows else None
+
+    async def _list(self, statement: Statement, **values: Any) -> list[Prototype]:
+        async with self.database.reading() as connection:
+            return [prototype_of(row) for row in await connection.fetch_all(statement, values)]
 
     async def _rows(self, name: str, **values: Any) -> list[Row]:
-        async with self.database.reading() as session:
-            return await session.rows(query(name), values)
+        async with self.database.reading() as connection:
+            return await connection.fetch_all(query(name), values)
 
-    async def _run(self, name: str, **values: Any) -> int:
-        async with self.database.alone() as session:
-            return await session.run(query(name), values)
-
-    def _told(self, change: Change) -> list[Part]:
-        """What tells the other processes when a transaction commits; there are none beside SQLite."""
-        if self.database.is_sqlite:
-            return []
-        return [(query("notify"), {"channel": CHANNEL, "payload": self._bus.encode(change)})]
-
-    def _publish(self, prototype: Prototype, kind: str) -> None:
-        self._bus.publish(_change(prototype, kind))
+    async def _execute(self, name: str, **values: Any) -> int:
+        async with self.database.transaction() as connection:
+            return await connection.execute(query(name), values)
 
 
-def _slot(workspace_id: str, product_id: str, provider: str) -> dict[str, str]:
-    return {"workspace_id": workspace_id, "product_id": product_id, "provider": provider}
+async def insert_prototype(
+    connection: Connection,
+    queries: PrototypeQueries,
+    prototype: Prototype,
+    *,
+    name: str | None = None,
+    explicitly_new: bool = False,
+) -> bool:
+    """Inserts the rows of a new prototype and of its product. False: the owner has no such product.
 
-
-def _change(prototype: Prototype, kind: str) -> Change:
-    generation = generation_of(prototype)
-    return Change(generation.workspace_id, prototype.product_id, prototype.id, generation.account, kind)
-
-
-def _next_version(prototype: Prototype) -> Prototype:
-    generation = generation_of(prototype)
-    return replace(prototype, generation=replace(generation, version=generation.version + 1))
-
-
-def _is_shown(before: Prototype, after: Prototype, events: Sequence[Event]) -> bool:
-    """Whether a change is one that a page shows."""
-    return any(event.kind not in QUIET for event in events) or _seen_by_people(before) != _seen_by_people(after)
-
-
-def _seen_by_people(prototype: Prototype) -> dict[str, object]:
-    """What people see, and may change without an event: a picture that came, a link that died, a reason to wait."""
-    return visible_version(prototype)
-
-
-def _looks_same(before: Prototype, after: Prototype) -> bool:
-    """Whether only the time of the look differs."""
-    if before.generation is None or after.generation is None:
+    `explicitly_new`: it was asked for beside a prototype that the product has.
+    """
+    if await connection.execute(queries.insert_mockup, mockup_values(prototype)) == 0:
         return False
-    same = replace(
-        after.generation,
-        observed_at=before.generation.observed_at,
-        last_shown_at=before.generation.last_shown_at,
-        poll_count=before.generation.poll_count,
-        next_poll_at=before.generation.next_poll_at,
-    )
-    return same == before.generation and mockup_values(before) == mockup_values(after)
-
-
-def _touch_values(after: Prototype) -> dict[str, Any]:
-    generation = generation_of(after)
-    return {
-        "mockup_id": after.id,
-        "version": generation.version,
-        "observed_at": generation.observed_at,
-        "last_shown_at": generation.last_shown_at,
-        "next_poll_at": generation.next_poll_at,
+    await insert_generation(connection, prototype, explicitly_new=explicitly_new)
+    product = {
+        "workspace_id": generation_of(prototype).workspace_id,
+        "product_id": prototype.product_id,
+        "name": name,
+        "now": prototype.created_at,
     }
+    await connection.execute(query("save_product"), product)
+    return True
+
+
+async def insert_generation(connection: Connection, prototype: Prototype, *, explicitly_new: bool = False) -> None:
+    """Inserts the generation of a prototype. Raises `Untouched` when the prototype has one."""
+    values = {**generation_values(prototype), "explicitly_new": explicitly_new}
+    await must_touch(connection, query("insert_generation"), values)
+
+
+async def free_slot(connection: Connection, mockup_id: str) -> None:
+    """Frees the slot of a prototype: the next create for the product makes a new one."""
+    await connection.execute(query("free_slot"), {"mockup_id": mockup_id})

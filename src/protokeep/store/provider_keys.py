@@ -1,4 +1,4 @@
-"""Sealed keys as rows. What opens them is never here."""
+"""Sealed provider keys as rows. The master key that opens them is never in the database."""
 
 from __future__ import annotations
 
@@ -9,68 +9,68 @@ from uuid import uuid4
 from protokeep.core.audit import AuditEntry
 from protokeep.core.provider_keys import KeyOwner, SealedKey
 from protokeep.store.audit import write
-from protokeep.store.database import Database, Row, Session
-from protokeep.store.prototype_queries import query
+from protokeep.store.database import Database
+from protokeep.store.sql import Connection, Row, query
 
 
 class KeyStore:
-    """Reads and writes `protokeep_provider_keys`. Every change gives the whole of it a new version."""
+    """Reads and writes `protokeep_provider_keys`. Every change gives all keys together a new version."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def version(self) -> str:
-        """Differs from before when any key was changed, by whichever process; empty: none ever was."""
-        async with self._database.reading() as session:
-            row = await session.row(query("provider_keys_version"))
+        """The version of all keys. It differs when any process changed a key; empty: no key was ever set."""
+        async with self._database.reading() as connection:
+            row = await connection.fetch_one(query("find_provider_keys_version"))
         return "" if row is None else str(row["value"])
 
     async def all(self) -> list[SealedKey]:
         """The keys of every workspace, for jobs."""
-        async with self._database.reading() as session:
-            return [_sealed(row) for row in await session.rows(query("all_provider_keys"))]
+        async with self._database.reading() as connection:
+            return [_sealed(row) for row in await connection.fetch_all(query("list_all_provider_keys"))]
 
     async def list(self, workspace_id: str) -> list[SealedKey]:
-        """A workspace's keys and those of its people."""
-        async with self._database.reading() as session:
-            rows = await session.rows(query("list_provider_keys"), {"workspace_id": workspace_id})
+        """The keys of a workspace and of its people."""
+        async with self._database.reading() as connection:
+            rows = await connection.fetch_all(query("list_provider_keys"), {"workspace_id": workspace_id})
         return [_sealed(row) for row in rows]
 
     async def save(self, sealed: SealedKey, entry: AuditEntry) -> None:
-        """Write a key down, in the place of the one before; what waited for it goes on."""
-        async with self._database.transaction() as session:
-            await session.run(query("keep_provider_key"), _values(sealed))
-            waking: dict[str, Any] = {"account": sealed.account, "now": sealed.set_at}
-            await session.run(query("account_has_key"), {"account": sealed.account})
-            await session.run(query("wake_keyless"), waking)
-            await self._changed(session, entry)
+        """Saves a key, in place of the one before. Everything that waits for the account goes on."""
+        async with self._database.transaction() as connection:
+            await connection.execute(query("save_provider_key"), _values(sealed))
+            await connection.execute(query("clear_account_holds"), {"account": sealed.account})
+            resumed = {"account": sealed.account, "now": sealed.set_at}
+            await connection.execute(query("resume_after_new_key"), resumed)
+            await self._changed(connection, entry)
 
     async def reseal(self, before: SealedKey, after: SealedKey, entry: AuditEntry) -> bool:
-        """The same key under another master key; False: somebody set another one meanwhile."""
-        async with self._database.transaction() as session:
+        """Saves a key, sealed with another master key. False: the key was changed meanwhile."""
+        async with self._database.transaction() as connection:
             values = {**_values(after), "old_nonce": before.nonce}
-            if await session.run(query("reseal_provider_key"), values) == 0:
+            if await connection.execute(query("reseal_provider_key"), values) == 0:
                 return False
-            await self._changed(session, entry)
+            await self._changed(connection, entry)
         return True
 
     async def remove(self, owner: KeyOwner, provider: str, entry: AuditEntry) -> bool:
-        """Forget a key; False: there was none."""
-        async with self._database.transaction() as session:
-            if await session.run(query("remove_provider_key"), _key(owner, provider)) == 0:
+        """Deletes a key. False: there was none."""
+        async with self._database.transaction() as connection:
+            if await connection.execute(query("delete_provider_key"), _key(owner, provider)) == 0:
                 return False
-            await self._changed(session, entry)
+            await self._changed(connection, entry)
         return True
 
     async def newest_chat(self, account: str) -> tuple[str, int] | None:
-        """The chat that was made last with an account, and its API version."""
-        async with self._database.reading() as session:
-            row = await session.row(query("newest_chat"), {"account": account})
+        """The newest chat of an account, and its API version. None: the account has no chat."""
+        async with self._database.reading() as connection:
+            row = await connection.fetch_one(query("find_newest_chat"), {"account": account})
         return None if row is None else (row["chat"], row["api_version"])
 
-    async def _changed(self, session: Session, entry: AuditEntry) -> None:
-        await session.run(query("provider_keys_changed"), {"value": uuid4().hex})
-        await write(session, entry)
+    async def _changed(self, connection: Connection, entry: AuditEntry) -> None:
+        await connection.execute(query("save_provider_keys_version"), {"value": uuid4().hex})
+        await write(connection, entry)
 
 
 def _key(owner: KeyOwner, provider: str) -> dict[str, Any]:

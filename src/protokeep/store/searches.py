@@ -1,4 +1,4 @@
-"""What searches for chats at a builder need of the database, and what they leave there for people."""
+"""Searches for chats at a provider: for which creates they search, and which chats they could not read."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from protokeep.store.database import Database
-from protokeep.store.prototype_queries import query
+from protokeep.store.sql import query
 
-#: Unreadable chats that are listed of an account: enough to see what is wrong.
+#: Unreadable chats that are listed for an account: enough to see what is wrong.
 MOST_UNREADABLE = 20
-#: How long one is listed after it was last noted.
+#: How long an unreadable chat is listed after it was last found.
 UNREADABLE_LISTED = timedelta(days=7)
-#: Lost creates that one search serves.
+#: Lost creates that one search looks for.
 MOST_LOST = 500
 
 
 @dataclass(frozen=True, slots=True)
 class LostCreate:
-    """A create that was sent and whose answer nobody wrote down."""
+    """A create that was sent and whose answer was lost."""
 
     marker: str
     created_at: datetime
@@ -29,7 +29,7 @@ class LostCreate:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableChat:
-    """A chat that searches pass over, and why."""
+    """A chat that searches skip, and why."""
 
     account: str
     chat_id: str
@@ -38,7 +38,7 @@ class UnreadableChat:
 
 
 class Searches:
-    """Lost creates, unreadable chats, and whose turn it is to search. One statement or one short transaction each."""
+    """Lost creates, unreadable chats, and which process has the turn to search."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -46,25 +46,25 @@ class Searches:
     async def lost(self, account: str, api_version: int) -> list[LostCreate]:
         """The creates of an account that were sent and have no chat yet, oldest first."""
         values = {"account": account, "api_version": api_version, "limit": MOST_LOST}
-        async with self._database.reading() as session:
-            return [LostCreate(**row) for row in await session.rows(query("lost_creates"), values)]
+        async with self._database.reading() as connection:
+            return [LostCreate(**row) for row in await connection.fetch_all(query("list_lost_creates"), values)]
 
     async def note_unreadable(self, account: str, reasons: Mapping[str, str], now: datetime) -> None:
-        """List unreadable chats of an account, with the reason of each."""
+        """Lists unreadable chats of an account, with the reason for each."""
         name = f"unreadable:{account}"
-        async with self._database.transaction() as session:
-            row = await session.row(query("find_note"), {"name": name})
-            noted: dict[str, list[str]] = json.loads(row["value"]) if row else {}
+        async with self._database.transaction() as connection:
+            row = await connection.fetch_one(query("find_meta"), {"name": name})
+            chats: dict[str, list[str]] = json.loads(row["value"]) if row else {}
             for chat_id, reason in reasons.items():
-                noted.pop(chat_id, None)
-                noted[chat_id] = [reason[:300], now.isoformat()]
-            kept = dict(list(noted.items())[-MOST_UNREADABLE:])
-            await session.run(query("keep_note"), {"name": name, "value": json.dumps(kept)})
+                chats.pop(chat_id, None)
+                chats[chat_id] = [reason[:300], now.isoformat()]
+            newest = dict(list(chats.items())[-MOST_UNREADABLE:])
+            await connection.execute(query("save_meta"), {"name": name, "value": json.dumps(newest)})
 
     async def unreadable(self, now: datetime) -> list[UnreadableChat]:
-        """The chats that searches passed over lately."""
-        async with self._database.reading() as session:
-            rows = await session.rows(query("unreadable_notes"), {})
+        """The chats that searches skipped lately."""
+        async with self._database.reading() as connection:
+            rows = await connection.fetch_all(query("list_unreadable_chats"))
         found = [
             UnreadableChat(row["name"].removeprefix("unreadable:"), chat_id, reason, datetime.fromisoformat(noted_at))
             for row in rows
@@ -73,13 +73,13 @@ class Searches:
         return [one for one in found if now - one.noted_at <= UNREADABLE_LISTED]
 
     async def take_turn(self, name: str, now: datetime, every: timedelta) -> bool:
-        """Whether a duty that one process does for all is due; if so, it is this process's turn now."""
-        values = {"name": f"turn:{name}", "value": _written(now)}
-        values |= {"before": _written(now - every), "after": _written(now + every)}
-        async with self._database.alone() as session:
-            return bool(await session.rows(query("take_turn"), values))
+        """Whether a periodic task that one process does for all is due. If so, this process has the turn."""
+        values = {"name": f"turn:{name}", "value": _text_of(now)}
+        values |= {"before": _text_of(now - every), "after": _text_of(now + every)}
+        async with self._database.transaction() as connection:
+            return bool(await connection.fetch_all(query("claim_turn"), values))
 
 
-def _written(moment: datetime) -> str:
+def _text_of(moment: datetime) -> str:
     """An instant as text of a fixed width, so that texts compare as instants do."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

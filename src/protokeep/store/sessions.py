@@ -1,4 +1,4 @@
-"""Page sessions as rows. Only digests; what the browser holds is never here."""
+"""Page sessions as rows. Only their digests are stored, never what the browser holds."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Literal
 from protokeep.core.audit import AuditEntry
 from protokeep.core.principals import ApiToken, Principal, Role
 from protokeep.store.audit import write
-from protokeep.store.database import Database, Untouched, must_touch
-from protokeep.store.prototype_queries import query
+from protokeep.store.database import Database
+from protokeep.store.sql import Untouched, must_touch, query
 from protokeep.store.tokens import token_of
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session that runs, whose it is, and the token it was opened with; None: the sign-in service named them."""
+    """A session, its person, and the token that opened it; None: the sign-in service named the person."""
 
     principal: Principal
     token: ApiToken | None
@@ -27,7 +27,7 @@ class OpenSession:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A new session or code: of a token, or of somebody whom the sign-in service has named."""
+    """A new session or sign-in code: of a token, or of a person whom the sign-in service has named."""
 
     digest: str
     kind: Literal["session", "code"]
@@ -44,7 +44,7 @@ class SessionStore:
         self._database = database
 
     async def open(self, opening: Opening) -> None:
-        """Keep a new session or code, and drop what has run out."""
+        """Saves a new session or sign-in code, and deletes those that have expired."""
         who = opening.principal
         values = {
             "digest": opening.digest,
@@ -56,14 +56,14 @@ class SessionStore:
             "now": opening.now,
             "expires_at": opening.expires_at,
         }
-        async with self._database.transaction() as session:
-            await session.run(query("forget_sessions"), {"now": opening.now})
-            await session.run(query("open_session"), values)
+        async with self._database.transaction() as connection:
+            await connection.execute(query("delete_expired_sessions"), {"now": opening.now})
+            await connection.execute(query("insert_session"), values)
 
     async def find(self, digest: str, now: datetime) -> OpenSession | None:
-        """The session with this digest, if it still runs."""
-        async with self._database.reading() as session:
-            row = await session.row(query("find_session"), {"digest": digest, "now": now})
+        """The session with a digest, unless it has expired."""
+        async with self._database.reading() as connection:
+            row = await connection.fetch_one(query("find_session"), {"digest": digest, "now": now})
         if row is None:
             return None
         token = None if row["id"] is None else token_of(row)
@@ -71,28 +71,28 @@ class SessionStore:
         return OpenSession(who, token, row["opened_at"], row["session_expires_at"])
 
     async def renew(self, digest: str, expires_at: datetime) -> None:
-        """Let a session run longer."""
-        async with self._database.transaction() as session:
-            await session.run(query("renew_session"), {"digest": digest, "expires_at": expires_at})
+        """Extends a session."""
+        async with self._database.transaction() as connection:
+            await connection.execute(query("renew_session"), {"digest": digest, "expires_at": expires_at})
 
     async def consume_sign_in_code(self, digest: str, now: datetime) -> str | None:
-        """The token that a code stands for, once; None: used, run out, or never given."""
-        async with self._database.transaction() as session:
-            row = await session.row(query("use_code"), {"digest": digest, "now": now})
+        """The token that a sign-in code stands for. None: the code was used, has expired, or never existed."""
+        async with self._database.transaction() as connection:
+            row = await connection.fetch_one(query("consume_sign_in_code"), {"digest": digest, "now": now})
         return None if row is None else str(row["token_id"])
 
     async def close(self, digest: str, entry: AuditEntry) -> None:
-        """End one session, and write down that it was ended."""
+        """Ends a session, and adds that to the audit."""
         with contextlib.suppress(Untouched):
-            async with self._database.transaction() as session:
-                await must_touch(session, query("close_session"), {"digest": digest})
-                await write(session, entry)
+            async with self._database.transaction() as connection:
+                await must_touch(connection, query("delete_session"), {"digest": digest})
+                await write(connection, entry)
 
     async def close_all(self, workspace_id: str, user_id: str, entry: AuditEntry) -> int:
-        """End every session of a person, and write down that they were ended; how many there were."""
+        """Ends every session of a person, and adds that to the audit. How many there were."""
         values = {"workspace_id": workspace_id, "user_id": user_id}
-        async with self._database.transaction() as session:
-            closed = await session.run(query("close_sessions_of_person"), values)
+        async with self._database.transaction() as connection:
+            closed = await connection.execute(query("delete_sessions_of_person"), values)
             if closed:
-                await write(session, entry)
+                await write(connection, entry)
         return closed

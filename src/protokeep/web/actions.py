@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from protokeep.store.afterwards import Picture
+from protokeep.store.pictures import Picture
 from protokeep.web.dependencies import (
     Admin,
     KeeperDep,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from protokeep.core.prototype import Prototype
 from protokeep.core.visible_fields import visible_fields
-from protokeep.store.database import Row
+from protokeep.store.sql import Row
 
 StatusWord = Literal["pending", "in_progress", "completed", "failed", "timeout"]
 StateWord = Literal[

@@ -502,7 +502,7 @@ class TestErrors:
         def gone() -> None:
             raise DatabaseUnavailable
 
-        monkeypatch.setattr(still.parts.gallery._store._store.database, "reading", gone)
+        monkeypatch.setattr(still.parts.gallery._store._prototypes.database, "reading", gone)
         page.goto(still.url)
 
         expect(page.get_by_role("heading", name="protokeep cannot do this right now")).to_be_visible()

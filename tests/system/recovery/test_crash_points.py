@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 from protokeep.core.prototype import RecoveryPoint, State, Status, generation_of
 from protokeep.sandbox import Chat
 from protokeep.service import NewPrototype
-from protokeep.store.database import Session
 from protokeep.store.orphans import OrphanChat
+from protokeep.store.sql import Connection
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
 from world import ANN, PROMPT, Crash, Node, World, both_versions
 
@@ -162,16 +161,15 @@ async def test_a_taken_row_is_held_as_it_was_taken(world: World, monkeypatch: py
         await _live_until_crash(victim, world)
     (row,) = await world.rows("SELECT id FROM design_mockups")
     world.clock.advance(world.pace.lease.total_seconds() + 1)
-    for name in ("transaction", "alone"):
-        begun = getattr(world.store.database, name)
+    begun = world.store.database.transaction
 
-        @contextlib.asynccontextmanager
-        async def overtaken(begun: Any = begun) -> AsyncIterator[Session]:
-            async with begun() as session:
-                yield session
-            await other.store.adopt_orphan(_stray(world, world.chat), world.pace.poll_timeout)
+    @contextlib.asynccontextmanager
+    async def overtaken() -> AsyncIterator[Connection]:
+        async with begun() as connection:
+            yield connection
+        await other.store.adopt_orphan(_stray(world, world.chat), world.pace.poll_timeout)
 
-        monkeypatch.setattr(world.store.database, name, overtaken)
+    monkeypatch.setattr(world.store.database, "transaction", overtaken)
 
     taken = await world.store.take_for_submit(str(row["id"]), world.clock(), world.pace.lease)
 

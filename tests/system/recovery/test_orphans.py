@@ -18,13 +18,10 @@ from protokeep.core.provider_keys import KeyOwner
 from protokeep.service.chat_metadata import SIGNATURE, Signer
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store import orphans
-from protokeep.store.claims import LostRace
-from protokeep.store.database import Row
 from protokeep.store.mapping import prototype_of
 from protokeep.store.orphans import OrphanChat
-from protokeep.store.postgresql import PostgresqlSession
-from protokeep.store.prototype_queries import query
-from protokeep.store.sql import Statement
+from protokeep.store.postgresql import PostgresqlConnection
+from protokeep.store.sql import NO_VALUES, LostRace, Row, Statement, Values, query
 from world import ANN, World, both_versions, on_postgresql, on_sqlite
 
 SIGNER = Signer(b"secret-of-the-tests")
@@ -350,19 +347,17 @@ class TestAtOnce:
         plant(world, metadata=await marks(world))
         other = await world.node()
         others: list[asyncio.Task[str]] = []
-        read = PostgresqlSession.row
+        read = PostgresqlConnection.fetch_one
 
-        async def row(
-            self: PostgresqlSession, statement: Statement, values: dict[str, Any] | None = None
-        ) -> Row | None:
-            if statement is query("waiting_claim") and not others:
+        async def row(self: PostgresqlConnection, statement: Statement, values: Values = NO_VALUES) -> Row | None:
+            if statement is query("find_waiting_claim") and not others:
                 others.append(
                     asyncio.create_task(other.store.adopt_orphan(_stray(world, MARKER), world.pace.poll_timeout))
                 )
                 await asyncio.wait(others, timeout=0.5)
             return await read(self, statement, values)
 
-        monkeypatch.setattr(PostgresqlSession, "row", row)
+        monkeypatch.setattr(PostgresqlConnection, "fetch_one", row)
         await world.store.adopt_orphan(_stray(world, MARKER), world.pace.poll_timeout)
         await others[0]
 

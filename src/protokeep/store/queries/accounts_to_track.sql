@@ -1,4 +1,4 @@
--- Accounts with a look due that nobody tracks right now.
+-- Lists the accounts that have a prototype to poll and no tracker with a running lease, other than :owner.
 SELECT DISTINCT g.account FROM protokeep_generations g
 LEFT JOIN protokeep_accounts a ON a.account = g.account
 WHERE g.next_poll_at <= :now

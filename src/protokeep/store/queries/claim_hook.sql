@@ -1,4 +1,5 @@
--- Be the one who registers a hook: for an account without one, or with the one that was `seen`. No row: another is.
+-- Lets one process register a hook: for an account without a hook, or with the hook that was read at :seen. No row:
+-- another process does.
 INSERT INTO protokeep_hooks (account, api_version, hook_id, nonce, old_nonce, installed_at)
 VALUES (:account, :api_version, '', :nonce, NULL, :now)
 ON CONFLICT (account, api_version) DO UPDATE SET installed_at = excluded.installed_at

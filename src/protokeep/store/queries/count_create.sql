@@ -1,4 +1,4 @@
--- Count one create of this UTC day against a cap, beginning anew with each day. No row back: the cap is reached.
+-- Counts one create of this UTC day against a quota. A new day begins at zero. No row: the quota is reached.
 INSERT INTO protokeep_create_counts (workspace_id, kind, subject, day_at, creates)
 VALUES (:workspace_id, :kind, :subject, :day_at, 1)
 ON CONFLICT (workspace_id, kind, subject) DO UPDATE SET
@@ -6,5 +6,5 @@ ON CONFLICT (workspace_id, kind, subject) DO UPDATE SET
                      ELSE protokeep_create_counts.creates END,
   day_at = CASE WHEN protokeep_create_counts.day_at < excluded.day_at THEN excluded.day_at
                 ELSE protokeep_create_counts.day_at END
-WHERE protokeep_create_counts.day_at < excluded.day_at OR protokeep_create_counts.creates < :cap
+WHERE protokeep_create_counts.day_at < excluded.day_at OR protokeep_create_counts.creates < :quota
 RETURNING creates

@@ -1,2 +1,2 @@
--- The picture of a prototype.
+-- Reads the picture of a prototype.
 SELECT content_type, body, etag FROM protokeep_pictures WHERE mockup_id = :mockup_id

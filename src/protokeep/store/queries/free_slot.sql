@@ -1,2 +1,2 @@
--- The prototype in this slot is being deleted: the next create makes a new one.
+-- Frees the slot of a prototype that is being deleted: the next create makes a new one.
 DELETE FROM protokeep_slots WHERE mockup_id = :mockup_id

@@ -1,4 +1,4 @@
--- No creates until `hold_until`; the reason is for people.
+-- Holds the creates of an account until :hold_until, with a reason for people.
 INSERT INTO protokeep_accounts (account, provider, hold_code, hold_message, hold_until, failures)
 VALUES (:account, :provider, :hold_code, :hold_message, :hold_until, 0)
 ON CONFLICT (account) DO UPDATE

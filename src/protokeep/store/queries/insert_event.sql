@@ -1,4 +1,3 @@
--- What happened, when, because of whom or what. Append-only.
+-- Adds an event to the history of a prototype: what happened, when, because of whom.
 INSERT INTO protokeep_events (workspace_id, product_id, mockup_id, kind, source, actor, status, data, at)
-SELECT :workspace_id, :product_id, :mockup_id, :kind, :source, :actor, :status, :data, :at
-WHERE TRUE
+VALUES (:workspace_id, :product_id, :mockup_id, :kind, :source, :actor, :status, :data, :at)

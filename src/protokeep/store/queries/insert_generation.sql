@@ -1,9 +1,9 @@
--- One row per remote generation: everything we must know to make it once and follow it.
+-- Adds the generation of a prototype: all that is needed to create its chat once and to follow it. No row touched: the
+-- prototype has one.
 INSERT INTO protokeep_generations
-  (mockup_id, workspace_id, provider, account, api_version, marker, created_by, recovery_point, next_try_at,
-   next_poll_at, deadline_at, fence, lease_until, created_at)
-SELECT
-  :mockup_id, :workspace_id, :provider, :account, :api_version, :marker, :created_by, :recovery_point,
-  :next_try_at, :next_poll_at, :deadline_at, :fence, :lease_until, :now
-WHERE TRUE
+  (mockup_id, workspace_id, provider, account, api_version, marker, created_by, explicitly_new, recovery_point,
+   next_try_at, next_poll_at, deadline_at, fence, lease_until, created_at)
+VALUES
+  (:mockup_id, :workspace_id, :provider, :account, :api_version, :marker, :created_by, :explicitly_new,
+   :recovery_point, :next_try_at, :next_poll_at, :deadline_at, :fence, :lease_until, :created_at)
 ON CONFLICT (mockup_id) DO NOTHING

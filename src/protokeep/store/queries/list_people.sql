@@ -1,4 +1,4 @@
--- Everybody of a workspace: who has, or had, a token in it, and who made something.
+-- Lists the people of a workspace: everybody who has, or had, a token in it, or created a prototype.
 SELECT user_id, sum(tokens) AS tokens, sum(prototypes) AS prototypes, max(last_used_at) AS last_used_at
 FROM (
   SELECT user_id, CASE WHEN revoked_at IS NULL AND (expires_at IS NULL OR expires_at > :now) THEN 1 ELSE 0 END AS tokens,

@@ -1,3 +1,2 @@
--- Heard by the other processes when this transaction commits.
+-- PostgreSQL: tells the other processes, when this transaction commits.
 SELECT pg_notify(:channel, :payload)
-WHERE TRUE

@@ -1,4 +1,4 @@
--- Write what shall be, if nobody moved it meanwhile. No row touched: read again.
+-- Saves a generation, guarded by the version that was read. No row touched: it was changed meanwhile.
 UPDATE protokeep_generations SET
   version = version + 1, recovery_point = :recovery_point, attempts = :attempts, lookups = :lookups,
   outcome_unknown = :outcome_unknown, sent_at = :sent_at, lease_until = :lease_until, next_try_at = :next_try_at,

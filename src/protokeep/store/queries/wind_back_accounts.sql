@@ -1,4 +1,5 @@
--- The database's clock was set back, from `beyond`: pauses of an account end now, and its tracker's lease is no longer than a lease is.
+-- After the database's clock was set back, from :beyond: ends pauses of accounts, and shortens tracking leases to the
+-- length of a lease.
 UPDATE protokeep_accounts SET
   hold_until = CASE WHEN hold_until > :beyond THEN :now ELSE hold_until END,
   polling_paused_until = CASE WHEN polling_paused_until > :beyond THEN :now ELSE polling_paused_until END,

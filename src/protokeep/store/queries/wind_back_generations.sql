@@ -1,4 +1,5 @@
--- The database's clock was set back, from `beyond`: whatever was due later is due now, and nothing was seen in the future.
+-- After the database's clock was set back, from :beyond: makes due now what was due later, and leaves no observation in
+-- the future.
 UPDATE protokeep_generations SET
   created_at = CASE WHEN created_at > :beyond THEN :now ELSE created_at END,
   follow_up_at = CASE WHEN follow_up_at > :beyond THEN :now ELSE follow_up_at END,

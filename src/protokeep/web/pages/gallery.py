@@ -178,7 +178,7 @@ async def require_prototype(application: Application, visitor: Visitor, prototyp
     try:
         return await application.keeper.get(visitor.principal, prototype_id)
     except NotFound:
-        was_deleted = application.keeper.context.store.afterwards.was_deleted
+        was_deleted = application.keeper.context.store.was_deleted
         if await was_deleted(visitor.principal.workspace_id, prototype_id):
             raise NotFound("This prototype was deleted, here and at the builder.") from None
         raise

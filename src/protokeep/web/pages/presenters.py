@@ -11,8 +11,8 @@ from typing import Any
 from protokeep.core.absence import NOT_VISIBLE
 from protokeep.core.prototype import SETTLED, UNFINISHED, Generation, Prototype, State, Status
 from protokeep.core.state_labels import AT_REST, IN_PROGRESS, STATE_WORDS
-from protokeep.store.database import Row
 from protokeep.store.gallery import VARIANTS, Card
+from protokeep.store.sql import Row
 from protokeep.web.pages import formatting
 
 #: What people call the app builders.

@@ -1,0 +1,43 @@
+"""Changes: what waiters, streams and jobs hear of when a prototype was written, in this process and in the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from protokeep.bus import CHANNEL, Bus, Change
+from protokeep.core.events import Event
+from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.visible_fields import visible_version
+from protokeep.store.sql import Connection, query
+
+#: Kinds of events that change nothing on a page and that another event follows soon.
+QUIET_EVENTS = {"sent"}
+
+
+class Changes:
+    """Sends changes to the other processes with a transaction, and to this process after its commit."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def notify(self, connection: Connection, change: Change) -> None:
+        """Lets the other processes hear of a change when the transaction commits. Beside SQLite there are none."""
+        if not connection.is_sqlite:
+            await connection.execute(query("notify"), {"channel": CHANNEL, "payload": self._bus.encode(change)})
+
+    def publish(self, change: Change) -> None:
+        """Lets this process hear of a change that was committed."""
+        self._bus.publish(change)
+
+
+def change_of(prototype: Prototype, kind: str) -> Change:
+    """A change of a prototype; `kind` says what happened."""
+    generation = generation_of(prototype)
+    return Change(generation.workspace_id, prototype.product_id, prototype.id, generation.account, kind)
+
+
+def is_visible_change(before: Prototype, after: Prototype, events: Sequence[Event]) -> bool:
+    """Whether viewers have to hear of a change: it has an event, or a page shows something else after it."""
+    if any(event.kind not in QUIET_EVENTS for event in events):
+        return True
+    return visible_version(before) != visible_version(after)

@@ -1,2 +1,0 @@
--- Sign out here.
-DELETE FROM protokeep_sessions WHERE digest = :digest

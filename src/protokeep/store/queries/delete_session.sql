@@ -1,0 +1,2 @@
+-- Ends one session.
+DELETE FROM protokeep_sessions WHERE digest = :digest

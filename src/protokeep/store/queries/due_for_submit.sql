@@ -1,6 +1,0 @@
--- Rows that wait to be sent or looked up and that nobody holds, what was sent before what was not: a lost answer does
--- not wait behind a flood of new wishes. No `next_try_at`: a submit ended in the middle.
-SELECT mockup_id, fence, recovery_point FROM protokeep_generations
-WHERE recovery_point IN ('claimed', 'sent') AND (next_try_at IS NULL OR next_try_at <= :now)
-  AND (lease_until IS NULL OR lease_until <= :now)
-ORDER BY recovery_point DESC, COALESCE(next_try_at, sent_at, created_at) LIMIT :limit

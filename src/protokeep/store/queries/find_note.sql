@@ -1,2 +1,0 @@
--- One of the installation's notes.
-SELECT value FROM protokeep_meta WHERE name = :name

@@ -1,2 +1,0 @@
--- Whether the owner's own table has this product.
-SELECT 1 AS found FROM {products_table} p WHERE p.{products_column} = :product_id

@@ -1,2 +1,0 @@
--- It is no longer registered.
-DELETE FROM protokeep_hooks WHERE account = :account AND api_version = :api_version

@@ -1,2 +1,0 @@
--- Processes that ended long ago.
-DELETE FROM protokeep_processes WHERE beat_at < :before

@@ -1,6 +1,0 @@
--- Looks and look-ups wait until then, and why, for people.
-INSERT INTO protokeep_accounts (account, provider, polling_paused_until, polling_paused_code, polling_paused_message)
-VALUES (:account, :provider, :until, :code, :message)
-ON CONFLICT (account) DO UPDATE SET
-  polling_paused_until = excluded.polling_paused_until, polling_paused_code = excluded.polling_paused_code,
-  polling_paused_message = excluded.polling_paused_message

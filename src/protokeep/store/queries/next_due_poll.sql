@@ -1,3 +1,0 @@
--- When the account's next look is due.
-SELECT MIN(next_poll_at) AS due_at FROM protokeep_generations
-WHERE account = :account AND next_poll_at IS NOT NULL

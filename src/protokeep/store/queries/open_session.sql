@@ -1,3 +1,0 @@
--- Keep a session, or a link that opens one once; of a token, or of somebody whom the sign-in service has named.
-INSERT INTO protokeep_sessions (digest, kind, token_id, workspace_id, user_id, role, created_at, expires_at)
-VALUES (:digest, :kind, :token_id, :workspace_id, :user_id, :role, :now, :expires_at)

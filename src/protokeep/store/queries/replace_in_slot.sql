@@ -1,5 +1,0 @@
--- Compare and set: take the place from the one we judged unusable. No row back: somebody was first.
-UPDATE protokeep_slots SET mockup_id = :mockup_id, updated_at = :now
-WHERE workspace_id = :workspace_id AND product_id = :product_id AND provider = :provider
-  AND mockup_id = :expected
-RETURNING mockup_id

@@ -1,2 +1,0 @@
--- The chats that could not be read, by account.
-SELECT name, value FROM protokeep_meta WHERE name LIKE 'unreadable:%' ORDER BY name

@@ -1,0 +1,147 @@
+"""The store: all tables of one database, and the changes that span several of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from protokeep.bus import Bus
+from protokeep.core.create_request import ClaimResult, CreateRequest
+from protokeep.core.events import Event, Source
+from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.quotas import Quotas
+from protokeep.store import claims, orphans
+from protokeep.store.accounts import Accounts
+from protokeep.store.changes import change_of
+from protokeep.store.database import Database
+from protokeep.store.events import add_event
+from protokeep.store.hooks import HookStore
+from protokeep.store.idempotency import IdempotencyKeys
+from protokeep.store.mapping import prototype_of
+from protokeep.store.orphans import OrphanChat
+from protokeep.store.owner_table import OwnerTable
+from protokeep.store.pictures import Pictures
+from protokeep.store.processes import ProcessStore
+from protokeep.store.prototypes import Prototypes
+from protokeep.store.searches import Searches
+from protokeep.store.sql import Row, Untouched, query
+
+
+class Store(Prototypes):
+    """One database. The store itself is the table of prototypes; each other table is an attribute."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        super().__init__(database, bus)
+        self.accounts = Accounts(database)
+        self.claims = claims.Claims(database, self._changes)
+        self.hooks = HookStore(database)
+        self.idempotency = IdempotencyKeys(database)
+        self.pictures = Pictures(database)
+        self.processes = ProcessStore(database)
+        self.searches = Searches(database)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self.database.close()
+
+    async def ready(self) -> OwnerTable:
+        """The shape of the owner's table. Raises `NotReady` when the database does not answer or is not migrated."""
+        await self.installation()
+        return await self.owner_table()
+
+    async def installation(self) -> tuple[str, datetime]:
+        """(id of this installation, as its chats carry it; since when it exists)."""
+        values = {row["name"]: row["value"] for row in await self._rows("find_installation")}
+        return values["installation_id"], datetime.fromisoformat(values["installed_at"])
+
+    async def current(self, workspace_id: str, product_id: str, provider: str) -> Prototype | None:
+        """The prototype of a product: the one in its slot, else the newest row."""
+        queries = await self._prepared(for_tracking=False)
+        key = {"workspace_id": workspace_id, "product_id": product_id, "provider": provider}
+        prototype = await self._read_one(queries.current, **key)
+        if prototype is not None:
+            return prototype
+        async with self.database.reading() as connection:
+            return await claims.find_current(connection, queries, key)
+
+    async def history(self, workspace_id: str, mockup_id: str, limit: int = 500) -> list[Row]:
+        """The events of a prototype, oldest first."""
+        return await self._rows("list_events", workspace_id=workspace_id, mockup_id=mockup_id, limit=limit)
+
+    async def claim(
+        self, request: CreateRequest, poll_timeout: timedelta, quotas: Quotas = claims.NO_QUOTAS
+    ) -> ClaimResult:
+        """The prototype for a request: the existing one, or a new one that this request has to create.
+
+        Raises `QuotaReached` when the new one would be one too many; nothing is written then.
+        """
+        return await self.claims.claim(await self._prepared(), request, poll_timeout, quotas)
+
+    # -- chats -----------------------------------------------------------------------------------------------
+
+    async def surplus(self, mockup_id: str) -> list[str]:
+        """Chats that carry the marker of a prototype and are not the chat that it uses."""
+        return [row["chat_id"] for row in await self._rows("list_surplus_chats", mockup_id=mockup_id)]
+
+    async def note_surplus(self, prototype: Prototype, chat_id: str, now: datetime) -> bool:
+        """Records a second chat with the marker of a prototype. False: it was recorded before."""
+        generation = generation_of(prototype)
+        change = change_of(prototype, "changed")
+        values = {
+            "account": generation.account,
+            "chat_id": chat_id,
+            "mockup_id": prototype.id,
+            "marker": generation.marker,
+            "now": now,
+        }
+        event = Event("surplus", Source.SWEEP, now, data={"chat_id": chat_id})
+        async with self.database.transaction() as connection:
+            if await connection.execute(query("save_surplus_chat"), values) == 0:
+                return False
+            await add_event(connection, generation.workspace_id, prototype.product_id, prototype.id, event)
+            await self._changes.notify(connection, change)
+        self._changes.publish(change)
+        return True
+
+    async def known_chats(self, account: str, chats: Sequence[str]) -> set[str]:
+        """Those of `chats` that a row has, or that are recorded as surplus."""
+        if not chats:
+            return set()
+        return {row["chat_id"] for row in await self._rows("list_known_chats", account=account, chats=list(chats))}
+
+    async def knew_chats_before(self, account: str, chats: Sequence[str], before: datetime) -> bool:
+        """Whether one of `chats` was created for an account before a time."""
+        return bool(await self._rows("has_chats_before", account=account, chats=list(chats), before=before))
+
+    async def has_other_chats(self, account: str, mockup_id: str) -> bool:
+        """Whether an account has a chat that is not missing, beside that of one prototype."""
+        return bool(await self._rows("has_other_visible_chats", account=account, mockup_id=mockup_id))
+
+    # -- adoption --------------------------------------------------------------------------------------------
+
+    async def adopt_untracked(self, request: CreateRequest, poll_timeout: timedelta, limit: int = 200) -> int:
+        """Begins to track older rows that name a chat; `request` says for which account. How many there were."""
+        queries = await self._prepared()
+        rows = await self._rows("list_untracked_chats", limit=limit)
+        for row in rows:
+            with contextlib.suppress(Untouched):
+                async with self.database.transaction() as connection:
+                    older = await connection.fetch_one(queries.get_unscoped, {"mockup_id": row["id"]})
+                    if older is not None:
+                        await claims.adopt(connection, queries, prototype_of(older), request, poll_timeout)
+        return len(rows)
+
+    async def adopt_orphan(self, orphan: OrphanChat, poll_timeout: timedelta) -> str:
+        """Gives a row to a chat of ours that no row knows. Returns the outcome, see `orphans.adopt`."""
+        queries = await self._prepared()
+        async with self.database.transaction() as connection:
+            outcome = await orphans.adopt(connection, queries, orphan, poll_timeout)
+            row = await connection.fetch_one(queries.by_chat, {"chat_id": orphan.chat_id})
+            prototype = None if row is None else prototype_of(row)
+            change = change_of(prototype, "changed") if prototype is not None and prototype.tracked else None
+            if change is not None:
+                await self._changes.notify(connection, change)
+        if change is not None:
+            self._changes.publish(change)
+        return outcome
