@@ -7,12 +7,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from fake_issuer import FakeIssuer, issuing
 from postgres import PostgresServer, in_thread
 from protokeep.store.migrate import migrate
 from sandbox.v0_contract import MISSING, Document, documents_present
 from world import Site, World
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # Databases. All fixtures are plain functions, so that tests of either kind may use them.
 
