@@ -19,8 +19,7 @@ branch_labels = ("protokeep",)
 depends_on = None
 
 # {id} and {product} are the types of design_mockups.id and .product_id; {instant}, {bytes} and {serial} differ between
-# the databases. SQLite stores instants as text (UTC, microseconds, fixed width) and booleans as 0 and 1, and lets a
-# primary key be NULL unless told not to. Comments stand above or behind the column that they describe.
+# the databases. SQLite stores instants as text (UTC, microseconds, fixed width), and allows NULL in a primary key.
 TABLES = (
     """
 -- Values of this installation by name. 'installation_id': its id, which its chats carry. 'installed_at': since when.
