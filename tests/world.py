@@ -56,6 +56,7 @@ from protokeep.web.protocol import Bounds
 from protokeep.web.server import address_of, listen, serving
 from protokeep.wiring import ENVIRONMENT_ACCOUNT, PROVIDERS, Application
 from store.owner import rows, run
+from tracked import tracked
 
 ANN = Principal("default", "ann", Role.MAKER, "token-of-ann")
 BOB = Principal("default", "bob", Role.MAKER, "token-of-bob")
@@ -144,7 +145,7 @@ class AtOnce(ByHand):
         self._run(self._keeper.submit(mockup_id))
 
     def start(self, claimed: Prototype) -> None:
-        self._run(self._keeper.submit_held(claimed))
+        self._run(self._keeper.submit_held(tracked(claimed)))
 
     def _run(self, submitting: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(submitting)
@@ -190,7 +191,7 @@ class Node:
         while queue.held or queue.submits or queue.tracks:
             held, queue.held = queue.held, []
             for claimed in held:
-                await self.keeper.submit_held(claimed)
+                await self.keeper.submit_held(tracked(claimed))
             submits, queue.submits = queue.submits, []
             for mockup_id in submits:
                 await self.keeper.submit(mockup_id)

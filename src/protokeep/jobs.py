@@ -20,7 +20,7 @@ from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.models import Job
 
 from protokeep.bus import Change, notice_silence
-from protokeep.core.prototype import Prototype
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.service import Keeper
 from protokeep.service.hooks import Hooks
 from protokeep.store.postgresql import CONNECT_SECONDS
@@ -121,7 +121,7 @@ class Jobs:
         """Whether this process runs jobs, and may hold one more row."""
         return self._runs and len(self._held) < HELD_AT_ONCE
 
-    def start(self, claimed: Prototype) -> None:
+    def start(self, claimed: TrackedPrototype) -> None:
         """Submit a row that this process holds since its claim: nobody else would take it up now."""
         task = asyncio.create_task(self._submit_held(claimed))
         self._held.add(task)
@@ -179,7 +179,7 @@ class Jobs:
     async def _submit(self, job: Job) -> None:
         await self._keeper.submit((job.payload or b"").decode())
 
-    async def _submit_held(self, claimed: Prototype) -> None:
+    async def _submit_held(self, claimed: TrackedPrototype) -> None:
         async with self._at_once:
             try:
                 await self._keeper.submit_held(claimed)

@@ -9,9 +9,10 @@ import pytest
 
 from conformance.world import ANN, EVE, World
 from protokeep.core.errors import InvalidInput, KeyReused, NotFound, NotNow
-from protokeep.core.prototype import Prototype, State, Status, generation_of
+from protokeep.core.prototype import Prototype, State, Status
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
+from tracked import generation_of, tracked
 
 
 class Crash(BaseException):
@@ -167,7 +168,7 @@ async def test_refused_follow_up_changes_nothing(world: World) -> None:
     refused = await iterate(world, first)
 
     assert (refused.status, refused.state) == (Status.COMPLETED, State.READY)
-    assert generation_of(refused).hold_code == "follow_up_refused"
+    assert generation_of(refused).hold.code == "follow_up_refused"
     assert (await iterate(world, first)).status is Status.IN_PROGRESS
 
 
@@ -245,7 +246,7 @@ async def test_stop(anywhere: World) -> None:
 
     stopped = await world.keeper.stop(ANN, made.id)
 
-    assert (stopped.status, generation_of(stopped).error_code) == (Status.FAILED, "stopped")
+    assert (stopped.status, generation_of(stopped).error.code) == (Status.FAILED, "stopped")
     assert world.sandbox.chats[made.chat_id or ""].status(world.clock()) == "stopped"
     finished = await world.done("p-2")
     assert (await world.keeper.stop(ANN, finished.id)).status is Status.COMPLETED
@@ -298,7 +299,7 @@ async def test_failed_delete_stays_visible(anywhere: World) -> None:
 
     assert left is not None
     assert left.state is State.DELETING
-    assert "500" in (generation_of(left).hold_message or "")
+    assert "500" in (generation_of(left).hold.message or "")
     second = await world.keeper.ensure(ANN, NewPrototype("p-1", "A shop"), wait=0)
     assert second.prototype.id != first.id
     assert not world.sandbox.chats[first.chat_id or ""].deleted
@@ -352,7 +353,7 @@ async def test_delete_takes_surplus_chats_along(world: World) -> None:
     """
     first = await world.done()
     extra = await world.provider().create("A shop", {"protokeep_marker": first.id})
-    await world.keeper.context.store.note_surplus(first, extra.chat_id, world.clock())
+    await world.keeper.context.store.note_surplus(tracked(first), extra.chat_id, world.clock())
 
     assert await world.keeper.delete(ANN, first.id) is None
 
@@ -370,7 +371,7 @@ async def test_delete_of_a_young_chat_that_reads_as_missing(world: World) -> Non
     left = await world.keeper.delete(ANN, first.prototype.id)
 
     assert left is not None
-    assert (left.state, generation_of(left).hold_code) == (State.DELETING, "not_visible")
+    assert (left.state, generation_of(left).hold.code) == (State.DELETING, "not_visible")
     world.clock.advance(60)
     await world.keeper.finalize()
     assert all(chat.deleted for chat in world.sandbox.chats.values())

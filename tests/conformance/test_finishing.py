@@ -11,11 +11,12 @@ import pytest
 
 from conformance.world import ANN, EVE, World
 from protokeep.core.errors import NotFound, OutcomeUnknown
-from protokeep.core.prototype import Status, generation_of
+from protokeep.core.prototype import Status
 from protokeep.providers.images import MAX_BYTES, image_of
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.web.models import PrototypeView
+from tracked import generation_of
 
 
 def png(width: int = 2, height: int = 2, filler: int = 0) -> bytes:
@@ -186,7 +187,7 @@ async def test_dead_link_is_noticed(world: World) -> None:
     if world.api_version == 2:
         pytest.skip("v2 has no preview that may be kept")
     done = await world.done()
-    demo = generation_of(done).demo_url
+    demo = generation_of(done).links.demo_url
     assert done.project_url == demo
     chat = world.sandbox.chats[done.chat_id or ""]
     reply = chat.messages[-1]
@@ -197,7 +198,7 @@ async def test_dead_link_is_noticed(world: World) -> None:
         await check_link(world)
     dead = await world.get(done)
     assert dead.status is Status.COMPLETED
-    assert dead.project_url == generation_of(dead).web_url
+    assert dead.project_url == generation_of(dead).links.web_url
     reply.generation.outcome = was
     world.clock.advance(700)
     await check_link(world)
@@ -211,7 +212,7 @@ async def test_a_link_is_looked_at_again(world: World) -> None:
     if world.api_version == 2:
         pytest.skip("v2 has no preview that may be kept")
     done = await world.done()
-    demo = generation_of(done).demo_url
+    demo = generation_of(done).links.demo_url
     reply = world.sandbox.chats[done.chat_id or ""].messages[-1]
     assert reply.generation is not None
     world.clock.advance(700)
@@ -229,7 +230,7 @@ async def test_a_link_is_looked_at_again(world: World) -> None:
     for _ in range(4):
         world.clock.advance(100)
         await world.keeper.finalize()
-    assert (await world.get(done)).project_url == generation_of(done).web_url
+    assert (await world.get(done)).project_url == generation_of(done).links.web_url
     reply.generation.outcome = was
 
     for _ in range(8):
@@ -264,5 +265,5 @@ async def test_no_preview_token_is_kept(world: World) -> None:
     done = await world.done()
     assert "chats.getPreview" not in world.sandbox.stats()["v2"]["calls"]
     if world.api_version == 2:
-        assert done.project_url == generation_of(done).chat_url
-        assert generation_of(done).demo_url is None
+        assert done.project_url == generation_of(done).links.chat_url
+        assert generation_of(done).links.demo_url is None

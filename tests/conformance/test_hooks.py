@@ -8,9 +8,10 @@ import pytest
 
 from conformance.world import ACCOUNT, ANN, SECRET, World
 from protokeep.core.errors import NotConfigured
-from protokeep.core.prototype import Status, generation_of
+from protokeep.core.prototype import Status
 from protokeep.core.webhook_payload import MAX_DELIVERY, chats_named
 from protokeep.service.hooks import Hooks
+from tracked import generation_of
 
 
 async def installed(world: World) -> str:
@@ -142,7 +143,7 @@ async def test_announced_before_it_was_written(world: World) -> None:
     await world.hooks.receive(secret, delivery(made.chat_id, "message.created"))
     await world.hooks.settled()
 
-    assert generation_of(await world.get(made)).hook_received_at == world.clock()
+    assert generation_of(await world.get(made)).polling.hook_received_at == world.clock()
 
 
 async def test_install_list_remove(world: World) -> None:

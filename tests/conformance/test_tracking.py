@@ -10,11 +10,12 @@ import pytest
 
 from conformance.world import ACCOUNT, ANN, World, world_of
 from protokeep.core.call_budget import Limits, Priority, allowance_of
-from protokeep.core.prototype import Prototype, Status, generation_of
+from protokeep.core.prototype import Prototype, Status
 from protokeep.service import NewPrototype
 from protokeep.service.call_budget import CallBudget
 from protokeep.web.models import PrototypeView
 from sandbox.v0_contract import Document
+from tracked import generation_of
 
 
 async def made_many(world: World, count: int) -> list[Prototype]:
@@ -144,7 +145,7 @@ async def test_budget_is_kept(database_url: str, api_version: int, documents: di
             await world.keeper.status(ANN, watched.product_id, "v0")
             await world.keeper.track(ACCOUNT)
         assert (await world.get(watched)).status is Status.IN_PROGRESS
-        counts = [generation_of(await world.get(one)).poll_count for one in made]
+        counts = [generation_of(await world.get(one)).polling.poll_count for one in made]
         assert counts[20] == max(counts)
         assert world.calls - spent <= 4 * 30 + 1
 

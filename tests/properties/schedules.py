@@ -18,6 +18,7 @@ from properties.promises import SAME_WORDS, Promises
 from protokeep.jobs import BEAT_SECONDS
 from protokeep.service import NewPrototype
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
+from tracked import tracked
 from world import ANN, BOB, PROMPT
 
 PRODUCTS = st.sampled_from(["p-1", "p-2"])
@@ -82,7 +83,7 @@ class Schedules(Promises):
             ]
             for number, node in enumerate(self._nodes):
                 held, node.queue.held = node.queue.held, []
-                jobs += [(number, node.keeper.submit_held(claimed)) for claimed in held]
+                jobs += [(number, node.keeper.submit_held(tracked(claimed))) for claimed in held]
             await self._together(jobs)
 
         self.run(all_at_once())

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from protokeep.core.prototype import RecoveryPoint, State, Status, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import State, Status
 from protokeep.sandbox import Chat
 from protokeep.service import NewPrototype
 from protokeep.store.database import Session
 from protokeep.store.orphans import OrphanChat
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
+from tracked import generation_of
 from world import ANN, PROMPT, Crash, Node, World, both_versions
 
 #: In the order in which a create gets there. `during` the call is reached by the builder's hands, further below.
@@ -176,7 +178,7 @@ async def test_taken_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch) ->
     taken = await world.store.take_for_submit(str(row["id"]), world.clock(), world.pace.lease)
 
     assert taken is not None
-    assert (taken.chat_id, generation_of(taken).recovery_point) == (None, RecoveryPoint.SENT)
+    assert (taken.chat_id, generation_of(taken).submission.recovery_point) == (None, RecoveryPoint.SENT)
     (left,) = await world.rows("SELECT v0_chat_id FROM design_mockups")
     assert left["v0_chat_id"] == world.chat.id
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from protokeep.core.errors import InvalidInput, NotMigrated, ProductUnknown
-from protokeep.core.prototype import State, Status, generation_of
+from protokeep.core.prototype import State, Status
 from protokeep.core.reuse import Outcome
 from protokeep.core.validation import user_id_for
 from protokeep.service import NewPrototype
@@ -17,6 +17,7 @@ from protokeep.store import claims
 from protokeep.store.migrate import migrate
 from protokeep.store.prototypes import Page
 from store.owner import MOCKUP, OLDER_MOCKUP, PRODUCT, SQLITE, TENANT, USER, make_owner, run
+from tracked import generation_of
 from world import ANN, GENERATION_SECONDS, PROMPT, World
 
 NEW_PRODUCT = "7a0c8a54-0f5c-4a5e-9b7e-0d6f3f4f8a02"
@@ -158,7 +159,9 @@ class TestOlderRows:
             ensured = await owned.ensure(PRODUCT)
             assert (ensured.prototype.id, ensured.is_existing) == (MOCKUP, True)
         assert owned.calls() == 0
-        assert (await owned.get(MOCKUP)).is_current
+        current = await owned.store.get("default", MOCKUP)
+        assert current is not None
+        assert current.is_current
 
     async def test_at_once_with_something_to_open(self, owned: World) -> None:
         """

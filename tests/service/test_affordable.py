@@ -7,9 +7,10 @@ from typing import Any, cast
 
 from core.made import NOW, after, prototype
 from protokeep.core.call_budget import CallAllowance, Limits, allowance_of
-from protokeep.core.prototype import Prototype, Status, generation_of
+from protokeep.core.prototype import Status, TrackedPrototype
 from protokeep.providers.base import Provider
 from protokeep.service.poll_plan import within_budget
+from tracked import generation_of, tracked
 from world import World
 
 MINUTE = NOW.replace(second=0, microsecond=0)
@@ -26,11 +27,11 @@ class Lists:
 PROVIDER = cast(Provider, Lists())
 
 
-def many(watched: int = 0, fresh: int = 0, old: int = 0) -> list[Prototype]:
+def many(watched: int = 0, fresh: int = 0, old: int = 0) -> list[TrackedPrototype]:
     """So many of each rank, the least urgent first."""
     long_ago = MINUTE - timedelta(hours=1)
 
-    def one(**values: Any) -> Prototype:
+    def one(**values: Any) -> TrackedPrototype:
         return prototype(Status.IN_PROGRESS, **values)
 
     return [
@@ -45,9 +46,9 @@ def minute(calls: int, spent: int = 0) -> CallAllowance:
     return allowance_of(Limits(per_minute=calls), spent, 0, MINUTE)
 
 
-def counted(prototypes: list[Prototype]) -> tuple[int, int, int]:
+def counted(prototypes: list[TrackedPrototype]) -> tuple[int, int, int]:
     """How many are watched, fresh and old."""
-    watched = sum(generation_of(one).watched_until is not None for one in prototypes)
+    watched = sum(generation_of(one).polling.watched_until is not None for one in prototypes)
     fresh = sum(generation_of(one).created_at == MINUTE for one in prototypes)
     return watched, fresh, len(prototypes) - watched - fresh
 
@@ -123,7 +124,7 @@ async def test_what_is_put_off_does_not_time_out(world: World) -> None:
     made = await world.make()
     for _ in range(45):
         await world.keeper._tracker._postpone(
-            [await world.get(made.id)], world.clock.advance(3) + timedelta(seconds=17)
+            [tracked(await world.get(made.id))], world.clock.advance(3) + timedelta(seconds=17)
         )
         world.clock.advance(17)
     with world.knobs(fail_next=[{"status": 500}]):
@@ -141,7 +142,7 @@ async def test_what_is_put_off_is_told(world: World) -> None:
     world.clock.advance(3)
     await world.sweep()
 
-    later = [generation_of(await world.get(one.id)).next_poll_at for one in made]
+    later = [generation_of(await world.get(one.id)).polling.next_poll_at for one in made]
     assert all(due is not None and due > world.clock.now for due in later)
     held = await world.store.accounts.get("v0:environment")
     assert held.polling_paused_code == "short_of_calls"

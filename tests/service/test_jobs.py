@@ -7,9 +7,11 @@ import asyncio
 import pytest
 
 from protokeep import jobs as module
-from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Prototype, Status
 from protokeep.jobs import Jobs
 from protokeep.service import NewPrototype
+from tracked import generation_of
 from world import ANN, GENERATION_SECONDS, PROMPT, World, on_sqlite, until
 
 
@@ -27,7 +29,7 @@ async def test_submitted_where_it_was_claimed(world: World, monkeypatch: pytest.
         ensured = await world.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=10)
 
     assert ensured.accepted
-    assert generation_of(ensured.prototype).fence == 1
+    assert generation_of(ensured.prototype).submission.fence == 1
     assert (queued, world.creates) == ([], 1)
 
 
@@ -38,7 +40,7 @@ async def test_left_to_whoever_has_time(world: World) -> None:
     jobs = Jobs(world.keeper, world.database_url)
     async with jobs.open():
         ensured = await world.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
-        assert generation_of(ensured.prototype).lease_until is None
+        assert generation_of(ensured.prototype).submission.lease_until is None
         async with jobs.running():
             await until(lambda: world.creates == 1, seconds=10)
 
@@ -61,7 +63,7 @@ async def test_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = Jobs(world.keeper, world.database_url)
     async with jobs.running():
         made = [await world.keeper.ensure(ANN, NewPrototype(f"p-{n}", PROMPT), wait=0) for n in range(5)]
-        leases = [generation_of(one.prototype).lease_until for one in made]
+        leases = [generation_of(one.prototype).submission.lease_until for one in made]
         assert [lease is not None for lease in leases] == [True] * 4 + [False]
         await until(lambda: running == 2, seconds=10)
         assert not jobs.has_room()
@@ -88,7 +90,7 @@ async def test_what_fails_is_swept(world: World) -> None:
         world.clock.advance(world.pace.lease.total_seconds() + 1)
         await world.keeper.sweep()
         await until(lambda: world.creates == 1, seconds=10)
-    assert generation_of(await world.get(ensured.prototype.id)).recovery_point is not RecoveryPoint.CLAIMED
+    assert generation_of(await world.get(ensured.prototype.id)).submission.recovery_point is not RecoveryPoint.CLAIMED
 
 
 async def test_hooks_beside_a_pass(world: World) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from protokeep.core.prototype import generation_of
 from protokeep.core.reuse import Outcome
 from protokeep.service import Ensured, NewPrototype
 from protokeep.store import claims
 from store.owner import run
+from tracked import generation_of
 from world import ANN, BOB, PROMPT, Node, World, on_postgresql
 
 

@@ -6,19 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from protokeep.core import follow_up as rounds
+from protokeep.core.deletion import deletion_requested
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.generation import Reason
+from protokeep.core.prototype import Prototype
 from protokeep.store.afterwards import Picture, free_slot, save_picture
 from protokeep.store.database import Session
+from tracked import generation_of, tracked
 from world import ANN, World
 
 
 async def moved(world: World, prototype: Prototype) -> Prototype:
     """The prototype as it was before somebody else moved its row."""
     before = await world.get(prototype.id)
-    after = replace(before, generation=replace(generation_of(before), hold_message="somebody else was here"))
-    assert await world.store.save(before, after) is not None
+    after = tracked(before).with_generation(hold=Reason(None, "somebody else was here"))
+    assert await world.store.save(tracked(before), after) is not None
     return before
 
 
@@ -35,8 +37,8 @@ class TestSave:
             await free_slot(session, stale.id)
             await save_picture(session, stale.id, Picture("image/png", b"png", "etag"), world.clock())
 
-        after = rounds.deletion_requested(stale, world.clock())
-        assert await world.store.save(stale, after, event, belongs=belongs) is None
+        after = deletion_requested(tracked(stale), world.clock())
+        assert await world.store.save(tracked(stale), after, event, belongs=belongs) is None
 
         assert await world.contents() == before
         assert await world.rows("SELECT * FROM protokeep_pictures") == []
@@ -50,7 +52,7 @@ class TestSave:
         async def belongs(session: Session) -> None:
             await free_slot(session, made.id)
 
-        saved = await world.store.save(made, rounds.deletion_requested(made, world.clock()), belongs=belongs)
+        saved = await world.store.save(tracked(made), deletion_requested(tracked(made), world.clock()), belongs=belongs)
 
         assert saved is not None
         assert generation_of(saved).version == generation_of(made).version + 1
@@ -70,7 +72,9 @@ class TestSave:
 
         event = Event("deleting", Source.PERSON, world.clock(), actor=ANN.user_id)
         with pytest.raises(ValueError, match="no room"):
-            await world.store.save(made, rounds.deletion_requested(made, world.clock()), event, belongs=belongs)
+            await world.store.save(
+                tracked(made), deletion_requested(tracked(made), world.clock()), event, belongs=belongs
+            )
 
         assert await world.contents() == before
 
@@ -83,8 +87,10 @@ class TestSave:
         event = Event("status", Source.POLL, world.clock(), status="completed")
         before = len(await world.rows("SELECT id FROM protokeep_events"))
 
-        assert await world.store.save(stale, stale, event) is None
-        saved = await world.store.save_all([(stale, stale, [event]), (fresh, fresh, [event])])
+        assert await world.store.save(tracked(stale), tracked(stale), event) is None
+        saved = await world.store.save_all(
+            [(tracked(stale), tracked(stale), [event]), (tracked(fresh), tracked(fresh), [event])]
+        )
 
         assert [one is None for one in saved] == [True, False]
         assert len(await world.rows("SELECT id FROM protokeep_events")) == before + 1
@@ -98,8 +104,8 @@ class TestForget:
         made = await world.complete()
         event = Event("deleted", Source.SWEEP, world.clock())
 
-        assert await world.store.afterwards.delete_prototype(made, event)
+        assert await world.store.afterwards.delete_prototype(tracked(made), event)
         before = len(await world.rows("SELECT id FROM protokeep_events"))
-        assert not await world.store.afterwards.delete_prototype(made, event)
+        assert not await world.store.afterwards.delete_prototype(tracked(made), event)
 
         assert len(await world.rows("SELECT id FROM protokeep_events")) == before

@@ -16,8 +16,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from protokeep.core.errors import ProtokeepError
+from protokeep.core.generation import RecoveryPoint
 from protokeep.core.principals import Principal, Role
-from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
@@ -91,8 +92,8 @@ async def follow(keeper: Keeper, principal: Principal, prototype: Prototype, *, 
     pause = keeper.context.timing.poll_interval.total_seconds()
     accounts: set[str] = set()
     try:
-        while prototype.tracked:
-            generation = generation_of(prototype)
+        while isinstance(prototype, TrackedPrototype):
+            generation = prototype.generation
             accounts.add(generation.account)
             if prototype.status in FINISHED:
                 break
@@ -107,10 +108,10 @@ async def follow(keeper: Keeper, principal: Principal, prototype: Prototype, *, 
     return prototype
 
 
-async def _step(keeper: Keeper, principal: Principal, prototype: Prototype) -> Prototype:
+async def _step(keeper: Keeper, principal: Principal, prototype: TrackedPrototype) -> Prototype:
     store = keeper.context.store
-    generation = generation_of(prototype)
-    if generation.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT):
+    generation = prototype.generation
+    if generation.submission.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT):
         await keeper.submit(prototype.id)
     else:
         # A status request looks as often as the poll interval says, whatever the prototype's age.

@@ -13,7 +13,9 @@ from uuid import uuid4
 
 from protokeep.core import submission as steps
 from protokeep.core.errors import OutcomeUnknown, ProviderError, ProviderRejected
-from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.generation import Generation, RecoveryPoint, Submission
+from protokeep.core.polling import ChatMissing, ChatShown, NoAnswer, polled
+from protokeep.core.prototype import Status, TrackedPrototype
 from protokeep.core.timing import Timing, next_lookup, settled_since_sent
 from protokeep.providers.base import PollTarget, Provider, RemoteChat, Search
 
@@ -28,14 +30,14 @@ Sleep = Callable[[float], Awaitable[None]]
 
 async def created(
     provider: Provider, prompt: str, pace: Timing, *, wait_seconds: float, sleep: Sleep = asyncio.sleep
-) -> Prototype:
+) -> TrackedPrototype:
     """A new chat, polled until it is finished or the budget is spent.
 
     A refusal is a failed prototype. Raises `ProviderBusy` or `ProviderUnreachable` when nothing was made, and
     `OutcomeUnknown` when something may have been made that cannot be found; none of these was sent twice.
     """
     prototype = _sent(prompt, provider, datetime.now(UTC))
-    marker = generation_of(prototype).marker
+    marker = prototype.generation.marker
     try:
         made = await provider.create(prompt, {"protokeep": OWNER, "protokeep_marker": marker})
     except ProviderRejected as error:
@@ -49,7 +51,7 @@ async def created(
         project_id=made.project_id,
         seen=made.observation,
         now=datetime.now(UTC),
-        pace=pace,
+        timing=pace,
         batched=True,
     )
     ends = datetime.now(UTC) + timedelta(seconds=wait_seconds)
@@ -60,10 +62,10 @@ async def created(
 
 
 async def _found(
-    provider: Provider, prototype: Prototype, error: OutcomeUnknown, pace: Timing, sleep: Sleep
+    provider: Provider, prototype: TrackedPrototype, error: OutcomeUnknown, pace: Timing, sleep: Sleep
 ) -> RemoteChat:
     """The chat whose create was not answered, by its marker."""
-    generation = generation_of(prototype)
+    generation = prototype.generation
     while True:
         now = datetime.now(UTC)
         due = next_lookup(generation, now, pace)
@@ -79,8 +81,9 @@ async def _found(
         if search.chats:
             return search.chats[0]
         decides = was_settled and search.whole_since(generation.created_at)
-        generation = replace(generation, lookups=generation.lookups + (1 if decides else 0))
-        if generation.lookups >= pace.required_lookups or now - generation.created_at > 2 * pace.settle:
+        lookups = generation.submission.lookups + (1 if decides else 0)
+        generation = replace(generation, submission=replace(generation.submission, lookups=lookups))
+        if generation.submission.lookups >= pace.required_lookups or now - generation.created_at > 2 * pace.settle:
             raise OutcomeUnknown(
                 f"{error} It was not found afterwards either, and was not sent again. Look at v0 before asking anew.",
                 code=error.code,
@@ -92,25 +95,20 @@ async def _none_known(_chats: Sequence[str]) -> set[str]:
     return set()
 
 
-async def _polled(provider: Provider, prototype: Prototype, pace: Timing, sleep: Sleep) -> Prototype:
+async def _polled(provider: Provider, prototype: TrackedPrototype, pace: Timing, sleep: Sleep) -> TrackedPrototype:
     chat_id = prototype.chat_id or ""
-    generation = generation_of(prototype)
+    generation = prototype.generation
     looked = await provider.observe([PollTarget(chat_id, generation.message_id, generation.created_at)])
     if looked.retry_after is not None:
         await sleep(looked.retry_after.total_seconds())
-    return steps.polled(
-        prototype,
-        looked.observations.get(chat_id),
-        datetime.now(UTC),
-        pace,
-        batched=True,
-        missing=chat_id in looked.missing,
-    )
+    seen = looked.observations.get(chat_id)
+    missing = ChatMissing() if chat_id in looked.missing else NoAnswer()
+    return polled(prototype, ChatShown(seen) if seen else missing, datetime.now(UTC), pace, batched=True)
 
 
-def _sent(prompt: str, provider: Provider, now: datetime) -> Prototype:
+def _sent(prompt: str, provider: Provider, now: datetime) -> TrackedPrototype:
     marker = str(uuid4())
-    return Prototype(
+    return TrackedPrototype(
         id=marker,
         product_id="",
         user_id=None,
@@ -125,15 +123,7 @@ def _sent(prompt: str, provider: Provider, now: datetime) -> Prototype:
             api_version=provider.api_version,
             marker=marker,
             created_by=OWNER,
-            recovery_point=RecoveryPoint.SENT,
-            attempts=1,
-            lookups=0,
-            outcome_unknown=False,
-            fence=0,
-            version=0,
-            awaiting_input=False,
-            poll_count=0,
             created_at=now,
-            sent_at=now,
+            submission=Submission(RecoveryPoint.SENT, attempts=1, sent_at=now),
         ),
     )

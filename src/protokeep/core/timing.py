@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from protokeep.core.prototype import GONE, SETTLED, Generation, Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.generation import GONE, Generation, RecoveryPoint
+from protokeep.core.prototype import SETTLED, Status, TrackedPrototype
+
+#: How far back a look-up goes before the moment of sending: the clocks of two hosts and the provider's differ.
+LOOK_BACK = timedelta(minutes=5)
 
 
 def _seconds(value: float) -> timedelta:
@@ -95,115 +98,115 @@ class Timing:
     max_backoff: timedelta = timedelta(seconds=300)
 
 
-class SubmitStep(StrEnum):
-    """What a submit does next with a row it holds."""
-
-    SEND = "send"
-    LOOK_UP = "look"
+def must_look_up_first(generation: Generation, now: datetime, timing: Timing) -> bool:
+    """Whether a chat of ours may exist already, so that its marker is looked up before anything is sent."""
+    return generation.submission.was_sent or now - generation.turn_at > timing.claim_is_fresh
 
 
-def next_step(generation: Generation, now: datetime, pace: Timing) -> SubmitStep:
-    """Whether a create may be sent, or the marker has to be looked up first."""
-    if generation.recovery_point is RecoveryPoint.SENT:
-        return SubmitStep.LOOK_UP
-    return SubmitStep.LOOK_UP if now - generation.turn_at > pace.claim_is_fresh else SubmitStep.SEND
+def may_resend(generation: Generation, timing: Timing, *, settled: bool) -> bool:
+    """Whether a look-up that saw everything and found nothing was the last one needed before a call.
 
-
-def may_resend(generation: Generation, pace: Timing, *, settled: bool) -> bool:
-    """Whether a look-up that saw all and found nothing was the last one needed before the call is made (again).
-
-    `settled`: what the last call made would be in every list by now.
+    `settled`: a chat that the last call made would be in every list by now.
     """
-    if generation.recovery_point is RecoveryPoint.CLAIMED:
+    if generation.submission.recovery_point is RecoveryPoint.CLAIMED:
         return True
-    return settled and generation.lookups + 1 >= pace.required_lookups
+    return settled and generation.submission.lookups + 1 >= timing.required_lookups
 
 
-def settled_since_sent(generation: Generation, now: datetime, pace: Timing) -> bool:
+def settled_since_sent(generation: Generation, now: datetime, timing: Timing) -> bool:
     """Whether a chat made by the last create would be in every list by now."""
-    return generation.sent_at is None or now - generation.sent_at >= pace.settle
+    return generation.submission.sent_at is None or now - generation.submission.sent_at >= timing.settle
 
 
-def next_lookup(generation: Generation, now: datetime, pace: Timing) -> datetime:
+def next_lookup(generation: Generation, now: datetime, timing: Timing) -> datetime:
     """When to look the marker up again: soon at first, then about as far apart as the create is old."""
-    age = now - (generation.sent_at or now)
-    if settled_since_sent(generation, now, pace):
+    age = now - (generation.submission.sent_at or now)
+    if settled_since_sent(generation, now, timing):
         # The second of the look-ups that decide comes soon; ones that keep failing come ever more seldom.
-        return now + min(max((age - pace.settle) / 5, _seconds(5)), _seconds(60))
+        return now + min(max((age - timing.settle) / 5, _seconds(5)), _seconds(60))
     return now + min(max(age / 2, _seconds(1)), _seconds(10))
 
 
-def backoff(attempts: int, pace: Timing) -> timedelta:
+def backoff(attempts: int, timing: Timing) -> timedelta:
     """The pause before try number `attempts + 1`: doubling from two seconds, with jitter, bounded."""
-    base = min(2.0 ** min(attempts, 12), pace.max_backoff.total_seconds())
+    base = min(2.0 ** min(attempts, 12), timing.max_backoff.total_seconds())
     return _seconds(base * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
 
 
-def next_poll(prototype: Prototype, now: datetime, pace: Timing, *, batched: bool) -> datetime | None:
-    """When to look at the builder again; None: never, unless somebody asks.
+def next_poll(prototype: TrackedPrototype, now: datetime, timing: Timing, *, batched: bool) -> datetime | None:
+    """When to poll the chat again; None: never, unless somebody asks.
 
-    `batched` says that one call reports many chats (v1's list): then age does not slow the looks down. When to look
-    at a chat that is missing is decided in `absence`.
+    `batched`: one call reports many chats (v1's list), so that age does not slow the polls down. When a missing chat
+    is polled is decided in `absence`.
     """
-    generation = prototype.generation
-    if generation is None or prototype.status in SETTLED or generation.deletion_requested_at is not None:
+    generation, deadline_at = prototype.generation, prototype.generation.polling.deadline_at
+    if prototype.status in SETTLED or generation.deletion_requested_at is not None:
         return None
     # A person may take longer over an answer than a poll clock runs.
-    asked_long_ago = generation.awaiting_input and generation.deadline_at is not None and generation.deadline_at <= now
-    if prototype.status is Status.TIMEOUT or asked_long_ago:
-        since = now - (generation.deadline_at or generation.created_at)
-        if since > pace.polls_after_timeout:
-            return None
-        return now + min(max(since / 10, _seconds(60)), _seconds(900))
-    wait = pace.poll_interval
-    watched = generation.watched_until is not None and generation.watched_until > now
-    # The poll clock began when the builder's ids were known, which may be long after the claim.
-    age = now - (generation.deadline_at - pace.poll_timeout if generation.deadline_at else generation.turn_at)
-    if not batched and not watched:
-        wait = max(wait, min(age / 2, pace.max_poll_interval))
-    if is_hooked(generation):
-        wait = max(wait, pace.hooked_poll_interval if watched or batched else pace.max_poll_interval)
-    due = now + wait
-    if generation.deadline_at is not None and now < generation.deadline_at < due:
-        return generation.deadline_at
+    is_late_answer = generation.awaiting_input and deadline_at is not None and deadline_at <= now
+    if prototype.status is Status.TIMEOUT or is_late_answer:
+        return _next_poll_after_timeout(now, deadline_at or generation.created_at, timing)
+    due = now + _poll_interval(generation, now, timing, batched=batched)
+    if deadline_at is not None and now < deadline_at < due:
+        return deadline_at
     return due
+
+
+def _next_poll_after_timeout(now: datetime, timed_out_at: datetime, timing: Timing) -> datetime | None:
+    """Ever rarer polls for a day."""
+    since = now - timed_out_at
+    if since > timing.polls_after_timeout:
+        return None
+    return now + min(max(since / 10, _seconds(60)), _seconds(900))
+
+
+def _poll_interval(generation: Generation, now: datetime, timing: Timing, *, batched: bool) -> timedelta:
+    polling = generation.polling
+    interval = timing.poll_interval
+    watched = polling.is_watched(now)
+    # The poll clock began when the provider's ids were known, which may be long after the claim.
+    began_at = polling.deadline_at - timing.poll_timeout if polling.deadline_at else generation.turn_at
+    if not batched and not watched:
+        interval = max(interval, min((now - began_at) / 2, timing.max_poll_interval))
+    if is_hooked(generation):
+        interval = max(interval, timing.hooked_poll_interval if watched or batched else timing.max_poll_interval)
+    return interval
 
 
 def is_hooked(generation: Generation) -> bool:
     """Whether a hook has spoken of what is being made now, so that hooks are known to reach us for it."""
-    return generation.hook_received_at is not None and generation.hook_received_at >= generation.turn_at
+    return generation.polling.hook_received_at is not None and generation.polling.hook_received_at >= generation.turn_at
 
 
-def late_by(generation: Generation, now: datetime, pace: Timing) -> timedelta:
+def late_by(generation: Generation, now: datetime, timing: Timing) -> timedelta:
     """How much later than due a look at `now` comes, where that is more than any queue or rest explains; else zero."""
-    if generation.next_poll_at is None:
+    if generation.polling.next_poll_at is None:
         return timedelta(0)
-    late = now - generation.next_poll_at
-    return late if late > pace.overdue_after else timedelta(0)
+    late = now - generation.polling.next_poll_at
+    return late if late > timing.overdue_after else timedelta(0)
 
 
-def is_poll_due_on_request(prototype: Prototype, now: datetime, pace: Timing) -> bool:
-    """Whether a status request should look at the builder rather than answer with what is written."""
+def is_poll_due_on_request(prototype: TrackedPrototype, now: datetime, timing: Timing) -> bool:
+    """Whether a status request polls the provider rather than answering with the row as it is."""
     generation = prototype.generation
-    if generation is None or prototype.chat_id is None:
+    if prototype.chat_id is None or generation.deletion_requested_at is not None or generation.follow_up_pending:
         return False
-    if generation.deletion_requested_at is not None or generation.follow_up_pending:
+    if prototype.status is Status.FAILED and generation.error.code != GONE:
         return False
-    if prototype.status is Status.FAILED and generation.error_code != GONE:
-        return False
-    answered = [at for at in (generation.observed_at, generation.last_missing_at) if at is not None]
+    answered = [at for at in (generation.polling.observed_at, generation.absence.last_missing_at) if at is not None]
     last = max([generation.turn_at, *answered])
-    return now < last or now - last >= answer_valid_for(prototype, now, pace)  # Or the clock was set back since.
+    clock_was_set_back = now < last
+    return clock_was_set_back or now - last >= answer_valid_for(prototype, now, timing)
 
 
-def answer_valid_for(prototype: Prototype, now: datetime, pace: Timing) -> timedelta:
-    """How old the builder's last answer about a prototype may be before a status request looks again."""
-    generation = generation_of(prototype)
-    if generation.error_code == GONE:
-        return pace.missing_recheck
-    if generation.missing_since is not None:
-        away = now - generation.missing_since
-        return min(max(pace.poll_interval, away / 2), pace.missing_recheck)
+def answer_valid_for(prototype: TrackedPrototype, now: datetime, timing: Timing) -> timedelta:
+    """How old the provider's last answer about a prototype may be before a status request polls again."""
+    generation = prototype.generation
+    if generation.error.code == GONE:
+        return timing.missing_recheck
+    if generation.absence.missing_since is not None:
+        away = now - generation.absence.missing_since
+        return min(max(timing.poll_interval, away / 2), timing.missing_recheck)
     if prototype.status is Status.COMPLETED:
-        return pace.completed_recheck
-    return pace.hooked_poll_interval if is_hooked(generation) else pace.poll_interval
+        return timing.completed_recheck
+    return timing.hooked_poll_interval if is_hooked(generation) else timing.poll_interval

@@ -16,7 +16,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from protokeep.core import validation
-from protokeep.core.prototype import Generation, Prototype
+from protokeep.core.generation import Generation
+from protokeep.core.prototype import Prototype
 from protokeep.core.provider_keys import owner_of
 from protokeep.store.owner_table import OwnerTable
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 from protokeep.bus import Bus
 from protokeep.core.call_budget import Limits
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype
+from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.quotas import Quotas
 from protokeep.core.timing import Timing
 from protokeep.service.audit import Audit
@@ -27,9 +27,6 @@ from protokeep.store.prototypes import Store
 
 __all__ = ["Choice", "Clock", "Providers", "utc_now"]
 
-#: How far back a look-up goes before the moment of sending: the clocks of two hosts and the builder's differ.
-LOOK_BACK = timedelta(minutes=5)
-
 
 class Queue(Protocol):
     """Decides when code runs; may run everything twice, late, or never."""
@@ -38,7 +35,7 @@ class Queue(Protocol):
         """Whether this process would begin with a new row now, so that it may hold it from its claim on."""
         ...
 
-    def start(self, claimed: Prototype) -> None:
+    def start(self, claimed: TrackedPrototype) -> None:
         """Run `Keeper.submit_held` now for a row that this process holds since its claim."""
         ...
 
@@ -57,7 +54,7 @@ class NoQueue:
     def has_room(self) -> bool:
         return False
 
-    def start(self, claimed: Prototype) -> None:
+    def start(self, claimed: TrackedPrototype) -> None:
         return None
 
     async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
@@ -113,8 +110,8 @@ def status_events(before: Prototype, after: Prototype, source: Source, now: date
         return []
     generation = after.generation
     data = (
-        {"code": generation.error_code, "message": generation.error_message}
-        if generation is not None and generation.error_code is not None and not generation.not_visible
+        {"code": generation.error.code, "message": generation.error.message}
+        if generation is not None and generation.error.code is not None and not generation.not_visible
         else {"state": after.state.value}
     )
     return [Event("status", source, now, status=after.status.value, data=data)]

@@ -11,7 +11,7 @@ import structlog
 
 from protokeep.core.errors import DatabaseWentBack, ProviderUnreachable
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.core.timing import settled_since_sent
 from protokeep.providers.base import MayBegin
 from protokeep.service.context import Context
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 class Delivery:
     """A call that is about to be made: the row as it was written before it, and until when it may begin."""
 
-    prototype: Prototype
+    prototype: TrackedPrototype
     may_begin: MayBegin
 
     def check(self) -> None:
@@ -66,7 +66,7 @@ class Deliveries:
         began = elapsed()
         return lambda: elapsed() - began < lease
 
-    async def begin(self, prototype: Prototype, step: Callable[[datetime], Prototype]) -> Delivery | None:
+    async def begin(self, prototype: TrackedPrototype, step: Callable[[datetime], TrackedPrototype]) -> Delivery | None:
         """Write `step`'s prototype, which says that the call is made. None: it may not be made.
 
         The time that the commit takes counts against the lease: the call may begin only while no other process can
@@ -76,9 +76,9 @@ class Deliveries:
         may_begin = self.within_a_lease()
         now = context.clock()
         after = step(now)
-        event = Event("sent", Source.SUBMIT, now, data={"attempt": generation_of(after).attempts})
+        event = Event("sent", Source.SUBMIT, now, data={"attempt": after.generation.submission.attempts})
         confirmed: list[tuple[int, int]] = []
-        account, version = generation_of(prototype).account, generation_of(prototype).api_version
+        account, version = prototype.generation.account, prototype.generation.api_version
 
         async def confirm(session: Session) -> None:
             confirmed.append(await context.heartbeat.confirm(session))
@@ -97,10 +97,10 @@ class Deliveries:
         self.note_sent(sent)
         return Delivery(sent, may_begin)
 
-    def note_sent(self, prototype: Prototype) -> None:
+    def note_sent(self, prototype: TrackedPrototype) -> None:
         """This process knows a row as sent, from now on at the latest."""
-        generation = generation_of(prototype)
-        sending = generation.turn, generation.attempts
+        generation = prototype.generation
+        sending = generation.follow_up.turn, generation.submission.attempts
         known = self._known_as_sent.get(prototype.id)
         if known is None or known[0] != sending:
             self._known_as_sent[prototype.id] = sending, self._context.elapsed()
@@ -109,7 +109,7 @@ class Deliveries:
         """The outcome of a sending is known."""
         self._known_as_sent.pop(mockup_id, None)
 
-    def is_settled(self, prototype: Prototype, at: datetime | None = None) -> bool:
+    def is_settled(self, prototype: TrackedPrototype, at: datetime | None = None) -> bool:
         """Whether a chat made by the last sending was in every list at a time, by the clock and by the ruler.
 
         `at`: when a look-up began; None: now.
@@ -122,4 +122,4 @@ class Deliveries:
             since = context.elapsed() - known[1] - (now - at).total_seconds()
             if since < context.timing.settle.total_seconds():
                 return False
-        return settled_since_sent(generation_of(prototype), at, context.timing)
+        return settled_since_sent(prototype.generation, at, context.timing)

@@ -12,8 +12,8 @@ from datetime import timedelta
 import structlog
 
 from protokeep.core.errors import ProviderError
-from protokeep.core.follow_up import links_checked, next_link_check
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.links import links_checked, next_link_check
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.providers.base import Image, Provider
 from protokeep.service.context import Context
 from protokeep.store.afterwards import Picture, save_picture
@@ -42,9 +42,9 @@ class Finalizer:
         context = self._context
         now = context.clock()
         ids = await context.store.afterwards.claim_for_finalizing(now, now + LEASE, AT_ONCE)
-        groups: defaultdict[tuple[str, int], list[Prototype]] = defaultdict(list)
+        groups: defaultdict[tuple[str, int], list[TrackedPrototype]] = defaultdict(list)
         for prototype in await context.store.get_many(ids):
-            generation = generation_of(prototype)
+            generation = prototype.generation
             groups[generation.account, generation.api_version].append(prototype)
         if groups:
             await context.providers.refresh()
@@ -55,11 +55,11 @@ class Finalizer:
                 log.exception("account_finalization_failed", account=account)
         return len(ids)
 
-    async def _wrap_up(self, provider: Provider | None, prototypes: Sequence[Prototype]) -> None:
+    async def _wrap_up(self, provider: Provider | None, prototypes: Sequence[TrackedPrototype]) -> None:
         costs = await self._costs(provider, prototypes)
         places = asyncio.Semaphore(PARALLEL)
 
-        async def one(prototype: Prototype) -> None:
+        async def one(prototype: TrackedPrototype) -> None:
             async with places:
                 try:
                     await self._finish(provider, prototype, costs)
@@ -70,7 +70,7 @@ class Finalizer:
             for prototype in prototypes:
                 group.create_task(one(prototype))
 
-    async def _costs(self, provider: Provider | None, prototypes: Sequence[Prototype]) -> Mapping[str, float]:
+    async def _costs(self, provider: Provider | None, prototypes: Sequence[TrackedPrototype]) -> Mapping[str, float]:
         """One report for all of them; a builder that cannot answer costs the figure, nothing else."""
         asking = [one for one in prototypes if provider is not None and self._wants_cost(provider, one)]
         if provider is None or not asking:
@@ -83,18 +83,18 @@ class Finalizer:
             return {}
 
     @staticmethod
-    def _wants_cost(provider: Provider, prototype: Prototype) -> bool:
+    def _wants_cost(provider: Provider, prototype: TrackedPrototype) -> bool:
         """Where cost does not come with a look, it is asked for once after each round, not with each link's check."""
-        generation = generation_of(prototype)
-        known = generation.credits is not None and generation.broken_since is not None
+        generation = prototype.generation
+        known = generation.credits is not None and generation.links.broken_since is not None
         return provider.capabilities.cost and provider.capabilities.batch_status and not known
 
-    async def _finish(self, provider: Provider | None, prototype: Prototype, costs: Mapping[str, float]) -> None:
+    async def _finish(self, provider: Provider | None, prototype: TrackedPrototype, costs: Mapping[str, float]) -> None:
         context = self._context
-        generation = generation_of(prototype)
+        generation = prototype.generation
         image, again = await self._picture(provider, prototype)
         opens = None
-        checked = generation.demo_url or generation.broken_url
+        checked = generation.links.demo_url or generation.links.broken_url
         if provider is not None and checked is not None:
             opens = await provider.opens(checked)
         now = context.clock()
@@ -103,8 +103,8 @@ class Finalizer:
         if provider is not None and self._wants_cost(provider, prototype) and told is None:
             again = True
         recent = now - (generation.settled_at or generation.turn_at) < PATIENCE
-        kept = generation_of(after)
-        due = now + PAUSE if again and recent else next_link_check(kept, now, context.timing)
+        kept = after.generation
+        due = now + PAUSE if again and recent else next_link_check(kept.links, now, context.timing)
         kept = replace(kept, finalize_at=due, credits=generation.credits if told is None else told)
         if image is None:
             await context.store.save(prototype, replace(after, generation=kept))
@@ -117,9 +117,9 @@ class Finalizer:
         kept = replace(kept, picture_etag=_mark(generation.image_source, picture))
         await context.store.save(prototype, replace(after, updated_at=now, generation=kept), belongs=keep)
 
-    async def _picture(self, provider: Provider | None, prototype: Prototype) -> tuple[Image | None, bool]:
+    async def _picture(self, provider: Provider | None, prototype: TrackedPrototype) -> tuple[Image | None, bool]:
         """(a picture that is not kept yet, whether to try again)."""
-        generation = generation_of(prototype)
+        generation = prototype.generation
         source = generation.image_source
         if provider is None or source is None or not provider.capabilities.picture:
             return None, False

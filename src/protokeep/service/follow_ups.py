@@ -6,12 +6,12 @@ message is written down, and a message of ours after that one is ours. Nothing i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import structlog
 
-from protokeep.core import absence
+from protokeep.core import absence, polling
 from protokeep.core import follow_up as rounds
 from protokeep.core import submission as steps
 from protokeep.core.audit import Action, AuditEntry
@@ -26,20 +26,14 @@ from protokeep.core.errors import (
     ProviderUnreachable,
 )
 from protokeep.core.events import Event, Source
+from protokeep.core.generation import GONE, RecoveryPoint
 from protokeep.core.principals import Principal
-from protokeep.core.prototype import (
-    GONE,
-    UNFINISHED,
-    Prototype,
-    RecoveryPoint,
-    Status,
-    generation_of,
-)
+from protokeep.core.prototype import UNFINISHED, Prototype, Status, TrackedPrototype
 from protokeep.core.provider_keys import missing
 from protokeep.core.timing import backoff, may_resend
 from protokeep.core.validation import idempotency_key_of, message_of
-from protokeep.providers.base import Conversation, Message, Provider, RemoteChat
-from protokeep.service.context import LOOK_BACK, Context, status_events
+from protokeep.providers.base import Conversation, Provider, RemoteChat
+from protokeep.service.context import Context, status_events
 from protokeep.service.delivery import Deliveries
 from protokeep.service.visibility import Visibility
 from protokeep.store.afterwards import save_request
@@ -91,7 +85,9 @@ class FollowUps:
                 intent = IdempotentRequest(principal.workspace_id, principal.user_id, key, asked, now)
                 if await context.store.afterwards.prototype_of_request(intent) is not None:
                     return prototype, False
-            if reason := rounds.follow_up_blocked_reason(prototype):
+            reason = rounds.follow_up_blocked_reason(prototype)
+            if reason is not None or not isinstance(prototype, TrackedPrototype):
+                reason = reason or ""
                 raise NotNow(f"No message can be sent: {reason[0].lower()}{reason[1:]}")
             try:
                 saved = await self._claimed(principal, prototype, text, intent, now)
@@ -99,12 +95,17 @@ class FollowUps:
                 saved = None
             if saved is not None:
                 return saved, True
-            prototype = await context.store.get(principal.workspace_id, prototype.id) or prototype
+            prototype = await context.store.get_unscoped(prototype.id) or prototype
         raise NotNow("This prototype is being changed by too many at once. Try again in a moment.")
 
     async def _claimed(
-        self, principal: Principal, prototype: Prototype, text: str, intent: IdempotentRequest | None, now: datetime
-    ) -> Prototype | None:
+        self,
+        principal: Principal,
+        prototype: TrackedPrototype,
+        text: str,
+        intent: IdempotentRequest | None,
+        now: datetime,
+    ) -> TrackedPrototype | None:
         after = rounds.requested(prototype, text, now)
         event = Event("asked", Source.PERSON, now, actor=principal.user_id, data={"message": text[:2000]})
 
@@ -112,7 +113,8 @@ class FollowUps:
             if intent is not None:
                 await save_request(session, intent, prototype.id)
             await write(
-                session, AuditEntry.of(principal, Action.ASKED, now, prototype.id, round=generation_of(after).turn)
+                session,
+                AuditEntry.of(principal, Action.ASKED, now, prototype.id, round=after.generation.follow_up.turn),
             )
 
         return await self._context.store.save(prototype, after, event, belongs=keep)
@@ -120,9 +122,13 @@ class FollowUps:
     async def stop(self, principal: Principal, prototype: Prototype) -> Prototype:
         """Stop what is being generated. What had ended already is returned as it is. Raises `ProviderError`."""
         context = self._context
-        generation = prototype.generation
-        if generation is None or prototype.chat_id is None or generation.follow_up_pending:
+        if (
+            not isinstance(prototype, TrackedPrototype)
+            or prototype.chat_id is None
+            or prototype.generation.follow_up_pending
+        ):
             raise NotNow("Nothing can be stopped yet: the builder has not taken it. Try again in a moment.")
+        generation = prototype.generation
         if prototype.status not in (*UNFINISHED, Status.TIMEOUT):
             return prototype
         await context.providers.refresh()
@@ -141,13 +147,13 @@ class FollowUps:
                 f"{prototype.provider} does not show this chat at present, so it could not be stopped. It is looked at "
                 "again; try again in a moment."
             ) from error
-        current: Prototype | None = prototype
+        current: TrackedPrototype | None = prototype
         while current is not None and current.status in (*UNFINISHED, Status.TIMEOUT):
-            if generation_of(current).turn != generation.turn:
+            if current.generation.follow_up.turn != generation.follow_up.turn:
                 return current  # A follow-up has begun since: it is not what was stopped.
             now = context.clock()
             after = rounds.stopped(current, now)
-            data = {"code": "stopped", "message": generation_of(after).error_message}
+            data = {"code": "stopped", "message": after.generation.error.message}
             event = Event("status", Source.PERSON, now, actor=principal.user_id, status=after.status.value, data=data)
             entry = AuditEntry.of(principal, Action.STOPPED, now, prototype.id)
 
@@ -155,12 +161,12 @@ class FollowUps:
                 await write(session, entry)
 
             saved = await context.store.save(current, after, event, belongs=audit)
-            current = saved or await context.store.get(principal.workspace_id, prototype.id)
+            current = saved or await context.store.get_unscoped(prototype.id)
         return current or prototype
 
     # -- for jobs ----------------------------------------------------------------------------------------------
 
-    async def resume(self, prototype: Prototype, provider: Provider) -> None:
+    async def resume(self, prototype: TrackedPrototype, provider: Provider) -> None:
         """Read the chat, then send the follow-up or take up the one that arrived. The caller holds the row."""
         context = self._context
         read_at = context.clock()
@@ -170,12 +176,13 @@ class FollowUps:
             await self._not_read(prototype, provider, error)
             return
         prototype = absence.recorded_shown(prototype, context.clock(), context.timing)
-        generation = generation_of(prototype)
-        sure, found = find_sent_message(prototype, talk, trusted=context.heartbeat.trusts(generation.turn_at))
+        generation = prototype.generation
+        found = rounds.find_sent_message(prototype, talk, trusted=context.heartbeat.trusts(generation.turn_at))
+        sure = isinstance(found, rounds.CertainlyAbsent)
         settled = self._sendings.is_settled(prototype, read_at)
-        if found is not None:
-            reply = _reply_to(found, talk) if provider.api_version == 2 else None
-            made = RemoteChat(prototype.chat_id or "", message_id=reply, newest_message_id=found.id)
+        if isinstance(found, rounds.Found):
+            reply = talk.answer_to(found.message) if provider.api_version == 2 else None
+            made = RemoteChat(prototype.chat_id or "", message_id=reply, newest_message_id=found.message.id)
             await self._record(prototype, made, "adopted", provider)
             await self._account_works(generation.account)
         elif sure and may_resend(generation, context.timing, settled=settled):
@@ -189,31 +196,31 @@ class FollowUps:
             after = steps.not_found(prototype, now, context.timing, counted=settled and sure)
             await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
 
-    async def _not_read(self, prototype: Prototype, provider: Provider, error: ProviderError) -> None:
+    async def _not_read(self, prototype: TrackedPrototype, provider: Provider, error: ProviderError) -> None:
         context = self._context
         now = context.clock()
-        generation = generation_of(prototype)
+        generation = prototype.generation
         if error.status == 404:
             await self._not_shown(prototype, provider)
             return
-        if generation.recovery_point is RecoveryPoint.CLAIMED:
-            pause = error.retry_after or backoff(generation.attempts + 1, context.timing)
+        if generation.submission.recovery_point is RecoveryPoint.CLAIMED:
+            pause = error.retry_after or backoff(generation.submission.attempts + 1, context.timing)
             words = f"{error} The chat is read before anything is sent."
-            after = steps.parked(prototype, now, until=now + pause, code=error.code, message=words)
+            after = steps.parked(prototype, until=now + pause, code=error.code, message=words)
         else:
             after = steps.outcome_unknown(prototype, None, now, context.timing)
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         log.warning("chat_not_read", prototype_id=prototype.id, code=error.code, reason=str(error))
 
-    async def _not_shown(self, prototype: Prototype, provider: Provider) -> None:
+    async def _not_shown(self, prototype: TrackedPrototype, provider: Provider) -> None:
         """The chat is not visible: the follow-up waits, ever longer. It ends only with a chat that is gone."""
         context = self._context
         now = context.clock()
-        generation = generation_of(absence.recorded_missing(prototype, now))
+        generation = absence.recorded_missing(prototype, now).generation
         in_doubt = absence.may_be_gone(generation, now, context.timing)
         around = await self._visibility.around(generation.account, provider, [prototype], seen=0, in_doubt=in_doubt)
-        after = steps.not_shown(prototype, around, now, context.timing)
-        if after.status is Status.FAILED and generation_of(after).error_code == GONE:
+        after = polling.not_shown(prototype, around, now, context.timing)
+        if after.status is Status.FAILED and after.generation.error.code == GONE:
             ended = rounds.abandoned(after)
             data = {"code": GONE, "message": rounds.gone_message(prototype)}
             event = Event("status", Source.SUBMIT, now, status=ended.status.value, data=data)
@@ -222,27 +229,20 @@ class FollowUps:
             return
         after = rounds.chat_not_shown(after, now + absence.retry_after(generation, now, context.timing))
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
-        log.warning("follow_up_chat_not_visible", prototype_id=prototype.id, looks=generation.missing_polls)
+        log.warning("follow_up_chat_not_visible", prototype_id=prototype.id, looks=generation.absence.missing_polls)
 
-    async def _send(self, prototype: Prototype, talk: Conversation, provider: Provider) -> None:
+    async def _send(self, prototype: TrackedPrototype, talk: Conversation, provider: Provider) -> None:
         context = self._context
-        generation = generation_of(prototype)
+        generation = prototype.generation
         held = await self._held(generation.account)
         if held is not None:
             until, code, message = held
-            after = steps.parked(prototype, context.clock(), until=until, code=code, message=message)
+            after = steps.parked(prototype, until=until, code=code, message=message)
             await context.store.save(prototype, after)
             return
-        baseline_message_id = talk.messages[0].id if talk.messages else None
         sending = await self._sendings.begin(
             prototype,
-            lambda now: rounds.about_to_send_follow_up(
-                prototype,
-                now,
-                context.timing,
-                previous_message_id=talk.previous_message_id,
-                baseline_message_id=baseline_message_id,
-            ),
+            lambda now: rounds.about_to_send_follow_up(prototype, now, context.timing, talk),
         )
         if sending is None:
             return
@@ -250,7 +250,7 @@ class FollowUps:
         context.checkpoint("after_follow_up_sent")
         try:
             sending.check()
-            message = generation_of(sent).follow_up or ""
+            message = sent.generation.follow_up.message or ""
             made = await provider.send(sent.chat_id or "", message, may_begin=sending.may_begin)
         except ProviderError as error:
             await self._not_taken(sent, provider, error)
@@ -259,14 +259,14 @@ class FollowUps:
         await self._record(sent, made, "continued", provider)
         await self._account_works(generation.account)
 
-    async def _record(self, prototype: Prototype, made: RemoteChat, kind: str, provider: Provider) -> None:
+    async def _record(self, prototype: TrackedPrototype, made: RemoteChat, kind: str, provider: Provider) -> None:
         """Write that the builder has the message, whoever else moved the row meanwhile."""
         context = self._context
-        current: Prototype | None = prototype
-        this_round = generation_of(prototype).turn
+        current: TrackedPrototype | None = prototype
+        this_round = prototype.generation.follow_up.turn
         while current is not None:
-            generation = generation_of(current)
-            if not generation.follow_up_pending or generation.turn != this_round:
+            generation = current.generation
+            if not generation.follow_up_pending or generation.follow_up.turn != this_round:
                 return
             now = context.clock()
             after = rounds.follow_up_accepted(
@@ -274,23 +274,25 @@ class FollowUps:
                 message_id=made.message_id,
                 seen=made.observation,
                 now=now,
-                pace=context.timing,
+                timing=context.timing,
                 batched=provider.capabilities.batch_status,
                 newest_message_id=made.newest_message_id,
             )
-            event = Event(kind, Source.SUBMIT, now, status=after.status.value, data={"round": generation.turn})
+            event = Event(
+                kind, Source.SUBMIT, now, status=after.status.value, data={"round": generation.follow_up.turn}
+            )
             events = [event, *status_events(current, after, Source.SUBMIT, now)]
             if await context.store.save(current, after, *events) is not None:
                 self._sendings.forget(current.id)
-                log.info("follow_up_recorded", how=kind, prototype_id=current.id, round=generation.turn)
+                log.info("follow_up_recorded", how=kind, prototype_id=current.id, round=generation.follow_up.turn)
                 await context.queue.track(generation.account)
                 return
             current = await context.store.get_unscoped(current.id)
 
-    async def _not_taken(self, sent: Prototype, provider: Provider, error: ProviderError) -> None:
+    async def _not_taken(self, sent: TrackedPrototype, provider: Provider, error: ProviderError) -> None:
         context = self._context
         now = context.clock()
-        generation = generation_of(sent)
+        generation = sent.generation
         if isinstance(error, ProviderRejected) and error.status == 404:
             await self._not_shown(rounds.not_sent(sent), provider)
             return
@@ -302,7 +304,7 @@ class FollowUps:
             case ProviderBusy():
                 until = now + (error.retry_after or timedelta(seconds=60))
                 await context.store.accounts.hold(generation.account, provider.name, error.code, str(error), until)
-                after = steps.parked(sent, now, until=until, code=error.code, message=str(error))
+                after = steps.parked(sent, until=until, code=error.code, message=str(error))
                 kind = "parked"
             case ProviderUnreachable():
                 after, kind = steps.unreachable(sent, error, now, context.timing), "parked"
@@ -311,43 +313,3 @@ class FollowUps:
         data = {"code": error.code, "message": str(error)}
         await context.store.save(sent, after, Event(kind, Source.SUBMIT, now, status=after.status.value, data=data))
         log.warning("follow_up_not_accepted", now=kind, prototype_id=sent.id, code=error.code, reason=str(error))
-
-
-def find_sent_message(prototype: Prototype, talk: Conversation, *, trusted: bool) -> tuple[bool, Message | None]:
-    """(whether that is certain, our message in the chat or None).
-
-    Only a message that is newer than the newest one known before can be ours: the same words may have been said
-    before. When that one is not in sight any more, time has to tell, and a doubt is no leave to send again.
-    `trusted`: the row was claimed since this process knows its database, so that it is no older copy of itself.
-    """
-    generation = generation_of(prototype)
-    words = generation.follow_up or ""
-    mine = [said for said in talk.messages if said.role == "user" and rounds.same_text(said.content, words)]
-    ids = [said.id for said in talk.messages]
-    baseline_message_id = generation.baseline_message_id
-    if baseline_message_id is None:  # Nothing was sent in this round, as far as this copy of the rows knows.
-        if trusted:
-            return True, None
-        baseline_message_id = generation.known_message_id
-    if baseline_message_id is not None and (baseline_message_id in ids or (talk.whole and not baseline_message_id)):
-        newer = set(ids[: ids.index(baseline_message_id)]) if baseline_message_id else set(ids)
-        return True, next((said for said in mine if said.id in newer), None)
-    return _by_time(prototype, mine)
-
-
-def _by_time(prototype: Prototype, mine: Sequence[Message]) -> tuple[bool, Message | None]:
-    """The same where no message is known that was there before: what is clearly older is not ours."""
-    generation = generation_of(prototype)
-    since = generation.sent_at or generation.turn_at
-    late = [said for said in mine if said.created_at is not None and said.created_at >= since]
-    doubtful = [said for said in mine if said.created_at is None or since > said.created_at >= since - LOOK_BACK]
-    if late:
-        return True, late[-1]
-    return not doubtful and generation.recovery_point is RecoveryPoint.CLAIMED, None
-
-
-def _reply_to(said: Message, talk: Conversation) -> str | None:
-    """The answer that came right after a message; None: not there yet."""
-    ids = [one.id for one in talk.messages]
-    newer = talk.messages[: ids.index(said.id)]
-    return newer[-1].id if newer and newer[-1].role == "assistant" else None

@@ -10,7 +10,7 @@ from datetime import timedelta
 from protokeep.core import validation
 from protokeep.core.errors import NotFound
 from protokeep.core.principals import Principal
-from protokeep.core.prototype import UNFINISHED, Prototype, State
+from protokeep.core.prototype import UNFINISHED, Prototype, State, TrackedPrototype
 from protokeep.core.state_labels import AT_REST, ATTENTION, IN_PROGRESS
 from protokeep.service.context import Context
 from protokeep.store.gallery import Card, Cursor, GalleryQuery, GalleryStore
@@ -159,7 +159,11 @@ class Gallery:
 
     async def _watch(self, prototype: Prototype) -> None:
         context = self._context
-        if prototype.generation is None or prototype.chat_id is None or prototype.status not in UNFINISHED:
+        if (
+            not isinstance(prototype, TrackedPrototype)
+            or prototype.chat_id is None
+            or prototype.status not in UNFINISHED
+        ):
             return
         now = context.clock()
         await context.store.request_poll(

@@ -12,15 +12,16 @@ import structlog
 
 from protokeep.core import validation
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.create_request import CreateRequest
+from protokeep.core.create_request import Adoption, CreateRequest
 from protokeep.core.errors import (
     InvalidInput,
     NotAllowed,
     NotConfigured,
     NotFound,
 )
+from protokeep.core.generation import RecoveryPoint
 from protokeep.core.principals import Principal
-from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
+from protokeep.core.prototype import Prototype, State, TrackedPrototype
 from protokeep.core.provider_keys import owner_of
 from protokeep.core.reuse import Decision
 from protokeep.service.call_budget import CallBudget
@@ -98,7 +99,7 @@ class Keeper:
         claimed = await context.store.claim(wanted, context.timing.poll_timeout, context.quotas)
         context.checkpoint("after_claim")
         prototype = claimed.prototype
-        if claimed.won:
+        if claimed.won and isinstance(prototype, TrackedPrototype):
             log.info("prototype_claimed", prototype_id=prototype.id, outcome=claimed.decision.outcome.value)
             prototype = await self._submitted(prototype, wait, held=wanted.leased_until is not None)
         else:
@@ -136,8 +137,10 @@ class Keeper:
             raise NotFound(
                 f"Product {product} has no {provider} prototype. Make one with POST /api/design/create-project."
             )
-        current = await self._tracker.refresh(current)
-        return await self._held(current, wait) if wait > 0 else current
+        if not isinstance(current, TrackedPrototype):
+            return current
+        refreshed = await self._tracker.refresh(current)
+        return await self._held(refreshed, wait) if wait > 0 else refreshed
 
     async def get(self, principal: Principal, prototype_id: str) -> Prototype:
         """One prototype. Raises `NotFound`."""
@@ -173,16 +176,16 @@ class Keeper:
         prototype = await self.get(principal, prototype_id)
         _check_payer(principal, prototype)
         claimed, won = await self._submitter.continuer.claim(principal, prototype, message, idempotency_key)
-        if not won:
+        if not (won and isinstance(claimed, TrackedPrototype)):
             return claimed
-        log.info("follow_up_claimed", prototype_id=claimed.id, round=generation_of(claimed).turn)
+        log.info("follow_up_claimed", prototype_id=claimed.id, round=claimed.generation.follow_up.turn)
         return await self._submitted(claimed, wait)
 
     async def stop(self, principal: Principal, prototype_id: str) -> Prototype:
         """Stop what is being generated. Raises `NotFound`, `NotNow`, `ProviderError`."""
         prototype = await self.get(principal, prototype_id)
         after = await self._submitter.continuer.stop(principal, prototype)
-        return await self._tracker.refresh(after)
+        return await self._tracker.refresh(after) if isinstance(after, TrackedPrototype) else after
 
     async def delete(self, principal: Principal, prototype_id: str) -> Prototype | None:
         """Delete a prototype and its chat at the builder. None: both are gone.
@@ -212,7 +215,7 @@ class Keeper:
         """Take one claimed or sent row as far as it can go now. Safe to run twice, late, or at once elsewhere."""
         await self._submitter.submit(mockup_id)
 
-    async def submit_held(self, claimed: Prototype) -> None:
+    async def submit_held(self, claimed: TrackedPrototype) -> None:
         """The same for a row that this process holds since its claim."""
         await self._submitter.submit_held(claimed)
 
@@ -296,10 +299,10 @@ class Keeper:
             idempotency_key=validation.idempotency_key_of(new.idempotency_key),
             principal=principal,
             leased_until=context.clock() + context.timing.lease if context.queue.has_room() else None,
-            adopting_account=context.providers.shared(new.provider, principal.workspace_id),
+            adoption_account=context.providers.shared(new.provider, principal.workspace_id),
         )
 
-    async def _submitted(self, claimed: Prototype, wait: float, *, held: bool = False) -> Prototype:
+    async def _submitted(self, claimed: TrackedPrototype, wait: float, *, held: bool = False) -> TrackedPrototype:
         """Begin or queue the submit, then wait until the builder has accepted it, or the wait is over."""
         context = self.context
         mockup_id = claimed.id
@@ -310,7 +313,7 @@ class Keeper:
                 if held:
                     context.queue.start(claimed)
                 else:
-                    await context.queue.submit(mockup_id, generation_of(claimed).fence)
+                    await context.queue.submit(mockup_id, claimed.generation.submission.fence)
             except Exception:
                 log.exception("submit_not_queued", prototype_id=mockup_id)  # The sweep finds the row.
             while not (_accepted(latest) or latest.state in (State.PARKED, State.UNDECIDED)):
@@ -322,7 +325,7 @@ class Keeper:
                 latest = await context.store.get_unscoped(mockup_id) or latest
         return latest
 
-    async def _held(self, prototype: Prototype, wait: float) -> Prototype:
+    async def _held(self, prototype: TrackedPrototype, wait: float) -> TrackedPrototype:
         """Hold until the state differs from `prototype`'s, looking now and then as a watcher does."""
         context = self.context
         deadline = asyncio.get_running_loop().time() + wait
@@ -348,19 +351,8 @@ class Keeper:
             choice = context.providers.choose("v0")
         except NotConfigured:
             return  # Without a key older rows cannot be followed, and nothing else depends on it.
-        adopter = CreateRequest(
-            mockup_id="",
-            workspace_id="default",
-            product_id="",
-            provider="v0",
-            prompt="",
-            user_id="",
-            account=choice.account,
-            api_version=1,
-            marker="",
-            now=now,
-        )
-        adopted = await context.store.adopt_untracked(adopter, context.timing.poll_timeout)
+        adoption = Adoption("default", choice.account, now)
+        adopted = await context.store.adopt_untracked(adoption, context.timing.poll_timeout)
         if adopted:
             log.info("older_rows_adopted", count=adopted)
 
@@ -386,7 +378,7 @@ def _check_payer(principal: Principal, prototype: Prototype) -> None:
 
 def _accepted(prototype: Prototype) -> bool:
     generation = prototype.generation
-    return generation is None or generation.recovery_point in (RecoveryPoint.ACCEPTED, RecoveryPoint.SETTLED)
+    return generation is None or generation.submission.recovery_point in (RecoveryPoint.ACCEPTED, RecoveryPoint.SETTLED)
 
 
 async def _happens(event: asyncio.Event, seconds: float) -> bool:

@@ -17,13 +17,14 @@ import structlog
 
 from protokeep.core.call_budget import Priority
 from protokeep.core.errors import ProviderBusy, ProviderError
-from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, generation_of
+from protokeep.core.generation import Generation, RecoveryPoint
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.core.submission import NO_KEY
-from protokeep.core.timing import settled_since_sent
+from protokeep.core.timing import LOOK_BACK, settled_since_sent
 from protokeep.providers.base import Provider, RemoteChat, Search
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.chat_metadata import Signed, installation_filter, marker_filter
-from protokeep.service.context import LOOK_BACK, Context
+from protokeep.service.context import Context
 from protokeep.service.heartbeat import CLOCK_SLACK
 from protokeep.store.searches import LostCreate
 
@@ -113,12 +114,12 @@ class Lookups:
             self._keeper_id, _ = await self._context.store.installation()
         return self._keeper_id
 
-    async def find(self, prototype: Prototype, provider: Provider) -> LookedUp:
+    async def find(self, prototype: TrackedPrototype, provider: Provider) -> LookedUp:
         """The chats of one prototype that no row knows, out of a search that serves the whole account.
 
         Raises `ProviderError` when the account could not be searched at all.
         """
-        generation = generation_of(prototype)
+        generation = prototype.generation
         account = self._accounts[generation.account, provider.api_version]
         async with account.lock:
             self._forget_others(account, provider)
@@ -178,7 +179,7 @@ class Lookups:
         if not decided or (cut is None and provider.capabilities.metadata_search):
             young = {one.marker: _since(one) for one in lost if not self._may_be_decided(one, now)}
             young[generation.marker] = _since(generation)
-            sent = generation.recovery_point is RecoveryPoint.SENT and not decided
+            sent = generation.submission.recovery_point is RecoveryPoint.SENT and not decided
             filtered = sent and provider.capabilities.metadata_search and len(young) <= account.calls_for_all
             await self._search_quickly(
                 name, account, provider, min(young.values()), calls, markers=frozenset(young) if filtered else None
@@ -288,9 +289,9 @@ class Lookups:
         }
         return sorted(found.values(), key=lambda made: (made.created_at is None, made.created_at, made.chat_id))
 
-    def _serves(self, account: _Account, prototype: Prototype) -> bool:
+    def _serves(self, account: _Account, prototype: TrackedPrototype) -> bool:
         """Whether the last search is young enough for this prototype, and began late enough."""
-        generation = generation_of(prototype)
+        generation = prototype.generation
         now = self._context.clock()
         searched = self._relevant(account, generation)
         if searched is None or not searched.covers(generation):
@@ -300,14 +301,14 @@ class Lookups:
             counted = account.counted.get(prototype.id)
             new = counted is None or searched.began_at > counted
             return new and searched.search.ended and age <= FRESH_ENOUGH
-        if generation.sent_at is not None:
-            oldest = min(max((now - generation.sent_at) / 2, SHORTEST_PAUSE / 2), LONGEST_PAUSE)
-            return searched.began_at >= generation.sent_at and age < oldest
+        if generation.submission.sent_at is not None:
+            oldest = min(max((now - generation.submission.sent_at) / 2, SHORTEST_PAUSE / 2), LONGEST_PAUSE)
+            return searched.began_at >= generation.submission.sent_at and age < oldest
         claimed_before = searched.began_at >= generation.turn_at
         return searched.search.reached and claimed_before and age <= self._context.timing.claim_is_fresh
 
-    def _answer(self, account: _Account, prototype: Prototype) -> LookedUp:
-        generation = generation_of(prototype)
+    def _answer(self, account: _Account, prototype: TrackedPrototype) -> LookedUp:
+        generation = prototype.generation
         if found := self._found(account, generation):
             account.counted.pop(prototype.id, None)
             return LookedUp(found)
@@ -315,7 +316,7 @@ class Lookups:
         if searched is None:
             return LookedUp()
         search, began_at = searched.search, searched.began_at
-        if generation.recovery_point is not RecoveryPoint.SENT:
+        if generation.submission.recovery_point is not RecoveryPoint.SENT:
             absent = search.reached and searched.covers(generation)
             return LookedUp(absent=absent, began_at=began_at, error=None if absent else search.error or _cut())
         same_team = self._is_of_this_team(account, generation)
@@ -341,7 +342,7 @@ class Lookups:
 
     def _is_decided_now(self, generation: Generation) -> bool:
         """Whether a search that finds nothing would count: then it has to be a thorough one."""
-        sent = generation.recovery_point is RecoveryPoint.SENT
+        sent = generation.submission.recovery_point is RecoveryPoint.SENT
         return sent and settled_since_sent(generation, self._context.clock(), self._context.timing)
 
     def _may_be_decided(self, lost: LostCreate, now: datetime) -> bool:
@@ -350,7 +351,12 @@ class Lookups:
     def _is_of_this_team(self, account: _Account, generation: Generation) -> bool:
         """Whether the key would show what this create made: it was sent with it, or with one of the same team."""
         set_at = self._context.providers.key_set_at(generation.account)
-        return set_at is None or generation.sent_at is None or generation.sent_at >= set_at or account.shows_older
+        return (
+            set_at is None
+            or generation.submission.sent_at is None
+            or generation.submission.sent_at >= set_at
+            or account.shows_older
+        )
 
     def _forged(self, account: _Account, generation: Generation) -> bool:
         """Whether a chat names this prototype under a wrong signature: perhaps ours, of an earlier secret."""
@@ -367,7 +373,7 @@ class Lookups:
         until = account.next_at or now
         thorough = account.thorough
         if self._is_decided_now(generation) and thorough is not None and thorough.search.rest is None:
-            age = now - (generation.sent_at or now) - self._context.timing.settle
+            age = now - (generation.submission.sent_at or now) - self._context.timing.settle
             until = max(until, thorough.done_at + min(max(age / 5, FRESH_ENOUGH), LONGEST_SEARCH))
         if until <= now or until - now > LONGEST_SEARCH:
             return None
@@ -398,7 +404,8 @@ Calls = Callable[[], int | None]
 
 def _since(generation: Generation | LostCreate) -> datetime:
     """From when on a chat may be this prototype's. What was sent before was looked for before it was sent again."""
-    return (generation.sent_at or generation.created_at) - LOOK_BACK
+    sent_at = generation.sent_at if isinstance(generation, LostCreate) else generation.submission.sent_at
+    return (sent_at or generation.created_at) - LOOK_BACK
 
 
 def _cut() -> ProviderError:

@@ -16,9 +16,10 @@ import structlog
 
 from protokeep.core.call_budget import Priority
 from protokeep.core.errors import DatabaseUnavailable, ProviderBusy, ProviderError, ProviderUnreachable
+from protokeep.core.timing import LOOK_BACK
 from protokeep.providers.base import Provider, RemoteChat
 from protokeep.service.chat_metadata import parse_metadata
-from protokeep.service.context import LOOK_BACK, Context
+from protokeep.service.context import Context
 from protokeep.service.lookups import Lookups
 from protokeep.store.orphans import OrphanChat
 

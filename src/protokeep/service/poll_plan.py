@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from protokeep.core.call_budget import CallAllowance, Priority, priority_of
-from protokeep.core.prototype import UNFINISHED, Prototype, generation_of
+from protokeep.core.prototype import UNFINISHED, TrackedPrototype
 from protokeep.core.timing import Timing
 from protokeep.providers.base import PollTarget, Provider
 
@@ -16,8 +16,13 @@ CLOSELY_EVERY = 3
 
 
 def within_budget(
-    prototypes: Sequence[Prototype], room: CallAllowance, now: datetime, provider: Provider | None, *, batched: bool
-) -> tuple[list[Prototype], list[Prototype]]:
+    prototypes: Sequence[TrackedPrototype],
+    room: CallAllowance,
+    now: datetime,
+    provider: Provider | None,
+    *,
+    batched: bool,
+) -> tuple[list[TrackedPrototype], list[TrackedPrototype]]:
     """What may be looked at now, watched ones first, and what has to wait for want of calls."""
     ranked = sorted(((_rank(one, now), one) for one in prototypes), key=lambda pair: _ORDER.index(pair[0]))
     if provider is None or room.calls_per_minute is None:
@@ -27,8 +32,8 @@ def within_budget(
         left, whole = room.left(rank) or 0, room.per_minute(rank) or 0
         everything = [one for _, one in ranked]
         return (everything, []) if left >= min(needed, whole) else ([], everything)
-    looks: list[Prototype] = []
-    put_off: list[Prototype] = []
+    looks: list[TrackedPrototype] = []
+    put_off: list[TrackedPrototype] = []
     for rank, one in ranked:
         (looks if len(looks) < (room.left(rank) or 0) else put_off).append(one)
     return looks, put_off
@@ -37,23 +42,25 @@ def within_budget(
 _ORDER = list(Priority)
 
 
-def _rank(prototype: Prototype, now: datetime) -> Priority:
-    generation = generation_of(prototype)
-    return priority_of(generation.turn_at, generation.watched_until, now)
+def _rank(prototype: TrackedPrototype, now: datetime) -> Priority:
+    generation = prototype.generation
+    return priority_of(generation.turn_at, generation.polling.watched_until, now)
 
 
-def poll_target_of(prototype: Prototype, now: datetime, pace: Timing, *, few: bool) -> PollTarget:
+def poll_target_of(prototype: TrackedPrototype, now: datetime, pace: Timing, *, few: bool) -> PollTarget:
     """What the builder is asked about. While it waits for an answer, a person may have given it on the chat's page:
     then the newest message counts. The heavier call is for what should have been told by the light one long ago."""
-    generation = generation_of(prototype)
-    long_ago = now - generation.turn_at >= QUIET and generation.poll_count % CLOSELY_EVERY == 0
-    long_away = generation.missing_since is not None and now - generation.missing_since >= pace.gone_after
+    generation = prototype.generation
+    long_ago = now - generation.turn_at >= QUIET and generation.polling.poll_count % CLOSELY_EVERY == 0
+    long_away = (
+        generation.absence.missing_since is not None and now - generation.absence.missing_since >= pace.gone_after
+    )
     return PollTarget(
         prototype.chat_id or "",
         None if generation.awaiting_input else generation.message_id,
         generation.created_at,
-        previous_message_id=generation.previous_message_id,
-        baseline_message_id=generation.baseline_message_id,
+        previous_message_id=generation.follow_up.previous_message_id,
+        baseline_message_id=generation.follow_up.baseline_message_id,
         thoroughly=generation.awaiting_input or long_ago,
         individually=prototype.status not in UNFINISHED or long_away or (few and generation.hook_is_newer),
     )

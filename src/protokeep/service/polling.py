@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from protokeep.core import submission as steps
+from protokeep.core import polling as steps
 from protokeep.core.absence import AccountVisibility, deadline_extended, may_be_gone, polling_paused, recorded_missing
 from protokeep.core.call_budget import CallAllowance, Priority
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.core.provider_keys import missing as missing_key
 from protokeep.core.submission import NO_KEY
 from protokeep.core.timing import answer_valid_for, is_poll_due_on_request
@@ -29,7 +29,7 @@ from protokeep.store.sql import ConstraintBroken
 log = structlog.get_logger(__name__)
 
 #: What a round of looks changes: before, after, and the lines of history.
-PollPlan = tuple[Prototype, Prototype, list[Event]]
+PollPlan = tuple[TrackedPrototype, TrackedPrototype, list[Event]]
 
 #: Prototypes written per transaction after a round of looks.
 BATCH = 500
@@ -109,7 +109,7 @@ class Poller:
                     self._reading -= reading
             return read
 
-    async def _due(self, account: str) -> list[tuple[int, list[Prototype]]]:
+    async def _due(self, account: str) -> list[tuple[int, list[TrackedPrototype]]]:
         """What to look at now, by API version, as far as the budget goes; the rest is put off.
 
         Where one call reports many chats, all that would be due before the next sweep join this one.
@@ -120,13 +120,13 @@ class Poller:
         if not everything:
             return []
         room = await self._budget.allowance(account)
-        chosen: list[tuple[int, list[Prototype]]] = []
-        for api_version in sorted({generation_of(prototype).api_version for prototype in everything}):
-            due = [prototype for prototype in everything if generation_of(prototype).api_version == api_version]
+        chosen: list[tuple[int, list[TrackedPrototype]]] = []
+        for api_version in sorted({prototype.generation.api_version for prototype in everything}):
+            due = [prototype for prototype in everything if prototype.generation.api_version == api_version]
             provider = context.providers.serving(account, api_version)
             batched = provider is not None and provider.capabilities.batch_status
             # A few that hooks spoke of are read by themselves: a sweep would cost more, and come no sooner.
-            alone = len(due) <= HOOKED_ALONE and all(generation_of(one).hook_is_newer for one in due)
+            alone = len(due) <= HOOKED_ALONE and all(one.generation.hook_is_newer for one in due)
             if batched and not alone:
                 until = now + max(context.timing.poll_interval, context.timing.batch_poll_interval)
                 due += await context.store.due_soon(account, api_version, now, until)
@@ -136,7 +136,7 @@ class Poller:
             chosen.append((api_version, looks))
         return chosen
 
-    async def _put_off(self, account: str, looks: Sequence[Prototype], room: CallAllowance) -> None:
+    async def _put_off(self, account: str, looks: Sequence[TrackedPrototype], room: CallAllowance) -> None:
         until = room.until(Priority.FRESH, len(looks))
         await self._postpone(looks, until)
         words = f"Looks at the builder are slower than usual. {room.message}"
@@ -144,7 +144,7 @@ class Poller:
         await self._context.store.accounts.pause_polling(account, shown_until, SHORT_OF_CALLS, words)
         self._note_trouble(account, PollResult(problem=words))
 
-    async def _postpone(self, looks: Sequence[Prototype], until: datetime) -> None:
+    async def _postpone(self, looks: Sequence[TrackedPrototype], until: datetime) -> None:
         """Nobody looks at these before `until`, and that time counts against nothing."""
         now, pace = self._context.clock(), self._context.timing
         moved = [polling_paused(deadline_extended(one, now, pace), now, until, pace) for one in looks]
@@ -154,7 +154,7 @@ class Poller:
         """Hand an account over to whoever wants to track it."""
         await self._context.store.accounts.release_tracking(account, self._context.owner)
 
-    async def refresh(self, prototype: Prototype) -> Prototype:
+    async def refresh(self, prototype: TrackedPrototype) -> TrackedPrototype:
         """`prototype` as the builder sees it now, if what is written is too old. Joins a look under way.
 
         Bounded in time: when the look does not come back soon, what is written is the answer.
@@ -170,9 +170,9 @@ class Poller:
         await asyncio.wait({look}, timeout=LOOK_PATIENCE)
         return await context.store.get_unscoped(prototype.id) or prototype
 
-    async def _look_for(self, prototype: Prototype) -> None:
+    async def _look_for(self, prototype: TrackedPrototype) -> None:
         context = self._context
-        generation = generation_of(prototype)
+        generation = prototype.generation
         now = context.clock()
         with context.bus.watching(prototype.id) as changed:
             asked = await context.store.request_poll(
@@ -188,7 +188,7 @@ class Poller:
                 return  # It was looked at, or there is a reason why not.
             for _ in range(int(LOOK_PATIENCE / 0.25)):
                 current = await context.store.get_unscoped(prototype.id)
-                if current is None or generation_of(current).poll_count > generation.poll_count:
+                if current is None or current.generation.polling.poll_count > generation.polling.poll_count:
                     return
                 changed.clear()
                 try:  # Another process tracks this account: its look ends with a change, or with none.
@@ -204,7 +204,7 @@ class Poller:
             account, provider, context.owner, now, now + context.timing.lease
         )
 
-    async def _look_at(self, account: str, api_version: int, prototypes: list[Prototype]) -> bool:
+    async def _look_at(self, account: str, api_version: int, prototypes: list[TrackedPrototype]) -> bool:
         """Look, a part at a time where each chat takes a call of its own; False: the builder asks for a pause."""
         context = self._context
         provider = context.providers.serving(account, api_version)
@@ -238,8 +238,8 @@ class Poller:
         self,
         provider: Provider,
         account: str,
-        looking: Sequence[Prototype],
-        away: Sequence[Prototype],
+        looking: Sequence[TrackedPrototype],
+        away: Sequence[TrackedPrototype],
         began: datetime,
     ) -> PollResult:
         """Ask the builder; `away` are missing ones that a list may show by the way.
@@ -270,13 +270,13 @@ class Poller:
             await accounts.pause_polling(account, now + TROUBLE_SHOWN, LOOKS_FAIL, looked.problem)
 
     async def _around(
-        self, account: str, provider: Provider, looking: Sequence[Prototype], looked: PollResult, now: datetime
+        self, account: str, provider: Provider, looking: Sequence[TrackedPrototype], looked: PollResult, now: datetime
     ) -> AccountVisibility:
         """What this round tells about the account; a list is asked only when a chat may be gone for good."""
         pace = self._context.timing
         missing = [one for one in looking if one.chat_id in looked.missing]
         in_doubt = any(
-            may_be_gone(generation_of(recorded_missing(deadline_extended(one, now, pace), now)), now, pace)
+            may_be_gone(recorded_missing(deadline_extended(one, now, pace), now).generation, now, pace)
             for one in missing
         )
         seen = len(looked.observations)
@@ -290,7 +290,7 @@ class Poller:
 
     async def _write(
         self,
-        prototypes: Sequence[Prototype],
+        prototypes: Sequence[TrackedPrototype],
         looked: PollResult,
         now: datetime,
         *,
@@ -300,27 +300,16 @@ class Poller:
     ) -> None:
         context = self._context
         changes: list[PollPlan] = []
-        answered = looked.observations.keys() | looked.missing | looked.unreadable.keys()
         for before in prototypes:
             chat_id = before.chat_id or ""
             try:
-                after = steps.polled(
-                    before,
-                    looked.observations.get(chat_id),
-                    now,
-                    context.timing,
-                    batched=batched,
-                    missing=chat_id in looked.missing,
-                    around=around,
-                    unread=chat_id in looked.unreadable,
-                    rest=rest,
-                    paused=looked.retry_after if chat_id not in answered else None,
-                )
+                answer = _answer_of(chat_id, looked, around)
+                after = steps.polled(before, answer, now, context.timing, batched=batched, rest=rest)
             except (ValueError, KeyError, TypeError, OverflowError):
                 log.exception("poll_result_not_understood", prototype_id=before.id)
                 await self._put_aside(before, now)
                 continue
-            source = Source.HOOK if generation_of(before).hook_is_newer else Source.POLL
+            source = Source.HOOK if before.generation.hook_is_newer else Source.POLL
             changes.append((before, after, status_events(before, after, source, now)))
             self._note_unread(before.id, looked.unreadable.get(chat_id))
         await self._save(changes, now)
@@ -343,7 +332,7 @@ class Poller:
                     "prototype_status", prototype_id=after.id, before=before.status.value, after=after.status.value
                 )
 
-    async def _put_aside(self, prototype: Prototype, now: datetime) -> None:
+    async def _put_aside(self, prototype: TrackedPrototype, now: datetime) -> None:
         """What could not be written is looked at again later: it would come up in every pass."""
         await self._postpone([prototype], now + self._context.timing.max_poll_interval)
 
@@ -363,6 +352,18 @@ class Poller:
         elif self._trouble.get(account) != looked.problem:
             self._trouble[account] = looked.problem
             log.warning("polling_failing", account=account, reason=looked.problem)
+
+
+def _answer_of(chat_id: str, looked: PollResult, around: AccountVisibility) -> steps.PollAnswer:
+    """The part of a round's result that is about one chat."""
+    seen = looked.observations.get(chat_id)
+    if seen is not None:
+        return steps.ChatShown(seen, is_partial=chat_id in looked.unreadable)
+    if chat_id in looked.missing:
+        return steps.ChatMissing(around)
+    if chat_id in looked.unreadable:
+        return steps.ChatUnreadable()
+    return steps.NoAnswer() if looked.retry_after is None else steps.PollsPaused(looked.retry_after)
 
 
 def seconds(delta: timedelta) -> float:

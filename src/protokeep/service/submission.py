@@ -19,9 +19,10 @@ from protokeep.core.errors import (
     ProviderUnreachable,
 )
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.core.provider_keys import missing
-from protokeep.core.timing import SubmitStep, backoff, may_resend, next_step
+from protokeep.core.timing import backoff, may_resend, must_look_up_first
 from protokeep.providers.base import Provider, RemoteChat
 from protokeep.service.chat_metadata import chat_metadata
 from protokeep.service.context import Context, renewing, status_events
@@ -62,23 +63,23 @@ class Submitter:
         if prototype is not None:
             await self.submit_held(prototype)
 
-    async def submit_held(self, prototype: Prototype) -> None:
+    async def submit_held(self, prototype: TrackedPrototype) -> None:
         """The same for a row that this process holds, as it was when it was taken."""
         if self._sendings.is_working_on(prototype.id):
             return  # It waited for its turn until its lease ended, and was taken up by a sweep.
         with self._sendings.working_on(prototype.id):
             await self._submit(prototype)
 
-    async def _submit(self, prototype: Prototype) -> None:
+    async def _submit(self, prototype: TrackedPrototype) -> None:
         context = self._context
-        generation = generation_of(prototype)
+        generation = prototype.generation
         await context.heartbeat.started()
         await context.providers.refresh()
         provider = context.providers.serving(generation.account, generation.api_version)
         if provider is None:
             await self._keyless(prototype)
             return
-        if generation.recovery_point is RecoveryPoint.SENT:
+        if generation.submission.recovery_point is RecoveryPoint.SENT:
             self._sendings.note_sent(prototype)
 
         async def renew() -> object:
@@ -93,17 +94,17 @@ class Submitter:
             if generation.follow_up_pending:
                 await self.continuer.resume(prototype, provider)
                 return
-            looking = next_step(generation, context.clock(), context.timing) is SubmitStep.LOOK_UP
+            looking = must_look_up_first(generation, context.clock(), context.timing)
             if not looking or await self._may_send_after_look_up(prototype, provider):
                 if generation.deletion_requested_at is not None:
                     await self._remover.forget(prototype)  # It was asked to go, and nothing was made.
                 else:
                     await self._send(prototype, provider)
 
-    async def _may_send_after_look_up(self, prototype: Prototype, provider: Provider) -> bool:
+    async def _may_send_after_look_up(self, prototype: TrackedPrototype, provider: Provider) -> bool:
         """Look for a chat with our marker: adopt it, or wait, or (True) be sure that there is none."""
         context = self._context
-        generation = generation_of(prototype)
+        generation = prototype.generation
         try:
             looked_up = await self._lookups.find(prototype, provider)
         except ProviderError as error:
@@ -138,12 +139,12 @@ class Submitter:
         await context.store.save(prototype, after, *status_events(prototype, after, Source.SUBMIT, now))
         return False
 
-    async def _look_up_failed(self, prototype: Prototype, error: ProviderError) -> None:
+    async def _look_up_failed(self, prototype: TrackedPrototype, error: ProviderError) -> None:
         context = self._context
         now = context.clock()
-        generation = generation_of(prototype)
-        if generation.recovery_point is RecoveryPoint.CLAIMED:
-            pause = error.retry_after or backoff(generation.attempts + 1, context.timing)
+        generation = prototype.generation
+        if generation.submission.recovery_point is RecoveryPoint.CLAIMED:
+            pause = error.retry_after or backoff(generation.submission.attempts + 1, context.timing)
             await self._park(prototype, pause, error.code, f"{error} It is looked up before anything is sent.")
             return
         after = steps.outcome_unknown(prototype, None, now, context.timing)
@@ -152,9 +153,9 @@ class Submitter:
             self._unfindable.add(prototype.id)
             log.warning("lookup_failed", prototype_id=prototype.id, code=error.code, reason=str(error))
 
-    async def _send(self, prototype: Prototype, provider: Provider) -> None:
+    async def _send(self, prototype: TrackedPrototype, provider: Provider) -> None:
         context = self._context
-        generation = generation_of(prototype)
+        generation = prototype.generation
         held = await self._held(generation.account)
         if held is not None:
             until, code, message = held
@@ -170,7 +171,7 @@ class Submitter:
         began = context.elapsed()
         try:
             sending.check()
-            marks = chat_metadata(context.signer, our_id, sent, generation_of(sent))
+            marks = chat_metadata(context.signer, our_id, sent, sent.generation)
             made = await provider.create(prototype.prompt or "", marks, may_begin=sending.may_begin)
         except ProviderError as error:
             await self._refused(sent, provider, error)
@@ -182,15 +183,15 @@ class Submitter:
         context.checkpoint("after_record")
         await self._account_works(generation.account)
 
-    async def record(self, prototype: Prototype, made: RemoteChat, kind: str, provider: Provider) -> None:
+    async def record(self, prototype: TrackedPrototype, made: RemoteChat, kind: str, provider: Provider) -> None:
         """Write the builder's ids, whoever else moved the row meanwhile: they must not be lost."""
         context = self._context
-        current: Prototype | None = prototype
+        current: TrackedPrototype | None = prototype
         while current is not None:
             now = context.clock()
             if current.chat_id == made.chat_id:
                 return
-            if current.chat_id is not None or generation_of(current).recovery_point is RecoveryPoint.SETTLED:
+            if current.chat_id is not None or current.generation.submission.recovery_point is RecoveryPoint.SETTLED:
                 await context.store.note_surplus(current, made.chat_id, now)
                 log.error("surplus_chat", prototype_id=current.id, chat_id=made.chat_id)
                 return
@@ -201,7 +202,7 @@ class Submitter:
                 project_id=made.project_id,
                 seen=made.observation,
                 now=now,
-                pace=context.timing,
+                timing=context.timing,
                 batched=provider.capabilities.batch_status,
                 newest_message_id=made.newest_message_id,
             )
@@ -212,15 +213,15 @@ class Submitter:
             if await context.store.save(current, after, *events) is not None:
                 self._sendings.forget(current.id)
                 log.info("prototype_recorded", how=kind, prototype_id=current.id, chat_id=made.chat_id)
-                if generation_of(after).next_poll_at is not None:
-                    await context.queue.track(generation_of(after).account)
+                if after.generation.polling.next_poll_at is not None:
+                    await context.queue.track(after.generation.account)
                 return
             current = await context.store.get_unscoped(current.id)
 
-    async def _refused(self, sent: Prototype, provider: Provider, error: ProviderError) -> None:
+    async def _refused(self, sent: TrackedPrototype, provider: Provider, error: ProviderError) -> None:
         context = self._context
         now = context.clock()
-        generation = generation_of(sent)
+        generation = sent.generation
         kind = "undecided"
         match error:
             case ProviderRejected() if error.status == 404:  # Not even the place where chats are made is shown.
@@ -230,7 +231,7 @@ class Submitter:
             case ProviderBusy():
                 until = now + (error.retry_after or self._pause(error))
                 await context.store.accounts.hold(generation.account, provider.name, error.code, str(error), until)
-                after = steps.parked(sent, now, until=until, code=error.code, message=str(error))
+                after = steps.parked(sent, until=until, code=error.code, message=str(error))
                 kind = "parked"
             case ProviderUnreachable():
                 after, kind = steps.unreachable(sent, error, now, context.timing), "parked"
@@ -281,23 +282,23 @@ class Submitter:
     async def _account_works(self, account: str) -> None:
         await self._context.store.accounts.release(account, self._context.clock())
 
-    async def _park(self, prototype: Prototype, pause: timedelta, code: str, message: str) -> None:
+    async def _park(self, prototype: TrackedPrototype, pause: timedelta, code: str, message: str) -> None:
         """Nothing was sent; keep a reason that people can read."""
         context = self._context
         now = context.clock()
-        after = steps.parked(prototype, now, until=now + pause, code=code, message=message)
+        after = steps.parked(prototype, until=now + pause, code=code, message=message)
         events = []
-        if generation_of(prototype).hold_code != code:
+        if prototype.generation.hold.code != code:
             events = [Event("parked", Source.SUBMIT, now, data={"code": code, "message": message})]
         await context.store.save(prototype, after, *events)
 
-    async def _keyless(self, prototype: Prototype) -> None:
+    async def _keyless(self, prototype: TrackedPrototype) -> None:
         """Nobody can send or look now. What was sent stays sent: it is looked up when there is a key again."""
         context = self._context
         now = context.clock()
-        words = missing(generation_of(prototype).account)
+        words = missing(prototype.generation.account)
         after = steps.waiting_for_key(prototype, now + NO_KEY_PAUSE, words)
         events = []
-        if generation_of(prototype).hold_code != steps.NO_KEY:
+        if prototype.generation.hold.code != steps.NO_KEY:
             events = [Event("parked", Source.SUBMIT, now, data={"code": steps.NO_KEY, "message": words})]
         await context.store.save(prototype, after, *events)

@@ -10,7 +10,7 @@ import structlog
 
 from protokeep.core.absence import AccountVisibility
 from protokeep.core.errors import ProviderError
-from protokeep.core.prototype import Prototype
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.providers.base import Provider
 from protokeep.service.context import Context
 
@@ -34,7 +34,7 @@ class Visibility:
         return begun if set_at is None else max(begun, set_at)
 
     async def around(
-        self, account: str, provider: Provider, missing: Sequence[Prototype], *, seen: int, in_doubt: bool
+        self, account: str, provider: Provider, missing: Sequence[TrackedPrototype], *, seen: int, in_doubt: bool
     ) -> AccountVisibility:
         """What a round with these missing ones tells; asks one list when only the account is `in_doubt`."""
         known = AccountVisibility(self.key_since(account), seen, len(missing))
@@ -42,7 +42,7 @@ class Visibility:
             return known
         return replace(known, shows_ours=await self._shows_ours(account, provider, missing))
 
-    async def _shows_ours(self, account: str, provider: Provider, missing: Sequence[Prototype]) -> bool:
+    async def _shows_ours(self, account: str, provider: Provider, missing: Sequence[TrackedPrototype]) -> bool:
         """Whether a list names other chats of ours; of an account without any, whether it names chats at all."""
         try:
             listed = await provider.recent_chats()

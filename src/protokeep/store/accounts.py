@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.store.database import Database, Row
 from protokeep.store.prototype_queries import query
 
@@ -87,15 +87,15 @@ class Accounts:
         rows = await self._rows("spend_calls", account=name, calls=calls, minute_at=minute, day_at=day)
         return int(rows[0]["minute_calls"]), int(rows[0]["day_calls"])
 
-    async def postpone_polls(self, looks: Sequence[Prototype], until: datetime) -> None:
+    async def postpone_polls(self, looks: Sequence[TrackedPrototype], until: datetime) -> None:
         """These are not looked at now, for want of calls."""
         values = [
             {
                 "mockup_id": one.id,
-                "version": generation_of(one).version,
+                "version": one.generation.version,
                 "next_poll_at": until,
-                "deadline_at": generation_of(one).deadline_at,
-                "missing_since": generation_of(one).missing_since,
+                "deadline_at": one.generation.polling.deadline_at,
+                "missing_since": one.generation.absence.missing_since,
             }
             for one in looks
         ]

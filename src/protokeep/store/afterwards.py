@@ -9,7 +9,7 @@ from typing import Any
 from protokeep.core.create_request import IdempotentRequest
 from protokeep.core.errors import KeyReused
 from protokeep.core.events import Event
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.store.claims import LostRace, event_part
 from protokeep.store.database import Database, Row, Session, Untouched, must_touch
 from protokeep.store.prototype_queries import query
@@ -62,9 +62,9 @@ class Afterwards:
             values = {"workspace_id": workspace_id, "mockup_id": mockup_id}
             return await session.row(query("was_deleted"), values) is not None
 
-    async def delete_prototype(self, prototype: Prototype, event: Event) -> bool:
+    async def delete_prototype(self, prototype: TrackedPrototype, event: Event) -> bool:
         """Delete a prototype's row for good; False: it was gone. Its history stays, with `event` at the end."""
-        generation = generation_of(prototype)
+        generation = prototype.generation
         try:
             async with self._database.transaction() as session:
                 await must_touch(session, query("delete_mockup"), {"mockup_id": prototype.id})

@@ -14,10 +14,11 @@ from datetime import timedelta
 from typing import Any
 
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.create_request import ClaimResult, CreateRequest, claimed_prototype
+from protokeep.core.create_request import Adoption, ClaimResult, CreateRequest, claimed_prototype
 from protokeep.core.errors import KeyReused, ProductUnknown
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 from protokeep.core.provider_keys import key_source_of
 from protokeep.core.quotas import Quota, Quotas, day_of
 from protokeep.core.reuse import Decision, Outcome, decide, usable
@@ -124,7 +125,7 @@ def free_parts(
     ]
 
 
-def new_prototype(statements: PrototypeQueries, wanted: CreateRequest) -> Prototype:
+def new_prototype(statements: PrototypeQueries, wanted: CreateRequest) -> TrackedPrototype:
     """What a claim that won has written."""
     return claimed_prototype(wanted, user_id_for(wanted.user_id, must_be_uuid=statements.shape.user_is_uuid))
 
@@ -209,7 +210,7 @@ def _slot_of(wanted: CreateRequest) -> dict[str, Any]:
 def _rows_of(statements: PrototypeQueries, wanted: CreateRequest, decision: Decision) -> list[Part]:
     """What a new prototype is: the row that people see first."""
     prototype = new_prototype(statements, wanted)
-    generation = generation_of(prototype)
+    generation = prototype.generation
     mockup = {
         "id": prototype.id,
         "product_id": prototype.product_id,
@@ -226,12 +227,12 @@ def _rows_of(statements: PrototypeQueries, wanted: CreateRequest, decision: Deci
         "api_version": generation.api_version,
         "marker": generation.marker,
         "created_by": generation.created_by,
-        "recovery_point": generation.recovery_point.value,
-        "next_try_at": generation.next_try_at,
-        "next_poll_at": generation.next_poll_at,
-        "deadline_at": generation.deadline_at,
-        "fence": generation.fence,
-        "lease_until": generation.lease_until,
+        "recovery_point": generation.submission.recovery_point.value,
+        "next_try_at": generation.submission.next_try_at,
+        "next_poll_at": generation.polling.next_poll_at,
+        "deadline_at": generation.polling.deadline_at,
+        "fence": generation.submission.fence,
+        "lease_until": generation.submission.lease_until,
         "now": generation.created_at,
     }
     claimed = Event(
@@ -291,26 +292,26 @@ async def _take_over(
     slot = await session.row(query("claim_slot"), {**_slot_of(wanted), "mockup_id": older.id})
     if slot is None:
         raise LostRace
-    return await adopt(session, statements, replace(older, is_current=True), wanted, clock_budget)
+    return await adopt(session, statements, replace(older, is_current=True), wanted.adoption, clock_budget)
 
 
 async def adopt(
-    session: Session, statements: PrototypeQueries, older: Prototype, wanted: CreateRequest, clock_budget: timedelta
+    session: Session, statements: PrototypeQueries, older: Prototype, adoption: Adoption, clock_budget: timedelta
 ) -> Prototype:
     """Begin to track an older row that names a chat. Chats from before us are v0 API v1.
 
     Raises `Untouched` when another process began to track it meanwhile: the transaction is rolled back.
     """
-    if older.tracked or older.chat_id is None:
+    if isinstance(older, TrackedPrototype) or older.chat_id is None:
         return older
     await must_touch(
         session,
         query("insert_generation"),
         {
             "mockup_id": older.id,
-            "workspace_id": wanted.workspace_id,
+            "workspace_id": adoption.workspace_id,
             "provider": older.provider,
-            "account": wanted.adopting_account or wanted.account,
+            "account": adoption.account,
             "api_version": 1,
             "marker": f"adopted:{older.id}",
             "created_by": older.user_id or "",
@@ -319,15 +320,15 @@ async def adopt(
                 RecoveryPoint.SETTLED if older.status is Status.COMPLETED else RecoveryPoint.ACCEPTED
             ).value,
             "next_try_at": None,
-            "next_poll_at": wanted.now,
-            "deadline_at": wanted.now + clock_budget,
+            "next_poll_at": adoption.now,
+            "deadline_at": adoption.now + clock_budget,
             "fence": 0,
             "lease_until": None,
-            "now": wanted.now,
+            "now": adoption.now,
         },
     )
-    adopted = Event("adopted", Source.SWEEP, wanted.now, status=older.status.value)
-    await session.together([event_part(wanted.workspace_id, older.product_id, older.id, adopted)])
+    adopted = Event("adopted", Source.SWEEP, adoption.now, status=older.status.value)
+    await session.together([event_part(adoption.workspace_id, older.product_id, older.id, adopted)])
     return await _read(session, statements, older.id)
 
 

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.core.validation import user_id_for
 from protokeep.store.claims import LostRace, event_part, line_of
 from protokeep.store.database import Session
-from protokeep.store.mapping import prototype_of
+from protokeep.store.mapping import tracked_prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries, query
 from protokeep.store.sql import Statement
 
@@ -70,9 +71,9 @@ async def _give(
     row = await session.row(statements.get_any, {"mockup_id": mockup_id})
     if row is None:
         raise LostRace
-    prototype = prototype_of(row)
-    generation = generation_of(prototype)
-    if prototype.chat_id is not None or generation.recovery_point is RecoveryPoint.SETTLED:
+    prototype = tracked_prototype_of(row)
+    generation = prototype.generation
+    if prototype.chat_id is not None or generation.submission.recovery_point is RecoveryPoint.SETTLED:
         surplus = {
             "account": stray.account,
             "chat_id": stray.chat_id,
@@ -152,8 +153,10 @@ async def _insert(
     return "adopted"
 
 
-async def _note(session: Session, prototype: Prototype, stray: OrphanChat, kind: str, status: str | None) -> None:
+async def _note(
+    session: Session, prototype: TrackedPrototype, stray: OrphanChat, kind: str, status: str | None
+) -> None:
     """A line in the history of the prototype that the chat was given to, whatever the chat's own marks say."""
     event = Event(kind, Source.SWEEP, stray.now, status=status, data={"chat_id": stray.chat_id})
-    workspace_id = generation_of(prototype).workspace_id
+    workspace_id = prototype.generation.workspace_id
     await session.together([event_part(workspace_id, prototype.product_id, prototype.id, event)])

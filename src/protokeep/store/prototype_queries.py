@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from functools import cache
 from importlib.resources import files
 
-from protokeep.core.prototype import Generation
+from protokeep.store.mapping import GENERATION_COLUMNS
 from protokeep.store.owner_table import OwnerTable
 from protokeep.store.sql import Statement
 
@@ -25,12 +24,12 @@ _OPTIONAL = {
     "thumbnail_url": "thumbnail_url",
 }
 
-#: A generation's columns have the names of its fields, but for two.
+#: Columns of a generation that are not read under their own names.
 _ELSE = {
     "workspace_id": f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}') AS workspace_id",
     "created_at": "g.created_at AS claimed_at",
 }
-_GENERATION = [_ELSE.get(field.name, f"g.{field.name}") for field in fields(Generation)]
+_GENERATION = [_ELSE.get(column, f"g.{column}") for column in GENERATION_COLUMNS]
 
 
 @cache

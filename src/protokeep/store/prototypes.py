@@ -9,17 +9,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.bus import CHANNEL, Bus, Change
-from protokeep.core.create_request import ClaimResult, CreateRequest
+from protokeep.core.create_request import Adoption, ClaimResult, CreateRequest
 from protokeep.core.errors import NotMigrated
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 from protokeep.core.quotas import Quotas
 from protokeep.store import claims, orphans
 from protokeep.store.accounts import Accounts
 from protokeep.store.afterwards import Afterwards
 from protokeep.store.claiming import Claiming
 from protokeep.store.database import Database, Part, Row, Session, Untouched, must_touch
-from protokeep.store.mapping import generation_values, mockup_values, prototype_from, prototype_of
+from protokeep.store.mapping import (
+    generation_values,
+    mockup_values,
+    prototype_from,
+    prototype_of,
+    tracked_prototype_of,
+)
 from protokeep.store.orphans import OrphanChat
 from protokeep.store.owner_table import OwnerTable, read_owner_table
 from protokeep.store.processes import ProcessStore
@@ -90,9 +97,10 @@ class Store:
         """One prototype of a workspace."""
         return await self._one("get", workspace_id=workspace_id, mockup_id=mockup_id)
 
-    async def get_unscoped(self, mockup_id: str) -> Prototype | None:
-        """One prototype, for jobs, which act for every workspace."""
-        return await self._one("get_any", mockup_id=mockup_id)
+    async def get_unscoped(self, mockup_id: str) -> TrackedPrototype | None:
+        """One tracked prototype, for jobs, which act for every workspace."""
+        prototype = await self._one("get_any", mockup_id=mockup_id)
+        return prototype if isinstance(prototype, TrackedPrototype) else None
 
     async def current(self, workspace_id: str, product_id: str, provider: str) -> Prototype | None:
         """The prototype that a product has now: the one in its slot, else the newest row."""
@@ -146,8 +154,8 @@ class Store:
     # -- writing ---------------------------------------------------------------------------------------------
 
     async def save(
-        self, before: Prototype, after: Prototype, *events: Event, belongs: InTransaction | None = None
-    ) -> Prototype | None:
+        self, before: TrackedPrototype, after: TrackedPrototype, *events: Event, belongs: InTransaction | None = None
+    ) -> TrackedPrototype | None:
         """Write what shall be. None: somebody moved it meanwhile, and nothing was written; read again.
 
         `belongs` is executed only after the guarded write touched its row, in the same transaction. What it raises
@@ -167,13 +175,15 @@ class Store:
         self._publish(saved, "changed")
         return saved
 
-    async def save_all(self, changes: Sequence[tuple[Prototype, Prototype, Sequence[Event]]]) -> list[Prototype | None]:
+    async def save_all(
+        self, changes: Sequence[tuple[TrackedPrototype, TrackedPrototype, Sequence[Event]]]
+    ) -> list[TrackedPrototype | None]:
         """Write several prototypes in one transaction, each guarded by its own version.
 
         Of several, looks that changed nothing are written together, and count as saved.
         """
-        saved: list[Prototype | None] = []
-        loud: list[Prototype] = []
+        saved: list[TrackedPrototype | None] = []
+        loud: list[TrackedPrototype] = []
         quiet: list[Mapping[str, Any]] = []
         statements = await self._prepared(for_create=True)
         # One by itself is one statement, where the database can.
@@ -202,10 +212,10 @@ class Store:
         return saved
 
     def _parts_of(
-        self, statements: PrototypeQueries, before: Prototype, after: Prototype, events: Sequence[Event]
+        self, statements: PrototypeQueries, before: TrackedPrototype, after: TrackedPrototype, events: Sequence[Event]
     ) -> list[Part]:
         """What is written beside a generation: its events, what people see of it, and what tells other processes."""
-        generation = generation_of(after)
+        generation = after.generation
         parts = [claims.event_part(generation.workspace_id, after.product_id, after.id, event) for event in events]
         if mockup_values(before) != mockup_values(after):
             parts.append((statements.save_mockup, mockup_values(after)))
@@ -213,7 +223,7 @@ class Store:
             parts += self._told(_change(after, "changed"))
         return parts
 
-    async def take_for_submit(self, mockup_id: str, now: datetime, lease: timedelta) -> Prototype | None:
+    async def take_for_submit(self, mockup_id: str, now: datetime, lease: timedelta) -> TrackedPrototype | None:
         """Hold a row that waits to be sent or looked up. None: held by another worker, or nothing is due."""
         statements = await self._prepared(for_create=True)
         values = {"mockup_id": mockup_id, "now": now, "lease_until": now + lease}
@@ -222,11 +232,11 @@ class Store:
                 return None
             # Read before anybody else can move it: what is taken is what was written.
             row = await session.row(statements.get_any, {"mockup_id": mockup_id})
-        return None if row is None else prototype_of(row)
+        return None if row is None else tracked_prototype_of(row)
 
-    async def renew_lease(self, prototype: Prototype, until: datetime) -> bool:
+    async def renew_lease(self, prototype: TrackedPrototype, until: datetime) -> bool:
         """Keep holding a row; False: it was taken over."""
-        values = {"mockup_id": prototype.id, "fence": generation_of(prototype).fence, "lease_until": until}
+        values = {"mockup_id": prototype.id, "fence": prototype.generation.submission.fence, "lease_until": until}
         return await self._run("renew_lease", **values) > 0
 
     async def due_for_submit(self, now: datetime, limit: int = 500) -> list[tuple[str, int, bool]]:
@@ -234,9 +244,9 @@ class Store:
         rows = await self._rows("due_for_submit", now=now, limit=limit)
         return [(row["mockup_id"], row["fence"], row["recovery_point"] == RecoveryPoint.SENT) for row in rows]
 
-    async def note_surplus(self, prototype: Prototype, chat_id: str, now: datetime) -> bool:
+    async def note_surplus(self, prototype: TrackedPrototype, chat_id: str, now: datetime) -> bool:
         """Record a second chat with a prototype's marker; False: it was known."""
-        generation = generation_of(prototype)
+        generation = prototype.generation
         async with self.database.transaction() as session:
             values = {
                 "account": generation.account,
@@ -269,22 +279,22 @@ class Store:
 
     # -- tracking --------------------------------------------------------------------------------------------
 
-    async def due(self, account: str, now: datetime, limit: int = 10_000) -> list[Prototype]:
+    async def due(self, account: str, now: datetime, limit: int = 10_000) -> list[TrackedPrototype]:
         """Prototypes of an account whose look is due by `now`, longest overdue first, without their prompts."""
         statements = await self._prepared(for_create=True)
         async with self.database.reading() as session:
             rows = await session.rows(statements.due, {"account": account, "now": now, "limit": limit})
-        return [prototype_of(row) for row in rows]
+        return [tracked_prototype_of(row) for row in rows]
 
-    async def due_soon(self, account: str, api_version: int, now: datetime, until: datetime) -> list[Prototype]:
+    async def due_soon(self, account: str, api_version: int, now: datetime, until: datetime) -> list[TrackedPrototype]:
         """Prototypes whose look is due after `now` and by `until`, without their prompts."""
         return await self._many("due_soon", account=account, api_version=api_version, now=now, until=until)
 
-    async def named_by_hooks(self, account: str, api_version: int, now: datetime, limit: int) -> list[Prototype]:
+    async def named_by_hooks(self, account: str, api_version: int, now: datetime, limit: int) -> list[TrackedPrototype]:
         """Prototypes whose look is due because a hook spoke of them, the first told ones first."""
         return await self._many("told_by_hooks", account=account, api_version=api_version, now=now, limit=limit)
 
-    async def not_visible(self, account: str, api_version: int, until: datetime, limit: int) -> list[Prototype]:
+    async def not_visible(self, account: str, api_version: int, until: datetime, limit: int) -> list[TrackedPrototype]:
         """Missing prototypes whose look is not due by `until`, without their prompts."""
         return await self._many("away", account=account, api_version=api_version, until=until, limit=limit)
 
@@ -295,7 +305,7 @@ class Store:
         return due
 
     async def request_poll(
-        self, prototype: Prototype, now: datetime, *, stale_before: datetime, watched_until: datetime
+        self, prototype: TrackedPrototype, now: datetime, *, stale_before: datetime, watched_until: datetime
     ) -> bool:
         """Ask that a prototype is looked at now; False: it was looked at recently enough."""
         values = {
@@ -312,11 +322,11 @@ class Store:
         self._bus.publish(change)
         return True
 
-    async def get_many(self, ids: Sequence[str]) -> list[Prototype]:
+    async def get_many(self, ids: Sequence[str]) -> list[TrackedPrototype]:
         """Some prototypes, for jobs."""
         return await self._many("these", ids=list(ids)) if ids else []
 
-    async def due_for_deletion(self, now: datetime, limit: int = 50) -> list[Prototype]:
+    async def due_for_deletion(self, now: datetime, limit: int = 50) -> list[TrackedPrototype]:
         """Prototypes whose deletion was asked for and whose next try is due."""
         return await self._many("to_remove", now=now, limit=limit)
 
@@ -339,8 +349,8 @@ class Store:
             self._bus.publish(change)
         return len(rows)
 
-    async def adopt_untracked(self, wanted: CreateRequest, poll_timeout: timedelta, limit: int = 200) -> int:
-        """Begin to track older rows that name a chat; `wanted` says for which account. How many there were."""
+    async def adopt_untracked(self, adoption: Adoption, poll_timeout: timedelta, limit: int = 200) -> int:
+        """Begin to track older rows that name a chat. How many there were."""
         statements = await self._prepared(for_create=True)
         rows = await self._rows("untracked_chats", limit=limit)
         for row in rows:
@@ -348,7 +358,7 @@ class Store:
                 async with self.database.transaction() as session:
                     found = await session.row(statements.get_any, {"mockup_id": row["id"]})
                     if found is not None:
-                        await claims.adopt(session, statements, prototype_of(found), wanted, poll_timeout)
+                        await claims.adopt(session, statements, prototype_of(found), adoption, poll_timeout)
         return len(rows)
 
     async def adopt_orphan(self, stray: OrphanChat, poll_timeout: timedelta) -> str:
@@ -358,9 +368,9 @@ class Store:
             outcome = await orphans.adopt(session, statements, stray, poll_timeout)
             row = await session.row(statements.by_chat, {"chat_id": stray.chat_id})
             if row is not None and row["marker"] is not None:
-                await session.together(self._told(_change(prototype_of(row), "changed")))
+                await session.together(self._told(_change(tracked_prototype_of(row), "changed")))
         if row is not None and row["marker"] is not None:
-            self._publish(prototype_of(row), "changed")
+            self._publish(tracked_prototype_of(row), "changed")
         return outcome
 
     async def delete_expired_idempotency_keys(self, before: datetime) -> int:
@@ -378,10 +388,10 @@ class Store:
         rows = await self.database.bare(getattr(statements, name), values)
         return prototype_from(rows[0]) if rows else None
 
-    async def _many(self, name: str, **values: Any) -> list[Prototype]:
+    async def _many(self, name: str, **values: Any) -> list[TrackedPrototype]:
         statements = await self._prepared(for_create=True)
         async with self.database.reading() as session:
-            return [prototype_of(row) for row in await session.rows(getattr(statements, name), values)]
+            return [tracked_prototype_of(row) for row in await session.rows(getattr(statements, name), values)]
 
     async def _rows(self, name: str, **values: Any) -> list[Row]:
         async with self.database.reading() as session:
@@ -397,7 +407,7 @@ class Store:
             return []
         return [(query("notify"), {"channel": CHANNEL, "payload": self._bus.encode(change)})]
 
-    def _publish(self, prototype: Prototype, kind: str) -> None:
+    def _publish(self, prototype: TrackedPrototype, kind: str) -> None:
         self._bus.publish(_change(prototype, kind))
 
 
@@ -405,48 +415,49 @@ def _slot(workspace_id: str, product_id: str, provider: str) -> dict[str, str]:
     return {"workspace_id": workspace_id, "product_id": product_id, "provider": provider}
 
 
-def _change(prototype: Prototype, kind: str) -> Change:
-    generation = generation_of(prototype)
+def _change(prototype: TrackedPrototype, kind: str) -> Change:
+    generation = prototype.generation
     return Change(generation.workspace_id, prototype.product_id, prototype.id, generation.account, kind)
 
 
-def _next_version(prototype: Prototype) -> Prototype:
-    generation = generation_of(prototype)
-    return replace(prototype, generation=replace(generation, version=generation.version + 1))
+def _next_version(prototype: TrackedPrototype) -> TrackedPrototype:
+    return prototype.with_generation(version=prototype.generation.version + 1)
 
 
-def _is_shown(before: Prototype, after: Prototype, events: Sequence[Event]) -> bool:
+def _is_shown(before: TrackedPrototype, after: TrackedPrototype, events: Sequence[Event]) -> bool:
     """Whether a change is one that a page shows."""
     return any(event.kind not in QUIET for event in events) or _seen_by_people(before) != _seen_by_people(after)
 
 
-def _seen_by_people(prototype: Prototype) -> tuple[object, ...]:
+def _seen_by_people(prototype: TrackedPrototype) -> tuple[object, ...]:
     """What a page shows that may change without an event: a picture that came, a link that died, a reason to wait."""
-    generation = generation_of(prototype)
+    generation = prototype.generation
     picture, credits = generation.picture_etag, generation.credits
-    return prototype.state, prototype.project_url, picture, credits, generation.hold_message
+    return prototype.state, prototype.project_url, picture, credits, generation.hold.message
 
 
-def _looks_same(before: Prototype, after: Prototype) -> bool:
-    """Whether only the time of the look differs."""
-    if before.generation is None or after.generation is None:
-        return False
+def _looks_same(before: TrackedPrototype, after: TrackedPrototype) -> bool:
+    """Whether only the time of the poll differs."""
+    polling, absence = before.generation.polling, after.generation.absence
     same = replace(
         after.generation,
-        observed_at=before.generation.observed_at,
-        last_shown_at=before.generation.last_shown_at,
-        poll_count=before.generation.poll_count,
-        next_poll_at=before.generation.next_poll_at,
+        polling=replace(
+            after.generation.polling,
+            observed_at=polling.observed_at,
+            poll_count=polling.poll_count,
+            next_poll_at=polling.next_poll_at,
+        ),
+        absence=replace(absence, last_shown_at=before.generation.absence.last_shown_at),
     )
     return same == before.generation and mockup_values(before) == mockup_values(after)
 
 
-def _touch_values(after: Prototype) -> dict[str, Any]:
-    generation = generation_of(after)
+def _touch_values(after: TrackedPrototype) -> dict[str, Any]:
+    generation = after.generation
     return {
         "mockup_id": after.id,
         "version": generation.version,
-        "observed_at": generation.observed_at,
-        "last_shown_at": generation.last_shown_at,
-        "next_poll_at": generation.next_poll_at,
+        "observed_at": generation.polling.observed_at,
+        "last_shown_at": generation.absence.last_shown_at,
+        "next_poll_at": generation.polling.next_poll_at,
     }

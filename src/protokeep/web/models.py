@@ -105,27 +105,27 @@ class PrototypeView(BaseModel):
         if generation is not None:
             if generation.picture_etag is not None:
                 picture = f"/api/design/prototypes/{prototype.id}/picture"
-            if generation.error_code is not None:
-                error = {"code": generation.error_code, "message": generation.error_message or ""}
-            if generation.hold_code is not None:
+            if generation.error.code is not None:
+                error = {"code": generation.error.code, "message": generation.error.message or ""}
+            if generation.hold.code is not None:
                 reason = {
-                    "code": generation.hold_code,
-                    "message": generation.hold_message or "",
-                    "next_try_at": generation.next_try_at,
+                    "code": generation.hold.code,
+                    "message": generation.hold.message or "",
+                    "next_try_at": generation.submission.next_try_at,
                 }
-            elif generation.outcome_unknown:
+            elif generation.submission.outcome_unknown:
                 reason = {
                     "code": "outcome_unknown",
                     "message": "It is not known whether the builder made it. It is being looked for; nothing is sent "
                     "a second time before that is clear.",
-                    "next_try_at": generation.next_try_at,
+                    "next_try_at": generation.submission.next_try_at,
                 }
             elif generation.not_visible:
                 reason = {
                     "code": "not_visible",
                     "message": f"{prototype.provider} does not show it at present. Nothing is concluded from that: it "
                     "is looked at again, and what is known of it stays.",
-                    "next_try_at": generation.next_poll_at,
+                    "next_try_at": generation.polling.next_poll_at,
                 }
             slowed = prototype.polling_pause
             if reason is None and slowed is not None and slowed.until > now and prototype.status not in SETTLED:
@@ -142,17 +142,17 @@ class PrototypeView(BaseModel):
             "state": prototype.state.value,
             "reason": reason,
             "project_url": prototype.project_url,
-            "demo_url": generation.demo_url if generation else None,
-            "web_url": generation.web_url if generation else None,
-            "chat_url": generation.chat_url if generation else None,
+            "demo_url": generation.links.demo_url if generation else None,
+            "web_url": generation.links.web_url if generation else None,
+            "chat_url": generation.links.chat_url if generation else None,
             "thumbnail_url": picture or prototype.thumbnail_url,
             "image_url": picture or prototype.image_url,
             "error": error,
             "is_current": prototype.is_current,
             "created_at": prototype.created_at,
             "updated_at": prototype.updated_at,
-            "observed_at": generation.observed_at if generation else None,
-            "poll_count": generation.poll_count if generation else 0,
+            "observed_at": generation.polling.observed_at if generation else None,
+            "poll_count": generation.polling.poll_count if generation else 0,
             "elapsed_seconds": elapsed_seconds(prototype, now),
             "credits": generation.credits if generation else None,
             "key_source": key_source_of(generation.account).value if generation else None,

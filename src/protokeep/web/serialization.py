@@ -63,11 +63,11 @@ def _validator(prototype: Prototype) -> bytes:
     )
     if generation is not None:
         shown += (
-            generation.web_url,
-            generation.demo_url,
-            generation.error_code,
-            generation.hold_code,
-            generation.next_try_at,
+            generation.links.web_url,
+            generation.links.demo_url,
+            generation.error.code,
+            generation.hold.code,
+            generation.submission.next_try_at,
             generation.credits,
             generation.picture_etag,
             prototype.polling_pause,

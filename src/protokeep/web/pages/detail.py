@@ -54,7 +54,7 @@ async def prototype_detail(parts: Application, card: Card) -> dict[str, Any]:
         },
         "ids": _ids(prototype),
         "surplus": surplus,
-        "observed_at": prototype.generation.observed_at if prototype.generation else None,
+        "observed_at": prototype.generation.polling.observed_at if prototype.generation else None,
     }
 
 

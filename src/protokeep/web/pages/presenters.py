@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.core.absence import NOT_VISIBLE
-from protokeep.core.prototype import SETTLED, UNFINISHED, Generation, Prototype, State, Status
+from protokeep.core.generation import Generation
+from protokeep.core.prototype import SETTLED, UNFINISHED, Prototype, State, Status
 from protokeep.core.state_labels import AT_REST, ATTENTION, IN_PROGRESS, STATE_WORDS
 from protokeep.store.database import Row
 from protokeep.store.gallery import VARIANTS, Card
@@ -100,7 +101,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         took = formatting.span(generation.settled_at - generation.began_at)
     digest = formatting.digest_of(prototype.product_id, prototype.provider)
     seed = int(digest[:8], 16)
-    best = prototype.project_url or (generation.web_url if generation else None)
+    best = prototype.project_url or (generation.links.web_url if generation else None)
     return CardView(
         id=prototype.id,
         key=digest,
@@ -109,7 +110,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         product_url=formatting.product_path(prototype.product_id),
         url=f"/prototypes/{prototype.id}",
         open_url=formatting.safe_link(best) if prototype.state in AT_REST else None,
-        chat_url=formatting.safe_link(generation.chat_url) if generation else None,
+        chat_url=formatting.safe_link(generation.links.chat_url) if generation else None,
         picture=picture_of(prototype),
         cover=Cover(
             seed % formatting.HUES,
@@ -172,29 +173,33 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     """Why it is where it is, and what happens next; None where there is nothing to say."""
     generation = prototype.generation
     state = prototype.state
-    if generation is not None and generation.hold_code == "follow_up_refused" and state is not State.DELETING:
-        return generation.hold_message
+    if generation is not None and generation.hold.code == "follow_up_refused" and state is not State.DELETING:
+        return generation.hold.message
     if state in (State.READY, State.MAKING):
         return _lost_link(generation) if generation is not None else None
     if generation is None or state in (State.QUEUED, State.UNTRACKED):
         return STATE_WORDS[state].meaning if state is State.UNTRACKED else None
     if state is State.FAILED:
-        return generation.error_message or "The builder gave no reason."
+        return generation.error.message or "The builder gave no reason."
     if state is State.TIMED_OUT:
         return "It takes longer than it should. Still looking."
     if state is State.UNDECIDED:
-        hidden = generation.hold_message if generation.hold_code == NOT_VISIBLE else None
+        hidden = generation.hold.message if generation.hold.code == NOT_VISIBLE else None
         return hidden or STATE_WORDS[state].meaning
-    reason = generation.hold_message or STATE_WORDS[state].meaning
-    if generation.next_try_at is not None and state in (State.PARKED, State.DELETING) and generation.hold_message:
-        reason = f"{reason.rstrip('.')}. Trying again {formatting.until(generation.next_try_at, now)}."
+    reason = generation.hold.message or STATE_WORDS[state].meaning
+    if (
+        generation.submission.next_try_at is not None
+        and state in (State.PARKED, State.DELETING)
+        and generation.hold.message
+    ):
+        reason = f"{reason.rstrip('.')}. Trying again {formatting.until(generation.submission.next_try_at, now)}."
     return reason
 
 
 def _lost_link(generation: Generation) -> str | None:
-    if generation.broken_url is None or generation.demo_url is not None:
+    if generation.links.broken_url is None or generation.links.demo_url is not None:
         return None
-    left = " Open leads to what is left there." if generation.web_url or generation.chat_url else ""
+    left = " Open leads to what is left there." if generation.links.web_url or generation.links.chat_url else ""
     return f"Its preview no longer opens at the builder.{left}"
 
 
