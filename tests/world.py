@@ -37,11 +37,11 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Chat, Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.chat_metadata import Signer
-from protokeep.service.context import Clock as ReadsClock
-from protokeep.service.context import Context, Providers
+from protokeep.service.context import Context
+from protokeep.service.heartbeat import Clock as ReadsClock
 from protokeep.service.heartbeat import SteadyClock
 from protokeep.service.hooks import Hooks
-from protokeep.service.provider_accounts import StoredKeys
+from protokeep.service.provider_accounts import Providers, StoredKeys
 from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault

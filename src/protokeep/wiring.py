@@ -23,11 +23,11 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.authentication import Authenticator
 from protokeep.service.chat_metadata import Signer
-from protokeep.service.context import Clock, Context, Providers, utc_now
+from protokeep.service.context import Context
 from protokeep.service.gallery import Gallery
-from protokeep.service.heartbeat import SteadyClock
+from protokeep.service.heartbeat import Clock, SteadyClock, utc_now
 from protokeep.service.hooks import Hooks
-from protokeep.service.provider_accounts import StoredKeys
+from protokeep.service.provider_accounts import Providers, StoredKeys
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.service.sessions import Sessions
 from protokeep.service.sign_in import SignInFlow

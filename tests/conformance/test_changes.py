@@ -54,7 +54,7 @@ async def test_follow_up(anywhere: World) -> None:
     assert kinds[-5:] == ["asked", "sent", "continued", "status", "status"]
 
 
-@pytest.mark.parametrize("point", ["after_follow_up_sent", "after_follow_up"])
+@pytest.mark.parametrize("point", ["after_sent", "after_call"])
 async def test_crash_in_a_follow_up(anywhere: World, point: str) -> None:
     """
     A process that dies around the sending of a follow-up leaves it sent once, whatever it had got to.

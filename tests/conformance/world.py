@@ -22,8 +22,9 @@ from protokeep.providers.v0_v2 import V0V2
 from protokeep.sandbox import Knobs, Sandbox, running
 from protokeep.service import Ensured, Keeper, NewPrototype
 from protokeep.service.chat_metadata import Signer
-from protokeep.service.context import Context, Providers
+from protokeep.service.context import Context
 from protokeep.service.hooks import Hooks
+from protokeep.service.provider_accounts import Providers
 from protokeep.store.database import Database
 from protokeep.store.prototypes import Store
 from sandbox.v0_contract import Document

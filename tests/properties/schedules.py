@@ -24,8 +24,8 @@ from world import ANN, BOB, PROMPT
 PRODUCTS = st.sampled_from(["p-1", "p-2"])
 NUMBERS = st.integers(0, NODES - 1)
 PICKS = st.integers(0, 5)
-BEFORE_IDS_ARE_KNOWN = ["before_claim", "after_claim", "before_take", "before_sent", "after_sent", "after_create"]
-LATER = ["after_record", "after_look", "after_track", "in_sweep", "after_follow_up_sent", "after_follow_up"]
+BEFORE_IDS_ARE_KNOWN = ["before_claim", "after_claim", "before_take", "before_sent", "after_sent", "after_call"]
+LATER = ["after_record", "after_poll", "after_pass", "in_sweep"]
 POINTS = st.sampled_from([*BEFORE_IDS_ARE_KNOWN, *LATER])
 CREATES = "chats.create*"
 #: What sends a follow-up: v1's and v2's names.

@@ -26,14 +26,14 @@ POINTS = [
     "before_take",
     "before_sent",
     "after_sent",
-    "after_create",
+    "after_call",
     "after_record",
-    "after_look",
-    "after_track",
+    "after_poll",
+    "after_pass",
     "in_sweep",
 ]
 #: Those that one may get to which holds what it claims; it takes nothing.
-HELD = {"before_claim", "after_claim", "before_sent", "after_sent", "after_create", "after_record"}
+HELD = {"before_claim", "after_claim", "before_sent", "after_sent", "after_call", "after_record"}
 
 
 async def _live_until_crash(node: Node, world: World) -> None:
@@ -117,7 +117,7 @@ async def test_sent_but_never_arrived(world: World) -> None:
 async def test_lease_of_a_dead_process_is_respected(world: World) -> None:
     """Until its lease has run out nobody touches a row whose holder may only be slow."""
     victim = await world.node()
-    victim.crash_at("after_create")
+    victim.crash_at("after_call")
     with pytest.raises(Crash):
         await _live_until_crash(victim, world)
 
@@ -136,7 +136,7 @@ async def test_all_at_once_after_a_restart(world: World) -> None:
     A process that comes up alone takes back what nobody wrote down, while all those rows are taken up: none is sent.
     """
     victim = await world.node()
-    victim.crash_at("after_create")
+    victim.crash_at("after_call")
     made = [await victim.keeper.ensure(ANN, NewPrototype(f"p-{number}", PROMPT), wait=0) for number in range(12)]
     for one in made:
         with pytest.raises(Crash):
@@ -159,7 +159,7 @@ async def test_taken_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch) ->
     Whoever takes a row up holds what was taken, also when its chat is written down right after.
     """
     victim, other = await world.node(), await world.node()
-    victim.crash_at("after_create")
+    victim.crash_at("after_call")
     with pytest.raises(Crash):
         await _live_until_crash(victim, world)
     (row,) = await world.rows("SELECT id FROM design_mockups")
@@ -196,7 +196,7 @@ async def test_slow_process_that_comes_back_does_no_harm(world: World) -> None:
         await world.sweep()
 
     await slow.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
-    record = slow.keeper._submitter.record
+    record = slow.keeper._delivery.record
 
     async def late(*arguments: object) -> None:
         nonlocal took_over
@@ -204,7 +204,7 @@ async def test_slow_process_that_comes_back_does_no_harm(world: World) -> None:
         await take_over()
         await record(*arguments)  # type: ignore[arg-type]
 
-    slow.keeper._submitter.record = late  # type: ignore[assignment, method-assign]
+    slow.keeper._delivery.record = late  # type: ignore[assignment, method-assign]
     await slow.work()
 
     assert took_over
@@ -220,7 +220,7 @@ async def test_tracker_that_dies_is_replaced(world: World) -> None:
     victim = await world.node()
     await victim.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
     await victim.work()
-    victim.crash_at("after_look")
+    victim.crash_at("after_poll")
     world.clock.advance(3)
     with pytest.raises(Crash):
         await victim.sweep()

@@ -222,7 +222,7 @@ class TestDeletedUndecided:
         """
         claimed = (await world.ensure()).prototype
         keeper_id, _ = await world.store.installation()
-        marks = chat_metadata(world.first.context.signer, keeper_id, claimed, generation_of(claimed))
+        marks = chat_metadata(world.first.context.signer, keeper_id, tracked(claimed))
         await provider_of(world.first).create(claimed.prompt or "", marks)
         world.first.queue.submits.clear()
         world.clock.advance(31)

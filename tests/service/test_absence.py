@@ -623,7 +623,7 @@ class TestHooked:
         account = generation_of(made[0]).account
         await world.live(3)
         world.clock.advance(GENERATION_SECONDS)
-        tracker = world.keeper._tracker
+        tracker = world.keeper._poller
         async with tracker._passes[account]:  # A pass that takes long.
             now = world.clock.now
             chats = [made[2].chat_id or ""]

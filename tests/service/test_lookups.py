@@ -225,7 +225,7 @@ class TestAbsence:
         made = await self._failed(world)
         prototype = await world.get(made.id)
         keeper_id, _ = await world.store.installation()
-        forged = chat_metadata(Signer(b"somebody else's"), keeper_id, prototype, generation_of(prototype))
+        forged = chat_metadata(Signer(b"somebody else's"), keeper_id, tracked(prototype))
         (chat,) = plant(world, metadata=forged)
 
         await world.live(150)
@@ -257,7 +257,7 @@ class TestRemembered:
         """
         claimed = (await world.ensure()).prototype
         world.clock.advance(world.pace.claim_is_fresh.total_seconds() + 1)
-        lookups = world.keeper._submitter._lookups
+        lookups = world.keeper._lookups
         provider = world.keeper.context.providers.for_new()[0][1]
         assert (await lookups.find(tracked(claimed), provider)).absent
         before = world.calls()

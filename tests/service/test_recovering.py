@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from protokeep.service.chat_metadata import chat_metadata
 from store.owner import run
-from tracked import generation_of
+from tracked import generation_of, tracked
 from world import PROMPT, Node, World, both_versions
 
 
@@ -52,7 +52,7 @@ async def test_a_chat_of_another_installation(world: World) -> None:
     A chat that another installation marked, or that carries no mark of a row, is nobody's here.
     """
     made = await world.make()
-    marks = chat_metadata(world.first.context.signer, "another installation", made, generation_of(made))
+    marks = chat_metadata(world.first.context.signer, "another installation", tracked(made))
     provider = world.first.context.providers.for_new()[0][1]
     await provider.create(PROMPT, {**marks, "protokeep_marker": str(uuid4())})
     keeper_id, _ = await world.store.installation()

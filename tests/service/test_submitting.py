@@ -320,7 +320,7 @@ class TestCrashes:
     @both_versions
     @pytest.mark.parametrize(
         "point",
-        ["before_take", "before_sent", "after_sent", "after_create", "after_record"],
+        ["before_take", "before_sent", "after_sent", "after_call", "after_record"],
     )
     async def test_another_process_goes_on(self, world: World, point: str) -> None:
         """

@@ -28,7 +28,7 @@ async def test_crash(world: World) -> None:
     """
     A crashed process leaves its lease behind; another one goes on when it is over.
     """
-    world.first.crash_at("after_create")
+    world.first.crash_at("after_call")
     first = await world.ensure()
     with pytest.raises(Crash):
         await world.work()

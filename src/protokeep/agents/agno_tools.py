@@ -48,7 +48,7 @@ def tools_of(ours: AgnoV0Agent) -> list[Any]:
         """
         key = _key(run_context, product_id, v0_prompt) if create_new else None
         return await _told(
-            ours._made(
+            ours._ensure(
                 v0_prompt,
                 v0_api_key=ours._v0_api_key,
                 user_id=ours._user_id,

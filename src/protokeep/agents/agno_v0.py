@@ -16,6 +16,7 @@ from protokeep.core.errors import InvalidInput, NotConfigured
 
 if TYPE_CHECKING:
     from protokeep.agents.result import V0Project
+    from protokeep.service import NewPrototype
 
 #: The spec's clock: 200 polls of 3 seconds by default, 300 at most.
 TIMEOUT_SECONDS, LONGEST_TIMEOUT = 600, 900
@@ -72,7 +73,7 @@ class AgnoV0Agent:
         answer once v0 has accepted; `check_v0_project_status` tells the rest. What fails at v0 is answered as
         `project_status` "failed" with `error`; what cannot be asked at all is raised.
         """
-        return await self._made(
+        return await self._ensure(
             v0_prompt,
             v0_api_key=v0_api_key or self._v0_api_key,
             user_id=user_id or self._user_id,
@@ -147,7 +148,7 @@ class AgnoV0Agent:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    async def _made(
+    async def _ensure(
         self,
         prompt: str,
         *,
@@ -160,7 +161,6 @@ class AgnoV0Agent:
         wait: bool,
         idempotency_key: str | None = None,
     ) -> V0Project:
-        from protokeep.agents import result
         from protokeep.core.validation import prompt_of
 
         if not 0 < timeout_seconds <= LONGEST_TIMEOUT:
@@ -169,34 +169,19 @@ class AgnoV0Agent:
             )
         wait_seconds = timeout_seconds if wait else 0.0
         if product_id is None:
-            return await _plain(prompt_of(prompt), v0_api_key, timeout_seconds, wait_seconds)
+            return await _without_product(prompt_of(prompt), v0_api_key, user_id, timeout_seconds, wait_seconds)
         place = self._place(db)
         if (client := self._client(place)) is not None:
-            from protokeep.agents import remote
-
-            async with remote.open_client(client, ours=client is not place) as running:
-                found, is_existing = await remote.ensure(
-                    running,
-                    product_id,
-                    prompt,
-                    create_new=create_new,
-                    idempotency_key=idempotency_key,
-                    wait_seconds=wait_seconds,
-                )
-            way = result.Way("protokeep", SERVER_KEY, None, timeout_seconds)
-            return result.of_served(found, way, is_existing=is_existing)
-        from protokeep.agents import embedded
+            request = {"create_new": create_new, "idempotency_key": idempotency_key, "wait_seconds": wait_seconds}
+            ours = client is not place
+            return await _with_client(client, product_id, prompt, request, ours=ours, timeout_seconds=timeout_seconds)
         from protokeep.agents.targets import database_url_of
         from protokeep.service import NewPrototype
 
-        settings = embedded.settings_of(database_url_of(place), timeout_seconds)
         new = NewPrototype(product_id, prompt, create_new=create_new, idempotency_key=idempotency_key)
-        async with embedded.embedded_keeper(settings, v0_api_key) as keeper:
-            prototype, is_existing = await embedded.ensure(
-                keeper, embedded.principal_of(user_id), new, wait_seconds=wait_seconds
-            )
-        way = result.Way("ensure", embedded.key_of(settings, v0_api_key)[1], None, timeout_seconds)
-        return result.of_row(prototype, way, is_existing=is_existing)
+        return await _with_database(
+            database_url_of(place), v0_api_key, user_id, new, timeout_seconds=timeout_seconds, wait_seconds=wait_seconds
+        )
 
     @staticmethod
     def _place(db: object) -> object:
@@ -208,20 +193,48 @@ class AgnoV0Agent:
         return client_of(place, self._token)
 
 
-async def _plain(prompt: str, v0_api_key: str | None, timeout_seconds: float, wait_seconds: float) -> V0Project:
-    from protokeep.agents import embedded, result, standalone
-    from protokeep.providers.v0_v1 import V0V1
-    from protokeep.providers.v0_v2 import V0V2
+async def _without_product(
+    prompt: str, v0_api_key: str | None, user_id: str | None, timeout_seconds: float, wait_seconds: float
+) -> V0Project:
+    from protokeep.agents import embedded, result
 
     settings = embedded.settings_of(None, timeout_seconds)
     key, source = embedded.key_of(settings, v0_api_key)
     if not key:
         raise NotConfigured("There is no v0 API key. Pass v0_api_key, or set V0_API_KEY.")
-    config = embedded.config_of(settings, key)
-    provider = V0V2(config) if settings.v0_api_version == 2 else V0V1(config)
-    try:
-        prototype = await standalone.created(provider, prompt, settings.timing, wait_seconds=wait_seconds)
-    finally:
-        await provider.aclose()
+    prototype = await embedded.create_without_product(
+        settings, v0_api_key, embedded.principal_of(user_id), prompt, wait_seconds=wait_seconds
+    )
     way = result.Way("create_and_poll", source, None, timeout_seconds)
     return result.of_row(prototype, way, is_existing=False, known_to_us=False)
+
+
+async def _with_client(
+    client: Any, product_id: str, prompt: str, request: dict[str, Any], *, ours: bool, timeout_seconds: float
+) -> V0Project:
+    from protokeep.agents import remote, result
+
+    async with remote.open_client(client, ours=ours) as running:
+        found, is_existing = await remote.ensure(running, product_id, prompt, **request)
+    way = result.Way("protokeep", SERVER_KEY, None, timeout_seconds)
+    return result.of_served(found, way, is_existing=is_existing)
+
+
+async def _with_database(
+    database_url: str | None,
+    v0_api_key: str | None,
+    user_id: str | None,
+    new: NewPrototype,
+    *,
+    timeout_seconds: float,
+    wait_seconds: float,
+) -> V0Project:
+    from protokeep.agents import embedded, result
+
+    settings = embedded.settings_of(database_url, timeout_seconds)
+    async with embedded.embedded_keeper(settings, v0_api_key) as keeper:
+        prototype, is_existing = await embedded.ensure(
+            keeper, embedded.principal_of(user_id), new, wait_seconds=wait_seconds
+        )
+    way = result.Way("ensure", embedded.key_of(settings, v0_api_key)[1], None, timeout_seconds)
+    return result.of_row(prototype, way, is_existing=is_existing)

@@ -9,14 +9,17 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
+import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 from pydantic import SecretStr
 
-from protokeep.core.errors import ProtokeepError
-from protokeep.core.generation import RecoveryPoint
+from protokeep.core.errors import OutcomeUnknown, ProtokeepError, ProviderUnreachable
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 from protokeep.providers.v0_http import V0Config
@@ -29,6 +32,8 @@ from protokeep.wiring import build_application
 PROVIDER = "v0"
 WORKSPACE = "default"
 FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.TIMEOUT})
+#: From one look at a row whose create was lost to the next; the look-ups themselves have a pace of their own.
+LOOKUP_SECONDS = 1.0
 
 
 def settings_of(database_url: str | None, timeout_seconds: float) -> Settings:
@@ -61,20 +66,65 @@ def key_of(settings: Settings, given: str | None) -> tuple[str, str]:
 @contextlib.asynccontextmanager
 async def embedded_keeper(settings: Settings, v0_api_key: str | None) -> AsyncIterator[Keeper]:
     """A keeper. With a key that is not the environment's, new prototypes belong to an account of that key's own."""
-    async with build_application(settings) as parts:
-        providers = parts.keeper.context.providers
+    async with build_application(settings) as application:
+        providers = application.keeper.context.providers
         key, source = key_of(settings, v0_api_key)
         if source == "argument":
             account = f"v0:key-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
             config = config_of(settings, key)
             for provider in (V0V1(config), V0V2(config)):
                 providers.add(account, provider, for_new=provider.api_version == settings.v0_api_version, first=True)
-        yield parts.keeper
+        yield application.keeper
 
 
 def principal_of(user_id: str | None) -> Principal:
     """Whom the agent acts for."""
     return Principal(WORKSPACE, user_id or "agent", Role.MAKER, token_id="")
+
+
+async def create_without_product(
+    settings: Settings, v0_api_key: str | None, principal: Principal, prompt: str, *, wait_seconds: float
+) -> Prototype:
+    """A new chat that no database keeps, followed for up to `wait_seconds` once v0 has accepted it.
+
+    It takes the same path as every create, in a database that is thrown away at the end. As nobody could look up a
+    second sending afterwards, a create whose answer was lost is only searched for, never sent again.
+
+    Raises `ProviderUnreachable` when nothing was made, and `OutcomeUnknown` when a chat may have been made that cannot
+    be found.
+    """
+    with tempfile.TemporaryDirectory(prefix="protokeep-", ignore_cleanup_errors=True) as folder:
+        address = f"sqlite:///{folder}/protokeep.db"
+        thrown_away = settings.model_copy(update={"database_url": address, "migrate": "all", "secret_key": None})
+        async with embedded_keeper(thrown_away, v0_api_key) as keeper:
+            keeper.context.timing = replace(keeper.context.timing, required_lookups=sys.maxsize)
+            new = NewPrototype(product_id=f"agent-{uuid4()}", prompt=prompt)
+            ensured = await keeper.ensure(principal, new, wait=0)
+            accepted = await _follow_until_accepted(keeper, ensured.prototype)
+            return await follow(keeper, principal, accepted, wait_seconds=wait_seconds) if wait_seconds else accepted
+
+
+async def _follow_until_accepted(keeper: Keeper, claimed: Prototype) -> Prototype:
+    """Send a claim, and search for its chat for twice as long as a chat may take to show in lists."""
+    context = keeper.context
+    ends = time.monotonic() + 2 * context.timing.settle.total_seconds()
+    while True:
+        await keeper.submit(claimed.id)
+        prototype = await context.store.get_unscoped(claimed.id)
+        if prototype is None:
+            raise RuntimeError(f"row {claimed.id} vanished from a database that nobody else uses")
+        generation = prototype.generation
+        if not generation.submission.is_open:
+            return prototype
+        if not generation.submission.was_sent:
+            raise ProviderUnreachable(generation.hold.message or "Nothing was sent.", code=generation.hold.code or "")
+        if time.monotonic() >= ends:
+            raise OutcomeUnknown(
+                f"{generation.error.message} It was not found afterwards either, and was not sent again. Look at v0 "
+                "before asking anew.",
+                code=generation.error.code or "",
+            )
+        await asyncio.sleep(LOOKUP_SECONDS)
 
 
 async def ensure(
@@ -111,7 +161,7 @@ async def follow(keeper: Keeper, principal: Principal, prototype: Prototype, *, 
 async def _step(keeper: Keeper, principal: Principal, prototype: TrackedPrototype) -> Prototype:
     store = keeper.context.store
     generation = prototype.generation
-    if generation.submission.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT):
+    if generation.submission.is_open:
         await keeper.submit(prototype.id)
     else:
         # A status request looks as often as the poll interval says, whatever the prototype's age.

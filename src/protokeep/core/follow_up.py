@@ -2,7 +2,7 @@
 
     requested (claimed) -> sent -> accepted -> settled
 
-The status stays what the provider last said until the provider has accepted the message.
+The status stays as the provider last reported it until the provider has accepted the message.
 """
 
 from __future__ import annotations

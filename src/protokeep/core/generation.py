@@ -19,7 +19,7 @@ class RecoveryPoint(StrEnum):
     """How far the last request (the create or a follow-up) got, durably. Users see `Status` instead."""
 
     CLAIMED = "claimed"  #: nothing has been sent
-    SENT = "sent"  #: the call was made, or was about to be: look before sending again
+    SENT = "sent"  #: the call was made, or was about to be: look up before sending again
     ACCEPTED = "accepted"  #: the provider has it, and its ids are written; it is polled
     SETTLED = "settled"  #: nothing more is expected
 
@@ -116,7 +116,8 @@ class Absence:
 class FollowUp:
     """What was asked for last. Turn 1 is the create; every follow-up message begins another turn.
 
-    `previous_message_id` is what the turn before ended with: news about it say nothing about this turn.
+    `previous_message_id` is the message or version that the turn before ended with: news about it say nothing about
+    this turn.
     `baseline_message_id` is the newest message before this turn's was sent ("": there was none; None: nothing was sent
     in this turn). `known_message_id` is the newest message that is known not to be an unanswered one of ours.
     """
@@ -148,7 +149,7 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One remote generation: who it belongs to, and what is known of it.
+    """One remote generation: its owner, its account, and everything that is known of it.
 
     `marker` names its chat at the provider. `version` guards every write. `explicitly_new`: somebody asked for another
     prototype beside the product's existing one, so no other chat may take its place.

@@ -1,7 +1,7 @@
 """What a prototype is, and the one table that says how its status may change.
 
-`advance()` is the only code that changes a status. Everything a builder, a hook, a clock or a person can say is
-first turned into an `Observation`, so that late, repeated and out-of-order news all meet the same table.
+`advance()` is the only code that changes a status. News from a provider, a hook, a clock or a person first become an
+`Observation`, so that late, repeated and out-of-order news all meet the same table.
 """
 
 from __future__ import annotations
@@ -16,32 +16,31 @@ from protokeep.core.generation import GONE, Generation, Links, Polling, Reason, 
 
 
 class Status(StrEnum):
-    """What a user sees of a prototype. `timeout` ends automatic polling; a later look may still settle it."""
+    """What a user sees of a prototype. `timeout` ends automatic polling; a later poll may still settle it."""
 
-    PENDING = "pending"  #: claimed, or accepted by the builder; generation not yet seen
-    IN_PROGRESS = "in_progress"  #: the builder says that it is generating, or that it waits for an answer
-    COMPLETED = "completed"  #: the builder says that the version or message is finished
-    FAILED = "failed"  #: the builder said so, in its own words, or the chat is gone
-    TIMEOUT = "timeout"  #: the poll budget ran out before the builder said anything final
+    PENDING = "pending"  #: claimed, or accepted by the provider; generating has not been seen yet
+    IN_PROGRESS = "in_progress"  #: the provider is generating, or waits for an answer
+    COMPLETED = "completed"  #: the provider says that the version or message is finished
+    FAILED = "failed"  #: the provider said so, with its own reason, or the chat is gone
+    TIMEOUT = "timeout"  #: the poll clock ran out before the provider said anything final
 
 
 class ObservedState(StrEnum):
-    """What one observation says, in words of our own."""
+    """What one observation says, the same for every provider."""
 
-    QUEUED = "queued"  #: the builder knows it and has not begun
+    QUEUED = "queued"  #: the provider has it and has not begun
     RUNNING = "running"  #: being generated
-    WAITING = "waiting"  #: the builder stopped to ask a person something
+    WAITING = "waiting"  #: the provider stopped to ask a person something
     FINISHED = "finished"  #: done
-    BROKE = "broke"  #: the builder gave up, or refused to begin
-    GONE = "gone"  #: the builder no longer has it
-    EXPIRED = "expired"  #: our own clock: the poll budget is spent
-    CONTINUED = "continued"  #: the builder took a follow-up message: a new round begins
+    BROKE = "broke"  #: the provider gave up, or refused to begin
+    GONE = "gone"  #: the provider no longer has the chat
+    EXPIRED = "expired"  #: our own clock: the poll clock ran out
+    CONTINUED = "continued"  #: the provider accepted a follow-up message: a new turn begins
 
 
-#: status -> what was seen -> new status. What is not listed changes nothing: that is how late and
-#: repeated observations never move a status backwards. Only a follow-up that a person asked for, and the builder
-#: took, begins anew; what is said about the round before is told apart by its id (`Generation.previous_message_id`).
-#: The one exception are `REVIVALS`.
+#: status -> observed state -> new status. An observed state that is not listed changes nothing, so that late and
+#: repeated observations never move a status backwards. Only an accepted follow-up begins anew; news about the turn
+#: before carry that turn's id (`FollowUp.previous_message_id`). The one exception are `REVIVALS`.
 TRANSITIONS: Mapping[Status, Mapping[ObservedState, Status]] = {
     Status.PENDING: {
         ObservedState.RUNNING: Status.IN_PROGRESS,
@@ -69,13 +68,13 @@ TRANSITIONS: Mapping[Status, Mapping[ObservedState, Status]] = {
     Status.FAILED: {ObservedState.CONTINUED: Status.IN_PROGRESS},
 }
 
-#: FAILED with the error code "gone", and a sight of the chat after all -> new status: that it was gone is taken back.
+#: The chat of a FAILED prototype with the error code "gone" is shown after all: observed state -> new status.
 REVIVALS: Mapping[ObservedState, Status] = {
     ObservedState.QUEUED: Status.PENDING,
     ObservedState.RUNNING: Status.IN_PROGRESS,
     ObservedState.WAITING: Status.IN_PROGRESS,
     ObservedState.FINISHED: Status.COMPLETED,
-    ObservedState.BROKE: Status.FAILED,  # With the builder's own reason.
+    ObservedState.BROKE: Status.FAILED,  # With the provider's own reason.
     ObservedState.CONTINUED: Status.IN_PROGRESS,
 }
 
@@ -84,7 +83,7 @@ SETTLED = frozenset({Status.COMPLETED, Status.FAILED})
 
 
 class State(StrEnum):
-    """The word on the status chip: status and recovery point told as one. The same in page, API and CLI."""
+    """The word on the status chip, made of status and recovery point. The same in page, API and CLI."""
 
     QUEUED = "queued"
     MAKING = "making"
@@ -101,7 +100,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PollingPause:
-    """Why looks at an account wait, and until when."""
+    """Why polls of an account wait, and until when."""
 
     until: datetime
     code: str
@@ -190,7 +189,7 @@ class Observation:
     """One answer of the provider about one chat, or a tick of our own clock.
 
     `message_id` (of a message, or of a version where the provider counts those) None: the answer named none. URLs that
-    are None leave the known ones alone. `credits` is what this turn cost; None: the answer did not say.
+    are None leave the known ones alone. `credits` is the cost of this turn; None: the answer did not say.
     """
 
     state: ObservedState

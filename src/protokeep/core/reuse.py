@@ -9,9 +9,9 @@ from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 
 
 class Outcome(StrEnum):
-    """What a create request came to."""
+    """The result of a create request."""
 
-    CREATED = "created"  #: there was none, or another was asked for
+    CREATED = "created"  #: the product had none, or another one was asked for
     REUSED = "reused"  #: the product has one
     REPLACED = "replaced"  #: the product had one that failed or is gone
     REPLAYED = "replayed"  #: the same idempotency key was answered before

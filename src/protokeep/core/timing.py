@@ -1,4 +1,4 @@
-"""When to look, when to wait, when to try again. Pure functions of a prototype and the time."""
+"""When to poll, when to look up, when to wait, when to try again. Pure functions of a prototype and the time."""
 
 from __future__ import annotations
 
@@ -21,61 +21,62 @@ def _seconds(value: float) -> timedelta:
 class Timing:
     """Every duration that decides something, with its reason."""
 
-    #: How long a submit holds a row without renewing; a killed worker's row is taken up after it, and the
-    #: sweep that notices runs every two seconds, so that take-over stays under ten.
+    #: How long a delivery holds a row without renewing the lease. The row of a killed worker is taken up after it; the
+    #: sweep that notices runs every two seconds, so that the take-over stays under ten.
     lease: timedelta = timedelta(seconds=6)
-    #: Bound of one create call. Creates answer in about four seconds; what takes longer than this is unknown.
+    #: Limit of one create call. Creates answer in about four seconds; after this, the outcome is unknown.
     create_timeout: timedelta = timedelta(seconds=30)
     #: How long after a create was sent its chat may still be missing from look-ups: the create's own time limit
-    #: plus a minute for lists that lag. Only look-ups made after this count as "not there".
+    #: plus a minute for lists that lag. Only later look-ups count as "not there".
     settle: timedelta = timedelta(seconds=90)
-    #: Not-found look-ups after `settle` before a create is sent again.
+    #: Look-ups that find nothing, after `settle`, before a create is sent again.
     required_lookups: int = 2
     #: A claim older than this is looked up before its first create: the row may come from a restored backup,
     #: whose create was sent after the backup was taken.
     claim_is_fresh: timedelta = timedelta(seconds=30)
-    #: The spec's clock.
+    #: The spec's poll clock.
     poll_interval: timedelta = timedelta(seconds=3)
     poll_timeout: timedelta = timedelta(seconds=600)
-    #: From one sweep to the next over so many that each is dozens of calls, and nobody watching.
+    #: From one sweep to the next where each sweep is dozens of calls, and nobody watches.
     batch_poll_interval: timedelta = timedelta(seconds=4)
-    #: Looks one by one at what nobody watches: half its age apart, from the poll interval up to this. A generation of
-    #: three minutes then takes eleven looks instead of sixty.
+    #: Polling interval of a single prototype that nobody watches: half its age, at least `poll_interval`, at most this.
+    #: A generation of three minutes then takes eleven polls instead of sixty.
     max_poll_interval: timedelta = timedelta(seconds=60)
-    #: Looks at a chat that a hook has spoken of: the next hook tells its end, looks only mend what hooks lose.
+    #: Polling interval after a hook spoke of the turn: the next hook reports its end, and polls only make up for lost
+    #: hooks.
     hooked_poll_interval: timedelta = timedelta(seconds=30)
-    #: Before a chat whose answer could not be read is looked at again: it holds up the others.
+    #: Pause after an answer that could not be read: reading it again delays the other chats.
     unreadable_pause: timedelta = timedelta(seconds=15)
-    #: A preview that answers 404 in so many looks, over so long, is taken down. It is looked at again, ever more
-    #: slowly, until the last of these, and comes back when it opens.
+    #: A preview that answers 404 in so many checks, over so long, is taken down. It is checked again, ever more
+    #: rarely, until the last of these, and comes back when it opens.
     link_broken_after: timedelta = timedelta(seconds=300)
     link_checks_needed: int = 3
     link_checks_end: timedelta = timedelta(hours=24)
-    #: After `timeout`, slow looks go on this long.
+    #: After `timeout`, slow polls go on this long.
     polls_after_timeout: timedelta = timedelta(hours=24)
-    #: A look that comes this much later than it was due says that nobody looked meanwhile: the process slept, was
+    #: A poll that comes this much later than it was due means that nobody polled meanwhile: the process slept, was
     #: down, or the clock was set forward.
     overdue_after: timedelta = timedelta(seconds=30)
-    #: A chat whose message was taken less than this ago is young: builders may not show it to every read yet.
+    #: A chat whose message was accepted less than this ago is young: providers may not show it to every read yet.
     young_chat: timedelta = timedelta(seconds=600)
-    #: A chat that was seen has to be missing this long, in so many looks, before it counts as gone. Incidents that
-    #: show no chat at all last for seconds to minutes.
+    #: A chat that was shown before has to be missing this long, in so many polls, before it counts as gone. Incidents
+    #: that hide all chats last for seconds to minutes.
     gone_after: timedelta = timedelta(seconds=300)
     gone_polls: int = 4
-    #: Chats that go missing together have to stay away so long, while lists show others.
+    #: Chats that go missing together have to stay away this long, while lists show others.
     gone_together_after: timedelta = timedelta(hours=1)
-    #: A chat that no read has ever shown has to stay away so long.
+    #: A chat that no read has ever shown has to stay away this long.
     unseen_gone_after: timedelta = timedelta(hours=24)
-    #: After a change of the key, and after the start of a process, a key may be another team's for so long.
+    #: After a change of the key, and after the start of a process, the key may be another team's for this long.
     key_settles: timedelta = timedelta(seconds=600)
-    #: Looks at a gone chat begin this much later, and all looks at a missing one end after the second.
+    #: Polls of a gone chat begin this much later, and all polls of a missing chat end after the second.
     gone_poll_pause: timedelta = timedelta(seconds=900)
     missing_polls_end: timedelta = timedelta(days=7)
-    #: A status request looks at a chat that is missing for long again at most this often.
+    #: A status request polls a chat that is missing for long at most this often.
     missing_recheck: timedelta = timedelta(seconds=60)
-    #: A deletion that is answered with "not found" for so long is done, even if the account shows nothing at all.
+    #: A deletion that is answered with "not found" for this long is done, even if the account shows nothing at all.
     deleted_after: timedelta = timedelta(hours=24)
-    #: A status request for a completed one looks again at most this often (it may have been deleted).
+    #: A status request polls a completed prototype at most this often (its chat may have been deleted).
     completed_recheck: timedelta = timedelta(seconds=600)
     #: How long a status request counts as somebody watching.
     watched_for: timedelta = timedelta(seconds=15)
@@ -83,16 +84,16 @@ class Timing:
     credits_pause: timedelta = timedelta(seconds=120)
     #: Consecutive creates of an account with a 5xx or no answer before its circuit opens.
     circuit_failures: int = 3
-    #: A process whose last beat is younger than this is at work: what it says of its database counts for one that
-    #: starts. An installation that is older than this, and has no beat at all, may be a restored copy. Beats are three
-    #: seconds apart.
+    #: A process whose last beat is younger than this is at work, and its knowledge of the database counts for a process
+    #: that starts. An installation that is older than this, and has no beat at all, may be a restored copy. Beats are
+    #: three seconds apart.
     beat_is_fresh: timedelta = timedelta(seconds=10)
-    #: After the database went back, nothing is sent for so long: lists may not show yet what was made right before.
+    #: After the database went back, nothing is sent for this long: lists may not show the newest chats yet.
     restore_settle: timedelta = timedelta(seconds=45)
-    #: How often all chats of ours since the last time are searched for ones that no row knows.
+    #: How often all chats of ours since the last time are searched for orphans.
     full_search_interval: timedelta = timedelta(hours=24)
-    #: How often the newest chats are searched for second ones of ours: somebody pays for them, and a few calls each
-    #: time are less than a hundredth of a day's.
+    #: How often the newest chats are searched for orphans and second chats: somebody pays for them, and a few calls
+    #: each time are less than a hundredth of a day's.
     recent_search_interval: timedelta = timedelta(minutes=5)
     #: Longest pause between tries of anything.
     max_backoff: timedelta = timedelta(seconds=300)
@@ -122,7 +123,7 @@ def next_lookup(generation: Generation, now: datetime, timing: Timing) -> dateti
     """When to look the marker up again: soon at first, then about as far apart as the create is old."""
     age = now - (generation.submission.sent_at or now)
     if settled_since_sent(generation, now, timing):
-        # The second of the look-ups that decide comes soon; ones that keep failing come ever more seldom.
+        # The second of the deciding look-ups comes soon; look-ups that keep failing become ever rarer.
         return now + min(max((age - timing.settle) / 5, _seconds(5)), _seconds(60))
     return now + min(max(age / 2, _seconds(1)), _seconds(10))
 
@@ -174,12 +175,12 @@ def _poll_interval(generation: Generation, now: datetime, timing: Timing, *, bat
 
 
 def is_hooked(generation: Generation) -> bool:
-    """Whether a hook has spoken of what is being made now, so that hooks are known to reach us for it."""
+    """Whether a hook has spoken of the current turn, so that hooks are known to reach us for it."""
     return generation.polling.hook_received_at is not None and generation.polling.hook_received_at >= generation.turn_at
 
 
 def late_by(generation: Generation, now: datetime, timing: Timing) -> timedelta:
-    """How much later than due a look at `now` comes, where that is more than any queue or rest explains; else zero."""
+    """How much later than due a poll at `now` comes; zero for a delay that a queue or a rest explains."""
     if generation.polling.next_poll_at is None:
         return timedelta(0)
     late = now - generation.polling.next_poll_at

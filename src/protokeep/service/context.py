@@ -1,4 +1,4 @@
-"""What the use cases need of the world, handed in once."""
+"""The dependencies of the use cases, handed in once."""
 
 from __future__ import annotations
 
@@ -21,18 +21,16 @@ from protokeep.core.timing import Timing
 from protokeep.service.audit import Audit
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.heartbeat import Clock, Heartbeat, boot_seconds, utc_now
-from protokeep.service.provider_accounts import Choice, Providers
+from protokeep.service.provider_accounts import Providers
 from protokeep.store.audit import AuditStore
 from protokeep.store.prototypes import Store
-
-__all__ = ["Choice", "Clock", "Providers", "utc_now"]
 
 
 class Queue(Protocol):
     """Decides when code runs; may run everything twice, late, or never."""
 
     def has_room(self) -> bool:
-        """Whether this process would begin with a new row now, so that it may hold it from its claim on."""
+        """Whether this process would start a new row now, so that it may hold the row from its claim on."""
         ...
 
     def start(self, claimed: TrackedPrototype) -> None:
@@ -40,7 +38,7 @@ class Queue(Protocol):
         ...
 
     async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
-        """Run `Keeper.submit` soon; with `first`, before those that were asked for without it."""
+        """Run `Keeper.submit` soon; with `first`, before rows that were queued without it."""
         ...
 
     async def track(self, account: str) -> None:
@@ -49,7 +47,7 @@ class Queue(Protocol):
 
 
 class NoQueue:
-    """Runs nothing: whoever holds the keeper calls its steps."""
+    """Runs nothing: the owner of the keeper calls its steps."""
 
     def has_room(self) -> bool:
         return False
@@ -66,7 +64,7 @@ class NoQueue:
 
 @dataclass
 class Context:
-    """Store, builders, bus, clock and pace of one process, and who this process is."""
+    """The dependencies of the use cases in one process, and the name of the process."""
 
     store: Store
     providers: Providers
@@ -76,17 +74,17 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
     queue: Queue = field(default_factory=NoQueue)
-    #: Names this process to the others and to whoever reads the tables.
+    #: The name of this process in the database.
     owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")
-    #: Whether no other process works on this database: then every start may be one on a restored copy.
+    #: Whether no other process works on this database: then every start may be a start on a restored copy.
     single_process: bool = False
     #: Called with the name of each point at which a crash is survivable; tests crash there.
     checkpoint: Callable[[str], None] = lambda point: None
-    #: Seconds on a ruler that no step of a wall clock moves: how old something is within this process.
+    #: A monotonic clock, in seconds: how old something is within this process.
     elapsed: Callable[[], float] = boot_seconds
-    #: The time to go by instead of the database's clock: SQLite has none of its own.
+    #: Used instead of the database's clock: SQLite has none of its own.
     wall: Clock | None = None
-    #: Signs what chats carry, with the installation's secret.
+    #: Signs the metadata of chats with the installation's secret.
     signer: Signer = field(kw_only=True)
     audit: Audit = field(init=False)
     heartbeat: Heartbeat = field(init=False)
@@ -100,7 +98,7 @@ class Context:
             self.timing,
             wall=self.wall,
             elapsed=self.elapsed,
-            alone=self.single_process,
+            single_process=self.single_process,
         )
 
 
@@ -119,15 +117,15 @@ def status_events(before: Prototype, after: Prototype, source: Source, now: date
 
 @contextlib.asynccontextmanager
 async def renewing(renew: Callable[[], Awaitable[object]], every: timedelta) -> AsyncIterator[None]:
-    """Call `renew` again and again for as long as the context lasts: a lease that ends with its process."""
+    """Call `renew` again and again for as long as the context lasts, so that a lease ends soon after its process."""
 
-    async def keep() -> None:
+    async def renew_forever() -> None:
         while True:
             await asyncio.sleep(every.total_seconds())
-            with contextlib.suppress(Exception):  # A database that does not answer now may do so next time.
+            with contextlib.suppress(Exception):  # The database may answer the next time.
                 await renew()
 
-    task = asyncio.create_task(keep())
+    task = asyncio.create_task(renew_forever())
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import NotAuthenticated
 from protokeep.core.principals import Principal
-from protokeep.service.context import Clock
+from protokeep.service.heartbeat import Clock
 from protokeep.service.tokens import Tokens
 from protokeep.store.sessions import Opening, SessionStore
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from protokeep.core.errors import NotAuthenticated
 from protokeep.identity.jwt_format import Secrets
-from protokeep.service.context import Clock
+from protokeep.service.heartbeat import Clock
 from protokeep.service.sessions import Sessions
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound
 from protokeep.core.principals import ApiToken, Person, Principal, Role
 from protokeep.core.validation import NAME_MAX
-from protokeep.service.context import Clock
+from protokeep.service.heartbeat import Clock
 from protokeep.store.tokens import TokenStore
 
 PREFIX = "pk_"
