@@ -14,14 +14,14 @@ from protokeep.core import validation
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.create_request import CreateRequest, IdempotentRequest, claimed_prototype
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, TooMany
-from protokeep.core.failed_sign_ins import OTHERS, TOLD_APART, FailedSignInCounter
+from protokeep.core.failed_sign_ins import OTHERS, SEPARATE_LINES, FailedSignInCounter
 from protokeep.core.generation import RecoveryPoint
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
 from protokeep.core.prototype import State, Status
 from protokeep.core.provider_keys import KeyOwner, KeySource, hint_of, key_of, key_source_of, missing, owner_of
 from protokeep.core.quotas import Quotas, day_of
-from protokeep.core.rate_limit import KEPT_MOST, TokenBucket
+from protokeep.core.rate_limit import MOST_BUCKETS, TokenBucket
 from tracked import generation_of
 
 
@@ -206,7 +206,7 @@ class TestRates:
         """
         rate = TokenBucket(1, "Too fast")
         rate.take("first", 0)
-        for number in range(KEPT_MOST - 1):
+        for number in range(MOST_BUCKETS - 1):
             rate.take(f"n-{number}", 0)
         with pytest.raises(TooMany):
             rate.take("first", 1)
@@ -344,8 +344,8 @@ class TestRefusals:
         Of very many kinds only some are told apart, the others are one line; each workspace has its own.
         """
         refusals = FailedSignInCounter()
-        told = [refusals.take(self.refusal(f"10.0.1.{number}"), 0) for number in range(TOLD_APART + 5)]
-        assert [one is not None for one in told] == [True] * TOLD_APART + [False] * 5
+        told = [refusals.take(self.refusal(f"10.0.1.{number}"), 0) for number in range(SEPARATE_LINES + 5)]
+        assert [one is not None for one in told] == [True] * SEPARATE_LINES + [False] * 5
         assert refusals.take(self.refusal(workspace="elsewhere"), 1) is not None
 
         (others,) = refusals.over(60)
