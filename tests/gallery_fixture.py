@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from protokeep.core import deletion, polling
 from protokeep.core import follow_up as rounds
 from protokeep.core import submission as steps
+from protokeep.core.conversation import Conversation
 from protokeep.core.errors import ProviderBusy, ProviderRejected, ProviderUnreachable
 from protokeep.core.events import Event, Source
 from protokeep.core.principals import Principal, Role
-from protokeep.core.prototype import Observation, ObservedState, Prototype, State, generation_of
+from protokeep.core.prototype import Observation, ObservedState, Prototype, State, TrackedPrototype
+from protokeep.core.timing import Timing
 from protokeep.sandbox.site.screenshot import screenshot_of
 from protokeep.sandbox.site.theme import theme_of
 from protokeep.sandbox.state import Chat
@@ -23,6 +26,7 @@ from protokeep.store.pictures import Picture, save_picture
 from protokeep.store.prototypes import free_slot
 from protokeep.store.sql import Connection
 from protokeep.wiring import Application
+from tracked import tracked
 
 DEMO = "https://preview.example"
 
@@ -254,16 +258,15 @@ async def paint(parts: Application, scenes: tuple[Scene, ...] = SCENES) -> dict[
     return made
 
 
-async def _play(parts: Application, scene: Scene, at: datetime, number: int) -> Prototype:
+async def _play(parts: Application, scene: Scene, at: datetime, number: int) -> TrackedPrototype:
     context = parts.keeper.context
     context.clock = lambda: at
     who = Principal("default", scene.owner, Role.MAKER, "")
     wanted = NewPrototype(scene.product_id, scene.prompt, create_new=scene.another, product_name=scene.name)
-    prototype = (await parts.keeper.ensure(who, wanted, wait=0)).prototype
+    prototype = tracked((await parts.keeper.ensure(who, wanted, wait=0)).prototype)
     for event, after in _steps(parts, prototype, scene, at, number):
         events = [event] if event else status_events(prototype, after, Source.POLL, after.updated_at)
-        version = generation_of(prototype).version
-        after = replace(after, generation=replace(generation_of(after), version=version))
+        after = after.with_generation(version=prototype.generation.version)
         saved = await context.store.save(prototype, after, *events)
         assert saved is not None
         prototype = saved
@@ -273,7 +276,7 @@ async def _play(parts: Application, scene: Scene, at: datetime, number: int) -> 
     return await _pictured(parts, prototype, at) if scene.pictured else prototype
 
 
-async def _pictured(parts: Application, prototype: Prototype, at: datetime) -> Prototype:
+async def _pictured(parts: Application, prototype: TrackedPrototype, at: datetime) -> TrackedPrototype:
     """As the end of v1's prototypes leaves them: with a picture that is kept here."""
     prompt = prototype.prompt or ""
     body = screenshot_of(theme_of(Chat(prototype.product_id, "v1", "", prompt, at, at, at, 1)))
@@ -282,24 +285,26 @@ async def _pictured(parts: Application, prototype: Prototype, at: datetime) -> P
     async def keep(connection: Connection) -> None:
         await save_picture(connection, prototype.id, picture, at)
 
-    kept = replace(generation_of(prototype), picture_etag=f"00000000-{picture.etag}")
-    saved = await parts.keeper.context.store.save(prototype, replace(prototype, generation=kept), belongs=keep)
+    after = prototype.with_generation(picture_etag=f"00000000-{picture.etag}")
+    saved = await parts.keeper.context.store.save(prototype, after, belongs=keep)
     assert saved is not None
     return saved
 
 
-def _follow_up(ready: Prototype, scene: Scene, at: datetime, pace: Any) -> list[tuple[Event | None, Prototype]]:
+def _follow_up(
+    ready: TrackedPrototype, scene: Scene, at: datetime, pace: Any
+) -> list[tuple[Event | None, TrackedPrototype]]:
     if scene.asked is None:
         return []
     words = "Photos first, prices in the middle, and a darker header"
     asked = rounds.requested(ready, words, at)
-    sent = rounds.about_to_send_follow_up(asked, at, pace, previous_message_id=None, baseline_message_id=None)
-    told: list[tuple[Event | None, Prototype]] = [
+    sent = rounds.about_to_send_follow_up(asked, at, pace, Conversation([], None, whole=True))
+    told: list[tuple[Event | None, TrackedPrototype]] = [
         (Event("asked", Source.PERSON, at, actor=scene.owner, data={"message": words}), asked),
         (Event("sent", Source.SUBMIT, at), sent),
     ]
     if scene.asked:
-        taken = rounds.follow_up_accepted(sent, message_id="msg_2", seen=None, now=at, pace=pace, batched=False)
+        taken = rounds.follow_up_accepted(sent, message_id="msg_2", seen=None, now=at, timing=pace, batched=False)
         end = Observation(ObservedState.FINISHED, message_id="msg_2", credits=0.4)
         told += [(Event("continued", Source.SUBMIT, at), taken), (None, _seen(taken, end, at + scene.took, pace))]
     else:
@@ -310,8 +315,8 @@ def _follow_up(ready: Prototype, scene: Scene, at: datetime, pace: Any) -> list[
 
 
 def _steps(
-    parts: Application, prototype: Prototype, scene: Scene, at: datetime, number: int
-) -> list[tuple[Event | None, Prototype]]:
+    parts: Application, prototype: TrackedPrototype, scene: Scene, at: datetime, number: int
+) -> list[tuple[Event | None, TrackedPrototype]]:
     pace = parts.keeper.context.timing
     soon = at + timedelta(seconds=1)
     if scene.state is State.QUEUED:
@@ -319,10 +324,10 @@ def _steps(
     if scene.state is State.PARKED:
         error = ProviderBusy("The v0 account is out of credits.", code="out_of_credits", status=402)
         until = datetime.now(UTC) + minutes(2)
-        held = steps.parked(prototype, soon, until=until, code=error.code, message=str(error))
+        held = steps.parked(prototype, until=until, code=error.code, message=str(error))
         return [(Event("parked", Source.SUBMIT, soon, data={"code": error.code, "message": str(error)}), held)]
     sent = steps.about_to_send(prototype, soon, pace)
-    told: list[tuple[Event | None, Prototype]] = [(Event("sent", Source.SUBMIT, soon), sent)]
+    told: list[tuple[Event | None, TrackedPrototype]] = [(Event("sent", Source.SUBMIT, soon), sent)]
     if scene.state is State.UNDECIDED:
         unknown = ProviderUnreachable("No answer within 30 s.", code="no_answer")
         told.append((Event("undecided", Source.SUBMIT, soon), steps.outcome_unknown(sent, unknown, soon, pace)))
@@ -334,7 +339,7 @@ def _steps(
         project_id=None,
         seen=None,
         now=soon + timedelta(seconds=2),
-        pace=pace,
+        timing=pace,
         batched=False,
     )
     told.append((Event("accepted", Source.SUBMIT, soon + timedelta(seconds=2), status="pending"), accepted))
@@ -358,7 +363,7 @@ def _steps(
     elif scene.state is State.TIMED_OUT:
         told.append((None, _seen(running, Observation(ObservedState.EXPIRED), end, pace)))
     elif scene.state is State.NOT_VISIBLE:
-        told.append((None, steps.polled(running, None, end, pace, batched=False, missing=True)))
+        told.append((None, polling.polled(running, polling.ChatMissing(), end, pace, batched=False)))
     elif scene.state is State.WAITING:
         asks = Observation(
             ObservedState.WAITING,
@@ -368,13 +373,13 @@ def _steps(
         told.append((None, _seen(running, asks, soon + minutes(1), pace)))
     elif scene.state is State.DELETING:
         refused = ProviderUnreachable("v0 did not answer within 30 s.", code="no_answer")
-        removing = rounds.deletion_failed(
-            rounds.deletion_requested(running, end), refused, datetime.now(UTC) + minutes(2)
+        removing = deletion.deletion_failed(
+            deletion.deletion_requested(running, end), refused, datetime.now(UTC) + minutes(2)
         )
         told.append((Event("deleting", Source.PERSON, end, actor=scene.owner), removing))
     return told
 
 
-def _seen(before: Prototype, seen: Observation, now: datetime, pace: object) -> Prototype:
-    after = steps.polled(before, seen, now, pace, batched=False, missing=False)  # type: ignore[arg-type]
+def _seen(before: TrackedPrototype, seen: Observation, now: datetime, pace: Timing) -> TrackedPrototype:
+    after = polling.polled(before, polling.ChatShown(seen), now, pace, batched=False)
     return replace(after, updated_at=now)

@@ -15,6 +15,7 @@ from protokeep.service.context import Context
 from protokeep.service.hooks import Hooks
 from protokeep.store.database import Database
 from protokeep.store.store import Store
+from tracked import tracked
 
 
 class Crash(BaseException):
@@ -56,7 +57,7 @@ class ImmediateQueue(ManualQueue):
         self._run(self._keeper.submit(mockup_id))
 
     def start(self, claimed: Prototype) -> None:
-        self._run(self._keeper.submit_held(claimed))
+        self._run(self._keeper.submit_held(tracked(claimed)))
 
     def _run(self, submitting: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(submitting)
@@ -109,7 +110,7 @@ class Node:
         while queue.held or queue.submits or queue.tracks:
             held, queue.held = queue.held, []
             for claimed in held:
-                await self.keeper.submit_held(claimed)
+                await self.keeper.submit_held(tracked(claimed))
             submits, queue.submits = queue.submits, []
             for mockup_id in submits:
                 await self.keeper.submit(mockup_id)

@@ -18,7 +18,7 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.queries import Queries
 
 from protokeep.bus import enable_keepalive
-from protokeep.core.prototype import Prototype
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.store.postgresql import CONNECT_SECONDS
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ SUBMITS_AT_ONCE = 400
 HELD_AT_ONCE = 2 * SUBMITS_AT_ONCE
 
 #: Sends one claim to the provider.
-SendClaim = Callable[[Prototype], Awaitable[None]]
+SendClaim = Callable[[TrackedPrototype], Awaitable[None]]
 
 
 class JobQueue:
@@ -86,7 +86,7 @@ class JobQueue:
         """Whether this process accepts claims, and may hold one more."""
         return self._accepts_claims and len(self.sending) < HELD_AT_ONCE
 
-    def start(self, claimed: Prototype) -> None:
+    def start(self, claimed: TrackedPrototype) -> None:
         """Send a claim whose lease this process holds. No other process takes the claim up before the lease ends."""
         if self._send is None:
             raise RuntimeError("this process has never accepted claims")
@@ -94,7 +94,7 @@ class JobQueue:
         self.sending.add(task)
         task.add_done_callback(self.sending.discard)
 
-    async def _send_claim(self, send: SendClaim, claimed: Prototype) -> None:
+    async def _send_claim(self, send: SendClaim, claimed: TrackedPrototype) -> None:
         async with self._send_slots:
             try:
                 await send(claimed)

@@ -170,7 +170,7 @@ async def test_a_create_that_was_not_found_is_not_sent_again(served: Demo, monke
     """
     monkeypatch.setenv("PROTOKEEP_SETTLE_SECONDS", "0.2")
     monkeypatch.setenv("PROTOKEEP_CREATE_TIMEOUT_SECONDS", "0.2")
-    monkeypatch.setattr("protokeep.agents.standalone.next_lookup", lambda _generation, now, _pace: now)
+    monkeypatch.setattr("protokeep.core.submission.next_lookup", lambda _generation, now, _timing: now)
     served.turn(fail_next=[{"operation": "chats.createAsync", "status": 500}])
     with pytest.raises(OutcomeUnknown, match="was not sent again"):
         await AgnoV0Agent().create_v0_project_with_api(PROMPT)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factories import NOW, after, generation, prototype
+from factories import NOW, after, generation, polled, prototype
 from protokeep.core.absence import (
     AccountVisibility,
     accepted_at,
@@ -22,9 +22,9 @@ from protokeep.core.absence import (
     recorded_missing,
     retry_after,
 )
-from protokeep.core.prototype import Observation, ObservedState, Prototype, State, Status, generation_of
-from protokeep.core.submission import polled
+from protokeep.core.prototype import Observation, ObservedState, State, Status, TrackedPrototype
 from protokeep.core.timing import Timing, answer_valid_for, is_poll_due_on_request
+from tracked import generation_of
 
 PACE = Timing()
 LONG_AGO = after(-86_400)
@@ -33,7 +33,7 @@ VISIBLE = AccountVisibility(LONG_AGO, shown=1, missing=1)
 RUNNING = Observation(ObservedState.RUNNING, "m-1")
 
 
-def away(seconds: float = 300, looks: int = 4, **values: Any) -> Prototype:
+def away(seconds: float = 300, looks: int = 4, **values: Any) -> TrackedPrototype:
     """An old prototype that was seen, and then missing for so long, in so many looks."""
     given: dict[str, Any] = {
         "created_at": after(-3600),
@@ -45,7 +45,9 @@ def away(seconds: float = 300, looks: int = 4, **values: Any) -> Prototype:
     return prototype(Status.IN_PROGRESS, **{**given, **values})
 
 
-def look(one: Prototype, now: datetime, *, missing: bool, around: AccountVisibility = VISIBLE) -> Prototype:
+def look(
+    one: TrackedPrototype, now: datetime, *, missing: bool, around: AccountVisibility = VISIBLE
+) -> TrackedPrototype:
     return polled(one, None if missing else RUNNING, now, PACE, batched=False, missing=missing, around=around)
 
 
@@ -209,8 +211,13 @@ class TestObserved:
 
         assert (one.status, one.state) == (Status.IN_PROGRESS, State.NOT_VISIBLE)
         told = generation_of(one)
-        assert (told.missing_since, told.missing_polls, told.last_missing_at, told.last_shown_at) == (NOW, 1, NOW, None)
-        assert told.next_poll_at == after(3)
+        assert (
+            told.absence.missing_since,
+            told.absence.missing_polls,
+            told.absence.last_missing_at,
+            told.absence.last_shown_at,
+        ) == (NOW, 1, NOW, None)
+        assert told.polling.next_poll_at == after(3)
 
     @pytest.mark.parametrize("status", [Status.PENDING, Status.IN_PROGRESS, Status.TIMEOUT, Status.COMPLETED])
     def test_any_sight_of_a_chat_ends_its_absence(self, status: Status) -> None:
@@ -221,7 +228,12 @@ class TestObserved:
 
         assert one.state is not State.NOT_VISIBLE
         told = generation_of(one)
-        assert (told.missing_since, told.missing_polls, told.last_missing_at, told.last_shown_at) == (
+        assert (
+            told.absence.missing_since,
+            told.absence.missing_polls,
+            told.absence.last_missing_at,
+            told.absence.last_shown_at,
+        ) == (
             None,
             0,
             None,
@@ -233,15 +245,15 @@ class TestObserved:
         What counts as gone is failed with a reason; a later sight takes that back, with a poll clock of its own.
         """
         gone = look(away(credits=0.5), NOW, missing=True)
-        assert (gone.status, gone.state, generation_of(gone).error_code) == (Status.FAILED, State.FAILED, "gone")
-        assert generation_of(gone).next_poll_at == after(900)
+        assert (gone.status, gone.state, generation_of(gone).error.code) == (Status.FAILED, State.FAILED, "gone")
+        assert generation_of(gone).polling.next_poll_at == after(900)
 
         back = look(gone, after(900), missing=False)
 
         told = generation_of(back)
-        assert (back.status, back.state, told.error_code) == (Status.IN_PROGRESS, State.MAKING, None)
-        assert (told.deadline_at, told.settled_at, told.missing_since) == (after(1500), None, None)
-        assert told.next_poll_at is not None
+        assert (back.status, back.state, told.error.code) == (Status.IN_PROGRESS, State.MAKING, None)
+        assert (told.polling.deadline_at, told.settled_at, told.absence.missing_since) == (after(1500), None, None)
+        assert told.polling.next_poll_at is not None
 
     @pytest.mark.parametrize(
         ("seen", "status"),
@@ -266,7 +278,7 @@ class TestObserved:
         back = polled(gone, sight, after(900), PACE, batched=False)
 
         assert back.status is status
-        assert generation_of(back).error_code == ("builder_error" if seen is ObservedState.BROKE else None)
+        assert generation_of(back).error.code == ("builder_error" if seen is ObservedState.BROKE else None)
         assert generation_of(back).credits == 0.5
 
     def test_a_failure_that_the_builder_reported_is_not_taken_back(self) -> None:
@@ -288,7 +300,7 @@ class TestObserved:
 
         back = look(one, after(90), missing=False)
 
-        assert (back.status, generation_of(back).deadline_at) == (Status.IN_PROGRESS, after(110))
+        assert (back.status, generation_of(back).polling.deadline_at) == (Status.IN_PROGRESS, after(110))
         assert look(back, after(110), missing=False).status is Status.TIMEOUT
 
     def test_a_poll_an_hour_late_times_nothing_out_and_counts_no_absence(self) -> None:
@@ -297,10 +309,10 @@ class TestObserved:
         """
         young = prototype(Status.IN_PROGRESS, next_poll_at=after(3), deadline_at=after(600))
         one = look(young, after(3600), missing=False)
-        assert (one.status, generation_of(one).deadline_at) == (Status.IN_PROGRESS, after(4197))
+        assert (one.status, generation_of(one).polling.deadline_at) == (Status.IN_PROGRESS, after(4197))
 
         absent = look(away(10, looks=3, next_poll_at=NOW), after(3600), missing=True)
-        assert (absent.status, generation_of(absent).missing_since) == (Status.IN_PROGRESS, after(3590))
+        assert (absent.status, generation_of(absent).absence.missing_since) == (Status.IN_PROGRESS, after(3590))
 
     def test_a_poll_a_few_seconds_late_moves_no_deadline(self) -> None:
         """
@@ -316,7 +328,7 @@ class TestObserved:
         """
         one = prototype(Status.IN_PROGRESS, next_poll_at=after(3600), deadline_at=after(4200))
 
-        assert generation_of(look(one, NOW, missing=False)).deadline_at == after(600)
+        assert generation_of(look(one, NOW, missing=False)).polling.deadline_at == after(600)
 
     def test_a_question_to_a_person_times_nothing_out(self) -> None:
         """
@@ -325,8 +337,8 @@ class TestObserved:
         question = Observation(ObservedState.WAITING, "m-1", error_code="waiting_for_answer", error_message="?")
         one = polled(prototype(Status.IN_PROGRESS), question, after(590), PACE, batched=True)
         one = polled(one, question, after(600), PACE, batched=True)
-        assert (one.state, generation_of(one).next_poll_at) == (State.WAITING, after(660))
+        assert (one.state, generation_of(one).polling.next_poll_at) == (State.WAITING, after(660))
 
         answered = look(one, after(660), missing=False)
 
-        assert (answered.state, generation_of(answered).deadline_at) == (State.MAKING, after(1260))
+        assert (answered.state, generation_of(answered).polling.deadline_at) == (State.MAKING, after(1260))

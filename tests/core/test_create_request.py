@@ -14,13 +14,15 @@ from protokeep.core import validation
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.create_request import CreateRequest, IdempotentRequest, claimed_prototype
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, TooMany
-from protokeep.core.failed_sign_ins import OTHERS, TOLD_APART, FailedSignInCounter
+from protokeep.core.failed_sign_ins import OTHERS, SEPARATE_LINES, FailedSignInCounter
+from protokeep.core.generation import RecoveryPoint
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
-from protokeep.core.prototype import RecoveryPoint, State, Status, generation_of
+from protokeep.core.prototype import State, Status
 from protokeep.core.provider_keys import KeyOwner, KeySource, hint_of, key_of, key_source_of, missing, owner_of
 from protokeep.core.quotas import Quotas, day_of
-from protokeep.core.rate_limit import KEPT_MOST, TokenBucket
+from protokeep.core.rate_limit import MOST_BUCKETS, TokenBucket
+from tracked import generation_of
 
 
 def wanted(**values: Any) -> CreateRequest:
@@ -44,9 +46,13 @@ class TestClaim:
             "id-1", "p-1", "uuid-of-ann", "v0", "A shop",
         )  # fmt: skip
         assert (one.status, one.state, one.is_current, one.chat_id) == (Status.PENDING, State.QUEUED, True, None)
-        assert (one.created_at, one.updated_at, begun.created_at, begun.next_try_at) == (NOW,) * 4
-        assert (begun.recovery_point, begun.attempts, begun.lookups) == (RecoveryPoint.CLAIMED, 0, 0)
-        assert (begun.fence, begun.version, begun.lease_until) == (0, 0, None)
+        assert (one.created_at, one.updated_at, begun.created_at, begun.submission.next_try_at) == (NOW,) * 4
+        assert (begun.submission.recovery_point, begun.submission.attempts, begun.submission.lookups) == (
+            RecoveryPoint.CLAIMED,
+            0,
+            0,
+        )
+        assert (begun.submission.fence, begun.version, begun.submission.lease_until) == (0, 0, None)
         assert (begun.workspace_id, begun.account, begun.marker, begun.created_by) == (
             "default", "v0:environment", "m-1", "ann",
         )  # fmt: skip
@@ -56,7 +62,7 @@ class TestClaim:
         One that its process holds has a fence and a lease from the beginning.
         """
         held = generation_of(claimed_prototype(wanted(leased_until=after(6)), "ann"))
-        assert (held.fence, held.lease_until) == (1, after(6))
+        assert (held.submission.fence, held.submission.lease_until) == (1, after(6))
 
     @pytest.mark.parametrize(
         "other",
@@ -202,7 +208,7 @@ class TestRates:
         """
         rate = TokenBucket(1, "Too fast")
         rate.take("first", 0)
-        for number in range(KEPT_MOST - 1):
+        for number in range(MOST_BUCKETS - 1):
             rate.take(f"n-{number}", 0)
         with pytest.raises(TooMany):
             rate.take("first", 1)
@@ -340,8 +346,8 @@ class TestRefusals:
         Of very many kinds only some are told apart, the others are one line; each workspace has its own.
         """
         refusals = FailedSignInCounter()
-        told = [refusals.take(self.refusal(f"10.0.1.{number}"), 0) for number in range(TOLD_APART + 5)]
-        assert [one is not None for one in told] == [True] * TOLD_APART + [False] * 5
+        told = [refusals.take(self.refusal(f"10.0.1.{number}"), 0) for number in range(SEPARATE_LINES + 5)]
+        assert [one is not None for one in told] == [True] * SEPARATE_LINES + [False] * 5
         assert refusals.take(self.refusal(workspace="elsewhere"), 1) is not None
 
         (others,) = refusals.over(60)

@@ -6,20 +6,15 @@ from typing import Any
 
 import pytest
 
-from factories import NOW, after, prototype
+from factories import NOW, after, prototype, untracked
+from protokeep.core import deletion, links
 from protokeep.core import follow_up as rounds
+from protokeep.core.conversation import Conversation, Message
 from protokeep.core.errors import ProviderError
-from protokeep.core.prototype import (
-    Observation,
-    ObservedState,
-    Prototype,
-    RecoveryPoint,
-    State,
-    Status,
-    advance,
-    generation_of,
-)
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Observation, ObservedState, State, Status, TrackedPrototype, advance
 from protokeep.core.timing import Timing
+from tracked import generation_of
 
 PACE = Timing()
 CLAIMED, SENT, ACCEPTED, SETTLED = RecoveryPoint
@@ -27,19 +22,25 @@ MADE, IN_PROGRESS, FAILED, TIMEOUT = Status.COMPLETED, Status.IN_PROGRESS, Statu
 DEMO, WEB = "https://demo.example/1", "https://v0.example/chat/1"
 
 
-def ready(**values: Any) -> Prototype:
+def ready(**values: Any) -> TrackedPrototype:
     """One that is done."""
     given = {"recovery_point": SETTLED, "message_id": "m-1", "settled_at": after(30), "observed_at": after(30)}
     return prototype(MADE, **{**given, **values})
 
 
-def waiting(**values: Any) -> Prototype:
+def waiting(**values: Any) -> TrackedPrototype:
     """One whose builder has asked a question."""
     given = {"awaiting_input": True, "message_id": "m-1", "hold_code": "question", "hold_message": "Which colour?"}
     return prototype(IN_PROGRESS, **{**given, **values})
 
 
-def asked(one: Prototype | None = None) -> Prototype:
+def conversation(previous_message_id: str | None, newest_message_id: str | None) -> Conversation:
+    """A chat as it is read before a message is sent."""
+    newest = [] if newest_message_id is None else [Message(newest_message_id, "assistant", "Done.")]
+    return Conversation(newest, previous_message_id, whole=True)
+
+
+def asked(one: TrackedPrototype | None = None) -> TrackedPrototype:
     """One whose follow-up is claimed, a while after it was made."""
     return rounds.requested(one or ready(), "Make it blue", after(100))
 
@@ -61,7 +62,7 @@ class TestWhyNot:
     @pytest.mark.parametrize(
         ("one", "words"),
         [
-            (prototype(MADE, tracked=False), "no chat"),
+            (untracked(MADE), "no chat"),
             (prototype(MADE, chat_id=None), "no chat"),
             (ready(deletion_requested_at=NOW), "being deleted"),
             (ready(recovery_point=CLAIMED, turn=2), "has not reached"),
@@ -72,7 +73,7 @@ class TestWhyNot:
         ],
         ids=["untracked", "no chat", "deleting", "claimed", "sent", "gone", "in progress", "pending"],
     )
-    def test_a_prototype_that_cannot_take_a_message_says_why(self, one: Prototype, words: str) -> None:
+    def test_a_prototype_that_cannot_take_a_message_says_why(self, one: TrackedPrototype, words: str) -> None:
         """
         Whatever cannot take a message now says why.
         """
@@ -95,11 +96,25 @@ class TestAsked:
         )
         generation = generation_of(one)
 
-        assert (generation.recovery_point, generation.turn, generation.follow_up) == (CLAIMED, 2, "Make it blue")
-        assert (generation.attempts, generation.lookups, generation.outcome_unknown) == (0, 0, False)
-        assert (generation.sent_at, generation.baseline_message_id, generation.lease_until) == (None, None, None)
-        assert (generation.follow_up_at, generation.next_try_at, one.updated_at) == (after(100),) * 3
-        assert generation.next_poll_at is None
+        assert (generation.submission.recovery_point, generation.follow_up.turn, generation.follow_up.message) == (
+            CLAIMED,
+            2,
+            "Make it blue",
+        )
+        assert (
+            generation.submission.attempts,
+            generation.submission.lookups,
+            generation.submission.outcome_unknown,
+        ) == (0, 0, False)
+        assert (
+            generation.submission.sent_at,
+            generation.follow_up.baseline_message_id,
+            generation.submission.lease_until,
+        ) == (None, None, None)
+        assert (generation.follow_up.requested_at, generation.submission.next_try_at, one.updated_at) == (
+            after(100),
+        ) * 3
+        assert generation.polling.next_poll_at is None
 
     def test_a_claimed_follow_up_keeps_the_status_and_clears_the_hold(self) -> None:
         """
@@ -109,16 +124,18 @@ class TestAsked:
         generation = generation_of(one)
 
         assert (one.status, one.state) == (MADE, State.QUEUED)
-        assert (generation.finalize_at, generation.hold_code, generation.hold_message) == (None, None, None)
+        assert (generation.finalize_at, generation.hold.code, generation.hold.message) == (None, None, None)
 
     def test_a_poll_of_the_earlier_message_does_not_end_the_new_turn(self) -> None:
         """
         What the builder says about the message that is known now does not end the new round.
         """
-        begun = rounds.follow_up_accepted(asked(), message_id=None, seen=None, now=after(101), pace=PACE, batched=False)
+        begun = rounds.follow_up_accepted(
+            asked(), message_id=None, seen=None, now=after(101), timing=PACE, batched=False
+        )
 
         late = Observation(ObservedState.FINISHED, message_id="m-1")
-        assert generation_of(begun).previous_message_id == "m-1"
+        assert generation_of(begun).follow_up.previous_message_id == "m-1"
         assert advance(begun, late, after(102)).status is IN_PROGRESS
 
 
@@ -127,32 +144,24 @@ class TestSending:
         """
         Before the call it is written down after which message ours comes; an empty chat has none.
         """
-        one = generation_of(
-            rounds.about_to_send_follow_up(
-                asked(), after(110), PACE, previous_message_id="m-9", baseline_message_id="b-9"
-            )
-        )
-        empty = generation_of(
-            rounds.about_to_send_follow_up(
-                asked(), after(110), PACE, previous_message_id=None, baseline_message_id=None
-            )
-        )
+        one = generation_of(rounds.about_to_send_follow_up(asked(), after(110), PACE, conversation("m-9", "b-9")))
+        empty = generation_of(rounds.about_to_send_follow_up(asked(), after(110), PACE, conversation(None, None)))
 
-        assert (one.recovery_point, one.attempts, one.sent_at) == (SENT, 1, after(110))
-        assert (one.previous_message_id, one.baseline_message_id) == ("m-9", "b-9")
-        assert (empty.previous_message_id, empty.baseline_message_id) == ("m-1", "")
+        assert (one.submission.recovery_point, one.submission.attempts, one.submission.sent_at) == (SENT, 1, after(110))
+        assert (one.follow_up.previous_message_id, one.follow_up.baseline_message_id) == ("m-9", "b-9")
+        assert (empty.follow_up.previous_message_id, empty.follow_up.baseline_message_id) == ("m-1", "")
 
 
 class TestContinued:
-    def sent(self, **values: Any) -> Prototype:
+    def sent(self, **values: Any) -> TrackedPrototype:
         old = {"error_code": "stopped", "error_message": "It was stopped.", "missing_since": NOW, "broken_since": NOW}
         return rounds.about_to_send_follow_up(
-            asked(ready(**{**old, **values})), after(110), PACE, previous_message_id=None, baseline_message_id="b-1"
+            asked(ready(**{**old, **values})), after(110), PACE, conversation(None, "b-1")
         )
 
-    def begun(self, seen: Observation | None = None, *, batched: bool = False) -> Prototype:
+    def begun(self, seen: Observation | None = None, *, batched: bool = False) -> TrackedPrototype:
         return rounds.follow_up_accepted(
-            self.sent(), message_id="m-2", seen=seen, now=after(120), pace=PACE, batched=batched
+            self.sent(), message_id="m-2", seen=seen, now=after(120), timing=PACE, batched=batched
         )
 
     def test_a_delivered_follow_up_starts_a_turn_with_its_own_poll_clock(self) -> None:
@@ -162,19 +171,23 @@ class TestContinued:
         one = self.begun()
         generation = generation_of(one)
 
-        assert (one.status, one.state, generation.recovery_point) == (IN_PROGRESS, State.MAKING, ACCEPTED)
-        assert (generation.message_id, generation.deadline_at) == ("m-2", after(120) + PACE.poll_timeout)
-        assert (generation.error_code, generation.error_message, generation.outcome_unknown) == (None, None, False)
-        assert (generation.lease_until, generation.next_try_at) == (None, None)
+        assert (one.status, one.state, generation.submission.recovery_point) == (IN_PROGRESS, State.MAKING, ACCEPTED)
+        assert (generation.message_id, generation.polling.deadline_at) == ("m-2", after(120) + PACE.poll_timeout)
+        assert (generation.error.code, generation.error.message, generation.submission.outcome_unknown) == (
+            None,
+            None,
+            False,
+        )
+        assert (generation.submission.lease_until, generation.submission.next_try_at) == (None, None)
         assert (generation.settled_at, generation.finalize_at) == (None, None)
-        assert (generation.missing_since, generation.broken_since) == (None, None)
+        assert (generation.absence.missing_since, generation.links.broken_since) == (None, None)
 
     def test_a_delivered_follow_up_is_polled_after_the_poll_interval(self) -> None:
         """
         The next look comes after the poll interval, or a little later where each chat is read by itself.
         """
-        assert generation_of(self.begun(batched=True)).next_poll_at == after(123)
-        due = generation_of(self.begun()).next_poll_at
+        assert generation_of(self.begun(batched=True)).polling.next_poll_at == after(123)
+        due = generation_of(self.begun()).polling.next_poll_at
         assert due is not None
         assert after(123) <= due <= after(130)
 
@@ -185,7 +198,7 @@ class TestContinued:
         one = self.begun(Observation(ObservedState.FINISHED, message_id="m-2"))
 
         assert (one.status, generation_of(one).settled_at) == (MADE, after(120))
-        assert generation_of(one).next_poll_at is None
+        assert generation_of(one).polling.next_poll_at is None
 
 
 class TestTurnedDown:
@@ -195,17 +208,23 @@ class TestTurnedDown:
         """
         What was ready is ready still, says what was refused, and takes the next message.
         """
-        sent = rounds.about_to_send_follow_up(
-            asked(), after(110), PACE, previous_message_id=None, baseline_message_id="b-1"
-        )
+        sent = rounds.about_to_send_follow_up(asked(), after(110), PACE, conversation(None, "b-1"))
 
         one = rounds.rejected(sent, self.error, after(111), PACE, batched=False)
         generation = generation_of(one)
 
-        assert (one.status, one.state, generation.recovery_point) == (MADE, State.READY, SETTLED)
-        assert (generation.hold_code, "Too long." in (generation.hold_message or "")) == ("follow_up_refused", True)
-        assert (generation.outcome_unknown, generation.lease_until, generation.next_try_at) == (False, None, None)
-        assert (generation.previous_message_id, generation.baseline_message_id, generation.next_poll_at) == (
+        assert (one.status, one.state, generation.submission.recovery_point) == (MADE, State.READY, SETTLED)
+        assert (generation.hold.code, "Too long." in (generation.hold.message or "")) == ("follow_up_refused", True)
+        assert (
+            generation.submission.outcome_unknown,
+            generation.submission.lease_until,
+            generation.submission.next_try_at,
+        ) == (False, None, None)
+        assert (
+            generation.follow_up.previous_message_id,
+            generation.follow_up.baseline_message_id,
+            generation.polling.next_poll_at,
+        ) == (
             None,
             None,
             None,
@@ -218,16 +237,14 @@ class TestTurnedDown:
         """
         Where the builder still waits for an answer, a refused one changes nothing: it is looked at as before.
         """
-        sent = rounds.about_to_send_follow_up(
-            asked(waiting()), after(110), PACE, previous_message_id=None, baseline_message_id="b-1"
-        )
+        sent = rounds.about_to_send_follow_up(asked(waiting()), after(110), PACE, conversation(None, "b-1"))
 
         one = rounds.rejected(sent, self.error, after(111), PACE, batched=batched)
         generation = generation_of(one)
 
-        assert (one.status, one.state, generation.recovery_point) == (IN_PROGRESS, State.WAITING, ACCEPTED)
-        assert generation.next_poll_at is not None
-        assert after(111) < generation.next_poll_at <= after(111) + PACE.max_poll_interval
+        assert (one.status, one.state, generation.submission.recovery_point) == (IN_PROGRESS, State.WAITING, ACCEPTED)
+        assert generation.polling.next_poll_at is not None
+        assert after(111) < generation.polling.next_poll_at <= after(111) + PACE.max_poll_interval
         assert rounds.follow_up_blocked_reason(one) is None
 
 
@@ -236,14 +253,14 @@ def test_an_abandoned_follow_up_is_neither_retried_nor_held() -> None:
     A chat that is gone has nothing to send to: nothing is tried any more, and nothing holds it up.
     """
     sent = rounds.about_to_send_follow_up(
-        asked(ready(hold_code="rate_limited")), after(110), PACE, previous_message_id=None, baseline_message_id="b-1"
+        asked(ready(hold_code="rate_limited")), after(110), PACE, conversation(None, "b-1")
     )
 
     generation = generation_of(rounds.abandoned(sent))
 
-    assert (generation.recovery_point, generation.outcome_unknown) == (SETTLED, False)
-    assert (generation.lease_until, generation.next_try_at) == (None, None)
-    assert (generation.hold_code, generation.hold_message) == (None, None)
+    assert (generation.submission.recovery_point, generation.submission.outcome_unknown) == (SETTLED, False)
+    assert (generation.submission.lease_until, generation.submission.next_try_at) == (None, None)
+    assert (generation.hold.code, generation.hold.message) == (None, None)
 
 
 class TestRemoving:
@@ -251,22 +268,22 @@ class TestRemoving:
         """
         It is deleted at once: looked at no more, current no more, held by nobody.
         """
-        one = rounds.deletion_requested(
+        one = deletion.deletion_requested(
             ready(next_poll_at=NOW, finalize_at=NOW, lease_until=NOW, hold_code="x"), after(50)
         )
         generation = generation_of(one)
 
         assert (one.state, one.is_current, one.updated_at) == (State.DELETING, False, after(50))
-        assert (generation.deletion_requested_at, generation.next_try_at) == (after(50), after(50))
-        assert (generation.recovery_point, generation.lease_until) == (SETTLED, None)
-        assert (generation.next_poll_at, generation.finalize_at) == (None, None)
-        assert (generation.hold_code, generation.hold_message) == (None, None)
+        assert (generation.deletion_requested_at, generation.submission.next_try_at) == (after(50), after(50))
+        assert (generation.submission.recovery_point, generation.submission.lease_until) == (SETTLED, None)
+        assert (generation.polling.next_poll_at, generation.finalize_at) == (None, None)
+        assert (generation.hold.code, generation.hold.message) == (None, None)
 
     def test_deleting_takes_back_a_follow_up_that_was_not_sent(self) -> None:
         """
         Deleting one whose message waits takes the message back.
         """
-        one = rounds.deletion_requested(asked(), after(150))
+        one = deletion.deletion_requested(asked(), after(150))
 
         assert not generation_of(one).follow_up_pending
 
@@ -278,25 +295,29 @@ class TestRemoving:
         held = prototype(
             Status.PENDING, chat_id=None, recovery_point=point, lease_until=after(60), next_try_at=after(90)
         )
-        one = rounds.deletion_requested(held, after(50))
+        one = deletion.deletion_requested(held, after(50))
         generation = generation_of(one)
 
-        assert (generation.recovery_point, generation.lease_until) == (point, after(60))
-        assert generation.next_try_at == (after(90) if point is SENT else after(50))
+        assert (generation.submission.recovery_point, generation.submission.lease_until) == (point, after(60))
+        assert generation.submission.next_try_at == (after(90) if point is SENT else after(50))
 
     def test_a_failed_deletion_says_why_and_has_one_next_try(self) -> None:
         """
         What the builder did not delete says why, and is tried once more at the time that was given.
         """
-        one = rounds.deletion_failed(
-            rounds.deletion_requested(ready(attempts=1), after(50)),
+        one = deletion.deletion_failed(
+            deletion.deletion_requested(ready(attempts=1), after(50)),
             ProviderError("No.", code="server_error"),
             after(58),
         )
         generation = generation_of(one)
 
-        assert (generation.attempts, generation.next_try_at, generation.hold_code) == (2, after(58), "server_error")
-        assert "No." in (generation.hold_message or "")
+        assert (generation.submission.attempts, generation.submission.next_try_at, generation.hold.code) == (
+            2,
+            after(58),
+            "server_error",
+        )
+        assert "No." in (generation.hold.message or "")
         assert one.state is State.DELETING
 
 
@@ -306,13 +327,13 @@ def test_a_stopped_prototype_has_failed_is_not_polled_and_takes_a_message() -> N
     """
     one = rounds.stopped(prototype(IN_PROGRESS, next_poll_at=NOW), after(20))
 
-    assert (one.status, generation_of(one).error_code) == (FAILED, "stopped")
-    assert (generation_of(one).next_poll_at, generation_of(one).settled_at) == (None, after(20))
+    assert (one.status, generation_of(one).error.code) == (FAILED, "stopped")
+    assert (generation_of(one).polling.next_poll_at, generation_of(one).settled_at) == (None, after(20))
     assert rounds.follow_up_blocked_reason(one) is None
 
 
 class TestLinks:
-    def one(self, **values: Any) -> Prototype:
+    def one(self, **values: Any) -> TrackedPrototype:
         return ready(**{"demo_url": DEMO, "web_url": WEB, "project_url": DEMO, **values})
 
     def test_a_preview_that_opens_changes_nothing(self) -> None:
@@ -320,7 +341,7 @@ class TestLinks:
         A preview that opens changes nothing.
         """
         one = self.one()
-        assert rounds.links_checked(one, True, after(60), PACE) is one
+        assert links.links_checked(one, True, after(60), PACE) is one
 
     @pytest.mark.parametrize("opens", [None, False])
     def test_a_link_check_without_answer_or_link_changes_nothing(self, opens: bool | None) -> None:
@@ -328,7 +349,7 @@ class TestLinks:
         Without an answer, or without a link, nothing is known and nothing changes.
         """
         one = self.one() if opens is None else self.one(demo_url=None, project_url=WEB)
-        assert rounds.links_checked(one, opens, after(60), PACE) is one
+        assert links.links_checked(one, opens, after(60), PACE) is one
 
     def test_a_preview_that_opens_again_is_shown_again(self) -> None:
         """
@@ -336,10 +357,10 @@ class TestLinks:
         """
         down = self.one(demo_url=None, broken_url=DEMO, broken_since=after(60), project_url=WEB)
 
-        back = rounds.links_checked(down, True, after(200), PACE)
+        back = links.links_checked(down, True, after(200), PACE)
 
-        assert (back.project_url, generation_of(back).demo_url) == (DEMO, DEMO)
-        assert (generation_of(back).broken_url, generation_of(back).broken_since) == (None, None)
+        assert (back.project_url, generation_of(back).links.demo_url) == (DEMO, DEMO)
+        assert (generation_of(back).links.broken_url, generation_of(back).links.broken_since) == (None, None)
 
     def test_the_first_404_of_a_new_link_is_its_first(self) -> None:
         """
@@ -347,10 +368,10 @@ class TestLinks:
         """
         other = self.one(broken_url="https://demo.example/0", broken_since=NOW)
 
-        once = rounds.links_checked(other, False, after(600), PACE)
+        once = links.links_checked(other, False, after(600), PACE)
 
-        assert (generation_of(once).demo_url, generation_of(once).broken_url) == (DEMO, DEMO)
-        assert generation_of(once).broken_since == after(600)
+        assert (generation_of(once).links.demo_url, generation_of(once).links.broken_url) == (DEMO, DEMO)
+        assert generation_of(once).links.broken_since == after(600)
 
 
 def test_two_messages_are_the_same_text_apart_from_white_space() -> None:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factories import NOW, after, generation, prototype
+from factories import NOW, after, prototype, untracked
+from protokeep.core.generation import RecoveryPoint
 from protokeep.core.prototype import (
     SETTLED,
     TRANSITIONS,
     Observation,
     ObservedState,
-    Prototype,
-    RecoveryPoint,
     State,
     Status,
+    TrackedPrototype,
     advance,
-    generation_of,
 )
+from tracked import generation_of
 
 P, R, C, F, T = Status.PENDING, Status.IN_PROGRESS, Status.COMPLETED, Status.FAILED, Status.TIMEOUT
 
@@ -52,7 +51,7 @@ OBSERVATIONS = st.builds(
 )
 
 
-def told(start: Prototype, observations: list[Observation]) -> list[Prototype]:
+def told(start: TrackedPrototype, observations: list[Observation]) -> list[TrackedPrototype]:
     """The prototype after each observation, a second apart."""
     told = [start]
     for second, observation in enumerate(observations, 1):
@@ -119,7 +118,7 @@ class TestTable:
         last = told(failed, observations)[-1]
 
         assert (last.status, last.updated_at) == (F, NOW)
-        assert (generation_of(last).error_code, generation_of(last).error_message) == ("x", "y")
+        assert (generation_of(last).error.code, generation_of(last).error.message) == ("x", "y")
         assert generation_of(last).settled_at == NOW
         assert generation_of(last).awaiting_input is False
 
@@ -137,8 +136,8 @@ class TestTable:
         )
 
         assert [one.status for one in late] == [R, T, T, C]
-        assert generation_of(late[1]).error_code == "timeout"
-        assert generation_of(late[3]).error_code is None
+        assert generation_of(late[1]).error.code == "timeout"
+        assert generation_of(late[3]).error.code is None
 
 
 class TestWhatItWrites:
@@ -150,7 +149,7 @@ class TestWhatItWrites:
         again = advance(running, Observation(ObservedState.RUNNING), after(6))
 
         assert (running.updated_at, again.updated_at) == (after(3), after(3))
-        assert generation_of(again).observed_at == after(6)
+        assert generation_of(again).polling.observed_at == after(6)
 
     def test_a_timeout_by_our_clock_is_no_observation_of_the_builder(self) -> None:
         """
@@ -160,7 +159,7 @@ class TestWhatItWrites:
 
         expired = advance(observed, Observation(ObservedState.EXPIRED), after(600))
 
-        assert generation_of(expired).observed_at == after(3)
+        assert generation_of(expired).polling.observed_at == after(3)
 
     @given(st.sampled_from(Status), st.lists(OBSERVATIONS, max_size=6))
     def test_a_settled_status_settles_the_recovery_point_and_failures_have_reasons(
@@ -170,10 +169,10 @@ class TestWhatItWrites:
         The recovery point says `settled` as soon as the status is, and a failure always has a reason.
         """
         for before, one in pairwise(told(prototype(status), observations)):
-            assert (generation_of(one).recovery_point is RecoveryPoint.SETTLED) == (one.status in SETTLED)
+            assert (generation_of(one).submission.recovery_point is RecoveryPoint.SETTLED) == (one.status in SETTLED)
             if one.status is F and before.status is not F:
-                assert generation_of(one).error_code
-                assert generation_of(one).error_message
+                assert generation_of(one).error.code
+                assert generation_of(one).error.message
 
     @given(st.lists(OBSERVATIONS, min_size=1, max_size=6))
     def test_a_missing_address_keeps_the_known_one_and_the_best_one_is_shown(
@@ -184,11 +183,12 @@ class TestWhatItWrites:
         """
         seen = told(prototype(), observations)
         for before, now in pairwise(seen):
-            for name in ("demo_url", "web_url", "chat_url", "message_id"):
-                if getattr(generation_of(before), name):
-                    assert getattr(generation_of(now), name)
+            assert before.generation.message_id is None or now.generation.message_id is not None
+            for name in ("demo_url", "web_url", "chat_url"):
+                if getattr(before.generation.links, name):
+                    assert getattr(now.generation.links, name)
         last = generation_of(seen[-1])
-        assert seen[-1].project_url == (last.demo_url or last.web_url or last.chat_url)
+        assert seen[-1].project_url == last.links.best
 
     def test_a_question_of_the_builder_is_shown_until_it_goes_on(self) -> None:
         """
@@ -202,19 +202,9 @@ class TestWhatItWrites:
         goes_on = advance(asked, Observation(ObservedState.RUNNING), after(3))
 
         assert (asked.status, asked.state) == (R, State.WAITING)
-        assert (generation_of(asked).hold_code, generation_of(asked).hold_message) == ("waiting_for_answer", "Which?")
+        assert (generation_of(asked).hold.code, generation_of(asked).hold.message) == ("waiting_for_answer", "Which?")
         assert (goes_on.status, goes_on.state) == (R, State.MAKING)
-        assert generation_of(goes_on).hold_code is None
-
-    def test_an_untracked_row_is_not_changed_by_observations(self) -> None:
-        """
-        A row that nobody tracks does not change by what is seen.
-        """
-        row = prototype(tracked=False)
-
-        assert advance(row, Observation(ObservedState.FINISHED), after(1)) is row
-        with pytest.raises(ValueError, match="not tracked"):
-            generation_of(row)
+        assert generation_of(goes_on).hold.code is None
 
 
 class TestState:
@@ -231,14 +221,14 @@ class TestState:
             (prototype(T), State.TIMED_OUT),
             (prototype(C), State.READY),
             (prototype(F), State.FAILED),
-            (prototype(C, tracked=False), State.READY),
-            (prototype(F, tracked=False), State.FAILED),
-            (prototype(P, tracked=False), State.UNTRACKED),
-            (prototype(T, tracked=False), State.UNTRACKED),
+            (untracked(C), State.READY),
+            (untracked(F), State.FAILED),
+            (untracked(P), State.UNTRACKED),
+            (untracked(T), State.UNTRACKED),
         ],
         ids=lambda value: value.value if isinstance(value, State) else "",
     )
-    def test_status_and_recovery_point_are_told_as_one_state(self, given: Prototype, state: State) -> None:
+    def test_status_and_recovery_point_are_told_as_one_state(self, given: TrackedPrototype, state: State) -> None:
         """
         Status and recovery point are told as one word.
         """
@@ -248,6 +238,6 @@ class TestState:
         """
         What is completed is ready, though its reason for an earlier wait may still be written.
         """
-        done = replace(prototype(C), generation=generation(hold_code="x", awaiting_input=True, outcome_unknown=True))
+        done = prototype(C, hold_code="x", awaiting_input=True, outcome_unknown=True)
 
         assert done.state is State.READY

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factories import NOW, prototype
-from protokeep.core.prototype import RecoveryPoint, Status
+from factories import NOW, prototype, untracked
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Status
 from protokeep.core.reuse import Outcome, decide, prompts_differ, usable
 
 PROMPT = "A shop"
@@ -73,13 +74,13 @@ class TestUntracked:
         """
         A pending row without chat id and without a usable URL does not block its product.
         """
-        assert decide(prototype(tracked=False), PROMPT, create_new=False).outcome is Outcome.REPLACED
+        assert decide(untracked(), PROMPT, create_new=False).outcome is Outcome.REPLACED
 
     def test_a_pending_row_with_an_address_is_reused(self) -> None:
         """
         A pending row without chat id but with a URL is something to open.
         """
-        row = prototype(tracked=False, project_url="https://example.com")
+        row = untracked(project_url="https://example.com")
 
         assert decide(row, PROMPT, create_new=False).outcome is Outcome.REUSED
 
@@ -87,13 +88,13 @@ class TestUntracked:
         """
         A row that names a chat can be followed.
         """
-        assert decide(prototype(tracked=False, chat_id="c"), PROMPT, create_new=False).outcome is Outcome.REUSED
+        assert decide(untracked(chat_id="c"), PROMPT, create_new=False).outcome is Outcome.REUSED
 
     def test_a_failed_untracked_row_is_replaced(self) -> None:
         """
         A failed one is not used, whatever it has.
         """
-        row = prototype(Status.FAILED, tracked=False, chat_id="c", project_url="https://example.com")
+        row = untracked(Status.FAILED, chat_id="c", project_url="https://example.com")
 
         decision = decide(row, PROMPT, create_new=False)
 
@@ -104,7 +105,7 @@ class TestUntracked:
         """
         Completed, but with nothing to open and nothing to follow: it blocks nobody.
         """
-        assert not usable(prototype(Status.COMPLETED, tracked=False))
+        assert not usable(untracked(Status.COMPLETED))
 
 
 class TestPrompts:

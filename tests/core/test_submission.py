@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from factories import NOW, after, generation, prototype
-from protokeep.core.prototype import RecoveryPoint, generation_of
+from protokeep.core.generation import RecoveryPoint
 from protokeep.core.submission import about_to_send
 from protokeep.core.timing import Timing
+from tracked import generation_of
 
 SENDABLE = (RecoveryPoint.CLAIMED, RecoveryPoint.SENT)
 
@@ -21,9 +22,13 @@ def test_a_claimed_or_surely_absent_create_is_sent_as_one_more_try(point: Recove
 
     sent = generation_of(about_to_send(waiting, after(60), Timing()))
 
-    assert (sent.recovery_point, sent.attempts, sent.lookups) == (RecoveryPoint.SENT, 2, 0)
-    assert (sent.sent_at, sent.next_try_at) == (after(60), after(60))
-    assert sent.lease_until == after(60) + Timing().lease
+    assert (sent.submission.recovery_point, sent.submission.attempts, sent.submission.lookups) == (
+        RecoveryPoint.SENT,
+        2,
+        0,
+    )
+    assert (sent.submission.sent_at, sent.submission.next_try_at) == (after(60), after(60))
+    assert sent.submission.lease_until == after(60) + Timing().lease
 
 
 @pytest.mark.parametrize("point", [point for point in RecoveryPoint if point not in SENDABLE])

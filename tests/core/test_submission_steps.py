@@ -8,33 +8,26 @@ from typing import Any
 
 import pytest
 
-from factories import NOW, after, generation, prototype
+from factories import NOW, after, generation, polled, prototype
 from protokeep.core import submission as steps
 from protokeep.core.errors import ProviderError
-from protokeep.core.prototype import (
-    Generation,
-    Observation,
-    ObservedState,
-    Prototype,
-    RecoveryPoint,
-    State,
-    Status,
-    generation_of,
-)
+from protokeep.core.generation import Generation, RecoveryPoint
+from protokeep.core.prototype import Observation, ObservedState, State, Status, TrackedPrototype
 from protokeep.core.timing import Timing, is_poll_due_on_request, next_lookup, next_poll
+from tracked import generation_of
 
 PACE = Timing()
 CLAIMED, SENT, ACCEPTED, SETTLED = RecoveryPoint
 ERROR = ProviderError("It broke.", code="server_error")
 
 
-def sent(**values: Any) -> Prototype:
+def sent(**values: Any) -> TrackedPrototype:
     """One whose create was sent at `NOW` and that somebody holds."""
     given = {"recovery_point": SENT, "sent_at": NOW, "attempts": 2, "lookups": 1, "lease_until": after(6)}
     return prototype(Status.PENDING, chat_id=None, **{**given, "hold_code": "x", "hold_message": "y", **values})
 
 
-def made(**values: Any) -> Prototype:
+def made(**values: Any) -> TrackedPrototype:
     """One that is being generated, and was looked at once."""
     given = {"message_id": "m-1", "observed_at": NOW, "poll_count": 1}
     return prototype(Status.IN_PROGRESS, **{**given, **values})
@@ -42,7 +35,7 @@ def made(**values: Any) -> Prototype:
 
 def free(one: Generation) -> bool:
     """Whether nobody holds it, and nothing holds it up."""
-    return (one.lease_until, one.hold_code, one.hold_message) == (None, None, None)
+    return (one.submission.lease_until, one.hold.code, one.hold.message) == (None, None, None)
 
 
 class TestAboutToSend:
@@ -52,15 +45,17 @@ class TestAboutToSend:
         """
         one = generation_of(steps.about_to_send(sent(outcome_unknown=True), after(60), PACE))
 
-        assert (one.outcome_unknown, one.hold_code, one.hold_message) == (False, None, None)
-        assert one.lease_until is not None
+        assert (one.submission.outcome_unknown, one.hold.code, one.hold.message) == (False, None, None)
+        assert one.submission.lease_until is not None
 
 
 class TestAccepted:
-    def accepted(self, before: Prototype | None = None, seen: Observation | None = None, **more: Any) -> Prototype:
+    def accepted(
+        self, before: TrackedPrototype | None = None, seen: Observation | None = None, **more: Any
+    ) -> TrackedPrototype:
         ids = {"chat_id": "c-1", "message_id": "m-1", "project_id": "p-1", **more}
         before = before or sent(outcome_unknown=True, error_code="no_answer", error_message="?", next_try_at=NOW)
-        return steps.accepted(before, seen=seen, now=after(50), pace=PACE, batched=True, **ids)
+        return steps.accepted(before, seen=seen, now=after(50), timing=PACE, batched=True, **ids)
 
     def test_an_accepted_create_has_its_ids_and_starts_its_poll_clock(self) -> None:
         """
@@ -70,15 +65,20 @@ class TestAccepted:
         known = generation_of(one)
 
         assert (one.chat_id, one.project_id, known.message_id) == ("c-1", "p-1", "m-1")
-        assert (known.recovery_point, one.state, one.updated_at) == (ACCEPTED, State.MAKING, after(50))
-        assert (known.outcome_unknown, known.error_code, known.error_message, known.next_try_at) == (
+        assert (known.submission.recovery_point, one.state, one.updated_at) == (ACCEPTED, State.MAKING, after(50))
+        assert (
+            known.submission.outcome_unknown,
+            known.error.code,
+            known.error.message,
+            known.submission.next_try_at,
+        ) == (
             False,
             None,
             None,
             None,
         )
         assert free(known)
-        assert (known.deadline_at, known.next_poll_at) == (after(50) + PACE.poll_timeout, after(53))
+        assert (known.polling.deadline_at, known.polling.next_poll_at) == (after(50) + PACE.poll_timeout, after(53))
 
     def test_a_chat_id_in_place_of_a_project_id_is_no_project(self) -> None:
         """
@@ -94,8 +94,8 @@ class TestAccepted:
             seen=Observation(ObservedState.FINISHED, message_id="m-1", demo_url="https://demo.example/1")
         )
 
-        assert (one.status, generation_of(one).recovery_point) == (Status.COMPLETED, SETTLED)
-        assert (generation_of(one).next_poll_at, one.project_url) == (None, "https://demo.example/1")
+        assert (one.status, generation_of(one).submission.recovery_point) == (Status.COMPLETED, SETTLED)
+        assert (generation_of(one).polling.next_poll_at, one.project_url) == (None, "https://demo.example/1")
 
 
 class TestNotAccepted:
@@ -106,23 +106,25 @@ class TestNotAccepted:
         one = steps.refused(sent(outcome_unknown=True, next_try_at=NOW), ERROR, after(9))
         left = generation_of(one)
 
-        assert (one.status, left.error_code, left.error_message) == (Status.FAILED, "server_error", "It broke.")
-        assert (left.recovery_point, left.outcome_unknown, left.next_try_at) == (SETTLED, False, None)
+        assert (one.status, left.error.code, left.error.message) == (Status.FAILED, "server_error", "It broke.")
+        assert (left.submission.recovery_point, left.submission.outcome_unknown, left.submission.next_try_at) == (
+            SETTLED,
+            False,
+            None,
+        )
         assert free(left)
 
     def test_a_parked_create_counts_as_unsent_and_has_a_next_try(self) -> None:
         """
         It is as if it had not been sent, says why it waits, and goes on at that time.
         """
-        one = steps.parked(
-            sent(outcome_unknown=True), after(9), until=after(90), code="rate_limited", message="Slowly."
-        )
+        one = steps.parked(sent(outcome_unknown=True), until=after(90), code="rate_limited", message="Slowly.")
         left = generation_of(one)
 
-        assert (one.state, left.recovery_point, left.sent_at) == (State.PARKED, CLAIMED, None)
-        assert (left.outcome_unknown, left.lookups, left.attempts) == (False, 0, 2)
-        assert (left.next_try_at, left.lease_until) == (after(90), None)
-        assert (left.hold_code, left.hold_message) == ("rate_limited", "Slowly.")
+        assert (one.state, left.submission.recovery_point, left.submission.sent_at) == (State.PARKED, CLAIMED, None)
+        assert (left.submission.outcome_unknown, left.submission.lookups, left.submission.attempts) == (False, 0, 2)
+        assert (left.submission.next_try_at, left.submission.lease_until) == (after(90), None)
+        assert (left.hold.code, left.hold.message) == ("rate_limited", "Slowly.")
 
     def test_an_unreachable_builder_parks_for_longer_after_more_tries(self) -> None:
         """
@@ -131,9 +133,13 @@ class TestNotAccepted:
         pauses = []
         for attempts in (1, 3, 5):
             left = generation_of(steps.unreachable(sent(attempts=attempts), ERROR, after(9), PACE))
-            assert (left.recovery_point, left.hold_code, left.hold_message) == (CLAIMED, "server_error", "It broke.")
-            assert left.next_try_at is not None
-            pauses.append(left.next_try_at - after(9))
+            assert (left.submission.recovery_point, left.hold.code, left.hold.message) == (
+                CLAIMED,
+                "server_error",
+                "It broke.",
+            )
+            assert left.submission.next_try_at is not None
+            pauses.append(left.submission.next_try_at - after(9))
         assert pauses == sorted(pauses)
         assert timedelta(seconds=1) < pauses[0] < timedelta(seconds=3)
 
@@ -145,9 +151,13 @@ class TestNotAccepted:
         one = steps.waiting_for_key(sent(recovery_point=point), after(60), "No key.")
         left = generation_of(one)
 
-        assert (left.recovery_point, left.sent_at, left.outcome_unknown) == (point, NOW, point is SENT)
-        assert (left.hold_code, left.hold_message, left.next_try_at) == (steps.NO_KEY, "No key.", after(60))
-        assert left.lease_until is None
+        assert (left.submission.recovery_point, left.submission.sent_at, left.submission.outcome_unknown) == (
+            point,
+            NOW,
+            point is SENT,
+        )
+        assert (left.hold.code, left.hold.message, left.submission.next_try_at) == (steps.NO_KEY, "No key.", after(60))
+        assert left.submission.lease_until is None
         assert one.state is (State.UNDECIDED if point is SENT else State.PARKED)
 
     def test_an_undecided_create_stays_sent_and_is_looked_up_next(self) -> None:
@@ -157,10 +167,15 @@ class TestNotAccepted:
         one = steps.outcome_unknown(sent(), ERROR, after(9), PACE)
         left = generation_of(one)
 
-        assert (one.state, left.recovery_point, left.sent_at, left.lookups) == (State.UNDECIDED, SENT, NOW, 1)
-        assert (left.error_code, left.error_message) == ("server_error", "It broke.")
-        assert left.next_try_at == next_lookup(left, after(9), PACE)
-        assert left.next_try_at > after(9)
+        assert (one.state, left.submission.recovery_point, left.submission.sent_at, left.submission.lookups) == (
+            State.UNDECIDED,
+            SENT,
+            NOW,
+            1,
+        )
+        assert (left.error.code, left.error.message) == ("server_error", "It broke.")
+        assert left.submission.next_try_at == next_lookup(left, after(9), PACE)
+        assert left.submission.next_try_at > after(9)
         assert free(left)
 
     def test_a_failed_look_up_keeps_the_reason_of_an_undecided_create(self) -> None:
@@ -171,7 +186,7 @@ class TestNotAccepted:
             steps.outcome_unknown(sent(error_code="no_answer", error_message="Cut."), None, after(9), PACE)
         )
 
-        assert (left.error_code, left.error_message) == ("no_answer", "Cut.")
+        assert (left.error.code, left.error.message) == ("no_answer", "Cut.")
 
 
 class TestNotFound:
@@ -182,9 +197,13 @@ class TestNotFound:
         """
         left = generation_of(steps.not_found(sent(), after(100), PACE, counted=counted))
 
-        assert (left.recovery_point, left.outcome_unknown, left.lookups) == (SENT, True, lookups)
-        assert left.next_try_at is not None
-        assert left.next_try_at > after(100)
+        assert (left.submission.recovery_point, left.submission.outcome_unknown, left.submission.lookups) == (
+            SENT,
+            True,
+            lookups,
+        )
+        assert left.submission.next_try_at is not None
+        assert left.submission.next_try_at > after(100)
         assert free(left)
 
     def test_a_claim_that_was_never_sent_is_not_undecided(self) -> None:
@@ -192,13 +211,15 @@ class TestNotFound:
         A claim for which nothing was sent is not undecided.
         """
         one = steps.not_found(sent(recovery_point=CLAIMED, sent_at=None), after(9), PACE, counted=False)
-        assert not generation_of(one).outcome_unknown
+        assert not generation_of(one).submission.outcome_unknown
 
 
 class TestObserved:
-    def look(self, one: Prototype, seconds: float, seen: Observation | None = None, **more: Any) -> Prototype:
+    def look(
+        self, one: TrackedPrototype, seconds: float, seen: Observation | None = None, **more: Any
+    ) -> TrackedPrototype:
         given = {"batched": True, "missing": False, **more}
-        return steps.polled(one, seen, after(seconds), PACE, **given)
+        return polled(one, seen, after(seconds), PACE, **given)
 
     def test_every_poll_is_counted_and_the_next_one_is_due(self) -> None:
         """
@@ -206,8 +227,8 @@ class TestObserved:
         """
         for seen in (None, Observation(ObservedState.RUNNING, message_id="m-1")):
             one = generation_of(self.look(made(), 3, seen))
-            assert (one.poll_count, one.next_poll_at) == (2, after(6))
-            assert one.observed_at == (NOW if seen is None else after(3))
+            assert (one.polling.poll_count, one.polling.next_poll_at) == (2, after(6))
+            assert one.polling.observed_at == (NOW if seen is None else after(3))
 
     def test_a_prototype_times_out_at_its_deadline_unless_it_ended(self) -> None:
         """
@@ -215,8 +236,8 @@ class TestObserved:
         """
         assert self.look(made(), 599).status is Status.IN_PROGRESS
         late = self.look(made(), 600, Observation(ObservedState.RUNNING))
-        assert (late.status, generation_of(late).error_code) == (Status.TIMEOUT, "timeout")
-        assert generation_of(late).next_poll_at == after(660)
+        assert (late.status, generation_of(late).error.code) == (Status.TIMEOUT, "timeout")
+        assert generation_of(late).polling.next_poll_at == after(660)
         assert self.look(made(), 600, Observation(ObservedState.FINISHED)).status is Status.COMPLETED
 
     def test_a_finished_prototype_does_not_time_out(self) -> None:
@@ -231,17 +252,17 @@ class TestObserved:
         A chat whose answer could not be read rests longer than others, even when it is watched.
         """
         one = self.look(made(watched_until=after(99)), 3, unread=True)
-        assert generation_of(one).next_poll_at == after(3) + PACE.unreadable_pause
+        assert generation_of(one).polling.next_poll_at == after(3) + PACE.unreadable_pause
 
     def test_a_large_sweep_delays_polls_but_not_of_watched_ones(self) -> None:
         """
         After a sweep over very many the next one comes later, but not for what somebody watches, nor past a deadline.
         """
         rest = timedelta(seconds=20)
-        assert generation_of(self.look(made(), 3, rest=rest)).next_poll_at == after(23)
-        assert generation_of(self.look(made(watched_until=after(4)), 3, rest=rest)).next_poll_at == after(6)
-        assert generation_of(self.look(made(watched_until=after(3)), 3, rest=rest)).next_poll_at == after(23)
-        assert generation_of(self.look(made(deadline_at=after(5)), 3, rest=rest)).next_poll_at == after(5)
+        assert generation_of(self.look(made(), 3, rest=rest)).polling.next_poll_at == after(23)
+        assert generation_of(self.look(made(watched_until=after(4)), 3, rest=rest)).polling.next_poll_at == after(6)
+        assert generation_of(self.look(made(watched_until=after(3)), 3, rest=rest)).polling.next_poll_at == after(23)
+        assert generation_of(self.look(made(deadline_at=after(5)), 3, rest=rest)).polling.next_poll_at == after(5)
 
     def test_a_late_poll_of_a_ready_prototype_schedules_finalization(self) -> None:
         """
@@ -262,10 +283,10 @@ class TestCredits:
         """
         What each round cost adds up; an end that names no cost leaves the sum alone.
         """
-        first = steps.polled(made(), Observation(ObservedState.FINISHED, credits=0.25), after(9), PACE, batched=True)
+        first = polled(made(), Observation(ObservedState.FINISHED, credits=0.25), after(9), PACE, batched=True)
         again = replace(first, status=Status.IN_PROGRESS)
-        second = steps.polled(again, Observation(ObservedState.FINISHED, credits=1.5), after(19), PACE, batched=True)
-        third = steps.polled(
+        second = polled(again, Observation(ObservedState.FINISHED, credits=1.5), after(19), PACE, batched=True)
+        third = polled(
             replace(second, status=Status.IN_PROGRESS),
             Observation(ObservedState.FINISHED),
             after(29),

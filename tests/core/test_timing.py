@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factories import NOW, after, generation, prototype
-from protokeep.core.prototype import ObservedState, RecoveryPoint, Status
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import ObservedState, Status
 from protokeep.core.reuse import Outcome
 from protokeep.core.timing import (
-    SubmitStep,
     Timing,
     backoff,
     is_poll_due_on_request,
     may_resend,
+    must_look_up_first,
     next_lookup,
     next_poll,
-    next_step,
     settled_since_sent,
 )
 
@@ -85,7 +85,6 @@ class TestNextPoll:
         Nothing looks at a settled prototype by itself, nor at a row that nobody tracks.
         """
         assert next_poll(prototype(status), NOW, PACE, batched=True) is None
-        assert next_poll(prototype(tracked=False), NOW, PACE, batched=True) is None
 
     def test_a_timed_out_prototype_is_polled_ever_less_for_24_hours(self) -> None:
         """
@@ -127,7 +126,6 @@ class TestStale:
         Without a chat there is nothing to ask the builder about.
         """
         assert not is_poll_due_on_request(prototype(chat_id=None), after(9999), PACE)
-        assert not is_poll_due_on_request(prototype(tracked=False, chat_id="c"), after(9999), PACE)
 
 
 class TestSending:
@@ -137,15 +135,15 @@ class TestSending:
         """
         claim = generation(recovery_point=CLAIMED, created_at=NOW)
 
-        assert next_step(claim, after(30), PACE) is SubmitStep.SEND
-        assert next_step(claim, after(30.001), PACE) is SubmitStep.LOOK_UP
+        assert not must_look_up_first(claim, after(30), PACE)
+        assert must_look_up_first(claim, after(30.001), PACE)
 
     @given(st.floats(0, 1e6))
     def test_a_sent_create_is_looked_up_next(self, seconds: float) -> None:
         """
         Once something may have been sent, the next step is always a look.
         """
-        assert next_step(generation(recovery_point=SENT, sent_at=NOW), after(seconds), PACE) is SubmitStep.LOOK_UP
+        assert must_look_up_first(generation(recovery_point=SENT, sent_at=NOW), after(seconds), PACE)
 
     @given(st.floats(0, 1000), st.integers(0, 5))
     def test_a_create_is_resent_after_two_empty_look_ups_past_the_settle_time(

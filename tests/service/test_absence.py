@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from protokeep.core.errors import NotFound, NotNow
-from protokeep.core.prototype import UNFINISHED, Observation, ObservedState, Prototype, State, Status, generation_of
+from protokeep.core.polling import ChatShown, polled
+from protokeep.core.prototype import UNFINISHED, Observation, ObservedState, Prototype, State, Status
 from protokeep.core.reuse import Outcome
-from protokeep.core.submission import polled
 from protokeep.core.visible_fields import visible_fields
 from protokeep.store.sql import ConstraintBroken
+from tracked import generation_of, tracked
 from world import ANN, GENERATION_SECONDS, Node, World, both_versions, on_sqlite
 
 #: A process is believed about absent chats after this.
@@ -192,7 +193,7 @@ class TestGone:
         await world.live(180, step=10)
 
         gone = await world.get(first.id)
-        assert (gone.status, gone.state, generation_of(gone).error_code) == (Status.FAILED, State.FAILED, "gone")
+        assert (gone.status, gone.state, generation_of(gone).error.code) == (Status.FAILED, State.FAILED, "gone")
         replaced = await world.ensure()
         assert replaced.decision.outcome is Outcome.REPLACED
 
@@ -239,7 +240,7 @@ class TestGone:
 
         back = await world.get(first.id)
         assert (back.status, back.state, back.is_current) == (Status.COMPLETED, State.READY, True)
-        assert generation_of(back).error_code is None
+        assert generation_of(back).error.code is None
         assert generation_of(back).credits == generation_of(first).credits
         assert (await world.ensure()).decision.outcome is Outcome.REUSED
 
@@ -302,7 +303,7 @@ class TestMessages:
 
         show(world)
         stopped = await world.keeper.stop(ANN, made.id)
-        assert generation_of(stopped).error_code == "stopped"
+        assert generation_of(stopped).error.code == "stopped"
 
     @both_versions
     async def test_a_stop_of_a_hidden_message_is_not_nothing_was_running(self, world: World) -> None:
@@ -346,7 +347,7 @@ class TestFollowUps:
 
         waiting = await world.get(first.id)
         assert (waiting.status, waiting.state) == (Status.COMPLETED, State.PARKED)
-        assert "does not show the chat" in (generation_of(waiting).hold_message or "")
+        assert "does not show the chat" in (generation_of(waiting).hold.message or "")
         before = world.calls()
         await world.live(120, step=2)
         assert world.calls() - before < 20
@@ -382,7 +383,7 @@ class TestFollowUps:
         world.sandbox.set_knobs(fail_next=[{"operation": sends, "status": 404, "times": 2}])
         await self.ask(world, first)
         waiting = await world.get(first.id)
-        assert (waiting.state, generation_of(waiting).hold_code) == (State.PARKED, "not_visible")
+        assert (waiting.state, generation_of(waiting).hold.code) == (State.PARKED, "not_visible")
 
         await world.live(60, step=5)
 
@@ -402,7 +403,7 @@ class TestFollowUps:
         await world.live(120, step=5)
 
         ended = await world.get(first.id)
-        assert (ended.status, generation_of(ended).error_code) == (Status.FAILED, "gone")
+        assert (ended.status, generation_of(ended).error.code) == (Status.FAILED, "gone")
         history, _ = await world.keeper.history(ended)
         assert "The message was not sent: Make it blue" in history[-1]["data"]
 
@@ -434,7 +435,7 @@ class TestDeletions:
         left = await world.keeper.delete(ANN, first.id)
 
         assert left is not None
-        assert (left.state, generation_of(left).hold_code) == (State.DELETING, "not_visible")
+        assert (left.state, generation_of(left).hold.code) == (State.DELETING, "not_visible")
         for _ in range(40):
             world.clock.advance(10)
             await world.keeper.finalize()
@@ -489,7 +490,7 @@ class TestDeletions:
         provider = world.first.context.providers.serving(generation_of(first).account, world.api_version)
         assert provider is not None
         extra = await provider.create("A shop", {"protokeep_marker": first.id})
-        await world.store.note_surplus(first, extra.chat_id, world.clock.now)
+        await world.store.note_surplus(tracked(first), extra.chat_id, world.clock.now)
         hide(world, extra.chat_id, seconds=100)
 
         assert await world.keeper.delete(ANN, first.id) is not None
@@ -540,7 +541,7 @@ class TestClock:
         world.clock.advance(-3600)
         await world.status("p-1")
 
-        deadline = generation_of(await world.get(made.id)).deadline_at
+        deadline = generation_of(await world.get(made.id)).polling.deadline_at
         assert deadline is not None
         assert deadline - world.clock.now <= world.pace.poll_timeout
 
@@ -579,7 +580,7 @@ class TestOneBadItem:
         async def refusing(before: Prototype, *given: Any, **more: Any) -> Any:
             if before.id == made[1].id:
                 raise ConstraintBroken(ValueError("no"))
-            return await save(before, *given, **more)
+            return await save(tracked(before), *given, **more)
 
         monkeypatch.setattr(world.store, "save", refusing)
         world.clock.advance(GENERATION_SECONDS)
@@ -606,7 +607,7 @@ class TestOneBadItem:
         async def refusing(prototype: Prototype, event: Any) -> bool:
             if prototype.id == made[0].id:
                 raise ConstraintBroken(ValueError("no"))
-            return await forget(prototype, event)
+            return await forget(tracked(prototype), event)
 
         monkeypatch.setattr(world.store, "delete", refusing)
         world.clock.advance(300)
@@ -626,7 +627,7 @@ class TestHooked:
         account = generation_of(made[0]).account
         await world.live(3)
         world.clock.advance(GENERATION_SECONDS)
-        tracker = world.keeper._tracker
+        tracker = world.keeper._poller
         async with tracker._passes[account]:  # A pass that takes long.
             now = world.clock.now
             chats = [made[2].chat_id or ""]
@@ -664,7 +665,7 @@ class TestHooked:
         now = world.clock.advance(GENERATION_SECONDS)
         await world.store.poll_soon(account, [made.chat_id or ""], now, begun=False, later=now)
         running = Observation(ObservedState.RUNNING, generation_of(before).message_id)
-        late = polled(before, running, world.clock.advance(0.5), world.pace, batched=True)
+        late = polled(tracked(before), ChatShown(running), world.clock.advance(0.5), world.pace, batched=True)
         await world.store.record_polls([late])
 
         assert await world.keeper.track_hooked(account) == 1

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from protokeep.core.errors import DatabaseUnavailable, NotNow
+from protokeep.core.generation import RecoveryPoint
 from protokeep.core.principals import Principal
-from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
+from protokeep.core.prototype import State, Status, TrackedPrototype
 from protokeep.providers.base import with_follow_ups
 from protokeep.service import NewPrototype
 from protokeep.service.context import renewing
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
+from tracked import generation_of, tracked
 from world import ANN, BOB, PROMPT, Node, World, both_versions, until
 
 SENDS = ("chats.sendMessage", "messages.sendAsync", "messages.send")
@@ -33,7 +35,9 @@ async def commit_held_up(node: Node) -> AsyncIterator[tuple[asyncio.Event, async
     save = node.store.save
     written, may_come = asyncio.Event(), asyncio.Event()
 
-    async def late(before: Prototype, after: Prototype, *events: Any, **more: Any) -> Prototype | None:
+    async def late(
+        before: TrackedPrototype, after: TrackedPrototype, *events: Any, **more: Any
+    ) -> TrackedPrototype | None:
         saved = await save(before, after, *events, **more)
         if any(event.kind == "sent" for event in events) and not written.is_set():
             written.set()
@@ -105,7 +109,7 @@ class TestZombies:
             await sending
         assert world.creates == 0
         waiting = await world.get(ensured.prototype.id)
-        assert generation_of(waiting).recovery_point is RecoveryPoint.CLAIMED
+        assert generation_of(waiting).submission.recovery_point is RecoveryPoint.CLAIMED
 
         await world.live(15)
 
@@ -169,12 +173,12 @@ class TestZombies:
         sending = asyncio.create_task(node.keeper.submit(claimed.id))
         await until(lambda: world.creates == 1)
 
-        await node.keeper.submit_held(claimed)
+        await node.keeper.submit_held(tracked(claimed))
         world.clock.step(600)
-        fence = generation_of(await world.get(claimed.id)).fence
+        fence = generation_of(await world.get(claimed.id)).submission.fence
         await node.keeper.submit(claimed.id)
 
-        assert generation_of(await world.get(claimed.id)).fence == fence
+        assert generation_of(await world.get(claimed.id)).submission.fence == fence
         world.sandbox.set_knobs(hold_creates=False)
         await sending
         assert (world.made, world.creates) == (1, 1)
@@ -381,7 +385,7 @@ class TestFollowUps:
         monkeypatch.setattr(provider, "cancel", slept)
         await world.keeper.stop(ANN, made.id)
         after = await world.get(made.id)
-        assert (generation_of(after).turn, after.status) == (2, Status.IN_PROGRESS)
+        assert (generation_of(after).follow_up.turn, after.status) == (2, Status.IN_PROGRESS)
 
         await pass_time(world, other, 15)
         assert (await world.get(made.id)).status is Status.COMPLETED
@@ -397,7 +401,7 @@ class TestFollowUps:
         world.sandbox.set_knobs(fail_next=[{"operation": one, "status": 500} for one in SENDS])
         await world.keeper.iterate(ANN, made.id, "Make it blue", wait=0)
         await world.work()
-        assert generation_of(await world.get(made.id)).recovery_point is RecoveryPoint.SENT
+        assert generation_of(await world.get(made.id)).submission.recovery_point is RecoveryPoint.SENT
         provider = with_follow_ups(world.first.context.providers.for_new()[0][1])
         assert provider is not None
         talk = provider.conversation
@@ -411,7 +415,7 @@ class TestFollowUps:
         world.clock.advance(3)
         await world.sweep()
 
-        assert generation_of(await world.get(made.id)).lookups == 0
+        assert generation_of(await world.get(made.id)).submission.lookups == 0
 
 
 @both_versions

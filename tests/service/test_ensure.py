@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from protokeep.core.errors import InvalidInput, KeyReused, NotConfigured, NotFound
-from protokeep.core.prototype import Prototype, State, Status, generation_of
+from protokeep.core.prototype import Prototype, State, Status
 from protokeep.core.reuse import Outcome
 from protokeep.service import Ensured, NewPrototype
 from protokeep.store.prototypes import Page
+from tracked import generation_of
 from world import ANN, BOB, GENERATION_SECONDS, PROMPT, Node, World, both_versions, on_sqlite
 
 
@@ -107,7 +108,7 @@ class TestReuse:
         assert (await world.status()).state is State.NOT_VISIBLE  # It may come back.
         await world.live(400, step=10)
         gone = await world.get(first.id)
-        assert (gone.status, generation_of(gone).error_code) == (Status.FAILED, "gone")
+        assert (gone.status, generation_of(gone).error.code) == (Status.FAILED, "gone")
 
         ensured = await world.ensure()
         assert ensured.decision.outcome is Outcome.REPLACED

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from protokeep.core.prototype import Prototype
+from tracked import tracked
 from world import ANN, BOB, World, on_sqlite
 
 CREATES, SENDS = "chats.create*", "messages.sendAsync"
@@ -155,7 +156,7 @@ async def test_a_missing_key_is_recorded_once(world: World, holds_it: bool) -> N
     keyless = await world.node(key=None)
     for _ in range(3):
         if holds_it:
-            await keyless.keeper.submit_held(await world.get(one.id))
+            await keyless.keeper.submit_held(tracked(await world.get(one.id)))
         else:
             await keyless.sweep()
         world.clock.advance(61)

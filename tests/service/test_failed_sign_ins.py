@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fake_issuer import FakeIssuer
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.failed_sign_ins import TOLD_APART, WINDOW_SECONDS, FailedSignInCounter
+from protokeep.core.failed_sign_ins import SEPARATE_LINES, WINDOW_SECONDS, FailedSignInCounter
 from protokeep.core.principals import Role
 from protokeep.service.audit import Audit
 from protokeep.store.audit import AuditStore
@@ -185,11 +185,11 @@ class TestFloods:
         for n in range(5000):
             audit.note_failed_sign_in(line(f"10.0.{n // 250}.{n % 250}", world.clock.now))
         await audit.flush()
-        assert len(await world.rows(FAILED)) == TOLD_APART
+        assert len(await world.rows(FAILED)) == SEPARATE_LINES
         now += WINDOW_SECONDS
         await audit.flush()
         rows = await world.rows(FAILED)
-        assert len(rows) == TOLD_APART + 1
+        assert len(rows) == SEPARATE_LINES + 1
         assert sum(map(_times, rows)) == 5000
         audit.note_failed_sign_in(line("10.0.0.1", world.clock.now))
         await audit.close()
@@ -218,7 +218,7 @@ class TestFloods:
         assert sum(entry.data.get("times", 1) for entry in told) == len(tries)
         for workspace in "abc":
             own = [entry for entry in told if entry.workspace_id == workspace]
-            assert len(own) <= windows * (2 * TOLD_APART + 1)
+            assert len(own) <= windows * (2 * SEPARATE_LINES + 1)
 
 
 def line(address: str, at: datetime, workspace: str = "default") -> AuditEntry:

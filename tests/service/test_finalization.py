@@ -10,11 +10,12 @@ import httpx2
 import pytest
 
 from protokeep.core.errors import NotFound, OutcomeUnknown
-from protokeep.core.prototype import Status, generation_of
+from protokeep.core.prototype import Status
 from protokeep.providers.images import MAX_BYTES, image_of
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.web.models import PrototypeView
+from tracked import generation_of
 from world import ANN, EVE, World, both_versions, every_version_and_database
 
 pytestmark = pytest.mark.world(checked=True, generation_seconds=20, timeout_seconds=10.0)
@@ -191,7 +192,7 @@ async def test_a_preview_that_answers_404_is_taken_down_and_comes_back(world: Wo
     if world.api_version == 2:
         pytest.skip("v2 has no preview that may be kept")
     done = await world.finish()
-    demo = generation_of(done).demo_url
+    demo = generation_of(done).links.demo_url
     assert done.project_url == demo
     chat = world.sandbox.chats[done.chat_id or ""]
     reply = chat.messages[-1]
@@ -202,7 +203,7 @@ async def test_a_preview_that_answers_404_is_taken_down_and_comes_back(world: Wo
         await check_link(world)
     dead = await world.get(done.id)
     assert dead.status is Status.COMPLETED
-    assert dead.project_url == generation_of(dead).web_url
+    assert dead.project_url == generation_of(dead).links.web_url
     reply.generation.outcome = was
     world.clock.advance(700)
     await check_link(world)
@@ -217,7 +218,7 @@ async def test_a_preview_is_checked_again_for_a_day(world: World) -> None:
     if world.api_version == 2:
         pytest.skip("v2 has no preview that may be kept")
     done = await world.finish()
-    demo = generation_of(done).demo_url
+    demo = generation_of(done).links.demo_url
     reply = world.sandbox.chats[done.chat_id or ""].messages[-1]
     assert reply.generation is not None
     world.clock.advance(700)
@@ -235,7 +236,7 @@ async def test_a_preview_is_checked_again_for_a_day(world: World) -> None:
     for _ in range(4):
         world.clock.advance(100)
         await world.keeper.finalize()
-    assert (await world.get(done.id)).project_url == generation_of(done).web_url
+    assert (await world.get(done.id)).project_url == generation_of(done).links.web_url
     reply.generation.outcome = was
 
     for _ in range(8):
@@ -271,5 +272,5 @@ async def test_no_preview_token_is_kept(world: World) -> None:
     done = await world.finish()
     assert "chats.getPreview" not in world.sandbox.stats()["v2"]["calls"]
     if world.api_version == 2:
-        assert done.project_url == generation_of(done).chat_url
-        assert generation_of(done).demo_url is None
+        assert done.project_url == generation_of(done).links.chat_url
+        assert generation_of(done).links.demo_url is None

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from protokeep.core.errors import NotNow, ProviderError
-from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Prototype, State, Status
 from protokeep.providers.base import Provider, with_follow_ups
+from tracked import generation_of
 from world import ANN, World, both_versions
 
 SENDS = {1: "chats.sendMessage", 2: "messages.sendAsync"}
@@ -61,8 +63,8 @@ class TestAnswers:
             refused = await iterate(world, waits, "x" * 1000)
 
         assert (refused.status, refused.state) == (Status.IN_PROGRESS, State.WAITING)
-        assert "Too long." in (generation_of(refused).hold_message or "")
-        assert generation_of(refused).next_poll_at is not None
+        assert "Too long." in (generation_of(refused).hold.message or "")
+        assert generation_of(refused).polling.next_poll_at is not None
         calls = world.calls()
         await world.live(70)
         assert world.calls() > calls
@@ -111,7 +113,7 @@ class TestUnclear:
         with world.knobs(fail_next=[rule]):
             parked = await iterate(world, done)
             assert (parked.state, said(world)) == (State.PARKED, [done.prompt])
-            assert "read before anything is sent" in (generation_of(parked).hold_message or "")
+            assert "read before anything is sent" in (generation_of(parked).hold.message or "")
             await world.live(20)
             assert said(world) == [done.prompt]
 
@@ -134,7 +136,7 @@ class TestPaused:
             parked = await iterate(world, done)
 
             assert parked.state is State.PARKED
-            assert generation_of(parked).next_try_at == world.clock.now + timedelta(seconds=seconds)
+            assert generation_of(parked).submission.next_try_at == world.clock.now + timedelta(seconds=seconds)
             await world.live(seconds - 1, step=1)
             assert world.calls(SENDS[2]) == 1
             await world.live(3, step=1)
@@ -152,9 +154,9 @@ class TestPaused:
 
             other = await iterate(world, second, "Make it red")
 
-        assert (other.state, generation_of(other).hold_code) == (State.PARKED, "out_of_credits")
-        assert "Top up." in (generation_of(other).hold_message or "")
-        assert generation_of(other).recovery_point is RecoveryPoint.CLAIMED
+        assert (other.state, generation_of(other).hold.code) == (State.PARKED, "out_of_credits")
+        assert "Top up." in (generation_of(other).hold.message or "")
+        assert generation_of(other).submission.recovery_point is RecoveryPoint.CLAIMED
         assert world.calls(SENDS[2]) == 1
 
 

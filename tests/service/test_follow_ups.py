@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from protokeep.core.errors import InvalidInput, KeyReused, NotFound, NotNow
-from protokeep.core.prototype import Prototype, State, Status, generation_of
+from protokeep.core.prototype import Prototype, State, Status
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
+from tracked import generation_of, tracked
 from world import ANN, EVE, PROMPT, Crash, World, both_versions, every_version_and_database
 
 pytestmark = pytest.mark.world(checked=True, generation_seconds=20, timeout_seconds=10.0)
@@ -164,7 +165,7 @@ async def test_a_refused_follow_up_changes_nothing_and_the_next_works(world: Wor
     refused = await iterate(world, first)
 
     assert (refused.status, refused.state) == (Status.COMPLETED, State.READY)
-    assert generation_of(refused).hold_code == "follow_up_refused"
+    assert generation_of(refused).hold.code == "follow_up_refused"
     assert (await iterate(world, first)).status is Status.IN_PROGRESS
 
 
@@ -246,7 +247,7 @@ async def test_a_running_prototype_is_stopped_at_the_builder(world: World) -> No
 
     stopped = await world.keeper.stop(ANN, made.id)
 
-    assert (stopped.status, generation_of(stopped).error_code) == (Status.FAILED, "stopped")
+    assert (stopped.status, generation_of(stopped).error.code) == (Status.FAILED, "stopped")
     assert world.sandbox.chats[made.chat_id or ""].status(world.clock()) == "stopped"
     finished = await world.finish("p-2")
     assert (await world.keeper.stop(ANN, finished.id)).status is Status.COMPLETED
@@ -301,7 +302,7 @@ async def test_a_failed_deletion_stays_visible_and_is_tried_again(world: World) 
 
     assert left is not None
     assert left.state is State.DELETING
-    assert "500" in (generation_of(left).hold_message or "")
+    assert "500" in (generation_of(left).hold.message or "")
     second = await world.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
     assert second.prototype.id != first.id
     assert not world.sandbox.chats[first.chat_id or ""].deleted
@@ -358,7 +359,7 @@ async def test_deleting_takes_surplus_chats_along(world: World) -> None:
     """
     first = await world.finish()
     extra = await world.provider().create(PROMPT, {"protokeep_marker": first.id})
-    await world.keeper.context.store.note_surplus(first, extra.chat_id, world.clock())
+    await world.keeper.context.store.note_surplus(tracked(first), extra.chat_id, world.clock())
 
     assert await world.keeper.delete(ANN, first.id) is None
 
@@ -377,7 +378,7 @@ async def test_deleting_a_young_chat_that_reads_as_missing_is_tried_again(world:
     left = await world.keeper.delete(ANN, first.prototype.id)
 
     assert left is not None
-    assert (left.state, generation_of(left).hold_code) == (State.DELETING, "not_visible")
+    assert (left.state, generation_of(left).hold.code) == (State.DELETING, "not_visible")
     world.clock.advance(60)
     await world.keeper.finalize()
     assert all(chat.deleted for chat in world.sandbox.chats.values())

@@ -7,10 +7,11 @@ import json
 import pytest
 
 from protokeep.core.errors import NotConfigured
-from protokeep.core.prototype import Status, generation_of
+from protokeep.core.prototype import Status
 from protokeep.core.webhook_payload import MAX_DELIVERY, chats_named
 from protokeep.providers.base import with_hooks
 from protokeep.service.hooks import Hooks
+from tracked import generation_of
 from world import ANN, ENVIRONMENT_ACCOUNT, SECRET, World, both_versions, every_version_and_database
 
 pytestmark = pytest.mark.world(checked=True, generation_seconds=20, timeout_seconds=10.0)
@@ -156,7 +157,7 @@ async def test_a_delivery_before_the_chat_was_written_counts(world: World, hooks
     await hooks.receive(secret, delivery(made.chat_id, "message.created"))
     await hooks.settled()
 
-    assert generation_of(await world.get(made.id)).hook_received_at == world.clock()
+    assert generation_of(await world.get(made.id)).polling.hook_received_at == world.clock()
 
 
 @both_versions

@@ -8,9 +8,11 @@ import pytest
 import structlog
 
 from protokeep import job_queue
-from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Prototype, Status
 from protokeep.job_queue import JobQueue
 from protokeep.service import NewPrototype
+from tracked import generation_of
 from world import ANN, GENERATION_SECONDS, PROMPT, World, jobs_of, on_sqlite, until
 
 
@@ -28,7 +30,7 @@ async def test_a_process_that_runs_jobs_submits_its_own_claims(world: World, mon
         ensured = await world.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=10)
 
     assert ensured.accepted
-    assert generation_of(ensured.prototype).fence == 1
+    assert generation_of(ensured.prototype).submission.fence == 1
     assert (queued, world.creates) == ([], 1)
 
 
@@ -39,7 +41,7 @@ async def test_a_process_without_jobs_leaves_its_claims_to_others(world: World) 
     jobs, queue = jobs_of(world.keeper, world.database_url)
     async with queue.open():
         ensured = await world.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
-        assert generation_of(ensured.prototype).lease_until is None
+        assert generation_of(ensured.prototype).submission.lease_until is None
     async with jobs.running():
         await until(lambda: world.creates == 1, seconds=10)
 
@@ -62,7 +64,7 @@ async def test_a_process_holds_a_bounded_number_of_claims(world: World, monkeypa
     jobs, queue = jobs_of(world.keeper, world.database_url)
     async with jobs.running():
         claims = [await world.keeper.ensure(ANN, NewPrototype(f"p-{n}", PROMPT), wait=0) for n in range(5)]
-        leases = [generation_of(one.prototype).lease_until for one in claims]
+        leases = [generation_of(one.prototype).submission.lease_until for one in claims]
         assert [lease is not None for lease in leases] == [True] * 4 + [False]
         await until(lambda: running == 2, seconds=10)
         assert not queue.has_room()
@@ -89,7 +91,7 @@ async def test_a_submit_that_fails_is_taken_up_by_the_sweep(world: World) -> Non
         world.clock.advance(world.pace.lease.total_seconds() + 1)
         await world.keeper.sweep()
         await until(lambda: world.creates == 1, seconds=10)
-    assert generation_of(await world.get(ensured.prototype.id)).recovery_point is not RecoveryPoint.CLAIMED
+    assert generation_of(await world.get(ensured.prototype.id)).submission.recovery_point is not RecoveryPoint.CLAIMED
 
 
 async def test_hooks_are_handled_beside_a_long_pass(world: World) -> None:

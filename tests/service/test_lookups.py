@@ -13,11 +13,12 @@ from foreign_chats import plant
 from protokeep import doctor
 from protokeep.core.call_budget import Limits
 from protokeep.core.principals import Principal, Role
-from protokeep.core.prototype import State, Status, generation_of
+from protokeep.core.prototype import State, Status
 from protokeep.core.provider_keys import KeyOwner
 from protokeep.service import NewPrototype, provider_accounts
 from protokeep.service.chat_metadata import Signer, chat_metadata
 from protokeep.service.provider_keys import ProviderKeys
+from tracked import generation_of, tracked
 from world import ANN, World, both_versions, on_sqlite, quick
 
 LISTS = ("chats.list", "chats.find")
@@ -159,7 +160,7 @@ class TestAbsence:
         await world.live(400, step=5)
         assert (await world.get(lost)).status is Status.COMPLETED
         undecided = generation_of(await world.get(never))
-        assert ((await world.get(never)).state, undecided.lookups, world.creates) == (State.UNDECIDED, 0, 2)
+        assert ((await world.get(never)).state, undecided.submission.lookups, world.creates) == (State.UNDECIDED, 0, 2)
 
         private.forbidden = False
         await world.live(8000, step=60)
@@ -208,7 +209,7 @@ class TestAbsence:
         made = await self._failed(world)
         with world.knobs(fail_next=[{"operation": one, "status": 500, "times": None} for one in LISTS]):
             await world.live(200, step=10)
-        assert generation_of(await world.get(made.id)).lookups == 0
+        assert generation_of(await world.get(made.id)).submission.lookups == 0
 
         await world.live(70, step=1)
 
@@ -224,7 +225,7 @@ class TestAbsence:
         made = await self._failed(world)
         prototype = await world.get(made.id)
         keeper_id, _ = await world.store.installation()
-        forged = chat_metadata(Signer(b"somebody else's"), keeper_id, prototype, generation_of(prototype))
+        forged = chat_metadata(Signer(b"somebody else's"), keeper_id, tracked(prototype))
         (chat,) = plant(world, metadata=forged)
 
         await world.live(150)
@@ -256,19 +257,19 @@ class TestRemembered:
         """
         claimed = (await world.ensure()).prototype
         world.clock.advance(world.pace.claim_is_fresh.total_seconds() + 1)
-        lookups = world.keeper._submitter._lookups
+        lookups = world.keeper._lookups
         provider = world.keeper.context.providers.for_new()[0][1]
-        assert (await lookups.find(claimed, provider)).absent
+        assert (await lookups.find(tracked(claimed), provider)).absent
         before = world.calls()
-        assert (await lookups.find(claimed, provider)).absent
+        assert (await lookups.find(tracked(claimed), provider)).absent
         assert world.calls() == before
 
         (other,) = [one for _, one in (await world.node()).context.providers.for_new()]
-        assert not (await lookups.find(claimed, other)).absent
+        assert not (await lookups.find(tracked(claimed), other)).absent
         world.clock.advance(20)
-        assert (await lookups.find(claimed, other)).absent
+        assert (await lookups.find(tracked(claimed), other)).absent
         world.first.context.heartbeat.epoch += 1
-        assert not (await lookups.find(claimed, other)).absent
+        assert not (await lookups.find(tracked(claimed), other)).absent
 
 
 class TestClockSteps:
@@ -287,7 +288,7 @@ class TestClockSteps:
                 await node.context.heartbeat.beat()
                 await node.sweep()
 
-        while generation_of(await world.get(lost)).lookups == 0:
+        while generation_of(await world.get(lost)).submission.lookups == 0:
             await live(3)
         world.clock.step(-3600)
         await live(180)

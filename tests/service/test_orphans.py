@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import uuid4
 
 from owner_schemas import run
-from protokeep.core.prototype import generation_of
 from protokeep.service.chat_metadata import chat_metadata
+from tracked import generation_of, tracked
 from world import PROMPT, Node, World, both_versions
 
 
@@ -40,7 +40,7 @@ async def test_an_adopted_prototype_is_as_old_as_its_chat(world: World) -> None:
     assert (found.id, found.user_id, found.prompt) == (lost, "ann", PROMPT)
     assert abs((found.created_at - made_at).total_seconds()) < 2
     assert abs((generation_of(found).created_at - made_at).total_seconds()) < 2
-    assert generation_of(found).deadline_at == world.clock.now + world.pace.poll_timeout
+    assert generation_of(found).polling.deadline_at == world.clock.now + world.pace.poll_timeout
     await node.sweep()
     world.clock.advance(10)
     await node.sweep()
@@ -52,7 +52,7 @@ async def test_a_chat_of_another_installation_is_not_adopted(world: World) -> No
     A chat that another installation marked, or that carries no mark of a row, is nobody's here.
     """
     made = await world.make()
-    marks = chat_metadata(world.first.context.signer, "another installation", made, generation_of(made))
+    marks = chat_metadata(world.first.context.signer, "another installation", tracked(made))
     provider = world.first.context.providers.for_new()[0][1]
     await provider.create(PROMPT, {**marks, "protokeep_marker": str(uuid4())})
     keeper_id, _ = await world.store.installation()

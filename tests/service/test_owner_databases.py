@@ -10,12 +10,13 @@ import pytest
 
 from owner_schemas import MOCKUP, OLDER_MOCKUP, PRODUCT, SQLITE, TENANT, USER, make_owner, run
 from protokeep.core.errors import InvalidInput, NotMigrated, ProductUnknown
-from protokeep.core.prototype import State, Status, generation_of
+from protokeep.core.prototype import State, Status
 from protokeep.core.reuse import Outcome
 from protokeep.core.validation import user_id_for
 from protokeep.service import NewPrototype
 from protokeep.store.migrate import migrate
 from protokeep.store.prototypes import Page
+from tracked import generation_of
 from world import ANN, GENERATION_SECONDS, PROMPT, World
 
 NEW_PRODUCT = "7a0c8a54-0f5c-4a5e-9b7e-0d6f3f4f8a02"
@@ -153,7 +154,9 @@ class TestOlderRows:
             ensured = await owned.ensure(PRODUCT)
             assert (ensured.prototype.id, ensured.is_existing) == (MOCKUP, True)
         assert owned.calls() == 0
-        assert (await owned.get(MOCKUP)).is_current
+        current = await owned.store.get("default", MOCKUP)
+        assert current is not None
+        assert current.is_current
 
     async def test_twenty_clicks_on_an_older_row_make_nothing(self, owned: World) -> None:
         """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Prototype, State
+from tracked import generation_of
 from world import World, both_versions
 
 CREATES = "chats.create*"
@@ -73,10 +75,10 @@ class TestParked:
         new = await world.make("p-2")
 
         generation = generation_of(new)
-        assert (new.state, generation.hold_code, world.creates) == (State.PARKED, "out_of_credits", 1)
-        assert "Top up." in (generation.hold_message or "")
-        assert (generation.recovery_point, generation.attempts) == (RecoveryPoint.CLAIMED, 0)
-        assert generation.next_try_at == generation_of(first).next_try_at
+        assert (new.state, generation.hold.code, world.creates) == (State.PARKED, "out_of_credits", 1)
+        assert "Top up." in (generation.hold.message or "")
+        assert (generation.submission.recovery_point, generation.submission.attempts) == (RecoveryPoint.CLAIMED, 0)
+        assert generation.submission.next_try_at == generation_of(first).submission.next_try_at
         assert (await world.kinds(new)).count("parked") == 1
 
 
@@ -91,7 +93,7 @@ class TestUndecided:
         assert made.state is State.UNDECIDED
         pauses = []
         for _ in range(4):
-            due = generation_of(await world.get(made.id)).next_try_at
+            due = generation_of(await world.get(made.id)).submission.next_try_at
             assert due is not None
             pauses.append((due - world.clock.now).total_seconds())
             assert pauses[-1] >= 1

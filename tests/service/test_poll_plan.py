@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from factories import NOW, after, prototype
 from protokeep.core.call_budget import CallAllowance, Limits, allowance_of
-from protokeep.core.prototype import Prototype, Status, generation_of
+from protokeep.core.poll_plan import plan_polls
+from protokeep.core.prototype import Status, TrackedPrototype
+from protokeep.core.timing import Timing
 from protokeep.providers.base import Provider
-from protokeep.service.poll_plan import within_budget
+from tracked import generation_of, tracked
 from world import World
 
 MINUTE = NOW.replace(second=0, microsecond=0)
@@ -26,11 +28,19 @@ class Lists:
 PROVIDER = cast(Provider, Lists())
 
 
-def many(watched: int = 0, fresh: int = 0, old: int = 0) -> list[Prototype]:
+def within_budget(
+    due: list[TrackedPrototype], allowance: CallAllowance, now: datetime, provider: Provider, *, batched: bool
+) -> tuple[list[TrackedPrototype], list[TrackedPrototype]]:
+    """The prototypes that are polled, and those that are postponed."""
+    plan = plan_polls(due, allowance, now, Timing(), batched=batched, cost=provider.polling_cost)
+    return plan.polled, list(plan.postponed)
+
+
+def many(watched: int = 0, fresh: int = 0, old: int = 0) -> list[TrackedPrototype]:
     """So many of each rank, the least urgent first."""
     long_ago = MINUTE - timedelta(hours=1)
 
-    def one(**values: Any) -> Prototype:
+    def one(**values: Any) -> TrackedPrototype:
         return prototype(Status.IN_PROGRESS, **values)
 
     return [
@@ -45,23 +55,21 @@ def minute(calls: int, spent: int = 0) -> CallAllowance:
     return allowance_of(Limits(per_minute=calls), spent, 0, MINUTE)
 
 
-def counted(prototypes: list[Prototype]) -> tuple[int, int, int]:
+def counted(prototypes: list[TrackedPrototype]) -> tuple[int, int, int]:
     """How many are watched, fresh and old."""
-    watched = sum(generation_of(one).watched_until is not None for one in prototypes)
+    watched = sum(generation_of(one).polling.watched_until is not None for one in prototypes)
     fresh = sum(generation_of(one).created_at == MINUTE for one in prototypes)
     return watched, fresh, len(prototypes) - watched - fresh
 
 
 def test_without_a_limit_nothing_is_postponed_and_watched_come_first() -> None:
     """
-    Where nothing is short, or nobody can look, nothing is put off; watched ones come first.
+    Where nothing is short nothing is put off; watched ones come first.
     """
     looks, put_off = within_budget(many(1, 1, 1), CallAllowance(None, 0, MINUTE), MINUTE, PROVIDER, batched=False)
 
     assert [counted([one]) for one in looks] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
     assert put_off == []
-    looks, put_off = within_budget(many(0, 0, 9), minute(10, 99), MINUTE, None, batched=False)
-    assert (len(looks), put_off) == (9, [])
 
 
 def test_single_polls_go_by_priority_each_up_to_its_share() -> None:
@@ -122,8 +130,8 @@ async def test_postponed_polls_do_not_time_out(world: World) -> None:
     """
     made = await world.make()
     for _ in range(45):
-        await world.keeper._tracker._postpone(
-            [await world.get(made.id)], world.clock.advance(3) + timedelta(seconds=17)
+        await world.keeper._poller._postpone(
+            [tracked(await world.get(made.id))], world.clock.advance(3) + timedelta(seconds=17)
         )
         world.clock.advance(17)
     with world.knobs(fail_next=[{"status": 500}]):
@@ -141,7 +149,7 @@ async def test_postponed_polls_wait_at_most_a_minute_and_say_why(world: World) -
     world.clock.advance(3)
     await world.sweep()
 
-    later = [generation_of(await world.get(one.id)).next_poll_at for one in made]
+    later = [generation_of(await world.get(one.id)).polling.next_poll_at for one in made]
     assert all(due is not None and due > world.clock.now for due in later)
     held = await world.store.accounts.get("v0:environment")
     assert held.polling_paused_code == "short_of_calls"

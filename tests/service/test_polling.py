@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from protokeep.core.errors import NotFound
-from protokeep.core.prototype import Observation, ObservedState, State, Status, advance, generation_of
+from protokeep.core.prototype import Observation, ObservedState, State, Status, advance
+from tracked import generation_of, tracked
 from world import ANN, GENERATION_SECONDS, World, both_versions, on_sqlite, quick, until
 
 
@@ -43,8 +44,8 @@ class TestToTheEnd:
 
         going = await world.get(made.id)
         assert (going.status, going.state) == (Status.IN_PROGRESS, State.MAKING)
-        assert generation_of(going).poll_count >= 1
-        assert generation_of(going).observed_at is not None
+        assert generation_of(going).polling.poll_count >= 1
+        assert generation_of(going).polling.observed_at is not None
 
     @pytest.mark.parametrize("reason", ["error", "content-filter"])
     async def test_a_failure_at_v0_is_failed_with_its_reason(self, world: World, reason: str) -> None:
@@ -55,8 +56,8 @@ class TestToTheEnd:
         done = await world.complete()
 
         assert (done.status, done.state) == (Status.FAILED, State.FAILED)
-        assert generation_of(done).error_code in ("builder_error", "content_filter")
-        assert generation_of(done).error_message
+        assert generation_of(done).error.code in ("builder_error", "content_filter")
+        assert generation_of(done).error.message
         assert done.is_current
 
     async def test_a_question_of_the_builder_waits_until_it_is_answered(self, world: World) -> None:
@@ -67,7 +68,7 @@ class TestToTheEnd:
         made = await world.complete()
 
         assert (made.status, made.state) == (Status.IN_PROGRESS, State.WAITING)
-        assert generation_of(made).hold_code == "waiting_for_answer"
+        assert generation_of(made).hold.code == "waiting_for_answer"
         await world.live(60, step=10)
         assert (await world.status()).state is State.WAITING
 
@@ -151,7 +152,7 @@ class TestStatus:
         told = await world.status()
 
         assert (told.status, told.chat_id) == (known.status, known.chat_id)
-        assert generation_of(told).observed_at == generation_of(known).observed_at
+        assert generation_of(told).polling.observed_at == generation_of(known).polling.observed_at
         world.sandbox.set_knobs(down=False)
         world.clock.advance(3)
         assert (await world.status()).status is Status.COMPLETED
@@ -207,12 +208,12 @@ class TestTimeout:
         await world.live(6)
         timed_out = await world.get(made.id)
         assert (timed_out.status, timed_out.state) == (Status.TIMEOUT, State.TIMED_OUT)
-        assert generation_of(timed_out).error_code == "timeout"
+        assert generation_of(timed_out).error.code == "timeout"
         before = looks(world)
         await world.live(900, step=10)
 
         done = await world.get(made.id)
-        assert (done.status, generation_of(done).error_code) == (Status.COMPLETED, None)
+        assert (done.status, generation_of(done).error.code) == (Status.COMPLETED, None)
         assert looks(world) - before < 20
         assert world.made == 1
 
@@ -245,7 +246,7 @@ class TestTimeout:
             world.clock.advance(3)
             await world.status()
 
-        polls = generation_of(await world.get(made.id)).poll_count
+        polls = generation_of(await world.get(made.id)).polling.poll_count
         assert (await world.get(made.id)).status is Status.TIMEOUT
         assert 199 <= polls <= 203
         assert looks(world) - before <= polls + 3
@@ -299,7 +300,7 @@ class TestGone:
         await world.live(600, step=20)
 
         gone = await world.get(made.id)
-        assert (gone.status, generation_of(gone).error_code) == (Status.FAILED, "gone")
+        assert (gone.status, generation_of(gone).error.code) == (Status.FAILED, "gone")
         again = await world.make()
         assert (again.id != made.id, world.made) == (True, 3)
 
@@ -344,13 +345,13 @@ class TestSharing:
         world.clock.advance(3)
         await other.sweep()
         assert await other.keeper.track(generation_of(made).account) is None
-        assert generation_of(await world.get(made.id)).poll_count == 1
+        assert generation_of(await world.get(made.id)).polling.poll_count == 1
 
         for _ in range(3):
             world.clock.advance(2)
             await other.sweep()
 
-        assert generation_of(await world.get(made.id)).poll_count >= 2
+        assert generation_of(await world.get(made.id)).polling.poll_count >= 2
         assert world.pace.lease <= timedelta(seconds=8)
 
     async def test_a_stopping_tracker_hands_over_at_once(self, world: World) -> None:
@@ -365,7 +366,7 @@ class TestSharing:
         world.clock.advance(3)
         await other.sweep()
 
-        assert generation_of(await world.get(made.id)).poll_count == 2
+        assert generation_of(await world.get(made.id)).polling.poll_count == 2
 
     @both_versions
     async def test_a_429_pauses_all_polls_of_the_account(self, world: World) -> None:
@@ -450,7 +451,7 @@ class TestLateNews:
 
         # What the late look would write, whether it saw something new or not, is of an old version: refused.
         for seen in (ObservedState.RUNNING, ObservedState.WAITING, ObservedState.BROKE):
-            late = advance(old, Observation(seen), world.clock.now)
-            assert await other.store.save(old, late) is None
+            late = advance(tracked(old), Observation(seen), world.clock.now)
+            assert await other.store.save(tracked(old), late) is None
 
         assert (await world.get(made.id)) == done

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from protokeep.core.call_budget import Limits, Priority, allowance_of
-from protokeep.core.prototype import Prototype, Status, generation_of
+from protokeep.core.prototype import Prototype, Status
 from protokeep.service import NewPrototype
 from protokeep.service.call_budget import CallBudget
 from protokeep.web.models import PrototypeView
+from tracked import generation_of
 from world import ANN, ENVIRONMENT_ACCOUNT, PROMPT, Clock, World, both_versions, every_version_and_database
 
 pytestmark = pytest.mark.world(checked=True, generation_seconds=20, timeout_seconds=10.0)
@@ -154,7 +155,7 @@ async def test_polls_stay_within_the_budget_and_creates_go_on(world: World) -> N
         await world.keeper.status(ANN, watched.product_id, "v0")
         await world.keeper.track(ENVIRONMENT_ACCOUNT)
     assert (await world.get(watched.id)).status is Status.IN_PROGRESS
-    counts = [generation_of(await world.get(one.id)).poll_count for one in made]
+    counts = [generation_of(await world.get(one.id)).polling.poll_count for one in made]
     assert counts[20] == max(counts)
     assert world.calls() - spent <= 4 * 30 + 1
 

@@ -9,13 +9,15 @@ import pytest
 
 from owner_schemas import run
 from protokeep.core.errors import InvalidInput, NotAllowed, NotConfigured, NotNow
+from protokeep.core.generation import RecoveryPoint
 from protokeep.core.principals import Principal, Role
-from protokeep.core.prototype import UNFINISHED, RecoveryPoint, State, Status, generation_of
+from protokeep.core.prototype import UNFINISHED, State, Status
 from protokeep.core.provider_keys import KeyOwner
 from protokeep.sandbox.state import account_id
 from protokeep.service import provider_accounts
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store.provider_keys import KeyStore
+from tracked import generation_of
 from world import ANN, BOB, KEY, MASTER, Node, Site, World, on_sqlite
 
 ADMIN = Principal("default", "root", Role.ADMIN, "t")
@@ -109,7 +111,7 @@ class TestFollowing:
         assert held.polling_pause.code == "no_key"
         assert "was removed" in held.polling_pause.message
         assert parked.state is State.PARKED
-        assert generation_of(parked).hold_code == "no_key"
+        assert generation_of(parked).hold.code == "no_key"
         assert world.calls() == calls
 
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
@@ -126,12 +128,16 @@ class TestFollowing:
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         with world.knobs(drop_next_answers=1):
             made = await world.make("p-1")
-        assert generation_of(made).recovery_point is RecoveryPoint.SENT
+        assert generation_of(made).submission.recovery_point is RecoveryPoint.SENT
         await keys.remove(ADMIN, WORKSPACE, "v0")
         world.clock.advance(5)
         await world.sweep()
         held = generation_of(await world.get(made.id))
-        assert (held.recovery_point, held.hold_code, held.sent_at is not None) == (RecoveryPoint.SENT, "no_key", True)
+        assert (held.submission.recovery_point, held.hold.code, held.submission.sent_at is not None) == (
+            RecoveryPoint.SENT,
+            "no_key",
+            True,
+        )
 
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         await world.live(200)
@@ -145,7 +151,7 @@ class TestFollowing:
         await keys.remove(ADMIN, WORKSPACE, "v0")
         left = await world.keeper.delete(ADMIN, made.id)
         assert left is not None
-        assert generation_of(left).hold_code == "no_key"
+        assert generation_of(left).hold.code == "no_key"
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         await world.keeper.finalize()
         assert await world.store.get_unscoped(made.id) is None

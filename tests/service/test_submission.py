@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from protokeep.core.prototype import Prototype, RecoveryPoint, State, Status, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Prototype, State, Status
 from protokeep.sandbox import running
+from tracked import generation_of
 from world import World, both_versions, on_sqlite, until
 
 CREATES = "chats.create*"
@@ -19,7 +21,7 @@ CREATES = "chats.create*"
 def reason_of(prototype: Prototype) -> tuple[str | None, str]:
     """Why a prototype is held up: code and words."""
     generation = generation_of(prototype)
-    return generation.hold_code, generation.hold_message or ""
+    return generation.hold.code, generation.hold.message or ""
 
 
 @pytest.fixture
@@ -49,9 +51,9 @@ class TestRefused:
         await world.live(60)
 
         made = await world.get(made.id)
-        assert (made.status, generation_of(made).error_code) == (Status.FAILED, code)
-        assert words in (generation_of(made).error_message or "")
-        assert "Said v0." in (generation_of(made).error_message or "")
+        assert (made.status, generation_of(made).error.code) == (Status.FAILED, code)
+        assert words in (generation_of(made).error.message or "")
+        assert "Said v0." in (generation_of(made).error.message or "")
         assert (world.made, world.creates) == (0, 1)
         assert "refused" in await world.kinds(made)
 
@@ -129,10 +131,10 @@ class TestParked:
         await node.keeper.submit(ensured.prototype.id)
         made = await world.get(ensured.prototype.id)
         assert (made.state, reason_of(made)[0]) == (State.PARKED, "unreachable")
-        assert generation_of(made).recovery_point is RecoveryPoint.CLAIMED
+        assert generation_of(made).submission.recovery_point is RecoveryPoint.CLAIMED
         pauses = []
         for _ in range(4):
-            due = generation_of(made).next_try_at
+            due = generation_of(made).submission.next_try_at
             assert due is not None
             pauses.append((due - world.clock.now).total_seconds())
             world.clock.now = due
@@ -200,7 +202,7 @@ class TestOutcomeUnknown:
 
         made = await world.get(made.id)
         assert (made.status, made.chat_id) == (Status.COMPLETED, world.chat.id)
-        assert generation_of(made).error_code is None
+        assert generation_of(made).error.code is None
         assert (world.made, world.creates, await world.orphans()) == (1, 1, set())
         kinds = await world.kinds(made)
         assert kinds.index("undecided") < kinds.index("adopted")
@@ -216,7 +218,7 @@ class TestOutcomeUnknown:
 
         made = await world.make()
         assert made.state is State.UNDECIDED
-        assert generation_of(made).error_message
+        assert generation_of(made).error.message
         await world.live(88, step=1)
         assert world.creates == 1
         await world.live(30, step=1)
@@ -324,7 +326,7 @@ class TestCrashes:
     @both_versions
     @pytest.mark.parametrize(
         "point",
-        ["before_take", "before_sent", "after_sent", "after_create", "after_record"],
+        ["before_take", "before_sent", "after_sent", "after_call", "after_record"],
     )
     async def test_another_process_takes_a_crashed_create_to_its_end(self, world: World, point: str) -> None:
         """

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from owner_schemas import run
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.prototype import Prototype
 from protokeep.store.accounts import Accounts
+from tracked import generation_of, tracked
 from world import World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"
@@ -31,7 +32,7 @@ async def parked(world: World, product_id: str, account: str = ACCOUNT, **column
 
 
 async def next_try(world: World, prototype: Prototype) -> datetime | None:
-    return generation_of(await world.get(prototype.id)).next_try_at
+    return generation_of(await world.get(prototype.id)).submission.next_try_at
 
 
 class TestPause:
@@ -203,7 +204,7 @@ class TestTracking:
         await run(world.database_url, f"UPDATE protokeep_generations SET version = 99 WHERE mockup_id = '{moved.id}'")
         until = world.clock.now + MINUTE
 
-        await accounts.postpone_polls([made, done, moved], until)
+        await accounts.postpone_polls([tracked(made), tracked(done), tracked(moved)], until)
 
-        due = [generation_of(await world.get(one.id)).next_poll_at for one in (made, done, moved)]
-        assert due == [until, None, generation_of(moved).next_poll_at]
+        due = [generation_of(await world.get(one.id)).polling.next_poll_at for one in (made, done, moved)]
+        assert due == [until, None, generation_of(moved).polling.next_poll_at]

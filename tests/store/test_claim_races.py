@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from owner_schemas import run
-from protokeep.core.prototype import generation_of
 from protokeep.core.reuse import Outcome
 from protokeep.service import Ensured, NewPrototype
 from protokeep.store import claims
+from tracked import generation_of
 from world import ANN, BOB, PROMPT, Node, World, on_postgresql
 
 

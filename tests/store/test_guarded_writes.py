@@ -6,20 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from protokeep.core import follow_up as rounds
+from protokeep.core.deletion import deletion_requested
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.generation import Reason
+from protokeep.core.prototype import Prototype
 from protokeep.store.pictures import Picture, save_picture
 from protokeep.store.prototypes import free_slot
 from protokeep.store.sql import Connection
+from tracked import generation_of, tracked
 from world import ANN, World
 
 
 async def moved(world: World, prototype: Prototype) -> Prototype:
     """The prototype as it was before somebody else moved its row."""
     before = await world.get(prototype.id)
-    after = replace(before, generation=replace(generation_of(before), hold_message="somebody else was here"))
-    assert await world.store.save(before, after) is not None
+    after = tracked(before).with_generation(hold=Reason(None, "somebody else was here"))
+    assert await world.store.save(tracked(before), after) is not None
     return before
 
 
@@ -36,8 +38,8 @@ class TestSave:
             await free_slot(connection, stale.id)
             await save_picture(connection, stale.id, Picture("image/png", b"png", "etag"), world.clock())
 
-        after = rounds.deletion_requested(stale, world.clock())
-        assert await world.store.save(stale, after, event, belongs=belongs) is None
+        after = deletion_requested(tracked(stale), world.clock())
+        assert await world.store.save(tracked(stale), after, event, belongs=belongs) is None
 
         assert await world.contents() == before
         assert await world.rows("SELECT * FROM protokeep_pictures") == []
@@ -51,7 +53,7 @@ class TestSave:
         async def belongs(connection: Connection) -> None:
             await free_slot(connection, made.id)
 
-        saved = await world.store.save(made, rounds.deletion_requested(made, world.clock()), belongs=belongs)
+        saved = await world.store.save(tracked(made), deletion_requested(tracked(made), world.clock()), belongs=belongs)
 
         assert saved is not None
         assert generation_of(saved).version == generation_of(made).version + 1
@@ -71,7 +73,9 @@ class TestSave:
 
         event = Event("deleting", Source.PERSON, world.clock(), actor=ANN.user_id)
         with pytest.raises(ValueError, match="no room"):
-            await world.store.save(made, rounds.deletion_requested(made, world.clock()), event, belongs=belongs)
+            await world.store.save(
+                tracked(made), deletion_requested(tracked(made), world.clock()), event, belongs=belongs
+            )
 
         assert await world.contents() == before
 
@@ -84,8 +88,8 @@ class TestSave:
         event = Event("status", Source.POLL, world.clock(), status="completed")
         before = len(await world.rows("SELECT id FROM protokeep_events"))
 
-        assert await world.store.save(stale, stale, event) is None
-        assert await world.store.save(fresh, fresh, event) is not None
+        assert await world.store.save(tracked(stale), tracked(stale), event) is None
+        assert await world.store.save(tracked(fresh), tracked(fresh), event) is not None
 
         assert len(await world.rows("SELECT id FROM protokeep_events")) == before + 1
 
@@ -98,8 +102,8 @@ class TestForget:
         made = await world.complete()
         event = Event("deleted", Source.SWEEP, world.clock())
 
-        assert await world.store.delete(made, event)
+        assert await world.store.delete(tracked(made), event)
         before = len(await world.rows("SELECT id FROM protokeep_events"))
-        assert not await world.store.delete(made, event)
+        assert not await world.store.delete(tracked(made), event)
 
         assert len(await world.rows("SELECT id FROM protokeep_events")) == before

@@ -10,8 +10,10 @@ from uuid import uuid4
 import pytest
 
 from owner_schemas import run
-from protokeep.core.prototype import Prototype, RecoveryPoint, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Prototype
 from protokeep.store.orphans import OrphanChat
+from tracked import generation_of, tracked
 from world import PROMPT, World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"
@@ -63,12 +65,12 @@ async def test_an_orphan_goes_to_the_row_that_its_marker_names(world: World) -> 
     assert await adopted(world, stray) == "recorded"
 
     found = await world.get(mine.id)
-    assert (found.chat_id, generation_of(found).recovery_point) == (stray.chat_id, RecoveryPoint.ACCEPTED)
+    assert (found.chat_id, generation_of(found).submission.recovery_point) == (stray.chat_id, RecoveryPoint.ACCEPTED)
     assert generation_of(found).version > generation_of(mine).version
-    assert (generation_of(found).lease_until, generation_of(found).next_try_at) == (None, None)
-    assert generation_of(found).next_poll_at == world.clock.now
+    assert (generation_of(found).submission.lease_until, generation_of(found).submission.next_try_at) == (None, None)
+    assert generation_of(found).polling.next_poll_at == world.clock.now
     left = generation_of(found)
-    assert (left.hold_code, left.hold_message, left.error_code, left.error_message) == (None, None, None, None)
+    assert (left.hold.code, left.hold.message, left.error.code, left.error.message) == (None, None, None, None)
     assert [one.chat_id for one in await world.listed() if one.id != mine.id] == [None]
     assert await adopted(world, stray) == "known"
 
@@ -181,7 +183,7 @@ class TestKnownChats:
         Known is what a row has, and what was noted beside it in the same account; nothing else.
         """
         made = await world.make()
-        await world.store.note_surplus(made, "noted", world.clock.now)
+        await world.store.note_surplus(tracked(made), "noted", world.clock.now)
         asked = [made.chat_id or "", "noted", "nobody's"]
 
         assert await world.store.known_chats(ACCOUNT, asked) == {made.chat_id, "noted"}

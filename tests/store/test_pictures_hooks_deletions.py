@@ -8,10 +8,11 @@ import pytest
 
 from owner_schemas import run
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.prototype import Prototype
 from protokeep.store.hooks import Hook
 from protokeep.store.pictures import Picture, save_picture
 from protokeep.store.prototypes import free_slot
+from tracked import generation_of, tracked
 from world import World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"
@@ -33,7 +34,7 @@ async def two(world: World) -> tuple[Prototype, Prototype]:
 
 async def next_look(world: World, prototype: Prototype) -> float | None:
     """How far away its next look is."""
-    due = generation_of(await world.get(prototype.id)).next_poll_at
+    due = generation_of(await world.get(prototype.id)).polling.next_poll_at
     return None if due is None else (due - world.clock.now).total_seconds()
 
 
@@ -102,9 +103,9 @@ class TestDeletions:
         first, second = await two(world)
         for one in (first, second):
             await TestPictures().keep(world, one, b"x")
-            await world.store.note_surplus(one, f"surplus of {one.product_id}", world.clock.now)
+            await world.store.note_surplus(tracked(one), f"surplus of {one.product_id}", world.clock.now)
 
-        assert await world.store.delete(first, Event("deleted", Source.SWEEP, world.clock.now))
+        assert await world.store.delete(tracked(first), Event("deleted", Source.SWEEP, world.clock.now))
 
         for table in OURS:
             left = await world.rows(f"SELECT DISTINCT mockup_id FROM {table}")
@@ -113,7 +114,7 @@ class TestDeletions:
         assert await world.store.surplus(second.id) == ["surplus of p-2"]
         kinds = [row["kind"] for row in await world.store.history("default", first.id)]
         assert kinds[-1] == "deleted"
-        assert not await world.store.delete(first, Event("deleted", Source.SWEEP, world.clock.now))
+        assert not await world.store.delete(tracked(first), Event("deleted", Source.SWEEP, world.clock.now))
         assert [row["kind"] for row in await world.store.history("default", first.id)] == kinds
 
     async def test_freeing_a_slot_frees_that_of_one_product(self, world: World) -> None:
@@ -133,7 +134,7 @@ class TestDeletions:
         That something was deleted is known in its own workspace, and of nothing else.
         """
         first, second = await two(world)
-        await world.store.delete(first, Event("deleted", Source.SWEEP, world.clock.now))
+        await world.store.delete(tracked(first), Event("deleted", Source.SWEEP, world.clock.now))
 
         assert await world.store.was_deleted("default", first.id)
         assert not await world.store.was_deleted("elsewhere", first.id)
@@ -156,9 +157,9 @@ class TestLooksByHook:
 
         assert await self.spoken(world, first, second, begun=begun) == 1
 
-        assert await next_look(world, first) == (30 if begun else 1 if generation_of(first).observed_at else 0)
+        assert await next_look(world, first) == (30 if begun else 1 if generation_of(first).polling.observed_at else 0)
         assert await next_look(world, second) == before
-        assert generation_of(await world.get(second.id)).hook_received_at is None
+        assert generation_of(await world.get(second.id)).polling.hook_received_at is None
 
     @pytest.mark.parametrize("begun", [False, True])
     async def test_a_hook_moves_polls_of_the_chats_that_it_names_only(self, world: World, begun: bool) -> None:
@@ -205,7 +206,7 @@ class TestLooksByHook:
         made = await world.make()
         world.clock.advance(3)
         await world.sweep()
-        assert generation_of(await world.get(made.id)).observed_at == world.clock.now
+        assert generation_of(await world.get(made.id)).polling.observed_at == world.clock.now
 
         await self.spoken(world, made)
         assert await next_look(world, made) == 1

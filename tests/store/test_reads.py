@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 from owner_schemas import run
 from protokeep.core.principals import Principal, Role
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.prototype import Prototype
 from protokeep.store.gallery import GalleryStore
 from protokeep.store.prototypes import Page
+from tracked import generation_of, tracked
 from world import ANN, BOB, World
 
 ACCOUNT, OTHER_ACCOUNT = "v0:environment", "v0:workspace:elsewhere"
@@ -189,15 +190,15 @@ class TestDueLooks:
         async def asks(seen_seconds_ago: float) -> bool:
             await change(world, one, f"observed_at = {text(now - timedelta(seconds=seen_seconds_ago))}")
             return await world.store.request_poll(
-                one, now, stale_before=now - timedelta(seconds=3), watched_until=now + MINUTE
+                tracked(one), now, stale_before=now - timedelta(seconds=3), watched_until=now + MINUTE
             )
 
         assert not await asks(2.9)
-        assert generation_of(await world.get(one.id)).watched_until is None
+        assert generation_of(await world.get(one.id)).polling.watched_until is None
         assert await asks(3)
         asked = generation_of(await world.get(one.id))
-        assert (asked.next_poll_at, asked.watched_until) == (now, now + MINUTE)
-        assert generation_of(await world.get(other.id)).watched_until is None
+        assert (asked.polling.next_poll_at, asked.polling.watched_until) == (now, now + MINUTE)
+        assert generation_of(await world.get(other.id)).polling.watched_until is None
 
     async def test_a_poll_of_an_unsent_create_cannot_be_requested(self, world: World) -> None:
         """
@@ -205,7 +206,7 @@ class TestDueLooks:
         """
         one = (await world.ensure()).prototype
         now = world.clock.now
-        assert not await world.store.request_poll(one, now, stale_before=now, watched_until=now)
+        assert not await world.store.request_poll(tracked(one), now, stale_before=now, watched_until=now)
         assert await world.get(one.id) == one
 
     async def test_due_deletions_come_oldest_first_without_undecided_ones(self, world: World) -> None:

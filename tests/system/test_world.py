@@ -28,7 +28,7 @@ async def test_a_crashed_process_leaves_its_lease_and_another_goes_on(world: Wor
     """
     A crashed process leaves its lease behind; another one goes on when it is over.
     """
-    world.first.crash_at("after_create")
+    world.first.crash_at("after_call")
     first = await world.ensure()
     with pytest.raises(Crash):
         await world.work()

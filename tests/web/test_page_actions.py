@@ -68,7 +68,7 @@ class TestFollowUp:
 
         after = await reload(site, prototype)
         assert after.generation is not None
-        assert (after.generation.turn, after.generation.follow_up) == (2, "Make it <blue>\nplease")
+        assert (after.generation.follow_up.turn, after.generation.follow_up.message) == (2, "Make it <blue>\nplease")
         assert after.state is State.QUEUED
         assert page.status_code == 200
         assert "ana asked for a change" in page.text

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protokeep.core.prototype import Generation, PollingPause, Prototype, RecoveryPoint, Status
+from protokeep.core.generation import FollowUp, Generation, Polling, Reason, RecoveryPoint, Submission
+from protokeep.core.prototype import PollingPause, Prototype, Status, TrackedPrototype
 from protokeep.web.models import MockupsView, PrototypeView
 from protokeep.web.serialization import etag_of, list_json, prototype_json
 
@@ -28,29 +29,23 @@ def generations(draw: st.DrawFn) -> Generation:
         api_version=2,
         marker="m",
         created_by="ann",
-        recovery_point=draw(st.sampled_from(RecoveryPoint)),
-        attempts=1,
-        lookups=0,
-        outcome_unknown=draw(st.booleans()),
-        fence=1,
-        version=1,
-        awaiting_input=False,
-        poll_count=3,
         created_at=made,
+        submission=Submission(
+            draw(st.sampled_from(RecoveryPoint)), fence=1, attempts=1, outcome_unknown=draw(st.booleans())
+        ),
+        version=1,
+        polling=Polling(poll_count=3),
         settled_at=draw(st.none() | MOMENTS),
-        hold_code=draw(st.none() | st.just("rate_limited")),
-        hold_message=draw(st.none() | NASTY),
-        error_code=draw(st.none() | st.just("failed")),
-        error_message=draw(st.none() | NASTY),
-        turn=draw(st.integers(1, 2)),
-        follow_up_at=draw(st.none() | MOMENTS),
+        hold=Reason(draw(st.none() | st.just("rate_limited")), draw(st.none() | NASTY)),
+        error=Reason(draw(st.none() | st.just("failed")), draw(st.none() | NASTY)),
+        follow_up=FollowUp(turn=draw(st.integers(1, 2)), requested_at=draw(st.none() | MOMENTS)),
         picture_etag=draw(st.none() | st.just("e")),
     )
 
 
 @st.composite
 def prototypes(draw: st.DrawFn) -> Prototype:
-    return Prototype(
+    prototype = Prototype(
         id="00000000-0000-4000-8000-000000000001",
         product_id="p-1",
         user_id="ann",
@@ -59,9 +54,13 @@ def prototypes(draw: st.DrawFn) -> Prototype:
         status=draw(st.sampled_from(Status)),
         created_at=draw(MOMENTS),
         updated_at=draw(MOMENTS),
-        generation=draw(st.none() | generations()),
         polling_pause=draw(st.none() | st.builds(PollingPause, until=MOMENTS, code=st.just("slowed"), message=NASTY)),
     )
+    generation = draw(st.none() | generations())
+    if generation is None:
+        return prototype
+    row = {field.name: getattr(prototype, field.name) for field in fields(Prototype)}
+    return TrackedPrototype(**row, generation=generation)
 
 
 @given(st.lists(prototypes(), max_size=3), MOMENTS)

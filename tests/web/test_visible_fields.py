@@ -9,23 +9,25 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from protokeep.core.prototype import Generation, PollingPause, Prototype, RecoveryPoint, Status, generation_of
+from factories import NOW, with_values
+from factories import prototype as tracked_prototype
+from protokeep.core.prototype import PollingPause, Prototype, Status
 from protokeep.core.visible_fields import VOLATILE_FIELDS, visible_version
 from protokeep.web.models import ErrorView, PrototypeView, ReasonView
 from protokeep.web.serialization import etag_of, prototype_json
+from tracked import tracked as is_tracked
 from world import World, on_sqlite
 
 Change = Callable[[Prototype], Prototype]
 
 PATIENCE = 10.0
 SECOND = timedelta(seconds=1)
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def own(**values: Any) -> Change:
@@ -35,7 +37,7 @@ def own(**values: Any) -> Change:
 
 def tracked(**values: Any) -> Change:
     """A change of what we track."""
-    return lambda prototype: replace(prototype, generation=replace(generation_of(prototype), **values))
+    return lambda prototype: with_values(is_tracked(prototype), **values)
 
 
 def held(prototype: Prototype) -> Prototype:
@@ -113,24 +115,7 @@ def value_of(name: str, fields: Mapping[str, Any]) -> Any:
 
 def made() -> Prototype:
     """A prototype as a create leaves it that the builder has accepted."""
-    generation = Generation(
-        workspace_id="default",
-        account="v0:environment",
-        api_version=2,
-        marker="m",
-        created_by="ann",
-        recovery_point=RecoveryPoint.ACCEPTED,
-        attempts=1,
-        lookups=0,
-        outcome_unknown=False,
-        fence=1,
-        version=1,
-        awaiting_input=False,
-        poll_count=0,
-        created_at=NOW,
-        chat_url="https://chat.example/1",
-    )
-    return Prototype("p", "p-1", "ann", "v0", "a shop", Status.PENDING, NOW, NOW, chat_id="c-1", generation=generation)
+    return tracked_prototype(id="p", prompt="a shop", chat_id="c-1", chat_url="https://chat.example/1")
 
 
 def test_every_field_of_the_view_is_changed_here() -> None:
@@ -196,7 +181,7 @@ async def test_each_saved_field_is_sent_to_who_looks_on(world: World) -> None:
 
 async def saved(world: World, before: Prototype, after: Prototype) -> Prototype:
     """Save on the side of the server's process, where its stream hears of it; as it is written then."""
-    assert await world.nodes[-1].store.save(before, after) is not None
+    assert await world.nodes[-1].store.save(is_tracked(before), is_tracked(after)) is not None
     return await world.get(after.id)
 
 

@@ -73,7 +73,7 @@ class AgnoV0Agent:
         """
         key = v0_api_key or self._v0_api_key
         if product_id is None:
-            return await _create_without_product(v0_prompt, key, timeout_seconds, wait=wait)
+            return await _create_without_product(v0_prompt, key, user_id or self._user_id, timeout_seconds, wait=wait)
         request = ProjectRequest(product_id, v0_prompt, create_new, idempotency_key, timeout_seconds, wait)
         target = self._target(db)
         if (client := client_of(target, self._token)) is not None:
@@ -148,13 +148,10 @@ class AgnoV0Agent:
 
 
 async def _create_without_product(
-    prompt: str, v0_api_key: str | None, timeout_seconds: float, *, wait: bool
+    prompt: str, v0_api_key: str | None, user_id: str | None, timeout_seconds: float, *, wait: bool
 ) -> V0Project:
-    from protokeep.agents import embedded, result, standalone
+    from protokeep.agents import embedded, result
     from protokeep.core.validation import prompt_of
-    from protokeep.providers.v0_v1 import V0V1
-    from protokeep.providers.v0_v2 import V0V2
-    from protokeep.wiring import v0_config
 
     check_timeout(timeout_seconds)
     prompt = prompt_of(prompt)
@@ -162,12 +159,9 @@ async def _create_without_product(
     key, source = embedded.key_of(settings, v0_api_key)
     if not key:
         raise NotConfigured("There is no v0 API key. Pass v0_api_key, or set V0_API_KEY.")
-    config = v0_config(settings, key)
-    provider = V0V2(config) if settings.v0_api_version == 2 else V0V1(config)
-    try:
-        wait_seconds = timeout_seconds if wait else 0.0
-        prototype = await standalone.created(provider, prompt, settings.timing, wait_seconds=wait_seconds)
-    finally:
-        await provider.aclose()
+    wait_seconds = timeout_seconds if wait else 0.0
+    prototype = await embedded.create_without_product(
+        settings, v0_api_key, embedded.principal_of(user_id), prompt, wait_seconds=wait_seconds
+    )
     project_source = result.ProjectSource("create_and_poll", source, None, timeout_seconds)
     return result.project_of_row(prototype, project_source, is_existing=False, is_stored=False)

@@ -10,17 +10,21 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
+import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 from pydantic import SecretStr
 
 from protokeep.agents.result import ProjectSource, V0Project, project_of_row
 from protokeep.agents.targets import TIMEOUT_SECONDS, ProjectRequest
-from protokeep.core.errors import ProtokeepError
+from protokeep.core.errors import OutcomeUnknown, ProtokeepError, ProviderUnreachable
 from protokeep.core.principals import Principal, Role
-from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper, NewPrototype
@@ -30,6 +34,8 @@ from protokeep.wiring import build_application, v0_config
 PROVIDER = "v0"
 WORKSPACE = "default"
 FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.TIMEOUT})
+#: From one look at a row whose create was lost to the next; the look-ups themselves have a pace of their own.
+LOOKUP_SECONDS = 1.0
 
 
 def settings_of(database_url: str | None, timeout_seconds: float) -> Settings:
@@ -94,6 +100,51 @@ async def check_project(
     return project_of_row(prototype, source, is_existing=True)
 
 
+async def create_without_product(
+    settings: Settings, v0_api_key: str | None, principal: Principal, prompt: str, *, wait_seconds: float
+) -> Prototype:
+    """A new chat that no database keeps, followed for up to `wait_seconds` once v0 has accepted it.
+
+    It takes the same path as every create, in a database that is thrown away at the end. As nobody could look up a
+    second sending afterwards, a create whose answer was lost is only searched for, never sent again.
+
+    Raises `ProviderUnreachable` when nothing was made, and `OutcomeUnknown` when a chat may have been made that cannot
+    be found.
+    """
+    with tempfile.TemporaryDirectory(prefix="protokeep-", ignore_cleanup_errors=True) as folder:
+        address = f"sqlite:///{folder}/protokeep.db"
+        thrown_away = settings.model_copy(update={"database_url": address, "migrate": "all", "secret_key": None})
+        async with embedded_keeper(thrown_away, v0_api_key) as keeper:
+            keeper.context.timing = replace(keeper.context.timing, required_lookups=sys.maxsize)
+            new = NewPrototype(product_id=f"agent-{uuid4()}", prompt=prompt)
+            ensured = await keeper.ensure(principal, new, wait=0)
+            accepted = await _follow_until_accepted(keeper, ensured.prototype)
+            return await follow(keeper, principal, accepted, wait_seconds=wait_seconds) if wait_seconds else accepted
+
+
+async def _follow_until_accepted(keeper: Keeper, claimed: Prototype) -> Prototype:
+    """Send a claim, and search for its chat for twice as long as a chat may take to show in lists."""
+    context = keeper.context
+    ends = time.monotonic() + 2 * context.timing.settle.total_seconds()
+    while True:
+        await keeper.submit(claimed.id)
+        prototype = await context.store.get_unscoped(claimed.id)
+        if prototype is None:
+            raise RuntimeError(f"row {claimed.id} vanished from a database that nobody else uses")
+        generation = prototype.generation
+        if not generation.submission.is_open:
+            return prototype
+        if not generation.submission.was_sent:
+            raise ProviderUnreachable(generation.hold.message or "Nothing was sent.", code=generation.hold.code or "")
+        if time.monotonic() >= ends:
+            raise OutcomeUnknown(
+                f"{generation.error.message} It was not found afterwards either, and was not sent again. Look at v0 "
+                "before asking anew.",
+                code=generation.error.code or "",
+            )
+        await asyncio.sleep(LOOKUP_SECONDS)
+
+
 async def ensure(
     keeper: Keeper, principal: Principal, new: NewPrototype, *, wait_seconds: float
 ) -> tuple[Prototype, bool]:
@@ -109,8 +160,8 @@ async def follow(keeper: Keeper, principal: Principal, prototype: Prototype, *, 
     pause = keeper.context.timing.poll_interval.total_seconds()
     accounts: set[str] = set()
     try:
-        while prototype.tracked:
-            generation = generation_of(prototype)
+        while isinstance(prototype, TrackedPrototype):
+            generation = prototype.generation
             accounts.add(generation.account)
             if prototype.status in FINISHED:
                 break
@@ -125,10 +176,10 @@ async def follow(keeper: Keeper, principal: Principal, prototype: Prototype, *, 
     return prototype
 
 
-async def _step(keeper: Keeper, principal: Principal, prototype: Prototype) -> Prototype:
+async def _step(keeper: Keeper, principal: Principal, prototype: TrackedPrototype) -> Prototype:
     store = keeper.context.store
-    generation = generation_of(prototype)
-    if generation.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT):
+    generation = prototype.generation
+    if generation.submission.is_open:
         await keeper.submit(prototype.id)
     else:
         # A status request polls as often as the poll interval says; a tracking pass polls old prototypes less often.

@@ -81,9 +81,9 @@ def project_of_row(
     error: Failure | None = None
     elapsed = 0.0
     if generation is not None:
-        code, message = generation.error_code, generation.error_message
+        code, message = generation.error.code, generation.error.message
         if code is None:
-            code, message = generation.hold_code, generation.hold_message
+            code, message = generation.hold.code, generation.hold.message
         error = Failure(code=code, message=message or "") if code is not None else None
         end = generation.settled_at or datetime.now(UTC)
         elapsed = round(max((end - generation.created_at).total_seconds(), 0.0), 3)
@@ -95,13 +95,13 @@ def project_of_row(
         chat_id=prototype.chat_id,
         project_id=prototype.project_id,
         project_url=prototype.project_url,
-        web_url=generation.web_url if generation else None,
-        demo_url=generation.demo_url if generation else None,
-        chat_url=generation.chat_url if generation else None,
+        web_url=generation.links.web_url if generation else None,
+        demo_url=generation.links.demo_url if generation else None,
+        chat_url=generation.links.chat_url if generation else None,
         prompt=prototype.prompt,
         project_status=prototype.status.value,
         is_existing=is_existing,
-        poll_count=generation.poll_count if generation else 0,
+        poll_count=generation.polling.poll_count if generation else 0,
         elapsed_seconds=elapsed,
         metadata=source.metadata(),
         prototype_id=prototype.id if is_stored else None,

@@ -1,7 +1,7 @@
-"""What a "not found" proves: when a chat is only not visible, when it is gone, and when it is looked at again.
+"""What a "not found" proves: when a chat is only not visible, when it is gone, and when it is polled again.
 
-One "not found" proves nothing: the chat may be too young to be shown, the builder may have an incident, or the key may
-be another team's. Such a prototype is not visible at the builder: its status stays, and it is looked at ever more
+One "not found" proves nothing: the chat may be too young to be shown, the provider may have an incident, or the key
+may be another team's. Such a prototype is not visible at the provider: its status stays, and it is polled ever more
 slowly. It is gone when a read has shown it before, when it is not young any more, and when it has stayed away for
 minutes while the account shows its other chats. A later sight takes even that back.
 """
@@ -11,21 +11,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from protokeep.core.prototype import GONE, UNFINISHED, Generation, Prototype, generation_of
+from protokeep.core.generation import GONE, Absence, Generation, Polling
+from protokeep.core.prototype import UNFINISHED, TrackedPrototype
 from protokeep.core.timing import Timing, late_by
 
-#: The hold of a follow-up or a deletion whose chat the builder does not show, as a stable word.
+#: The hold of a follow-up or a deletion whose chat the provider does not show, as a stable word.
 NOT_VISIBLE = "not_visible"
 GONE_MESSAGE = "The chat no longer exists at the builder."
 
 
 @dataclass(frozen=True, slots=True)
 class AccountVisibility:
-    """What a round of looks tells about the account as a whole.
+    """What a round of polls tells about the account as a whole.
 
-    `seen` and `missing` count the chats of the round that the builder showed, and that it answered with "not found".
+    `shown` and `missing` count the chats of the round that the provider showed, and that it answered with "not found".
     `key_since`: since when the account's key is in use, as far as this process can know. `shows_ours`: a list that was
-    asked for this purpose names other chats of ours.
+    read for this purpose names other chats of ours.
     """
 
     key_since: datetime
@@ -40,130 +41,132 @@ class AccountVisibility:
 
 
 def accepted_at(generation: Generation) -> datetime:
-    """About when the builder took what was sent last."""
-    return max(generation.created_at, generation.sent_at or generation.created_at)
+    """About when the provider accepted the last request."""
+    return max(generation.created_at, generation.submission.sent_at or generation.created_at)
 
 
-def recorded_missing(prototype: Prototype, now: datetime) -> Prototype:
-    """After a look that the builder answered with "not found": counted, and nothing concluded."""
-    generation = generation_of(prototype)
-    since = min(generation.missing_since or now, now)
-    looks = generation.missing_polls + 1
-    return replace(
-        prototype, generation=replace(generation, missing_since=since, missing_polls=looks, last_missing_at=now)
+def recorded_missing(prototype: TrackedPrototype, now: datetime) -> TrackedPrototype:
+    """The prototype after a "not found": it is counted, and nothing is concluded from it."""
+    absence = prototype.generation.absence
+    since = min(absence.missing_since or now, now)
+    counted = replace(absence, missing_since=since, missing_polls=absence.missing_polls + 1, last_missing_at=now)
+    return prototype.with_generation(absence=counted)
+
+
+def recorded_shown(prototype: TrackedPrototype, now: datetime, timing: Timing) -> TrackedPrototype:
+    """The prototype after a read that showed the chat. The poll clock stood still while it was not visible."""
+    generation = prototype.generation
+    since = generation.absence.missing_since
+    away = timedelta(0) if since is None else max(now - since, timedelta(0))
+    return prototype.with_generation(
+        polling=generation.polling if since is None else _extended(prototype, away, now + timing.poll_timeout),
+        absence=Absence(last_shown_at=now),
     )
 
 
-def recorded_shown(prototype: Prototype, now: datetime, pace: Timing) -> Prototype:
-    """After a read that showed the chat. The poll clock stood still while it was not visible."""
-    generation = generation_of(prototype)
-    deadline_at = generation.deadline_at
-    if generation.missing_since is not None and deadline_at is not None and prototype.status in UNFINISHED:
-        away = max(now - generation.missing_since, timedelta(0))
-        deadline_at = min(deadline_at + away, now + pace.poll_timeout)
-    return replace(
-        prototype,
-        generation=replace(
-            generation,
-            deadline_at=deadline_at,
-            last_shown_at=now,
-            missing_since=None,
-            missing_polls=0,
-            last_missing_at=None,
-        ),
-    )
+def deadline_extended(prototype: TrackedPrototype, now: datetime, timing: Timing) -> TrackedPrototype:
+    """The prototype before a poll that comes late: time in which nobody polled counts against nothing.
 
-
-def deadline_extended(prototype: Prototype, now: datetime, pace: Timing) -> Prototype:
-    """Before a look that comes much later than it was due: time in which nobody looked counts against nothing.
-
-    The process slept or was down, looks were paused, or the clock was set forward: the poll clock and an absence both
-    move on by that time. A clock that was set back leaves no deadline further away than a whole poll clock.
+    The process slept or was down, polls were paused, or the clock was set forward: the deadline and the begin of an
+    absence both move on by that time. After a clock was set back, no deadline is further away than a whole poll clock.
     """
-    generation = generation_of(prototype)
-    late = late_by(generation, now, pace)
-    deadline_at, since = generation.deadline_at, generation.missing_since
-    if deadline_at is not None and prototype.status in UNFINISHED:
-        deadline_at = min(deadline_at + late, now + pace.poll_timeout)
-    if since is not None:
-        since = min(since + late, now)
-    return replace(prototype, generation=replace(generation, deadline_at=deadline_at, missing_since=since))
+    absence = prototype.generation.absence
+    late = late_by(prototype.generation, now, timing)
+    return prototype.with_generation(
+        polling=_extended(prototype, late, now + timing.poll_timeout),
+        absence=replace(absence, missing_since=_later(absence.missing_since, late, now)),
+    )
 
 
-def polling_paused(prototype: Prototype, now: datetime, until: datetime, pace: Timing) -> Prototype:
-    """Nobody looks at it between `now` and `until`, however short that is: it counts against nothing."""
-    generation = generation_of(prototype)
-    deadline_at, since = generation.deadline_at, generation.missing_since
-    if deadline_at is not None and prototype.status in UNFINISHED:
-        deadline_at = min(deadline_at + (until - now), until + pace.poll_timeout)
-    if since is not None:
-        since = min(since + (until - now), until)
-    changed = replace(generation, deadline_at=deadline_at, missing_since=since)
-    return replace(prototype, generation=replace(changed, poll_count=generation.poll_count + 1, next_poll_at=until))
+def polling_paused(prototype: TrackedPrototype, now: datetime, until: datetime, timing: Timing) -> TrackedPrototype:
+    """Nobody polls the prototype between `now` and `until`, however short that is: it counts against nothing."""
+    absence, pause = prototype.generation.absence, until - now
+    polling = _extended(prototype, pause, until + timing.poll_timeout)
+    return prototype.with_generation(
+        polling=replace(polling, poll_count=polling.poll_count + 1, next_poll_at=until),
+        absence=replace(absence, missing_since=_later(absence.missing_since, pause, until)),
+    )
 
 
-def missing_long_enough(generation: Generation, now: datetime, pace: Timing) -> bool:
-    """Whether a chat that is not young was missing for minutes, in several looks. Says nothing about the account."""
-    if generation.missing_since is None or now - accepted_at(generation) < pace.young_chat:
+def _extended(prototype: TrackedPrototype, by: timedelta, latest: datetime) -> Polling:
+    """Its polling, with the deadline of an unfinished prototype later by so much, but not after `latest`."""
+    polling = prototype.generation.polling
+    if polling.deadline_at is None or prototype.status not in UNFINISHED:
+        return polling
+    return replace(polling, deadline_at=min(polling.deadline_at + by, latest))
+
+
+def _later(since: datetime | None, by: timedelta, latest: datetime) -> datetime | None:
+    return None if since is None else min(since + by, latest)
+
+
+def missing_long_enough(generation: Generation, now: datetime, timing: Timing) -> bool:
+    """Whether a chat that is not young was missing for minutes, in several polls. Says nothing about the account."""
+    absence = generation.absence
+    if absence.missing_since is None or now - accepted_at(generation) < timing.young_chat:
         return False
-    return generation.missing_polls >= pace.gone_polls and now - generation.missing_since >= pace.gone_after
+    return absence.missing_polls >= timing.gone_polls and now - absence.missing_since >= timing.gone_after
 
 
-def may_be_gone(generation: Generation, now: datetime, pace: Timing) -> bool:
+def may_be_gone(generation: Generation, now: datetime, timing: Timing) -> bool:
     """Whether only the account as a whole is left to be asked about. True of few chats at any time.
 
     A chat that no read has ever shown, of an older row say, has to stay away for much longer.
     """
-    if generation.last_shown_at is not None:
-        return missing_long_enough(generation, now, pace)
-    since = generation.missing_since or now
-    return missing_long_enough(generation, now, pace) and now - since >= pace.unseen_gone_after
+    absence = generation.absence
+    if absence.last_shown_at is not None:
+        return missing_long_enough(generation, now, timing)
+    since = absence.missing_since or now
+    return missing_long_enough(generation, now, timing) and now - since >= timing.unseen_gone_after
 
 
-def others_visible(generation: Generation, around: AccountVisibility, now: datetime, pace: Timing) -> bool:
+def others_visible(generation: Generation, account: AccountVisibility, now: datetime, timing: Timing) -> bool:
     """Whether the account shows its other chats, and the key is one that this chat would be shown to.
 
     Chats that go missing together are believed only when a list shows others of ours, and after a long time.
     """
-    key_is_known = generation.last_shown_at is not None and generation.last_shown_at >= around.key_since
-    if not key_is_known and now - around.key_since < pace.key_settles:
+    absence = generation.absence
+    key_is_known = absence.last_shown_at is not None and absence.last_shown_at >= account.key_since
+    if not key_is_known and now - account.key_since < timing.key_settles:
         return False
-    if around.many_missing:
-        since = generation.missing_since or now
-        return around.shows_ours and now - since >= pace.gone_together_after
-    return around.shown > 0 or around.shows_ours
+    if account.many_missing:
+        since = absence.missing_since or now
+        return account.shows_ours and now - since >= timing.gone_together_after
+    return account.shown > 0 or account.shows_ours
 
 
-def is_gone(generation: Generation, around: AccountVisibility, now: datetime, pace: Timing) -> bool:
-    """Whether a missing chat is gone: seen before, not young, away for minutes, and the account otherwise visible."""
-    return may_be_gone(generation, now, pace) and others_visible(generation, around, now, pace)
+def is_gone(generation: Generation, account: AccountVisibility, now: datetime, timing: Timing) -> bool:
+    """Whether a missing chat is gone: shown before, not young, away for minutes, and the account otherwise visible."""
+    return may_be_gone(generation, now, timing) and others_visible(generation, account, now, timing)
 
 
-def deletion_is_done(generation: Generation, around: AccountVisibility, now: datetime, pace: Timing) -> bool:
-    """Whether a chat whose deletion was answered with "not found" is there no more.
+def deletion_is_done(generation: Generation, account: AccountVisibility, now: datetime, timing: Timing) -> bool:
+    """Whether a chat whose deletion was answered with "not found" exists no more.
 
-    It need not have been seen before. An account that shows nothing at all is believed in the end.
+    It need not have been shown before. An account that shows nothing at all is believed in the end.
     """
-    if not missing_long_enough(generation, now, pace):
+    if not missing_long_enough(generation, now, timing):
         return False
-    since = generation.missing_since or now
-    return others_visible(generation, around, now, pace) or now - since >= pace.deleted_after
+    since = generation.absence.missing_since or now
+    return others_visible(generation, account, now, timing) or now - since >= timing.deleted_after
 
 
-def retry_after(generation: Generation, now: datetime, pace: Timing) -> timedelta:
-    """The pause before the next look at a missing chat: 3 s, 6 s, 12 s .. up to a minute, later slower."""
-    away = max(now - (generation.missing_since or now), timedelta(0))
-    doubled: timedelta = pace.poll_interval * 2 ** min(max(generation.missing_polls - 1, 0), 10)
+def retry_after(generation: Generation, now: datetime, timing: Timing) -> timedelta:
+    """The pause before the next poll of a missing chat: 3 s, 6 s, 12 s .. up to a minute, later slower."""
+    absence = generation.absence
+    away = max(now - (absence.missing_since or now), timedelta(0))
+    doubled: timedelta = timing.poll_interval * 2 ** min(max(absence.missing_polls - 1, 0), 10)
     return min(max(min(doubled, timedelta(seconds=60)), away / 10), timedelta(days=1))
 
 
-def next_poll_of_missing(prototype: Prototype, now: datetime, pace: Timing) -> datetime | None:
-    """When to look at a missing chat again; None: not by itself, after a week.
+def next_poll_of_missing(prototype: TrackedPrototype, now: datetime, timing: Timing) -> datetime | None:
+    """When to poll a missing chat again; None: not by itself, after a week.
 
-    One that counts as gone is looked at a quarter of an hour later, then ever more slowly, to once a day.
+    A chat that counts as gone is polled a quarter of an hour later, then ever more slowly, to once a day.
     """
-    generation = generation_of(prototype)
-    if generation.missing_since is None or now - generation.missing_since > pace.missing_polls_end:
+    generation = prototype.generation
+    since = generation.absence.missing_since
+    if since is None or now - since > timing.missing_polls_end:
         return None
-    pause = retry_after(generation, now, pace)
-    return now + (max(pause, pace.gone_poll_pause) if generation.error_code == GONE else pause)
+    pause = retry_after(generation, now, timing)
+    return now + (max(pause, timing.gone_poll_pause) if generation.error.code == GONE else pause)

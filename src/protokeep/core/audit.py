@@ -1,4 +1,4 @@
-"""Who did what, to what, and from where."""
+"""Audit lines: an action of a person, with its time, its subject and its address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from protokeep.core.principals import Principal
 
 
 class Action(StrEnum):
-    """What somebody did."""
+    """An action that the audit records."""
 
     CREATED = "created"
     REUSED = "reused"
@@ -32,9 +32,9 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One line of the audit. `data` holds no prompt and no secret; `address` is empty for what was done locally.
+    """One line of the audit. `data` holds no prompt and no secret; `address` is empty for a local action.
 
-    `actor` is empty where nobody knows who it was: a sign-in that failed.
+    `actor` is empty for a failed sign-in, whose person is unknown.
     """
 
     workspace_id: str
@@ -50,8 +50,15 @@ class AuditEntry:
     def of(
         cls, principal: Principal, action: Action, at: datetime, subject: str | None = None, **data: Any
     ) -> AuditEntry:
-        """What `principal` did in its own workspace. Values that are None are left out."""
-        told = {name: value for name, value in data.items() if value is not None}
+        """An action of `principal` in its own workspace. Values that are None are left out."""
+        details = {name: value for name, value in data.items() if value is not None}
         return cls(
-            principal.workspace_id, at, action, principal.user_id, principal.token_id, principal.address, subject, told
+            principal.workspace_id,
+            at,
+            action,
+            principal.user_id,
+            principal.token_id,
+            principal.address,
+            subject,
+            details,
         )

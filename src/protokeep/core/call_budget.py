@@ -1,4 +1,4 @@
-"""One budget of calls per account: how many looks may be made now. Creates are counted and never wait."""
+"""One budget of calls per account: how many polls may be made now. Creates are counted and never wait."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import IntEnum
 
 #: Calls that may be made at the beginning of a minute, as seconds of its even spread.
 HEAD_START_SECONDS = 6.0
 
 
-class Priority(StrEnum):
-    """Who goes first when calls are short. Creates come before all of these."""
+class Priority(IntEnum):
+    """Whose calls come first when calls are short; a smaller number comes first. Creates come before all of these."""
 
-    LOOKUP = "lookup"  #: a create whose answer was lost; nothing may be sent for it before
-    WATCHED = "watched"  #: somebody has it open
-    FRESH = "fresh"  #: asked for within the last minutes
-    OLD = "old"  #: the rest
-    RECENT = "recent"  #: chats of ours that no row knows, looked for every few minutes
+    LOOKUP = 0  #: a create whose answer was lost; nothing may be sent for it before
+    WATCHED = 1  #: somebody has it open
+    FRESH = 2  #: asked for within the last minutes
+    OLD = 3  #: the rest
+    RECENT = 4  #: chats of ours that no row knows, searched for every few minutes
 
 
-#: What of a minute's calls looks of each rank may spend, those of the ranks before included.
+#: Which share of a minute's calls each priority may spend, together with the priorities before it.
 SHARES: Mapping[Priority, float] = {
     Priority.LOOKUP: 0.95,
     Priority.WATCHED: 0.9,
@@ -42,35 +42,35 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class CallAllowance:
-    """What is left at `now`. `pace` is calls a minute; None: no limit."""
+    """The calls that are left at `now`. `calls_per_minute` None: no limit. `message` says why, for people."""
 
     calls_per_minute: float | None
     minute_calls: int
     now: datetime
     message: str = ""
 
-    def left(self, rank: Priority) -> int | None:
-        """Calls that looks of this rank may make now; None: any number."""
+    def left(self, priority: Priority) -> int | None:
+        """Calls of this priority that may be made now; None: any number."""
         if self.calls_per_minute is None:
             return None
         seconds = self.now.second + self.now.microsecond / 1e6 + HEAD_START_SECONDS
-        share = self.calls_per_minute * SHARES[rank]
+        share = self.calls_per_minute * SHARES[priority]
         calls = int(share * min(seconds / 60, 1.0))
         if seconds >= 60 and 0 < share < 1:  # One call, in every so many minutes.
             calls = int((self.now.hour * 60 + self.now.minute) % math.ceil(1 / share) == 0)
         return max(calls - self.minute_calls, 0)
 
-    def per_minute(self, rank: Priority) -> int | None:
-        """Calls that looks of this rank may make in a whole minute."""
-        return None if self.calls_per_minute is None else max(int(self.calls_per_minute * SHARES[rank]), 1)
+    def per_minute(self, priority: Priority) -> int | None:
+        """Calls of this priority that may be made in a whole minute; None: any number."""
+        return None if self.calls_per_minute is None else max(int(self.calls_per_minute * SHARES[priority]), 1)
 
-    def until(self, rank: Priority, wanted: int) -> datetime:
-        """When `wanted` more calls of this rank may be there: within a minute, not at once.
+    def until(self, priority: Priority, calls: int) -> datetime:
+        """When so many more `calls` of this priority may be made: within a minute, but not at once.
 
         At the latest when all of a minute's calls may be made: a minute from now there may be as few as now.
         """
-        per_second = max((self.calls_per_minute or 0) * SHARES[rank] / 60, 1e-3)
-        wait = (wanted - (self.left(rank) or 0)) / per_second
+        per_second = max((self.calls_per_minute or 0) * SHARES[priority] / 60, 1e-3)
+        wait = (calls - (self.left(priority) or 0)) / per_second
         if wait < 60:
             return self.now + timedelta(seconds=max(wait, 3.0))
         whole = self.now.replace(second=int(60 - HEAD_START_SECONDS) + 1, microsecond=0)
@@ -78,24 +78,26 @@ class CallAllowance:
 
 
 def allowance_of(limits: Limits, minute_calls: int, day_calls: int, now: datetime) -> CallAllowance:
-    """The pace that the two limits leave. Once half of a day's calls are spent, the rest is spread over what is left
-    of the day, so that the last hours are not blind."""
-    pace: float | None = float(limits.per_minute) if limits.per_minute else None
-    message = f"At most {limits.per_minute:,} calls a minute are made."
+    """The calls that the two limits leave.
+
+    Once half of a day's calls are spent, the rest is spread over the rest of the day, so that its last hours are not
+    blind.
+    """
+    per_minute = float(limits.per_minute) if limits.per_minute else None
     if limits.per_day and day_calls > limits.per_day / 2:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         minutes = max((midnight - now).total_seconds() / 60, 1.0)
         spread = max((limits.per_day - day_calls) / minutes, 0.0)
-        if pace is None or spread < pace:
-            pace = spread
+        if per_minute is None or spread < per_minute:
             message = (
                 f"{day_calls:,} of {limits.per_day:,} calls of this day (UTC) are spent; the rest is spread over it."
             )
-    return CallAllowance(pace, minute_calls, now, message)
+            return CallAllowance(spread, minute_calls, now, message)
+    return CallAllowance(per_minute, minute_calls, now, f"At most {limits.per_minute:,} calls a minute are made.")
 
 
-def priority_of(asked_at: datetime, watched_until: datetime | None, now: datetime) -> Priority:
-    """How urgent a look is."""
+def priority_of(turn_at: datetime, watched_until: datetime | None, now: datetime) -> Priority:
+    """How urgent a poll is: whether somebody watches, and how long ago its turn was asked for."""
     if watched_until is not None and watched_until > now:
         return Priority.WATCHED
-    return Priority.FRESH if now - asked_at <= timedelta(minutes=5) else Priority.OLD
+    return Priority.FRESH if now - turn_at <= timedelta(minutes=5) else Priority.OLD

@@ -1,4 +1,4 @@
-"""What somebody wants, and what the claim came to."""
+"""Requests: what a person asks for, and the result of its claim."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from protokeep.core.generation import Generation, RecoveryPoint, Submission
 from protokeep.core.principals import Principal
-from protokeep.core.prototype import Generation, Prototype, RecoveryPoint, Status
+from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 from protokeep.core.reuse import Decision
 
 
 @dataclass(frozen=True, slots=True)
-class CreateRequest:
-    """One request for a prototype, checked. `mockup_id` is the id it gets if it must be made.
+class Adoption:
+    """Older rows become tracked: in which workspace, with which account, and since when."""
 
-    `by` is who asks, for the audit; None: nobody does, an older row is taken over. `adopting_account` follows such a
-    row, where `account` is the asking person's own. Until `leased_until` what is made is this process's to submit;
-    None: it is anybody's.
+    workspace_id: str
+    account: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """One request for a prototype, checked. `mockup_id` is the id of the prototype if it has to be made.
+
+    `principal` is who asks, for the audit. `adoption_account` tracks an older row that the request finds; None: the
+    same `account` does. `leased_until`: until then only the claiming process sends this create; None: any process may.
     """
 
     mockup_id: str
@@ -35,45 +44,50 @@ class CreateRequest:
     product_name: str | None = None
     idempotency_key: str | None = None
     principal: Principal | None = None
-    adopting_account: str | None = None
+    adoption_account: str | None = None
     leased_until: datetime | None = None
 
     @property
+    def adoption(self) -> Adoption:
+        """How an older row that this request finds is tracked from now on."""
+        return Adoption(self.workspace_id, self.adoption_account or self.account, self.now)
+
+    @property
     def fingerprint(self) -> str:
-        """What the request asks for, as a digest: the same key with another fingerprint is a conflict."""
+        """A digest of what the request asks for. The same key with another fingerprint is a conflict."""
         asked = [self.product_id, self.provider, self.prompt, self.create_new, self.product_name]
         return hashlib.sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()
 
 
-def claimed_prototype(wanted: CreateRequest, user_id: str) -> Prototype:
-    """What a claim of `wanted` begins with, exactly as it is written. `user_id`: as the owner's table has it."""
+def claimed_prototype(request: CreateRequest, user_id: str) -> TrackedPrototype:
+    """The prototype that the claim of `request` begins with, exactly as it is written.
+
+    `user_id`: as the owner's table has it.
+    """
     generation = Generation(
-        workspace_id=wanted.workspace_id,
-        account=wanted.account,
-        api_version=wanted.api_version,
-        marker=wanted.marker,
-        created_by=wanted.user_id,
-        recovery_point=RecoveryPoint.CLAIMED,
-        attempts=0,
-        lookups=0,
-        outcome_unknown=False,
-        fence=int(wanted.leased_until is not None),
-        version=0,
-        awaiting_input=False,
-        poll_count=0,
-        created_at=wanted.now,
-        lease_until=wanted.leased_until,
-        next_try_at=wanted.now,
+        workspace_id=request.workspace_id,
+        account=request.account,
+        api_version=request.api_version,
+        marker=request.marker,
+        created_by=request.user_id,
+        created_at=request.now,
+        submission=Submission(
+            RecoveryPoint.CLAIMED,
+            fence=int(request.leased_until is not None),
+            lease_until=request.leased_until,
+            next_try_at=request.now,
+        ),
+        explicitly_new=request.create_new,
     )
-    return Prototype(
-        id=wanted.mockup_id,
-        product_id=wanted.product_id,
+    return TrackedPrototype(
+        id=request.mockup_id,
+        product_id=request.product_id,
         user_id=user_id,
-        provider=wanted.provider,
-        prompt=wanted.prompt,
+        provider=request.provider,
+        prompt=request.prompt,
         status=Status.PENDING,
-        created_at=wanted.now,
-        updated_at=wanted.now,
+        created_at=request.now,
+        updated_at=request.now,
         is_current=True,
         generation=generation,
     )
@@ -81,7 +95,7 @@ def claimed_prototype(wanted: CreateRequest, user_id: str) -> Prototype:
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """`won` says that this request made the claim, so that a create has to follow."""
+    """The prototype of a request. `won`: this request made the claim, so a create has to follow."""
 
     prototype: Prototype
     decision: Decision
@@ -90,7 +104,7 @@ class ClaimResult:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """An idempotency key and what it was sent with, for changes of a prototype that exists."""
+    """An idempotency key and the request that it was sent with, for changes of a prototype that exists."""
 
     workspace_id: str
     actor: str
@@ -100,5 +114,5 @@ class IdempotentRequest:
 
     @property
     def fingerprint(self) -> str:
-        """What the request asks for, as a digest."""
+        """A digest of what the request asks for."""
         return hashlib.sha256(json.dumps(self.request, ensure_ascii=False).encode()).hexdigest()

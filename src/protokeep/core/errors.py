@@ -1,7 +1,7 @@
-"""What can go wrong, as a caller sees it.
+"""All errors, as a caller sees them.
 
 ProtokeepError
-  InvalidInput             422  a value that cannot be used; says which and what would do
+  InvalidInput             422  a value that cannot be used; the message says which would do
     ProductUnknown              the owner's `products` table has no such product
     KeyReused                   same idempotency key, another request (IETF Idempotency-Key draft)
   NotAuthenticated         401  no token, or one that is unknown, expired or revoked
@@ -10,18 +10,18 @@ ProtokeepError
   NotFound                 404  no such product or prototype
   KeyInFlight              409  same idempotency key, the first request has not been written yet
   NotNow                   409  the prototype's state does not allow it at this moment
-  CapReached               429  as many were made today as may be
+  QuotaReached             429  as many were made today as may be
   NotReady                 503  protokeep itself cannot do this now
     NotMigrated                 the database lacks what a create needs
     NotConfigured               a setting is missing (the builder's key)
     DatabaseUnavailable         the database does not answer
     DatabaseWentBack            the database is an older copy: nothing is sent before chats were taken back
     IssuerUnavailable           the company's sign-in service does not answer
-  ProviderError            502  the builder's side
-    ProviderRejected            a certain refusal: nothing was made, asking again will not help
+  ProviderError            502  the provider's side
+    ProviderRejected            a certain refusal: nothing was made, and another try will be refused, too
     ProviderBusy                429, or 402: nothing was made, asking later may help
     ProviderUnreachable         nothing was sent, or the builder has moved: asking again is safe
-    OutcomeUnknown              sent, no answer that can be trusted: look before any second create
+    OutcomeUnknown              sent without a trustworthy answer: look up before any second create
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ProtokeepError(Exception):
 
 
 class InvalidInput(ProtokeepError):
-    """A value cannot be used. `field` names it as the caller wrote it."""
+    """A value cannot be used. `field` is its name in the caller's request."""
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class KeyReused(InvalidInput):
 
 
 class NotAuthenticated(ProtokeepError):
-    """No token, or one that does not count."""
+    """No token, or one that is not valid."""
 
 
 class NotAllowed(ProtokeepError):
@@ -58,7 +58,7 @@ class NotAllowed(ProtokeepError):
 
 
 class TooMany(ProtokeepError):
-    """More than one caller may have. `retry_after`: when the next one is let through."""
+    """More requests, sign-ins or streams than one caller may have. `retry_after`: when the next one is allowed."""
 
     def __init__(self, message: str, *, retry_after: timedelta) -> None:
         super().__init__(message)
@@ -66,7 +66,7 @@ class TooMany(ProtokeepError):
 
 
 class NotFound(ProtokeepError):
-    """No such thing in the caller's workspace."""
+    """No such product or prototype in the caller's workspace."""
 
 
 class KeyInFlight(ProtokeepError):
@@ -74,11 +74,11 @@ class KeyInFlight(ProtokeepError):
 
 
 class NotNow(ProtokeepError):
-    """The prototype's state does not allow it now; the message says what has to happen first."""
+    """The prototype's state does not allow the change now; the message says what has to happen first."""
 
 
 class QuotaReached(ProtokeepError):
-    """As many prototypes were made today as may be; the next one may be made after `retry_after`."""
+    """The quota of creates for today is used up; the next create is allowed after `retry_after`."""
 
     def __init__(self, message: str, *, retry_after: timedelta) -> None:
         super().__init__(message)
@@ -86,7 +86,7 @@ class QuotaReached(ProtokeepError):
 
 
 class NotReady(ProtokeepError):
-    """protokeep cannot do this now; the message names the command or setting that mends it."""
+    """protokeep cannot do this now; the message names the command or setting that helps."""
 
 
 class NotMigrated(NotReady):
@@ -101,7 +101,7 @@ class NotConfigured(NotReady):
 
 
 class DatabaseUnavailable(NotReady):
-    """The database is not there, or does not answer."""
+    """The database does not answer."""
 
     def __init__(self) -> None:
         super().__init__("The database does not answer. What was written is kept; try again in a moment.")
@@ -122,7 +122,7 @@ class IssuerUnavailable(NotReady):
 
 
 class ProviderError(ProtokeepError):
-    """The builder refused, or could not be reached, or did not answer.
+    """The provider refused, could not be reached, or did not answer.
 
     `code` is a stable word for the row's `error.code`; the message is for people.
     """
@@ -137,7 +137,7 @@ class ProviderError(ProtokeepError):
 
 
 class ProviderRejected(ProviderError):
-    """A certain refusal: the builder made nothing, and the same request would be refused again."""
+    """A certain refusal: the provider made nothing, and would refuse the same request again."""
 
 
 class ProviderBusy(ProviderError):
@@ -148,9 +148,9 @@ class ProviderUnreachable(ProviderError):
     """The request never left (connection refused, no such host), or was redirected. Nothing was made."""
 
 
-#: The code of an `OutcomeUnknown` that was a refusal if nothing is found of what was sent.
+#: The code of an `OutcomeUnknown` that was a refusal, if no chat of the sending is found.
 UNCLEAR_REFUSAL = "unclear_refusal"
 
 
 class OutcomeUnknown(ProviderError):
-    """Something was sent and no trustworthy answer came: the builder may have acted."""
+    """Something was sent and no trustworthy answer came: the provider may have acted."""

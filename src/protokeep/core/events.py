@@ -1,4 +1,4 @@
-"""What happened to a prototype, when, and because of whom or what."""
+"""The history of a prototype: each event with its time and its source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Source(StrEnum):
-    """Who or what made it happen."""
+    """The cause of an event."""
 
     PERSON = "person"
     SUBMIT = "submit"
@@ -21,10 +21,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a prototype's history. `status` is the status after it, None where it changed none.
+    """One line of a prototype's history. `status` is the status after it; None: it did not change.
 
-    Kinds: claimed, sent, accepted, adopted, parked, undecided, refused, status, surplus; of follow-ups asked and
-    continued; deleting, deleted.
+    Kinds of a create: claimed, sent, accepted, adopted, parked, undecided, refused, status, surplus. Kinds of a
+    follow-up: asked and continued. Kinds of a deletion: deleting, deleted.
     """
 
     kind: str

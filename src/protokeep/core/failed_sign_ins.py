@@ -1,4 +1,4 @@
-"""Those who were not let in, told in few words: a flood becomes a number, and no flood fills the audit."""
+"""Failed sign-ins in the audit: a flood of them becomes a number, so that it does not fill the audit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from protokeep.core.audit import AuditEntry
 
-#: What is alike within so long is told twice at most: when it begins, and as a number when the time is over.
+#: Identical failures within this time become at most two lines: the first one, and a summary with the count.
 WINDOW_SECONDS = 60.0
-#: Different ones of a workspace that are told apart in that time; all others together are one line.
-TOLD_APART = 20
-#: The reason of that line.
+#: So many different failures of a workspace have lines of their own in that time; all others share one line.
+SEPARATE_LINES = 20
+#: The reason of the shared line.
 OTHERS = "others"
 
 _Same = tuple[str, str, str]
@@ -32,14 +32,14 @@ class FailedSignInCounter:
 
     @property
     def waiting(self) -> bool:
-        """Whether a window is open, which may have something to tell at its end."""
+        """Whether a window is open, at whose end a summary may be due."""
         return bool(self._counted)
 
     def take(self, entry: AuditEntry, now: float) -> AuditEntry | None:
-        """Count one; what to write of it at once: itself, if none like it came in this window.
+        """Count one failure. The line to write at once: `entry` itself, if it is the first of its kind in this window.
 
-        `now` is in seconds of any clock that does not go back. Lines of a window that is over are fetched with
-        `over` before.
+        `now` is in seconds of any clock that does not go back. Call `over` before, for the lines of a window that is
+        over.
         """
         if not self._counted:
             self._since = now
@@ -48,7 +48,7 @@ class FailedSignInCounter:
         if same in counted:
             counted[same].more += 1
             return None
-        if len(counted) >= TOLD_APART:
+        if len(counted) >= SEPARATE_LINES:
             others = counted.setdefault(("", "", OTHERS), _Counted(_unnamed(entry)))
             others.more += 1
             return None
@@ -56,7 +56,7 @@ class FailedSignInCounter:
         return entry
 
     def over(self, now: float, *, at_once: bool = False) -> list[AuditEntry]:
-        """What a window that is over (or any, `at_once`) has left to tell, with a number of times each."""
+        """The summaries of a window that is over (or of any window, `at_once`), each with its count."""
         if not at_once and now - self._since < WINDOW_SECONDS:
             return []
         ended, self._counted = self._counted, defaultdict(dict)

@@ -1,326 +1,247 @@
-"""A follow-up in the same chat: every step as a pure change of the prototype, beside those of a create.
+"""A follow-up in a chat that exists: every step as a pure change of the prototype, beside those of a create.
 
-    asked (claimed) -> sent -> continued (accepted) -> settled
+    requested (claimed) -> sent -> accepted -> settled
 
-The status stays what the builder last said until the builder has taken the message.
+The status stays as the provider last reported it until the provider has accepted the message.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from protokeep.core.absence import GONE_MESSAGE, NOT_VISIBLE
+from protokeep.core.conversation import Conversation, Message
 from protokeep.core.errors import ProviderError
+from protokeep.core.generation import GONE, FollowUp, Generation, Reason, RecoveryPoint, Submission
 from protokeep.core.prototype import (
-    GONE,
     SETTLED,
     UNFINISHED,
-    Generation,
     Observation,
     ObservedState,
     Prototype,
-    RecoveryPoint,
     Status,
+    TrackedPrototype,
     advance,
-    generation_of,
 )
 from protokeep.core.submission import about_to_send
-from protokeep.core.timing import Timing, next_poll
+from protokeep.core.timing import LOOK_BACK, Timing, next_poll
+
+#: Characters of a message that the history shows.
+MESSAGE_SHOWN = 2000
 
 
 def follow_up_blocked_reason(prototype: Prototype) -> str | None:
     """Why no follow-up can be sent now, for people; None: it can."""
-    generation = prototype.generation
-    if generation is None or prototype.chat_id is None:
+    if not isinstance(prototype, TrackedPrototype) or prototype.chat_id is None:
         return "It has no chat at the builder yet, so nothing can be said in it."
+    generation = prototype.generation
     if generation.deletion_requested_at is not None:
         return "It is being deleted."
     if generation.follow_up_pending:
         return "The last message has not reached the builder yet. Wait until it has."
-    if generation.error_code == GONE:
+    if generation.error.code == GONE:
         return "Its chat no longer exists at the builder. Make a new one."
     if prototype.status in UNFINISHED and not generation.awaiting_input:
         return "It is still being made. Wait until it is ready, or stop it."
     return None
 
 
-def requested(prototype: Prototype, message: str, now: datetime) -> Prototype:
-    """The claim of a follow-up: looks rest until the builder has it."""
-    generation = generation_of(prototype)
+def requested(prototype: TrackedPrototype, message: str, now: datetime) -> TrackedPrototype:
+    """The claim of a follow-up. The chat is not polled until the provider has the message."""
+    generation = prototype.generation
+    previous = generation.follow_up
     return replace(
-        prototype,
-        updated_at=now,
-        generation=replace(
-            generation,
-            recovery_point=RecoveryPoint.CLAIMED,
-            turn=generation.turn + 1,
-            follow_up=message,
-            follow_up_at=now,
-            previous_message_id=generation.message_id,
-            baseline_message_id=None,
-            known_message_id=generation.known_message_id or generation.message_id,
-            attempts=0,
-            lookups=0,
-            outcome_unknown=False,
-            sent_at=None,
-            lease_until=None,
-            next_try_at=now,
-            next_poll_at=None,
+        prototype.with_generation(
+            submission=Submission(RecoveryPoint.CLAIMED, fence=generation.submission.fence, next_try_at=now),
+            follow_up=FollowUp(
+                turn=previous.turn + 1,
+                message=message,
+                requested_at=now,
+                previous_message_id=generation.message_id,
+                known_message_id=previous.known_message_id or generation.message_id,
+            ),
+            polling=replace(generation.polling, next_poll_at=None),
             finalize_at=None,
-            hold_code=None,
-            hold_message=None,
+            hold=Reason(),
         ),
+        updated_at=now,
     )
 
 
 def about_to_send_follow_up(
-    prototype: Prototype,
-    now: datetime,
-    pace: Timing,
-    *,
-    previous_message_id: str | None,
-    baseline_message_id: str | None,
-) -> Prototype:
-    """Written before the call, with what the chat ended with: whatever is newer came of this message."""
-    sent = about_to_send(prototype, now, pace)
-    generation = generation_of(sent)
-    return replace(
-        sent,
-        generation=replace(
-            generation,
-            previous_message_id=previous_message_id or generation.previous_message_id,
-            baseline_message_id=baseline_message_id or "",
-        ),
+    prototype: TrackedPrototype, now: datetime, timing: Timing, conversation: Conversation
+) -> TrackedPrototype:
+    """Written before the call, with how the chat ended: whatever is newer came of this message."""
+    sent = about_to_send(prototype, now, timing)
+    follow_up = sent.generation.follow_up
+    newest = conversation.messages[0].id if conversation.messages else ""
+    return sent.with_generation(
+        follow_up=replace(
+            follow_up,
+            previous_message_id=conversation.previous_message_id or follow_up.previous_message_id,
+            baseline_message_id=newest,
+        )
     )
 
 
 def follow_up_accepted(
-    prototype: Prototype,
+    prototype: TrackedPrototype,
     *,
     message_id: str | None,
     seen: Observation | None,
     now: datetime,
-    pace: Timing,
+    timing: Timing,
     batched: bool,
     newest_message_id: str | None = None,
-) -> Prototype:
-    """The builder has the message: a new round, with a poll clock of its own.
+) -> TrackedPrototype:
+    """The provider has the message: a new turn, with a poll clock of its own.
 
-    `newest_message_id` is our message, or a newer one: the next one of ours will come after it.
+    `newest_message_id` is our message or a newer one: our next message will come after it.
     """
     begun = advance(prototype, Observation(ObservedState.CONTINUED), now)
-    begun = replace(
-        begun,
-        generation=replace(
-            generation_of(begun),
-            error_code=None,
-            error_message=None,
-            recovery_point=RecoveryPoint.ACCEPTED,
-            message_id=message_id,
-            known_message_id=newest_message_id or message_id or generation_of(begun).known_message_id,
-            outcome_unknown=False,
-            lease_until=None,
-            next_try_at=None,
-            deadline_at=now + pace.poll_timeout,
-            missing_since=None,
-            missing_polls=0,
-            last_missing_at=None,
-            settled_at=None,
-            finalize_at=None,
-            broken_since=None,
-            broken_checks=0,
-        ),
+    generation = begun.generation
+    known_message_id = newest_message_id or message_id or generation.follow_up.known_message_id
+    begun = begun.with_generation(
+        submission=generation.submission.answered(RecoveryPoint.ACCEPTED),
+        error=Reason(),
+        message_id=message_id,
+        follow_up=replace(generation.follow_up, known_message_id=known_message_id),
+        polling=replace(generation.polling, deadline_at=now + timing.poll_timeout),
+        absence=generation.absence.ended(),
+        links=replace(generation.links, broken_since=None, broken_checks=0),
+        settled_at=None,
+        finalize_at=None,
     )
     if seen is not None:
         begun = advance(begun, seen, now)
-    return replace(
-        begun, generation=replace(generation_of(begun), next_poll_at=next_poll(begun, now, pace, batched=batched))
-    )
+    return _polled_next(begun, now, timing, batched=batched)
 
 
-def rejected(prototype: Prototype, error: ProviderError, now: datetime, pace: Timing, *, batched: bool) -> Prototype:
-    """The builder refused the message and did nothing: what was there is there still, and says why."""
-    generation = generation_of(prototype)
-    settled = prototype.status in SETTLED
+def rejected(
+    prototype: TrackedPrototype, error: ProviderError, now: datetime, timing: Timing, *, batched: bool
+) -> TrackedPrototype:
+    """The provider refused the message and did nothing: the result of the turn before counts, and says why."""
+    generation = prototype.generation
+    point = RecoveryPoint.SETTLED if prototype.status in SETTLED else RecoveryPoint.ACCEPTED
     failed = prototype.status not in (*UNFINISHED, Status.COMPLETED)
-    kept = replace(
-        prototype,
-        updated_at=now,
-        generation=replace(
-            generation,
-            recovery_point=RecoveryPoint.SETTLED if settled else RecoveryPoint.ACCEPTED,
-            outcome_unknown=False,
-            lease_until=None,
-            next_try_at=None,
-            hold_code="follow_up_refused",
-            hold_message=f"The follow-up was not taken, and changed nothing. {error}",
-            # What an answer before left open is told by the refusal now; it is no fault of what is there.
-            error_code=generation.error_code if failed else None,
-            error_message=generation.error_message if failed else None,
-            previous_message_id=None,
-            baseline_message_id=None,
-        ),
+    unchanged = prototype.with_generation(
+        submission=generation.submission.answered(point),
+        hold=Reason("follow_up_refused", f"The follow-up was not taken, and changed nothing. {error}"),
+        # An error that an unclear answer to this message left is explained by the refusal now.
+        error=generation.error if failed else Reason(),
+        follow_up=_without_turn(generation.follow_up),
     )
-    due = next_poll(kept, now, pace, batched=batched)
-    return replace(kept, generation=replace(generation_of(kept), next_poll_at=due))
+    return replace(_polled_next(unchanged, now, timing, batched=batched), updated_at=now)
 
 
-def not_sent(prototype: Prototype) -> Prototype:
-    """The builder had no chat to put the message into: certainly nothing was sent, and it is claimed as before."""
-    generation = generation_of(prototype)
-    return replace(
-        prototype,
-        generation=replace(
-            generation, recovery_point=RecoveryPoint.CLAIMED, sent_at=None, outcome_unknown=False, lookups=0
-        ),
+def not_sent(prototype: TrackedPrototype) -> TrackedPrototype:
+    """The provider had no chat to put the message into: certainly nothing was sent, and it is claimed as before."""
+    return prototype.with_generation(submission=prototype.generation.submission.unsent())
+
+
+def chat_not_shown(prototype: TrackedPrototype, until: datetime) -> TrackedPrototype:
+    """The provider does not show the chat at present: the message waits, and stays sent if it was."""
+    message = (
+        f"{prototype.provider} does not show the chat at present. The message waits, and the chat is looked at again."
+    )
+    return prototype.with_generation(
+        submission=prototype.generation.submission.waiting(until), hold=Reason(NOT_VISIBLE, message)
     )
 
 
-def chat_not_shown(prototype: Prototype, until: datetime) -> Prototype:
-    """The builder does not show the chat at present: the message waits, and what is known of its sending is kept."""
-    generation = generation_of(prototype)
-    return replace(
-        prototype,
-        generation=replace(
-            generation,
-            outcome_unknown=generation.recovery_point is RecoveryPoint.SENT,
-            lease_until=None,
-            next_try_at=until,
-            hold_code=NOT_VISIBLE,
-            hold_message=f"{prototype.provider} does not show the chat at present. The message waits, and the chat is "
-            "looked at again.",
-        ),
+def gone_message(prototype: TrackedPrototype) -> str:
+    """The line of history of a follow-up whose chat is gone: its fate, and its text."""
+    generation = prototype.generation
+    unknown = "It is not known whether the message arrived"
+    fate = unknown if generation.submission.was_sent else "The message was not sent"
+    return f"{GONE_MESSAGE} {fate}: {(generation.follow_up.message or '')[:MESSAGE_SHOWN]}"
+
+
+def abandoned(prototype: TrackedPrototype) -> TrackedPrototype:
+    """The chat that the follow-up was for is gone. Should it come back, the result of the turn before counts again."""
+    generation = prototype.generation
+    return prototype.with_generation(
+        submission=generation.submission.answered(RecoveryPoint.SETTLED),
+        hold=Reason(),
+        follow_up=_without_turn(generation.follow_up),
     )
 
 
-def gone_message(prototype: Prototype) -> str:
-    """What history says of a follow-up whose chat is gone: what became of it, and its words."""
-    generation = generation_of(prototype)
-    sent = generation.recovery_point is RecoveryPoint.SENT
-    fate = "It is not known whether the message arrived" if sent else "The message was not sent"
-    return f"{GONE_MESSAGE} {fate}: {(generation.follow_up or '')[:2000]}"
+def stopped(prototype: TrackedPrototype, now: datetime) -> TrackedPrototype:
+    """The provider says that it stopped generating, because a person asked for that."""
+    message = "It was stopped on request. A follow-up message goes on from there."
+    after = advance(prototype, Observation(ObservedState.BROKE, error_code="stopped", error_message=message), now)
+    return after.with_generation(polling=replace(after.generation.polling, next_poll_at=None))
 
 
-def abandoned(prototype: Prototype) -> Prototype:
-    """The chat that the follow-up was for is gone: there is nothing left to send it to.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The chat holds our message: it must not be sent again."""
 
-    Should the chat come back, what it ended with before counts again.
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class CertainlyAbsent:
+    """Our message is not in the chat, and would be if it had arrived by the time of the reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class CannotTell:
+    """The chat does not say whether our message arrived: it is read again before anything is sent."""
+
+
+SentMessage = Found | CertainlyAbsent | CannotTell
+
+
+def find_sent_message(prototype: TrackedPrototype, conversation: Conversation, *, trusted: bool) -> SentMessage:
+    """Look for the message of the current turn in its chat.
+
+    Only a message after the newest one known before can be ours: the same text may have been said earlier. Where that
+    message is out of sight, times decide. `trusted`: the row was claimed since this process knows its database, so
+    that the row is not from an older copy of the database.
     """
-    generation = generation_of(prototype)
-    return replace(
-        prototype,
-        generation=replace(
-            generation,
-            recovery_point=RecoveryPoint.SETTLED,
-            outcome_unknown=False,
-            lease_until=None,
-            next_try_at=None,
-            hold_code=None,
-            hold_message=None,
-            previous_message_id=None,
-            baseline_message_id=None,
-        ),
-    )
+    follow_up = prototype.generation.follow_up
+    if follow_up.baseline_message_id is None and trusted:
+        return CertainlyAbsent()  # The row says that nothing was sent in this turn.
+    baseline_message_id = follow_up.baseline_message_id
+    if baseline_message_id is None:
+        baseline_message_id = follow_up.known_message_id
+    newer = None if baseline_message_id is None else conversation.newer_than(baseline_message_id)
+    if newer is None:
+        return _found_by_time(prototype.generation, _with_our_text(conversation.messages, follow_up))
+    ours = _with_our_text(newer, follow_up)
+    return Found(ours[0]) if ours else CertainlyAbsent()
 
 
-def deletion_requested(prototype: Prototype, now: datetime) -> Prototype:
-    """Its deletion was asked for: no more looks; tried at once. What it answers with "not found" is counted anew."""
-    generation = generation_of(prototype)
-    made = prototype.chat_id is not None
-    return replace(
-        prototype,
-        updated_at=now,
-        is_current=False,
-        generation=replace(
-            generation,
-            deletion_requested_at=now,
-            missing_since=None,
-            missing_polls=0,
-            last_missing_at=None,
-            recovery_point=RecoveryPoint.SETTLED if made else generation.recovery_point,
-            lease_until=None if made else generation.lease_until,
-            next_poll_at=None,
-            finalize_at=None,
-            next_try_at=generation.next_try_at if generation.recovery_point is RecoveryPoint.SENT else now,
-            hold_code=None,
-            hold_message=None,
-        ),
-    )
+def _with_our_text(messages: Sequence[Message], follow_up: FollowUp) -> list[Message]:
+    text = follow_up.message or ""
+    return [message for message in messages if message.role == "user" and same_text(message.content, text)]
 
 
-def deletion_not_visible(prototype: Prototype, until: datetime) -> Prototype:
-    """The builder says that there is no such chat, which is no proof of it: the deletion is tried again."""
-    generation = generation_of(prototype)
-    return replace(
-        prototype,
-        generation=replace(
-            generation,
-            next_try_at=until,
-            hold_code=NOT_VISIBLE,
-            hold_message=f"{prototype.provider} does not show the chat at present. That is no proof that it is gone, "
-            "so its deletion is tried again.",
-        ),
-    )
-
-
-def deletion_failed(prototype: Prototype, error: ProviderError, until: datetime) -> Prototype:
-    """The builder did not delete it; tried again at `until`, and the reason is for people to see."""
-    generation = generation_of(prototype)
-    return replace(
-        prototype,
-        generation=replace(
-            generation,
-            attempts=generation.attempts + 1,
-            next_try_at=until,
-            hold_code=error.code,
-            hold_message=f"The builder did not delete it yet: {error}",
-        ),
-    )
-
-
-def stopped(prototype: Prototype, now: datetime) -> Prototype:
-    """The builder says that it stopped generating, because a person asked for that."""
-    words = "It was stopped on request. A follow-up message goes on from there."
-    after = advance(prototype, Observation(ObservedState.BROKE, error_code="stopped", error_message=words), now)
-    return replace(after, generation=replace(generation_of(after), next_poll_at=None))
-
-
-def links_checked(prototype: Prototype, opens: bool | None, now: datetime, pace: Timing) -> Prototype:
-    """After a look at the preview. Several 404s over minutes take the link down; when it opens again it comes back."""
-    generation = generation_of(prototype)
-    checked = generation.demo_url or generation.broken_url
-    if opens is None or checked is None:
-        return prototype
-    if opens:
-        after = replace(generation, demo_url=checked, broken_url=None, broken_since=None, broken_checks=0)
-    elif generation.broken_since is None or generation.broken_url != checked:
-        after = replace(generation, broken_url=checked, broken_since=now, broken_checks=1)
-    else:
-        since, looks = min(generation.broken_since, now), generation.broken_checks + 1
-        dead = looks >= pace.link_checks_needed and now - since >= pace.link_broken_after
-        after = replace(
-            generation, broken_since=since, broken_checks=looks, demo_url=None if dead else generation.demo_url
-        )
-    url = after.demo_url or after.web_url or after.chat_url
-    if url == prototype.project_url and after == generation:
-        return prototype
-    moved = url != prototype.project_url
-    return replace(prototype, project_url=url, updated_at=now if moved else prototype.updated_at, generation=after)
-
-
-def next_link_check(generation: Generation, now: datetime, pace: Timing) -> datetime | None:
-    """When to look again at a preview that answered 404: every minute or two until it is taken down, then slowly."""
-    if generation.broken_since is None:
-        return None
-    since = now - generation.broken_since
-    if generation.demo_url is not None:
-        return now + pace.link_broken_after / pace.link_checks_needed
-    return (
-        None if since > pace.link_checks_end else now + min(max(since / 4, pace.link_broken_after), timedelta(hours=1))
-    )
+def _found_by_time(generation: Generation, messages: Sequence[Message]) -> SentMessage:
+    """Decide by time: a message since the sending is ours, one long before it is not, and one in between may be."""
+    since = generation.submission.sent_at or generation.turn_at
+    dated = [(message, message.created_at) for message in messages if message.created_at is not None]
+    later = [message for message, created_at in dated if created_at >= since]
+    if later:
+        return Found(later[-1])
+    doubtful = len(dated) < len(messages) or any(created_at >= since - LOOK_BACK for _, created_at in dated)
+    return CannotTell() if doubtful or generation.submission.was_sent else CertainlyAbsent()
 
 
 def same_text(one: str, other: str) -> bool:
-    """Whether two messages are the same but for white space, which builders may trim."""
+    """Whether two messages are the same but for white space, which providers may trim."""
     return one.split() == other.split()
+
+
+def _without_turn(follow_up: FollowUp) -> FollowUp:
+    """The turn came to nothing: news about the turn before count again."""
+    return replace(follow_up, previous_message_id=None, baseline_message_id=None)
+
+
+def _polled_next(prototype: TrackedPrototype, now: datetime, timing: Timing, *, batched: bool) -> TrackedPrototype:
+    due = next_poll(prototype, now, timing, batched=batched)
+    return prototype.with_generation(polling=replace(prototype.generation.polling, next_poll_at=due))

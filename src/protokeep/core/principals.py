@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""Principals: the person behind a request, and the role that says what the person may do."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a principal may do; each role may do what the one before may."""
+    """The permissions of a principal; each role includes the roles before it."""
 
     VIEWER = "viewer"  #: sees
     MAKER = "maker"  #: creates, iterates, stops
     ADMIN = "admin"  #: deletes; keys, tokens and people
 
     def covers(self, needed: Role) -> bool:
-        """Whether this role may do what `needed` may."""
+        """Whether this role includes `needed`."""
         order = list(Role)
         return order.index(self) >= order.index(needed)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who showed a token that counts. `address` is where the request came from, for the audit."""
+    """A person with a valid token. `address` is where the request came from, for the audit."""
 
     workspace_id: str
     user_id: str
@@ -33,7 +33,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class ApiToken:
-    """A token as it is kept. `prefix` is what people recognise it by; the token itself was shown once."""
+    """A stored token. People recognise it by its `prefix`; the token itself was shown once."""
 
     id: str
     workspace_id: str
@@ -47,18 +47,18 @@ class ApiToken:
     last_used_at: datetime | None = None
 
     def counts(self, now: datetime) -> bool:
-        """Whether it lets anybody in at `now`."""
+        """Whether the token is valid at `now`."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     @property
     def principal(self) -> Principal:
-        """Whom it stands for."""
+        """The person that the token stands for."""
         return Principal(self.workspace_id, self.user_id, self.role, self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody of a workspace: how many tokens of theirs count, and how many prototypes they made."""
+    """A person of a workspace, with the numbers of their valid tokens and of their prototypes."""
 
     user_id: str
     tokens: int

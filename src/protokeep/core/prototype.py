@@ -1,44 +1,46 @@
 """What a prototype is, and the one table that says how its status may change.
 
-`advance()` is the only code that changes a status. Everything a builder, a hook, a clock or a person can say is
-first turned into an `Observation`, so that late, repeated and out-of-order news all meet the same table.
+`advance()` is the only code that changes a status. News from a provider, a hook, a clock or a person first become an
+`Observation`, so that late, repeated and out-of-order news all meet the same table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
+
+from protokeep.core.generation import GONE, Generation, Links, Polling, Reason, RecoveryPoint
 
 
 class Status(StrEnum):
-    """What a user sees of a prototype. `timeout` ends automatic polling; a later look may still settle it."""
+    """What a user sees of a prototype. `timeout` ends automatic polling; a later poll may still settle it."""
 
-    PENDING = "pending"  #: claimed, or accepted by the builder; generation not yet seen
-    IN_PROGRESS = "in_progress"  #: the builder says that it is generating, or that it waits for an answer
-    COMPLETED = "completed"  #: the builder says that the version or message is finished
-    FAILED = "failed"  #: the builder said so, in its own words, or the chat is gone
-    TIMEOUT = "timeout"  #: the poll budget ran out before the builder said anything final
+    PENDING = "pending"  #: claimed, or accepted by the provider; generating has not been seen yet
+    IN_PROGRESS = "in_progress"  #: the provider is generating, or waits for an answer
+    COMPLETED = "completed"  #: the provider says that the version or message is finished
+    FAILED = "failed"  #: the provider said so, with its own reason, or the chat is gone
+    TIMEOUT = "timeout"  #: the poll clock ran out before the provider said anything final
 
 
 class ObservedState(StrEnum):
-    """What one observation says, in words of our own."""
+    """What one observation says, the same for every provider."""
 
-    QUEUED = "queued"  #: the builder knows it and has not begun
+    QUEUED = "queued"  #: the provider has it and has not begun
     RUNNING = "running"  #: being generated
-    WAITING = "waiting"  #: the builder stopped to ask a person something
+    WAITING = "waiting"  #: the provider stopped to ask a person something
     FINISHED = "finished"  #: done
-    BROKE = "broke"  #: the builder gave up, or refused to begin
-    GONE = "gone"  #: the builder no longer has it
-    EXPIRED = "expired"  #: our own clock: the poll budget is spent
-    CONTINUED = "continued"  #: the builder took a follow-up message: a new round begins
+    BROKE = "broke"  #: the provider gave up, or refused to begin
+    GONE = "gone"  #: the provider no longer has the chat
+    EXPIRED = "expired"  #: our own clock: the poll clock ran out
+    CONTINUED = "continued"  #: the provider accepted a follow-up message: a new turn begins
 
 
-#: status -> what was seen -> new status. What is not listed changes nothing: that is how late and
-#: repeated observations never move a status backwards. Only a follow-up that a person asked for, and the builder
-#: took, begins anew; what is said about the round before is told apart by its id (`Generation.previous_message_id`).
-#: The one exception are `REVIVALS`.
+#: status -> observed state -> new status. An observed state that is not listed changes nothing, so that late and
+#: repeated observations never move a status backwards. Only an accepted follow-up begins anew; news about the turn
+#: before carry that turn's id (`FollowUp.previous_message_id`). The one exception are `REVIVALS`.
 TRANSITIONS: Mapping[Status, Mapping[ObservedState, Status]] = {
     Status.PENDING: {
         ObservedState.RUNNING: Status.IN_PROGRESS,
@@ -66,15 +68,13 @@ TRANSITIONS: Mapping[Status, Mapping[ObservedState, Status]] = {
     Status.FAILED: {ObservedState.CONTINUED: Status.IN_PROGRESS},
 }
 
-#: The error code of one whose chat is gone at the builder.
-GONE = "gone"
-#: FAILED with the error code "gone", and a sight of the chat after all -> new status: that it was gone is taken back.
+#: The chat of a FAILED prototype with the error code "gone" is shown after all: observed state -> new status.
 REVIVALS: Mapping[ObservedState, Status] = {
     ObservedState.QUEUED: Status.PENDING,
     ObservedState.RUNNING: Status.IN_PROGRESS,
     ObservedState.WAITING: Status.IN_PROGRESS,
     ObservedState.FINISHED: Status.COMPLETED,
-    ObservedState.BROKE: Status.FAILED,  # With the builder's own reason.
+    ObservedState.BROKE: Status.FAILED,  # With the provider's own reason.
     ObservedState.CONTINUED: Status.IN_PROGRESS,
 }
 
@@ -82,17 +82,8 @@ UNFINISHED = frozenset({Status.PENDING, Status.IN_PROGRESS})
 SETTLED = frozenset({Status.COMPLETED, Status.FAILED})
 
 
-class RecoveryPoint(StrEnum):
-    """How far a create got, durably. Another thing than what the user sees."""
-
-    CLAIMED = "claimed"  #: ours to make; nothing has been sent
-    SENT = "sent"  #: the create was sent, or was about to be: look before sending again
-    ACCEPTED = "accepted"  #: the builder's ids are written; it is being tracked
-    SETTLED = "settled"  #: nothing more is expected
-
-
 class State(StrEnum):
-    """The word on the status chip: status and recovery point told as one. The same in page, API and CLI."""
+    """The word on the status chip, made of status and recovery point. The same in page, API and CLI."""
 
     QUEUED = "queued"
     MAKING = "making"
@@ -108,91 +99,8 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
-    """One remote generation as our own tables know it. Instants are aware UTC."""
-
-    workspace_id: str
-    account: str
-    api_version: int
-    marker: str
-    created_by: str
-    recovery_point: RecoveryPoint
-    attempts: int
-    lookups: int
-    outcome_unknown: bool
-    fence: int
-    version: int
-    awaiting_input: bool
-    poll_count: int
-    created_at: datetime
-    sent_at: datetime | None = None
-    lease_until: datetime | None = None
-    next_try_at: datetime | None = None
-    hold_code: str | None = None
-    hold_message: str | None = None
-    message_id: str | None = None
-    web_url: str | None = None
-    demo_url: str | None = None
-    chat_url: str | None = None
-    next_poll_at: datetime | None = None
-    watched_until: datetime | None = None
-    deadline_at: datetime | None = None
-    missing_since: datetime | None = None
-    observed_at: datetime | None = None
-    settled_at: datetime | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    turn: int = 1
-    follow_up: str | None = None
-    follow_up_at: datetime | None = None
-    previous_message_id: str | None = None
-    baseline_message_id: str | None = None
-    hook_received_at: datetime | None = None
-    finalize_at: datetime | None = None
-    credits: float | None = None
-    image_source: str | None = None
-    picture_etag: str | None = None
-    broken_url: str | None = None
-    broken_since: datetime | None = None
-    deletion_requested_at: datetime | None = None
-    last_shown_at: datetime | None = None
-    missing_polls: int = 0
-    last_missing_at: datetime | None = None
-    broken_checks: int = 0
-    known_message_id: str | None = None
-
-    @property
-    def turn_at(self) -> datetime:
-        """When what is being made now was asked for."""
-        return self.follow_up_at or self.created_at
-
-    @property
-    def began_at(self) -> datetime:
-        """When what ended last had been asked for: a follow-up that was not taken ended nothing."""
-        ended_before = self.settled_at is not None and self.settled_at < self.turn_at
-        return self.created_at if ended_before else self.turn_at
-
-    @property
-    def follow_up_pending(self) -> bool:
-        """Whether a follow-up was asked for that the builder has not taken yet."""
-        return self.turn > 1 and self.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT)
-
-    @property
-    def not_visible(self) -> bool:
-        """Whether the builder does not show the chat at present, which proves nothing yet."""
-        known = self.recovery_point in (RecoveryPoint.ACCEPTED, RecoveryPoint.SETTLED)
-        return self.missing_since is not None and known and self.error_code in (None, "timeout")
-
-    @property
-    def hook_is_newer(self) -> bool:
-        """Whether a hook spoke of this chat since anybody last looked."""
-        looked = [at for at in (self.observed_at, self.last_missing_at) if at is not None]
-        return self.hook_received_at is not None and all(self.hook_received_at > at for at in looked)
-
-
-@dataclass(frozen=True, slots=True)
 class PollingPause:
-    """Why looks at an account wait, and until when."""
+    """Why polls of an account wait, and until when."""
 
     until: datetime
     code: str
@@ -201,7 +109,7 @@ class PollingPause:
 
 @dataclass(frozen=True, slots=True)
 class Prototype:
-    """One row of `design_mockups`, with what we know of its generation (None: nobody tracks it)."""
+    """One row of `design_mockups`. A row that protokeep made, or adopted, is a `TrackedPrototype`."""
 
     id: str
     product_id: str
@@ -217,50 +125,76 @@ class Prototype:
     image_url: str | None = None
     thumbnail_url: str | None = None
     is_current: bool = False
-    generation: Generation | None = None
     polling_pause: PollingPause | None = None
+
+    @property
+    def generation(self) -> Generation | None:
+        """What is known of its generation. None: nobody tracks it."""
+        return None
+
+    def tracked_with(self, generation: Generation) -> TrackedPrototype:
+        """The same prototype, tracked from now on."""
+        own = {field.name: getattr(self, field.name) for field in fields(Prototype)}
+        return TrackedPrototype(**own, generation=generation)
+
+    @property
+    def state(self) -> State:
+        """The one word that says where this prototype stands, for people."""
+        return {Status.COMPLETED: State.READY, Status.FAILED: State.FAILED}.get(self.status, State.UNTRACKED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedPrototype(Prototype):
+    """A prototype whose generation is known: it is sent, polled, continued and deleted."""
+
+    generation: Generation = field()
 
     @property
     def state(self) -> State:
         """The one word that says where this prototype stands, for people."""
         generation = self.generation
-        if generation is not None and generation.deletion_requested_at is not None:
+        if generation.deletion_requested_at is not None:
             return State.DELETING
-        if generation is not None and generation.follow_up_pending:
-            undecided = generation.recovery_point is RecoveryPoint.SENT and generation.outcome_unknown
-            return State.UNDECIDED if undecided else State.PARKED if generation.hold_code else State.QUEUED
-        if generation is not None and generation.not_visible:
+        if generation.follow_up_pending:
+            return self._state_of_sending or State.QUEUED
+        if generation.not_visible:
             return State.NOT_VISIBLE
-        if self.status is Status.COMPLETED:
-            return State.READY
-        if self.status is Status.FAILED:
-            return State.FAILED
-        if generation is None:
-            return State.UNTRACKED
-        if self.status is Status.TIMEOUT:
-            return State.TIMED_OUT
-        if generation.recovery_point is RecoveryPoint.SENT and generation.outcome_unknown:
-            return State.UNDECIDED
-        if generation.awaiting_input:
+        if self.status in _STATE_OF_ENDED:
+            return _STATE_OF_ENDED[self.status]
+        if generation.awaiting_input and not self._is_undecided:
             return State.WAITING
-        if generation.hold_code is not None:
-            return State.PARKED
-        if self.status is Status.IN_PROGRESS or generation.recovery_point is RecoveryPoint.ACCEPTED:
-            return State.MAKING
-        return State.QUEUED
+        making = self.status is Status.IN_PROGRESS or generation.submission.recovery_point is RecoveryPoint.ACCEPTED
+        return self._state_of_sending or (State.MAKING if making else State.QUEUED)
 
     @property
-    def tracked(self) -> bool:
-        """Whether we made it, or adopted it, and so know what becomes of it."""
-        return self.generation is not None
+    def _state_of_sending(self) -> State | None:
+        """Why the last request is not with the provider yet; None: there is no reason."""
+        if self._is_undecided:
+            return State.UNDECIDED
+        return State.PARKED if self.generation.hold.code is not None else None
+
+    @property
+    def _is_undecided(self) -> bool:
+        return self.generation.submission.was_sent and self.generation.submission.outcome_unknown
+
+    def with_generation(self, **changes: Any) -> TrackedPrototype:
+        """The same prototype with other values in fields of its generation."""
+        return replace(self, generation=replace(self.generation, **changes))
+
+
+_STATE_OF_ENDED = {
+    Status.COMPLETED: State.READY,
+    Status.FAILED: State.FAILED,
+    Status.TIMEOUT: State.TIMED_OUT,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One answer of the builder's about one chat, or a tick of our own clock.
+    """One answer of the provider about one chat, or a tick of our own clock.
 
-    `message_id` (of a message, or of a version where the builder counts those) None means that the answer did not
-    name one. URLs that are None leave the known ones alone. `credits` is what this round cost, where that was told.
+    `message_id` (of a message, or of a version where the provider counts those) None: the answer named none. URLs that
+    are None leave the known ones alone. `credits` is the cost of this turn; None: the answer did not say.
     """
 
     state: ObservedState
@@ -273,85 +207,116 @@ class Observation:
     error_message: str | None = None
     credits: float | None = None
 
+    @property
+    def is_from_provider(self) -> bool:
+        """Whether the provider said so, and not our own clock."""
+        return self.state is not ObservedState.EXPIRED
 
-def generation_of(prototype: Prototype) -> Generation:
-    """The generation of a tracked prototype."""
-    if prototype.generation is None:
-        raise ValueError(f"prototype {prototype.id} is not tracked")
-    return prototype.generation
+    @property
+    def shows_chat(self) -> bool:
+        """Whether the chat is there."""
+        return self.is_from_provider and self.state is not ObservedState.GONE
 
 
-def advance(prototype: Prototype, observation: Observation, now: datetime) -> Prototype:
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """Which status an observation leads to. `revived`: it takes back that the chat was gone."""
+
+    status: Status
+    moved: bool
+    revived: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether the generation came to its end with this observation."""
+        return self.moved and self.status in SETTLED
+
+
+def advance(prototype: TrackedPrototype, observation: Observation, now: datetime) -> TrackedPrototype:
     """The prototype after `observation`, which was made at `now`. Never moves a status backwards.
 
-    A prototype that nobody tracks is returned as it is. Timing (`next_poll_at`) is not decided here.
+    When to poll next is not decided here.
     """
     generation = prototype.generation
-    if generation is None:
-        return prototype
-    if observation.message_id is not None and observation.message_id == generation.previous_message_id:
-        observation = Observation(ObservedState.QUEUED, web_url=observation.web_url, chat_url=observation.chat_url)
-    status, revived = _after(prototype.status, generation, observation.state)
-    moved = status is not prototype.status or revived
-    settled = status in SETTLED
-    from_builder = observation.state is not ObservedState.EXPIRED
-    waiting = observation.state is ObservedState.WAITING and not settled
-    error = _error(status, observation) if moved else (generation.error_code, generation.error_message)
-    spent = None if revived and generation.credits is not None else observation.credits
-    demo_url = _alive(observation.demo_url, generation) or generation.demo_url
-    web_url = observation.web_url or generation.web_url
-    chat_url = observation.chat_url or generation.chat_url
-    known = RecoveryPoint.ACCEPTED if revived else generation.recovery_point
-    missing = not from_builder or observation.state is ObservedState.GONE
+    observation = _about_this_turn(observation, generation)
+    move = _move(prototype.status, generation, observation.state)
+    waiting = observation.state is ObservedState.WAITING and move.status not in SETTLED
+    links = _links_after(observation, generation.links)
     return replace(
         prototype,
-        status=status,
-        project_url=demo_url or web_url or chat_url or prototype.project_url,
-        updated_at=now if moved else prototype.updated_at,
+        status=move.status,
+        project_url=links.best or prototype.project_url,
+        updated_at=now if move.moved else prototype.updated_at,
         generation=replace(
             generation,
-            recovery_point=RecoveryPoint.SETTLED if settled else known,
+            submission=replace(generation.submission, recovery_point=_recovery_point_after(move, generation)),
             awaiting_input=waiting,
-            hold_code=observation.error_code if waiting else None,
-            hold_message=observation.error_message if waiting else None,
+            hold=Reason(observation.error_code, observation.error_message) if waiting else Reason(),
+            error=_error_after(move, observation, generation),
             message_id=observation.message_id or generation.message_id,
-            demo_url=demo_url,
-            web_url=web_url,
-            chat_url=chat_url,
-            observed_at=now if from_builder else generation.observed_at,
-            settled_at=now if moved and settled else None if revived else generation.settled_at,
-            finalize_at=now if moved and settled else generation.finalize_at,
+            polling=_polling_after(observation, generation.polling, now),
+            absence=generation.absence.ended() if observation.shows_chat else generation.absence,
+            links=links,
+            settled_at=now if move.ended else None if move.revived else generation.settled_at,
+            finalize_at=now if move.ended else generation.finalize_at,
+            credits=_credits_after(move, observation, generation.credits),
             image_source=observation.image_url or generation.image_source,
-            credits=_sum(generation.credits, spent) if moved and settled else generation.credits,
-            missing_since=generation.missing_since if missing else None,
-            missing_polls=generation.missing_polls if missing else 0,
-            last_missing_at=generation.last_missing_at if missing else None,
-            error_code=error[0],
-            error_message=error[1],
         ),
     )
 
 
-def _error(status: Status, observation: Observation) -> tuple[str | None, str | None]:
-    """Why a status that was just reached is a bad one; nothing of a good one."""
-    if status is Status.FAILED:
-        return observation.error_code or "failed", observation.error_message or "The builder gave no reason."
-    if status is Status.TIMEOUT:
-        return "timeout", "The poll budget ran out. It is still looked at now and then, and may yet finish."
-    return None, None
+def _about_this_turn(observation: Observation, generation: Generation) -> Observation:
+    """An observation of the turn before says only that the chat is there."""
+    previous = generation.follow_up.previous_message_id
+    if observation.message_id is None or observation.message_id != previous:
+        return observation
+    return Observation(ObservedState.QUEUED, web_url=observation.web_url, chat_url=observation.chat_url)
 
 
-def _after(status: Status, generation: Generation, seen: ObservedState) -> tuple[Status, bool]:
-    """(the status after what was seen, whether that takes back that the chat was gone)."""
-    if status is Status.FAILED and generation.error_code == GONE and seen in REVIVALS:
-        return REVIVALS[seen], True
-    return TRANSITIONS[status].get(seen, status), False
+def _move(status: Status, generation: Generation, seen: ObservedState) -> _Move:
+    if status is Status.FAILED and generation.error.code == GONE and seen in REVIVALS:
+        return _Move(REVIVALS[seen], moved=True, revived=True)
+    after = TRANSITIONS[status].get(seen, status)
+    return _Move(after, moved=after is not status, revived=False)
 
 
-def _alive(demo_url: str | None, generation: Generation) -> str | None:
-    """`demo_url`, unless it is the one that died and was taken down."""
-    return None if demo_url == generation.broken_url and generation.demo_url is None else demo_url
+def _recovery_point_after(move: _Move, generation: Generation) -> RecoveryPoint:
+    if move.status in SETTLED:
+        return RecoveryPoint.SETTLED
+    return RecoveryPoint.ACCEPTED if move.revived else generation.submission.recovery_point
 
 
-def _sum(before: float | None, more: float | None) -> float | None:
-    return before if more is None else round((before or 0.0) + more, 6)
+def _error_after(move: _Move, observation: Observation, generation: Generation) -> Reason:
+    """Why the status that was just reached is a bad one; no reason for a good one."""
+    if not move.moved:
+        return generation.error
+    if move.status is Status.FAILED:
+        message = observation.error_message or "The builder gave no reason."
+        return Reason(observation.error_code or "failed", message)
+    if move.status is Status.TIMEOUT:
+        return Reason("timeout", "The poll budget ran out. It is still looked at now and then, and may yet finish.")
+    return Reason()
+
+
+def _polling_after(observation: Observation, polling: Polling, now: datetime) -> Polling:
+    return replace(polling, observed_at=now) if observation.is_from_provider else polling
+
+
+def _links_after(observation: Observation, links: Links) -> Links:
+    """The known links, with those that were seen. A preview that was taken down stays down until it opens again."""
+    was_taken_down = links.demo_url is None and observation.demo_url == links.broken_url
+    demo_url = None if was_taken_down else observation.demo_url
+    return replace(
+        links,
+        demo_url=demo_url or links.demo_url,
+        web_url=observation.web_url or links.web_url,
+        chat_url=observation.chat_url or links.chat_url,
+    )
+
+
+def _credits_after(move: _Move, observation: Observation, known: float | None) -> float | None:
+    """The sum over all turns. The cost of a turn is added once, when the turn ends."""
+    counted_before = move.revived and known is not None
+    if not move.ended or counted_before or observation.credits is None:
+        return known
+    return round((known or 0.0) + observation.credits, 6)

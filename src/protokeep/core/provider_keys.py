@@ -1,7 +1,8 @@
-"""Keys of app builders: whose they are, which account at the builder they stand for, and what may be one.
+"""Keys of providers: their owners, the accounts that they stand for, and their form.
 
-An account's name says who pays, and names no key: `<provider>:environment`, `<provider>:workspace:<workspace>` or
-`<provider>:person:<workspace>:<person>`. It is written on every prototype of the account, and stays with that.
+An account's name says who pays, and holds no key: `<provider>:environment`, `<provider>:workspace:<workspace>` or
+`<provider>:person:<workspace>:<person>`. It is written on every prototype that the account pays for, and never changes
+there.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ from urllib.parse import quote, unquote
 from protokeep.core.errors import InvalidInput
 
 KEY_SHORTEST, KEY_LONGEST = 8, 500
-#: What is shown of a key.
+#: So many last characters of a key are shown.
 HINT_LENGTH = 4
 #: Left as they are in an account's name, so that people can read it. A colon is not among them.
 READABLE = "@.+-_ "
 
 
 class KeySource(StrEnum):
-    """Where the key came from that paid for a prototype."""
+    """The origin of the key that paid for a prototype."""
 
     ENVIRONMENT = "environment"
     WORKSPACE = "workspace"
-    OWN = "own"  #: that of the person who made it
-    ARGUMENT = "argument"  #: handed to the agent by its caller
+    OWN = "own"  #: the key of the person who asked for it
+    ARGUMENT = "argument"  #: a key that its caller passed to the agent
 
 
 @dataclass(frozen=True, slots=True)
 class KeyOwner:
-    """Whose key it is: a person's in a workspace, or (`user_id` empty) the workspace's."""
+    """The owner of a key: a person in a workspace, or (`user_id` empty) the workspace itself."""
 
     workspace_id: str
     user_id: str = ""
@@ -47,7 +48,7 @@ class KeyOwner:
 
 @dataclass(frozen=True, slots=True)
 class SealedKey:
-    """A key as it is kept: sealed for its owner and provider under the master key `master_id`."""
+    """A stored key, sealed for its owner and provider under the master key `master_id`."""
 
     owner: KeyOwner
     provider: str
@@ -60,12 +61,12 @@ class SealedKey:
 
     @property
     def account(self) -> str:
-        """The account that it stands for."""
+        """The account that the key stands for."""
         return self.owner.account(self.provider)
 
 
 def owner_of(account: str) -> KeyOwner | None:
-    """Whose key an account stands for; None: nobody's that is kept here, but the process's."""
+    """The owner of the stored key of an account; None: the key is not stored, it comes from the process."""
     parts = account.split(":")
     if len(parts) == 3 and parts[1] == "workspace":
         return KeyOwner(unquote(parts[2]))
@@ -75,7 +76,7 @@ def owner_of(account: str) -> KeyOwner | None:
 
 
 def key_source_of(account: str) -> KeySource:
-    """Where the key of an account comes from."""
+    """The origin of the key of an account."""
     owner = owner_of(account)
     if owner is not None:
         return KeySource.OWN if owner.user_id else KeySource.WORKSPACE
@@ -83,7 +84,7 @@ def key_source_of(account: str) -> KeySource:
 
 
 def key_of(value: str) -> str:
-    """`value` as a builder's key. Raises `InvalidInput`, which never repeats it."""
+    """`value` as a provider's key. Raises `InvalidInput`, whose message never contains the value."""
     text = value.strip()
     if not KEY_SHORTEST <= len(text) <= KEY_LONGEST or not re.fullmatch(r"[!-~]+", text):
         raise InvalidInput(
@@ -94,12 +95,12 @@ def key_of(value: str) -> str:
 
 
 def hint_of(key: str) -> str:
-    """What is shown of a key, to recognise it by."""
+    """The part of a key that people see, to recognise it."""
     return key[-HINT_LENGTH:]
 
 
 def missing(account: str) -> str:
-    """What to say, and to do, where an account has no key."""
+    """The message for people where an account has no key, with the next step."""
     owner = owner_of(account)
     if owner is None:
         return "The account that this prototype belongs to has no key configured. Set it and restart."

@@ -1,4 +1,4 @@
-"""How many prototypes may be made in a day."""
+"""Quotas: how many creates are allowed in a UTC day."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Kind = Literal["person", "product", "workspace"]
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """So many creates in a UTC day, for one person, product or workspace."""
+    """The limit of creates in a UTC day for one person, product or workspace."""
 
     kind: Kind
     subject: str
     limit: int
 
     def refusal(self, now: datetime) -> QuotaReached:
-        """The refusal of one more, with what to do next."""
+        """The refusal of one more create, with the next step."""
         whose = {
             "person": f"{self.subject} has",
             "product": f"Product {self.subject} has had",
@@ -44,13 +44,13 @@ class Quotas:
     per_workspace: int = 0
 
     def of(self, workspace_id: str, user_id: str, product_id: str) -> list[Quota]:
-        """What one create is counted against. Always in this order, so that two never wait for each other."""
-        everything = [
+        """The quotas that one create counts against. Always in this order, so that two claims cannot deadlock."""
+        quotas = [
             Quota("person", user_id, self.per_person),
             Quota("product", product_id, self.per_product),
             Quota("workspace", workspace_id, self.per_workspace),
         ]
-        return [cap for cap in everything if cap.limit]
+        return [quota for quota in quotas if quota.limit]
 
 
 def day_of(now: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""How often somebody may come: a token bucket for each of them."""
+"""Rate limits: a token bucket for each key."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from datetime import timedelta
 
 from protokeep.core.errors import TooMany
 
-#: Of whom so many others came since, nothing is known any more; memory stays bounded whoever comes.
-KEPT_MOST = 10_000
+#: Buckets in memory; the least recently used ones are dropped.
+MOST_BUCKETS = 10_000
 
 
 class TokenBucket:
-    """So many a minute for each key, half of them at once. 0: no limit."""
+    """Allows so many requests a minute for each key, half of them at once. 0: no limit."""
 
-    def __init__(self, per_minute: int, what: str) -> None:
+    def __init__(self, per_minute: int, refusal: str) -> None:
         self._per_second = per_minute / 60
         self._most = max(1.0, per_minute / 2)
-        self._what = what
+        self._refusal = refusal
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str, now: float) -> None:
-        """Count one at `now` (in seconds of any clock that does not go back). Raises `TooMany`."""
+        """Count one request at `now` (in seconds of any clock that does not go back). Raises `TooMany`."""
         if not self._per_second:
             return
         left, since = self._left.get(key, (self._most, now))
@@ -29,9 +29,9 @@ class TokenBucket:
         if left < 0:
             pause = -left / self._per_second
             raise TooMany(
-                f"{self._what}. Go on after the seconds in Retry-After.", retry_after=timedelta(seconds=pause)
+                f"{self._refusal}. Go on after the seconds in Retry-After.", retry_after=timedelta(seconds=pause)
             )
         self._left[key] = left, now
         self._left.move_to_end(key)
-        if len(self._left) > KEPT_MOST:
+        if len(self._left) > MOST_BUCKETS:
             self._left.popitem(last=False)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from protokeep.core.prototype import Prototype, Status
+from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 
 
 class Outcome(StrEnum):
-    """What a create request came to."""
+    """The result of a create request."""
 
-    CREATED = "created"  #: there was none, or another was asked for
+    CREATED = "created"  #: the product had none, or another one was asked for
     REUSED = "reused"  #: the product has one
     REPLACED = "replaced"  #: the product had one that failed or is gone
     REPLAYED = "replayed"  #: the same idempotency key was answered before
@@ -27,17 +27,14 @@ class Decision:
 
 
 def usable(prototype: Prototype) -> bool:
-    """Whether an older row that nobody tracks still is something a user can open or follow.
+    """Whether a request gets this prototype rather than a new one.
 
-    A pending row without a chat id is usable only by its URL: otherwise old rows block their product for ever.
+    An older row that nobody tracks is usable only by its URL or its chat: otherwise old rows would block their product
+    for ever.
     """
-    if prototype.generation is not None and prototype.generation.deletion_requested_at is not None:
-        return False
-    if prototype.tracked:
-        return prototype.status is not Status.FAILED
-    if prototype.status is Status.FAILED:
-        return False
-    return bool(prototype.chat_id or prototype.project_url)
+    if isinstance(prototype, TrackedPrototype):
+        return prototype.generation.deletion_requested_at is None and prototype.status is not Status.FAILED
+    return prototype.status is not Status.FAILED and bool(prototype.chat_id or prototype.project_url)
 
 
 def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decision:
@@ -65,8 +62,8 @@ def _why_unusable(previous: Prototype) -> str:
     generation = previous.generation
     if generation is not None and generation.deletion_requested_at is not None:
         return "The previous one is being deleted."
-    if generation is not None and generation.error_message:
-        return f"The previous one failed: {generation.error_message}"
+    if generation is not None and generation.error.message:
+        return f"The previous one failed: {generation.error.message}"
     return "The previous one could not be used."
 
 

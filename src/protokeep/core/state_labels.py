@@ -1,4 +1,4 @@
-"""What people read about a state: the same words, shapes and tones on the page, in the CLI and in the docs."""
+"""Labels of states: the same words, symbols and tones on the page, in the CLI and in the docs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from protokeep.core.prototype import State
 
 @dataclass(frozen=True, slots=True)
 class StateWords:
-    """`label` stands on the chip behind `owner_table`; `tone` is the colour's meaning; `meaning` is a sentence."""
+    """`label` stands on the chip behind the symbol `shape`; `tone` is the colour's meaning; `meaning` is a sentence."""
 
     label: str
     shape: str
@@ -36,7 +36,7 @@ STATE_WORDS: Mapping[State, StateWords] = {
     State.DELETING: StateWords("Deleting", "⌫", "calm", "It is being deleted, at the builder too."),
 }
 
-#: What the home page groups them by: what needs somebody, what is being made, and the rest.
+#: The groups of the home page: prototypes that need somebody, those in progress, and the rest.
 ATTENTION = (State.FAILED, State.WAITING, State.UNDECIDED, State.PARKED, State.TIMED_OUT, State.NOT_VISIBLE)
 IN_PROGRESS = (State.QUEUED, State.MAKING, State.DELETING)
 AT_REST = (State.READY, State.UNTRACKED)

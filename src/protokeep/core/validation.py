@@ -1,4 +1,4 @@
-"""What callers may send, and what it becomes. Each refusal says what would do."""
+"""Validation of a caller's values. Each refusal says which value would do."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def product_id_of(value: str, *, must_be_uuid: bool = False) -> str:
 
 def prompt_of(value: str) -> str:
     """`value` as a prompt: 1-100,000 characters with something to read in them."""
-    return _words(value, "prompt", "Say what the prototype should be.")
+    return _text(value, "prompt", "Say what the prototype should be.")
 
 
 def message_of(value: str) -> str:
     """`value` as a follow-up message: 1-100,000 characters with something to read in them."""
-    return _words(value, "message", "Say what should change.")
+    return _text(value, "message", "Say what should change.")
 
 
 def name_of(value: str | None) -> str | None:
@@ -68,7 +68,7 @@ def person_of(value: str) -> str:
 
 
 def title_of(value: str) -> str:
-    """`value` as what people call something: 1-200 characters."""
+    """`value` as a display name: 1-200 characters."""
     return _plain(value, "name", NAME_MAX)
 
 
@@ -92,7 +92,7 @@ def user_id_for(value: str, *, must_be_uuid: bool) -> str:
         return str(uuid.uuid5(USER_NAMESPACE, value))
 
 
-def _words(value: str, field: str, advice: str) -> str:
+def _text(value: str, field: str, advice: str) -> str:
     if not value.strip():
         raise InvalidInput(f"{field} is empty. {advice}", field=field)
     if len(value) > PROMPT_MAX:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from protokeep.core.prototype import SETTLED, Generation, Prototype
+from protokeep.core.generation import Generation
+from protokeep.core.prototype import SETTLED, Prototype
 from protokeep.core.provider_keys import key_source_of
 
 #: Fields that change without news: with every poll, or with every second. A change of these alone keeps the ETag and
@@ -84,15 +85,15 @@ def _generation_fields(generation: Generation | None) -> dict[str, Any]:
         names = ("demo_url", "web_url", "chat_url", "error", "observed_at", "credits", "key_source")
         return {**dict.fromkeys(names), "poll_count": 0}
     error = None
-    if generation.error_code is not None:
-        error = {"code": generation.error_code, "message": generation.error_message or ""}
+    if generation.error.code is not None:
+        error = {"code": generation.error.code, "message": generation.error.message or ""}
     return {
-        "demo_url": generation.demo_url,
-        "web_url": generation.web_url,
-        "chat_url": generation.chat_url,
+        "demo_url": generation.links.demo_url,
+        "web_url": generation.links.web_url,
+        "chat_url": generation.links.chat_url,
         "error": error,
-        "observed_at": generation.observed_at,
-        "poll_count": generation.poll_count,
+        "observed_at": generation.polling.observed_at,
+        "poll_count": generation.polling.poll_count,
         "credits": generation.credits,
         "key_source": key_source_of(generation.account).value,
     }
@@ -103,16 +104,16 @@ def _reason(prototype: Prototype, now: datetime | None) -> dict[str, Any] | None
     generation = prototype.generation
     if generation is None:
         return None
-    if generation.hold_code is not None:
-        return _reason_of(generation.hold_code, generation.hold_message or "", generation.next_try_at)
-    if generation.outcome_unknown:
-        return _reason_of("outcome_unknown", _UNKNOWN_OUTCOME, generation.next_try_at)
+    if generation.hold.code is not None:
+        return _reason_of(generation.hold.code, generation.hold.message or "", generation.submission.next_try_at)
+    if generation.submission.outcome_unknown:
+        return _reason_of("outcome_unknown", _UNKNOWN_OUTCOME, generation.submission.next_try_at)
     if generation.not_visible:
         message = (
             f"{prototype.provider} does not show it at present. Nothing is concluded from that: it is looked at "
             "again, and what is known of it stays."
         )
-        return _reason_of("not_visible", message, generation.next_poll_at)
+        return _reason_of("not_visible", message, generation.polling.next_poll_at)
     pause = prototype.polling_pause
     if pause is not None and (now is None or pause.until > now) and prototype.status not in SETTLED:
         return _reason_of(pause.code, pause.message, pause.until)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
+from protokeep.core.conversation import Conversation as Conversation
+from protokeep.core.conversation import Message as Message
 from protokeep.core.errors import ProviderError
 from protokeep.core.prototype import Observation
 
@@ -78,28 +80,6 @@ class PollResult:
     retry_after: timedelta | None = None
     problem: str | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a chat. `role` is `user` or `assistant`."""
-
-    id: str
-    role: str
-    content: str
-    created_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """The messages of a chat, newest first. `whole`: the chat has no older ones.
-
-    `previous_message_id` names the result of the newest finished turn, as `Observation.message_id` would.
-    """
-
-    messages: Sequence[Message]
-    previous_message_id: str | None
-    whole: bool
 
 
 @dataclass(frozen=True, slots=True)

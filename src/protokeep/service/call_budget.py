@@ -1,4 +1,4 @@
-"""The account's calls, counted for all replicas together, and what they leave for looks."""
+"""The calls of an account, counted for all replicas together, and how many of them polls may still make."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from protokeep.service.context import Context
 
 
 class CallBudget:
-    """Writes down, a block at a time, how many calls this process made. Nothing waits for a write of its own."""
+    """Writes down how many calls this process made, together with questions about the budget."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._written: defaultdict[str, int] = defaultdict(int)
 
     async def allowance(self, account: str) -> CallAllowance:
-        """What looks at this account may cost now. One write, and none where there are no limits."""
+        """The calls that may be made for this account now. One write, and none where there are no limits."""
         context = self._context
         now = context.clock()
         limits = context.limits
@@ -26,14 +26,14 @@ class CallBudget:
         return allowance_of(limits, minute_calls, day_calls, now)
 
     async def flush(self) -> None:
-        """Write down the calls of accounts that this process does not track."""
+        """Write down the calls for accounts that this process does not track."""
         limits = self._context.limits
         for account in self._context.providers.accounts() if limits.per_minute or limits.per_day else ():
             if calls := self._unwritten(account):
                 await self._context.store.accounts.spend(account, calls, self._context.clock())
 
     def _unwritten(self, account: str) -> int:
-        made = self._context.providers.calls(account)
-        calls = made - self._written[account]
-        self._written[account] = made
+        total = self._context.providers.calls(account)
+        calls = total - self._written[account]
+        self._written[account] = total
         return calls

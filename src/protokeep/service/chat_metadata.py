@@ -1,7 +1,7 @@
-"""What a chat carries as metadata, so that it is found again: our marks, signed, and what they are worth when read.
+"""The metadata of a chat, by which it is found again: how it is written, signed, and checked when it is read.
 
-Whoever has a key of the account at the builder can write any metadata there. So marks are signed with a key that is
-derived from the installation's secret, and what they hold is checked like anything that a caller sends.
+Anybody with a key of the account can write any metadata at the provider. So metadata is signed with a key derived from
+the installation's secret, and its values are checked like a caller's input.
 """
 
 from __future__ import annotations
@@ -16,72 +16,73 @@ from enum import StrEnum
 from uuid import UUID
 
 from protokeep.core import validation
-from protokeep.core.prototype import Generation, Prototype
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.core.provider_keys import owner_of
 from protokeep.store.owner_table import OwnerTable
 
-#: The marks that are signed, in this order: the installation, then what names the prototype.
+#: The entries that are signed, in this order: the installation, then the prototype's identity.
 SIGNED = ("protokeep", "protokeep_marker", "protokeep_workspace", "protokeep_product", "protokeep_user")
 SIGNATURE = "protokeep_signature"
 
 
 class Signed(StrEnum):
-    """What a chat's signature says."""
+    """The result of a check of a signature."""
 
     RIGHT = "right"
     MISSING = "missing"  #: made by a version that signed nothing
-    WRONG = "wrong"  #: somebody else wrote these marks, or the installation's secret was changed
+    WRONG = "wrong"  #: somebody else wrote these metadata, or the installation's secret was changed
 
 
 class Signer:
-    """Signs the marks of chats, and tells ours from others'."""
+    """Signs the metadata of chats, and checks signatures."""
 
     def __init__(self, secret: bytes) -> None:
         """`secret`: the installation's secret key, the same in every process."""
         self._key = hmac.digest(secret, b"chat-metadata", hashlib.sha256)
 
-    def sign(self, marks: Mapping[str, str]) -> str:
-        """The signature of marks, as URL-safe text of 43 characters."""
-        written = json.dumps([marks.get(name) for name in SIGNED]).encode()
-        return base64.urlsafe_b64encode(hmac.digest(self._key, written, hashlib.sha256)).decode().rstrip("=")
+    def sign(self, metadata: Mapping[str, str]) -> str:
+        """The signature of metadata, as URL-safe text of 43 characters."""
+        signed = json.dumps([metadata.get(name) for name in SIGNED]).encode()
+        return base64.urlsafe_b64encode(hmac.digest(self._key, signed, hashlib.sha256)).decode().rstrip("=")
 
-    def check(self, marks: Mapping[str, str]) -> Signed:
-        """Whether we wrote these marks."""
-        given = marks.get(SIGNATURE)
+    def check(self, metadata: Mapping[str, str]) -> Signed:
+        """Whether we wrote these metadata."""
+        given = metadata.get(SIGNATURE)
         if given is None:
             return Signed.MISSING
-        right = hmac.compare_digest(given.encode(errors="replace"), self.sign(marks).encode())
+        right = hmac.compare_digest(given.encode(errors="replace"), self.sign(metadata).encode())
         return Signed.RIGHT if right else Signed.WRONG
 
 
-def chat_metadata(signer: Signer, keeper_id: str, prototype: Prototype, generation: Generation) -> dict[str, str]:
-    """The metadata that a chat carries: keys of at most 40 characters, values of at most 500.
+def chat_metadata(signer: Signer, keeper_id: str, prototype: TrackedPrototype) -> dict[str, str]:
+    """The metadata of a prototype's chat, for `Provider.create` (v0: keys up to 40 characters, values up to 500).
 
-    The marker names the prototype; the others let a restored database take back what it does not know.
+    The marker names the prototype; the others let a restored database adopt chats that it does not know.
     """
-    marks = {
+    generation = prototype.generation
+    metadata = {
         "protokeep": keeper_id,
         "protokeep_marker": generation.marker,
         "protokeep_workspace": generation.workspace_id,
         "protokeep_product": prototype.product_id,
         "protokeep_user": generation.created_by,
     }
-    return {**marks, SIGNATURE: signer.sign(marks)}
+    return {**metadata, SIGNATURE: signer.sign(metadata)}
 
 
 def installation_filter(keeper_id: str) -> dict[str, str]:
-    """The mark that all chats of this installation carry."""
+    """The metadata that every chat of this installation carries."""
     return {"protokeep": keeper_id}
 
 
 def marker_filter(marker: str) -> dict[str, str]:
-    """The mark that finds one generation's chats."""
+    """The metadata that only the chats of one generation carry."""
     return {"protokeep_marker": marker}
 
 
 @dataclass(frozen=True, slots=True)
 class ChatMetadata:
-    """Marks that name a prototype, checked. `signed`: we wrote them; else only the marker may be used."""
+    """Checked metadata. `signed`: this installation wrote it; otherwise only the marker may be used."""
 
     marker: str
     workspace_id: str
@@ -90,19 +91,19 @@ class ChatMetadata:
     signed: bool
 
 
-def parse_metadata(marks: Mapping[str, str], signer: Signer, account: str, shape: OwnerTable) -> ChatMetadata:
-    """The marks of a chat of an account. Raises `ValueError` or `InvalidInput` when no row may be made of them."""
-    signature = signer.check(marks)
+def parse_metadata(metadata: Mapping[str, str], signer: Signer, account: str, table: OwnerTable) -> ChatMetadata:
+    """The checked metadata of a chat. Raises `ValueError` or `InvalidInput` when no row may be made of it."""
+    signature = signer.check(metadata)
     if signature is Signed.WRONG:
         raise ValueError("the signature of its marks is wrong")
-    marker = marks.get("protokeep_marker", "")
+    marker = metadata.get("protokeep_marker", "")
     if str(UUID(marker)) != marker:
         raise ValueError("its marker is not written as ours are")
     if signature is Signed.MISSING:
         return ChatMetadata(marker, "", "", "", signed=False)
-    workspace_id = validation.workspace_id_of(marks.get("protokeep_workspace", ""))
-    product_id = validation.product_id_of(marks.get("protokeep_product", ""), must_be_uuid=shape.product_is_uuid)
-    user_id = marks.get("protokeep_user", "")
+    workspace_id = validation.workspace_id_of(metadata.get("protokeep_workspace", ""))
+    product_id = validation.product_id_of(metadata.get("protokeep_product", ""), must_be_uuid=table.product_is_uuid)
+    user_id = metadata.get("protokeep_user", "")
     if user_id:
         user_id = validation.person_of(user_id)
     owner = owner_of(account)

@@ -1,4 +1,4 @@
-"""What the use cases need of the world, handed in once."""
+"""The dependencies of the use cases, handed in once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from uuid import uuid4
 from protokeep.bus import Bus
 from protokeep.core.call_budget import Limits
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype
+from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.quotas import Quotas
 from protokeep.core.timing import Timing
 from protokeep.service.audit import Audit
@@ -25,23 +25,20 @@ from protokeep.service.provider_accounts import Providers
 from protokeep.store.audit import AuditStore
 from protokeep.store.store import Store
 
-#: How far back a look-up goes before the moment of sending: the clocks of two hosts and the builder's differ.
-LOOK_BACK = timedelta(minutes=5)
-
 
 class Queue(Protocol):
     """Decides when code runs; may run everything twice, late, or never."""
 
     def has_room(self) -> bool:
-        """Whether this process would begin with a new row now, so that it may hold it from its claim on."""
+        """Whether this process would start a new row now, so that it may hold the row from its claim on."""
         ...
 
-    def start(self, claimed: Prototype) -> None:
+    def start(self, claimed: TrackedPrototype) -> None:
         """Run `Keeper.submit_held` now for a row that this process holds since its claim."""
         ...
 
     async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
-        """Run `Keeper.submit` soon; with `first`, before those that were asked for without it."""
+        """Run `Keeper.submit` soon; with `first`, before rows that were queued without it."""
         ...
 
     async def track(self, account: str) -> None:
@@ -50,12 +47,12 @@ class Queue(Protocol):
 
 
 class NoQueue:
-    """Runs nothing: whoever holds the keeper calls its steps."""
+    """Runs nothing: the owner of the keeper calls its steps."""
 
     def has_room(self) -> bool:
         return False
 
-    def start(self, claimed: Prototype) -> None:
+    def start(self, claimed: TrackedPrototype) -> None:
         return None
 
     async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
@@ -67,7 +64,7 @@ class NoQueue:
 
 @dataclass
 class Context:
-    """Store, builders, bus, clock and pace of one process, and who this process is."""
+    """The dependencies of the use cases in one process, and the name of the process."""
 
     store: Store
     providers: Providers
@@ -77,17 +74,17 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
     queue: Queue = field(default_factory=NoQueue)
-    #: Names this process to the others and to whoever reads the tables.
+    #: The name of this process in the database.
     owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")
-    #: Whether no other process works on this database: then every start may be one on a restored copy.
+    #: Whether no other process works on this database: then every start may be a start on a restored copy.
     single_process: bool = False
     #: Called with the name of each point at which a crash is survivable; tests crash there.
     checkpoint: Callable[[str], None] = lambda point: None
-    #: Seconds on a ruler that no step of a wall clock moves: how old something is within this process.
+    #: A monotonic clock, in seconds: how old something is within this process.
     elapsed: Callable[[], float] = boot_seconds
-    #: The time to go by instead of the database's clock: SQLite has none of its own.
+    #: Used instead of the database's clock: SQLite has none of its own.
     wall: Clock | None = None
-    #: Signs what chats carry, with the installation's secret.
+    #: Signs the metadata of chats with the installation's secret.
     signer: Signer = field(kw_only=True)
     audit: Audit = field(init=False)
     heartbeat: Heartbeat = field(init=False)
@@ -101,7 +98,7 @@ class Context:
             self.timing,
             wall=self.wall,
             elapsed=self.elapsed,
-            alone=self.single_process,
+            single_process=self.single_process,
         )
 
 
@@ -111,8 +108,8 @@ def status_events(before: Prototype, after: Prototype, source: Source, now: date
         return []
     generation = after.generation
     data = (
-        {"code": generation.error_code, "message": generation.error_message}
-        if generation is not None and generation.error_code is not None and not generation.not_visible
+        {"code": generation.error.code, "message": generation.error.message}
+        if generation is not None and generation.error.code is not None and not generation.not_visible
         else {"state": after.state.value}
     )
     return [Event("status", source, now, status=after.status.value, data=data)]
@@ -120,15 +117,15 @@ def status_events(before: Prototype, after: Prototype, source: Source, now: date
 
 @contextlib.asynccontextmanager
 async def renewing(renew: Callable[[], Awaitable[object]], every: timedelta) -> AsyncIterator[None]:
-    """Call `renew` again and again for as long as the context lasts: a lease that ends with its process."""
+    """Call `renew` again and again for as long as the context lasts, so that a lease ends soon after its process."""
 
-    async def keep() -> None:
+    async def renew_forever() -> None:
         while True:
             await asyncio.sleep(every.total_seconds())
-            with contextlib.suppress(Exception):  # A database that does not answer now may do so next time.
+            with contextlib.suppress(Exception):  # The database may answer the next time.
                 await renew()
 
-    task = asyncio.create_task(keep())
+    task = asyncio.create_task(renew_forever())
     try:
         yield
     finally:

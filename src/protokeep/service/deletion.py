@@ -1,25 +1,27 @@
-"""Deleting: here and at the builder, so that nothing is left there that nobody knows.
+"""Deletion of a prototype, here and at the provider, so that no chat is left there that no row knows.
 
-The wish is written first and frees the product's slot. The row goes when the builder has deleted its chats; until
-then it stays in sight, with the reason, and is tried again.
+The request is written first, and frees the product's slot. The row goes when the provider has deleted its chats; until
+then it stays in sight, with the reason, and the deletion is tried again.
 """
 
 from __future__ import annotations
 
 import contextlib
+from enum import Enum
 
 import structlog
 
 from protokeep.core import absence
-from protokeep.core import follow_up as rounds
+from protokeep.core import deletion as steps
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import UNCLEAR_REFUSAL, NotConfigured, NotNow, ProviderError
 from protokeep.core.events import Event, Source
+from protokeep.core.generation import GONE
 from protokeep.core.principals import Principal
-from protokeep.core.prototype import GONE, Prototype, RecoveryPoint, generation_of
+from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.provider_keys import missing
 from protokeep.core.submission import NO_KEY
-from protokeep.core.timing import SubmitStep, backoff, next_step
+from protokeep.core.timing import backoff, must_look_up_first
 from protokeep.providers.base import Provider
 from protokeep.service.context import Context
 from protokeep.service.visibility import Visibility
@@ -29,10 +31,19 @@ from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
+#: Times a change is tried again because another process moved the row; every loss means that the other got on.
 MAX_LOSSES = 10
-#: Codes of a deletion that the builder may have carried out. "Not found" after one says that it was: should the chat
-#: show up again all the same, the next search of the account deletes it.
-DELETED_PERHAPS = ("no_answer", "server_error", "bad_answer", UNCLEAR_REFUSAL)
+CHANGED_TOO_OFTEN = "This prototype is being changed by too many at once. Try again in a moment."
+#: Codes of a deletion that the provider may have carried out. "Not found" after one of them says that it did: should
+#: the chat show up again all the same, the next search of the account deletes it.
+PERHAPS_DELETED = ("no_answer", "server_error", "bad_answer", UNCLEAR_REFUSAL)
+
+
+class _ChatsAre(Enum):
+    """What the provider answered to the deletion of a prototype's chats."""
+
+    DELETED = "deleted"
+    NOT_VISIBLE = "not visible"
 
 
 class Deleter:
@@ -42,111 +53,119 @@ class Deleter:
         self._context = context
         self._visibility = visibility
 
-    async def ask(self, principal: Principal, prototype: Prototype) -> Prototype | None:
-        """Delete a prototype as soon as possible; None: it is gone already. Raises `NotNow`."""
-        context = self._context
-        current: Prototype | None = prototype
+    async def request(self, principal: Principal, prototype: Prototype) -> TrackedPrototype | None:
+        """Delete a prototype as soon as possible. None: it is gone already. Raises `NotNow`."""
+        if not isinstance(prototype, TrackedPrototype):
+            raise NotNow("This row is older than protokeep, which does not track it. Delete it where it came from.")
+        current: TrackedPrototype | None = prototype
         for _ in range(MAX_LOSSES):
             if current is None:
                 return None
-            if current.generation is None:
-                raise NotNow("This row is older than protokeep, which does not track it. Delete it where it came from.")
             if current.generation.deletion_requested_at is None:
-                now = context.clock()
-                event = Event("deleting", Source.PERSON, now, actor=principal.user_id)
-
-                told = AuditEntry.of(principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id)
-
-                async def free(connection: Connection, told: AuditEntry = told) -> None:
-                    await free_slot(connection, prototype.id)
-                    await write(connection, told)
-
-                current = await context.store.save(
-                    current, rounds.deletion_requested(current, now), event, belongs=free
-                )
+                current = await self._record_request(principal, current)
             if current is not None:
                 return await self._try(current)
-            current = await context.store.get(principal.workspace_id, prototype.id)
-        raise NotNow("This prototype is being changed by too many at once. Try again in a moment.")
+            current = await self._context.store.get_unscoped(prototype.id)
+        raise NotNow(CHANGED_TOO_OFTEN)
+
+    async def _record_request(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
+        """None: another process moved the row."""
+        now = self._context.clock()
+        event = Event("deleting", Source.PERSON, now, actor=principal.user_id)
+        entry = AuditEntry.of(principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id)
+
+        async def free_slot_and_audit(connection: Connection) -> None:
+            await free_slot(connection, prototype.id)
+            await write(connection, entry)
+
+        after = steps.deletion_requested(prototype, now)
+        return await self._context.store.save(prototype, after, event, belongs=free_slot_and_audit)
 
     async def sweep(self) -> int:
-        """Try again what could not be deleted before. How many there were."""
+        """Try every due deletion again. How many there were."""
         await self._context.providers.refresh()
         due = await self._context.store.due_for_deletion(self._context.clock())
         for prototype in due:
             try:
                 await self._try(prototype)
-            except Exception:  # One that cannot be written keeps none of the others from being deleted.
+            except Exception:  # A row that cannot be written must not keep the others from being deleted.
                 log.exception("deletion_failed", prototype_id=prototype.id)
                 unwritten = ProviderError("It could not be written down here.", code="not_written")
                 with contextlib.suppress(Exception):
-                    await self._later(prototype, unwritten)
+                    await self._retry_later(prototype, unwritten)
         return len(due)
 
-    async def forget(self, prototype: Prototype) -> None:
-        """Delete the row: there is nothing at the builder, or not any more."""
+    async def forget(self, prototype: TrackedPrototype) -> None:
+        """Delete the row: there is nothing at the provider, or not any more."""
         event = Event("deleted", Source.SWEEP, self._context.clock(), data={"chat_id": prototype.chat_id})
         if await self._context.store.delete(prototype, event):
             log.info("prototype_deleted", prototype_id=prototype.id)
 
-    async def _try(self, prototype: Prototype) -> Prototype | None:
-        """None: deleted. Else the prototype, which is tried again by itself.
-
-        One whose create is under way, or unknown, is first decided by the submit job, which then comes back here.
-        """
-        context = self._context
-        generation = generation_of(prototype)
-        if generation.recovery_point in (RecoveryPoint.CLAIMED, RecoveryPoint.SENT) and prototype.chat_id is None:
-            await context.heartbeat.started()
-            young = next_step(generation, context.clock(), context.timing) is SubmitStep.SEND
-            if young and generation.attempts == 0 and context.heartbeat.trusts(generation.turn_at):
-                await self.forget(prototype)  # A submit that holds it finds nothing to write to, and sends nothing.
-                return None
-            await context.queue.submit(prototype.id, generation.fence)
-            return prototype
+    async def _try(self, prototype: TrackedPrototype) -> TrackedPrototype | None:
+        """None: it is deleted. Otherwise the prototype, whose deletion is tried again by itself."""
+        if prototype.generation.submission.is_open and prototype.chat_id is None:
+            return await self._try_without_chat(prototype)
         try:
-            provider = context.providers.serving(generation.account, generation.api_version)
-            chats = [prototype.chat_id, *await context.store.surplus(prototype.id)]
-            gone = prototype.chat_id if generation.error_code == GONE else None
-            unseen = False
-            for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
-                if provider is None:
-                    raise NotConfigured(missing(generation.account))
-                if not await provider.delete(chat_id) and chat_id != gone:
-                    unseen = True
-            if unseen and provider is not None:
-                prototype, done = await self._not_shown(prototype, provider)
-                if not done:
-                    return prototype
+            return await self._delete_at_provider(prototype)
         except (ProviderError, NotConfigured) as error:
-            return await self._later(prototype, error)
+            return await self._retry_later(prototype, error)
+
+    async def _try_without_chat(self, prototype: TrackedPrototype) -> TrackedPrototype | None:
+        """A create that may be under way is decided by its delivery first, which then deletes the row."""
+        context, generation = self._context, prototype.generation
+        await context.heartbeat.started()
+        never_sent = generation.submission.attempts == 0 and context.heartbeat.trusts(generation.turn_at)
+        if never_sent and not must_look_up_first(generation, context.clock(), context.timing):
+            await self.forget(prototype)  # A delivery that holds the row finds nothing to write to, and sends nothing.
+            return None
+        await context.queue.submit(prototype.id, generation.submission.fence)
+        return prototype
+
+    async def _delete_at_provider(self, prototype: TrackedPrototype) -> TrackedPrototype | None:
+        generation = prototype.generation
+        provider = self._context.providers.serving(generation.account, generation.api_version)
+        if await self._delete_chats(prototype, provider) is _ChatsAre.NOT_VISIBLE and provider is not None:
+            waiting = await self._wait_for_chat(prototype, provider)
+            if waiting is not None:
+                return waiting
         await self.forget(prototype)
         return None
 
-    async def _not_shown(self, prototype: Prototype, provider: Provider) -> tuple[Prototype, bool]:
-        """After a deletion that was answered with "not found": (the prototype, whether its chats are there no more)."""
+    async def _delete_chats(self, prototype: TrackedPrototype, provider: Provider | None) -> _ChatsAre:
+        """Delete the chat and its surplus chats. Raises `ProviderError`, `NotConfigured`."""
+        chats = [prototype.chat_id, *await self._context.store.surplus(prototype.id)]
+        known_gone = prototype.chat_id if prototype.generation.error.code == GONE else None
+        result = _ChatsAre.DELETED
+        for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
+            if provider is None:
+                raise NotConfigured(missing(prototype.generation.account))
+            if not await provider.delete(chat_id) and chat_id != known_gone:
+                result = _ChatsAre.NOT_VISIBLE
+        return result
+
+    async def _wait_for_chat(self, prototype: TrackedPrototype, provider: Provider) -> TrackedPrototype | None:
+        """After a "not found". None: the chats certainly exist no more. Otherwise the prototype as it waits."""
         context = self._context
         now = context.clock()
         after = absence.recorded_missing(prototype, now)
-        generation = generation_of(after)
+        generation = after.generation
         in_doubt = absence.missing_long_enough(generation, now, context.timing)
-        around = await self._visibility.around(generation.account, provider, [prototype], seen=0, in_doubt=in_doubt)
-        lost_its_answer = generation_of(prototype).hold_code in DELETED_PERHAPS
-        if lost_its_answer or absence.deletion_is_done(generation, around, now, context.timing):
-            return prototype, True
+        account = await self._visibility.around(generation.account, provider, [prototype], shown=0, in_doubt=in_doubt)
+        answer_was_lost = prototype.generation.hold.code in PERHAPS_DELETED
+        if answer_was_lost or absence.deletion_is_done(generation, account, now, context.timing):
+            return None
         until = now + absence.retry_after(generation, now, context.timing)
-        saved = await context.store.save(prototype, rounds.deletion_not_visible(after, until))
-        if generation.missing_polls == 1:
+        saved = await context.store.save(prototype, steps.deletion_not_visible(after, until))
+        if generation.absence.missing_polls == 1:
             log.warning("deletion_chat_not_visible", prototype_id=prototype.id)
-        return saved or prototype, False
+        return saved or prototype
 
-    async def _later(self, prototype: Prototype, error: ProviderError | NotConfigured) -> Prototype:
+    async def _retry_later(self, prototype: TrackedPrototype, error: ProviderError | NotConfigured) -> TrackedPrototype:
         context = self._context
-        now = context.clock()
         if isinstance(error, NotConfigured):
             error = ProviderError(str(error), code=NO_KEY)
-        until = now + (error.retry_after or backoff(generation_of(prototype).attempts + 2, context.timing))
-        saved = await context.store.save(prototype, rounds.deletion_failed(prototype, error, until))
-        if generation_of(prototype).hold_code != error.code:
+        pause = error.retry_after or backoff(prototype.generation.submission.attempts + 2, context.timing)
+        saved = await context.store.save(prototype, steps.deletion_failed(prototype, error, context.clock() + pause))
+        if prototype.generation.hold.code != error.code:
             log.warning("prototype_not_deleted", prototype_id=prototype.id, code=error.code, reason=str(error))
         return saved or prototype

@@ -13,8 +13,8 @@ from functools import partial
 import structlog
 
 from protokeep.core.errors import ProviderError
-from protokeep.core.follow_up import links_checked, next_link_check
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.links import links_checked, next_link_check
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.providers.base import SupportsMedia, with_media
 from protokeep.service.context import Context
 from protokeep.store.pictures import Picture, save_picture
@@ -32,7 +32,7 @@ RETRY_PAUSE = timedelta(minutes=1)
 GIVE_UP_AFTER = timedelta(minutes=15)
 
 
-def _unchanged(prototype: Prototype, now: datetime) -> Prototype:
+def _unchanged(prototype: TrackedPrototype, now: datetime) -> TrackedPrototype:
     return prototype
 
 
@@ -43,7 +43,7 @@ class Step:
     `picture` is to be stored together with the changes.
     """
 
-    changes: Callable[[Prototype, datetime], Prototype] = _unchanged
+    changes: Callable[[TrackedPrototype, datetime], TrackedPrototype] = _unchanged
     retry: bool = False
     picture: Picture | None = None
 
@@ -59,9 +59,9 @@ class Finalizer:
         context = self._context
         now = context.clock()
         ids = await context.store.claim_for_finalizing(now, now + LEASE, BATCH_SIZE)
-        groups: defaultdict[tuple[str, int], list[Prototype]] = defaultdict(list)
+        groups: defaultdict[tuple[str, int], list[TrackedPrototype]] = defaultdict(list)
         for prototype in await context.store.get_many(ids):
-            generation = generation_of(prototype)
+            generation = prototype.generation
             groups[generation.account, generation.api_version].append(prototype)
         if groups:
             await context.providers.refresh()
@@ -72,12 +72,12 @@ class Finalizer:
                 log.exception("account_finalization_failed", account=account)
         return len(ids)
 
-    async def _finalize_all(self, provider: SupportsMedia | None, prototypes: Sequence[Prototype]) -> None:
+    async def _finalize_all(self, provider: SupportsMedia | None, prototypes: Sequence[TrackedPrototype]) -> None:
         """Finalize the prototypes of one account."""
         costs = await self._costs(provider, prototypes)
         slots = asyncio.Semaphore(PARALLEL)
 
-        async def finalize(prototype: Prototype) -> None:
+        async def finalize(prototype: TrackedPrototype) -> None:
             async with slots:
                 try:
                     await self._finalize(provider, prototype, costs)
@@ -88,7 +88,9 @@ class Finalizer:
             for prototype in prototypes:
                 group.create_task(finalize(prototype))
 
-    async def _costs(self, provider: SupportsMedia | None, prototypes: Sequence[Prototype]) -> Mapping[str, float]:
+    async def _costs(
+        self, provider: SupportsMedia | None, prototypes: Sequence[TrackedPrototype]
+    ) -> Mapping[str, float]:
         """The costs that the provider reports, by chat id. Empty if it cannot answer; the other steps go on."""
         unpaid = [prototype for prototype in prototypes if _needs_cost(provider, prototype)]
         if provider is None or not unpaid:
@@ -100,7 +102,9 @@ class Finalizer:
             log.warning("cost_not_read", code=error.code, reason=str(error))
             return {}
 
-    async def _finalize(self, provider: SupportsMedia | None, prototype: Prototype, costs: Mapping[str, float]) -> None:
+    async def _finalize(
+        self, provider: SupportsMedia | None, prototype: TrackedPrototype, costs: Mapping[str, float]
+    ) -> None:
         """Read what is missing of one prototype, and save it in one write with the time of the next try."""
         context = self._context
         steps = (
@@ -121,16 +125,16 @@ class Finalizer:
 
         await context.store.save(prototype, after, belongs=save_pictures if pictures else None)
 
-    def _scheduled(self, prototype: Prototype, now: datetime, *, retry: bool) -> Prototype:
+    def _scheduled(self, prototype: TrackedPrototype, now: datetime, *, retry: bool) -> TrackedPrototype:
         """`prototype` with the time at which it is finalized again: for a retry, or for the next check of its link."""
-        generation = generation_of(prototype)
+        generation = prototype.generation
         is_recent = now - (generation.settled_at or generation.turn_at) < GIVE_UP_AFTER
-        due = now + RETRY_PAUSE if retry and is_recent else next_link_check(generation, now, self._context.timing)
-        return replace(prototype, generation=replace(generation, finalize_at=due))
+        due = now + RETRY_PAUSE if retry and is_recent else next_link_check(generation.links, now, self._context.timing)
+        return prototype.with_generation(finalize_at=due)
 
-    async def _picture_step(self, provider: SupportsMedia | None, prototype: Prototype) -> Step:
+    async def _picture_step(self, provider: SupportsMedia | None, prototype: TrackedPrototype) -> Step:
         """Fetch the picture, unless the stored one came from the same address."""
-        generation = generation_of(prototype)
+        generation = prototype.generation
         source = generation.image_source
         if provider is None or source is None or (generation.picture_etag or "").startswith(_source_prefix(source)):
             return Step()
@@ -145,10 +149,10 @@ class Finalizer:
         picture = Picture(image.content_type, image.body, hashlib.sha256(image.body).hexdigest()[:32])
         return Step(partial(_with_picture, etag=_source_prefix(source) + picture.etag), picture=picture)
 
-    async def _link_step(self, provider: SupportsMedia | None, prototype: Prototype) -> Step:
+    async def _link_step(self, provider: SupportsMedia | None, prototype: TrackedPrototype) -> Step:
         """Check whether the preview opens."""
-        generation = generation_of(prototype)
-        address = generation.demo_url or generation.broken_url
+        generation = prototype.generation
+        address = generation.links.demo_url or generation.links.broken_url
         if provider is None or address is None:
             return Step()
         opens = await provider.opens(address)
@@ -156,14 +160,14 @@ class Finalizer:
         return Step(lambda current, now: links_checked(current, opens, now, timing))
 
 
-def _needs_cost(provider: SupportsMedia | None, prototype: Prototype) -> bool:
+def _needs_cost(provider: SupportsMedia | None, prototype: TrackedPrototype) -> bool:
     """Whether the cost is to be read from a report: once after each turn, but not with every check of a link."""
-    generation = generation_of(prototype)
-    is_link_check = generation.credits is not None and generation.broken_since is not None
+    generation = prototype.generation
+    is_link_check = generation.credits is not None and generation.links.broken_since is not None
     return provider is not None and provider.capabilities.cost_reports and not is_link_check
 
 
-def _cost_step(provider: SupportsMedia | None, prototype: Prototype, costs: Mapping[str, float]) -> Step:
+def _cost_step(provider: SupportsMedia | None, prototype: TrackedPrototype, costs: Mapping[str, float]) -> Step:
     """Take the cost from the report."""
     credits = costs.get(prototype.chat_id or "")
     if credits is None:
@@ -171,13 +175,12 @@ def _cost_step(provider: SupportsMedia | None, prototype: Prototype, costs: Mapp
     return Step(partial(_with_credits, credits=credits))
 
 
-def _with_credits(prototype: Prototype, now: datetime, *, credits: float) -> Prototype:
-    return replace(prototype, generation=replace(generation_of(prototype), credits=credits))
+def _with_credits(prototype: TrackedPrototype, now: datetime, *, credits: float) -> TrackedPrototype:
+    return prototype.with_generation(credits=credits)
 
 
-def _with_picture(prototype: Prototype, now: datetime, *, etag: str) -> Prototype:
-    generation = replace(generation_of(prototype), picture_etag=etag)
-    return replace(prototype, updated_at=now, generation=generation)
+def _with_picture(prototype: TrackedPrototype, now: datetime, *, etag: str) -> TrackedPrototype:
+    return replace(prototype.with_generation(picture_etag=etag), updated_at=now)
 
 
 def _source_prefix(source: str) -> str:

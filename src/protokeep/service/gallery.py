@@ -1,4 +1,4 @@
-"""What the page shows across products. Reads rows; no builder is called from here."""
+"""The gallery: cards of prototypes across products. Reads rows; no provider is called from here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import timedelta
 from protokeep.core import validation
 from protokeep.core.errors import NotFound
 from protokeep.core.principals import Principal
-from protokeep.core.prototype import State
+from protokeep.core.prototype import UNFINISHED, Prototype, State, TrackedPrototype
 from protokeep.core.state_labels import AT_REST, ATTENTION, IN_PROGRESS
 from protokeep.service.context import Context
 from protokeep.store.gallery import Card, Cursor, GalleryQuery, GalleryStore
@@ -18,25 +18,25 @@ from protokeep.store.gallery import Card, Cursor, GalleryQuery, GalleryStore
 #: Cards of the two upper sections of the home page; the rest is one link away.
 ATTENTION_SHOWN = 4
 PROGRESS_SHOWN = 6
-#: Words of a search that count; a query of more finds no more.
+#: Words of a search that count; further words are ignored.
 WORDS_MAX = 6
 TEXT_MAX = 200
-#: The usual time is told from so many newest ones, and only if there are at least a few.
+#: The usual duration comes from so many of the newest prototypes, and only if there are at least a few.
 USUAL_OF = 200
 USUAL_NEEDS = 5
 USUAL_SECONDS = 60.0
-#: Counts are kept while no change of the workspace is heard of, but not longer than this.
+#: How long counts are reused while no change of the workspace is heard of.
 QUIET_SECONDS = 10.0
 #: While changes come, counting takes a fiftieth of the time at most, and no count is older than a second.
 BUSY_SHARE = 50
 BUSY_SECONDS = 1.0
-#: Counts that are kept at once.
-COUNTS_KEPT = 1000
+#: Counts in memory.
+MOST_COUNTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What somebody looks for; empty: everything."""
+    """The filters of a search; empty: everything."""
 
     text: str = ""
     states: tuple[State, ...] = ()
@@ -52,7 +52,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class CardPage:
-    """Cards, newest first; `after` is where the next page begins, None at the end."""
+    """Cards, newest first. The next page begins after `after`; None: this is the last page."""
 
     cards: Sequence[Card]
     after: Cursor | None
@@ -70,7 +70,7 @@ class HomePage:
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """Counts, when and in how many seconds they were counted, and what had been heard of by then."""
+    """Counts, with the begin and the duration of the counting, and the number of changes heard of by then."""
 
     counts: Mapping[State, int]
     began: float
@@ -83,7 +83,7 @@ class _Counted:
 
 
 class Gallery:
-    """Cards of a workspace: one per product and builder, which stands for the current prototype."""
+    """Cards of a workspace: one per product and provider, which stands for the current prototype."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -92,35 +92,38 @@ class Gallery:
         self._usual: dict[str, tuple[float, tuple[timedelta, timedelta] | None]] = {}
 
     async def front(self, principal: Principal, limit: int, after: Cursor | None = None) -> HomePage:
-        """What needs somebody, what is being made, and the newest of the rest; only the rest has further pages."""
-        wish = await self._wish(principal, Search())
+        """The home page: prototypes that need somebody, those in progress, and the newest of the rest.
+
+        Only the rest has further pages.
+        """
+        query = await self._query_of(principal, Search())
         store = self._store
         upper = after is None
-        attention = await store.ids(wish, ATTENTION, ATTENTION_SHOWN + 1) if upper else []
-        progress = await store.ids(wish, IN_PROGRESS, PROGRESS_SHOWN + 1) if upper else []
-        rest = await store.ids(wish, AT_REST, limit + 1, after)
-        places = [*attention[:ATTENTION_SHOWN], *progress[:PROGRESS_SHOWN], *rest[:limit]]
-        cards = await store.cards(wish.workspace_id, [mockup_id for _, mockup_id in places])
+        attention = await store.ids(query, ATTENTION, ATTENTION_SHOWN + 1) if upper else []
+        progress = await store.ids(query, IN_PROGRESS, PROGRESS_SHOWN + 1) if upper else []
+        rest = await store.ids(query, AT_REST, limit + 1, after)
+        cursors = [*attention[:ATTENTION_SHOWN], *progress[:PROGRESS_SHOWN], *rest[:limit]]
+        cards = await store.cards(query.workspace_id, [mockup_id for _, mockup_id in cursors])
         return HomePage(
-            _listed(attention, ATTENTION_SHOWN, cards),
-            _listed(progress, PROGRESS_SHOWN, cards),
-            _listed(rest, limit, cards),
-            await self._counted(wish),
+            _page_of(attention, ATTENTION_SHOWN, cards),
+            _page_of(progress, PROGRESS_SHOWN, cards),
+            _page_of(rest, limit, cards),
+            await self._counted(query),
         )
 
     async def find(
         self, principal: Principal, search: Search, limit: int, after: Cursor | None = None
     ) -> tuple[CardPage, Mapping[State, int]]:
-        """Cards that fit, newest first, and how many of each state fit the other filters."""
-        wish = await self._wish(principal, search)
+        """A page of matching cards, newest first, and how many cards of each state match the other filters."""
+        query = await self._query_of(principal, search)
         states = search.states or tuple(State)
-        if wish.words:
-            places, counts = await self._store.search(wish, states, limit + 1, after)
+        if query.words:
+            cursors, counts = await self._store.search(query, states, limit + 1, after)
         else:
-            places = await self._store.ids(wish, states, limit + 1, after)
-            counts = await self._counted(wish)
-        cards = await self._store.cards(wish.workspace_id, [mockup_id for _, mockup_id in places[:limit]])
-        return _listed(places, limit, cards), counts
+            cursors = await self._store.ids(query, states, limit + 1, after)
+            counts = await self._counted(query)
+        cards = await self._store.cards(query.workspace_id, [mockup_id for _, mockup_id in cursors[:limit]])
+        return _page_of(cursors, limit, cards), counts
 
     async def card(self, workspace_id: str, mockup_id: str) -> Card:
         """One prototype as a card. Raises `NotFound`."""
@@ -130,9 +133,9 @@ class Gallery:
         return found
 
     async def usual(self, workspace_id: str) -> tuple[timedelta, timedelta] | None:
-        """Between which times four of five took that became ready lately; None: too few to say."""
-        looked, known = self._usual.get(workspace_id, (-USUAL_SECONDS, None))
-        if time.monotonic() - looked > USUAL_SECONDS:
+        """The durations between which four of five prototypes became ready lately; None: too few to say."""
+        counted_at, known = self._usual.get(workspace_id, (-USUAL_SECONDS, None))
+        if time.monotonic() - counted_at > USUAL_SECONDS:
             took = sorted(await self._store.durations(workspace_id, USUAL_OF))
             tenth = len(took) // 10
             known = (took[tenth], took[-1 - tenth]) if len(took) >= USUAL_NEEDS else None
@@ -144,27 +147,53 @@ class Gallery:
         return await self._store.recent_products(principal.workspace_id, limit)
 
     async def product_name(self, principal: Principal, product_id: str) -> str | None:
-        """What people call a product; None: nobody said, or there is no such product here."""
+        """The display name of a product; None: it has none, or there is no such product here."""
         return await self._store.product_name(principal.workspace_id, product_id)
 
-    async def _counted(self, wish: GalleryQuery) -> Mapping[State, int]:
-        """Cards by state, not always counted anew: in a large workspace that costs more than the page."""
-        heard = self._context.bus.change_count(wish.workspace_id)
-        known = self._counts.get(wish)
+    async def watch(self, workspace_id: str, product_id: str | None = None, mockup_id: str | None = None) -> None:
+        """Somebody has this prototype, product or workspace open: its unfinished prototypes are polled more often."""
+        if mockup_id is None:
+            query = GalleryQuery(workspace_id, product_id=product_id)
+            mockup_ids = [found for _, found in await self._store.ids(query, IN_PROGRESS, PROGRESS_SHOWN)]
+        else:
+            mockup_ids = [mockup_id]
+        for card in (await self._store.cards(workspace_id, mockup_ids)).values():
+            await self._watch(card.prototype)
+
+    async def _watch(self, prototype: Prototype) -> None:
+        context = self._context
+        if (
+            not isinstance(prototype, TrackedPrototype)
+            or prototype.chat_id is None
+            or prototype.status not in UNFINISHED
+        ):
+            return
+        now = context.clock()
+        await context.store.request_poll(
+            prototype,
+            now,
+            stale_before=now - context.timing.poll_interval / 2,
+            watched_until=now + context.timing.watched_for,
+        )
+
+    async def _counted(self, query: GalleryQuery) -> Mapping[State, int]:
+        """Cards by state. They are not counted anew each time: in a large workspace that costs more than the page."""
+        heard = self._context.bus.change_count(query.workspace_id)
+        known = self._counts.get(query)
         began = time.monotonic()
         if known is not None and known.holds(began, heard):
             return known.counts
-        counts = await self._store.counts(wish, tuple(State))
-        if len(self._counts) >= COUNTS_KEPT:
+        counts = await self._store.counts(query, tuple(State))
+        if len(self._counts) >= MOST_COUNTS:
             self._counts.clear()
-        self._counts[wish] = _Counted(counts, began, time.monotonic() - began, heard)
+        self._counts[query] = _Counted(counts, began, time.monotonic() - began, heard)
         return counts
 
-    async def _wish(self, principal: Principal, search: Search) -> GalleryQuery:
-        shape = await self._context.store.owner_table()
+    async def _query_of(self, principal: Principal, search: Search) -> GalleryQuery:
+        table = await self._context.store.owner_table()
         product_id = search.product_id
         if product_id is not None:
-            product_id = validation.product_id_of(product_id, must_be_uuid=shape.product_is_uuid)
+            product_id = validation.product_id_of(product_id, must_be_uuid=table.product_is_uuid)
         if search.provider is not None:
             self._context.providers.known(search.provider)
         text = search.text[:TEXT_MAX].replace("\x00", " ").encode(errors="ignore").decode()
@@ -174,11 +203,11 @@ class Gallery:
             product_id=product_id,
             provider=search.provider,
             created_by=principal.user_id if search.mine else None,
-            user_id=validation.user_id_for(principal.user_id, must_be_uuid=shape.user_is_uuid) if search.mine else None,
+            user_id=validation.user_id_for(principal.user_id, must_be_uuid=table.user_is_uuid) if search.mine else None,
         )
 
 
-def _listed(places: Sequence[Cursor], limit: int, cards: Mapping[str, Card]) -> CardPage:
-    shown = places[:limit]
+def _page_of(cursors: Sequence[Cursor], limit: int, cards: Mapping[str, Card]) -> CardPage:
+    shown = cursors[:limit]
     found = [cards[mockup_id] for _, mockup_id in shown if mockup_id in cards]
-    return CardPage(found, shown[-1] if len(places) > limit else None)
+    return CardPage(found, shown[-1] if len(cursors) > limit else None)

@@ -1,11 +1,11 @@
-"""What this process knows of time and of its database: a clock that does not jump, and beats that show a fail-over.
+"""The heartbeat of a process: a clock that does not jump, and beats in the database that show a fail-over.
 
-Leases, pauses and due times are kept by the database's clock, so that they mean the same on every host. A process
-reads that clock every few seconds and carries it along with a ruler that no step of a wall clock moves.
+Leases, pauses and due times follow the database's clock, so that they mean the same on every host. A process reads
+that clock every few seconds and carries it forward with a monotonic clock, which no step of a wall clock moves.
 
 With each reading the process writes a beat. A process that does not find its last beat again works on an older copy
-of the database (a fail-over, a restore): chats may exist that no row knows, and nothing is sent before they were taken
-back.
+of the database (a fail-over, a restore): chats may exist that no row knows, and nothing is sent before these chats
+were adopted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LATE_SECONDS = 4.0
 #: A reading of the database's clock that takes longer is made again, so many times in all.
 READING_SECONDS = 1.0
 READINGS = 3
-#: How long the rows of processes that ended are kept.
+#: How long the rows of ended processes stay.
 FORGET_AFTER = timedelta(days=1)
 
 
@@ -53,7 +53,7 @@ def boot_seconds() -> float:
 
 
 class SteadyClock:
-    """The database's time at the last reading, carried along by a ruler: it follows no step before the next reading."""
+    """The database's time at the last reading, carried forward by a monotonic clock."""
 
     def __init__(self, now: datetime, elapsed: Callable[[], float] = boot_seconds) -> None:
         self._elapsed = elapsed
@@ -64,7 +64,7 @@ class SteadyClock:
         return self._now + timedelta(seconds=self._elapsed() - self._at)
 
     def set(self, now: datetime, at: float) -> None:
-        """Go by a new reading, which was made when the ruler stood at `at`."""
+        """Go by a new reading, which was made when the monotonic clock stood at `at`."""
         self._now, self._at = now, at
 
 
@@ -76,24 +76,21 @@ class Heartbeat:
         store: Store,
         process_id: str,
         clock: Clock,
-        pace: Timing,
+        timing: Timing,
         *,
         wall: Clock | None = None,
         elapsed: Callable[[], float] = boot_seconds,
-        alone: bool = False,
+        single_process: bool = False,
     ) -> None:
-        """`wall`: the time to go by instead of the database's clock (SQLite has none).
-
-        `alone`: no other process works on this database, whatever a copy of it says.
-        """
+        """`wall` replaces the database's clock (SQLite has none). `single_process`: no other one is at work."""
         self._store = store.processes
         self._installation = store.installation
         self._process_id = process_id
         self._clock = clock
         self._wall = wall or (None if isinstance(clock, SteadyClock) else clock)
         self._elapsed = elapsed
-        self._pace = pace
-        self._alone = alone
+        self._timing = timing
+        self._single_process = single_process
         #: How far the clock had run ahead before it was set back, and how long such times may still be written.
         self._ahead_until: datetime | None = None
         self._stale_until = 0.0
@@ -104,19 +101,19 @@ class Heartbeat:
         self._beating = asyncio.Lock()
         self._went_back_at: float | None = None
         self.epoch = 0
-        #: Rows that were claimed before this may be of an older copy, in which what was sent since is not written.
+        #: Rows that were claimed before this may be of an older copy, which lacks later sendings.
         self.trusted_from: datetime | None = None
         #: Chats that were made after this may be in no row; None: everything was taken back, or nothing was ever lost.
         self.known_until: datetime | None = None
         #: The same for an account that this process never compared, because its key came later: it is never cleared.
         self.lost_after: datetime | None = None
-        #: Who said at the last beat that the database went back.
-        self._told_by: frozenset[str] = frozenset()
+        #: The processes that reported at the last beat that the database went back.
+        self._reported_by: frozenset[str] = frozenset()
         #: What the database's clock said at the last beat.
         self._beat_at: datetime | None = None
 
     def expect(self, every: float) -> None:
-        """From now on a beat comes every so many seconds; one that stays away says that the database is not there."""
+        """From now on a beat comes every so many seconds. A missing beat means that the database does not answer."""
         self._late_after = every + LATE_SECONDS
         self._beaten_at = self._elapsed()
 
@@ -139,7 +136,7 @@ class Heartbeat:
             self._clock.set(now, at)
 
     async def beat(self) -> None:
-        """Read the database's clock, compare what is written with what this process wrote, and write the next beat."""
+        """Read the database's clock, look for the last beat of this process, and write the next one."""
         async with self._beating:
             await self._beat_once()
 
@@ -165,7 +162,7 @@ class Heartbeat:
             await self._wind_back_again(reading)
         else:
             await self._compare(reading, known)
-        self._told_by = _who_noticed(reading)
+        self._reported_by = _who_noticed(reading)
         written = await self._store.write(
             self._process_id,
             self._beat,
@@ -181,9 +178,9 @@ class Heartbeat:
         self._beaten_at = self._elapsed()
 
     async def _read_clock(self) -> tuple[datetime, str, float, float]:
-        """(the database's time, which server it is, where the ruler stood then, how long the reading took).
+        """(the database's time, its server, the monotonic clock at that moment, how long the reading took).
 
-        A reading in the midst of which the process slept is made again: its time is old.
+        A reading is repeated when the process slept during it: its time is old.
         """
         tries = 0
         while True:
@@ -197,10 +194,10 @@ class Heartbeat:
     async def confirm(self, connection: Connection) -> tuple[int, int]:
         """Make sure, in the transaction of `connection`, that the database is not older than this process knows it.
 
-        What is committed with it counts as a beat; `committed` is called with what this returns. Raises
+        The commit counts as a beat; call `committed` with the result after it. Raises
         `DatabaseWentBack`: the transaction is rolled back, and nothing may be sent.
         """
-        if self._is_told_by(await self._store.who_noticed(connection)):
+        if self._is_reported(await self._store.who_noticed(connection)):
             raise DatabaseWentBack
         beat, server = await self._store.confirm(connection, self._process_id, self._beat)
         if beat is None or server != self._server:
@@ -214,33 +211,33 @@ class Heartbeat:
 
     @property
     def _is_comparing(self) -> bool:
-        """Whether the database went back, and not everything was taken back yet."""
+        """Whether the database went back, and chats may still be in no row."""
         return self.known_until is not None and self._went_back_at is not None
 
     @property
     def is_settling(self) -> bool:
-        """Whether the database went back a moment ago, so that lists may not yet show what was made before."""
-        settled = self._pace.restore_settle.total_seconds()
+        """Whether the database went back a moment ago, so that lists may not show the newest chats yet."""
+        settled = self._timing.restore_settle.total_seconds()
         return self._went_back_at is not None and self._elapsed() - self._went_back_at < settled
 
     def trusts(self, claimed_at: datetime) -> bool:
-        """Whether a row that was claimed then is not of an older copy: what was sent for it since is written in it."""
+        """Whether a row that was claimed then is of no older copy, so that it knows everything that was sent for it."""
         return self.trusted_from is not None and claimed_at >= self.trusted_from
 
     def taken_back(self, epoch: int) -> None:
-        """Everything that was made before `epoch` began is in a row again."""
+        """Every chat that was made before `epoch` began is in a row again."""
         if epoch == self.epoch:
             self.known_until = None
 
     async def _begin(self, reading: Reading) -> None:
-        """The first beat: rows may be of a copy. That others seem to be at work does not say that they are not."""
+        """The first beat. The rows may be of a copy, even where other processes seem to be at work."""
         self.epoch += 1
         self.trusted_from = reading.now
         await self._store.delete_expired(reading.now - FORGET_AFTER)
         if not reading.beats:
             # Nobody ever worked on it, as far as it knows: a copy from before the first beat, or a new installation.
             _, installed_at = await self._installation()
-            if reading.now - installed_at > self._pace.beat_is_fresh:
+            if reading.now - installed_at > self._timing.beat_is_fresh:
                 self._lost(min(installed_at, reading.now))
             return
         newest = reading.beats[0]
@@ -253,15 +250,15 @@ class Heartbeat:
             self._lost(min([newest.beat_at, reading.now, *comparing]))
 
     def _alive(self, reading: Reading) -> list[Beat]:
-        if self._alone:
+        if self._single_process:
             return []
-        since = reading.now - self._pace.beat_is_fresh
+        since = reading.now - self._timing.beat_is_fresh
         return [beat for beat in reading.beats if beat.beat_at >= since and beat.server == reading.server]
 
     async def _compare(self, reading: Reading, known: int) -> None:
         mine = reading.of(self._process_id)
-        told = self._is_told_by(_who_noticed(reading))
-        if mine is not None and mine.beat >= known and reading.server == self._server and not told:
+        reported = self._is_reported(_who_noticed(reading))
+        if mine is not None and mine.beat >= known and reading.server == self._server and not reported:
             return
         self.epoch += 1
         self.trusted_from = reading.now
@@ -271,16 +268,18 @@ class Heartbeat:
         copied_at = mine.beat_at if mine is not None else await self._copied_at(reading)
         self._went_back(reading, min([copied_at, *earlier]))
 
-    def _is_told_by(self, noticed: frozenset[str]) -> bool:
-        """Whether another process says that the database is older, and this one does not compare it already.
+    def _is_reported(self, noticed: frozenset[str]) -> bool:
+        """Whether another process reports that the database is older, and this one does not compare it already.
 
-        What that process lost may be younger than the last beat of this one.
+        The chats that the other process lost may be younger than the last beat of this process.
         """
-        return not self._is_comparing and not noticed <= self._told_by | {self._process_id}
+        return not self._is_comparing and not noticed <= self._reported_by | {self._process_id}
 
     async def _copied_at(self, reading: Reading) -> datetime:
-        """How old a copy is, at most, that is from before this process. What was written since it was put in the
-        database's place, by those who noticed before or only began on it, says nothing of that."""
+        """When a copy that is from before this process was taken, at the earliest.
+
+        Beats of processes that noticed it before, or that began on the copy, say nothing about that.
+        """
         last = self._beat_at or reading.now
         before = [beat.beat_at for beat in reading.beats if not beat.went_back and beat.beat_at <= last]
         return max(before) if before else (await self._installation())[1]
@@ -295,14 +294,14 @@ class Heartbeat:
         self.lost_after = min(known_until, self.lost_after or known_until)
 
     async def _wind_back_again(self, reading: Reading) -> None:
-        """A process that starts: one that died may have written by the time of before the clock was set back."""
+        """At the start: a process that died may have written times from before the clock was set back."""
         shown = [beat.ahead_until for beat in reading.beats if beat.ahead_until and beat.ahead_until > reading.now]
         if shown:
             self._ahead_until = min(shown)
             await self._wind_back(reading.now, self._ahead_until)
 
     async def _wind_back(self, now: datetime, beyond: datetime) -> None:
-        await self._store.wind_back(now, beyond, lease=self._pace.lease, deadline=self._pace.poll_timeout)
+        await self._store.wind_back(now, beyond, lease=self._timing.lease, deadline=self._timing.poll_timeout)
 
 
 def _who_noticed(reading: Reading) -> frozenset[str]:

@@ -1,27 +1,28 @@
-"""Following prototypes to their end: one tracker per account, one look shared by everybody who watches."""
+"""Polls prototypes to their end: one process tracks an account, and one poll serves everybody who watches."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
-from protokeep.core import submission as steps
+from protokeep.core import polling as steps
 from protokeep.core.absence import AccountVisibility, deadline_extended, may_be_gone, polling_paused, recorded_missing
 from protokeep.core.call_budget import CallAllowance, Priority
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.poll_plan import FEW_HOOKED, PollPlan, are_few_hooked, plan_polls
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.core.provider_keys import missing as missing_key
 from protokeep.core.submission import NO_KEY
-from protokeep.core.timing import answer_valid_for, is_poll_due_on_request
 from protokeep.providers.base import PollResult, Provider
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context, renewing, status_events
-from protokeep.service.poll_plan import poll_target_of, within_budget
+from protokeep.service.poll_problems import PollProblems
+from protokeep.service.poll_targets import poll_targets
 from protokeep.service.visibility import Visibility
 from protokeep.store.accounts import LOOKS_FAIL, SHORT_OF_CALLS
 from protokeep.store.mapping import is_unchanged_poll
@@ -29,175 +30,82 @@ from protokeep.store.sql import ConstraintBroken
 
 log = structlog.get_logger(__name__)
 
-#: What a round of looks changes: before, after, and the lines of history.
-PollPlan = tuple[Prototype, Prototype, list[Event]]
+#: One written prototype: before, after, and the lines of history.
+SavedPoll = tuple[TrackedPrototype, TrackedPrototype, list[Event]]
 
-#: Prototypes written per transaction after a round of looks.
-BATCH = 500
-#: Calls of a sweep beyond which the next one takes a longer rest.
-LARGE_SWEEP = 16
-#: So many chats that hooks spoke of are read one by one.
-HOOKED_ALONE = 20
+#: Prototypes written per transaction after a poll.
+WRITTEN_TOGETHER = 500
 #: Missing chats that a sweep over a list may meet by the way.
-AWAY = 500
-#: Chats that are looked at one by one before what was seen is written.
-PART = 200
-#: How long looks wait for a key that is not there; setting it ends the wait.
-KEYLESS_PAUSE = timedelta(seconds=60)
-#: How long it is shown that looks fail; each one that fails says so anew.
-TROUBLE_SHOWN = timedelta(seconds=30)
-#: How long a status request waits for a look before it answers with what is written.
-LOOK_PATIENCE = 2.5
+MOST_MISSING = 500
+#: How long polls wait for a key that is not there; setting it ends the wait.
+NO_KEY_PAUSE = timedelta(seconds=60)
+#: How long people see that polls fail; each failing poll shows it anew.
+PROBLEM_SHOWN = timedelta(seconds=30)
+#: How long people see at least that an account is short of calls.
+SHORT_OF_CALLS_SHOWN = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """The result of one batch, and what it says of the account. `rest`: no poll of unwatched ones before it is over."""
+
+    result: PollResult
+    account: AccountVisibility
+    now: datetime
+    batched: bool
+    rest: timedelta | None
+
+    def answer_about(self, prototype: TrackedPrototype) -> steps.PollAnswer:
+        """The part of the result that is about one chat."""
+        result, chat_id = self.result, prototype.chat_id or ""
+        observation = result.observations.get(chat_id)
+        if observation is not None:
+            return steps.ChatShown(observation, is_partial=chat_id in result.unreadable)
+        if chat_id in result.missing:
+            return steps.ChatMissing(self.account)
+        if chat_id in result.unreadable:
+            return steps.ChatUnreadable()
+        return steps.NoAnswer() if result.retry_after is None else steps.PollsPaused(result.retry_after)
 
 
 class Poller:
-    """Looks at what is due, writes what the builder said, and says when the next look is due."""
+    """Polls what is due, writes what the provider said, and says when the next poll is due."""
 
     def __init__(self, context: Context, budget: CallBudget, visibility: Visibility) -> None:
         self._context = context
-        self._passes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._hooked: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._reading: set[str] = set()
-        self._looks: dict[str, asyncio.Task[None]] = {}
-        self._trouble: dict[str, str] = {}
-        self._unread: dict[str, str] = {}
         self._budget = budget
         self._visibility = visibility
+        self._problems = PollProblems()
+        self._passes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._hooked: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        #: Prototypes that `track_hooked` polls at this moment.
+        self._polled_beside: set[str] = set()
 
     async def track(self, account: str) -> datetime | None:
-        """One pass over an account. When the next one is due; None: nothing is in flight, or another one tracks."""
-        _, due = await self._pass(account)
+        """One pass over an account. When the next one is due; None: nothing is, or another process tracks it."""
+        _, due = await self.run_pass(account)
         return due
 
-    async def _pass(self, account: str) -> tuple[bool, datetime | None]:
+    async def run_pass(self, account: str) -> tuple[bool, datetime | None]:
         """(whether this process tracks the account, when the next pass is due)."""
         context = self._context
         await context.providers.refresh()
         async with self._passes[account]:
-            if not await self._take(account):
+            if not await self._take_lease(account):
                 return False, None
-            async with renewing(lambda: self._take(account), context.timing.lease / 3):
+            async with renewing(lambda: self._take_lease(account), context.timing.lease / 3):
                 held = await context.store.accounts.get(account)
                 if held.is_polling_paused(context.clock()):
                     return True, held.polling_paused_until
-                for api_version, chosen in await self._due(account):
-                    if not await self._look_at(account, api_version, chosen):
-                        break
-                context.checkpoint("after_track")
+                await self._poll_due(account)
+                context.checkpoint("after_pass")
                 return True, await context.store.next_due(account)
 
-    async def track_hooked(self, account: str) -> int:
-        """Read the few chats that hooks have just named, one by one, beside a pass that may take seconds.
-
-        Only for the process that tracks the account. How many were read. More than a few are left to the pass.
-        """
-        context = self._context
-        async with self._hooked[account]:
-            now = context.clock()
-            held = await context.store.accounts.get(account)
-            if held.is_polling_paused(now):
-                return 0
-            read = 0
-            for provider in context.providers.of_account(account):
-                named = await context.store.named_by_hooks(account, provider.api_version, now, HOOKED_ALONE)
-                looks, _ = within_budget(named, await self._budget.allowance(account), now, provider, batched=False)
-                reading = {one.id for one in looks}
-                self._reading |= reading
-                try:
-                    if looks and await self._look_at(account, provider.api_version, looks):
-                        read += len(looks)
-                finally:
-                    self._reading -= reading
-            return read
-
-    async def _due(self, account: str) -> list[tuple[int, list[Prototype]]]:
-        """What to look at now, by API version, as far as the budget goes; the rest is put off.
-
-        Where one call reports many chats, all that would be due before the next sweep join this one.
-        """
-        context = self._context
-        now = context.clock()
-        everything = [one for one in await context.store.due(account, now) if one.id not in self._reading]
-        if not everything:
-            return []
-        room = await self._budget.allowance(account)
-        chosen: list[tuple[int, list[Prototype]]] = []
-        for api_version in sorted({generation_of(prototype).api_version for prototype in everything}):
-            due = [prototype for prototype in everything if generation_of(prototype).api_version == api_version]
-            provider = context.providers.serving(account, api_version)
-            batched = provider is not None and provider.capabilities.batch_status
-            # A few that hooks spoke of are read by themselves: a sweep would cost more, and come no sooner.
-            alone = len(due) <= HOOKED_ALONE and all(generation_of(one).hook_is_newer for one in due)
-            if batched and not alone:
-                until = now + max(context.timing.poll_interval, context.timing.batch_poll_interval)
-                due += await context.store.due_soon(account, api_version, now, until)
-            looks, put_off = within_budget(due, room, now, provider, batched=batched)
-            if put_off:
-                await self._put_off(account, put_off, room)
-            chosen.append((api_version, looks))
-        return chosen
-
-    async def _put_off(self, account: str, looks: Sequence[Prototype], room: CallAllowance) -> None:
-        until = room.until(Priority.FRESH, len(looks))
-        await self._postpone(looks, until)
-        words = f"Looks at the builder are slower than usual. {room.message}"
-        shown_until = max(until, room.now + timedelta(seconds=60))
-        await self._context.store.accounts.pause_polling(account, shown_until, SHORT_OF_CALLS, words)
-        self._note_trouble(account, PollResult(problem=words))
-
-    async def _postpone(self, looks: Sequence[Prototype], until: datetime) -> None:
-        """Nobody looks at these before `until`, and that time counts against nothing."""
-        now, pace = self._context.clock(), self._context.timing
-        moved = [polling_paused(deadline_extended(one, now, pace), now, until, pace) for one in looks]
-        await self._context.store.accounts.postpone_polls(moved, until)
-
     async def release(self, account: str) -> None:
-        """Hand an account over to whoever wants to track it."""
+        """Hand an account over to any process that wants to track it."""
         await self._context.store.accounts.release_tracking(account, self._context.owner)
 
-    async def refresh(self, prototype: Prototype) -> Prototype:
-        """`prototype` as the builder sees it now, if what is written is too old. Joins a look under way.
-
-        Bounded in time: when the look does not come back soon, what is written is the answer.
-        """
-        context = self._context
-        if not is_poll_due_on_request(prototype, context.clock(), context.timing):
-            return prototype
-        look = self._looks.get(prototype.id)
-        if look is None:
-            look = asyncio.create_task(self._look_for(prototype))
-            self._looks[prototype.id] = look
-            look.add_done_callback(lambda _task: self._looks.pop(prototype.id, None))
-        await asyncio.wait({look}, timeout=LOOK_PATIENCE)
-        return await context.store.get_unscoped(prototype.id) or prototype
-
-    async def _look_for(self, prototype: Prototype) -> None:
-        context = self._context
-        generation = generation_of(prototype)
-        now = context.clock()
-        with context.bus.watching(prototype.id) as changed:
-            asked = await context.store.request_poll(
-                prototype,
-                now,
-                stale_before=now - answer_valid_for(prototype, now, context.timing) / 2,
-                watched_until=now + context.timing.watched_for,
-            )
-            if not asked:
-                return
-            mine, _due = await self._pass(generation.account)
-            if mine:
-                return  # It was looked at, or there is a reason why not.
-            for _ in range(int(LOOK_PATIENCE / 0.25)):
-                current = await context.store.get_unscoped(prototype.id)
-                if current is None or generation_of(current).poll_count > generation.poll_count:
-                    return
-                changed.clear()
-                try:  # Another process tracks this account: its look ends with a change, or with none.
-                    await asyncio.wait_for(changed.wait(), 0.25)
-                except TimeoutError:
-                    continue
-
-    async def _take(self, account: str) -> bool:
+    async def _take_lease(self, account: str) -> bool:
         context = self._context
         now = context.clock()
         provider = account.split(":", 1)[0]
@@ -205,135 +113,200 @@ class Poller:
             account, provider, context.owner, now, now + context.timing.lease
         )
 
-    async def _look_at(self, account: str, api_version: int, prototypes: list[Prototype]) -> bool:
-        """Look, a part at a time where each chat takes a call of its own; False: the builder asks for a pause."""
+    async def track_hooked(self, account: str) -> int:
+        """Poll the few chats that hooks have just named, one by one, beside a pass that may take seconds.
+
+        Only for the process that tracks the account. How many were polled. More than a few are left to the pass.
+        """
         context = self._context
-        provider = context.providers.serving(account, api_version)
-        if provider is None:
-            await self._wait_for_key(account)
-            return False
-        batched = provider.capabilities.batch_status
-        part = max(len(prototypes), 1) if batched else PART
-        large = batched and provider.polling_cost(len(prototypes)) > LARGE_SWEEP
-        for start in range(0, len(prototypes), part):
-            looking = prototypes[start : start + part]
-            began = context.clock()
-            away = await context.store.not_visible(account, api_version, began, AWAY) if batched else []
-            looked = await self._observe(provider, account, looking, away, began)
+        async with self._hooked[account]:
             now = context.clock()
-            await self._hold(account, looked, now)
-            context.checkpoint("after_look")
-            rest = context.timing.batch_poll_interval - (now - began) if large else None
-            around = await self._around(account, provider, looking, looked, now)
-            ids = {one.id for one in looking}
-            looking += [one for one in away if one.chat_id in looked.observations and one.id not in ids]
-            for first in range(0, len(looking), BATCH):
-                await self._write(
-                    looking[first : first + BATCH], looked, now, batched=batched, rest=rest, around=around
-                )
-            if looked.retry_after is not None:
+            if (await context.store.accounts.get(account)).is_polling_paused(now):
+                return 0
+            polled = 0
+            for provider in context.providers.of_account(account):
+                named = await context.store.named_by_hooks(account, provider.api_version, now, FEW_HOOKED)
+                allowance = await self._budget.allowance(account)
+                plan = plan_polls(named, allowance, now, context.timing, batched=False, cost=provider.polling_cost)
+                if plan.polled and await self._poll_beside(account, provider, plan):
+                    polled += len(plan.polled)
+            return polled
+
+    async def _poll_beside(self, account: str, provider: Provider, plan: PollPlan) -> bool:
+        ids = {prototype.id for prototype in plan.polled}
+        self._polled_beside |= ids
+        try:
+            return await self._execute(account, provider, plan)
+        finally:
+            self._polled_beside -= ids
+
+    # -- one pass ----------------------------------------------------------------------------------------------
+
+    async def _poll_due(self, account: str) -> None:
+        """Poll what is due, by API version, until the provider asks for a pause or there is no key."""
+        context = self._context
+        now = context.clock()
+        due = [one for one in await context.store.due(account, now) if one.id not in self._polled_beside]
+        if not due:
+            return
+        allowance = await self._budget.allowance(account)
+        for api_version in sorted({prototype.generation.api_version for prototype in due}):
+            provider = context.providers.serving(account, api_version)
+            if provider is None:
+                await self._wait_for_key(account)
+                return
+            of_version = [prototype for prototype in due if prototype.generation.api_version == api_version]
+            plan = await self._plan(account, provider, of_version, allowance, now)
+            if plan.postponed:
+                await self._postpone_for_calls(account, plan.postponed, allowance)
+            if not await self._execute(account, provider, plan):
+                return
+
+    async def _plan(
+        self,
+        account: str,
+        provider: Provider,
+        due: list[TrackedPrototype],
+        allowance: CallAllowance,
+        now: datetime,
+    ) -> PollPlan:
+        """Where one call reports many chats, all that would be due before the next sweep join this one."""
+        timing = self._context.timing
+        batched = provider.capabilities.batch_status
+        if batched and not are_few_hooked(due):
+            until = now + max(timing.poll_interval, timing.batch_poll_interval)
+            due = due + await self._context.store.due_soon(account, provider.api_version, now, until)
+        return plan_polls(due, allowance, now, timing, batched=batched, cost=provider.polling_cost)
+
+    async def _execute(self, account: str, provider: Provider, plan: PollPlan) -> bool:
+        """Poll batch after batch; False: the provider asks for a pause."""
+        for batch in plan.batches:
+            result = await self._poll_batch(account, provider, batch, plan)
+            if result.retry_after is not None:
                 return False
         return True
 
+    async def _poll_batch(
+        self, account: str, provider: Provider, batch: Sequence[TrackedPrototype], plan: PollPlan
+    ) -> PollResult:
+        context = self._context
+        began = context.clock()
+        missing: Sequence[TrackedPrototype] = []
+        if provider.capabilities.batch_status:
+            missing = await context.store.not_visible(account, provider.api_version, began, MOST_MISSING)
+        result = await self._observe(account, provider, batch, missing, began)
+        now = context.clock()
+        await self._show_problem(account, result, now)
+        context.checkpoint("after_poll")
+        ids = {prototype.id for prototype in batch}
+        reappeared = [one for one in missing if one.chat_id in result.observations and one.id not in ids]
+        polled = _Round(
+            result,
+            await self._account_visibility(account, provider, batch, result, now),
+            now,
+            provider.capabilities.batch_status,
+            None if plan.rest is None else plan.rest - (now - began),
+        )
+        prototypes = [*batch, *reappeared]
+        for start in range(0, len(prototypes), WRITTEN_TOGETHER):
+            await self._write(prototypes[start : start + WRITTEN_TOGETHER], polled)
+        return result
+
     async def _observe(
         self,
-        provider: Provider,
         account: str,
-        looking: Sequence[Prototype],
-        away: Sequence[Prototype],
+        provider: Provider,
+        batch: Sequence[TrackedPrototype],
+        missing: Sequence[TrackedPrototype],
         began: datetime,
     ) -> PollResult:
-        """Ask the builder; `away` are missing ones that a list may show by the way.
-
-        An answer that nobody expected is trouble of this account, and of no other.
-        """
-        few = len(looking) <= HOOKED_ALONE
-        pace = self._context.timing
-        watched = [poll_target_of(one, began, pace, few=few) for one in looking]
-        ids = {one.chat_id for one in watched}
-        passing = [poll_target_of(one, began, pace, few=False) for one in away]
-        watched += [replace(one, individually=False, only_if_listed=True) for one in passing if one.chat_id not in ids]
+        """Ask the provider. An unexpected error is a problem of this account, and of no other one."""
         try:
-            looked = await provider.observe(watched)
+            result = await provider.observe(poll_targets(batch, missing, began, self._context.timing))
         except Exception as error:
             log.exception("poll_failed", account=account)
-            looked = PollResult(problem=f"The builder's answer could not be read ({type(error).__name__}).")
-        self._note_trouble(account, looked)
-        return looked
+            result = PollResult(problem=f"The builder's answer could not be read ({type(error).__name__}).")
+        self._problems.note_account(account, result.problem)
+        return result
 
-    async def _hold(self, account: str, looked: PollResult, now: datetime) -> None:
-        """Show what is wrong with the account's looks, and pause them for as long as the builder asks."""
-        accounts = self._context.store.accounts
-        if looked.retry_after is not None:
-            words = looked.problem or "The builder asks for a pause."
-            await accounts.pause_polling(account, now + looked.retry_after, "rate_limited", words)
-        elif looked.problem is not None:
-            await accounts.pause_polling(account, now + TROUBLE_SHOWN, LOOKS_FAIL, looked.problem)
-
-    async def _around(
-        self, account: str, provider: Provider, looking: Sequence[Prototype], looked: PollResult, now: datetime
+    async def _account_visibility(
+        self,
+        account: str,
+        provider: Provider,
+        batch: Sequence[TrackedPrototype],
+        result: PollResult,
+        now: datetime,
     ) -> AccountVisibility:
-        """What this round tells about the account; a list is asked only when a chat may be gone for good."""
-        pace = self._context.timing
-        missing = [one for one in looking if one.chat_id in looked.missing]
-        in_doubt = any(
-            may_be_gone(generation_of(recorded_missing(deadline_extended(one, now, pace), now)), now, pace)
-            for one in missing
-        )
-        seen = len(looked.observations)
-        return await self._visibility.around(account, provider, missing, seen=seen, in_doubt=in_doubt)
+        """What this round says of the account. A list is read only when a chat may be gone for good."""
+        timing = self._context.timing
+        missing = [prototype for prototype in batch if prototype.chat_id in result.missing]
+        counted = [recorded_missing(deadline_extended(prototype, now, timing), now) for prototype in missing]
+        in_doubt = any(may_be_gone(prototype.generation, now, timing) for prototype in counted)
+        shown = len(result.observations)
+        return await self._visibility.around(account, provider, missing, shown=shown, in_doubt=in_doubt)
+
+    # -- pauses ------------------------------------------------------------------------------------------------
+
+    async def _show_problem(self, account: str, result: PollResult, now: datetime) -> None:
+        """Show what is wrong with the account's polls, and pause them for as long as the provider asks."""
+        accounts = self._context.store.accounts
+        if result.retry_after is not None:
+            message = result.problem or "The builder asks for a pause."
+            await accounts.pause_polling(account, now + result.retry_after, "rate_limited", message)
+        elif result.problem is not None:
+            await accounts.pause_polling(account, now + PROBLEM_SHOWN, LOOKS_FAIL, result.problem)
 
     async def _wait_for_key(self, account: str) -> None:
-        """No looks until there is a key again, and the reason on everything that is being made."""
-        words = missing_key(account)
-        await self._context.store.accounts.pause_polling(account, self._context.clock() + KEYLESS_PAUSE, NO_KEY, words)
-        self._note_trouble(account, PollResult(problem=words))
+        """No polls until there is a key again; people see the reason on every unfinished prototype."""
+        message = missing_key(account)
+        until = self._context.clock() + NO_KEY_PAUSE
+        await self._context.store.accounts.pause_polling(account, until, NO_KEY, message)
+        self._problems.note_account(account, message)
 
-    async def _write(
-        self,
-        prototypes: Sequence[Prototype],
-        looked: PollResult,
-        now: datetime,
-        *,
-        batched: bool,
-        rest: timedelta | None,
-        around: AccountVisibility,
+    async def _postpone_for_calls(
+        self, account: str, prototypes: Sequence[TrackedPrototype], allowance: CallAllowance
     ) -> None:
-        context = self._context
-        changes: list[PollPlan] = []
-        answered = looked.observations.keys() | looked.missing | looked.unreadable.keys()
+        until = allowance.until(Priority.FRESH, len(prototypes))
+        await self._postpone(prototypes, until)
+        message = f"Looks at the builder are slower than usual. {allowance.message}"
+        shown_until = max(until, allowance.now + SHORT_OF_CALLS_SHOWN)
+        await self._context.store.accounts.pause_polling(account, shown_until, SHORT_OF_CALLS, message)
+        self._problems.note_account(account, message)
+
+    async def _postpone(self, prototypes: Sequence[TrackedPrototype], until: datetime) -> None:
+        """No process polls these before `until`, and that time counts against nothing."""
+        now, timing = self._context.clock(), self._context.timing
+        paused = [polling_paused(deadline_extended(one, now, timing), now, until, timing) for one in prototypes]
+        await self._context.store.accounts.postpone_polls(paused, until)
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    async def _write(self, prototypes: Sequence[TrackedPrototype], polled: _Round) -> None:
+        """Write the answers. A prototype whose answer makes no sense must not keep the others from being written."""
+        saved: list[SavedPoll] = []
         for before in prototypes:
-            chat_id = before.chat_id or ""
             try:
+                answer = polled.answer_about(before)
                 after = steps.polled(
-                    before,
-                    looked.observations.get(chat_id),
-                    now,
-                    context.timing,
-                    batched=batched,
-                    missing=chat_id in looked.missing,
-                    around=around,
-                    unread=chat_id in looked.unreadable,
-                    rest=rest,
-                    paused=looked.retry_after if chat_id not in answered else None,
+                    before, answer, polled.now, self._context.timing, batched=polled.batched, rest=polled.rest
                 )
             except (ValueError, KeyError, TypeError, OverflowError):
                 log.exception("poll_result_not_understood", prototype_id=before.id)
-                await self._put_aside(before, now)
+                await self._put_aside(before, polled.now)
                 continue
-            source = Source.HOOK if generation_of(before).hook_is_newer else Source.POLL
-            changes.append((before, after, status_events(before, after, source, now)))
-            self._note_unread(before.id, looked.unreadable.get(chat_id))
-        await self._save(changes, now)
+            source = Source.HOOK if before.generation.hook_is_newer else Source.POLL
+            saved.append((before, after, status_events(before, after, source, polled.now)))
+            self._problems.note_chat(before.id, polled.result.unreadable.get(before.chat_id or ""))
+        await self._save(saved, polled.now)
 
-    async def _save(self, changes: list[PollPlan], now: datetime) -> None:
-        """Saves the results of polls. If the database refuses one of them, the others are still saved."""
+    async def _save(self, changes: list[SavedPoll], now: datetime) -> None:
+        """Save the results of polls. If the database refuses one of them, the others are still saved."""
         store = self._context.store
         unchanged = [after for before, after, events in changes if not events and is_unchanged_poll(before, after)]
         await store.record_polls(unchanged)
-        saved_already = {prototype.id for prototype in unchanged}
+        recorded = {prototype.id for prototype in unchanged}
         for before, after, events in changes:
-            if before.id in saved_already:
+            if before.id in recorded:
                 continue
             try:
                 saved = await store.save(before, after, *events)
@@ -346,28 +319,6 @@ class Poller:
                     "prototype_status", prototype_id=saved.id, before=before.status.value, after=saved.status.value
                 )
 
-    async def _put_aside(self, prototype: Prototype, now: datetime) -> None:
-        """What could not be written is looked at again later: it would come up in every pass."""
+    async def _put_aside(self, prototype: TrackedPrototype, now: datetime) -> None:
+        """Poll a row that could not be written later: otherwise it would come up in every pass."""
         await self._postpone([prototype], now + self._context.timing.max_poll_interval)
-
-    def _note_unread(self, prototype_id: str, reason: str | None) -> None:
-        """Say once, not at every look, that one chat's answer makes no sense."""
-        if reason is None:
-            self._unread.pop(prototype_id, None)
-        elif self._unread.get(prototype_id) != reason:
-            self._unread[prototype_id] = reason
-            log.warning("poll_answer_unreadable", prototype_id=prototype_id, reason=reason)
-
-    def _note_trouble(self, account: str, looked: PollResult) -> None:
-        """Say what is wrong with an account's looks once, not at every look."""
-        if looked.problem is None:
-            if self._trouble.pop(account, None) is not None:
-                log.info("polling_recovered", account=account)
-        elif self._trouble.get(account) != looked.problem:
-            self._trouble[account] = looked.problem
-            log.warning("polling_failing", account=account, reason=looked.problem)
-
-
-def seconds(delta: timedelta) -> float:
-    """A pause as seconds, never negative."""
-    return max(delta.total_seconds(), 0.0)

@@ -1,4 +1,4 @@
-"""Whether an account shows its chats at all: without that, a chat that is missing proves nothing."""
+"""Whether an account shows its chats at all: otherwise a missing chat proves nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 
 from protokeep.core.absence import AccountVisibility
 from protokeep.core.errors import ProviderError
-from protokeep.core.prototype import Prototype
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.providers.base import Provider
 from protokeep.service.context import Context
 
@@ -18,32 +18,36 @@ log = structlog.get_logger(__name__)
 
 
 class Visibility:
-    """Remembers since when this process works with an account, and asks a list in the rare case of doubt."""
+    """Knows since when this process uses an account's key, and reads a list of its chats in the rare case of doubt."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._begun: dict[str, datetime] = {}
+        #: When this process first used an account.
+        self._first_used: dict[str, datetime] = {}
 
     def key_since(self, account: str) -> datetime:
         """Since when the account's key is known to be in use.
 
-        A process does not know how long before its start a key was changed, so the first use here counts.
+        A process does not know how long before its start a key was changed, so its own first use counts.
         """
-        begun = self._begun.setdefault(account, self._context.clock())
+        first_used = self._first_used.setdefault(account, self._context.clock())
         set_at = self._context.providers.key_set_at(account)
-        return begun if set_at is None else max(begun, set_at)
+        return first_used if set_at is None else max(first_used, set_at)
 
     async def around(
-        self, account: str, provider: Provider, missing: Sequence[Prototype], *, seen: int, in_doubt: bool
+        self, account: str, provider: Provider, missing: Sequence[TrackedPrototype], *, shown: int, in_doubt: bool
     ) -> AccountVisibility:
-        """What a round with these missing ones tells; asks one list when only the account is `in_doubt`."""
-        known = AccountVisibility(self.key_since(account), seen, len(missing))
-        if not in_doubt or (seen and not known.many_missing):
+        """What a round of polls says of the account: `shown` chats were shown, and these prototypes are missing.
+
+        Reads one list of the account when everything else speaks for a chat that is gone (`in_doubt`).
+        """
+        known = AccountVisibility(self.key_since(account), shown, len(missing))
+        if not in_doubt or (shown and not known.many_missing):
             return known
         return replace(known, shows_ours=await self._shows_ours(account, provider, missing))
 
-    async def _shows_ours(self, account: str, provider: Provider, missing: Sequence[Prototype]) -> bool:
-        """Whether a list names other chats of ours; of an account without any, whether it names chats at all."""
+    async def _shows_ours(self, account: str, provider: Provider, missing: Sequence[TrackedPrototype]) -> bool:
+        """Whether a list names other chats of ours; for an account without other chats, whether it names any."""
         try:
             listed = await provider.recent_chats()
         except ProviderError as error:

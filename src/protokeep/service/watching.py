@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from protokeep.core.prototype import UNFINISHED, Prototype
+from protokeep.core.prototype import UNFINISHED, Prototype, TrackedPrototype
 from protokeep.core.state_labels import IN_PROGRESS
 from protokeep.service.context import Context
 from protokeep.store.gallery import GalleryQuery, GalleryStore
@@ -71,7 +71,11 @@ class Watcher:
 
     async def _request_poll(self, prototype: Prototype) -> None:
         context = self._context
-        if prototype.generation is None or prototype.chat_id is None or prototype.status not in UNFINISHED:
+        if (
+            not isinstance(prototype, TrackedPrototype)
+            or prototype.chat_id is None
+            or prototype.status not in UNFINISHED
+        ):
             return
         now = context.clock()
         await context.store.request_poll(

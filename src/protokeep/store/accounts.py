@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from protokeep.core.prototype import Prototype
+from protokeep.core.prototype import TrackedPrototype
 from protokeep.store.database import Database
 from protokeep.store.mapping import generation_values
 from protokeep.store.sql import Row, query
@@ -84,7 +84,7 @@ class Accounts:
         rows = await self._rows("count_calls", account=name, calls=calls, minute_at=minute, day_at=day)
         return int(rows[0]["minute_calls"]), int(rows[0]["day_calls"])
 
-    async def postpone_polls(self, prototypes: Sequence[Prototype], until: datetime) -> None:
+    async def postpone_polls(self, prototypes: Sequence[TrackedPrototype], until: datetime) -> None:
         """Postpones polls for which there are no calls left."""
         values = [
             {

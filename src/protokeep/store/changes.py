@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from protokeep.bus import CHANNEL, Bus, Change
 from protokeep.core.events import Event
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.visible_fields import visible_version
 from protokeep.store.sql import Connection, query
 
@@ -30,9 +30,9 @@ class Changes:
         self._bus.publish(change)
 
 
-def change_of(prototype: Prototype, kind: str) -> Change:
+def change_of(prototype: TrackedPrototype, kind: str) -> Change:
     """A change of a prototype; `kind` says what happened."""
-    generation = generation_of(prototype)
+    generation = prototype.generation
     return Change(generation.workspace_id, prototype.product_id, prototype.id, generation.account, kind)
 
 

@@ -16,10 +16,11 @@ from weakref import WeakValueDictionary
 
 from protokeep.bus import Change
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.create_request import ClaimResult, CreateRequest, IdempotentRequest, claimed_prototype
+from protokeep.core.create_request import Adoption, ClaimResult, CreateRequest, IdempotentRequest, claimed_prototype
 from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotReady, ProductUnknown
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, RecoveryPoint, Status
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 from protokeep.core.provider_keys import key_source_of
 from protokeep.core.quotas import Quota, Quotas, day_of
 from protokeep.core.reuse import Decision, Outcome, decide, usable
@@ -143,15 +144,13 @@ async def find_current(connection: Connection, queries: PrototypeQueries, key: d
 
 async def create(
     connection: Connection, queries: PrototypeQueries, request: CreateRequest, vacancy: Vacancy
-) -> Prototype:
+) -> TrackedPrototype:
     """Takes the slot and inserts a new prototype. Raises `LostRace` when another request was first."""
     await _require_product(connection, queries, request)
     await _save_key(connection, request, request.mockup_id)
     await _take_slot(connection, request, vacancy.replaced)
     prototype = claimed_prototype(request, user_id_for(request.user_id, must_be_uuid=queries.shape.user_is_uuid))
-    if not await insert_prototype(
-        connection, queries, prototype, name=request.product_name, explicitly_new=request.create_new
-    ):
+    if not await insert_prototype(connection, queries, prototype, name=request.product_name):
         raise _product_unknown(request)
     outcome = vacancy.decision.outcome.value
     data = {
@@ -182,32 +181,32 @@ async def adopt(
     connection: Connection,
     queries: PrototypeQueries,
     older: Prototype,
-    request: CreateRequest,
+    adoption: Adoption,
     poll_timeout: timedelta,
 ) -> Prototype:
     """Begins to track an older row that names a chat. Chats from before us belong to the provider's API version 1.
 
     Raises `Untouched` when another process began to track the row meanwhile.
     """
-    if older.tracked or older.chat_id is None:
+    if isinstance(older, TrackedPrototype) or older.chat_id is None:
         return older
     # A completed one is settled, and is polled once all the same.
     settled = older.status is Status.COMPLETED
     generation = adopted_generation(
-        workspace_id=request.workspace_id,
-        account=request.adopting_account or request.account,
+        workspace_id=adoption.workspace_id,
+        account=adoption.account,
         api_version=1,
         marker=f"adopted:{older.id}",
         created_by=older.user_id or "",
         recovery_point=RecoveryPoint.SETTLED if settled else RecoveryPoint.ACCEPTED,
-        created_at=request.now,
-        next_poll_at=request.now,
-        deadline_at=request.now + poll_timeout,
+        created_at=adoption.now,
+        next_poll_at=adoption.now,
+        deadline_at=adoption.now + poll_timeout,
     )
-    tracked = replace(older, generation=generation)
+    tracked = older.tracked_with(generation)
     await insert_generation(connection, tracked)
-    adopted = Event("adopted", Source.SWEEP, request.now, status=older.status.value)
-    await add_event(connection, request.workspace_id, older.product_id, older.id, adopted)
+    adopted = Event("adopted", Source.SWEEP, adoption.now, status=older.status.value)
+    await add_event(connection, adoption.workspace_id, older.product_id, older.id, adopted)
     return tracked
 
 
@@ -259,7 +258,7 @@ async def _take_slot_for_older(
     slot = {**_key_of(request), "mockup_id": older.id, "now": request.now}
     if await connection.execute(query("claim_slot"), slot) == 0:
         raise LostRace
-    return await adopt(connection, queries, replace(older, is_current=True), request, poll_timeout)
+    return await adopt(connection, queries, replace(older, is_current=True), request.adoption, poll_timeout)
 
 
 async def _require_product(connection: Connection, queries: PrototypeQueries, request: CreateRequest) -> None:

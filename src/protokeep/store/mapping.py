@@ -9,61 +9,101 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from protokeep.core.prototype import Generation, PollingPause, Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.generation import (
+    Absence,
+    FollowUp,
+    Generation,
+    Links,
+    Polling,
+    RecoveryPoint,
+    Submission,
+)
+from protokeep.core.prototype import PollingPause, Prototype, Status, TrackedPrototype
 from protokeep.store.sql import instant
 
 _STATUSES = {status.value: status for status in Status}
 _GENERATION = TypeAdapter(Generation)
-_GENERATION_FIELDS = [field.name for field in fields(Generation)]
 
-#: The fields that a poll that saw nothing new changes.
-POLL_FIELDS = ("observed_at", "last_shown_at", "poll_count", "next_poll_at")
+#: The parts of a generation, by their field. A column has the name of the part's field, but for `_OTHER_COLUMNS`.
+_PARTS: dict[str, type[Any]] = {
+    "submission": Submission,
+    "polling": Polling,
+    "absence": Absence,
+    "follow_up": FollowUp,
+    "links": Links,
+}
+_OTHER_COLUMNS = {("follow_up", "message"): "follow_up", ("follow_up", "requested_at"): "follow_up_at"}
+#: The columns of each part, by the part's field.
+_PART_COLUMNS = {
+    part: {field.name: _OTHER_COLUMNS.get((part, field.name), field.name) for field in fields(kind)}
+    for part, kind in _PARTS.items()
+} | {reason: {"code": f"{reason}_code", "message": f"{reason}_message"} for reason in ("hold", "error")}
+_PLAIN_COLUMNS = [field.name for field in fields(Generation) if field.name not in _PART_COLUMNS]
+_GENERATION_COLUMNS = [*_PLAIN_COLUMNS, *(name for part in _PART_COLUMNS.values() for name in part.values())]
+
 #: The columns of `protokeep_generations g` that make a generation. Its `created_at` has another name in a row, where
 #: `created_at` is the owner's.
 GENERATION_COLUMNS = tuple(
-    "g.created_at AS claimed_at" if name == "created_at" else f"g.{name}" for name in _GENERATION_FIELDS
+    "g.created_at AS claimed_at" if name == "created_at" else f"g.{name}" for name in _GENERATION_COLUMNS
 )
 
 
 def prototype_of(row: Mapping[str, Any]) -> Prototype:
     """The prototype in a row of `PrototypeQueries.select`. A status that is missing or unknown reads as pending."""
-    return Prototype(
-        id=row["id"],
-        product_id=row["product_id"],
-        user_id=row["user_id"],
-        provider=row["provider"],
-        prompt=row["prompt"],
-        status=_STATUSES.get(row["status"], Status.PENDING),
-        created_at=instant(row["created_at"]),
-        updated_at=instant(row["updated_at"] or row["created_at"]),
-        chat_id=row["chat_id"],
-        project_id=row["project_id"],
-        project_url=row["project_url"],
-        image_url=row["image_url"],
-        thumbnail_url=row["thumbnail_url"],
-        is_current=row["current_id"] is not None,
-        generation=None if row["marker"] is None else _generation_of(row),
-        polling_pause=_polling_pause_of(row),
-    )
+    values: dict[str, Any] = {
+        "id": row["id"],
+        "product_id": row["product_id"],
+        "user_id": row["user_id"],
+        "provider": row["provider"],
+        "prompt": row["prompt"],
+        "status": _STATUSES.get(row["status"], Status.PENDING),
+        "created_at": instant(row["created_at"]),
+        "updated_at": instant(row["updated_at"] or row["created_at"]),
+        "chat_id": row["chat_id"],
+        "project_id": row["project_id"],
+        "project_url": row["project_url"],
+        "image_url": row["image_url"],
+        "thumbnail_url": row["thumbnail_url"],
+        "is_current": row["current_id"] is not None,
+        "polling_pause": _polling_pause_of(row),
+    }
+    if row["marker"] is None:
+        return Prototype(**values)
+    return TrackedPrototype(**values, generation=_generation_of(row))
+
+
+def tracked_prototype_of(row: Mapping[str, Any]) -> TrackedPrototype:
+    """The same for a row whose prototype is tracked. Raises `LookupError` for another one."""
+    prototype = prototype_of(row)
+    if not isinstance(prototype, TrackedPrototype):
+        raise LookupError(f"prototype {prototype.id} is not tracked")
+    return prototype
 
 
 def _generation_of(row: Mapping[str, Any]) -> Generation:
-    return _GENERATION.validate_python({**row, "created_at": row["claimed_at"]})
+    columns = {**row, "created_at": row["claimed_at"]}
+    values: dict[str, Any] = {name: columns[name] for name in _PLAIN_COLUMNS}
+    for part, names in _PART_COLUMNS.items():
+        values[part] = {field: columns[column] for field, column in names.items()}
+    return _GENERATION.validate_python(values)
 
 
 def _polling_pause_of(row: Mapping[str, Any]) -> PollingPause | None:
     if row["polling_paused_until"] is None:
         return None
     code, message = row["polling_paused_code"], row["polling_paused_message"]
-    return PollingPause(row["polling_paused_until"], code or "slowed", message or "Looks are paused.")
+    return PollingPause(row["polling_paused_until"], code or "slowed", message or "Polling is paused.")
 
 
-def generation_values(prototype: Prototype) -> dict[str, Any]:
+def generation_values(prototype: TrackedPrototype) -> dict[str, Any]:
     """The values of `save_generation`, guarded by the version that was read, and of `insert_generation`."""
-    generation = generation_of(prototype)
+    generation = prototype.generation
+    values: dict[str, Any] = {name: getattr(generation, name) for name in _PLAIN_COLUMNS}
+    for part, names in _PART_COLUMNS.items():
+        values |= {column: getattr(getattr(generation, part), field) for field, column in names.items()}
     return {
-        **{name: getattr(generation, name) for name in _GENERATION_FIELDS},
-        "recovery_point": generation.recovery_point.value,
+        **values,
+        "recovery_point": generation.submission.recovery_point.value,
         "mockup_id": prototype.id,
         "provider": prototype.provider,
     }
@@ -105,30 +145,27 @@ def adopted_generation(
         api_version=api_version,
         marker=marker,
         created_by=created_by,
-        recovery_point=recovery_point,
-        attempts=0,
-        lookups=0,
-        outcome_unknown=False,
-        fence=0,
-        version=0,
-        awaiting_input=False,
-        poll_count=0,
         created_at=created_at,
-        next_poll_at=next_poll_at,
-        deadline_at=deadline_at,
+        submission=Submission(recovery_point),
+        polling=Polling(next_poll_at=next_poll_at, deadline_at=deadline_at),
     )
 
 
-def with_next_version(prototype: Prototype) -> Prototype:
+def with_next_version(prototype: TrackedPrototype) -> TrackedPrototype:
     """The prototype as a guarded write has left it."""
-    return replace(
-        prototype, generation=replace(generation_of(prototype), version=generation_of(prototype).version + 1)
-    )
+    return prototype.with_generation(version=prototype.generation.version + 1)
 
 
-def is_unchanged_poll(before: Prototype, after: Prototype) -> bool:
+def is_unchanged_poll(before: TrackedPrototype, after: TrackedPrototype) -> bool:
     """Whether two prototypes differ only in what `record_poll` writes."""
-    if before.generation is None or after.generation is None:
-        return False
-    poll = {name: getattr(before.generation, name) for name in POLL_FIELDS}
-    return replace(after, generation=replace(after.generation, **poll)) == before
+    polling, absence = before.generation.polling, before.generation.absence
+    same = after.with_generation(
+        polling=replace(
+            after.generation.polling,
+            observed_at=polling.observed_at,
+            poll_count=polling.poll_count,
+            next_poll_at=polling.next_poll_at,
+        ),
+        absence=replace(after.generation.absence, last_shown_at=absence.last_shown_at),
+    )
+    return same == before

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Status, TrackedPrototype
 from protokeep.core.validation import user_id_for
 from protokeep.store.events import add_event
-from protokeep.store.mapping import adopted_generation, prototype_of
+from protokeep.store.mapping import adopted_generation, tracked_prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.prototypes import insert_prototype
 from protokeep.store.sql import Connection, LostRace, Statement, Values, query
@@ -72,9 +73,9 @@ async def _attach(
     row = await connection.fetch_one(queries.get_unscoped, {"mockup_id": mockup_id})
     if row is None:
         raise LostRace
-    prototype = prototype_of(row)
-    generation = generation_of(prototype)
-    if prototype.chat_id is not None or generation.recovery_point is RecoveryPoint.SETTLED:
+    prototype = tracked_prototype_of(row)
+    generation = prototype.generation
+    if prototype.chat_id is not None or generation.submission.recovery_point is RecoveryPoint.SETTLED:
         await _save_surplus(connection, orphan, prototype)
         return "surplus"
     values = {
@@ -91,7 +92,7 @@ async def _attach(
     return "recorded"
 
 
-async def _save_surplus(connection: Connection, orphan: OrphanChat, prototype: Prototype) -> None:
+async def _save_surplus(connection: Connection, orphan: OrphanChat, prototype: TrackedPrototype) -> None:
     values = {
         "account": orphan.account,
         "chat_id": orphan.chat_id,
@@ -118,7 +119,7 @@ async def _insert(
     return "adopted"
 
 
-def _prototype_of(orphan: OrphanChat, poll_timeout: timedelta, *, must_be_uuid: bool) -> Prototype:
+def _prototype_of(orphan: OrphanChat, poll_timeout: timedelta, *, must_be_uuid: bool) -> TrackedPrototype:
     generation = adopted_generation(
         workspace_id=orphan.workspace_id,
         account=orphan.account,
@@ -130,7 +131,7 @@ def _prototype_of(orphan: OrphanChat, poll_timeout: timedelta, *, must_be_uuid: 
         next_poll_at=orphan.now,
         deadline_at=orphan.now + poll_timeout,
     )
-    return Prototype(
+    return TrackedPrototype(
         id=orphan.marker,
         product_id=orphan.product_id,
         user_id=user_id_for(orphan.user_id, must_be_uuid=must_be_uuid),
@@ -150,11 +151,11 @@ async def _must_write(connection: Connection, statement: Statement, values: Valu
 
 
 async def _add_event(
-    connection: Connection, prototype: Prototype, orphan: OrphanChat, kind: str, status: str | None
+    connection: Connection, prototype: TrackedPrototype, orphan: OrphanChat, kind: str, status: str | None
 ) -> None:
     """Adds an event to the prototype that the chat was given to, whatever the chat's own metadata says."""
     event = Event(kind, Source.SWEEP, orphan.now, status=status, data={"chat_id": orphan.chat_id})
-    workspace_id = generation_of(prototype).workspace_id
+    workspace_id = prototype.generation.workspace_id
     await add_event(connection, workspace_id, prototype.product_id, prototype.id, event)
 
 

@@ -10,11 +10,18 @@ from typing import Any
 from protokeep.bus import Bus, Change
 from protokeep.core.errors import NotMigrated
 from protokeep.core.events import Event
-from protokeep.core.prototype import Prototype, RecoveryPoint, Status, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 from protokeep.store.changes import Changes, change_of, is_visible_change
 from protokeep.store.database import Database
 from protokeep.store.events import add_event
-from protokeep.store.mapping import generation_values, mockup_values, prototype_of, with_next_version
+from protokeep.store.mapping import (
+    generation_values,
+    mockup_values,
+    prototype_of,
+    tracked_prototype_of,
+    with_next_version,
+)
 from protokeep.store.owner_table import OwnerTable, read_owner_table
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.sql import Connection, Row, Statement, Untouched, must_touch, query
@@ -53,12 +60,13 @@ class Prototypes:
         queries = await self._prepared(for_tracking=False)
         return await self._read_one(queries.get, workspace_id=workspace_id, mockup_id=mockup_id)
 
-    async def get_unscoped(self, mockup_id: str) -> Prototype | None:
-        """One prototype, for jobs, which act for every workspace."""
+    async def get_unscoped(self, mockup_id: str) -> TrackedPrototype | None:
+        """One tracked prototype, for jobs, which act for every workspace."""
         queries = await self._prepared(for_tracking=False)
-        return await self._read_one(queries.get_unscoped, mockup_id=mockup_id)
+        prototype = await self._read_one(queries.get_unscoped, mockup_id=mockup_id)
+        return prototype if isinstance(prototype, TrackedPrototype) else None
 
-    async def get_many(self, ids: Sequence[str]) -> list[Prototype]:
+    async def get_many(self, ids: Sequence[str]) -> list[TrackedPrototype]:
         """Prototypes by their ids, for jobs."""
         queries = await self._prepared()
         return await self._list(queries.get_many, ids=list(ids)) if ids else []
@@ -83,8 +91,8 @@ class Prototypes:
     # -- writing ---------------------------------------------------------------------------------------------
 
     async def save(
-        self, before: Prototype, after: Prototype, *events: Event, belongs: InTransaction | None = None
-    ) -> Prototype | None:
+        self, before: TrackedPrototype, after: TrackedPrototype, *events: Event, belongs: InTransaction | None = None
+    ) -> TrackedPrototype | None:
         """Saves a prototype, guarded by its version. None: somebody changed it meanwhile, and nothing was written.
 
         Events, and what `belongs` writes, are committed with the prototype or rolled back with it, also when `belongs`
@@ -110,7 +118,7 @@ class Prototypes:
             self._changes.publish(change)
         return with_next_version(after)
 
-    async def record_polls(self, polls: Sequence[Prototype]) -> None:
+    async def record_polls(self, polls: Sequence[TrackedPrototype]) -> None:
         """Records polls that changed nothing but their own time (`mapping.is_unchanged_poll`), in one transaction.
 
         A prototype that somebody changed meanwhile is left as it is.
@@ -119,9 +127,9 @@ class Prototypes:
             async with self.database.transaction() as connection:
                 await connection.execute_many(query("record_poll"), [generation_values(poll) for poll in polls])
 
-    async def delete(self, prototype: Prototype, event: Event) -> bool:
+    async def delete(self, prototype: TrackedPrototype, event: Event) -> bool:
         """Deletes a prototype for good; False: it was gone. Its history stays, with `event` at the end."""
-        workspace_id = generation_of(prototype).workspace_id
+        workspace_id = prototype.generation.workspace_id
         try:
             async with self.database.transaction() as connection:
                 await must_touch(connection, query("delete_mockup"), {"mockup_id": prototype.id})
@@ -138,7 +146,7 @@ class Prototypes:
         rows = await self._rows("due_for_submission", now=now, limit=limit)
         return [(row["mockup_id"], row["fence"], row["recovery_point"] == RecoveryPoint.SENT) for row in rows]
 
-    async def take_for_submit(self, mockup_id: str, now: datetime, lease: timedelta) -> Prototype | None:
+    async def take_for_submit(self, mockup_id: str, now: datetime, lease: timedelta) -> TrackedPrototype | None:
         """Takes the lease of a prototype that waits to be sent or looked up.
 
         None: another worker holds the lease, or nothing is due.
@@ -150,32 +158,32 @@ class Prototypes:
                 return None
             # In the same transaction, so that the prototype is the one whose lease was taken.
             row = await connection.fetch_one(queries.get_unscoped, {"mockup_id": mockup_id})
-        return None if row is None else prototype_of(row)
+        return None if row is None else tracked_prototype_of(row)
 
-    async def renew_lease(self, prototype: Prototype, until: datetime) -> bool:
+    async def renew_lease(self, prototype: TrackedPrototype, until: datetime) -> bool:
         """Extends the lease of a prototype. False: another worker took it over."""
-        values = {"mockup_id": prototype.id, "fence": generation_of(prototype).fence, "lease_until": until}
+        values = {"mockup_id": prototype.id, "fence": prototype.generation.submission.fence, "lease_until": until}
         return await self._execute("renew_lease", **values) > 0
 
     # -- polling ---------------------------------------------------------------------------------------------
 
-    async def due(self, account: str, now: datetime, limit: int = 10_000) -> list[Prototype]:
+    async def due(self, account: str, now: datetime, limit: int = 10_000) -> list[TrackedPrototype]:
         """Prototypes of an account whose poll is due, longest overdue first, without their prompts."""
         queries = await self._prepared()
         return await self._list(queries.due, account=account, now=now, limit=limit)
 
-    async def due_soon(self, account: str, api_version: int, now: datetime, until: datetime) -> list[Prototype]:
+    async def due_soon(self, account: str, api_version: int, now: datetime, until: datetime) -> list[TrackedPrototype]:
         """Prototypes whose poll is due after `now` and by `until`, without their prompts."""
         queries = await self._prepared()
         return await self._list(queries.due_soon, account=account, api_version=api_version, now=now, until=until)
 
-    async def named_by_hooks(self, account: str, api_version: int, now: datetime, limit: int) -> list[Prototype]:
+    async def named_by_hooks(self, account: str, api_version: int, now: datetime, limit: int) -> list[TrackedPrototype]:
         """Prototypes that are due because a hook spoke of them, in the order of the hooks, without their prompts."""
         queries = await self._prepared()
         values = {"account": account, "api_version": api_version, "now": now, "limit": limit}
         return await self._list(queries.named_by_hooks, **values)
 
-    async def not_visible(self, account: str, api_version: int, until: datetime, limit: int) -> list[Prototype]:
+    async def not_visible(self, account: str, api_version: int, until: datetime, limit: int) -> list[TrackedPrototype]:
         """Missing prototypes whose poll is not due by `until`, without their prompts."""
         queries = await self._prepared()
         values = {"account": account, "api_version": api_version, "until": until, "limit": limit}
@@ -188,7 +196,7 @@ class Prototypes:
         return due
 
     async def request_poll(
-        self, prototype: Prototype, now: datetime, *, stale_before: datetime, watched_until: datetime
+        self, prototype: TrackedPrototype, now: datetime, *, stale_before: datetime, watched_until: datetime
     ) -> bool:
         """Makes a prototype due for a poll. False: the provider answered a poll after `stale_before`."""
         change = change_of(prototype, "look")
@@ -238,7 +246,7 @@ class Prototypes:
             rows = await connection.fetch_all(query("claim_for_finalizing"), values)
         return [row["mockup_id"] for row in rows]
 
-    async def due_for_deletion(self, now: datetime, limit: int = 50) -> list[Prototype]:
+    async def due_for_deletion(self, now: datetime, limit: int = 50) -> list[TrackedPrototype]:
         """Prototypes whose deletion was requested and whose next try is due."""
         queries = await self._prepared()
         return await self._list(queries.due_for_deletion, now=now, limit=limit)
@@ -264,9 +272,9 @@ class Prototypes:
         rows = await self.database.read(statement, key)
         return prototype_of(rows[0]) if rows else None
 
-    async def _list(self, statement: Statement, **values: Any) -> list[Prototype]:
+    async def _list(self, statement: Statement, **values: Any) -> list[TrackedPrototype]:
         async with self.database.reading() as connection:
-            return [prototype_of(row) for row in await connection.fetch_all(statement, values)]
+            return [tracked_prototype_of(row) for row in await connection.fetch_all(statement, values)]
 
     async def _rows(self, name: str, **values: Any) -> list[Row]:
         async with self.database.reading() as connection:
@@ -280,20 +288,16 @@ class Prototypes:
 async def insert_prototype(
     connection: Connection,
     queries: PrototypeQueries,
-    prototype: Prototype,
+    prototype: TrackedPrototype,
     *,
     name: str | None = None,
-    explicitly_new: bool = False,
 ) -> bool:
-    """Inserts the rows of a new prototype and of its product. False: the owner has no such product.
-
-    `explicitly_new`: it was asked for beside a prototype that the product has.
-    """
+    """Inserts the rows of a new prototype and of its product. False: the owner has no such product."""
     if await connection.execute(queries.insert_mockup, mockup_values(prototype)) == 0:
         return False
-    await insert_generation(connection, prototype, explicitly_new=explicitly_new)
+    await insert_generation(connection, prototype)
     product = {
-        "workspace_id": generation_of(prototype).workspace_id,
+        "workspace_id": prototype.generation.workspace_id,
         "product_id": prototype.product_id,
         "name": name,
         "now": prototype.created_at,
@@ -302,10 +306,9 @@ async def insert_prototype(
     return True
 
 
-async def insert_generation(connection: Connection, prototype: Prototype, *, explicitly_new: bool = False) -> None:
+async def insert_generation(connection: Connection, prototype: TrackedPrototype) -> None:
     """Inserts the generation of a prototype. Raises `Untouched` when the prototype has one."""
-    values = {**generation_values(prototype), "explicitly_new": explicitly_new}
-    await must_touch(connection, query("insert_generation"), values)
+    await must_touch(connection, query("insert_generation"), generation_values(prototype))
 
 
 async def free_slot(connection: Connection, mockup_id: str) -> None:

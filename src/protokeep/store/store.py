@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from protokeep.bus import Bus
-from protokeep.core.create_request import ClaimResult, CreateRequest
+from protokeep.core.create_request import Adoption, ClaimResult, CreateRequest
 from protokeep.core.events import Event, Source
-from protokeep.core.prototype import Prototype, generation_of
+from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.quotas import Quotas
 from protokeep.store import claims, orphans
 from protokeep.store.accounts import Accounts
@@ -84,9 +84,9 @@ class Store(Prototypes):
         """Chats that carry the marker of a prototype and are not the chat that it uses."""
         return [row["chat_id"] for row in await self._rows("list_surplus_chats", mockup_id=mockup_id)]
 
-    async def note_surplus(self, prototype: Prototype, chat_id: str, now: datetime) -> bool:
+    async def note_surplus(self, prototype: TrackedPrototype, chat_id: str, now: datetime) -> bool:
         """Records a second chat with the marker of a prototype. False: it was recorded before."""
-        generation = generation_of(prototype)
+        generation = prototype.generation
         change = change_of(prototype, "changed")
         values = {
             "account": generation.account,
@@ -120,8 +120,8 @@ class Store(Prototypes):
 
     # -- adoption --------------------------------------------------------------------------------------------
 
-    async def adopt_untracked(self, request: CreateRequest, poll_timeout: timedelta, limit: int = 200) -> int:
-        """Begins to track older rows that name a chat; `request` says for which account. How many there were."""
+    async def adopt_untracked(self, adoption: Adoption, poll_timeout: timedelta, limit: int = 200) -> int:
+        """Begins to track older rows that name a chat. Returns their number."""
         queries = await self._prepared()
         rows = await self._rows("list_untracked_chats", limit=limit)
         for row in rows:
@@ -129,7 +129,7 @@ class Store(Prototypes):
                 async with self.database.transaction() as connection:
                     older = await connection.fetch_one(queries.get_unscoped, {"mockup_id": row["id"]})
                     if older is not None:
-                        await claims.adopt(connection, queries, prototype_of(older), request, poll_timeout)
+                        await claims.adopt(connection, queries, prototype_of(older), adoption, poll_timeout)
         return len(rows)
 
     async def adopt_orphan(self, orphan: OrphanChat, poll_timeout: timedelta) -> str:
@@ -139,7 +139,7 @@ class Store(Prototypes):
             outcome = await orphans.adopt(connection, queries, orphan, poll_timeout)
             row = await connection.fetch_one(queries.by_chat, {"chat_id": orphan.chat_id})
             prototype = None if row is None else prototype_of(row)
-            change = change_of(prototype, "changed") if prototype is not None and prototype.tracked else None
+            change = change_of(prototype, "changed") if isinstance(prototype, TrackedPrototype) else None
             if change is not None:
                 await self._changes.notify(connection, change)
         if change is not None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from protokeep.core.prototype import Prototype, State, Status, generation_of
+from protokeep.core.prototype import Prototype, State, Status
+from tracked import generation_of
 from world import ANN, World, both_versions, on_sqlite
 
 CREATES = "chats.create*"
@@ -86,7 +87,7 @@ async def test_a_create_that_is_refused_twice_without_acting_is_refused(world: W
 
         made = await world.get(made.id)
         assert (made.status, world.creates, world.made) == (Status.FAILED, 2, 0)
-        assert "Not now." in (generation_of(made).error_message or "")
+        assert "Not now." in (generation_of(made).error.message or "")
 
 
 @both_versions
@@ -97,7 +98,7 @@ async def test_a_message_that_was_taken_and_refused_is_not_sent_again(world: Wor
     world.clock.advance(60)
     with world.knobs(fail_after_acting=[{"operation": follow_up(world), "status": status}]):
         after = await asked(world, first)
-    assert generation_of(after).hold_code != "follow_up_refused"
+    assert generation_of(after).hold.code != "follow_up_refused"
 
     await world.live(60)
 
@@ -116,8 +117,8 @@ async def test_a_message_that_is_refused_each_time_is_refused(world: World) -> N
 
     after = await world.get(first.id)
     generation = generation_of(after)
-    assert (after.status, after.state, generation.hold_code) == (Status.COMPLETED, State.READY, "follow_up_refused")
-    assert (generation.error_code, generation.error_message) == (None, None)
+    assert (after.status, after.state, generation.hold.code) == (Status.COMPLETED, State.READY, "follow_up_refused")
+    assert (generation.error.code, generation.error.message) == (None, None)
 
 
 @both_versions
@@ -127,10 +128,10 @@ async def test_a_create_to_a_v0_that_has_moved_goes_on_afterwards(world: World) 
     with world.knobs(answer_next=[rule]):
         made = await world.make()
     generation = generation_of(made)
-    assert (made.state, generation.error_code, world.made) == (State.UNDECIDED, "moved", 0)
-    assert "https://api.v0.example" in (generation.error_message or "")
-    assert "V0_BASE_URL" in (generation.error_message or "")
-    assert "secret" not in (generation.error_message or "")
+    assert (made.state, generation.error.code, world.made) == (State.UNDECIDED, "moved", 0)
+    assert "https://api.v0.example" in (generation.error.message or "")
+    assert "V0_BASE_URL" in (generation.error.message or "")
+    assert "secret" not in (generation.error.message or "")
 
     await world.live(world.pace.settle.total_seconds() + 60)
 
@@ -146,7 +147,7 @@ async def test_a_message_to_a_v0_that_has_moved_is_sent_once(world: World) -> No
     rule = {"status": 307, "headers": {"location": "https://api.v0.example/"}, "operation": follow_up(world)}
     with world.knobs(answer_next=[rule]):
         after = await asked(world, first)
-    assert (after.state, generation_of(after).error_code) == (State.UNDECIDED, "moved")
+    assert (after.state, generation_of(after).error.code) == (State.UNDECIDED, "moved")
 
     await world.live(world.pace.settle.total_seconds() + 60)
 

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from protokeep.core.prototype import RecoveryPoint, State, Status, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import State, Status
 from protokeep.sandbox import Chat
 from protokeep.service import NewPrototype
 from protokeep.store.orphans import OrphanChat
 from protokeep.store.sql import Connection
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
+from tracked import generation_of
 from world import ANN, PROMPT, Crash, Node, World, both_versions
 
 #: In the order in which a create gets there. `during` the call is reached by the builder's hands, further below.
@@ -23,14 +25,14 @@ POINTS = [
     "before_take",
     "before_sent",
     "after_sent",
-    "after_create",
+    "after_call",
     "after_record",
-    "after_look",
-    "after_track",
+    "after_poll",
+    "after_pass",
     "in_sweep",
 ]
 #: Those that one may get to which holds what it claims; it takes nothing.
-HELD = {"before_claim", "after_claim", "before_sent", "after_sent", "after_create", "after_record"}
+HELD = {"before_claim", "after_claim", "before_sent", "after_sent", "after_call", "after_record"}
 
 
 async def _live_until_crash(node: Node, world: World) -> None:
@@ -114,7 +116,7 @@ async def test_a_create_that_never_arrived_is_resent_after_the_settle_time(world
 async def test_a_lease_of_a_dead_process_is_respected(world: World) -> None:
     """Until its lease has run out nobody touches a row whose holder may only be slow."""
     victim = await world.node()
-    victim.crash_at("after_create")
+    victim.crash_at("after_call")
     with pytest.raises(Crash):
         await _live_until_crash(victim, world)
 
@@ -133,7 +135,7 @@ async def test_a_lone_process_adopts_before_it_sends_after_a_restart(world: Worl
     A process that comes up alone takes back what nobody wrote down, while all those rows are taken up: none is sent.
     """
     victim = await world.node()
-    victim.crash_at("after_create")
+    victim.crash_at("after_call")
     made = [await victim.keeper.ensure(ANN, NewPrototype(f"p-{number}", PROMPT), wait=0) for number in range(12)]
     for one in made:
         with pytest.raises(Crash):
@@ -156,7 +158,7 @@ async def test_a_taken_row_is_held_as_it_was_taken(world: World, monkeypatch: py
     Whoever takes a row up holds what was taken, also when its chat is written down right after.
     """
     victim, other = await world.node(), await world.node()
-    victim.crash_at("after_create")
+    victim.crash_at("after_call")
     with pytest.raises(Crash):
         await _live_until_crash(victim, world)
     (row,) = await world.rows("SELECT id FROM design_mockups")
@@ -174,7 +176,7 @@ async def test_a_taken_row_is_held_as_it_was_taken(world: World, monkeypatch: py
     taken = await world.store.take_for_submit(str(row["id"]), world.clock(), world.pace.lease)
 
     assert taken is not None
-    assert (taken.chat_id, generation_of(taken).recovery_point) == (None, RecoveryPoint.SENT)
+    assert (taken.chat_id, generation_of(taken).submission.recovery_point) == (None, RecoveryPoint.SENT)
     (left,) = await world.rows("SELECT v0_chat_id FROM design_mockups")
     assert left["v0_chat_id"] == world.chat.id
 
@@ -192,7 +194,7 @@ async def test_a_slow_process_that_comes_back_does_no_harm(world: World) -> None
         await world.sweep()
 
     await slow.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
-    record = slow.keeper._submitter.record
+    record = slow.keeper._delivery.record
 
     async def late(*arguments: object) -> None:
         nonlocal took_over
@@ -200,7 +202,7 @@ async def test_a_slow_process_that_comes_back_does_no_harm(world: World) -> None
         await take_over()
         await record(*arguments)  # type: ignore[arg-type]
 
-    slow.keeper._submitter.record = late  # type: ignore[assignment, method-assign]
+    slow.keeper._delivery.record = late  # type: ignore[assignment, method-assign]
     await slow.work()
 
     assert took_over
@@ -216,7 +218,7 @@ async def test_a_tracker_that_dies_is_replaced(world: World) -> None:
     victim = await world.node()
     await victim.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
     await victim.work()
-    victim.crash_at("after_look")
+    victim.crash_at("after_poll")
     world.clock.advance(3)
     with pytest.raises(Crash):
         await victim.sweep()

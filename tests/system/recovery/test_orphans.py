@@ -13,12 +13,12 @@ from foreign_chats import list_again, plant
 from owner_schemas import run
 from protokeep.core.call_budget import Limits
 from protokeep.core.principals import Principal, Role
-from protokeep.core.prototype import Prototype, Status, generation_of
+from protokeep.core.prototype import Status, TrackedPrototype
 from protokeep.core.provider_keys import KeyOwner
 from protokeep.service.chat_metadata import SIGNATURE, Signer
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store import orphans
-from protokeep.store.mapping import prototype_of
+from protokeep.store.mapping import tracked_prototype_of
 from protokeep.store.orphans import OrphanChat
 from protokeep.store.postgresql import PostgresqlConnection
 from protokeep.store.sql import NO_VALUES, LostRace, Row, Statement, Values, query
@@ -372,13 +372,12 @@ class TestAtOnce:
         with world.knobs(drop_next_answers=1):
             lost = await world.make()
         before = await world.contents()
-        read = prototype_of
+        read = tracked_prototype_of
 
-        def older(row: Row) -> Prototype:
-            prototype = read(row)
-            return replace(prototype, generation=replace(generation_of(prototype), version=0))
+        def older(row: Row) -> TrackedPrototype:
+            return read(row).with_generation(version=0)
 
-        monkeypatch.setattr(orphans, "prototype_of", older)
+        monkeypatch.setattr(orphans, "tracked_prototype_of", older)
         with pytest.raises(LostRace):
             await world.store.adopt_orphan(_stray(world, lost.id), world.pace.poll_timeout)
 

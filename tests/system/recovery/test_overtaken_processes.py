@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from owner_schemas import run
-from protokeep.core.prototype import Prototype, RecoveryPoint, State, generation_of
+from protokeep.core.generation import RecoveryPoint
+from protokeep.core.prototype import Prototype, State
 from protokeep.providers.base import PollResult, PollTarget, Provider
 from protokeep.service.chat_metadata import chat_metadata
+from tracked import generation_of, tracked
 from world import ANN, Clock, Node, World, both_versions, until
 
 ACCOUNT = "v0:environment"
@@ -79,10 +81,10 @@ class TestOvertakenCreate:
         ensured = await world.ensure()
         mine, other, theirs = await overtaken(world, ensured.prototype.id)
 
-        await world.keeper.submit_held(mine)
+        await world.keeper.submit_held(tracked(mine))
 
         assert world.creates == 0
-        await other.keeper.submit_held(theirs)
+        await other.keeper.submit_held(tracked(theirs))
         assert (await world.get(theirs.id)).chat_id == world.chat.id
         assert (world.made, world.creates) == (1, 1)
 
@@ -92,9 +94,9 @@ class TestOvertakenCreate:
         """
         ensured = await world.ensure()
         mine, other, theirs = await overtaken(world, ensured.prototype.id)
-        await other.keeper.submit_held(theirs)
+        await other.keeper.submit_held(tracked(theirs))
 
-        await world.keeper.submit_held(mine)
+        await world.keeper.submit_held(tracked(mine))
 
         assert (world.made, world.creates, await world.orphans()) == (1, 1, set())
 
@@ -106,10 +108,13 @@ class TestOvertakenCreate:
         mine, other, theirs = await overtaken(world, ensured.prototype.id)
         far = world.clock.now + timedelta(hours=1)
 
-        assert not await world.store.renew_lease(mine, far)
-        assert generation_of(await world.get(mine.id)).lease_until == generation_of(theirs).lease_until
-        assert await other.store.renew_lease(theirs, far)
-        assert generation_of(await world.get(mine.id)).lease_until == far
+        assert not await world.store.renew_lease(tracked(mine), far)
+        assert (
+            generation_of(await world.get(mine.id)).submission.lease_until
+            == generation_of(theirs).submission.lease_until
+        )
+        assert await other.store.renew_lease(tracked(theirs), far)
+        assert generation_of(await world.get(mine.id)).submission.lease_until == far
 
     async def test_every_taking_moves_fence_and_version(self, world: World) -> None:
         """
@@ -119,7 +124,7 @@ class TestOvertakenCreate:
         before = generation_of(ensured.prototype)
         mine, _, theirs = await overtaken(world, ensured.prototype.id)
 
-        fences = [before.fence, generation_of(mine).fence, generation_of(theirs).fence]
+        fences = [before.submission.fence, generation_of(mine).submission.fence, generation_of(theirs).submission.fence]
         versions = [before.version, generation_of(mine).version, generation_of(theirs).version]
         assert fences == sorted(set(fences))
         assert versions == sorted(set(versions))
@@ -130,11 +135,11 @@ class TestOvertakenCreate:
         """
         ensured = await world.ensure()
         mine = await held_by(world.first, ensured.prototype.id, world.clock.now)
-        await world.keeper.submit_held(mine)
+        await world.keeper.submit_held(tracked(mine))
         made = await world.get(mine.id)
-        assert generation_of(made).recovery_point is RecoveryPoint.ACCEPTED
+        assert generation_of(made).submission.recovery_point is RecoveryPoint.ACCEPTED
 
-        assert not await world.store.renew_lease(mine, world.clock.now + timedelta(hours=1))
+        assert not await world.store.renew_lease(tracked(mine), world.clock.now + timedelta(hours=1))
         world.clock.advance(3600)
         assert await world.store.take_for_submit(mine.id, world.clock.now, world.pace.lease) is None
         assert await world.get(mine.id) == made
@@ -184,7 +189,7 @@ class TestTheRowMoves:
         waits = await world.complete()
         world.clock.advance(700)
         await world.store.request_poll(
-            waits, world.clock.now, stale_before=world.clock.now, watched_until=world.clock.now
+            tracked(waits), world.clock.now, stale_before=world.clock.now, watched_until=world.clock.now
         )
         asked: list[Prototype] = []
 
@@ -201,11 +206,11 @@ class TestTheRowMoves:
         A look that changed nothing is not written over a row that moved, and says so.
         """
         before = await world.make()
-        moved = await world.store.save(before, replace(before, project_url="https://v0.example/new"))
+        moved = await world.store.save(tracked(before), tracked(replace(before, project_url="https://v0.example/new")))
         assert moved is not None
-        looked = replace(generation_of(before), observed_at=world.clock.now, next_poll_at=None)
+        polling = replace(generation_of(before).polling, observed_at=world.clock.now, next_poll_at=None)
 
-        assert await world.store.save(before, replace(before, generation=looked)) is None
+        assert await world.store.save(tracked(before), tracked(before).with_generation(polling=polling)) is None
         assert await world.get(before.id) == moved
 
 
@@ -217,7 +222,7 @@ class TestDeletedUndecided:
         """
         claimed = (await world.ensure()).prototype
         keeper_id, _ = await world.store.installation()
-        marks = chat_metadata(world.first.context.signer, keeper_id, claimed, generation_of(claimed))
+        marks = chat_metadata(world.first.context.signer, keeper_id, tracked(claimed))
         await provider_of(world.first).create(claimed.prompt or "", marks)
         world.first.queue.submits.clear()
         world.clock.advance(31)
@@ -243,10 +248,10 @@ class TestOvertakenFollowUp:
         asked = await world.keeper.iterate(ANN, first.id, "Make it blue", wait=0)
         mine, other, theirs = await overtaken(world, asked.id)
 
-        await world.keeper.submit_held(mine)
+        await world.keeper.submit_held(tracked(mine))
 
         assert said(world) == [first.prompt]
-        await other.keeper.submit_held(theirs)
+        await other.keeper.submit_held(tracked(theirs))
         assert said(world) == [first.prompt, "Make it blue"]
         assert not generation_of(await world.get(first.id)).follow_up_pending
 
@@ -257,9 +262,9 @@ class TestOvertakenFollowUp:
         first = await world.complete()
         asked = await world.keeper.iterate(ANN, first.id, "Make it blue", wait=0)
         mine, other, theirs = await overtaken(world, asked.id)
-        await other.keeper.submit_held(theirs)
+        await other.keeper.submit_held(tracked(theirs))
 
-        await world.keeper.submit_held(mine)
+        await world.keeper.submit_held(tracked(mine))
 
         assert said(world) == [first.prompt, "Make it blue"]
 
@@ -283,7 +288,7 @@ class TestOvertakenFollowUp:
         await world.keeper.submit(first.id)
 
         waiting = await world.get(first.id)
-        assert (waiting.state, generation_of(waiting).turn) == (State.QUEUED, 3)
+        assert (waiting.state, generation_of(waiting).follow_up.turn) == (State.QUEUED, 3)
         assert said(world) == [first.prompt, "Make it blue"]
         await other.sweep()
         assert said(world) == [first.prompt, "Make it blue", "Make it red"]

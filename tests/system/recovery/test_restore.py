@@ -150,7 +150,7 @@ async def test_nothing_is_sent_before_the_builder_could_be_asked(world: World, s
     with world.knobs(fail_next=rules):
         parked = await world.make("p-1")
         assert parked.generation is not None
-        assert parked.generation.hold_code == "server_error"
+        assert parked.generation.hold.code == "server_error"
         assert world.made == 1
     await world.live(30)
     assert (await world.get(parked.id)).chat_id == world.chat.id

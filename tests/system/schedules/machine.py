@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from database_copies import PutBack
 from protokeep.core.errors import ProtokeepError
-from protokeep.core.prototype import generation_of
 from system.schedules.suspension import Nap
+from tracked import generation_of
 from world import Crash, Node, World
 
 NODES = 3
@@ -144,7 +144,7 @@ class Machine(RuleBasedStateMachine):
         for _, _, words, _ in saying:
             self._wishes[prototype_id, words] += 1
         for (_, _, words, _), outcome in zip(saying, self.run(self._together(asking)), strict=True):
-            if outcome is not None and generation_of(outcome).follow_up == words:
+            if outcome is not None and generation_of(outcome).follow_up.message == words:
                 self._accepted.add((prototype_id, words))
 
     def _row(self, pick: int) -> str | None:

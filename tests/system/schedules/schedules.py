@@ -18,13 +18,14 @@ from protokeep.service import NewPrototype
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
 from system.schedules.machine import NODES
 from system.schedules.promises import SAME_WORDS, Promises
+from tracked import tracked
 from world import ANN, BOB, PROMPT
 
 PRODUCTS = st.sampled_from(["p-1", "p-2"])
 NUMBERS = st.integers(0, NODES - 1)
 PICKS = st.integers(0, 5)
-BEFORE_IDS_ARE_KNOWN = ["before_claim", "after_claim", "before_take", "before_sent", "after_sent", "after_create"]
-LATER = ["after_record", "after_look", "after_track", "in_sweep", "after_follow_up_sent", "after_follow_up"]
+BEFORE_IDS_ARE_KNOWN = ["before_claim", "after_claim", "before_take", "before_sent", "after_sent", "after_call"]
+LATER = ["after_record", "after_poll", "after_pass", "in_sweep"]
 POINTS = st.sampled_from([*BEFORE_IDS_ARE_KNOWN, *LATER])
 CREATES = "chats.create*"
 #: What sends a follow-up: v1's and v2's names.
@@ -82,7 +83,7 @@ class Schedules(Promises):
             ]
             for number, node in enumerate(self._nodes):
                 held, node.queue.held = node.queue.held, []
-                jobs += [(number, node.keeper.submit_held(claimed)) for claimed in held]
+                jobs += [(number, node.keeper.submit_held(tracked(claimed))) for claimed in held]
             await self._together(jobs)
 
         self.run(all_at_once())

@@ -55,7 +55,7 @@ async def prototype_detail(application: Application, card: Card) -> dict[str, An
         },
         "ids": _ids(prototype),
         "surplus": surplus,
-        "observed_at": prototype.generation.observed_at if prototype.generation else None,
+        "observed_at": prototype.generation.polling.observed_at if prototype.generation else None,
     }
 
 

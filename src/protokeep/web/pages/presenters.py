@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.core.absence import NOT_VISIBLE
-from protokeep.core.prototype import SETTLED, UNFINISHED, Generation, Prototype, State, Status
+from protokeep.core.generation import Generation
+from protokeep.core.prototype import SETTLED, UNFINISHED, Prototype, State, Status
 from protokeep.core.state_labels import AT_REST, IN_PROGRESS, STATE_WORDS
 from protokeep.store.gallery import VARIANTS, Card
 from protokeep.store.sql import Row
@@ -102,7 +103,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         product_url=formatting.product_path(prototype.product_id),
         url=f"/prototypes/{prototype.id}",
         open_url=_open_url(prototype),
-        chat_url=formatting.safe_link(generation.chat_url) if generation else None,
+        chat_url=formatting.safe_link(generation.links.chat_url) if generation else None,
         picture=picture_of(prototype),
         cover=_cover_of(digest, title, prototype.prompt),
         state=prototype.state.value,
@@ -139,7 +140,7 @@ def _open_url(prototype: Prototype) -> str | None:
     """Where the prototype itself opens; None while it is being made."""
     if prototype.state not in AT_REST:
         return None
-    web_url = prototype.generation.web_url if prototype.generation else None
+    web_url = prototype.generation.links.web_url if prototype.generation else None
     return formatting.safe_link(prototype.project_url or web_url)
 
 
@@ -195,29 +196,33 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     """Why the prototype is in its state, and what happens next; None: its label says it all."""
     generation = prototype.generation
     state = prototype.state
-    if generation is not None and generation.hold_code == "follow_up_refused" and state is not State.DELETING:
-        return generation.hold_message
+    if generation is not None and generation.hold.code == "follow_up_refused" and state is not State.DELETING:
+        return generation.hold.message
     if state in (State.READY, State.MAKING):
         return _broken_link_note(generation) if generation is not None else None
     if generation is None or state in (State.QUEUED, State.UNTRACKED):
         return STATE_WORDS[state].meaning if state is State.UNTRACKED else None
     if state is State.FAILED:
-        return generation.error_message or "The builder gave no reason."
+        return generation.error.message or "The builder gave no reason."
     if state is State.TIMED_OUT:
         return "It takes longer than it should. Still looking."
     if state is State.UNDECIDED:
-        hidden = generation.hold_message if generation.hold_code == NOT_VISIBLE else None
+        hidden = generation.hold.message if generation.hold.code == NOT_VISIBLE else None
         return hidden or STATE_WORDS[state].meaning
-    reason = generation.hold_message or STATE_WORDS[state].meaning
-    if generation.next_try_at is not None and state in (State.PARKED, State.DELETING) and generation.hold_message:
-        reason = f"{reason.rstrip('.')}. Trying again {formatting.until(generation.next_try_at, now)}."
+    reason = generation.hold.message or STATE_WORDS[state].meaning
+    if (
+        generation.submission.next_try_at is not None
+        and state in (State.PARKED, State.DELETING)
+        and generation.hold.message
+    ):
+        reason = f"{reason.rstrip('.')}. Trying again {formatting.until(generation.submission.next_try_at, now)}."
     return reason
 
 
 def _broken_link_note(generation: Generation) -> str | None:
-    if generation.broken_url is None or generation.demo_url is not None:
+    if generation.links.broken_url is None or generation.links.demo_url is not None:
         return None
-    left = " Open leads to what is left there." if generation.web_url or generation.chat_url else ""
+    left = " Open leads to what is left there." if generation.links.web_url or generation.links.chat_url else ""
     return f"Its preview no longer opens at the builder.{left}"
 
 

@@ -1,0 +1,98 @@
+"""The plan of a round of polls: which prototypes of an account, in what order, in what batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from protokeep.core.call_budget import CallAllowance, Priority, priority_of
+from protokeep.core.prototype import TrackedPrototype
+from protokeep.core.timing import Timing
+
+#: Calls of one sweep beyond which the next sweep takes a longer rest.
+LARGE_SWEEP_CALLS = 16
+#: Chats that are polled one by one before the answers are written.
+BATCH_SIZE = 200
+#: So many chats that hooks spoke of are polled one by one.
+FEW_HOOKED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PollPlan:
+    """One round of polls of an account and API version.
+
+    The prototypes of one batch are polled together, and written before the next batch begins. `postponed` have to wait
+    for want of calls. `rest`: from the beginning of this round to the next one of prototypes that nobody watches; None:
+    each as its own timing says.
+    """
+
+    batches: Sequence[Sequence[TrackedPrototype]]
+    postponed: Sequence[TrackedPrototype]
+    rest: timedelta | None = None
+
+    @property
+    def polled(self) -> list[TrackedPrototype]:
+        """All prototypes that are polled now, the most urgent ones first."""
+        return [prototype for batch in self.batches for prototype in batch]
+
+
+def plan_polls(
+    due: Sequence[TrackedPrototype],
+    allowance: CallAllowance,
+    now: datetime,
+    timing: Timing,
+    *,
+    batched: bool,
+    cost: Callable[[int], int],
+) -> PollPlan:
+    """Plan a round of the prototypes that are due, watched ones first, within the calls that are left.
+
+    `batched`: one call reports many chats, so that they are polled together, or not at all. `cost`: about how many
+    calls it takes to poll so many chats.
+    """
+    ranked = sorted(((_priority(prototype, now), prototype) for prototype in due), key=lambda pair: pair[0])
+    if batched:
+        return _plan_together(ranked, allowance, timing, cost)
+    polled, postponed = _split_by_budget(ranked, allowance)
+    batches = [polled[start : start + BATCH_SIZE] for start in range(0, len(polled), BATCH_SIZE)]
+    return PollPlan(batches, postponed)
+
+
+def _plan_together(
+    ranked: Sequence[tuple[Priority, TrackedPrototype]],
+    allowance: CallAllowance,
+    timing: Timing,
+    cost: Callable[[int], int],
+) -> PollPlan:
+    """A sweep is made when the most urgent prototype may spend its calls, or when a whole minute's calls are left."""
+    prototypes = [prototype for _, prototype in ranked]
+    if not prototypes:
+        return PollPlan([], [])
+    calls, most_urgent = cost(len(prototypes)), ranked[0][0]
+    left, per_minute = allowance.left(most_urgent), allowance.per_minute(most_urgent)
+    if left is not None and per_minute is not None and left < min(calls, per_minute):
+        return PollPlan([], prototypes)
+    rest = timing.batch_poll_interval if calls > LARGE_SWEEP_CALLS else None
+    return PollPlan([prototypes], [], rest)
+
+
+def _split_by_budget(
+    ranked: Sequence[tuple[Priority, TrackedPrototype]], allowance: CallAllowance
+) -> tuple[list[TrackedPrototype], list[TrackedPrototype]]:
+    """(as many as the calls of their priority allow, the others), where each poll takes one call."""
+    polled: list[TrackedPrototype] = []
+    postponed: list[TrackedPrototype] = []
+    for priority, prototype in ranked:
+        left = allowance.left(priority)
+        (polled if left is None or len(polled) < left else postponed).append(prototype)
+    return polled, postponed
+
+
+def _priority(prototype: TrackedPrototype, now: datetime) -> Priority:
+    return priority_of(prototype.generation.turn_at, prototype.generation.polling.watched_until, now)
+
+
+def are_few_hooked(due: Sequence[TrackedPrototype]) -> bool:
+    """Whether hooks spoke of all of these few chats: polled one by one, they cost less than a sweep of the account."""
+    return len(due) <= FEW_HOOKED and all(prototype.generation.hook_is_newer for prototype in due)

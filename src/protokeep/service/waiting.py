@@ -1,0 +1,59 @@
+"""Waiting for a change of one prototype, woken by the bus and bounded in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from protokeep.core.prototype import State, TrackedPrototype
+from protokeep.service.context import Context
+
+#: The row is read again so often while the provider has not accepted it: a change may not be heard of.
+ACCEPTANCE_CHECK_SECONDS = 1.0
+
+
+async def wait_until_accepted(
+    context: Context, claimed: TrackedPrototype, seconds: float, start: Callable[[], Awaitable[None]]
+) -> TrackedPrototype:
+    """Call `start`, then wait until the provider has the request or it is held up. The row as it is then."""
+    latest = claimed
+    deadline = asyncio.get_running_loop().time() + seconds
+    with context.bus.watching(claimed.id) as changed:
+        await start()
+        while latest.generation.submission.is_open and latest.state not in (State.PARKED, State.UNDECIDED):
+            if not await _wait_for(context, changed, deadline, ACCEPTANCE_CHECK_SECONDS):
+                break
+            latest = await context.store.get_unscoped(claimed.id) or latest
+    return latest
+
+
+async def wait_until_changed(
+    context: Context,
+    prototype: TrackedPrototype,
+    seconds: float,
+    refresh: Callable[[TrackedPrototype], Awaitable[TrackedPrototype]],
+) -> TrackedPrototype:
+    """Wait until the state differs from `prototype`'s. Calls `refresh` now and then, as a watcher does."""
+    latest = prototype
+    deadline = asyncio.get_running_loop().time() + seconds
+    interval = max(context.timing.poll_interval.total_seconds(), 0.0)
+    with context.bus.watching(prototype.id) as changed:
+        while latest.state is prototype.state and latest.status is prototype.status:
+            if not await _wait_for(context, changed, deadline, interval):
+                break
+            latest = await context.store.get_unscoped(prototype.id) or latest
+            if latest.state is prototype.state:
+                latest = await refresh(latest)
+    return latest
+
+
+async def _wait_for(context: Context, changed: asyncio.Event, deadline: float, longest: float) -> bool:
+    """Wait for a change, for `longest` seconds at most; False: the deadline is over, or the process stops."""
+    left = deadline - asyncio.get_running_loop().time()
+    if left <= 0 or context.bus.closed:
+        return False
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(changed.wait(), min(left, longest))
+    changed.clear()
+    return True
