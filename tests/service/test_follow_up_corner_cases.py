@@ -159,6 +159,25 @@ class TestPaused:
         assert generation_of(other).submission.recovery_point is RecoveryPoint.CLAIMED
         assert world.calls(SENDS[2]) == 1
 
+    async def test_a_lost_message_that_is_found_ends_the_pause(self, world: World) -> None:
+        """
+        A message that is found in its chat proves that the account works: another follow-up goes on at once.
+        """
+        first, second = await world.complete("p-1"), await world.complete("p-2")
+        world.sandbox.set_knobs(fail_after_acting=[{"operation": SENDS[2], "status": 408}])
+        lost = await iterate(world, first)
+        an_hour_later = world.clock.now + timedelta(hours=1)
+        account = generation_of(lost).account
+        await world.store.accounts.hold(account, "v0", "out_of_credits", "Top up.", an_hour_later)
+        waits = await iterate(world, second, "Make it red")
+        assert (lost.state, waits.state) == (State.UNDECIDED, State.PARKED)
+
+        await world.live(200)
+
+        assert {(await world.get(one.id)).status for one in (first, second)} == {Status.COMPLETED}
+        assert generation_of(await world.get(second.id)).hold.code is None
+        assert world.clock.now < an_hour_later
+
 
 class TestStop:
     @both_versions
