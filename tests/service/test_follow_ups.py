@@ -52,7 +52,7 @@ async def test_a_follow_up_goes_into_the_same_chat_and_completes_again(world: Wo
     assert kinds[-5:] == ["asked", "sent", "continued", "status", "status"]
 
 
-@pytest.mark.parametrize("point", ["after_follow_up_sent", "after_follow_up"])
+@pytest.mark.parametrize("point", ["after_sent", "after_call"])
 @every_version_and_database
 async def test_a_crash_around_a_follow_up_leaves_it_sent_once(world: World, point: str) -> None:
     """
