@@ -184,6 +184,17 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_every_module_on_the_map_exists() -> None:
+    """
+    CONTRIBUTING.md names no module and no query file that is gone; `NAME.py` stands for a new one.
+    """
+    spans = [line for line in code_of(ROOT / "CONTRIBUTING.md") if re.fullmatch(r"[\w/]+\.(?:py|sql)", line)]
+    files = [f"/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "src").rglob("*.*")]
+    files += [f"/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "tests").rglob("*.py")]
+
+    assert [span for span in spans if "NAME" not in span and not any(file.endswith(f"/{span}") for file in files)] == []
+
+
 def test_every_decision_is_listed_under_its_title() -> None:
     """
     The list of decisions has each of them once, with its number and title.
