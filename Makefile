@@ -20,9 +20,10 @@ demo: $(RUNTIME) ## See protokeep at work against an emulated v0; no key needed 
 test: $(DEV) ## Run the tests (ARGS="-k reuse")
 	@$(BIN)/python -m pytest --numprocesses 4 $(ARGS)
 
-check: $(DEV) ## Formatting, lint, strict types, which module may import which
+check: $(DEV) ## Formatting, lint, lengths, strict types, which module may import which
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "run: make format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python tools/lengths.py
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log 2>&1 || { cat .venv/lint-imports.log >&2; exit 1; }
 	@$(BIN)/python tools/audit.py

@@ -60,17 +60,7 @@ async def judge(database_url: str, chats: list[dict[str, Any]], expected: dict[s
     for marker, count in per_marker.items():
         if count > 1:
             verdict.duplicates += count - 1
-            made = sorted(
-                f"{chat['id']} at {chat.get('created_at')}"
-                for chat in chats
-                if chat["metadata"].get("protokeep_marker") == marker
-            )
-            told = [
-                f"{event['at']} {event['kind']} {event['data'] or ''}"
-                for event in events
-                if str(event["mockup_id"]) == marker
-            ]
-            verdict.violations.append(f"{count} chats carry the marker {marker}: {made}, and its row tells {told}")
+            verdict.violations.append(f"{count} chats carry {_history_of(marker, chats, events)}")
     for product, wanted in expected.items():
         if per_product[product] != wanted:
             verdict.violations.append(f"{product}: {per_product[product]} chats, {wanted} were asked for")
@@ -87,6 +77,19 @@ async def judge(database_url: str, chats: list[dict[str, Any]], expected: dict[s
             verdict.violations.append(f"row {row['id']} of {row['product_id']} is {row['recovery_point']}")
     _judge_history(rows, events, verdict)
     return verdict
+
+
+def _history_of(marker: str | None, chats: list[dict[str, Any]], events: list[dict[str, Any]]) -> str:
+    """The chats of a marker and the events of its row, for a report."""
+    created = sorted(
+        f"{chat['id']} at {chat.get('created_at')}"
+        for chat in chats
+        if chat["metadata"].get("protokeep_marker") == marker
+    )
+    history = [
+        f"{event['at']} {event['kind']} {event['data'] or ''}" for event in events if str(event["mockup_id"]) == marker
+    ]
+    return f"the marker {marker}: {created}, and the events of its row are {history}"
 
 
 def _judge_history(rows: list[dict[str, Any]], events: list[dict[str, Any]], verdict: Verdict) -> None:

@@ -85,6 +85,12 @@ def _is_silent(node: ast.AST) -> bool:
 
 
 def _here(node: ast.AST, places: _Places) -> Iterator[Change]:
+    """The changes of one node, without those of the nodes inside it."""
+    yield from _expression(node, places)
+    yield from _statement(node, places)
+
+
+def _expression(node: ast.AST, places: _Places) -> Iterator[Change]:
     match node:
         case ast.Compare(ops=[op]):
             yield from _comparison(node, op, places)
@@ -92,23 +98,27 @@ def _here(node: ast.AST, places: _Places) -> Iterator[Change]:
             yield from _boolean(node, places)
         case ast.UnaryOp(op=ast.Not()):
             yield *places.span(node), places.code(node.operand), "drop `not`"
-        case ast.If(test=test) | ast.IfExp(test=test):
-            if not isinstance(test, ast.Compare | ast.UnaryOp):
-                yield *places.span(test), f"not ({places.code(test)})", "negate the condition"
         case ast.Constant(value=bool() as value):
             yield *places.span(node), str(not value), f"`{value}` becomes `{not value}`"
         case ast.Constant(value=int() as value):
             yield *places.span(node), str(value + 1), f"`{value}` becomes `{value + 1}`"
+        case ast.BinOp(op=ast.Add() | ast.Sub()):
+            yield from _arithmetic(node, places)
+        case ast.Call():
+            yield from _call(node, places)
+
+
+def _statement(node: ast.AST, places: _Places) -> Iterator[Change]:
+    match node:
+        case ast.If(test=test) | ast.IfExp(test=test):
+            if not isinstance(test, ast.Compare | ast.UnaryOp):
+                yield *places.span(test), f"not ({places.code(test)})", "negate the condition"
         case ast.Expr(value=ast.Call() | ast.Await()):
             yield *places.span(node), "pass", "drop the call"
         case ast.Raise():
             yield *places.span(node), "pass", "drop the `raise`"
         case ast.Return(value=value) if value is not None and not _is_none(value):
             yield *places.span(node), "return None", "return None"
-        case ast.BinOp(op=ast.Add() | ast.Sub()):
-            yield from _arithmetic(node, places)
-        case ast.Call():
-            yield from _call(node, places)
 
 
 def _is_none(node: ast.expr) -> bool:
