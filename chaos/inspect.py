@@ -68,6 +68,13 @@ async def judge(database_url: str, chats: list[dict[str, Any]], expected: dict[s
         if chat["id"] not in known and chat["id"] not in surplus:
             verdict.unknown_chats += 1
             verdict.violations.append(f"chat {chat['id']} is in no row")
+    _judge_rows(rows, verdict)
+    _judge_history(rows, events, verdict)
+    return verdict
+
+
+def _judge_rows(rows: list[dict[str, Any]], verdict: Verdict) -> None:
+    """No chat is in two rows, and every row is settled."""
     for chat_id, count in Counter(row["chat_id"] for row in rows if row["chat_id"]).items():
         if count > 1:
             verdict.violations.append(f"chat {chat_id} is in {count} rows")
@@ -75,8 +82,6 @@ async def judge(database_url: str, chats: list[dict[str, Any]], expected: dict[s
         if row["recovery_point"] != "settled":
             verdict.unsettled += 1
             verdict.violations.append(f"row {row['id']} of {row['product_id']} is {row['recovery_point']}")
-    _judge_history(rows, events, verdict)
-    return verdict
 
 
 def _history_of(marker: str | None, chats: list[dict[str, Any]], events: list[dict[str, Any]]) -> str:
