@@ -24,7 +24,8 @@ from chaos.fleet import TOKEN_SECRET, fleet_of
 
 ACCEPT_SECONDS = 1.0
 GENERATION_SECONDS = 5.0
-ALLOWED = 2 * ACCEPT_SECONDS + 1.5
+#: The p95 of an answer, in seconds, that the plain transactions of the store are held to.
+GOALS = {"SQLite": 4.5, "PostgreSQL": 5.5}
 
 
 async def storm(url: str, products: int, clicks: int) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def main() -> None:
         (f"errors of {number:,} requests", "0", "errors", "d"),
         ("answered 202, still to be accepted", "", "claimed", "d"),
         ("answer p50", "", "p50", ".2f"),
-        ("answer p95", f"<= {ALLOWED} s", "p95", ".2f"),
+        ("answer p95", f"<= {' s, '.join(str(GOALS[kind]) for kind in kinds)} s", "p95", ".2f"),
         ("all answered after", "", "took", ".1f"),
         ("server CPU per request, ms", "", "cpu_ms", ".2f"),
     ]
