@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from protokeep.core.generation import FollowUp, Generation, Polling, Reason, RecoveryPoint, Submission
 from protokeep.core.prototype import PollingPause, Prototype, Status, TrackedPrototype
 from protokeep.web.models import MockupsView, PrototypeView
-from protokeep.web.serialization import etag_of, list_json, prototype_json
+from protokeep.web.serialization import View, etag_of, list_json, prototype_json
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOMENTS = st.integers(-300, 300).map(lambda seconds: NOW + timedelta(seconds=seconds))
@@ -69,10 +69,10 @@ def test_json_is_what_the_models_say(several: list[Prototype], now: datetime) ->
     The fields of the view, in its order, and each with the value that the view would have.
     """
     for prototype in several:
-        told: dict[str, Any] = json.loads(prototype_json(prototype, now))
+        told: dict[str, Any] = json.loads(prototype_json(View.of(prototype, now)))
         assert list(told) == list(PrototypeView.model_fields)
         assert PrototypeView.model_validate(told) == PrototypeView.of(prototype, now)
-    page = MockupsView.model_validate_json(list_json(several, "c", now))
+    page = MockupsView.model_validate_json(list_json([View.of(prototype, now) for prototype in several], "c"))
     assert page == MockupsView(mockups=[PrototypeView.of(one, now) for one in several], next_cursor="c")
 
 
@@ -81,10 +81,10 @@ def test_validators(one: Prototype, other: Prototype) -> None:
     """
     Equal prototypes have equal validators, also when they are not the same object; another status is another one.
     """
-    assert etag_of([one], NOW) == etag_of([replace(one)], NOW)
-    assert (etag_of([one], NOW) == etag_of([other], NOW)) >= (one == other)
+    assert etag_of([View.of(one, NOW)]) == etag_of([View.of(replace(one), NOW)])
+    assert (etag_of([View.of(one, NOW)]) == etag_of([View.of(other, NOW)])) >= (one == other)
     if one.status is not other.status:
-        assert etag_of([one], NOW) != etag_of([replace(one, status=other.status)], NOW)
+        assert etag_of([View.of(one, NOW)]) != etag_of([View.of(replace(one, status=other.status), NOW)])
 
 
 @given(prototypes(), prototypes())
@@ -92,7 +92,7 @@ def test_validators_of_lists(one: Prototype, other: Prototype) -> None:
     """
     The order of a page, and whether another one follows, count.
     """
-    assert etag_of([one], NOW) != etag_of([one, one], NOW)
-    assert etag_of([one], NOW) != etag_of([one], NOW, "c")
-    if etag_of([one], NOW) != etag_of([other], NOW):
-        assert etag_of([one, other], NOW) != etag_of([other, one], NOW)
+    assert etag_of([View.of(one, NOW)]) != etag_of([View.of(one, NOW), View.of(one, NOW)])
+    assert etag_of([View.of(one, NOW)]) != etag_of([View.of(one, NOW)], "c")
+    if etag_of([View.of(one, NOW)]) != etag_of([View.of(other, NOW)]):
+        assert etag_of([View.of(one, NOW), View.of(other, NOW)]) != etag_of([View.of(other, NOW), View.of(one, NOW)])

@@ -20,7 +20,7 @@ from factories import prototype as tracked_prototype
 from protokeep.core.prototype import PollingPause, Prototype, Status
 from protokeep.core.visible_fields import VOLATILE_FIELDS, visible_version
 from protokeep.web.models import ErrorView, PrototypeView, ReasonView
-from protokeep.web.serialization import etag_of, prototype_json
+from protokeep.web.serialization import View, etag_of, prototype_json
 from tracked import tracked as is_tracked
 from world import World, on_sqlite
 
@@ -131,9 +131,9 @@ def test_a_changed_field_gives_another_etag_and_is_worth_telling(name: str) -> N
     after = change(before)
 
     if name in CHANGES:
-        shown = [value_of(name, json.loads(prototype_json(one, NOW))) for one in (before, after)]
+        shown = [value_of(name, json.loads(prototype_json(View.of(one, NOW)))) for one in (before, after)]
         assert shown[0] != shown[1]
-    assert etag_of([before], NOW) != etag_of([after], NOW)
+    assert etag_of([View.of(before, NOW)]) != etag_of([View.of(after, NOW)])
     assert visible_version(before) != visible_version(after)
 
 
@@ -144,14 +144,14 @@ def test_a_pause_of_polling_gives_another_etag_when_it_begins_and_when_it_ends()
     ends = NOW + timedelta(hours=1)
     paused = replace(made(), polling_pause=PollingPause(ends, "slowed", "Polls are paused."))
 
-    assert etag_of([made()], NOW) != etag_of([paused], NOW)
-    assert etag_of([made()], ends) == etag_of([paused], ends)
+    assert etag_of([View.of(made(), NOW)]) != etag_of([View.of(paused, NOW)])
+    assert etag_of([View.of(made(), ends)]) == etag_of([View.of(paused, ends)])
 
 
 def test_a_poll_that_changed_nothing_keeps_the_etag() -> None:
     polled = tracked(observed_at=NOW + SECOND, poll_count=1)(made())
 
-    assert etag_of([made()], NOW) == etag_of([polled], NOW + SECOND)
+    assert etag_of([View.of(made(), NOW)]) == etag_of([View.of(polled, NOW + SECOND)])
     assert visible_version(made()) == visible_version(polled)
 
 

@@ -6,6 +6,7 @@ come from here, so that none of them can forget a field.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -58,9 +59,14 @@ def visible_version(prototype: Prototype, now: datetime | None = None) -> dict[s
 
     Everything of `visible_fields` but the volatile ones, and which picture it is: another picture has the same address.
     """
-    fields = {name: value for name, value in visible_fields(prototype, now).items() if name not in VOLATILE_FIELDS}
+    return version_of(prototype, visible_fields(prototype, now))
+
+
+def version_of(prototype: Prototype, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same from the `visible_fields` of a prototype."""
     generation = prototype.generation
-    return {**fields, "picture_etag": generation.picture_etag if generation else None}
+    lasting = {name: value for name, value in fields.items() if name not in VOLATILE_FIELDS}
+    return {**lasting, "picture_etag": generation.picture_etag if generation else None}
 
 
 def elapsed_seconds(prototype: Prototype, now: datetime) -> float | None:

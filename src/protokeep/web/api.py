@@ -36,7 +36,7 @@ from protokeep.web.models import (
     StatusQuery,
 )
 from protokeep.web.problems import responses
-from protokeep.web.serialization import ensured_json, etag_of, list_json, prototype_json
+from protokeep.web.serialization import View, ensured_json, etag_of, list_json, prototype_json
 
 router = APIRouter(prefix="/api/design")
 #: Paths that are routed while still percent-encoded; `product_in_path` decodes them.
@@ -97,9 +97,10 @@ async def list_mockups(
     found, after = await keeper.list(principal, product_in_path(product_id), page, mine=query.mine)
     cursor = encode_cursor(after)
     now = keeper.context.clock()
-    etag = etag_of(found, now, cursor)
+    views = [View.of(prototype, now) for prototype in found]
+    etag = etag_of(views, cursor)
     return not_modified(request, etag) or json_response(
-        list_json(found, cursor, now), headers={"ETag": etag, **MUST_REVALIDATE}
+        list_json(views, cursor), headers={"ETag": etag, **MUST_REVALIDATE}
     )
 
 
@@ -120,11 +121,9 @@ async def mockup_status(
     """The status of the product's prototype; the app builder is asked when the stored status is too old."""
     wait = float(Prefer.of(prefer).wait or 0)
     prototype = await keeper.status(principal, product_in_path(product_id), query.provider, wait=wait)
-    now = keeper.context.clock()
-    etag = etag_of([prototype], now)
-    return not_modified(request, etag) or json_response(
-        prototype_json(prototype, now), headers={"ETag": etag, **MUST_REVALIDATE}
-    )
+    view = View.of(prototype, keeper.context.clock())
+    etag = etag_of([view])
+    return not_modified(request, etag) or json_response(prototype_json(view), headers={"ETag": etag, **MUST_REVALIDATE})
 
 
 @router.get(

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_json
 
 from protokeep.core.prototype import Prototype
-from protokeep.core.visible_fields import visible_fields, visible_version
+from protokeep.core.visible_fields import version_of, visible_fields
 from protokeep.service import Ensured
 from protokeep.web.models import PrototypeView
 
 _FIELDS = tuple(PrototypeView.model_fields)
 
 
-def prototype_json(prototype: Prototype, now: datetime) -> bytes:
-    """A `PrototypeView`; `now` gives the elapsed time of an unfinished prototype."""
-    return to_json(_fields_of(prototype, now))
+@dataclass(frozen=True, slots=True)
+class View:
+    """What people see of a prototype: the values of a `PrototypeView`, and what its validator covers."""
+
+    fields: Mapping[str, Any]
+    version: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, prototype: Prototype, now: datetime) -> View:
+        """`now` gives the elapsed time of an unfinished prototype."""
+        values = visible_fields(prototype, now)
+        fields = {name: values[name] for name in _FIELDS}
+        return cls(fields, version_of(prototype, fields))
 
 
-def list_json(prototypes: Iterable[Prototype], next_cursor: str | None, now: datetime) -> bytes:
+def prototype_json(view: View) -> bytes:
+    """A `PrototypeView`."""
+    return to_json(view.fields)
+
+
+def list_json(views: Sequence[View], next_cursor: str | None) -> bytes:
     """A `MockupsView`: one page of a product's prototypes."""
-    return to_json({"mockups": [_fields_of(prototype, now) for prototype in prototypes], "next_cursor": next_cursor})
+    return to_json({"mockups": [view.fields for view in views], "next_cursor": next_cursor})
 
 
 def ensured_json(ensured: Ensured, now: datetime) -> bytes:
@@ -32,7 +48,7 @@ def ensured_json(ensured: Ensured, now: datetime) -> bytes:
     decision = ensured.decision
     return to_json(
         {
-            **_fields_of(ensured.prototype, now),
+            **View.of(ensured.prototype, now).fields,
             "is_existing": ensured.is_existing,
             "decision": {
                 "outcome": decision.outcome.value,
@@ -43,12 +59,7 @@ def ensured_json(ensured: Ensured, now: datetime) -> bytes:
     )
 
 
-def etag_of(prototypes: Sequence[Prototype], now: datetime, cursor: str | None = None) -> str:
+def etag_of(views: Sequence[View], cursor: str | None = None) -> str:
     """A strong validator over everything that people see of the prototypes, and over the cursor of the next page."""
-    content = to_json([[visible_version(prototype, now) for prototype in prototypes], cursor])
+    content = to_json([[view.version for view in views], cursor])
     return '"' + hashlib.blake2b(content, digest_size=12).hexdigest() + '"'
-
-
-def _fields_of(prototype: Prototype, now: datetime) -> dict[str, Any]:
-    fields = visible_fields(prototype, now)
-    return {name: fields[name] for name in _FIELDS}
