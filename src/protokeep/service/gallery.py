@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,8 +9,9 @@ from datetime import timedelta
 from protokeep.core import validation
 from protokeep.core.errors import NotFound
 from protokeep.core.principals import Principal
-from protokeep.core.prototype import UNFINISHED, Prototype, State, TrackedPrototype
+from protokeep.core.prototype import State
 from protokeep.core.state_labels import AT_REST, ATTENTION, IN_PROGRESS
+from protokeep.core.ttl_cache import TtlCache
 from protokeep.service.context import Context
 from protokeep.store.gallery import Card, Cursor, GalleryQuery, GalleryStore
 
@@ -24,12 +24,8 @@ TEXT_MAX = 200
 #: The usual duration comes from so many of the newest prototypes, and only if there are at least a few.
 USUAL_OF = 200
 USUAL_NEEDS = 5
-USUAL_SECONDS = 60.0
-#: How long counts are reused while no change of the workspace is heard of.
-QUIET_SECONDS = 10.0
-#: While changes come, counting takes a fiftieth of the time at most, and no count is older than a second.
-BUSY_SHARE = 50
-BUSY_SECONDS = 1.0
+#: How long counts are reused: counting costs more than the rest of the page in a large workspace.
+COUNTS_REUSED = timedelta(seconds=1)
 #: Counts in memory.
 MOST_COUNTS = 1000
 
@@ -68,28 +64,14 @@ class HomePage:
     counts: Mapping[State, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """Counts, with the begin and the duration of the counting, and the number of changes heard of by then."""
-
-    counts: Mapping[State, int]
-    began: float
-    took: float
-    heard: int
-
-    def holds(self, now: float, heard: int) -> bool:
-        age = now - self.began
-        return age < (QUIET_SECONDS if heard == self.heard else min(BUSY_SECONDS, BUSY_SHARE * self.took))
-
-
 class Gallery:
     """Cards of a workspace: one per product and provider, which stands for the current prototype."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = GalleryStore(context.store)
-        self._counts: dict[GalleryQuery, _Counted] = {}
-        self._usual: dict[str, tuple[float, tuple[timedelta, timedelta] | None]] = {}
+        self._counts: TtlCache[tuple[GalleryQuery, int], Mapping[State, int]]
+        self._counts = TtlCache(context.clock, COUNTS_REUSED, MOST_COUNTS)
 
     async def front(self, principal: Principal, limit: int, after: Cursor | None = None) -> HomePage:
         """The home page: prototypes that need somebody, those in progress, and the newest of the rest.
@@ -134,13 +116,9 @@ class Gallery:
 
     async def usual(self, workspace_id: str) -> tuple[timedelta, timedelta] | None:
         """The durations between which four of five prototypes became ready lately; None: too few to say."""
-        counted_at, known = self._usual.get(workspace_id, (-USUAL_SECONDS, None))
-        if time.monotonic() - counted_at > USUAL_SECONDS:
-            took = sorted(await self._store.durations(workspace_id, USUAL_OF))
-            tenth = len(took) // 10
-            known = (took[tenth], took[-1 - tenth]) if len(took) >= USUAL_NEEDS else None
-            self._usual[workspace_id] = (time.monotonic(), known)
-        return known
+        took = sorted(await self._store.durations(workspace_id, USUAL_OF))
+        tenth = len(took) // 10
+        return (took[tenth], took[-1 - tenth]) if len(took) >= USUAL_NEEDS else None
 
     async def recent_products(self, principal: Principal, limit: int = 50) -> list[str]:
         """Products to offer while somebody types."""
@@ -150,43 +128,13 @@ class Gallery:
         """The display name of a product; None: it has none, or there is no such product here."""
         return await self._store.product_name(principal.workspace_id, product_id)
 
-    async def watch(self, workspace_id: str, product_id: str | None = None, mockup_id: str | None = None) -> None:
-        """Somebody has this prototype, product or workspace open: its unfinished prototypes are polled more often."""
-        if mockup_id is None:
-            query = GalleryQuery(workspace_id, product_id=product_id)
-            mockup_ids = [found for _, found in await self._store.ids(query, IN_PROGRESS, PROGRESS_SHOWN)]
-        else:
-            mockup_ids = [mockup_id]
-        for card in (await self._store.cards(workspace_id, mockup_ids)).values():
-            await self._watch(card.prototype)
-
-    async def _watch(self, prototype: Prototype) -> None:
-        context = self._context
-        if (
-            not isinstance(prototype, TrackedPrototype)
-            or prototype.chat_id is None
-            or prototype.status not in UNFINISHED
-        ):
-            return
-        now = context.clock()
-        await context.store.request_poll(
-            prototype,
-            now,
-            stale_before=now - context.timing.poll_interval / 2,
-            watched_until=now + context.timing.watched_for,
-        )
-
     async def _counted(self, query: GalleryQuery) -> Mapping[State, int]:
-        """Cards by state. They are not counted anew each time: in a large workspace that costs more than the page."""
-        heard = self._context.bus.change_count(query.workspace_id)
-        known = self._counts.get(query)
-        began = time.monotonic()
-        if known is not None and known.holds(began, heard):
-            return known.counts
-        counts = await self._store.counts(query, tuple(State))
-        if len(self._counts) >= MOST_COUNTS:
-            self._counts.clear()
-        self._counts[query] = _Counted(counts, began, time.monotonic() - began, heard)
+        """Cards by state. The counts are reused for a second, unless a change of the workspace is heard of."""
+        key = query, self._context.bus.change_count(query.workspace_id)
+        counts = self._counts.get(key)
+        if counts is None:
+            counts = await self._store.counts(query, tuple(State))
+            self._counts.put(key, counts)
         return counts
 
     async def _query_of(self, principal: Principal, search: Search) -> GalleryQuery:
