@@ -42,7 +42,7 @@ from protokeep.service.sendings import Sendings
 from protokeep.service.visibility import Visibility
 from protokeep.store.audit import write
 from protokeep.store.idempotency import save_request
-from protokeep.store.sql import Connection, Untouched
+from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -125,10 +125,7 @@ class FollowUps:
                 await save_request(connection, request, prototype.id)
             await write(connection, entry)
 
-        try:
-            return await self._context.store.save(prototype, after, event, belongs=save_key_and_audit)
-        except Untouched:
-            return None
+        return await self._context.store.save(prototype, after, event, belongs=save_key_and_audit)
 
     async def stop(self, principal: Principal, prototype: Prototype) -> TrackedPrototype:
         """Stop a generation. One that has ended already is returned as it is. Raises `NotNow`, `ProviderError`."""

@@ -22,6 +22,7 @@ from protokeep.service.chat_metadata import parse_metadata
 from protokeep.service.context import Context
 from protokeep.service.lookups import Lookups
 from protokeep.store.orphans import OrphanChat
+from protokeep.store.sql import LostRace
 
 log = structlog.get_logger(__name__)
 
@@ -168,7 +169,7 @@ class OrphanReconciler:
         """What became of the chat, as one word. Raises only errors that concern the whole account."""
         try:
             return await self._adopt(account, provider, chat)
-        except (DatabaseUnavailable, ProviderBusy, ProviderUnreachable):
+        except (DatabaseUnavailable, LostRace, ProviderBusy, ProviderUnreachable):
             raise
         except ProviderError as error:  # The deletion is tried again with the next search.
             log.warning("orphan_deletion_failed", account=account, chat_id=chat.chat_id, reason=str(error))

@@ -33,7 +33,7 @@ from protokeep.store.idempotency import prototype_of_request, save_request
 from protokeep.store.mapping import adopted_generation, prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.prototypes import insert_generation, insert_prototype
-from protokeep.store.sql import Connection, ConstraintBroken, DatabaseError, LostRace, Untouched, query
+from protokeep.store.sql import Connection, ConstraintBroken, DatabaseError, LostRace, query
 
 #: Races that a claim may lose before it gives up. Every loss means that another request was served.
 MAX_LOSSES = 25
@@ -87,9 +87,8 @@ class Claims:
     async def _claim(
         self, queries: PrototypeQueries, request: CreateRequest, poll_timeout: timedelta, quotas: Quotas
     ) -> ClaimResult:
-        change = Change(request.workspace_id, request.product_id, request.mockup_id, request.account, "claimed")
         for _ in range(MAX_LOSSES):
-            with contextlib.suppress(Untouched), _explained(request):
+            with contextlib.suppress(LostRace), _explained(request):
                 async with self._database.transaction() as connection:
                     if not connection.is_sqlite:
                         await connection.execute(query("limit_lock_wait"), {"duration": LOCK_TIMEOUT})
@@ -97,16 +96,19 @@ class Claims:
                     if isinstance(result, ClaimResult):
                         return result
                     prototype = await create(connection, queries, request, result)
-                    await self._changes.notify(connection, change)
+                    changes = _changes_of_claim(request, result)
+                    for change in changes:
+                        await self._changes.notify(connection, change)
                     # Last, so that other claims wait for the rows of the counters only until the commit.
                     await count(connection, request, quotas)
-                self._changes.publish(change)
+                for change in changes:
+                    self._changes.publish(change)
                 return ClaimResult(prototype, result.decision, won=True)
         raise NotReady("This product is being changed by too many at once. Try again in a moment.")
 
 
 class Vacancy(NamedTuple):
-    """No prototype can be reused: why a new one is created, and the unusable one whose slot it takes."""
+    """No prototype is reused: why a new one is created, and the one that gives up its slot, if any."""
 
     decision: Decision
     replaced: Prototype | None
@@ -125,8 +127,7 @@ async def find_existing(
         await _save_key(connection, request, current.id)
         adopted = await _take_slot_for_older(connection, queries, request, current, poll_timeout)
         return ClaimResult(adopted, decision, won=False)
-    in_slot = current is not None and current.is_current
-    return Vacancy(decision, current if in_slot and decision.outcome is Outcome.REPLACED else None)
+    return Vacancy(decision, current if current is not None and current.is_current else None)
 
 
 async def find_current(connection: Connection, queries: PrototypeQueries, key: dict[str, str]) -> Prototype | None:
@@ -170,6 +171,15 @@ async def create(
     return prototype
 
 
+def _changes_of_claim(request: CreateRequest, vacancy: Vacancy) -> list[Change]:
+    """What viewers hear of a claim: the new prototype, and the one that is not the current one any more."""
+    changes = [Change(request.workspace_id, request.product_id, request.mockup_id, request.account, "claimed")]
+    if vacancy.replaced is not None:
+        account = vacancy.replaced.generation.account if vacancy.replaced.generation else request.account
+        changes.append(Change(request.workspace_id, request.product_id, vacancy.replaced.id, account, "changed"))
+    return changes
+
+
 async def count(connection: Connection, request: CreateRequest, quotas: Quotas) -> None:
     """Counts a create against its quotas. Raises `QuotaReached`."""
     for quota in quotas.of(request.workspace_id, request.user_id, request.product_id):
@@ -186,7 +196,7 @@ async def adopt(
 ) -> Prototype:
     """Begins to track an older row that names a chat. Chats from before us belong to the provider's API version 1.
 
-    Raises `Untouched` when another process began to track the row meanwhile.
+    Raises `LostRace` when another process began to track the row meanwhile.
     """
     if isinstance(older, TrackedPrototype) or older.chat_id is None:
         return older

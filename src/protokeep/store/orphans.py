@@ -14,7 +14,7 @@ from protokeep.store.events import add_event
 from protokeep.store.mapping import adopted_generation, tracked_prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.prototypes import insert_prototype
-from protokeep.store.sql import Connection, LostRace, Statement, Values, query
+from protokeep.store.sql import Connection, LostRace, must_touch, query
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ async def _attach(
         "updated_at": orphan.now,
         "deadline_at": orphan.now + poll_timeout,
     }
-    await _must_write(connection, query("attach_chat_to_generation"), values)
-    await _must_write(connection, queries.attach_chat_to_mockup, values)
+    await must_touch(connection, query("attach_chat_to_generation"), values)
+    await must_touch(connection, queries.attach_chat_to_mockup, values)
     await _add_event(connection, prototype, orphan, "adopted", prototype.status.value)
     return "recorded"
 
@@ -114,7 +114,7 @@ async def _insert(
     if not await insert_prototype(connection, queries, prototype):
         raise LookupError(f"no product {orphan.product_id} to adopt a chat for")
     values = {"mockup_id": prototype.id, "chat_id": orphan.chat_id, "updated_at": orphan.now}
-    await _must_write(connection, queries.attach_chat_to_mockup, values)
+    await must_touch(connection, queries.attach_chat_to_mockup, values)
     await _add_event(connection, prototype, orphan, "adopted", prototype.status.value)
     return "adopted"
 
@@ -142,12 +142,6 @@ def _prototype_of(orphan: OrphanChat, poll_timeout: timedelta, *, must_be_uuid: 
         updated_at=orphan.made_at,
         generation=generation,
     )
-
-
-async def _must_write(connection: Connection, statement: Statement, values: Values) -> None:
-    """Executes a guarded write. Raises `LostRace` when it touches no row, so that all of it is rolled back."""
-    if await connection.execute(statement, values) == 0:
-        raise LostRace
 
 
 async def _add_event(

@@ -11,7 +11,7 @@ from protokeep.core.audit import AuditEntry
 from protokeep.core.principals import ApiToken, Principal, Role
 from protokeep.store.audit import write
 from protokeep.store.database import Database
-from protokeep.store.sql import Untouched, must_touch, query
+from protokeep.store.sql import LostRace, must_touch, query
 from protokeep.store.tokens import token_of
 
 
@@ -83,7 +83,7 @@ class SessionStore:
 
     async def close(self, digest: str, entry: AuditEntry) -> None:
         """Ends a session, and adds that to the audit."""
-        with contextlib.suppress(Untouched):
+        with contextlib.suppress(LostRace):
             async with self._database.transaction() as connection:
                 await must_touch(connection, query("delete_session"), {"digest": digest})
                 await write(connection, entry)

@@ -25,7 +25,7 @@ from protokeep.store.pictures import Pictures
 from protokeep.store.processes import ProcessStore
 from protokeep.store.prototypes import Prototypes
 from protokeep.store.searches import Searches
-from protokeep.store.sql import Row, Untouched, query
+from protokeep.store.sql import LostRace, Row, query
 
 
 class Store(Prototypes):
@@ -125,7 +125,7 @@ class Store(Prototypes):
         queries = await self._prepared()
         rows = await self._rows("list_untracked_chats", limit=limit)
         for row in rows:
-            with contextlib.suppress(Untouched):
+            with contextlib.suppress(LostRace):
                 async with self.database.transaction() as connection:
                     older = await connection.fetch_one(queries.get_unscoped, {"mockup_id": row["id"]})
                     if older is not None:
@@ -133,7 +133,16 @@ class Store(Prototypes):
         return len(rows)
 
     async def adopt_orphan(self, orphan: OrphanChat, poll_timeout: timedelta) -> str:
-        """Gives a row to a chat of ours that no row knows. Returns the outcome, see `orphans.adopt`."""
+        """Gives a row to a chat of ours that no row knows. Returns the outcome, see `orphans.adopt`.
+
+        Raises `LostRace` when others changed the rows again and again.
+        """
+        for _ in range(claims.MAX_LOSSES - 1):
+            with contextlib.suppress(LostRace):
+                return await self._try_to_adopt_orphan(orphan, poll_timeout)
+        return await self._try_to_adopt_orphan(orphan, poll_timeout)
+
+    async def _try_to_adopt_orphan(self, orphan: OrphanChat, poll_timeout: timedelta) -> str:
         queries = await self._prepared()
         async with self.database.transaction() as connection:
             outcome = await orphans.adopt(connection, queries, orphan, poll_timeout)

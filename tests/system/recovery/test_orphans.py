@@ -383,6 +383,30 @@ class TestAtOnce:
 
         assert await world.contents() == before
 
+    async def test_a_chat_whose_row_moved_once_is_given_to_it_all_the_same(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Otherwise the account would count as compared, and the chat's create would be sent again.
+        """
+        with world.knobs(drop_next_answers=1):
+            lost = await world.make()
+        read = tracked_prototype_of
+        moved: list[str] = []
+
+        def older_once(row: Row) -> TrackedPrototype:
+            prototype = read(row)
+            if moved:
+                return prototype
+            moved.append(prototype.id)
+            return prototype.with_generation(version=0)
+
+        monkeypatch.setattr(orphans, "tracked_prototype_of", older_once)
+        assert await world.store.adopt_orphan(_stray(world, lost.id), world.pace.poll_timeout) == "recorded"
+
+        assert (await world.get(lost.id)).chat_id == world.chat.id
+        assert moved == [lost.id]
+
     async def test_a_chat_is_given_to_no_row_that_has_one(self, world: World) -> None:
         made = await world.complete()
         (second,) = plant(world, metadata=dict(world.chat.metadata))
