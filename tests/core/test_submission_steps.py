@@ -55,7 +55,7 @@ class TestAccepted:
     ) -> TrackedPrototype:
         ids = {"chat_id": "c-1", "message_id": "m-1", "project_id": "p-1", **more}
         before = before or sent(outcome_unknown=True, error_code="no_answer", error_message="?", next_try_at=NOW)
-        return steps.accepted(before, seen=seen, now=after(50), timing=PACE, batched=True, **ids)
+        return steps.accepted(before, observation=seen, now=after(50), timing=PACE, batched=True, **ids)
 
     def test_an_accepted_create_has_its_ids_and_starts_its_poll_clock(self) -> None:
         """

@@ -90,7 +90,7 @@ def follow_up_accepted(
     prototype: TrackedPrototype,
     *,
     message_id: str | None,
-    seen: Observation | None,
+    observation: Observation | None,
     now: datetime,
     timing: Timing,
     batched: bool,
@@ -114,8 +114,8 @@ def follow_up_accepted(
         settled_at=None,
         finalize_at=None,
     )
-    if seen is not None:
-        begun = advance(begun, seen, now)
+    if observation is not None:
+        begun = advance(begun, observation, now)
     return _polled_next(begun, now, timing, batched=batched)
 
 
@@ -211,12 +211,12 @@ def find_sent_message(prototype: TrackedPrototype, conversation: Conversation, *
         baseline_message_id = follow_up.known_message_id
     newer = None if baseline_message_id is None else conversation.newer_than(baseline_message_id)
     if newer is None:
-        return _found_by_time(prototype.generation, _with_our_text(conversation.messages, follow_up))
-    ours = _with_our_text(newer, follow_up)
-    return Found(ours[0]) if ours else CertainlyAbsent()
+        return _found_by_time(prototype.generation, _with_text(conversation.messages, follow_up))
+    matching = _with_text(newer, follow_up)
+    return Found(matching[0]) if matching else CertainlyAbsent()
 
 
-def _with_our_text(messages: Sequence[Message], follow_up: FollowUp) -> list[Message]:
+def _with_text(messages: Sequence[Message], follow_up: FollowUp) -> list[Message]:
     text = follow_up.message or ""
     return [message for message in messages if message.role == "user" and same_text(message.content, text)]
 

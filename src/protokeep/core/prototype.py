@@ -273,10 +273,10 @@ def _about_this_turn(observation: Observation, generation: Generation) -> Observ
     return Observation(ObservedState.QUEUED, web_url=observation.web_url, chat_url=observation.chat_url)
 
 
-def _move(status: Status, generation: Generation, seen: ObservedState) -> _Move:
-    if status is Status.FAILED and generation.error.code == GONE and seen in REVIVALS:
-        return _Move(REVIVALS[seen], moved=True, revived=True)
-    after = TRANSITIONS[status].get(seen, status)
+def _move(status: Status, generation: Generation, observed: ObservedState) -> _Move:
+    if status is Status.FAILED and generation.error.code == GONE and observed in REVIVALS:
+        return _Move(REVIVALS[observed], moved=True, revived=True)
+    after = TRANSITIONS[status].get(observed, status)
     return _Move(after, moved=after is not status, revived=False)
 
 

@@ -51,7 +51,7 @@ def accepted(
     chat_id: str,
     message_id: str | None,
     project_id: str | None,
-    seen: Observation | None,
+    observation: Observation | None,
     now: datetime,
     timing: Timing,
     batched: bool,
@@ -59,7 +59,7 @@ def accepted(
 ) -> TrackedPrototype:
     """The ids of the chat are known, from the provider's answer or from a look-up. The poll clock starts here."""
     generation = prototype.generation
-    known = replace(
+    after = replace(
         prototype.with_generation(
             submission=generation.submission.answered(RecoveryPoint.ACCEPTED),
             hold=Reason(),
@@ -72,10 +72,10 @@ def accepted(
         project_id=project_id if project_id != chat_id else None,
         updated_at=now,
     )
-    if seen is not None:
-        known = advance(known, seen, now)
-    due = next_poll(known, now, timing, batched=batched)
-    return known.with_generation(polling=replace(known.generation.polling, next_poll_at=due))
+    if observation is not None:
+        after = advance(after, observation, now)
+    due = next_poll(after, now, timing, batched=batched)
+    return after.with_generation(polling=replace(after.generation.polling, next_poll_at=due))
 
 
 def refused(prototype: TrackedPrototype, error: ProviderError, now: datetime) -> TrackedPrototype:

@@ -114,11 +114,11 @@ class V0V1(V0Common):
             if target is None:
                 continue
             unmet.discard(target.chat_id)
-            seen = observation_of_row(row)
-            if seen is None or seen.message_id == target.previous_message_id is not None:
+            observation = observation_of_row(row)
+            if observation is None or observation.message_id == target.previous_message_id is not None:
                 unclear.append(target)
-                seen = Observation(ObservedState.QUEUED, web_url=link(row.get("webUrl")))
-            polls.observations[target.chat_id] = seen
+                observation = Observation(ObservedState.QUEUED, web_url=link(row.get("webUrl")))
+            polls.observations[target.chat_id] = observation
         return [target for target in targets if target.individually or target.chat_id in unmet] + [
             target for target in unclear if target.thoroughly and not target.only_if_listed
         ]

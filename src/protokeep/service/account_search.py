@@ -53,7 +53,7 @@ class FinishedSearch:
         """Whether a generation's chat would be among those that the search asked for."""
         return self.since <= searched_since(generation) and (self.markers is None or generation.marker in self.markers)
 
-    def can_go_on(self, now: datetime, since: datetime) -> bool:
+    def can_be_resumed(self, now: datetime, since: datetime) -> bool:
         """Whether it was cut a short time ago, and reads as far back as `since`."""
         return self.search.continuation is not None and self.since <= since and now - self.began_at <= LONGEST_SEARCH
 
@@ -84,7 +84,7 @@ class AccountSearches:
         """The searches whose chats count."""
         return [search for search in (self.quick, self.thorough) if search is not None]
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin anew: the searches say nothing any more."""
         self.quick = self.thorough = self.cut = None
         self.counted.clear()
@@ -107,7 +107,7 @@ class Searcher:
         calls: Calls,
         *,
         thorough: bool,
-        rest: object | None,
+        continuation: object | None,
     ) -> Search:
         """Search for chats that carry all entries of one of `filters`. Raises `ProviderError`."""
 
@@ -116,11 +116,11 @@ class Searcher:
 
         left = calls()
         if left == 0:
-            return Search(error=_short_of_calls(), continuation=rest)
+            return Search(error=_short_of_calls(), continuation=continuation)
         before = provider.calls
         try:
             search = await provider.find(
-                filters, sent_after=since, known=known, thorough=thorough, calls=left, continuation=rest
+                filters, sent_after=since, known=known, thorough=thorough, calls=left, continuation=continuation
             )
         except ProviderBusy as error:
             await self._pause(account.name, error)
@@ -136,9 +136,9 @@ class Searcher:
     async def calls(self, name: str, provider: Provider, priority: Priority) -> Calls:
         """How many calls searches may make from now on. Raises `ProviderBusy` while the provider wants none."""
         now = self._context.clock()
-        held = await self._context.store.accounts.get(name)
-        if held.is_polling_paused(now) and held.polling_paused_code != NO_KEY:
-            pause = (held.polling_paused_until or now) - now
+        account_row = await self._context.store.accounts.get(name)
+        if account_row.is_polling_paused(now) and account_row.polling_paused_code != NO_KEY:
+            pause = (account_row.polling_paused_until or now) - now
             raise ProviderBusy("The builder asked for a pause.", code="rate_limited", retry_after=pause)
         allowance = await self._budget.allowance(name)
         allowed = allowance.left(priority)

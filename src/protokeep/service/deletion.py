@@ -11,8 +11,7 @@ from enum import Enum
 
 import structlog
 
-from protokeep.core import absence
-from protokeep.core import deletion as steps
+from protokeep.core import absence, deletion
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import UNCLEAR_REFUSAL, NotConfigured, NotNow, ProviderError
 from protokeep.core.events import Event, Source
@@ -39,7 +38,7 @@ CHANGED_TOO_OFTEN = "This prototype is being changed by too many at once. Try ag
 PERHAPS_DELETED = ("no_answer", "server_error", "bad_answer", UNCLEAR_REFUSAL)
 
 
-class _ChatsAre(Enum):
+class _DeletionAnswer(Enum):
     """What the provider answered to the deletion of a prototype's chats."""
 
     DELETED = "deleted"
@@ -78,7 +77,7 @@ class Deleter:
             await free_slot(connection, prototype.id)
             await write(connection, entry)
 
-        after = steps.deletion_requested(prototype, now)
+        after = deletion.deletion_requested(prototype, now)
         return await self._context.store.save(prototype, after, event, belongs=free_slot_and_audit)
 
     async def sweep(self) -> int:
@@ -95,7 +94,7 @@ class Deleter:
                     await self._retry_later(prototype, unwritten)
         return len(due)
 
-    async def forget(self, prototype: TrackedPrototype) -> None:
+    async def delete_row(self, prototype: TrackedPrototype) -> None:
         """Delete the row: there is nothing at the provider, or not any more."""
         event = Event("deleted", Source.SWEEP, self._context.clock(), data={"chat_id": prototype.chat_id})
         if await self._context.store.delete(prototype, event):
@@ -116,7 +115,8 @@ class Deleter:
         await context.heartbeat.started()
         never_sent = generation.submission.attempts == 0 and context.heartbeat.trusts(generation.turn_at)
         if never_sent and not must_look_up_first(generation, context.clock(), context.timing):
-            await self.forget(prototype)  # A delivery that holds the row finds nothing to write to, and sends nothing.
+            # A delivery that holds the row finds nothing to write to, and sends nothing.
+            await self.delete_row(prototype)
             return None
         await context.queue.submit(prototype.id, generation.submission.fence)
         return prototype
@@ -124,23 +124,23 @@ class Deleter:
     async def _delete_at_provider(self, prototype: TrackedPrototype) -> TrackedPrototype | None:
         generation = prototype.generation
         provider = self._context.providers.serving(generation.account, generation.api_version)
-        if await self._delete_chats(prototype, provider) is _ChatsAre.NOT_VISIBLE and provider is not None:
+        if await self._delete_chats(prototype, provider) is _DeletionAnswer.NOT_VISIBLE and provider is not None:
             waiting = await self._wait_for_chat(prototype, provider)
             if waiting is not None:
                 return waiting
-        await self.forget(prototype)
+        await self.delete_row(prototype)
         return None
 
-    async def _delete_chats(self, prototype: TrackedPrototype, provider: Provider | None) -> _ChatsAre:
+    async def _delete_chats(self, prototype: TrackedPrototype, provider: Provider | None) -> _DeletionAnswer:
         """Delete the chat and its surplus chats. Raises `ProviderError`, `NotConfigured`."""
         chats = [prototype.chat_id, *await self._context.store.surplus(prototype.id)]
         known_gone = prototype.chat_id if prototype.generation.error.code == GONE else None
-        result = _ChatsAre.DELETED
+        result = _DeletionAnswer.DELETED
         for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
             if provider is None:
                 raise NotConfigured(missing(prototype.generation.account))
             if not await provider.delete(chat_id) and chat_id != known_gone:
-                result = _ChatsAre.NOT_VISIBLE
+                result = _DeletionAnswer.NOT_VISIBLE
         return result
 
     async def _wait_for_chat(self, prototype: TrackedPrototype, provider: Provider) -> TrackedPrototype | None:
@@ -150,12 +150,12 @@ class Deleter:
         after = absence.recorded_missing(prototype, now)
         generation = after.generation
         in_doubt = absence.missing_long_enough(generation, now, context.timing)
-        account = await self._visibility.around(generation.account, provider, [prototype], shown=0, in_doubt=in_doubt)
+        account = await self._visibility.assess(generation.account, provider, [prototype], shown=0, in_doubt=in_doubt)
         answer_was_lost = prototype.generation.hold.code in PERHAPS_DELETED
         if answer_was_lost or absence.deletion_is_done(generation, account, now, context.timing):
             return None
         until = now + absence.retry_after(generation, now, context.timing)
-        saved = await context.store.save(prototype, steps.deletion_not_visible(after, until))
+        saved = await context.store.save(prototype, deletion.deletion_not_visible(after, until))
         if generation.absence.missing_polls == 1:
             log.warning("deletion_chat_not_visible", prototype_id=prototype.id)
         return saved or prototype
@@ -165,7 +165,7 @@ class Deleter:
         if isinstance(error, NotConfigured):
             error = ProviderError(str(error), code=NO_KEY)
         pause = error.retry_after or backoff(prototype.generation.submission.attempts + 2, context.timing)
-        saved = await context.store.save(prototype, steps.deletion_failed(prototype, error, context.clock() + pause))
+        saved = await context.store.save(prototype, deletion.deletion_failed(prototype, error, context.clock() + pause))
         if prototype.generation.hold.code != error.code:
             log.warning("prototype_not_deleted", prototype_id=prototype.id, code=error.code, reason=str(error))
         return saved or prototype

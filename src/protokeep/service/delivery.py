@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol
 
 import structlog
 
-from protokeep.core import submission as steps
+from protokeep.core import submission
 from protokeep.core.conversation import Conversation
 from protokeep.core.errors import (
     OutcomeUnknown,
@@ -175,7 +175,7 @@ class Delivery:
         self._create = create
         self._follow_up = follow_up
         #: Rows whose look-up failed before: the log says so once for each.
-        self._unfindable: set[str] = set()
+        self._failed_lookups: set[str] = set()
 
     async def submit(self, mockup_id: str) -> None:
         """Send a row, or look it up and then perhaps send it. Does nothing when another worker holds the row."""
@@ -227,19 +227,19 @@ class Delivery:
         self, payload: Payload, prototype: TrackedPrototype, provider: Provider, resolution: Resolution
     ) -> None:
         if not isinstance(resolution, LookupFailed):
-            self._unfindable.discard(prototype.id)
+            self._failed_lookups.discard(prototype.id)
         match resolution:
             case Adopt():
                 await self._adopt(payload, prototype, provider, resolution)
             case Send() if prototype.generation.deletion_requested_at is not None:
-                await self._deleter.forget(prototype)  # There is nothing at the provider that has to be deleted.
+                await self._deleter.delete_row(prototype)  # There is nothing at the provider that has to be deleted.
             case Send():
                 await self._send(payload, prototype, provider, resolution)
             case Refuse(error):
                 await self._not_accepted(payload, prototype, provider, error)
             case StillUnknown(counted):
                 now = self._context.clock()
-                after = steps.not_found(prototype, now, self._context.timing, counted=counted)
+                after = submission.not_found(prototype, now, self._context.timing, counted=counted)
                 await self._save(prototype, Change(after, status_events(prototype, after, Source.SUBMIT, now)))
             case LookupFailed(error):
                 await self._look_up_failed(payload, prototype, error)
@@ -341,39 +341,39 @@ class Delivery:
                 return await payload.rejected(sent, provider, error)
             case ProviderBusy():
                 until = await self._gate.hold_for(sent.generation.account, provider, error)
-                after = steps.parked(sent, until=until, code=error.code, message=str(error))
+                after = submission.parked(sent, until=until, code=error.code, message=str(error))
                 return change_after_error("parked", sent, after, error, now)
             case ProviderUnreachable():
-                return change_after_error("parked", sent, steps.unreachable(sent, error, now, timing), error, now)
+                return change_after_error("parked", sent, submission.unreachable(sent, error, now, timing), error, now)
             case _:
-                after = steps.outcome_unknown(sent, error, now, timing)
+                after = submission.outcome_unknown(sent, error, now, timing)
                 return change_after_error("undecided", sent, after, error, now)
 
     async def _look_up_failed(self, payload: Payload, prototype: TrackedPrototype, error: ProviderError) -> None:
         """Wait: a request that was claimed is parked, one that was sent stays undecided."""
         context = self._context
         now = context.clock()
-        submission = prototype.generation.submission
-        if not submission.was_sent:
-            pause = error.retry_after or backoff(submission.attempts + 1, context.timing)
+        generation = prototype.generation
+        if not generation.submission.was_sent:
+            pause = error.retry_after or backoff(generation.submission.attempts + 1, context.timing)
             await self._park(prototype, now + pause, error.code, f"{error} {payload.check_notice}")
             return
-        after = steps.outcome_unknown(prototype, None, now, context.timing)
+        after = submission.outcome_unknown(prototype, None, now, context.timing)
         await self._save(prototype, Change(after, status_events(prototype, after, Source.SUBMIT, now)))
-        if prototype.id not in self._unfindable and error.code != LOOK_UP_WAITS:
-            self._unfindable.add(prototype.id)
+        if prototype.id not in self._failed_lookups and error.code != LOOK_UP_WAITS:
+            self._failed_lookups.add(prototype.id)
             log.warning("lookup_failed", prototype_id=prototype.id, code=error.code, reason=str(error))
 
     async def _park(self, prototype: TrackedPrototype, until: datetime, code: str, message: str) -> None:
         """Nothing was sent; people see the reason."""
-        after = steps.parked(prototype, until=until, code=code, message=message)
+        after = submission.parked(prototype, until=until, code=code, message=message)
         await self._save(prototype, Change(after, self._parked_events(prototype, code, message)))
 
     async def _wait_for_key(self, prototype: TrackedPrototype) -> None:
         """No process can send or look up now. A request that was sent is looked up when there is a key again."""
         message = missing(prototype.generation.account)
-        after = steps.waiting_for_key(prototype, self._context.clock() + NO_KEY_PAUSE, message)
-        await self._save(prototype, Change(after, self._parked_events(prototype, steps.NO_KEY, message)))
+        after = submission.waiting_for_key(prototype, self._context.clock() + NO_KEY_PAUSE, message)
+        await self._save(prototype, Change(after, self._parked_events(prototype, submission.NO_KEY, message)))
 
     def _parked_events(self, prototype: TrackedPrototype, code: str, message: str) -> Sequence[Event]:
         """One line of history for each reason, however often the row is parked for it."""

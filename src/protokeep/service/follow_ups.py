@@ -11,8 +11,7 @@ from typing import ClassVar
 
 import structlog
 
-from protokeep.core import absence, polling
-from protokeep.core import follow_up as steps
+from protokeep.core import absence, follow_up, polling
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.conversation import Conversation
 from protokeep.core.create_request import IdempotentRequest
@@ -98,7 +97,7 @@ class FollowUps:
         """The prototype, and whether the request was claimed before. Raises `NotNow`, `KeyReused`."""
         requests = self._context.store.idempotency
         replayed = request is not None and await requests.prototype_of_request(request) is not None
-        reason = None if replayed else steps.follow_up_blocked_reason(prototype)
+        reason = None if replayed else follow_up.follow_up_blocked_reason(prototype)
         if reason is not None:
             raise NotNow(f"No message can be sent: {reason[0].lower()}{reason[1:]}")
         if not isinstance(prototype, TrackedPrototype):
@@ -114,9 +113,9 @@ class FollowUps:
         now: datetime,
     ) -> TrackedPrototype | None:
         """None: another request moved the row, or used the key, meanwhile."""
-        after = steps.requested(prototype, text, now)
+        after = follow_up.requested(prototype, text, now)
         event = Event(
-            "asked", Source.PERSON, now, actor=principal.user_id, data={"message": text[: steps.MESSAGE_SHOWN]}
+            "asked", Source.PERSON, now, actor=principal.user_id, data={"message": text[: follow_up.MESSAGE_SHOWN]}
         )
         entry = AuditEntry.of(principal, Action.ASKED, now, prototype.id, round=after.generation.follow_up.turn)
 
@@ -168,7 +167,7 @@ class FollowUps:
 
     async def _record_stop(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
         now = self._context.clock()
-        after = steps.stopped(prototype, now)
+        after = follow_up.stopped(prototype, now)
         data = {"code": "stopped", "message": after.generation.error.message}
         event = Event("status", Source.PERSON, now, actor=principal.user_id, status=after.status.value, data=data)
         entry = AuditEntry.of(principal, Action.STOPPED, now, prototype.id)
@@ -222,14 +221,14 @@ class FollowUpPayload:
     ) -> Resolution:
         context, generation = self._context, prototype.generation
         trusted = context.heartbeat.trusts(generation.turn_at)
-        match steps.find_sent_message(prototype, conversation, trusted=trusted):
-            case steps.Found(message):
+        match follow_up.find_sent_message(prototype, conversation, trusted=trusted):
+            case follow_up.Found(message):
                 answer = conversation.answer_to(message) if provider.capabilities.tracks_messages else None
                 chat = RemoteChat(prototype.chat_id or "", message_id=answer, newest_message_id=message.id)
                 return Adopt(chat)
-            case steps.CannotTell():
+            case follow_up.CannotTell():
                 return StillUnknown(counted=False)
-            case steps.CertainlyAbsent():
+            case follow_up.CertainlyAbsent():
                 if not may_resend(generation, context.timing, settled=settled):
                     return StillUnknown(counted=settled)
                 refusal = deferred_refusal(generation)
@@ -241,15 +240,15 @@ class FollowUpPayload:
         now = context.clock()
         generation = absence.recorded_missing(prototype, now).generation
         in_doubt = absence.may_be_gone(generation, now, context.timing)
-        account = await self._visibility.around(generation.account, provider, [prototype], shown=0, in_doubt=in_doubt)
+        account = await self._visibility.assess(generation.account, provider, [prototype], shown=0, in_doubt=in_doubt)
         after = polling.not_shown(prototype, account, now, context.timing)
         if after.status is Status.FAILED and after.generation.error.code == GONE:
             log.warning("follow_up_ended", prototype_id=prototype.id, code=GONE)
-            data = {"code": GONE, "message": steps.gone_message(prototype)}
+            data = {"code": GONE, "message": follow_up.gone_message(prototype)}
             event = Event("status", Source.SUBMIT, now, status=after.status.value, data=data)
-            return Change(steps.abandoned(after), [event])
+            return Change(follow_up.abandoned(after), [event])
         log.warning("follow_up_chat_not_visible", prototype_id=prototype.id, polls=generation.absence.missing_polls)
-        waits = steps.chat_not_shown(after, now + absence.retry_after(generation, now, context.timing))
+        waits = follow_up.chat_not_shown(after, now + absence.retry_after(generation, now, context.timing))
         return Change(waits, status_events(prototype, waits, Source.SUBMIT, now))
 
     def about_to_send(self, prototype: TrackedPrototype, now: datetime, send: Send) -> TrackedPrototype:
@@ -257,7 +256,7 @@ class FollowUpPayload:
         conversation = send.conversation
         if conversation is None:
             raise ValueError("a follow-up is sent only into a chat that was read")
-        return steps.about_to_send_follow_up(prototype, now, self._context.timing, conversation)
+        return follow_up.about_to_send_follow_up(prototype, now, self._context.timing, conversation)
 
     async def call(self, sent: TrackedPrototype, provider: Provider, may_begin: MayBegin) -> RemoteChat:
         """Send the message. Raises `ProviderError`."""
@@ -269,10 +268,10 @@ class FollowUpPayload:
     async def rejected(self, sent: TrackedPrototype, provider: Provider, error: ProviderRejected) -> Change:
         """The message changed nothing, and the row says why. After a 404 it waits for its chat."""
         if error.status == 404:
-            return await self._not_shown(steps.not_sent(sent), provider)
+            return await self._not_shown(follow_up.not_sent(sent), provider)
         now = self._context.clock()
         batched = provider.capabilities.batch_status
-        after = steps.rejected(sent, error, now, self._context.timing, batched=batched)
+        after = follow_up.rejected(sent, error, now, self._context.timing, batched=batched)
         return change_after_error("refused", sent, after, error, now)
 
     def fit(self, sent: TrackedPrototype, current: TrackedPrototype, chat: RemoteChat) -> Fit:
@@ -284,10 +283,10 @@ class FollowUpPayload:
         self, current: TrackedPrototype, chat: RemoteChat, now: datetime, *, batched: bool
     ) -> TrackedPrototype:
         """The row at the beginning of its new turn."""
-        return steps.follow_up_accepted(
+        return follow_up.follow_up_accepted(
             current,
             message_id=chat.message_id,
-            seen=chat.observation,
+            observation=chat.observation,
             now=now,
             timing=self._context.timing,
             batched=batched,

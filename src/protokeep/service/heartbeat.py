@@ -162,7 +162,7 @@ class Heartbeat:
             await self._wind_back_again(reading)
         else:
             await self._compare(reading, known)
-        self._reported_by = _who_noticed(reading)
+        self._reported_by = _processes_on_older_copy(reading)
         written = await self._store.write(
             self._process_id,
             self._beat,
@@ -197,7 +197,7 @@ class Heartbeat:
         The commit counts as a beat; call `committed` with the result after it. Raises
         `DatabaseWentBack`: the transaction is rolled back, and nothing may be sent.
         """
-        if self._is_reported(await self._store.who_noticed(connection)):
+        if self._is_reported(await self._store.processes_on_older_copy(connection)):
             raise DatabaseWentBack
         beat, server = await self._store.confirm(connection, self._process_id, self._beat)
         if beat is None or server != self._server:
@@ -224,7 +224,7 @@ class Heartbeat:
         """Whether a row that was claimed then is of no older copy, so that it knows everything that was sent for it."""
         return self.trusted_from is not None and claimed_at >= self.trusted_from
 
-    def taken_back(self, epoch: int) -> None:
+    def reconciled(self, epoch: int) -> None:
         """Every chat that was made before `epoch` began is in a row again."""
         if epoch == self.epoch:
             self.known_until = None
@@ -257,7 +257,7 @@ class Heartbeat:
 
     async def _compare(self, reading: Reading, known: int) -> None:
         mine = reading.of(self._process_id)
-        reported = self._is_reported(_who_noticed(reading))
+        reported = self._is_reported(_processes_on_older_copy(reading))
         if mine is not None and mine.beat >= known and reading.server == self._server and not reported:
             return
         self.epoch += 1
@@ -268,12 +268,12 @@ class Heartbeat:
         copied_at = mine.beat_at if mine is not None else await self._copied_at(reading)
         self._went_back(reading, min([copied_at, *earlier]))
 
-    def _is_reported(self, noticed: frozenset[str]) -> bool:
+    def _is_reported(self, reporting: frozenset[str]) -> bool:
         """Whether another process reports that the database is older, and this one does not compare it already.
 
         The chats that the other process lost may be younger than the last beat of this process.
         """
-        return not self._is_comparing and not noticed <= self._reported_by | {self._process_id}
+        return not self._is_comparing and not reporting <= self._reported_by | {self._process_id}
 
     async def _copied_at(self, reading: Reading) -> datetime:
         """When a copy that is from before this process was taken, at the earliest.
@@ -304,5 +304,5 @@ class Heartbeat:
         await self._store.wind_back(now, beyond, lease=self._timing.lease, deadline=self._timing.poll_timeout)
 
 
-def _who_noticed(reading: Reading) -> frozenset[str]:
+def _processes_on_older_copy(reading: Reading) -> frozenset[str]:
     return frozenset(beat.process_id for beat in reading.beats if beat.went_back)

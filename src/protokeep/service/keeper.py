@@ -263,7 +263,7 @@ class Keeper:
         accounts = self.context.providers.for_new()
         await self._orphans.reconcile(accounts)
         if self._orphans.has_verified(accounts):
-            self.context.heartbeat.taken_back(epoch)
+            self.context.heartbeat.reconciled(epoch)
 
     # -- inside ------------------------------------------------------------------------------------------------
 

@@ -130,7 +130,7 @@ class OrphanReconciler:
         True: the search reached its end, but perhaps for single chats that cannot be read. False: it was cut, and the
         next call goes on from there. Raises `ProviderError` when the account could not be searched at all.
         """
-        search = await self._lookups.all_of_ours(account, provider, since - LOOK_BACK, Priority.LOOKUP)
+        search = await self._lookups.search_installation(account, provider, since - LOOK_BACK, Priority.LOOKUP)
         await self._adopt_all(account, provider, search.chats)
         return search.reached
 
@@ -146,7 +146,9 @@ class OrphanReconciler:
         if not await context.store.searches.take_turn(f"recent:{account}:{provider.api_version}", now, every):
             return
         try:
-            search = await self._lookups.all_of_ours(account, provider, now - 3 * every - LOOK_BACK, Priority.RECENT)
+            search = await self._lookups.search_installation(
+                account, provider, now - 3 * every - LOOK_BACK, Priority.RECENT
+            )
         except ProviderBusy:
             return  # Everything else comes before this.
         unknown = [chat for chat in search.chats if (account, chat.chat_id) not in self._never_adopted]

@@ -34,7 +34,7 @@ class Visibility:
         set_at = self._context.providers.key_set_at(account)
         return first_used if set_at is None else max(first_used, set_at)
 
-    async def around(
+    async def assess(
         self, account: str, provider: Provider, missing: Sequence[TrackedPrototype], *, shown: int, in_doubt: bool
     ) -> AccountVisibility:
         """What a round of polls says of the account: `shown` chats were shown, and these prototypes are missing.

@@ -52,7 +52,7 @@ class ProcessStore:
         beats = tuple(Beat(**{**row, "went_back": bool(row["went_back"])}) for row in rows)
         return Reading(now, server, beats)
 
-    async def who_noticed(self, connection: Connection) -> frozenset[str]:
+    async def processes_on_older_copy(self, connection: Connection) -> frozenset[str]:
         """The processes that noticed that this database is an older copy, and have not finished comparing it."""
         return frozenset(row["process_id"] for row in await connection.fetch_all(query("list_processes_on_older_copy")))
 

@@ -352,13 +352,13 @@ class TestAtOnce:
         async def row(self: PostgresqlConnection, statement: Statement, values: Values = NO_VALUES) -> Row | None:
             if statement is query("find_waiting_claim") and not others:
                 others.append(
-                    asyncio.create_task(other.store.adopt_orphan(_stray(world, MARKER), world.pace.poll_timeout))
+                    asyncio.create_task(other.store.adopt_orphan(_orphan(world, MARKER), world.pace.poll_timeout))
                 )
                 await asyncio.wait(others, timeout=0.5)
             return await read(self, statement, values)
 
         monkeypatch.setattr(PostgresqlConnection, "fetch_one", row)
-        await world.store.adopt_orphan(_stray(world, MARKER), world.pace.poll_timeout)
+        await world.store.adopt_orphan(_orphan(world, MARKER), world.pace.poll_timeout)
         await others[0]
 
         assert len(await world.rows("SELECT id FROM design_mockups WHERE v0_chat_id IS NOT NULL")) == 1
@@ -379,7 +379,7 @@ class TestAtOnce:
 
         monkeypatch.setattr(orphans, "tracked_prototype_of", older)
         with pytest.raises(LostRace):
-            await world.store.adopt_orphan(_stray(world, lost.id), world.pace.poll_timeout)
+            await world.store.adopt_orphan(_orphan(world, lost.id), world.pace.poll_timeout)
 
         assert await world.contents() == before
 
@@ -402,7 +402,7 @@ class TestAtOnce:
             return prototype.with_generation(version=0)
 
         monkeypatch.setattr(orphans, "tracked_prototype_of", older_once)
-        assert await world.store.adopt_orphan(_stray(world, lost.id), world.pace.poll_timeout) == "recorded"
+        assert await world.store.adopt_orphan(_orphan(world, lost.id), world.pace.poll_timeout) == "recorded"
 
         assert (await world.get(lost.id)).chat_id == world.chat.id
         assert moved == [lost.id]
@@ -411,7 +411,7 @@ class TestAtOnce:
         made = await world.complete()
         (second,) = plant(world, metadata=dict(world.chat.metadata))
 
-        outcome = await world.store.adopt_orphan(_stray(world, made.id, second.id), world.pace.poll_timeout)
+        outcome = await world.store.adopt_orphan(_orphan(world, made.id, second.id), world.pace.poll_timeout)
 
         assert outcome == "surplus"
         after = await world.get(made.id)
@@ -436,7 +436,7 @@ class TestAtOnce:
         assert MARKER in {one.id for one in await world.listed("p-1")}
 
 
-def _stray(world: World, marker: str, chat_id: str | None = None) -> OrphanChat:
+def _orphan(world: World, marker: str, chat_id: str | None = None) -> OrphanChat:
     now = world.clock.now
     return OrphanChat(
         chat_id=chat_id or next(iter(world.sandbox.chats)),
