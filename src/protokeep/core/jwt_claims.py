@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protokeep.core.errors import NotAllowed, NotAuthenticated
-from protokeep.core.principals import Principal, Role
+from protokeep.core.principals import DEFAULT_WORKSPACE, Principal, Role
 from protokeep.core.validation import NAME_MAX
-
-#: Where everybody belongs when no claim names a workspace.
-DEFAULT_WORKSPACE = "default"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+#: The workspace of everybody and everything for which none is named, such as rows that were there before protokeep.
+DEFAULT_WORKSPACE = "default"
+
 
 class Role(StrEnum):
     """The permissions of a principal; each role includes the roles before it."""

@@ -10,7 +10,7 @@ from datetime import timedelta
 from protokeep.core import validation
 from protokeep.core.errors import NotFound
 from protokeep.core.principals import Principal
-from protokeep.core.prototype import UNFINISHED, Prototype, State, TrackedPrototype
+from protokeep.core.prototype import State
 from protokeep.core.state_labels import AT_REST, ATTENTION, IN_PROGRESS
 from protokeep.service.context import Context
 from protokeep.store.gallery import Card, Cursor, GalleryQuery, GalleryStore
@@ -149,32 +149,6 @@ class Gallery:
     async def product_name(self, principal: Principal, product_id: str) -> str | None:
         """The display name of a product; None: it has none, or there is no such product here."""
         return await self._store.product_name(principal.workspace_id, product_id)
-
-    async def watch(self, workspace_id: str, product_id: str | None = None, mockup_id: str | None = None) -> None:
-        """Somebody has this prototype, product or workspace open: its unfinished prototypes are polled more often."""
-        if mockup_id is None:
-            query = GalleryQuery(workspace_id, product_id=product_id)
-            mockup_ids = [found for _, found in await self._store.ids(query, IN_PROGRESS, PROGRESS_SHOWN)]
-        else:
-            mockup_ids = [mockup_id]
-        for card in (await self._store.cards(workspace_id, mockup_ids)).values():
-            await self._watch(card.prototype)
-
-    async def _watch(self, prototype: Prototype) -> None:
-        context = self._context
-        if (
-            not isinstance(prototype, TrackedPrototype)
-            or prototype.chat_id is None
-            or prototype.status not in UNFINISHED
-        ):
-            return
-        now = context.clock()
-        await context.store.request_poll(
-            prototype,
-            now,
-            stale_before=now - context.timing.poll_interval / 2,
-            watched_until=now + context.timing.watched_for,
-        )
 
     async def _counted(self, query: GalleryQuery) -> Mapping[State, int]:
         """Cards by state. They are not counted anew each time: in a large workspace that costs more than the page."""

@@ -12,6 +12,7 @@ from datetime import datetime
 import structlog
 
 from protokeep.core.errors import InvalidInput, NotConfigured
+from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.provider_keys import KeyOwner, SealedKey
 from protokeep.providers.base import Provider
 from protokeep.service.vault import KeyNotReadable, Vault
@@ -23,7 +24,6 @@ log = structlog.get_logger(__name__)
 REFRESH_SECONDS = 1.0
 #: A provider whose key was changed is closed after this, when none of its calls can be open any more.
 RETIRE_SECONDS = 400.0
-DEFAULT_WORKSPACE = "default"
 #: The provider of a create that names none, and of the chats that the owner's columns `v0_*` name.
 DEFAULT_PROVIDER = "v0"
 

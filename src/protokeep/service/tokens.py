@@ -12,7 +12,7 @@ from uuid import uuid4
 from protokeep.core import validation
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound
-from protokeep.core.principals import ApiToken, Person, Principal, Role
+from protokeep.core.principals import DEFAULT_WORKSPACE, ApiToken, Person, Principal, Role
 from protokeep.core.ttl_cache import TtlCache
 from protokeep.core.validation import NAME_MAX
 from protokeep.service.heartbeat import Clock
@@ -60,7 +60,7 @@ class Tokens:
         *,
         name: str = "",
         user_id: str = "",
-        workspace_id: str = "default",
+        workspace_id: str = DEFAULT_WORKSPACE,
         days: int | None = None,
         plain: str | None = None,
         by: Principal | None = None,

@@ -125,7 +125,7 @@ async def find_existing(
     decision = decide(current, request.prompt, create_new=request.create_new)
     if decision.outcome is Outcome.REUSED and current is not None:
         await _save_key(connection, request, current.id)
-        adopted = await _take_slot_for_older(connection, queries, request, current, poll_timeout)
+        adopted = await _take_slot_for_older(connection, request, current, poll_timeout)
         return ClaimResult(adopted, decision, won=False)
     return Vacancy(decision, current if current is not None and current.is_current else None)
 
@@ -189,7 +189,6 @@ async def count(connection: Connection, request: CreateRequest, quotas: Quotas) 
 
 async def adopt(
     connection: Connection,
-    queries: PrototypeQueries,
     older: Prototype,
     adoption: Adoption,
     poll_timeout: timedelta,
@@ -257,7 +256,6 @@ async def _take_slot(connection: Connection, request: CreateRequest, replaced: P
 
 async def _take_slot_for_older(
     connection: Connection,
-    queries: PrototypeQueries,
     request: CreateRequest,
     older: Prototype,
     poll_timeout: timedelta,
@@ -268,7 +266,7 @@ async def _take_slot_for_older(
     slot = {**_key_of(request), "mockup_id": older.id, "now": request.now}
     if await connection.execute(query("claim_slot"), slot) == 0:
         raise LostRace
-    return await adopt(connection, queries, replace(older, is_current=True), request.adoption, poll_timeout)
+    return await adopt(connection, replace(older, is_current=True), request.adoption, poll_timeout)
 
 
 async def _require_product(connection: Connection, queries: PrototypeQueries, request: CreateRequest) -> None:

@@ -129,7 +129,7 @@ class Store(Prototypes):
                 async with self.database.transaction() as connection:
                     older = await connection.fetch_one(queries.get_unscoped, {"mockup_id": row["id"]})
                     if older is not None:
-                        await claims.adopt(connection, queries, prototype_of(older), adoption, poll_timeout)
+                        await claims.adopt(connection, prototype_of(older), adoption, poll_timeout)
         return len(rows)
 
     async def adopt_orphan(self, orphan: OrphanChat, poll_timeout: timedelta) -> str:
