@@ -24,7 +24,7 @@ class _Counted:
 
 
 class FailedSignInCounter:
-    """Decides which lines are written: at most 41 a minute for each workspace, however many come."""
+    """Decides which lines are written: at most 41 a minute for each workspace, however many sign-ins fail."""
 
     def __init__(self) -> None:
         self._since = 0.0

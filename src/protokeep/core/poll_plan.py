@@ -80,7 +80,7 @@ def _plan_together(
 def _split_by_budget(
     ranked: Sequence[tuple[Priority, TrackedPrototype]], allowance: CallAllowance
 ) -> tuple[list[TrackedPrototype], list[TrackedPrototype]]:
-    """(as many as the calls of their priority allow, the others), where each poll takes one call."""
+    """(the prototypes for which calls of their priority are left, the others), where each poll takes one call."""
     polled: list[TrackedPrototype] = []
     postponed: list[TrackedPrototype] = []
     for priority, prototype in ranked:

@@ -26,14 +26,14 @@ class ChatShown:
 
 @dataclass(frozen=True, slots=True)
 class ChatMissing:
-    """The provider answered that there is no such chat. `account` tells whether to believe it; None: never."""
+    """The provider answered that there is no such chat. `account` tells whether to believe that; None: never."""
 
     account: AccountVisibility | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChatUnreadable:
-    """There was an answer about the chat, and it made no sense."""
+    """The answer about the chat made no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PollsPaused:
-    """The provider wants no polls for so long, and was not asked about the chat."""
+    """The provider wants no polls for this duration, and was not asked about the chat."""
 
     duration: timedelta
 
@@ -106,7 +106,7 @@ def _shown(prototype: TrackedPrototype, observation: Observation, now: datetime,
 def not_shown(
     prototype: TrackedPrototype, account: AccountVisibility | None, now: datetime, timing: Timing
 ) -> TrackedPrototype:
-    """The prototype after a "not found". It counts as gone only where `account` allows that; else its status stays."""
+    """The prototype after a "not found". Its status changes only where `account` shows that the chat is gone."""
     after = absence.recorded_missing(prototype, now)
     if account is None or not absence.is_gone(after.generation, account, now, timing):
         return after

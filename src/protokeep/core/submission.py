@@ -92,13 +92,13 @@ def parked(prototype: TrackedPrototype, *, until: datetime, code: str, message: 
 
 
 def waiting_for_key(prototype: TrackedPrototype, until: datetime, message: str) -> TrackedPrototype:
-    """The account has no key to send or to look up with: the request waits, and stays sent if it was."""
+    """The account has no key to send or to look up with. The request waits; a sent request stays sent."""
     submission = prototype.generation.submission.waiting(until)
     return prototype.with_generation(submission=submission, hold=Reason(NO_KEY, message))
 
 
 def unreachable(prototype: TrackedPrototype, error: ProviderError, now: datetime, timing: Timing) -> TrackedPrototype:
-    """Nothing was sent; it is tried again with growing pauses."""
+    """Nothing was sent. The request is tried again with growing pauses."""
     pause = backoff(prototype.generation.submission.attempts, timing)
     return parked(prototype, until=now + pause, code=error.code, message=str(error))
 
@@ -117,7 +117,7 @@ def outcome_unknown(
 
 
 def not_found(prototype: TrackedPrototype, now: datetime, timing: Timing, *, counted: bool) -> TrackedPrototype:
-    """A look-up found nothing of ours. `counted`: it saw everything, and late enough to decide."""
+    """A look-up found no chat of ours. `counted`: it saw the whole list, late enough to decide."""
     generation = prototype.generation
     submission = generation.submission.waiting(next_lookup(generation, now, timing))
     lookups = submission.lookups + (1 if counted else 0)
@@ -125,7 +125,7 @@ def not_found(prototype: TrackedPrototype, now: datetime, timing: Timing, *, cou
 
 
 def deferred_refusal(generation: Generation) -> ProviderRejected | None:
-    """The refusal that an unclear answer turned out to be: sent twice, and nothing was found. None: send again."""
+    """The refusal behind an unclear answer, if the request was sent twice and nothing was found. None: send again."""
     sent_twice = generation.submission.was_sent and generation.submission.attempts >= 2
     if not sent_twice or generation.error.code != UNCLEAR_REFUSAL:
         return None

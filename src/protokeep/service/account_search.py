@@ -1,6 +1,6 @@
 """One search of an account at its provider: within the budget of calls, and obeying the provider's pauses.
 
-A search that was cut, refused or that passed a chat over proves nothing; another search goes on from there.
+A search that was cut, was refused or skipped a chat proves no absence. A cut search can be resumed.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ log = structlog.get_logger(__name__)
 
 #: From one search of an account to the next, and per call that the last one took, up to the longest.
 SHORTEST_PAUSE, PAUSE_PER_CALL, LONGEST_PAUSE = timedelta(seconds=2), timedelta(seconds=0.1), timedelta(seconds=10)
-#: How long a search that was cut may be gone on with: what its first part saw gets old.
+#: How long after its begin a cut search may be resumed: what its first part read gets old.
 LONGEST_SEARCH = timedelta(minutes=10)
-#: How long a pause is for which the provider names no time.
+#: The pause where the provider asks for one and names no time.
 DEFAULT_PAUSE = timedelta(seconds=30)
 #: Chats that the log of this process has named, and prototypes whose searches are remembered.
 MOST_REMEMBERED = 5_000
@@ -60,7 +60,7 @@ class FinishedSearch:
 
 @dataclass(slots=True)
 class AccountSearches:
-    """The last searches of an account, and a thorough one that was cut and is gone on with."""
+    """The last searches of an account, and a thorough search that was cut and is to be resumed."""
 
     name: str
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -72,7 +72,7 @@ class AccountSearches:
     made_by: tuple[int, Provider] | None = None
     #: How many calls the last search for all chats of this installation took.
     calls_for_all: int = 1
-    #: By prototype, when the last search began that counted as one that found nothing.
+    #: By prototype, when the last search began that was counted as finding nothing.
     counted: dict[str, datetime] = field(default_factory=dict)
     #: When the account was last asked for.
     asked_at: datetime | None = None
@@ -150,7 +150,7 @@ class Searcher:
         return lambda: None if allowed is None else max(allowed - (provider.calls - before), 0)
 
     async def _known_chats(self, account: AccountSearches, chats: Sequence[str]) -> set[str]:
-        """The chats that some row has. They also tell whether the key shows older chats."""
+        """Those chats that some row has. Also notes whether the key shows chats from before it was set."""
         store = self._context.store
         found = await store.known_chats(account.name, chats)
         set_at = self._context.providers.key_set_at(account.name)
@@ -159,7 +159,7 @@ class Searcher:
         return found
 
     async def _pause(self, name: str, error: ProviderBusy) -> None:
-        """The provider asks for a pause: of look-ups and polls, in every process."""
+        """Pause look-ups and polls of the account in every process, as the provider asks."""
         until = self._context.clock() + (error.retry_after or DEFAULT_PAUSE)
         await self._context.store.accounts.pause_polling(name, until, "rate_limited", str(error))
 

@@ -30,7 +30,7 @@ from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
-#: Times a change is tried again because another process moved the row; every loss means that the other got on.
+#: How often a change is tried again because another process changed the row.
 MAX_LOSSES = 10
 CHANGED_TOO_OFTEN = "This prototype is being changed by too many at once. Try again in a moment."
 #: Codes of a deletion that the provider may have carried out. "Not found" after one of them says that it did: should
@@ -53,7 +53,7 @@ class Deleter:
         self._visibility = visibility
 
     async def request(self, principal: Principal, prototype: Prototype) -> TrackedPrototype | None:
-        """Delete a prototype as soon as possible. None: it is gone already. Raises `NotNow`."""
+        """Delete a prototype as soon as possible. None: it is deleted already. Raises `NotNow`."""
         if not isinstance(prototype, TrackedPrototype):
             raise NotNow("This row is older than protokeep, which does not track it. Delete it where it came from.")
         current: TrackedPrototype | None = prototype
@@ -68,7 +68,7 @@ class Deleter:
         raise NotNow(CHANGED_TOO_OFTEN)
 
     async def _record_request(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
-        """None: another process moved the row."""
+        """Write down that a person asked for the deletion. None: another process changed the row."""
         now = self._context.clock()
         event = Event("deleting", Source.PERSON, now, actor=principal.user_id)
         entry = AuditEntry.of(principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id)
@@ -81,13 +81,13 @@ class Deleter:
         return await self._context.store.save(prototype, after, event, belongs=free_slot_and_audit)
 
     async def sweep(self) -> int:
-        """Try every due deletion again. How many there were."""
+        """Try every due deletion again. Returns their number."""
         await self._context.providers.refresh()
         due = await self._context.store.due_for_deletion(self._context.clock())
         for prototype in due:
             try:
                 await self._try(prototype)
-            except Exception:  # A row that cannot be written must not keep the others from being deleted.
+            except Exception:  # The other prototypes are deleted all the same.
                 log.exception("deletion_failed", prototype_id=prototype.id)
                 unwritten = ProviderError("It could not be written down here.", code="not_written")
                 with contextlib.suppress(Exception):
@@ -95,13 +95,13 @@ class Deleter:
         return len(due)
 
     async def delete_row(self, prototype: TrackedPrototype) -> None:
-        """Delete the row: there is nothing at the provider, or not any more."""
+        """Delete the row, because the provider has no chat of it (any more)."""
         event = Event("deleted", Source.SWEEP, self._context.clock(), data={"chat_id": prototype.chat_id})
         if await self._context.store.delete(prototype, event):
             log.info("prototype_deleted", prototype_id=prototype.id)
 
     async def _try(self, prototype: TrackedPrototype) -> TrackedPrototype | None:
-        """None: it is deleted. Otherwise the prototype, whose deletion is tried again by itself."""
+        """Try the deletion. None: the prototype is deleted. Otherwise its deletion is tried again by itself."""
         if prototype.generation.submission.is_open and prototype.chat_id is None:
             return await self._try_without_chat(prototype)
         try:
@@ -110,7 +110,7 @@ class Deleter:
             return await self._retry_later(prototype, error)
 
     async def _try_without_chat(self, prototype: TrackedPrototype) -> TrackedPrototype | None:
-        """A create that may be under way is decided by its delivery first, which then deletes the row."""
+        """Delete a row without a chat. If its create may be under way, the delivery decides and deletes the row."""
         context, generation = self._context, prototype.generation
         await context.heartbeat.started()
         never_sent = generation.submission.attempts == 0 and context.heartbeat.trusts(generation.turn_at)
@@ -144,7 +144,7 @@ class Deleter:
         return result
 
     async def _wait_for_chat(self, prototype: TrackedPrototype, provider: Provider) -> TrackedPrototype | None:
-        """After a "not found". None: the chats certainly exist no more. Otherwise the prototype as it waits."""
+        """Decide after a "not found". None: the chats certainly exist no more. Otherwise the prototype as it waits."""
         context = self._context
         now = context.clock()
         after = absence.recorded_missing(prototype, now)

@@ -45,7 +45,7 @@ NO_KEY_PAUSE = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """The provider has the request already, as `chat`. Every chat of `surplus` is a second one of ours."""
+    """The provider has the request already, as `chat`. Every chat of `surplus` carries the same marker."""
 
     chat: RemoteChat
     surplus: Sequence[RemoteChat] = ()
@@ -67,7 +67,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class StillUnknown:
-    """It cannot be told yet whether the provider has the request. `counted`: one more look-up found nothing."""
+    """Nobody can tell yet whether the provider has the request. `counted`: one more look-up found nothing."""
 
     counted: bool
 
@@ -91,7 +91,7 @@ Resolution = Adopt | Send | Refuse | StillUnknown | LookupFailed | Change
 
 
 class Fit(Enum):
-    """What a chat, or a message in a chat, is to the row as it is now."""
+    """Whether the ids of a chat, or of a message in it, belong into the row as it is now."""
 
     NEW = "new"  #: its ids have to be written
     KNOWN = "known"  #: they are written, or belong to an earlier turn
@@ -104,13 +104,13 @@ class Payload(Protocol):
     name: ClassVar[str]
     #: The kind of the event that says that the provider accepted it.
     accepted_kind: ClassVar[str]
-    #: What happens before it is sent, in a sentence for people.
+    #: A sentence for people: how the request is checked before it is sent.
     check_notice: ClassVar[str]
-    #: Whether lost answers make the whole account rest.
+    #: Whether several lost answers hold the whole account.
     opens_circuit: ClassVar[bool]
 
     async def resolve(self, prototype: TrackedPrototype, provider: Provider) -> tuple[TrackedPrototype, Resolution]:
-        """Decide whether it may be sent. The prototype is returned with news that the provider gave by the way.
+        """Decide whether the request may be sent. The prototype is returned with what the provider said of its chat.
 
         Raises `ProviderError` when the provider could not be asked.
         """
@@ -121,7 +121,7 @@ class Payload(Protocol):
         ...
 
     async def call(self, sent: TrackedPrototype, provider: Provider, may_begin: MayBegin) -> RemoteChat:
-        """Send it. Raises `ProviderError`."""
+        """Send the request. Raises `ProviderError`."""
         ...
 
     async def rejected(self, sent: TrackedPrototype, provider: Provider, error: ProviderRejected) -> Change:
@@ -146,7 +146,7 @@ class Payload(Protocol):
 def change_after_error(
     kind: str, before: TrackedPrototype, after: TrackedPrototype, error: ProviderError, now: datetime
 ) -> Change:
-    """The change that an answer of the provider led to, with the provider's reason in the history."""
+    """The change that follows from an error of the provider, with the provider's reason in the history."""
     data = {"code": error.code, "message": str(error)}
     event = Event(kind, Source.SUBMIT, now, status=after.status.value, data=data)
     if after.status is before.status:
@@ -155,7 +155,7 @@ def change_after_error(
 
 
 class Delivery:
-    """Takes one claimed or sent row as far as it can go now."""
+    """Takes a claimed or sent row as far as possible for now."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class Delivery:
     async def submit_held(self, prototype: TrackedPrototype) -> None:
         """The same for a row that this process holds, as it was when it was taken."""
         if self._sendings.is_working_on(prototype.id):
-            return  # The row waited for its turn until its lease ended, and was taken up by a sweep.
+            return  # The row waited until its lease ended, and a sweep of this process has taken it up.
         with self._sendings.working_on(prototype.id):
             await self._deliver(prototype)
 
@@ -232,7 +232,7 @@ class Delivery:
             case Adopt():
                 await self._adopt(payload, prototype, provider, resolution)
             case Send() if prototype.generation.deletion_requested_at is not None:
-                await self._deleter.delete_row(prototype)  # There is nothing at the provider that has to be deleted.
+                await self._deleter.delete_row(prototype)  # The provider has no chat that has to be deleted.
             case Send():
                 await self._send(payload, prototype, provider, resolution)
             case Refuse(error):
@@ -279,14 +279,14 @@ class Delivery:
         await self._gate.release(account)
 
     def _slept_since(self, began: float) -> bool:
-        """Whether this process was stopped in a call that began then: its silence says nothing about the provider."""
+        """Whether this process slept during a call that began then: the lost answer says nothing about the provider."""
         longest = self._context.timing.create_timeout + self._context.timing.lease
         return self._context.elapsed() - began > longest.total_seconds()
 
     async def record(
         self, payload: Payload, sent: TrackedPrototype, chat: RemoteChat, kind: str, provider: Provider
     ) -> None:
-        """Write the provider's ids, even if another process moved the row meanwhile: they must not be lost."""
+        """Write the provider's ids, also into a row that another process changed meanwhile: no id may be lost."""
         current: TrackedPrototype | None = sent
         while current is not None:
             fit = payload.fit(sent, current, chat)
@@ -299,7 +299,7 @@ class Delivery:
     async def _record_into(
         self, payload: Payload, current: TrackedPrototype, chat: RemoteChat, kind: str, provider: Provider
     ) -> bool:
-        """Write the ids into the row as it was read; False: it has moved since."""
+        """Write the ids into the row as it was read. False: another process changed the row."""
         context = self._context
         now = context.clock()
         after = payload.accepted(current, chat, now, batched=provider.capabilities.batch_status)
@@ -350,7 +350,7 @@ class Delivery:
                 return change_after_error("undecided", sent, after, error, now)
 
     async def _look_up_failed(self, payload: Payload, prototype: TrackedPrototype, error: ProviderError) -> None:
-        """Wait: a request that was claimed is parked, one that was sent stays undecided."""
+        """Wait. A claimed request is parked; a sent request stays undecided."""
         context = self._context
         now = context.clock()
         generation = prototype.generation
@@ -370,7 +370,7 @@ class Delivery:
         await self._save(prototype, Change(after, self._parked_events(prototype, code, message)))
 
     async def _wait_for_key(self, prototype: TrackedPrototype) -> None:
-        """No process can send or look up now. A request that was sent is looked up when there is a key again."""
+        """Wait for a key: without one no process can send or look up. A sent request stays sent."""
         message = missing(prototype.generation.account)
         after = submission.waiting_for_key(prototype, self._context.clock() + NO_KEY_PAUSE, message)
         await self._save(prototype, Change(after, self._parked_events(prototype, submission.NO_KEY, message)))

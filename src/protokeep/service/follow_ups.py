@@ -59,7 +59,7 @@ class FollowUps:
     async def claim(
         self, principal: Principal, prototype: Prototype, message: str, key: str | None
     ) -> tuple[TrackedPrototype, bool]:
-        """Write down that a message is to be sent; False: the same idempotency key did so before.
+        """Write down that a message is to be sent. False: a request with the same idempotency key did so before.
 
         Raises `InvalidInput`, `KeyReused`, and `NotNow` with what has to happen first.
         """
@@ -112,7 +112,7 @@ class FollowUps:
         request: IdempotentRequest | None,
         now: datetime,
     ) -> TrackedPrototype | None:
-        """None: another request moved the row, or used the key, meanwhile."""
+        """Claim the follow-up. None: another request changed the row, or used the key, meanwhile."""
         after = follow_up.requested(prototype, text, now)
         event = Event(
             "asked", Source.PERSON, now, actor=principal.user_id, data={"message": text[: follow_up.MESSAGE_SHOWN]}
@@ -153,7 +153,7 @@ class FollowUps:
             raise NotNow(f"{provider.label} cannot stop a generation. It ends by itself.")
         tracks_messages = provider.capabilities.tracks_messages
         message_id = generation.message_id if tracks_messages and not generation.awaiting_input else None
-        # A process that slept must not stop what another one began meanwhile.
+        # A process that slept must not stop a turn that another process began meanwhile.
         may_begin = self._sendings.within_a_lease()
         try:
             return await follow_ups.cancel(prototype.chat_id or "", message_id, may_begin=may_begin)
@@ -235,7 +235,7 @@ class FollowUpPayload:
                 return Send(conversation) if refusal is None else Refuse(refusal)
 
     async def _not_shown(self, prototype: TrackedPrototype, provider: Provider) -> Change:
-        """The chat is not visible: the follow-up waits, ever longer. It ends only with a chat that is gone."""
+        """Let the follow-up wait, ever longer, because its chat is not visible. End it if the chat is gone."""
         context = self._context
         now = context.clock()
         generation = absence.recorded_missing(prototype, now).generation

@@ -31,7 +31,7 @@ Clock = Callable[[], datetime]
 CLOCK_SLACK = timedelta(seconds=2)
 #: How long before it is noticed the clock may have been set back.
 NOTICED_AFTER = timedelta(seconds=10)
-#: How long something may be under way that read the clock before it was set back: a call, and a lease before it.
+#: How long a call, and the lease before it, may be under way that read the clock before it was set back.
 STALE_SECONDS = 60.0
 #: How late a beat may come before the process counts as one that cannot write.
 LATE_SECONDS = 4.0
@@ -145,7 +145,7 @@ class Heartbeat:
         before = self._clock() - timedelta(seconds=self._elapsed() - at)
         if isinstance(self._clock, SteadyClock):
             self._clock.set(now, at)
-        known = self._beat  # What is sent from here on counts on, and is not in the reading.
+        known = self._beat  # Deliveries from here on increase it, and are not in the reading.
         reading = await self._store.read(self._process_id, now, server)
         before = max([before, *(beat.beat_at for beat in reading.beats)])
         latest = reading.now + CLOCK_SLACK + timedelta(seconds=took)
@@ -155,7 +155,7 @@ class Heartbeat:
             self._ahead_until = before - NOTICED_AFTER
             self._stale_until = self._elapsed() + STALE_SECONDS
         elif self._ahead_until is not None and self._elapsed() < self._stale_until:
-            # What was under way may still have written by the time of before.
+            # Calls that were under way may still have written times of the clock before.
             await self._wind_back(reading.now, max(self._ahead_until, reading.now))
         if self._beat == 0:
             await self._begin(reading)
@@ -221,7 +221,7 @@ class Heartbeat:
         return self._went_back_at is not None and self._elapsed() - self._went_back_at < settled
 
     def trusts(self, claimed_at: datetime) -> bool:
-        """Whether a row that was claimed then is of no older copy, so that it knows everything that was sent for it."""
+        """Whether a row that was claimed then is not from an older copy, so that it records every sending for it."""
         return self.trusted_from is not None and claimed_at >= self.trusted_from
 
     def reconciled(self, epoch: int) -> None:
@@ -235,7 +235,7 @@ class Heartbeat:
         self.trusted_from = reading.now
         await self._store.delete_expired(reading.now - FORGET_AFTER)
         if not reading.beats:
-            # Nobody ever worked on it, as far as it knows: a copy from before the first beat, or a new installation.
+            # No process has left a beat: this is a copy from before the first beat, or a new installation.
             _, installed_at = await self._installation()
             if reading.now - installed_at > self._timing.beat_is_fresh:
                 self._lost(min(installed_at, reading.now))
@@ -246,7 +246,7 @@ class Heartbeat:
         if newest.server != reading.server or any(beat.went_back for beat in alive):
             self._went_back(reading, min([newest.beat_at, *comparing]))
         else:
-            # Also beside others: beats of a moment ago are in a copy as well that was restored a moment later.
+            # Also beside live processes: a copy that was restored a moment ago holds their last beats, too.
             self._lost(min([newest.beat_at, reading.now, *comparing]))
 
     def _alive(self, reading: Reading) -> list[Beat]:

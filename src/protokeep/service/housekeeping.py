@@ -1,4 +1,4 @@
-"""Hourly work that no prototype waits for: what has expired is deleted, and older rows become tracked."""
+"""Hourly work that no prototype waits for: expired rows are deleted, and older prototypes become tracked."""
 
 from __future__ import annotations
 

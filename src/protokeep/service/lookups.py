@@ -1,4 +1,4 @@
-"""Looking for chats of ours at a provider: one look-up of an account serves all its lost answers, within its calls.
+"""Look-ups of lost chats: one search of an account serves all its lost creates, within its budget of calls.
 
 A quick search reads as far back as is needed. Before anything is sent a second time, a thorough search has to see the
 whole list.
@@ -41,10 +41,10 @@ LOOK_UP_WAITS = "look_up_waits"
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """What is known of one prototype's chats.
+    """What a look-up says of one prototype's chats.
 
     `chats` carry its marker, oldest first. `absent`: there certainly is none, by a search that began at `began_at`.
-    Neither: it is undecided, because of `error` if there is one.
+    With neither of them the look-up decides nothing; `error` says why, if it failed.
     """
 
     chats: Sequence[RemoteChat] = ()
@@ -84,7 +84,7 @@ class Lookups:
             return self._result(account, prototype)
 
     async def search_installation(self, name: str, provider: Provider, since: datetime, priority: Priority) -> Search:
-        """All chats of this installation made after `since` that no row knows; goes on where the last one was cut.
+        """All chats of this installation made after `since` that no row knows; resumes the last one if that was cut.
 
         Raises `ProviderError`.
         """
@@ -104,9 +104,9 @@ class Lookups:
     def _forget_outdated(self, account: AccountSearches, provider: Provider) -> None:
         """Drop searches that say nothing any more.
 
-        They left out chats that rows knew, and a database that went back may not know these rows. A search that was
-        cut goes on with the key that it began with, which may not be used any more. After the clock was set back, an
-        old search would seem to be the newest for long.
+        After the database went back: they left out chats that had rows then, and may have none now. After a change of
+        the key: a cut search would be resumed with the key that it began with. After the clock was set back: an old
+        search would seem to be the newest for long.
         """
         now = self._context.clock()
         epoch = self._context.heartbeat.epoch
@@ -126,18 +126,18 @@ class Lookups:
         """Search quickly for all lost creates; thoroughly where some may be decided and were not found."""
         calls = await self._searcher.calls(account.name, provider, Priority.LOOKUP)
         lost = await self._context.store.searches.lost(account.name, provider.api_version)
-        since = min([searched_since(generation), *(searched_since(one) for one in lost)])
+        since = min([searched_since(generation), *(searched_since(create) for create in lost)])
         resumed = self._cut_search(account, generation, since)
         decided = self._is_decided_now(generation)
-        # A list serves both kinds of search. A filter is tried on chats that surely exist, before it is believed.
+        # A list serves both kinds of search. A filter is first tried on chats that surely exist, then believed.
         if not decided or (resumed is None and provider.capabilities.metadata_search):
             await self._search_for_young(account, provider, generation, lost, calls)
         if decided and not self._found(account, generation):
-            markers = frozenset({generation.marker, *(one.marker for one in lost)})
+            markers = frozenset({generation.marker, *(create.marker for create in lost)})
             await self._search_thoroughly(account, provider, markers, since, calls, resumed)
 
     def _cut_search(self, account: AccountSearches, generation: Generation, since: datetime) -> FinishedSearch | None:
-        """The thorough search that was cut and may be gone on with."""
+        """The thorough search that was cut and may be resumed."""
         cut = account.cut
         if cut is None or not cut.can_be_resumed(self._context.clock(), since) or not cut.covers(generation):
             return None
@@ -153,7 +153,7 @@ class Lookups:
     ) -> None:
         """Search for creates that no search can decide yet: by filter where these are few, else for all of ours."""
         now = self._context.clock()
-        young = {one.marker: searched_since(one) for one in lost if not self._may_be_decided(one, now)}
+        young = {create.marker: searched_since(create) for create in lost if not self._may_be_decided(create, now)}
         young[generation.marker] = searched_since(generation)
         by_filter = (
             generation.submission.was_sent

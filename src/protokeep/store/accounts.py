@@ -1,4 +1,4 @@
-"""Accounts at providers: what holds their creates and polls, and which process tracks them."""
+"""Accounts at providers: holds of their creates, pauses of their polls, and the process that tracks them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLLS_FAIL = "looks_fail"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What holds the creates or the polls of an account at a provider, if anything."""
+    """The hold of an account's creates, and the pause of its polls; None where there is none."""
 
     name: str
     hold_code: str | None = None
@@ -43,7 +43,7 @@ class Accounts:
         self._database = database
 
     async def get(self, name: str) -> Account:
-        """The holds of an account. An account without a row has none."""
+        """The hold and the pause of an account. An account without a row has neither."""
         rows = await self._database.read(query("find_account"), {"account": name})
         return Account(**rows[0]) if rows else Account(name)
 
@@ -54,7 +54,7 @@ class Accounts:
         )
 
     async def take_probe(self, name: str, now: datetime, until: datetime) -> bool:
-        """Whether this create is the one that finds out whether a held account works again."""
+        """Whether this create probes a held account: it is the one that finds out whether the account works again."""
         return bool(await self._rows("claim_account_probe", account=name, now=now, until=until))
 
     async def release(self, name: str, now: datetime) -> None:

@@ -47,7 +47,7 @@ NO_QUOTAS = Quotas()
 
 
 class Claims:
-    """Claims of this process, and the counts that quotas stand on."""
+    """Makes claims, and counts creates against quotas."""
 
     def __init__(self, database: Database, changes: Changes) -> None:
         self._database = database
@@ -62,14 +62,14 @@ class Claims:
         Raises `QuotaReached` when the new one would be one too many, `KeyReused`, `KeyInFlight`, `ProductUnknown`,
         `InvalidInput` and `NotReady`. Nothing is written then.
         """
-        # Requests for one product take turns, so that those who lose do not hold connections. This only saves work.
+        # Requests for one product take turns, so that losers of the race hold no connection. This only saves work.
         slot = request.workspace_id, request.product_id, request.provider
         async with self._turns.setdefault(slot, asyncio.Lock()):
             existing = await self._find_reusable(queries, request)
             return existing or await self._claim(queries, request, poll_timeout, quotas)
 
     async def delete_expired_counts(self, before: datetime) -> int:
-        """Deletes the counts of days before a time. How many there were."""
+        """Deletes the counts of days before a time. Returns their number."""
         async with self._database.transaction() as connection:
             return await connection.execute(query("delete_expired_create_counts"), {"before": before})
 
@@ -172,7 +172,7 @@ async def create(
 
 
 def _changes_of_claim(request: CreateRequest, vacancy: Vacancy) -> list[Change]:
-    """What viewers hear of a claim: the new prototype, and the one that is not the current one any more."""
+    """The changes that viewers hear of: the new prototype, and the one that is not the current one any more."""
     changes = [Change(request.workspace_id, request.product_id, request.mockup_id, request.account, "claimed")]
     if vacancy.replaced is not None:
         account = vacancy.replaced.generation.account if vacancy.replaced.generation else request.account
@@ -193,13 +193,13 @@ async def adopt(
     adoption: Adoption,
     poll_timeout: timedelta,
 ) -> Prototype:
-    """Begins to track an older row that names a chat. Chats from before us belong to the provider's API version 1.
+    """Begins to track an older row that names a chat. Chats from before protokeep belong to the provider's API v1.
 
     Raises `LostRace` when another process began to track the row meanwhile.
     """
     if isinstance(older, TrackedPrototype) or older.chat_id is None:
         return older
-    # A completed one is settled, and is polled once all the same.
+    # A completed prototype is settled, and is polled once all the same.
     settled = older.status is Status.COMPLETED
     generation = adopted_generation(
         workspace_id=adoption.workspace_id,
@@ -306,7 +306,7 @@ def _count_values(request: CreateRequest, quota: Quota) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _explained(request: CreateRequest) -> Iterator[None]:
-    """Says what an error of the database means for the one who asked."""
+    """Turns errors of the database into errors for the person who asked."""
     try:
         yield
     except DatabaseError as error:

@@ -91,15 +91,15 @@ class OwnerTable:
     """Which columns there are, which ones need a value, and of which types. Only a migration changes it."""
 
     exists: bool  #: there is a design_mockups
-    tracked: bool  #: it has all four tracking columns
+    tracked: bool  #: design_mockups has all four tracking columns
     own: bool  #: all of our own tables exist
     product_is_uuid: bool  #: product_id is a uuid; otherwise, and always on SQLite, it is text
     user_is_uuid: bool  #: the same for user_id
-    has_tenant: bool  #: it has a tenant_id
+    has_tenant: bool  #: design_mockups has a tenant_id
     products_table: str | None  #: the table that product_id refers to, quoted for SQL; None: it refers to none
     products_column: str | None  #: the column that product_id refers to, quoted for SQL
     products_has_tenant: bool  #: whether that table has a tenant_id that ours is copied from
-    columns: frozenset[str]  #: all that the table has
+    columns: frozenset[str]  #: all columns of design_mockups
     required_unknown: tuple[str, ...]  #: columns that require a value and that we have no value for: creates fail
 
 
@@ -130,5 +130,7 @@ async def read_owner_table(connection: Connection) -> OwnerTable:
         products_column=products["referenced"] if products else None,
         products_has_tenant=bool(products and products["has_tenant"]),
         columns=frozenset(columns),
-        required_unknown=tuple(sorted(n for n, c in columns.items() if c.required and n not in FILLED)),
+        required_unknown=tuple(
+            sorted(name for name, column in columns.items() if column.required and name not in FILLED)
+        ),
     )

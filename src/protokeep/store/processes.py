@@ -106,7 +106,7 @@ class ProcessStore:
             return await connection.fetch_one(query("has_generations_in_future"), {"latest": latest}) is not None
 
     async def wind_back(self, now: datetime, beyond: datetime, *, lease: timedelta, deadline: timedelta) -> None:
-        """Adapts all times to a clock that was set back to `now`, so that nothing waits for a time to come again.
+        """Adapts all times to a clock that was set back to `now`, so that nothing waits until the clock has caught up.
 
         Times after `beyond` were written by the clock before that.
         """

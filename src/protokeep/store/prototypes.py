@@ -180,7 +180,7 @@ class Prototypes:
         return await self._list(queries.due_soon, account=account, api_version=api_version, now=now, until=until)
 
     async def named_by_hooks(self, account: str, api_version: int, now: datetime, limit: int) -> list[TrackedPrototype]:
-        """Prototypes that are due because a hook spoke of them, in the order of the hooks, without their prompts."""
+        """Prototypes that are due because a hook named them, in the order of the hooks, without their prompts."""
         queries = await self._prepared()
         values = {"account": account, "api_version": api_version, "now": now, "limit": limit}
         return await self._list(queries.named_by_hooks, **values)
@@ -218,9 +218,9 @@ class Prototypes:
     async def poll_soon(
         self, account: str, chats: Sequence[str], now: datetime, *, begun: bool, later: datetime
     ) -> int:
-        """Makes chats that a hook spoke of due for a poll; with `begun`, which a hook says first, not before `later`.
+        """Makes chats that a hook named due for a poll: at once, or at `later` if the hook says that they have `begun`.
 
-        Returns how many of the chats are ours.
+        Returns how many of the chats some row has.
         """
         values: dict[str, Any] = {"account": account, "chats": list(chats), "now": now}
         if begun:
@@ -237,11 +237,11 @@ class Prototypes:
             self._changes.publish(change)
         return len(rows)
 
-    # -- what follows the end of a generation ----------------------------------------------------------------
+    # -- finalizing and deletion -----------------------------------------------------------------------------
 
     async def claim_for_finalizing(self, now: datetime, later: datetime, limit: int) -> list[str]:
         """Takes finished prototypes that are due for finalizing. No other process gets them before `later`."""
-        if not await self._rows("has_due_finalization", now=now):  # Most often: no write lock is taken for that.
+        if not await self._rows("has_due_finalization", now=now):  # The common case, which takes no write lock.
             return []
         values = {"now": now, "later": later, "limit": limit}
         async with self.database.transaction() as connection:

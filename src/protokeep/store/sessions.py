@@ -1,4 +1,4 @@
-"""Page sessions as rows. Only their digests are stored, never what the browser holds."""
+"""Page sessions as rows. Only the digest of a session's secret is stored."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class SessionStore:
                 await write(connection, entry)
 
     async def close_all(self, workspace_id: str, user_id: str, entry: AuditEntry) -> int:
-        """Ends every session of a person, and adds that to the audit. How many there were."""
+        """Ends every session of a person, and adds that to the audit. Returns their number."""
         values = {"workspace_id": workspace_id, "user_id": user_id}
         async with self._database.transaction() as connection:
             closed = await connection.execute(query("delete_sessions_of_person"), values)

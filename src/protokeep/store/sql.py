@@ -16,7 +16,7 @@ Values = Mapping[str, Any]
 NO_VALUES: Values = {}
 #: How long a caller waits for a connection before the database counts as unavailable.
 WAIT_SECONDS = 30.0
-#: How long closing waits for those who still write.
+#: How long closing waits for open transactions.
 CLOSING_SECONDS = 1.0
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")

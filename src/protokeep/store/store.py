@@ -51,7 +51,7 @@ class Store(Prototypes):
         return await self.owner_table()
 
     async def installation(self) -> tuple[str, datetime]:
-        """(id of this installation, as its chats carry it; since when it exists)."""
+        """(the id of this installation, as its chats carry it; when it was installed)."""
         values = {row["name"]: row["value"] for row in await self._rows("find_installation")}
         return values["installation_id"], datetime.fromisoformat(values["installed_at"])
 
@@ -133,9 +133,9 @@ class Store(Prototypes):
         return len(rows)
 
     async def adopt_orphan(self, orphan: OrphanChat, poll_timeout: timedelta) -> str:
-        """Gives a row to a chat of ours that no row knows. Returns the outcome, see `orphans.adopt`.
+        """Gives a row to a chat of ours that no row has. Returns the outcome, see `orphans.adopt`.
 
-        Raises `LostRace` when others changed the rows again and again.
+        Raises `LostRace` when other transactions changed the rows at every try.
         """
         for _ in range(claims.MAX_LOSSES - 1):
             with contextlib.suppress(LostRace):

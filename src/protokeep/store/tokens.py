@@ -60,7 +60,7 @@ class TokenStore:
         return [token_of(row) for row in rows]
 
     async def revoke(self, workspace_id: str, token: str, now: datetime, entry: AuditEntry) -> int:
-        """Revokes tokens by id or prefix, and adds each to the audit. How many this call revoked."""
+        """Revokes tokens by id or prefix, and adds each to the audit. Returns how many this call revoked."""
         async with self._database.transaction() as connection:
             values = {"workspace_id": workspace_id, "token": token, "now": now}
             revoked = await connection.fetch_all(query("revoke_token"), values)
