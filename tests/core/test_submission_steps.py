@@ -260,9 +260,15 @@ class TestObserved:
         """
         pause = timedelta(seconds=20)
         assert generation_of(self.look(made(), 3, unwatched_pause=pause)).polling.next_poll_at == after(23)
-        assert generation_of(self.look(made(watched_until=after(4)), 3, unwatched_pause=pause)).polling.next_poll_at == after(6)
-        assert generation_of(self.look(made(watched_until=after(3)), 3, unwatched_pause=pause)).polling.next_poll_at == after(23)
-        assert generation_of(self.look(made(deadline_at=after(5)), 3, unwatched_pause=pause)).polling.next_poll_at == after(5)
+        assert generation_of(
+            self.look(made(watched_until=after(4)), 3, unwatched_pause=pause)
+        ).polling.next_poll_at == after(6)
+        assert generation_of(
+            self.look(made(watched_until=after(3)), 3, unwatched_pause=pause)
+        ).polling.next_poll_at == after(23)
+        assert generation_of(
+            self.look(made(deadline_at=after(5)), 3, unwatched_pause=pause)
+        ).polling.next_poll_at == after(5)
 
     def test_a_late_poll_of_a_ready_prototype_schedules_finalization(self) -> None:
         """

@@ -144,13 +144,18 @@ class Store(Prototypes):
 
     async def _try_to_adopt_orphan(self, orphan: OrphanChat, poll_timeout: timedelta) -> str:
         queries = await self._prepared()
+        slot = {"workspace_id": orphan.workspace_id, "product_id": orphan.product_id, "provider": orphan.provider}
         async with self.database.transaction() as connection:
+            before = await connection.fetch_one(queries.current, slot)
             outcome = await orphans.adopt(connection, queries, orphan, poll_timeout)
-            row = await connection.fetch_one(queries.by_chat, {"chat_id": orphan.chat_id})
-            prototype = None if row is None else prototype_of(row)
-            change = change_of(prototype, "changed") if isinstance(prototype, TrackedPrototype) else None
-            if change is not None:
+            rows = await connection.fetch_all(queries.by_chat, {"chat_id": orphan.chat_id})
+            if before is not None and outcome == "adopted":
+                # The new row may have taken its slot. Viewers of this prototype read then whether it is current.
+                rows.append(before)
+            changed = [prototype for row in rows if isinstance(prototype := prototype_of(row), TrackedPrototype)]
+            changes = [change_of(prototype, "changed") for prototype in changed]
+            for change in changes:
                 await self._changes.notify(connection, change)
-        if change is not None:
+        for change in changes:
             self._changes.publish(change)
         return outcome

@@ -407,6 +407,21 @@ class TestAtOnce:
         assert (await world.get(lost.id)).chat_id == world.chat.id
         assert moved == [lost.id]
 
+    async def test_viewers_hear_of_the_adopted_prototype_and_of_the_one_before(self, world: World) -> None:
+        """
+        The younger of the two is the current one, so that the other one changed as well.
+        """
+        before = await world.complete()
+        world.clock.advance(60)
+        (chat,) = plant(world, metadata=await marks(world))
+
+        with world.first.context.bus.subscribed() as changes:
+            outcome = await world.store.adopt_orphan(_orphan(world, MARKER, chat.id), world.pace.poll_timeout)
+            heard = [changes.get_nowait().mockup_id for _ in range(changes.qsize())]
+
+        assert (outcome, heard) == ("adopted", [MARKER, before.id])
+        assert not (await world.get(before.id)).is_current
+
     async def test_a_chat_is_given_to_no_row_that_has_one(self, world: World) -> None:
         made = await world.complete()
         (second,) = plant(world, metadata=dict(world.chat.metadata))
