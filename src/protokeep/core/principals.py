@@ -49,7 +49,7 @@ class ApiToken:
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
 
-    def counts(self, now: datetime) -> bool:
+    def is_valid(self, now: datetime) -> bool:
         """Whether the token is valid at `now`."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 

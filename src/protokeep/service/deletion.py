@@ -18,7 +18,7 @@ from protokeep.core.events import Event, Source
 from protokeep.core.generation import GONE
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype, TrackedPrototype
-from protokeep.core.provider_keys import missing
+from protokeep.core.provider_keys import missing_key_message
 from protokeep.core.submission import NO_KEY
 from protokeep.core.timing import backoff, must_look_up_first
 from protokeep.providers.base import Provider
@@ -138,7 +138,7 @@ class Deleter:
         result = _DeletionAnswer.DELETED
         for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
             if provider is None:
-                raise NotConfigured(missing(prototype.generation.account))
+                raise NotConfigured(missing_key_message(prototype.generation.account))
             if not await provider.delete(chat_id) and chat_id != known_gone:
                 result = _DeletionAnswer.NOT_VISIBLE
         return result

@@ -27,7 +27,7 @@ from protokeep.core.errors import (
 )
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import TrackedPrototype
-from protokeep.core.provider_keys import missing
+from protokeep.core.provider_keys import missing_key_message
 from protokeep.core.timing import backoff
 from protokeep.providers.base import MayBegin, Provider, RemoteChat
 from protokeep.service.account_gate import AccountGate
@@ -371,7 +371,7 @@ class Delivery:
 
     async def _wait_for_key(self, prototype: TrackedPrototype) -> None:
         """Wait for a key: without one no process can send or look up. A sent request stays sent."""
-        message = missing(prototype.generation.account)
+        message = missing_key_message(prototype.generation.account)
         after = submission.waiting_for_key(prototype, self._context.clock() + NO_KEY_PAUSE, message)
         await self._save(prototype, Change(after, self._parked_events(prototype, submission.NO_KEY, message)))
 

@@ -20,7 +20,7 @@ from protokeep.core.events import Event, Source
 from protokeep.core.generation import GONE
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import UNFINISHED, Prototype, Status, TrackedPrototype
-from protokeep.core.provider_keys import missing
+from protokeep.core.provider_keys import missing_key_message
 from protokeep.core.submission import deferred_refusal
 from protokeep.core.timing import may_resend
 from protokeep.core.validation import idempotency_key_of, message_of
@@ -147,7 +147,7 @@ class FollowUps:
         await context.providers.refresh()
         provider = context.providers.serving(generation.account, generation.api_version)
         if provider is None:
-            raise NotConfigured(missing(generation.account))
+            raise NotConfigured(missing_key_message(generation.account))
         follow_ups = with_follow_ups(provider)
         if follow_ups is None:
             raise NotNow(f"{provider.label} cannot stop a generation. It ends by itself.")

@@ -91,7 +91,7 @@ class Gallery:
         self._counts: dict[GalleryQuery, _Counted] = {}
         self._usual: dict[str, tuple[float, tuple[timedelta, timedelta] | None]] = {}
 
-    async def front(self, principal: Principal, limit: int, after: Cursor | None = None) -> HomePage:
+    async def home_page(self, principal: Principal, limit: int, after: Cursor | None = None) -> HomePage:
         """The home page: prototypes that need somebody, those in progress, and the newest of the rest.
 
         Only the rest has further pages.
@@ -132,7 +132,7 @@ class Gallery:
             raise NotFound("There is no such prototype.")
         return found
 
-    async def usual(self, workspace_id: str) -> tuple[timedelta, timedelta] | None:
+    async def usual_duration(self, workspace_id: str) -> tuple[timedelta, timedelta] | None:
         """The durations between which four of five prototypes became ready lately; None: too few to say."""
         counted_at, known = self._usual.get(workspace_id, (-USUAL_SECONDS, None))
         if time.monotonic() - counted_at > USUAL_SECONDS:
@@ -169,7 +169,7 @@ class Gallery:
         if product_id is not None:
             product_id = validation.product_id_of(product_id, must_be_uuid=table.product_is_uuid)
         if search.provider is not None:
-            self._context.providers.known(search.provider)
+            self._context.providers.require_known(search.provider)
         text = search.text[:TEXT_MAX].replace("\x00", " ").encode(errors="ignore").decode()
         return GalleryQuery(
             workspace_id=principal.workspace_id,

@@ -116,7 +116,7 @@ class Keeper:
         product = validation.product_id_of(product_id, must_be_uuid=table.product_is_uuid)
         user_id = validation.user_id_for(principal.user_id, must_be_uuid=table.user_is_uuid) if mine else None
         if page.provider is not None:
-            self.context.providers.known(page.provider)
+            self.context.providers.require_known(page.provider)
         one_more = Page(page.limit + 1, page.provider, page.status, user_id, page.after)
         found = await store.list_of_product(principal.workspace_id, product, one_more)
         rows = found[: page.limit]
@@ -130,7 +130,7 @@ class Keeper:
         context = self.context
         table = await context.store.owner_table()
         product = validation.product_id_of(product_id, must_be_uuid=table.product_is_uuid)
-        context.providers.known(provider)
+        context.providers.require_known(provider)
         current = await context.store.current(principal.workspace_id, product, provider)
         if current is None:
             raise NotFound(

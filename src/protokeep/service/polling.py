@@ -16,7 +16,7 @@ from protokeep.core.call_budget import CallAllowance, Priority
 from protokeep.core.events import Event, Source
 from protokeep.core.poll_plan import FEW_HOOKED, PollPlan, are_few_hooked, plan_polls
 from protokeep.core.prototype import TrackedPrototype
-from protokeep.core.provider_keys import missing as missing_key
+from protokeep.core.provider_keys import missing_key_message
 from protokeep.core.submission import NO_KEY
 from protokeep.providers.base import PollResult, Provider
 from protokeep.service.call_budget import CallBudget
@@ -261,7 +261,7 @@ class Poller:
 
     async def _wait_for_key(self, account: str) -> None:
         """No polls until there is a key again; people see the reason on every unfinished prototype."""
-        message = missing_key(account)
+        message = missing_key_message(account)
         until = self._context.clock() + NO_KEY_PAUSE
         await self._context.store.accounts.pause_polling(account, until, NO_KEY, message)
         self._problems.note_account(account, message)

@@ -99,7 +99,7 @@ class Tokens:
         # The digest is looked up by equality: a timing difference there tells nothing about the token.
         digest = self._digest(text)
         token = self._cache.get(digest) or await self._read(digest)
-        if token is None or not token.counts(self._clock()):
+        if token is None or not token.is_valid(self._clock()):
             raise TokenRefused(token)
         return token.principal
 
@@ -107,11 +107,11 @@ class Tokens:
         """The stored token. A valid one is cached and marked as used."""
         now = self._clock()
         token = await self._store.find(digest)
-        if token is None or not token.counts(now):
+        if token is None or not token.is_valid(now):
             return token
         self._cache.put(digest, token)
         if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
-            await self._store.used(token.id, now, USED_EVERY)
+            await self._store.record_use(token.id, now, USED_EVERY)
         return token
 
     async def list(self, workspace_id: str) -> Sequence[ApiToken]:

@@ -45,14 +45,14 @@ class SessionStore:
 
     async def open(self, opening: Opening) -> None:
         """Saves a new session or sign-in code, and deletes those that have expired."""
-        who = opening.principal
+        principal = opening.principal
         values = {
             "digest": opening.digest,
             "kind": opening.kind,
             "token_id": opening.token_id,
-            "workspace_id": who.workspace_id if who else None,
-            "user_id": who.user_id if who else None,
-            "role": who.role.value if who else None,
+            "workspace_id": principal.workspace_id if principal else None,
+            "user_id": principal.user_id if principal else None,
+            "role": principal.role.value if principal else None,
             "now": opening.now,
             "expires_at": opening.expires_at,
         }
@@ -67,8 +67,10 @@ class SessionStore:
         if row is None:
             return None
         token = None if row["id"] is None else token_of(row)
-        who = token.principal if token else Principal(row["own_workspace"], row["own_user"], Role(row["own_role"]), "")
-        return OpenSession(who, token, row["opened_at"], row["session_expires_at"])
+        principal = (
+            token.principal if token else Principal(row["own_workspace"], row["own_user"], Role(row["own_role"]), "")
+        )
+        return OpenSession(principal, token, row["opened_at"], row["session_expires_at"])
 
     async def renew(self, digest: str, expires_at: datetime) -> None:
         """Extends a session."""

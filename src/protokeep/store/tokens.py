@@ -83,7 +83,7 @@ class TokenStore:
                 await write(connection, replace(entry, data={"tokens": tokens, "sessions": sessions}))
         return tokens, sessions
 
-    async def used(self, token_id: str, now: datetime, every: timedelta) -> None:
+    async def record_use(self, token_id: str, now: datetime, every: timedelta) -> None:
         """Records that a token was used, at most once per `every`."""
         async with self._database.transaction() as connection:
             await connection.execute(query("save_token_use"), {"id": token_id, "now": now, "before": now - every})
