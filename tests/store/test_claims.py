@@ -116,3 +116,22 @@ async def test_viewers_of_a_replaced_prototype_hear_that_it_is_not_current(world
 
     assert heard == [ensured.prototype.id, before.id]
     assert not (await world.get(before.id)).is_current
+
+
+async def test_viewers_of_an_older_row_hear_that_it_is_current_now(world: World) -> None:
+    """
+    The first request for its product gives it the slot; the second one changes nothing.
+    """
+    older = "00000000-0000-4000-8000-000000000001"
+    await run(
+        world.database_url,
+        "INSERT INTO design_mockups (id, product_id, user_id, provider, prompt, project_url)"
+        f" VALUES ('{older}', 'p-1', 'ann', 'v0', '{PROMPT}', 'https://preview.example/1')",
+    )
+
+    with world.first.context.bus.subscribed() as changes:
+        for _ in range(2):
+            assert (await world.ensure("p-1", wait=0)).prototype.id == older
+        heard = [changes.get_nowait().mockup_id for _ in range(changes.qsize())]
+
+    assert heard == [older]

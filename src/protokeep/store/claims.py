@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -92,19 +92,29 @@ class Claims:
                 async with self._database.transaction() as connection:
                     if not connection.is_sqlite:
                         await connection.execute(query("limit_lock_wait"), {"duration": LOCK_TIMEOUT})
-                    result = await find_existing(connection, queries, request, poll_timeout)
-                    if isinstance(result, ClaimResult):
-                        return result
-                    prototype = await create(connection, queries, request, result)
-                    changes = _changes_of_claim(request, result)
+                    found = await find_existing(connection, queries, request, poll_timeout)
+                    if isinstance(found, Vacancy):
+                        prototype = await create(connection, queries, request, found)
+                        result = ClaimResult(prototype, found.decision, won=True)
+                        changes: Sequence[Change] = _changes_of_claim(request, found)
+                    else:
+                        result, changes = found.result, found.changes
                     for change in changes:
                         await self._changes.notify(connection, change)
-                    # Last, so that other claims wait for the rows of the counters only until the commit.
-                    await count(connection, request, quotas)
+                    if result.won:
+                        # Last, so that other claims wait for the rows of the counters only until the commit.
+                        await count(connection, request, quotas)
                 for change in changes:
                     self._changes.publish(change)
-                return ClaimResult(prototype, result.decision, won=True)
+                return result
         raise NotReady("This product is being changed by too many at once. Try again in a moment.")
+
+
+class Existing(NamedTuple):
+    """An existing prototype is the answer. `changes`: what viewers hear of, if it took the slot or became tracked."""
+
+    result: ClaimResult
+    changes: Sequence[Change] = ()
 
 
 class Vacancy(NamedTuple):
@@ -116,17 +126,18 @@ class Vacancy(NamedTuple):
 
 async def find_existing(
     connection: Connection, queries: PrototypeQueries, request: CreateRequest, poll_timeout: timedelta
-) -> ClaimResult | Vacancy:
+) -> Existing | Vacancy:
     """Applies the reuse rule. Raises `KeyReused`, and `LostRace` when another request took the slot or the key."""
     replayed = await _find_replayed(connection, queries, request)
     if replayed is not None:
-        return replayed
+        return Existing(replayed)
     current = await find_current(connection, queries, _key_of(request))
     decision = decide(current, request.prompt, create_new=request.create_new)
     if decision.outcome is Outcome.REUSED and current is not None:
         await _save_key(connection, request, current.id)
         adopted = await _take_slot_for_older(connection, request, current, poll_timeout)
-        return ClaimResult(adopted, decision, won=False)
+        changes = [_changed(request, adopted)] if adopted is not current else []
+        return Existing(ClaimResult(adopted, decision, won=False), changes)
     return Vacancy(decision, current if current is not None and current.is_current else None)
 
 
@@ -175,9 +186,14 @@ def _changes_of_claim(request: CreateRequest, vacancy: Vacancy) -> list[Change]:
     """The changes that viewers hear of: the new prototype, and the one that is not the current one any more."""
     changes = [Change(request.workspace_id, request.product_id, request.mockup_id, request.account, "claimed")]
     if vacancy.replaced is not None:
-        account = vacancy.replaced.generation.account if vacancy.replaced.generation else request.account
-        changes.append(Change(request.workspace_id, request.product_id, vacancy.replaced.id, account, "changed"))
+        changes.append(_changed(request, vacancy.replaced))
     return changes
+
+
+def _changed(request: CreateRequest, prototype: Prototype) -> Change:
+    """The change of another prototype of the product that a claim is for."""
+    account = prototype.generation.account if prototype.generation else request.account
+    return Change(request.workspace_id, request.product_id, prototype.id, account, "changed")
 
 
 async def count(connection: Connection, request: CreateRequest, quotas: Quotas) -> None:
