@@ -106,25 +106,25 @@ def with_values(one: TrackedPrototype, **values: Any) -> TrackedPrototype:
 
 def polled(
     one: TrackedPrototype,
-    seen: Observation | None,
+    observation: Observation | None,
     now: datetime,
     timing: Timing,
     *,
     batched: bool,
     missing: bool = False,
-    around: AccountVisibility | None = None,
+    account: AccountVisibility | None = None,
     unread: bool = False,
-    rest: timedelta | None = None,
+    unwatched_pause: timedelta | None = None,
     paused: timedelta | None = None,
 ) -> TrackedPrototype:
     """A poll, with its answer in single words."""
     answer: polling.PollAnswer = polling.NoAnswer()
     if paused is not None:
         answer = polling.PollsPaused(paused)
-    elif seen is not None:
-        answer = polling.ChatShown(seen, is_partial=unread)
+    elif observation is not None:
+        answer = polling.ChatShown(observation, is_partial=unread)
     elif missing:
-        answer = polling.ChatMissing(around)
+        answer = polling.ChatMissing(account)
     elif unread:
         answer = polling.ChatUnreadable()
-    return polling.polled(one, answer, now, timing, batched=batched, rest=rest)
+    return polling.polled(one, answer, now, timing, batched=batched, unwatched_pause=unwatched_pause)

@@ -304,7 +304,9 @@ def _follow_up(
         (Event("sent", Source.SUBMIT, at), sent),
     ]
     if scene.asked:
-        taken = rounds.follow_up_accepted(sent, message_id="msg_2", seen=None, now=at, timing=pace, batched=False)
+        taken = rounds.follow_up_accepted(
+            sent, message_id="msg_2", observation=None, now=at, timing=pace, batched=False
+        )
         end = Observation(ObservedState.FINISHED, message_id="msg_2", credits=0.4)
         told += [(Event("continued", Source.SUBMIT, at), taken), (None, _seen(taken, end, at + scene.took, pace))]
     else:
@@ -337,7 +339,7 @@ def _steps(
         chat_id=f"chat_{number:04d}{scene.product_id.encode().hex()[:8]}",
         message_id=f"msg_{number:04d}",
         project_id=None,
-        seen=None,
+        observation=None,
         now=soon + timedelta(seconds=2),
         timing=pace,
         batched=False,

@@ -48,7 +48,7 @@ def away(seconds: float = 300, looks: int = 4, **values: Any) -> TrackedPrototyp
 def look(
     one: TrackedPrototype, now: datetime, *, missing: bool, around: AccountVisibility = VISIBLE
 ) -> TrackedPrototype:
-    return polled(one, None if missing else RUNNING, now, PACE, batched=False, missing=missing, around=around)
+    return polled(one, None if missing else RUNNING, now, PACE, batched=False, missing=missing, account=around)
 
 
 class TestGone:

@@ -19,7 +19,15 @@ from protokeep.core.generation import RecoveryPoint
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
 from protokeep.core.prototype import State, Status
-from protokeep.core.provider_keys import KeyOwner, KeySource, hint_of, key_of, key_source_of, missing, owner_of
+from protokeep.core.provider_keys import (
+    KeyOwner,
+    KeySource,
+    hint_of,
+    key_of,
+    key_source_of,
+    missing_key_message,
+    owner_of,
+)
 from protokeep.core.quotas import Quotas, day_of
 from protokeep.core.rate_limit import MOST_BUCKETS, TokenBucket
 from tracked import generation_of
@@ -132,9 +140,9 @@ class TestKeys:
         """
         Where a key is missing it is said whose it was.
         """
-        assert "Set it and restart" in missing("v0:environment")
-        assert "The workspace's key" in missing("v0:workspace:team")
-        assert "ann's own key" in missing("v0:person:team:ann")
+        assert "Set it and restart" in missing_key_message("v0:environment")
+        assert "The workspace's key" in missing_key_message("v0:workspace:team")
+        assert "ann's own key" in missing_key_message("v0:person:team:ann")
 
 
 class TestCaps:
@@ -319,17 +327,17 @@ class TestRefusals:
         """
         refusals = FailedSignInCounter()
         first = self.refusal()
-        assert [refusals.take(first, 0), refusals.take(first, 1), refusals.take(first, 2)] == [first, None, None]
-        assert refusals.take(self.refusal("10.0.0.2"), 3) is not None
-        assert refusals.take(self.refusal(reason="other"), 3) is not None
-        waiting = [refusals.waiting]
+        assert [refusals.count(first, 0), refusals.count(first, 1), refusals.count(first, 2)] == [first, None, None]
+        assert refusals.count(self.refusal("10.0.0.2"), 3) is not None
+        assert refusals.count(self.refusal(reason="other"), 3) is not None
+        waiting = [refusals.has_open_window]
 
-        assert refusals.over(59) == []
-        (told,) = refusals.over(60)
+        assert refusals.end_window(59) == []
+        (told,) = refusals.end_window(60)
         assert (told.address, told.data) == ("10.0.0.1", {"reason": "expired", "times": 2})
-        waiting.append(refusals.waiting)
+        waiting.append(refusals.has_open_window)
         assert waiting == [True, False]
-        assert refusals.take(first, 61) == first
+        assert refusals.count(first, 61) == first
 
     def test_a_window_lasts_a_minute_from_its_first_failure(self) -> None:
         """
@@ -337,19 +345,19 @@ class TestRefusals:
         """
         refusals = FailedSignInCounter()
         for _ in range(2):
-            refusals.take(self.refusal(), 100)
-        assert refusals.over(159) == []
-        assert len(refusals.over(101, at_once=True)) == 1
+            refusals.count(self.refusal(), 100)
+        assert refusals.end_window(159) == []
+        assert len(refusals.end_window(101, at_once=True)) == 1
 
     def test_very_many_kinds_of_failure_share_one_line_per_workspace(self) -> None:
         """
         Of very many kinds only some are told apart, the others are one line; each workspace has its own.
         """
         refusals = FailedSignInCounter()
-        told = [refusals.take(self.refusal(f"10.0.1.{number}"), 0) for number in range(SEPARATE_LINES + 5)]
+        told = [refusals.count(self.refusal(f"10.0.1.{number}"), 0) for number in range(SEPARATE_LINES + 5)]
         assert [one is not None for one in told] == [True] * SEPARATE_LINES + [False] * 5
-        assert refusals.take(self.refusal(workspace="elsewhere"), 1) is not None
+        assert refusals.count(self.refusal(workspace="elsewhere"), 1) is not None
 
-        (others,) = refusals.over(60)
+        (others,) = refusals.end_window(60)
         assert (others.workspace_id, others.address, others.subject) == ("default", "", None)
         assert others.data == {"reason": OTHERS, "times": 5}

@@ -131,7 +131,7 @@ class TestAsked:
         What the builder says about the message that is known now does not end the new round.
         """
         begun = rounds.follow_up_accepted(
-            asked(), message_id=None, seen=None, now=after(101), timing=PACE, batched=False
+            asked(), message_id=None, observation=None, now=after(101), timing=PACE, batched=False
         )
 
         late = Observation(ObservedState.FINISHED, message_id="m-1")
@@ -161,7 +161,7 @@ class TestContinued:
 
     def begun(self, seen: Observation | None = None, *, batched: bool = False) -> TrackedPrototype:
         return rounds.follow_up_accepted(
-            self.sent(), message_id="m-2", seen=seen, now=after(120), timing=PACE, batched=batched
+            self.sent(), message_id="m-2", observation=seen, now=after(120), timing=PACE, batched=batched
         )
 
     def test_a_delivered_follow_up_starts_a_turn_with_its_own_poll_clock(self) -> None:

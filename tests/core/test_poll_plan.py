@@ -53,9 +53,9 @@ def test_a_sweep_is_one_batch() -> None:
     small = [one() for _ in range(LARGE_SWEEP_CALLS)]
 
     assert [len(batch) for batch in plan(small, batched=True).batches] == [LARGE_SWEEP_CALLS]
-    assert plan(small, batched=True).rest is None
-    assert plan([*small, one()], batched=True).rest == TIMING.batch_poll_interval
-    assert plan([*small, one()]).rest is None
+    assert plan(small, batched=True).unwatched_pause is None
+    assert plan([*small, one()], batched=True).unwatched_pause == TIMING.batch_poll_interval
+    assert plan([*small, one()]).unwatched_pause is None
 
 
 def test_nothing_is_polled_without_calls() -> None:

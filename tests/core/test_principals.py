@@ -31,10 +31,10 @@ def test_a_token_counts_until_it_expires_or_is_revoked() -> None:
     """
     expiring = replace(TOKEN, expires_at=after(10))
 
-    assert TOKEN.counts(after(1e9))
-    assert expiring.counts(after(9.999))
-    assert not expiring.counts(after(10))
-    assert not replace(TOKEN, revoked_at=NOW).counts(NOW)
+    assert TOKEN.is_valid(after(1e9))
+    assert expiring.is_valid(after(9.999))
+    assert not expiring.is_valid(after(10))
+    assert not replace(TOKEN, revoked_at=NOW).is_valid(NOW)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class TestAccepted:
     ) -> TrackedPrototype:
         ids = {"chat_id": "c-1", "message_id": "m-1", "project_id": "p-1", **more}
         before = before or sent(outcome_unknown=True, error_code="no_answer", error_message="?", next_try_at=NOW)
-        return steps.accepted(before, seen=seen, now=after(50), timing=PACE, batched=True, **ids)
+        return steps.accepted(before, observation=seen, now=after(50), timing=PACE, batched=True, **ids)
 
     def test_an_accepted_create_has_its_ids_and_starts_its_poll_clock(self) -> None:
         """
@@ -258,11 +258,17 @@ class TestObserved:
         """
         After a sweep over very many the next one comes later, but not for what somebody watches, nor past a deadline.
         """
-        rest = timedelta(seconds=20)
-        assert generation_of(self.look(made(), 3, rest=rest)).polling.next_poll_at == after(23)
-        assert generation_of(self.look(made(watched_until=after(4)), 3, rest=rest)).polling.next_poll_at == after(6)
-        assert generation_of(self.look(made(watched_until=after(3)), 3, rest=rest)).polling.next_poll_at == after(23)
-        assert generation_of(self.look(made(deadline_at=after(5)), 3, rest=rest)).polling.next_poll_at == after(5)
+        pause = timedelta(seconds=20)
+        assert generation_of(self.look(made(), 3, unwatched_pause=pause)).polling.next_poll_at == after(23)
+        assert generation_of(
+            self.look(made(watched_until=after(4)), 3, unwatched_pause=pause)
+        ).polling.next_poll_at == after(6)
+        assert generation_of(
+            self.look(made(watched_until=after(3)), 3, unwatched_pause=pause)
+        ).polling.next_poll_at == after(23)
+        assert generation_of(
+            self.look(made(deadline_at=after(5)), 3, unwatched_pause=pause)
+        ).polling.next_poll_at == after(5)
 
     def test_a_late_poll_of_a_ready_prototype_schedules_finalization(self) -> None:
         """

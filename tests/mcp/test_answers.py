@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from protokeep.client import Decision, Ensured, Failure, HistoryLine, PrototypeDetail
 from protokeep.core.prototype import State
-from protokeep.core.state_labels import STATE_WORDS
+from protokeep.core.state_labels import STATE_LABELS
 from protokeep.mcp import answers
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -73,5 +73,5 @@ def test_every_state_has_a_word_and_a_next_step() -> None:
     """
     No state is without a word, nor without a sentence on what to do.
     """
-    assert set(STATE_WORDS) == set(State)
+    assert set(STATE_LABELS) == set(State)
     assert set(answers._NEXT_STEPS) == set(map(str, State))

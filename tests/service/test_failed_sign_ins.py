@@ -207,14 +207,14 @@ class TestFloods:
         refusals, now, told, windows = FailedSignInCounter(), 0.0, [], 1
         for workspace, address, pause in tries:
             now += pause
-            ended = refusals.over(now)
-            windows += not refusals.waiting
+            ended = refusals.end_window(now)
+            windows += not refusals.has_open_window
             told += ended
-            one = refusals.take(line(str(address), AT, workspace), now)
+            one = refusals.count(line(str(address), AT, workspace), now)
             told += [one] if one else []
-        told += refusals.over(now, at_once=True)
+        told += refusals.end_window(now, at_once=True)
 
-        assert not refusals.waiting
+        assert not refusals.has_open_window
         assert sum(entry.data.get("times", 1) for entry in told) == len(tries)
         for workspace in "abc":
             own = [entry for entry in told if entry.workspace_id == workspace]

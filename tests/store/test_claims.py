@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from owner_schemas import run
 from protokeep.core.errors import QuotaReached
+from protokeep.core.prototype import Status
 from protokeep.core.quotas import Quotas
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
-from tracked import generation_of
+from tracked import generation_of, tracked
 from world import BOB, PROMPT, World
 
 
@@ -97,3 +99,39 @@ async def test_a_changed_row_is_read_as_it_is(world: World) -> None:
 
     assert (changed.id, changed.image_url) == (first.prototype.id, "https://pictures.example/new.png")
     assert changed == await world.get(first.prototype.id)
+
+
+@pytest.mark.parametrize("more", [{"create_new": True}, {}])
+async def test_viewers_of_a_replaced_prototype_hear_that_it_is_not_current(world: World, more: dict[str, Any]) -> None:
+    """
+    Both changed: the new prototype, and the one that gave up its slot, on purpose or because it failed.
+    """
+    before = await world.make()
+    if not more:
+        await world.store.save(tracked(before), replace(tracked(before), status=Status.FAILED))
+
+    with world.first.context.bus.subscribed() as changes:
+        ensured = await world.ensure("p-1", wait=0, **more)
+        heard = [changes.get_nowait().mockup_id for _ in range(changes.qsize())]
+
+    assert heard == [ensured.prototype.id, before.id]
+    assert not (await world.get(before.id)).is_current
+
+
+async def test_viewers_of_an_older_row_hear_that_it_is_current_now(world: World) -> None:
+    """
+    The first request for its product gives it the slot; the second one changes nothing.
+    """
+    older = "00000000-0000-4000-8000-000000000001"
+    await run(
+        world.database_url,
+        "INSERT INTO design_mockups (id, product_id, user_id, provider, prompt, project_url)"
+        f" VALUES ('{older}', 'p-1', 'ann', 'v0', '{PROMPT}', 'https://preview.example/1')",
+    )
+
+    with world.first.context.bus.subscribed() as changes:
+        for _ in range(2):
+            assert (await world.ensure("p-1", wait=0)).prototype.id == older
+        heard = [changes.get_nowait().mockup_id for _ in range(changes.qsize())]
+
+    assert heard == [older]

@@ -107,3 +107,15 @@ class TestForget:
         assert not await world.store.delete(tracked(made), event)
 
         assert len(await world.rows("SELECT id FROM protokeep_events")) == before
+
+    async def test_viewers_hear_of_a_deletion(self, world: World) -> None:
+        """
+        Open pages have to take it off: one change, after the row is gone.
+        """
+        made = await world.complete()
+
+        with world.first.context.bus.subscribed() as changes:
+            await world.store.delete(tracked(made), Event("deleted", Source.SWEEP, world.clock()))
+
+        assert changes.get_nowait().mockup_id == made.id
+        assert changes.empty()

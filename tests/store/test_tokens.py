@@ -139,10 +139,10 @@ class TestTokens:
             found = await tokens.find(f"digest-{name}")
             return found and found.last_used_at
 
-        await tokens.used("id-a", now, minute)
-        await tokens.used("id-a", now + minute, minute)
+        await tokens.record_use("id-a", now, minute)
+        await tokens.record_use("id-a", now + minute, minute)
         assert (await last("a"), await last("b")) == (now, None)
-        await tokens.used("id-a", now + 2 * minute, minute)
+        await tokens.record_use("id-a", now + 2 * minute, minute)
         assert await last("a") == now + 2 * minute
 
     async def test_people_of_a_workspace_are_listed_with_tokens_and_prototypes(

@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from protokeep import cli
-from protokeep.core.state_labels import STATE_WORDS
+from protokeep.core.state_labels import STATE_LABELS
 from protokeep.settings import Settings
 from protokeep.web.app import create_app
 from protokeep.web.models import CreateProject, PrototypeView
@@ -94,7 +94,7 @@ def test_every_field_of_a_prototype_is_described() -> None:
 
     assert set(first_words(DOCS / "api.md", "Creating")) >= set(CreateProject.model_fields)
     assert set(words) >= set(PrototypeView.model_fields)
-    assert set(words) >= {state.value for state in STATE_WORDS}
+    assert set(words) >= {state.value for state in STATE_LABELS}
 
 
 def test_every_problem_type_is_described() -> None:

@@ -824,11 +824,11 @@ async def test_cached_counts_follow_every_change_of_their_workspace(site: Site) 
     ann = Principal("default", "ann", Role.MAKER, "t")
     other = Principal("elsewhere", "ann", Role.MAKER, "t")
     await paint(site.parts, (Scene("one", None, "ann", "x", State.READY),))
-    before = (await gallery.front(ann, 10)).counts
+    before = (await gallery.home_page(ann, 10)).counts
 
     await paint(site.parts, (Scene("two", None, "ann", "x", State.READY),))
     await asyncio.sleep(1.0)
-    after = (await gallery.front(ann, 10)).counts
+    after = (await gallery.home_page(ann, 10)).counts
 
     assert after[State.READY] == before[State.READY] + 1
-    assert not any((await gallery.front(other, 10)).counts.values())
+    assert not any((await gallery.home_page(other, 10)).counts.values())

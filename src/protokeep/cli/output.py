@@ -9,9 +9,9 @@ from typing import Any
 
 from protokeep.client import Prototype
 from protokeep.core.prototype import State
-from protokeep.core.state_labels import STATE_WORDS
+from protokeep.core.state_labels import STATE_LABELS
 
-#: The terminal colour for each tone of `STATE_WORDS`.
+#: The terminal colour for each tone of `STATE_LABELS`.
 COLOURS: Mapping[str, str] = {"calm": "cyan", "busy": "blue", "good": "green", "warn": "yellow", "bad": "red"}
 #: Durations that are needed before a usual range is shown.
 MIN_DURATIONS = 3
@@ -25,7 +25,7 @@ def print_result(value: Any, text: str, *, as_json: bool) -> None:
 def state_label(state: str) -> str:
     """The shape and label of a state. A state that only a newer server knows is shown as it is."""
     try:
-        words = STATE_WORDS[State(state)]
+        words = STATE_LABELS[State(state)]
     except ValueError:
         return state
     return f"{words.shape} {words.label}"
@@ -34,7 +34,7 @@ def state_label(state: str) -> str:
 def state_colour(state: str) -> str:
     """The terminal colour of a state."""
     try:
-        return COLOURS[STATE_WORDS[State(state)].tone]
+        return COLOURS[STATE_LABELS[State(state)].tone]
     except ValueError:
         return "white"
 

@@ -1,4 +1,4 @@
-"""What a "not found" proves: when a chat is only not visible, when it is gone, and when it is polled again.
+"""Conclusions from a "not found": when a chat is only not visible, when it is gone, and when it is polled again.
 
 One "not found" proves nothing: the chat may be too young to be shown, the provider may have an incident, or the key
 may be another team's. Such a prototype is not visible at the provider: its status stays, and it is polled ever more
@@ -22,7 +22,7 @@ GONE_MESSAGE = "The chat no longer exists at the builder."
 
 @dataclass(frozen=True, slots=True)
 class AccountVisibility:
-    """What a round of polls tells about the account as a whole.
+    """The visibility of an account's chats in a round of polls.
 
     `shown` and `missing` count the chats of the round that the provider showed, and that it answered with "not found".
     `key_since`: since when the account's key is in use, as far as this process can know. `shows_ours`: a list that was
@@ -46,7 +46,7 @@ def accepted_at(generation: Generation) -> datetime:
 
 
 def recorded_missing(prototype: TrackedPrototype, now: datetime) -> TrackedPrototype:
-    """The prototype after a "not found": it is counted, and nothing is concluded from it."""
+    """The prototype after a "not found", which is counted and proves nothing yet."""
     absence = prototype.generation.absence
     since = min(absence.missing_since or now, now)
     counted = replace(absence, missing_since=since, missing_polls=absence.missing_polls + 1, last_missing_at=now)
@@ -65,7 +65,7 @@ def recorded_shown(prototype: TrackedPrototype, now: datetime, timing: Timing) -
 
 
 def deadline_extended(prototype: TrackedPrototype, now: datetime, timing: Timing) -> TrackedPrototype:
-    """The prototype before a poll that comes late: time in which nobody polled counts against nothing.
+    """The prototype before a poll that comes late: time in which nobody polled does not count.
 
     The process slept or was down, polls were paused, or the clock was set forward: the deadline and the begin of an
     absence both move on by that time. After a clock was set back, no deadline is further away than a whole poll clock.
@@ -79,7 +79,7 @@ def deadline_extended(prototype: TrackedPrototype, now: datetime, timing: Timing
 
 
 def polling_paused(prototype: TrackedPrototype, now: datetime, until: datetime, timing: Timing) -> TrackedPrototype:
-    """Nobody polls the prototype between `now` and `until`, however short that is: it counts against nothing."""
+    """The prototype without polls between `now` and `until`. However short that time is, it does not count."""
     absence, pause = prototype.generation.absence, until - now
     polling = _extended(prototype, pause, until + timing.poll_timeout)
     return prototype.with_generation(
@@ -109,9 +109,9 @@ def missing_long_enough(generation: Generation, now: datetime, timing: Timing) -
 
 
 def may_be_gone(generation: Generation, now: datetime, timing: Timing) -> bool:
-    """Whether only the account as a whole is left to be asked about. True of few chats at any time.
+    """Whether a missing chat may be gone, so that the account's visibility decides. True of few chats at any time.
 
-    A chat that no read has ever shown, of an older row say, has to stay away for much longer.
+    A chat that no read has ever shown, such as that of an older row, has to stay away for much longer.
     """
     absence = generation.absence
     if absence.last_shown_at is not None:
@@ -143,7 +143,7 @@ def is_gone(generation: Generation, account: AccountVisibility, now: datetime, t
 def deletion_is_done(generation: Generation, account: AccountVisibility, now: datetime, timing: Timing) -> bool:
     """Whether a chat whose deletion was answered with "not found" exists no more.
 
-    It need not have been shown before. An account that shows nothing at all is believed in the end.
+    The chat need not have been shown before. After a long time, an account that shows no chat at all is believed.
     """
     if not missing_long_enough(generation, now, timing):
         return False

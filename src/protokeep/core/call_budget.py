@@ -13,7 +13,7 @@ HEAD_START_SECONDS = 6.0
 
 
 class Priority(IntEnum):
-    """Whose calls come first when calls are short; a smaller number comes first. Creates come before all of these."""
+    """The order of calls when few are left; a smaller number comes first. Creates come before all of these."""
 
     LOOKUP = 0  #: a create whose answer was lost; nothing may be sent for it before
     WATCHED = 1  #: somebody has it open
@@ -65,7 +65,7 @@ class CallAllowance:
         return None if self.calls_per_minute is None else max(int(self.calls_per_minute * SHARES[priority]), 1)
 
     def until(self, priority: Priority, calls: int) -> datetime:
-        """When so many more `calls` of this priority may be made: within a minute, but not at once.
+        """When this number of further `calls` of this priority may be made: within a minute, but not at once.
 
         At the latest when all of a minute's calls may be made: a minute from now there may be as few as now.
         """

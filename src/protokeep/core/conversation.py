@@ -1,4 +1,4 @@
-"""What was said in a chat, as every provider reports it."""
+"""The messages of a chat, as every provider reports them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The messages of a chat, newest first; `whole`: there are no older ones.
+    """The messages of a chat, newest first; `whole`: there are no older messages.
 
-    `previous_message_id` names what the newest finished turn ended with, as `Observation.message_id` would.
+    `previous_message_id` names the message or version that the newest finished turn ended with, as
+    `Observation.message_id` would.
     """
 
     messages: Sequence[Message]
@@ -29,7 +30,7 @@ class Conversation:
     whole: bool
 
     def newer_than(self, message_id: str) -> Sequence[Message] | None:
-        """The messages after one of the chat ("": after its beginning); None: that one is not among `messages`."""
+        """The messages after one of the chat ("": after its beginning); None: `messages` do not hold that message."""
         ids = [message.id for message in self.messages]
         if message_id in ids:
             return self.messages[: ids.index(message_id)]

@@ -1,4 +1,4 @@
-"""Requests: what a person asks for, and the result of its claim."""
+"""Requests for prototypes, and the results of their claims."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class Adoption:
 class CreateRequest:
     """One request for a prototype, checked. `mockup_id` is the id of the prototype if it has to be made.
 
-    `principal` is who asks, for the audit. `adoption_account` tracks an older row that the request finds; None: the
-    same `account` does. `leased_until`: until then only the claiming process sends this create; None: any process may.
+    `principal` is the person who asks, for the audit. `adoption_account` tracks an older row that the request finds;
+    None: the same `account` does. `leased_until`: until then only the claiming process sends this create; None: any
+    process may.
     """
 
     mockup_id: str
@@ -54,7 +55,7 @@ class CreateRequest:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of what the request asks for. The same key with another fingerprint is a conflict."""
+        """A digest of the requested values. The same key with another fingerprint is a conflict."""
         asked = [self.product_id, self.provider, self.prompt, self.create_new, self.product_name]
         return hashlib.sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()
 
@@ -114,5 +115,5 @@ class IdempotentRequest:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of what the request asks for."""
+        """A digest of the request."""
         return hashlib.sha256(json.dumps(self.request, ensure_ascii=False).encode()).hexdigest()

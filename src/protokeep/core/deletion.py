@@ -1,6 +1,6 @@
 """A deletion, here and at the provider: every step as a pure change of the prototype.
 
-The row stays until the provider has deleted the chat, and says why while it cannot.
+The row stays until the provider has deleted the chat. Until then it shows the reason.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ SEPARATE_LINES = 20
 #: The reason of the shared line.
 OTHERS = "others"
 
-_Same = tuple[str, str, str]
+_FailureKey = tuple[str, str, str]
 
 
 @dataclass(slots=True)
@@ -24,22 +24,22 @@ class _Counted:
 
 
 class FailedSignInCounter:
-    """Decides which lines are written: at most 41 a minute for each workspace, however many come."""
+    """Decides which lines are written: at most 41 a minute for each workspace, however many sign-ins fail."""
 
     def __init__(self) -> None:
         self._since = 0.0
-        self._counted: defaultdict[str, dict[_Same, _Counted]] = defaultdict(dict)
+        self._counted: defaultdict[str, dict[_FailureKey, _Counted]] = defaultdict(dict)
 
     @property
-    def waiting(self) -> bool:
+    def has_open_window(self) -> bool:
         """Whether a window is open, at whose end a summary may be due."""
         return bool(self._counted)
 
-    def take(self, entry: AuditEntry, now: float) -> AuditEntry | None:
+    def count(self, entry: AuditEntry, now: float) -> AuditEntry | None:
         """Count one failure. The line to write at once: `entry` itself, if it is the first of its kind in this window.
 
-        `now` is in seconds of any clock that does not go back. Call `over` before, for the lines of a window that is
-        over.
+        `now` is in seconds of any clock that does not go back. `end_window` has to be called first, for the lines of
+        the window before.
         """
         if not self._counted:
             self._since = now
@@ -55,7 +55,7 @@ class FailedSignInCounter:
         counted[same] = _Counted(entry)
         return entry
 
-    def over(self, now: float, *, at_once: bool = False) -> list[AuditEntry]:
+    def end_window(self, now: float, *, at_once: bool = False) -> list[AuditEntry]:
         """The summaries of a window that is over (or of any window, `at_once`), each with its count."""
         if not at_once and now - self._since < WINDOW_SECONDS:
             return []

@@ -73,7 +73,7 @@ def requested(prototype: TrackedPrototype, message: str, now: datetime) -> Track
 def about_to_send_follow_up(
     prototype: TrackedPrototype, now: datetime, timing: Timing, conversation: Conversation
 ) -> TrackedPrototype:
-    """Written before the call, with how the chat ended: whatever is newer came of this message."""
+    """Written before the call, with the newest message of the chat: every newer message comes of this follow-up."""
     sent = about_to_send(prototype, now, timing)
     follow_up = sent.generation.follow_up
     newest = conversation.messages[0].id if conversation.messages else ""
@@ -90,7 +90,7 @@ def follow_up_accepted(
     prototype: TrackedPrototype,
     *,
     message_id: str | None,
-    seen: Observation | None,
+    observation: Observation | None,
     now: datetime,
     timing: Timing,
     batched: bool,
@@ -114,22 +114,22 @@ def follow_up_accepted(
         settled_at=None,
         finalize_at=None,
     )
-    if seen is not None:
-        begun = advance(begun, seen, now)
+    if observation is not None:
+        begun = advance(begun, observation, now)
     return _polled_next(begun, now, timing, batched=batched)
 
 
 def rejected(
     prototype: TrackedPrototype, error: ProviderError, now: datetime, timing: Timing, *, batched: bool
 ) -> TrackedPrototype:
-    """The provider refused the message and did nothing: the result of the turn before counts, and says why."""
+    """The provider refused the message and did nothing: the result of the turn before counts, with the reason."""
     generation = prototype.generation
     point = RecoveryPoint.SETTLED if prototype.status in SETTLED else RecoveryPoint.ACCEPTED
     failed = prototype.status not in (*UNFINISHED, Status.COMPLETED)
     unchanged = prototype.with_generation(
         submission=generation.submission.answered(point),
         hold=Reason("follow_up_refused", f"The follow-up was not taken, and changed nothing. {error}"),
-        # An error that an unclear answer to this message left is explained by the refusal now.
+        # The refusal explains the error that an unclear answer to this message left.
         error=generation.error if failed else Reason(),
         follow_up=_without_turn(generation.follow_up),
     )
@@ -137,7 +137,7 @@ def rejected(
 
 
 def not_sent(prototype: TrackedPrototype) -> TrackedPrototype:
-    """The provider had no chat to put the message into: certainly nothing was sent, and it is claimed as before."""
+    """The provider had no chat for the message: certainly nothing was sent, and the message is claimed as before."""
     return prototype.with_generation(submission=prototype.generation.submission.unsent())
 
 
@@ -152,7 +152,7 @@ def chat_not_shown(prototype: TrackedPrototype, until: datetime) -> TrackedProto
 
 
 def gone_message(prototype: TrackedPrototype) -> str:
-    """The line of history of a follow-up whose chat is gone: its fate, and its text."""
+    """The line of history of a follow-up whose chat is gone: whether the message was sent, and its text."""
     generation = prototype.generation
     unknown = "It is not known whether the message arrived"
     fate = unknown if generation.submission.was_sent else "The message was not sent"
@@ -211,12 +211,12 @@ def find_sent_message(prototype: TrackedPrototype, conversation: Conversation, *
         baseline_message_id = follow_up.known_message_id
     newer = None if baseline_message_id is None else conversation.newer_than(baseline_message_id)
     if newer is None:
-        return _found_by_time(prototype.generation, _with_our_text(conversation.messages, follow_up))
-    ours = _with_our_text(newer, follow_up)
-    return Found(ours[0]) if ours else CertainlyAbsent()
+        return _found_by_time(prototype.generation, _with_text(conversation.messages, follow_up))
+    matching = _with_text(newer, follow_up)
+    return Found(matching[0]) if matching else CertainlyAbsent()
 
 
-def _with_our_text(messages: Sequence[Message], follow_up: FollowUp) -> list[Message]:
+def _with_text(messages: Sequence[Message], follow_up: FollowUp) -> list[Message]:
     text = follow_up.message or ""
     return [message for message in messages if message.role == "user" and same_text(message.content, text)]
 
@@ -238,7 +238,7 @@ def same_text(one: str, other: str) -> bool:
 
 
 def _without_turn(follow_up: FollowUp) -> FollowUp:
-    """The turn came to nothing: news about the turn before count again."""
+    """The follow-up without its turn, which came to nothing: news about the turn before count again."""
     return replace(follow_up, previous_message_id=None, baseline_message_id=None)
 
 

@@ -1,7 +1,7 @@
-"""A generation: what protokeep knows of one prototype at its provider.
+"""A generation: everything that protokeep knows of one prototype at its provider.
 
 `Generation` is one row of `protokeep_generations`. Its parts group the columns by the question that they answer: how
-far sending got, when to poll, whether the chat is visible, what was asked for last, where the result can be opened.
+far sending got, when to poll, whether the chat is visible, the last turn, where the result can be opened.
 Instants are aware UTC.
 """
 
@@ -64,11 +64,11 @@ class Submission:
         return replace(self, lease_until=None, next_try_at=retry_at)
 
     def answered(self, point: RecoveryPoint) -> Submission:
-        """The provider's answer is known: nothing is left to send or to look up."""
+        """With the provider's answer known: nothing is left to send or to look up."""
         return replace(self, recovery_point=point, outcome_unknown=False).released()
 
     def unsent(self) -> Submission:
-        """Certainly nothing reached the provider: the request is claimed as before its first sending."""
+        """Claimed as before the first sending, because certainly nothing reached the provider."""
         return replace(self, recovery_point=RecoveryPoint.CLAIMED, sent_at=None, outcome_unknown=False, lookups=0)
 
     def waiting(self, retry_at: datetime) -> Submission:
@@ -108,13 +108,13 @@ class Absence:
     last_shown_at: datetime | None = None
 
     def ended(self) -> Absence:
-        """The chat does not count as missing any more."""
+        """Without an absence: the chat does not count as missing any more."""
         return Absence(last_shown_at=self.last_shown_at)
 
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """What was asked for last. Turn 1 is the create; every follow-up message begins another turn.
+    """The last turn. Turn 1 is the create; every follow-up message begins another turn.
 
     `previous_message_id` is the message or version that the turn before ended with: news about it say nothing about
     this turn.

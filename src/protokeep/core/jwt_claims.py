@@ -1,4 +1,4 @@
-"""From the claims of a token that was checked to a principal: who, where, and what they may do."""
+"""The principal of a checked JWT: person, workspace and role, as its claims name them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protokeep.core.errors import NotAllowed, NotAuthenticated
-from protokeep.core.principals import Principal, Role
+from protokeep.core.principals import DEFAULT_WORKSPACE, Principal, Role
 from protokeep.core.validation import NAME_MAX
-
-#: Where everybody belongs when no claim names a workspace.
-DEFAULT_WORKSPACE = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class ClaimRules:
     default_role: Role | None = None
 
     def principal_of(self, claims: Mapping[str, Any]) -> Principal:
-        """Whom the claims stand for. Raises `NotAuthenticated` and `NotAllowed`: what is missing is refused."""
+        """The principal that the claims name. Raises `NotAuthenticated` or `NotAllowed` if a claim is missing."""
         user = _text(_claim(claims, self.user_claim))
         if user is None:
             raise NotAuthenticated(f"This token names nobody: it has no usable claim {self.user_claim}.")
@@ -45,7 +42,7 @@ class ClaimRules:
         return Principal(workspace, user, role, "")
 
     def _role(self, value: Any) -> Role | None:
-        """The highest role that one of the values gives; None: none of them gives any."""
+        """The highest role that one of the values gives; None: no value gives a role."""
         meaning = self.roles or {role.value: role for role in Role}
         values = value if isinstance(value, list) else [value]
         found = {meaning[one] for one in values if isinstance(one, str) and one in meaning}

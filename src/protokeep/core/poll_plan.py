@@ -10,11 +10,11 @@ from protokeep.core.call_budget import CallAllowance, Priority, priority_of
 from protokeep.core.prototype import TrackedPrototype
 from protokeep.core.timing import Timing
 
-#: Calls of one sweep beyond which the next sweep takes a longer rest.
+#: A sweep of more calls than this makes unwatched prototypes wait longer for the next sweep.
 LARGE_SWEEP_CALLS = 16
 #: Chats that are polled one by one before the answers are written.
 BATCH_SIZE = 200
-#: So many chats that hooks spoke of are polled one by one.
+#: Up to so many chats that hooks named are polled one by one.
 FEW_HOOKED = 20
 
 
@@ -23,13 +23,13 @@ class PollPlan:
     """One round of polls of an account and API version.
 
     The prototypes of one batch are polled together, and written before the next batch begins. `postponed` have to wait
-    for want of calls. `rest`: from the beginning of this round to the next one of prototypes that nobody watches; None:
-    each as its own timing says.
+    because no calls are left for them. `unwatched_pause`: from the beginning of this round to the next round of
+    prototypes that nobody watches; None: each prototype is polled when its own timing says.
     """
 
     batches: Sequence[Sequence[TrackedPrototype]]
     postponed: Sequence[TrackedPrototype]
-    rest: timedelta | None = None
+    unwatched_pause: timedelta | None = None
 
     @property
     def polled(self) -> list[TrackedPrototype]:
@@ -65,7 +65,7 @@ def _plan_together(
     timing: Timing,
     cost: Callable[[int], int],
 ) -> PollPlan:
-    """A sweep is made when the most urgent prototype may spend its calls, or when a whole minute's calls are left."""
+    """Sweep when the most urgent prototype may spend the sweep's calls, or when a whole minute's calls are left."""
     prototypes = [prototype for _, prototype in ranked]
     if not prototypes:
         return PollPlan([], [])
@@ -73,14 +73,14 @@ def _plan_together(
     left, per_minute = allowance.left(most_urgent), allowance.per_minute(most_urgent)
     if left is not None and per_minute is not None and left < min(calls, per_minute):
         return PollPlan([], prototypes)
-    rest = timing.batch_poll_interval if calls > LARGE_SWEEP_CALLS else None
-    return PollPlan([prototypes], [], rest)
+    unwatched_pause = timing.batch_poll_interval if calls > LARGE_SWEEP_CALLS else None
+    return PollPlan([prototypes], [], unwatched_pause)
 
 
 def _split_by_budget(
     ranked: Sequence[tuple[Priority, TrackedPrototype]], allowance: CallAllowance
 ) -> tuple[list[TrackedPrototype], list[TrackedPrototype]]:
-    """(as many as the calls of their priority allow, the others), where each poll takes one call."""
+    """(the prototypes for which calls of their priority are left, the others), where each poll takes one call."""
     polled: list[TrackedPrototype] = []
     postponed: list[TrackedPrototype] = []
     for priority, prototype in ranked:
@@ -94,5 +94,5 @@ def _priority(prototype: TrackedPrototype, now: datetime) -> Priority:
 
 
 def are_few_hooked(due: Sequence[TrackedPrototype]) -> bool:
-    """Whether hooks spoke of all of these few chats: polled one by one, they cost less than a sweep of the account."""
+    """Whether these chats are few and hooks named all of them: single polls then cost less than a sweep."""
     return len(due) <= FEW_HOOKED and all(prototype.generation.hook_is_newer for prototype in due)

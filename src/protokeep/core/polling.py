@@ -26,14 +26,14 @@ class ChatShown:
 
 @dataclass(frozen=True, slots=True)
 class ChatMissing:
-    """The provider answered that there is no such chat. `account` tells whether to believe it; None: never."""
+    """The provider answered that there is no such chat. `account` tells whether to believe that; None: never."""
 
     account: AccountVisibility | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChatUnreadable:
-    """There was an answer about the chat, and it made no sense."""
+    """The answer about the chat made no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PollsPaused:
-    """The provider wants no polls for so long, and was not asked about the chat."""
+    """The provider wants no polls for this duration, and was not asked about the chat."""
 
     duration: timedelta
 
@@ -58,18 +58,18 @@ def polled(
     timing: Timing,
     *,
     batched: bool,
-    rest: timedelta | None = None,
+    unwatched_pause: timedelta | None = None,
 ) -> TrackedPrototype:
     """The prototype after a poll: first the answer counts, then the poll clock; then the next poll is set.
 
-    `batched`: one call reports many chats. `rest`: the next poll comes no sooner than after this, unless somebody
-    watches.
+    `batched`: one call reports many chats. `unwatched_pause`: a prototype that nobody watches is not polled again
+    before this time is over.
     """
     before = absence.deadline_extended(prototype, now, timing)
     if isinstance(answer, PollsPaused):
         return absence.polling_paused(before, now, now + answer.duration, timing)
     after = _expired(_answered(before, answer, now, timing), now)
-    due = _next_poll(after, now, timing, batched=batched, rest=rest)
+    due = _next_poll(after, now, timing, batched=batched, unwatched_pause=unwatched_pause)
     if due is not None and _is_unreadable(answer):
         due = max(due, now + timing.unreadable_pause)
     polling = after.generation.polling
@@ -93,8 +93,8 @@ def _answered(prototype: TrackedPrototype, answer: PollAnswer, now: datetime, ti
             return prototype
 
 
-def _shown(prototype: TrackedPrototype, seen: Observation, now: datetime, timing: Timing) -> TrackedPrototype:
-    after = advance(absence.recorded_shown(prototype, now, timing), seen, now)
+def _shown(prototype: TrackedPrototype, observation: Observation, now: datetime, timing: Timing) -> TrackedPrototype:
+    after = advance(absence.recorded_shown(prototype, now, timing), observation, now)
     answered = prototype.generation.awaiting_input and not after.generation.awaiting_input
     if after.status in UNFINISHED and (prototype.status is Status.FAILED or answered):
         # Generating goes on after the chat counted as gone, or after a person's answer: the poll clock begins anew.
@@ -106,7 +106,7 @@ def _shown(prototype: TrackedPrototype, seen: Observation, now: datetime, timing
 def not_shown(
     prototype: TrackedPrototype, account: AccountVisibility | None, now: datetime, timing: Timing
 ) -> TrackedPrototype:
-    """The prototype after a "not found". It counts as gone only where `account` allows that; else its status stays."""
+    """The prototype after a "not found". Its status changes only where `account` shows that the chat is gone."""
     after = absence.recorded_missing(prototype, now)
     if account is None or not absence.is_gone(after.generation, account, now, timing):
         return after
@@ -125,13 +125,13 @@ def _expired(prototype: TrackedPrototype, now: datetime) -> TrackedPrototype:
 
 
 def _next_poll(
-    prototype: TrackedPrototype, now: datetime, timing: Timing, *, batched: bool, rest: timedelta | None
+    prototype: TrackedPrototype, now: datetime, timing: Timing, *, batched: bool, unwatched_pause: timedelta | None
 ) -> datetime | None:
     generation = prototype.generation
     if generation.absence.missing_since is not None:
         return absence.next_poll_of_missing(prototype, now, timing)
     due = next_poll(prototype, now, timing, batched=batched)
-    if rest is None or due is None or prototype.status not in UNFINISHED:
+    if unwatched_pause is None or due is None or prototype.status not in UNFINISHED:
         return due
     polling = generation.polling
-    return due if polling.is_watched(now) or due == polling.deadline_at else max(due, now + rest)
+    return due if polling.is_watched(now) or due == polling.deadline_at else max(due, now + unwatched_pause)

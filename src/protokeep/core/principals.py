@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+#: The workspace of everybody and everything for which none is named, such as rows that were there before protokeep.
+DEFAULT_WORKSPACE = "default"
+
 
 class Role(StrEnum):
     """The permissions of a principal; each role includes the roles before it."""
@@ -46,7 +49,7 @@ class ApiToken:
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
 
-    def counts(self, now: datetime) -> bool:
+    def is_valid(self, now: datetime) -> bool:
         """Whether the token is valid at `now`."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 

@@ -1,4 +1,4 @@
-"""What a prototype is, and the one table that says how its status may change.
+"""Prototypes, and the one table that says how their status may change.
 
 `advance()` is the only code that changes a status. News from a provider, a hook, a clock or a person first become an
 `Observation`, so that late, repeated and out-of-order news all meet the same table.
@@ -16,7 +16,7 @@ from protokeep.core.generation import GONE, Generation, Links, Polling, Reason, 
 
 
 class Status(StrEnum):
-    """What a user sees of a prototype. `timeout` ends automatic polling; a later poll may still settle it."""
+    """The status that users see. `timeout` ends automatic polling; a later poll may still settle the prototype."""
 
     PENDING = "pending"  #: claimed, or accepted by the provider; generating has not been seen yet
     IN_PROGRESS = "in_progress"  #: the provider is generating, or waits for an answer
@@ -26,7 +26,7 @@ class Status(StrEnum):
 
 
 class ObservedState(StrEnum):
-    """What one observation says, the same for every provider."""
+    """The state that one observation reports, the same for every provider."""
 
     QUEUED = "queued"  #: the provider has it and has not begun
     RUNNING = "running"  #: being generated
@@ -83,7 +83,7 @@ SETTLED = frozenset({Status.COMPLETED, Status.FAILED})
 
 
 class State(StrEnum):
-    """The word on the status chip, made of status and recovery point. The same in page, API and CLI."""
+    """The word on the status chip, in page, API and CLI alike. It follows from status and recovery point."""
 
     QUEUED = "queued"
     MAKING = "making"
@@ -100,7 +100,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PollingPause:
-    """Why polls of an account wait, and until when."""
+    """The pause of an account's polls: its end and its reason."""
 
     until: datetime
     code: str
@@ -129,7 +129,7 @@ class Prototype:
 
     @property
     def generation(self) -> Generation | None:
-        """What is known of its generation. None: nobody tracks it."""
+        """Its generation. None: nobody tracks the prototype."""
         return None
 
     def tracked_with(self, generation: Generation) -> TrackedPrototype:
@@ -168,7 +168,7 @@ class TrackedPrototype(Prototype):
 
     @property
     def _state_of_sending(self) -> State | None:
-        """Why the last request is not with the provider yet; None: there is no reason."""
+        """The state of a request that the provider does not have yet, if something holds it up; otherwise None."""
         if self._is_undecided:
             return State.UNDECIDED
         return State.PARKED if self.generation.hold.code is not None else None
@@ -220,7 +220,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """Which status an observation leads to. `revived`: it takes back that the chat was gone."""
+    """The status that an observation leads to. `revived`: the chat counted as gone, and is shown after all."""
 
     status: Status
     moved: bool
@@ -273,10 +273,10 @@ def _about_this_turn(observation: Observation, generation: Generation) -> Observ
     return Observation(ObservedState.QUEUED, web_url=observation.web_url, chat_url=observation.chat_url)
 
 
-def _move(status: Status, generation: Generation, seen: ObservedState) -> _Move:
-    if status is Status.FAILED and generation.error.code == GONE and seen in REVIVALS:
-        return _Move(REVIVALS[seen], moved=True, revived=True)
-    after = TRANSITIONS[status].get(seen, status)
+def _move(status: Status, generation: Generation, observed: ObservedState) -> _Move:
+    if status is Status.FAILED and generation.error.code == GONE and observed in REVIVALS:
+        return _Move(REVIVALS[observed], moved=True, revived=True)
+    after = TRANSITIONS[status].get(observed, status)
     return _Move(after, moved=after is not status, revived=False)
 
 
@@ -287,7 +287,7 @@ def _recovery_point_after(move: _Move, generation: Generation) -> RecoveryPoint:
 
 
 def _error_after(move: _Move, observation: Observation, generation: Generation) -> Reason:
-    """Why the status that was just reached is a bad one; no reason for a good one."""
+    """The reason of a new status, if that is `failed` or `timeout`; otherwise no reason."""
     if not move.moved:
         return generation.error
     if move.status is Status.FAILED:

@@ -99,7 +99,7 @@ def hint_of(key: str) -> str:
     return key[-HINT_LENGTH:]
 
 
-def missing(account: str) -> str:
+def missing_key_message(account: str) -> str:
     """The message for people where an account has no key, with the next step."""
     owner = owner_of(account)
     if owner is None:

@@ -51,7 +51,7 @@ def accepted(
     chat_id: str,
     message_id: str | None,
     project_id: str | None,
-    seen: Observation | None,
+    observation: Observation | None,
     now: datetime,
     timing: Timing,
     batched: bool,
@@ -59,7 +59,7 @@ def accepted(
 ) -> TrackedPrototype:
     """The ids of the chat are known, from the provider's answer or from a look-up. The poll clock starts here."""
     generation = prototype.generation
-    known = replace(
+    after = replace(
         prototype.with_generation(
             submission=generation.submission.answered(RecoveryPoint.ACCEPTED),
             hold=Reason(),
@@ -72,10 +72,10 @@ def accepted(
         project_id=project_id if project_id != chat_id else None,
         updated_at=now,
     )
-    if seen is not None:
-        known = advance(known, seen, now)
-    due = next_poll(known, now, timing, batched=batched)
-    return known.with_generation(polling=replace(known.generation.polling, next_poll_at=due))
+    if observation is not None:
+        after = advance(after, observation, now)
+    due = next_poll(after, now, timing, batched=batched)
+    return after.with_generation(polling=replace(after.generation.polling, next_poll_at=due))
 
 
 def refused(prototype: TrackedPrototype, error: ProviderError, now: datetime) -> TrackedPrototype:
@@ -92,13 +92,13 @@ def parked(prototype: TrackedPrototype, *, until: datetime, code: str, message: 
 
 
 def waiting_for_key(prototype: TrackedPrototype, until: datetime, message: str) -> TrackedPrototype:
-    """The account has no key to send or to look up with: the request waits, and stays sent if it was."""
+    """The account has no key to send or to look up with. The request waits; a sent request stays sent."""
     submission = prototype.generation.submission.waiting(until)
     return prototype.with_generation(submission=submission, hold=Reason(NO_KEY, message))
 
 
 def unreachable(prototype: TrackedPrototype, error: ProviderError, now: datetime, timing: Timing) -> TrackedPrototype:
-    """Nothing was sent; it is tried again with growing pauses."""
+    """Nothing was sent. The request is tried again with growing pauses."""
     pause = backoff(prototype.generation.submission.attempts, timing)
     return parked(prototype, until=now + pause, code=error.code, message=str(error))
 
@@ -117,7 +117,7 @@ def outcome_unknown(
 
 
 def not_found(prototype: TrackedPrototype, now: datetime, timing: Timing, *, counted: bool) -> TrackedPrototype:
-    """A look-up found nothing of ours. `counted`: it saw everything, and late enough to decide."""
+    """A look-up found no chat of ours. `counted`: it saw the whole list, late enough to decide."""
     generation = prototype.generation
     submission = generation.submission.waiting(next_lookup(generation, now, timing))
     lookups = submission.lookups + (1 if counted else 0)
@@ -125,7 +125,7 @@ def not_found(prototype: TrackedPrototype, now: datetime, timing: Timing, *, cou
 
 
 def deferred_refusal(generation: Generation) -> ProviderRejected | None:
-    """The refusal that an unclear answer turned out to be: sent twice, and nothing was found. None: send again."""
+    """The refusal behind an unclear answer, if the request was sent twice and nothing was found. None: send again."""
     sent_twice = generation.submission.was_sent and generation.submission.attempts >= 2
     if not sent_twice or generation.error.code != UNCLEAR_REFUSAL:
         return None

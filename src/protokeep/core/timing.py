@@ -1,4 +1,4 @@
-"""When to poll, when to look up, when to wait, when to try again. Pure functions of a prototype and the time."""
+"""Times of polls, look-ups, waits and retries, as pure functions of a prototype and the time."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Timing:
     #: How often the newest chats are searched for orphans and second chats: somebody pays for them, and a few calls
     #: each time are less than a hundredth of a day's.
     recent_search_interval: timedelta = timedelta(minutes=5)
-    #: Longest pause between tries of anything.
+    #: Longest pause between two tries of a request.
     max_backoff: timedelta = timedelta(seconds=300)
 
 
@@ -180,7 +180,7 @@ def is_hooked(generation: Generation) -> bool:
 
 
 def late_by(generation: Generation, now: datetime, timing: Timing) -> timedelta:
-    """How much later than due a poll at `now` comes; zero for a delay that a queue or a rest explains."""
+    """How much later than due a poll at `now` comes; zero for a delay that a queue or a short pause explains."""
     if generation.polling.next_poll_at is None:
         return timedelta(0)
     late = now - generation.polling.next_poll_at

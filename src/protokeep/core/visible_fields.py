@@ -55,9 +55,10 @@ def visible_fields(prototype: Prototype, now: datetime | None) -> dict[str, Any]
 
 
 def visible_version(prototype: Prototype, now: datetime | None = None) -> dict[str, Any]:
-    """What has to change for people to see another prototype: two equal versions look the same.
+    """The fields whose change people see: two prototypes with equal versions look the same.
 
-    Everything of `visible_fields` but the volatile ones, and which picture it is: another picture has the same address.
+    Everything of `visible_fields` but the volatile ones, and the digest of the picture, because every picture has the
+    same address.
     """
     return version_of(prototype, visible_fields(prototype, now))
 
@@ -106,7 +107,7 @@ def _generation_fields(generation: Generation | None) -> dict[str, Any]:
 
 
 def _reason(prototype: Prototype, now: datetime | None) -> dict[str, Any] | None:
-    """What holds a prototype up, and when it is tried again; None: nothing does."""
+    """The reason why a prototype waits, and when it is tried again; None: it does not wait."""
     generation = prototype.generation
     if generation is None:
         return None

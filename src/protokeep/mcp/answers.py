@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from protokeep.client import ClientError, Ensured, HistoryLine, Prototype, PrototypeDetail, Refused
 from protokeep.core.errors import ProtokeepError
 from protokeep.core.prototype import State
-from protokeep.core.state_labels import STATE_WORDS
+from protokeep.core.state_labels import STATE_LABELS
 
 #: The longest links in an answer and in a row of a list. Longer ones are left out, because a cut link is useless.
 LINK_MAX, ROW_LINK_MAX = 250, 80
@@ -139,7 +139,7 @@ def _format_time(moment: Any) -> str:
 def state_summary(prototype: Prototype) -> str:
     """The label of the state, with the time that the prototype took so far."""
     try:
-        label = STATE_WORDS[State(prototype.state)].label
+        label = STATE_LABELS[State(prototype.state)].label
     except ValueError:
         label = prototype.state
     seconds = prototype.elapsed_seconds

@@ -194,10 +194,10 @@ class Provider(Protocol):
         """
         ...
 
-    async def observe(self, targets: Sequence[PollTarget], *, calls: int | None = None) -> PollResult:
-        """Read the state of many chats, with as few calls as the app builder allows and not many more than `calls`.
+    async def observe(self, targets: Sequence[PollTarget]) -> PollResult:
+        """Read the state of many chats, with as few calls as the app builder allows.
 
-        Does not raise for single chats. A chat for which no call was left appears nowhere in the result.
+        Does not raise for single chats. A chat that was not asked about appears nowhere in the result.
         """
         ...
 

@@ -34,7 +34,7 @@ from protokeep.providers.v0_v1_observations import (
     observation_of_detail,
     observation_of_row,
 )
-from protokeep.providers.v0_walks import OVERLAP, PAGE, MayCall, OffsetWalk, ids_of, matches
+from protokeep.providers.v0_walks import OVERLAP, PAGE, OffsetWalk, ids_of, matches
 
 #: Heavy detail reads in one round of polls, for chats whose state the list does not show.
 MAX_DETAILS = 20
@@ -78,11 +78,11 @@ class V0V1(V0Common):
         """The pages to read if the polled chats are the newest ones of the list."""
         return -(-chats // (PAGE - OVERLAP)) if chats else 0
 
-    async def observe(self, targets: Sequence[PollTarget], *, calls: int | None = None) -> PollResult:
+    async def observe(self, targets: Sequence[PollTarget]) -> PollResult:
         """Read `GET /chats` until every chat was met, then the details of a few chats whose state it does not show."""
-        may_call, polls = self._may_call(calls), PollRound()
+        polls = PollRound()
         try:
-            unclear = await self._sweep(targets, polls, may_call)
+            unclear = await self._sweep(targets, polls)
         except ProviderError as error:
             polls.problems.append(error)
             return polls.result()
@@ -93,13 +93,10 @@ class V0V1(V0Common):
             except ProviderError as error:
                 polls.note_error(target.chat_id, error)
 
-        def may_continue() -> bool:
-            return not polls.problems and may_call()
-
-        await in_parallel(unclear[:MAX_DETAILS], read, limit=PARALLEL_READS, may_continue=may_continue)
+        await in_parallel(unclear[:MAX_DETAILS], read, limit=PARALLEL_READS, may_continue=lambda: not polls.problems)
         return polls.result()
 
-    async def _sweep(self, targets: Sequence[PollTarget], polls: PollRound, may_call: MayCall) -> list[PollTarget]:
+    async def _sweep(self, targets: Sequence[PollTarget], polls: PollRound) -> list[PollTarget]:
         """Record the states that the list shows. Returns the chats whose detail has to be read."""
         listed = {target.chat_id: target for target in targets if not target.individually}
         unmet = {target.chat_id for target in listed.values() if not target.only_if_listed}
@@ -107,18 +104,18 @@ class V0V1(V0Common):
         unclear: list[PollTarget] = []
 
         def pages_needed() -> int:
-            return -(-len(unmet) // PAGE) if may_call() else 0
+            return -(-len(unmet) // PAGE)
 
         async for row in self._list.rows(before=oldest, pages_needed=pages_needed):
             target = listed.pop(id_of(row) or "", None)
             if target is None:
                 continue
             unmet.discard(target.chat_id)
-            seen = observation_of_row(row)
-            if seen is None or seen.message_id == target.previous_message_id is not None:
+            observation = observation_of_row(row)
+            if observation is None or observation.message_id == target.previous_message_id is not None:
                 unclear.append(target)
-                seen = Observation(ObservedState.QUEUED, web_url=link(row.get("webUrl")))
-            polls.observations[target.chat_id] = seen
+                observation = Observation(ObservedState.QUEUED, web_url=link(row.get("webUrl")))
+            polls.observations[target.chat_id] = observation
         return [target for target in targets if target.individually or target.chat_id in unmet] + [
             target for target in unclear if target.thoroughly and not target.only_if_listed
         ]

@@ -75,7 +75,7 @@ class V0V2(V0Common):
         """One read for each chat."""
         return chats
 
-    async def observe(self, targets: Sequence[PollTarget], *, calls: int | None = None) -> PollResult:
+    async def observe(self, targets: Sequence[PollTarget]) -> PollResult:
         """One `GET /chats/{id}/messages/{messageId}` per chat, a few at once; stops early on 429."""
         polls = PollRound()
         unusable = 0
@@ -91,7 +91,7 @@ class V0V2(V0Common):
                 if isinstance(error, OutcomeUnknown) and unusable >= MAX_UNUSABLE:
                     polls.problems.append(error)
 
-        await in_parallel(targets[:calls], read, limit=PARALLEL_READS, may_continue=lambda: not polls.problems)
+        await in_parallel(targets, read, limit=PARALLEL_READS, may_continue=lambda: not polls.problems)
         return polls.result()
 
     async def send(self, chat_id: str, message: str, *, may_begin: MayBegin | None = None) -> RemoteChat:

@@ -1,4 +1,4 @@
-"""Whether an account may send now: pauses that the provider asked for, and a circuit that opens after lost answers."""
+"""Whether an account may send now: holds that the provider asked for, and a circuit that opens after lost answers."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class AccountGate:
         return AccountHold(until, account.hold_code, account.hold_message or "The account is paused.")
 
     async def release(self, name: str) -> None:
-        """The provider accepted something: everything of the account that waits goes on now."""
+        """End the account's hold, because the provider accepted a request. Parked requests of the account go on now."""
         await self._context.store.accounts.release(name, self._context.clock())
 
     async def hold_for(self, name: str, provider: Provider, error: ProviderBusy) -> datetime:
-        """The provider asks for a pause: hold the account. Until when."""
+        """Hold the account, as the provider asks. Returns the end of the hold."""
         pause = self._context.timing.credits_pause if error.code == "out_of_credits" else BUSY_PAUSE
         until = self._context.clock() + (error.retry_after or pause)
         await self._context.store.accounts.hold(name, provider.name, error.code, str(error), until)

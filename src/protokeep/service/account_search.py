@@ -1,6 +1,6 @@
 """One search of an account at its provider: within the budget of calls, and obeying the provider's pauses.
 
-A search that was cut, refused or that passed a chat over proves nothing; another search goes on from there.
+A search that was cut, was refused or skipped a chat proves no absence. A cut search can be resumed.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ log = structlog.get_logger(__name__)
 
 #: From one search of an account to the next, and per call that the last one took, up to the longest.
 SHORTEST_PAUSE, PAUSE_PER_CALL, LONGEST_PAUSE = timedelta(seconds=2), timedelta(seconds=0.1), timedelta(seconds=10)
-#: How long a search that was cut may be gone on with: what its first part saw gets old.
+#: How long after its begin a cut search may be resumed: what its first part read gets old.
 LONGEST_SEARCH = timedelta(minutes=10)
-#: How long a pause is for which the provider names no time.
+#: The pause where the provider asks for one and names no time.
 DEFAULT_PAUSE = timedelta(seconds=30)
 #: Chats that the log of this process has named, and prototypes whose searches are remembered.
 MOST_REMEMBERED = 5_000
@@ -53,14 +53,14 @@ class FinishedSearch:
         """Whether a generation's chat would be among those that the search asked for."""
         return self.since <= searched_since(generation) and (self.markers is None or generation.marker in self.markers)
 
-    def can_go_on(self, now: datetime, since: datetime) -> bool:
+    def can_be_resumed(self, now: datetime, since: datetime) -> bool:
         """Whether it was cut a short time ago, and reads as far back as `since`."""
         return self.search.continuation is not None and self.since <= since and now - self.began_at <= LONGEST_SEARCH
 
 
 @dataclass(slots=True)
 class AccountSearches:
-    """The last searches of an account, and a thorough one that was cut and is gone on with."""
+    """The last searches of an account, and a thorough search that was cut and is to be resumed."""
 
     name: str
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -72,7 +72,7 @@ class AccountSearches:
     made_by: tuple[int, Provider] | None = None
     #: How many calls the last search for all chats of this installation took.
     calls_for_all: int = 1
-    #: By prototype, when the last search began that counted as one that found nothing.
+    #: By prototype, when the last search began that was counted as finding nothing.
     counted: dict[str, datetime] = field(default_factory=dict)
     #: When the account was last asked for.
     asked_at: datetime | None = None
@@ -84,7 +84,7 @@ class AccountSearches:
         """The searches whose chats count."""
         return [search for search in (self.quick, self.thorough) if search is not None]
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin anew: the searches say nothing any more."""
         self.quick = self.thorough = self.cut = None
         self.counted.clear()
@@ -107,7 +107,7 @@ class Searcher:
         calls: Calls,
         *,
         thorough: bool,
-        rest: object | None,
+        continuation: object | None,
     ) -> Search:
         """Search for chats that carry all entries of one of `filters`. Raises `ProviderError`."""
 
@@ -116,11 +116,11 @@ class Searcher:
 
         left = calls()
         if left == 0:
-            return Search(error=_short_of_calls(), continuation=rest)
+            return Search(error=_short_of_calls(), continuation=continuation)
         before = provider.calls
         try:
             search = await provider.find(
-                filters, sent_after=since, known=known, thorough=thorough, calls=left, continuation=rest
+                filters, sent_after=since, known=known, thorough=thorough, calls=left, continuation=continuation
             )
         except ProviderBusy as error:
             await self._pause(account.name, error)
@@ -136,9 +136,9 @@ class Searcher:
     async def calls(self, name: str, provider: Provider, priority: Priority) -> Calls:
         """How many calls searches may make from now on. Raises `ProviderBusy` while the provider wants none."""
         now = self._context.clock()
-        held = await self._context.store.accounts.get(name)
-        if held.is_polling_paused(now) and held.polling_paused_code != NO_KEY:
-            pause = (held.polling_paused_until or now) - now
+        account_row = await self._context.store.accounts.get(name)
+        if account_row.is_polling_paused(now) and account_row.polling_paused_code != NO_KEY:
+            pause = (account_row.polling_paused_until or now) - now
             raise ProviderBusy("The builder asked for a pause.", code="rate_limited", retry_after=pause)
         allowance = await self._budget.allowance(name)
         allowed = allowance.left(priority)
@@ -150,7 +150,7 @@ class Searcher:
         return lambda: None if allowed is None else max(allowed - (provider.calls - before), 0)
 
     async def _known_chats(self, account: AccountSearches, chats: Sequence[str]) -> set[str]:
-        """The chats that some row has. They also tell whether the key shows older chats."""
+        """Those chats that some row has. Also notes whether the key shows chats from before it was set."""
         store = self._context.store
         found = await store.known_chats(account.name, chats)
         set_at = self._context.providers.key_set_at(account.name)
@@ -159,7 +159,7 @@ class Searcher:
         return found
 
     async def _pause(self, name: str, error: ProviderBusy) -> None:
-        """The provider asks for a pause: of look-ups and polls, in every process."""
+        """Pause look-ups and polls of the account in every process, as the provider asks."""
         until = self._context.clock() + (error.retry_after or DEFAULT_PAUSE)
         await self._context.store.accounts.pause_polling(name, until, "rate_limited", str(error))
 

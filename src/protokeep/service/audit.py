@@ -65,7 +65,7 @@ class Audit:
         Takes the same time for every token, so that the time of an answer tells nothing.
         """
         self._note_summaries()
-        first = self._failed_sign_ins.take(entry, self._seconds())
+        first = self._failed_sign_ins.count(entry, self._seconds())
         if first is not None:
             self.note(first)
         self._start_flusher()
@@ -117,11 +117,11 @@ class Audit:
 
     def _note_summaries(self, *, at_once: bool = False) -> None:
         """Note the counts of failed sign-ins whose minute is over, or (`at_once`) of all."""
-        for entry in self._failed_sign_ins.over(self._seconds(), at_once=at_once):
+        for entry in self._failed_sign_ins.end_window(self._seconds(), at_once=at_once):
             self.note(entry)
 
     async def _flush_while_waiting(self) -> None:
-        while (self._waiting or self._failed_sign_ins.waiting) and not self._closing.is_set():
+        while (self._waiting or self._failed_sign_ins.has_open_window) and not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), FLUSH_SECONDS)
             await self.flush()

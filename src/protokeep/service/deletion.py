@@ -11,15 +11,14 @@ from enum import Enum
 
 import structlog
 
-from protokeep.core import absence
-from protokeep.core import deletion as steps
+from protokeep.core import absence, deletion
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import UNCLEAR_REFUSAL, NotConfigured, NotNow, ProviderError
 from protokeep.core.events import Event, Source
 from protokeep.core.generation import GONE
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype, TrackedPrototype
-from protokeep.core.provider_keys import missing
+from protokeep.core.provider_keys import missing_key_message
 from protokeep.core.submission import NO_KEY
 from protokeep.core.timing import backoff, must_look_up_first
 from protokeep.providers.base import Provider
@@ -31,7 +30,7 @@ from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
-#: Times a change is tried again because another process moved the row; every loss means that the other got on.
+#: How often a change is tried again because another process changed the row.
 MAX_LOSSES = 10
 CHANGED_TOO_OFTEN = "This prototype is being changed by too many at once. Try again in a moment."
 #: Codes of a deletion that the provider may have carried out. "Not found" after one of them says that it did: should
@@ -39,7 +38,7 @@ CHANGED_TOO_OFTEN = "This prototype is being changed by too many at once. Try ag
 PERHAPS_DELETED = ("no_answer", "server_error", "bad_answer", UNCLEAR_REFUSAL)
 
 
-class _ChatsAre(Enum):
+class _DeletionAnswer(Enum):
     """What the provider answered to the deletion of a prototype's chats."""
 
     DELETED = "deleted"
@@ -54,7 +53,7 @@ class Deleter:
         self._visibility = visibility
 
     async def request(self, principal: Principal, prototype: Prototype) -> TrackedPrototype | None:
-        """Delete a prototype as soon as possible. None: it is gone already. Raises `NotNow`."""
+        """Delete a prototype as soon as possible. None: it is deleted already. Raises `NotNow`."""
         if not isinstance(prototype, TrackedPrototype):
             raise NotNow("This row is older than protokeep, which does not track it. Delete it where it came from.")
         current: TrackedPrototype | None = prototype
@@ -69,7 +68,7 @@ class Deleter:
         raise NotNow(CHANGED_TOO_OFTEN)
 
     async def _record_request(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
-        """None: another process moved the row."""
+        """Write down that a person asked for the deletion. None: another process changed the row."""
         now = self._context.clock()
         event = Event("deleting", Source.PERSON, now, actor=principal.user_id)
         entry = AuditEntry.of(principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id)
@@ -78,31 +77,31 @@ class Deleter:
             await free_slot(connection, prototype.id)
             await write(connection, entry)
 
-        after = steps.deletion_requested(prototype, now)
+        after = deletion.deletion_requested(prototype, now)
         return await self._context.store.save(prototype, after, event, belongs=free_slot_and_audit)
 
     async def sweep(self) -> int:
-        """Try every due deletion again. How many there were."""
+        """Try every due deletion again. Returns their number."""
         await self._context.providers.refresh()
         due = await self._context.store.due_for_deletion(self._context.clock())
         for prototype in due:
             try:
                 await self._try(prototype)
-            except Exception:  # A row that cannot be written must not keep the others from being deleted.
+            except Exception:  # The other prototypes are deleted all the same.
                 log.exception("deletion_failed", prototype_id=prototype.id)
                 unwritten = ProviderError("It could not be written down here.", code="not_written")
                 with contextlib.suppress(Exception):
                     await self._retry_later(prototype, unwritten)
         return len(due)
 
-    async def forget(self, prototype: TrackedPrototype) -> None:
-        """Delete the row: there is nothing at the provider, or not any more."""
+    async def delete_row(self, prototype: TrackedPrototype) -> None:
+        """Delete the row, because the provider has no chat of it (any more)."""
         event = Event("deleted", Source.SWEEP, self._context.clock(), data={"chat_id": prototype.chat_id})
         if await self._context.store.delete(prototype, event):
             log.info("prototype_deleted", prototype_id=prototype.id)
 
     async def _try(self, prototype: TrackedPrototype) -> TrackedPrototype | None:
-        """None: it is deleted. Otherwise the prototype, whose deletion is tried again by itself."""
+        """Try the deletion. None: the prototype is deleted. Otherwise its deletion is tried again by itself."""
         if prototype.generation.submission.is_open and prototype.chat_id is None:
             return await self._try_without_chat(prototype)
         try:
@@ -111,12 +110,13 @@ class Deleter:
             return await self._retry_later(prototype, error)
 
     async def _try_without_chat(self, prototype: TrackedPrototype) -> TrackedPrototype | None:
-        """A create that may be under way is decided by its delivery first, which then deletes the row."""
+        """Delete a row without a chat. If its create may be under way, the delivery decides and deletes the row."""
         context, generation = self._context, prototype.generation
         await context.heartbeat.started()
         never_sent = generation.submission.attempts == 0 and context.heartbeat.trusts(generation.turn_at)
         if never_sent and not must_look_up_first(generation, context.clock(), context.timing):
-            await self.forget(prototype)  # A delivery that holds the row finds nothing to write to, and sends nothing.
+            # A delivery that holds the row finds nothing to write to, and sends nothing.
+            await self.delete_row(prototype)
             return None
         await context.queue.submit(prototype.id, generation.submission.fence)
         return prototype
@@ -124,38 +124,38 @@ class Deleter:
     async def _delete_at_provider(self, prototype: TrackedPrototype) -> TrackedPrototype | None:
         generation = prototype.generation
         provider = self._context.providers.serving(generation.account, generation.api_version)
-        if await self._delete_chats(prototype, provider) is _ChatsAre.NOT_VISIBLE and provider is not None:
+        if await self._delete_chats(prototype, provider) is _DeletionAnswer.NOT_VISIBLE and provider is not None:
             waiting = await self._wait_for_chat(prototype, provider)
             if waiting is not None:
                 return waiting
-        await self.forget(prototype)
+        await self.delete_row(prototype)
         return None
 
-    async def _delete_chats(self, prototype: TrackedPrototype, provider: Provider | None) -> _ChatsAre:
+    async def _delete_chats(self, prototype: TrackedPrototype, provider: Provider | None) -> _DeletionAnswer:
         """Delete the chat and its surplus chats. Raises `ProviderError`, `NotConfigured`."""
         chats = [prototype.chat_id, *await self._context.store.surplus(prototype.id)]
         known_gone = prototype.chat_id if prototype.generation.error.code == GONE else None
-        result = _ChatsAre.DELETED
+        result = _DeletionAnswer.DELETED
         for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
             if provider is None:
-                raise NotConfigured(missing(prototype.generation.account))
+                raise NotConfigured(missing_key_message(prototype.generation.account))
             if not await provider.delete(chat_id) and chat_id != known_gone:
-                result = _ChatsAre.NOT_VISIBLE
+                result = _DeletionAnswer.NOT_VISIBLE
         return result
 
     async def _wait_for_chat(self, prototype: TrackedPrototype, provider: Provider) -> TrackedPrototype | None:
-        """After a "not found". None: the chats certainly exist no more. Otherwise the prototype as it waits."""
+        """Decide after a "not found". None: the chats certainly exist no more. Otherwise the prototype as it waits."""
         context = self._context
         now = context.clock()
         after = absence.recorded_missing(prototype, now)
         generation = after.generation
         in_doubt = absence.missing_long_enough(generation, now, context.timing)
-        account = await self._visibility.around(generation.account, provider, [prototype], shown=0, in_doubt=in_doubt)
+        account = await self._visibility.assess(generation.account, provider, [prototype], shown=0, in_doubt=in_doubt)
         answer_was_lost = prototype.generation.hold.code in PERHAPS_DELETED
         if answer_was_lost or absence.deletion_is_done(generation, account, now, context.timing):
             return None
         until = now + absence.retry_after(generation, now, context.timing)
-        saved = await context.store.save(prototype, steps.deletion_not_visible(after, until))
+        saved = await context.store.save(prototype, deletion.deletion_not_visible(after, until))
         if generation.absence.missing_polls == 1:
             log.warning("deletion_chat_not_visible", prototype_id=prototype.id)
         return saved or prototype
@@ -165,7 +165,7 @@ class Deleter:
         if isinstance(error, NotConfigured):
             error = ProviderError(str(error), code=NO_KEY)
         pause = error.retry_after or backoff(prototype.generation.submission.attempts + 2, context.timing)
-        saved = await context.store.save(prototype, steps.deletion_failed(prototype, error, context.clock() + pause))
+        saved = await context.store.save(prototype, deletion.deletion_failed(prototype, error, context.clock() + pause))
         if prototype.generation.hold.code != error.code:
             log.warning("prototype_not_deleted", prototype_id=prototype.id, code=error.code, reason=str(error))
         return saved or prototype

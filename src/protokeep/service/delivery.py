@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol
 
 import structlog
 
-from protokeep.core import submission as steps
+from protokeep.core import submission
 from protokeep.core.conversation import Conversation
 from protokeep.core.errors import (
     OutcomeUnknown,
@@ -27,7 +27,7 @@ from protokeep.core.errors import (
 )
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import TrackedPrototype
-from protokeep.core.provider_keys import missing
+from protokeep.core.provider_keys import missing_key_message
 from protokeep.core.timing import backoff
 from protokeep.providers.base import MayBegin, Provider, RemoteChat
 from protokeep.service.account_gate import AccountGate
@@ -45,7 +45,7 @@ NO_KEY_PAUSE = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """The provider has the request already, as `chat`. Every chat of `surplus` is a second one of ours."""
+    """The provider has the request already, as `chat`. Every chat of `surplus` carries the same marker."""
 
     chat: RemoteChat
     surplus: Sequence[RemoteChat] = ()
@@ -67,7 +67,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class StillUnknown:
-    """It cannot be told yet whether the provider has the request. `counted`: one more look-up found nothing."""
+    """Nobody can tell yet whether the provider has the request. `counted`: one more look-up found nothing."""
 
     counted: bool
 
@@ -91,7 +91,7 @@ Resolution = Adopt | Send | Refuse | StillUnknown | LookupFailed | Change
 
 
 class Fit(Enum):
-    """What a chat, or a message in a chat, is to the row as it is now."""
+    """Whether the ids of a chat, or of a message in it, belong into the row as it is now."""
 
     NEW = "new"  #: its ids have to be written
     KNOWN = "known"  #: they are written, or belong to an earlier turn
@@ -104,13 +104,13 @@ class Payload(Protocol):
     name: ClassVar[str]
     #: The kind of the event that says that the provider accepted it.
     accepted_kind: ClassVar[str]
-    #: What happens before it is sent, in a sentence for people.
+    #: A sentence for people: how the request is checked before it is sent.
     check_notice: ClassVar[str]
-    #: Whether lost answers make the whole account rest.
+    #: Whether several lost answers hold the whole account.
     opens_circuit: ClassVar[bool]
 
     async def resolve(self, prototype: TrackedPrototype, provider: Provider) -> tuple[TrackedPrototype, Resolution]:
-        """Decide whether it may be sent. The prototype is returned with news that the provider gave by the way.
+        """Decide whether the request may be sent. The prototype is returned with what the provider said of its chat.
 
         Raises `ProviderError` when the provider could not be asked.
         """
@@ -121,7 +121,7 @@ class Payload(Protocol):
         ...
 
     async def call(self, sent: TrackedPrototype, provider: Provider, may_begin: MayBegin) -> RemoteChat:
-        """Send it. Raises `ProviderError`."""
+        """Send the request. Raises `ProviderError`."""
         ...
 
     async def rejected(self, sent: TrackedPrototype, provider: Provider, error: ProviderRejected) -> Change:
@@ -146,7 +146,7 @@ class Payload(Protocol):
 def change_after_error(
     kind: str, before: TrackedPrototype, after: TrackedPrototype, error: ProviderError, now: datetime
 ) -> Change:
-    """The change that an answer of the provider led to, with the provider's reason in the history."""
+    """The change that follows from an error of the provider, with the provider's reason in the history."""
     data = {"code": error.code, "message": str(error)}
     event = Event(kind, Source.SUBMIT, now, status=after.status.value, data=data)
     if after.status is before.status:
@@ -155,7 +155,7 @@ def change_after_error(
 
 
 class Delivery:
-    """Takes one claimed or sent row as far as it can go now."""
+    """Takes a claimed or sent row as far as possible for now."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class Delivery:
         self._create = create
         self._follow_up = follow_up
         #: Rows whose look-up failed before: the log says so once for each.
-        self._unfindable: set[str] = set()
+        self._failed_lookups: set[str] = set()
 
     async def submit(self, mockup_id: str) -> None:
         """Send a row, or look it up and then perhaps send it. Does nothing when another worker holds the row."""
@@ -190,7 +190,7 @@ class Delivery:
     async def submit_held(self, prototype: TrackedPrototype) -> None:
         """The same for a row that this process holds, as it was when it was taken."""
         if self._sendings.is_working_on(prototype.id):
-            return  # The row waited for its turn until its lease ended, and was taken up by a sweep.
+            return  # The row waited until its lease ended, and a sweep of this process has taken it up.
         with self._sendings.working_on(prototype.id):
             await self._deliver(prototype)
 
@@ -227,19 +227,19 @@ class Delivery:
         self, payload: Payload, prototype: TrackedPrototype, provider: Provider, resolution: Resolution
     ) -> None:
         if not isinstance(resolution, LookupFailed):
-            self._unfindable.discard(prototype.id)
+            self._failed_lookups.discard(prototype.id)
         match resolution:
             case Adopt():
                 await self._adopt(payload, prototype, provider, resolution)
             case Send() if prototype.generation.deletion_requested_at is not None:
-                await self._deleter.forget(prototype)  # There is nothing at the provider that has to be deleted.
+                await self._deleter.delete_row(prototype)  # The provider has no chat that has to be deleted.
             case Send():
                 await self._send(payload, prototype, provider, resolution)
             case Refuse(error):
                 await self._not_accepted(payload, prototype, provider, error)
             case StillUnknown(counted):
                 now = self._context.clock()
-                after = steps.not_found(prototype, now, self._context.timing, counted=counted)
+                after = submission.not_found(prototype, now, self._context.timing, counted=counted)
                 await self._save(prototype, Change(after, status_events(prototype, after, Source.SUBMIT, now)))
             case LookupFailed(error):
                 await self._look_up_failed(payload, prototype, error)
@@ -279,14 +279,14 @@ class Delivery:
         await self._gate.release(account)
 
     def _slept_since(self, began: float) -> bool:
-        """Whether this process was stopped in a call that began then: its silence says nothing about the provider."""
+        """Whether this process slept during a call that began then: the lost answer says nothing about the provider."""
         longest = self._context.timing.create_timeout + self._context.timing.lease
         return self._context.elapsed() - began > longest.total_seconds()
 
     async def record(
         self, payload: Payload, sent: TrackedPrototype, chat: RemoteChat, kind: str, provider: Provider
     ) -> None:
-        """Write the provider's ids, even if another process moved the row meanwhile: they must not be lost."""
+        """Write the provider's ids, also into a row that another process changed meanwhile: no id may be lost."""
         current: TrackedPrototype | None = sent
         while current is not None:
             fit = payload.fit(sent, current, chat)
@@ -299,7 +299,7 @@ class Delivery:
     async def _record_into(
         self, payload: Payload, current: TrackedPrototype, chat: RemoteChat, kind: str, provider: Provider
     ) -> bool:
-        """Write the ids into the row as it was read; False: it has moved since."""
+        """Write the ids into the row as it was read. False: another process changed the row."""
         context = self._context
         now = context.clock()
         after = payload.accepted(current, chat, now, batched=provider.capabilities.batch_status)
@@ -341,39 +341,39 @@ class Delivery:
                 return await payload.rejected(sent, provider, error)
             case ProviderBusy():
                 until = await self._gate.hold_for(sent.generation.account, provider, error)
-                after = steps.parked(sent, until=until, code=error.code, message=str(error))
+                after = submission.parked(sent, until=until, code=error.code, message=str(error))
                 return change_after_error("parked", sent, after, error, now)
             case ProviderUnreachable():
-                return change_after_error("parked", sent, steps.unreachable(sent, error, now, timing), error, now)
+                return change_after_error("parked", sent, submission.unreachable(sent, error, now, timing), error, now)
             case _:
-                after = steps.outcome_unknown(sent, error, now, timing)
+                after = submission.outcome_unknown(sent, error, now, timing)
                 return change_after_error("undecided", sent, after, error, now)
 
     async def _look_up_failed(self, payload: Payload, prototype: TrackedPrototype, error: ProviderError) -> None:
-        """Wait: a request that was claimed is parked, one that was sent stays undecided."""
+        """Wait. A claimed request is parked; a sent request stays undecided."""
         context = self._context
         now = context.clock()
-        submission = prototype.generation.submission
-        if not submission.was_sent:
-            pause = error.retry_after or backoff(submission.attempts + 1, context.timing)
+        generation = prototype.generation
+        if not generation.submission.was_sent:
+            pause = error.retry_after or backoff(generation.submission.attempts + 1, context.timing)
             await self._park(prototype, now + pause, error.code, f"{error} {payload.check_notice}")
             return
-        after = steps.outcome_unknown(prototype, None, now, context.timing)
+        after = submission.outcome_unknown(prototype, None, now, context.timing)
         await self._save(prototype, Change(after, status_events(prototype, after, Source.SUBMIT, now)))
-        if prototype.id not in self._unfindable and error.code != LOOK_UP_WAITS:
-            self._unfindable.add(prototype.id)
+        if prototype.id not in self._failed_lookups and error.code != LOOK_UP_WAITS:
+            self._failed_lookups.add(prototype.id)
             log.warning("lookup_failed", prototype_id=prototype.id, code=error.code, reason=str(error))
 
     async def _park(self, prototype: TrackedPrototype, until: datetime, code: str, message: str) -> None:
         """Nothing was sent; people see the reason."""
-        after = steps.parked(prototype, until=until, code=code, message=message)
+        after = submission.parked(prototype, until=until, code=code, message=message)
         await self._save(prototype, Change(after, self._parked_events(prototype, code, message)))
 
     async def _wait_for_key(self, prototype: TrackedPrototype) -> None:
-        """No process can send or look up now. A request that was sent is looked up when there is a key again."""
-        message = missing(prototype.generation.account)
-        after = steps.waiting_for_key(prototype, self._context.clock() + NO_KEY_PAUSE, message)
-        await self._save(prototype, Change(after, self._parked_events(prototype, steps.NO_KEY, message)))
+        """Wait for a key: without one no process can send or look up. A sent request stays sent."""
+        message = missing_key_message(prototype.generation.account)
+        after = submission.waiting_for_key(prototype, self._context.clock() + NO_KEY_PAUSE, message)
+        await self._save(prototype, Change(after, self._parked_events(prototype, submission.NO_KEY, message)))
 
     def _parked_events(self, prototype: TrackedPrototype, code: str, message: str) -> Sequence[Event]:
         """One line of history for each reason, however often the row is parked for it."""

@@ -81,7 +81,7 @@ class Finalizer:
             async with slots:
                 try:
                     await self._finalize(provider, prototype, costs)
-                except Exception:  # It is due again after the lease; the other prototypes do not wait for it.
+                except Exception:  # It is due again after the lease; the other prototypes are finalized all the same.
                     log.exception("prototype_finalization_failed", prototype_id=prototype.id)
 
         async with asyncio.TaskGroup() as group:

@@ -11,8 +11,7 @@ from typing import ClassVar
 
 import structlog
 
-from protokeep.core import absence, polling
-from protokeep.core import follow_up as steps
+from protokeep.core import absence, follow_up, polling
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.conversation import Conversation
 from protokeep.core.create_request import IdempotentRequest
@@ -21,7 +20,7 @@ from protokeep.core.events import Event, Source
 from protokeep.core.generation import GONE
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import UNFINISHED, Prototype, Status, TrackedPrototype
-from protokeep.core.provider_keys import missing
+from protokeep.core.provider_keys import missing_key_message
 from protokeep.core.submission import deferred_refusal
 from protokeep.core.timing import may_resend
 from protokeep.core.validation import idempotency_key_of, message_of
@@ -42,7 +41,7 @@ from protokeep.service.sendings import Sendings
 from protokeep.service.visibility import Visibility
 from protokeep.store.audit import write
 from protokeep.store.idempotency import save_request
-from protokeep.store.sql import Connection, Untouched
+from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +59,7 @@ class FollowUps:
     async def claim(
         self, principal: Principal, prototype: Prototype, message: str, key: str | None
     ) -> tuple[TrackedPrototype, bool]:
-        """Write down that a message is to be sent; False: the same idempotency key did so before.
+        """Write down that a message is to be sent. False: a request with the same idempotency key did so before.
 
         Raises `InvalidInput`, `KeyReused`, and `NotNow` with what has to happen first.
         """
@@ -98,7 +97,7 @@ class FollowUps:
         """The prototype, and whether the request was claimed before. Raises `NotNow`, `KeyReused`."""
         requests = self._context.store.idempotency
         replayed = request is not None and await requests.prototype_of_request(request) is not None
-        reason = None if replayed else steps.follow_up_blocked_reason(prototype)
+        reason = None if replayed else follow_up.follow_up_blocked_reason(prototype)
         if reason is not None:
             raise NotNow(f"No message can be sent: {reason[0].lower()}{reason[1:]}")
         if not isinstance(prototype, TrackedPrototype):
@@ -113,10 +112,10 @@ class FollowUps:
         request: IdempotentRequest | None,
         now: datetime,
     ) -> TrackedPrototype | None:
-        """None: another request moved the row, or used the key, meanwhile."""
-        after = steps.requested(prototype, text, now)
+        """Claim the follow-up. None: another request changed the row, or used the key, meanwhile."""
+        after = follow_up.requested(prototype, text, now)
         event = Event(
-            "asked", Source.PERSON, now, actor=principal.user_id, data={"message": text[: steps.MESSAGE_SHOWN]}
+            "asked", Source.PERSON, now, actor=principal.user_id, data={"message": text[: follow_up.MESSAGE_SHOWN]}
         )
         entry = AuditEntry.of(principal, Action.ASKED, now, prototype.id, round=after.generation.follow_up.turn)
 
@@ -125,10 +124,7 @@ class FollowUps:
                 await save_request(connection, request, prototype.id)
             await write(connection, entry)
 
-        try:
-            return await self._context.store.save(prototype, after, event, belongs=save_key_and_audit)
-        except Untouched:
-            return None
+        return await self._context.store.save(prototype, after, event, belongs=save_key_and_audit)
 
     async def stop(self, principal: Principal, prototype: Prototype) -> TrackedPrototype:
         """Stop a generation. One that has ended already is returned as it is. Raises `NotNow`, `ProviderError`."""
@@ -151,13 +147,13 @@ class FollowUps:
         await context.providers.refresh()
         provider = context.providers.serving(generation.account, generation.api_version)
         if provider is None:
-            raise NotConfigured(missing(generation.account))
+            raise NotConfigured(missing_key_message(generation.account))
         follow_ups = with_follow_ups(provider)
         if follow_ups is None:
             raise NotNow(f"{provider.label} cannot stop a generation. It ends by itself.")
         tracks_messages = provider.capabilities.tracks_messages
         message_id = generation.message_id if tracks_messages and not generation.awaiting_input else None
-        # A process that slept must not stop what another one began meanwhile.
+        # A process that slept must not stop a turn that another process began meanwhile.
         may_begin = self._sendings.within_a_lease()
         try:
             return await follow_ups.cancel(prototype.chat_id or "", message_id, may_begin=may_begin)
@@ -171,7 +167,7 @@ class FollowUps:
 
     async def _record_stop(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
         now = self._context.clock()
-        after = steps.stopped(prototype, now)
+        after = follow_up.stopped(prototype, now)
         data = {"code": "stopped", "message": after.generation.error.message}
         event = Event("status", Source.PERSON, now, actor=principal.user_id, status=after.status.value, data=data)
         entry = AuditEntry.of(principal, Action.STOPPED, now, prototype.id)
@@ -225,34 +221,34 @@ class FollowUpPayload:
     ) -> Resolution:
         context, generation = self._context, prototype.generation
         trusted = context.heartbeat.trusts(generation.turn_at)
-        match steps.find_sent_message(prototype, conversation, trusted=trusted):
-            case steps.Found(message):
+        match follow_up.find_sent_message(prototype, conversation, trusted=trusted):
+            case follow_up.Found(message):
                 answer = conversation.answer_to(message) if provider.capabilities.tracks_messages else None
                 chat = RemoteChat(prototype.chat_id or "", message_id=answer, newest_message_id=message.id)
                 return Adopt(chat)
-            case steps.CannotTell():
+            case follow_up.CannotTell():
                 return StillUnknown(counted=False)
-            case steps.CertainlyAbsent():
+            case follow_up.CertainlyAbsent():
                 if not may_resend(generation, context.timing, settled=settled):
                     return StillUnknown(counted=settled)
                 refusal = deferred_refusal(generation)
                 return Send(conversation) if refusal is None else Refuse(refusal)
 
     async def _not_shown(self, prototype: TrackedPrototype, provider: Provider) -> Change:
-        """The chat is not visible: the follow-up waits, ever longer. It ends only with a chat that is gone."""
+        """Let the follow-up wait, ever longer, because its chat is not visible. End it if the chat is gone."""
         context = self._context
         now = context.clock()
         generation = absence.recorded_missing(prototype, now).generation
         in_doubt = absence.may_be_gone(generation, now, context.timing)
-        account = await self._visibility.around(generation.account, provider, [prototype], shown=0, in_doubt=in_doubt)
+        account = await self._visibility.assess(generation.account, provider, [prototype], shown=0, in_doubt=in_doubt)
         after = polling.not_shown(prototype, account, now, context.timing)
         if after.status is Status.FAILED and after.generation.error.code == GONE:
             log.warning("follow_up_ended", prototype_id=prototype.id, code=GONE)
-            data = {"code": GONE, "message": steps.gone_message(prototype)}
+            data = {"code": GONE, "message": follow_up.gone_message(prototype)}
             event = Event("status", Source.SUBMIT, now, status=after.status.value, data=data)
-            return Change(steps.abandoned(after), [event])
+            return Change(follow_up.abandoned(after), [event])
         log.warning("follow_up_chat_not_visible", prototype_id=prototype.id, polls=generation.absence.missing_polls)
-        waits = steps.chat_not_shown(after, now + absence.retry_after(generation, now, context.timing))
+        waits = follow_up.chat_not_shown(after, now + absence.retry_after(generation, now, context.timing))
         return Change(waits, status_events(prototype, waits, Source.SUBMIT, now))
 
     def about_to_send(self, prototype: TrackedPrototype, now: datetime, send: Send) -> TrackedPrototype:
@@ -260,7 +256,7 @@ class FollowUpPayload:
         conversation = send.conversation
         if conversation is None:
             raise ValueError("a follow-up is sent only into a chat that was read")
-        return steps.about_to_send_follow_up(prototype, now, self._context.timing, conversation)
+        return follow_up.about_to_send_follow_up(prototype, now, self._context.timing, conversation)
 
     async def call(self, sent: TrackedPrototype, provider: Provider, may_begin: MayBegin) -> RemoteChat:
         """Send the message. Raises `ProviderError`."""
@@ -272,10 +268,10 @@ class FollowUpPayload:
     async def rejected(self, sent: TrackedPrototype, provider: Provider, error: ProviderRejected) -> Change:
         """The message changed nothing, and the row says why. After a 404 it waits for its chat."""
         if error.status == 404:
-            return await self._not_shown(steps.not_sent(sent), provider)
+            return await self._not_shown(follow_up.not_sent(sent), provider)
         now = self._context.clock()
         batched = provider.capabilities.batch_status
-        after = steps.rejected(sent, error, now, self._context.timing, batched=batched)
+        after = follow_up.rejected(sent, error, now, self._context.timing, batched=batched)
         return change_after_error("refused", sent, after, error, now)
 
     def fit(self, sent: TrackedPrototype, current: TrackedPrototype, chat: RemoteChat) -> Fit:
@@ -287,10 +283,10 @@ class FollowUpPayload:
         self, current: TrackedPrototype, chat: RemoteChat, now: datetime, *, batched: bool
     ) -> TrackedPrototype:
         """The row at the beginning of its new turn."""
-        return steps.follow_up_accepted(
+        return follow_up.follow_up_accepted(
             current,
             message_id=chat.message_id,
-            seen=chat.observation,
+            observation=chat.observation,
             now=now,
             timing=self._context.timing,
             batched=batched,

@@ -73,7 +73,7 @@ class Gallery:
         self._counts: TtlCache[tuple[GalleryQuery, int], Mapping[State, int]]
         self._counts = TtlCache(context.clock, COUNTS_REUSED, MOST_COUNTS)
 
-    async def front(self, principal: Principal, limit: int, after: Cursor | None = None) -> HomePage:
+    async def home_page(self, principal: Principal, limit: int, after: Cursor | None = None) -> HomePage:
         """The home page: prototypes that need somebody, those in progress, and the newest of the rest.
 
         Only the rest has further pages.
@@ -114,7 +114,7 @@ class Gallery:
             raise NotFound("There is no such prototype.")
         return found
 
-    async def usual(self, workspace_id: str) -> tuple[timedelta, timedelta] | None:
+    async def usual_duration(self, workspace_id: str) -> tuple[timedelta, timedelta] | None:
         """The durations between which four of five prototypes became ready lately; None: too few to say."""
         took = sorted(await self._store.durations(workspace_id, USUAL_OF))
         tenth = len(took) // 10
@@ -143,7 +143,7 @@ class Gallery:
         if product_id is not None:
             product_id = validation.product_id_of(product_id, must_be_uuid=table.product_is_uuid)
         if search.provider is not None:
-            self._context.providers.known(search.provider)
+            self._context.providers.require_known(search.provider)
         text = search.text[:TEXT_MAX].replace("\x00", " ").encode(errors="ignore").decode()
         return GalleryQuery(
             workspace_id=principal.workspace_id,

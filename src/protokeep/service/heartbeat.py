@@ -31,7 +31,7 @@ Clock = Callable[[], datetime]
 CLOCK_SLACK = timedelta(seconds=2)
 #: How long before it is noticed the clock may have been set back.
 NOTICED_AFTER = timedelta(seconds=10)
-#: How long something may be under way that read the clock before it was set back: a call, and a lease before it.
+#: How long a call, and the lease before it, may be under way that read the clock before it was set back.
 STALE_SECONDS = 60.0
 #: How late a beat may come before the process counts as one that cannot write.
 LATE_SECONDS = 4.0
@@ -145,7 +145,7 @@ class Heartbeat:
         before = self._clock() - timedelta(seconds=self._elapsed() - at)
         if isinstance(self._clock, SteadyClock):
             self._clock.set(now, at)
-        known = self._beat  # What is sent from here on counts on, and is not in the reading.
+        known = self._beat  # Deliveries from here on increase it, and are not in the reading.
         reading = await self._store.read(self._process_id, now, server)
         before = max([before, *(beat.beat_at for beat in reading.beats)])
         latest = reading.now + CLOCK_SLACK + timedelta(seconds=took)
@@ -155,14 +155,14 @@ class Heartbeat:
             self._ahead_until = before - NOTICED_AFTER
             self._stale_until = self._elapsed() + STALE_SECONDS
         elif self._ahead_until is not None and self._elapsed() < self._stale_until:
-            # What was under way may still have written by the time of before.
+            # Calls that were under way may still have written times of the clock before.
             await self._wind_back(reading.now, max(self._ahead_until, reading.now))
         if self._beat == 0:
             await self._begin(reading)
             await self._wind_back_again(reading)
         else:
             await self._compare(reading, known)
-        self._reported_by = _who_noticed(reading)
+        self._reported_by = _processes_on_older_copy(reading)
         written = await self._store.write(
             self._process_id,
             self._beat,
@@ -197,7 +197,7 @@ class Heartbeat:
         The commit counts as a beat; call `committed` with the result after it. Raises
         `DatabaseWentBack`: the transaction is rolled back, and nothing may be sent.
         """
-        if self._is_reported(await self._store.who_noticed(connection)):
+        if self._is_reported(await self._store.processes_on_older_copy(connection)):
             raise DatabaseWentBack
         beat, server = await self._store.confirm(connection, self._process_id, self._beat)
         if beat is None or server != self._server:
@@ -221,10 +221,10 @@ class Heartbeat:
         return self._went_back_at is not None and self._elapsed() - self._went_back_at < settled
 
     def trusts(self, claimed_at: datetime) -> bool:
-        """Whether a row that was claimed then is of no older copy, so that it knows everything that was sent for it."""
+        """Whether a row that was claimed then is not from an older copy, so that it records every sending for it."""
         return self.trusted_from is not None and claimed_at >= self.trusted_from
 
-    def taken_back(self, epoch: int) -> None:
+    def reconciled(self, epoch: int) -> None:
         """Every chat that was made before `epoch` began is in a row again."""
         if epoch == self.epoch:
             self.known_until = None
@@ -235,7 +235,7 @@ class Heartbeat:
         self.trusted_from = reading.now
         await self._store.delete_expired(reading.now - FORGET_AFTER)
         if not reading.beats:
-            # Nobody ever worked on it, as far as it knows: a copy from before the first beat, or a new installation.
+            # No process has left a beat: this is a copy from before the first beat, or a new installation.
             _, installed_at = await self._installation()
             if reading.now - installed_at > self._timing.beat_is_fresh:
                 self._lost(min(installed_at, reading.now))
@@ -246,7 +246,7 @@ class Heartbeat:
         if newest.server != reading.server or any(beat.went_back for beat in alive):
             self._went_back(reading, min([newest.beat_at, *comparing]))
         else:
-            # Also beside others: beats of a moment ago are in a copy as well that was restored a moment later.
+            # Also beside live processes: a copy that was restored a moment ago holds their last beats, too.
             self._lost(min([newest.beat_at, reading.now, *comparing]))
 
     def _alive(self, reading: Reading) -> list[Beat]:
@@ -257,7 +257,7 @@ class Heartbeat:
 
     async def _compare(self, reading: Reading, known: int) -> None:
         mine = reading.of(self._process_id)
-        reported = self._is_reported(_who_noticed(reading))
+        reported = self._is_reported(_processes_on_older_copy(reading))
         if mine is not None and mine.beat >= known and reading.server == self._server and not reported:
             return
         self.epoch += 1
@@ -268,12 +268,12 @@ class Heartbeat:
         copied_at = mine.beat_at if mine is not None else await self._copied_at(reading)
         self._went_back(reading, min([copied_at, *earlier]))
 
-    def _is_reported(self, noticed: frozenset[str]) -> bool:
+    def _is_reported(self, reporting: frozenset[str]) -> bool:
         """Whether another process reports that the database is older, and this one does not compare it already.
 
         The chats that the other process lost may be younger than the last beat of this process.
         """
-        return not self._is_comparing and not noticed <= self._reported_by | {self._process_id}
+        return not self._is_comparing and not reporting <= self._reported_by | {self._process_id}
 
     async def _copied_at(self, reading: Reading) -> datetime:
         """When a copy that is from before this process was taken, at the earliest.
@@ -304,5 +304,5 @@ class Heartbeat:
         await self._store.wind_back(now, beyond, lease=self._timing.lease, deadline=self._timing.poll_timeout)
 
 
-def _who_noticed(reading: Reading) -> frozenset[str]:
+def _processes_on_older_copy(reading: Reading) -> frozenset[str]:
     return frozenset(beat.process_id for beat in reading.beats if beat.went_back)

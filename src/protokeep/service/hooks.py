@@ -168,7 +168,7 @@ class Hooks:
         save = self._context.store.hooks.save
         registered = await provider.hooks()
         nonce = secrets.token_urlsafe(18)
-        if hook is None or hook.hook not in {one.id for one in registered}:
+        if hook is None or hook.hook not in {listed.id for listed in registered}:
             hook_id = await self._add(provider, registered, self._address(base, account, provider, nonce))
             hook = Hook(account, provider.api_version, hook_id, nonce, self._context.clock())
             await save(hook)

@@ -1,4 +1,4 @@
-"""Hourly work that no prototype waits for: what has expired is deleted, and older rows become tracked."""
+"""Hourly work that no prototype waits for: expired rows are deleted, and older prototypes become tracked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import structlog
 
 from protokeep.core.create_request import Adoption
 from protokeep.core.errors import NotConfigured
+from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.service.context import Context
+from protokeep.service.provider_accounts import DEFAULT_PROVIDER
 
 log = structlog.get_logger(__name__)
 
@@ -16,8 +18,6 @@ log = structlog.get_logger(__name__)
 HOUSEKEEPING_INTERVAL = timedelta(hours=1)
 #: Counts of creates are kept for today and, for clocks that differ, for yesterday.
 COUNTS_KEPT = timedelta(days=2)
-#: Rows that were there before protokeep belong to this workspace, and name chats of this provider.
-OLDER_WORKSPACE, OLDER_PROVIDER = "default", "v0"
 
 
 class Housekeeping:
@@ -42,10 +42,10 @@ class Housekeeping:
         context = self._context
         await context.providers.refresh()
         try:
-            choice = context.providers.choose(OLDER_PROVIDER)
+            choice = context.providers.choose(DEFAULT_PROVIDER)
         except NotConfigured:
             return  # Without a key older rows cannot be polled, and nothing else depends on it.
-        adoption = Adoption(OLDER_WORKSPACE, choice.account, now)
+        adoption = Adoption(DEFAULT_WORKSPACE, choice.account, now)
         adopted = await context.store.adopt_untracked(adoption, context.timing.poll_timeout)
         if adopted:
             log.info("older_rows_adopted", count=adopted)

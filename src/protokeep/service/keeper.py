@@ -86,7 +86,7 @@ class Keeper:
         """The product's prototype. It is made if there is none that can be used, or if another one is asked for.
 
         Waits up to `wait` seconds for the provider to accept a new one. Raises `InvalidInput`, `NotConfigured`,
-        `NotMigrated`, `KeyReused`, `QuotaReached`; whatever happens after the claim is told by the prototype's state.
+        `NotMigrated`, `KeyReused`, `QuotaReached`; everything after the claim shows in the prototype's state.
         """
         context = self.context
         request = await check_request(context, principal, new)
@@ -116,7 +116,7 @@ class Keeper:
         product = validation.product_id_of(product_id, must_be_uuid=table.product_is_uuid)
         user_id = validation.user_id_for(principal.user_id, must_be_uuid=table.user_is_uuid) if mine else None
         if page.provider is not None:
-            self.context.providers.known(page.provider)
+            self.context.providers.require_known(page.provider)
         one_more = Page(page.limit + 1, page.provider, page.status, user_id, page.after)
         found = await store.list_of_product(principal.workspace_id, product, one_more)
         rows = found[: page.limit]
@@ -130,7 +130,7 @@ class Keeper:
         context = self.context
         table = await context.store.owner_table()
         product = validation.product_id_of(product_id, must_be_uuid=table.product_is_uuid)
-        context.providers.known(provider)
+        context.providers.require_known(provider)
         current = await context.store.current(principal.workspace_id, product, provider)
         if current is None:
             raise NotFound(
@@ -169,8 +169,8 @@ class Keeper:
         """Send a follow-up message into the prototype's chat: no second chat, and the message once only.
 
         Waits up to `wait` seconds for the provider to accept it. Raises `NotFound`, `InvalidInput`, `KeyReused`,
-        `NotNow`, and `NotAllowed` where another person's own key would pay; whatever happens after the claim is told by
-        the prototype's state.
+        `NotNow`, and `NotAllowed` where another person's own key would pay; everything after the claim shows in the
+        prototype's state.
         """
         prototype = await self.get(principal, prototype_id)
         _check_payer(principal, prototype)
@@ -222,7 +222,7 @@ class Keeper:
         return await self._poller.track(account)
 
     async def track_hooked(self, account: str) -> int:
-        """Poll the chats that hooks have just named, beside `track`. How many prototypes that were."""
+        """Poll the chats that hooks have just named, beside `track`. Returns how many prototypes were polled."""
         return await self._poller.track_hooked(account)
 
     async def release(self, account: str) -> None:
@@ -230,7 +230,7 @@ class Keeper:
         await self._poller.release(account)
 
     async def sweep(self) -> int:
-        """Queue every row and account that is unfinished and that nobody works on. How many they were."""
+        """Queue every unfinished row and account that no process works on. Returns their number."""
         context = self.context
         now = context.clock()
         if not (await context.store.owner_table()).tracked:
@@ -246,7 +246,7 @@ class Keeper:
         return len(due) + len(accounts)
 
     async def finalize(self) -> int:
-        """Finalize ended prototypes, retry deletions, and write down the calls that were made. How many rows."""
+        """Finalize ended prototypes, retry deletions, and count the calls that were made. Returns how many rows."""
         if not (await self.context.store.owner_table()).tracked:
             return 0
         await self._budget.flush()
@@ -263,7 +263,7 @@ class Keeper:
         accounts = self.context.providers.for_new()
         await self._orphans.reconcile(accounts)
         if self._orphans.has_verified(accounts):
-            self.context.heartbeat.taken_back(epoch)
+            self.context.heartbeat.reconciled(epoch)
 
     # -- inside ------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Looking for chats of ours at a provider: one look-up of an account serves all its lost answers, within its calls.
+"""Look-ups of lost chats: one search of an account serves all its lost creates, within its budget of calls.
 
 A quick search reads as far back as is needed. Before anything is sent a second time, a thorough search has to see the
 whole list.
@@ -41,10 +41,10 @@ LOOK_UP_WAITS = "look_up_waits"
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """What is known of one prototype's chats.
+    """What a look-up says of one prototype's chats.
 
     `chats` carry its marker, oldest first. `absent`: there certainly is none, by a search that began at `began_at`.
-    Neither: it is undecided, because of `error` if there is one.
+    With neither of them the look-up decides nothing; `error` says why, if it failed.
     """
 
     chats: Sequence[RemoteChat] = ()
@@ -83,8 +83,8 @@ class Lookups:
                 await self._search_for_lost(account, provider, generation)
             return self._result(account, prototype)
 
-    async def all_of_ours(self, name: str, provider: Provider, since: datetime, priority: Priority) -> Search:
-        """All chats of this installation made after `since` that no row knows; goes on where the last one was cut.
+    async def search_installation(self, name: str, provider: Provider, since: datetime, priority: Priority) -> Search:
+        """All chats of this installation made after `since` that no row knows; resumes the last one if that was cut.
 
         Raises `ProviderError`.
         """
@@ -92,10 +92,11 @@ class Lookups:
         async with account.lock:
             self._forget_outdated(account, provider)
             last = account.quick
-            is_cut = last is not None and last.markers is None and not last.search.reached
-            going_on = last if is_cut and last is not None and last.can_go_on(self._context.clock(), since) else None
+            resumed: FinishedSearch | None = None
+            if last is not None and last.markers is None and not last.search.reached:
+                resumed = last if last.can_be_resumed(self._context.clock(), since) else None
             calls = await self._searcher.calls(name, provider, priority)
-            return (await self._search_quickly(account, provider, since, calls, going_on=going_on)).search
+            return (await self._search_quickly(account, provider, since, calls, resumed=resumed)).search
 
     def _searches_of(self, name: str, provider: Provider) -> AccountSearches:
         return self._accounts.setdefault((name, provider.api_version), AccountSearches(name))
@@ -103,9 +104,9 @@ class Lookups:
     def _forget_outdated(self, account: AccountSearches, provider: Provider) -> None:
         """Drop searches that say nothing any more.
 
-        They left out chats that rows knew, and a database that went back may not know these rows. A search that was
-        cut goes on with the key that it began with, which may not be used any more. After the clock was set back, an
-        old search would seem to be the newest for long.
+        After the database went back: they left out chats that had rows then, and may have none now. After a change of
+        the key: a cut search would be resumed with the key that it began with. After the clock was set back: an old
+        search would seem to be the newest for long.
         """
         now = self._context.clock()
         epoch = self._context.heartbeat.epoch
@@ -113,7 +114,7 @@ class Lookups:
         other_epoch = account.made_by is not None and account.made_by[0] != epoch
         set_back = account.asked_at is not None and now < account.asked_at - CLOCK_SLACK
         if other_key or other_epoch or set_back:
-            account.forget()
+            account.reset()
         if other_key:
             account.shows_older = False
         account.made_by = epoch, provider
@@ -125,20 +126,20 @@ class Lookups:
         """Search quickly for all lost creates; thoroughly where some may be decided and were not found."""
         calls = await self._searcher.calls(account.name, provider, Priority.LOOKUP)
         lost = await self._context.store.searches.lost(account.name, provider.api_version)
-        since = min([searched_since(generation), *(searched_since(one) for one in lost)])
-        going_on = self._cut_search(account, generation, since)
+        since = min([searched_since(generation), *(searched_since(create) for create in lost)])
+        resumed = self._cut_search(account, generation, since)
         decided = self._is_decided_now(generation)
-        # A list serves both kinds of search. A filter is tried on chats that surely exist, before it is believed.
-        if not decided or (going_on is None and provider.capabilities.metadata_search):
+        # A list serves both kinds of search. A filter is first tried on chats that surely exist, then believed.
+        if not decided or (resumed is None and provider.capabilities.metadata_search):
             await self._search_for_young(account, provider, generation, lost, calls)
         if decided and not self._found(account, generation):
-            markers = frozenset({generation.marker, *(one.marker for one in lost)})
-            await self._search_thoroughly(account, provider, markers, since, calls, going_on)
+            markers = frozenset({generation.marker, *(create.marker for create in lost)})
+            await self._search_thoroughly(account, provider, markers, since, calls, resumed)
 
     def _cut_search(self, account: AccountSearches, generation: Generation, since: datetime) -> FinishedSearch | None:
-        """The thorough search that was cut and may be gone on with."""
+        """The thorough search that was cut and may be resumed."""
         cut = account.cut
-        if cut is None or not cut.can_go_on(self._context.clock(), since) or not cut.covers(generation):
+        if cut is None or not cut.can_be_resumed(self._context.clock(), since) or not cut.covers(generation):
             return None
         return cut
 
@@ -152,7 +153,7 @@ class Lookups:
     ) -> None:
         """Search for creates that no search can decide yet: by filter where these are few, else for all of ours."""
         now = self._context.clock()
-        young = {one.marker: searched_since(one) for one in lost if not self._may_be_decided(one, now)}
+        young = {create.marker: searched_since(create) for create in lost if not self._may_be_decided(create, now)}
         young[generation.marker] = searched_since(generation)
         by_filter = (
             generation.submission.was_sent
@@ -170,13 +171,14 @@ class Lookups:
         markers: frozenset[str],
         since: datetime,
         calls: Calls,
-        going_on: FinishedSearch | None,
+        resumed: FinishedSearch | None,
     ) -> None:
         """Search the whole list for `markers`, so that a chat that is not found is certainly absent."""
-        began_at = going_on.began_at if going_on is not None else self._context.clock()
-        rest = going_on.search.continuation if going_on is not None else None
+        began_at, continuation = self._beginning(resumed)
         filters = [marker_filter(marker) for marker in sorted(markers)]
-        search = await self._searcher.search(account, provider, filters, since, calls, thorough=True, rest=rest)
+        search = await self._searcher.search(
+            account, provider, filters, since, calls, thorough=True, continuation=continuation
+        )
         account.thorough = FinishedSearch(search, began_at, self._context.clock(), since, markers)
         account.cut = account.thorough if search.continuation is not None else None
 
@@ -188,20 +190,27 @@ class Lookups:
         calls: Calls,
         *,
         markers: frozenset[str] | None = None,
-        going_on: FinishedSearch | None = None,
+        resumed: FinishedSearch | None = None,
     ) -> FinishedSearch:
         """Search the young part of the list for all chats of this installation, or by filter for `markers`."""
-        began_at = going_on.began_at if going_on is not None else self._context.clock()
-        rest = going_on.search.continuation if going_on is not None else None
+        began_at, continuation = self._beginning(resumed)
         before = provider.calls
         filters = [installation_filter(await self.keeper_id())]
         if markers is not None:
             filters = [marker_filter(marker) for marker in sorted(markers)]
-        search = await self._searcher.search(account, provider, filters, since, calls, thorough=False, rest=rest)
+        search = await self._searcher.search(
+            account, provider, filters, since, calls, thorough=False, continuation=continuation
+        )
         if markers is None:
             account.calls_for_all = max(provider.calls - before, 1)
         account.quick = FinishedSearch(search, began_at, self._context.clock(), since, markers)
         return account.quick
+
+    def _beginning(self, resumed: FinishedSearch | None) -> tuple[datetime, object | None]:
+        """(when a search begins, where it continues): a resumed search has begun with its first part."""
+        if resumed is None:
+            return self._context.clock(), None
+        return resumed.began_at, resumed.search.continuation
 
     # -- answering ---------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Adoption of orphans: chats of ours that no row knows, because the database is an older copy of itself.
+"""Adoption of orphans: chats of ours that no row has, because the database is an older copy of itself.
 
 Such a copy lacks the chats that were made after it was taken, and a claim in it may have been sent since. A process
 that may work on a copy (`Heartbeat` says so) searches for all chats that carry this installation's marker before it
@@ -22,10 +22,11 @@ from protokeep.service.chat_metadata import parse_metadata
 from protokeep.service.context import Context
 from protokeep.service.lookups import Lookups
 from protokeep.store.orphans import OrphanChat
+from protokeep.store.sql import LostRace
 
 log = structlog.get_logger(__name__)
 
-#: How soon a search that was cut goes on.
+#: How soon a search that was cut is resumed.
 CUT_PAUSE = timedelta(seconds=2)
 #: From one comparison to the next after the database went back.
 SETTLING_PAUSE = timedelta(seconds=5)
@@ -39,7 +40,7 @@ MOST_REMEMBERED = 10_000
 
 
 class OrphanReconciler:
-    """Searches for chats of ours that no row knows: after a restore, daily, and the newest ones every few minutes."""
+    """Searches for chats of ours that no row has: after a restore, daily, and among the newest every few minutes."""
 
     def __init__(self, context: Context, lookups: Lookups) -> None:
         self._context = context
@@ -60,7 +61,7 @@ class OrphanReconciler:
                 await self._reconcile(account, provider)
             except DatabaseUnavailable:
                 raise
-            except Exception:  # the outermost line of a loop that has to go on
+            except Exception:  # The other accounts are searched all the same.
                 log.exception("orphan_search_failed", account=account)
 
     async def _reconcile(self, account: str, provider: Provider) -> None:
@@ -124,12 +125,12 @@ class OrphanReconciler:
             self._done_at[key] = now
 
     async def adopt_since(self, account: str, provider: Provider, since: datetime) -> bool:
-        """Give rows to all chats of ours that were made after `since` and that no row knows.
+        """Give rows to all chats of ours that were made after `since` and that no row has.
 
-        True: the search reached its end, but perhaps for single chats that cannot be read. False: it was cut, and the
-        next call goes on from there. Raises `ProviderError` when the account could not be searched at all.
+        True: the search reached its end; single chats may have been unreadable. False: the search was cut, and the next
+        call resumes it. Raises `ProviderError` when the account could not be searched at all.
         """
-        search = await self._lookups.all_of_ours(account, provider, since - LOOK_BACK, Priority.LOOKUP)
+        search = await self._lookups.search_installation(account, provider, since - LOOK_BACK, Priority.LOOKUP)
         await self._adopt_all(account, provider, search.chats)
         return search.reached
 
@@ -145,14 +146,16 @@ class OrphanReconciler:
         if not await context.store.searches.take_turn(f"recent:{account}:{provider.api_version}", now, every):
             return
         try:
-            search = await self._lookups.all_of_ours(account, provider, now - 3 * every - LOOK_BACK, Priority.RECENT)
+            search = await self._lookups.search_installation(
+                account, provider, now - 3 * every - LOOK_BACK, Priority.RECENT
+            )
         except ProviderBusy:
-            return  # Everything else comes before this.
+            return  # All other calls have priority.
         unknown = [chat for chat in search.chats if (account, chat.chat_id) not in self._never_adopted]
         await self._adopt_all(account, provider, unknown)
 
     async def _adopt_all(self, account: str, provider: Provider, chats: Sequence[RemoteChat]) -> None:
-        """Give each chat a row. A chat that gets none must not keep the others from theirs."""
+        """Give each chat a row. If one gets none, the others still get theirs."""
         adopted = 0
         for chat in chats:
             outcome = await self._try_to_adopt(account, provider, chat)
@@ -165,15 +168,15 @@ class OrphanReconciler:
             log.warning("orphans_adopted", account=account, count=adopted)
 
     async def _try_to_adopt(self, account: str, provider: Provider, chat: RemoteChat) -> str:
-        """What became of the chat, as one word. Raises only errors that concern the whole account."""
+        """The outcome of the adoption, as one word. Raises only errors that concern the whole account."""
         try:
             return await self._adopt(account, provider, chat)
-        except (DatabaseUnavailable, ProviderBusy, ProviderUnreachable):
+        except (DatabaseUnavailable, LostRace, ProviderBusy, ProviderUnreachable):
             raise
         except ProviderError as error:  # The deletion is tried again with the next search.
             log.warning("orphan_deletion_failed", account=account, chat_id=chat.chat_id, reason=str(error))
             return "not_deleted"
-        except Exception as error:  # noqa: BLE001 - one chat of a loop that has to go on
+        except Exception as error:  # noqa: BLE001 - the other chats are adopted all the same
             if (account, chat.chat_id) not in self._never_adopted:
                 log.error("orphan_adoption_failed", account=account, chat_id=chat.chat_id, reason=str(error)[:200])
             return "refused"

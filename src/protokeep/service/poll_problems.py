@@ -1,4 +1,4 @@
-"""What goes wrong with polls, in the log: once when it begins or changes, not at every poll."""
+"""Problems of polls, in the log: each once when it begins or changes, not at every poll."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ log = structlog.get_logger(__name__)
 
 
 class PollProblems:
-    """The problems of accounts and of single chats that the log has told."""
+    """The problems of accounts and of single chats that are in the log."""
 
     def __init__(self) -> None:
         self._of_accounts: dict[str, str] = {}

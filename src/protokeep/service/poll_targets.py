@@ -1,4 +1,4 @@
-"""What a provider is asked about each chat of a round of polls."""
+"""The targets of a round of polls: the question to the provider about each chat."""
 
 from __future__ import annotations
 

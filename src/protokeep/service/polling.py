@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from protokeep.core import polling as steps
+from protokeep.core import polling
 from protokeep.core.absence import AccountVisibility, deadline_extended, may_be_gone, polling_paused, recorded_missing
 from protokeep.core.call_budget import CallAllowance, Priority
 from protokeep.core.events import Event, Source
 from protokeep.core.poll_plan import FEW_HOOKED, PollPlan, are_few_hooked, plan_polls
 from protokeep.core.prototype import TrackedPrototype
-from protokeep.core.provider_keys import missing as missing_key
+from protokeep.core.provider_keys import missing_key_message
 from protokeep.core.submission import NO_KEY
 from protokeep.providers.base import PollResult, Provider
 from protokeep.service.call_budget import CallBudget
@@ -24,22 +24,22 @@ from protokeep.service.context import Context, renewing, status_events
 from protokeep.service.poll_problems import PollProblems
 from protokeep.service.poll_targets import poll_targets
 from protokeep.service.visibility import Visibility
-from protokeep.store.accounts import LOOKS_FAIL, SHORT_OF_CALLS
+from protokeep.store.accounts import POLLS_FAIL, SHORT_OF_CALLS
 from protokeep.store.mapping import is_unchanged_poll
 from protokeep.store.sql import ConstraintBroken
 
 log = structlog.get_logger(__name__)
 
-#: One written prototype: before, after, and the lines of history.
-SavedPoll = tuple[TrackedPrototype, TrackedPrototype, list[Event]]
+#: The change that a poll makes to a prototype: before, after, and the lines of history.
+PollChange = tuple[TrackedPrototype, TrackedPrototype, list[Event]]
 
 #: Prototypes written per transaction after a poll.
 WRITTEN_TOGETHER = 500
-#: Missing chats that a sweep over a list may meet by the way.
+#: Missing chats that a sweep over a list also looks for.
 MOST_MISSING = 500
-#: How long polls wait for a key that is not there; setting it ends the wait.
+#: How long polls wait for a missing key; setting the key ends the wait.
 NO_KEY_PAUSE = timedelta(seconds=60)
-#: How long people see that polls fail; each failing poll shows it anew.
+#: How long people see that polls fail; each failing poll renews the notice.
 PROBLEM_SHOWN = timedelta(seconds=30)
 #: How long people see at least that an account is short of calls.
 SHORT_OF_CALLS_SHOWN = timedelta(seconds=60)
@@ -47,25 +47,28 @@ SHORT_OF_CALLS_SHOWN = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """The result of one batch, and what it says of the account. `rest`: no poll of unwatched ones before it is over."""
+    """The result of one batch, and the account's visibility in it.
+
+    `unwatched_pause`: no prototype that nobody watches is polled before it is over.
+    """
 
     result: PollResult
     account: AccountVisibility
     now: datetime
     batched: bool
-    rest: timedelta | None
+    unwatched_pause: timedelta | None
 
-    def answer_about(self, prototype: TrackedPrototype) -> steps.PollAnswer:
+    def answer_about(self, prototype: TrackedPrototype) -> polling.PollAnswer:
         """The part of the result that is about one chat."""
         result, chat_id = self.result, prototype.chat_id or ""
         observation = result.observations.get(chat_id)
         if observation is not None:
-            return steps.ChatShown(observation, is_partial=chat_id in result.unreadable)
+            return polling.ChatShown(observation, is_partial=chat_id in result.unreadable)
         if chat_id in result.missing:
-            return steps.ChatMissing(self.account)
+            return polling.ChatMissing(self.account)
         if chat_id in result.unreadable:
-            return steps.ChatUnreadable()
-        return steps.NoAnswer() if result.retry_after is None else steps.PollsPaused(result.retry_after)
+            return polling.ChatUnreadable()
+        return polling.NoAnswer() if result.retry_after is None else polling.PollsPaused(result.retry_after)
 
 
 class Poller:
@@ -82,7 +85,7 @@ class Poller:
         self._polled_beside: set[str] = set()
 
     async def track(self, account: str) -> datetime | None:
-        """One pass over an account. When the next one is due; None: nothing is, or another process tracks it."""
+        """Poll an account once. When the next pass is due; None: no poll is, or another process tracks the account."""
         _, due = await self.run_pass(account)
         return due
 
@@ -94,9 +97,9 @@ class Poller:
             if not await self._take_lease(account):
                 return False, None
             async with renewing(lambda: self._take_lease(account), context.timing.lease / 3):
-                held = await context.store.accounts.get(account)
-                if held.is_polling_paused(context.clock()):
-                    return True, held.polling_paused_until
+                account_row = await context.store.accounts.get(account)
+                if account_row.is_polling_paused(context.clock()):
+                    return True, account_row.polling_paused_until
                 await self._poll_due(account)
                 context.checkpoint("after_pass")
                 return True, await context.store.next_due(account)
@@ -200,16 +203,16 @@ class Poller:
         context.checkpoint("after_poll")
         ids = {prototype.id for prototype in batch}
         reappeared = [one for one in missing if one.chat_id in result.observations and one.id not in ids]
-        polled = _Round(
+        poll_round = _Round(
             result,
             await self._account_visibility(account, provider, batch, result, now),
             now,
             provider.capabilities.batch_status,
-            None if plan.rest is None else plan.rest - (now - began),
+            None if plan.unwatched_pause is None else plan.unwatched_pause - (now - began),
         )
         prototypes = [*batch, *reappeared]
         for start in range(0, len(prototypes), WRITTEN_TOGETHER):
-            await self._write(prototypes[start : start + WRITTEN_TOGETHER], polled)
+            await self._write(prototypes[start : start + WRITTEN_TOGETHER], poll_round)
         return result
 
     async def _observe(
@@ -237,13 +240,13 @@ class Poller:
         result: PollResult,
         now: datetime,
     ) -> AccountVisibility:
-        """What this round says of the account. A list is read only when a chat may be gone for good."""
+        """The account's visibility in this round. A list is read only when a chat may be gone for good."""
         timing = self._context.timing
         missing = [prototype for prototype in batch if prototype.chat_id in result.missing]
         counted = [recorded_missing(deadline_extended(prototype, now, timing), now) for prototype in missing]
         in_doubt = any(may_be_gone(prototype.generation, now, timing) for prototype in counted)
         shown = len(result.observations)
-        return await self._visibility.around(account, provider, missing, shown=shown, in_doubt=in_doubt)
+        return await self._visibility.assess(account, provider, missing, shown=shown, in_doubt=in_doubt)
 
     # -- pauses ------------------------------------------------------------------------------------------------
 
@@ -254,11 +257,11 @@ class Poller:
             message = result.problem or "The builder asks for a pause."
             await accounts.pause_polling(account, now + result.retry_after, "rate_limited", message)
         elif result.problem is not None:
-            await accounts.pause_polling(account, now + PROBLEM_SHOWN, LOOKS_FAIL, result.problem)
+            await accounts.pause_polling(account, now + PROBLEM_SHOWN, POLLS_FAIL, result.problem)
 
     async def _wait_for_key(self, account: str) -> None:
         """No polls until there is a key again; people see the reason on every unfinished prototype."""
-        message = missing_key(account)
+        message = missing_key_message(account)
         until = self._context.clock() + NO_KEY_PAUSE
         await self._context.store.accounts.pause_polling(account, until, NO_KEY, message)
         self._problems.note_account(account, message)
@@ -268,38 +271,43 @@ class Poller:
     ) -> None:
         until = allowance.until(Priority.FRESH, len(prototypes))
         await self._postpone(prototypes, until)
-        message = f"Looks at the builder are slower than usual. {allowance.message}"
+        message = f"Status checks are slower than usual. {allowance.message}"
         shown_until = max(until, allowance.now + SHORT_OF_CALLS_SHOWN)
         await self._context.store.accounts.pause_polling(account, shown_until, SHORT_OF_CALLS, message)
         self._problems.note_account(account, message)
 
     async def _postpone(self, prototypes: Sequence[TrackedPrototype], until: datetime) -> None:
-        """No process polls these before `until`, and that time counts against nothing."""
+        """Poll these prototypes not before `until`. Neither their deadline nor their absence counts that time."""
         now, timing = self._context.clock(), self._context.timing
         paused = [polling_paused(deadline_extended(one, now, timing), now, until, timing) for one in prototypes]
         await self._context.store.accounts.postpone_polls(paused, until)
 
     # -- writing -----------------------------------------------------------------------------------------------
 
-    async def _write(self, prototypes: Sequence[TrackedPrototype], polled: _Round) -> None:
-        """Write the answers. A prototype whose answer makes no sense must not keep the others from being written."""
-        saved: list[SavedPoll] = []
+    async def _write(self, prototypes: Sequence[TrackedPrototype], poll_round: _Round) -> None:
+        """Write the answers. If one answer makes no sense, the other prototypes are still written."""
+        changes: list[PollChange] = []
         for before in prototypes:
             try:
-                answer = polled.answer_about(before)
-                after = steps.polled(
-                    before, answer, polled.now, self._context.timing, batched=polled.batched, rest=polled.rest
+                answer = poll_round.answer_about(before)
+                after = polling.polled(
+                    before,
+                    answer,
+                    poll_round.now,
+                    self._context.timing,
+                    batched=poll_round.batched,
+                    unwatched_pause=poll_round.unwatched_pause,
                 )
             except (ValueError, KeyError, TypeError, OverflowError):
                 log.exception("poll_result_not_understood", prototype_id=before.id)
-                await self._put_aside(before, polled.now)
+                await self._postpone_unwritable(before, poll_round.now)
                 continue
             source = Source.HOOK if before.generation.hook_is_newer else Source.POLL
-            saved.append((before, after, status_events(before, after, source, polled.now)))
-            self._problems.note_chat(before.id, polled.result.unreadable.get(before.chat_id or ""))
-        await self._save(saved, polled.now)
+            changes.append((before, after, status_events(before, after, source, poll_round.now)))
+            self._problems.note_chat(before.id, poll_round.result.unreadable.get(before.chat_id or ""))
+        await self._save(changes, poll_round.now)
 
-    async def _save(self, changes: list[SavedPoll], now: datetime) -> None:
+    async def _save(self, changes: list[PollChange], now: datetime) -> None:
         """Save the results of polls. If the database refuses one of them, the others are still saved."""
         store = self._context.store
         unchanged = [after for before, after, events in changes if not events and is_unchanged_poll(before, after)]
@@ -312,13 +320,13 @@ class Poller:
                 saved = await store.save(before, after, *events)
             except (ConstraintBroken, ValueError):
                 log.exception("poll_result_not_saved", prototype_id=before.id)
-                await self._put_aside(before, now)
+                await self._postpone_unwritable(before, now)
                 continue
             if saved is not None and saved.status is not before.status:
                 log.info(
                     "prototype_status", prototype_id=saved.id, before=before.status.value, after=saved.status.value
                 )
 
-    async def _put_aside(self, prototype: TrackedPrototype, now: datetime) -> None:
-        """Poll a row that could not be written later: otherwise it would come up in every pass."""
+    async def _postpone_unwritable(self, prototype: TrackedPrototype, now: datetime) -> None:
+        """Poll a row that could not be written later, because otherwise every pass would poll it again."""
         await self._postpone([prototype], now + self._context.timing.max_poll_interval)

@@ -12,6 +12,7 @@ from datetime import datetime
 import structlog
 
 from protokeep.core.errors import InvalidInput, NotConfigured
+from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.provider_keys import KeyOwner, SealedKey
 from protokeep.providers.base import Provider
 from protokeep.service.vault import KeyNotReadable, Vault
@@ -23,7 +24,6 @@ log = structlog.get_logger(__name__)
 REFRESH_SECONDS = 1.0
 #: A provider whose key was changed is closed after this, when none of its calls can be open any more.
 RETIRE_SECONDS = 400.0
-DEFAULT_WORKSPACE = "default"
 #: The provider of a create that names none, and of the chats that the owner's columns `v0_*` name.
 DEFAULT_PROVIDER = "v0"
 
@@ -112,7 +112,7 @@ class Providers:
     def _is_fresh(self, *, at_once: bool) -> bool:
         return not at_once and time.monotonic() - self._read_at < REFRESH_SECONDS
 
-    def known(self, name: str) -> str:
+    def require_known(self, name: str) -> str:
         """`name`, if there is such a provider. Raises `InvalidInput`."""
         if name not in self._names:
             raise InvalidInput(f"provider must be one of: {', '.join(sorted(self._names))}.", field="provider")
@@ -124,7 +124,7 @@ class Providers:
         The process's own key serves only workspaces that may use it, so that nobody spends what is not theirs. Raises
         `NotConfigured`, which tells what is missing.
         """
-        own = self._own.get(self.known(name))
+        own = self._own.get(self.require_known(name))
         if own is not None and name in self._preferred:
             return own
         owners = [KeyOwner(workspace_id, user_id)] if user_id else []
@@ -179,11 +179,11 @@ class Providers:
     def serving(self, account: str, api_version: int) -> Provider | None:
         """The provider of an existing generation; None if its key is missing or cannot be opened."""
         own = self._own_providers.get((account, api_version))
-        return own if own is not None else self._built(account).get(api_version)
+        return own if own is not None else self._providers_of_key(account).get(api_version)
 
     def of_account(self, account: str) -> list[Provider]:
         """The providers of an account, one for each version of the API."""
-        return [*self._own_of(account), *self._built(account).values()]
+        return [*self._own_of(account), *self._providers_of_key(account).values()]
 
     def accounts(self) -> list[str]:
         """The accounts that have a key."""
@@ -212,7 +212,7 @@ class Providers:
     def _own_of(self, account: str) -> Iterable[Provider]:
         return (provider for (name, _), provider in self._own_providers.items() if name == account)
 
-    def _built(self, account: str) -> Mapping[int, Provider]:
+    def _providers_of_key(self, account: str) -> Mapping[int, Provider]:
         """The providers of a stored key, by version; empty if there is no such key, or it cannot be opened."""
         stored = self._stored.get(account)
         if stored is None or self.stored_keys is None:

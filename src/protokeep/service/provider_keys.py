@@ -48,10 +48,10 @@ class ProviderKeys:
         `other_account` stores such a key all the same.
         """
         keys = self._keys()
-        name = self._context.providers.known(provider)
+        name = self._context.providers.require_known(provider)
         text = key_of(key)
         account = owner.account(name)
-        works = await self._try(keys, name, text, account, other_account=other_account)
+        works = await self._check_key(keys, name, text, account, other_account=other_account)
         now = self._context.clock()
         sealed = keys.vault.seal(text, owner, name, by=by.user_id, at=now)
         entry = AuditEntry.of(by, Action.KEY_SET, now, name, whose=owner.user_id or None, hint=sealed.hint)
@@ -72,7 +72,7 @@ class ProviderKeys:
     async def remove(self, by: Principal, owner: KeyOwner, provider: str) -> None:
         """Delete a key. Prototypes of its account wait, visibly, until there is a key again. Raises `NotFound`."""
         keys = self._keys()
-        name = self._context.providers.known(provider)
+        name = self._context.providers.require_known(provider)
         now = self._context.clock()
         entry = AuditEntry.of(by, Action.KEY_REMOVED, now, name, whose=owner.user_id or None)
         if not await keys.store.remove(owner, name, entry):
@@ -116,7 +116,7 @@ class ProviderKeys:
             raise NotConfigured("This process keeps no keys.")
         return keys
 
-    async def _try(
+    async def _check_key(
         self, keys: StoredKeys, provider: str, key: str, account: str, *, other_account: bool
     ) -> bool | None:
         """Whether the app builder accepts the key; None if it does not answer. Errors are as in `set`."""

@@ -10,6 +10,7 @@ from protokeep.core.create_request import CreateRequest
 from protokeep.core.errors import InvalidInput
 from protokeep.core.principals import Principal
 from protokeep.service.context import Context
+from protokeep.service.provider_accounts import DEFAULT_PROVIDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class NewPrototype:
 
     product_id: str
     prompt: str
-    provider: str = "v0"
+    provider: str = DEFAULT_PROVIDER
     create_new: bool = False
     product_name: str | None = None
     idempotency_key: str | None = None

@@ -96,7 +96,7 @@ class Sendings:
         return MarkedSent(sent, may_begin)
 
     def note_sent(self, prototype: TrackedPrototype) -> None:
-        """This process knows a row as sent, from now on at the latest."""
+        """Remember that a row is sent, at the latest since now."""
         generation = prototype.generation
         sending = generation.follow_up.turn, generation.submission.attempts
         known = self._known_as_sent.get(prototype.id)
@@ -104,7 +104,7 @@ class Sendings:
             self._known_as_sent[prototype.id] = sending, self._context.elapsed()
 
     def forget(self, mockup_id: str) -> None:
-        """The outcome of a sending is known."""
+        """Forget a row: the outcome of its sending is known."""
         self._known_as_sent.pop(mockup_id, None)
 
     def is_settled(self, prototype: TrackedPrototype, at: datetime | None = None) -> bool:

@@ -92,7 +92,7 @@ class Sessions:
         now = self._clock()
         digest = self._digest(session_secret)
         found = await self._store.find(digest, now) if len(session_secret) <= SECRET_MAX else None
-        if found is None or (found.token is not None and not found.token.counts(now)):
+        if found is None or (found.token is not None and not found.token.is_valid(now)):
             raise NotAuthenticated("You are not signed in, or your session has ended. Sign in again.")
         lifetime = LIFETIME if found.token is not None else self._sign_on_lifetime
         expires_at = min(now + IDLE, found.opened_at + lifetime)

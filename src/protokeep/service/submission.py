@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
-from protokeep.core import submission as steps
+from protokeep.core import submission
 from protokeep.core.errors import ProviderRejected
 from protokeep.core.generation import RecoveryPoint
 from protokeep.core.prototype import TrackedPrototype
@@ -56,12 +56,12 @@ class CreatePayload:
         settled = self._sendings.is_settled(prototype, lookup.began_at)
         if not may_resend(prototype.generation, self._context.timing, settled=settled):
             return StillUnknown(counted=settled)
-        refusal = steps.deferred_refusal(prototype.generation)
+        refusal = submission.deferred_refusal(prototype.generation)
         return Send() if refusal is None else Refuse(refusal)
 
     def about_to_send(self, prototype: TrackedPrototype, now: datetime, send: Send) -> TrackedPrototype:
         """The row as it is committed before the call."""
-        return steps.about_to_send(prototype, now, self._context.timing)
+        return submission.about_to_send(prototype, now, self._context.timing)
 
     async def call(self, sent: TrackedPrototype, provider: Provider, may_begin: MayBegin) -> RemoteChat:
         """Create the chat, with the metadata by which it is found again. Raises `ProviderError`."""
@@ -72,9 +72,9 @@ class CreatePayload:
         """The prototype fails. After a 404 it is tried again: not even the place where chats are made was shown."""
         now = self._context.clock()
         if error.status == 404:
-            after = steps.unreachable(sent, error, now, self._context.timing)
+            after = submission.unreachable(sent, error, now, self._context.timing)
             return change_after_error("parked", sent, after, error, now)
-        return change_after_error("refused", sent, steps.refused(sent, error, now), error, now)
+        return change_after_error("refused", sent, submission.refused(sent, error, now), error, now)
 
     def fit(self, sent: TrackedPrototype, current: TrackedPrototype, chat: RemoteChat) -> Fit:
         """A row has one chat; any other chat with its marker is a surplus."""
@@ -87,12 +87,12 @@ class CreatePayload:
         self, current: TrackedPrototype, chat: RemoteChat, now: datetime, *, batched: bool
     ) -> TrackedPrototype:
         """The row with the ids of the chat."""
-        return steps.accepted(
+        return submission.accepted(
             current,
             chat_id=chat.chat_id,
             message_id=chat.message_id,
             project_id=chat.project_id,
-            seen=chat.observation,
+            observation=chat.observation,
             now=now,
             timing=self._context.timing,
             batched=batched,

@@ -12,7 +12,7 @@ from uuid import uuid4
 from protokeep.core import validation
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound
-from protokeep.core.principals import ApiToken, Person, Principal, Role
+from protokeep.core.principals import DEFAULT_WORKSPACE, ApiToken, Person, Principal, Role
 from protokeep.core.ttl_cache import TtlCache
 from protokeep.core.validation import NAME_MAX
 from protokeep.service.heartbeat import Clock
@@ -60,7 +60,7 @@ class Tokens:
         *,
         name: str = "",
         user_id: str = "",
-        workspace_id: str = "default",
+        workspace_id: str = DEFAULT_WORKSPACE,
         days: int | None = None,
         plain: str | None = None,
         by: Principal | None = None,
@@ -99,7 +99,7 @@ class Tokens:
         # The digest is looked up by equality: a timing difference there tells nothing about the token.
         digest = self._digest(text)
         token = self._cache.get(digest) or await self._read(digest)
-        if token is None or not token.counts(self._clock()):
+        if token is None or not token.is_valid(self._clock()):
             raise TokenRefused(token)
         return token.principal
 
@@ -107,11 +107,11 @@ class Tokens:
         """The stored token. A valid one is cached and marked as used."""
         now = self._clock()
         token = await self._store.find(digest)
-        if token is None or not token.counts(now):
+        if token is None or not token.is_valid(now):
             return token
         self._cache.put(digest, token)
         if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
-            await self._store.used(token.id, now, USED_EVERY)
+            await self._store.record_use(token.id, now, USED_EVERY)
         return token
 
     async def list(self, workspace_id: str) -> Sequence[ApiToken]:

@@ -34,10 +34,10 @@ class Visibility:
         set_at = self._context.providers.key_set_at(account)
         return first_used if set_at is None else max(first_used, set_at)
 
-    async def around(
+    async def assess(
         self, account: str, provider: Provider, missing: Sequence[TrackedPrototype], *, shown: int, in_doubt: bool
     ) -> AccountVisibility:
-        """What a round of polls says of the account: `shown` chats were shown, and these prototypes are missing.
+        """The visibility of an account after a round of polls: `shown` chats were shown, these prototypes are missing.
 
         Reads one list of the account when everything else speaks for a chat that is gone (`in_doubt`).
         """
@@ -54,6 +54,6 @@ class Visibility:
             log.warning("account_not_listed", account=account, code=error.code, reason=str(error))
             return False
         store = self._context.store
-        if await store.known_chats(account, listed) - {one.chat_id for one in missing}:
+        if await store.known_chats(account, listed) - {prototype.chat_id for prototype in missing}:
             return True
         return bool(listed) and len(missing) == 1 and not await store.has_other_chats(account, missing[0].id)

@@ -1,4 +1,4 @@
-"""Accounts at providers: what holds their creates and polls, and which process tracks them."""
+"""Accounts at providers: holds of their creates, pauses of their polls, and the process that tracks them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from protokeep.store.sql import Row, query
 #: The `polling_paused_code` of an account whose budget of calls is short.
 SHORT_OF_CALLS = "short_of_calls"
 #: The `polling_paused_code` of an account whose polls fail, for example because its key is refused.
-LOOKS_FAIL = "looks_fail"
+POLLS_FAIL = "looks_fail"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What holds the creates or the polls of an account at a provider, if anything."""
+    """The hold of an account's creates, and the pause of its polls; None where there is none."""
 
     name: str
     hold_code: str | None = None
@@ -33,7 +33,7 @@ class Account:
     def is_polling_paused(self, now: datetime) -> bool:
         """Whether nothing is polled now. A short budget only slows some polls, and failing polls are tried again."""
         paused = self.polling_paused_until is not None and self.polling_paused_until > now
-        return paused and self.polling_paused_code not in (SHORT_OF_CALLS, LOOKS_FAIL)
+        return paused and self.polling_paused_code not in (SHORT_OF_CALLS, POLLS_FAIL)
 
 
 class Accounts:
@@ -43,7 +43,7 @@ class Accounts:
         self._database = database
 
     async def get(self, name: str) -> Account:
-        """The holds of an account. An account without a row has none."""
+        """The hold and the pause of an account. An account without a row has neither."""
         rows = await self._database.read(query("find_account"), {"account": name})
         return Account(**rows[0]) if rows else Account(name)
 
@@ -54,7 +54,7 @@ class Accounts:
         )
 
     async def take_probe(self, name: str, now: datetime, until: datetime) -> bool:
-        """Whether this create is the one that finds out whether a held account works again."""
+        """Whether this create probes a held account: it is the one that finds out whether the account works again."""
         return bool(await self._rows("claim_account_probe", account=name, now=now, until=until))
 
     async def release(self, name: str, now: datetime) -> None:
@@ -74,7 +74,7 @@ class Accounts:
     async def pause_polling(self, name: str, until: datetime, code: str = "slowed", message: str = "") -> None:
         """Pauses the polls of an account until a time, with a reason for people."""
         provider = name.partition(":")[0]
-        message = message or "Looks are paused."
+        message = message or "Status checks are paused."
         await self._execute("pause_polling", account=name, provider=provider, until=until, code=code, message=message)
 
     async def spend(self, name: str, calls: int, now: datetime) -> tuple[int, int]:
@@ -86,13 +86,7 @@ class Accounts:
 
     async def postpone_polls(self, prototypes: Sequence[TrackedPrototype], until: datetime) -> None:
         """Postpones polls for which there are no calls left."""
-        values = [
-            {
-                **generation_values(prototype),
-                "next_poll_at": until,
-            }
-            for prototype in prototypes
-        ]
+        values = [{**generation_values(prototype), "next_poll_at": until} for prototype in prototypes]
         async with self._database.transaction() as connection:
             await connection.execute_many(query("postpone_poll"), values)
 

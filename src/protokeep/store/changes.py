@@ -1,4 +1,4 @@
-"""Changes: what waiters, streams and jobs hear of when a prototype was written, in this process and in the others."""
+"""Changes: notifications that a prototype was written, for the waiters, streams and jobs of all processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.visible_fields import visible_version
 from protokeep.store.sql import Connection, query
 
-#: Kinds of events that change nothing on a page and that another event follows soon.
+#: Kinds of events that change nothing on a page; another event follows them soon.
 QUIET_EVENTS = {"sent"}
 
 
@@ -31,13 +31,13 @@ class Changes:
 
 
 def change_of(prototype: TrackedPrototype, kind: str) -> Change:
-    """A change of a prototype; `kind` says what happened."""
+    """A change of a prototype, of this kind."""
     generation = prototype.generation
     return Change(generation.workspace_id, prototype.product_id, prototype.id, generation.account, kind)
 
 
 def is_visible_change(before: Prototype, after: Prototype, events: Sequence[Event]) -> bool:
-    """Whether viewers have to hear of a change: it has an event, or a page shows something else after it."""
+    """Whether viewers have to hear of a change: it has an event, or it changes the prototype's visible fields."""
     if any(event.kind not in QUIET_EVENTS for event in events):
         return True
     return visible_version(before) != visible_version(after)

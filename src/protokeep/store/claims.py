@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ from protokeep.store.idempotency import prototype_of_request, save_request
 from protokeep.store.mapping import adopted_generation, prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.prototypes import insert_generation, insert_prototype
-from protokeep.store.sql import Connection, ConstraintBroken, DatabaseError, LostRace, Untouched, query
+from protokeep.store.sql import Connection, ConstraintBroken, DatabaseError, LostRace, query
 
 #: Races that a claim may lose before it gives up. Every loss means that another request was served.
 MAX_LOSSES = 25
@@ -47,7 +47,7 @@ NO_QUOTAS = Quotas()
 
 
 class Claims:
-    """Claims of this process, and the counts that quotas stand on."""
+    """Makes claims, and counts creates against quotas."""
 
     def __init__(self, database: Database, changes: Changes) -> None:
         self._database = database
@@ -62,14 +62,14 @@ class Claims:
         Raises `QuotaReached` when the new one would be one too many, `KeyReused`, `KeyInFlight`, `ProductUnknown`,
         `InvalidInput` and `NotReady`. Nothing is written then.
         """
-        # Requests for one product take turns, so that those who lose do not hold connections. This only saves work.
+        # Requests for one product take turns, so that losers of the race hold no connection. This only saves work.
         slot = request.workspace_id, request.product_id, request.provider
         async with self._turns.setdefault(slot, asyncio.Lock()):
             existing = await self._find_reusable(queries, request)
             return existing or await self._claim(queries, request, poll_timeout, quotas)
 
     async def delete_expired_counts(self, before: datetime) -> int:
-        """Deletes the counts of days before a time. How many there were."""
+        """Deletes the counts of days before a time. Returns their number."""
         async with self._database.transaction() as connection:
             return await connection.execute(query("delete_expired_create_counts"), {"before": before})
 
@@ -87,26 +87,38 @@ class Claims:
     async def _claim(
         self, queries: PrototypeQueries, request: CreateRequest, poll_timeout: timedelta, quotas: Quotas
     ) -> ClaimResult:
-        change = Change(request.workspace_id, request.product_id, request.mockup_id, request.account, "claimed")
         for _ in range(MAX_LOSSES):
-            with contextlib.suppress(Untouched), _explained(request):
+            with contextlib.suppress(LostRace), _explained(request):
                 async with self._database.transaction() as connection:
                     if not connection.is_sqlite:
                         await connection.execute(query("limit_lock_wait"), {"duration": LOCK_TIMEOUT})
-                    result = await find_existing(connection, queries, request, poll_timeout)
-                    if isinstance(result, ClaimResult):
-                        return result
-                    prototype = await create(connection, queries, request, result)
-                    await self._changes.notify(connection, change)
-                    # Last, so that other claims wait for the rows of the counters only until the commit.
-                    await count(connection, request, quotas)
-                self._changes.publish(change)
-                return ClaimResult(prototype, result.decision, won=True)
+                    found = await find_existing(connection, queries, request, poll_timeout)
+                    if isinstance(found, Vacancy):
+                        prototype = await create(connection, queries, request, found)
+                        result = ClaimResult(prototype, found.decision, won=True)
+                        changes: Sequence[Change] = _changes_of_claim(request, found)
+                    else:
+                        result, changes = found.result, found.changes
+                    for change in changes:
+                        await self._changes.notify(connection, change)
+                    if result.won:
+                        # Last, so that other claims wait for the rows of the counters only until the commit.
+                        await count(connection, request, quotas)
+                for change in changes:
+                    self._changes.publish(change)
+                return result
         raise NotReady("This product is being changed by too many at once. Try again in a moment.")
 
 
+class Existing(NamedTuple):
+    """An existing prototype is the answer. `changes`: what viewers hear of, if it took the slot or became tracked."""
+
+    result: ClaimResult
+    changes: Sequence[Change] = ()
+
+
 class Vacancy(NamedTuple):
-    """No prototype can be reused: why a new one is created, and the unusable one whose slot it takes."""
+    """No prototype is reused: why a new one is created, and the one that gives up its slot, if any."""
 
     decision: Decision
     replaced: Prototype | None
@@ -114,19 +126,19 @@ class Vacancy(NamedTuple):
 
 async def find_existing(
     connection: Connection, queries: PrototypeQueries, request: CreateRequest, poll_timeout: timedelta
-) -> ClaimResult | Vacancy:
+) -> Existing | Vacancy:
     """Applies the reuse rule. Raises `KeyReused`, and `LostRace` when another request took the slot or the key."""
     replayed = await _find_replayed(connection, queries, request)
     if replayed is not None:
-        return replayed
+        return Existing(replayed)
     current = await find_current(connection, queries, _key_of(request))
     decision = decide(current, request.prompt, create_new=request.create_new)
     if decision.outcome is Outcome.REUSED and current is not None:
         await _save_key(connection, request, current.id)
-        adopted = await _take_slot_for_older(connection, queries, request, current, poll_timeout)
-        return ClaimResult(adopted, decision, won=False)
-    in_slot = current is not None and current.is_current
-    return Vacancy(decision, current if in_slot and decision.outcome is Outcome.REPLACED else None)
+        adopted = await _take_slot_for_older(connection, request, current, poll_timeout)
+        changes = [_changed(request, adopted)] if adopted is not current else []
+        return Existing(ClaimResult(adopted, decision, won=False), changes)
+    return Vacancy(decision, current if current is not None and current.is_current else None)
 
 
 async def find_current(connection: Connection, queries: PrototypeQueries, key: dict[str, str]) -> Prototype | None:
@@ -170,6 +182,20 @@ async def create(
     return prototype
 
 
+def _changes_of_claim(request: CreateRequest, vacancy: Vacancy) -> list[Change]:
+    """The changes that viewers hear of: the new prototype, and the one that is not the current one any more."""
+    changes = [Change(request.workspace_id, request.product_id, request.mockup_id, request.account, "claimed")]
+    if vacancy.replaced is not None:
+        changes.append(_changed(request, vacancy.replaced))
+    return changes
+
+
+def _changed(request: CreateRequest, prototype: Prototype) -> Change:
+    """The change of another prototype of the product that a claim is for."""
+    account = prototype.generation.account if prototype.generation else request.account
+    return Change(request.workspace_id, request.product_id, prototype.id, account, "changed")
+
+
 async def count(connection: Connection, request: CreateRequest, quotas: Quotas) -> None:
     """Counts a create against its quotas. Raises `QuotaReached`."""
     for quota in quotas.of(request.workspace_id, request.user_id, request.product_id):
@@ -179,18 +205,17 @@ async def count(connection: Connection, request: CreateRequest, quotas: Quotas) 
 
 async def adopt(
     connection: Connection,
-    queries: PrototypeQueries,
     older: Prototype,
     adoption: Adoption,
     poll_timeout: timedelta,
 ) -> Prototype:
-    """Begins to track an older row that names a chat. Chats from before us belong to the provider's API version 1.
+    """Begins to track an older row that names a chat. Chats from before protokeep belong to the provider's API v1.
 
-    Raises `Untouched` when another process began to track the row meanwhile.
+    Raises `LostRace` when another process began to track the row meanwhile.
     """
     if isinstance(older, TrackedPrototype) or older.chat_id is None:
         return older
-    # A completed one is settled, and is polled once all the same.
+    # A completed prototype is settled, and is polled once all the same.
     settled = older.status is Status.COMPLETED
     generation = adopted_generation(
         workspace_id=adoption.workspace_id,
@@ -247,7 +272,6 @@ async def _take_slot(connection: Connection, request: CreateRequest, replaced: P
 
 async def _take_slot_for_older(
     connection: Connection,
-    queries: PrototypeQueries,
     request: CreateRequest,
     older: Prototype,
     poll_timeout: timedelta,
@@ -258,7 +282,7 @@ async def _take_slot_for_older(
     slot = {**_key_of(request), "mockup_id": older.id, "now": request.now}
     if await connection.execute(query("claim_slot"), slot) == 0:
         raise LostRace
-    return await adopt(connection, queries, replace(older, is_current=True), request.adoption, poll_timeout)
+    return await adopt(connection, replace(older, is_current=True), request.adoption, poll_timeout)
 
 
 async def _require_product(connection: Connection, queries: PrototypeQueries, request: CreateRequest) -> None:
@@ -298,7 +322,7 @@ def _count_values(request: CreateRequest, quota: Quota) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _explained(request: CreateRequest) -> Iterator[None]:
-    """Says what an error of the database means for the one who asked."""
+    """Turns errors of the database into errors for the person who asked."""
     try:
         yield
     except DatabaseError as error:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import Prototype, State
 from protokeep.store.gallery_queries import COUNTED, VARIANTS, Filters, GalleryQueries
 from protokeep.store.mapping import prototype_of
-from protokeep.store.prototype_queries import DEFAULT_WORKSPACE
 from protokeep.store.prototypes import Prototypes
 from protokeep.store.sql import Row, Statement, Values, query
 

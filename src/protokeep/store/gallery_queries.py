@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import State
 from protokeep.store.owner_table import OwnerTable
-from protokeep.store.prototype_queries import DEFAULT_WORKSPACE, WORKSPACE, PrototypeQueries
+from protokeep.store.prototype_queries import WORKSPACE, PrototypeQueries
 from protokeep.store.sql import Statement
 
 #: Counting stops here; people read "1,000+" just as well.

@@ -42,13 +42,14 @@ class HookStore:
         async with self._database.transaction() as connection:
             await connection.execute(query("save_hook"), _values(hook))
 
-    async def claim(self, hook: Hook, seen: datetime | None) -> bool:
+    async def claim(self, hook: Hook, previous_installed_at: datetime | None) -> bool:
         """Whether this process may register a hook now.
 
-        `seen` is `installed_at` of the hook that was read before; None: there was no hook.
+        `previous_installed_at` is `installed_at` of the hook that was read before; None: there was no hook.
         """
+        values = {**_values(hook), "previous_installed_at": previous_installed_at}
         async with self._database.transaction() as connection:
-            return await connection.execute(query("claim_hook"), {**_values(hook), "seen": seen}) > 0
+            return await connection.execute(query("claim_hook"), values) > 0
 
     async def delete(self, account: str, api_version: int) -> None:
         """Deletes a hook that is no longer registered."""

@@ -22,7 +22,7 @@ class IdempotencyKeys:
             return await prototype_of_request(connection, request)
 
     async def delete_expired(self, before: datetime) -> int:
-        """Deletes keys that were first used before a time. How many there were."""
+        """Deletes keys that were first used before a time. Returns their number."""
         async with self._database.transaction() as connection:
             return await connection.execute(query("delete_expired_idempotency_keys"), {"before": before})
 
@@ -44,7 +44,7 @@ async def prototype_of_request(connection: Connection, request: IdempotentReques
 
 
 async def save_request(connection: Connection, request: IdempotentRequest, mockup_id: str) -> None:
-    """Saves what a key is used for, with the change that it asks for. Raises `LostRace` if the key is taken."""
+    """Saves the request that a key is used for, in the transaction of its change. Raises `LostRace` if it is taken."""
     values = {**_key_of(request), "fingerprint": request.fingerprint, "mockup_id": mockup_id, "now": request.now}
     if await connection.execute(query("save_idempotency_key"), values) == 0:
         raise LostRace

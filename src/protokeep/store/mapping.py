@@ -157,7 +157,12 @@ def with_next_version(prototype: TrackedPrototype) -> TrackedPrototype:
 
 
 def is_unchanged_poll(before: TrackedPrototype, after: TrackedPrototype) -> bool:
-    """Whether two prototypes differ only in what `record_poll` writes."""
+    """Whether a poll changed only columns that `record_poll` writes and that people do not see.
+
+    People do see when a missing chat is polled next.
+    """
+    if after.generation.absence.missing_since is not None:
+        return False
     polling, absence = before.generation.polling, before.generation.absence
     same = after.with_generation(
         polling=replace(

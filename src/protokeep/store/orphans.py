@@ -1,4 +1,4 @@
-"""Orphans: chats of ours that no row knows, because a restored copy of the database has forgotten them."""
+"""Orphans: chats of ours that no row has, because a restored copy of the database has forgotten them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from protokeep.store.events import add_event
 from protokeep.store.mapping import adopted_generation, tracked_prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.prototypes import insert_prototype
-from protokeep.store.sql import Connection, LostRace, Statement, Values, query
+from protokeep.store.sql import Connection, LostRace, must_touch, query
 
 
 @dataclass(frozen=True, slots=True)
 class OrphanChat:
-    """A chat as its metadata and the provider describe it. Of one that is not `signed` only the marker counts."""
+    """A chat as its metadata and the provider describe it. Without a signature only the marker counts."""
 
     chat_id: str
     marker: str
@@ -38,16 +38,16 @@ class OrphanChat:
 async def adopt(connection: Connection, queries: PrototypeQueries, orphan: OrphanChat, poll_timeout: timedelta) -> str:
     """Gives a chat to the row that its marker names, else to a claim that waits for its product, else to a new row.
 
-    A claim waits for it if it was made because the product seemed to have no prototype, and nothing was sent for it:
-    it takes the chat over instead of having a second one created.
+    A claim waits for its product's chat if nothing was sent for it, and if it was made because the product seemed to
+    have no prototype. It takes the chat over, so that no second chat is created.
 
     Returns `known` (a row has the chat), `recorded` (a row was waiting for it), `surplus` (its row has another chat),
-    `adopted` (it has a new row), `deleted` (its prototype was deleted here) or `unsigned` (nobody signed it, and no
-    row names it); the last two get no row. Raises `LostRace` when somebody else changed a row meanwhile.
+    `adopted` (it has a new row), `deleted` (its prototype was deleted here) or `unsigned` (it has no signature, and
+    no row has its marker); the last two get no row. Raises `LostRace` when another transaction changed a row.
     """
     if not connection.is_sqlite:
-        # Each statement sees what others have committed before it. Without the lock, a chat that is given to a claim
-        # between two statements would be in no row for the first, and the claim would not wait any more for the second.
+        # Without the lock another process could give the chat to a claim between two statements. The first would find
+        # no row with the chat, the second no waiting claim, and the chat would get a row of its own as well.
         await connection.execute(query("lock_orphan"), {"lock": _lock_of(orphan)})
     if await connection.fetch_one(queries.by_chat, {"chat_id": orphan.chat_id}) is not None:
         return "known"
@@ -69,7 +69,7 @@ async def adopt(connection: Connection, queries: PrototypeQueries, orphan: Orpha
 async def _attach(
     connection: Connection, queries: PrototypeQueries, orphan: OrphanChat, mockup_id: str, poll_timeout: timedelta
 ) -> str:
-    """Gives the chat to a row that exists, or records it as surplus when the row needs no chat any more."""
+    """Gives the chat to a row that exists, or records it as surplus if the row has a chat or is settled."""
     row = await connection.fetch_one(queries.get_unscoped, {"mockup_id": mockup_id})
     if row is None:
         raise LostRace
@@ -86,8 +86,8 @@ async def _attach(
         "updated_at": orphan.now,
         "deadline_at": orphan.now + poll_timeout,
     }
-    await _must_write(connection, query("attach_chat_to_generation"), values)
-    await _must_write(connection, queries.attach_chat_to_mockup, values)
+    await must_touch(connection, query("attach_chat_to_generation"), values)
+    await must_touch(connection, queries.attach_chat_to_mockup, values)
     await _add_event(connection, prototype, orphan, "adopted", prototype.status.value)
     return "recorded"
 
@@ -114,7 +114,7 @@ async def _insert(
     if not await insert_prototype(connection, queries, prototype):
         raise LookupError(f"no product {orphan.product_id} to adopt a chat for")
     values = {"mockup_id": prototype.id, "chat_id": orphan.chat_id, "updated_at": orphan.now}
-    await _must_write(connection, queries.attach_chat_to_mockup, values)
+    await must_touch(connection, queries.attach_chat_to_mockup, values)
     await _add_event(connection, prototype, orphan, "adopted", prototype.status.value)
     return "adopted"
 
@@ -142,12 +142,6 @@ def _prototype_of(orphan: OrphanChat, poll_timeout: timedelta, *, must_be_uuid: 
         updated_at=orphan.made_at,
         generation=generation,
     )
-
-
-async def _must_write(connection: Connection, statement: Statement, values: Values) -> None:
-    """Executes a guarded write. Raises `LostRace` when it touches no row, so that all of it is rolled back."""
-    if await connection.execute(statement, values) == 0:
-        raise LostRace
 
 
 async def _add_event(

@@ -91,21 +91,16 @@ class OwnerTable:
     """Which columns there are, which ones need a value, and of which types. Only a migration changes it."""
 
     exists: bool  #: there is a design_mockups
-    tracked: bool  #: it has all four tracking columns
+    tracked: bool  #: design_mockups has all four tracking columns
     own: bool  #: all of our own tables exist
-    id_is_uuid: (
-        bool  #: the column is a uuid; otherwise, and always on SQLite, it is text. The same holds for the next two.
-    )
-    product_is_uuid: bool
-    user_is_uuid: bool
-    has_tenant: bool  #: it has a tenant_id
-    tenant_required: bool  #: which requires a value
+    product_is_uuid: bool  #: product_id is a uuid; otherwise, and always on SQLite, it is text
+    user_is_uuid: bool  #: the same for user_id
+    has_tenant: bool  #: design_mockups has a tenant_id
     products_table: str | None  #: the table that product_id refers to, quoted for SQL; None: it refers to none
     products_column: str | None  #: the column that product_id refers to, quoted for SQL
     products_has_tenant: bool  #: whether that table has a tenant_id that ours is copied from
-    columns: frozenset[str]  #: all that the table has
+    columns: frozenset[str]  #: all columns of design_mockups
     required_unknown: tuple[str, ...]  #: columns that require a value and that we have no value for: creates fail
-    missing: tuple[str, ...]  #: columns of ours that an adopted table lacks: they read as NULL
 
 
 class _Column(NamedTuple):
@@ -128,15 +123,14 @@ async def read_owner_table(connection: Connection) -> OwnerTable:
         exists=bool(columns),
         tracked=columns.keys() >= set(TRACKING_COLUMNS),
         own=own is not None and own["number"] == len(OWN_TABLES),
-        id_is_uuid=is_uuid("id"),
         product_is_uuid=is_uuid("product_id"),
         user_is_uuid=is_uuid("user_id"),
         has_tenant="tenant_id" in columns,
-        tenant_required="tenant_id" in columns and columns["tenant_id"].required,
         products_table=products["products"] if products else None,
         products_column=products["referenced"] if products else None,
         products_has_tenant=bool(products and products["has_tenant"]),
         columns=frozenset(columns),
-        required_unknown=tuple(sorted(n for n, c in columns.items() if c.required and n not in FILLED)),
-        missing=tuple(name for name in COLUMNS if name not in columns),
+        required_unknown=tuple(
+            sorted(name for name, column in columns.items() if column.required and name not in FILLED)
+        ),
     )

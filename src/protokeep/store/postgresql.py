@@ -18,9 +18,9 @@ PREPARED = 500
 #: that swallows everything costs seconds, and no process goes on after another one has taken its rows over.
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 5.5
-#: What asyncpg raises.
+#: The errors of asyncpg.
 ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-#: What asyncpg raises for a connection that is lost.
+#: The errors of asyncpg for a connection that is lost.
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 

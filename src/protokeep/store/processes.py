@@ -52,7 +52,7 @@ class ProcessStore:
         beats = tuple(Beat(**{**row, "went_back": bool(row["went_back"])}) for row in rows)
         return Reading(now, server, beats)
 
-    async def who_noticed(self, connection: Connection) -> frozenset[str]:
+    async def processes_on_older_copy(self, connection: Connection) -> frozenset[str]:
         """The processes that noticed that this database is an older copy, and have not finished comparing it."""
         return frozenset(row["process_id"] for row in await connection.fetch_all(query("list_processes_on_older_copy")))
 
@@ -106,7 +106,7 @@ class ProcessStore:
             return await connection.fetch_one(query("has_generations_in_future"), {"latest": latest}) is not None
 
     async def wind_back(self, now: datetime, beyond: datetime, *, lease: timedelta, deadline: timedelta) -> None:
-        """Adapts all times to a clock that was set back to `now`, so that nothing waits for a time to come again.
+        """Adapts all times to a clock that was set back to `now`, so that nothing waits until the clock has caught up.
 
         Times after `beyond` were written by the clock before that.
         """

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.store.mapping import GENERATION_COLUMNS
 from protokeep.store.owner_table import OwnerTable
 from protokeep.store.sql import Statement, query_text
 
-#: The workspace of rows that were in the owner's table before us.
-DEFAULT_WORKSPACE = "default"
 #: The workspace of a generation `g`, or of a row that has none.
 WORKSPACE = f"COALESCE(g.workspace_id, '{DEFAULT_WORKSPACE}')"
 

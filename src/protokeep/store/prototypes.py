@@ -24,7 +24,7 @@ from protokeep.store.mapping import (
 )
 from protokeep.store.owner_table import OwnerTable, read_owner_table
 from protokeep.store.prototype_queries import PrototypeQueries
-from protokeep.store.sql import Connection, Row, Statement, Untouched, must_touch, query
+from protokeep.store.sql import Connection, LostRace, Row, Statement, must_touch, query
 
 #: Writes that belong to a guarded write: executed after it, in the same transaction, and rolled back with it.
 InTransaction = Callable[[Connection], Awaitable[object]]
@@ -95,8 +95,8 @@ class Prototypes:
     ) -> TrackedPrototype | None:
         """Saves a prototype, guarded by its version. None: somebody changed it meanwhile, and nothing was written.
 
-        Events, and what `belongs` writes, are committed with the prototype or rolled back with it, also when `belongs`
-        raises an error.
+        Events, and what `belongs` writes, are committed with the prototype or rolled back with it. An error of
+        `belongs` rolls everything back; `LostRace` counts as a change of the prototype.
         """
         queries = await self._prepared()
         is_visible = is_visible_change(before, after, events)
@@ -112,7 +112,7 @@ class Prototypes:
                     await belongs(connection)
                 if is_visible:
                     await self._changes.notify(connection, change)
-        except Untouched:
+        except LostRace:
             return None
         if is_visible:
             self._changes.publish(change)
@@ -129,14 +129,16 @@ class Prototypes:
 
     async def delete(self, prototype: TrackedPrototype, event: Event) -> bool:
         """Deletes a prototype for good; False: it was gone. Its history stays, with `event` at the end."""
-        workspace_id = prototype.generation.workspace_id
+        change = change_of(prototype, "deleted")
         try:
             async with self.database.transaction() as connection:
                 await must_touch(connection, query("delete_mockup"), {"mockup_id": prototype.id})
                 await connection.execute(query("delete_surplus_chats"), {"mockup_id": prototype.id})
-                await add_event(connection, workspace_id, prototype.product_id, prototype.id, event)
-        except Untouched:
+                await add_event(connection, change.workspace_id, prototype.product_id, prototype.id, event)
+                await self._changes.notify(connection, change)
+        except LostRace:
             return False
+        self._changes.publish(change)
         return True
 
     # -- submission ------------------------------------------------------------------------------------------
@@ -178,7 +180,7 @@ class Prototypes:
         return await self._list(queries.due_soon, account=account, api_version=api_version, now=now, until=until)
 
     async def named_by_hooks(self, account: str, api_version: int, now: datetime, limit: int) -> list[TrackedPrototype]:
-        """Prototypes that are due because a hook spoke of them, in the order of the hooks, without their prompts."""
+        """Prototypes that are due because a hook named them, in the order of the hooks, without their prompts."""
         queries = await self._prepared()
         values = {"account": account, "api_version": api_version, "now": now, "limit": limit}
         return await self._list(queries.named_by_hooks, **values)
@@ -216,9 +218,9 @@ class Prototypes:
     async def poll_soon(
         self, account: str, chats: Sequence[str], now: datetime, *, begun: bool, later: datetime
     ) -> int:
-        """Makes chats that a hook spoke of due for a poll; with `begun`, which a hook says first, not before `later`.
+        """Makes chats that a hook named due for a poll: at once, or at `later` if the hook says that they have `begun`.
 
-        Returns how many of the chats are ours.
+        Returns how many of the chats some row has.
         """
         values: dict[str, Any] = {"account": account, "chats": list(chats), "now": now}
         if begun:
@@ -235,11 +237,11 @@ class Prototypes:
             self._changes.publish(change)
         return len(rows)
 
-    # -- what follows the end of a generation ----------------------------------------------------------------
+    # -- finalizing and deletion -----------------------------------------------------------------------------
 
     async def claim_for_finalizing(self, now: datetime, later: datetime, limit: int) -> list[str]:
         """Takes finished prototypes that are due for finalizing. No other process gets them before `later`."""
-        if not await self._rows("has_due_finalization", now=now):  # Most often: no write lock is taken for that.
+        if not await self._rows("has_due_finalization", now=now):  # The common case, which takes no write lock.
             return []
         values = {"now": now, "later": later, "limit": limit}
         async with self.database.transaction() as connection:
@@ -307,7 +309,7 @@ async def insert_prototype(
 
 
 async def insert_generation(connection: Connection, prototype: TrackedPrototype) -> None:
-    """Inserts the generation of a prototype. Raises `Untouched` when the prototype has one."""
+    """Inserts the generation of a prototype. Raises `LostRace` when the prototype has one."""
     await must_touch(connection, query("insert_generation"), generation_values(prototype))
 
 

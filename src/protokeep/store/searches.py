@@ -1,4 +1,4 @@
-"""Searches for chats at a provider: for which creates they search, and which chats they could not read."""
+"""Searches for chats at a provider: the lost creates that they search for, and the chats that they could not read."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Searches:
             for row in rows
             for chat_id, (reason, noted_at) in json.loads(row["value"]).items()
         ]
-        return [one for one in found if now - one.noted_at <= UNREADABLE_LISTED]
+        return [chat for chat in found if now - chat.noted_at <= UNREADABLE_LISTED]
 
     async def take_turn(self, name: str, now: datetime, every: timedelta) -> bool:
         """Whether a periodic task that one process does for all is due. If so, this process has the turn."""

@@ -1,4 +1,4 @@
-"""Page sessions as rows. Only their digests are stored, never what the browser holds."""
+"""Page sessions as rows. Only the digest of a session's secret is stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from protokeep.core.audit import AuditEntry
 from protokeep.core.principals import ApiToken, Principal, Role
 from protokeep.store.audit import write
 from protokeep.store.database import Database
-from protokeep.store.sql import Untouched, must_touch, query
+from protokeep.store.sql import LostRace, must_touch, query
 from protokeep.store.tokens import token_of
 
 
@@ -45,14 +45,14 @@ class SessionStore:
 
     async def open(self, opening: Opening) -> None:
         """Saves a new session or sign-in code, and deletes those that have expired."""
-        who = opening.principal
+        principal = opening.principal
         values = {
             "digest": opening.digest,
             "kind": opening.kind,
             "token_id": opening.token_id,
-            "workspace_id": who.workspace_id if who else None,
-            "user_id": who.user_id if who else None,
-            "role": who.role.value if who else None,
+            "workspace_id": principal.workspace_id if principal else None,
+            "user_id": principal.user_id if principal else None,
+            "role": principal.role.value if principal else None,
             "now": opening.now,
             "expires_at": opening.expires_at,
         }
@@ -67,8 +67,10 @@ class SessionStore:
         if row is None:
             return None
         token = None if row["id"] is None else token_of(row)
-        who = token.principal if token else Principal(row["own_workspace"], row["own_user"], Role(row["own_role"]), "")
-        return OpenSession(who, token, row["opened_at"], row["session_expires_at"])
+        principal = (
+            token.principal if token else Principal(row["own_workspace"], row["own_user"], Role(row["own_role"]), "")
+        )
+        return OpenSession(principal, token, row["opened_at"], row["session_expires_at"])
 
     async def renew(self, digest: str, expires_at: datetime) -> None:
         """Extends a session."""
@@ -83,13 +85,13 @@ class SessionStore:
 
     async def close(self, digest: str, entry: AuditEntry) -> None:
         """Ends a session, and adds that to the audit."""
-        with contextlib.suppress(Untouched):
+        with contextlib.suppress(LostRace):
             async with self._database.transaction() as connection:
                 await must_touch(connection, query("delete_session"), {"digest": digest})
                 await write(connection, entry)
 
     async def close_all(self, workspace_id: str, user_id: str, entry: AuditEntry) -> int:
-        """Ends every session of a person, and adds that to the audit. How many there were."""
+        """Ends every session of a person, and adds that to the audit. Returns their number."""
         values = {"workspace_id": workspace_id, "user_id": user_id}
         async with self._database.transaction() as connection:
             closed = await connection.execute(query("delete_sessions_of_person"), values)

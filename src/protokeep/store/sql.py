@@ -16,7 +16,7 @@ Values = Mapping[str, Any]
 NO_VALUES: Values = {}
 #: How long a caller waits for a connection before the database counts as unavailable.
 WAIT_SECONDS = 30.0
-#: How long closing waits for those who still write.
+#: How long closing waits for open transactions.
 CLOSING_SECONDS = 1.0
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
@@ -74,12 +74,11 @@ class ConstraintBroken(DatabaseError):
     """A constraint of the tables forbids the rows that a statement would write."""
 
 
-class Untouched(Exception):
-    """A guarded write touched no row. Raised inside a transaction, so that all of it is rolled back."""
+class LostRace(Exception):
+    """A guarded write touched no row, because another transaction was first.
 
-
-class LostRace(Untouched):
-    """Another transaction was first. Everything that this transaction wrote is rolled back."""
+    Raised inside a transaction, so that everything that the transaction wrote is rolled back.
+    """
 
 
 class Connection(Protocol):
@@ -105,13 +104,13 @@ class Connection(Protocol):
 
 
 async def must_touch(connection: Connection, statement: Statement, values: Values) -> None:
-    """Executes a guarded write. Raises `Untouched` when it touches no row.
+    """Executes a guarded write. Raises `LostRace` when it touches no row.
 
     Everything that belongs to the write is executed after this, in the same transaction: it is committed with the
     write or rolled back with it.
     """
     if await connection.execute(statement, values) == 0:
-        raise Untouched
+        raise LostRace
 
 
 def instant(value: datetime | str) -> datetime:

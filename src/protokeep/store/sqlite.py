@@ -22,7 +22,7 @@ from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, S
 
 T = TypeVar("T")
 
-#: What the driver raises.
+#: The errors of the driver.
 ERRORS = (sqlite3.Error,)
 #: SQLite has no type for instants: they are text of a fixed width, which sorts.
 INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"

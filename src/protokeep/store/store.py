@@ -25,7 +25,7 @@ from protokeep.store.pictures import Pictures
 from protokeep.store.processes import ProcessStore
 from protokeep.store.prototypes import Prototypes
 from protokeep.store.searches import Searches
-from protokeep.store.sql import Row, Untouched, query
+from protokeep.store.sql import LostRace, Row, query
 
 
 class Store(Prototypes):
@@ -51,7 +51,7 @@ class Store(Prototypes):
         return await self.owner_table()
 
     async def installation(self) -> tuple[str, datetime]:
-        """(id of this installation, as its chats carry it; since when it exists)."""
+        """(the id of this installation, as its chats carry it; when it was installed)."""
         values = {row["name"]: row["value"] for row in await self._rows("find_installation")}
         return values["installation_id"], datetime.fromisoformat(values["installed_at"])
 
@@ -125,23 +125,37 @@ class Store(Prototypes):
         queries = await self._prepared()
         rows = await self._rows("list_untracked_chats", limit=limit)
         for row in rows:
-            with contextlib.suppress(Untouched):
+            with contextlib.suppress(LostRace):
                 async with self.database.transaction() as connection:
                     older = await connection.fetch_one(queries.get_unscoped, {"mockup_id": row["id"]})
                     if older is not None:
-                        await claims.adopt(connection, queries, prototype_of(older), adoption, poll_timeout)
+                        await claims.adopt(connection, prototype_of(older), adoption, poll_timeout)
         return len(rows)
 
     async def adopt_orphan(self, orphan: OrphanChat, poll_timeout: timedelta) -> str:
-        """Gives a row to a chat of ours that no row knows. Returns the outcome, see `orphans.adopt`."""
+        """Gives a row to a chat of ours that no row has. Returns the outcome, see `orphans.adopt`.
+
+        Raises `LostRace` when other transactions changed the rows at every try.
+        """
+        for _ in range(claims.MAX_LOSSES - 1):
+            with contextlib.suppress(LostRace):
+                return await self._try_to_adopt_orphan(orphan, poll_timeout)
+        return await self._try_to_adopt_orphan(orphan, poll_timeout)
+
+    async def _try_to_adopt_orphan(self, orphan: OrphanChat, poll_timeout: timedelta) -> str:
         queries = await self._prepared()
+        slot = {"workspace_id": orphan.workspace_id, "product_id": orphan.product_id, "provider": orphan.provider}
         async with self.database.transaction() as connection:
+            before = await connection.fetch_one(queries.current, slot)
             outcome = await orphans.adopt(connection, queries, orphan, poll_timeout)
-            row = await connection.fetch_one(queries.by_chat, {"chat_id": orphan.chat_id})
-            prototype = None if row is None else prototype_of(row)
-            change = change_of(prototype, "changed") if isinstance(prototype, TrackedPrototype) else None
-            if change is not None:
+            rows = await connection.fetch_all(queries.by_chat, {"chat_id": orphan.chat_id})
+            if before is not None and outcome == "adopted":
+                # The new row may have taken its slot. Viewers of this prototype read then whether it is current.
+                rows.append(before)
+            changed = [prototype for row in rows if isinstance(prototype := prototype_of(row), TrackedPrototype)]
+            changes = [change_of(prototype, "changed") for prototype in changed]
+            for change in changes:
                 await self._changes.notify(connection, change)
-        if change is not None:
+        for change in changes:
             self._changes.publish(change)
         return outcome

@@ -60,7 +60,7 @@ class TokenStore:
         return [token_of(row) for row in rows]
 
     async def revoke(self, workspace_id: str, token: str, now: datetime, entry: AuditEntry) -> int:
-        """Revokes tokens by id or prefix, and adds each to the audit. How many this call revoked."""
+        """Revokes tokens by id or prefix, and adds each to the audit. Returns how many this call revoked."""
         async with self._database.transaction() as connection:
             values = {"workspace_id": workspace_id, "token": token, "now": now}
             revoked = await connection.fetch_all(query("revoke_token"), values)
@@ -83,7 +83,7 @@ class TokenStore:
                 await write(connection, replace(entry, data={"tokens": tokens, "sessions": sessions}))
         return tokens, sessions
 
-    async def used(self, token_id: str, now: datetime, every: timedelta) -> None:
+    async def record_use(self, token_id: str, now: datetime, every: timedelta) -> None:
         """Records that a token was used, at most once per `every`."""
         async with self._database.transaction() as connection:
             await connection.execute(query("save_token_use"), {"id": token_id, "now": now, "before": now - every})

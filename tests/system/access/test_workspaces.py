@@ -185,7 +185,7 @@ async def test_pages_count_and_show_their_own_workspace(site: Site, ours: Somebo
     await ours.make("secret-product", product_name="Project Moon")
     gallery = Gallery(site.node.context)
     eve = Principal("other", "ann", Role.ADMIN, "")
-    front = await gallery.front(eve, 10)
+    front = await gallery.home_page(eve, 10)
     assert sum(front.counts.values()) == 0
     assert await gallery.recent_products(eve) == []
     assert await gallery.product_name(eve, "secret-product") is None
@@ -206,8 +206,8 @@ async def test_an_older_row_is_not_hidden_by_another_workspace(world: World) -> 
     await world.ensure(who=eve)
     gallery = Gallery(world.first.context)
     ann = Principal("default", "ann", Role.MAKER, "")
-    assert sum((await gallery.front(ann, 10)).counts.values()) == 1
-    assert sum((await gallery.front(eve, 10)).counts.values()) == 1
+    assert sum((await gallery.home_page(ann, 10)).counts.values()) == 1
+    assert sum((await gallery.home_page(eve, 10)).counts.values()) == 1
 
 
 async def test_a_hook_address_says_nothing_of_workspaces(world: World, site: Site, ours: Somebody) -> None:

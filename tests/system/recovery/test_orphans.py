@@ -352,13 +352,13 @@ class TestAtOnce:
         async def row(self: PostgresqlConnection, statement: Statement, values: Values = NO_VALUES) -> Row | None:
             if statement is query("find_waiting_claim") and not others:
                 others.append(
-                    asyncio.create_task(other.store.adopt_orphan(_stray(world, MARKER), world.pace.poll_timeout))
+                    asyncio.create_task(other.store.adopt_orphan(_orphan(world, MARKER), world.pace.poll_timeout))
                 )
                 await asyncio.wait(others, timeout=0.5)
             return await read(self, statement, values)
 
         monkeypatch.setattr(PostgresqlConnection, "fetch_one", row)
-        await world.store.adopt_orphan(_stray(world, MARKER), world.pace.poll_timeout)
+        await world.store.adopt_orphan(_orphan(world, MARKER), world.pace.poll_timeout)
         await others[0]
 
         assert len(await world.rows("SELECT id FROM design_mockups WHERE v0_chat_id IS NOT NULL")) == 1
@@ -379,15 +379,54 @@ class TestAtOnce:
 
         monkeypatch.setattr(orphans, "tracked_prototype_of", older)
         with pytest.raises(LostRace):
-            await world.store.adopt_orphan(_stray(world, lost.id), world.pace.poll_timeout)
+            await world.store.adopt_orphan(_orphan(world, lost.id), world.pace.poll_timeout)
 
         assert await world.contents() == before
+
+    async def test_a_chat_whose_row_moved_once_is_given_to_it_all_the_same(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Otherwise the account would count as compared, and the chat's create would be sent again.
+        """
+        with world.knobs(drop_next_answers=1):
+            lost = await world.make()
+        read = tracked_prototype_of
+        moved: list[str] = []
+
+        def older_once(row: Row) -> TrackedPrototype:
+            prototype = read(row)
+            if moved:
+                return prototype
+            moved.append(prototype.id)
+            return prototype.with_generation(version=0)
+
+        monkeypatch.setattr(orphans, "tracked_prototype_of", older_once)
+        assert await world.store.adopt_orphan(_orphan(world, lost.id), world.pace.poll_timeout) == "recorded"
+
+        assert (await world.get(lost.id)).chat_id == world.chat.id
+        assert moved == [lost.id]
+
+    async def test_viewers_hear_of_the_adopted_prototype_and_of_the_one_before(self, world: World) -> None:
+        """
+        The younger of the two is the current one, so that the other one changed as well.
+        """
+        before = await world.complete()
+        world.clock.advance(60)
+        (chat,) = plant(world, metadata=await marks(world))
+
+        with world.first.context.bus.subscribed() as changes:
+            outcome = await world.store.adopt_orphan(_orphan(world, MARKER, chat.id), world.pace.poll_timeout)
+            heard = [changes.get_nowait().mockup_id for _ in range(changes.qsize())]
+
+        assert (outcome, heard) == ("adopted", [MARKER, before.id])
+        assert not (await world.get(before.id)).is_current
 
     async def test_a_chat_is_given_to_no_row_that_has_one(self, world: World) -> None:
         made = await world.complete()
         (second,) = plant(world, metadata=dict(world.chat.metadata))
 
-        outcome = await world.store.adopt_orphan(_stray(world, made.id, second.id), world.pace.poll_timeout)
+        outcome = await world.store.adopt_orphan(_orphan(world, made.id, second.id), world.pace.poll_timeout)
 
         assert outcome == "surplus"
         after = await world.get(made.id)
@@ -412,7 +451,7 @@ class TestAtOnce:
         assert MARKER in {one.id for one in await world.listed("p-1")}
 
 
-def _stray(world: World, marker: str, chat_id: str | None = None) -> OrphanChat:
+def _orphan(world: World, marker: str, chat_id: str | None = None) -> OrphanChat:
     now = world.clock.now
     return OrphanChat(
         chat_id=chat_id or next(iter(world.sandbox.chats)),

@@ -10,9 +10,8 @@ from fastapi.responses import RedirectResponse
 
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated, NotFound, TooMany
-from protokeep.core.principals import Principal
+from protokeep.core.principals import DEFAULT_WORKSPACE, Principal
 from protokeep.service.authentication import TOKEN_MAX
-from protokeep.service.provider_accounts import DEFAULT_WORKSPACE
 from protokeep.service.sign_in import BEGIN_AGAIN, SignInFlow
 from protokeep.service.tokens import TokenRefused
 from protokeep.web.dependencies import application_of, client_address

@@ -88,7 +88,7 @@ async def _form_page(request: Request, visitor: Visitor, form: Form, status: int
         limits=LIMITS,
         providers=sorted(PROVIDERS),
         products=await application.gallery.recent_products(visitor.principal),
-        usual=formatting.usual_text(await application.gallery.usual(visitor.principal.workspace_id)),
+        usual=formatting.usual_text(await application.gallery.usual_duration(visitor.principal.workspace_id)),
         live=None,
     )
 

@@ -39,7 +39,7 @@ async def prototype_detail(application: Application, card: Card) -> dict[str, An
     prototype = card.prototype
     now = application.keeper.context.clock()
     history, surplus = await application.keeper.history(prototype)
-    usual = await application.gallery.usual(workspace_of(prototype))
+    usual = await application.gallery.usual_duration(workspace_of(prototype))
     view = card_view(card, now, usual)
     return {
         "card": view,

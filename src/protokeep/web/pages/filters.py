@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from protokeep.core.prototype import State
-from protokeep.core.state_labels import ATTENTION, IN_PROGRESS, STATE_WORDS
+from protokeep.core.state_labels import ATTENTION, IN_PROGRESS, STATE_LABELS
 from protokeep.service.gallery import Search
 from protokeep.store.gallery import COUNTED
 from protokeep.web.pages import formatting
@@ -109,7 +109,7 @@ def tabs(filters: Filters, counts: Mapping[State, int]) -> list[Tab]:
     found += [tab(label, name, states) for name, (label, states) in GROUPS.items()]
     for state in State:
         if state in ALWAYS or filters.state == state.value or (counts[state] and state not in GROUPED_ONLY):
-            found.append(tab(STATE_WORDS[state].label, state.value, (state,)))
+            found.append(tab(STATE_LABELS[state].label, state.value, (state,)))
     return found
 
 
@@ -119,7 +119,7 @@ def active_filters(filters: Filters) -> list[ActiveFilter]:
     if filters.q:
         found.append(ActiveFilter(f"“{filters.q}”", filters.url(q="")))
     if filters.state:
-        label = GROUPS[filters.state][0] if filters.state in GROUPS else STATE_WORDS[State(filters.state)].label
+        label = GROUPS[filters.state][0] if filters.state in GROUPS else STATE_LABELS[State(filters.state)].label
         found.append(ActiveFilter(label, filters.url(state="")))
     if filters.product:
         found.append(ActiveFilter(f"Product {filters.product}", filters.url(product="")))

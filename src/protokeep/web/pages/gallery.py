@@ -78,14 +78,14 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
         found, counts = await gallery.find(principal, search, CARDS, after)
         sections = [Section("found", "Results", None, found)]
     else:
-        home_page = await gallery.front(principal, CARDS, after)
+        home_page = await gallery.home_page(principal, CARDS, after)
         found, counts = home_page.rest, home_page.counts
         sections = [
             Section("attention", "Needs attention", "attention", home_page.attention),
             Section("progress", "In progress", "progress", home_page.progress),
             Section("rest", "Newest" if after is None else "Older", None, home_page.rest),
         ]
-    usual = await gallery.usual(principal.workspace_id)
+    usual = await gallery.usual_duration(principal.workspace_id)
     now = application_of(request).keeper.context.clock()
     sections = [section for section in sections if section.page.cards]
     return page(
@@ -121,7 +121,7 @@ async def product(request: Request, visitor: VisitorDep, product_id: str = "", c
     )
     name = await application.gallery.product_name(visitor.principal, product_id)
     now = application.keeper.context.clock()
-    usual = await application.gallery.usual(visitor.principal.workspace_id)
+    usual = await application.gallery.usual_duration(visitor.principal.workspace_id)
     card = await application.gallery.card(visitor.principal.workspace_id, current.id)
     path = formatting.product_path(current.product_id)
     older = None

@@ -110,7 +110,7 @@ def add_encoders(broadcast: Broadcast, application: Application) -> None:
 
 def _card_encoder(application: Application, kind: str, *, can_make: bool) -> Encoder:
     async def encode(card: Card) -> Mapping[str, Any]:
-        usual = await application.gallery.usual(workspace_of(card.prototype))
+        usual = await application.gallery.usual_duration(workspace_of(card.prototype))
         view = card_view(card, application.keeper.context.clock(), usual)
         return _event(view, fragment(f"live/{kind}.html", card=view, can_make=can_make, form_token=""))
 

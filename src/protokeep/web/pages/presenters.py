@@ -11,7 +11,7 @@ from typing import Any
 from protokeep.core.absence import NOT_VISIBLE
 from protokeep.core.generation import Generation
 from protokeep.core.prototype import SETTLED, UNFINISHED, Prototype, State, Status
-from protokeep.core.state_labels import AT_REST, IN_PROGRESS, STATE_WORDS
+from protokeep.core.state_labels import AT_REST, IN_PROGRESS, STATE_LABELS
 from protokeep.store.gallery import VARIANTS, Card
 from protokeep.store.sql import Row
 from protokeep.web.pages import formatting
@@ -91,7 +91,7 @@ class TimelineEntry:
 def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | None = None) -> CardView:
     """The texts and links of a card; `usual` is the usual time until a prototype is ready, None without figures."""
     prototype = card.prototype
-    label = STATE_WORDS[prototype.state]
+    label = STATE_LABELS[prototype.state]
     title = card.product_name or prototype.product_id
     generation = prototype.generation
     digest = formatting.digest_of(prototype.product_id, prototype.provider)
@@ -201,15 +201,15 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     if state in (State.READY, State.MAKING):
         return _broken_link_note(generation) if generation is not None else None
     if generation is None or state in (State.QUEUED, State.UNTRACKED):
-        return STATE_WORDS[state].meaning if state is State.UNTRACKED else None
+        return STATE_LABELS[state].meaning if state is State.UNTRACKED else None
     if state is State.FAILED:
         return generation.error.message or "The builder gave no reason."
     if state is State.TIMED_OUT:
         return "It takes longer than it should. Still looking."
     if state is State.UNDECIDED:
         hidden = generation.hold.message if generation.hold.code == NOT_VISIBLE else None
-        return hidden or STATE_WORDS[state].meaning
-    reason = generation.hold.message or STATE_WORDS[state].meaning
+        return hidden or STATE_LABELS[state].meaning
+    reason = generation.hold.message or STATE_LABELS[state].meaning
     if (
         generation.submission.next_try_at is not None
         and state in (State.PARKED, State.DELETING)
@@ -288,7 +288,7 @@ def _status_title(row: Row, data: dict[str, Any]) -> tuple[str, str]:
     """Title and tone of an event that moved the status."""
     if data.get("code") == "stopped":
         return "Stopped", "calm"
-    label = STATE_WORDS[_state_of(data.get("state"), row["status"])]
+    label = STATE_LABELS[_state_of(data.get("state"), row["status"])]
     return label.label, label.tone
 
 
