@@ -141,7 +141,7 @@ class TestFollowing:
 
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         await world.live(200)
-        assert world.made == 1
+        assert world.chats_created == 1
         assert (await world.get(made.id)).status is Status.COMPLETED
 
     async def test_a_deletion_waits_for_the_key(self, world: World) -> None:
