@@ -300,7 +300,7 @@ async def test_a_key_that_is_refused_later_shows_and_polling_goes_on(world: Worl
         await world.sweep()
     shown = (await world.get(made.id)).polling_pause
     assert shown is not None
-    assert (shown.code, "401" in shown.message) == ("looks_fail", True)
+    assert (shown.code, "401" in shown.message) == ("polling_fails", True)
     world.clock.advance(20)
     await world.sweep()
     assert (await world.get(made.id)).status is Status.COMPLETED

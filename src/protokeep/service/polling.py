@@ -24,7 +24,7 @@ from protokeep.service.context import Context, renewing, status_events
 from protokeep.service.poll_problems import PollProblems
 from protokeep.service.poll_targets import poll_targets
 from protokeep.service.visibility import Visibility
-from protokeep.store.accounts import LOOKS_FAIL, SHORT_OF_CALLS
+from protokeep.store.accounts import POLLING_FAILS, SHORT_OF_CALLS
 from protokeep.store.mapping import is_unchanged_poll
 from protokeep.store.sql import ConstraintBroken
 
@@ -254,7 +254,7 @@ class Poller:
             message = result.problem or "The builder asks for a pause."
             await accounts.pause_polling(account, now + result.retry_after, "rate_limited", message)
         elif result.problem is not None:
-            await accounts.pause_polling(account, now + PROBLEM_SHOWN, LOOKS_FAIL, result.problem)
+            await accounts.pause_polling(account, now + PROBLEM_SHOWN, POLLING_FAILS, result.problem)
 
     async def _wait_for_key(self, account: str) -> None:
         """No polls until there is a key again; people see the reason on every unfinished prototype."""
@@ -268,7 +268,7 @@ class Poller:
     ) -> None:
         until = allowance.until(Priority.FRESH, len(prototypes))
         await self._postpone(prototypes, until)
-        message = f"Looks at the builder are slower than usual. {allowance.message}"
+        message = f"The app builder is polled less often than usual. {allowance.message}"
         shown_until = max(until, allowance.now + SHORT_OF_CALLS_SHOWN)
         await self._context.store.accounts.pause_polling(account, shown_until, SHORT_OF_CALLS, message)
         self._problems.note_account(account, message)

@@ -15,7 +15,7 @@ from protokeep.store.sql import Row, query
 #: The `polling_paused_code` of an account whose budget of calls is short.
 SHORT_OF_CALLS = "short_of_calls"
 #: The `polling_paused_code` of an account whose polls fail, for example because its key is refused.
-LOOKS_FAIL = "looks_fail"
+POLLING_FAILS = "polling_fails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Account:
     def is_polling_paused(self, now: datetime) -> bool:
         """Whether nothing is polled now. A short budget only slows some polls, and failing polls are tried again."""
         paused = self.polling_paused_until is not None and self.polling_paused_until > now
-        return paused and self.polling_paused_code not in (SHORT_OF_CALLS, LOOKS_FAIL)
+        return paused and self.polling_paused_code not in (SHORT_OF_CALLS, POLLING_FAILS)
 
 
 class Accounts:
@@ -74,7 +74,7 @@ class Accounts:
     async def pause_polling(self, name: str, until: datetime, code: str = "slowed", message: str = "") -> None:
         """Pauses the polls of an account until a time, with a reason for people."""
         provider = name.partition(":")[0]
-        message = message or "Looks are paused."
+        message = message or "Polling is paused."
         await self._execute("pause_polling", account=name, provider=provider, until=until, code=code, message=message)
 
     async def spend(self, name: str, calls: int, now: datetime) -> tuple[int, int]:
