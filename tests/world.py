@@ -375,7 +375,7 @@ class World:
 
     @contextlib.asynccontextmanager
     async def serving(self, node: Node | None = None, *, real: bool = True, **settings: Any) -> AsyncIterator[Site]:
-        """The web application on a port of its own. Its submits run at once; its looks when somebody asks.
+        """The web application on a port of its own. Submits run at once; polls run when a test asks.
 
         `real=False` calls the application without a socket between, which is ten times faster to set up.
         """

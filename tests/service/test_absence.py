@@ -618,7 +618,7 @@ class TestOneBadItem:
 
 
 @both_versions
-class TestHooked:
+class TestPollsAfterHooks:
     async def test_a_chat_named_by_a_hook_is_read_beside_a_sweep(self, world: World) -> None:
         """
         What a hook names is read at once, also while a pass over the account is under way.

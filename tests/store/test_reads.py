@@ -139,7 +139,7 @@ class TestGalleryReads:
         assert await gallery.recent_products("elsewhere", 9) == ["p-3"]
 
 
-class TestDueLooks:
+class TestDuePolls:
     async def looked(self, world: World) -> dict[str, Prototype]:
         """Prototypes whose looks are due in the order of their names, one of another account."""
         now = world.clock.now
