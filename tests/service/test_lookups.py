@@ -349,14 +349,14 @@ class TestUnreadable:
         await lose(world, 1)
         await world.live(60)
 
-        parts: Any = SimpleNamespace(keeper=world.keeper)
-        (finding,) = await doctor._check_unreadable_chats(parts)
+        application: Any = SimpleNamespace(keeper=world.keeper)
+        (finding,) = await doctor._check_unreadable_chats(application)
 
         assert finding.level == "unsafe"
         assert private.id in finding.text
         assert "403" in finding.text
         world.clock.advance(8 * 86400)
-        assert await doctor._check_unreadable_chats(parts) == []
+        assert await doctor._check_unreadable_chats(application) == []
 
     @on_sqlite
     async def test_a_bounded_number_of_unreadable_chats_is_kept(self, world: World) -> None:
