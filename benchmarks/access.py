@@ -56,12 +56,12 @@ async def main() -> None:
     told("the request rate", began, ROUNDS * 10)
     with TemporaryDirectory() as folder:
         settings = Settings(database_url=f"sqlite:///{Path(folder) / 'x.db'}", _env_file=None)  # type: ignore[call-arg, unused-ignore]
-        async with build_application(settings) as parts:
-            text, _ = await parts.tokens.create(Role.MAKER)
-            await parts.authenticator.check(text)
+        async with build_application(settings) as application:
+            text, _ = await application.tokens.create(Role.MAKER)
+            await application.authenticator.check(text)
             began = time.process_time()
             for _ in range(ROUNDS):
-                await parts.authenticator.check(text)
+                await application.authenticator.check(text)
             told("an API token, read at most once a second", began, ROUNDS)
 
 

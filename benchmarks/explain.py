@@ -1,4 +1,4 @@
-"""Writes the query plan of each hot statement, as the database reports it, into docs/explain.md."""
+"""Writes the query plan of each hot statement, as the database reports it, to a page."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Written by `python -m benchmarks.growth`, which lists the statements that read a
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = {"workspace_id": "default", "product_id": "product-000050", "provider": "v0"}
 ONE = "00000000-0000-0000-0000-0000000001f5"
-WANTED = CreateRequest(ONE, "default", "product-new", "v0", "A page", "ann", "v0:environment", 2, ONE, NOW)
+REQUEST = CreateRequest(ONE, "default", "product-new", "v0", "A page", "ann", "v0:environment", 2, ONE, NOW)
 WHOLE = re.compile(r"Seq Scan on (design_mockups|protokeep_(?!accounts|meta))|SCAN (m|g|s|v|e|n)\b(?!.* USING)")
 
 
 def statements_of(statements: PrototypeQueries, gallery: GalleryQueries) -> dict[str, tuple[Any, dict[str, Any]]]:
-    """What is asked in the path of every click, every look and every sweep."""
+    """The reads in the path of every click, every poll and every sweep."""
     page = {"workspace_id": "default", "limit": 19}
     due = {"account": "v0:environment", "now": NOW}
     return {
@@ -46,26 +46,26 @@ def statements_of(statements: PrototypeQueries, gallery: GalleryQueries) -> dict
             query("list_events"),
             {"workspace_id": "default", "mockup_id": ONE, "limit": 500},
         ),
-        "what is due to be looked at": (statements.due, {**due, "limit": 10_000}),
-        "when the next look is due": (query("find_next_due_poll"), {"account": "v0:environment"}),
-        "what waits to be sent": (query("due_for_submission"), {"now": NOW, "limit": 500}),
+        "prototypes due for polling": (statements.due, {**due, "limit": 10_000}),
+        "the next due poll": (query("find_next_due_poll"), {"account": "v0:environment"}),
+        "creates and follow-ups due for sending": (query("due_for_submission"), {"now": NOW, "limit": 500}),
         "accounts to track": (query("accounts_to_track"), {"now": NOW, "owner": "x"}),
-        "what waits for its wrap-up": (query("has_due_finalization"), {"now": NOW}),
+        "prototypes due for finalization": (query("has_due_finalization"), {"now": NOW}),
         "the newest cards of the home page": (gallery.ids(AT_REST, Filters()), page),
         "the cards of the home page by state": (gallery.counts(tuple(State), Filters()), {"workspace_id": "default"}),
         "cards by id": (gallery.cards, {"workspace_id": "default", "ids": [ONE]}),
-        "how long things take": (query("list_durations"), {"workspace_id": "default", "limit": 200}),
+        "durations of past generations": (query("list_durations"), {"workspace_id": "default", "limit": 200}),
         "older rows that nobody tracks": (query("list_untracked_chats"), {"limit": 200}),
     }
 
 
 def writes_of() -> dict[str, tuple[Any, dict[str, Any]]]:
-    """What is written for every create."""
-    prototype = claimed_prototype(WANTED, "ann")
+    """The writes of every create."""
+    prototype = claimed_prototype(REQUEST, "ann")
     taken = {"mockup_id": ONE, "now": NOW, "lease_until": NOW}
     return {
-        "a row that is taken to be sent": (query("acquire_submission_lease"), taken),
-        "what a step of a create saves": (query("save_generation"), generation_values(prototype)),
+        "taking a row to send it": (query("acquire_submission_lease"), taken),
+        "saving a step of a create": (query("save_generation"), generation_values(prototype)),
     }
 
 
@@ -100,6 +100,7 @@ def _replace(page: Path, kind: str, section: str) -> None:
     written = page.read_text() if page.exists() else HEAD
     pattern = re.compile(rf"## {kind},.*?(?=\n## |\Z)", re.S)
     new = pattern.sub(lambda _: section, written) if pattern.search(written) else f"{written.rstrip()}\n\n{section}"
+    page.parent.mkdir(exist_ok=True)
     page.write_text(new.rstrip() + "\n")
 
 

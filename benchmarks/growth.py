@@ -3,7 +3,7 @@
     python -m benchmarks.growth --only SQLite
     python -m benchmarks.growth --only PostgreSQL
 
-Writes how each hot statement is carried out at that size to docs/explain.md.
+Writes the query plan of each hot statement at that size to build/query_plans.md.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ def main() -> None:
                     f"| {kind}: {what} | {median_of(small)} | {median_of(large)} | {ratio:.2f} x | <= {GOAL} x "
                     f"| {'yes' if ratio <= GOAL else 'no'} |"
                 )
-            whole += asyncio.run(write_plans(kind, many[kind], ROOT / "docs" / "explain.md", MANY))
+            whole += asyncio.run(write_plans(kind, many[kind], ROOT / "build" / "query_plans.md", MANY))
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.write(f"\nMedian (range) of {ROUNDS} rounds each, taken in turn. {before}\n")
-    sys.stdout.write(f"Hot statements that read a whole table: {', '.join(whole) or 'none'} (`docs/explain.md`).\n")
+    sys.stdout.write(f"Hot statements that read a whole table: {', '.join(whole) or 'none'}.\n")
 
 
 if __name__ == "__main__":

@@ -98,15 +98,15 @@ def _settings(url: str) -> Settings:
 @asynccontextmanager
 async def _site(url: str) -> AsyncIterator[tuple[str, Application, Any]]:
     settings = _settings(url)
-    async with build_application(settings) as parts:
-        app = create_app(settings, parts)
+    async with build_application(settings) as application:
+        app = create_app(settings, application)
         listener = listen("127.0.0.1", 0)
         async with serving(app, listener):
-            yield address_of(listener), parts, app
+            yield address_of(listener), application, app
 
 
-async def _signed_in(client: httpx2.AsyncClient, parts: Application, user: str = "ana") -> None:
-    token, _ = await parts.tokens.create(Role.MAKER, user_id=user)
+async def _signed_in(client: httpx2.AsyncClient, application: Application, user: str = "ana") -> None:
+    token, _ = await application.tokens.create(Role.MAKER, user_id=user)
     page = await client.get("/sign-in")
     found = re.search(r'name="form_token" value="([^"]+)"', page.text)
     assert found is not None
@@ -119,12 +119,12 @@ async def _signed_in(client: httpx2.AsyncClient, parts: Application, user: str =
 async def _small() -> list[Figure]:
     """A full home page: its bytes, and when Chromium first paints it."""
     with tempfile.TemporaryDirectory() as folder:
-        async with _site(f"sqlite:///{folder}/small.db") as (url, parts, _):
-            await paint(parts, tuple(scene for n in range(3) for scene in _again(n)))
+        async with _site(f"sqlite:///{folder}/small.db") as (url, application, _):
+            await paint(application, tuple(scene for n in range(3) for scene in _again(n)))
             async with httpx2.AsyncClient(
                 base_url=url, headers={"accept": "text/html"}, follow_redirects=True
             ) as client:
-                await _signed_in(client, parts)
+                await _signed_in(client, application)
                 page = await client.get("/")
                 sizes = {"page": len(page.content)}
                 for name in re.findall(r'"(/static/[^"#?]+\?v=[0-9a-f]+)', page.text):
@@ -225,10 +225,10 @@ async def _home(name: str, url: str, prototypes: int) -> list[Figure]:
     await fill(url, prototypes)
     figures = [Figure(f"{name}: writing {prototypes:,} prototypes", f"{time.monotonic() - began:.0f} s", "", None)]
     async with (
-        _site(url) as (address, parts, _),
+        _site(url) as (address, application, _),
         httpx2.AsyncClient(base_url=address, headers={"accept": "text/html"}, follow_redirects=True) as client,
     ):
-        await _signed_in(client, parts, "user-007")
+        await _signed_in(client, application, "user-007")
         pages = dict(PAGES)
         pages["home, page 20 of the cursor"] = await _deep(client, 20)
         for what, path in pages.items():
@@ -281,10 +281,12 @@ async def _fan_out(viewers: int) -> list[Figure]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/viewers.db"
-        async with build_application(_settings(url)) as parts:
-            made = await paint(parts)
-            tokens = [(await parts.tokens.create(Role.MAKER, user_id=f"u{n}"))[0] for n in range(viewers // 25 + 1)]
-            held = [await parts.sessions.sign_in(token) for token in tokens]
+        async with build_application(_settings(url)) as application:
+            made = await paint(application)
+            tokens = [
+                (await application.tokens.create(Role.MAKER, user_id=f"u{n}"))[0] for n in range(viewers // 25 + 1)
+            ]
+            held = [await application.sessions.sign_in(token) for token in tokens]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -393,7 +395,7 @@ class _Viewer(asyncio.Protocol):
 
 async def serve_and_obey(url: str, mockup_id: str) -> None:
     """The server's side of the viewers: says its memory and publishes changes when told on standard input."""
-    async with _site(url) as (address, parts, _):
+    async with _site(url) as (address, application, _):
         print(address.rpartition(":")[2], flush=True)
         loop = asyncio.get_running_loop()
         change = Change("default", "bakery", mockup_id, "", "changed")
@@ -403,7 +405,7 @@ async def serve_and_obey(url: str, mockup_id: str) -> None:
                 print(_resident(), flush=True)
             else:
                 print(time.monotonic(), flush=True)
-                parts.keeper.context.bus.publish(change)
+                application.keeper.context.bus.publish(change)
 
 
 def _resident() -> int:

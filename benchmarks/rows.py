@@ -62,15 +62,19 @@ async def fill(url: str, prototypes: int) -> None:
 
 async def token_for(url: str, secret_key: str, role: Role = Role.MAKER, user_id: str = "ana") -> str:
     """A token that counts on a server with this secret."""
-    async with build_application(Settings(database_url=url, secret_key=SecretStr(secret_key), _env_file=None)) as parts:
-        token, _ = await parts.tokens.create(role, user_id=user_id)
+    async with build_application(
+        Settings(database_url=url, secret_key=SecretStr(secret_key), _env_file=None)
+    ) as application:
+        token, _ = await application.tokens.create(role, user_id=user_id)
     return token
 
 
 async def tokens_for(url: str, secret_key: str, people: int) -> list[str]:
     """A maker's token for each of so many people."""
-    async with build_application(Settings(database_url=url, secret_key=SecretStr(secret_key), _env_file=None)) as parts:
-        return [(await parts.tokens.create(Role.MAKER, user_id=f"user-{n:03}"))[0] for n in range(people)]
+    async with build_application(
+        Settings(database_url=url, secret_key=SecretStr(secret_key), _env_file=None)
+    ) as application:
+        return [(await application.tokens.create(Role.MAKER, user_id=f"user-{n:03}"))[0] for n in range(people)]
 
 
 async def look_fresh(url: str, mockup_id: str) -> None:

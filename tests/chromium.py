@@ -19,5 +19,5 @@ ARGUMENTS = [
 
 
 def find_chromium() -> str | None:
-    """Where it is: TEST_CHROMIUM, else on the PATH; None: there is none."""
+    """The path of the browser: TEST_CHROMIUM, else the first on the PATH; None: there is none."""
     return os.environ.get("TEST_CHROMIUM") or next((found for name in NAMES if (found := shutil.which(name))), None)

@@ -88,7 +88,7 @@ def empty_database_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue("empty_sqlite_url" if request.param == "sqlite" else "empty_pg_url"))
 
 
-# The world of world.py, made of all parts but the jobs.
+# The world of world.py: everything but the jobs.
 
 
 @pytest.fixture(scope="session")

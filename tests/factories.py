@@ -42,7 +42,7 @@ _PLACES = {
 
 
 def after(seconds: float) -> datetime:
-    """So long after `NOW`."""
+    """The time so many seconds after `NOW`."""
     return NOW + timedelta(seconds=seconds)
 
 

@@ -1,4 +1,4 @@
-"""A sign-in service of the tests' own, over real HTTP: it signs what it is told to, well or badly."""
+"""A sign-in service of the tests' own, over real HTTP: it issues valid and invalid tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLIENT_SECRET = "secret-of-the-client"
 
 @dataclass
 class FakeIssuer:
-    """Keys, people, and what was asked of it."""
+    """The issuer's keys, its person, and the requests that it got."""
 
     address: str = ""
     keys: list[RSAKey] = field(default_factory=list)
@@ -87,7 +87,7 @@ class FakeIssuer:
         return self._answer(self.public())
 
     async def _authorize(self, request: Request) -> Response:
-        """Nobody has to type anything: whoever comes is let in, or `error` says why not."""
+        """Signs every browser in without a form, or answers with `error`."""
         query = dict(request.query_params)
         assert query["code_challenge_method"] == "S256"
         assert (query["client_id"], query["response_type"]) == (CLIENT_ID, "code")
@@ -122,7 +122,7 @@ class FakeIssuer:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What protokeep is set to, to believe this issuer."""
+        """The settings with which protokeep trusts this issuer."""
         return {
             "oidc_issuer": self.address,
             "oidc_audience": AUDIENCE,

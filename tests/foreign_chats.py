@@ -11,7 +11,7 @@ from world import KEY, World
 
 
 def plant(world: World, age: timedelta = timedelta(0), count: int = 1, key: str = KEY, **values: Any) -> list[Chat]:
-    """So many more chats of that age in an account. `values`: metadata, favorite, forbidden."""
+    """Add so many chats of that age to an account. `values`: metadata, favorite, forbidden."""
     api: Api = "v1" if world.api_version == 1 else "v2"
     v0 = world.sandbox.backend
     made_at = world.clock.elsewhere() - age

@@ -243,28 +243,28 @@ SCENES = (
 )
 
 
-async def paint(parts: Application, scenes: tuple[Scene, ...] = SCENES) -> dict[str, Prototype]:
+async def paint(application: Application, scenes: tuple[Scene, ...] = SCENES) -> dict[str, Prototype]:
     """Write the scenes as if they had happened; the last prototype of each product by its id."""
-    context = parts.keeper.context
+    context = application.keeper.context
     clock, queue = context.clock, context.queue
     context.queue = NoQueue()
     began = datetime.now(UTC)
     made: dict[str, Prototype] = {}
     try:
         for number, scene in zip(itertools.count(1), scenes, strict=False):
-            made[scene.product_id] = await _play(parts, scene, began - scene.ago, number)
+            made[scene.product_id] = await _play(application, scene, began - scene.ago, number)
     finally:
         context.clock, context.queue = clock, queue
     return made
 
 
-async def _play(parts: Application, scene: Scene, at: datetime, number: int) -> TrackedPrototype:
-    context = parts.keeper.context
+async def _play(application: Application, scene: Scene, at: datetime, number: int) -> TrackedPrototype:
+    context = application.keeper.context
     context.clock = lambda: at
     who = Principal("default", scene.owner, Role.MAKER, "")
     wanted = NewPrototype(scene.product_id, scene.prompt, create_new=scene.another, product_name=scene.name)
-    prototype = tracked((await parts.keeper.ensure(who, wanted, wait=0)).prototype)
-    for event, after in _steps(parts, prototype, scene, at, number):
+    prototype = tracked((await application.keeper.ensure(who, wanted, wait=0)).prototype)
+    for event, after in _steps(application, prototype, scene, at, number):
         events = [event] if event else status_events(prototype, after, Source.POLL, after.updated_at)
         after = after.with_generation(version=prototype.generation.version)
         saved = await context.store.save(prototype, after, *events)
@@ -273,10 +273,10 @@ async def _play(parts: Application, scene: Scene, at: datetime, number: int) -> 
     if scene.state is State.DELETING:
         async with context.store.database.transaction() as connection:
             await free_slot(connection, prototype.id)
-    return await _pictured(parts, prototype, at) if scene.pictured else prototype
+    return await _pictured(application, prototype, at) if scene.pictured else prototype
 
 
-async def _pictured(parts: Application, prototype: TrackedPrototype, at: datetime) -> TrackedPrototype:
+async def _pictured(application: Application, prototype: TrackedPrototype, at: datetime) -> TrackedPrototype:
     """As the end of v1's prototypes leaves them: with a picture that is kept here."""
     prompt = prototype.prompt or ""
     body = screenshot_of(theme_of(Chat(prototype.product_id, "v1", "", prompt, at, at, at, 1)))
@@ -286,7 +286,7 @@ async def _pictured(parts: Application, prototype: TrackedPrototype, at: datetim
         await save_picture(connection, prototype.id, picture, at)
 
     after = prototype.with_generation(picture_etag=f"00000000-{picture.etag}")
-    saved = await parts.keeper.context.store.save(prototype, after, belongs=keep)
+    saved = await application.keeper.context.store.save(prototype, after, belongs=keep)
     assert saved is not None
     return saved
 
@@ -317,9 +317,9 @@ def _follow_up(
 
 
 def _steps(
-    parts: Application, prototype: TrackedPrototype, scene: Scene, at: datetime, number: int
+    application: Application, prototype: TrackedPrototype, scene: Scene, at: datetime, number: int
 ) -> list[tuple[Event | None, TrackedPrototype]]:
-    pace = parts.keeper.context.timing
+    pace = application.keeper.context.timing
     soon = at + timedelta(seconds=1)
     if scene.state is State.QUEUED:
         return []

@@ -25,7 +25,7 @@ from protokeep.web.server import address_of, listen, serving
 
 
 class Demo:
-    """Where it is, and what the emulated v0 saw."""
+    """The addresses of the servers, and the calls that the emulated v0 counted."""
 
     def __init__(
         self, url: str, v0_url: str, token: str, viewer_token: str, admin_token: str, settings: Settings
@@ -40,7 +40,7 @@ class Demo:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What people export."""
+        """The variables that a client needs."""
         return {"PROTOKEEP_URL": self.url, "PROTOKEEP_TOKEN": self.token}
 
     @property
@@ -59,12 +59,12 @@ class Demo:
         return found
 
     def messages(self, words: str) -> int:
-        """How often somebody said these words in any chat."""
+        """How many messages of all chats have this text."""
         said = [one for chat in self.chats() for one in chat["messages"] if one["role"] == "user"]
         return sum(one["content"] == words for one in said)
 
     def wait_for_chats(self, count: int = 1) -> None:
-        """Return once v0 made so many: what was asked for with an answer at once is made a moment later."""
+        """Return once v0 has created so many chats: a create that is answered at once is sent a moment later."""
         ends = time.monotonic() + 10
         while self.chats_created < count:
             assert time.monotonic() < ends, f"v0 made {self.chats_created} of {count} chats"
@@ -129,6 +129,6 @@ def demo(folder: Path, *, knobs: Knobs | None = None, **settings: Any) -> Iterat
         served.close()
     finally:
         for stop in stops:
-            with contextlib.suppress(RuntimeError):  # It ended by itself, and has said why.
+            with contextlib.suppress(RuntimeError):  # The server ended by itself; its log says why.
                 stop()
         thread.join(timeout=20)

@@ -1,4 +1,4 @@
-"""A way to a server on which answers get lost: the server acts, and whoever asked never hears of it."""
+"""A proxy that loses answers: the server acts, and the client gets no answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-#: What comes instead of the server's answer, by name; nothing: the connection just closes.
+#: The bytes that replace the server's answer, by name; empty: the connection is closed without any.
 INSTEAD = {
     "closed": b"",
     "gateway": b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n<h1>502</h",

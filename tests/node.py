@@ -23,17 +23,17 @@ class Crash(BaseException):
 
 
 class ManualQueue:
-    """A queue that keeps what was asked for until the test runs it."""
+    """A queue that keeps submits and tracks until the test runs them."""
 
     def __init__(self) -> None:
         self.submits: list[str] = []
         self.tracks: list[str] = []
-        #: What this process holds since it claimed it; with `holds` it does so.
+        #: Claims that this process holds; only with `holds_claims` does it hold any.
         self.held: list[Prototype] = []
-        self.holds = False
+        self.holds_claims = False
 
     def has_room(self) -> bool:
-        return self.holds
+        return self.holds_claims
 
     def start(self, claimed: Prototype) -> None:
         self.held.append(claimed)
@@ -46,7 +46,7 @@ class ManualQueue:
 
 
 class ImmediateQueue(ManualQueue):
-    """A queue that runs a submit beside the caller as soon as it is asked for; looks wait for the test."""
+    """A queue that runs a submit beside the caller as soon as it is asked for; polls wait for the test."""
 
     def __init__(self, keeper: Keeper) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def jobs_of(keeper: Keeper, database_url: str, hooks: Hooks | None = None) -> tu
 
 @dataclass
 class Node:
-    """One process: a keeper with connections, bus and builders of its own, and its queue."""
+    """One process: a keeper with connections, bus and providers of its own, and its queue."""
 
     keeper: Keeper
     queue: ManualQueue

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 #: initdb and postgres refuse to run as root. The account that owns nothing, by number: it needs no name.
 NOBODY = 65534
-#: A busy machine needs long for it.
+#: Starting takes this long at most, on a busy machine.
 START_SECONDS = 90
 #: Below the ports of outgoing connections, one of which could take ours while the server restarts.
 PORTS = range(15_000, 30_000)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import protokeep
 
-#: Whatever the machine does meanwhile, a process that takes longer than this is broken.
+#: A process that takes longer than this is broken, however busy the machine is.
 PATIENCE = 30.0
 #: The promise for Ctrl-C. A machine with more to do than processors keeps it less exactly.
 STOP_SECONDS = 2.0
@@ -35,7 +35,7 @@ class Ended:
 
 @dataclass
 class Running:
-    """A process that runs, and what it has said so far."""
+    """A process that runs, and its output so far."""
 
     process: asyncio.subprocess.Process
     lines: list[str] = field(default_factory=list)

@@ -65,7 +65,7 @@ async def test_duplicate_prevention(site: Site, world: World) -> None:
     everybody = await asyncio.gather(*(create_project(site) for _ in range(10)))
     assert {one["id"] for one in everybody} == {first["id"]}
 
-    assert world.made == 1
+    assert world.chats_created == 1
     assert [one["id"] for one in await mockups(site)] == [first["id"]]
 
 
@@ -119,7 +119,7 @@ async def test_a_failure_is_told(site: Site, world: World) -> None:
     second = await create_project(site)
     assert (second["is_existing"], second["decision"]["outcome"]) == (False, "replaced")
     assert [one["id"] for one in await mockups(site)] == [second["id"], first["id"]]
-    assert world.made == 2
+    assert world.chats_created == 2
 
 
 async def test_checking_the_status_creates_nothing(site: Site, world: World) -> None:
@@ -128,13 +128,13 @@ async def test_checking_the_status_creates_nothing(site: Site, world: World) -> 
     """
     assert (await site.status(PRODUCT)).status_code == 404
     assert await mockups(site) == []
-    assert world.made == 0
+    assert world.chats_created == 0
 
     await create_project(site)
     for _ in range(20):
         world.clock.advance(3)
         await check_status(site)
-    assert world.made == 1
+    assert world.chats_created == 1
 
     calls = world.calls()
     viewers = await asyncio.gather(*(check_status(site) for _ in range(20)))
@@ -165,7 +165,7 @@ async def test_a_stale_project_times_out_and_may_finish_late(site: Site, world: 
     assert (await create_project(site))["id"] == first["id"]
     world.clock.advance(10 * MINUTES)
     assert (await check_status(site))["project_status"] == "completed"
-    assert world.made == 1
+    assert world.chats_created == 1
 
 
 async def test_a_stale_project_that_v0_deleted(site: Site, world: World) -> None:
@@ -208,7 +208,7 @@ async def test_create_new(site: Site, world: World) -> None:
     assert [one["created_at"] for one in listed] == sorted((one["created_at"] for one in listed), reverse=True)
     assert (await check_status(site))["id"] == second["id"]
     assert (await create_project(site))["id"] == second["id"]
-    assert world.made == 2
+    assert world.chats_created == 2
 
 
 async def test_what_v0_was_told(site: Site, world: World) -> None:

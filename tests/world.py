@@ -5,7 +5,7 @@
         await world.work()                           # what was queued runs now: the create is sent
         world.clock.advance(10)
         assert (await world.status("p-1")).status is Status.COMPLETED
-        assert world.made == 1                       # counted on v0's side
+        assert world.chats_created == 1                       # counted on v0's side
 
 Nothing happens by itself: tests submit, track, sweep and let time pass. `await world.node()` is one more process on
 the same database and the same v0; `node.crash_at(point)` ends it at a named point, and its leases stay behind.
@@ -95,7 +95,7 @@ class World:
     clock: Clock
     sandbox: Sandbox
     v0_url: str
-    pace: Timing
+    timing: Timing
     scope: str = "mckinsey"
     timeout_seconds: float = 5.0
     #: Whether processes go by clocks of their own, as real ones do.
@@ -113,7 +113,7 @@ class World:
         database_url: str,
         api_version: int = 2,
         *,
-        pace: Timing | None = None,
+        timing: Timing | None = None,
         steady: bool = False,
         limits: Limits | None = None,
         timeout_seconds: float = 5.0,
@@ -133,7 +133,7 @@ class World:
                 clock,
                 sandbox,
                 v0_url,
-                pace or Timing(),
+                timing or Timing(),
                 timeout_seconds=timeout_seconds,
                 steady=steady,
                 limits=limits or Limits(),
@@ -157,22 +157,22 @@ class World:
     async def node(
         self,
         *,
-        at_once: bool = False,
+        immediate: bool = False,
         key: str | None = KEY,
         clock: ReadsClock | None = None,
         masters: Sequence[str] = (MASTER,),
         ours_for: Sequence[str] | None = None,
-        alone: bool = False,
-        holds: bool = False,
+        single_process: bool = False,
+        holds_claims: bool = False,
         steady: bool = False,
         **config: Any,
     ) -> Node:
         """One more process. Without a `key` no builder is configured; `config` goes to `V0Config`.
 
-        `masters` seal the keys that are kept; `ours_for` are the workspaces that `key` pays for (None: all). One that
-        is `alone`, as beside SQLite, asks at its start for what nobody wrote down. One that `holds` what it claims
-        submits it itself. One that is `steady` goes by a clock of its own, as real ones do, and follows the world's
-        with each beat.
+        `masters` seal stored keys; `ours_for` are the workspaces that `key` pays for (None: all). With `immediate` a
+        submit runs as soon as it is queued. A `single_process`, as beside SQLite, searches at its start for chats
+        that are in no row. With `holds_claims` the process sends its own claims. A `steady` process goes by a clock of
+        its own, as real ones do, and follows the world's with each beat.
         """
         bus = Bus()
         database = Database(self.database_url)
@@ -209,16 +209,16 @@ class World:
             providers,
             bus,
             clock or self.clock,
-            self.pace,
+            self.timing,
             self.limits,
-            single_process=alone,
+            single_process=single_process,
             elapsed=self.clock.elapsed,
             wall=clock if clock is not None and not steady else self.clock,
             signer=Signer(SECRET),
         )
         keeper = Keeper(context)
-        context.queue = ImmediateQueue(keeper) if at_once else ManualQueue()
-        context.queue.holds = holds
+        context.queue = ImmediateQueue(keeper) if immediate else ManualQueue()
+        context.queue.holds_claims = holds_claims
         node = Node(keeper, context.queue, database)
         self.nodes.append(node)
         return node
@@ -335,7 +335,7 @@ class World:
         }
 
     @property
-    def made(self) -> int:
+    def chats_created(self) -> int:
         """How many chats v0 made, as v0 counts them."""
         return self.sandbox.chats_created
 
@@ -375,15 +375,15 @@ class World:
 
     @contextlib.asynccontextmanager
     async def serving(self, node: Node | None = None, *, real: bool = True, **settings: Any) -> AsyncIterator[Site]:
-        """The web application on a port of its own. Its submits run at once; its looks when somebody asks.
+        """The web application on a port of its own. Submits run at once; polls run when a test asks.
 
         `real=False` calls the application without a socket between, which is ten times faster to set up.
         """
         chosen = settings_of(database_url=self.database_url, **settings)
-        async with serve(node or await self.node(at_once=True), chosen, self.clock, real=real) as served:
+        async with serve(node or await self.node(immediate=True), chosen, self.clock, real=real) as served:
             yield served
 
 
-def quick(pace: Timing | None = None, **changes: Any) -> Timing:
-    """A pace with some durations changed."""
-    return replace(pace or Timing(), **changes)
+def quick(timing: Timing | None = None, **changes: Any) -> Timing:
+    """`timing`, or the default one, with some durations changed."""
+    return replace(timing or Timing(), **changes)

@@ -96,16 +96,16 @@ async def main(only: str, folder: Path) -> None:
 
 async def _take(browser: Browser, temporary: Path, kind: str, only: str, folder: Path) -> None:
     settings = Settings(database_url=f"sqlite:///{temporary / kind}.db", v0_api_key="unused", _env_file=None)
-    async with build_application(settings) as parts:
-        made: dict[str, Any] = dict(await paint(parts)) if kind == "full" else {}
-        _, token = await parts.tokens.create(Role.ADMIN, user_id="ana", plain=TOKEN)
-        code = await parts.sessions.create_sign_in_code(token.id)
+    async with build_application(settings) as application:
+        made: dict[str, Any] = dict(await paint(application)) if kind == "full" else {}
+        _, token = await application.tokens.create(Role.ADMIN, user_id="ana", plain=TOKEN)
+        code = await application.sessions.create_sign_in_code(token.id)
         listener = listen("127.0.0.1", 0)
-        async with serving(create_app(settings, parts), listener):
+        async with serving(create_app(settings, application), listener):
             steps = _steps(made, code) if kind == "full" else {"first-run": at("/")}
             for width, height in WIDTHS.items():
                 for theme in ("light", "dark"):
-                    await _walk(browser, address_of(listener), steps, width, height, theme, only, folder, parts)
+                    await _walk(browser, address_of(listener), steps, width, height, theme, only, folder, application)
 
 
 def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
@@ -151,7 +151,7 @@ async def _walk(
     theme: str,
     only: str,
     folder: Path,
-    parts: Application,
+    application: Application,
 ) -> None:
     context = await browser.new_context(
         viewport={"width": width, "height": height},
@@ -181,13 +181,13 @@ async def for_readme(folder: Path) -> None:
     """The pictures of the README, as large as a window."""
     with tempfile.TemporaryDirectory() as temporary:
         settings = Settings(database_url=f"sqlite:///{temporary}/readme.db", v0_api_key="unused", _env_file=None)
-        async with build_application(settings) as parts, async_playwright() as playwright:
+        async with build_application(settings) as application, async_playwright() as playwright:
             calm = (State.READY, State.MAKING)  # So that a window's height shows pictures.
-            made = await paint(parts, tuple(scene for scene in SCENES if scene.state in calm))
-            await parts.tokens.create(Role.MAKER, user_id="ana", plain=TOKEN)
+            made = await paint(application, tuple(scene for scene in SCENES if scene.state in calm))
+            await application.tokens.create(Role.MAKER, user_id="ana", plain=TOKEN)
             browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
             listener = listen("127.0.0.1", 0)
-            async with serving(create_app(settings, parts), listener):
+            async with serving(create_app(settings, application), listener):
                 url = address_of(listener)
                 for name, (page_name, theme) in README.items():
                     context = await browser.new_context(

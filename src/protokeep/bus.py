@@ -13,7 +13,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import structlog
@@ -29,21 +29,24 @@ CHECK_TIMEOUT = 5.0
 #: A connection counts as lost when three probes, 3 s apart after 5 s of silence, or data sent 15 s ago have no answer.
 TCP_OPTIONS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
+#: A row was claimed or changed; a person asks for a poll; a hook names a prototype of the account.
+ChangeKind = Literal["claimed", "changed", "deleted", "poll_requested", "hook_received"]
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One prototype was written, or has to be polled because a person (`kind` is `look`) or a hook (`hooked`) asks."""
+    """A prototype was written, or has to be polled because a person or a hook asks for it (see `ChangeKind`)."""
 
     workspace_id: str
     product_id: str
     mockup_id: str
     account: str
-    kind: str
+    kind: ChangeKind
 
     @property
     def is_poll_request(self) -> bool:
         """Whether the prototype is to be polled, and nothing was written."""
-        return self.kind in ("look", "hooked")
+        return self.kind in ("poll_requested", "hook_received")
 
 
 class Bus:

@@ -70,7 +70,7 @@ def _check_file(name: str, path: Path, *, others_may_read: bool) -> Finding:
     try:
         mode = path.stat().st_mode
     except OSError:
-        return fine(name, f"{path} is made at the first start")
+        return fine(name, f"{path} is created at the first start")
     forbidden = stat.S_IWGRP | stat.S_IWOTH | (0 if others_may_read else stat.S_IRGRP | stat.S_IROTH)
     if mode & forbidden:
         return unsafe(name, f"{path} is open to other users of this machine", f"chmod 600 {path}")
@@ -130,7 +130,7 @@ def _check_addresses(settings: Settings) -> Iterator[Finding]:
     if public is not None:
         host = urlsplit(public).hostname
         if not host or not public.startswith(("https://", "http://")):
-            yield broken("public_url", f"PROTOKEEP_PUBLIC_URL {public!r} is no address", "set it to https://host")
+            yield broken("public_url", f"PROTOKEEP_PUBLIC_URL {public!r} is not an address", "set it to https://host")
         elif not settings.is_https and not is_loopback(host):
             yield unsafe("public_url", "PROTOKEEP_PUBLIC_URL is not https", "serve https there and set it so")
         elif settings.is_https and not settings.proxies:
@@ -140,7 +140,9 @@ def _check_addresses(settings: Settings) -> Iterator[Finding]:
                 "set it to the proxy's address, such as 127.0.0.1",
             )
     if any(network.endswith("/0") for network in settings.proxies):
-        yield broken("proxies", "PROTOKEEP_TRUSTED_PROXIES believes everybody", "name the proxies' own addresses")
+        yield broken(
+            "proxies", "PROTOKEEP_TRUSTED_PROXIES trusts every address", "list only the addresses of your proxies"
+        )
 
 
 def _check_outgoing(settings: Settings) -> Iterator[Finding]:
@@ -157,10 +159,14 @@ async def _check_sign_in(settings: Settings) -> list[Finding]:
         await identity.issuer.keys_for(None)
     except IssuerUnavailable:
         text = f"{settings.oidc_issuer} does not answer as an OpenID issuer should"
-        return [broken("sign-in", text, "check PROTOKEEP_OIDC_ISSUER: exactly what its description calls itself")]
+        return [
+            broken(
+                "sign-in", text, "set PROTOKEEP_OIDC_ISSUER to the `issuer` in its /.well-known/openid-configuration"
+            )
+        ]
     if settings.oidc_client_id and not settings.public_url:
-        fix = "set PROTOKEEP_PUBLIC_URL; <it>/sign-in/finish has to be registered at the sign-in service"
-        return [unsafe("sign-in", "where people come back to is taken from what browsers send", fix)]
+        fix = "set PROTOKEEP_PUBLIC_URL, and register <that URL>/sign-in/finish at the sign-in service"
+        return [unsafe("sign-in", "the return address of a sign-in is taken from the browser's Host header", fix)]
     return [fine("sign-in", f"{settings.oidc_issuer} answers")]
 
 
@@ -218,7 +224,7 @@ async def _check_providers(application: Application) -> list[Finding]:
 async def _check_hooks(application: Application) -> list[Finding]:
     findings = []
     for account, version in await application.hooks.lacking():
-        text = f"{account} has no hook, API v{version}: more looks are needed there"
+        text = f"{account} has no hook, API v{version}: its chats are polled more often"
         findings.append(unsafe("hooks", text, "run `protokeep hooks install`"))
     for hook, is_registered in await application.hooks.list():
         if is_registered is False and hook.hook:

@@ -18,7 +18,7 @@ import structlog
 from pgqueuer import PgQueuer
 from pgqueuer.models import Job
 
-from protokeep.bus import Change
+from protokeep.bus import Change, ChangeKind
 from protokeep.job_queue import SUBMITS_AT_ONCE, JobQueue
 from protokeep.service import Keeper
 from protokeep.service.hooks import Hooks
@@ -125,12 +125,12 @@ class Jobs:
         if account in self._queue.tracking:
             return
         self._queue.tracking.add(account)
-        hooked = asyncio.create_task(self._poll_hooked_repeatedly(account))
+        hook_polls = asyncio.create_task(self._poll_after_hooks(account))
         try:
             await self._poll_until_idle(account)
         finally:
-            hooked.cancel()
-            await asyncio.gather(hooked, return_exceptions=True)
+            hook_polls.cancel()
+            await asyncio.gather(hook_polls, return_exceptions=True)
             self._queue.tracking.discard(account)
             await self._keeper.release(account)
 
@@ -148,7 +148,7 @@ class Jobs:
     async def _wait_for_poll_request(self, changes: asyncio.Queue[Change], account: str, seconds: float) -> None:
         """Return after `seconds`, or when somebody asks for a poll of the account, or when the process stops."""
         waiting = {
-            asyncio.create_task(_next_burst(changes, account, "look")),
+            asyncio.create_task(_next_burst(changes, account, "poll_requested")),
             asyncio.create_task(self._stopping.wait()),
         }
         try:
@@ -158,30 +158,30 @@ class Jobs:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def _poll_hooked_repeatedly(self, account: str) -> None:
-        """Poll prototypes that hooks name at once, also while a pass over thousands is under way.
+    async def _poll_after_hooks(self, account: str) -> None:
+        """Poll prototypes as soon as a hook names them, also while a pass over thousands is under way.
 
-        A chat that was polled less than a second ago is due a second later: so everything is polled twice.
+        A chat that was polled less than a second ago is due a second later; a second poll follows for it.
         """
         second_poll = False
         with self._keeper.context.bus.subscribed() as changes:
             while True:
                 try:
                     async with asyncio.timeout(SECOND_POLL_SECONDS if second_poll else None):
-                        await _next_change(changes, account, "hooked")
+                        await _next_change(changes, account, "hook_received")
                 except TimeoutError:
                     second_poll = False
                 else:
                     second_poll = True
                     await _drain_burst(changes)
-                await self._poll_hooked(account)
+                await self._poll_named_by_hooks(account)
 
-    async def _poll_hooked(self, account: str) -> None:
+    async def _poll_named_by_hooks(self, account: str) -> None:
         try:
             while await self._keeper.track_hooked(account):
                 pass
         except Exception as error:  # noqa: BLE001 - the outermost line of a loop; a pass finds these chats, too
-            log.warning("hooked_poll_failed", account=account, error=type(error).__name__, reason=str(error)[:200])
+            log.warning("hook_poll_failed", account=account, error=type(error).__name__, reason=str(error)[:200])
 
 
 @contextlib.asynccontextmanager
@@ -195,7 +195,7 @@ async def application_with_jobs(settings: Settings) -> AsyncIterator[Application
         yield application
 
 
-async def _next_change(changes: asyncio.Queue[Change], account: str, kind: str) -> None:
+async def _next_change(changes: asyncio.Queue[Change], account: str, kind: ChangeKind) -> None:
     while True:
         change = await changes.get()
         if change.kind == kind and change.account == account:
@@ -209,6 +209,6 @@ async def _drain_burst(changes: asyncio.Queue[Change]) -> None:
         changes.get_nowait()
 
 
-async def _next_burst(changes: asyncio.Queue[Change], account: str, kind: str) -> None:
+async def _next_burst(changes: asyncio.Queue[Change], account: str, kind: ChangeKind) -> None:
     await _next_change(changes, account, kind)
     await _drain_burst(changes)

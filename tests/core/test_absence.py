@@ -33,13 +33,13 @@ VISIBLE = AccountVisibility(LONG_AGO, shown=1, missing=1)
 RUNNING = Observation(ObservedState.RUNNING, "m-1")
 
 
-def away(seconds: float = 300, looks: int = 4, **values: Any) -> TrackedPrototype:
-    """An old prototype that was seen, and then missing for so long, in so many looks."""
+def away(seconds: float = 300, polls: int = 4, **values: Any) -> TrackedPrototype:
+    """An old prototype that was seen, and then missing for so long, in so many polls."""
     given: dict[str, Any] = {
         "created_at": after(-3600),
         "last_shown_at": after(-seconds - 1),
         "missing_since": after(-seconds),
-        "missing_polls": looks,
+        "missing_polls": polls,
         "deadline_at": after(600),
     }
     return prototype(Status.IN_PROGRESS, **{**given, **values})
@@ -54,7 +54,7 @@ def look(
 class TestGone:
     def test_an_old_chat_missing_for_five_minutes_in_four_polls_is_gone(self) -> None:
         """
-        Seen, old, away for five minutes in four looks, and others are visible: that is gone.
+        Seen, old, away for five minutes in four polls, and others are visible: that is gone.
         """
         assert is_gone(generation_of(away()), VISIBLE, NOW, PACE)
 
@@ -62,7 +62,7 @@ class TestGone:
         "values",
         [
             {"seconds": 299},
-            {"looks": 3},
+            {"polls": 3},
             {"last_shown_at": None},
             {"created_at": after(-599)},
             {"sent_at": after(-599)},
@@ -73,7 +73,7 @@ class TestGone:
     )
     def test_a_young_or_unseen_or_briefly_missing_chat_is_not_gone(self, values: dict[str, Any]) -> None:
         """
-        One that is young, was never seen, or is away for a shorter time or in fewer looks is not gone; nor does a
+        One that is young, was never seen, or is away for a shorter time or in fewer polls is not gone; nor does a
         clock that was set back make it so.
         """
         assert not may_be_gone(generation_of(away(**values)), NOW, PACE)
@@ -144,7 +144,7 @@ class TestGone:
         assert accepted_at(generation(sent_at=None)) == NOW
 
 
-class TestLooks:
+class TestPolls:
     def test_polls_of_a_missing_chat_slow_down_and_end_after_a_week(self) -> None:
         """
         3 s, 6 s, 12 s, up to a minute; after ten minutes slower, at last once a day; and no more after a week.
@@ -177,17 +177,17 @@ class TestLooks:
         assert next_poll_of_missing(gone, after(8 * 86_400), PACE) is None
 
     @given(st.integers(0, 10_000), st.floats(-1e6, 1e7))
-    def test_a_poll_is_between_three_seconds_and_a_day_away_by_any_clock(self, looks: int, seconds: float) -> None:
+    def test_a_poll_is_between_three_seconds_and_a_day_away_by_any_clock(self, polls: int, seconds: float) -> None:
         """
         Whatever the clocks do, a look is between three seconds and a day away.
         """
-        pause = retry_after(generation(missing_since=NOW, missing_polls=looks), after(seconds), PACE)
+        pause = retry_after(generation(missing_since=NOW, missing_polls=polls), after(seconds), PACE)
 
         assert timedelta(seconds=3) <= pause <= timedelta(days=1)
 
     def test_a_status_request_polls_a_missing_chat_soon_and_later_once_a_minute(self) -> None:
         """
-        A status request looks again after seconds while it is new, once a minute when it lasts, also at a gone one.
+        A status request polls again after seconds while it is new, once a minute when it lasts, also at a gone one.
         """
         new = away(3, last_missing_at=after(0))
         assert answer_valid_for(new, NOW, PACE) == timedelta(seconds=3)
@@ -311,7 +311,7 @@ class TestObserved:
         one = look(young, after(3600), missing=False)
         assert (one.status, generation_of(one).polling.deadline_at) == (Status.IN_PROGRESS, after(4197))
 
-        absent = look(away(10, looks=3, next_poll_at=NOW), after(3600), missing=True)
+        absent = look(away(10, polls=3, next_poll_at=NOW), after(3600), missing=True)
         assert (absent.status, generation_of(absent).absence.missing_since) == (Status.IN_PROGRESS, after(3590))
 
     def test_a_poll_a_few_seconds_late_moves_no_deadline(self) -> None:

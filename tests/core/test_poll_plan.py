@@ -75,7 +75,7 @@ def test_nothing_is_due(batched: bool) -> None:
     assert (empty.polled, list(empty.postponed)) == ([], [])
 
 
-def test_few_hooked_chats() -> None:
+def test_a_few_chats_that_hooks_named_are_recognised() -> None:
     """Only where hooks spoke of all of them, and they are few, is a sweep not worth its calls."""
     hooked = one(hook_received_at=after(1), observed_at=NOW)
 

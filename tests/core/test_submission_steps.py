@@ -303,7 +303,7 @@ class TestCredits:
         assert [generation_of(one).credits for one in (first, second, third)] == [0.25, 1.75, 1.75]
 
 
-class TestHooked:
+class TestPollsAfterHooks:
     def test_polls_are_rarer_while_hooks_reach_this_turn(self) -> None:
         """
         Where hooks reach us for this round, looks come more seldom: at a distance that a lost hook still allows.

@@ -41,7 +41,7 @@ async def two_old_ones(world: World) -> tuple[Prototype, Prototype]:
 
 async def recheck(world: World, product: str = "p-1") -> Prototype:
     """A status request that looks, as it comes long after the end."""
-    world.clock.advance(world.pace.completed_recheck.total_seconds())
+    world.clock.advance(world.timing.completed_recheck.total_seconds())
     return await world.status(product)
 
 
@@ -73,7 +73,7 @@ class TestNotVisible:
         await world.live(60)
 
         assert (await world.get(made.id)).state is State.READY
-        assert world.made == 1
+        assert world.chats_created == 1
         assert (await world.kinds(made)).count("status") <= 4
 
     @pytest.mark.parametrize("seconds", [20, 90, 1800])
@@ -93,7 +93,7 @@ class TestNotVisible:
         await world.live(max(60, seconds / 5), step=20)
 
         assert {(await world.get(one.id)).status for one in made} == {Status.COMPLETED}
-        assert world.made == len(products)
+        assert world.chats_created == len(products)
         failed = await world.rows("SELECT id FROM protokeep_events WHERE status = 'failed'")
         assert not failed
 
@@ -109,7 +109,7 @@ class TestNotVisible:
         await world.live(90)
 
         assert (await world.get(made.id)).state is State.READY
-        assert world.made == 1
+        assert world.chats_created == 1
 
     async def test_a_missing_chat_is_polled_ever_more_slowly(self, world: World) -> None:
         """
@@ -543,7 +543,7 @@ class TestClock:
 
         deadline = generation_of(await world.get(made.id)).polling.deadline_at
         assert deadline is not None
-        assert deadline - world.clock.now <= world.pace.poll_timeout
+        assert deadline - world.clock.now <= world.timing.poll_timeout
 
 
 @on_sqlite
@@ -618,7 +618,7 @@ class TestOneBadItem:
 
 
 @both_versions
-class TestHooked:
+class TestPollsAfterHooks:
     async def test_a_chat_named_by_a_hook_is_read_beside_a_sweep(self, world: World) -> None:
         """
         What a hook names is read at once, also while a pass over the account is under way.
@@ -648,7 +648,7 @@ class TestHooked:
         account = generation_of(made).account
         for _ in range(30):
             now = world.clock.advance(5)
-            later = now + world.pace.hooked_poll_interval
+            later = now + world.timing.hooked_poll_interval
             await world.store.poll_soon(account, [made.chat_id or ""], now, begun=True, later=later)
             await world.sweep()
 
@@ -665,7 +665,7 @@ class TestHooked:
         now = world.clock.advance(GENERATION_SECONDS)
         await world.store.poll_soon(account, [made.chat_id or ""], now, begun=False, later=now)
         running = Observation(ObservedState.RUNNING, generation_of(before).message_id)
-        late = polled(tracked(before), ChatShown(running), world.clock.advance(0.5), world.pace, batched=True)
+        late = polled(tracked(before), ChatShown(running), world.clock.advance(0.5), world.timing, batched=True)
         await world.store.record_polls([late])
 
         assert await world.keeper.track_hooked(account) == 1

@@ -70,11 +70,11 @@ class TestZombies:
             sending = asyncio.create_task(sleeper.keeper.submit(ensured.prototype.id))
             await written.wait()
             await pass_time(world, other, 150)
-            assert world.made == 1
+            assert world.chats_created == 1
             may_come.set()
             await sending
 
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
         assert (await world.get(ensured.prototype.id)).chat_id == world.chat.id
 
     @both_versions
@@ -113,7 +113,7 @@ class TestZombies:
 
         await world.live(15)
 
-        assert (world.creates, world.made) == (1, 1)
+        assert (world.creates, world.chats_created) == (1, 1)
 
     @both_versions
     async def test_a_process_that_sleeps_while_it_connects_sends_nothing(self, world: World) -> None:
@@ -137,7 +137,7 @@ class TestZombies:
         assert world.creates == 0
         assert (await world.get(ensured.id)).state is State.PARKED
         await world.live(15)
-        assert (world.creates, world.made) == (1, 1)
+        assert (world.creates, world.chats_created) == (1, 1)
 
     async def test_a_row_whose_call_is_open_is_not_taken_by_its_own_process(self, world: World) -> None:
         """
@@ -158,18 +158,18 @@ class TestZombies:
         world.sandbox.set_knobs(hold_creates=False)
         await sending
 
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
 
     @both_versions
     async def test_a_held_row_that_a_sweep_took_up_first_is_worked_on_once(self, world: World) -> None:
         """
         What waited for its turn until its lease ended finds the row in work, and lets no third one begin on it.
         """
-        node = await world.node(holds=True)
+        node = await world.node(holds_claims=True)
         await node.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
         (claimed,) = node.queue.held
         world.sandbox.set_knobs(hold_creates="before")
-        world.clock.advance(world.pace.lease.total_seconds() + 1)
+        world.clock.advance(world.timing.lease.total_seconds() + 1)
         sending = asyncio.create_task(node.keeper.submit(claimed.id))
         await until(lambda: world.creates == 1)
 
@@ -181,7 +181,7 @@ class TestZombies:
         assert generation_of(await world.get(claimed.id)).submission.fence == fence
         world.sandbox.set_knobs(hold_creates=False)
         await sending
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
 
     async def test_a_lease_is_renewed_after_a_database_that_failed_once(self) -> None:
         """
@@ -224,7 +224,7 @@ class TestClockSteps:
         await sending
         await pass_time(world, other, 60)
 
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
         assert (await world.get(ensured.prototype.id)).chat_id == world.chat.id
 
     @pytest.mark.parametrize("step", [-600, -3600])
@@ -254,7 +254,7 @@ class TestClockSteps:
         """
         A process dies right after its claim, then the clock is set: another one sends soon.
         """
-        dead, other = await world.node(holds=True), await world.node(steady=True)
+        dead, other = await world.node(holds_claims=True), await world.node(steady=True)
         await other.context.heartbeat.beat()
         await dead.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
 
@@ -264,7 +264,7 @@ class TestClockSteps:
             await other.context.heartbeat.beat()
             await other.sweep()
 
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
 
     async def test_a_process_does_not_follow_a_step_before_its_next_beat(self, world: World) -> None:
         """
@@ -339,7 +339,7 @@ class TestFollowUps:
         world.first.queue.submits.clear()
 
         world.clock.advance(40)
-        node = await world.node(alone=True)
+        node = await world.node(single_process=True)
         await pass_time(world, node, 60)
 
         assert messages_of(world) == [PROMPT, "continue", "continue"]

@@ -66,7 +66,7 @@ class TestReuse:
 
         assert seen[0] is State.QUEUED
         assert seen[-1] is State.READY
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
 
     async def test_a_timed_out_prototype_is_reused(self, world: World) -> None:
         """
@@ -78,7 +78,7 @@ class TestReuse:
         assert (await world.get(first.id)).status is Status.TIMEOUT
 
         assert (await world.ensure()).prototype.id == first.id
-        assert world.made == 1
+        assert world.chats_created == 1
 
     async def test_a_failed_prototype_is_replaced_once_and_stays_listed(self, world: World) -> None:
         """
@@ -93,7 +93,7 @@ class TestReuse:
         assert "v0 says that this version failed" in ensured.decision.reason or "error" in ensured.decision.reason
         assert [one.id for one in await world.listed()] == [ensured.prototype.id, first.id]
         assert [one.is_current for one in await world.listed()] == [True, False]
-        assert world.made == 2
+        assert world.chats_created == 2
 
     async def test_a_gone_prototype_is_replaced(self, world: World) -> None:
         """
@@ -103,7 +103,7 @@ class TestReuse:
         await world.complete("p-2")
         await world.live(660, step=20)
         world.sandbox.delete(first.chat_id or "")
-        world.clock.advance(world.pace.completed_recheck.total_seconds())
+        world.clock.advance(world.timing.completed_recheck.total_seconds())
 
         assert (await world.status()).state is State.NOT_VISIBLE  # It may come back.
         await world.live(400, step=10)
@@ -127,7 +127,7 @@ class TestReuse:
         assert [one.id for one in await world.listed()] == [second.id, first.id]
         assert (await world.status()).id == second.id
         assert (await world.ensure()).prototype.id == second.id
-        assert world.made == 2
+        assert world.chats_created == 2
 
 
 class TestPrompts:
@@ -159,7 +159,7 @@ class TestIdempotencyKeys:
         assert (first.decision.outcome, first.is_existing) == (Outcome.CREATED, False)
         assert (again.decision.outcome, again.is_existing) == (Outcome.REPLAYED, True)
         assert again.prototype.id == first.prototype.id
-        assert world.made == 2
+        assert world.chats_created == 2
 
     async def test_a_repeated_key_of_a_reuse_returns_what_was_reused(self, world: World) -> None:
         """
@@ -174,7 +174,7 @@ class TestIdempotencyKeys:
         again = await world.ensure(idempotency_key="k")
 
         assert (again.prototype.id, again.decision.outcome) == (first.id, Outcome.REPLAYED)
-        assert world.made == 1
+        assert world.chats_created == 1
 
     @pytest.mark.parametrize(
         "other", [{"prompt": "B"}, {"product_id": "p-2"}, {"create_new": True}, {"product_name": "Shop"}], ids=str
@@ -223,13 +223,13 @@ class TestAtOnce:
         """
         A hundred people at once, over several processes: one chat, one who made it, and all see the same.
         """
-        nodes = [await world.node(at_once=True) for _ in range(processes)]
+        nodes = [await world.node(immediate=True) for _ in range(processes)]
 
         ensured = await all_at_once(nodes, 100)
 
         assert len({one.prototype.id for one in ensured}) == 1
         assert sum(not one.is_existing for one in ensured) == 1
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
         assert len(await world.rows("SELECT id FROM design_mockups")) == 1
 
     async def test_fifty_clicks_on_a_failed_one_replace_it_once(self, world: World) -> None:
@@ -237,35 +237,35 @@ class TestAtOnce:
         Fifty people who find a failed one replace it once.
         """
         await failed(world)
-        nodes = [await world.node(at_once=True) for _ in range(3)]
+        nodes = [await world.node(immediate=True) for _ in range(3)]
 
         ensured = await all_at_once(nodes, 50)
 
         assert len({one.prototype.id for one in ensured}) == 1
         assert sum(one.decision.outcome is Outcome.REPLACED for one in ensured) == 1
-        assert (world.made, len(await world.rows("SELECT id FROM design_mockups"))) == (2, 2)
+        assert (world.chats_created, len(await world.rows("SELECT id FROM design_mockups"))) == (2, 2)
 
     async def test_fifty_repeats_of_one_key_make_one(self, world: World) -> None:
         """
         Fifty repeats of one click with `create_new` and a key make one.
         """
-        nodes = [await world.node(at_once=True) for _ in range(3)]
+        nodes = [await world.node(immediate=True) for _ in range(3)]
 
         ensured = await all_at_once(nodes, 50, create_new=True, idempotency_key="k")
 
         assert len({one.prototype.id for one in ensured}) == 1
         assert sum(one.decision.outcome is Outcome.CREATED for one in ensured) == 1
-        assert world.made == 1
+        assert world.chats_created == 1
 
     async def test_ten_create_new_at_once_make_ten_and_one_is_current(self, world: World) -> None:
         """
         Ten on purpose are ten, and one of them is current.
         """
-        nodes = [await world.node(at_once=True) for _ in range(2)]
+        nodes = [await world.node(immediate=True) for _ in range(2)]
 
         ensured = await all_at_once(nodes, 10, create_new=True)
 
-        assert len({one.prototype.id for one in ensured}) == world.made == 10
+        assert len({one.prototype.id for one in ensured}) == world.chats_created == 10
         assert sum(one.is_current for one in await world.listed()) == 1
         assert await world.orphans() == set()
 
@@ -273,12 +273,12 @@ class TestAtOnce:
         """
         Twenty products with five clicks each: twenty chats, each with its own product's prompt.
         """
-        node = await world.node(at_once=True)
+        node = await world.node(immediate=True)
         asked = [NewPrototype(f"p-{n}", f"prompt {n}") for n in range(20) for _ in range(5)]
 
         ensured = await asyncio.gather(*(node.keeper.ensure(ANN, new, wait=20) for new in asked))
 
-        assert world.made == 20
+        assert world.chats_created == 20
         assert {chat.message for chat in world.sandbox.chats.values()} == {f"prompt {n}" for n in range(20)}
         for new, one in zip(asked, ensured, strict=True):
             assert (one.prototype.product_id, one.prototype.prompt) == (new.product_id, new.prompt)
@@ -289,7 +289,7 @@ class TestWaiting:
         """
         A create that waits comes back as soon as the builder has accepted.
         """
-        node = await world.node(at_once=True)
+        node = await world.node(immediate=True)
 
         ensured = await node.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=10)
 
@@ -308,7 +308,7 @@ class TestWaiting:
         """
         A create that is parked does not keep its caller waiting.
         """
-        node = await world.node(at_once=True)
+        node = await world.node(immediate=True)
         world.sandbox.set_knobs(fail_next=[{"status": 402, "times": None}])
 
         async with asyncio.timeout(4):
@@ -380,7 +380,7 @@ class TestWorkspaces:
         theirs = await world.ensure(who=self.STRANGER)
         await world.work()
 
-        assert (theirs.is_existing, theirs.prototype.id != ours.id, world.made) == (False, True, 2)
+        assert (theirs.is_existing, theirs.prototype.id != ours.id, world.chats_created) == (False, True, 2)
         assert [one.id for one in await world.listed(who=self.STRANGER)] == [theirs.prototype.id]
         assert [one.id for one in await world.listed()] == [ours.id]
         with pytest.raises(NotFound):

@@ -43,17 +43,17 @@ class TestWentBack:
         await beat(world)
         for number in range(6):
             await world.make(f"new-{number}")
-        assert world.made == 7
+        assert world.chats_created == 7
 
         await put_back()
         for number in range(6):
             await world.ensure(f"new-{number}")
             await world.work()
-        assert world.made == 7
+        assert world.chats_created == 7
         for _ in range(25):
             await beat(world)
 
-        assert world.made == 7
+        assert world.chats_created == 7
         assert await world.orphans() == set()
         for number in range(6):
             (prototype,) = await world.listed(f"new-{number}")
@@ -94,7 +94,7 @@ class TestWentBack:
 
         (fresh,) = await world.listed("fresh")
         assert fresh.chat_id is not None
-        assert world.made == 3
+        assert world.chats_created == 3
 
     async def test_a_process_that_starts_meanwhile_waits_with_the_others(self, world: World) -> None:
         """
@@ -114,7 +114,7 @@ class TestWentBack:
         for _ in range(25):
             await beat(world, starting)
 
-        assert world.made == 1
+        assert world.chats_created == 1
 
     async def test_the_second_to_notice_goes_back_as_far_as_the_first(self, world: World) -> None:
         """
@@ -152,7 +152,7 @@ class TestWentBack:
         for _ in range(20):
             await beat(world)
         await world.make("lost")
-        assert world.made == 1
+        assert world.chats_created == 1
 
         await before()
         await world.ensure("lost")
@@ -160,7 +160,7 @@ class TestWentBack:
         for _ in range(25):
             await beat(world)
 
-        assert world.made == 1
+        assert world.chats_created == 1
         assert await world.orphans() == set()
 
     async def test_a_process_that_began_on_the_copy_does_not_say_how_old_it_is(self, world: World) -> None:
@@ -200,7 +200,7 @@ class TestWentBack:
             await beat(world)
             await beat(world, other)
 
-        assert world.made == 1
+        assert world.chats_created == 1
         assert [node.context.heartbeat.epoch for node in (world.first, other)] == [2, 2]
         assert other.context.heartbeat.known_until is None
 
@@ -253,7 +253,7 @@ class TestWentBack:
             for _ in range(25):
                 await beat(world)
 
-            assert world.made == 1
+            assert world.chats_created == 1
             assert len(await world.rows("SELECT id FROM design_mockups")) == 1
 
 
@@ -282,7 +282,7 @@ class TestOtherAccounts:
         for _ in range(5):
             await beat(world)
 
-        assert world.made == 1
+        assert world.chats_created == 1
         assert await world.orphans() == set()
 
 
@@ -326,7 +326,7 @@ class TestConfirm:
         for _ in range(25):
             await beat(world)
 
-        assert world.made == 1
+        assert world.chats_created == 1
 
     async def test_an_ordinary_start_beside_others_compares_and_goes_on(self, world: World) -> None:
         """
@@ -338,7 +338,7 @@ class TestConfirm:
         await starting.work()
 
         assert not starting.context.heartbeat.is_settling
-        assert world.made == 1
+        assert world.chats_created == 1
 
     async def test_a_copy_of_a_moment_ago_is_compared_at_a_start(self, world: World) -> None:
         """
@@ -354,7 +354,7 @@ class TestConfirm:
         await starting.keeper.ensure(ANN, NewPrototype("lost", PROMPT), wait=0)
         await starting.work()
 
-        assert world.made == 1
+        assert world.chats_created == 1
 
 
 class TestLate:
@@ -417,4 +417,4 @@ class TestReading:
         epoch = heartbeat.epoch
         await heartbeat.beat()
 
-        assert (heartbeat.epoch, heartbeat.known_until, world.made) == (epoch, None, 1)
+        assert (heartbeat.epoch, heartbeat.known_until, world.chats_created) == (epoch, None, 1)

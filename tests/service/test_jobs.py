@@ -88,7 +88,7 @@ async def test_a_submit_that_fails_is_taken_up_by_the_sweep(world: World) -> Non
         ensured = await world.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
         await asyncio.sleep(0)
         world.keeper.submit_held = submit_held  # type: ignore[method-assign]
-        world.clock.advance(world.pace.lease.total_seconds() + 1)
+        world.clock.advance(world.timing.lease.total_seconds() + 1)
         await world.keeper.sweep()
         await until(lambda: world.creates == 1, seconds=10)
     assert generation_of(await world.get(ensured.prototype.id)).submission.recovery_point is not RecoveryPoint.CLAIMED

@@ -40,7 +40,7 @@ async def never_made(world: World) -> str:
     """A create that failed without an effect, and is undecided; the id of its prototype."""
     with world.knobs(fail_next=[{"operation": "chats.create*", "status": 500}]):
         made = await world.make("never-made")
-    assert (made.state, world.made) == (State.UNDECIDED, 0)
+    assert (made.state, world.chats_created) == (State.UNDECIDED, 0)
     return made.id
 
 
@@ -62,7 +62,7 @@ class TestCalls:
 
         assert world.calls() <= 300
         assert [(await world.get(one)).chat_id is not None for one in made] == [True] * 10
-        assert world.made == 150 + 10
+        assert world.chats_created == 150 + 10
 
     @both_versions
     async def test_submits_at_once_share_one_search(self, world: World) -> None:
@@ -256,7 +256,7 @@ class TestRemembered:
         What an earlier search did not find proves nothing about an older copy of the database, or for another key.
         """
         claimed = (await world.ensure()).prototype
-        world.clock.advance(world.pace.claim_is_fresh.total_seconds() + 1)
+        world.clock.advance(world.timing.claim_is_fresh.total_seconds() + 1)
         lookups = world.keeper._lookups
         provider = world.keeper.context.providers.for_new()[0][1]
         assert (await lookups.find(tracked(claimed), provider)).absent
@@ -293,7 +293,7 @@ class TestClockSteps:
         world.clock.step(-3600)
         await live(180)
 
-        assert world.made == 1
+        assert world.chats_created == 1
         assert (await world.get(lost)).chat_id == world.chat.id
 
 
@@ -311,12 +311,12 @@ class TestKeys:
         await keys.set(ADMIN, KeyOwner("default"), "v0", "key-of-another-team")
 
         await world.live(600)
-        assert world.made == 1
+        assert world.chats_created == 1
         assert (await world.get(lost)).state is State.UNDECIDED
 
         await keys.set(ADMIN, KeyOwner("default"), "v0", "key-of-a-team")
         await world.live(120)
-        assert world.made == 1
+        assert world.chats_created == 1
         assert (await world.get(lost)).chat_id == world.chat.id
 
     @both_versions
@@ -335,7 +335,7 @@ class TestKeys:
 
         await world.live(180)
 
-        assert world.made == 2
+        assert world.chats_created == 2
         assert (await world.get(lost.id)).state is State.READY
 
 
@@ -349,14 +349,14 @@ class TestUnreadable:
         await lose(world, 1)
         await world.live(60)
 
-        parts: Any = SimpleNamespace(keeper=world.keeper)
-        (finding,) = await doctor._check_unreadable_chats(parts)
+        application: Any = SimpleNamespace(keeper=world.keeper)
+        (finding,) = await doctor._check_unreadable_chats(application)
 
         assert finding.level == "unsafe"
         assert private.id in finding.text
         assert "403" in finding.text
         world.clock.advance(8 * 86400)
-        assert await doctor._check_unreadable_chats(parts) == []
+        assert await doctor._check_unreadable_chats(application) == []
 
     @on_sqlite
     async def test_a_bounded_number_of_unreadable_chats_is_kept(self, world: World) -> None:
@@ -377,7 +377,7 @@ class TestUnreadable:
         await world.complete("before")
         plant(world, timedelta(minutes=10), forbidden=True)
         world.clock.advance(60)
-        node = await world.node(alone=True)
+        node = await world.node(single_process=True)
         await node.keeper.reconcile()
 
         asked = await node.keeper.ensure(ANN, NewPrototype("after", "A page"), wait=0)

@@ -40,7 +40,7 @@ async def test_an_adopted_prototype_is_as_old_as_its_chat(world: World) -> None:
     assert (found.id, found.user_id, found.prompt) == (lost, "ann", PROMPT)
     assert abs((found.created_at - made_at).total_seconds()) < 2
     assert abs((generation_of(found).created_at - made_at).total_seconds()) < 2
-    assert generation_of(found).polling.deadline_at == world.clock.now + world.pace.poll_timeout
+    assert generation_of(found).polling.deadline_at == world.clock.now + world.timing.poll_timeout
     await node.sweep()
     world.clock.advance(10)
     await node.sweep()

@@ -61,18 +61,18 @@ class TestOwnersTables:
         done = await owned.complete(NEW_PRODUCT)
 
         assert await owned.get(done.id) == done
-        assert owned.made == 1
+        assert owned.chats_created == 1
 
     async def test_twenty_clicks_on_an_owners_product_make_one(self, owned: World) -> None:
         """
         Twenty clicks on an owner's product make one.
         """
-        nodes = [await owned.node(at_once=True) for _ in range(2)]
+        nodes = [await owned.node(immediate=True) for _ in range(2)]
         new = NewPrototype(PRODUCT, PROMPT)
 
         ensured = await asyncio.gather(*(nodes[n % 2].keeper.ensure(ANN, new, wait=10) for n in range(20)))
 
-        assert (len({one.prototype.id for one in ensured}), owned.made) == (1, 1)
+        assert (len({one.prototype.id for one in ensured}), owned.chats_created) == (1, 1)
 
     async def test_a_product_uuid_in_capitals_is_the_same_product(self, owned: World) -> None:
         """
@@ -191,7 +191,7 @@ class TestOlderRows:
         assert (done.status, generation_of(done).api_version) == (Status.COMPLETED, 1)
         assert done.project_url
         assert (await owned.ensure(PRODUCT)).prototype.id == MOCKUP
-        assert owned.made == 1
+        assert owned.chats_created == 1
 
     async def test_an_older_row_that_failed_is_replaced(self, owned: World) -> None:
         """
@@ -282,7 +282,7 @@ class TestNotMigrated:
 
         done = await unmigrated.complete("p-1")
 
-        assert (done.status, unmigrated.made) == (Status.COMPLETED, 1)
+        assert (done.status, unmigrated.chats_created) == (Status.COMPLETED, 1)
 
     async def test_a_database_without_any_tables_says_what_to_do(self, empty_database_url: str) -> None:
         """

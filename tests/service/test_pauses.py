@@ -39,7 +39,7 @@ class TestParked:
 
         world.clock.advance(21)
         await other.keeper.submit(made.id)
-        assert (world.made, world.creates) == (1, 2)
+        assert (world.chats_created, world.creates) == (1, 2)
 
     async def test_one_create_probes_after_a_pause_and_the_others_wait(self, world: World) -> None:
         """
@@ -47,22 +47,22 @@ class TestParked:
         """
         made = await parked(world, *(f"p-{number}" for number in range(4)))
         other = await world.node()
-        world.clock.advance(world.pace.credits_pause.total_seconds() + 2)
+        world.clock.advance(world.timing.credits_pause.total_seconds() + 2)
         world.sandbox.set_knobs(fail_next=[dict(rule) for rule in PAUSED])
 
         await world.sweep()
         await other.sweep()
         assert world.creates == 2
-        world.clock.advance(world.pace.credits_pause.total_seconds() / 2)
+        world.clock.advance(world.timing.credits_pause.total_seconds() / 2)
         await other.sweep()
         assert world.creates == 2
 
-        world.clock.advance(world.pace.credits_pause.total_seconds())
+        world.clock.advance(world.timing.credits_pause.total_seconds())
         await other.sweep()
         await world.sweep()
         await other.sweep()
 
-        assert world.made == len(made)
+        assert world.chats_created == len(made)
         assert {(await world.get(one.id)).state for one in made} == {State.MAKING}
 
     async def test_a_create_during_a_pause_is_parked_without_a_call(self, world: World) -> None:
@@ -107,7 +107,7 @@ class TestUndecided:
         assert pauses == sorted(pauses)
         await world.live(120)
         assert (await world.get(made.id)).chat_id == world.chat.id
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
 
     @both_versions
     async def test_a_create_that_acted_and_answered_408_is_adopted(self, world: World) -> None:
@@ -121,7 +121,7 @@ class TestUndecided:
         await world.live(120)
 
         assert (await world.get(made.id)).chat_id == world.chat.id
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
 
     @both_versions
     async def test_a_create_that_did_not_act_and_answered_408_is_sent_again(self, world: World) -> None:
@@ -137,4 +137,4 @@ class TestUndecided:
         await world.live(60)
 
         assert (await world.get(made.id)).chat_id == world.chat.id
-        assert (world.made, world.creates) == (1, 2)
+        assert (world.chats_created, world.creates) == (1, 2)

@@ -215,7 +215,7 @@ class TestTimeout:
         done = await world.get(made.id)
         assert (done.status, generation_of(done).error.code) == (Status.COMPLETED, None)
         assert looks(world) - before < 20
-        assert world.made == 1
+        assert world.chats_created == 1
 
     async def test_a_status_request_settles_a_timeout_at_any_time(self, world: World) -> None:
         """
@@ -302,7 +302,7 @@ class TestGone:
         gone = await world.get(made.id)
         assert (gone.status, generation_of(gone).error.code) == (Status.FAILED, "gone")
         again = await world.make()
-        assert (again.id != made.id, world.made) == (True, 3)
+        assert (again.id != made.id, world.chats_created) == (True, 3)
 
     async def test_an_outage_is_no_deletion(self, world: World) -> None:
         """
@@ -352,7 +352,7 @@ class TestSharing:
             await other.sweep()
 
         assert generation_of(await world.get(made.id)).polling.poll_count >= 2
-        assert world.pace.lease <= timedelta(seconds=8)
+        assert world.timing.lease <= timedelta(seconds=8)
 
     async def test_a_stopping_tracker_hands_over_at_once(self, world: World) -> None:
         """
@@ -402,11 +402,11 @@ class TestSharing:
         """
         Seventy in flight all complete, and v0 is called for each once.
         """
-        node = await world.node(at_once=True)
+        node = await world.node(immediate=True)
         for number in range(70):
             await world.ensure(f"p-{number}")
         await world.work()
-        assert world.made == 70
+        assert world.chats_created == 70
         world.clock.advance(GENERATION_SECONDS)
         before = looks(world)
 

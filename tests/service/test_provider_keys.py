@@ -141,7 +141,7 @@ class TestFollowing:
 
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         await world.live(200)
-        assert world.made == 1
+        assert world.chats_created == 1
         assert (await world.get(made.id)).status is Status.COMPLETED
 
     async def test_a_deletion_waits_for_the_key(self, world: World) -> None:
@@ -300,7 +300,7 @@ async def test_a_key_that_is_refused_later_shows_and_polling_goes_on(world: Worl
         await world.sweep()
     shown = (await world.get(made.id)).polling_pause
     assert shown is not None
-    assert (shown.code, "401" in shown.message) == ("looks_fail", True)
+    assert (shown.code, "401" in shown.message) == ("polling_fails", True)
     world.clock.advance(20)
     await world.sweep()
     assert (await world.get(made.id)).status is Status.COMPLETED

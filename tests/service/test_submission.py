@@ -54,7 +54,7 @@ class TestRefused:
         assert (made.status, generation_of(made).error.code) == (Status.FAILED, code)
         assert words in (generation_of(made).error.message or "")
         assert "Said v0." in (generation_of(made).error.message or "")
-        assert (world.made, world.creates) == (0, 1)
+        assert (world.chats_created, world.creates) == (0, 1)
         assert "refused" in await world.kinds(made)
 
     async def test_a_create_after_a_mended_refusal_makes_one(self, world: World) -> None:
@@ -66,7 +66,7 @@ class TestRefused:
 
         second = await world.make()
 
-        assert (second.id != first.id, second.chat_id, world.made) == (True, world.chat.id, 1)
+        assert (second.id != first.id, second.chat_id, world.chats_created) == (True, world.chat.id, 1)
 
 
 class TestParked:
@@ -101,7 +101,7 @@ class TestParked:
         assert world.creates == 2
         await world.live(130, step=2)
 
-        assert (world.creates, world.made) == (2 + 5, 5)
+        assert (world.creates, world.chats_created) == (2 + 5, 5)
         assert await world.orphans() == set()
 
     async def test_a_429_is_tried_again_when_retry_after_says_so(self, world: World) -> None:
@@ -116,7 +116,7 @@ class TestParked:
         await world.live(16, step=1)
         assert world.creates == 1
         await world.live(3, step=1)
-        assert (world.creates, world.made) == (2, 1)
+        assert (world.creates, world.chats_created) == (2, 1)
 
     async def test_an_unreachable_builder_is_tried_with_growing_pauses(
         self, world: World, silent: socket.socket
@@ -149,7 +149,7 @@ class TestParked:
             await node.sweep()
 
         assert (await world.get(made.id)).chat_id == world.chat.id
-        assert world.made == 1
+        assert world.chats_created == 1
 
     async def test_a_process_without_the_accounts_key_leaves_the_row_parked(self, world: World) -> None:
         """
@@ -203,7 +203,7 @@ class TestOutcomeUnknown:
         made = await world.get(made.id)
         assert (made.status, made.chat_id) == (Status.COMPLETED, world.chat.id)
         assert generation_of(made).error.code is None
-        assert (world.made, world.creates, await world.orphans()) == (1, 1, set())
+        assert (world.chats_created, world.creates, await world.orphans()) == (1, 1, set())
         kinds = await world.kinds(made)
         assert kinds.index("undecided") < kinds.index("adopted")
 
@@ -223,7 +223,7 @@ class TestOutcomeUnknown:
         assert world.creates == 1
         await world.live(30, step=1)
 
-        assert (world.made, world.creates) == (1, 2)
+        assert (world.chats_created, world.creates) == (1, 2)
         assert (await world.get(made.id)).chat_id == world.chat.id
 
     @both_versions
@@ -255,7 +255,7 @@ class TestOutcomeUnknown:
         await world.live(200)
 
         assert (await world.get(made.id)).chat_id == world.chat.id
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
 
     async def test_nothing_is_sent_while_nobody_can_look(self, world: World) -> None:
         """
@@ -271,7 +271,7 @@ class TestOutcomeUnknown:
         await world.live(400, step=10)
 
         assert (await world.get(made.id)).chat_id == world.chat.id
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
 
     async def test_requests_meanwhile_get_the_undecided_one(self, world: World) -> None:
         """
@@ -299,7 +299,7 @@ class TestOutcomeUnknown:
         assert states == [State.UNDECIDED] * 3 + [State.PARKED] * 3
         world.sandbox.set_knobs(fail_next=[])
         await world.live(400, step=5)
-        assert (world.made, await world.orphans()) == (6, set())
+        assert (world.chats_created, await world.orphans()) == (6, set())
         assert {(await world.get(one.id)).status for one in made} == {Status.COMPLETED}
 
     @on_sqlite
@@ -344,7 +344,7 @@ class TestCrashes:
 
         made = await world.get(ensured.prototype.id)
         assert (made.status, made.chat_id) == (Status.COMPLETED, world.chat.id)
-        assert (world.made, await world.orphans()) == (1, set())
+        assert (world.chats_created, await world.orphans()) == (1, set())
 
     async def test_a_crash_before_the_claim_leaves_nothing_and_after_it_a_row(self, world: World) -> None:
         """
@@ -359,7 +359,7 @@ class TestCrashes:
 
         await other.sweep()
 
-        assert world.made == 1
+        assert world.chats_created == 1
 
     async def test_two_workers_with_one_row_send_it_once(self, world: World) -> None:
         """
@@ -372,7 +372,7 @@ class TestCrashes:
         await other.keeper.submit(ensured.prototype.id)
         await other.keeper.submit("00000000-0000-4000-8000-00000000dead")
 
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
 
     async def test_a_row_whose_create_is_under_way_is_left_alone(self, world: World) -> None:
         """
@@ -391,4 +391,4 @@ class TestCrashes:
         assert (await world.get(held.id), world.calls()) == (held, 1)
         world.sandbox.set_knobs(hold_creates=False)
         await sending
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)

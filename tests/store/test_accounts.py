@@ -144,7 +144,7 @@ class TestDue:
         Whoever is told of a row that is parked or held by somebody leaves it alone until its time.
         """
         waiting = await parked(world, "p-1")
-        lease = world.pace.lease
+        lease = world.timing.lease
         now = world.clock.now
 
         assert await world.store.take_for_submit(waiting.id, now, lease) is None

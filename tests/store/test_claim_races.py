@@ -55,7 +55,7 @@ async def test_two_claims_of_an_empty_slot_make_one_prototype(
     assert await slots(world) == [mine.prototype.id]
     assert len(await world.listed()) == 1
     await world.sweep()
-    assert world.made == 1
+    assert world.chats_created == 1
 
 
 @on_postgresql

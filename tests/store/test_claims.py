@@ -24,7 +24,7 @@ async def test_a_claim_gives_back_what_is_read_afterwards(world: World, holds: b
     """
     What a claim gives back is what is read afterwards, to the last field; also of one that is held.
     """
-    node = await world.node(holds=holds)
+    node = await world.node(holds_claims=holds)
     ensured = await node.keeper.ensure(BOB, NewPrototype("p-1", PROMPT, **more), wait=0)
 
     assert ensured.prototype == await world.get(ensured.prototype.id)

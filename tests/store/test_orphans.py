@@ -39,7 +39,7 @@ def stray_of(world: World, product_id: str = "p-1", **marks: str) -> OrphanChat:
 
 async def adopted(world: World, stray: OrphanChat) -> str:
     """What became of it, in a word."""
-    return await world.store.adopt_orphan(stray, world.pace.poll_timeout)
+    return await world.store.adopt_orphan(stray, world.timing.poll_timeout)
 
 
 async def claimed(world: World, product_id: str = "p-1", **more: Any) -> Prototype:

@@ -141,7 +141,7 @@ class TestDeletions:
         assert not await world.store.was_deleted("default", second.id)
 
 
-class TestLooksByHook:
+class TestPollsByHook:
     async def spoken(self, world: World, *prototypes: Prototype, account: str = ACCOUNT, begun: bool = False) -> int:
         chats = [one.chat_id or "" for one in prototypes]
         later = world.clock.now + timedelta(seconds=30)

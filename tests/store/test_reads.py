@@ -139,7 +139,7 @@ class TestGalleryReads:
         assert await gallery.recent_products("elsewhere", 9) == ["p-3"]
 
 
-class TestDueLooks:
+class TestDuePolls:
     async def looked(self, world: World) -> dict[str, Prototype]:
         """Prototypes whose looks are due in the order of their names, one of another account."""
         now = world.clock.now
@@ -254,5 +254,5 @@ class TestCalls:
             "rate_limited", True, False,
         )  # fmt: skip
         assert (free.polling_paused_code, free.is_polling_paused(now)) == (None, False)
-        for code in ("short_of_calls", "looks_fail"):
+        for code in ("short_of_calls", "polling_fails"):
             assert not replace(held, polling_paused_code=code).is_polling_paused(now)

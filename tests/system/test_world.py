@@ -21,7 +21,7 @@ async def test_nothing_happens_by_itself_in_a_world(world: World) -> None:
     world.clock.advance(10)
 
     assert (await world.status("p-1")).status is Status.COMPLETED
-    assert (world.made, world.creates, await world.orphans()) == (1, 1, set())
+    assert (world.chats_created, world.creates, await world.orphans()) == (1, 1, set())
 
 
 async def test_a_crashed_process_leaves_its_lease_and_another_goes_on(world: World) -> None:
@@ -37,7 +37,7 @@ async def test_a_crashed_process_leaves_its_lease_and_another_goes_on(world: Wor
 
     await other.sweep()
     assert (await world.get(first.prototype.id)).chat_id is None
-    world.clock.advance(world.pace.lease.total_seconds())
+    world.clock.advance(world.timing.lease.total_seconds())
     await other.sweep()
 
     assert (await world.get(first.prototype.id)).chat_id == world.chat.id
@@ -50,5 +50,5 @@ async def test_the_worlds_web_application_is_real(site: Site, world: World) -> N
     """
     answer = await site.create()
 
-    assert (answer.status_code, world.made) == (201, 1)
+    assert (answer.status_code, world.chats_created) == (201, 1)
     assert (await site.status()).json()["id"] == answer.json()["id"]

@@ -39,7 +39,7 @@ class TestCreate:
         assert made["id"] == again["id"]
         assert (made["v0_chat_id"], made["user_id"], made["prompt"]) == (world.chat.id, "ann", PROMPT)
         assert first.headers["location"] == f"/api/design/prototypes/{made['id']}"
-        assert world.made == 1
+        assert world.chats_created == 1
 
     @on_sqlite
     async def test_times_are_aware_and_in_utc(self, site: Site) -> None:
@@ -154,7 +154,7 @@ class TestCreate:
         assert (first.status_code, again.status_code, other.status_code) == (201, 200, 422)
         assert (again.json()["id"], again.json()["decision"]["outcome"]) == (first.json()["id"], "replayed")
         assert other.json()["type"] == "urn:protokeep:problem:idempotency-key-reused"
-        assert world.made == 1
+        assert world.chats_created == 1
 
     @on_sqlite
     @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ class TestCreate:
         answers = await asyncio.gather(*(real_site.create() for _ in range(40)))
 
         assert sorted(answer.status_code for answer in answers) == [200] * 39 + [201]
-        assert len({answer.json()["id"] for answer in answers}) == world.made == 1
+        assert len({answer.json()["id"] for answer in answers}) == world.chats_created == 1
 
 
 class TestList:

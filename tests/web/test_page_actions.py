@@ -26,12 +26,12 @@ PROMPT = "A landing page for a bakery"
 async def site(sqlite_url: str) -> AsyncIterator[Site]:
     """A server without jobs: what is written stays as it is."""
     settings = Settings(database_url=sqlite_url, secret_key="a test's own", v0_api_key="k", _env_file=None)
-    async with build_application(settings, migrating=False) as parts:
-        parts.keeper.context.queue = NoQueue()
-        app = create_app(settings, parts)
+    async with build_application(settings, migrating=False) as application:
+        application.keeper.context.queue = NoQueue()
+        app = create_app(settings, application)
         listener = listen("127.0.0.1", 0)
         async with serving(app, listener):
-            site = Site(address_of(listener), parts, app)
+            site = Site(address_of(listener), application, app)
             yield site
             for browser in site.browsers:
                 await browser.client.aclose()
@@ -39,7 +39,7 @@ async def site(sqlite_url: str) -> AsyncIterator[Site]:
 
 async def scene(site: Site, state: State = State.READY, **more: object) -> Prototype:
     """One prototype in a state."""
-    made = await paint(site.parts, (Scene("shop", None, "ana", PROMPT, state, minutes(20), **more),))  # type: ignore[arg-type]
+    made = await paint(site.application, (Scene("shop", None, "ana", PROMPT, state, minutes(20), **more),))  # type: ignore[arg-type]
     return made["shop"]
 
 
@@ -49,7 +49,7 @@ def change_form(text: str) -> dict[str, str]:
 
 
 async def reload(site: Site, prototype: Prototype) -> Prototype:
-    return await site.parts.keeper.get(principal(), prototype.id)
+    return await site.application.keeper.get(principal(), prototype.id)
 
 
 class TestFollowUp:
@@ -216,11 +216,11 @@ class TestDelete:
         """
         prototype = await scene(site, State.QUEUED)
         browser = await site.signed_in(Role.ADMIN)
-        await paint(site.parts, (Scene("other", None, "ana", PROMPT),))
+        await paint(site.application, (Scene("other", None, "ana", PROMPT),))
 
         page = await browser.get(f"/prototypes/{prototype.id}/delete")
-        site.parts.keeper.context.clock = lambda: prototype.created_at
-        heartbeat = site.parts.keeper.context.heartbeat
+        site.application.keeper.context.clock = lambda: prototype.created_at
+        heartbeat = site.application.keeper.context.heartbeat
         await heartbeat.started()
         heartbeat.trusted_from = prototype.created_at  # This process knows its database since then.
         page = await browser.send(f"/prototypes/{prototype.id}/delete", page)
@@ -293,7 +293,7 @@ class TestNothingIsLost:
         form = {**hidden(back.text), "prompt": words["prompt"]}
         made = await browser.client.post("/new", data=form)
         assert "/prototypes/" in str(made.url)
-        found, _ = await site.parts.keeper.list(principal(), "bread", Page(1))
+        found, _ = await site.application.keeper.list(principal(), "bread", Page(1))
         assert [one.prompt for one in found] == ['A "bakery"\n<b>again</b>']
 
     async def test_a_form_of_an_older_session_is_refused_and_kept(self, site: Site) -> None:

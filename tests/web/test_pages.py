@@ -52,11 +52,11 @@ class Browser:
 
 
 class Site:
-    """A running server, its parts, and people."""
+    """A running server, its application, and people."""
 
-    def __init__(self, url: str, parts: Application, app: Any) -> None:
+    def __init__(self, url: str, application: Application, app: Any) -> None:
         self.url = url
-        self.parts = parts
+        self.application = application
         self.app = app
         self.browsers: list[Browser] = []
 
@@ -65,7 +65,7 @@ class Site:
         return self.browsers[-1]
 
     async def token(self, role: Role = Role.MAKER, user: str = "ana", workspace: str = "default") -> str:
-        text, _ = await self.parts.tokens.create(role, user_id=user, workspace_id=workspace)
+        text, _ = await self.application.tokens.create(role, user_id=user, workspace_id=workspace)
         return text
 
     async def signed_in(self, role: Role = Role.MAKER, user: str = "ana", workspace: str = "default") -> Browser:
@@ -84,12 +84,12 @@ async def site(database_url: str) -> AsyncIterator[Site]:
         environment_key_for="*",
         _env_file=None,
     )
-    async with build_application(settings, migrating=False) as parts:
-        parts.keeper.context.queue = NoQueue()
-        app = create_app(settings, parts)
+    async with build_application(settings, migrating=False) as application:
+        application.keeper.context.queue = NoQueue()
+        app = create_app(settings, application)
         listener = listen("127.0.0.1", 0)
         async with serving(app, listener):
-            site = Site(address_of(listener), parts, app)
+            site = Site(address_of(listener), application, app)
             yield site
             for browser in site.browsers:
                 await browser.client.aclose()
@@ -115,7 +115,7 @@ def principal(user: str = "ana", workspace: str = "default") -> Principal:
 
 async def count(site: Site, table: str) -> int:
 
-    async with site.parts.keeper.context.store.database.reading() as connection:
+    async with site.application.keeper.context.store.database.reading() as connection:
         row = await connection.fetch_one(Statement(f"SELECT count(*) AS number FROM {table}"))
     assert row is not None
     return int(row["number"])
@@ -193,7 +193,7 @@ class TestSession:
         browser, token = site.browser(), await site.token()
         await browser.sign_in(token)
 
-        await site.parts.tokens.revoke("default", token[:9])
+        await site.application.tokens.revoke("default", token[:9])
 
         assert "/sign-in" in str((await browser.get("/")).url)
 
@@ -202,9 +202,9 @@ class TestSession:
         A session ends after a day without use.
         """
         browser = await site.signed_in()
-        began = site.parts.keeper.context.clock()
+        began = site.application.keeper.context.clock()
 
-        site.parts.sessions._clock = lambda: began + timedelta(days=1)
+        site.application.sessions._clock = lambda: began + timedelta(days=1)
 
         assert "/sign-in" in str((await browser.get("/")).url)
 
@@ -213,20 +213,20 @@ class TestSession:
         Use moves the end on, and the browser is told.
         """
         browser = await site.signed_in()
-        began = site.parts.keeper.context.clock()
+        began = site.application.keeper.context.clock()
 
-        site.parts.sessions._clock = lambda: began + timedelta(hours=8)
+        site.application.sessions._clock = lambda: began + timedelta(hours=8)
 
         assert "protokeep_session=" in (await browser.get("/")).headers["set-cookie"]
-        site.parts.sessions._clock = lambda: began + timedelta(hours=16)
+        site.application.sessions._clock = lambda: began + timedelta(hours=16)
         assert "/sign-in" not in str((await browser.get("/")).url)
 
     async def test_a_sign_in_link_works_once_and_looking_uses_nothing_up(self, site: Site) -> None:
         """
         A sign-in link is a button that works once; looking at it uses nothing up.
         """
-        _, token = await site.parts.tokens.create(Role.MAKER, user_id="ana")
-        code = await site.parts.sessions.create_sign_in_code(token.id)
+        _, token = await site.application.tokens.create(Role.MAKER, user_id="ana")
+        code = await site.application.sessions.create_sign_in_code(token.id)
         first, second = site.browser(), site.browser()
 
         pages = [await browser.get(f"/sign-in?code={code}") for browser in (first, second)]
@@ -342,7 +342,7 @@ class TestForms:
         """
         What failed is made again once, however often Retry is pressed.
         """
-        made = await paint(site.parts, (Scene("shop", None, "ana", "a shop", State.FAILED),))
+        made = await paint(site.application, (Scene("shop", None, "ana", "a shop", State.FAILED),))
         browser = await site.signed_in()
         page = await browser.get(f"/prototypes/{made['shop'].id}")
 
@@ -355,7 +355,7 @@ class TestForms:
         """
         A viewer sees no action that creates, and is refused with words when trying.
         """
-        made = await paint(site.parts, (Scene("shop", None, "ana", "a shop", State.FAILED),))
+        made = await paint(site.application, (Scene("shop", None, "ana", "a shop", State.FAILED),))
         browser = await site.signed_in(Role.VIEWER)
 
         pages = [await browser.get(path) for path in ("/", "/p/shop", f"/prototypes/{made['shop'].id}")]
@@ -375,7 +375,7 @@ class TestHome:
         """
         What needs somebody comes first, then what is being made, then the newest.
         """
-        await paint(site.parts)
+        await paint(site.application)
         browser = await site.signed_in()
 
         page = await browser.get("/")
@@ -406,7 +406,7 @@ class TestHome:
         """
         Every filter is in the URL and works on the server, alone and together.
         """
-        await paint(site.parts)
+        await paint(site.application)
         browser = await site.signed_in()
 
         page = await browser.get(f"/?{query}")
@@ -419,7 +419,7 @@ class TestHome:
         """
         The numbers beside the states count cards, not variants, and follow the other filters.
         """
-        await paint(site.parts)
+        await paint(site.application)
         browser = await site.signed_in()
 
         page = await browser.get("/")
@@ -438,7 +438,7 @@ class TestHome:
         """
         Cursor after cursor shows every card once.
         """
-        await paint(site.parts, tuple(Scene(f"p-{n:02}", None, "ana", "x", ago=minutes(n)) for n in range(55)))
+        await paint(site.application, tuple(Scene(f"p-{n:02}", None, "ana", "x", ago=minutes(n)) for n in range(55)))
         browser = await site.signed_in()
         seen: list[str] = []
         path: str | None = "/"
@@ -464,7 +464,7 @@ class TestHome:
         """
         Another workspace sees none of it: not in lists, counts, pages, nor by id.
         """
-        made = await paint(site.parts)
+        made = await paint(site.application)
         browser = await site.signed_in(workspace="elsewhere")
 
         assert "Nothing here yet" in (await browser.get("/")).text
@@ -477,7 +477,7 @@ class TestHome:
         Rows that were in the table before us are cards too, also while they have no slot.
         """
 
-        database = site.parts.keeper.context.store.database
+        database = site.application.keeper.context.store.database
         insert = Statement(
             "INSERT INTO design_mockups (id, product_id, user_id, provider, prompt, project_status) "
             "VALUES (:id, 'old', 'zoe', 'v0', 'an older shop', :status)"
@@ -501,10 +501,10 @@ class TestSafety:
         """
         Prompts, names and ids are shown as they are, wherever they are shown.
         """
-        await paint(site.parts, (Scene("a<b>'\"/../c", self.NASTY[:190], "<i>ana</i>", self.NASTY),))
+        await paint(site.application, (Scene("a<b>'\"/../c", self.NASTY[:190], "<i>ana</i>", self.NASTY),))
         browser = await site.signed_in()
         card = titles((await browser.get("/")).text)
-        made, _ = await site.parts.keeper.list(principal(), "a<b>'\"/../c", live_page())
+        made, _ = await site.application.keeper.list(principal(), "a<b>'\"/../c", live_page())
         wanted = [
             "/",
             "/?view=table",
@@ -555,7 +555,7 @@ class TestSafety:
         """
         Links to prototypes open apart from us and tell nothing.
         """
-        await paint(site.parts)
+        await paint(site.application)
         browser = await site.signed_in()
 
         leaving = re.findall(r'<a [^>]*href="https?://[^>]*>', (await browser.get("/")).text)
@@ -585,7 +585,7 @@ class TestErrors:
         """
         A database that does not answer never looks like an empty workspace.
         """
-        await paint(site.parts)
+        await paint(site.application)
         browser = await site.signed_in()
 
         @contextlib.asynccontextmanager
@@ -593,7 +593,7 @@ class TestErrors:
             raise_unavailable()
             yield
 
-        monkeypatch.setattr(site.parts.gallery._store._prototypes.database, "reading", broken)
+        monkeypatch.setattr(site.application.gallery._store._prototypes.database, "reading", broken)
         page = await browser.get("/")
 
         assert page.status_code == 503
@@ -648,7 +648,7 @@ class TestLive:
         async with stream(maker.client, "/live?on=home") as one, stream(viewer.client, "/live?on=home") as other:
             await one.next("hello")
             await other.next("hello")
-            await site.parts.keeper.ensure(principal(), NewPrototype("shop", "a shop"), wait=0)
+            await site.application.keeper.ensure(principal(), NewPrototype("shop", "a shop"), wait=0)
             told, seen = await one.next("change"), await other.next("change")
 
         assert "queued" == told["data"]["state"] == seen["data"]["state"]
@@ -662,7 +662,7 @@ class TestLive:
         browser = await site.signed_in()
         async with stream(browser.client, "/live?on=home") as events:
             last = (await events.next("hello"))["id"]
-        await site.parts.keeper.ensure(principal(), NewPrototype("shop", "a shop"), wait=0)
+        await site.application.keeper.ensure(principal(), NewPrototype("shop", "a shop"), wait=0)
 
         async with stream(browser.client, f"/live?on=home&since={last}") as events:
             assert (await events.next("change"))["data"]["say"] == "shop: Queued."
@@ -673,13 +673,13 @@ class TestLive:
         """
         A page of one prototype or product hears of nothing else.
         """
-        made = await paint(site.parts, (Scene("shop", None, "ana", "a shop", State.MAKING),))
+        made = await paint(site.application, (Scene("shop", None, "ana", "a shop", State.MAKING),))
         browser = await site.signed_in()
 
         async with stream(browser.client, f"/live?on=prototype&id={made['shop'].id}") as events:
             await events.next("hello")
-            await site.parts.keeper.ensure(principal(), NewPrototype("zoo", "a zoo"), wait=0)
-            site.parts.keeper.context.bus.publish(Change("default", "shop", made["shop"].id, "", "changed"))
+            await site.application.keeper.ensure(principal(), NewPrototype("zoo", "a zoo"), wait=0)
+            site.application.keeper.context.bus.publish(Change("default", "shop", made["shop"].id, "", "changed"))
             told = await events.next("change")
 
         assert made["shop"].id == told["data"]["id"]
@@ -693,8 +693,8 @@ class TestLive:
 
         async with stream(browser.client, "/live?on=home") as events:
             await events.next("hello")
-            await site.parts.keeper.ensure(principal(), NewPrototype("ours", "x"), wait=0)
-            await site.parts.keeper.ensure(principal(workspace="elsewhere"), NewPrototype("theirs", "x"), wait=0)
+            await site.application.keeper.ensure(principal(), NewPrototype("ours", "x"), wait=0)
+            await site.application.keeper.ensure(principal(workspace="elsewhere"), NewPrototype("theirs", "x"), wait=0)
             told = await events.next("change")
 
         assert told["data"]["say"] == "theirs: Queued."
@@ -708,8 +708,8 @@ class TestLive:
 
         async with stream(client, "/api/design/events?product_id=shop", **headers) as events:
             await events.next("hello")
-            await site.parts.keeper.ensure(principal(), NewPrototype("zoo", "a zoo"), wait=0)
-            await site.parts.keeper.ensure(principal(), NewPrototype("shop", "a shop"), wait=0)
+            await site.application.keeper.ensure(principal(), NewPrototype("zoo", "a zoo"), wait=0)
+            await site.application.keeper.ensure(principal(), NewPrototype("shop", "a shop"), wait=0)
             told = await events.next("change")
 
         assert (told["data"]["product_id"], told["data"]["state"]) == ("shop", "queued")
@@ -723,7 +723,7 @@ class TestLive:
 
         async with stream(browser.client, "/live?on=home") as events:
             await events.next("hello")
-            site.parts.keeper.context.bus.close()
+            site.application.keeper.context.bus.close()
             with pytest.raises(AssertionError, match="the stream ended"):
                 await events.next("change")
 
@@ -781,8 +781,8 @@ async def test_the_databases_state_column_agrees_with_the_core(site: Site) -> No
     The database's word for a state is the core's, for every state that there is, also while a follow-up waits.
     """
     scenes = [Scene(state.value, None, "ana", "x", state) for state in State if state is not State.UNTRACKED]
-    made = await paint(site.parts, tuple(scenes))
-    store = site.parts.keeper.context.store
+    made = await paint(site.application, tuple(scenes))
+    store = site.application.keeper.context.store
 
     for scene in scenes:
         prototype = await store.get_unscoped(made[scene.product_id].id)
@@ -797,7 +797,7 @@ async def test_the_databases_state_column_agrees_with_the_core(site: Site) -> No
 
 
 async def word_of_the_database(site: Site, prototype_id: str) -> str:
-    async with site.parts.keeper.context.store.database.reading() as connection:
+    async with site.application.keeper.context.store.database.reading() as connection:
         statement = Statement("SELECT state FROM protokeep_generations WHERE mockup_id = :mockup_id")
         row = await connection.fetch_one(statement, {"mockup_id": prototype_id})
     assert row is not None
@@ -820,13 +820,13 @@ async def test_cached_counts_follow_every_change_of_their_workspace(site: Site) 
     """
     Counts that are kept while nothing changes are counted anew after a change, and are one workspace's own.
     """
-    gallery = site.parts.gallery
+    gallery = site.application.gallery
     ann = Principal("default", "ann", Role.MAKER, "t")
     other = Principal("elsewhere", "ann", Role.MAKER, "t")
-    await paint(site.parts, (Scene("one", None, "ann", "x", State.READY),))
+    await paint(site.application, (Scene("one", None, "ann", "x", State.READY),))
     before = (await gallery.home_page(ann, 10)).counts
 
-    await paint(site.parts, (Scene("two", None, "ann", "x", State.READY),))
+    await paint(site.application, (Scene("two", None, "ann", "x", State.READY),))
     await asyncio.sleep(1.0)
     after = (await gallery.home_page(ann, 10)).counts
 

@@ -330,7 +330,7 @@ class TestNotReady:
 
             await wire.mend()
             assert (await site.create()).status_code == 200
-            assert world.made == 1
+            assert world.chats_created == 1
 
 
 class Wire:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,8 +17,9 @@ from pydantic import BaseModel
 
 from factories import NOW, with_values
 from factories import prototype as tracked_prototype
+from protokeep.client.models import Prototype as ClientPrototype
 from protokeep.core.prototype import PollingPause, Prototype, Status
-from protokeep.core.visible_fields import VOLATILE_FIELDS, visible_version
+from protokeep.core.visible_fields import VOLATILE_FIELDS, visible_fields, visible_version
 from protokeep.web.models import ErrorView, PrototypeView, ReasonView
 from protokeep.web.serialization import View, etag_of, prototype_json
 from tracked import tracked as is_tracked
@@ -108,12 +109,12 @@ SAVED = (
 )
 
 
-def value_of(name: str, fields: Mapping[str, Any]) -> Any:
+def value_of(name: str, view: Mapping[str, Any]) -> Any:
     outer, _, inner = name.partition(".")
-    return fields[outer][inner] if inner else fields[outer]
+    return view[outer][inner] if inner else view[outer]
 
 
-def made() -> Prototype:
+def accepted() -> Prototype:
     """A prototype as a create leaves it that the builder has accepted."""
     return tracked_prototype(id="p", prompt="a shop", chat_id="c-1", chat_url="https://chat.example/1")
 
@@ -124,10 +125,21 @@ def test_every_field_of_the_view_is_changed_here() -> None:
     assert names == set(CHANGES) | VOLATILE_FIELDS
 
 
+def test_the_view_and_the_client_have_every_visible_field() -> None:
+    """
+    A visible field that the view lacks would be in the ETag and not in the JSON.
+    """
+    visible = set(visible_fields(accepted(), NOW))
+    client = {field.name for field in fields(ClientPrototype)}
+
+    assert visible == set(PrototypeView.model_fields)
+    assert visible <= client
+
+
 @pytest.mark.parametrize("name", [*CHANGES, *UNSEEN_IN_JSON])
 def test_a_changed_field_gives_another_etag_and_is_worth_telling(name: str) -> None:
     before_that, change = {**CHANGES, **UNSEEN_IN_JSON}[name]
-    before = before_that(made())
+    before = before_that(accepted())
     after = change(before)
 
     if name in CHANGES:
@@ -142,17 +154,17 @@ def test_a_pause_of_polling_gives_another_etag_when_it_begins_and_when_it_ends()
     It is written at the account, and ends by the clock: nothing of the prototype changes.
     """
     ends = NOW + timedelta(hours=1)
-    paused = replace(made(), polling_pause=PollingPause(ends, "slowed", "Polls are paused."))
+    paused = replace(accepted(), polling_pause=PollingPause(ends, "slowed", "Polls are paused."))
 
-    assert etag_of([View.of(made(), NOW)]) != etag_of([View.of(paused, NOW)])
-    assert etag_of([View.of(made(), ends)]) == etag_of([View.of(paused, ends)])
+    assert etag_of([View.of(accepted(), NOW)]) != etag_of([View.of(paused, NOW)])
+    assert etag_of([View.of(accepted(), ends)]) == etag_of([View.of(paused, ends)])
 
 
 def test_a_poll_that_changed_nothing_keeps_the_etag() -> None:
-    polled = tracked(observed_at=NOW + SECOND, poll_count=1)(made())
+    polled = tracked(observed_at=NOW + SECOND, poll_count=1)(accepted())
 
-    assert etag_of([View.of(made(), NOW)]) == etag_of([View.of(polled, NOW + SECOND)])
-    assert visible_version(made()) == visible_version(polled)
+    assert etag_of([View.of(accepted(), NOW)]) == etag_of([View.of(polled, NOW + SECOND)])
+    assert visible_version(accepted()) == visible_version(polled)
 
 
 @on_sqlite

@@ -34,7 +34,7 @@ from protokeep.wiring import build_application, v0_config
 PROVIDER = "v0"
 WORKSPACE = "default"
 FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.TIMEOUT})
-#: From one look at a row whose create was lost to the next; the look-ups themselves have a pace of their own.
+#: Pause between two reads of a row whose create was lost. The look-ups at v0 have intervals of their own.
 LOOKUP_SECONDS = 1.0
 
 
@@ -105,8 +105,8 @@ async def create_without_product(
 ) -> Prototype:
     """A new chat that no database keeps, followed for up to `wait_seconds` once v0 has accepted it.
 
-    It takes the same path as every create, in a database that is thrown away at the end. As nobody could look up a
-    second sending afterwards, a create whose answer was lost is only searched for, never sent again.
+    It takes the same path as every create, in a database that is deleted at the end. A create whose answer was lost is
+    searched for and never sent again, because no row would remember a second sending.
 
     Raises `ProviderUnreachable` when nothing was made, and `OutcomeUnknown` when a chat may have been made that cannot
     be found.

@@ -26,7 +26,7 @@ def doctor(as_json: AsJson = False) -> None:
     logs.configure("error", settings.log_format)
     findings = asyncio.run(examine(settings))
     if as_json:
-        views = [{"level": one.level, "name": one.name, "what": one.text, "mend": one.fix} for one in findings]
+        views = [{"level": one.level, "name": one.name, "text": one.text, "fix": one.fix} for one in findings]
         sys.stdout.write(json.dumps(views, indent=2, ensure_ascii=False) + "\n")
     else:
         for finding in findings:

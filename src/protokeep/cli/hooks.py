@@ -47,7 +47,7 @@ def list_hooks() -> None:
 
 @app.command()
 def remove() -> None:
-    """Take our hooks away from v0. Polling goes on."""
+    """Remove our hooks from v0. Polling goes on."""
     count, unreachable = run_with_application(
         lambda application: application.hooks.remove(),
         advice="Running it again is safe: what v0 has removed counts as removed.",

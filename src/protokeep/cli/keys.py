@@ -51,7 +51,7 @@ def set_key(
         bool, typer.Option("--other-account", help="Even if it does not see what the key before made.")
     ] = False,
 ) -> None:
-    """Keep a key, read from standard input: for a workspace, or for one person. It is used within a second."""
+    """Store a key, read from standard input, for a workspace or for one person. It is used within a second."""
     from protokeep.core.provider_keys import KeyOwner
 
     key = getpass.getpass("Key: ") if sys.stdin.isatty() else sys.stdin.read()
@@ -84,7 +84,7 @@ def list_keys(workspace: Workspace = "default", as_json: AsJson = False) -> None
 
 @app.command()
 def remove(workspace: Workspace = "default", user: User = "", provider: Provider = "v0") -> None:
-    """Forget a key. What it paid for waits, in sight, until one of the same account is set again."""
+    """Remove a key. The prototypes that it paid for wait, visibly, until a key of the same account is set again."""
     from protokeep.core.provider_keys import KeyOwner
 
     _run_with_keys(

@@ -135,7 +135,7 @@ def list_prototypes(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """List a product's prototypes, newest first; * is the one that is given to everybody."""
+    """List a product's prototypes, newest first; * marks the current one."""
     from protokeep.cli import output
 
     with connected(url, token) as client:

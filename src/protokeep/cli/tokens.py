@@ -40,7 +40,7 @@ def create(
     plain: Annotated[bool, typer.Option("--plain", help="Print the token alone.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token. It is shown once and kept only as a digest."""
+    """Make a token. It is shown once; only its digest is stored."""
     from protokeep.core.principals import Role
 
     if role not in list(Role):

@@ -105,6 +105,7 @@ class Prototype(ApiValue):
     poll_count: int = 0
     elapsed_seconds: float | None = None
     credits: float | None = None
+    key_source: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -45,7 +45,7 @@ _NEXT_STEPS: Mapping[str, str] = {
 
 
 class PrototypeAnswer(BaseModel):
-    """How a prototype stands."""
+    """The state of a prototype."""
 
     prototype_id: str
     product_id: str
@@ -53,7 +53,7 @@ class PrototypeAnswer(BaseModel):
     summary: Annotated[str, Field(description="The state in words.")]
     url: Annotated[str | None, Field(description="Where it can be opened, once it is ready.")]
     chat_url: Annotated[str | None, Field(description="Its chat at the app builder.")]
-    trouble: Annotated[str | None, Field(description="What went wrong or holds it up.")]
+    trouble: Annotated[str | None, Field(description="What went wrong, or why there is no progress.")]
     revision: Annotated[str, Field(description="Names this state of it; iterate_prototype asks for it.")]
     is_current: Annotated[bool, Field(description="Whether it is the one that everybody gets for this product.")]
     next_step: Annotated[str, Field(description="What to do now.")]

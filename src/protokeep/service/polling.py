@@ -24,7 +24,7 @@ from protokeep.service.context import Context, renewing, status_events
 from protokeep.service.poll_problems import PollProblems
 from protokeep.service.poll_targets import poll_targets
 from protokeep.service.visibility import Visibility
-from protokeep.store.accounts import POLLS_FAIL, SHORT_OF_CALLS
+from protokeep.store.accounts import POLLING_FAILS, SHORT_OF_CALLS
 from protokeep.store.mapping import is_unchanged_poll
 from protokeep.store.sql import ConstraintBroken
 
@@ -257,7 +257,7 @@ class Poller:
             message = result.problem or "The builder asks for a pause."
             await accounts.pause_polling(account, now + result.retry_after, "rate_limited", message)
         elif result.problem is not None:
-            await accounts.pause_polling(account, now + PROBLEM_SHOWN, POLLS_FAIL, result.problem)
+            await accounts.pause_polling(account, now + PROBLEM_SHOWN, POLLING_FAILS, result.problem)
 
     async def _wait_for_key(self, account: str) -> None:
         """No polls until there is a key again; people see the reason on every unfinished prototype."""

@@ -15,7 +15,7 @@ from protokeep.store.sql import Row, query
 #: The `polling_paused_code` of an account whose budget of calls is short.
 SHORT_OF_CALLS = "short_of_calls"
 #: The `polling_paused_code` of an account whose polls fail, for example because its key is refused.
-POLLS_FAIL = "looks_fail"
+POLLING_FAILS = "polling_fails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Account:
     def is_polling_paused(self, now: datetime) -> bool:
         """Whether nothing is polled now. A short budget only slows some polls, and failing polls are tried again."""
         paused = self.polling_paused_until is not None and self.polling_paused_until > now
-        return paused and self.polling_paused_code not in (SHORT_OF_CALLS, POLLS_FAIL)
+        return paused and self.polling_paused_code not in (SHORT_OF_CALLS, POLLING_FAILS)
 
 
 class Accounts:

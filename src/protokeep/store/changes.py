@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protokeep.bus import CHANNEL, Bus, Change
+from protokeep.bus import CHANNEL, Bus, Change, ChangeKind
 from protokeep.core.events import Event
 from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.visible_fields import visible_version
@@ -30,8 +30,8 @@ class Changes:
         self._bus.publish(change)
 
 
-def change_of(prototype: TrackedPrototype, kind: str) -> Change:
-    """A change of a prototype, of this kind."""
+def change_of(prototype: TrackedPrototype, kind: ChangeKind) -> Change:
+    """A change of a prototype; `kind` says what happened."""
     generation = prototype.generation
     return Change(generation.workspace_id, prototype.product_id, prototype.id, generation.account, kind)
 

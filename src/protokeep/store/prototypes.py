@@ -201,7 +201,7 @@ class Prototypes:
         self, prototype: TrackedPrototype, now: datetime, *, stale_before: datetime, watched_until: datetime
     ) -> bool:
         """Makes a prototype due for a poll. False: the provider answered a poll after `stale_before`."""
-        change = change_of(prototype, "look")
+        change = change_of(prototype, "poll_requested")
         values = {
             "mockup_id": prototype.id,
             "now": now,
@@ -230,7 +230,7 @@ class Prototypes:
         values |= {"second_ago": now - second, "soon": now + second, "minute_ago": now - timedelta(minutes=1)}
         async with self.database.transaction() as connection:
             rows = await connection.fetch_all(query("poll_after_hook"), values)
-            change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "hooked")
+            change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "hook_received")
             if rows:
                 await self._changes.notify(connection, change)
         if rows:

@@ -1,4 +1,4 @@
-"""Where app builders call us. A delivery only triggers an earlier check; its body is never trusted."""
+"""The route that app builders call. A delivery only triggers an earlier check; its body is never trusted."""
 
 from __future__ import annotations
 

@@ -163,12 +163,12 @@ async def test_doctor_names_an_account_without_hooks(world: World) -> None:
     async def hooks_found() -> list[tuple[str, str]]:
         return [(finding.text, finding.fix) for finding in await examine(settings) if finding.name == "hooks"]
 
-    async with build_application(settings) as parts:
+    async with build_application(settings) as application:
         admin = Principal("default", "root", Role.ADMIN, "")
-        await parts.hooks.install()
-        await parts.provider_keys.set(admin, KeyOwner("default", "ann"), "v0", "v1:anns:BBBBBBBBBBBB")
+        await application.hooks.install()
+        await application.provider_keys.set(admin, KeyOwner("default", "ann"), "v0", "v1:anns:BBBBBBBBBBBB")
         lacking = await hooks_found()
-        assert await parts.hooks.complete() == 2
+        assert await application.hooks.complete() == 2
         complete = await hooks_found()
 
     assert [what[:38] for what, _ in lacking] == ["v0:person:default:ann has no hook, API"] * 2

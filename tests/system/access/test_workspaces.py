@@ -110,7 +110,7 @@ async def test_the_same_product_id_in_two_workspaces_is_two_products(
 
     assert first["id"] != second["id"]
     assert not second["is_existing"]
-    assert world.made == 2
+    assert world.chats_created == 2
     for who, mine in ((ours, first), (theirs, second)):
         listed = (await who.ask("GET", "/api/design/mockups/p-1")).json()["mockups"]
         assert [one["id"] for one in listed] == [mine["id"]]
@@ -155,7 +155,7 @@ async def test_the_same_idempotency_key_in_two_workspaces_is_two_keys(
     first = await ours.make(headers=key)
     second = await theirs.make(product="p-2", headers=key)
     assert first["id"] != second["id"]
-    assert world.made == 2
+    assert world.chats_created == 2
 
 
 async def test_events_are_neither_told_nor_counted_across_workspaces(world: World) -> None:

@@ -44,7 +44,7 @@ class Site:
         self._thread = threading.Thread(target=self._main, daemon=True)
         self._stop: asyncio.Event
         self.sandbox = Sandbox(knobs=Knobs(generation_seconds=GENERATION_SECONDS))
-        self.parts: Application
+        self.application: Application
         self.app: Any = None
         self.url = ""
 
@@ -63,7 +63,7 @@ class Site:
 
     def token(self, role: Role = Role.MAKER, user: str = "ana") -> str:
         """A token of somebody's."""
-        return self.call(self.parts.tokens.create(role, user_id=user))[0]
+        return self.call(self.application.tokens.create(role, user_id=user))[0]
 
     def _main(self) -> None:
         with asyncio.Runner() as runner:
@@ -79,12 +79,12 @@ class Site:
             if self._jobs:
                 self.app = create_app(settings)
                 async with serving(self.app, listener):
-                    self.parts = self.app.state.application
+                    self.application = self.app.state.application
                     await self._until_stopped()
                 return
-            async with build_application(settings, migrating=False) as parts:
-                self.parts = parts
-                self.app = create_app(settings, parts)
+            async with build_application(settings, migrating=False) as application:
+                self.application = application
+                self.app = create_app(settings, application)
                 async with serving(self.app, listener):
                     await self._until_stopped()
 

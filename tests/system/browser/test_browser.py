@@ -33,7 +33,7 @@ def ask(page: Page, site: Site, product: str, prompt: str) -> None:
 def ensure(site: Site, product: str, user: str = "ben") -> str:
     """Somebody asks by the API."""
     who = Principal("default", user, Role.MAKER, "")
-    return site.call(site.parts.keeper.ensure(who, NewPrototype(product, PROMPT), wait=0)).prototype.id
+    return site.call(site.application.keeper.ensure(who, NewPrototype(product, PROMPT), wait=0)).prototype.id
 
 
 def _box(place: Locator) -> FloatRect:
@@ -48,8 +48,8 @@ class TestMaking:
         """
         From a sign-in link to a prototype that becomes ready before one's eyes, and is offered again afterwards.
         """
-        _, token = site.call(site.parts.tokens.create(Role.ADMIN, user_id="you"))
-        code = site.call(site.parts.sessions.create_sign_in_code(token.id))
+        _, token = site.call(site.application.tokens.create(Role.ADMIN, user_id="you"))
+        code = site.call(site.application.sessions.create_sign_in_code(token.id))
         page = windows.context().new_page()
         page.goto(f"{site.url}/sign-in?code={code}")
         page.get_by_role("button", name="Continue").click()
@@ -246,7 +246,7 @@ class TestLooking:
         """
         Filters work by clicking, stand in the address, and can all be taken away again.
         """
-        still.call(paint(still.parts))
+        still.call(paint(still.application))
         page = windows.signed_in(still)
 
         page.get_by_role("navigation", name="Status").get_by_role("link", name="Failed").click()
@@ -270,7 +270,7 @@ class TestLooking:
         """
         Search, move, open, copy, make and help by keys alone; and they can be turned off.
         """
-        still.call(paint(still.parts))
+        still.call(paint(still.application))
         page = windows.signed_in(still)
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
 
@@ -305,7 +305,7 @@ class TestLooking:
         """
         Tab reaches a card's name, then its menu; the focus can be seen.
         """
-        still.call(paint(still.parts, SCENES[:1]))
+        still.call(paint(still.application, SCENES[:1]))
         page = windows.signed_in(still)
         reached = []
 
@@ -347,7 +347,7 @@ class TestLooking:
         """
         Nothing sticks out of a small screen, and whatever can be pressed is large enough.
         """
-        made = still.call(paint(still.parts))
+        made = still.call(paint(still.application))
         page = windows.signed_in(still, Role.ADMIN, viewport={"width": width, "height": 700})
         fixed = f"/prototypes/{made['bakery'].id}/delete"
 
@@ -368,7 +368,7 @@ class TestLive:
         """
         Turned off, nothing changes by itself; turned on, the page catches up.
         """
-        still.call(paint(still.parts))
+        still.call(paint(still.application))
         page = windows.signed_in(still)
         switch = page.get_by_role("switch", name="Live")
         expect(switch).to_be_checked()
@@ -389,7 +389,7 @@ class TestLive:
         """
         A hidden page holds no stream, and hears what it missed when it is shown again.
         """
-        made = still.call(paint(still.parts, (Scene("shop", None, "ana", PROMPT, State.FAILED),)))
+        made = still.call(paint(still.application, (Scene("shop", None, "ana", PROMPT, State.FAILED),)))
         page = windows.signed_in(still)
         wait_for_viewers(page, still, 1)
 
@@ -407,7 +407,7 @@ class TestLive:
         """
         A card that somebody is at keeps its place and its focus; only what it says changes.
         """
-        still.call(paint(still.parts, (Scene("shop", None, "ana", PROMPT, State.FAILED),)))
+        still.call(paint(still.application, (Scene("shop", None, "ana", PROMPT, State.FAILED),)))
         page = windows.signed_in(still)
         name = page.locator(".card .go")
         name.focus()
@@ -422,7 +422,7 @@ class TestLive:
         """
         When the server is gone the page says so at the switch, and keeps what it shows.
         """
-        still.call(paint(still.parts))
+        still.call(paint(still.application))
         page = windows.signed_in(still)
         wait_for_viewers(page, still, 1)
 
@@ -438,7 +438,7 @@ class TestAccess:
         """
         axe finds nothing on any page, in either theme.
         """
-        made = still.call(paint(still.parts))
+        made = still.call(paint(still.application))
         page = windows.signed_in(still, Role.ADMIN, color_scheme=theme, reduced_motion="reduce")
         found: list[str] = []
 
@@ -502,7 +502,7 @@ class TestErrors:
         def gone() -> None:
             raise DatabaseUnavailable
 
-        monkeypatch.setattr(still.parts.gallery._store._prototypes.database, "reading", gone)
+        monkeypatch.setattr(still.application.gallery._store._prototypes.database, "reading", gone)
         page.goto(still.url)
 
         expect(page.get_by_role("heading", name="protokeep cannot do this right now")).to_be_visible()
@@ -515,7 +515,7 @@ class TestErrors:
         """
         Signing out in one window signs the other one out, and Back shows nothing.
         """
-        still.call(paint(still.parts))
+        still.call(paint(still.application))
         page = windows.signed_in(still)
         other = page.context.new_page()
         other.goto(still.url)
@@ -532,9 +532,9 @@ class TestErrors:
 
 async def republish(site: Site) -> None:
     """Tell of every prototype as if it had changed."""
-    rows = await site.parts.keeper.list(Principal("default", "ana", Role.MAKER, ""), "bakery", ListPage(5))
+    rows = await site.application.keeper.list(Principal("default", "ana", Role.MAKER, ""), "bakery", ListPage(5))
     for one in rows[0]:
-        site.parts.keeper.context.bus.publish(Change("default", "bakery", one.id, "", "changed"))
+        site.application.keeper.context.bus.publish(Change("default", "bakery", one.id, "", "changed"))
 
 
 def paths(*prototypes: str) -> list[str]:

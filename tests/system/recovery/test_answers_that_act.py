@@ -42,7 +42,7 @@ async def test_a_create_that_acted_and_was_refused_is_adopted(world: World, stat
     """The chat that v0 made before it said no is the prototype's; none is made beside it, and none is lost."""
     with world.knobs(fail_after_acting=[{"operation": CREATES, "status": status}]):
         made = await world.make()
-    assert (made.state, world.made) == (State.UNDECIDED, 1)
+    assert (made.state, world.chats_created) == (State.UNDECIDED, 1)
 
     await world.live(30)
 
@@ -57,7 +57,7 @@ async def test_a_create_that_acted_and_redirected_is_looked_up(world: World) -> 
     rule: dict[str, Any] = {"status": 302, "headers": {"location": "/chats/1"}, "acts": True, "operation": CREATES}
     with world.knobs(answer_next=[rule]):
         made = await world.make()
-    assert (made.state, world.made) == (State.UNDECIDED, 1)
+    assert (made.state, world.chats_created) == (State.UNDECIDED, 1)
 
     await world.live(30)
 
@@ -70,12 +70,12 @@ async def test_a_refused_create_that_did_not_act_is_sent_once_more(world: World)
     """A 409 without an act looks the same; once walks have shown that nothing was made, it is sent once more."""
     with world.knobs(fail_next=[{"operation": CREATES, "status": 409}]):
         made = await world.make()
-    assert (made.state, world.made) == (State.UNDECIDED, 0)
+    assert (made.state, world.chats_created) == (State.UNDECIDED, 0)
 
-    await world.live(world.pace.settle.total_seconds() + 60)
+    await world.live(world.timing.settle.total_seconds() + 60)
 
     assert (await world.get(made.id)).status is Status.COMPLETED
-    assert (world.creates, world.made) == (2, 1)
+    assert (world.creates, world.chats_created) == (2, 1)
 
 
 @both_versions
@@ -83,10 +83,10 @@ async def test_a_create_that_is_refused_twice_without_acting_is_refused(world: W
     """A 409 each time, and nothing is ever made: the second one counts as the refusal that it is."""
     with world.knobs(fail_next=[{"operation": CREATES, "status": 409, "message": "Not now.", "times": None}]):
         made = await world.make()
-        await world.live(2 * world.pace.settle.total_seconds() + 120)
+        await world.live(2 * world.timing.settle.total_seconds() + 120)
 
         made = await world.get(made.id)
-        assert (made.status, world.creates, world.made) == (Status.FAILED, 2, 0)
+        assert (made.status, world.creates, world.chats_created) == (Status.FAILED, 2, 0)
         assert "Not now." in (generation_of(made).error.message or "")
 
 
@@ -113,7 +113,7 @@ async def test_a_message_that_is_refused_each_time_is_refused(world: World) -> N
     world.clock.advance(60)
     with world.knobs(fail_next=[{"operation": follow_up(world), "status": 409, "times": None}]):
         await asked(world, first)
-        await world.live(3 * world.pace.settle.total_seconds(), step=5)
+        await world.live(3 * world.timing.settle.total_seconds(), step=5)
 
     after = await world.get(first.id)
     generation = generation_of(after)
@@ -128,15 +128,15 @@ async def test_a_create_to_a_v0_that_has_moved_goes_on_afterwards(world: World) 
     with world.knobs(answer_next=[rule]):
         made = await world.make()
     generation = generation_of(made)
-    assert (made.state, generation.error.code, world.made) == (State.UNDECIDED, "moved", 0)
+    assert (made.state, generation.error.code, world.chats_created) == (State.UNDECIDED, "moved", 0)
     assert "https://api.v0.example" in (generation.error.message or "")
     assert "V0_BASE_URL" in (generation.error.message or "")
     assert "secret" not in (generation.error.message or "")
 
-    await world.live(world.pace.settle.total_seconds() + 60)
+    await world.live(world.timing.settle.total_seconds() + 60)
 
     assert (await world.get(made.id)).status is Status.COMPLETED
-    assert (world.creates, world.made) == (2, 1)
+    assert (world.creates, world.chats_created) == (2, 1)
 
 
 @on_sqlite
@@ -149,6 +149,6 @@ async def test_a_message_to_a_v0_that_has_moved_is_sent_once(world: World) -> No
         after = await asked(world, first)
     assert (after.state, generation_of(after).error.code) == (State.UNDECIDED, "moved")
 
-    await world.live(world.pace.settle.total_seconds() + 60)
+    await world.live(world.timing.settle.total_seconds() + 60)
 
     assert said(world) == [WORDS]

@@ -49,7 +49,7 @@ async def _live_until_crash(node: Node, world: World) -> None:
 )
 async def test_another_process_finishes_what_a_dead_one_began(world: World, point: str, holds: bool) -> None:
     """Wherever a process dies, another one brings the product its prototype, and v0 made exactly one."""
-    victim = await world.node(holds=holds)
+    victim = await world.node(holds_claims=holds)
     victim.crash_at(point)
     with pytest.raises(Crash):
         await _live_until_crash(victim, world)
@@ -60,7 +60,7 @@ async def test_another_process_finishes_what_a_dead_one_began(world: World, poin
 
     (prototype,) = await world.listed()
     assert prototype.status is Status.COMPLETED
-    assert world.made == 1
+    assert world.chats_created == 1
     assert await world.orphans() == set()
 
 
@@ -81,7 +81,7 @@ async def test_a_chat_made_by_a_process_that_died_in_the_call_is_adopted(world: 
         with pytest.raises(Crash):
             await victim.work()
         victim.store.save = save  # type: ignore[method-assign]
-    assert world.made == 1
+    assert world.chats_created == 1
     assert (await world.get(ensured.prototype.id)).chat_id is None
 
     await world.live(30)
@@ -89,7 +89,7 @@ async def test_a_chat_made_by_a_process_that_died_in_the_call_is_adopted(world: 
     adopted = await world.get(ensured.prototype.id)
     assert adopted.chat_id == world.chat.id
     assert adopted.status is Status.COMPLETED
-    assert world.made == 1
+    assert world.chats_created == 1
     assert world.creates == 1
 
 
@@ -121,7 +121,7 @@ async def test_a_lease_of_a_dead_process_is_respected(world: World) -> None:
         await _live_until_crash(victim, world)
 
     assert await world.sweep() == 0
-    world.clock.advance(world.pace.lease.total_seconds() - 0.1)
+    world.clock.advance(world.timing.lease.total_seconds() - 0.1)
     assert await world.sweep() == 0
 
     world.clock.advance(0.2)
@@ -141,9 +141,9 @@ async def test_a_lone_process_adopts_before_it_sends_after_a_restart(world: Worl
         with pytest.raises(Crash):
             await victim.keeper.submit(one.prototype.id)
     assert world.creates == 12
-    world.clock.advance(world.pace.lease.total_seconds() + 1)
+    world.clock.advance(world.timing.lease.total_seconds() + 1)
 
-    heir = await world.node(alone=True)
+    heir = await world.node(single_process=True)
     await asyncio.gather(*(heir.keeper.submit(one.prototype.id) for one in made))
     await world.live(200)
 
@@ -162,18 +162,18 @@ async def test_a_taken_row_is_held_as_it_was_taken(world: World, monkeypatch: py
     with pytest.raises(Crash):
         await _live_until_crash(victim, world)
     (row,) = await world.rows("SELECT id FROM design_mockups")
-    world.clock.advance(world.pace.lease.total_seconds() + 1)
+    world.clock.advance(world.timing.lease.total_seconds() + 1)
     begun = world.store.database.transaction
 
     @contextlib.asynccontextmanager
     async def overtaken() -> AsyncIterator[Connection]:
         async with begun() as connection:
             yield connection
-        await other.store.adopt_orphan(_stray(world, world.chat), world.pace.poll_timeout)
+        await other.store.adopt_orphan(_stray(world, world.chat), world.timing.poll_timeout)
 
     monkeypatch.setattr(world.store.database, "transaction", overtaken)
 
-    taken = await world.store.take_for_submit(str(row["id"]), world.clock(), world.pace.lease)
+    taken = await world.store.take_for_submit(str(row["id"]), world.clock(), world.timing.lease)
 
     assert taken is not None
     assert (taken.chat_id, generation_of(taken).submission.recovery_point) == (None, RecoveryPoint.SENT)
@@ -190,7 +190,7 @@ async def test_a_slow_process_that_comes_back_does_no_harm(world: World) -> None
     took_over = False
 
     async def take_over() -> None:
-        world.clock.advance(world.pace.lease.total_seconds() + 1)
+        world.clock.advance(world.timing.lease.total_seconds() + 1)
         await world.sweep()
 
     await slow.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
@@ -210,7 +210,7 @@ async def test_a_slow_process_that_comes_back_does_no_harm(world: World) -> None
     assert prototype.chat_id == world.chat.id
     _, surplus = await world.keeper.history(prototype)
     assert list(surplus) == []
-    assert world.made == 1
+    assert world.chats_created == 1
 
 
 async def test_a_tracker_that_dies_is_replaced(world: World) -> None:
@@ -227,7 +227,7 @@ async def test_a_tracker_that_dies_is_replaced(world: World) -> None:
     assert await world.sweep() == 0, "somebody else's lease is respected"
     assert world.calls("messages.get") == looks
 
-    world.clock.advance(world.pace.lease.total_seconds())
+    world.clock.advance(world.timing.lease.total_seconds())
     await world.sweep()
     assert world.calls("messages.get") == looks + 1
 

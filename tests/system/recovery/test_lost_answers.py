@@ -15,7 +15,7 @@ async def test_a_lost_answer_is_found_however_late_lists_are(world: World, delay
     world.sandbox.set_knobs(list_delay_seconds=delay, drop_next_answers=1)
     made = await world.make()
     assert made.state is State.UNDECIDED
-    assert world.made == 1
+    assert world.chats_created == 1
 
     await world.live(delay + 15)
 
@@ -38,14 +38,14 @@ async def test_a_create_that_never_happened_is_sent_again_once(world: World) -> 
     """An error without an effect looks the same; after the settle time and two look-ups it is sent once more."""
     world.sandbox.set_knobs(fail_next=[{"operation": "chats.create*", "status": 500, "times": 1}])
     made = await world.make()
-    assert (made.state, world.made) == (State.UNDECIDED, 0)
+    assert (made.state, world.chats_created) == (State.UNDECIDED, 0)
 
-    await world.live(world.pace.settle.total_seconds() - 1)
+    await world.live(world.timing.settle.total_seconds() - 1)
     assert world.creates == 1
 
     await world.live(40)
     assert (await world.get(made.id)).status is Status.COMPLETED
-    assert (world.creates, world.made) == (2, 1)
+    assert (world.creates, world.chats_created) == (2, 1)
 
 
 @both_versions
@@ -75,7 +75,7 @@ async def test_a_second_chat_with_our_marker_is_a_surplus(world: World) -> None:
         made = await world.make()
     provider = world.keeper.context.providers.for_new()[0][1]
     await provider.create("the same, sent by a proxy that retries", dict(world.chat.metadata))
-    assert world.made == 2
+    assert world.chats_created == 2
 
     await world.live(30)
 
@@ -96,7 +96,7 @@ async def test_lost_answers_of_many_are_told_apart(world: World) -> None:
     for number, prototype in enumerate(made):
         chat = world.sandbox.chats[(await world.get(prototype.id)).chat_id or ""]
         assert chat.metadata["protokeep_product"] == f"p-{number}"
-    assert world.made == 20
+    assert world.chats_created == 20
 
 
 @on_sqlite

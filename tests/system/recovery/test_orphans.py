@@ -46,7 +46,7 @@ async def marks(world: World, **changes: Any) -> dict[str, str]:
 async def restart(world: World) -> None:
     """A process that comes up alone, a minute later, looks after its account."""
     world.clock.advance(60)
-    node = await world.node(alone=True)
+    node = await world.node(single_process=True)
     await node.keeper.reconcile()
 
 
@@ -79,7 +79,7 @@ class TestDeleted:
 
         with world.knobs(fail_next=[{"operation": "chats.delete", "status": 500}]):
             await restart(world)
-        world.clock.advance(world.pace.recent_search_interval.total_seconds() + 1)
+        world.clock.advance(world.timing.recent_search_interval.total_seconds() + 1)
         await world.nodes[-1].keeper.reconcile()
 
         assert world.chat.deleted
@@ -114,7 +114,7 @@ class TestSecondChats:
         made = await world.complete()
         await world.keeper.reconcile()
         (second,) = plant(world, metadata=dict(world.chat.metadata))
-        world.clock.advance(world.pace.recent_search_interval.total_seconds() + 1)
+        world.clock.advance(world.timing.recent_search_interval.total_seconds() + 1)
 
         await world.keeper.reconcile()
 
@@ -179,7 +179,7 @@ class TestMarks:
         again = await world.ensure(word)
 
         assert (again.prototype.id, again.prototype.user_id) == (made.id, word)
-        assert world.made == 1
+        assert world.chats_created == 1
 
     @both_versions
     @pytest.mark.parametrize(
@@ -352,13 +352,13 @@ class TestAtOnce:
         async def row(self: PostgresqlConnection, statement: Statement, values: Values = NO_VALUES) -> Row | None:
             if statement is query("find_waiting_claim") and not others:
                 others.append(
-                    asyncio.create_task(other.store.adopt_orphan(_orphan(world, MARKER), world.pace.poll_timeout))
+                    asyncio.create_task(other.store.adopt_orphan(_orphan(world, MARKER), world.timing.poll_timeout))
                 )
                 await asyncio.wait(others, timeout=0.5)
             return await read(self, statement, values)
 
         monkeypatch.setattr(PostgresqlConnection, "fetch_one", row)
-        await world.store.adopt_orphan(_orphan(world, MARKER), world.pace.poll_timeout)
+        await world.store.adopt_orphan(_orphan(world, MARKER), world.timing.poll_timeout)
         await others[0]
 
         assert len(await world.rows("SELECT id FROM design_mockups WHERE v0_chat_id IS NOT NULL")) == 1
@@ -379,7 +379,7 @@ class TestAtOnce:
 
         monkeypatch.setattr(orphans, "tracked_prototype_of", older)
         with pytest.raises(LostRace):
-            await world.store.adopt_orphan(_orphan(world, lost.id), world.pace.poll_timeout)
+            await world.store.adopt_orphan(_orphan(world, lost.id), world.timing.poll_timeout)
 
         assert await world.contents() == before
 
@@ -402,7 +402,7 @@ class TestAtOnce:
             return prototype.with_generation(version=0)
 
         monkeypatch.setattr(orphans, "tracked_prototype_of", older_once)
-        assert await world.store.adopt_orphan(_orphan(world, lost.id), world.pace.poll_timeout) == "recorded"
+        assert await world.store.adopt_orphan(_orphan(world, lost.id), world.timing.poll_timeout) == "recorded"
 
         assert (await world.get(lost.id)).chat_id == world.chat.id
         assert moved == [lost.id]
@@ -416,7 +416,7 @@ class TestAtOnce:
         (chat,) = plant(world, metadata=await marks(world))
 
         with world.first.context.bus.subscribed() as changes:
-            outcome = await world.store.adopt_orphan(_orphan(world, MARKER, chat.id), world.pace.poll_timeout)
+            outcome = await world.store.adopt_orphan(_orphan(world, MARKER, chat.id), world.timing.poll_timeout)
             heard = [changes.get_nowait().mockup_id for _ in range(changes.qsize())]
 
         assert (outcome, heard) == ("adopted", [MARKER, before.id])
@@ -426,7 +426,7 @@ class TestAtOnce:
         made = await world.complete()
         (second,) = plant(world, metadata=dict(world.chat.metadata))
 
-        outcome = await world.store.adopt_orphan(_orphan(world, made.id, second.id), world.pace.poll_timeout)
+        outcome = await world.store.adopt_orphan(_orphan(world, made.id, second.id), world.timing.poll_timeout)
 
         assert outcome == "surplus"
         after = await world.get(made.id)

@@ -31,7 +31,7 @@ async def held_by(node: Node, mockup_id: str, now: datetime) -> Prototype:
 async def overtaken(world: World, mockup_id: str) -> tuple[Prototype, Node, Prototype]:
     """(the row as the first process took it, a second process whose lease began later, the row as it has it)."""
     mine = await held_by(world.first, mockup_id, world.clock.now)
-    later = Clock(world.clock.now + 2 * world.pace.lease)
+    later = Clock(world.clock.now + 2 * world.timing.lease)
     other = await world.node(clock=later)
     return mine, other, await held_by(other, mockup_id, later.now)
 
@@ -86,7 +86,7 @@ class TestOvertakenCreate:
         assert world.creates == 0
         await other.keeper.submit_held(tracked(theirs))
         assert (await world.get(theirs.id)).chat_id == world.chat.id
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
 
     async def test_a_worker_that_wakes_after_the_other_sent_sends_nothing(self, world: World) -> None:
         """
@@ -98,7 +98,7 @@ class TestOvertakenCreate:
 
         await world.keeper.submit_held(tracked(mine))
 
-        assert (world.made, world.creates, await world.orphans()) == (1, 1, set())
+        assert (world.chats_created, world.creates, await world.orphans()) == (1, 1, set())
 
     async def test_an_overtaken_worker_cannot_renew_its_lease(self, world: World) -> None:
         """
@@ -141,7 +141,7 @@ class TestOvertakenCreate:
 
         assert not await world.store.renew_lease(tracked(mine), world.clock.now + timedelta(hours=1))
         world.clock.advance(3600)
-        assert await world.store.take_for_submit(mine.id, world.clock.now, world.pace.lease) is None
+        assert await world.store.take_for_submit(mine.id, world.clock.now, world.timing.lease) is None
         assert await world.get(mine.id) == made
 
 
@@ -276,7 +276,7 @@ class TestOvertakenFollowUp:
         other = await world.node()
 
         async def life_goes_on() -> None:
-            world.clock.advance(2 * world.pace.lease.total_seconds())
+            world.clock.advance(2 * world.timing.lease.total_seconds())
             await other.sweep()  # It finds the message in the chat.
             world.clock.advance(60)
             await other.sweep()
@@ -301,7 +301,7 @@ class TestOvertakenFollowUp:
         other = await world.node()
 
         async def found() -> None:
-            world.clock.advance(2 * world.pace.lease.total_seconds())
+            world.clock.advance(2 * world.timing.lease.total_seconds())
             await other.sweep()
 
         meanwhile(provider_of(world.first), "send", found)
@@ -337,7 +337,7 @@ async def holds(world: World, query: str, seconds: float = 5.0) -> None:
             until_when = row["held"]
             if isinstance(until_when, str):
                 until_when = datetime.fromisoformat(until_when)
-            if until_when - world.clock.now > world.pace.lease / 2:
+            if until_when - world.clock.now > world.timing.lease / 2:
                 return
             await asyncio.sleep(0.005)
 
@@ -360,7 +360,7 @@ class TestStillAtWork:
         ahead = Ahead(world, monkeypatch)
 
         for _ in range(8):
-            await ahead.by(world.pace.lease.total_seconds() * 0.4)
+            await ahead.by(world.timing.lease.total_seconds() * 0.4)
             await holds(world, "SELECT lease_until AS held FROM protokeep_generations")
             await other.keeper.submit(ensured.prototype.id)
             await other.sweep()
@@ -368,7 +368,7 @@ class TestStillAtWork:
         assert world.calls() == calls
         world.sandbox.set_knobs(hold_creates=False)
         await sending
-        assert (world.made, world.creates) == (1, 1)
+        assert (world.chats_created, world.creates) == (1, 1)
         assert (await world.get(ensured.prototype.id)).chat_id == world.chat.id
 
     async def test_a_poll_longer_than_its_lease_is_not_taken_over(
@@ -387,7 +387,7 @@ class TestStillAtWork:
         ahead = Ahead(world, monkeypatch)
 
         for _ in range(8):
-            await ahead.by(world.pace.lease.total_seconds() * 0.4)
+            await ahead.by(world.timing.lease.total_seconds() * 0.4)
             await holds(world, "SELECT tracker_lease_until AS held FROM protokeep_accounts")
             assert await other.keeper.track(ACCOUNT) is None
             assert await other.keeper.sweep() == 0

@@ -74,7 +74,7 @@ async def test_a_product_made_since_the_copy_is_taken_back(world: World, snapsho
     assert (await world.get(found.id)).status is Status.COMPLETED
     again = await world.ensure("p-2", "A page for the second product")
     assert (again.is_existing, again.prototype.id) == (True, found.id)
-    assert world.made == 2
+    assert world.chats_created == 2
     assert await world.orphans() == set()
 
 
@@ -90,7 +90,7 @@ async def test_a_click_on_the_restored_copy_gets_the_forgotten_chat(world: World
 
     assert made.chat_id in world.sandbox.chats
     assert world.sandbox.chats[made.chat_id or ""].metadata["protokeep_product"] == "p-2"
-    assert world.made == 2
+    assert world.chats_created == 2
     assert await world.orphans() == set()
 
 
@@ -100,13 +100,13 @@ async def test_a_claim_in_the_copy_is_looked_up_before_it_is_sent(world: World, 
     ensured = await world.ensure("p-1")
     restored = await snapshot()
     await world.first.keeper.submit(ensured.prototype.id)
-    assert world.made == 1
+    assert world.chats_created == 1
     await restored()
 
     await world.live(30)
 
     assert (await world.get(ensured.prototype.id)).chat_id == world.chat.id
-    assert world.made == 1
+    assert world.chats_created == 1
 
 
 @both_versions
@@ -136,7 +136,7 @@ async def test_create_new_on_the_restored_copy_makes_another_one(world: World, s
     await world.make("p-1", create_new=True)
 
     assert len(await world.listed("p-1")) == 2
-    assert world.made == 2
+    assert world.chats_created == 2
     assert await world.orphans() == set()
 
 
@@ -151,10 +151,10 @@ async def test_nothing_is_sent_before_the_builder_could_be_asked(world: World, s
         parked = await world.make("p-1")
         assert parked.generation is not None
         assert parked.generation.hold.code == "server_error"
-        assert world.made == 1
+        assert world.chats_created == 1
     await world.live(30)
     assert (await world.get(parked.id)).chat_id == world.chat.id
-    assert world.made == 1
+    assert world.chats_created == 1
 
 
 class TestBackup:

@@ -67,7 +67,7 @@ class Machine(RuleBasedStateMachine):
 
     async def _another(self, number: int) -> Node:
         """A new process; the last one holds what it claims, the others leave it to whoever takes it."""
-        return await self._begun(await self.world.node(holds=number == NODES - 1))
+        return await self._begun(await self.world.node(holds_claims=number == NODES - 1))
 
     async def _begun(self, node: Node) -> Node:
         """A process that beats, as its jobs would let it, and that may fall asleep."""

@@ -151,10 +151,12 @@ class Schedules(Promises):
     def crash_soon(self, number: int, point: str) -> None:
         self._nodes[number].crash_at(point)
 
-    @rule(number=NUMBERS, alone=st.booleans(), holds=st.booleans())
-    def restart(self, number: int, alone: bool, holds: bool) -> None:
+    @rule(number=NUMBERS, single_process=st.booleans(), holds_claims=st.booleans())
+    def restart(self, number: int, single_process: bool, holds_claims: bool) -> None:
         async def restarted() -> None:
-            self._nodes[number] = await self._begun(await self.world.node(alone=alone, holds=holds))
+            self._nodes[number] = await self._begun(
+                await self.world.node(single_process=single_process, holds_claims=holds_claims)
+            )
 
         self.run(restarted())
 
