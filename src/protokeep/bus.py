@@ -29,7 +29,7 @@ CHECK_TIMEOUT = 5.0
 #: A connection counts as lost when three probes, 3 s apart after 5 s of silence, or data sent 15 s ago have no answer.
 TCP_OPTIONS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
-#: A row was claimed or changed; a person asks for a poll; a hook names a prototype of the account.
+#: A row was claimed, changed or deleted; a person asks for a poll; a hook names a prototype of the account.
 ChangeKind = Literal["claimed", "changed", "deleted", "poll_requested", "hook_received"]
 
 
