@@ -63,8 +63,9 @@ const busy = (old) => old.contains(document.activeElement) && document.activeEle
 function put(piece) {
   const old = document.getElementById(piece.id);
   if (!old) return false;
-  // A card stands for its product's current prototype; news of another variant does not take its place.
-  if (old.dataset.of !== piece.dataset.of && !("current" in piece.dataset)) return true;
+  // A card stands for its product's current prototype, which may wait to be shown; another variant takes no place.
+  const latest = held.get(piece.id) || old;
+  if (latest.dataset.of !== piece.dataset.of && !("current" in piece.dataset)) return true;
   if (busy(old) && old.offsetHeight) {
     // What it says may change in place; where things are may not.
     $$(".status", piece).forEach((status, n) => {
