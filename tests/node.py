@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,9 +71,11 @@ class ImmediateQueue(ManualQueue):
             await asyncio.gather(*self._running)
 
 
-def jobs_of(keeper: Keeper, database_url: str, hooks: Hooks | None = None) -> tuple[Jobs, JobQueue]:
+def jobs_of(
+    keeper: Keeper, database_url: str, hooks: Hooks | None = None, wall_clock: Callable[[], float] = time.time
+) -> tuple[Jobs, JobQueue]:
     """Jobs that run a keeper of the tests, and their queue, which is the keeper's from now on."""
-    queue = JobQueue(database_url)
+    queue = JobQueue(database_url, wall_clock)
     keeper.context.queue = queue
     return Jobs(keeper, queue, hooks or Hooks(keeper.context, b"secret-of-the-tests", None)), queue
 

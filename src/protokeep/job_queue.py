@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -29,6 +30,9 @@ STATEMENT_SECONDS = 10.0
 SUBMITS_AT_ONCE = 400
 #: Claims that one process holds, sent or waiting; further ones go into PgQueuer.
 HELD_AT_ONCE = 2 * SUBMITS_AT_ONCE
+#: A job that has not run after this long may be queued again. PgQueuer runs a job when a clock shows the time at which
+#: the job was queued; once that clock has been set back by an hour, the job waits for an hour.
+REPEAT_SECONDS = 30
 
 #: Sends one claim to the provider.
 SendClaim = Callable[[TrackedPrototype], Awaitable[None]]
@@ -37,7 +41,8 @@ SendClaim = Callable[[TrackedPrototype], Awaitable[None]]
 class JobQueue:
     """Implements `service.context.Queue`."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, wall_clock: Callable[[], float] = time.time) -> None:
+        self._wall_clock = wall_clock
         self._url = None if database_url.startswith("sqlite") else database_url
         self._memory = None if self._url else PgQueuer.in_memory()
         self._pool: asyncpg.Pool | None = None
@@ -102,7 +107,8 @@ class JobQueue:
                 log.exception("submit_failed", prototype_id=claimed.id)  # The sweep finds the row.
 
     async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
-        """Queue one row. The fence grows with every lease, so that a row is queued again after it was leased."""
+        """Queue one row, unless it waits in the queue already. The fence grows with every lease of the row, so that a
+        row is queued again after it was leased."""
         await self._enqueue("submit", mockup_id, f"submit:{mockup_id}:{fence}", priority=int(first))
 
     async def track(self, account: str) -> None:
@@ -111,6 +117,7 @@ class JobQueue:
             await self._enqueue("track", account, f"track:{account}:{self._process_id}", priority=1)
 
     async def _enqueue(self, entrypoint: str, payload: str, key: str, priority: int) -> None:
+        key = f"{key}:{int(self._wall_clock()) // REPEAT_SECONDS}"
         await self._queries().enqueue(entrypoint, payload.encode(), priority, dedupe_key=key, on_conflict="skip")
 
     async def clear_log(self) -> None:

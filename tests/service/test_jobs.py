@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
+import asyncpg
 import pytest
 import structlog
 
+from clock import Clock
 from protokeep import job_queue
 from protokeep.core.generation import RecoveryPoint
 from protokeep.core.prototype import Prototype, Status
@@ -92,6 +95,51 @@ async def test_a_submit_that_fails_is_taken_up_by_the_sweep(world: World) -> Non
         await world.keeper.sweep()
         await until(lambda: world.creates == 1, seconds=10)
     assert generation_of(await world.get(ensured.prototype.id)).submission.recovery_point is not RecoveryPoint.CLAIMED
+
+
+async def test_a_job_of_a_clock_that_was_set_back_is_queued_again(world: World) -> None:
+    """
+    A create and the polling of an account that were queued while the clock ran an hour ahead are done at once after the
+    clock is set back; in between, a second job for the same row waits in vain.
+    """
+    wall = Clock()
+    polled: list[str] = []
+
+    async def track(account: str) -> None:
+        polled.append(account)
+
+    world.keeper.track = track  # type: ignore[method-assign, assignment]
+    jobs, queue = jobs_of(world.keeper, world.database_url, wall_clock=lambda: wall().timestamp())
+    async with queue.open():
+        wall.advance(3600)
+        ensured = await world.keeper.ensure(ANN, NewPrototype("p-1", PROMPT), wait=0)
+        account = generation_of(ensured.prototype).account
+        await queue.track(account)
+        await world.keeper.sweep()
+        assert await _delay_by_an_hour(queue, world.database_url) == 2
+    async with jobs.running():
+        wall.advance(-3600)
+        await world.keeper.sweep()
+        await queue.track(account)
+        await until(lambda: (world.creates, polled) == (1, [account]), seconds=10)
+
+
+async def _delay_by_an_hour(queue: JobQueue, database_url: str) -> int:
+    """Give the queued jobs the times that they have once the clock that stamped them was set back by an hour.
+
+    Returns how many jobs there are.
+    """
+    if database_url.startswith("sqlite"):
+        queued = queue.pgqueuer().qm.queries._jobs
+        for job in queued.values():
+            job["execute_after"] += timedelta(hours=1)
+        return len(queued)
+    connection = await asyncpg.connect(database_url)
+    try:
+        delayed = await connection.execute("UPDATE pgqueuer SET execute_after = execute_after + interval '1 hour'")
+    finally:
+        await connection.close()
+    return int(delayed.split()[-1])
 
 
 async def test_hooks_are_handled_beside_a_long_pass(world: World) -> None:
