@@ -6,6 +6,7 @@ import asyncio
 import os
 import tempfile
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -145,9 +146,12 @@ async def _step_once(world: World, clock: Clock, step: int, number: int, product
         clicks.append(world.begin(world.create(product, world.members[index % len(world.members)], wait=0)))
     await asyncio.sleep(0.7)
     clock.step(step)
-    answers = [answer for answer in await asyncio.gather(*clicks) if answer is not None]
+    answers = await asyncio.gather(*clicks)
+    codes = Counter("no answer" if answer is None else str(answer.status_code) for answer in answers)
+    accepted = [answer for answer in answers if answer is not None and answer.status_code in (200, 201, 202)]
+    world.report.expect(len(accepted) == len(fresh), "refused", f"creates after a step of {step} s: {dict(codes)}")
     products += fresh
-    ids = [answer.json()["id"] for answer in answers if answer.status_code in (200, 201, 202)]
+    ids = [answer.json()["id"] for answer in accepted]
     ready = await world.all_are("ready", *ids, seconds=40)
     world.report.expect(ready, "rests", f"not ready 40 s after a step of {step} s")
     says = []
