@@ -106,6 +106,7 @@ async def examine(settings: Settings) -> list[Finding]:
     if any(finding.name in ("secret", "database") and finding.level == "broken" for finding in findings):
         return findings
     async with build_application(settings, migrating=False) as application:
+        findings += await _check_owner_table(application)
         findings += await _check_tokens(application)
         findings += await _check_clock(application)
         findings += await _check_providers(application)
@@ -178,6 +179,15 @@ async def _check_database(settings: Settings) -> Finding:
     if not migrated:
         return broken("database", "the database is not migrated", "run `protokeep migrate`")
     return fine("database", "answers, and is migrated")
+
+
+async def _check_owner_table(application: Application) -> list[Finding]:
+    """Report a `design_mockups` that its owner migrates and has not migrated yet."""
+    shape = await application.keeper.context.store.owner_table()
+    if shape.tracked:
+        return []
+    fix = application.settings.tracking_fix
+    return [broken("design_mockups", "has no tracking columns: a create answers 503", fix[0].lower() + fix[1:])]
 
 
 async def _check_tokens(application: Application) -> list[Finding]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from protokeep.core.database_address import plain_address
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
 from protokeep.core.quotas import Quotas
@@ -36,7 +37,8 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # An address may hold a password.
     )
 
-    #: `sqlite:///file` (one process) or `postgresql://...` (any number of them).
+    #: `sqlite:///file` (one process) or `postgresql://...` (any number of them). SQLAlchemy's forms, such as
+    #: `postgresql+asyncpg://`, are read as these.
     database_url: str = DEFAULT_DATABASE_URL
     #: At start: `all` migrates everything, `own` only our tables (your tool applies the .sql), `off` nothing.
     migrate: Literal["all", "own", "off"] = "all"
@@ -211,6 +213,11 @@ class Settings(BaseSettings):
             raise ValueError(f"PROTOKEEP_CLAIM_ROLES: {error}.") from None
         return self
 
+    @field_validator("database_url")
+    @classmethod
+    def _address_is_plain(cls, value: str) -> str:
+        return plain_address(value)
+
     @field_validator("trusted_proxies")
     @classmethod
     def _proxies_are_addresses(cls, value: str) -> str:
@@ -226,6 +233,14 @@ class Settings(BaseSettings):
         """How principals are read from the claims of a JWT."""
         default = Role(self.default_role) if self.default_role else None
         return ClaimRules(self.claim_user, self.claim_workspace, self.claim_role, roles_of(self.claim_roles), default)
+
+    @property
+    def tracking_fix(self) -> str:
+        """What supplies the tracking columns of `design_mockups`: our migration, or where we leave that alone, theirs."""
+        by_hand = "pply what `protokeep migrate --sql` prints with the tool that migrates your tables"
+        return {"all": "Run `protokeep migrate`", "own": f"A{by_hand}"}.get(
+            self.migrate, f"Run `protokeep migrate`, or a{by_hand}"
+        )
 
     @property
     def proxies(self) -> list[str]:

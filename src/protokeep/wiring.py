@@ -84,16 +84,22 @@ class Application:
 
 @contextlib.asynccontextmanager
 async def build_application(
-    settings: Settings, *, clock: Clock = utc_now, migrating: bool = True, queue: Queue | None = None
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    migrating: bool = True,
+    adopting: bool = True,
+    queue: Queue | None = None,
 ) -> AsyncIterator[Application]:
     """An application, open for as long as the context lasts.
 
-    Migrates the database first, as far as `settings.migrate` says, unless `migrating` is False. `queue` decides when
+    Migrates the database first, as far as `settings.migrate` says, unless `migrating` is False; without `adopting`, never
+    the `design_mockups` of somebody who has not migrated it yet. `queue` decides when
     the keeper's jobs run; None: they are not run, and the caller takes the keeper's steps. With another `clock` than
     `utc_now` the process goes by that clock instead of the database's.
     """
     if migrating and settings.migrate != "off":
-        await migrate(settings.database_url, settings.migrate)
+        await migrate(settings.database_url, settings.migrate, adopting=adopting)
     database = Database(settings.database_url)
     secret = secret_key(settings)
     clock = SteadyClock(utc_now()) if clock is utc_now else clock
@@ -121,7 +127,7 @@ async def build_application(
 def _context(settings: Settings, database: Database, secret: bytes, clock: Clock, queue: Queue) -> Context:
     bus = Bus()
     return Context(
-        Store(database, bus),
+        Store(database, bus, settings.tracking_fix),
         _providers(settings, database, secret),
         bus,
         clock,

@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 
 from owner_schemas import MOCKUP, SPEC_INDEXES, indexes, make_owner, revisions, rows, run
 from protokeep.store import migrate as migrating
+from protokeep.store import revisions as revision_rules
 from protokeep.store.migrate import HEADS, MigrationError, migrate
 from protokeep.store.owner_table import OWN_TABLES
 
@@ -185,7 +186,7 @@ class TestAtOnce:
         """
         The wait for another process ends with an error that says what to do.
         """
-        monkeypatch.setattr(migrating, "LOCK_WAIT_SECONDS", 0.05)
+        monkeypatch.setattr(revision_rules, "LOCK_WAIT_SECONDS", 0.05)
         if empty_database_url.startswith("sqlite"):
             other = sqlite3.connect(empty_database_url.removeprefix("sqlite:///"))
             other.execute("BEGIN IMMEDIATE")
@@ -206,7 +207,7 @@ class TestAtOnce:
         A table that somebody holds is not waited for long: the error says so, and trying again works.
         """
         await make_owner(empty_pg_url)
-        monkeypatch.setattr(migrating, "TABLE_WAIT_SECONDS", 0.05)
+        monkeypatch.setattr(revision_rules, "TABLE_WAIT_SECONDS", 0.05)
         holder = await asyncpg.connect(empty_pg_url)
         async with holder.transaction():
             await holder.execute("SELECT * FROM design_mockups")

@@ -116,7 +116,7 @@ class TestAdopted:
 
     async def test_half_applied_columns_get_their_rule_and_keep_old_words(self, empty_pg_url: str) -> None:
         """
-        Columns without their rule get it; a word from before stays, and no new row may use it.
+        Columns without their rule get it; words and NULLs from before stay, and no new row may use such a word.
         """
         await make_owner(empty_pg_url)
         await run(
@@ -130,7 +130,7 @@ class TestAdopted:
         await migrate(empty_pg_url)
 
         found = await rows(empty_pg_url, "SELECT v0_chat_id, project_status FROM design_mockups ORDER BY id")
-        assert [tuple(row.values()) for row in found] == [("c-1", "shipped"), (None, "pending")]
+        assert [tuple(row.values()) for row in found] == [("c-1", "shipped"), (None, None)]
         insert = (
             "INSERT INTO design_mockups (product_id, user_id, provider, prompt, project_status)"
             f" VALUES ('{PRODUCT}', '{USER}', 'v0', '', 'shipped')"
@@ -138,9 +138,9 @@ class TestAdopted:
         with pytest.raises(asyncpg.CheckViolationError):
             await run(empty_pg_url, insert)
 
-    async def test_half_applied_columns_in_sqlite_stay_and_get_a_status(self, empty_sqlite_url: str) -> None:
+    async def test_half_applied_columns_in_sqlite_stay_as_they_are(self, empty_sqlite_url: str) -> None:
         """
-        Columns that are there stay as they are, and rows without a status are pending.
+        Columns that are there keep what they hold: a status that is missing reads as pending.
         """
         await make_owner(empty_sqlite_url)
         await run(
@@ -153,7 +153,7 @@ class TestAdopted:
         await migrate(empty_sqlite_url)
 
         (row,) = await rows(empty_sqlite_url, "SELECT * FROM design_mockups")
-        assert (row["v0_chat_id"], row["project_status"], row["project_url"]) == ("c-1", "pending", None)
+        assert (row["v0_chat_id"], row["project_status"], row["project_url"]) == ("c-1", None, None)
 
 
 class TestPlainSql:
@@ -198,6 +198,18 @@ class TestPlainSql:
         await migrate(empty_pg_url, "all")
         assert set(HEADS["all"]) == await revisions(empty_pg_url)
 
+    async def test_the_sql_waits_for_nobody_where_all_is_there(self, empty_pg_url: str) -> None:
+        """
+        Applied to a table that has everything, it neither waits for others nor lets them wait.
+        """
+        await run(empty_pg_url, plain_sql())
+        holder = await asyncpg.connect(empty_pg_url)
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE design_mockups IN ROW EXCLUSIVE MODE")
+
+            await asyncio.wait_for(run(empty_pg_url, f"SET lock_timeout = '50ms'; {plain_sql()}"), timeout=10)
+        await holder.close()
+
     async def test_the_sql_limits_its_own_wait_for_locks(self, empty_pg_url: str) -> None:
         """
         It limits its own wait for locks, keeps a limit that is set, and leaves none behind.
@@ -208,6 +220,7 @@ class TestPlainSql:
             async with connection.transaction():
                 await connection.execute(plain_sql())
                 assert await connection.fetchval("SELECT current_setting('lock_timeout')") == "0"
+            await connection.execute("ALTER TABLE design_mockups DROP COLUMN project_url")
             async with holder.transaction():
                 await holder.execute("LOCK TABLE design_mockups IN ACCESS SHARE MODE")
                 await connection.execute("SET lock_timeout = '50ms'")

@@ -43,12 +43,13 @@ def settings_of(**overrides: Any) -> Settings:
 def run_with_application(use: Callable[[Application], Awaitable[T]], advice: str = "") -> T:
     """The result of `use`, called with an application on the database of the settings.
 
+    A new database is created. An owner's `design_mockups` is not changed in passing: the command says what to run.
     If the outcome of `use` is unknown, the command prints `advice` and exits.
     """
     from protokeep.wiring import build_application
 
     async def main() -> T:
-        async with build_application(settings_of()) as application:
+        async with build_application(settings_of(), adopting=False) as application:
             with advise_if_outcome_unknown(advice):
                 return await use(application)
 

@@ -82,16 +82,19 @@ def worker() -> None:
 def migrate(
     sql: Annotated[bool, typer.Option("--sql", help="Print the plain SQL for design_mockups and stop.")] = False,
 ) -> None:
-    """Bring the database up to date. Safe to run twice, and while others run."""
+    """Bring the database up to date, as far as PROTOKEEP_MIGRATE says. Safe to run twice, and while others run."""
     from protokeep.store.migrate import migrate as run_migrations
     from protokeep.store.migrate import plain_sql
+    from protokeep.store.revisions import Scope
 
     if sql:
         sys.stdout.write(plain_sql())
         return
     settings = settings_of()
-    asyncio.run(run_migrations(settings.database_url))
-    sys.stderr.write("protokeep: the database is up to date\n")
+    scope: Scope = "own" if settings.migrate == "own" else "all"
+    asyncio.run(run_migrations(settings.database_url, scope))
+    rest = "; design_mockups was left as it is (PROTOKEEP_MIGRATE=own)" if scope == "own" else ""
+    sys.stderr.write(f"protokeep: the database is up to date{rest}\n")
 
 
 @app.command()

@@ -90,10 +90,10 @@ class NotReady(ProtokeepError):
 
 
 class NotMigrated(NotReady):
-    """The database lacks tables or columns."""
+    """The database lacks tables or columns. `fix` says what supplies them."""
 
-    def __init__(self, what: str = "The database is not migrated") -> None:
-        super().__init__(f"{what}. Run `protokeep migrate`, then try again.")
+    def __init__(self, what: str, fix: str = "Run `protokeep migrate`") -> None:
+        super().__init__(f"{what}. {fix}, then try again.")
 
 
 class NotConfigured(NotReady):

@@ -5,41 +5,46 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import sqlite3
-import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from protokeep.core.errors import NotReady
+from protokeep.core.database_address import plain_address
+from protokeep.store import revisions
+from protokeep.store.migrate_sqlite import migrate_sqlite, open_sqlite, sqlite_path, sqlite_revisions
+from protokeep.store.owner_changes import (
+    ATTEMPT_SECONDS,
+    LOCKED,
+    PAUSE_SECONDS,
+    apply_change,
+    changes_to_adopt,
+    record_added,
+)
+from protokeep.store.revisions import (
+    HEADS,
+    NOT_ADOPTED,
+    OWN_HEAD,
+    TABLE_ADDED,
+    TRACKING_HEAD,
+    VERSION_TABLE,
+    MigrationError,
+    Scope,
+    explained,
+    is_done,
+    plain_sql,
+    upgrade,
+)
 
 if TYPE_CHECKING:
     import asyncpg
-    from sqlalchemy import Connection
 
-Scope = Literal["all", "own"]
+__all__ = ["HEADS", "VERSION_TABLE", "MigrationError", "is_migrated", "is_unadopted", "migrate", "plain_sql"]
 
-VERSION_TABLE = "protokeep_alembic_version"
-#: The newest revision of each branch; a test compares them with the files. Importing Alembic takes a second, so it is
-#: imported only when one of them is missing.
-TRACKING_HEAD = "20251128000000"
-OWN_HEAD = "20251128000100"
-HEADS: dict[Scope, tuple[str, ...]] = {"all": (TRACKING_HEAD, OWN_HEAD), "own": (OWN_HEAD,)}
-
-MIGRATIONS = Path(__file__).parent / "migrations"
-PLAIN_SQL = MIGRATIONS / "versions" / "20251128000000_add_v0_project_tracking.sql"
-
-#: How long to wait for another process that migrates the same database and may be building an index.
-LOCK_WAIT_SECONDS = 60
-#: How long a statement may wait for a table in use: all other users of the table wait behind it.
-TABLE_WAIT_SECONDS = 5
 CONNECT_SECONDS = 15
+LOCK_POLL_SECONDS = 0.05
 #: The advisory lock of migrations: any number that nobody else uses.
 ADVISORY_KEY = 0x70726F746F6B6570
-
-#: Alembic keeps the migration under way in module globals, so a process migrates one database at a time.
-_alembic = threading.Lock()
 
 #: Supabase opens new tables to these roles, and so to everybody. Our tables hold tokens, keys and queued work.
 SHUT_TO_WEB_ROLES = r"""
@@ -63,95 +68,62 @@ $$
 """
 
 
-class MigrationError(NotReady):
-    """A step failed and was undone; earlier steps hold. The text says what to do before the next try."""
-
-
-def plain_sql() -> str:
-    """The SQL that adds tracking to `design_mockups`, for people who apply SQL themselves (PostgreSQL)."""
-    return PLAIN_SQL.read_text(encoding="utf-8")
-
-
-async def migrate(url: str, scope: Scope = "all") -> None:
+async def migrate(url: str, scope: Scope = "all", *, adopting: bool = True) -> None:
     """Brings the database at `url` up to date.
 
     `url` is `sqlite:///file` or `postgresql://...`. The scope `all` covers the owner's `design_mockups` and our tables;
-    `own` leaves out `design_mockups`, which has to exist, for owners who apply the plain .sql. On PostgreSQL the tables
-    of the job queue are created or upgraded too. A second process waits up to a minute for the first, and then finds
-    nothing to do. Raises `MigrationError`.
+    `own` leaves `design_mockups` as it is, which has to exist, for owners who apply the plain .sql. On PostgreSQL the
+    tables of the job queue are created or upgraded too. A second process waits up to a minute for the first, and then
+    finds nothing to do. Without `adopting`, a `design_mockups` that protokeep has not changed yet stays so, and the
+    error says what to do. Raises `MigrationError`.
     """
-    if url.startswith(("sqlite:", "sqlite+aiosqlite:")):
-        await asyncio.to_thread(_migrate_sqlite, _sqlite_path(url), HEADS[scope])
-    elif url.startswith(("postgresql:", "postgres:", "postgresql+asyncpg:")):
-        await _migrate_postgresql(url.replace("postgresql+asyncpg:", "postgresql:", 1), HEADS[scope])
+    url = plain_address(url)
+    if not adopting and scope == "all" and await is_unadopted(url):
+        raise MigrationError(NOT_ADOPTED)
+    if url.startswith("sqlite:"):
+        await asyncio.to_thread(migrate_sqlite, sqlite_path(url), HEADS[scope])
+    elif url.startswith("postgresql:"):
+        await _migrate_postgresql(url, HEADS[scope])
     else:
         raise MigrationError("The database address must begin with sqlite:///file or postgresql://.")
 
 
 async def is_migrated(url: str, scope: Scope = "all") -> bool:
     """Whether `migrate` would find nothing to do. Changes nothing. Raises `MigrationError`."""
-    if url.startswith("sqlite"):
-        path = _sqlite_path(url)
+    url = plain_address(url)
+    if url.startswith("sqlite:"):
+        path = sqlite_path(url)
         if not path.exists():
             return False
-        with contextlib.closing(_open_sqlite(path)) as file:
-            return _is_done(_sqlite_revisions(file), HEADS[scope])
-    async with _connected(url.replace("postgresql+asyncpg:", "postgresql:", 1)) as connection:
+        with contextlib.closing(open_sqlite(path)) as file:
+            return is_done(sqlite_revisions(file), HEADS[scope])
+    async with connected(url) as connection:
         return await _is_current(connection, HEADS[scope])
 
 
-# SQLite: everything happens in one transaction, whose write lock is the lock between processes.
-
-
-def _sqlite_path(url: str) -> Path:
-    _, separator, path = url.partition(":///")
-    path = path.partition("?")[0]
-    if not separator or path in ("", ":memory:"):
-        raise MigrationError("SQLite needs a file: sqlite:///here.db or sqlite:////var/lib/there.db.")
-    return Path(path)
-
-
-def _migrate_sqlite(path: Path, heads: Sequence[str]) -> None:
-    if path.exists():
-        with contextlib.closing(_open_sqlite(path)) as file:
-            if _is_done(_sqlite_revisions(file), heads):
-                return
-    from sqlalchemy import create_engine, event
-    from sqlalchemy.pool import NullPool
-
-    engine = create_engine("sqlite://", creator=lambda: _open_sqlite(path), poolclass=NullPool)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    with _explained():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with engine.begin() as connection:
-            if not _is_done(_sqlite_revisions(connection.connection.driver_connection), heads):
-                _upgrade(connection, heads)
-
-
-def _open_sqlite(path: Path) -> sqlite3.Connection:
-    try:
-        # No isolation level: transactions begin where we say, and contain CREATE TABLE.
-        return sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
-        raise MigrationError(f"Cannot open {path}: {error}. Is its folder there, and writable?") from error
-
-
-def _sqlite_revisions(connection: Any) -> set[str]:
-    try:
-        return {row[0] for row in connection.execute(f"SELECT version_num FROM {VERSION_TABLE}")}  # noqa: S608
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
-            return set()
-        raise MigrationError(f"Cannot read the database: {error}.") from error
-    except sqlite3.DatabaseError as error:
-        raise MigrationError(f"This is no SQLite database, or a damaged one: {error}.") from error
-
-
-# PostgreSQL.
+async def is_unadopted(url: str) -> bool:
+    """Whether there is a `design_mockups` that no migration of ours has changed. Raises `MigrationError`."""
+    if url.startswith("sqlite:"):
+        path = sqlite_path(url)
+        if not path.exists():
+            return False
+        with contextlib.closing(open_sqlite(path)) as file:
+            return TRACKING_HEAD not in sqlite_revisions(file) and bool(
+                file.execute("SELECT 1 FROM sqlite_master WHERE lower(name) = 'design_mockups'").fetchone()
+            )
+    if not url.startswith("postgresql:"):
+        return False
+    async with connected(url) as connection:
+        if await connection.fetchval("SELECT to_regclass('design_mockups')") is None:
+            return False
+        if await connection.fetchval(f"SELECT to_regclass('{VERSION_TABLE}')") is None:
+            return True
+        found = await connection.fetch(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
+        return TRACKING_HEAD not in {row["version_num"] for row in found}
 
 
 async def _migrate_postgresql(dsn: str, heads: Sequence[str]) -> None:
-    async with _connected(dsn) as connection:
+    async with connected(dsn) as connection:
         if await _is_current(connection, heads):
             return
     # In a thread with a loop of its own: importing Alembic and planning would block the caller's loop.
@@ -159,22 +131,56 @@ async def _migrate_postgresql(dsn: str, heads: Sequence[str]) -> None:
 
 
 async def _migrate_locked(dsn: str, heads: Sequence[str]) -> None:
+    async with locked(dsn), connected(dsn) as connection:
+        if await _is_current(connection, heads):
+            return
+        with explained(heads):
+            if TRACKING_HEAD in heads:
+                await _migrate_owner_table(dsn, connection)
+            else:
+                await _upgrade_postgresql(dsn, OWN_HEAD)
+            await connection.execute(f"SET lock_timeout = '{revisions.LOCK_WAIT_SECONDS}s'")
+            await _upgrade_queue(connection)
+
+
+async def _migrate_owner_table(dsn: str, connection: asyncpg.Connection) -> None:
+    """Migrates everything. Our tables come first, because what is added to the owner's table is written down there."""
+    is_ours = await connection.fetchval("SELECT to_regclass('design_mockups')") is None
+    if is_ours:
+        await _upgrade_postgresql(dsn, TRACKING_HEAD)
+    await _upgrade_postgresql(dsn, OWN_HEAD)
+    if is_ours:
+        await record_added(connection, [TABLE_ADDED])
+    for change in await changes_to_adopt(connection):
+        await record_added(connection, change.adds)
+        await apply_change(connection, change, revisions.TABLE_WAIT_SECONDS)
+    await _upgrade_postgresql(dsn, TRACKING_HEAD)
+
+
+async def _upgrade_postgresql(dsn: str, revision: str) -> None:
+    """Runs revisions up to `revision` in one transaction, which waits for tables in use a moment at a time."""
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
-    async with _locked(dsn), _connected(dsn) as connection:
-        if await _is_current(connection, heads):
-            return
-        engine = create_async_engine(
-            "postgresql+asyncpg://", async_creator=functools.partial(_connect, dsn), poolclass=NullPool
-        )
-        with _explained():
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=functools.partial(_connect, dsn), poolclass=NullPool
+    )
+    ends = time.monotonic() + revisions.TABLE_WAIT_SECONDS
+    while True:
+        is_last = time.monotonic() >= ends
+        try:
             async with engine.begin() as transaction:
-                await transaction.exec_driver_sql(f"SET LOCAL lock_timeout = '{TABLE_WAIT_SECONDS}s'")
-                await transaction.run_sync(_upgrade, heads)
+                await transaction.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(ATTEMPT_SECONDS * 1000)}ms'")
+                await transaction.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                await transaction.run_sync(upgrade, (revision,))
                 await transaction.exec_driver_sql(SHUT_TO_WEB_ROLES)
-            await connection.execute(f"SET lock_timeout = '{TABLE_WAIT_SECONDS}s'")
-            await _upgrade_queue(connection)
+        except DBAPIError as error:
+            if is_last or getattr(error.orig, "sqlstate", None) not in LOCKED:
+                raise
+        else:
+            return
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _is_current(connection: asyncpg.Connection, heads: Sequence[str]) -> bool:
@@ -187,7 +193,7 @@ async def _is_current(connection: asyncpg.Connection, heads: Sequence[str]) -> b
         )
     except asyncpg.UndefinedTableError:
         return False
-    return _is_done(set(row["revisions"]), heads) and row["queue"] == version("pgqueuer")
+    return is_done(set(row["revisions"]), heads) and row["queue"] == version("pgqueuer")
 
 
 async def _upgrade_queue(connection: asyncpg.Connection) -> None:
@@ -204,29 +210,39 @@ async def _upgrade_queue(connection: asyncpg.Connection) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _locked(dsn: str) -> AsyncIterator[None]:
+async def locked(dsn: str) -> AsyncIterator[None]:
     """Holds the lock of migrations, on a connection of its own.
 
     It is a lock of the transaction, not of the session, so that a pooler cannot keep it. It ends with the connection,
     however this process ends.
     """
-    import asyncpg
-
-    async with _connected(dsn) as connection, connection.transaction():
-        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'")
-        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        try:
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", ADVISORY_KEY)
-        except asyncpg.LockNotAvailableError as error:
-            raise MigrationError(
-                f"Another process has been migrating this database for over {LOCK_WAIT_SECONDS} seconds. "
-                "Let it finish, then try again."
-            ) from error
+    ends = time.monotonic() + revisions.LOCK_WAIT_SECONDS
+    async with connected(dsn) as connection:
+        # Whoever builds an index waits for every transaction that has a snapshot. So a try is a transaction by itself.
+        while not await _try_to_lock(connection):
+            if time.monotonic() >= ends:
+                raise MigrationError(
+                    f"Another process has been migrating this database for over {revisions.LOCK_WAIT_SECONDS} seconds. "
+                    "Let it finish, then try again."
+                )
+            await asyncio.sleep(LOCK_POLL_SECONDS)
         yield
 
 
+async def _try_to_lock(connection: asyncpg.Connection) -> bool:
+    """Whether the lock was free. The transaction that has it is left open, and has no snapshot."""
+    transaction = connection.transaction()
+    await transaction.start()
+    if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", ADVISORY_KEY):
+        await transaction.rollback()
+        return False
+    # A simple query: PostgreSQL keeps the snapshot of an extended one until the next query.
+    await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    return True
+
+
 @contextlib.asynccontextmanager
-async def _connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     import asyncpg
 
     try:
@@ -245,57 +261,3 @@ async def _connect(dsn: str) -> asyncpg.Connection:
     import asyncpg
 
     return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, command_timeout=None)
-
-
-# Both.
-
-
-def _is_done(revisions: set[str], heads: Sequence[str]) -> bool:
-    newer = revisions.difference(HEADS["all"])
-    if newer and max(newer) > max(HEADS["all"]):
-        raise MigrationError(
-            f"A newer protokeep has migrated this database (revision {max(newer)}). Use that or a later one."
-        )
-    return revisions.issuperset(heads)
-
-
-def _upgrade(connection: Connection, heads: Sequence[str]) -> None:
-    """Runs the missing revisions up to `heads`, on this connection and in its transaction."""
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", "protokeep.store:migrations")
-    config.set_main_option("path_separator", "os")
-    with _alembic:
-        for revision in heads:
-            command.upgrade(config, revision)
-
-
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Turns errors of a database into `MigrationError`, which says what to do."""
-    import asyncpg
-    from sqlalchemy.exc import DBAPIError
-
-    try:
-        yield
-    except (DBAPIError, sqlite3.Error, asyncpg.PostgresError, OSError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise MigrationError(_advice(getattr(cause, "sqlstate", None), str(cause))) from error
-
-
-def _advice(sqlstate: str | None, message: str) -> str:
-    message = message.rpartition("Error'>: ")[2].strip().rstrip(".")
-    match sqlstate:
-        case "55P03" | "40P01":
-            return f"A table stayed in use for over {TABLE_WAIT_SECONDS} seconds ({message}). Try again."
-        case "42501":
-            return f"{message}. Migrate as the role that owns design_mockups and may create tables."
-        case "42830":
-            return "design_mockups.id has neither a primary key nor a unique constraint. Add one, try again."
-        case "42703":
-            return f"design_mockups lacks a column that its indexes need: {message}. Add it, then try again."
-    if message.startswith("database is locked"):
-        return f"Another process has been writing here for over {LOCK_WAIT_SECONDS} seconds. Try again."
-    return f"The database refused a change, and was left as it was: {message}."

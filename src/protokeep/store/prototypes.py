@@ -44,8 +44,10 @@ class Page:
 class Prototypes:
     """Reads and writes prototypes. Every committed change is published."""
 
-    def __init__(self, database: Database, bus: Bus) -> None:
+    def __init__(self, database: Database, bus: Bus, tracking_fix: str = "Run `protokeep migrate`") -> None:
+        """`tracking_fix`: what people are told to do about a `design_mockups` that lacks the tracking columns."""
         self.database = database
+        self._tracking_fix = tracking_fix
         self._changes = Changes(bus)
         self._queries: PrototypeQueries | None = None
 
@@ -266,7 +268,8 @@ class Prototypes:
             queries = self._queries = PrototypeQueries(shape)
         if for_tracking and not queries.shape.tracked:
             raise NotMigrated(
-                "design_mockups has no columns to track a prototype with, and an untracked create would be an orphan"
+                "design_mockups has no columns to track a prototype with, and an untracked create would be an orphan",
+                self._tracking_fix,
             )
         return queries
 

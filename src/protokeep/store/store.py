@@ -31,8 +31,8 @@ from protokeep.store.sql import LostRace, Row, query
 class Store(Prototypes):
     """One database. The store itself is the table of prototypes; each other table is an attribute."""
 
-    def __init__(self, database: Database, bus: Bus) -> None:
-        super().__init__(database, bus)
+    def __init__(self, database: Database, bus: Bus, tracking_fix: str = "Run `protokeep migrate`") -> None:
+        super().__init__(database, bus, tracking_fix)
         self.accounts = Accounts(database)
         self.claims = claims.Claims(database, self._changes)
         self.hooks = HookStore(database)
@@ -48,7 +48,7 @@ class Store(Prototypes):
     async def ready(self) -> OwnerTable:
         """The shape of the owner's table. Raises `NotReady` when the database does not answer or is not migrated."""
         await self.installation()
-        return await self.owner_table()
+        return (await self._prepared()).shape
 
     async def installation(self) -> tuple[str, datetime]:
         """(the id of this installation, as its chats carry it; when it was installed)."""

@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import Route
 
 from protokeep import __version__
-from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
+from protokeep.core.errors import NotConfigured, NotReady
 from protokeep.jobs import application_with_jobs
 from protokeep.mcp.http import Endpoint
 from protokeep.service.watching import Watcher
@@ -92,9 +92,7 @@ def _add_health(app: FastAPI) -> None:
             raise NotReady("This process is stopping. Ask another one.")
         context = request.app.state.application.keeper.context
         context.heartbeat.require_beats()
-        owner_table = await context.store.ready()
-        if not owner_table.tracked:
-            raise NotMigrated("design_mockups has no columns to track a prototype with")
+        await context.store.ready()
         return {"status": "ok"}
 
 

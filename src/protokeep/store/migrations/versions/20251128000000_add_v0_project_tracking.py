@@ -9,6 +9,7 @@ from alembic import op
 from sqlalchemy import Connection
 
 from protokeep.store.migrate import plain_sql
+from protokeep.store.owner_changes import NEWEST_INDEX, SPEC_INDEXES
 
 revision = "20251128000000"
 down_revision = None
@@ -41,12 +42,6 @@ COLUMNS = {
     "project_url": "text",
 }
 
-INDEXES = {
-    "idx_design_mockups_product_status": "product_id, project_status",
-    "idx_design_mockups_v0_chat_id": "v0_chat_id",
-    "idx_design_mockups_user_product": "user_id, product_id",
-}
-
 
 def upgrade() -> None:
     """Bring `design_mockups` up to the tracking columns, whatever of them is already there."""
@@ -64,9 +59,9 @@ def _upgrade_sqlite(connection: Connection) -> None:
     for name, declaration in COLUMNS.items():
         if name not in present:
             connection.exec_driver_sql(f"ALTER TABLE design_mockups ADD COLUMN {name} {declaration}")
-    # A project_status from an earlier, half-applied attempt may hold nothing for the older rows.
-    connection.exec_driver_sql("UPDATE design_mockups SET project_status = 'pending' WHERE project_status IS NULL")
-    for name, columns in INDEXES.items():
+    # A project_status from an earlier, half-applied attempt keeps its NULLs: they read as pending.
+    indexes = SPEC_INDEXES | (NEWEST_INDEX if "created_at" in present else {})
+    for name, columns in indexes.items():
         connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS {name} ON design_mockups ({columns})")
 
 

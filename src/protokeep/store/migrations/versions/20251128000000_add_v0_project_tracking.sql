@@ -5,12 +5,17 @@
 --
 -- Safe to run twice, inside or outside another tool's transaction, on an empty database, on a design_mockups that
 -- is already there, and on one that has some of this already. It is one block: all of it applies, or nothing.
--- What is already there keeps its types, its constraints and its values.
+-- What is already there keeps its types, its constraints and its values, and is not locked.
+--
+-- A large table: build the three indexes beforehand with CREATE INDEX CONCURRENTLY, each outside of a transaction, so
+-- that nobody waits while they are built. `protokeep adopt --check` prints all statements in that form, and
+-- `protokeep migrate` executes them so.
 
 DO $migration$
 DECLARE
     tool_lock_timeout constant text := current_setting('lock_timeout');
     status_has_default boolean;
+    missing_columns    integer;
 BEGIN
     -- Rather fail and be run again than queue in front of everybody who uses the table. A limit that the tool
     -- set is kept.
@@ -34,12 +39,19 @@ BEGIN
         );
     END IF;
 
-    -- Rows that are already there: NULL for the new fields, 'pending' for the status.
-    ALTER TABLE design_mockups
-        ADD COLUMN IF NOT EXISTS v0_chat_id     text,                    -- v0's chat; its status is asked for by this
-        ADD COLUMN IF NOT EXISTS v0_project_id  text,                    -- v0's project, where it is not the chat
-        ADD COLUMN IF NOT EXISTS project_status text DEFAULT 'pending',  -- how far it got; the CHECK lists the words
-        ADD COLUMN IF NOT EXISTS project_url    text;                    -- what to open: demo, web or chat address
+    -- Rows that are already there: NULL for the new fields, 'pending' for the status. A column that is there already
+    -- keeps what it holds: its NULLs read as 'pending', and writing them would be somebody else's update of every row.
+    SELECT 4 - count(*) INTO missing_columns
+      FROM pg_attribute
+     WHERE attrelid = to_regclass('design_mockups') AND NOT attisdropped
+       AND attname IN ('v0_chat_id', 'v0_project_id', 'project_status', 'project_url');
+    IF missing_columns > 0 THEN
+        ALTER TABLE design_mockups
+            ADD COLUMN IF NOT EXISTS v0_chat_id     text,                    -- v0's chat; its status is asked for by this
+            ADD COLUMN IF NOT EXISTS v0_project_id  text,                    -- v0's project, where it is not the chat
+            ADD COLUMN IF NOT EXISTS project_status text DEFAULT 'pending',  -- how far it got; the CHECK lists the words
+            ADD COLUMN IF NOT EXISTS project_url    text;                    -- what to open: demo, web or chat address
+    END IF;
 
     -- A project_status from an earlier, half-applied attempt may lack its default.
     SELECT atthasdef INTO STRICT status_has_default
@@ -47,7 +59,6 @@ BEGIN
      WHERE attrelid = to_regclass('design_mockups') AND attname = 'project_status' AND NOT attisdropped;
     IF NOT status_has_default THEN
         ALTER TABLE design_mockups ALTER COLUMN project_status SET DEFAULT 'pending';
-        UPDATE design_mockups SET project_status = 'pending' WHERE project_status IS NULL;
     END IF;
 
     -- pending: accepted, not yet seen working.  in_progress: the builder works on it.  completed: it can be opened.
@@ -67,10 +78,22 @@ BEGIN
         END IF;
     END IF;
 
-    -- Not CONCURRENTLY: that cannot run inside a transaction, and this table has thousands of rows, not millions.
-    CREATE INDEX IF NOT EXISTS idx_design_mockups_product_status ON design_mockups (product_id, project_status);
-    CREATE INDEX IF NOT EXISTS idx_design_mockups_v0_chat_id ON design_mockups (v0_chat_id);
-    CREATE INDEX IF NOT EXISTS idx_design_mockups_user_product ON design_mockups (user_id, product_id);
+    -- Not CONCURRENTLY: that cannot run inside a transaction. IF NOT EXISTS alone would lock the table all the same.
+    IF NOT EXISTS (SELECT FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+                    WHERE i.indrelid = to_regclass('design_mockups')
+                      AND c.relname = 'idx_design_mockups_product_status') THEN
+        CREATE INDEX IF NOT EXISTS idx_design_mockups_product_status ON design_mockups (product_id, project_status);
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+                    WHERE i.indrelid = to_regclass('design_mockups')
+                      AND c.relname = 'idx_design_mockups_v0_chat_id') THEN
+        CREATE INDEX IF NOT EXISTS idx_design_mockups_v0_chat_id ON design_mockups (v0_chat_id);
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+                    WHERE i.indrelid = to_regclass('design_mockups')
+                      AND c.relname = 'idx_design_mockups_user_product') THEN
+        CREATE INDEX IF NOT EXISTS idx_design_mockups_user_product ON design_mockups (user_id, product_id);
+    END IF;
 
     PERFORM set_config('lock_timeout', tool_lock_timeout, true);
 END

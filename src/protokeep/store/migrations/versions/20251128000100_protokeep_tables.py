@@ -312,11 +312,6 @@ INDEXES = (
     "idx_protokeep_audit_newest ON protokeep_audit (workspace_id, at DESC, id DESC)",
 )
 
-# On the owner's table, and ours all the same: only our lists of a product's prototypes need it.
-NEWEST_INDEX = """
-CREATE INDEX IF NOT EXISTS idx_protokeep_mockups_product_newest ON design_mockups (product_id, created_at DESC, id DESC)
-"""
-
 POSTGRESQL_APPEND_ONLY = (
     """
 CREATE FUNCTION protokeep_refuse_change() RETURNS trigger LANGUAGE plpgsql AS
@@ -356,12 +351,11 @@ def upgrade() -> None:
     else:
         types |= {"instant": "text", "bytes": "blob", "serial": "INTEGER PRIMARY KEY AUTOINCREMENT"}
     _require_unique_id(connection)
-    for table in TABLES:
+    # References come last: from the first of them until the commit, nobody can write to the owner's table.
+    for table in sorted(TABLES, key=lambda table: "REFERENCES design_mockups" in table):
         connection.exec_driver_sql(table.format_map(types))
     for index in INDEXES:
         connection.exec_driver_sql(f"CREATE INDEX {index}")
-    if "created_at" in columns:
-        connection.exec_driver_sql(NEWEST_INDEX)
     for statement in POSTGRESQL_APPEND_ONLY if is_postgresql else SQLITE_APPEND_ONLY:
         connection.exec_driver_sql(statement)
     insert = text("INSERT INTO protokeep_meta (name, value) VALUES ('installation_id', :id), ('installed_at', :now)")
