@@ -236,11 +236,10 @@ class Settings(BaseSettings):
 
     @property
     def tracking_fix(self) -> str:
-        """What supplies the tracking columns of `design_mockups`: our migration, or where we leave that alone, theirs."""
-        by_hand = "pply what `protokeep migrate --sql` prints with the tool that migrates your tables"
-        return {"all": "Run `protokeep migrate`", "own": f"A{by_hand}"}.get(
-            self.migrate, f"Run `protokeep migrate`, or a{by_hand}"
-        )
+        """What supplies the tracking columns of `design_mockups`, as the beginning of a sentence."""
+        if self.migrate == "own":
+            return "Apply what `protokeep migrate --sql` prints with the tool that migrates your tables"
+        return "Run `protokeep migrate`"
 
     @property
     def proxies(self) -> list[str]:

@@ -93,8 +93,8 @@ async def build_application(
 ) -> AsyncIterator[Application]:
     """An application, open for as long as the context lasts.
 
-    Migrates the database first, as far as `settings.migrate` says, unless `migrating` is False; without `adopting`, never
-    the `design_mockups` of somebody who has not migrated it yet. `queue` decides when
+    Migrates the database first, as far as `settings.migrate` says, unless `migrating` is False. Without `adopting`, it
+    never migrates the `design_mockups` of somebody who has not done so before. `queue` decides when
     the keeper's jobs run; None: they are not run, and the caller takes the keeper's steps. With another `clock` than
     `utc_now` the process goes by that clock instead of the database's.
     """

@@ -8,6 +8,7 @@ import typer
 
 from protokeep.cli import (
     actions,
+    adopt,
     audit,
     demo,
     doctor,
@@ -32,7 +33,7 @@ app = typer.Typer(
 )
 
 # Each module registers its commands with an `app` of its own. Those without a name are commands of `protokeep` itself.
-for module in (demo, server, audit, prototypes, actions, watch, mcp, doctor):
+for module in (demo, server, adopt, audit, prototypes, actions, watch, mcp, doctor):
     app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
 app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed: set, list, remove, rotate.")

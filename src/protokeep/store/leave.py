@@ -76,7 +76,7 @@ class Departure:
     statements: tuple[str, ...]
     #: What stays although one may expect it to go, a sentence each.
     remains: tuple[str, ...]
-    #: How much of what is lost, by `LOSSES`.
+    #: What is lost: its name for people, and how much of it there is.
     losses: dict[str, int]
     #: Processes that still work on the database.
     alive: int
@@ -137,7 +137,10 @@ async def _postgresql_departure(connection: asyncpg.Connection, *, with_columns:
             remains.append("The tables of PgQueuer stay: they hold jobs that are not protokeep's.")
         else:
             statements += _uninstall_queue()
-    losses = {name: await connection.fetchval(f"SELECT count(*) FROM {name}") for name in LOSSES}  # noqa: S608
+    losses = {
+        name: await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608
+        for table, name in LOSSES.items()
+    }
     return Departure(
         tuple(await changes_to_leave(connection, with_columns=with_columns)),
         tuple(statements),
@@ -186,7 +189,7 @@ def _sqlite_departure(file: sqlite3.Connection, *, with_columns: bool) -> Depart
         tuple(_sqlite_changes(removable & sqlite_parts(file))),
         tuple(f"DROP TABLE {name}" for name in tables),
         tuple(_remaining(added, with_columns=with_columns)),
-        {name: _count(file, f"SELECT count(*) FROM {name}") for name in LOSSES},  # noqa: S608
+        {name: _count(file, f"SELECT count(*) FROM {table}") for table, name in LOSSES.items()},  # noqa: S608
         _count(file, SQLITE_ALIVE),
         _count(file, UNFINISHED),
     )
@@ -194,7 +197,7 @@ def _sqlite_departure(file: sqlite3.Connection, *, with_columns: bool) -> Depart
 
 def _sqlite_changes(parts: set[str]) -> Sequence[Change]:
     """Indexes go before the columns that they are on."""
-    drops = [part.split(" ", 1) for part in sorted(parts, reverse=True)]
+    drops = [part.split(" ", 1) for part in sorted(parts - {TABLE_ADDED}, reverse=True)]
     return [
         Change(f"DROP INDEX {name}" if kind == "index" else f"ALTER TABLE design_mockups DROP COLUMN {name}", "writers")
         for kind, name in drops

@@ -47,11 +47,11 @@ def migrate_sqlite(path: Path, heads: Sequence[str]) -> None:
     with explained(heads):
         path.parent.mkdir(parents=True, exist_ok=True)
         with engine.begin() as connection:
-            file: Any = connection.connection.driver_connection
-            if not is_done(sqlite_revisions(file), heads):
-                before = sqlite_parts(file)
+            driver: Any = connection.connection.driver_connection
+            if not is_done(sqlite_revisions(driver), heads):
+                before = sqlite_parts(driver)
                 upgrade(connection, heads)
-                _record_sqlite(file, before)
+                _record_sqlite(driver, before)
 
 
 def open_sqlite(path: Path) -> sqlite3.Connection:

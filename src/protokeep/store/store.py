@@ -118,6 +118,11 @@ class Store(Prototypes):
         """Whether an account has a chat that is not missing, beside that of one prototype."""
         return bool(await self._rows("has_other_visible_chats", account=account, mockup_id=mockup_id))
 
+    async def adoption_counts(self) -> dict[str, int]:
+        """How many rows there are in all (`total`), are `followed`, and name a chat that is not followed (`waiting`)."""
+        await self._prepared()
+        return dict((await self._rows("count_adoption"))[0])
+
     # -- adoption --------------------------------------------------------------------------------------------
 
     async def adopt_untracked(self, adoption: Adoption, poll_timeout: timedelta, limit: int = 200) -> int:

@@ -1,0 +1,124 @@
+"""`protokeep adopt`: looks at an owner's database before anything is changed, shows progress, and leaves it again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from protokeep.cli.options import AsJson
+from protokeep.cli.runtime import run_with_application, settings_of
+
+if TYPE_CHECKING:
+    from protokeep.adoption import Report
+    from protokeep.settings import Settings
+    from protokeep.store.leave import Departure
+
+app = typer.Typer()
+
+
+@app.command()
+def adopt(
+    check: Annotated[bool, typer.Option("--check", help="Read the database; say what a migration would do.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Say how many older rows are followed.")] = False,
+    leave: Annotated[bool, typer.Option("--leave", help="Say what would be taken away; with --yes, do it.")] = False,
+    with_columns: Annotated[
+        bool, typer.Option("--with-columns", help="With --leave: the specification's columns too, if we added them.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --leave: do it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Move in with a design_mockups of your own: look first, follow the progress, leave without a trace.
+
+    Exit codes of --check and --leave: 0 if nothing stands in the way, 1 if something does.
+    """
+    if check + status + leave != 1 or (with_columns or yes) > leave:
+        sys.stderr.write("protokeep: adopt takes one of --check, --status and --leave [--with-columns] [--yes].\n")
+        raise typer.Exit(2)
+    if check:
+        _check(settings_of(), as_json=as_json)
+    elif status:
+        _status(as_json=as_json)
+    else:
+        _leave(settings_of().database_url, with_columns=with_columns, yes=yes, as_json=as_json)
+
+
+def _check(settings: Settings, *, as_json: bool) -> None:
+    from protokeep.adoption import report
+    from protokeep.store.owner_survey import survey
+
+    found = report(asyncio.run(survey(settings.database_url)), settings)
+    if as_json:
+        _print_json({**asdict(found), "works": found.works})
+    else:
+        sys.stdout.write(_report_text(found, settings.migrate))
+    if not found.works:
+        raise typer.Exit(1)
+
+
+def _report_text(found: Report, mode: str) -> str:
+    lines = list(found.facts)
+    if found.steps:
+        lines += ["", f"`protokeep migrate` would do this (PROTOKEEP_MIGRATE={mode}). No row is changed."]
+        lines += [f"  {step.sql}\n      {step.waits}" for step in found.steps]
+    broken = [remark for remark in found.remarks if remark.level == "broken"]
+    notes = [remark for remark in found.remarks if remark.level == "note"]
+    for title, remarks in (("What will not work", broken), ("What to know", notes)):
+        if remarks:
+            lines += ["", title]
+            lines += [f"  {remark.text}" + (f"\n      {remark.fix}" if remark.fix else "") for remark in remarks]
+    lines += ["", "Nothing stands in the way." if found.works else "Mend what will not work, then check again."]
+    return "\n".join(lines) + "\n"
+
+
+def _status(*, as_json: bool) -> None:
+    counts = run_with_application(lambda application: application.keeper.context.store.adoption_counts())
+    if as_json:
+        _print_json(counts)
+        return
+    sys.stdout.write(
+        f"{counts['followed']:,} of {counts['total']:,} rows of design_mockups are followed; "
+        f"{counts['waiting']:,} that name a chat are waiting.\n"
+    )
+
+
+def _leave(url: str, *, with_columns: bool, yes: bool, as_json: bool) -> None:
+    from protokeep.store.leave import leave, plan_leaving
+
+    departure = asyncio.run(plan_leaving(url, with_columns=with_columns))
+    if as_json:
+        _print_json(asdict(departure))
+    else:
+        sys.stdout.write(_departure_text(departure))
+    if not departure.statements:
+        return
+    if departure.alive and not yes:
+        raise typer.Exit(1)
+    if yes:
+        asyncio.run(leave(url, with_columns=with_columns))
+    done = "everything of protokeep's is gone from the database" if yes else "nothing was done; --yes does it"
+    sys.stderr.write(f"protokeep: {done}\n")
+
+
+def _departure_text(departure: Departure) -> str:
+    if not departure.statements:
+        return "There is nothing of protokeep's in this database.\n"
+    lines = ["Leaving does this, and changes no row of design_mockups:"]
+    lines += [f"  {statement}" for statement in (*(change.sql for change in departure.changes), *departure.statements)]
+    lost = [f"{count:,} {name}" for name, count in departure.losses.items() if count]
+    if lost:
+        lines += ["", f"Lost with it: {', '.join(lost)}."]
+    lines += departure.remains
+    if departure.unfinished:
+        lines.append(f"{departure.unfinished:,} creates are not accepted yet: let them end, or their chats are lost.")
+    if departure.alive:
+        lines.append(f"{departure.alive:,} processes still work on it: stop every `serve` and `worker` first.")
+    return "\n".join(lines) + "\n"
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
