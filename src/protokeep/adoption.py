@@ -13,7 +13,7 @@ from protokeep.settings import Settings
 from protokeep.store.owner_changes import ATTEMPT_SECONDS, Change
 from protokeep.store.owner_survey import Counts, Survey
 from protokeep.store.owner_table import TRACKING_COLUMNS
-from protokeep.store.revisions import OWN_GRANTS
+from protokeep.store.revisions import OWN_GRANTS, TABLE_WAIT_SECONDS
 
 Level = Literal["broken", "note"]
 
@@ -49,6 +49,14 @@ class Report:
     facts: tuple[str, ...]
     steps: tuple[Step, ...]
     remarks: tuple[Remark, ...]
+
+    @property
+    def patience(self) -> str:
+        """What becomes of a statement that has to wait for the table, as a sentence."""
+        return (
+            f"A statement that is not given its lock within {ATTEMPT_SECONDS} s makes room for others and tries again, "
+            f"for up to {TABLE_WAIT_SECONDS} s."
+        )
 
     @property
     def works(self) -> bool:
@@ -99,10 +107,8 @@ def _counts(counts: Counts) -> Iterator[str]:
     yield f"{counts.products:,} products, {counts.people:,} people{tenants}"
     if counts.providers:
         yield "app builders: " + ", ".join(f"{name} {rows:,}" for name, rows in counts.providers.items())
-    shared = counts.with_chat - counts.chats
     if counts.with_chat:
-        together = f" ({shared:,} rows share the chat of another one)" if shared else ""
-        yield f"{counts.with_chat:,} rows name a chat{together}"
+        yield f"{counts.with_chat:,} rows name a chat, {counts.chats:,} chats in all"
     if counts.with_project_only:
         yield f"{counts.with_project_only:,} rows name a v0 project and no chat: its chat is looked up"
     kinds = {
@@ -172,7 +178,7 @@ def _remarks_on_rights(found: Survey, settings: Settings) -> Iterator[Remark]:
         yield Remark("broken", f"{found.role} does not own design_mockups and cannot add columns or indexes", fix)
     if found.lacks or not found.may_create:
         lacking = [*found.lacks, *([] if found.may_create else ["CREATE on the schema"])]
-        grants = OWN_GRANTS.replace("<role>", found.role)
+        grants = OWN_GRANTS.replace("<role>", found.role).replace("<schema>", str(found.table).partition(".")[0])
         yield Remark("broken", f"{found.role} lacks {', '.join(lacking)}", f"as their owner: {grants}")
     if found.is_bound:
         fix = f"use the role {found.owner}, or: ALTER ROLE {found.role} BYPASSRLS"

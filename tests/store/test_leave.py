@@ -47,7 +47,9 @@ class TestOwnersTable:
 
         await leave(empty_database_url, with_columns=False)
 
-        assert await schema_of(empty_database_url) == expected
+        after = await schema_of(empty_database_url)
+        assert [line for line in after if _stays(line)] == expected
+        assert not any("protokeep_" in line or "pgqueuer" in line for line in after)
         assert set(TRACKING_COLUMNS) <= set((await rows(empty_database_url, "SELECT * FROM design_mockups"))[0])
 
     async def test_an_owners_sqlite_table_is_left_as_it_was(self, empty_sqlite_url: str) -> None:
@@ -107,13 +109,7 @@ class TestCare:
 
         assert await schema_of(database_url) == before
         assert any("protokeep_slots" in statement for statement in departure.statements)
-        assert set(departure.losses) == {
-            "API tokens",
-            "sealed keys",
-            "lines of history",
-            "lines of the audit",
-            "pictures",
-        }
+        assert {"API tokens", "sealed keys", "lines of the audit"} < set(departure.losses)
 
     async def test_nothing_is_taken_away_while_a_process_works(self, database_url: str) -> None:
         """
@@ -143,7 +139,7 @@ class TestCare:
         departure = await plan_leaving(pg_url, with_columns=False)
         await leave(pg_url, with_columns=False)
 
-        assert any("not protokeep's" in words for words in departure.remains)
+        assert any("tables of PgQueuer stay" in words for words in departure.remains)
         assert len(await rows(pg_url, "SELECT * FROM pgqueuer_schedules")) == 1
 
     async def test_what_was_added_is_known_although_the_migration_was_interrupted(

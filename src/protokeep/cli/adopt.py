@@ -63,7 +63,10 @@ def _check(settings: Settings, *, as_json: bool) -> None:
 def _report_text(found: Report, mode: str) -> str:
     lines = list(found.facts)
     if found.steps:
-        lines += ["", f"`protokeep migrate` would do this (PROTOKEEP_MIGRATE={mode}). No row is changed."]
+        lines += [
+            "",
+            f"`protokeep migrate` would do this (PROTOKEEP_MIGRATE={mode}). No row is changed. {found.patience}",
+        ]
         lines += [f"  {step.sql}\n      {step.waits}" for step in found.steps]
     broken = [remark for remark in found.remarks if remark.level == "broken"]
     notes = [remark for remark in found.remarks if remark.level == "note"]

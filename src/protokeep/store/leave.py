@@ -23,7 +23,7 @@ from protokeep.store.owner_changes import (
     changes_to_leave,
     read_added,
 )
-from protokeep.store.revisions import HEADS, TABLE_ADDED, explained
+from protokeep.store.revisions import HEADS, QUEUE_ADDED, TABLE_ADDED, explained
 
 if TYPE_CHECKING:
     import asyncpg
@@ -133,8 +133,8 @@ async def _postgresql_departure(connection: asyncpg.Connection, *, with_columns:
     statements = [f"DROP TABLE {', '.join(tables)}", *(f"DROP FUNCTION {name}" for name in functions)]
     added, remains = await read_added(connection), []
     if await connection.fetchval("SELECT to_regclass('pgqueuer')") is not None:
-        if await connection.fetchval(FOREIGN_JOBS):
-            remains.append("The tables of PgQueuer stay: they hold jobs that are not protokeep's.")
+        if QUEUE_ADDED not in added or await connection.fetchval(FOREIGN_JOBS):
+            remains.append("The tables of PgQueuer stay: they are not protokeep's, or hold jobs that are not.")
         else:
             statements += _uninstall_queue()
     losses = {

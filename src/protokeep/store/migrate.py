@@ -25,6 +25,7 @@ from protokeep.store.revisions import (
     HEADS,
     NOT_ADOPTED,
     OWN_HEAD,
+    QUEUE_ADDED,
     TABLE_ADDED,
     TRACKING_HEAD,
     VERSION_TABLE,
@@ -200,6 +201,8 @@ async def _upgrade_queue(connection: asyncpg.Connection) -> None:
     """Creates or upgrades PgQueuer's tables, outside of a transaction, which its enums do not allow."""
     from pgqueuer.queries import Queries
 
+    if await connection.fetchval("SELECT to_regclass('pgqueuer')") is None:
+        await record_added(connection, [QUEUE_ADDED])
     await Queries.from_asyncpg_connection(connection).apply_upgrade()
     await connection.execute(SHUT_TO_WEB_ROLES)
     await connection.execute(

@@ -34,6 +34,8 @@ TABLE_WAIT_SECONDS = 120
 
 #: How it is written down that a migration created the table itself, where there was none.
 TABLE_ADDED = "table design_mockups"
+#: How it is written down that PgQueuer's tables were created.
+QUEUE_ADDED = "queue pgqueuer"
 
 #: What a role needs that does not own the table: to work with its rows, to refer to them, and to create our tables.
 OWN_GRANTS = (

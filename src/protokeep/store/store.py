@@ -119,7 +119,7 @@ class Store(Prototypes):
         return bool(await self._rows("has_other_visible_chats", account=account, mockup_id=mockup_id))
 
     async def adoption_counts(self) -> dict[str, int]:
-        """How many rows there are in all (`total`), are `followed`, and name a chat that is not followed (`waiting`)."""
+        """How many rows there are (`total`), are `followed`, and name a chat that is not followed yet (`waiting`)."""
         await self._prepared()
         return dict((await self._rows("count_adoption"))[0])
 
