@@ -194,7 +194,7 @@ def _remarks_on_settings(found: Survey, settings: Settings) -> Iterator[Remark]:
         fix = "apply what `protokeep migrate --sql` prints with the tool that migrates your tables"
         yield Remark("note", "until the tracking columns are there, reads work and a create answers 503", fix)
     counts = found.counts or Counts()
-    if counts.tenants > 1 and not settings.claim_workspace:
+    if counts.tenants > 1 and not settings.maps_tenants:
         fix = "PROTOKEEP_CLAIM_WORKSPACE=tenant_id, if that is the claim of your JWTs that names the tenant"
         yield Remark("note", f"{counts.tenants:,} tenants would share the workspace `default`", fix)
     if counts.with_chat and settings.v0_api_key is None:

@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     claim_user: str = "sub"
     claim_workspace: str = ""
     claim_role: str = "role"
+    #: Whether a tenant of the owner's tables (their column `tenant_id`) is the workspace of the same name. Unset: where
+    #: a workspace claim is set.
+    tenants_are_workspaces: bool | None = None
     #: The roles that values of the role claim stand for: `designers=maker, platform=admin`. Empty: the values are
     #: names of roles.
     claim_roles: str = ""
@@ -240,6 +243,12 @@ class Settings(BaseSettings):
         if self.migrate == "own":
             return "Apply what `protokeep migrate --sql` prints with the tool that migrates your tables"
         return "Run `protokeep migrate`"
+
+    @property
+    def maps_tenants(self) -> bool:
+        """Whether the owner's tenants are workspaces."""
+        chosen = self.tenants_are_workspaces
+        return bool(self.claim_workspace) if chosen is None else chosen
 
     @property
     def proxies(self) -> list[str]:

@@ -79,14 +79,20 @@ def _report_text(found: Report, mode: str) -> str:
 
 
 def _status(*, as_json: bool) -> None:
-    counts = run_with_application(lambda application: application.keeper.context.store.adoption_counts())
+    progress = run_with_application(lambda application: application.keeper.adoption_progress())
     if as_json:
-        _print_json(counts)
+        sys.stdout.write(json.dumps(asdict(progress), indent=2, default=str) + "\n")
         return
-    sys.stdout.write(
-        f"{counts['followed']:,} of {counts['total']:,} rows of design_mockups are followed; "
-        f"{counts['waiting']:,} that name a chat are waiting.\n"
-    )
+    parts = [
+        f"{progress.adopted:,} rows are followed",
+        f"{progress.looking:,} are being asked about",
+        f"{progress.to_adopt:,} wait to be taken up",
+        f"{progress.not_in_any_account:,} name a chat that no account with a key here shows",
+    ]
+    sys.stdout.write("; ".join(parts) + ".\n")
+    for asked in progress.accounts:
+        if asked.problem:
+            sys.stdout.write(f"{asked.account} could not be asked: {asked.problem}\n")
 
 
 def _leave(url: str, *, with_columns: bool, yes: bool, as_json: bool) -> None:

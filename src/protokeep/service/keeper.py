@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from protokeep.core import validation
+from protokeep.core.adoption import AdoptionProgress
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import NotAllowed, NotFound
 from protokeep.core.principals import Principal
@@ -17,6 +18,7 @@ from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.provider_keys import owner_of
 from protokeep.core.reuse import Decision
 from protokeep.service.account_gate import AccountGate
+from protokeep.service.adoption import Adopter
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
 from protokeep.service.deletion import Deleter
@@ -79,6 +81,7 @@ class Keeper:
         self._refresher = Refresher(context, self._poller)
         self._finalizer = Finalizer(context)
         self._housekeeping = Housekeeping(context, key_retention)
+        self._adopter = Adopter(context, self._budget)
 
     # -- for people --------------------------------------------------------------------------------------------
 
@@ -91,7 +94,7 @@ class Keeper:
         context = self.context
         request = await check_request(context, principal, new)
         context.checkpoint("before_claim")
-        claim = await context.store.claim(request, context.timing.poll_timeout, context.quotas)
+        claim = await context.store.claim(request, context.quotas)
         context.checkpoint("after_claim")
         prototype = claim.prototype
         if claim.won and isinstance(prototype, TrackedPrototype):
@@ -244,6 +247,14 @@ class Keeper:
             await context.queue.track(account)
         await self._housekeeping.run_if_due()
         return len(due) + len(accounts)
+
+    async def adopt(self) -> None:
+        """Take up older rows of the owner's table, and find out which accounts their chats are in, if it is time."""
+        await self._adopter.run_if_due()
+
+    async def adoption_progress(self) -> AdoptionProgress:
+        """How far the adoption of older rows is, in rows and accounts. Raises `NotMigrated`."""
+        return await self._adopter.progress()
 
     async def finalize(self) -> int:
         """Finalize ended prototypes, retry deletions, and count the calls that were made. Returns how many rows."""

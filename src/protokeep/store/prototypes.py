@@ -11,11 +11,13 @@ from protokeep.bus import Bus, Change
 from protokeep.core.errors import NotMigrated
 from protokeep.core.events import Event
 from protokeep.core.generation import RecoveryPoint
+from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 from protokeep.store.changes import Changes, change_of, is_visible_change
 from protokeep.store.database import Database
 from protokeep.store.events import add_event
 from protokeep.store.mapping import (
+    changed_mockup_values,
     generation_values,
     mockup_values,
     prototype_of,
@@ -44,9 +46,20 @@ class Page:
 class Prototypes:
     """Reads and writes prototypes. Every committed change is published."""
 
-    def __init__(self, database: Database, bus: Bus, tracking_fix: str = "Run `protokeep migrate`") -> None:
-        """`tracking_fix`: what people are told to do about a `design_mockups` that lacks the tracking columns."""
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        *,
+        tenants_are_workspaces: bool = False,
+        tracking_fix: str = "Run `protokeep migrate`",
+    ) -> None:
+        """`tenants_are_workspaces`: the tenant of an owner's row is the workspace that it belongs to.
+
+        `tracking_fix`: what people are told to do about a `design_mockups` that lacks the tracking columns.
+        """
         self.database = database
+        self._tenants_are_workspaces = tenants_are_workspaces
         self._tracking_fix = tracking_fix
         self._changes = Changes(bus)
         self._queries: PrototypeQueries | None = None
@@ -106,8 +119,11 @@ class Prototypes:
         try:
             async with self.database.transaction() as connection:
                 await must_touch(connection, query("save_generation"), generation_values(after))
-                if mockup_values(before) != mockup_values(after):
-                    await connection.execute(queries.save_mockup, mockup_values(after))
+                changed = changed_mockup_values(before, after)
+                if changed is not None:
+                    # The time of the owner's last change of a row stays the owner's.
+                    adopted = after.generation.is_adopted
+                    await connection.execute(queries.save_adopted if adopted else queries.save_mockup, changed)
                 for event in events:
                     await add_event(connection, change.workspace_id, after.product_id, after.id, event)
                 if belongs is not None:
@@ -257,12 +273,16 @@ class Prototypes:
 
     # -- plumbing --------------------------------------------------------------------------------------------
 
+    async def prepared(self) -> PrototypeQueries:
+        """The queries for the owner's table, which has the tracking columns. Raises `NotMigrated`."""
+        return await self._prepared()
+
     async def _prepared(self, *, for_tracking: bool = True) -> PrototypeQueries:
         """The queries for the owner's table as it is. Raises `NotMigrated` when a table or column is missing."""
         queries = self._queries
         if queries is None or not queries.shape.tracked:
             async with self.database.reading() as connection:
-                shape = await read_owner_table(connection)
+                shape = await read_owner_table(connection, tenants_are_workspaces=self._tenants_are_workspaces)
             if not (shape.own and shape.exists):
                 raise NotMigrated("The database has no protokeep tables")
             queries = self._queries = PrototypeQueries(shape)
@@ -298,7 +318,10 @@ async def insert_prototype(
     name: str | None = None,
 ) -> bool:
     """Inserts the rows of a new prototype and of its product. False: the owner has no such product."""
-    if await connection.execute(queries.insert_mockup, mockup_values(prototype)) == 0:
+    workspace_id = prototype.generation.workspace_id
+    tenant_id = None if workspace_id == DEFAULT_WORKSPACE else workspace_id
+    values = {**mockup_values(prototype), "workspace_id": workspace_id, "tenant_id": tenant_id}
+    if await connection.execute(queries.insert_mockup, values) == 0:
         return False
     await insert_generation(connection, prototype)
     product = {

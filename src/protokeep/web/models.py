@@ -25,7 +25,7 @@ StateWord = Literal[
     "untracked",
     "deleting",
 ]
-KeySourceWord = Literal["environment", "workspace", "own", "argument"]
+KeySourceWord = Literal["environment", "workspace", "own", "argument", "unknown"]
 
 
 class CreateProject(BaseModel):
@@ -76,6 +76,7 @@ class PrototypeView(BaseModel):
 
     id: str
     product_id: str
+    product_name: str | None
     user_id: str | None
     provider: str
     prompt: str | None

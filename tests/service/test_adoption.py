@@ -1,0 +1,339 @@
+"""Older rows of an owner: followed in the account that shows their chats, and never rewritten by what nobody showed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from foreign_chats import plant
+from node import Node
+from owner_databases import GENERATIONS, PEOPLE, PRODUCTS, TENANTS, digest, fill, make_generation, statuses
+from owner_schemas import run
+from protokeep.core.errors import NotNow, ProductUnknown
+from protokeep.core.principals import Principal, Role
+from protokeep.core.prototype import State, Status
+from protokeep.core.reuse import Outcome
+from protokeep.core.visible_fields import visible_fields
+from protokeep.store.migrate import migrate
+from tracked import generation_of
+from world import ANN, KEY, World
+
+OTHER_KEY = "key-of-another-account"
+ROWS = 48
+CHATS = 24
+
+
+@pytest.fixture
+async def owned(empty_pg_url: str) -> AsyncIterator[World]:
+    """A world on an owner's newest tables, empty so far, beside chats of v0's API v1."""
+    await make_generation(empty_pg_url, "newest")
+    await migrate(empty_pg_url)
+    async with World.open(empty_pg_url, 1) as world:
+        yield world
+
+
+def chats_of(world: World, count: int, key: str = KEY, **values: object) -> list[str]:
+    """So many finished chats of an account, made before protokeep."""
+    return [
+        chat.id
+        for n in range(count)
+        for chat in plant(world, timedelta(days=2, minutes=-n), key=key, initial_version_id=f"v-{n}", **values)
+    ]
+
+
+async def rounds(world: World, node: Node | None = None, count: int = 4, seconds: float = 60) -> None:
+    """Some rounds of adoption and of polls."""
+    for _ in range(count):
+        world.clock.advance(seconds)
+        await (node or world.first).keeper.adopt()
+        await (node or world.first).sweep()
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+async def test_a_wrong_key_at_the_first_start_changes_no_row_of_the_owner(empty_pg_url: str, generation: str) -> None:
+    """
+    A wrong key changes nothing in the owner's tables, for days; with the right one everything is followed.
+    """
+    await make_generation(empty_pg_url, generation)
+    await migrate(empty_pg_url)
+    async with World.open(empty_pg_url, 1) as world:
+        chats = chats_of(world, CHATS)
+        ids = await fill(empty_pg_url, ROWS, chats=chats)
+        without = (
+            ["updated_at"] if generation in ("with_tenants", "supabase") else []
+        )  # A trigger of the owner's sets it.
+        owners = await digest(empty_pg_url, without=without)
+        before, words = await digest(empty_pg_url, tracking=True), await statuses(empty_pg_url)
+        wrong = await world.node(key=OTHER_KEY)
+        await rounds(world, wrong)
+        await rounds(world, wrong, 60, 3 * 3600)
+
+        assert await digest(empty_pg_url, tracking=True) == before
+        progress = await wrong.keeper.adoption_progress()
+        assert (progress.to_adopt, progress.looking, progress.adopted) == (0, 0, 0)
+        assert progress.not_in_any_account >= CHATS
+        hidden = await world.get(ids[0])
+        assert (hidden.status.value, hidden.state) == (words[ids[0]], State.NOT_VISIBLE)
+        assert visible_fields(hidden, world.clock.now)["reason"]["code"] == "not_in_account"
+
+        await rounds(world)
+        assert await digest(empty_pg_url, without=without) == owners
+        found = [await world.get(mockup_id) for mockup_id in ids[:CHATS]]
+        assert {(one.status, one.state) for one in found} == {(Status.COMPLETED, State.READY)}
+        assert (await world.keeper.adoption_progress()).adopted == CHATS
+        assert world.creates == 0
+
+
+async def test_no_column_of_the_owners_changes_while_older_rows_are_followed(owned: World) -> None:
+    """
+    Following a row writes the four tracking columns at most, and not the time of its last change.
+    """
+    await fill(owned.database_url, ROWS, chats=chats_of(owned, CHATS))
+    before = await digest(owned.database_url)
+
+    await rounds(owned)
+
+    assert (await owned.keeper.adoption_progress()).adopted == CHATS
+    assert await digest(owned.database_url) == before
+
+
+async def test_a_click_on_a_row_of_another_account_reuses_it_in_words(owned: World) -> None:
+    """
+    A click on a row whose chat no account shows gets that row, and the words that say so; nothing is made.
+    """
+    chats = chats_of(owned, 1, OTHER_KEY)
+    (mockup_id,) = await fill(owned.database_url, 1, chats=chats)
+    early = await owned.ensure(PRODUCTS[0])
+    await rounds(owned)
+
+    late = await owned.ensure(PRODUCTS[0])
+
+    assert {early.prototype.id, late.prototype.id} == {mockup_id}
+    assert (early.decision.outcome, late.decision.outcome) == (Outcome.REUSED, Outcome.REUSED)
+    assert "no builder account whose key is here" in late.decision.reason
+    with pytest.raises(NotNow, match="no builder account whose key is here"):
+        await owned.keeper.iterate(ANN, mockup_id, "Make it blue")
+    assert owned.creates == 0
+
+
+async def test_every_account_is_asked_about_a_chat_once(owned: World) -> None:
+    """
+    Chats in no account cost a list and one call each per key, whatever the time.
+    """
+    await fill(owned.database_url, 20, chats=[f"chat-{n}" for n in range(20)])
+    await rounds(owned, count=3)
+    assert (owned.calls("chats.getById"), owned.calls("chats.find")) == (20, 1)
+
+    await rounds(owned, count=100, seconds=600)
+
+    assert (owned.calls("chats.getById"), owned.calls("chats.find")) == (20, 1)
+    await fill(owned.database_url, 1, chats=["chat-x"], first=20)
+    await rounds(owned, count=3)
+    assert owned.calls("chats.getById") == 21
+
+
+async def test_a_row_that_the_old_system_writes_is_followed_within_a_minute(owned: World) -> None:
+    """
+    A row that the old system writes beside us is followed to its end, as soon as the builder has finished.
+    """
+    await fill(owned.database_url, ROWS, chats=chats_of(owned, CHATS))
+    await rounds(owned)
+    chat = await owned.provider(1).create("from the old system", {})
+    (mockup_id,) = await fill(owned.database_url, 1, chats=[chat.chat_id], first=ROWS + 1)
+    await run(owned.database_url, f"UPDATE design_mockups SET created_at = now() WHERE id = '{mockup_id}'")
+    listed = owned.calls("chats.find")
+
+    await owned.adopt()
+    assert owned.calls("chats.find") == listed + 1
+    await owned.live(30)
+
+    assert (await owned.get(mockup_id)).status is Status.COMPLETED
+
+
+async def test_a_status_that_the_owner_writes_does_not_end_a_generation(owned: World) -> None:
+    """
+    "completed", written by the old system in the middle of a generation, is not believed before the builder says so.
+    """
+    made = await owned.make(PRODUCTS[0])
+    await run(owned.database_url, f"UPDATE design_mockups SET project_status = 'completed' WHERE id = '{made.id}'")
+
+    await owned.pass_time(4)
+    early = await owned.get(made.id)
+    await owned.live(15)
+
+    assert (early.status, early.state) == (Status.IN_PROGRESS, State.MAKING)
+    assert (await owned.get(made.id)).status is Status.COMPLETED
+
+
+async def test_the_builders_word_counts_from_the_first_sight_on(owned: World) -> None:
+    """
+    A row that the old system called completed too early, or failed, is what the builder says.
+    """
+    owned.sandbox.set_knobs(generation_seconds=600)
+    running = await owned.provider(1).create("still running", {})
+    done = chats_of(owned, 1)
+    ids = await fill(owned.database_url, 7, chats=[running.chat_id, *("nowhere" for _ in range(5)), *done])
+
+    await owned.adopt()
+    await owned.sweep()
+
+    assert [(await owned.get(mockup_id)).status for mockup_id in (ids[0], ids[6])] == [
+        Status.IN_PROGRESS,
+        Status.COMPLETED,
+    ]
+
+
+async def test_a_row_without_a_chat_takes_the_chat_of_its_project(owned: World) -> None:
+    """
+    Of a project's chats a row takes the one that was made nearest to it; each row its own one, and a click reuses it.
+    """
+    made = owned.clock.now - timedelta(days=2)
+    values = {"initial_version_id": "v-1", "project_id": "project-6"}
+    near, late = (plant(owned, age, **values)[0] for age in (timedelta(days=2), timedelta(hours=1)))
+    project = await owned.provider(1)._http.request("POST", "projects", body={"name": "V0 Project"})  # type: ignore[attr-defined]
+    near.project_id = late.project_id = project["id"]
+    ids = await fill(owned.database_url, 2)
+    await run(
+        owned.database_url,
+        f"UPDATE design_mockups SET v0_project_id = '{project['id']}', project_status = 'pending', project_url = NULL,"
+        f" provider = 'v0', created_at = '{made.isoformat()}'",
+    )
+    assert (await owned.ensure(PRODUCTS[0])).decision.outcome is Outcome.REUSED
+
+    await rounds(owned)
+
+    assert {(await owned.get(mockup_id)).chat_id for mockup_id in ids} == {near.id, late.id}
+    assert owned.creates == 0
+
+
+async def test_a_project_that_no_account_shows_blocks_no_product(owned: World) -> None:
+    """
+    Where no account shows the project, a click makes a new prototype.
+    """
+    await fill(owned.database_url, 1)
+    await run(
+        owned.database_url,
+        "UPDATE design_mockups SET v0_project_id = 'gone', project_status = 'pending', project_url = NULL",
+    )
+    await rounds(owned)
+
+    assert (await owned.ensure(PRODUCTS[0])).decision.outcome is Outcome.REPLACED
+
+
+async def test_a_chat_goes_with_the_last_row_that_names_it(owned: World) -> None:
+    """
+    Deleting one of two rows that share a chat leaves the chat to the other; the last one takes it along.
+    """
+    (chat,) = chats_of(owned, 1)
+    ids = await fill(owned.database_url, 11, chats=[chat, *("nowhere" for _ in range(9)), chat])
+    await rounds(owned)
+
+    assert await owned.keeper.delete(ANN, ids[0]) is None
+    assert not owned.sandbox.chats[chat].deleted
+    assert await owned.keeper.delete(ANN, ids[10]) is None
+    assert owned.sandbox.chats[chat].deleted
+
+
+async def test_a_second_row_for_a_chat_of_ours_is_followed_where_that_one_is(owned: World) -> None:
+    """
+    The old system writes a row of its own for the chat that we made: it costs no search, whatever the API's version.
+    """
+    owned.api_version = 2
+    node = await owned.node()
+    made = await node.keeper.get(ANN, (await owned.make(PRODUCTS[0])).id)
+    (mockup_id,) = await fill(owned.database_url, 1, chats=[made.chat_id or ""])
+
+    await owned.adopt()
+
+    second = await owned.get(mockup_id)
+    assert generation_of(second).account == generation_of(made).account
+    assert owned.calls("chats.getById") == 0
+
+
+async def test_what_the_owners_screens_delete_stays_deleted(owned: World) -> None:
+    """
+    A row, or its product, that the owner deletes while nobody runs does not come back with the next start.
+    """
+    made = [await owned.complete(product) for product in PRODUCTS[:2]]
+    await run(owned.database_url, f"DELETE FROM design_mockups WHERE id = '{made[0].id}'")
+    await run(owned.database_url, f"DELETE FROM products WHERE id = '{PRODUCTS[1]}'")
+    owned.clock.advance(3600)
+
+    node = await owned.node(single_process=True)
+    for _ in range(5):
+        owned.clock.advance(60)
+        await node.keeper.reconcile()
+        await node.sweep()
+
+    assert await owned.rows("SELECT id FROM design_mockups") == []
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+async def test_rows_of_every_kind_are_shown_everywhere(empty_pg_url: str, generation: str) -> None:
+    """
+    NULLs, unknown words and zone-less times are shown in lists, as a status, on the page, and answer a create.
+    """
+    await make_generation(empty_pg_url, generation)
+    await fill(empty_pg_url, 80)
+    await migrate(empty_pg_url)
+    async with World.open(empty_pg_url, 1) as world, world.serving(real=False) as site:
+        for product in PRODUCTS:
+            listed = await site.listed(product, limit=3)
+            cursor = listed.json()["next_cursor"]
+            further = await site.listed(product, limit=3, cursor=cursor)
+            answers = [listed, further, await site.status(product), await site.create(product)]
+            assert [answer.status_code for answer in answers][:3] == [200, 200, 200], [one.text for one in answers]
+            assert answers[3].status_code in (200, 201, 202, 422)
+            ids = [one["id"] for one in listed.json()["mockups"] + further.json()["mockups"]]
+            assert len(set(ids)) == 6
+        for path in ("/", f"/products/{PRODUCTS[0]}", "/?q=Prompt"):
+            answer = await site.http.get(path, follow_redirects=True)
+            assert answer.status_code < 500, path
+
+
+def person(tenant: str) -> Principal:
+    return Principal(tenant, PEOPLE[0], Role.MAKER, f"token-of-{tenant}")
+
+
+async def test_a_tenant_sees_and_gets_its_own_rows_only(empty_pg_url: str) -> None:
+    """
+    Older rows belong to the workspace of their tenant; another tenant's product is as unknown as one that is not there.
+    """
+    await make_generation(empty_pg_url, "newest")
+    await migrate(empty_pg_url)
+    async with World.open(empty_pg_url, 1, tenants_are_workspaces=True) as world:
+        chats = chats_of(world, 10)
+        await fill(empty_pg_url, 40, chats=chats)
+        first, second = (person(tenant) for tenant in TENANTS)
+        for _ in range(2):  # Before they are adopted, and after.
+            assert len(await world.listed(PRODUCTS[0], who=first)) == 4
+            assert await world.listed(PRODUCTS[0], who=second) == []
+            assert await world.listed(PRODUCTS[0]) == []
+            await rounds(world)
+        before = await world.contents()
+        for who in (second, ANN):
+            with pytest.raises(ProductUnknown):
+                await world.ensure(PRODUCTS[0], who=who, create_new=True)
+        assert await world.contents() == before
+
+        again = await world.ensure(PRODUCTS[0], who=first)
+        other = await world.ensure(PRODUCTS[5], who=second, create_new=True)
+
+        assert again.decision.outcome is Outcome.REUSED
+        (row,) = await world.rows(f"SELECT tenant_id FROM design_mockups WHERE id = '{other.prototype.id}'")
+        assert str(row["tenant_id"]) == TENANTS[1]
+
+
+async def test_products_have_the_names_of_the_owner(owned: World) -> None:
+    """
+    A prototype, its card and a search know the name that the owner's own table has for its product.
+    """
+    await fill(owned.database_url, 10)
+
+    (shown, *_) = await owned.listed(PRODUCTS[0])
+    async with owned.serving(real=False) as site:
+        view = (await site.listed(PRODUCTS[0])).json()["mockups"][0]
+
+    assert shown.product_name == view["product_name"] == "Product number 1"
