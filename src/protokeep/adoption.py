@@ -180,6 +180,9 @@ def _remarks_on_rights(found: Survey, settings: Settings) -> Iterator[Remark]:
         lacking = [*found.lacks, *([] if found.may_create else ["CREATE on the schema"])]
         grants = OWN_GRANTS.replace("<role>", found.role).replace("<schema>", str(found.table).partition(".")[0])
         yield Remark("broken", f"{found.role} lacks {', '.join(lacking)}", f"as their owner: {grants}")
+    if not found.may_read_products:
+        fix = f"as its owner: GRANT SELECT ON {found.products_table} TO {found.role}"
+        yield Remark("broken", f"{found.role} may not read {found.products_table}, where products are looked up", fix)
     if found.is_bound:
         fix = f"use the role {found.owner}, or: ALTER ROLE {found.role} BYPASSRLS"
         yield Remark("broken", f"row-level security hides rows from {found.role}", fix)

@@ -166,6 +166,23 @@ class TestCare:
         assert "column v0_chat_id" in json.loads(added["value"])
         assert await schema_of(empty_pg_url) == before
 
+    async def test_a_table_of_another_schema_is_left_as_it_was(self, empty_pg_url: str) -> None:
+        """
+        Where our tables are in another schema than the owner's, both are found by the search path.
+        """
+        await make_generation(empty_pg_url, "with_tenants")
+        await run(empty_pg_url, "CREATE SCHEMA app")
+        before = await schema_of(empty_pg_url)
+        address = f"{empty_pg_url}?search_path=app%2Cpublic"
+        await migrate(address)
+        tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'app'"
+        assert len(await rows(empty_pg_url, tables)) > 15
+
+        await leave(address, with_columns=True)
+
+        assert await schema_of(empty_pg_url) == before
+        assert await rows(empty_pg_url, tables) == []
+
     async def test_moving_in_again_works(self, empty_database_url: str) -> None:
         """
         After leaving, a migration finds an owner's table again, and adopts it.

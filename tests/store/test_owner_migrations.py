@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from owner_schemas import MOCKUP, PRODUCT, SPEC_INDEXES, USER, indexes, make_owner, revisions, rows, run, types
+from protokeep.store import revisions as revision_rules
 from protokeep.store.migrate import HEADS, MigrationError, migrate, plain_sql
 from protokeep.store.owner_table import TRACKING_COLUMNS
 
@@ -154,6 +155,115 @@ class TestAdopted:
 
         (row,) = await rows(empty_sqlite_url, "SELECT * FROM design_mockups")
         assert (row["v0_chat_id"], row["project_status"], row["project_url"]) == ("c-1", None, None)
+
+
+class TestBesideOthers:
+    async def test_a_migration_gives_way_while_others_use_the_table(self, empty_pg_url: str) -> None:
+        """
+        While a transaction of the old system is open, others are served and the migration goes on when it ends.
+        """
+        await make_owner(empty_pg_url)
+        holder = await asyncpg.connect(empty_pg_url)
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE design_mockups IN ROW EXCLUSIVE MODE")
+            migrating = asyncio.create_task(migrate(empty_pg_url))
+            await _until_waiting(empty_pg_url)
+
+            for _ in range(3):  # More than one attempt of the migration.
+                await asyncio.wait_for(run(empty_pg_url, f"UPDATE products SET name = 'x' WHERE id = '{PRODUCT}'"), 10)
+                await asyncio.wait_for(run(empty_pg_url, "INSERT INTO design_mockups " + NEW_ROW), 10)
+                await _until_waiting(empty_pg_url)
+
+            assert not migrating.done()
+        await migrating
+        await holder.close()
+        assert await indexes(empty_pg_url) >= SPEC_INDEXES
+        assert len(await rows(empty_pg_url, "SELECT * FROM design_mockups")) == 5
+
+    async def test_an_index_that_an_interrupted_build_left_is_built_anew(self, empty_pg_url: str) -> None:
+        """
+        An index that is not valid is dropped and built again.
+        """
+        await make_owner(empty_pg_url)
+        await run(
+            empty_pg_url,
+            "CREATE INDEX idx_design_mockups_user_product ON design_mockups (user_id, product_id);"
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_design_mockups_user_product'::regclass",
+        )
+
+        await migrate(empty_pg_url)
+
+        found = await rows(empty_pg_url, "SELECT indexrelid FROM pg_index WHERE NOT indisvalid")
+        assert found == []
+        assert await indexes(empty_pg_url) >= SPEC_INDEXES
+
+    async def test_an_index_build_that_failed_leaves_no_index_behind(
+        self, empty_pg_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        A build that is given up is taken away: it would cost every write, and serve no read. Trying again works.
+        """
+        await make_owner(empty_pg_url)
+        holder = await asyncpg.connect(empty_pg_url)
+        snapshot = holder.transaction(isolation="repeatable_read")
+        await snapshot.start()
+        await holder.execute("SELECT 1")
+        monkeypatch.setattr(revision_rules, "TABLE_WAIT_SECONDS", 0.3)
+
+        with pytest.raises(MigrationError, match="Try again"):
+            await migrate(empty_pg_url)
+        left = await rows(empty_pg_url, "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
+        await snapshot.rollback()
+        await holder.close()
+
+        assert left == []
+        await migrate(empty_pg_url)
+        assert await indexes(empty_pg_url) >= SPEC_INDEXES
+
+    async def test_rows_without_a_status_are_not_rewritten(self, empty_database_url: str) -> None:
+        """
+        No row is updated, so no trigger of the owner's fires: `updated_at` stays what it was.
+        """
+        await make_owner(empty_database_url)
+        await run(
+            empty_database_url,
+            "ALTER TABLE design_mockups ADD COLUMN project_status text; CREATE TABLE touched (id text);"
+            + (SQLITE_TRIGGER if empty_database_url.startswith("sqlite") else POSTGRESQL_TRIGGER),
+        )
+
+        await migrate(empty_database_url)
+
+        assert await rows(empty_database_url, "SELECT * FROM touched") == []
+
+    async def test_processes_that_migrate_at_once_do_not_wait_in_a_circle(self, empty_pg_url: str) -> None:
+        """
+        An index build waits for all snapshots, and processes that wait for the migration's lock hold none.
+        """
+        await make_owner(empty_pg_url)
+
+        await asyncio.wait_for(asyncio.gather(*(migrate(empty_pg_url) for _ in range(3))), 50)
+
+        assert await indexes(empty_pg_url) >= SPEC_INDEXES
+
+
+NEW_ROW = f"(product_id, user_id, provider, prompt) VALUES ('{PRODUCT}', '{USER}', 'v0', 'beside')"
+POSTGRESQL_TRIGGER = """
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO touched VALUES (NEW.id::text); RETURN NEW; END $$;
+CREATE TRIGGER note BEFORE UPDATE ON design_mockups FOR EACH ROW EXECUTE FUNCTION note();
+"""
+SQLITE_TRIGGER = """
+CREATE TRIGGER note AFTER UPDATE ON design_mockups BEGIN INSERT INTO touched VALUES (NEW.id); END;
+"""
+
+
+async def _until_waiting(url: str) -> None:
+    """Return when a statement waits for the owner's table."""
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'design_mockups'::regclass"
+    while True:
+        if await rows(url, waiting):
+            return
+        await asyncio.sleep(0.01)
 
 
 class TestPlainSql:

@@ -50,8 +50,10 @@ def adopt(
 def _check(settings: Settings, *, as_json: bool) -> None:
     from protokeep.adoption import report
     from protokeep.store.owner_survey import survey
+    from protokeep.store.revisions import Scope
 
-    found = report(asyncio.run(survey(settings.database_url)), settings)
+    scope: Scope = "own" if settings.migrate == "own" else "all"
+    found = report(asyncio.run(survey(settings.database_url, scope)), settings)
     if as_json:
         _print_json({**asdict(found), "works": found.works})
     else:

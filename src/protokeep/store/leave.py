@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 #: A process writes a heartbeat every three seconds; one that has been silent for longer has ended.
-ALIVE_SECONDS = 15
+ALIVE_SECONDS = 10
 
 OUR_TABLES = r"""
 SELECT c.oid::regclass::text AS name FROM pg_class c

@@ -12,7 +12,7 @@ from protokeep.store.migrate import connected, is_migrated
 from protokeep.store.migrate_sqlite import SQLITE_PARTS, sqlite_path
 from protokeep.store.owner_changes import NEWEST_INDEX, SPEC_INDEXES, STATUSES, Change, changes_to_adopt
 from protokeep.store.owner_table import FILLED, TRACKING_COLUMNS
-from protokeep.store.revisions import MigrationError
+from protokeep.store.revisions import MigrationError, Scope
 
 if TYPE_CHECKING:
     import asyncpg
@@ -58,7 +58,8 @@ SELECT a.pid, coalesce(a.application_name, '') AS program, extract(epoch FROM no
 """
 PRODUCTS = """
 SELECT c.confrelid::regclass::text AS name,
-       EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.confrelid AND attname = 'name') AS has_names
+       EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.confrelid AND attname = 'name') AS has_names,
+       has_table_privilege(c.confrelid, 'SELECT') AS may_read
   FROM pg_constraint c
        JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
  WHERE c.conrelid = to_regclass('design_mockups') AND c.contype = 'f' AND a.attname = 'product_id'
@@ -112,6 +113,7 @@ class Survey:
     busy: tuple[tuple[int, str, int], ...] = ()  #: (process, program, seconds) of open transactions on the table
     products_table: str | None = None
     products_have_names: bool = False
+    may_read_products: bool = True
     counts: Counts | None = None  #: None: counting took too long, or is not allowed
     changes: tuple[Change, ...] = ()
 
@@ -126,14 +128,14 @@ class Survey:
         return tuple(name for name in TRACKING_COLUMNS if name in self.columns)
 
 
-async def survey(url: str) -> Survey:
-    """Reads the database. Changes nothing and locks nothing. Raises `MigrationError`."""
+async def survey(url: str, scope: Scope = "all") -> Survey:
+    """Reads the database. Changes nothing and locks nothing. `scope`: of the migration. Raises `MigrationError`."""
     url = plain_address(url)
     if url.startswith("sqlite:"):
-        return _survey_sqlite(url, await is_migrated(url))
+        return _survey_sqlite(url, await is_migrated(url, scope))
     if not url.startswith("postgresql:"):
         raise MigrationError("The database address must begin with sqlite:///file or postgresql://.")
-    migrated = await is_migrated(url)
+    migrated = await is_migrated(url, scope)
     async with connected(url) as connection, connection.transaction(readonly=True):
         await connection.execute("SET LOCAL lock_timeout = '2s'")
         return await _survey_postgresql(connection, migrated=migrated)
@@ -169,6 +171,7 @@ async def _survey_postgresql(connection: asyncpg.Connection, *, migrated: bool) 
         busy=tuple((row["pid"], row["program"], row["seconds"]) for row in await connection.fetch(BUSY)),
         products_table=products["name"] if products else None,
         products_have_names=bool(products and products["has_names"]),
+        may_read_products=products is None or products["may_read"],
         counts=counts,
         changes=tuple(await changes_to_adopt(connection)) if counts else (),
     )
