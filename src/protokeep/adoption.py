@@ -147,10 +147,12 @@ def _remarks(found: Survey, settings: Settings) -> Iterator[Remark]:
     yield from _remarks_on_shape(found)
     yield from _remarks_on_rights(found, settings)
     yield from _remarks_on_settings(found, settings)
+    if found.publications and len(found.tracked) < len(TRACKING_COLUMNS):
+        fix = "add the four columns to the table of every subscriber first, or replication stops"
+        yield Remark("note", f"design_mockups is replicated by {', '.join(found.publications)}", fix)
     for process, program, seconds in found.busy:
         who = f"process {process}" + (f" ({program})" if program else "")
-        fix = f"others wait {ATTEMPT_SECONDS} s at most for each attempt; it goes on when that transaction ends"
-        yield Remark("note", f"{who} has had a transaction on the table open for {seconds} s", fix)
+        yield Remark("note", f"{who} has had a transaction open for {seconds} s", "a migration waits until it ends")
 
 
 def _remarks_on_shape(found: Survey) -> Iterator[Remark]:

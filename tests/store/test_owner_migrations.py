@@ -10,6 +10,7 @@ import pytest
 from owner_schemas import MOCKUP, PRODUCT, SPEC_INDEXES, USER, indexes, make_owner, revisions, rows, run, types
 from protokeep.store import revisions as revision_rules
 from protokeep.store.migrate import HEADS, MigrationError, migrate, plain_sql
+from protokeep.store.owner_changes import changes_to_adopt
 from protokeep.store.owner_table import TRACKING_COLUMNS
 
 
@@ -180,6 +181,37 @@ class TestBesideOthers:
         assert await indexes(empty_pg_url) >= SPEC_INDEXES
         assert len(await rows(empty_pg_url, "SELECT * FROM design_mockups")) == 5
 
+    async def test_a_migration_waits_beside_others_while_the_table_is_vacuumed(self, empty_pg_url: str) -> None:
+        """
+        It waits for an autovacuum, or another migration, with a lock that no reader and no writer waits behind.
+        """
+        await make_owner(empty_pg_url)
+        holder = await asyncpg.connect(empty_pg_url)
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE design_mockups IN SHARE UPDATE EXCLUSIVE MODE")
+            migrating = asyncio.create_task(migrate(empty_pg_url))
+
+            modes = await _until_waiting(empty_pg_url)
+
+        await migrating
+        await holder.close()
+        assert modes == {"ShareUpdateExclusiveLock"}
+
+    async def test_no_index_of_a_large_table_is_built_while_writers_wait(self, empty_pg_url: str) -> None:
+        """
+        Everything that takes time by the size of the table is done beside readers and writers.
+        """
+        await make_owner(empty_pg_url)
+        connection = await asyncpg.connect(empty_pg_url)
+        changes = await changes_to_adopt(connection)
+        await connection.close()
+
+        slow = [change.sql for change in changes if "INDEX" in change.sql]
+        assert len(slow) == len(SPEC_INDEXES) + 1
+        assert all("INDEX CONCURRENTLY" in statement for statement in slow)
+        assert [change.sql for change in changes if "CHECK" in change.sql and "NOT VALID" not in change.sql] == []
+        assert {change.holds for change in changes if change.index or "VALIDATE" in change.sql} == {"nobody"}
+
     async def test_an_index_that_an_interrupted_build_left_is_built_anew(self, empty_pg_url: str) -> None:
         """
         An index that is not valid is dropped and built again.
@@ -257,12 +289,12 @@ CREATE TRIGGER note AFTER UPDATE ON design_mockups BEGIN INSERT INTO touched VAL
 """
 
 
-async def _until_waiting(url: str) -> None:
-    """Return when a statement waits for the owner's table."""
-    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'design_mockups'::regclass"
+async def _until_waiting(url: str) -> set[str]:
+    """The modes in which statements wait for the owner's table, as soon as one does."""
+    waiting = "SELECT mode FROM pg_locks WHERE NOT granted AND relation = 'design_mockups'::regclass"
     while True:
-        if await rows(url, waiting):
-            return
+        if found := await rows(url, waiting):
+            return {row["mode"] for row in found}
         await asyncio.sleep(0.01)
 
 

@@ -14,9 +14,9 @@ from protokeep.core.database_address import plain_address
 from protokeep.store import revisions
 from protokeep.store.migrate_sqlite import migrate_sqlite, open_sqlite, sqlite_path, sqlite_revisions
 from protokeep.store.owner_changes import (
-    ATTEMPT_SECONDS,
     LOCKED,
     PAUSE_SECONDS,
+    TAKE_TURN,
     apply_change,
     changes_to_adopt,
     record_added,
@@ -172,8 +172,10 @@ async def _upgrade_postgresql(dsn: str, revision: str) -> None:
         is_last = time.monotonic() >= ends
         try:
             async with engine.begin() as transaction:
-                await transaction.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(ATTEMPT_SECONDS * 1000)}ms'")
                 await transaction.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                if (await transaction.exec_driver_sql("SELECT to_regclass('design_mockups')")).scalar():
+                    for part in TAKE_TURN.split("; "):
+                        await transaction.exec_driver_sql(part)
                 await transaction.run_sync(upgrade, (revision,))
                 await transaction.exec_driver_sql(SHUT_TO_WEB_ROLES)
         except DBAPIError as error:

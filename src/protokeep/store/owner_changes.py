@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 #: How long a statement may wait for the table: as long, all others who want to use the table wait behind it.
 ATTEMPT_SECONDS = 0.4
+#: How long it waits for its turn before that, beside readers and writers: for other migrations, and for an autovacuum,
+#: which PostgreSQL ends after a second for somebody who waits.
+TURN_SECONDS = 10
+#: Waits for the turn, and from then on no longer than an attempt. The table has to exist.
+TAKE_TURN = (
+    f"SET LOCAL lock_timeout = '{TURN_SECONDS}s'; LOCK TABLE design_mockups IN SHARE UPDATE EXCLUSIVE MODE;"  # noqa: S608
+    f" SET LOCAL lock_timeout = '{round(ATTEMPT_SECONDS * 1000)}ms'"
+)
 #: The pause before the next attempt, in which those who waited are served.
 PAUSE_SECONDS = 0.6
 #: SQLSTATEs of a lock that was not to be had: not available, deadlock.
@@ -160,19 +168,19 @@ async def apply_change(connection: asyncpg.Connection, change: Change, patience_
         return
     ends = time.monotonic() + patience_seconds
     while True:
-        if await _attempt(connection, change.sql, last=time.monotonic() >= ends):
+        if await _attempt(connection, change, last=time.monotonic() >= ends):
             return
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _attempt(connection: asyncpg.Connection, sql: str, *, last: bool) -> bool:
+async def _attempt(connection: asyncpg.Connection, change: Change, *, last: bool) -> bool:
     import asyncpg
 
     try:
         async with connection.transaction():
-            await connection.execute(f"SET LOCAL lock_timeout = '{round(ATTEMPT_SECONDS * 1000)}ms'")
             await connection.execute("SET LOCAL statement_timeout = 0")
-            await connection.execute(sql)
+            await connection.execute(TAKE_TURN)
+            await connection.execute(change.sql)
     except asyncpg.PostgresError as error:
         if last or error.sqlstate not in LOCKED:
             raise

@@ -48,13 +48,18 @@ WEB_ROLES = """
 SELECT rolname AS name FROM pg_roles
  WHERE rolname IN ('anon', 'authenticated') AND has_table_privilege(rolname, to_regclass('design_mockups'), 'SELECT')
 """
-#: Transactions that have used the table and are still open: a statement that locks it waits for them.
+#: Transactions that have been open for a while: a statement that locks the table waits for those that have used it, and
+#: an index for all of them.
 BUSY = """
-SELECT a.pid, coalesce(a.application_name, '') AS program, extract(epoch FROM now() - a.xact_start)::int AS seconds
-  FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
- WHERE l.relation = to_regclass('design_mockups') AND l.granted AND a.pid <> pg_backend_pid()
-   AND a.xact_start < now() - interval '1 s'
- GROUP BY a.pid, a.application_name, a.xact_start ORDER BY a.xact_start
+SELECT pid, coalesce(application_name, '') AS program, extract(epoch FROM now() - xact_start)::int AS seconds
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+   AND xact_start < now() - interval '1 s'
+ ORDER BY xact_start
+"""
+PUBLICATIONS = """
+SELECT DISTINCT pubname AS name FROM pg_publication_tables
+ WHERE to_regclass(format('%I.%I', schemaname, tablename)) = to_regclass('design_mockups') ORDER BY 1
 """
 PRODUCTS = """
 SELECT c.confrelid::regclass::text AS name,
@@ -110,7 +115,8 @@ class Survey:
     policies: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
     web_roles: tuple[str, ...] = ()
-    busy: tuple[tuple[int, str, int], ...] = ()  #: (process, program, seconds) of open transactions on the table
+    publications: tuple[str, ...] = ()  #: logical replication sends the table's rows on in these
+    busy: tuple[tuple[int, str, int], ...] = ()  #: (process, program, seconds) of long transactions
     products_table: str | None = None
     products_have_names: bool = False
     may_read_products: bool = True
@@ -168,6 +174,7 @@ async def _survey_postgresql(connection: asyncpg.Connection, *, migrated: bool) 
         policies=await _names(connection, POLICIES),
         triggers=await _names(connection, TRIGGERS),
         web_roles=await _names(connection, WEB_ROLES),
+        publications=await _names(connection, PUBLICATIONS),
         busy=tuple((row["pid"], row["program"], row["seconds"]) for row in await connection.fetch(BUSY)),
         products_table=products["name"] if products else None,
         products_have_names=bool(products and products["has_names"]),
