@@ -10,7 +10,7 @@ import pytest
 from owner_schemas import MOCKUP, PRODUCT, SPEC_INDEXES, USER, indexes, make_owner, revisions, rows, run, types
 from protokeep.store import revisions as revision_rules
 from protokeep.store.migrate import HEADS, MigrationError, migrate, plain_sql
-from protokeep.store.owner_changes import changes_to_adopt
+from protokeep.store.owner_changes import Change, apply_change, changes_to_adopt
 from protokeep.store.owner_table import TRACKING_COLUMNS
 
 
@@ -196,6 +196,24 @@ class TestBesideOthers:
         await migrating
         await holder.close()
         assert modes == {"ShareUpdateExclusiveLock"}
+
+    async def test_a_change_of_the_table_waits_beside_others_for_its_turn(self, empty_pg_url: str) -> None:
+        """
+        Every single change takes its turn so, and gets the table for itself only afterwards.
+        """
+        await make_owner(empty_pg_url)
+        holder, connection = await asyncpg.connect(empty_pg_url), await asyncpg.connect(empty_pg_url)
+        change = Change("ALTER TABLE design_mockups ADD COLUMN another text", "everybody")
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE design_mockups IN SHARE UPDATE EXCLUSIVE MODE")
+            applying = asyncio.create_task(apply_change(connection, change, 30))
+            modes = await _until_waiting(empty_pg_url)
+
+        await applying
+        await connection.close()
+        await holder.close()
+        assert modes == {"ShareUpdateExclusiveLock"}
+        assert "another" in await types(empty_pg_url, "design_mockups")
 
     async def test_no_index_of_a_large_table_is_built_while_writers_wait(self, empty_pg_url: str) -> None:
         """

@@ -369,7 +369,7 @@ def _columns(connection: Connection) -> dict[str, str]:
     if not columns:
         raise MigrationError(
             "There is no table design_mockups. Apply 20251128000000_add_v0_project_tracking.sql first "
-            "(`protokeep migrate --sql` prints it); or run `protokeep migrate` with PROTOKEEP_MIGRATE=all, which does both."
+            "(`protokeep migrate --sql` prints it); or set PROTOKEEP_MIGRATE=all: `protokeep migrate` then does both."
         )
     return columns
 
