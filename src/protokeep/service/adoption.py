@@ -50,14 +50,16 @@ class Adopter:
         self._context = context
         self._budget = budget
         self._logged: AdoptionProgress | None = None
+        self._tenants_mapped = False
 
     async def run_if_due(self) -> None:
         """One round, in one process at a time. An error of one account delays no other one."""
         context = self._context
         now = context.clock()
         store = context.store.adoption
-        if not (await context.store.owner_table()).tracked or not await self._take_turn(now):
+        if not await context.store.searches.take_turn(TURN, now, ROUND):
             return
+        await self._map_tenants()
         for _ in range(BATCHES):
             if await store.adopt(now) < BATCH_SIZE:
                 break
@@ -69,8 +71,13 @@ class Adopter:
         """How far the adoption is. Raises `NotMigrated`."""
         return await self._context.store.adoption.progress()
 
-    async def _take_turn(self, now: datetime) -> bool:
-        return await self._context.store.searches.take_turn(TURN, now, ROUND)
+    async def _map_tenants(self) -> None:
+        """Move what was written before tenants were workspaces, once for each start of a process."""
+        if not self._tenants_mapped:
+            moved = await self._context.store.adoption.map_tenants()
+            self._tenants_mapped = True
+            if moved:
+                log.info("rows_moved_to_workspaces_of_tenants", count=moved)
 
     async def _log_progress(self) -> None:
         progress = replace(await self.progress(), last_at=None)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from protokeep.core.adoption import AdoptionProgress, AskedAccount
+from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import TrackedPrototype
 from protokeep.core.provider_keys import UNKNOWN_ACCOUNT
 from protokeep.store.mapping import tracked_prototype_of
@@ -66,6 +67,21 @@ class AdoptionStore:
             if adopted:
                 await connection.execute(query("adopt_beside_known"), {"account": UNKNOWN_ACCOUNT, "now": now})
         return adopted
+
+    async def map_tenants(self) -> int:
+        """Moves prototypes of the default workspace to the workspaces of their rows' tenants. Returns their number.
+
+        Where tenants are workspaces; otherwise nothing is moved. A slot that is taken there stays with its holder.
+        """
+        if not (await self._prototypes.prepared()).shape.tenants_are_workspaces:
+            return 0
+        values = {"workspace_id": DEFAULT_WORKSPACE}
+        async with self._database.transaction() as connection:
+            moved = await connection.execute(query("move_to_tenants"), values)
+            if moved:
+                await connection.execute(query("move_slots_to_tenants"), values)
+                await connection.execute(query("delete_slots_left"), values)
+        return moved
 
     async def has_unknown(self) -> bool:
         """Whether the account of some older row is not known."""
