@@ -17,12 +17,13 @@ from protokeep.core.prototype import State, Status
 from protokeep.core.provider_keys import UNKNOWN_ACCOUNT, KeyOwner
 from protokeep.core.reuse import Outcome
 from protokeep.core.visible_fields import visible_fields
+from protokeep.doctor import examine
 from protokeep.service import NewPrototype
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store.migrate import migrate
 from protokeep.store.prototypes import Page
 from tracked import generation_of
-from world import ANN, BOB, KEY, PROMPT, World
+from world import ANN, BOB, KEY, PROMPT, World, settings_of
 
 OTHER_KEY = "key-of-another-account"
 ROWS = 48
@@ -260,6 +261,11 @@ async def test_a_chat_that_was_followed_is_not_gone_because_the_key_changed(owne
             await other.keeper.status(ANN, product, "v0")
 
     assert set((await statuses(owned.database_url)).items()) >= {(i, w) for i, w in words.items() if w == "completed"}
+    progress = await other.keeper.adoption_progress()
+    assert (progress.adopted, progress.not_in_any_account) == (4, 4)
+    await ProviderKeys(other.context).set(ANN, KeyOwner("default", "ann"), "v0", KEY)
+    await rounds(owned, other)
+    assert (await other.keeper.adoption_progress()).adopted == 8
 
 
 async def test_a_trigger_of_the_owners_that_refuses_a_row_stops_no_other_one(owned: World) -> None:
@@ -356,6 +362,24 @@ async def test_a_role_that_does_not_see_the_table_as_it_is_serves_nothing(
         )
         assert (await site.http.get("/readyz")).status_code == 200
         assert (await site.listed(PRODUCTS[0])).status_code == 200
+
+
+async def test_doctor_names_what_is_wrong_with_an_owners_table(owned: World, guest: str) -> None:
+    """
+    doctor says who does not see the rows, that tenants are mixed, and how many chats are in no account.
+    """
+    await fill(owned.database_url, 12, chats=chats_of(owned, 3, OTHER_KEY))
+    await rounds(owned)
+
+    async def doctor(url: str) -> dict[str, str]:
+        settings = settings_of(database_url=url, v0_api_key=KEY, v0_base_url=owned.v0_url, secret_key="s" * 40)
+        return {finding.name: f"{finding.text}; {finding.fix}" for finding in await examine(settings)}
+
+    findings = await doctor(owned.database_url)
+    assert "several tenants" in findings["tenants"]
+    assert findings["older rows"].startswith("the chats of 4 older rows are in no v0 account")
+    await run(owned.database_url, "ALTER TABLE design_mockups ENABLE ROW LEVEL SECURITY")
+    assert "hides rows of design_mockups" in (await doctor(guest))["design_mockups"]
 
 
 async def test_a_policy_that_shows_everything_hides_nothing(owned: World, guest: str) -> None:
@@ -525,3 +549,32 @@ async def test_products_have_the_names_of_the_owner(owned: World) -> None:
         view = (await site.listed(PRODUCTS[0])).json()["mockups"][0]
 
     assert shown.product_name == view["product_name"] == "Product number 1"
+
+
+async def test_older_rows_of_a_sqlite_file_are_followed_too(empty_sqlite_url: str) -> None:
+    """
+    In an owner's SQLite file, rows of every kind of time are shown, and those that name a chat are followed.
+    """
+    await run(
+        empty_sqlite_url,
+        "CREATE TABLE products (id TEXT PRIMARY KEY, name TEXT);"
+        "CREATE TABLE design_mockups (id TEXT PRIMARY KEY, product_id TEXT REFERENCES products (id), user_id TEXT,"
+        " provider TEXT, prompt TEXT, created_at TEXT, updated_at TEXT); INSERT INTO products VALUES ('p-1', 'Shop')",
+    )
+    await migrate(empty_sqlite_url)
+    async with World.open(empty_sqlite_url, 1) as world:
+        chats = chats_of(world, 5)
+        times = ["'2025-01-01 10:00:00'", "NULL", "'2025-01-02T10:00:00Z'", "'yesterday'", "1732700000"]
+        for n, (chat, made_at) in enumerate(zip(chats, times, strict=True)):
+            await run(
+                empty_sqlite_url,
+                "INSERT INTO design_mockups (id, product_id, provider, v0_chat_id, created_at)"
+                f" VALUES ('00000000-0000-4000-8000-00000000000{n}', 'p-1', 'v0', '{chat}', {made_at})",
+            )
+        before = await world.listed("p-1")
+        await rounds(world)
+        after = await world.listed("p-1")
+
+        assert len(before) == 5
+        assert {(one.status, one.product_name) for one in after} == {(Status.COMPLETED, "Shop")}
+        assert (await world.ensure("p-1")).decision.outcome is Outcome.REUSED

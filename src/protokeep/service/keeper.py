@@ -81,7 +81,7 @@ class Keeper:
         self._refresher = Refresher(context, self._poller)
         self._finalizer = Finalizer(context)
         self._housekeeping = Housekeeping(context, key_retention)
-        self._adopter = Adopter(context, self._budget)
+        self._adopter = Adopter(context, self._budget, visibility)
         self._fault: str | None = None
 
     # -- for people --------------------------------------------------------------------------------------------

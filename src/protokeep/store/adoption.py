@@ -87,6 +87,22 @@ class AdoptionStore:
         """Whether the account of some older row is not known."""
         return bool(await self._rows(query("has_unknown_chats"), {"account": UNKNOWN_ACCOUNT}))
 
+    async def release(self, account: str, key_since: datetime, missing_before: datetime, now: datetime) -> int:
+        """Forgets the account of older rows whose chats are missing since before a time.
+
+        Only of those that were not shown since `key_since`, when the account's present key was first used, and that
+        nobody has continued through protokeep. They count as adopted `now`. Returns their number.
+        """
+        values = {
+            "account": account,
+            "unknown": UNKNOWN_ACCOUNT,
+            "key_since": key_since,
+            "missing_before": missing_before,
+            "now": now,
+        }
+        async with self._database.transaction() as connection:
+            return await connection.execute(query("release_older_rows"), values)
+
     async def unknown_chats(self) -> list[UnknownChat]:
         """The chats of all older rows whose account is not known."""
         rows = await self._rows(query("list_unknown_chats"), {"account": UNKNOWN_ACCOUNT})
