@@ -11,7 +11,7 @@ from foreign_chats import plant
 from node import Node
 from owner_databases import GENERATIONS, PEOPLE, PRODUCTS, TENANTS, digest, fill, make_generation, statuses
 from owner_schemas import run
-from protokeep.core.errors import NotNow, ProductUnknown
+from protokeep.core.errors import NotNow, ProductUnknown, ProviderError
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import State, Status
 from protokeep.core.provider_keys import UNKNOWN_ACCOUNT, KeyOwner
@@ -228,6 +228,25 @@ async def test_an_account_that_cannot_be_asked_concludes_nothing(owned: World, s
         await owned.keeper.delete(ANN, mockup_id)
     await rounds(owned)
     assert (await owned.get(mockup_id)).status is Status.COMPLETED
+
+
+async def test_a_key_that_is_refused_delays_no_answer_and_one_that_is_silent_does(
+    owned: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where v0 refuses one of two keys, the other account's answer counts; where it does not answer, nothing is concluded.
+    """
+    await fill(owned.database_url, 2, chats=[*chats_of(owned, 1, OTHER_KEY), "nowhere"])
+    await ProviderKeys(owned.first.context).set(ANN, KeyOwner("default", "ann"), "v0", OTHER_KEY)
+    for status, not_in_any in ((500, 0), (401, 1)):
+
+        async def fail(*_: object, status: int = status, **__: object) -> None:
+            raise ProviderError("v0 says no.", code="no", status=status)
+
+        monkeypatch.setattr(owned.provider(1), "list_chats", fail)
+        await rounds(owned)
+        progress = await owned.keeper.adoption_progress()
+        assert (progress.adopted, progress.not_in_any_account, progress.failed) == (1, not_in_any, 1)
 
 
 async def test_a_row_that_no_account_shows_can_be_deleted(owned: World) -> None:

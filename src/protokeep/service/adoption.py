@@ -55,6 +55,8 @@ class Adopter:
         self._budget = budget
         self._visibility = visibility
         self._looked_for = timedelta(0)
+        #: Accounts whose keys the provider refuses.
+        self._refused: set[str] = set()
         self._logged: AdoptionProgress | None = None
         self._tenants_mapped = False
 
@@ -130,13 +132,20 @@ class Adopter:
             if provider is None:
                 continue
             answers = await self._ask(account, provider, known.get(account, AccountAnswers()), now)
-            if answers.problem is None:
+            if account not in self._refused:
                 asked.append(answers)
         await self._conclude(asked, now)
 
     async def _conclude(self, asked: Sequence[AccountAnswers], now: datetime) -> None:
-        """A row that every account was asked about, and none showed, is in no account whose key is here."""
-        reached = [(answers.asked_at, answers.asked_id) for answers in asked if answers.asked_at is not None]
+        """A row that every account was asked about, and none showed, is in no account whose key is here.
+
+        An account whose key is refused shows nothing to anybody; one that does not answer may have the chat.
+        """
+        reached = [
+            (answers.asked_at, answers.asked_id)
+            for answers in asked
+            if answers.asked_at is not None and answers.problem is None
+        ]
         if reached and len(reached) == len(asked):
             await self._context.store.adoption.mark_not_in_account(*min(reached), now)
 
@@ -152,8 +161,11 @@ class Adopter:
         try:
             answers = await self._read_list(account, provider, answers, now)
             answers = await self._ask_singly(account, provider, replace(answers, problem=None))
+            self._refused.discard(account)
         except ProviderError as error:
             answers = replace(answers, problem=str(error))
+            if error.status == 401:
+                self._refused.add(account)
             if error.retry_after is not None:
                 until = now + error.retry_after
                 await context.store.accounts.pause_polling(account, until, "rate_limited", str(error))
