@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from benchmarks.harness import ROOT, PostgresServer
+from benchmarks.harness import ROOT
 from owner_databases import PEOPLE, PRODUCTS, digest, make_generation
+from postgres import PostgresServer
 
 ROWS = int(os.environ.get("ROWS", "1000000"))
 SETTINGS = {"fsync": "on", "shared_buffers": "256MB", "autovacuum": "on", "max_wal_size": "2GB"}

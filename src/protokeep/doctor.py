@@ -182,12 +182,25 @@ async def _check_database(settings: Settings) -> Finding:
 
 
 async def _check_owner_table(application: Application) -> list[Finding]:
-    """Report a `design_mockups` that its owner migrates and has not migrated yet."""
-    shape = await application.keeper.context.store.owner_table()
-    if shape.tracked:
-        return []
-    fix = application.settings.tracking_fix
-    return [broken("design_mockups", "has no tracking columns: a create answers 503", fix[0].lower() + fix[1:])]
+    """Check that our role sees and may change the owner's rows, that tenants are apart, and what is not followed."""
+    store = application.keeper.context.store
+    table = await store.owner_table()
+    if table.fault is not None:
+        what, _, fix = table.fault.partition(". ") if table.lacks else table.fault.rpartition(". ")
+        return [broken("design_mockups", what, fix.rstrip("."))]
+    if not table.tracked:
+        fix = application.settings.tracking_fix
+        return [broken("design_mockups", "has no tracking columns: a create answers 503", fix[0].lower() + fix[1:])]
+    findings = []
+    if not table.tenants_are_workspaces and await store.has_several_tenants():
+        text = "design_mockups holds rows of several tenants, and all of them are in the workspace `default`"
+        fix = "set PROTOKEEP_CLAIM_WORKSPACE to the tenant's claim, or PROTOKEEP_TENANTS_ARE_WORKSPACES=true"
+        findings.append(unsafe("tenants", text, fix))
+    progress = await application.keeper.adoption_progress()
+    if progress.not_in_any_account:
+        text = f"the chats of {progress.not_in_any_account} older rows are in no v0 account whose key is here"
+        findings.append(unsafe("older rows", text, "add the keys of their accounts with `protokeep keys set`"))
+    return findings
 
 
 async def _check_tokens(application: Application) -> list[Finding]:

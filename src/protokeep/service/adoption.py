@@ -24,6 +24,7 @@ from protokeep.core.prototype import TrackedPrototype
 from protokeep.providers.base import PollTarget, SupportsListing, with_listing
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
+from protokeep.service.visibility import Visibility
 from protokeep.store.adoption import BATCH_SIZE, TURN, AccountAnswers, UnknownChat
 from protokeep.store.sql import DatabaseError
 
@@ -31,6 +32,9 @@ log = structlog.get_logger(__name__)
 
 #: From one round to the next: a row that the old system writes is followed within a minute.
 ROUND = timedelta(seconds=15)
+#: In a table of millions, the search for rows that are not tracked yet takes at most one twentieth of the time.
+LOOKS_SHARE = 20
+LONGEST_ROUND = timedelta(seconds=45)
 #: Older rows were made with this version of the provider's API.
 API_VERSION = 1
 #: Batches of rows that one round begins to track, and chats that it asks one account about singly.
@@ -46,31 +50,59 @@ PICTURE_PAUSE = timedelta(seconds=10)
 class Adopter:
     """Takes up older rows, and finds out which account their chats are in."""
 
-    def __init__(self, context: Context, budget: CallBudget) -> None:
+    def __init__(self, context: Context, budget: CallBudget, visibility: Visibility) -> None:
         self._context = context
         self._budget = budget
+        self._visibility = visibility
+        self._looked_for = timedelta(0)
+        #: Accounts whose keys the provider refuses.
+        self._refused: set[str] = set()
         self._logged: AdoptionProgress | None = None
+        self._tenants_mapped = False
 
     async def run_if_due(self) -> None:
         """One round, in one process at a time. An error of one account delays no other one."""
         context = self._context
         now = context.clock()
         store = context.store.adoption
-        if not (await context.store.owner_table()).tracked or not await self._take_turn(now):
+        every = min(max(ROUND, LOOKS_SHARE * self._looked_for), LONGEST_ROUND)
+        if not await context.store.searches.take_turn(TURN, now, every):
             return
-        for _ in range(BATCHES):
-            if await store.adopt(now) < BATCH_SIZE:
+        await self._map_tenants()
+        began, adopted = context.elapsed(), await store.adopt(now)
+        self._looked_for = timedelta(seconds=context.elapsed() - began)
+        for _ in range(BATCHES - 1):
+            if adopted % BATCH_SIZE or not adopted:
                 break
-        if await store.has_unknown():
+            adopted += await store.adopt(now)
+        released = await self._release_missing(now)
+        if adopted or released or await store.has_unknown():
             await self._ask_all(now)
-        await self._log_progress()
+            await self._log_progress()
 
     async def progress(self) -> AdoptionProgress:
         """How far the adoption is. Raises `NotMigrated`."""
         return await self._context.store.adoption.progress()
 
-    async def _take_turn(self, now: datetime) -> bool:
-        return await self._context.store.searches.take_turn(TURN, now, ROUND)
+    async def _release_missing(self, now: datetime) -> int:
+        """Let rows be looked for again that their account's present key has never shown. Returns their number."""
+        context = self._context
+        await context.providers.refresh()
+        missing_since = now - context.timing.key_settles
+        return sum(
+            [
+                await context.store.adoption.release(account, self._visibility.key_since(account), missing_since, now)
+                for account in context.providers.accounts()
+            ]
+        )
+
+    async def _map_tenants(self) -> None:
+        """Move what was written before tenants were workspaces, once for each start of a process."""
+        if not self._tenants_mapped:
+            moved = await self._context.store.adoption.map_tenants()
+            self._tenants_mapped = True
+            if moved:
+                log.info("rows_moved_to_workspaces_of_tenants", count=moved)
 
     async def _log_progress(self) -> None:
         progress = replace(await self.progress(), last_at=None)
@@ -100,13 +132,20 @@ class Adopter:
             if provider is None:
                 continue
             answers = await self._ask(account, provider, known.get(account, AccountAnswers()), now)
-            if answers.problem is None:
+            if account not in self._refused:
                 asked.append(answers)
         await self._conclude(asked, now)
 
     async def _conclude(self, asked: Sequence[AccountAnswers], now: datetime) -> None:
-        """A row that every account was asked about, and none showed, is in no account whose key is here."""
-        reached = [(answers.asked_at, answers.asked_id) for answers in asked if answers.asked_at is not None]
+        """A row that every account was asked about, and none showed, is in no account whose key is here.
+
+        An account whose key is refused shows nothing to anybody; one that does not answer may have the chat.
+        """
+        reached = [
+            (answers.asked_at, answers.asked_id)
+            for answers in asked
+            if answers.asked_at is not None and answers.problem is None
+        ]
         if reached and len(reached) == len(asked):
             await self._context.store.adoption.mark_not_in_account(*min(reached), now)
 
@@ -122,8 +161,11 @@ class Adopter:
         try:
             answers = await self._read_list(account, provider, answers, now)
             answers = await self._ask_singly(account, provider, replace(answers, problem=None))
+            self._refused.discard(account)
         except ProviderError as error:
             answers = replace(answers, problem=str(error))
+            if error.status == 401:
+                self._refused.add(account)
             if error.retry_after is not None:
                 until = now + error.retry_after
                 await context.store.accounts.pause_polling(account, until, "rate_limited", str(error))

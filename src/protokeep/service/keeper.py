@@ -81,7 +81,8 @@ class Keeper:
         self._refresher = Refresher(context, self._poller)
         self._finalizer = Finalizer(context)
         self._housekeeping = Housekeeping(context, key_retention)
-        self._adopter = Adopter(context, self._budget)
+        self._adopter = Adopter(context, self._budget, visibility)
+        self._fault: str | None = None
 
     # -- for people --------------------------------------------------------------------------------------------
 
@@ -236,7 +237,7 @@ class Keeper:
         """Queue every unfinished row and account that no process works on. Returns their number."""
         context = self.context
         now = context.clock()
-        if not (await context.store.owner_table()).tracked:
+        if not await self._may_work():
             return 0
         due = await context.store.due_for_submit(now)
         for mockup_id, fence, sent in due:
@@ -250,7 +251,8 @@ class Keeper:
 
     async def adopt(self) -> None:
         """Take up older rows of the owner's table, and find out which accounts their chats are in, if it is time."""
-        await self._adopter.run_if_due()
+        if await self._may_work():
+            await self._adopter.run_if_due()
 
     async def adoption_progress(self) -> AdoptionProgress:
         """How far the adoption of older rows is, in rows and accounts. Raises `NotMigrated`."""
@@ -258,7 +260,7 @@ class Keeper:
 
     async def finalize(self) -> int:
         """Finalize ended prototypes, retry deletions, and count the calls that were made. Returns how many rows."""
-        if not (await self.context.store.owner_table()).tracked:
+        if not await self._may_work():
             return 0
         await self._budget.flush()
         return await self._deleter.sweep() + await self._finalizer.sweep()
@@ -277,6 +279,14 @@ class Keeper:
             self.context.heartbeat.reconciled(epoch)
 
     # -- inside ------------------------------------------------------------------------------------------------
+
+    async def _may_work(self) -> bool:
+        """Whether the owner's table can be worked with. A reason against it is logged once."""
+        table = await self.context.store.owner_table()
+        if table.fault is not None and table.fault != self._fault:
+            log.error("owner_table_not_usable", reason=table.fault)
+        self._fault = table.fault
+        return table.tracked and table.fault is None
 
     async def _submit_claimed(self, claimed: TrackedPrototype, wait: float, *, held: bool = False) -> TrackedPrototype:
         """Start or queue the submit of a claim, then wait until the provider has accepted it, or the wait is over."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from protokeep.core.adoption import AdoptionProgress, AskedAccount
+from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import TrackedPrototype
 from protokeep.core.provider_keys import UNKNOWN_ACCOUNT
 from protokeep.store.mapping import tracked_prototype_of
@@ -67,9 +68,40 @@ class AdoptionStore:
                 await connection.execute(query("adopt_beside_known"), {"account": UNKNOWN_ACCOUNT, "now": now})
         return adopted
 
+    async def map_tenants(self) -> int:
+        """Moves prototypes of the default workspace to the workspaces of their rows' tenants. Returns their number.
+
+        Where tenants are workspaces; otherwise nothing is moved. A slot that is taken there stays with its holder.
+        """
+        if not (await self._prototypes.prepared()).shape.tenants_are_workspaces:
+            return 0
+        values = {"workspace_id": DEFAULT_WORKSPACE}
+        async with self._database.transaction() as connection:
+            moved = await connection.execute(query("move_to_tenants"), values)
+            if moved:
+                await connection.execute(query("move_slots_to_tenants"), values)
+                await connection.execute(query("delete_slots_left"), values)
+        return moved
+
     async def has_unknown(self) -> bool:
         """Whether the account of some older row is not known."""
         return bool(await self._rows(query("has_unknown_chats"), {"account": UNKNOWN_ACCOUNT}))
+
+    async def release(self, account: str, key_since: datetime, missing_before: datetime, now: datetime) -> int:
+        """Forgets the account of older rows whose chats are missing since before a time.
+
+        Only of those that were not shown since `key_since`, when the account's present key was first used, and that
+        nobody has continued through protokeep. They count as adopted `now`. Returns their number.
+        """
+        values = {
+            "account": account,
+            "unknown": UNKNOWN_ACCOUNT,
+            "key_since": key_since,
+            "missing_before": missing_before,
+            "now": now,
+        }
+        async with self._database.transaction() as connection:
+            return await connection.execute(query("release_older_rows"), values)
 
     async def unknown_chats(self) -> list[UnknownChat]:
         """The chats of all older rows whose account is not known."""

@@ -66,9 +66,27 @@ SELECT c.confrelid::regclass::text AS products, quote_ident(theirs.attname) AS r
  ORDER BY cardinality(c.conkey), c.conname
  LIMIT 1
 """
-# What the role may not do to the owner's rows, and whether policies hide rows from it without a word.
+# What the role may not do to the owner's rows, and the tables whose policies hide rows from it without a word. A policy
+# that lets the role see everything hides nothing.
 POSTGRESQL_RIGHTS = """
-SELECT row_security_active(to_regclass('design_mockups')) AS hides_rows,
+WITH watched AS (
+    SELECT to_regclass('design_mockups')::oid AS id
+    UNION SELECT c.confrelid FROM pg_constraint c
+            JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY(c.conkey)
+           WHERE c.conrelid = to_regclass('design_mockups') AND c.contype = 'f' AND a.attname = 'product_id'
+), policies AS (
+    SELECT p.polrelid, p.polpermissive, pg_get_expr(p.polqual, p.polrelid) = 'true' AS lets_all
+      FROM pg_policy p
+     WHERE p.polcmd IN ('*', 'r')
+       AND EXISTS (SELECT FROM unnest(p.polroles) AS r WHERE r = 0 OR pg_has_role(current_user, r, 'MEMBER'))
+)
+SELECT current_user::text AS role,
+       array_to_string(ARRAY(
+           SELECT w.id::regclass::text FROM watched w
+            WHERE row_security_active(w.id)
+              AND (EXISTS (SELECT FROM policies p WHERE p.polrelid = w.id AND NOT p.polpermissive)
+                   OR NOT EXISTS (SELECT FROM policies p WHERE p.polrelid = w.id AND p.polpermissive AND p.lets_all))
+            ORDER BY 1), ', ') AS hidden,
        array_to_string(ARRAY(
            SELECT needed FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS needed
             WHERE NOT has_table_privilege(to_regclass('design_mockups'), needed)), ', ') AS lacks
@@ -118,10 +136,27 @@ class OwnerTable:
     products_name: str | None  #: the column of that table that holds the products' names, quoted for SQL
     tenants_are_workspaces: bool  #: the tenant of a row, or of a product, is the workspace that it belongs to
     times_may_lack: bool  #: created_at may be NULL
-    hides_rows: bool  #: row-level security hides rows of design_mockups from our role
+    role: str  #: our role in the database; empty with SQLite
+    hidden: str  #: the owner's tables of which row-level security hides rows from our role; empty: none
     lacks: str  #: what our role may not do to design_mockups, such as "INSERT, UPDATE"; empty: nothing
     columns: frozenset[str]  #: all columns of design_mockups
     required_unknown: tuple[str, ...]  #: columns that require a value and that we have no value for: creates fail
+
+    @property
+    def fault(self) -> str | None:
+        """Why serving from this table would be wrong, and what to do, for people; None: it would not be."""
+        if self.hidden:
+            return (
+                f"Row-level security hides rows of {self.hidden} from the database role {self.role}: lists would lack "
+                "prototypes, and second ones would be made. Connect as the role that owns the table, or give this role "
+                "BYPASSRLS."
+            )
+        if self.lacks:
+            return (
+                f"The database role {self.role} may not {self.lacks} in design_mockups. Run: GRANT {self.lacks} ON "
+                f"design_mockups TO {self.role}."
+            )
+        return None
 
 
 class _Column(NamedTuple):
@@ -155,7 +190,8 @@ async def read_owner_table(connection: Connection, *, tenants_are_workspaces: bo
         products_name=products["name_column"] if products else None,
         tenants_are_workspaces=tenants_are_workspaces and "tenant_id" in columns,
         times_may_lack="created_at" in columns and not columns["created_at"].not_null,
-        hides_rows=bool(rights and rights["hides_rows"]),
+        role=str(rights["role"]) if rights else "",
+        hidden=str(rights["hidden"] or "") if rights else "",
         lacks=str(rights["lacks"] or "") if rights else "",
         columns=frozenset(columns),
         required_unknown=tuple(

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.bus import Bus, Change
-from protokeep.core.errors import NotMigrated
+from protokeep.core.errors import NotMigrated, NotReady
 from protokeep.core.events import Event
 from protokeep.core.generation import RecoveryPoint
 from protokeep.core.principals import DEFAULT_WORKSPACE
@@ -66,7 +66,7 @@ class Prototypes:
 
     async def owner_table(self) -> OwnerTable:
         """The shape of the owner's table. Read again until it is migrated, then remembered."""
-        return (await self._prepared(for_tracking=False)).shape
+        return (await self._queries_of_table()).shape
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -278,19 +278,28 @@ class Prototypes:
         return await self._prepared()
 
     async def _prepared(self, *, for_tracking: bool = True) -> PrototypeQueries:
-        """The queries for the owner's table as it is. Raises `NotMigrated` when a table or column is missing."""
-        queries = self._queries
-        if queries is None or not queries.shape.tracked:
-            async with self.database.reading() as connection:
-                shape = await read_owner_table(connection, tenants_are_workspaces=self._tenants_are_workspaces)
-            if not (shape.own and shape.exists):
-                raise NotMigrated("The database has no protokeep tables")
-            queries = self._queries = PrototypeQueries(shape)
+        """The queries for the owner's table as it is. Raises `NotMigrated` when a table or column is missing.
+
+        Raises `NotReady` where our role does not see the table as it is: what is not seen would be made again.
+        """
+        queries = await self._queries_of_table()
+        if queries.shape.fault is not None:
+            raise NotReady(queries.shape.fault)
         if for_tracking and not queries.shape.tracked:
             raise NotMigrated(
                 "design_mockups has no columns to track a prototype with, and an untracked create would be an orphan",
                 self._tracking_fix,
             )
+        return queries
+
+    async def _queries_of_table(self) -> PrototypeQueries:
+        queries = self._queries
+        if queries is None or not queries.shape.tracked or queries.shape.fault is not None:
+            async with self.database.reading() as connection:
+                shape = await read_owner_table(connection, tenants_are_workspaces=self._tenants_are_workspaces)
+            if not (shape.own and shape.exists):
+                raise NotMigrated("The database has no protokeep tables")
+            queries = self._queries = PrototypeQueries(shape)
         return queries
 
     async def _read_one(self, statement: Statement, **key: str) -> Prototype | None:

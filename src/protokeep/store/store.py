@@ -55,7 +55,10 @@ class Store(Prototypes):
         await self.database.close()
 
     async def ready(self) -> OwnerTable:
-        """The shape of the owner's table. Raises `NotReady` when the database does not answer or is not migrated."""
+        """The shape of the owner's table.
+
+        Raises `NotReady` when the database does not answer or is not migrated, or hides rows of the table from us.
+        """
         await self.installation()
         return (await self._prepared()).shape
 
@@ -84,6 +87,11 @@ class Store(Prototypes):
         Raises `QuotaReached` when the new one would be one too many; nothing is written then.
         """
         return await self.claims.claim(await self._prepared(), request, quotas)
+
+    async def has_several_tenants(self) -> bool:
+        """Whether the owner's rows belong to more than one tenant."""
+        shape = await self.owner_table()
+        return shape.has_tenant and len(await self._rows("list_two_tenants")) > 1
 
     # -- chats -----------------------------------------------------------------------------------------------
 
