@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from owner_databases import GENERATIONS, PEOPLE, digest, fill, make_generation
+from owner_databases import GENERATIONS, PEOPLE, PRODUCTS, digest, fill, make_generation
 from owner_schemas import make_owner
 from owner_schemas import run as execute
 from processes import run, started
@@ -188,6 +188,11 @@ class TestInPassing:
                 url = (await serve.says(r"serving on (http://\S+)")).group(1)
                 async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=20) as http:
                     ready = await http.get("/readyz")
+                    create = await http.post(
+                        "/api/design/create-project",
+                        json={"product_id": PRODUCTS[0], "prompt": "A page"},
+                        headers={"Authorization": f"Bearer {token.out.strip()}"},
+                    )
                 await serve.stop()
             after = _owners(await schema_of(empty_pg_url))
             await execute(empty_pg_url, plain_sql())
@@ -199,8 +204,8 @@ class TestInPassing:
         assert (migrated.code, token.code) == (0, 0), migrated.err + token.err
         assert "design_mockups was left as it is" in migrated.err
         assert after == table
-        assert ready.status_code == 503
-        for words in (ready.json()["detail"], doctor.out):
+        assert (ready.status_code, create.status_code) == (503, 503)
+        for words in (ready.json()["detail"], create.json()["detail"], doctor.out):
             assert "protokeep migrate --sql" in words
         assert "tracking columns" not in healed.out
         assert (checked["steps"], checked["works"]) == ([], True)
