@@ -147,7 +147,8 @@ async def test_a_row_that_the_old_system_writes_is_followed_within_a_minute(owne
     await rounds(owned)
     chat = await owned.provider(1).create("from the old system", {})
     (mockup_id,) = await fill(owned.database_url, 1, chats=[chat.chat_id], first=ROWS + 1)
-    await run(owned.database_url, f"UPDATE design_mockups SET created_at = now() WHERE id = '{mockup_id}'")
+    made_at = owned.clock.now.isoformat()
+    await run(owned.database_url, f"UPDATE design_mockups SET created_at = '{made_at}' WHERE id = '{mockup_id}'")
     listed = owned.calls("chats.find")
 
     await owned.adopt()
@@ -437,6 +438,28 @@ async def test_a_row_without_a_chat_takes_the_chat_of_its_project(owned: World) 
 
     assert {(await owned.get(mockup_id)).chat_id for mockup_id in ids} == {near.id, late.id}
     assert owned.creates == 0
+
+
+async def test_a_chat_that_the_old_system_names_or_makes_later_is_found(owned: World) -> None:
+    """
+    The old system makes a project and its row first, the chat after that, and at times names it in the row.
+    """
+    project = await owned.provider(1)._http.request("POST", "projects", body={"name": "V0 Project"})  # type: ignore[attr-defined]
+    ids = await fill(owned.database_url, 2)
+    await run(
+        owned.database_url,
+        f"UPDATE design_mockups SET v0_project_id = '{project['id']}', created_at = '{owned.clock.now.isoformat()}'",
+    )
+    await rounds(owned)
+    assert (await owned.keeper.adoption_progress()).not_in_any_account == 2
+
+    made, named = plant(owned, timedelta(0), 2, initial_version_id="v-1")
+    made.project_id = project["id"]
+    await run(owned.database_url, f"UPDATE design_mockups SET v0_chat_id = '{named.id}' WHERE id = '{ids[1]}'")
+    await rounds(owned)
+
+    assert [(await owned.get(mockup_id)).chat_id for mockup_id in ids] == [made.id, named.id]
+    assert (await owned.keeper.adoption_progress()).adopted == 2
 
 
 async def test_a_project_that_no_account_shows_blocks_no_product(owned: World) -> None:

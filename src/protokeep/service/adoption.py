@@ -41,6 +41,9 @@ API_VERSION = 1
 BATCHES = 10
 SINGLE_ASKS = 200
 ASKED_TOGETHER = 20
+#: Rows that name a project without a chat are asked about again this often, for this long.
+PROJECTS_PAUSE = timedelta(minutes=2)
+PROJECTS_YOUNG = timedelta(hours=1)
 #: How often lists are read again for chats that no account showed.
 LISTED_AGAIN = timedelta(days=1)
 #: The pause between the pictures of two older rows: thousands at once would take the calls of a day.
@@ -55,6 +58,9 @@ class Adopter:
         self._budget = budget
         self._visibility = visibility
         self._looked_for = timedelta(0)
+        #: Chats that an account's list was read for.
+        self._seen: dict[str, set[str]] = {}
+        self._projects_asked_at: dict[str, datetime] = {}
         #: Accounts whose keys the provider refuses.
         self._refused: set[str] = set()
         self._logged: AdoptionProgress | None = None
@@ -156,11 +162,14 @@ class Adopter:
         context = self._context
         mark = context.providers.key_mark(account)
         answers = known if known.key_mark == mark else AccountAnswers(key_mark=mark)
+        if answers is not known:
+            self._seen.pop(account, None)
         if (await context.store.accounts.get(account)).is_polling_paused(now):
             return answers
         try:
             answers = await self._read_list(account, provider, answers, now)
             answers = await self._ask_singly(account, provider, replace(answers, problem=None))
+            await self._ask_young_projects(account, provider, now)
             self._refused.discard(account)
         except ProviderError as error:
             answers = replace(answers, problem=str(error))
@@ -186,7 +195,8 @@ class Adopter:
         """Look for all chats in the account's list, if it was not read for some of them. Raises `ProviderError`."""
         chats = await self._context.store.adoption.unknown_chats()
         again = answers.listed_at is not None and now - answers.listed_at >= LISTED_AGAIN
-        unlisted = [chat for chat in chats if again or not answers.has_listed(chat)]
+        seen = self._seen.setdefault(account, {chat.chat_id for chat in chats if answers.has_listed(chat)})
+        unlisted = [chat for chat in chats if again or chat.chat_id not in seen]
         calls = (await self._budget.allowance(account)).left(Priority.OLD)
         if not unlisted or calls == 0:
             return answers
@@ -195,7 +205,10 @@ class Adopter:
         listing = await provider.list_chats({chat.chat_id for chat in unlisted}, since=since, calls=calls)
         shown = {chat.chat_id: chat for chat in listing.chats}
         await self._follow_listed(account, [chat for chat in chats if chat.chat_id in shown], shown)
-        return replace(answers, listed_at=now) if listing.whole else answers
+        if not listing.whole:
+            return answers
+        seen.update(chat.chat_id for chat in unlisted)
+        return replace(answers, listed_at=now)
 
     async def _follow_listed(self, account: str, chats: Sequence[UnknownChat], shown: dict[str, ListedChat]) -> None:
         """Follow the prototypes of these chats, the newest rows first."""
@@ -224,6 +237,22 @@ class Adopter:
             last = unasked[-1]
             answers = replace(answers, asked_at=last.generation.created_at, asked_id=last.id)
         return answers
+
+    async def _ask_young_projects(self, account: str, provider: SupportsListing, now: datetime) -> None:
+        """Ask again about projects of rows that are young: the old system makes the chat after the project.
+
+        Raises `ProviderError`.
+        """
+        asked_at = self._projects_asked_at.get(account, now)
+        self._projects_asked_at.setdefault(account, now)
+        calls = (await self._budget.allowance(account)).left(Priority.RECENT)
+        if now - asked_at < PROJECTS_PAUSE or calls == 0:
+            return
+        self._projects_asked_at[account] = now
+        young = await self._context.store.adoption.young_projects(now - PROJECTS_YOUNG, ASKED_TOGETHER)
+        for mockup_id, chat in (await self._shown_singly(provider, young)).items():
+            prototype = next(one for one in young if one.id == mockup_id)
+            await self._follow(account, prototype, chat, 0)
 
     async def _shown_singly(
         self, provider: SupportsListing, prototypes: Sequence[TrackedPrototype]

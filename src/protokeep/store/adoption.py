@@ -117,6 +117,12 @@ class AdoptionStore:
         values |= {"asked_at": answers.asked_at, "asked_id": answers.asked_id}
         return [tracked_prototype_of(row) for row in await self._rows(queries.unknown_after, values)]
 
+    async def young_projects(self, since: datetime, limit: int) -> list[TrackedPrototype]:
+        """Rows of unknown account, adopted after `since`, that name a project and no chat, the newest first."""
+        queries = await self._prototypes.prepared()
+        values = {"account": UNKNOWN_ACCOUNT, "since": since, "limit": limit}
+        return [tracked_prototype_of(row) for row in await self._rows(queries.young_projects, values)]
+
     async def mark_not_in_account(self, asked_at: datetime, asked_id: str, now: datetime) -> int:
         """Writes down that no account showed the chats of the older rows up to this one. Returns their number."""
         values = {"account": UNKNOWN_ACCOUNT, "at": asked_at, "id": asked_id, "now": now}

@@ -94,6 +94,10 @@ class PrototypeQueries:
         self.due_for_deletion = Statement(f"{self.select} {_DUE_FOR_DELETION}")
         self.unknown = Statement(f"{self.select} {_UNKNOWN}{_ORDER_OF_ADOPTION}")
         self.unknown_after = Statement(f"{self.select} {_UNKNOWN}{_UNKNOWN_AFTER}{_ORDER_OF_ADOPTION}")
+        self.young_projects = Statement(
+            f"{self.select} {_UNKNOWN} AND COALESCE(m.v0_chat_id, '') = '' AND g.created_at > :since"
+            " ORDER BY g.created_at DESC LIMIT :limit"
+        )
         self.count_unadopted = Statement(f"SELECT count(*) AS number FROM design_mockups m WHERE {_UNADOPTED}")  # noqa: S608 - conditions of ours
         self.adopt_older = self._on_owners_tables("adopt_older")
         self.adopt_one = self._on_owners_tables("adopt_older", only=" AND m.id = :mockup_id")
