@@ -19,9 +19,11 @@ from protokeep.core.reuse import Outcome
 from protokeep.core.visible_fields import visible_fields
 from protokeep.doctor import examine
 from protokeep.service import NewPrototype
+from protokeep.service.gallery import Gallery, Search
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store.migrate import migrate
 from protokeep.store.prototypes import Page
+from protokeep.wiring import build_application
 from tracked import generation_of
 from world import ANN, BOB, KEY, PROMPT, World, settings_of
 
@@ -147,7 +149,8 @@ async def test_a_row_that_the_old_system_writes_is_followed_within_a_minute(owne
     await rounds(owned)
     chat = await owned.provider(1).create("from the old system", {})
     (mockup_id,) = await fill(owned.database_url, 1, chats=[chat.chat_id], first=ROWS + 1)
-    await run(owned.database_url, f"UPDATE design_mockups SET created_at = now() WHERE id = '{mockup_id}'")
+    made_at = owned.clock.now.isoformat()
+    await run(owned.database_url, f"UPDATE design_mockups SET created_at = '{made_at}' WHERE id = '{mockup_id}'")
     listed = owned.calls("chats.find")
 
     await owned.adopt()
@@ -254,10 +257,13 @@ async def test_a_row_that_no_account_shows_can_be_deleted(owned: World) -> None:
     A person may delete a row whose chat no account shows; the chat is left alone.
     """
     (chat,) = chats_of(owned, 1, OTHER_KEY)
-    (mockup_id,) = await fill(owned.database_url, 1, chats=[chat])
+    ids = await fill(owned.database_url, 7, chats=7 * [chat])
     await rounds(owned)
+    failed = await owned.get(ids[6])
+    assert (failed.state, visible_fields(failed, owned.clock.now)["reason"]["code"]) == (State.FAILED, "not_in_account")
 
-    assert await owned.keeper.delete(ANN, mockup_id) is None
+    for mockup_id in ids:
+        assert await owned.keeper.delete(ANN, mockup_id) is None
 
     assert await owned.rows("SELECT id FROM design_mockups") == []
     assert not owned.sandbox.chats[chat].deleted
@@ -272,8 +278,10 @@ async def test_a_chat_that_was_followed_is_not_gone_because_the_key_changed(owne
     words = await statuses(owned.database_url)
     other = await owned.node(key=OTHER_KEY)
     await rounds(owned, other)
-    for product in PRODUCTS[:8]:
-        await other.keeper.status(ANN, product, "v0")
+    for _ in range(80):  # Somebody looks at each for two hours.
+        owned.clock.advance(90)
+        for product in PRODUCTS[:8]:
+            await other.keeper.status(ANN, product, "v0")
     for _ in range(40):
         await rounds(owned, other, 1, 3600)
         for product in PRODUCTS[:8]:
@@ -439,6 +447,28 @@ async def test_a_row_without_a_chat_takes_the_chat_of_its_project(owned: World) 
     assert owned.creates == 0
 
 
+async def test_a_chat_that_the_old_system_names_or_makes_later_is_found(owned: World) -> None:
+    """
+    The old system makes a project and its row first, the chat after that, and at times names it in the row.
+    """
+    project = await owned.provider(1)._http.request("POST", "projects", body={"name": "V0 Project"})  # type: ignore[attr-defined]
+    ids = await fill(owned.database_url, 2)
+    await run(
+        owned.database_url,
+        f"UPDATE design_mockups SET v0_project_id = '{project['id']}', created_at = '{owned.clock.now.isoformat()}'",
+    )
+    await rounds(owned)
+    assert (await owned.keeper.adoption_progress()).not_in_any_account == 2
+
+    made, named = plant(owned, timedelta(0), 2, initial_version_id="v-1")
+    made.project_id = project["id"]
+    await run(owned.database_url, f"UPDATE design_mockups SET v0_chat_id = '{named.id}' WHERE id = '{ids[1]}'")
+    await rounds(owned)
+
+    assert [(await owned.get(mockup_id)).chat_id for mockup_id in ids] == [made.id, named.id]
+    assert (await owned.keeper.adoption_progress()).adopted == 2
+
+
 async def test_a_project_that_no_account_shows_blocks_no_product(owned: World) -> None:
     """
     Where no account shows the project, a click makes a new prototype.
@@ -557,6 +587,23 @@ async def test_a_tenant_sees_and_gets_its_own_rows_only(empty_pg_url: str) -> No
         assert str(row["tenant_id"]) == TENANTS[1]
 
 
+@pytest.mark.parametrize(
+    ("settings", "mapped"),
+    [({}, False), ({"claim_workspace": "tenant_id"}, True), ({"tenants_are_workspaces": True}, True)],
+)
+async def test_tenants_are_workspaces_where_a_workspace_claim_is_set(
+    owned: World, settings: dict[str, object], mapped: bool
+) -> None:
+    """
+    The setting is on by default where a claim names the workspace, and can be set by itself.
+    """
+    chosen = settings_of(database_url=owned.database_url, secret_key="s" * 40, **settings)
+    async with build_application(chosen, migrating=False) as application:
+        table = await application.keeper.context.store.owner_table()
+
+    assert table.tenants_are_workspaces == mapped
+
+
 async def test_products_have_the_names_of_the_owner(owned: World) -> None:
     """
     A prototype, its card and a search know the name that the owner's own table has for its product.
@@ -566,7 +613,11 @@ async def test_products_have_the_names_of_the_owner(owned: World) -> None:
     (shown, *_) = await owned.listed(PRODUCTS[0])
     async with owned.serving(real=False) as site:
         view = (await site.listed(PRODUCTS[0])).json()["mockups"][0]
+    gallery = Gallery(owned.first.context)
+    page, _ = await gallery.find(ANN, Search("Product"), 20)
 
+    assert {card.prototype.product_id for card in page.cards} == set(PRODUCTS)
+    assert await gallery.product_name(ANN, PRODUCTS[1]) == "Product number 2"
     assert shown.product_name == view["product_name"] == "Product number 1"
 
 

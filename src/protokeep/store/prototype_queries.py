@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protokeep.core.principals import DEFAULT_WORKSPACE
+from protokeep.core.prototype import Status
 from protokeep.store.mapping import GENERATION_COLUMNS
 from protokeep.store.owner_table import OwnerTable
 from protokeep.store.sql import Statement, query_text
@@ -94,6 +95,10 @@ class PrototypeQueries:
         self.due_for_deletion = Statement(f"{self.select} {_DUE_FOR_DELETION}")
         self.unknown = Statement(f"{self.select} {_UNKNOWN}{_ORDER_OF_ADOPTION}")
         self.unknown_after = Statement(f"{self.select} {_UNKNOWN}{_UNKNOWN_AFTER}{_ORDER_OF_ADOPTION}")
+        self.young_projects = Statement(
+            f"{self.select} {_UNKNOWN} AND COALESCE(m.v0_chat_id, '') = '' AND g.created_at > :since"
+            " ORDER BY g.created_at DESC LIMIT :limit"
+        )
         self.count_unadopted = Statement(f"SELECT count(*) AS number FROM design_mockups m WHERE {_UNADOPTED}")  # noqa: S608 - conditions of ours
         self.adopt_older = self._on_owners_tables("adopt_older")
         self.adopt_one = self._on_owners_tables("adopt_older", only=" AND m.id = :mockup_id")
@@ -115,7 +120,9 @@ class PrototypeQueries:
         status = "m.project_status" if "project_status" in self.shape.columns else "NULL"
         conditions = {
             "provider": "m.provider = :provider",
-            "status": f"COALESCE({status}, 'pending') = :status",
+            # A word that is missing or unknown reads as pending.
+            "status": f"CASE WHEN {status} IN ({', '.join(repr(str(one)) for one in Status)}) THEN {status}"
+            " ELSE 'pending' END = :status",
             "user_id": "m.user_id = :user_id",
             "after": f"({self.made_at}, m.id) < (:after_created_at, :after_id)",
         }
