@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.store.mapping import GENERATION_COLUMNS
-from protokeep.store.owner_table import OwnerTable
+from protokeep.store.owner_table import PHASE_SUBMISSION, OwnerTable
 from protokeep.store.sql import Statement, query_text
 
 #: The workspace of a generation `g`, or of a row that has none.
@@ -20,7 +20,11 @@ _OPTIONAL = {
     "project_url": "project_url",
     "image_url": "image_url",
     "thumbnail_url": "thumbnail_url",
+    "phase_submission_id": "phase_submission_id",
 }
+#: The longest metadata of a row that is read, in characters: a list has up to a hundred rows.
+METADATA_MAX = 32_768
+_METADATA = f"CASE WHEN length(CAST(m.metadata AS text)) <= {METADATA_MAX} THEN CAST(m.metadata AS text) END"
 _IN_SLOT = "JOIN protokeep_slots s ON s.mockup_id = m.id"
 _ANY_SLOT = f"LEFT {_IN_SLOT}"
 
@@ -60,18 +64,18 @@ class PrototypeQueries:
     def __init__(self, shape: OwnerTable) -> None:
         self.shape = shape
         self.select = self._select(shape.columns)
-        # Thousands of rows at a time, and no poll needs their prompts.
-        select_without_prompt = self._select(shape.columns - {"prompt"})
+        # Thousands of rows at a time, and no poll needs their long texts.
+        select_for_polls = self._select(shape.columns - {"prompt", "metadata"})
         self.get = Statement(f"{self.select} WHERE m.id = :mockup_id AND {WORKSPACE} = :workspace_id")
         self.get_unscoped = Statement(f"{self.select} WHERE m.id = :mockup_id")
         self.get_many = Statement(f"{self.select} WHERE m.id IN :ids")
         self.by_chat = Statement(f"{self.select} WHERE m.v0_chat_id = :chat_id")
         self.current = Statement(f"{self.select.replace(_ANY_SLOT, _IN_SLOT)} {_CURRENT}")
         self.newest = Statement(f"{self.select} {_NEWEST}")
-        self.due = Statement(f"{select_without_prompt} {_DUE}")
-        self.due_soon = Statement(f"{select_without_prompt} {_DUE_SOON}")
-        self.named_by_hooks = Statement(f"{select_without_prompt} {_NAMED_BY_HOOKS}")
-        self.not_visible = Statement(f"{select_without_prompt} {_NOT_VISIBLE}")
+        self.due = Statement(f"{select_for_polls} {_DUE}")
+        self.due_soon = Statement(f"{select_for_polls} {_DUE_SOON}")
+        self.named_by_hooks = Statement(f"{select_for_polls} {_NAMED_BY_HOOKS}")
+        self.not_visible = Statement(f"{select_for_polls} {_NOT_VISIBLE}")
         self.due_for_deletion = Statement(f"{self.select} {_DUE_FOR_DELETION}")
         has_tenants = shape.has_tenant and shape.products_has_tenant
         self.insert_mockup = self._on_owners_tables("insert_tenant_mockup" if has_tenants else "insert_mockup")
@@ -104,6 +108,7 @@ class PrototypeQueries:
         columns = [
             *(f"m.{name}" for name in ("id", "product_id", "user_id", "provider", "created_at")),
             *(f"{f'm.{column}' if column in present else 'NULL'} AS {name}" for column, name in _OPTIONAL.items()),
+            f"{_METADATA if 'metadata' in present else 'NULL'} AS metadata",
             *GENERATION_COLUMNS,
             "s.mockup_id AS current_id",
             *(f"a.{name}" for name in ("polling_paused_until", "polling_paused_code", "polling_paused_message")),
@@ -117,7 +122,9 @@ class PrototypeQueries:
     def _on_owners_tables(self, name: str) -> Statement:
         """A query file for the owner's tables: with their names, and without columns that they lack."""
         shape = self.shape
-        optional = [column for column in ("prompt", "updated_at") if column in shape.columns]
+        optional: list[str] = [column for column in ("prompt", "updated_at") if column in shape.columns]
+        if shape.has_phase_submission:
+            optional.append(PHASE_SUBMISSION)
         return Statement(
             query_text(name).format(
                 products_table=shape.products_table,
