@@ -101,7 +101,8 @@ async def test_a_dialog_without_a_submission_leaves_the_column_empty(screen: Sit
     """
     `undefined` is no member of a body, and `null` or an empty text is no submission either.
     """
-    for number, submission in enumerate([{}, {"phase_submission_id": None}, {"phase_submission_id": ""}]):
+    submissions: list[dict[str, Any]] = [{}, {"phase_submission_id": None}, {"phase_submission_id": ""}]
+    for number, submission in enumerate(submissions):
         body = {name: value for name, value in DIALOG.items() if name != "phase_submission_id"}
         made = await create(screen, {**body, **submission, "product_id": PRODUCTS[number + 2], "create_new": True})
 

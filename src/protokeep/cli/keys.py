@@ -1,4 +1,4 @@
-"""`protokeep keys`: sets, lists, removes and rotates keys of app builders, directly in the database.
+"""`protokeep keys`: sets, imports, lists, removes and rotates keys of app builders, directly in the database.
 
 A key is read from standard input, never from arguments, which other users of the machine can see.
 """
@@ -8,15 +8,18 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from protokeep.cli.options import AsJson, Provider, Workspace
+from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
 from protokeep.cli.runtime import run_with_application
 
 if TYPE_CHECKING:
+    from protokeep.core.key_import import KeyLine
     from protokeep.core.principals import Principal
     from protokeep.service.provider_keys import ProviderKeys, StoredKey
 
@@ -62,6 +65,63 @@ def set_key(
     )
     verdict = f"{provider} takes it." if stored.works else f"{provider} did not answer, so it was not tried."
     sys.stdout.write(f"Set: {_owner_label(stored)} …{stored.sealed.hint}. {verdict}\n")
+
+
+@app.command("import")
+def import_keys(workspace: Workspace = "default", provider: Provider = "v0") -> None:
+    """Store people's own keys from CSV or JSON on standard input. Exit codes: 0 all, 1 some were refused, 2 none."""
+    from protokeep.core.errors import InvalidInput
+    from protokeep.core.key_import import BYTES_MAX, FORM, read_key_list
+    from protokeep.core.validation import workspace_id_of
+
+    content = sys.stdin.buffer.read(BYTES_MAX + 1)
+    try:
+        if len(content) > BYTES_MAX:
+            raise InvalidInput(f"The list is longer than {BYTES_MAX:,} bytes. Send it in parts.")
+        lines, faults = read_key_list(content.decode(), workspace_id_of(workspace))
+    except (InvalidInput, UnicodeDecodeError) as error:
+        words = str(error) if isinstance(error, InvalidInput) else f"The list is not UTF-8. {FORM}"
+        sys.stderr.write(f"protokeep: {words} Nothing was stored.\n")
+        raise typer.Exit(EXIT_USAGE) from None
+    for fault in faults:
+        sys.stderr.write(f"line {fault.number}: {fault.message}\n")
+    if faults:
+        sys.stderr.write("protokeep: Nothing was stored. Mend these lines, then send the list again.\n")
+        raise typer.Exit(EXIT_USAGE)
+    refused = _run_with_keys(
+        workspace,
+        lambda keys, admin: _import_lines(keys, admin, provider, lines),
+        advice="What is printed as set is stored. Importing the same list again is safe: it goes on with the others.",
+    )
+    if refused:
+        raise typer.Exit(EXIT_ERROR)
+
+
+async def _import_lines(keys: ProviderKeys, admin: Principal, provider: str, lines: Sequence[KeyLine]) -> int:
+    """Store each line's key, unless it is stored already, and say what became of it. Returns how many were refused."""
+    from protokeep.core.errors import InvalidInput, NotNow
+
+    unchanged = await keys.stored(provider, {line.owner: line.key for line in lines})
+    refused = 0
+    for line in lines:
+        label = f"line {line.number}: {line.owner.user_id}"
+        if line.owner in unchanged:
+            sys.stdout.write(f"{label}: unchanged\n")
+            continue
+        by = replace(admin, workspace_id=line.owner.workspace_id)
+        try:
+            stored = await keys.set(by, line.owner, provider, line.key)
+        except (InvalidInput, NotNow) as error:
+            refused += 1
+            sys.stderr.write(f"{label}: refused. {error}\n")
+        else:
+            verdict = f"{provider} takes it" if stored.works else f"{provider} did not answer, so it was not tried"
+            sys.stdout.write(f"{label}: set …{stored.sealed.hint}, {verdict}\n")
+        sys.stdout.flush()
+    sys.stdout.write(
+        f"Set: {len(lines) - len(unchanged) - refused}. Unchanged: {len(unchanged)}. Refused: {refused}.\n"
+    )
+    return refused
 
 
 @app.command("list")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -68,6 +69,18 @@ class ProviderKeys:
             for sealed in await keys.store.list(workspace_id)
             if user_id is None or sealed.owner.user_id == user_id
         ]
+
+    async def stored(self, provider: str, wanted: Mapping[KeyOwner, str]) -> frozenset[KeyOwner]:
+        """The owners for whom this very key is stored, and opens here."""
+        keys = self._keys()
+        found: list[KeyOwner] = []
+        for workspace_id in {owner.workspace_id for owner in wanted}:
+            for sealed in await keys.store.list(workspace_id):
+                key = wanted.get(sealed.owner) if sealed.provider == provider else None
+                with contextlib.suppress(KeyNotReadable):
+                    if key is not None and keys.vault.open(sealed) == key_of(key):
+                        found.append(sealed.owner)
+        return frozenset(found)
 
     async def remove(self, by: Principal, owner: KeyOwner, provider: str) -> None:
         """Delete a key. Prototypes of its account wait, visibly, until there is a key again. Raises `NotFound`."""
