@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from owner_schemas import run
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.events import Event, Source
-from protokeep.core.principals import Role
 from protokeep.core.prototype import Prototype
-from world import ANN, World
-
-ADMIN = replace(ANN, role=Role.ADMIN)
+from world import ADA, World
 
 
 async def read_before_it_was_tracked(world: World) -> Prototype:
@@ -29,7 +26,7 @@ async def test_a_row_that_is_tracked_meanwhile_is_left_alone(world: World) -> No
     event = Event("deleted", Source.PERSON, now, actor="ann")
     before = await world.contents()
 
-    deleted = await world.store.delete_untracked("default", row, event, AuditEntry.of(ADMIN, Action.DELETED, now))
+    deleted = await world.store.delete_untracked("default", row, event, AuditEntry.of(ADA, Action.DELETED, now))
 
     assert (deleted, await world.contents()) == (False, before)
 
@@ -40,7 +37,7 @@ async def test_its_deletion_takes_the_chat_along(world: World) -> None:
     """
     row = await read_before_it_was_tracked(world)
 
-    assert await world.keeper._deleter.request(ADMIN, row) is None
+    assert await world.keeper._deleter.request(ADA, row) is None
 
     assert (world.chat.deleted, await world.rows("SELECT id FROM design_mockups")) == (True, [])
 
@@ -52,4 +49,4 @@ async def test_a_row_that_is_gone_meanwhile_is_deleted(world: World) -> None:
     row = await read_before_it_was_tracked(world)
     await run(world.database_url, "DELETE FROM design_mockups")
 
-    assert await world.keeper._deleter.request(ADMIN, row) is None
+    assert await world.keeper._deleter.request(ADA, row) is None
