@@ -45,7 +45,7 @@ async def test_a_whole_life_is_recorded_with_source_person_and_words(world: Worl
     world.clock.advance(1)
     await world.keeper.stop(ANN, one.id)
     world.clock.advance(120)
-    assert await world.keeper.delete(BOB, one.id) is None
+    assert await world.keeper.delete(ADA, one.id) is None
 
     assert holds(
         await history(world, one),
