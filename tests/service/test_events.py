@@ -9,7 +9,7 @@ import pytest
 
 from protokeep.core.prototype import Prototype
 from tracked import tracked
-from world import ANN, BOB, World, on_sqlite
+from world import ADA, ANN, BOB, World, on_sqlite
 
 CREATES, SENDS = "chats.create*", "messages.sendAsync"
 Line = tuple[str, str, str | None, str | None, dict[str, Any] | None]
