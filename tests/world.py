@@ -101,6 +101,8 @@ class World:
     timeout_seconds: float = 5.0
     #: Whether processes go by clocks of their own, as real ones do.
     steady: bool = False
+    #: Whether the tenant of an owner's row is the workspace that it belongs to.
+    tenants_are_workspaces: bool = False
     #: Calls that each process may make.
     limits: Limits = field(default_factory=Limits)
     #: Holds what every process says to v0, and what it answers, against v0's documents; None: nothing does.
@@ -119,6 +121,7 @@ class World:
         limits: Limits | None = None,
         timeout_seconds: float = 5.0,
         documents: Mapping[str, Document] | None = None,
+        tenants_are_workspaces: bool = False,
         **knobs: Any,
     ) -> AsyncIterator[World]:
         """A world with one process, on a database that is there. `knobs` are the sandbox's.
@@ -137,6 +140,7 @@ class World:
                 timing or Timing(),
                 timeout_seconds=timeout_seconds,
                 steady=steady,
+                tenants_are_workspaces=tenants_are_workspaces,
                 limits=limits or Limits(),
                 transport=None if documents is None else ContractTransport(documents),
             )
@@ -201,12 +205,13 @@ class World:
                 timeout_seconds=config.pop("timeout_seconds", self.timeout_seconds),
             )
             for provider in (V0V1(spoken, **config), V0V2(spoken, **config)):
-                providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=provider.api_version == self.api_version)
+                for_new = provider.api_version == self.api_version
+                providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=for_new, key_mark=key)
         steady = steady or self.steady
         if steady:
             clock = SteadyClock(self.clock(), self.clock.elapsed)
         context = Context(
-            Store(database, bus),
+            Store(database, bus, tenants_are_workspaces=self.tenants_are_workspaces),
             providers,
             bus,
             clock or self.clock,
@@ -296,6 +301,11 @@ class World:
         """Let time pass, and have the first process poll what is due."""
         self.clock.advance(seconds)
         await self.keeper.track(ENVIRONMENT_ACCOUNT)
+
+    async def adopt(self) -> None:
+        """One round of adoption of the owner's older rows, when it is time for one."""
+        self.clock.advance(20)
+        await self.keeper.adopt()
 
     async def live(self, seconds: float, step: float = 3.0) -> None:
         """Let time pass in steps, with a sweep after each."""

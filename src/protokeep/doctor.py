@@ -106,6 +106,7 @@ async def examine(settings: Settings) -> list[Finding]:
     if any(finding.name in ("secret", "database") and finding.level == "broken" for finding in findings):
         return findings
     async with build_application(settings, migrating=False) as application:
+        findings += await _check_owner_table(application)
         findings += await _check_tokens(application)
         findings += await _check_clock(application)
         findings += await _check_providers(application)
@@ -178,6 +179,27 @@ async def _check_database(settings: Settings) -> Finding:
     if not migrated:
         return broken("database", "the database is not migrated", "run `protokeep migrate`")
     return fine("database", "answers, and is migrated")
+
+
+async def _check_owner_table(application: Application) -> list[Finding]:
+    """Check that our role sees and may change the owner's rows, that tenants are apart, and what is not followed."""
+    store = application.keeper.context.store
+    table = await store.owner_table()
+    if table.fault is not None:
+        what, _, fix = table.fault.partition(". ") if table.lacks else table.fault.rpartition(". ")
+        return [broken("design_mockups", what, fix.rstrip("."))]
+    if not table.tracked:
+        return []
+    findings = []
+    if not table.tenants_are_workspaces and await store.has_several_tenants():
+        text = "design_mockups holds rows of several tenants, and all of them are in the workspace `default`"
+        fix = "set PROTOKEEP_CLAIM_WORKSPACE to the tenant's claim, or PROTOKEEP_TENANTS_ARE_WORKSPACES=true"
+        findings.append(unsafe("tenants", text, fix))
+    progress = await application.keeper.adoption_progress()
+    if progress.not_in_any_account:
+        text = f"the chats of {progress.not_in_any_account} older rows are in no v0 account whose key is here"
+        findings.append(unsafe("older rows", text, "add the keys of their accounts with `protokeep keys set`"))
+    return findings
 
 
 async def _check_tokens(application: Application) -> list[Finding]:

@@ -32,6 +32,8 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=6)
 SWEEP_SECONDS = 2.0
 #: The pause between two heartbeats, each of which also compares the database and its clock with what is known.
 BEAT_SECONDS = 3.0
+#: The pause between two looks for older rows; which process has the turn is decided there.
+ADOPTION_SECONDS = 5.0
 #: The longest that an account waits for its hook when its key is set after `hooks install`.
 HOOKS_SECONDS = 30.0
 #: The pause before PgQueuer is started again after it was interrupted.
@@ -68,6 +70,7 @@ class Jobs:
             PeriodicTask("heartbeat", BEAT_SECONDS, keeper.context.heartbeat.beat),
             PeriodicTask("sweep", SWEEP_SECONDS, keeper.sweep),
             PeriodicTask("reconcile", SWEEP_SECONDS, keeper.reconcile),
+            PeriodicTask("adoption", ADOPTION_SECONDS, keeper.adopt),
             PeriodicTask("finalize", SWEEP_SECONDS, keeper.finalize),
             PeriodicTask("hooks", HOOKS_SECONDS, hooks.complete),
             PeriodicTask("clear_job_log", CLEAR_LOG_SECONDS, queue.clear_log),

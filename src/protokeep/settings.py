@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     claim_user: str = "sub"
     claim_workspace: str = ""
     claim_role: str = "role"
+    #: Whether a tenant of the owner's tables (their column `tenant_id`) is the workspace of the same name. Unset: where
+    #: a workspace claim is set.
+    tenants_are_workspaces: bool | None = None
     #: The roles that values of the role claim stand for: `designers=maker, platform=admin`. Empty: the values are
     #: names of roles.
     claim_roles: str = ""
@@ -236,6 +239,12 @@ class Settings(BaseSettings):
         """How principals are read from the claims of a JWT."""
         default = Role(self.default_role) if self.default_role else None
         return ClaimRules(self.claim_user, self.claim_workspace, self.claim_role, roles_of(self.claim_roles), default)
+
+    @property
+    def maps_tenants(self) -> bool:
+        """Whether the owner's tenants are workspaces."""
+        chosen = self.tenants_are_workspaces
+        return bool(self.claim_workspace) if chosen is None else chosen
 
     @property
     def proxies(self) -> list[str]:

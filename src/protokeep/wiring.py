@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -121,7 +122,7 @@ async def build_application(
 def _context(settings: Settings, database: Database, secret: bytes, clock: Clock, queue: Queue) -> Context:
     bus = Bus()
     return Context(
-        Store(database, bus),
+        Store(database, bus, tenants_are_workspaces=settings.maps_tenants),
         _providers(settings, database, secret),
         bus,
         clock,
@@ -175,8 +176,10 @@ def _providers(settings: Settings, database: Database, secret: bytes) -> Provide
     providers = Providers(PROVIDERS, stored_keys, settings.environment_key_serves)
     key = settings.v0_api_key.get_secret_value().strip() if settings.v0_api_key else ""
     if key:
+        mark = hmac.digest(secret, b"key-mark:" + key.encode(), hashlib.sha256).hex()[:16]
         for provider in stored_keys.build("v0", key):
-            providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=provider.api_version == settings.v0_api_version)
+            for_new = provider.api_version == settings.v0_api_version
+            providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=for_new, key_mark=mark)
     return providers
 
 

@@ -184,7 +184,7 @@ class TestOlderRows:
         await run(owned.database_url, f"UPDATE design_mockups SET v0_chat_id = '{chat.chat_id}' WHERE id = '{MOCKUP}'")
         owned.clock.advance(GENERATION_SECONDS)
 
-        await owned.sweep()
+        await owned.adopt()
         await owned.live(6)
 
         done = await owned.get(MOCKUP)

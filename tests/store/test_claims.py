@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from owner_schemas import run
 from protokeep.core.errors import QuotaReached
-from protokeep.core.prototype import Status
+from protokeep.core.prototype import Observation, ObservedState, advance
 from protokeep.core.quotas import Quotas
 from protokeep.core.reuse import Outcome
 from protokeep.service import NewPrototype
@@ -108,7 +107,8 @@ async def test_viewers_of_a_replaced_prototype_hear_that_it_is_not_current(world
     """
     before = await world.make()
     if not more:
-        await world.store.save(tracked(before), replace(tracked(before), status=Status.FAILED))
+        failed = Observation(ObservedState.BROKE)
+        await world.store.save(tracked(before), advance(tracked(before), failed, world.clock.now))
 
     with world.first.context.bus.subscribed() as changes:
         ensured = await world.ensure("p-1", wait=0, **more)

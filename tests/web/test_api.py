@@ -14,7 +14,17 @@ from world import GENERATION_SECONDS, PROMPT, Site, World, both_versions, on_sql
 
 #: The prototype view of the design, and what tells where it stands.
 VIEW = {
-    *("id", "product_id", "user_id", "provider", "prompt", "v0_chat_id", "v0_project_id", "project_status"),
+    *(
+        "id",
+        "product_id",
+        "product_name",
+        "user_id",
+        "provider",
+        "prompt",
+        "v0_chat_id",
+        "v0_project_id",
+        "project_status",
+    ),
     *("project_url", "demo_url", "web_url", "chat_url", "thumbnail_url", "image_url", "error", "is_current"),
     *("created_at", "updated_at", "observed_at", "poll_count", "elapsed_seconds", "state", "reason", "credits"),
     *("key_source", "phase_submission_id", "metadata"),

@@ -57,6 +57,7 @@ def same(prototype: Prototype) -> Prototype:
 CHANGES: Mapping[str, tuple[Change, Change]] = {
     "id": (same, own(id="00000000-0000-4000-8000-00000000000f")),
     "product_id": (same, own(product_id="p-2")),
+    "product_name": (same, own(product_name="Another name")),
     "user_id": (same, own(user_id="bob")),
     "provider": (same, own(provider="v1")),
     "prompt": (same, own(prompt="another one")),

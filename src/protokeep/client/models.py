@@ -87,6 +87,7 @@ class Prototype(ApiValue):
     state: str
     created_at: datetime
     updated_at: datetime
+    product_name: str | None = None
     user_id: str | None = None
     provider: str = "v0"
     prompt: str | None = None

@@ -136,7 +136,14 @@ def others_visible(generation: Generation, account: AccountVisibility, now: date
 
 
 def is_gone(generation: Generation, account: AccountVisibility, now: datetime, timing: Timing) -> bool:
-    """Whether a missing chat is gone: shown before, not young, away for minutes, and the account otherwise visible."""
+    """Whether a missing chat is gone: shown before, not young, away for minutes, and the account otherwise visible.
+
+    A row that was there before protokeep is believed to be gone only by a key that has shown its chat: any other key
+    may be one of an account that the chat was never in.
+    """
+    shown_at = generation.absence.last_shown_at
+    if generation.is_adopted and (shown_at is None or shown_at < account.key_since):
+        return False
     return may_be_gone(generation, now, timing) and others_visible(generation, account, now, timing)
 
 

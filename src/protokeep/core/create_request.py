@@ -14,21 +14,11 @@ from protokeep.core.reuse import Decision
 
 
 @dataclass(frozen=True, slots=True)
-class Adoption:
-    """Older rows become tracked: in which workspace, with which account, and since when."""
-
-    workspace_id: str
-    account: str
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class CreateRequest:
     """One request for a prototype, checked. `mockup_id` is the id of the prototype if it has to be made.
 
-    `principal` is the person who asks, for the audit. `adoption_account` tracks an older row that the request finds;
-    None: the same `account` does. `leased_until`: until then only the claiming process sends this create; None: any
-    process may.
+    `principal` is the person who asks, for the audit. `leased_until`: until then only the claiming process sends this
+    create; None: any process may.
     """
 
     mockup_id: str
@@ -46,13 +36,7 @@ class CreateRequest:
     phase_submission_id: str | None = None
     idempotency_key: str | None = None
     principal: Principal | None = None
-    adoption_account: str | None = None
     leased_until: datetime | None = None
-
-    @property
-    def adoption(self) -> Adoption:
-        """How an older row that this request finds is tracked from now on."""
-        return Adoption(self.workspace_id, self.adoption_account or self.account, self.now)
 
     @property
     def fingerprint(self) -> str:
@@ -98,6 +82,7 @@ def claimed_prototype(request: CreateRequest, user_id: str) -> TrackedPrototype:
         status=Status.PENDING,
         created_at=request.now,
         updated_at=request.now,
+        product_name=request.product_name,
         is_current=True,
         generation=generation,
     )

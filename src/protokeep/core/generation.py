@@ -13,6 +13,8 @@ from enum import StrEnum
 
 #: The error code of a prototype whose chat no longer exists at the provider.
 GONE = "gone"
+#: Markers of rows that were there before protokeep begin with this, and no chat carries them.
+ADOPTED = "adopted:"
 
 
 class RecoveryPoint(StrEnum):
@@ -178,6 +180,11 @@ class Generation:
     credits: float | None = None
     image_source: str | None = None
     picture_etag: str | None = None
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether the prototype's row was in the owner's table before protokeep knew of it."""
+        return self.marker.startswith(ADOPTED)
 
     @property
     def turn_at(self) -> datetime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -78,6 +78,9 @@ REVIVALS: Mapping[ObservedState, Status] = {
     ObservedState.CONTINUED: Status.IN_PROGRESS,
 }
 
+#: Stands for the time of an owner's row that has none: the row counts as older than all others.
+NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+
 UNFINISHED = frozenset({Status.PENDING, Status.IN_PROGRESS})
 SETTLED = frozenset({Status.COMPLETED, Status.FAILED})
 
@@ -126,6 +129,7 @@ class Prototype:
     thumbnail_url: str | None = None
     phase_submission_id: str | None = None
     metadata: Mapping[str, Any] | None = None
+    product_name: str | None = None
     is_current: bool = False
     polling_pause: PollingPause | None = None
 

@@ -16,10 +16,21 @@ from urllib.parse import quote, unquote
 from protokeep.core.errors import InvalidInput
 
 KEY_SHORTEST, KEY_LONGEST = 8, 500
+#: The account of an older row until it is found out which account its chat is in.
+UNKNOWN_ACCOUNT = "v0:unknown"
 #: So many last characters of a key are shown.
 HINT_LENGTH = 4
 #: Left as they are in an account's name, so that people can read it. A colon is not among them.
 READABLE = "@.+-_ "
+
+
+#: The message for people about an older row whose chat no account showed, with the next step.
+NOT_IN_ACCOUNT_MESSAGE = (
+    "Its chat is in no builder account whose key is here. Nothing is concluded from that, and what is known of it "
+    "stays. It goes on by itself when a key of the chat's account is set."
+)
+#: The same before every account was asked.
+LOOKING_MESSAGE = "It was there before protokeep. Which builder account its chat is in is being found out."
 
 
 class KeySource(StrEnum):
@@ -29,6 +40,7 @@ class KeySource(StrEnum):
     WORKSPACE = "workspace"
     OWN = "own"  #: the key of the person who asked for it
     ARGUMENT = "argument"  #: a key that its caller passed to the agent
+    UNKNOWN = "unknown"  #: nobody knows: the row is older than protokeep, and no account showed its chat yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,8 @@ def owner_of(account: str) -> KeyOwner | None:
 
 def key_source_of(account: str) -> KeySource:
     """The origin of the key of an account."""
+    if account == UNKNOWN_ACCOUNT:
+        return KeySource.UNKNOWN
     owner = owner_of(account)
     if owner is not None:
         return KeySource.OWN if owner.user_id else KeySource.WORKSPACE
@@ -101,6 +115,8 @@ def hint_of(key: str) -> str:
 
 def missing_key_message(account: str) -> str:
     """The message for people where an account has no key, with the next step."""
+    if account == UNKNOWN_ACCOUNT:
+        return NOT_IN_ACCOUNT_MESSAGE
     owner = owner_of(account)
     if owner is None:
         return "The account that this prototype belongs to has no key configured. Set it and restart."

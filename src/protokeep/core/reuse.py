@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from protokeep.core.prototype import Prototype, Status, TrackedPrototype
+from protokeep.core.provider_keys import NOT_IN_ACCOUNT_MESSAGE, UNKNOWN_ACCOUNT
 
 
 class Outcome(StrEnum):
@@ -29,12 +30,17 @@ class Decision:
 def usable(prototype: Prototype) -> bool:
     """Whether a request gets this prototype rather than a new one.
 
-    An older row that nobody tracks is usable only by its URL or its chat: otherwise old rows would block their product
-    for ever.
+    An older row that nobody tracks is usable only by its URL, its chat, or a project whose chat may be found: otherwise
+    old rows would block their product for ever.
     """
-    if isinstance(prototype, TrackedPrototype):
-        return prototype.generation.deletion_requested_at is None and prototype.status is not Status.FAILED
-    return prototype.status is not Status.FAILED and bool(prototype.chat_id or prototype.project_url)
+    if prototype.status is Status.FAILED:
+        return False
+    if not isinstance(prototype, TrackedPrototype):
+        return bool(prototype.chat_id or prototype.project_id or prototype.project_url)
+    generation = prototype.generation
+    if generation.account == UNKNOWN_ACCOUNT and generation.not_visible and prototype.chat_id is None:
+        return bool(prototype.project_url)  # No account shows its project, so there is no chat to wait for.
+    return generation.deletion_requested_at is None
 
 
 def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decision:
@@ -52,7 +58,9 @@ def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decis
     differs = prompts_differ(current.prompt, prompt)
     reason = "This product has one already."
     if current.generation is not None and current.generation.not_visible:
-        reason += f" {current.provider} does not show it at present; it is looked at again."
+        unknown = current.generation.account == UNKNOWN_ACCOUNT
+        hidden = f"{current.provider} does not show it at present; it is looked at again."
+        reason += f" {NOT_IN_ACCOUNT_MESSAGE if unknown else hidden}"
     if differs:
         reason += " It was made from another prompt; ask with create_new=true for one from this prompt."
     return Decision(Outcome.REUSED, reason, differs)

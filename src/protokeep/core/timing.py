@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from protokeep.core.generation import GONE, Generation, RecoveryPoint
 from protokeep.core.prototype import SETTLED, Status, TrackedPrototype
+from protokeep.core.provider_keys import UNKNOWN_ACCOUNT
 
 #: How far back a look-up goes before the moment of sending: the clocks of two hosts and the provider's differ.
 LOOK_BACK = timedelta(minutes=5)
@@ -147,6 +148,9 @@ def next_poll(prototype: TrackedPrototype, now: datetime, timing: Timing, *, bat
     is_late_answer = generation.awaiting_input and deadline_at is not None and deadline_at <= now
     if prototype.status is Status.TIMEOUT or is_late_answer:
         return _next_poll_after_timeout(now, deadline_at or generation.created_at, timing)
+    if generation.is_adopted and deadline_at is None and not generation.polling.is_watched(now):
+        # No clock of ours ends what was there before protokeep: the older it is, the more rarely it is polled.
+        return now + min(max((now - prototype.created_at) / 10, timing.poll_interval), _seconds(900))
     due = now + _poll_interval(generation, now, timing, batched=batched)
     if deadline_at is not None and now < deadline_at < due:
         return deadline_at
@@ -191,6 +195,8 @@ def is_poll_due_on_request(prototype: TrackedPrototype, now: datetime, timing: T
     """Whether a status request polls the provider rather than answering with the row as it is."""
     generation = prototype.generation
     if prototype.chat_id is None or generation.deletion_requested_at is not None or generation.follow_up_pending:
+        return False
+    if generation.account == UNKNOWN_ACCOUNT:  # Every account is asked once, not once per viewer.
         return False
     if prototype.status is Status.FAILED and generation.error.code != GONE:
         return False

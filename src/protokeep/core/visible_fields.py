@@ -12,7 +12,12 @@ from typing import Any
 
 from protokeep.core.generation import Generation
 from protokeep.core.prototype import SETTLED, Prototype
-from protokeep.core.provider_keys import key_source_of
+from protokeep.core.provider_keys import (
+    LOOKING_MESSAGE,
+    NOT_IN_ACCOUNT_MESSAGE,
+    UNKNOWN_ACCOUNT,
+    key_source_of,
+)
 
 #: Fields that change without news: with every poll, or with every second. A change of these alone keeps the ETag and
 #: notifies nobody; otherwise no poll of an unchanged prototype could be answered with 304.
@@ -35,6 +40,7 @@ def visible_fields(prototype: Prototype, now: datetime | None) -> dict[str, Any]
     return {
         "id": prototype.id,
         "product_id": prototype.product_id,
+        "product_name": prototype.product_name,
         "user_id": prototype.user_id,
         "provider": prototype.provider,
         "prompt": prototype.prompt,
@@ -117,6 +123,13 @@ def _reason(prototype: Prototype, now: datetime | None) -> dict[str, Any] | None
         return _reason_of(generation.hold.code, generation.hold.message or "", generation.submission.next_try_at)
     if generation.submission.outcome_unknown:
         return _reason_of("outcome_unknown", _UNKNOWN_OUTCOME, generation.submission.next_try_at)
+    if generation.account == UNKNOWN_ACCOUNT:
+        code, message = (
+            ("not_in_account", NOT_IN_ACCOUNT_MESSAGE)
+            if generation.not_visible
+            else ("looking_for_account", LOOKING_MESSAGE)
+        )
+        return _reason_of(code, message, None)
     if generation.not_visible:
         message = (
             f"{prototype.provider} does not show it at present. Nothing is concluded from that: it is looked at "

@@ -7,11 +7,12 @@ A provider that implements `Provider` alone can create prototypes and follow the
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
+from protokeep.core.adoption import ListedChat as ListedChat
 from protokeep.core.conversation import Conversation as Conversation
 from protokeep.core.conversation import Message as Message
 from protokeep.core.errors import ProviderError
@@ -287,6 +288,35 @@ class SupportsMedia(Provider, Protocol):
     async def opens(self, address: str) -> bool | None:
         """Whether a preview still opens; None if that cannot be told. The key is not sent along."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The chats that a list of an account showed. `whole`: all of it was read that was asked for."""
+
+    chats: Sequence[ListedChat] = ()
+    whole: bool = False
+
+
+@runtime_checkable
+class SupportsListing(Provider, Protocol):
+    """A provider whose list shows chats that we did not make, with their states."""
+
+    async def list_chats(self, wanted: Collection[str], *, since: datetime | None, calls: int | None) -> Listing:
+        """The account's chats, read until all `wanted` ones were met, or all that may be as young as `since`.
+
+        Cut after about `calls` calls. Raises `ProviderError`.
+        """
+        ...
+
+    async def chats_of_project(self, project_id: str) -> Sequence[ListedChat]:
+        """The chats of a project, newest first; none if the account does not show it. Raises `ProviderError`."""
+        ...
+
+
+def with_listing(provider: Provider | None) -> SupportsListing | None:
+    """`provider`, if its list shows states of chats; otherwise None."""
+    return provider if isinstance(provider, SupportsListing) else None
 
 
 def with_follow_ups(provider: Provider | None) -> SupportsFollowUps | None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx2
 
-from protokeep.core.errors import OutcomeUnknown, ProviderError
+from protokeep.core.errors import OutcomeUnknown, ProviderError, ProviderRejected
 from protokeep.core.prototype import Observation, ObservedState
 from protokeep.providers.base import (
     CLOCK_SLACK,
     Capabilities,
     Conversation,
     KnownChats,
+    ListedChat,
+    Listing,
     MayBegin,
     PollResult,
     PollTarget,
@@ -125,6 +128,31 @@ class V0V1(V0Common):
         detail = await self._http.request("GET", f"chats/{segment(target.chat_id)}", time_limit=READ_TIMEOUT_SECONDS)
         return observation_of_detail(detail, target.chat_id, target.previous_message_id, target.baseline_message_id)
 
+    async def list_chats(self, wanted: Collection[str], *, since: datetime | None, calls: int | None) -> Listing:
+        """`GET /chats`, page after page."""
+        unmet, found = set(wanted), dict[str, ListedChat]()
+        may_call = self._may_call(calls)
+        async for row in self._list.rows(
+            before=since, pages_needed=lambda: -(-len(unmet) // PAGE) if may_call() else 0
+        ):
+            chat = _listed(row)
+            if chat is not None:
+                found[chat.chat_id] = chat
+                unmet.discard(chat.chat_id)
+        return Listing(list(found.values()), whole=not unmet or may_call())
+
+    async def chats_of_project(self, project_id: str) -> list[ListedChat]:
+        """`GET /projects/{id}`: a ProjectDetail holds its chats as rows of a list."""
+        try:
+            detail = await self._http.request("GET", f"projects/{segment(project_id)}")
+        except ProviderRejected as error:
+            if error.status != 404:
+                raise
+            return []
+        rows = detail.get("chats") if isinstance(detail, dict) else None
+        chats = [chat for row in (rows if isinstance(rows, list) else []) if (chat := _listed(row)) is not None]
+        return sorted(chats, key=lambda chat: chat.created_at or datetime.max.replace(tzinfo=UTC), reverse=True)
+
     async def recent_chats(self) -> list[str]:
         """`GET /chats`, one page."""
         params = {"limit": PAGE, "offset": 0}
@@ -225,3 +253,12 @@ class V0V1(V0Common):
         """The oldest user message of a ChatDetail."""
         detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
         return oldest_prompt(messages_of(detail)) if isinstance(detail, dict) else None
+
+
+def _listed(row: Any) -> ListedChat | None:
+    """The chat in a row of a list; None: the row has no id. A chat without a version says nothing of its state."""
+    chat_id = id_of(row)
+    if chat_id is None:
+        return None
+    observation = observation_of_row(row) or Observation(ObservedState.QUEUED, web_url=link(row.get("webUrl")))
+    return ListedChat(chat_id, observation, instant(row.get("createdAt")))

@@ -18,7 +18,7 @@ from protokeep.core.events import Event, Source
 from protokeep.core.generation import GONE
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype, TrackedPrototype
-from protokeep.core.provider_keys import missing_key_message
+from protokeep.core.provider_keys import LOOKING_MESSAGE, UNKNOWN_ACCOUNT, missing_key_message
 from protokeep.core.submission import NO_KEY
 from protokeep.core.timing import backoff, must_look_up_first
 from protokeep.providers.base import Provider
@@ -82,6 +82,8 @@ class Deleter:
         return True
 
     async def _request(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
+        if prototype.generation.account == UNKNOWN_ACCOUNT and not prototype.generation.not_visible:
+            raise NotNow(f"{LOOKING_MESSAGE} Try again in a minute.")
         current: TrackedPrototype | None = prototype
         for _ in range(MAX_LOSSES):
             if current is None:
@@ -159,10 +161,15 @@ class Deleter:
 
     async def _delete_chats(self, prototype: TrackedPrototype, provider: Provider | None) -> _DeletionAnswer:
         """Delete the chat and its surplus chats. Raises `ProviderError`, `NotConfigured`."""
-        chats = [prototype.chat_id, *await self._context.store.surplus(prototype.id)]
+        store = self._context.store
+        chats = [chat for chat in (prototype.chat_id, *await store.surplus(prototype.id)) if chat is not None]
+        # A chat goes with the last row that names it, whoever's row that is.
+        shared = await store.shared_chats(prototype.id, chats)
+        if prototype.generation.account == UNKNOWN_ACCOUNT:
+            return _DeletionAnswer.DELETED  # No account shows its chat, so there is nothing that could be deleted.
         known_gone = prototype.chat_id if prototype.generation.error.code == GONE else None
         result = _DeletionAnswer.DELETED
-        for chat_id in [chat_id for chat_id in chats if chat_id is not None]:
+        for chat_id in [chat_id for chat_id in chats if chat_id not in shared]:
             if provider is None:
                 raise NotConfigured(missing_key_message(prototype.generation.account))
             if not await provider.delete(chat_id) and chat_id != known_gone:

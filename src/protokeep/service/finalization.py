@@ -163,6 +163,8 @@ class Finalizer:
 def _needs_cost(provider: SupportsMedia | None, prototype: TrackedPrototype) -> bool:
     """Whether the cost is to be read from a report: once after each turn, but not with every check of a link."""
     generation = prototype.generation
+    if generation.is_adopted and generation.follow_up.turn == 1:
+        return False  # It was paid for before protokeep.
     is_link_check = generation.credits is not None and generation.links.broken_since is not None
     return provider is not None and provider.capabilities.cost_reports and not is_link_check
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from protokeep.core import validation
+from protokeep.core.adoption import AdoptionProgress
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import NotAllowed, NotFound
 from protokeep.core.principals import Principal, Role
@@ -17,6 +18,7 @@ from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.provider_keys import owner_of
 from protokeep.core.reuse import Decision
 from protokeep.service.account_gate import AccountGate
+from protokeep.service.adoption import Adopter
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
 from protokeep.service.deletion import Deleter
@@ -79,6 +81,8 @@ class Keeper:
         self._refresher = Refresher(context, self._poller)
         self._finalizer = Finalizer(context)
         self._housekeeping = Housekeeping(context, key_retention)
+        self._adopter = Adopter(context, self._budget, visibility)
+        self._fault: str | None = None
 
     # -- for people --------------------------------------------------------------------------------------------
 
@@ -91,7 +95,7 @@ class Keeper:
         context = self.context
         request = await check_request(context, principal, new)
         context.checkpoint("before_claim")
-        claim = await context.store.claim(request, context.timing.poll_timeout, context.quotas)
+        claim = await context.store.claim(request, context.quotas)
         context.checkpoint("after_claim")
         prototype = claim.prototype
         if claim.won and isinstance(prototype, TrackedPrototype):
@@ -238,7 +242,7 @@ class Keeper:
         """Queue every unfinished row and account that no process works on. Returns their number."""
         context = self.context
         now = context.clock()
-        if not (await context.store.owner_table()).tracked:
+        if not await self._may_work():
             return 0
         due = await context.store.due_for_submit(now)
         for mockup_id, fence, sent in due:
@@ -250,9 +254,18 @@ class Keeper:
         await self._housekeeping.run_if_due()
         return len(due) + len(accounts)
 
+    async def adopt(self) -> None:
+        """Take up older rows of the owner's table, and find out which accounts their chats are in, if it is time."""
+        if await self._may_work():
+            await self._adopter.run_if_due()
+
+    async def adoption_progress(self) -> AdoptionProgress:
+        """How far the adoption of older rows is, in rows and accounts. Raises `NotMigrated`."""
+        return await self._adopter.progress()
+
     async def finalize(self) -> int:
         """Finalize ended prototypes, retry deletions, and count the calls that were made. Returns how many rows."""
-        if not (await self.context.store.owner_table()).tracked:
+        if not await self._may_work():
             return 0
         await self._budget.flush()
         return await self._deleter.sweep() + await self._finalizer.sweep()
@@ -282,6 +295,14 @@ class Keeper:
         names = (principal.user_id, validation.user_id_for(principal.user_id, must_be_uuid=table.user_is_uuid))
         if maker not in names:
             raise NotAllowed("You may delete what you asked for yourself. Ask an admin to delete this one.")
+
+    async def _may_work(self) -> bool:
+        """Whether the owner's table can be worked with. A reason against it is logged once."""
+        table = await self.context.store.owner_table()
+        if table.fault is not None and table.fault != self._fault:
+            log.error("owner_table_not_usable", reason=table.fault)
+        self._fault = table.fault
+        return table.tracked and table.fault is None
 
     async def _submit_claimed(self, claimed: TrackedPrototype, wait: float, *, held: bool = False) -> TrackedPrototype:
         """Start or queue the submit of a claim, then wait until the provider has accepted it, or the wait is over."""

@@ -80,6 +80,7 @@ class Providers:
         self._own: dict[str, Choice] = {}
         self._preferred: set[str] = set()
         self._own_providers: dict[tuple[str, int], Provider] = {}
+        self._own_marks: dict[str, str] = {}
         self._stored: dict[str, _StoredAccount] = {}
         self._retired: list[_StoredAccount] = []
         self._past_calls: Counter[str] = Counter()
@@ -87,9 +88,13 @@ class Providers:
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
-    def add(self, account: str, provider: Provider, *, for_new: bool, first: bool = False) -> None:
-        """Add an account of the process's own. `for_new`: it may create prototypes; `first`: before any stored key."""
+    def add(self, account: str, provider: Provider, *, for_new: bool, first: bool = False, key_mark: str = "") -> None:
+        """Add an account of the process's own. `for_new`: it may create prototypes; `first`: before any stored key.
+
+        `key_mark` stands for the key, and says nothing about it: another key has another mark.
+        """
         self._own_providers[account, provider.api_version] = provider
+        self._own_marks[account] = key_mark
         if for_new:
             self._own[provider.name] = Choice(account, provider.api_version)
             if first:
@@ -166,13 +171,6 @@ class Providers:
             )
         return Choice(account, version)
 
-    def shared(self, name: str, workspace_id: str) -> str | None:
-        """The account that creates prototypes for people without a key of their own; None if there is none."""
-        try:
-            return self.choose(name, workspace_id).account
-        except NotConfigured:
-            return None
-
     def for_new(self) -> list[tuple[str, Provider]]:
         """The accounts that create new prototypes, each in the version of its API that does."""
         found = [
@@ -202,6 +200,11 @@ class Providers:
         """When the stored key of an account was set; None for an account of the process's own, or without a key."""
         stored = self._stored.get(account)
         return None if stored is None else stored.sealed.set_at
+
+    def key_mark(self, account: str) -> str:
+        """A mark of the key that an account has now: another key has another mark."""
+        set_at = self.key_set_at(account)
+        return self._own_marks.get(account, "") if set_at is None else set_at.isoformat()
 
     def calls(self, account: str) -> int:
         """How many calls this process has made to an account, with all its keys so far."""

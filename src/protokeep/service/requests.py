@@ -58,7 +58,6 @@ async def check_request(context: Context, principal: Principal, new: NewPrototyp
         idempotency_key=validation.idempotency_key_of(new.idempotency_key),
         principal=principal,
         leased_until=context.clock() + context.timing.lease if context.queue.has_room() else None,
-        adoption_account=context.providers.shared(new.provider, principal.workspace_id),
     )
 
 

@@ -9,19 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from protokeep.bus import Change
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.create_request import Adoption, ClaimResult, CreateRequest, IdempotentRequest, claimed_prototype
+from protokeep.core.create_request import ClaimResult, CreateRequest, IdempotentRequest, claimed_prototype
 from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotReady, ProductUnknown
 from protokeep.core.events import Event, Source
-from protokeep.core.generation import RecoveryPoint
-from protokeep.core.prototype import Prototype, Status, TrackedPrototype
-from protokeep.core.provider_keys import key_source_of
+from protokeep.core.prototype import Prototype, TrackedPrototype
+from protokeep.core.provider_keys import UNKNOWN_ACCOUNT, key_source_of
 from protokeep.core.quotas import Quota, Quotas, day_of
 from protokeep.core.reuse import Decision, Outcome, decide, usable
 from protokeep.core.validation import user_id_for
@@ -30,9 +28,9 @@ from protokeep.store.changes import Changes
 from protokeep.store.database import Database
 from protokeep.store.events import add_event
 from protokeep.store.idempotency import prototype_of_request, save_request
-from protokeep.store.mapping import adopted_generation, prototype_of
+from protokeep.store.mapping import prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries
-from protokeep.store.prototypes import insert_generation, insert_prototype
+from protokeep.store.prototypes import insert_prototype
 from protokeep.store.sql import Connection, ConstraintBroken, DatabaseError, LostRace, query
 
 #: Races that a claim may lose before it gives up. Every loss means that another request was served.
@@ -54,9 +52,7 @@ class Claims:
         self._changes = changes
         self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
 
-    async def claim(
-        self, queries: PrototypeQueries, request: CreateRequest, poll_timeout: timedelta, quotas: Quotas
-    ) -> ClaimResult:
+    async def claim(self, queries: PrototypeQueries, request: CreateRequest, quotas: Quotas) -> ClaimResult:
         """The prototype for a request: the existing one, or a new one that this request has to create.
 
         Raises `QuotaReached` when the new one would be one too many, `KeyReused`, `KeyInFlight`, `ProductUnknown`,
@@ -66,7 +62,7 @@ class Claims:
         slot = request.workspace_id, request.product_id, request.provider
         async with self._turns.setdefault(slot, asyncio.Lock()):
             existing = await self._find_reusable(queries, request)
-            return existing or await self._claim(queries, request, poll_timeout, quotas)
+            return existing or await self._claim(queries, request, quotas)
 
     async def delete_expired_counts(self, before: datetime) -> int:
         """Deletes the counts of days before a time. Returns their number."""
@@ -84,15 +80,13 @@ class Claims:
         decision = decide(current, request.prompt, create_new=False)
         return ClaimResult(current, decision, won=False) if decision.outcome is Outcome.REUSED else None
 
-    async def _claim(
-        self, queries: PrototypeQueries, request: CreateRequest, poll_timeout: timedelta, quotas: Quotas
-    ) -> ClaimResult:
+    async def _claim(self, queries: PrototypeQueries, request: CreateRequest, quotas: Quotas) -> ClaimResult:
         for _ in range(MAX_LOSSES):
             with contextlib.suppress(LostRace), _explained(request):
                 async with self._database.transaction() as connection:
                     if not connection.is_sqlite:
                         await connection.execute(query("limit_lock_wait"), {"duration": LOCK_TIMEOUT})
-                    found = await find_existing(connection, queries, request, poll_timeout)
+                    found = await find_existing(connection, queries, request)
                     if isinstance(found, Vacancy):
                         prototype = await create(connection, queries, request, found)
                         result = ClaimResult(prototype, found.decision, won=True)
@@ -125,7 +119,7 @@ class Vacancy(NamedTuple):
 
 
 async def find_existing(
-    connection: Connection, queries: PrototypeQueries, request: CreateRequest, poll_timeout: timedelta
+    connection: Connection, queries: PrototypeQueries, request: CreateRequest
 ) -> Existing | Vacancy:
     """Applies the reuse rule. Raises `KeyReused`, and `LostRace` when another request took the slot or the key."""
     replayed = await _find_replayed(connection, queries, request)
@@ -135,7 +129,7 @@ async def find_existing(
     decision = decide(current, request.prompt, create_new=request.create_new)
     if decision.outcome is Outcome.REUSED and current is not None:
         await _save_key(connection, request, current.id)
-        adopted = await _take_slot_for_older(connection, request, current, poll_timeout)
+        adopted = await _take_slot_for_older(connection, queries, request, current)
         changes = [_changed(request, adopted)] if adopted is not current else []
         return Existing(ClaimResult(adopted, decision, won=False), changes)
     return Vacancy(decision, current if current is not None and current.is_current else None)
@@ -203,38 +197,6 @@ async def count(connection: Connection, request: CreateRequest, quotas: Quotas) 
             raise quota.refusal(request.now)
 
 
-async def adopt(
-    connection: Connection,
-    older: Prototype,
-    adoption: Adoption,
-    poll_timeout: timedelta,
-) -> Prototype:
-    """Begins to track an older row that names a chat. Chats from before protokeep belong to the provider's API v1.
-
-    Raises `LostRace` when another process began to track the row meanwhile.
-    """
-    if isinstance(older, TrackedPrototype) or older.chat_id is None:
-        return older
-    # A completed prototype is settled, and is polled once all the same.
-    settled = older.status is Status.COMPLETED
-    generation = adopted_generation(
-        workspace_id=adoption.workspace_id,
-        account=adoption.account,
-        api_version=1,
-        marker=f"adopted:{older.id}",
-        created_by=older.user_id or "",
-        recovery_point=RecoveryPoint.SETTLED if settled else RecoveryPoint.ACCEPTED,
-        created_at=adoption.now,
-        next_poll_at=adoption.now,
-        deadline_at=adoption.now + poll_timeout,
-    )
-    tracked = older.tracked_with(generation)
-    await insert_generation(connection, tracked)
-    adopted = Event("adopted", Source.SWEEP, adoption.now, status=older.status.value)
-    await add_event(connection, adoption.workspace_id, older.product_id, older.id, adopted)
-    return tracked
-
-
 async def _find_replayed(
     connection: Connection, queries: PrototypeQueries, request: CreateRequest
 ) -> ClaimResult | None:
@@ -271,10 +233,7 @@ async def _take_slot(connection: Connection, request: CreateRequest, replaced: P
 
 
 async def _take_slot_for_older(
-    connection: Connection,
-    request: CreateRequest,
-    older: Prototype,
-    poll_timeout: timedelta,
+    connection: Connection, queries: PrototypeQueries, request: CreateRequest, older: Prototype
 ) -> Prototype:
     """Gives the slot to an older row of an adopted table, which is tracked from now on if it names a chat."""
     if older.is_current:
@@ -282,13 +241,19 @@ async def _take_slot_for_older(
     slot = {**_key_of(request), "mockup_id": older.id, "now": request.now}
     if await connection.execute(query("claim_slot"), slot) == 0:
         raise LostRace
-    return await adopt(connection, replace(older, is_current=True), request.adoption, poll_timeout)
+    values = {"account": UNKNOWN_ACCOUNT, "now": request.now, "limit": 1, "mockup_id": older.id}
+    await connection.execute(queries.adopt_one, values)
+    row = await connection.fetch_one(queries.get_unscoped, {"mockup_id": older.id})
+    if row is None:
+        raise LostRace
+    return prototype_of(row)
 
 
 async def _require_product(connection: Connection, queries: PrototypeQueries, request: CreateRequest) -> None:
     if queries.find_owner_product is None:
         return
-    if await connection.fetch_one(queries.find_owner_product, {"product_id": request.product_id}) is None:
+    values = {"product_id": request.product_id, "workspace_id": request.workspace_id}
+    if await connection.fetch_one(queries.find_owner_product, values) is None:
         raise _product_unknown(request)
 
 

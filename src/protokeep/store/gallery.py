@@ -105,9 +105,10 @@ class GalleryStore:
         return [row["product_id"] for row in rows]
 
     async def product_name(self, workspace_id: str, product_id: str) -> str | None:
-        """The name that people gave a product."""
-        rows = await self._fetch(query("find_product_name"), {"workspace_id": workspace_id, "product_id": product_id})
-        return rows[0]["name"] if rows else None
+        """The name of a product: its owner's, else the one that people gave it."""
+        values = {"workspace_id": workspace_id, "product_id": product_id}
+        rows = await self._fetch((await self._gallery_queries()).product_name, values)
+        return next((row["name"] for row in rows if row["name"]), None)
 
     async def _fetch(self, statement: Statement, values: Values) -> list[Row]:
         async with self._prototypes.database.reading() as connection:
@@ -143,8 +144,9 @@ class GalleryStore:
         return shape, values
 
     async def _has_untracked_rows(self, workspace_id: str) -> bool:
-        """Whether there may be rows without a slot. They belong to one workspace."""
-        if workspace_id != DEFAULT_WORKSPACE:
+        """Whether there may be rows without a slot. Without tenants they belong to one workspace."""
+        shape = await self._prototypes.owner_table()
+        if workspace_id != DEFAULT_WORKSPACE and not shape.tenants_are_workspaces:
             return False
         checked_at, found = self._untracked_rows
         if time.monotonic() - checked_at > UNTRACKED_ROWS_SECONDS:

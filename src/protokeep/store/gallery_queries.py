@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import State
 from protokeep.store.owner_table import OwnerTable
-from protokeep.store.prototype_queries import WORKSPACE, PrototypeQueries
+from protokeep.store.prototype_queries import (
+    NAME_LENGTH,
+    TABLES,
+    PrototypeQueries,
+    made_at_of,
+    owners_name,
+    tenant_of,
+    workspace_of,
+)
 from protokeep.store.sql import Statement
 
 #: Counting stops here; people read "1,000+" just as well.
@@ -51,21 +58,21 @@ class GalleryQueries:
             "(SELECT count(*) FROM (SELECT 1 FROM design_mockups v "
             "LEFT JOIN protokeep_generations vg ON vg.mockup_id = v.id "
             "WHERE v.product_id = m.product_id AND v.provider = m.provider "
-            f"AND COALESCE(vg.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id LIMIT {VARIANTS}) AS few) "
+            f"AND {workspace_of(shape, 'v', 'vg')} = :workspace_id LIMIT {VARIANTS}) AS few) "
             "AS variants"
         )
-        product_name = (
-            "(SELECT p.name FROM protokeep_products p "
-            "WHERE p.workspace_id = :workspace_id AND p.product_id = m.product_id) AS product_name"
+        queries = PrototypeQueries(shape)
+        self._workspace, self._made_at = queries.workspace, queries.made_at
+        self.cards = Statement(
+            f"SELECT {queries.columns}, {variants} {TABLES} WHERE m.id IN :ids AND {self._workspace} = :workspace_id"
         )
-        select = PrototypeQueries(shape).select.replace(" FROM ", f", {product_name}, {variants} FROM ", 1)
-        self.cards = Statement(f"{select} WHERE m.id IN :ids AND {WORKSPACE} = :workspace_id")
+        self.product_name = self._product_name(shape)
 
     def ids(self, states: Sequence[State], filters: Filters) -> Statement:
         """Ids and times of cards in any of `states`, newest first. Never sorts more rows than the page shows."""
         parts = [self._newest(self._tracked(state, filters), "g.created_at", "g.mockup_id") for state in states]
         if filters.untracked:
-            parts.append(self._newest(self._untracked(states, filters), "m.created_at", "m.id"))
+            parts.append(self._newest(self._untracked(states, filters), self._made_at, "m.id"))
         return self._remembered("ids", states, filters, f"{_all(parts)} ORDER BY created_at DESC, id DESC LIMIT :limit")
 
     def counts(self, states: Sequence[State], filters: Filters) -> Statement:
@@ -83,7 +90,8 @@ class GalleryQueries:
         parts = [self._texts(filters)]
         if filters.untracked:
             parts.append(
-                f"SELECT {self._untracked_state} AS state, m.created_at, m.id {self._untracked(tuple(State), filters)}"
+                f"SELECT {self._untracked_state} AS state, {self._made_at} AS created_at, m.id "
+                f"{self._untracked(tuple(State), filters)}"
             )
         named = ", ".join(f"'{state.value}'" for state in states)
         after = " AND (created_at, id) < (:after_created_at, :after_id)" if filters.after else ""
@@ -139,20 +147,20 @@ class GalleryQueries:
 
     def _untracked(self, states: Sequence[State], filters: Filters) -> str:
         where = [
-            f"{WORKSPACE} = :workspace_id",
+            f"{self._workspace} = :workspace_id",
             f"{self._untracked_state} IN ({', '.join(repr(one.value) for one in states)})",
             "g.deletion_requested_at IS NULL",
             "NOT EXISTS (SELECT 1 FROM protokeep_slots s WHERE s.workspace_id = :workspace_id"
             " AND s.product_id = m.product_id AND s.provider = m.provider)",
             "NOT EXISTS (SELECT 1 FROM design_mockups n LEFT JOIN protokeep_generations ng ON ng.mockup_id = n.id"
             " WHERE n.product_id = m.product_id AND n.provider = m.provider"
-            f" AND COALESCE(ng.workspace_id, '{DEFAULT_WORKSPACE}') = :workspace_id"
-            " AND (n.created_at, n.id) > (m.created_at, m.id))",
+            f" AND {workspace_of(self._shape, 'n', 'ng')} = :workspace_id"
+            f" AND ({made_at_of(self._shape, 'n')}, n.id) > ({self._made_at}, m.id))",
         ]
         where += self._matches("m.product_id", filters.words)
         where += _narrowed("m.product_id", "m.provider", "m.user_id = :user_id", filters)
         if filters.after and not filters.words:
-            where.append("(m.created_at, m.id) < (:after_created_at, :after_id)")
+            where.append(f"({self._made_at}, m.id) < (:after_created_at, :after_id)")
         return (
             f"FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id WHERE {' AND '.join(where)}"
         )
@@ -163,9 +171,31 @@ class GalleryQueries:
         return [
             f"({self._prompt} {like} :word{n} ESCAPE '!' OR CAST({product} AS text) {like} :word{n} ESCAPE '!'"
             f" OR {product} IN (SELECT p.product_id FROM protokeep_products p"
-            f" WHERE p.workspace_id = :workspace_id AND p.name {like} :word{n} ESCAPE '!'))"
+            f" WHERE p.workspace_id = :workspace_id AND p.name {like} :word{n} ESCAPE '!')"
+            f"{self._owners_name_matches(product, n)})"
             for n in range(words)
         ]
+
+    def _owners_name_matches(self, product: str, word: int) -> str:
+        name = owners_name(self._shape, product)
+        return f" OR {name} {self._like} :word{word} ESCAPE '!'" if name else ""
+
+    def _product_name(self, shape: OwnerTable) -> Statement:
+        """The name of one product: the owner's if the product is the workspace's, else the one that people gave it."""
+        given = "SELECT name, 1 AS rank FROM protokeep_products"
+        given += " WHERE workspace_id = :workspace_id AND product_id = :product_id"
+        if shape.products_name is None:
+            return Statement(given)
+        of_workspace = (
+            f" AND {tenant_of('o')} = :workspace_id"
+            if shape.tenants_are_workspaces and shape.products_has_tenant
+            else ""
+        )
+        return Statement(
+            f"SELECT substr(CAST(o.{shape.products_name} AS text), 1, {NAME_LENGTH}) AS name, 0 AS rank"
+            f" FROM {shape.products_table} o WHERE o.{shape.products_column} = :product_id{of_workspace}"
+            f" UNION ALL {given} ORDER BY rank"
+        )
 
 
 def _narrowed(product: str, provider: str, mine: str, filters: Filters) -> list[str]:

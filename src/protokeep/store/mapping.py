@@ -20,8 +20,8 @@ from protokeep.core.generation import (
     RecoveryPoint,
     Submission,
 )
-from protokeep.core.prototype import PollingPause, Prototype, Status, TrackedPrototype
-from protokeep.store.sql import instant
+from protokeep.core.prototype import NO_TIME, SETTLED, PollingPause, Prototype, Status, TrackedPrototype
+from protokeep.store.sql import owners_instant
 
 _STATUSES = {status.value: status for status in Status}
 _GENERATION = TypeAdapter(Generation)
@@ -52,15 +52,16 @@ GENERATION_COLUMNS = tuple(
 
 def prototype_of(row: Mapping[str, Any]) -> Prototype:
     """The prototype in a row of `PrototypeQueries.select`. A status that is missing or unknown reads as pending."""
+    made_at = owners_instant(row["created_at"]) or NO_TIME
     values: dict[str, Any] = {
         "id": row["id"],
         "product_id": row["product_id"],
-        "user_id": row["user_id"],
-        "provider": row["provider"],
+        "user_id": None if row["user_id"] is None else str(row["user_id"]),
+        "provider": row["provider"] or "unknown",
         "prompt": row["prompt"],
         "status": _STATUSES.get(row["status"], Status.PENDING),
-        "created_at": instant(row["created_at"]),
-        "updated_at": instant(row["updated_at"] or row["created_at"]),
+        "created_at": made_at,
+        "updated_at": owners_instant(row["updated_at"]) or made_at,
         "chat_id": row["chat_id"],
         "project_id": row["project_id"],
         "project_url": row["project_url"],
@@ -68,12 +69,24 @@ def prototype_of(row: Mapping[str, Any]) -> Prototype:
         "thumbnail_url": row["thumbnail_url"],
         "phase_submission_id": None if row["phase_submission_id"] is None else str(row["phase_submission_id"]),
         "metadata": _metadata_of(row["metadata"]),
+        "product_name": row["product_name"],
         "is_current": row["current_id"] is not None,
         "polling_pause": _polling_pause_of(row),
     }
     if row["marker"] is None:
         return Prototype(**values)
-    return TrackedPrototype(**values, generation=_generation_of(row))
+    generation = _generation_of(row)
+    if generation.submission.recovery_point is RecoveryPoint.ACCEPTED and values["status"] in SETTLED:
+        # The owner's own programs wrote this word, and the builder, who decides, has not said it.
+        values["status"] = Status.IN_PROGRESS
+    if generation.is_adopted:
+        values["updated_at"] = _last_change(values["updated_at"], generation)
+    return TrackedPrototype(**values, generation=generation)
+
+
+def _last_change(updated_at: datetime, generation: Generation) -> datetime:
+    """When an older row, or what is known of it here, changed last: its own time is its owner's, and stays."""
+    return max(at for at in (updated_at, generation.settled_at, generation.follow_up.requested_at) if at is not None)
 
 
 def tracked_prototype_of(row: Mapping[str, Any]) -> TrackedPrototype:
@@ -141,6 +154,15 @@ def mockup_values(prototype: Prototype) -> dict[str, Any]:
         "created_at": prototype.created_at,
         "updated_at": prototype.updated_at,
     }
+
+
+def changed_mockup_values(before: Prototype, after: Prototype) -> dict[str, Any] | None:
+    """The values of `save_mockup`, with None for columns that stay as they are; None: all of them do."""
+    old, new = mockup_values(before), mockup_values(after)
+    if old == new:
+        return None
+    saved = ("chat_id", "project_id", "status", "project_url")
+    return {**new, **{name: new[name] if new[name] != old[name] else None for name in saved}}
 
 
 def adopted_generation(

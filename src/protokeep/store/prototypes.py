@@ -9,15 +9,17 @@ from typing import Any
 
 from protokeep.bus import Bus, Change
 from protokeep.core.audit import AuditEntry
-from protokeep.core.errors import NotMigrated, NotNow
+from protokeep.core.errors import NotMigrated, NotNow, NotReady
 from protokeep.core.events import Event
 from protokeep.core.generation import RecoveryPoint
+from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import Prototype, Status, TrackedPrototype
 from protokeep.store import audit
 from protokeep.store.changes import Changes, change_of, is_visible_change
 from protokeep.store.database import Database
 from protokeep.store.events import add_event
 from protokeep.store.mapping import (
+    changed_mockup_values,
     generation_values,
     mockup_values,
     prototype_of,
@@ -46,14 +48,16 @@ class Page:
 class Prototypes:
     """Reads and writes prototypes. Every committed change is published."""
 
-    def __init__(self, database: Database, bus: Bus) -> None:
+    def __init__(self, database: Database, bus: Bus, *, tenants_are_workspaces: bool = False) -> None:
+        """`tenants_are_workspaces`: the tenant of an owner's row is the workspace that it belongs to."""
         self.database = database
+        self._tenants_are_workspaces = tenants_are_workspaces
         self._changes = Changes(bus)
         self._queries: PrototypeQueries | None = None
 
     async def owner_table(self) -> OwnerTable:
         """The shape of the owner's table. Read again until it is migrated, then remembered."""
-        return (await self._prepared(for_tracking=False)).shape
+        return (await self._queries_of_table()).shape
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -106,8 +110,11 @@ class Prototypes:
         try:
             async with self.database.transaction() as connection:
                 await must_touch(connection, query("save_generation"), generation_values(after))
-                if mockup_values(before) != mockup_values(after):
-                    await connection.execute(queries.save_mockup, mockup_values(after))
+                changed = changed_mockup_values(before, after)
+                if changed is not None:
+                    # The time of the owner's last change of a row stays the owner's.
+                    adopted = after.generation.is_adopted
+                    await connection.execute(queries.save_adopted if adopted else queries.save_mockup, changed)
                 for event in events:
                     await add_event(connection, change.workspace_id, after.product_id, after.id, event)
                 if belongs is not None:
@@ -276,19 +283,32 @@ class Prototypes:
 
     # -- plumbing --------------------------------------------------------------------------------------------
 
+    async def prepared(self) -> PrototypeQueries:
+        """The queries for the owner's table, which has the tracking columns. Raises `NotMigrated`."""
+        return await self._prepared()
+
     async def _prepared(self, *, for_tracking: bool = True) -> PrototypeQueries:
-        """The queries for the owner's table as it is. Raises `NotMigrated` when a table or column is missing."""
-        queries = self._queries
-        if queries is None or not queries.shape.tracked:
-            async with self.database.reading() as connection:
-                shape = await read_owner_table(connection)
-            if not (shape.own and shape.exists):
-                raise NotMigrated("The database has no protokeep tables")
-            queries = self._queries = PrototypeQueries(shape)
+        """The queries for the owner's table as it is. Raises `NotMigrated` when a table or column is missing.
+
+        Raises `NotReady` where our role does not see the table as it is: what is not seen would be made again.
+        """
+        queries = await self._queries_of_table()
+        if queries.shape.fault is not None:
+            raise NotReady(queries.shape.fault)
         if for_tracking and not queries.shape.tracked:
             raise NotMigrated(
                 "design_mockups has no columns to track a prototype with, and an untracked create would be an orphan"
             )
+        return queries
+
+    async def _queries_of_table(self) -> PrototypeQueries:
+        queries = self._queries
+        if queries is None or not queries.shape.tracked or queries.shape.fault is not None:
+            async with self.database.reading() as connection:
+                shape = await read_owner_table(connection, tenants_are_workspaces=self._tenants_are_workspaces)
+            if not (shape.own and shape.exists):
+                raise NotMigrated("The database has no protokeep tables")
+            queries = self._queries = PrototypeQueries(shape)
         return queries
 
     async def _read_one(self, statement: Statement, **key: str) -> Prototype | None:
@@ -316,7 +336,10 @@ async def insert_prototype(
     name: str | None = None,
 ) -> bool:
     """Inserts the rows of a new prototype and of its product. False: the owner has no such product."""
-    if await connection.execute(queries.insert_mockup, mockup_values(prototype)) == 0:
+    workspace_id = prototype.generation.workspace_id
+    tenant_id = None if workspace_id == DEFAULT_WORKSPACE else workspace_id
+    values = {**mockup_values(prototype), "workspace_id": workspace_id, "tenant_id": tenant_id}
+    if await connection.execute(queries.insert_mockup, values) == 0:
         return False
     await insert_generation(connection, prototype)
     product = {

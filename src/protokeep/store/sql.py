@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, Protocol
@@ -111,6 +111,18 @@ async def must_touch(connection: Connection, statement: Statement, values: Value
     """
     if await connection.execute(statement, values) == 0:
         raise LostRace
+
+
+def owners_instant(value: object) -> datetime | None:
+    """The instant that a column of the owner's holds; None: it holds none, or nothing that we can read as one."""
+    try:
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return datetime(value.year, value.month, value.day, tzinfo=UTC)
+        return instant(value) if isinstance(value, datetime | str) else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def instant(value: datetime | str) -> datetime:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, instant
+from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, owners_instant
 
 T = TypeVar("T")
 
@@ -221,7 +221,7 @@ def _rows(cursor: sqlite3.Cursor) -> list[Row]:
     for name in _instant_columns(names):
         for row in rows:
             if row[name] is not None:
-                row[name] = instant(row[name])
+                row[name] = owners_instant(row[name])
     return rows
 
 

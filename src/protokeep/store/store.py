@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from protokeep.bus import Bus
-from protokeep.core.create_request import Adoption, ClaimResult, CreateRequest
+from protokeep.core.create_request import ClaimResult, CreateRequest
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.quotas import Quotas
 from protokeep.store import claims, orphans
 from protokeep.store.accounts import Accounts
+from protokeep.store.adoption import AdoptionStore, shared_chats
 from protokeep.store.changes import change_of
 from protokeep.store.database import Database
 from protokeep.store.events import add_event
@@ -31,9 +32,10 @@ from protokeep.store.sql import LostRace, Row, query
 class Store(Prototypes):
     """One database. The store itself is the table of prototypes; each other table is an attribute."""
 
-    def __init__(self, database: Database, bus: Bus) -> None:
-        super().__init__(database, bus)
+    def __init__(self, database: Database, bus: Bus, *, tenants_are_workspaces: bool = False) -> None:
+        super().__init__(database, bus, tenants_are_workspaces=tenants_are_workspaces)
         self.accounts = Accounts(database)
+        self.adoption = AdoptionStore(self)
         self.claims = claims.Claims(database, self._changes)
         self.hooks = HookStore(database)
         self.idempotency = IdempotencyKeys(database)
@@ -46,9 +48,12 @@ class Store(Prototypes):
         await self.database.close()
 
     async def ready(self) -> OwnerTable:
-        """The shape of the owner's table. Raises `NotReady` when the database does not answer or is not migrated."""
+        """The shape of the owner's table.
+
+        Raises `NotReady` when the database does not answer or is not migrated, or hides rows of the table from us.
+        """
         await self.installation()
-        return await self.owner_table()
+        return (await self._prepared(for_tracking=False)).shape
 
     async def installation(self) -> tuple[str, datetime]:
         """(the id of this installation, as its chats carry it; when it was installed)."""
@@ -69,14 +74,17 @@ class Store(Prototypes):
         """The events of a prototype, oldest first."""
         return await self._rows("list_events", workspace_id=workspace_id, mockup_id=mockup_id, limit=limit)
 
-    async def claim(
-        self, request: CreateRequest, poll_timeout: timedelta, quotas: Quotas = claims.NO_QUOTAS
-    ) -> ClaimResult:
+    async def claim(self, request: CreateRequest, quotas: Quotas = claims.NO_QUOTAS) -> ClaimResult:
         """The prototype for a request: the existing one, or a new one that this request has to create.
 
         Raises `QuotaReached` when the new one would be one too many; nothing is written then.
         """
-        return await self.claims.claim(await self._prepared(), request, poll_timeout, quotas)
+        return await self.claims.claim(await self._prepared(), request, quotas)
+
+    async def has_several_tenants(self) -> bool:
+        """Whether the owner's rows belong to more than one tenant."""
+        shape = await self.owner_table()
+        return shape.has_tenant and len(await self._rows("list_two_tenants")) > 1
 
     # -- chats -----------------------------------------------------------------------------------------------
 
@@ -110,6 +118,13 @@ class Store(Prototypes):
             return set()
         return {row["chat_id"] for row in await self._rows("list_known_chats", account=account, chats=list(chats))}
 
+    async def shared_chats(self, mockup_id: str, chats: Sequence[str]) -> set[str]:
+        """Those of a row's chats that another row names, of whatever workspace."""
+        if not chats:
+            return set()
+        async with self.database.reading() as connection:
+            return await shared_chats(connection, mockup_id, chats)
+
     async def knew_chats_before(self, account: str, chats: Sequence[str], before: datetime) -> bool:
         """Whether one of `chats` was created for an account before a time."""
         return bool(await self._rows("has_chats_before", account=account, chats=list(chats), before=before))
@@ -118,19 +133,7 @@ class Store(Prototypes):
         """Whether an account has a chat that is not missing, beside that of one prototype."""
         return bool(await self._rows("has_other_visible_chats", account=account, mockup_id=mockup_id))
 
-    # -- adoption --------------------------------------------------------------------------------------------
-
-    async def adopt_untracked(self, adoption: Adoption, poll_timeout: timedelta, limit: int = 200) -> int:
-        """Begins to track older rows that name a chat. Returns their number."""
-        queries = await self._prepared()
-        rows = await self._rows("list_untracked_chats", limit=limit)
-        for row in rows:
-            with contextlib.suppress(LostRace):
-                async with self.database.transaction() as connection:
-                    older = await connection.fetch_one(queries.get_unscoped, {"mockup_id": row["id"]})
-                    if older is not None:
-                        await claims.adopt(connection, prototype_of(older), adoption, poll_timeout)
-        return len(rows)
+    # -- orphans ---------------------------------------------------------------------------------------------
 
     async def adopt_orphan(self, orphan: OrphanChat, poll_timeout: timedelta) -> str:
         """Gives a row to a chat of ours that no row has. Returns the outcome, see `orphans.adopt`.

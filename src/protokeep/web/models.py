@@ -25,7 +25,7 @@ StateWord = Literal[
     "untracked",
     "deleting",
 ]
-KeySourceWord = Literal["environment", "workspace", "own", "argument"]
+KeySourceWord = Literal["environment", "workspace", "own", "argument", "unknown"]
 
 
 #: Marks a field in OpenAPI. Pydantic's own mark would warn whenever the field is read.
@@ -86,6 +86,7 @@ class PrototypeView(BaseModel):
 
     id: str
     product_id: str
+    product_name: str | None
     user_id: str | None
     provider: str
     prompt: str | None

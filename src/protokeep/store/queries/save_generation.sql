@@ -1,6 +1,6 @@
 -- Saves a generation, guarded by the version that was read. No row touched: it was changed meanwhile.
 UPDATE protokeep_generations SET
-  version = version + 1, recovery_point = :recovery_point, attempts = :attempts, lookups = :lookups,
+  version = version + 1, account = :account, api_version = :api_version, recovery_point = :recovery_point, attempts = :attempts, lookups = :lookups,
   outcome_unknown = :outcome_unknown, sent_at = :sent_at, lease_until = :lease_until, next_try_at = :next_try_at,
   hold_code = :hold_code, hold_message = :hold_message, message_id = :message_id, web_url = :web_url,
   demo_url = :demo_url, chat_url = :chat_url, awaiting_input = :awaiting_input, next_poll_at = :next_poll_at,

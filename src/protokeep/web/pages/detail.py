@@ -27,6 +27,7 @@ ORIGINS = {
 
 #: Whose key paid, by where the key comes from.
 PAID_BY = {
+    KeySource.UNKNOWN: None,
     KeySource.ENVIRONMENT: "the server's key",
     KeySource.WORKSPACE: "the workspace's key",
     KeySource.OWN: "the maker's own key",

@@ -7,6 +7,8 @@ import re
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlsplit
 
+from protokeep.core.prototype import NO_TIME
+
 HUES = 12
 LAYOUTS = 6
 WORDS_SHOWN = 70
@@ -40,6 +42,8 @@ def ago(at: datetime, now: datetime) -> str:
 
 def day(at: datetime, now: datetime) -> str:
     """ "3 May", with the year where it is another one."""
+    if at == NO_TIME:
+        return "at an unknown time"
     return f"{at.day} {at:%B}" + (f" {at.year}" if at.year != now.year else "")
 
 
