@@ -19,6 +19,7 @@ from protokeep.core.reuse import Outcome
 from protokeep.core.visible_fields import visible_fields
 from protokeep.doctor import examine
 from protokeep.service import NewPrototype
+from protokeep.service.gallery import Gallery, Search
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store.migrate import migrate
 from protokeep.store.prototypes import Page
@@ -273,8 +274,10 @@ async def test_a_chat_that_was_followed_is_not_gone_because_the_key_changed(owne
     words = await statuses(owned.database_url)
     other = await owned.node(key=OTHER_KEY)
     await rounds(owned, other)
-    for product in PRODUCTS[:8]:
-        await other.keeper.status(ANN, product, "v0")
+    for _ in range(80):  # Somebody looks at each for two hours.
+        owned.clock.advance(90)
+        for product in PRODUCTS[:8]:
+            await other.keeper.status(ANN, product, "v0")
     for _ in range(40):
         await rounds(owned, other, 1, 3600)
         for product in PRODUCTS[:8]:
@@ -589,7 +592,11 @@ async def test_products_have_the_names_of_the_owner(owned: World) -> None:
     (shown, *_) = await owned.listed(PRODUCTS[0])
     async with owned.serving(real=False) as site:
         view = (await site.listed(PRODUCTS[0])).json()["mockups"][0]
+    gallery = Gallery(owned.first.context)
+    page, _ = await gallery.find(ANN, Search("Product"), 20)
 
+    assert {card.prototype.product_id for card in page.cards} == set(PRODUCTS)
+    assert await gallery.product_name(ANN, PRODUCTS[1]) == "Product number 2"
     assert shown.product_name == view["product_name"] == "Product number 1"
 
 

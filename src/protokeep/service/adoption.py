@@ -25,7 +25,7 @@ from protokeep.providers.base import PollTarget, SupportsListing, with_listing
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
 from protokeep.service.visibility import Visibility
-from protokeep.store.adoption import BATCH_SIZE, TURN, AccountAnswers, UnknownChat
+from protokeep.store.adoption import BATCH_SIZE, TURN, AccountAnswers, UnknownChat, newest_answers
 from protokeep.store.sql import DatabaseError
 
 log = structlog.get_logger(__name__)
@@ -60,6 +60,7 @@ class Adopter:
         self._looked_for = timedelta(0)
         #: Chats that an account's list was read for.
         self._seen: dict[str, set[str]] = {}
+        self._marks: dict[str, str] = {}
         self._projects_asked_at: dict[str, datetime] = {}
         #: Accounts whose keys the provider refuses.
         self._refused: set[str] = set()
@@ -137,7 +138,12 @@ class Adopter:
             provider = with_listing(context.providers.serving(account, API_VERSION))
             if provider is None:
                 continue
-            answers = await self._ask(account, provider, known.get(account, AccountAnswers()), now)
+            mark = context.providers.key_mark(account)
+            before = known.get((account, mark), AccountAnswers(key_mark=mark))
+            answers = await self._ask(account, provider, before, now)
+            newest = newest_answers(known).get(account)
+            if answers != before or (newest is not None and newest.key_mark != mark):
+                await context.store.adoption.save_answers(account, replace(answers, saved_at=now))
             if account not in self._refused:
                 asked.append(answers)
         await self._conclude(asked, now)
@@ -147,11 +153,7 @@ class Adopter:
 
         An account whose key is refused shows nothing to anybody; one that does not answer may have the chat.
         """
-        reached = [
-            (answers.asked_at, answers.asked_id)
-            for answers in asked
-            if answers.asked_at is not None and answers.problem is None
-        ]
+        reached = [(answers.asked_at, answers.asked_id) for answers in asked if answers.asked_at is not None]
         if reached and len(reached) == len(asked):
             await self._context.store.adoption.mark_not_in_account(*min(reached), now)
 
@@ -160,34 +162,41 @@ class Adopter:
     ) -> AccountAnswers:
         """Ask one account as far as its calls allow. Its answers so far, with the problem if it has one."""
         context = self._context
-        mark = context.providers.key_mark(account)
-        answers = known if known.key_mark == mark else AccountAnswers(key_mark=mark)
-        if answers is not known:
+        if self._marks.setdefault(account, known.key_mark) != known.key_mark:
+            self._marks[account] = known.key_mark
             self._seen.pop(account, None)
         if (await context.store.accounts.get(account)).is_polling_paused(now):
-            return answers
+            return known
+        answers, error = known, None
         try:
             answers = await self._read_list(account, provider, answers, now)
-            answers = await self._ask_singly(account, provider, replace(answers, problem=None))
-            await self._ask_young_projects(account, provider, now)
-            self._refused.discard(account)
-        except ProviderError as error:
-            answers = replace(answers, problem=str(error))
-            if error.status == 401:
-                self._refused.add(account)
-            if error.retry_after is not None:
-                until = now + error.retry_after
-                await context.store.accounts.pause_polling(account, until, "rate_limited", str(error))
+            answers, error = await self._ask_singly(account, provider, answers)
+            if error is None:
+                await self._ask_young_projects(account, provider, now)
+        except ProviderError as caught:
+            error = caught
         except DatabaseUnavailable:
             raise
-        except Exception as error:  # The other accounts are asked all the same.
+        except Exception as unexpected:  # The other accounts are asked all the same.
             log.exception("account_not_asked", account=account)
-            answers = replace(answers, problem=f"Its answer could not be read ({type(error).__name__}).")
-        if answers.problem is not None and answers.problem != known.problem:
-            log.warning("older_rows_not_asked_about", account=account, reason=answers.problem)
-        if answers != known:
-            await context.store.adoption.save_answers(account, answers)
-        return answers
+            error = ProviderError(f"Its answer could not be read ({type(unexpected).__name__}).", code="bad_answer")
+        return await self._with_problem(account, answers, error, now)
+
+    async def _with_problem(
+        self, account: str, answers: AccountAnswers, error: ProviderError | None, now: datetime
+    ) -> AccountAnswers:
+        """The answers with the error that ended them, if one did. A pause that the provider asks for begins."""
+        problem = None if error is None else str(error)
+        if problem is not None and problem != answers.problem:
+            log.warning("older_rows_not_asked_about", account=account, reason=problem)
+        if error is not None and error.status == 401:
+            self._refused.add(account)
+        else:
+            self._refused.discard(account)
+        if error is not None and error.retry_after is not None:
+            until = now + error.retry_after
+            await self._context.store.accounts.pause_polling(account, until, "rate_limited", str(error))
+        return replace(answers, problem=problem)
 
     async def _read_list(
         self, account: str, provider: SupportsListing, answers: AccountAnswers, now: datetime
@@ -221,8 +230,10 @@ class Adopter:
                 if prototype is not None and prototype.chat_id in shown:
                     await self._follow(account, prototype, shown[prototype.chat_id], place)
 
-    async def _ask_singly(self, account: str, provider: SupportsListing, answers: AccountAnswers) -> AccountAnswers:
-        """Ask about the chats that the account's list does not show, each once. Raises `ProviderError`."""
+    async def _ask_singly(
+        self, account: str, provider: SupportsListing, answers: AccountAnswers
+    ) -> tuple[AccountAnswers, ProviderError | None]:
+        """Ask about the chats that the account's list does not show, each once. Also the error that ended it."""
         store = self._context.store.adoption
         for _ in range(SINGLE_ASKS // ASKED_TOGETHER):
             calls = (await self._budget.allowance(account)).left(Priority.RECENT)
@@ -230,13 +241,16 @@ class Adopter:
             unasked = list(takewhile(partial(_may_be_asked, answers.listed_at), unasked))
             if not unasked:
                 break
-            shown = await self._shown_singly(provider, unasked)
+            try:
+                shown = await self._shown_singly(provider, unasked)
+            except ProviderError as error:
+                return answers, error
             for place, prototype in enumerate(unasked):
                 if prototype.id in shown:
                     await self._follow(account, prototype, shown[prototype.id], place)
             last = unasked[-1]
             answers = replace(answers, asked_at=last.generation.created_at, asked_id=last.id)
-        return answers
+        return answers, None
 
     async def _ask_young_projects(self, account: str, provider: SupportsListing, now: datetime) -> None:
         """Ask again about projects of rows that are young: the old system makes the chat after the project.

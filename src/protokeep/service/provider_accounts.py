@@ -202,9 +202,9 @@ class Providers:
         return None if stored is None else stored.sealed.set_at
 
     def key_mark(self, account: str) -> str:
-        """A mark of the key that an account has now: another key has another mark."""
+        """A mark of the key that an account has now, without colons: another key has another mark."""
         set_at = self.key_set_at(account)
-        return self._own_marks.get(account, "") if set_at is None else set_at.isoformat()
+        return self._own_marks.get(account, "") if set_at is None else set_at.strftime("%Y%m%dT%H%M%S.%f")
 
     def calls(self, account: str) -> int:
         """How many calls this process has made to an account, with all its keys so far."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from protokeep.core.adoption import AdoptionProgress, AskedAccount
 from protokeep.core.principals import DEFAULT_WORKSPACE
-from protokeep.core.prototype import TrackedPrototype
+from protokeep.core.prototype import NO_TIME, TrackedPrototype
 from protokeep.core.provider_keys import UNKNOWN_ACCOUNT
 from protokeep.store.mapping import tracked_prototype_of
 from protokeep.store.prototypes import Prototypes
@@ -45,6 +45,7 @@ class AccountAnswers:
     asked_at: datetime | None = None
     asked_id: str = ""
     problem: str | None = None
+    saved_at: datetime | None = None
 
     def has_listed(self, chat: UnknownChat) -> bool:
         """Whether the account's list was read since the row was adopted."""
@@ -129,10 +130,16 @@ class AdoptionStore:
         async with self._database.transaction() as connection:
             return await connection.execute(query("mark_not_in_account"), values)
 
-    async def answers(self) -> dict[str, AccountAnswers]:
-        """How far each account was asked."""
+    async def answers(self) -> dict[tuple[str, str], AccountAnswers]:
+        """How far each account was asked with each key, by the account and the mark of the key.
+
+        Processes may have different keys for one account: each goes on where it was.
+        """
         rows = await self._rows(query("list_meta"), {"pattern": f"{ASKED}%"})
-        return {row["name"].removeprefix(ASKED): _answers_of(json.loads(row["value"])) for row in rows}
+        found = [
+            (row["name"].removeprefix(ASKED).partition(":")[2], _answers_of(json.loads(row["value"]))) for row in rows
+        ]
+        return {(account, answers.key_mark): answers for account, answers in found}
 
     async def save_answers(self, account: str, answers: AccountAnswers) -> None:
         """Remembers how far an account was asked."""
@@ -140,7 +147,8 @@ class AdoptionStore:
             name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(answers).items()
         }
         async with self._database.transaction() as connection:
-            await connection.execute(query("save_meta"), {"name": ASKED + account, "value": json.dumps(value)})
+            name = f"{ASKED}{answers.key_mark}:{account}"
+            await connection.execute(query("save_meta"), {"name": name, "value": json.dumps(value)})
 
     async def progress(self) -> AdoptionProgress:
         """How far the adoption is."""
@@ -153,7 +161,7 @@ class AdoptionStore:
             **counts,
             accounts=[
                 AskedAccount(account, answers.listed_at, answers.problem)
-                for account, answers in (await self.answers()).items()
+                for account, answers in newest_answers(await self.answers()).items()
             ],
             last_at=datetime.fromisoformat(turns[0]["value"]) if turns else None,
         )
@@ -169,6 +177,15 @@ async def shared_chats(connection: Connection, mockup_id: str, chats: Sequence[s
     return {row["chat_id"] for row in rows}
 
 
+def newest_answers(answers: Mapping[tuple[str, str], AccountAnswers]) -> dict[str, AccountAnswers]:
+    """The newest answers of each account, with whatever key."""
+    by_time = sorted(answers.items(), key=lambda pair: pair[1].saved_at or NO_TIME)
+    return {account: one for (account, _mark), one in by_time}
+
+
 def _answers_of(value: dict[str, Any]) -> AccountAnswers:
-    times = {name: datetime.fromisoformat(value[name]) if value[name] else None for name in ("listed_at", "asked_at")}
+    times = {
+        name: datetime.fromisoformat(value[name]) if value[name] else None
+        for name in ("listed_at", "asked_at", "saved_at")
+    }
     return AccountAnswers(**{**value, **times})

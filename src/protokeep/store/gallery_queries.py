@@ -16,7 +16,6 @@ from protokeep.store.prototype_queries import (
     TABLES,
     PrototypeQueries,
     made_at_of,
-    owners_name,
     tenant_of,
     workspace_of,
 )
@@ -177,8 +176,13 @@ class GalleryQueries:
         ]
 
     def _owners_name_matches(self, product: str, word: int) -> str:
-        name = owners_name(self._shape, product)
-        return f" OR {name} {self._like} :word{word} ESCAPE '!'" if name else ""
+        shape = self._shape
+        if shape.products_name is None:
+            return ""
+        return (
+            f" OR {product} IN (SELECT o.{shape.products_column} FROM {shape.products_table} o"
+            f" WHERE CAST(o.{shape.products_name} AS text) {self._like} :word{word} ESCAPE '!')"
+        )
 
     def _product_name(self, shape: OwnerTable) -> Statement:
         """The name of one product: the owner's if the product is the workspace's, else the one that people gave it."""
