@@ -6,6 +6,8 @@ from protokeep.core.principals import Principal, Role
 
 ANN = Principal("default", "ann", Role.MAKER, "token-of-ann")
 BOB = Principal("default", "bob", Role.MAKER, "token-of-bob")
+#: Ann's and Bob's admin, who may delete what anybody asked for.
+ADA = Principal("default", "ada", Role.ADMIN, "token-of-ada")
 #: Somebody of another workspace.
 EVE = Principal("elsewhere", "eve", Role.ADMIN, "token-of-eve")
 

@@ -30,7 +30,7 @@ from contract_transport import ContractTransport
 from marks import both_versions, every_version_and_database, on_postgresql, on_sqlite
 from node import Crash, ImmediateQueue, ManualQueue, Node, jobs_of
 from owner_schemas import rows, run
-from people import ANN, BOB, EVE, GENERATION_SECONDS, KEY, MASTER, PROMPT, SECRET
+from people import ADA, ANN, BOB, EVE, GENERATION_SECONDS, KEY, MASTER, PROMPT, SECRET
 from protokeep.bus import Bus
 from protokeep.core.call_budget import Limits
 from protokeep.core.principals import Principal
@@ -59,6 +59,7 @@ from web_site import Site, serve, settings_of
 
 #: The whole world of tests has one door: what tests use of it is imported from here.
 __all__ = [
+    "ADA",
     "ANN",
     "BOB",
     "ENVIRONMENT_ACCOUNT",

@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[float | None, Field(ge=0, le=60)] = None
     #: Names, beside loopback, under which assistants reach /mcp, separated by commas; * allows any.
     mcp_allowed_hosts: str = ""
+    #: Origins, separated by commas, whose pages may call the API with a token: https, or http on loopback.
+    cors_origins: str = ""
     #: Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count, separated by commas.
     trusted_proxies: str = ""
     log_format: Literal["console", "json"] = "console"
@@ -231,6 +233,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{part!r} is neither an address nor a network. '*' is not taken.") from None
         return value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_exact(cls, value: str) -> str:
+        for part in _comma_separated(value):
+            if fault := origin_fault(part):
+                raise ValueError(f"One of them {fault}.")  # The value is left out: it may hold a password.
+        return value
+
     @property
     def claim_rules(self) -> ClaimRules:
         """How principals are read from the claims of a JWT."""
@@ -254,6 +264,11 @@ class Settings(BaseSettings):
     def proxies(self) -> list[str]:
         """The addresses and networks of trusted proxies."""
         return _comma_separated(self.trusted_proxies)
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins whose pages may call the API."""
+        return _comma_separated(self.cors_origins)
 
     @property
     def is_https(self) -> bool:
@@ -319,6 +334,22 @@ def address_fault(value: str) -> str | None:
     if address.username is not None or "?" in value or "#" in value:
         return "holds a name and password, a ? or a #, which have no place in it"
     return None
+
+
+def origin_fault(value: str) -> str | None:
+    """Why `value` cannot be an origin whose pages call the API, as the end of a sentence; None if it can."""
+    if "*" in value:
+        return "stands for more than one origin: name each one"
+    if fault := address_fault(value):
+        return fault
+    address = urlsplit(value)
+    host = (address.hostname or "").encode("idna").decode()
+    if address.scheme == "http" and not is_loopback(host):
+        return "is neither https nor on this machine"
+    default_port = {"http": 80, "https": 443}[address.scheme]
+    port = f":{address.port}" if address.port not in (None, default_port) else ""
+    exact = f"{address.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+    return None if value == exact else f"is not what a browser sends. Write it as {exact}"
 
 
 def is_loopback(host: str) -> bool:

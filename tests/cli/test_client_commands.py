@@ -151,7 +151,7 @@ def test_the_usual_duration_is_told_from_three_finished_ones_on() -> None:
 
 def test_iterate_stop_and_delete_act_once(served: Demo) -> None:
     """
-    A change goes into the same chat once however often it is sent; it can be stopped; an admin deletes.
+    A change goes into the same chat once however often it is sent; it can be stopped; viewers delete nothing.
     """
     run(served, "create", "shop", "A landing page")
     early = run(served, "iterate", "shop", "Make it blue")
@@ -160,7 +160,7 @@ def test_iterate_stop_and_delete_act_once(served: Demo) -> None:
     changed = [run(served, "iterate", "shop", "Make it blue", "--key", "mine", "--json") for _ in range(2)]
     making = run(served, "status", "shop")
     stopped = run(served, "stop", "shop")
-    refused = run(served, "delete", "shop", "--yes")
+    refused = run(served, "delete", "shop", "--yes", PROTOKEEP_TOKEN=served.viewer_token)
     deleted = run(served, "delete", "shop", "--yes", PROTOKEEP_TOKEN=served.admin_token)
     gone = run(served, "status", "shop")
 
@@ -170,7 +170,7 @@ def test_iterate_stop_and_delete_act_once(served: Demo) -> None:
     assert served.messages("Make it blue") == 1
     assert making.returncode == 5
     assert "stopped on request" in stopped.stdout
-    assert (refused.returncode, "role admin" in refused.stderr) == (1, True)
+    assert (refused.returncode, "role maker" in refused.stderr) == (1, True)
     assert (deleted.returncode, deleted.stdout) == (0, "Deleted.\n")
     assert gone.returncode == 1
     assert served.chats_created == 1

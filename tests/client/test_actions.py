@@ -96,17 +96,19 @@ async def test_a_repeated_follow_up_after_a_lost_connection_sends_nothing_twice(
     assert served.messages(WORDS) == 1
 
 
-async def test_a_running_prototype_is_stopped_and_an_admin_deletes_it(served: Demo) -> None:
+@pytest.mark.parametrize("token", ["token", "admin_token"], ids=["its maker", "an admin"])
+async def test_a_running_prototype_is_stopped_and_its_maker_or_an_admin_deletes_it(served: Demo, token: str) -> None:
     """
-    What is being made is stopped; deleting takes an admin, and deleting again is no error.
+    What is being made is stopped; a viewer may not delete, and deleting again is no error.
     """
     async with AsyncProtokeep(served.url, served.token) as keep:
         prototype = await keep.ensure("shop", "A landing page")
         stopped = await keep.stop(prototype.id)
         again = await keep.stop(prototype.id)
+    async with AsyncProtokeep(served.url, served.viewer_token) as keep:
         with pytest.raises(NotAllowed):
             await keep.delete(prototype.id)
-    async with AsyncProtokeep(served.url, served.admin_token) as keep:
+    async with AsyncProtokeep(served.url, getattr(served, token)) as keep:
         left = [await keep.delete(prototype.id) for _ in range(2)]
 
     assert stopped.error is not None

@@ -25,7 +25,7 @@ from protokeep.store.migrate import migrate
 from protokeep.store.prototypes import Page
 from protokeep.wiring import build_application
 from tracked import generation_of
-from world import ANN, BOB, KEY, PROMPT, World, settings_of
+from world import ADA, ANN, BOB, KEY, PROMPT, World, settings_of
 
 OTHER_KEY = "key-of-another-account"
 ROWS = 48
@@ -228,7 +228,7 @@ async def test_an_account_that_cannot_be_asked_concludes_nothing(owned: World, s
     assert (progress.looking, progress.not_in_any_account, progress.failed) == (1, 0, 1)
     assert visible_fields(hidden, owned.clock.now)["reason"]["code"] == "looking_for_account"
     with pytest.raises(NotNow, match="being found out"):
-        await owned.keeper.delete(ANN, mockup_id)
+        await owned.keeper.delete(ADA, mockup_id)
     await rounds(owned)
     assert (await owned.get(mockup_id)).status is Status.COMPLETED
 
@@ -263,7 +263,7 @@ async def test_a_row_that_no_account_shows_can_be_deleted(owned: World) -> None:
     assert (failed.state, visible_fields(failed, owned.clock.now)["reason"]["code"]) == (State.FAILED, "not_in_account")
 
     for mockup_id in ids:
-        assert await owned.keeper.delete(ANN, mockup_id) is None
+        assert await owned.keeper.delete(ADA, mockup_id) is None
 
     assert await owned.rows("SELECT id FROM design_mockups") == []
     assert not owned.sandbox.chats[chat].deleted
@@ -357,7 +357,7 @@ async def test_a_role_that_owns_nothing_works(owned: World, guest: str) -> None:
     assert (await node.keeper.adoption_progress()).adopted == 4
     made = await node.keeper.ensure(ANN, NewPrototype(PRODUCTS[9], PROMPT))
     assert made.accepted
-    assert await node.keeper.delete(ANN, ids[0]) is None
+    assert await node.keeper.delete(ADA, ids[0]) is None
 
 
 @pytest.mark.parametrize(
@@ -491,9 +491,9 @@ async def test_a_chat_goes_with_the_last_row_that_names_it(owned: World) -> None
     ids = await fill(owned.database_url, 11, chats=[chat, *("nowhere" for _ in range(9)), chat])
     await rounds(owned)
 
-    assert await owned.keeper.delete(ANN, ids[0]) is None
+    assert await owned.keeper.delete(ADA, ids[0]) is None
     assert not owned.sandbox.chats[chat].deleted
-    assert await owned.keeper.delete(ANN, ids[10]) is None
+    assert await owned.keeper.delete(ADA, ids[10]) is None
     assert owned.sandbox.chats[chat].deleted
 
 

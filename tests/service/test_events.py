@@ -9,7 +9,7 @@ import pytest
 
 from protokeep.core.prototype import Prototype
 from tracked import tracked
-from world import ANN, BOB, World, on_sqlite
+from world import ADA, ANN, BOB, World, on_sqlite
 
 CREATES, SENDS = "chats.create*", "messages.sendAsync"
 Line = tuple[str, str, str | None, str | None, dict[str, Any] | None]
@@ -45,7 +45,7 @@ async def test_a_whole_life_is_recorded_with_source_person_and_words(world: Worl
     world.clock.advance(1)
     await world.keeper.stop(ANN, one.id)
     world.clock.advance(120)
-    assert await world.keeper.delete(BOB, one.id) is None
+    assert await world.keeper.delete(ADA, one.id) is None
 
     assert holds(
         await history(world, one),
@@ -60,7 +60,7 @@ async def test_a_whole_life_is_recorded_with_source_person_and_words(world: Worl
             ("continued", "submit", None, "in_progress", {"round": 2}),
             ("status", "submit", None, "in_progress", {"state": "making"}),
             ("status", "person", "ann", "failed", {"code": "stopped"}),
-            ("deleting", "person", "bob", None, {}),
+            ("deleting", "person", "ada", None, {}),
             ("deleted", "sweep", None, None, chat),
         ],
     )
@@ -68,7 +68,7 @@ async def test_a_whole_life_is_recorded_with_source_person_and_words(world: Worl
         ("created", "ann", one.id, {"product_id": "p-1", "outcome": "created"}),
         ("asked", "bob", one.id, {"round": 2}),
         ("stopped", "ann", one.id, None),
-        ("deleted", "bob", one.id, {"product_id": "p-1"}),
+        ("deleted", "ada", one.id, {"product_id": "p-1"}),
     ]
 
 

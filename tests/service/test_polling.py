@@ -157,11 +157,11 @@ class TestStatus:
         world.clock.advance(3)
         assert (await world.status()).status is Status.COMPLETED
 
-    async def test_an_unknown_provider_is_refused(self, world: World) -> None:
+    async def test_no_prototype_of_an_unknown_provider_names_the_known_ones(self, world: World) -> None:
         """
-        A provider that does not exist is refused.
+        A provider that neither protokeep nor the table knows has no prototype, and the words name those that may have.
         """
-        with pytest.raises(Exception, match="provider must be one of: v0"):
+        with pytest.raises(NotFound, match="protokeep makes prototypes at: v0"):
             await world.keeper.status(ANN, "p-1", "figma")
 
     @on_sqlite

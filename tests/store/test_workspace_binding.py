@@ -27,6 +27,7 @@ JOBS = {
 #: By the id of a prototype that was found in the caller's workspace right before.
 AFTER_A_BOUND_ONE = {
     "delete_mockup",
+    "delete_untracked_mockup",
     "find_picture",
     "delete_surplus_chats",
     "free_slot",

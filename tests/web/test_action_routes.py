@@ -72,7 +72,7 @@ async def test_a_maker_stops_what_runs_and_it_fails_with_that_reason(world: Worl
 @both_versions
 async def test_an_admin_deletes_and_what_v0_refuses_is_202_and_in_sight(world: World, site: Site) -> None:
     """
-    An admin deletes: 204, again 204; makers may not, strangers see nothing; what v0 refuses is 202 and in sight.
+    An admin deletes: 204, again 204; other makers may not, strangers see nothing; what v0 refuses is 202 and in sight.
     """
     view = await ready(world, site)
     path = f"/api/design/prototypes/{view['id']}"

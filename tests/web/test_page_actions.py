@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gallery_fixture import Scene, minutes, paint
+from owner_schemas import MOCKUP, run
 from protokeep.core.principals import Role
 from protokeep.core.prototype import Prototype, State
 from protokeep.service.context import NoQueue
@@ -20,6 +21,10 @@ from protokeep.wiring import build_application
 from web.test_pages import Site, hidden, principal
 
 PROMPT = "A landing page for a bakery"
+LOVABLE_ROW = (
+    "INSERT INTO design_mockups (id, product_id, user_id, provider, prompt, project_status, created_at)"
+    f" VALUES ('{MOCKUP}', 'shop', 'ana', 'lovable', 'a shop', 'completed', CURRENT_TIMESTAMP)"
+)
 
 
 @pytest.fixture
@@ -225,9 +230,23 @@ class TestDelete:
         heartbeat.trusted_from = prototype.created_at  # This process knows its database since then.
         page = await browser.send(f"/prototypes/{prototype.id}/delete", page)
 
-        assert "Deleted, here and at the builder." in page.text
+        assert "Deleted." in page.text
         gone = await browser.get(f"/prototypes/{prototype.id}")
         assert (gone.status_code, "This prototype was deleted" in gone.text) == (404, True)
+
+    async def test_of_a_row_that_nothing_tracks_only_the_row_is_deleted_and_the_page_says_so(self, site: Site) -> None:
+        """
+        An old row, or one of another app builder: its chat stays, and nobody is told otherwise.
+        """
+        await run(site.application.settings.database_url, LOVABLE_ROW)
+        browser = await site.signed_in(Role.ADMIN)
+
+        page = await browser.get(f"/prototypes/{MOCKUP}/delete")
+        gone = await browser.send(f"/prototypes/{MOCKUP}/delete", page)
+
+        assert "Only this row is deleted. If it has a chat at lovable, that stays there." in page.text
+        assert "Deleted." in gone.text
+        assert (await browser.get(f"/prototypes/{MOCKUP}")).status_code == 404
 
 
 class TestPicture:

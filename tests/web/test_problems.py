@@ -132,8 +132,9 @@ class TestBadInput:
             ("mockups/p-1?cursor=%C3%A4", "cursor"),
             ("mockups/p-1?status=done", "status"),
             ("mockups/p-1?mine=perhaps", "mine"),
-            ("mockups/p-1?provider=figma", "provider"),
-            ("mockups/p-1/status?provider=figma", "provider"),
+            ("mockups/p-1?provider=%0A", "provider"),
+            ("mockups/p-1/status?provider=", "provider"),
+            ("check-status/a%0Ab", "product_id"),
             ("mockups/" + "x" * 201, "product_id"),
             ("mockups/a%0Ab", "product_id"),
             ("mockups/a%00b/status", "product_id"),
@@ -188,7 +189,7 @@ class TestBadInput:
         """
         problem(await site.http.get("/api/design/nothing"), 404, "not-found")
         problem(await site.http.get(CREATE), 405, "method-not-allowed")
-        problem(await site.http.delete("/api/design/mockups/p-1"), 405, "method-not-allowed")
+        problem(await site.http.put("/api/design/mockups/p-1"), 405, "method-not-allowed")
 
 
 class TestWho:

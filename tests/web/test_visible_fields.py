@@ -75,6 +75,8 @@ CHANGES: Mapping[str, tuple[Change, Change]] = {
     "chat_url": (same, tracked(chat_url="https://chat.example/2")),
     "thumbnail_url": (same, own(thumbnail_url="https://pictures.example/2")),
     "image_url": (same, own(image_url="https://pictures.example/2")),
+    "phase_submission_id": (same, own(phase_submission_id="5")),
+    "metadata": (same, own(metadata={"note": "of the owner's"})),
     "error": (same, failed),
     "error.code": (failed, tracked(error_code="gone")),
     "error.message": (failed, tracked(error_message="Out of ideas.")),

@@ -110,7 +110,7 @@ async def _as_json(project: Awaitable[V0Project], advice: str = "") -> str:
         return json.dumps({"error": message}, ensure_ascii=False)
     except ProtokeepError as error:
         return json.dumps({"error": str(error)}, ensure_ascii=False)
-    left_out = ("prompt", "metadata")
+    left_out = ("prompt", "metadata", "projectId", "is_complete")
     values = {name: value for name, value in answer.items() if name not in left_out and value is not None}
     return json.dumps(values, ensure_ascii=False)
 

@@ -24,6 +24,10 @@ HEADINGS: Mapping[str, str] = {
     "style": "Look and feel",
     "brand": "Look and feel",
     "constraints": "What to keep to",
+    "design_form_data": "What the design form says",
+    "phase_data": "What this phase says",
+    "all_phases_data": "What all phases say",
+    "conversation_summary": "What was discussed",
 }
 _OPENING = ("name", "product_name", "title", "description", "summary", "product_id", "id")
 CLOSING = (

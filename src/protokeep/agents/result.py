@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import TypedDict
 
 from protokeep.client.models import Prototype as RemotePrototype
-from protokeep.core.prototype import Prototype
+from protokeep.core.generation import Generation
+from protokeep.core.prototype import Prototype, Status
 from protokeep.core.provider_keys import key_source_of
 
 
@@ -29,7 +30,10 @@ class Metadata(TypedDict):
 
 
 class V0Project(TypedDict):
-    """A prototype at v0. Times and counts are the prototype's own, not this call's."""
+    """A prototype at v0. Times and counts are the prototype's own, not this call's.
+
+    The last five keys are for callers of the specification's agent. There is no code here, so three are always None.
+    """
 
     chat_id: str | None
     project_id: str | None
@@ -47,6 +51,13 @@ class V0Project(TypedDict):
     product_id: str | None
     state: str
     error: Failure | None
+    image_url: str | None
+    thumbnail_url: str | None
+    projectId: str | None
+    is_complete: bool
+    project_name: None
+    code: None
+    files: None
 
 
 #: Requests name no model, so v0 takes its default.
@@ -78,15 +89,7 @@ def project_of_row(
 ) -> V0Project:
     """The answer for a prototype of the core. `is_stored` False: it is in no database, so its own ids are left out."""
     generation = prototype.generation
-    error: Failure | None = None
-    elapsed = 0.0
     if generation is not None:
-        code, message = generation.error.code, generation.error.message
-        if code is None:
-            code, message = generation.hold.code, generation.hold.message
-        error = Failure(code=code, message=message or "") if code is not None else None
-        end = generation.settled_at or datetime.now(UTC)
-        elapsed = round(max((end - generation.created_at).total_seconds(), 0.0), 3)
         if generation.api_version:
             source = replace(source, api_version=f"v{generation.api_version}")
         if generation.account:
@@ -102,13 +105,35 @@ def project_of_row(
         project_status=prototype.status.value,
         is_existing=is_existing,
         poll_count=generation.polling.poll_count if generation else 0,
-        elapsed_seconds=elapsed,
+        elapsed_seconds=_elapsed_seconds(generation),
         metadata=source.metadata(),
         prototype_id=prototype.id if is_stored else None,
         product_id=prototype.product_id if is_stored else None,
         state=prototype.state.value,
-        error=error,
+        error=_failure_of(generation),
+        image_url=prototype.image_url,
+        thumbnail_url=prototype.thumbnail_url,
+        projectId=prototype.project_id,
+        is_complete=prototype.status is Status.COMPLETED,
+        project_name=None,
+        code=None,
+        files=None,
     )
+
+
+def _elapsed_seconds(generation: Generation | None) -> float:
+    if generation is None:
+        return 0.0
+    end = generation.settled_at or datetime.now(UTC)
+    return round(max((end - generation.created_at).total_seconds(), 0.0), 3)
+
+
+def _failure_of(generation: Generation | None) -> Failure | None:
+    """Why it failed, else why it is held up."""
+    for reason in (generation.error, generation.hold) if generation is not None else ():
+        if reason.code is not None:
+            return Failure(code=reason.code, message=reason.message or "")
+    return None
 
 
 def project_of_remote(prototype: RemotePrototype, source: ProjectSource, *, is_existing: bool) -> V0Project:
@@ -131,4 +156,11 @@ def project_of_remote(prototype: RemotePrototype, source: ProjectSource, *, is_e
         product_id=prototype.product_id,
         state=prototype.state,
         error=Failure(code=failure.code, message=failure.message) if failure else None,
+        image_url=prototype.image_url,
+        thumbnail_url=prototype.thumbnail_url,
+        projectId=prototype.v0_project_id,
+        is_complete=prototype.project_status == Status.COMPLETED.value,
+        project_name=None,
+        code=None,
+        files=None,
     )

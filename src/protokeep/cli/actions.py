@@ -80,7 +80,7 @@ def delete(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Delete a product's prototype, here and at the builder. Needs an admin's token."""
+    """Delete a product's prototype, here and at the builder. An admin any, a maker their own."""
     from protokeep.client import NotFound
 
     with connected(url, token) as client:

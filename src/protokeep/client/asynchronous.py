@@ -137,7 +137,7 @@ class AsyncProtokeep:
         return await self._run(operations.stop(prototype_id))
 
     async def delete(self, prototype_id: str) -> Prototype | None:
-        """Delete a prototype, here and at the app builder; needs an admin's token. None: it is deleted.
+        """Delete a prototype, here and at the app builder; an admin any, a maker their own. None: deleted.
 
         Otherwise the prototype is returned, and the server tries again by itself. Deleting again is safe.
         """

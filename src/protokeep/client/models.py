@@ -100,6 +100,8 @@ class Prototype(ApiValue):
     chat_url: str | None = None
     thumbnail_url: str | None = None
     image_url: str | None = None
+    phase_submission_id: str | None = None
+    metadata: Mapping[str, Any] | None = None
     error: Failure | None = None
     is_current: bool = False
     observed_at: datetime | None = None

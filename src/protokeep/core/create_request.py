@@ -33,6 +33,7 @@ class CreateRequest:
     now: datetime
     create_new: bool = False
     product_name: str | None = None
+    phase_submission_id: str | None = None
     idempotency_key: str | None = None
     principal: Principal | None = None
     leased_until: datetime | None = None
@@ -40,7 +41,14 @@ class CreateRequest:
     @property
     def fingerprint(self) -> str:
         """A digest of the requested values. The same key with another fingerprint is a conflict."""
-        asked = [self.product_id, self.provider, self.prompt, self.create_new, self.product_name]
+        asked = [
+            self.product_id,
+            self.provider,
+            self.prompt,
+            self.create_new,
+            self.product_name,
+            self.phase_submission_id,
+        ]
         return hashlib.sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -70,6 +78,7 @@ def claimed_prototype(request: CreateRequest, user_id: str) -> TrackedPrototype:
         user_id=user_id,
         provider=request.provider,
         prompt=request.prompt,
+        phase_submission_id=request.phase_submission_id,
         status=Status.PENDING,
         created_at=request.now,
         updated_at=request.now,

@@ -127,6 +127,8 @@ class Prototype:
     project_url: str | None = None
     image_url: str | None = None
     thumbnail_url: str | None = None
+    phase_submission_id: str | None = None
+    metadata: Mapping[str, Any] | None = None
     product_name: str | None = None
     is_current: bool = False
     polling_pause: PollingPause | None = None

@@ -12,6 +12,7 @@ PRODUCT_ID_MAX = 200
 PROMPT_MAX = 100_000
 NAME_MAX = 200
 KEY_MAX = 255
+PROVIDER_MAX = 50
 
 #: Namespace of user ids that are no uuid, in tables whose `user_id` column is one.
 USER_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:protokeep:user")
@@ -49,6 +50,28 @@ def name_of(value: str | None) -> str | None:
     if value is None or not value.strip():
         return None
     return _plain(value.strip(), "product_name", NAME_MAX)
+
+
+def phase_submission_id_of(value: str | None, *, must_be_uuid: bool) -> str | None:
+    """`value` as the id of the owner's phase submission that a request belongs to, or None."""
+    if value is None or not value.strip():
+        return None
+    text = _plain(value, "phase_submission_id", PRODUCT_ID_MAX)
+    if not must_be_uuid:
+        return text
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise InvalidInput(
+            "phase_submission_id must be a UUID here, because this database's column holds UUIDs. Leave it out if "
+            "there is none.",
+            field="phase_submission_id",
+        ) from None
+
+
+def provider_of(value: str) -> str:
+    """`value` as a provider that a row may name, also one that protokeep does not know: 1-50 characters."""
+    return _plain(value, "provider", PROVIDER_MAX)
 
 
 def workspace_id_of(value: str) -> str:

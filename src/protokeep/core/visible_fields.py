@@ -51,6 +51,8 @@ def visible_fields(prototype: Prototype, now: datetime | None) -> dict[str, Any]
         "project_url": prototype.project_url,
         "thumbnail_url": picture or prototype.thumbnail_url,
         "image_url": picture or prototype.image_url,
+        "phase_submission_id": prototype.phase_submission_id,
+        "metadata": prototype.metadata,
         "is_current": prototype.is_current,
         "created_at": prototype.created_at,
         "updated_at": prototype.updated_at,

@@ -55,7 +55,33 @@ class Deleter:
     async def request(self, principal: Principal, prototype: Prototype) -> TrackedPrototype | None:
         """Delete a prototype as soon as possible. None: it is deleted already. Raises `NotNow`."""
         if not isinstance(prototype, TrackedPrototype):
-            raise NotNow("This row is older than protokeep, which does not track it. Delete it where it came from.")
+            if await self._delete_untracked(principal, prototype):
+                return None
+            found = await self._context.store.get(principal.workspace_id, prototype.id)
+            if found is None:
+                return None
+            if not isinstance(found, TrackedPrototype):
+                raise NotNow("The database did not delete this row. Is there a trigger or a policy on design_mockups?")
+            prototype = found
+        return await self._request(principal, prototype)
+
+    async def _delete_untracked(self, principal: Principal, prototype: Prototype) -> bool:
+        """Delete a row that nothing tracks. False: it is gone, or is tracked since a moment ago.
+
+        Its chat, if it names one, stays at the provider: nobody knows whose account it is in, or who else uses it.
+        """
+        now = self._context.clock()
+        chat = {"chat_id": prototype.chat_id} if prototype.chat_id else {}
+        event = Event("deleted", Source.PERSON, now, actor=principal.user_id, data=chat)
+        entry = AuditEntry.of(
+            principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id, tracked=False, **chat
+        )
+        if not await self._context.store.delete_untracked(principal.workspace_id, prototype, event, entry):
+            return False
+        log.info("untracked_row_deleted", prototype_id=prototype.id)
+        return True
+
+    async def _request(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
         if not prototype.generation.is_account_known and not prototype.generation.is_in_no_account:
             raise NotNow(f"{LOOKING_MESSAGE} Try again in a minute.")
         current: TrackedPrototype | None = prototype

@@ -143,7 +143,7 @@ class Gallery:
         if product_id is not None:
             product_id = validation.product_id_of(product_id, must_be_uuid=table.product_is_uuid)
         if search.provider is not None:
-            self._context.providers.require_known(search.provider)
+            validation.provider_of(search.provider)
         text = search.text[:TEXT_MAX].replace("\x00", " ").encode(errors="ignore").decode()
         return GalleryQuery(
             workspace_id=principal.workspace_id,

@@ -13,7 +13,7 @@ from protokeep.core import validation
 from protokeep.core.adoption import AdoptionProgress
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import NotAllowed, NotFound
-from protokeep.core.principals import Principal
+from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.provider_keys import owner_of
 from protokeep.core.reuse import Decision
@@ -120,7 +120,7 @@ class Keeper:
         product = validation.product_id_of(product_id, must_be_uuid=table.product_is_uuid)
         user_id = validation.user_id_for(principal.user_id, must_be_uuid=table.user_is_uuid) if mine else None
         if page.provider is not None:
-            self.context.providers.require_known(page.provider)
+            validation.provider_of(page.provider)
         one_more = Page(page.limit + 1, page.provider, page.status, user_id, page.after)
         found = await store.list_of_product(principal.workspace_id, product, one_more)
         rows = found[: page.limit]
@@ -134,12 +134,15 @@ class Keeper:
         context = self.context
         table = await context.store.owner_table()
         product = validation.product_id_of(product_id, must_be_uuid=table.product_is_uuid)
-        context.providers.require_known(provider)
+        provider = validation.provider_of(provider)
         current = await context.store.current(principal.workspace_id, product, provider)
         if current is None:
-            raise NotFound(
-                f"Product {product} has no {provider} prototype. Make one with POST /api/design/create-project."
+            advice = (
+                "Make one with POST /api/design/create-project."
+                if context.providers.is_known(provider)
+                else f"protokeep makes prototypes at: {', '.join(context.providers.names)}."
             )
+            raise NotFound(f"Product {product} has no {provider} prototype. {advice}")
         if not isinstance(current, TrackedPrototype):
             return current
         refreshed = await self._refresher.refresh(current)
@@ -192,7 +195,8 @@ class Keeper:
     async def delete(self, principal: Principal, prototype_id: str) -> TrackedPrototype | None:
         """Delete a prototype and its chat at the provider. None: both are gone.
 
-        Otherwise the prototype, whose deletion is tried again by itself. Deleting again is no error.
+        Otherwise the prototype, whose deletion is tried again by itself. Deleting again is no error. Of a row that
+        nothing tracks only the row goes. Raises `NotAllowed` for a maker's deletion of what another person made.
         """
         try:
             prototype = await self.get(principal, prototype_id)
@@ -201,6 +205,7 @@ class Keeper:
             if mockup_id and await self.context.store.was_deleted(principal.workspace_id, mockup_id):
                 return None
             raise
+        await self._check_may_delete(principal, prototype)
         return await self._deleter.request(principal, prototype)
 
     async def picture(self, principal: Principal, prototype_id: str) -> Picture:
@@ -279,6 +284,17 @@ class Keeper:
             self.context.heartbeat.reconciled(epoch)
 
     # -- inside ------------------------------------------------------------------------------------------------
+
+    async def _check_may_delete(self, principal: Principal, prototype: Prototype) -> None:
+        """Raises `NotAllowed` unless the person is an admin, or asked for the prototype."""
+        if principal.role.covers(Role.ADMIN):
+            return
+        table = await self.context.store.owner_table()
+        generation = prototype.generation
+        maker = generation.created_by if generation is not None else prototype.user_id
+        names = (principal.user_id, validation.user_id_for(principal.user_id, must_be_uuid=table.user_is_uuid))
+        if maker not in names:
+            raise NotAllowed("You may delete what you asked for yourself. Ask an admin to delete this one.")
 
     async def _may_work(self) -> bool:
         """Whether the owner's table can be worked with. A reason against it is logged once."""

@@ -117,10 +117,19 @@ class Providers:
     def _is_fresh(self, *, at_once: bool) -> bool:
         return not at_once and time.monotonic() - self._read_at < REFRESH_SECONDS
 
+    @property
+    def names(self) -> list[str]:
+        """The providers that prototypes can be made at."""
+        return sorted(self._names)
+
+    def is_known(self, name: str) -> bool:
+        """Whether prototypes can be made at this provider."""
+        return name in self._names
+
     def require_known(self, name: str) -> str:
         """`name`, if there is such a provider. Raises `InvalidInput`."""
-        if name not in self._names:
-            raise InvalidInput(f"provider must be one of: {', '.join(sorted(self._names))}.", field="provider")
+        if not self.is_known(name):
+            raise InvalidInput(f"provider must be one of: {', '.join(self.names)}.", field="provider")
         return name
 
     def choose(self, name: str, workspace_id: str = DEFAULT_WORKSPACE, user_id: str = "") -> Choice:

@@ -11,6 +11,7 @@ from protokeep.core.errors import InvalidInput
 from protokeep.core.principals import Principal
 from protokeep.service.context import Context
 from protokeep.service.provider_accounts import DEFAULT_PROVIDER
+from protokeep.store.owner_table import OwnerTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class NewPrototype:
     provider: str = DEFAULT_PROVIDER
     create_new: bool = False
     product_name: str | None = None
+    phase_submission_id: str | None = None
     idempotency_key: str | None = None
 
 
@@ -52,7 +54,15 @@ async def check_request(context: Context, principal: Principal, new: NewPrototyp
         now=context.clock(),
         create_new=new.create_new,
         product_name=validation.name_of(new.product_name),
+        phase_submission_id=_phase_submission_of(table, new),
         idempotency_key=validation.idempotency_key_of(new.idempotency_key),
         principal=principal,
         leased_until=context.clock() + context.timing.lease if context.queue.has_room() else None,
     )
+
+
+def _phase_submission_of(table: OwnerTable, new: NewPrototype) -> str | None:
+    """The phase submission that the row names; None where the owner's table has no column for it."""
+    if not table.has_phase_submission:
+        return None
+    return validation.phase_submission_id_of(new.phase_submission_id, must_be_uuid=table.phase_submission_is_uuid)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from protokeep.core.generation import (
     Absence,
@@ -65,6 +67,8 @@ def prototype_of(row: Mapping[str, Any]) -> Prototype:
         "project_url": row["project_url"],
         "image_url": row["image_url"],
         "thumbnail_url": row["thumbnail_url"],
+        "phase_submission_id": None if row["phase_submission_id"] is None else str(row["phase_submission_id"]),
+        "metadata": _metadata_of(row["metadata"]),
         "product_name": row["product_name"],
         "is_current": row["current_id"] is not None,
         "polling_pause": _polling_pause_of(row),
@@ -101,6 +105,18 @@ def _generation_of(row: Mapping[str, Any]) -> Generation:
     return _GENERATION.validate_python(values)
 
 
+def _metadata_of(text: str | None) -> dict[str, Any] | None:
+    """The owner's metadata. None: there is none, or none that an answer in JSON could hold."""
+    if not isinstance(text, str):
+        return None
+    try:
+        value = from_json(text, allow_inf_nan=False)
+        json.dumps(value, allow_nan=False)  # Numbers that are too large for JSON are read as infinite.
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def _polling_pause_of(row: Mapping[str, Any]) -> PollingPause | None:
     if row["polling_paused_until"] is None:
         return None
@@ -130,6 +146,7 @@ def mockup_values(prototype: Prototype) -> dict[str, Any]:
         "user_id": prototype.user_id,
         "provider": prototype.provider,
         "prompt": prototype.prompt,
+        "phase_submission_id": prototype.phase_submission_id,
         "chat_id": prototype.chat_id,
         "project_id": prototype.project_id,
         "status": prototype.status.value,

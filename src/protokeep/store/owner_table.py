@@ -23,6 +23,9 @@ COLUMNS = (
 )
 #: Columns that every new row of ours has a value for. We cannot write to a table that requires a value in another one.
 FILLED = frozenset(COLUMNS).difference(("image_url", "thumbnail_url", "metadata")) | {"tenant_id"}
+#: The column of the spec's own system that names what a request belonged to, and the types that it is written as.
+PHASE_SUBMISSION = "phase_submission_id"
+PHASE_SUBMISSION_KINDS = ("uuid", "text", "character varying")
 OWN_TABLES = (
     "protokeep_meta",
     "protokeep_products",
@@ -129,6 +132,8 @@ class OwnerTable:
     own: bool  #: all of our own tables exist
     product_is_uuid: bool  #: product_id is a uuid; otherwise, and always on SQLite, it is text
     user_is_uuid: bool  #: the same for user_id
+    has_phase_submission: bool  #: design_mockups has a phase_submission_id that takes text or a uuid
+    phase_submission_is_uuid: bool  #: phase_submission_id is a uuid
     has_tenant: bool  #: design_mockups has a tenant_id
     products_table: str | None  #: the table that product_id refers to, quoted for SQL; None: it refers to none
     products_column: str | None  #: the column that product_id refers to, quoted for SQL
@@ -177,12 +182,18 @@ async def read_owner_table(connection: Connection, *, tenants_are_workspaces: bo
     def is_uuid(name: str) -> bool:
         return is_postgresql and name in columns and columns[name].kind == "uuid"
 
+    phase_submission = columns.get(PHASE_SUBMISSION)
+    has_phase_submission = phase_submission is not None and (
+        not is_postgresql or phase_submission.kind in PHASE_SUBMISSION_KINDS
+    )
     return OwnerTable(
         exists=bool(columns),
         tracked=columns.keys() >= set(TRACKING_COLUMNS),
         own=own is not None and own["number"] == len(OWN_TABLES),
         product_is_uuid=is_uuid("product_id"),
         user_is_uuid=is_uuid("user_id"),
+        has_phase_submission=has_phase_submission,
+        phase_submission_is_uuid=is_uuid(PHASE_SUBMISSION),
         has_tenant="tenant_id" in columns,
         products_table=products["products"] if products else None,
         products_column=products["referenced"] if products else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import Status
 from protokeep.store.mapping import GENERATION_COLUMNS
-from protokeep.store.owner_table import OwnerTable
+from protokeep.store.owner_table import PHASE_SUBMISSION, OwnerTable
 from protokeep.store.sql import Statement, query_text
 
 #: The time of a row whose owner has none, in the form in which SQLite stores times.
@@ -28,7 +28,11 @@ _OPTIONAL = {
     "project_url": "project_url",
     "image_url": "image_url",
     "thumbnail_url": "thumbnail_url",
+    "phase_submission_id": "phase_submission_id",
 }
+#: The longest metadata of a row that is read, in characters: a list has up to a hundred rows.
+METADATA_MAX = 32_768
+_METADATA = f"CASE WHEN length(CAST(m.metadata AS text)) <= {METADATA_MAX} THEN CAST(m.metadata AS text) END"
 _IN_SLOT = "JOIN protokeep_slots s ON s.mockup_id = m.id"
 _ANY_SLOT = f"LEFT {_IN_SLOT}"
 #: The tables of a prototype.
@@ -77,8 +81,9 @@ class PrototypeQueries:
         self.made_at = made_at_of(shape, "m")
         self.columns = self._columns(shape.columns)
         self.select = f"SELECT {self.columns} {TABLES}"
-        # Thousands of rows at a time, and no poll needs their prompts.
-        select_without_prompt = f"SELECT {self._columns(shape.columns - {'prompt'}, named=False)} {TABLES}"
+        # Thousands of rows at a time, and no poll needs their long texts.
+        columns_for_polls = self._columns(shape.columns - {"prompt", "metadata"}, named=False)
+        select_for_polls = f"SELECT {columns_for_polls} {TABLES}"
         self.get = Statement(f"{self.select} WHERE m.id = :mockup_id AND {self.workspace} = :workspace_id")
         self.get_unscoped = Statement(f"{self.select} WHERE m.id = :mockup_id")
         self.get_many = Statement(f"{self.select} WHERE m.id IN :ids")
@@ -88,10 +93,10 @@ class PrototypeQueries:
             f"{self.select} WHERE m.product_id = :product_id AND m.provider = :provider"
             f" AND {self.workspace} = :workspace_id ORDER BY {self.made_at} DESC, m.id DESC LIMIT :limit"
         )
-        self.due = Statement(f"{select_without_prompt} {_DUE}")
-        self.due_soon = Statement(f"{select_without_prompt} {_DUE_SOON}")
-        self.named_by_hooks = Statement(f"{select_without_prompt} {_NAMED_BY_HOOKS}")
-        self.not_visible = Statement(f"{select_without_prompt} {_NOT_VISIBLE}")
+        self.due = Statement(f"{select_for_polls} {_DUE}")
+        self.due_soon = Statement(f"{select_for_polls} {_DUE_SOON}")
+        self.named_by_hooks = Statement(f"{select_for_polls} {_NAMED_BY_HOOKS}")
+        self.not_visible = Statement(f"{select_for_polls} {_NOT_VISIBLE}")
         self.due_for_deletion = Statement(f"{self.select} {_DUE_FOR_DELETION}")
         self.unknown = Statement(f"{self.select} {_UNKNOWN}{_ORDER_OF_ADOPTION}")
         self.unknown_after = Statement(f"{self.select} {_UNKNOWN}{_UNKNOWN_AFTER}{_ORDER_OF_ADOPTION}")
@@ -139,6 +144,7 @@ class PrototypeQueries:
             *(f"m.{name}" for name in ("id", "product_id", "user_id", "provider")),
             f"{self.made_at} AS created_at",
             *(f"{f'm.{column}' if column in present else 'NULL'} AS {name}" for column, name in _OPTIONAL.items()),
+            f"{_METADATA if 'metadata' in present else 'NULL'} AS metadata",
             f"{name_of_product(self.shape, 'm.product_id', self.workspace) if named else 'NULL'} AS product_name",
             *GENERATION_COLUMNS,
             "s.mockup_id AS current_id",
@@ -153,6 +159,8 @@ class PrototypeQueries:
         """
         shape = self.shape
         optional: list[str] = [column for column in ("prompt", "updated_at") if column in shape.columns]
+        if shape.has_phase_submission:
+            optional.append(PHASE_SUBMISSION)
         if shape.tenants_are_workspaces and not shape.products_has_tenant:
             optional.append("tenant_id")
         touched = touches and "updated_at" in optional

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.bus import Bus, Change
-from protokeep.core.errors import NotMigrated, NotReady
+from protokeep.core.audit import AuditEntry
+from protokeep.core.errors import NotMigrated, NotNow, NotReady
 from protokeep.core.events import Event
 from protokeep.core.generation import RecoveryPoint
 from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import Prototype, Status, TrackedPrototype
+from protokeep.store import audit
 from protokeep.store.changes import Changes, change_of, is_visible_change
 from protokeep.store.database import Database
 from protokeep.store.events import add_event
@@ -26,7 +28,7 @@ from protokeep.store.mapping import (
 )
 from protokeep.store.owner_table import OwnerTable, read_owner_table
 from protokeep.store.prototype_queries import PrototypeQueries
-from protokeep.store.sql import Connection, LostRace, Row, Statement, must_touch, query
+from protokeep.store.sql import Connection, ConstraintBroken, LostRace, Row, Statement, must_touch, query
 
 #: Writes that belong to a guarded write: executed after it, in the same transaction, and rolled back with it.
 InTransaction = Callable[[Connection], Awaitable[object]]
@@ -156,6 +158,25 @@ class Prototypes:
                 await self._changes.notify(connection, change)
         except LostRace:
             return False
+        self._changes.publish(change)
+        return True
+
+    async def delete_untracked(self, workspace_id: str, row: Prototype, event: Event, entry: AuditEntry) -> bool:
+        """Deletes a row that has no generation, and frees its slot. False: it was gone, or is tracked now.
+
+        Raises `NotNow` where rows of the owner's refer to it.
+        """
+        change = Change(workspace_id, row.product_id, row.id, "", "deleted")
+        try:
+            async with self.database.transaction() as connection:
+                await must_touch(connection, query("delete_untracked_mockup"), {"mockup_id": row.id})
+                await add_event(connection, workspace_id, row.product_id, row.id, event)
+                await audit.write(connection, entry)
+                await self._changes.notify(connection, change)
+        except LostRace:
+            return False
+        except ConstraintBroken as error:
+            raise NotNow(f"The database keeps this row, because others refer to it: {error.driver}.") from error
         self._changes.publish(change)
         return True
 

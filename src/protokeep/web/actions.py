@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from protokeep.store.pictures import Picture
 from protokeep.web.dependencies import (
-    Admin,
     KeeperDep,
     Maker,
     Prefer,
@@ -73,7 +72,7 @@ async def stop(prototype_id: str, keeper: KeeperDep, principal: Maker) -> Protot
 
 @router.delete(
     "",
-    summary="Delete a prototype, here and at the builder",
+    summary="Delete a prototype, here and at the builder: an admin any, a maker their own",
     status_code=204,
     response_model=None,
     responses={
@@ -81,7 +80,7 @@ async def stop(prototype_id: str, keeper: KeeperDep, principal: Maker) -> Protot
         **responses(401, 403, 404, 409, 503),
     },
 )
-async def delete(prototype_id: str, keeper: KeeperDep, principal: Admin, response: Response) -> Any:
+async def delete(prototype_id: str, keeper: KeeperDep, principal: Maker, response: Response) -> Any:
     """The product's next create makes a new prototype. Deleting a second time is no error."""
     prototype = await keeper.delete(principal, prototype_id)
     if prototype is None:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from protokeep.core.prototype import Status
 from protokeep.core.visible_fields import visible_fields
 from protokeep.service import NewPrototype
+from protokeep.service.provider_accounts import DEFAULT_PROVIDER
 from protokeep.store.prototypes import Page
 from protokeep.web.dependencies import (
     MUST_REVALIDATE,
@@ -26,7 +27,9 @@ from protokeep.web.dependencies import (
     product_in_path,
 )
 from protokeep.web.models import (
+    CheckedStatusView,
     CreateProject,
+    DeletedView,
     EnsuredView,
     EventView,
     ListQuery,
@@ -36,11 +39,11 @@ from protokeep.web.models import (
     StatusQuery,
 )
 from protokeep.web.problems import responses
-from protokeep.web.serialization import View, ensured_json, etag_of, list_json, prototype_json
+from protokeep.web.serialization import View, checked_status_json, ensured_json, etag_of, list_json, prototype_json
 
 router = APIRouter(prefix="/api/design")
 #: Paths that are routed while still percent-encoded; `product_in_path` decodes them.
-PRODUCT_PATHS = b"/api/design/mockups/"
+PRODUCT_PATHS = (b"/api/design/mockups/", b"/api/design/check-status/")
 
 
 @router.post(
@@ -69,6 +72,7 @@ async def create_project(
         provider=body.provider,
         create_new=body.create_new,
         product_name=body.product_name,
+        phase_submission_id=body.phase_submission_id,
         idempotency_key=idempotency_key,
     )
     wait = Prefer.of(prefer).wait_seconds(application_of(request).settings.accept_wait_seconds)
@@ -124,6 +128,36 @@ async def mockup_status(
     view = View.of(prototype, keeper.context.clock())
     etag = etag_of([view])
     return not_modified(request, etag) or json_response(prototype_json(view), headers={"ETag": etag, **MUST_REVALIDATE})
+
+
+@router.get(
+    "/check-status/{product_id}",
+    summary="The same for screens of the specification's own system",
+    response_model=CheckedStatusView,
+    deprecated=True,
+    responses=responses(401, 403, 404, 422, 503),
+)
+async def check_status(product_id: str, keeper: KeeperDep, principal: Viewer) -> Response:
+    """The status of the product's v0 prototype. Their `projectId` parameter is ignored: the product names it."""
+    prototype = await keeper.status(principal, product_in_path(product_id), DEFAULT_PROVIDER)
+    return json_response(checked_status_json(View.of(prototype, keeper.context.clock())))
+
+
+@router.delete(
+    "/mockups/{prototype_id}",
+    summary="Delete a prototype, for screens of the specification's own system",
+    deprecated=True,
+    responses={
+        202: {"model": DeletedView, "description": "Being deleted; tried again until the builder has done it"},
+        **responses(401, 403, 404, 409, 503),
+    },
+)
+async def delete_mockup(prototype_id: str, keeper: KeeperDep, principal: Maker, response: Response) -> DeletedView:
+    """What DELETE of its own address does, with the answer that those screens read."""
+    mockup_id = product_in_path(prototype_id)
+    if await keeper.delete(principal, mockup_id) is not None:
+        response.status_code = 202
+    return DeletedView(id=mockup_id)
 
 
 @router.get(

@@ -18,6 +18,7 @@ from protokeep.mcp.http import Endpoint
 from protokeep.service.watching import Watcher
 from protokeep.settings import Settings
 from protokeep.web import actions, admin, api, hooks, pages, problems, provider_keys
+from protokeep.web.cors import CrossOrigin
 from protokeep.web.dependencies import principal_of
 from protokeep.web.middleware import RateLimits, RequestLimits
 from protokeep.web.models import Problem
@@ -64,6 +65,8 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     _add_health(app)
     pages.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    if settings.origins:
+        app.add_middleware(CrossOrigin, origins=settings.origins)
     app.add_middleware(RequestLimits, settings=settings)
     return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from protokeep.core.prototype import Prototype
 from protokeep.core.visible_fields import visible_fields
@@ -28,8 +28,12 @@ StateWord = Literal[
 KeySourceWord = Literal["environment", "workspace", "own", "argument", "unknown"]
 
 
+#: Marks a field in OpenAPI. Pydantic's own mark would warn whenever the field is read.
+DEPRECATED: dict[str, JsonValue] = {"deprecated": True}
+
+
 class CreateProject(BaseModel):
-    """A request for a product's prototype."""
+    """A request for a product's prototype. The deprecated fields are those of the specification's first screens."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -38,12 +42,18 @@ class CreateProject(BaseModel):
     provider: Annotated[str, Field(description="The app builder.")] = "v0"
     create_new: Annotated[bool, Field(description="Make another one even if the product has one.")] = False
     product_name: Annotated[str | None, Field(description="What people call the product.")] = None
+    phase_submission_id: Annotated[
+        str | None,
+        Field(max_length=200, description="Stored in your table's column of that name.", json_schema_extra=DEPRECATED),
+    ] = None
+    use_multi_agent: Annotated[bool | None, Field(description="Ignored.", json_schema_extra=DEPRECATED)] = None
+    context: Annotated[dict[str, Any] | None, Field(description="Ignored.", json_schema_extra=DEPRECATED)] = None
 
 
 class ListQuery(BaseModel):
     """Which of a product's prototypes to list."""
 
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    limit: Annotated[int, Field(ge=1, le=100)] = 100
     cursor: Annotated[str | None, Field(max_length=300)] = None
     provider: Annotated[str | None, Field(max_length=50)] = None
     status: StatusWord | None = None
@@ -91,6 +101,8 @@ class PrototypeView(BaseModel):
     chat_url: str | None
     thumbnail_url: str | None
     image_url: str | None
+    phase_submission_id: str | None
+    metadata: dict[str, Any] | None
     error: ErrorView | None
     is_current: bool
     created_at: datetime
@@ -127,6 +139,23 @@ class MockupsView(BaseModel):
 
     mockups: list[PrototypeView]
     next_cursor: str | None
+
+
+class CheckedStatusView(PrototypeView):
+    """A prototype with the names that the specification's later screens read."""
+
+    project_id: str | None
+    projectId: str | None
+    chat_id: str | None
+    is_complete: bool
+    can_submit_new: bool
+
+
+class DeletedView(BaseModel):
+    """A deletion that was accepted."""
+
+    success: Literal[True] = True
+    id: str
 
 
 class EventView(BaseModel):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from protokeep.core.prototype import Prototype
+from protokeep.core.prototype import Prototype, Status
 from protokeep.core.visible_fields import version_of, visible_fields
 from protokeep.service import Ensured
 from protokeep.web.models import PrototypeView
@@ -36,6 +36,22 @@ class View:
 def prototype_json(view: View) -> bytes:
     """A `PrototypeView`."""
     return to_json(view.fields)
+
+
+def checked_status_json(view: View) -> bytes:
+    """A `CheckedStatusView`: a `PrototypeView` with the names that the specification's later screens read."""
+    fields = view.fields
+    is_complete = fields["project_status"] == Status.COMPLETED.value
+    return to_json(
+        {
+            **fields,
+            "project_id": fields["v0_project_id"],
+            "projectId": fields["v0_project_id"],
+            "chat_id": fields["v0_chat_id"],
+            "is_complete": is_complete,
+            "can_submit_new": is_complete,
+        }
+    )
 
 
 def list_json(views: Sequence[View], next_cursor: str | None) -> bytes:

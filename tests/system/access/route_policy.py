@@ -22,11 +22,16 @@ class Way(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a route asks for. `of_workspace`: it names something that only one workspace may see."""
+    """What a route asks for.
+
+    `of_workspace`: it names something that only one workspace may see. `own`: an admin may do it with anything, others
+    only with what is theirs.
+    """
 
     way: Way
     role: Role = Role.VIEWER
     of_workspace: bool = False
+    own: bool = False
     body: Any = None
     query: str = ""
 
@@ -51,7 +56,9 @@ RULES: dict[str, Rule] = {
         Way.BEARER, Role.MAKER, of_workspace=True, body=MESSAGE
     ),
     "POST /api/design/prototypes/{prototype_id}/stop": Rule(Way.BEARER, Role.MAKER, of_workspace=True),
-    "DELETE /api/design/prototypes/{prototype_id}": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),
+    "DELETE /api/design/prototypes/{prototype_id}": Rule(Way.BEARER, Role.MAKER, of_workspace=True, own=True),
+    "DELETE /api/design/mockups/{prototype_id}": Rule(Way.BEARER, Role.MAKER, of_workspace=True, own=True),
+    "GET /api/design/check-status/{product_id}": Rule(Way.BEARER, of_workspace=True),
     "POST /api/design/tokens": Rule(Way.BEARER, Role.ADMIN, body={"role": "viewer"}),
     "GET /api/design/tokens": Rule(Way.BEARER, Role.ADMIN),
     "DELETE /api/design/tokens/{token_id}": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),

@@ -218,7 +218,7 @@ class TestChanging:
         expect(page.get_by_role("heading", name="Delete this prototype?")).to_be_visible()
         page.get_by_role("button", name="Delete for good").click()
 
-        expect(page.get_by_text("Deleted, here and at the builder.")).to_be_visible()
+        expect(page.get_by_text("Deleted.")).to_be_visible()
         assert [chat.deleted for chat in site.sandbox.chats.values()] == [True]
 
     def test_a_form_sent_after_the_session_is_there_after_the_sign_in(self, still: Site, windows: Windows) -> None:

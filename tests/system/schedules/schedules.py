@@ -19,7 +19,7 @@ from protokeep.wiring import ENVIRONMENT_ACCOUNT
 from system.schedules.machine import NODES
 from system.schedules.promises import SAME_WORDS, Promises
 from tracked import tracked
-from world import ANN, BOB, PROMPT
+from world import ADA, ANN, BOB, PROMPT
 
 PRODUCTS = st.sampled_from(["p-1", "p-2"])
 NUMBERS = st.integers(0, NODES - 1)
@@ -126,7 +126,7 @@ class Schedules(Promises):
         self._replaceable = True
         prototype_id = self._row(pick)
         if prototype_id is not None:
-            self._does(number, self._nodes[number].keeper.delete(ANN, prototype_id))
+            self._does(number, self._nodes[number].keeper.delete(ADA, prototype_id))
 
     @rule(number=NUMBERS)
     def wrap_up(self, number: int) -> None:

@@ -180,7 +180,7 @@ async def require_prototype(application: Application, visitor: Visitor, prototyp
     except NotFound:
         was_deleted = application.keeper.context.store.was_deleted
         if await was_deleted(visitor.principal.workspace_id, prototype_id):
-            raise NotFound("This prototype was deleted, here and at the builder.") from None
+            raise NotFound("This prototype was deleted.") from None
         raise
 
 

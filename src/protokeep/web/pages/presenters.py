@@ -66,6 +66,7 @@ class CardView:
     in_progress: bool
     is_making: bool
     is_deleting: bool
+    is_tracked: bool
     can_stop: bool
     credits: str | None
     failed: bool
@@ -92,7 +93,6 @@ class TimelineEntry:
 def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | None = None) -> CardView:
     """The texts and links of a card; `usual` is the usual time until a prototype is ready, None without figures."""
     prototype = card.prototype
-    label = STATE_LABELS[prototype.state]
     title = card.product_name or prototype.product_id
     generation = prototype.generation
     digest = formatting.digest_of(prototype.product_id, prototype.provider)
@@ -108,8 +108,8 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         picture=picture_of(prototype),
         cover=_cover_of(digest, title, prototype.prompt),
         state=prototype.state.value,
-        label=label.label,
-        tone=label.tone,
+        label=STATE_LABELS[prototype.state].label,
+        tone=STATE_LABELS[prototype.state].tone,
         note=note_of(prototype, now),
         since=_turn_at(prototype) if prototype.state in IN_PROGRESS else None,
         elapsed=_elapsed_text(prototype, now),
@@ -124,6 +124,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         in_progress=prototype.state in IN_PROGRESS,
         is_making=prototype.state in (State.QUEUED, State.MAKING),
         is_deleting=prototype.state is State.DELETING,
+        is_tracked=generation is not None,
         can_stop=_can_stop(prototype),
         credits=formatting.credits_text(generation.credits if generation else None),
         failed=prototype.state is State.FAILED,
