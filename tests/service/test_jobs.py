@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -108,7 +109,7 @@ async def test_a_job_of_a_clock_that_was_set_back_is_queued_again(world: World) 
     async def track(account: str) -> None:
         polled.append(account)
 
-    world.keeper.track = track  # type: ignore[method-assign, assignment]
+    world.keeper.track = track  # type: ignore[method-assign]
     jobs, queue = jobs_of(world.keeper, world.database_url, wall_clock=lambda: wall().timestamp())
     async with queue.open():
         wall.advance(3600)
@@ -130,7 +131,7 @@ async def _delay_by_an_hour(queue: JobQueue, database_url: str) -> int:
     Returns how many jobs there are.
     """
     if database_url.startswith("sqlite"):
-        queued = queue.pgqueuer().qm.queries._jobs
+        queued: dict[int, Any] = queue.pgqueuer().qm.queries._jobs  # type: ignore[attr-defined]
         for job in queued.values():
             job["execute_after"] += timedelta(hours=1)
         return len(queued)
