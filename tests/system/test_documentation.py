@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from protokeep import cli
 from protokeep.core.state_labels import STATE_LABELS
-from protokeep.settings import Settings
+from protokeep.settings import SECRETS, Settings
 from protokeep.web.app import create_app
 from protokeep.web.models import CreateProject, PrototypeView
 from system.access.route_policy import RULES, Way, routes_of
@@ -23,7 +23,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(DOCS / "decisions").glob("*.md")])
 PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 #: How the code reads a variable past the settings.
-ENVIRONMENT_READS = re.compile(r'(?:environ\.get\(|environ\[|envvar=)"([A-Z0-9_]+)"')
+ENVIRONMENT_READS = re.compile(r'(?:environ\.get\(|environ\[|envvar=|secret_in_environment\()"([A-Z0-9_]+)"')
 
 
 def rows(page: Path, heading: str = "", level: str = "## ") -> Iterator[list[str]]:
@@ -60,7 +60,7 @@ def test_every_route_is_in_the_api_page_with_its_role() -> None:
 
 def test_every_setting_is_in_the_configuration_page_with_its_default() -> None:
     """
-    The tables of docs/configuration.md hold every setting, none that is gone, and its true default.
+    The tables of docs/configuration.md hold every setting and file of a secret, none that is gone, and true defaults.
     """
     page = DOCS / "configuration.md"
     outside = {cells[0].strip("`") for cells in rows(page, "Outside the server")}
@@ -73,6 +73,8 @@ def _defaults() -> Iterator[tuple[str, str]]:
     for name, field in Settings.model_fields.items():
         alias = getattr(field.validation_alias, "choices", [f"PROTOKEEP_{name.upper()}"])[0]
         value = field.default
+        if name in SECRETS:
+            yield f"{alias}_FILE", "unset"
         yield alias, "unset" if value in (None, "") else f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
@@ -82,6 +84,7 @@ def test_every_other_variable_is_in_the_configuration_page() -> None:
     """
     source = "\n".join(path.read_text() for path in SOURCE.rglob("*.py"))
     read = {name for name in ENVIRONMENT_READS.findall(source) if name.startswith("PROTOKEEP_")}
+    read |= {f"{name}_FILE" for name in re.findall(r'secret_in_environment\("([A-Z0-9_]+)"', source)}
 
     assert read - set(first_words(DOCS / "configuration.md", "Outside the server")) == set()
 
