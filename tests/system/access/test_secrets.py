@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import SecretStr, ValidationError
 
+import owner_schemas
 from core.test_secret_strength import SUPABASE
 from fake_issuer import FakeIssuer
 from processes import Ended, run, started
-from protokeep.core.errors import NotReady
+from protokeep import logs
+from protokeep.core.errors import DatabaseUnavailable, NotReady
 from protokeep.doctor import Finding, check_secrets, examine, reasons_not_to_serve, warnings_at_start
 from protokeep.settings import SECRETS, Settings
+from protokeep.store.database import Database
 from protokeep.store.migrate import migrate
+from protokeep.store.sql import DatabaseError
 from protokeep.wiring import identity_of
-from world import settings_of
+from world import World, on_postgresql, settings_of
 
 STRONG = "kH3-2jdPq0aZ81LmNbVcXxSwEeRrTtYyUuIi"
 OTHER = "oP9_4msTr7cB25WnDfGhJjKkLlQqZzVvBbNn"
@@ -403,3 +410,71 @@ def test_settings_show_no_secret() -> None:
         settings_of(database_url=f"postgresql://ann:{HUSH}@db/keep", **{**values, "port": -1})
 
     assert HUSH not in repr(settings) + str(settings) + str(caught.value) + repr(caught.value)
+
+
+@pytest.fixture
+def logging_to_stderr() -> Iterator[None]:
+    """Logs as a server writes them, until the test ends."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    logs.configure()
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@on_postgresql
+@pytest.mark.usefixtures("logging_to_stderr")
+async def test_an_error_of_the_database_repeats_no_prompt(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    """
+    What an owner's trigger says of the row that it refuses is neither in the answer nor in the log.
+    """
+    logs.configure()
+    await owner_schemas.run(
+        world.database_url,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'not today' USING DETAIL = 'Failing row contains ' || NEW.prompt; END $$;"
+        " CREATE TRIGGER refuse BEFORE INSERT ON design_mockups FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    async with world.serving(real=False) as site:
+        answer = await site.create("p-1", f"{HUSH} is what it is about")
+    said = capfd.readouterr()
+
+    assert answer.status_code >= 500
+    assert "unexpected_error" in said.err
+    assert "not today" in said.err
+    assert HUSH not in said.err + said.out + answer.text
+
+
+@pytest.mark.usefixtures("logging_to_stderr")
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_an_error_in_the_log_shows_no_variables(form: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """
+    A traceback names lines, and no value of a variable.
+    """
+    logs.configure("info", form)
+    try:
+        held = HUSH
+        raise RuntimeError(str(len(held)))
+    except RuntimeError:
+        structlog.get_logger().exception("failed")
+    said = capfd.readouterr().err
+
+    assert "RuntimeError: 12" in said
+    assert HUSH not in said
+
+
+async def test_an_outage_says_nothing_of_the_address(pg_url: str) -> None:
+    """
+    What is answered while the database refuses us names neither the password nor the place.
+    """
+    _, _, place = pg_url.rpartition("@")
+    database = Database(f"postgresql://nobody:{HUSH}@{place}")
+    with pytest.raises((DatabaseUnavailable, DatabaseError)) as caught:
+        async with database.reading():
+            pass
+    await database.close()
+
+    assert HUSH not in str(caught.value)
+    assert place not in str(caught.value)
