@@ -128,7 +128,7 @@ async def test_strong_secrets_are_taken_everywhere(issuer: FakeIssuer, sqlite_ur
 @pytest.mark.parametrize("empty", ["", SecretStr("")], ids=["text", "secret"])
 def test_an_empty_secret_is_no_secret(empty: str | SecretStr) -> None:
     """
-    `PROTOKEEP_JWT_SECRET=` takes no JWT, where a JWT under the empty key could be made by anybody.
+    `PROTOKEEP_JWT_SECRET=` and the like count as unset: no secret is taken, and nothing fails at start.
     """
     settings = settings_of(jwt_secret=empty, secret_key=empty, oidc_client_secret=empty, oidc_issuer="", public_url="")
 
@@ -344,7 +344,7 @@ async def test_a_server_starts_with_all_its_secrets_in_files(tmp_path: Path) -> 
         f"postgresql://ann:{HUSH}@127.0.0.1:99999/keep",
         f"postgresql://ann:{HUSH}@127.0.0.1:1/keep",
         f"postgresql://ann:{HUSH}@127.0.0.1:1/keep?sslmode={HUSH}",
-        f"postgresql://ann@127.0.0.1:1/keep?password={HUSH}&port={HUSH}",
+        f"postgresql://ann:12?{HUSH}@127.0.0.1/keep",
         f"postgresql://ann:{HUSH}@[::1/keep",
         f"postgresql://ann:{HUSH}@no.such.host.invalid/keep",
     ],
