@@ -465,6 +465,27 @@ def test_an_error_in_the_log_shows_no_variables(form: str, capfd: pytest.Capture
     assert HUSH not in said
 
 
+@pytest.mark.usefixtures("logging_to_stderr")
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_text_in_the_log_is_no_line_of_its_own(form: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """
+    Line ends, escape sequences and marks of direction in somebody else's words are written out.
+    """
+    logs.configure("info", form)
+    words = "a\r\nb\x1b]0;PWN\x07\x9b1m\u202ec\u2028d"
+    structlog.get_logger().warning("told", reason=words)
+    try:
+        raise RuntimeError(words)
+    except RuntimeError:
+        structlog.get_logger().exception("failed")
+    logging.getLogger("a library").warning(words)
+    said = capfd.readouterr().err
+
+    assert "PWN" in said
+    assert not {one for one in said if not one.isprintable()} - {"\n"}
+    assert len([line for line in said.splitlines() if "told" in line or "PWN" in line]) == 3
+
+
 async def test_an_outage_says_nothing_of_the_address(pg_url: str) -> None:
     """
     What is answered while the database refuses us names neither the password nor the place.
