@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,6 +197,51 @@ def test_every_module_on_the_map_exists() -> None:
     files += [f"/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "tests").rglob("*.py")]
 
     assert [span for span in spans if "NAME" not in span and not any(file.endswith(f"/{span}") for file in files)] == []
+
+
+#: How many requirements of levels 1 and 2 each section of OWASP ASVS 5.0.0 has; they come first in each.
+ASVS = (
+    "1.1:2 1.2:9 1.3:11 1.4:3 1.5:2 2.1:3 2.2:3 2.3:4 2.4:1 3.2:2 3.3:4 3.4:6 3.5:5 3.7:2 4.1:3 4.2:1 4.3:2 "
+    "4.4:4 5.1:1 5.2:3 5.3:2 5.4:3 6.1:3 6.2:12 6.3:4 6.4:4 6.5:5 6.6:3 6.8:4 7.1:3 7.2:4 7.3:2 7.4:5 7.5:2 "
+    "7.6:2 8.1:2 8.2:3 8.3:1 8.4:1 9.1:3 9.2:4 10.1:2 10.2:2 10.3:4 10.4:11 10.5:5 10.6:2 10.7:3 11.1:2 11.2:3 "
+    "11.3:3 11.4:4 11.5:1 11.6:1 12.1:3 12.2:2 12.3:4 13.1:1 13.2:5 13.3:2 13.4:5 14.1:2 14.2:4 14.3:3 15.1:3 "
+    "15.2:3 15.3:7 16.1:1 16.2:5 16.3:4 16.4:3 16.5:3 17.1:1 17.2:4 17.3:2"
+)
+
+
+def test_every_asvs_requirement_is_answered_once() -> None:
+    """
+    docs/asvs.md has each of the 253 requirements of levels 1 and 2 once, in a row or among those that do not apply.
+    """
+    named = re.findall(r"`(\d+\.\d+\.\d+)`", (DOCS / "asvs.md").read_text())
+    counts = re.findall(r"([\d.]+):(\d+)", ASVS)
+    asked = [f"{section}.{number}" for section, count in counts for number in range(1, int(count) + 1)]
+
+    assert len(asked) == 253
+    assert sorted(named) == sorted(asked)
+
+
+def test_every_asvs_answer_names_its_proof() -> None:
+    """
+    What is said to be met names a test that exists, or says that it was found by reading.
+    """
+    answers = [cells for cells in rows(DOCS / "asvs.md") if re.fullmatch(r"`\d+\.\d+\.\d+`", cells[0])]
+    tests = [test for cells in answers for test in re.findall(r"`(tests/[^`]+)`", cells[3])]
+
+    assert [cells for cells in answers if not re.match(r"(?:yes|not met|yours)\b", cells[2])] == []
+    assert [cells for cells in answers if cells[2].startswith("yes") and not cells[3]] == []
+    assert [test for test in tests if not _is_test(test)] == []
+
+
+def _is_test(name: str) -> bool:
+    path, *inner = name.split("::")
+    nodes: list[ast.stmt] = ast.parse((ROOT / path).read_text()).body
+    for part in inner:
+        found = [one for one in nodes if getattr(one, "name", None) == part]
+        if not found:
+            return False
+        nodes = getattr(found[0], "body", [])
+    return inner[-1].startswith("test_")
 
 
 def test_every_decision_is_listed_under_its_title() -> None:
