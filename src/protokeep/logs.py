@@ -28,7 +28,7 @@ def escape_controls(_logger: object, _method: str, event: MutableMapping[str, An
 def configure(level: str = "info", form: str = "console") -> None:
     """Write our log lines and those of libraries to stderr. `form`: "console" or "json".
 
-    No line has a prompt or a key among its fields, and no text in it can pretend to be another line.
+    No line has a prompt or a key among its fields, and no text in one can pretend to be another line.
     """
     common: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -55,8 +55,7 @@ def configure(level: str = "info", form: str = "console") -> None:
             foreign_pre_chain=common,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                escape_controls,
+                *(structlog.processors.format_exc_info, escape_controls),
                 renderer,
             ],
         )
