@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from protokeep.core.addresses import database_fault
+from protokeep.core.address_faults import database_fault
 
 HUSH = "hush9f2c7a1b"
 
