@@ -34,7 +34,7 @@ format: $(DEV) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 bench: $(DEV) ## Measure, and write docs/benchmarks.md (ARGS="requests storm")
-	@$(BIN)/python -c 'import dbos' 2>/dev/null || $(BIN)/python -m pip install -qq -r requirements/bench.txt
+	@$(BIN)/python -c 'import dbos' 2>/dev/null || $(BIN)/python -m pip install -qq --require-hashes -r requirements/bench.txt
 	@PYTHONPATH=tests:. $(BIN)/python -m benchmarks $(ARGS)
 
 chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promise (ARGS="sqlite --seconds 20")
@@ -53,17 +53,18 @@ mutants: $(DEV) ## Change the code in places, and list the changes that no test 
 	@PYTHONPATH=tools $(BIN)/python -m mutants $(ARGS)
 
 official: $(DEV) ## Try v0's own npm clients against the emulated v0; needs Node and npm
-	@npm install --silent --no-package-lock --prefix tests/system/official
+	@npm ci --silent --ignore-scripts --no-audit --no-fund --prefix tests/system/official
 	@$(BIN)/python -m pytest -q tests/system/official $(ARGS)
 
 screenshots: $(DEV) ## Take every page and state, to be looked at; needs Chromium (ARGS="--only home")
 	@$(BIN)/python tools/screenshots.py $(ARGS)
 
 lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
-	@$(BIN)/python -m pip install -qq "uv>=0.9"
+	@$(BIN)/python -m pip install -qq --require-hashes -r requirements/lock.txt
 	@$(UV_COMPILE) --group build -o requirements/runtime.txt $(ARGS)
 	@$(UV_COMPILE) --group dev -c requirements/runtime.txt -o requirements/dev.txt $(ARGS)
 	@$(UV_COMPILE) --group bench -c requirements/dev.txt -o requirements/bench.txt $(ARGS)
+	@$(UV_COMPILE:pyproject.toml=) --group lock -o requirements/lock.txt $(ARGS)
 	@if grep -n '://' requirements/*.txt; then echo "these lines hold an address" >&2; exit 1; fi
 
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --no-strip-extras --python-version 3.11 \

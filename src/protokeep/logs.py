@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -11,10 +12,23 @@ import structlog
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+#: The fields that hold several lines of our own.
+_WITH_LINES = ("exception", "stack")
+
+
+def escape_controls(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escapes what moves a terminal's cursor or begins another line, in texts that callers and app builders send."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            kept = "\n\t" if name in _WITH_LINES else ""
+            event[name] = "".join(one if one.isprintable() or one in kept else ascii(one)[1:-1] for one in value)
+    return event
+
+
 def configure(level: str = "info", form: str = "console") -> None:
     """Write our log lines and those of libraries to stderr. `form`: "console" or "json".
 
-    No line has a prompt or a key among its fields.
+    No line has a prompt or a key among its fields, and no text in one can pretend to be another line.
     """
     common: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -41,7 +55,7 @@ def configure(level: str = "info", form: str = "console") -> None:
             foreign_pre_chain=common,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                *(structlog.processors.format_exc_info, escape_controls),
                 renderer,
             ],
         )

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from protokeep.core.address_faults import address_fault, database_fault
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
 from protokeep.core.quotas import Quotas
+from protokeep.core.secret_strength import COMMAND, MIN_LENGTH
 from protokeep.core.timing import Timing
+from protokeep.secret_files import SecretFile, secret_file_of
 
 #: The embedded database's default file, relative to the folder in which `protokeep serve` is started.
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
-#: The sealing keys are derived from master keys without stretching: shorter master keys could be guessed.
-MIN_MASTER_KEY_LENGTH = 32
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+#: Settings that hold a secret, by field. Each may stand in a file instead, which the setting + `_FILE` names.
+SECRETS = {
+    "database_url": "PROTOKEEP_DATABASE_URL",
+    "secret_key": "PROTOKEEP_SECRET_KEY",
+    "master_keys": "PROTOKEEP_MASTER_KEYS",
+    "v0_api_key": "V0_API_KEY",
+    "oidc_client_secret": "PROTOKEEP_OIDC_CLIENT_SECRET",
+    "jwt_secret": "PROTOKEEP_JWT_SECRET",
+}
 
 
 class Settings(BaseSettings):
@@ -37,7 +54,7 @@ class Settings(BaseSettings):
     )
 
     #: `sqlite:///file` (one process) or `postgresql://...` (any number of them).
-    database_url: str = DEFAULT_DATABASE_URL
+    database_url: str = Field(default=DEFAULT_DATABASE_URL, repr=False)
     #: At start: `all` migrates everything, `own` only our tables (your tool applies the .sql), `off` nothing.
     migrate: Literal["all", "own", "off"] = "all"
     #: The secret under which API tokens are digested. Unset: made on the first start, in a file beside the embedded
@@ -138,6 +155,35 @@ class Settings(BaseSettings):
     #: How long a request with the same idempotency key gets the same answer.
     idempotency_key_days: Annotated[int, Field(ge=1, le=365)] = 7
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read files of secrets after what a caller gives, and before the environment, which then has no value."""
+        files = _SecretFiles(settings_cls, dotenv_settings, env_settings)
+        return init_settings, files, env_settings, dotenv_settings, file_secret_settings
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_file_or_unset(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take the text of a file, and an empty text for no value where no value is the default."""
+        if isinstance(value, SecretFile):
+            value = value.read()
+        is_empty = isinstance(value, str | SecretStr) and not value
+        return None if is_empty and cls.model_fields[str(info.field_name)].default is None else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database(cls, value: str) -> str:
+        if fault := database_fault(value):  # The message leaves the value out, because it may hold a password.
+            raise ValueError(f"This {fault}. Use sqlite:///file or postgresql://user@host/name.")
+        return value
+
     @model_validator(mode="after")
     def _settle_outlasts_create(self) -> Self:
         if self.settle_seconds < self.create_timeout_seconds:
@@ -168,11 +214,9 @@ class Settings(BaseSettings):
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         keys = _comma_separated(value.get_secret_value()) if value is not None else []
-        if any(len(key) < MIN_MASTER_KEY_LENGTH for key in keys):
-            raise ValueError(
-                f"Each key has at least {MIN_MASTER_KEY_LENGTH} characters. Make one with: "
-                "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
-            )
+        # The sealing keys are derived from master keys without stretching: shorter master keys could be guessed.
+        if any(len(key) < MIN_LENGTH for key in keys):
+            raise ValueError(f"Each key has at least {MIN_LENGTH} characters. Make one with: {COMMAND}")
         return value
 
     @property
@@ -199,12 +243,14 @@ class Settings(BaseSettings):
             issuer = urlsplit(self.oidc_issuer)
             if not issuer.hostname or (issuer.scheme != "https" and issuer.hostname not in LOOPBACK):
                 raise ValueError("PROTOKEEP_OIDC_ISSUER must be an https address.")
+            if issuer.username is not None:
+                raise ValueError("PROTOKEEP_OIDC_ISSUER holds a name and password, which have no place in it.")
             if not (self.oidc_audience or self.oidc_client_id):
                 raise ValueError(
                     "PROTOKEEP_OIDC_ISSUER needs PROTOKEEP_OIDC_AUDIENCE, PROTOKEEP_OIDC_CLIENT_ID or both."
                 )
-        if self.jwt_secret and len(self.jwt_secret.get_secret_value()) < 32:
-            raise ValueError("PROTOKEEP_JWT_SECRET needs at least 32 characters.")
+        if self.jwt_secret and len(self.jwt_secret.get_secret_value()) < MIN_LENGTH:
+            raise ValueError(f"PROTOKEEP_JWT_SECRET needs at least {MIN_LENGTH} characters.")
         try:
             roles_of(self.claim_roles)
         except ValueError as error:
@@ -243,6 +289,12 @@ class Settings(BaseSettings):
         return is_loopback(self.host)
 
     @property
+    def is_exposed(self) -> bool:
+        """Whether other machines reach the server, by its own address or through a proxy in front of it."""
+        public_host = urlsplit(self.public_url or "").hostname
+        return not self.is_loopback or bool(self.proxies) or bool(public_host and not is_loopback(public_host))
+
+    @property
     def is_embedded(self) -> bool:
         """Whether the database is SQLite, and one process does everything."""
         return self.database_url.startswith("sqlite")
@@ -277,25 +329,41 @@ class Settings(BaseSettings):
         """The file of the embedded database; None with PostgreSQL."""
         if not self.is_embedded:
             return None
-        return Path(self.database_url.split("///", 1)[1] or "protokeep.db")
+        return Path(self.database_url.partition("?")[0].split("///", 1)[1] or "protokeep.db")
+
+    @property
+    def stored_secret(self) -> Path | None:
+        """The file of the secret that counts while `secret_key` is unset; None with PostgreSQL."""
+        database = self.database_file
+        return None if database is None else database.with_name(database.name + ".secret")
 
 
-def address_fault(value: str) -> str | None:
-    """Why `value` cannot be the base of http(s) addresses, as the end of a sentence; None if it can."""
-    if not value.isprintable() or any(character.isspace() for character in value):
-        return "holds blanks or characters that cannot be seen"
-    try:
-        address = urlsplit(value)
-        port, host = address.port, (address.hostname or "").encode("idna")
-    except ValueError:
-        return "is no address: its host or its port cannot be used"
-    if address.scheme not in ("http", "https"):
-        return "does not begin with https:// or http://"
-    if not host or port == 0:
-        return "names no host, or no port, that can be called"
-    if address.username is not None or "?" in value or "#" in value:
-        return "holds a name and password, a ? or a #, which have no place in it"
-    return None
+def secret_files() -> list[SecretFile]:
+    """The files that this process's environment and `.env` name for settings that hold a secret."""
+    named = _SecretFiles(Settings, DotEnvSettingsSource(Settings), EnvSettingsSource(Settings))
+    return list(named().values())
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """The files that the environment and `.env` name for settings that hold a secret."""
+
+    def __init__(self, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource) -> None:
+        """`sources`: where the files are named; a later source comes before an earlier one."""
+        super().__init__(settings_cls)
+        self._environment: dict[str, str | None] = {}
+        for source in sources:
+            if isinstance(source, EnvSettingsSource):
+                self._environment |= {name.upper(): value for name, value in source.env_vars.items()}
+
+    def __call__(self) -> Mapping[str, Any]:  # type: ignore[override]
+        # A field with an alias goes by that.
+        keys = {name if setting.startswith("PROTOKEEP_") else setting: setting for name, setting in SECRETS.items()}
+        found = {key: secret_file_of(setting, self._environment) for key, setting in keys.items()}
+        return {key: file for key, file in found.items() if file is not None}
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """The base class asks for it, and calls it from nowhere."""
+        raise NotImplementedError
 
 
 def is_loopback(host: str) -> bool:

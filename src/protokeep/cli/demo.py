@@ -115,9 +115,14 @@ def _demo_settings(folder: Path, port: int, v0_url: str, v0_api_version: int) ->
 async def _sign_in(application: Application) -> tuple[str, str]:
     """(an admin's token, a code that signs its owner in once). The token is PROTOKEEP_DEMO_TOKEN if that is set."""
     from protokeep.core.principals import Role
+    from protokeep.secret_files import secret_in_environment
 
     tokens = application.tokens
-    chosen = os.environ.get("PROTOKEEP_DEMO_TOKEN") or None
+    try:
+        chosen = secret_in_environment("PROTOKEEP_DEMO_TOKEN") or None
+    except ValueError as error:
+        sys.stderr.write(f"protokeep: {error}\n")
+        raise typer.Exit(2) from None
     if chosen and await _is_valid(tokens, chosen):
         token = chosen
     else:

@@ -48,8 +48,8 @@ def require_token(token: str) -> None:
     """Exit with advice if there is no token."""
     if not token:
         sys.stderr.write(
-            "protokeep: set PROTOKEEP_TOKEN, or give --token. `protokeep token create` makes one; `protokeep demo` "
-            "prints one.\n"
+            "protokeep: set PROTOKEEP_TOKEN, or PROTOKEEP_TOKEN_FILE. `protokeep token create` makes a token; "
+            "`protokeep demo` prints one.\n"
         )
         raise typer.Exit(EXIT_USAGE)
 

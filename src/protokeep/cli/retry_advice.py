@@ -56,7 +56,8 @@ def shell_command(
     if any(argument.startswith("-") and argument != "-" for argument in arguments):
         typed.append("--")
     line = shlex.join([*typed, *arguments])
-    return line if token == os.environ.get("PROTOKEEP_TOKEN") else f"PROTOKEEP_TOKEN=... {line}"
+    is_known = token == os.environ.get("PROTOKEEP_TOKEN") or bool(os.environ.get("PROTOKEEP_TOKEN_FILE"))
+    return line if is_known else f"PROTOKEEP_TOKEN=... {line}"
 
 
 @contextlib.contextmanager

@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from protokeep.cli.runtime import run_until_done, settings_of, stop_signal, tune_gc
+
+if TYPE_CHECKING:
+    from protokeep.settings import Settings
 
 app = typer.Typer()
 
@@ -41,6 +44,7 @@ def serve(
         except OSError as error:
             sys.stderr.write(f"protokeep: cannot listen on {settings.host}:{settings.port}: {error.strerror}.\n")
             raise typer.Exit(1) from None
+        await _migrate_first(settings)
         web_app = create_app(settings)
         bounds = RequestBounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
         listening = serving(web_app, listener, proxies=settings.proxies, bounds=bounds)
@@ -54,6 +58,14 @@ def serve(
                 await asyncio.wait_for(stop.wait(), settings.drain)
 
     run_until_done(main())
+
+
+async def _migrate_first(settings: Settings) -> None:
+    """Migrate before the server starts, so that a database that cannot be used is one line, and no traceback."""
+    from protokeep.store.migrate import migrate
+
+    if settings.migrate != "off":
+        await migrate(settings.database_url, settings.migrate)
 
 
 @app.command()
@@ -117,12 +129,16 @@ def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8500,
     generation_seconds: Annotated[float, typer.Option(min=0, help="How long a generation takes.")] = 8.0,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name, beside localhost, under which it is reached, such as a container's; * is any."),
+    ] = None,
 ) -> None:
     """Emulate v0 over real HTTP: v1 under /v1, v2 under /v2, controls under /_sandbox. State in memory."""
     from protokeep.sandbox import Knobs, Sandbox, running
 
     async def main() -> None:
-        emulator = Sandbox(knobs=Knobs(generation_seconds=generation_seconds))
+        emulator = Sandbox(knobs=Knobs(generation_seconds=generation_seconds), allowed_hosts=allow_host or ())
         async with stop_signal() as stop, running(emulator, host, port) as url:
             sys.stderr.write(f"protokeep: sandbox on {url} (V0_BASE_URL={url} V0_API_KEY=any)\n")
             await stop.wait()

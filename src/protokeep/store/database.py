@@ -9,6 +9,7 @@ from pathlib import Path
 
 from protokeep.core.errors import DatabaseUnavailable, NotConfigured
 from protokeep.store import postgresql, sqlite
+from protokeep.store.private_files import create_folder
 from protokeep.store.sql import NO_VALUES, Connection, ConstraintBroken, DatabaseError, Row, Statement, Values
 
 #: Connections to PostgreSQL. A small pool is faster than a large one: claims wait for each other's counters, and wait
@@ -33,15 +34,15 @@ class Database:
         self._driver: sqlite.Sqlite | postgresql.Postgresql
         if self.is_sqlite:
             self._path = rest.removeprefix("/").partition("?")[0] or ":memory:"
-            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+            create_folder(Path(self._path).parent)
             self._driver = sqlite.Sqlite(self._path)
             self._opened_file = self.file_identity
         elif kind in ("postgresql", "postgres"):
             self._driver = postgresql.Postgresql(f"{kind}://{rest}", POOL_SIZE)
         else:
+            # The message leaves the address out, because it may hold a password.
             raise NotConfigured(
-                f"PROTOKEEP_DATABASE_URL begins with {scheme or 'nothing'!r}. "
-                "Use sqlite:///file or postgresql://user@host/name."
+                "PROTOKEEP_DATABASE_URL is no address of a database. Use sqlite:///file or postgresql://user@host/name."
             )
 
     @contextlib.asynccontextmanager
@@ -98,6 +99,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OSError, *sqlite.ERRORS, *postgresql.ERRORS) as error:
+        postgresql.forget_values(error)
         if isinstance(error, OSError) or sqlite.is_outage(error) or postgresql.is_outage(error):
             raise DatabaseUnavailable from error
         broken = sqlite.is_constraint(error) or postgresql.is_constraint(error)

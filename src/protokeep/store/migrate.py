@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from protokeep.core.errors import NotReady
+from protokeep.store.private_files import create_database, create_folder
 
 if TYPE_CHECKING:
     import asyncpg
@@ -122,7 +123,7 @@ def _migrate_sqlite(path: Path, heads: Sequence[str]) -> None:
     engine = create_engine("sqlite://", creator=lambda: _open_sqlite(path), poolclass=NullPool)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     with _explained():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(path.parent)
         with engine.begin() as connection:
             if not _is_done(_sqlite_revisions(connection.connection.driver_connection), heads):
                 _upgrade(connection, heads)
@@ -130,10 +131,12 @@ def _migrate_sqlite(path: Path, heads: Sequence[str]) -> None:
 
 def _open_sqlite(path: Path) -> sqlite3.Connection:
     try:
+        create_database(path)
         # No isolation level: transactions begin where we say, and contain CREATE TABLE.
         return sqlite3.connect(path, timeout=LOCK_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
-        raise MigrationError(f"Cannot open {path}: {error}. Is its folder there, and writable?") from error
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise MigrationError(f"Cannot open {path}: {reason}. Is its folder there, and writable?") from error
 
 
 def _sqlite_revisions(connection: Any) -> set[str]:
@@ -231,9 +234,10 @@ async def _connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
     try:
         connection = await _connect(dsn)
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        # The address contains a password, so the error does not repeat it.
-        reason = str(error) or type(error).__name__
+    except (OSError, TimeoutError, ValueError, OverflowError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # What asyncpg says of an address that it cannot take apart may repeat a piece of the password.
+        speaks = not isinstance(error, ValueError | OverflowError) and bool(str(error))
+        reason = str(error) if speaks else type(error).__name__
         raise MigrationError(f"Cannot connect to PostgreSQL ({reason}). Check the address.") from error
     try:
         yield connection

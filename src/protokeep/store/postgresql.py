@@ -124,6 +124,14 @@ async def _keep_as_is(_connection: Any) -> None:
     """Saves asyncpg's reset query: no setting of ours outlives its transaction, and asyncpg rolls back an open one."""
 
 
+def forget_values(error: Exception) -> None:
+    """Takes values of rows, such as a piece of a prompt, out of an error, which may end up in a log."""
+    if isinstance(error, asyncpg.PostgresError):
+        error.detail = None
+    elif isinstance(error, asyncpg.DataError | asyncpg.InterfaceError) and isinstance(error, ValueError):
+        error.args = ("a value does not fit its column", *error.args[1:])
+
+
 def is_constraint(error: Exception) -> bool:
     """Whether an error says that a constraint of the tables was broken."""
     return isinstance(error, asyncpg.IntegrityConstraintViolationError)

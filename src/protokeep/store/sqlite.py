@@ -16,8 +16,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
+from protokeep.store.private_files import create_database
 from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, instant
 
 T = TypeVar("T")
@@ -231,6 +233,8 @@ def _instant_columns(names: tuple[str, ...]) -> list[str]:
 
 
 def _connect(path: str, timeout: float) -> sqlite3.Connection:
+    if path != ":memory:":
+        create_database(Path(path))
     return sqlite3.connect(
         path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=PREPARED
     )

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from protokeep import __version__
 from protokeep.core.errors import NotConfigured, NotMigrated, NotReady
+from protokeep.doctor import warnings_at_start
 from protokeep.jobs import application_with_jobs
 from protokeep.mcp.http import Endpoint
 from protokeep.service.watching import Watcher
@@ -39,6 +40,8 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
             if running is None:
                 running = await stack.enter_async_context(application_with_jobs(settings))
                 _warn_of_missing_providers(running)
+                for finding in warnings_at_start(settings):
+                    log.warning("installation_unsafe", reason=finding.text, fix=finding.fix)
             app.state.application = running
             broadcast = await stack.enter_async_context(pages.broadcast_for(running).running())
             app.state.broadcast = broadcast
