@@ -27,11 +27,6 @@ def configure(level: str = "info", form: str = "console") -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderers: list[Any] = (
-        [structlog.processors.JSONRenderer()]
-        if form == "json"
-        else [_as_one_line, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    )
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -48,7 +43,7 @@ def configure(level: str = "info", form: str = "console") -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                *renderers,
+                *_renderers(form),
             ],
         )
     )
@@ -57,6 +52,12 @@ def configure(level: str = "info", form: str = "console") -> None:
     root.setLevel(_LEVELS[level])
     for name in ("httpx2", "httpcore", "uvicorn.access", "pgqueuer", "asyncio"):
         logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[level]))
+
+
+def _renderers(form: str) -> list[Any]:
+    if form == "json":
+        return [structlog.processors.JSONRenderer()]
+    return [_as_one_line, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
 
 
 def _as_one_line(_logger: object, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -63,7 +63,7 @@ class TestCreate:
         history, _ = await world.keeper.history(made)
         assert made.status is Status.FAILED
         shown = [
-            made.generation.error.message if made.generation else "",
+            str(made.generation and made.generation.error.message),
             *(str(line["data"] or "") for line in history),
             *(str(entry.get("reason", "")) for entry in entries),
         ]
@@ -107,7 +107,7 @@ class TestFollowUps:
             for one in reversed(world.chat.messages)
         ]
         newer = {"id": message_id, "role": "user", "content": "Make it blue", "createdAt": "2026-01-02T00:00:00Z"}
-        body = {"id": world.chat.id, "metadata": {}, "messages": [newer, *shown], "cursor": None}
+        body: dict[str, Any] = {"id": world.chat.id, "metadata": {}, "messages": [newer, *shown], "cursor": None}
         reads = ("messages.list", "chats.getById")
         with world.knobs(drop_next=[{"operation": operation, "acts": False}]):
             await world.keeper.iterate(ANN, made.id, "Make it blue", wait=0)

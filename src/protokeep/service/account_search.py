@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -33,6 +34,8 @@ LONGEST_SEARCH = timedelta(minutes=10)
 DEFAULT_PAUSE = timedelta(seconds=30)
 #: Chats that the log of this process has named, and prototypes whose searches are remembered.
 MOST_REMEMBERED = 5_000
+#: Chats that one search names in the log. Whoever has a key of the account can plant as many as they like.
+MOST_NAMED = 100
 
 #: How many calls a search may still make; None: any number.
 Calls = Callable[[], int | None]
@@ -168,7 +171,8 @@ class Searcher:
         for chat in search.chats:
             if not self._context.signer.has_signed(chat.metadata):
                 reasons[chat.chat_id] = "Its marks are not signed by this installation, so they are not believed."
-        new = {chat_id: reason for chat_id, reason in reasons.items() if self._named.get((name, chat_id)) != reason}
+        unnamed = ((chat_id, why) for chat_id, why in reasons.items() if self._named.get((name, chat_id)) != why)
+        new = dict(islice(unnamed, MOST_NAMED))
         if not new:
             return
         for chat_id, reason in new.items():

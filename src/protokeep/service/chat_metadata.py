@@ -24,6 +24,10 @@ SIGNED = ("protokeep", "protokeep_marker", "protokeep_workspace", "protokeep_pro
 SIGNATURE = "protokeep_signature"
 
 
+class Unsigned(ValueError):
+    """Somebody else wrote these metadata, or the installation's secret was changed since."""
+
+
 class Signer:
     """Signs the metadata of chats, and checks signatures."""
 
@@ -81,7 +85,7 @@ class ChatMetadata:
 def parse_metadata(metadata: Mapping[str, str], signer: Signer, account: str, table: OwnerTable) -> ChatMetadata:
     """The checked metadata of a chat. Raises `ValueError` or `InvalidInput` when no row may be made of it."""
     if not signer.has_signed(metadata):
-        raise ValueError("its marks are not signed by this installation")
+        raise Unsigned("its marks are not signed by this installation")
     marker = metadata.get("protokeep_marker", "")
     if str(UUID(marker)) != marker:
         raise ValueError("its marker is not written as ours are")

@@ -19,7 +19,7 @@ from protokeep.core.errors import DatabaseUnavailable, ProviderBusy, ProviderErr
 from protokeep.core.timing import LOOK_BACK
 from protokeep.providers.base import Provider, RemoteChat
 from protokeep.service.account_search import oldest_first
-from protokeep.service.chat_metadata import parse_metadata
+from protokeep.service.chat_metadata import Unsigned, parse_metadata
 from protokeep.service.context import Context
 from protokeep.service.lookups import Lookups
 from protokeep.store.orphans import OrphanChat
@@ -186,6 +186,8 @@ class OrphanReconciler:
         except ProviderError as error:  # The deletion is tried again with the next search.
             log.warning("orphan_deletion_failed", account=account, chat_id=chat.chat_id, reason=str(error))
             return "not_deleted"
+        except Unsigned:  # The search has listed it.
+            return "refused"
         except Exception as error:  # noqa: BLE001 - the other chats are adopted all the same
             if (account, chat.chat_id) not in self._never_adopted:
                 log.error("orphan_adoption_failed", account=account, chat_id=chat.chat_id, reason=str(error)[:200])

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from foreign_chats import list_again, plant
 from owner_schemas import run
@@ -16,6 +17,7 @@ from protokeep.core.call_budget import Limits
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Status, TrackedPrototype
 from protokeep.core.provider_keys import KeyOwner
+from protokeep.service.account_search import MOST_NAMED
 from protokeep.service.chat_metadata import SIGNATURE, Signer
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store import orphans
@@ -308,6 +310,26 @@ class TestMarks:
         made = await world.get(claimed.prototype.id)
         assert made.chat_id not in (None, planted.id)
         assert made.status is Status.COMPLETED
+
+    @on_sqlite
+    async def test_many_planted_chats_fill_no_log(self, world: World) -> None:
+        """
+        Each of them is named once, and one search names no more than a few.
+        """
+        keeper_id, _ = await world.store.installation()
+        for number in range(3 * MOST_NAMED):
+            plant(world, metadata={"protokeep": keeper_id, "protokeep_marker": f"m-{number}"})
+
+        named = []
+        with capture_logs() as entries:
+            await restart(world)  # It searches all chats, and then the newest ones.
+            for _ in range(3):
+                named.append(len(entries))
+                world.clock.advance(world.timing.recent_search_interval.total_seconds() + 1)
+                await world.nodes[-1].keeper.reconcile()
+
+        assert named == [2 * MOST_NAMED, 3 * MOST_NAMED, 3 * MOST_NAMED]
+        assert await world.rows("SELECT id FROM design_mockups") == []
 
     @both_versions
     async def test_a_copy_of_signed_marks_comes_after_the_chat_that_it_copies(self, world: World) -> None:
