@@ -101,7 +101,7 @@ def error_text(error: ProtokeepError) -> str:
     """An error as text. If the server's answer was lost, with the effect of a repeat, and the key for it."""
     if not isinstance(error, ClientError):
         return truncate(str(error), 700) or ""
-    request = f" (request {error.problem.request_id})" if isinstance(error, Refused) else ""
+    request = f" (request {truncate(error.problem.request_id, 64)})" if isinstance(error, Refused) else ""
     return f"{truncate(error.reason, 700)} {truncate(error.advice, 1200)}".strip() + request
 
 
