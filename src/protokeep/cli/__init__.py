@@ -20,6 +20,7 @@ from protokeep.cli import (
     tokens,
     watch,
 )
+from protokeep.cli.terminal import say
 
 app = typer.Typer(
     name="protokeep",
@@ -46,7 +47,7 @@ def main() -> None:
     try:
         app()
     except ProtokeepError as error:
-        sys.stderr.write(f"protokeep: {error}\n")
+        say(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +10,7 @@ import typer
 from protokeep.cli.options import AsJson
 from protokeep.cli.retry_advice import advise_if_output_fails
 from protokeep.cli.runtime import run_with_application
+from protokeep.cli.terminal import json_text, say, show, show_json
 
 if TYPE_CHECKING:
     from protokeep.core.principals import ApiToken
@@ -44,7 +43,7 @@ def create(
     from protokeep.core.principals import Role
 
     if role not in list(Role):
-        sys.stderr.write("protokeep: --role takes viewer, maker or admin.\n")
+        say("--role takes viewer, maker or admin.")
         raise typer.Exit(2)
     text, token = run_with_application(
         lambda application: application.tokens.create(
@@ -57,9 +56,9 @@ def create(
         "Use it as PROTOKEEP_TOKEN, or as `Authorization: Bearer <token>`."
     )
     if as_json:
-        message = json.dumps({"token": text, **_view(token)}, indent=2)
+        message = json_text({"token": text, **_view(token)})
     with advise_if_output_fails(_lost_token_advice(workspace, token.prefix)):
-        sys.stdout.write((text if plain and not as_json else message) + "\n")
+        show(text if plain and not as_json else message)
 
 
 @app.command("list")
@@ -70,18 +69,16 @@ def list_tokens(
     """List tokens: what they are for, never the tokens themselves."""
     tokens = run_with_application(lambda application: application.tokens.list(workspace))
     if as_json:
-        sys.stdout.write(json.dumps([_view(token) for token in tokens], indent=2) + "\n")
+        show_json([_view(token) for token in tokens])
         return
     if not tokens:
-        sys.stdout.write(f"There are no tokens{_where(workspace)}. Make one with `protokeep token create`.\n")
+        show(f"There are no tokens{_where(workspace)}. Make one with `protokeep token create`.")
     for token in tokens:
         state = (
             "revoked" if token.revoked_at else f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "valid"
         )
         used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
-        sys.stdout.write(
-            f"{token.prefix}…  {token.role.value:6}  {token.user_id}  {state}  last used: {used}  {token.name}\n"
-        )
+        show(f"{token.prefix}…  {token.role.value:6}  {token.user_id}  {state}  last used: {used}  {token.name}")
 
 
 @app.command()
@@ -94,7 +91,7 @@ def revoke(
         lambda application: application.tokens.revoke(workspace, token.rstrip("…")),
         advice="It may be revoked all the same. Revoking it again is safe: it says so then.",
     )
-    sys.stdout.write(f"Revoked {count}.\n")
+    show(f"Revoked {count}.")
 
 
 def _lost_token_advice(workspace: str, prefix: str = "") -> str:
