@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from protokeep.bus import Change
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.create_request import Adoption, ClaimResult, CreateRequest, IdempotentRequest, claimed_prototype
-from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotReady, ProductUnknown
+from protokeep.core.errors import DatabaseBusy, InvalidInput, KeyInFlight, KeyReused, NotReady, ProductUnknown
 from protokeep.core.events import Event, Source
 from protokeep.core.generation import RecoveryPoint
 from protokeep.core.prototype import Prototype, Status, TrackedPrototype
@@ -33,7 +33,7 @@ from protokeep.store.idempotency import prototype_of_request, save_request
 from protokeep.store.mapping import adopted_generation, prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.prototypes import insert_generation, insert_prototype
-from protokeep.store.sql import Connection, ConstraintBroken, DatabaseError, LostRace, query
+from protokeep.store.sql import Connection, ConstraintBroken, LostRace, query
 
 #: Races that a claim may lose before it gives up. Every loss means that another request was served.
 MAX_LOSSES = 25
@@ -325,17 +325,13 @@ def _explained(request: CreateRequest) -> Iterator[None]:
     """Turns errors of the database into errors for the person who asked."""
     try:
         yield
-    except DatabaseError as error:
-        if getattr(error.driver, "sqlstate", None) == LOCK_NOT_AVAILABLE:
-            if request.idempotency_key is not None:
-                raise KeyInFlight(
-                    "The first request with this Idempotency-Key is still being written. Try again."
-                ) from error
-            raise NotReady(
-                "This product is being claimed by somebody else right now. Try again in a moment."
+    except DatabaseBusy as error:
+        if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        if request.idempotency_key is not None:
+            raise KeyInFlight(
+                "The first request with this Idempotency-Key is still being written. Try again."
             ) from error
-        if isinstance(error, ConstraintBroken):
-            raise InvalidInput(
-                f"This database's design_mockups does not take the prototype: {error.driver}."
-            ) from error
-        raise
+        raise NotReady("This product is being claimed by somebody else right now. Try again in a moment.") from error
+    except ConstraintBroken as error:
+        raise InvalidInput(f"This database's design_mockups does not take the prototype: {error.driver}.") from error
