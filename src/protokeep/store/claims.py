@@ -150,7 +150,8 @@ async def find_current(connection: Connection, queries: PrototypeQueries, key: d
     if row is not None:
         return prototype_of(row)
     rows = await connection.fetch_all(queries.newest, {**key, "limit": OLDER_ROWS})
-    older = [prototype_of(row) for row in rows]
+    # Again by time: the databases put rows of the owner's that have none in different places.
+    older = sorted(map(prototype_of, rows), key=lambda prototype: prototype.created_at, reverse=True)
     return next((prototype for prototype in older if usable(prototype)), older[0] if older else None)
 
 

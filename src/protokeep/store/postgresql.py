@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from protokeep.bus import enable_keepalive
-from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, instant
+from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, owners_instant
 
 #: Prepared statements that a connection keeps; there are about 150.
 PREPARED = 500
@@ -129,7 +129,7 @@ async def _prepare_connection(connection: Any) -> None:
     """Lets a connection notice silence, and read the types of an adopted table as all other code has them."""
     enable_keepalive(connection)
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
-    await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=instant)
+    await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=owners_instant)
 
 
 async def _keep_as_is(_connection: Any) -> None:

@@ -18,7 +18,16 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, instant
+from protokeep.store.sql import (
+    CLOSING_SECONDS,
+    NO_VALUES,
+    WAIT_SECONDS,
+    Row,
+    Statement,
+    Values,
+    instant,
+    owners_instant,
+)
 
 T = TypeVar("T")
 
@@ -38,6 +47,8 @@ CLOSED = "Cannot operate on a closed database."
 INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 #: Columns whose names end in one of these hold instants.
 INSTANT_ENDINGS = ("_at", "_until", "_since")
+#: Those of them that the owner's table has, too, where they may hold anything.
+OWNERS_INSTANTS = ("created_at", "updated_at")
 #: How long a connection waits for the write of another process.
 BUSY_SECONDS = 10.0
 #: How soon WAL mode is asked for again while other processes open the file.
@@ -253,9 +264,10 @@ def _rows(cursor: sqlite3.Cursor) -> list[Row]:
     names = tuple(column[0] for column in cursor.description)
     rows: list[Row] = [dict(zip(names, values, strict=True)) for values in fetched]
     for name in _instant_columns(names):
+        read = owners_instant if name in OWNERS_INSTANTS else instant
         for row in rows:
             if row[name] is not None:
-                row[name] = instant(row[name])
+                row[name] = read(row[name])
     return rows
 
 
