@@ -86,8 +86,8 @@ async def _attach(
         "updated_at": orphan.now,
         "deadline_at": orphan.now + poll_timeout,
     }
+    await must_touch(connection, queries.attach_chat_to_mockup, values)  # First, as a save does.
     await must_touch(connection, query("attach_chat_to_generation"), values)
-    await must_touch(connection, queries.attach_chat_to_mockup, values)
     await _add_event(connection, prototype, orphan, "adopted", prototype.status.value)
     return "recorded"
 
