@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from owner_schemas import run
+from protokeep.core.errors import DatabaseBusy
 from protokeep.core.reuse import Outcome
 from protokeep.service import Ensured, NewPrototype
 from protokeep.store import claims
@@ -126,3 +128,31 @@ async def test_replacing_at_one_builder_leaves_the_slot_at_another(world: World)
     assert again.decision.outcome is Outcome.REPLACED
     assert generation_of(await world.get(failed.id)).workspace_id == "default"
     assert sorted(await slots(world)) == sorted([again.prototype.id, elsewhere.id])
+
+
+async def test_a_click_does_not_wait_for_ever_behind_one_that_is_stuck(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The database hardly answers the first one: the second is told in time, and writes nothing.
+    """
+    stuck, released = asyncio.Event(), asyncio.Event()
+    plain = claims.find_current
+
+    async def hardly(*given: Any) -> Any:
+        stuck.set()
+        await released.wait()
+        return await plain(*given)
+
+    monkeypatch.setattr(claims, "find_current", hardly)
+    first = asyncio.create_task(world.ensure())
+    await stuck.wait()
+    monkeypatch.setattr(claims, "WAIT_SECONDS", 0.05)
+    with pytest.raises(DatabaseBusy, match="Nothing was written"):
+        await asyncio.wait_for(world.ensure(create_new=True), 5)
+    released.set()
+
+    mine = await first
+    again = await world.ensure()
+    assert (mine.decision.outcome, again.decision.outcome) == (Outcome.CREATED, Outcome.REUSED)
+    assert len(await world.listed()) == 1

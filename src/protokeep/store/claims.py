@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ from protokeep.store.idempotency import prototype_of_request, save_request
 from protokeep.store.mapping import adopted_generation, prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.prototypes import insert_generation, insert_prototype
-from protokeep.store.sql import Connection, ConstraintBroken, LostRace, query
+from protokeep.store.sql import WAIT_SECONDS, Connection, ConstraintBroken, LostRace, query
 
 #: Races that a claim may lose before it gives up. Every loss means that another request was served.
 MAX_LOSSES = 25
@@ -63,8 +63,7 @@ class Claims:
         `InvalidInput` and `NotReady`. Nothing is written then.
         """
         # Requests for one product take turns, so that losers of the race hold no connection. This only saves work.
-        slot = request.workspace_id, request.product_id, request.provider
-        async with self._turns.setdefault(slot, asyncio.Lock()):
+        async with self._turn(request):
             existing = await self._find_reusable(queries, request)
             return existing or await self._claim(queries, request, poll_timeout, quotas)
 
@@ -72,6 +71,23 @@ class Claims:
         """Deletes the counts of days before a time. Returns their number."""
         async with self._database.transaction() as connection:
             return await connection.execute(query("delete_expired_create_counts"), {"before": before})
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, request: CreateRequest) -> AsyncIterator[None]:
+        """The turn of a request among those for its product. Raises `DatabaseBusy` when it does not come.
+
+        Without an end the last of a hundred clicks would wait for a hundred claims of a database that hardly answers.
+        """
+        turn = self._turns.setdefault((request.workspace_id, request.product_id, request.provider), asyncio.Lock())
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await turn.acquire()
+        except TimeoutError:
+            raise DatabaseBusy from None
+        try:
+            yield
+        finally:
+            turn.release()
 
     async def _find_reusable(self, queries: PrototypeQueries, request: CreateRequest) -> ClaimResult | None:
         """The common case, which needs no transaction: a usable prototype holds the slot."""
