@@ -40,6 +40,9 @@ MAX_LOSSES = 25
 #: How long a claim waits for a lock of another claim on PostgreSQL, and the error that ends the wait.
 LOCK_TIMEOUT = "5s"
 LOCK_NOT_AVAILABLE = "55P03"
+#: The errors of a transaction that PostgreSQL undid because of another one, and of a row that refers to none.
+UNDONE_FOR_ANOTHER = ("40001", "40P01")
+REFERS_TO_NONE = "23503"
 #: Older rows of an adopted table that are considered for the slot.
 OLDER_ROWS = 50
 
@@ -339,11 +342,14 @@ def _count_values(request: CreateRequest, quota: Quota) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _explained(request: CreateRequest) -> Iterator[None]:
-    """Turns errors of the database into errors for the person who asked."""
+    """Turns errors of the database into errors for the person who asked, or into a lost race."""
     try:
         yield
     except DatabaseBusy as error:
-        if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+        state = getattr(error.__cause__, "sqlstate", None)
+        if state in UNDONE_FOR_ANOTHER:
+            raise LostRace from error
+        if state != LOCK_NOT_AVAILABLE:
             raise
         if request.idempotency_key is not None:
             raise KeyInFlight(
@@ -351,4 +357,12 @@ def _explained(request: CreateRequest) -> Iterator[None]:
             ) from error
         raise NotReady("This product is being claimed by somebody else right now. Try again in a moment.") from error
     except ConstraintBroken as error:
+        if _names_a_deleted_row(error.driver):
+            raise LostRace from error
         raise InvalidInput(f"This database's design_mockups does not take the prototype: {error.driver}.") from error
+
+
+def _names_a_deleted_row(driver: Exception) -> bool:
+    """Whether a row of ours was to refer to a prototype that its owner deleted after the claim had read it."""
+    table = str(getattr(driver, "table_name", None))
+    return getattr(driver, "sqlstate", None) == REFERS_TO_NONE and table.startswith("protokeep_")
