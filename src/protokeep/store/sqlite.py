@@ -43,8 +43,6 @@ OUTAGES = (
 )
 #: What Python says of a connection that was closed while a statement waited for it. The error has no other sign.
 CLOSED = "Cannot operate on a closed database."
-#: SQLite has no type for instants: they are text of a fixed width, which sorts.
-INSTANT = "%Y-%m-%dT%H:%M:%S.%fZ"
 #: Columns whose names end in one of these hold instants.
 INSTANT_ENDINGS = ("_at", "_until", "_since")
 #: Those of them that the owner's table has, too, where they may hold anything.
@@ -241,7 +239,12 @@ def _bound(values: Values) -> dict[str, Any]:
 
 
 def _as_sqlite(value: datetime | list[Any]) -> str:
-    return json.dumps(value) if isinstance(value, list) else value.astimezone(UTC).strftime(INSTANT)
+    return json.dumps(value) if isinstance(value, list) else _text_of(value)
+
+
+def _text_of(value: datetime) -> str:
+    """SQLite has no type for instants: they are text of a fixed width, which sorts. `strftime` leaves years short."""
+    return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def _executed(driver: sqlite3.Connection, sql: str, bound: dict[str, Any]) -> sqlite3.Cursor:
