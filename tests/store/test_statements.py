@@ -65,6 +65,18 @@ async def test_instants_are_aware_utc_both_ways(database: Database) -> None:
     assert {row["seen_at"].tzinfo for row in rows} == {UTC}
 
 
+async def test_the_first_and_the_last_times_that_there_are_come_back(database: Database) -> None:
+    """
+    Years of one to three digits are written, sort first, and can be read.
+    """
+    ends = [datetime(1, 1, 2, tzinfo=UTC), datetime(999, 7, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)]
+    async with database.transaction() as connection:
+        await connection.execute_many(ADD_NEW, [{"n": n, "at": at} for n, at in enumerate(ends)])
+        rows = await connection.fetch_all(Statement("SELECT at AS seen_at FROM t ORDER BY at"))
+
+    assert [row["seen_at"] for row in rows] == ends
+
+
 async def test_a_transaction_is_written_as_a_whole_or_not_at_all(database: Database) -> None:
     """
     A broken constraint is told as that, and takes back what the same transaction wrote before.

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import asyncpg
 import httpx2
 import pytest
 
-from owner_schemas import MOCKUP, PRODUCT, make_owner
+from owner_schemas import MOCKUP, PRODUCT, make_owner, run
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.principals import Role
+from protokeep.store import sqlite
 from protokeep.store.migrate import migrate
 from protokeep.store.store import Store
 from world import PROMPT, Site, World, on_sqlite
 
 URN = "urn:protokeep:problem:"
 CREATE = "/api/design/create-project"
+AT_ONCE = {"Prefer": "respond-async"}
 
 
 def problem(answer: httpx2.Response, status: int, kind: str) -> dict[str, Any]:
@@ -34,6 +38,23 @@ def problem(answer: httpx2.Response, status: int, kind: str) -> dict[str, Any]:
     assert found["request_id"] == answer.headers["x-request-id"]
     assert unquote(found["instance"]).replace("\n", "") == answer.request.url.path.replace("\n", "")
     return found
+
+
+@contextlib.asynccontextmanager
+async def held(url: str) -> AsyncIterator[None]:
+    """Another program that holds what a change needs: SQLite's lock for writing, or the rows on PostgreSQL."""
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as file:
+            file.execute("BEGIN IMMEDIATE")
+            yield
+        return
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT 1 FROM protokeep_generations FOR UPDATE")
+            yield
+    finally:
+        await connection.close()
 
 
 def body(**changes: Any) -> dict[str, Any]:
@@ -314,6 +335,29 @@ class TestNotReady:
         assert "Idempotency-Key" not in read["detail"]
         assert again["decision"]["outcome"] == "replayed"
         assert len(await world.listed()) == 1
+
+    async def test_a_change_that_the_database_undid_is_503_and_says_that_nothing_was_written(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Another program holds the row, or SQLite's file: the 503 asks to come back, and nothing has changed.
+        """
+        monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+        if not database_url.startswith("sqlite"):
+            name = database_url.rpartition("/")[2]
+            await run(database_url, f"ALTER DATABASE \"{name}\" SET lock_timeout = '100ms'")
+        async with World.open(database_url) as world, world.serving() as site:
+            messages = f"/api/design/prototypes/{(await world.complete()).id}/messages"
+            before = await world.contents()
+            async with held(database_url):
+                answer = await site.http.post(messages, json={"message": "in blue"})
+
+            refused = problem(answer, 503, "not-ready")
+            assert answer.headers["retry-after"]
+            assert "Nothing was written" in refused["detail"]
+            assert "may have been done" not in refused["detail"]
+            assert await world.contents() == before
+            assert (await site.http.post(messages, json={"message": "in blue"}, headers=AT_ONCE)).is_success
 
     async def test_without_its_database_everything_but_livez_is_503(self, pg_url: str) -> None:
         """

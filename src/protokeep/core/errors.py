@@ -15,6 +15,7 @@ ProtokeepError
     NotMigrated                 the database lacks what a create needs
     NotConfigured               a setting is missing (the builder's key)
     DatabaseUnavailable         the database does not answer
+      DatabaseBusy              it answers, and cannot do this now: nothing was written
     DatabaseWentBack            the database is an older copy: nothing is sent before chats were taken back
     IssuerUnavailable           the company's sign-in service does not answer
   ProviderError            502  the provider's side
@@ -103,8 +104,17 @@ class NotConfigured(NotReady):
 class DatabaseUnavailable(NotReady):
     """The database does not answer."""
 
+    def __init__(
+        self, message: str = "The database does not answer. What was written is kept; try again in a moment."
+    ) -> None:
+        super().__init__(message)
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    """The database answers, but cannot do this now: a lock, a full disk, no writes. Nothing was written."""
+
     def __init__(self) -> None:
-        super().__init__("The database does not answer. What was written is kept; try again in a moment.")
+        super().__init__("The database cannot do this at the moment. Nothing was written; try again in a moment.")
 
 
 class DatabaseWentBack(NotReady):

@@ -26,7 +26,7 @@ from protokeep.service.poll_targets import poll_targets
 from protokeep.service.visibility import Visibility
 from protokeep.store.accounts import POLLING_FAILS, SHORT_OF_CALLS
 from protokeep.store.mapping import is_unchanged_poll
-from protokeep.store.sql import ConstraintBroken
+from protokeep.store.sql import DatabaseError
 
 log = structlog.get_logger(__name__)
 
@@ -318,7 +318,7 @@ class Poller:
                 continue
             try:
                 saved = await store.save(before, after, *events)
-            except (ConstraintBroken, ValueError):
+            except (DatabaseError, ValueError):
                 log.exception("poll_result_not_saved", prototype_id=before.id)
                 await self._postpone_unwritable(before, now)
                 continue

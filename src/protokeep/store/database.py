@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from protokeep.core.errors import DatabaseUnavailable, NotConfigured
+from protokeep.core.errors import DatabaseBusy, DatabaseUnavailable, NotConfigured
 from protokeep.store import postgresql, sqlite
 from protokeep.store.private_files import create_folder
 from protokeep.store.sql import NO_VALUES, Connection, ConstraintBroken, DatabaseError, Row, Statement, Values
@@ -20,8 +20,9 @@ POOL_SIZE = 8
 class Database:
     """Connections to one database, opened when they are needed.
 
-    Errors of the drivers come out as `DatabaseUnavailable`, when the database is not there or does not answer, or as
-    `ConstraintBroken` or another `DatabaseError`, when it refuses a statement.
+    Errors of the drivers come out as `DatabaseUnavailable`, when the database is not there or does not answer, as
+    `DatabaseBusy`, when it undid the statement and may do it the next time, or as `ConstraintBroken` or another
+    `DatabaseError`, when it refuses the statement.
     """
 
     def __init__(self, url: str) -> None:
@@ -100,6 +101,8 @@ def _translated() -> Iterator[None]:
         yield
     except (OSError, *sqlite.ERRORS, *postgresql.ERRORS) as error:
         postgresql.forget_values(error)
+        if sqlite.is_busy(error) or postgresql.is_busy(error):
+            raise DatabaseBusy from error
         if isinstance(error, OSError) or sqlite.is_outage(error) or postgresql.is_outage(error):
             raise DatabaseUnavailable from error
         broken = sqlite.is_constraint(error) or postgresql.is_constraint(error)

@@ -19,7 +19,7 @@ from protokeep.core.generation import (
     Submission,
 )
 from protokeep.core.prototype import PollingPause, Prototype, Status, TrackedPrototype
-from protokeep.store.sql import instant
+from protokeep.store.sql import owners_instant
 
 _STATUSES = {status.value: status for status in Status}
 _GENERATION = TypeAdapter(Generation)
@@ -57,8 +57,8 @@ def prototype_of(row: Mapping[str, Any]) -> Prototype:
         "provider": row["provider"],
         "prompt": row["prompt"],
         "status": _STATUSES.get(row["status"], Status.PENDING),
-        "created_at": instant(row["created_at"]),
-        "updated_at": instant(row["updated_at"] or row["created_at"]),
+        "created_at": owners_instant(row["created_at"]),
+        "updated_at": owners_instant(row["updated_at"] or row["created_at"]),
         "chat_id": row["chat_id"],
         "project_id": row["project_id"],
         "project_url": row["project_url"],

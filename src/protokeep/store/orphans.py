@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from protokeep.core.audit import ITSELF, Action, AuditEntry
@@ -16,7 +16,7 @@ from protokeep.store.events import add_event
 from protokeep.store.mapping import adopted_generation, tracked_prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.prototypes import insert_prototype
-from protokeep.store.sql import Connection, LostRace, must_touch, query
+from protokeep.store.sql import UNKNOWN_TIME, Connection, LostRace, must_touch, query
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ async def _attach(
         "updated_at": orphan.now,
         "deadline_at": orphan.now + poll_timeout,
     }
+    await must_touch(connection, queries.attach_chat_to_mockup, values)  # First, as a save does.
     await must_touch(connection, query("attach_chat_to_generation"), values)
-    await must_touch(connection, queries.attach_chat_to_mockup, values)
     await _add_event(connection, prototype, orphan, "adopted", prototype.status.value)
     await _add_to_audit(connection, prototype, orphan, "recorded")
     return "recorded"
@@ -108,6 +108,8 @@ async def _insert(
     connection: Connection, queries: PrototypeQueries, orphan: OrphanChat, poll_timeout: timedelta
 ) -> str:
     """Gives the chat a new row, which takes the slot unless that holds a younger prototype."""
+    # The zero of some clocks, the year 1, is no time that PostgreSQL gives back as it was.
+    orphan = replace(orphan, made_at=max(orphan.made_at, UNKNOWN_TIME))
     prototype = _prototype_of(orphan, poll_timeout, must_be_uuid=queries.shape.user_is_uuid)
     slot = {**_key_of(orphan), "mockup_id": prototype.id, "now": orphan.now, "created_at": orphan.made_at}
     await connection.execute(query("set_slot_if_newer"), slot)

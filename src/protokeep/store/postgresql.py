@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from protokeep.bus import enable_keepalive
-from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, instant
+from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, owners_instant
 
 #: Prepared statements that a connection keeps; there are about 150.
 PREPARED = 500
@@ -22,6 +22,13 @@ STATEMENT_SECONDS = 5.5
 ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 #: The errors of asyncpg for a connection that is lost.
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+#: A statement was undone because of another transaction (40001, 40P01), a lock (55P03) or a time limit (57014, 25P03,
+#: 25P04), or because this server takes no writes (25006), as after a fail-over.
+UNDONE = ("40001", "40P01", "55P03", "57014", "25P03", "25P04", "25006")
+#: Connection lost, server going down, out of resources, trouble with its files.
+OUTAGES = ("08", "57P", "53", "58")
+#: In recovery, no such database; the role or its password is not accepted (any more).
+OTHER_OUTAGES = ("55000", "3D000", "28000", "28P01")
 
 
 class Postgresql:
@@ -35,8 +42,8 @@ class Postgresql:
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresqlConnection]:
-        """One transaction."""
-        async with self._acquired() as connection, connection.transaction():
+        """One transaction. Each of its statements sees what was committed before, whatever the owner's default is."""
+        async with self._acquired() as connection, connection.transaction(isolation="read_committed"):
             yield PostgresqlConnection(connection)
 
     @contextlib.asynccontextmanager
@@ -59,14 +66,19 @@ class Postgresql:
 
     @contextlib.asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Any]:
-        """A connection out of the pool. When it is lost, all others are replaced: most likely they are lost too."""
+        """A connection out of the pool.
+
+        When it is lost, or its server takes no writes any more, all others are replaced: most likely they are no
+        better, and after a fail-over the address leads to another server.
+        """
         pool = self._pool or await self._open()
         async with asyncio.timeout(WAIT_SECONDS):
             connection = await pool.acquire()
         try:
             yield connection
-        except LOST:
-            await pool.expire_connections()
+        except (*LOST, asyncpg.ReadOnlySQLTransactionError) as error:
+            if not isinstance(error, ValueError):  # That one says that a value cannot be sent.
+                await pool.expire_connections()
             raise
         finally:
             with contextlib.suppress(*ERRORS, OSError):  # A connection that cannot be released is closed by that.
@@ -117,7 +129,7 @@ async def _prepare_connection(connection: Any) -> None:
     """Lets a connection notice silence, and read the types of an adopted table as all other code has them."""
     enable_keepalive(connection)
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
-    await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=instant)
+    await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=owners_instant)
 
 
 async def _keep_as_is(_connection: Any) -> None:
@@ -137,10 +149,19 @@ def is_constraint(error: Exception) -> bool:
     return isinstance(error, asyncpg.IntegrityConstraintViolationError)
 
 
+def is_busy(error: Exception) -> bool:
+    """Whether an error says that the transaction was undone, and that the next try may succeed."""
+    # A statement whose result got other types, because somebody altered a table, is prepared again at the next try.
+    return _state_of(error) in UNDONE or isinstance(error, asyncpg.InvalidCachedStatementError)
+
+
 def is_outage(error: Exception) -> bool:
     """Whether an error says that the database is not there, rather than that it refused a statement."""
     if isinstance(error, ValueError):  # asyncpg could not encode a value: the statement is wrong.
         return False
-    state = str(getattr(error, "sqlstate", None) or "")
-    # Connection lost, server going down, out of resources, not accepting connections, no such database.
-    return isinstance(error, LOST) or state.startswith(("08", "57P", "53")) or state in ("55000", "3D000")
+    state = _state_of(error)
+    return isinstance(error, LOST) or state.startswith(OUTAGES) or state in OTHER_OUTAGES
+
+
+def _state_of(error: Exception) -> str:
+    return str(getattr(error, "sqlstate", None) or "")

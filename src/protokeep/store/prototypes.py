@@ -103,9 +103,10 @@ class Prototypes:
         change = change_of(after, "changed")
         try:
             async with self.database.transaction() as connection:
-                await must_touch(connection, query("save_generation"), generation_values(after))
+                # The owner's row first, as a deletion locks it first: otherwise each could wait for the other.
                 if mockup_values(before) != mockup_values(after):
                     await connection.execute(queries.save_mockup, mockup_values(after))
+                await must_touch(connection, query("save_generation"), generation_values(after))
                 for event in events:
                     await add_event(connection, change.workspace_id, after.product_id, after.id, event)
                 if belongs is not None:

@@ -18,6 +18,10 @@ NO_VALUES: Values = {}
 WAIT_SECONDS = 30.0
 #: How long closing waits for open transactions.
 CLOSING_SECONDS = 1.0
+#: The time of a row of the owner's that has none, or none that can be read.
+UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+#: Larger numbers are milliseconds since 1970, smaller ones seconds: as seconds this is the year 5138.
+MOST_SECONDS = 1e11
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
 _COMMENT = re.compile(r"^\s*--.*$", re.M)
@@ -119,3 +123,13 @@ def instant(value: datetime | str) -> datetime:
     if moment.tzinfo is UTC:
         return moment
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def owners_instant(value: object) -> datetime:
+    """An instant out of the owner's table, where it may be missing, a number as some tools keep it, or anything."""
+    try:
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value if abs(value) < MOST_SECONDS else value / 1000, UTC)
+        return instant(value) if isinstance(value, str | datetime) else UNKNOWN_TIME
+    except (ValueError, OverflowError, OSError):
+        return UNKNOWN_TIME

@@ -25,7 +25,7 @@ from protokeep.store.pictures import Pictures
 from protokeep.store.processes import ProcessStore
 from protokeep.store.prototypes import Prototypes
 from protokeep.store.searches import Searches
-from protokeep.store.sql import LostRace, Row, query
+from protokeep.store.sql import ConstraintBroken, LostRace, Row, query
 
 
 class Store(Prototypes):
@@ -121,11 +121,11 @@ class Store(Prototypes):
     # -- adoption --------------------------------------------------------------------------------------------
 
     async def adopt_untracked(self, adoption: Adoption, poll_timeout: timedelta, limit: int = 200) -> int:
-        """Begins to track older rows that name a chat. Returns their number."""
+        """Begins to track older rows that name a chat, unless they vanish meanwhile. Returns their number."""
         queries = await self._prepared()
         rows = await self._rows("list_untracked_chats", limit=limit)
         for row in rows:
-            with contextlib.suppress(LostRace):
+            with contextlib.suppress(LostRace, ConstraintBroken):
                 async with self.database.transaction() as connection:
                     older = await connection.fetch_one(queries.get_unscoped, {"mockup_id": row["id"]})
                     if older is not None:

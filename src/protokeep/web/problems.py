@@ -110,7 +110,7 @@ async def _domain_error(request: Request, error: errors.ProtokeepError) -> JSONR
 def _uncertainty_hint(request: Request, error: Exception) -> str:
     """What to do if the database's answer to a commit was lost; empty if the request certainly did nothing."""
     is_write = request.method in ("POST", "PUT", "DELETE") and request.url.path.startswith("/api/")
-    if not (is_write and isinstance(error, errors.DatabaseUnavailable)):
+    if not (is_write and isinstance(error, errors.DatabaseUnavailable)) or isinstance(error, errors.DatabaseBusy):
         return ""
     return " It may have been done: repeat it with the same Idempotency-Key if it had one, else look first."
 
