@@ -56,6 +56,7 @@ async def test_a_process_holds_a_bounded_number_of_claims(world: World, monkeypa
     """
     monkeypatch.setattr(job_queue, "SUBMITS_AT_ONCE", 2)
     monkeypatch.setattr(job_queue, "HELD_AT_ONCE", 4)
+    monkeypatch.setattr(job_queue, "PART_OF_WORKSPACE", 1)
     running, go_on = 0, asyncio.Event()
 
     async def submit_held(claimed: Prototype) -> None:
@@ -70,10 +71,10 @@ async def test_a_process_holds_a_bounded_number_of_claims(world: World, monkeypa
         leases = [generation_of(one.prototype).submission.lease_until for one in claims]
         assert [lease is not None for lease in leases] == [True] * 4 + [False]
         await until(lambda: running == 2, seconds=10)
-        assert not queue.has_room()
+        assert not queue.has_room("default")
         go_on.set()
-        await until(lambda: running == 4 and queue.has_room(), seconds=10)
-    assert not queue.has_room()
+        await until(lambda: running == 4 and queue.has_room("default"), seconds=10)
+    assert not queue.has_room("default")
 
 
 @on_sqlite

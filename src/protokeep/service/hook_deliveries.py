@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
@@ -13,8 +13,9 @@ from protokeep.service.context import Context
 
 log = structlog.get_logger(__name__)
 
-#: Chats that wait for their poll request to be written. More of them are dropped, and polling finds their end.
-MAX_PENDING = 5000
+#: Chats of one account that wait for their poll request to be written. More of them are dropped, and polling finds
+#: their end. Each account has a number of its own, so that a flood at one address drops nothing of another account.
+MAX_PENDING = 2000
 CHATS_PER_WRITE = 500
 #: Deliveries that arrive within this time are written together.
 COALESCE_SECONDS = 0.1
@@ -34,6 +35,7 @@ class HookDeliveries:
         self._account_of = account_of
         #: The chats to write, and of each whether all its deliveries say that a generation only began.
         self._pending: dict[_Chat, bool] = {}
+        self._pending_of_account: Counter[str] = Counter()
         self._unknown: dict[_Chat, bool] = {}
         self._writer: asyncio.Task[None] | None = None
 
@@ -45,8 +47,11 @@ class HookDeliveries:
         chats, has_begun = chats_named(body)
         for chat_id in chats:
             chat = (account, chat_id)
-            if chat in self._pending or len(self._pending) < MAX_PENDING:
-                self._pending[chat] = self._pending.get(chat, True) and has_begun
+            if chat not in self._pending:
+                if self._pending_of_account[account] >= MAX_PENDING:
+                    continue
+                self._pending_of_account[account] += 1
+            self._pending[chat] = self._pending.get(chat, True) and has_begun
         if self._pending and (self._writer is None or self._writer.done()):
             self._writer = asyncio.create_task(self._write_pending())
         return True
@@ -63,6 +68,7 @@ class HookDeliveries:
         while self._pending or self._unknown:
             await asyncio.sleep(COALESCE_SECONDS)
             chats, self._pending = self._pending, {}
+            self._pending_of_account.clear()
             try:
                 self._unknown |= await self._request_polls(chats)
                 if self._unknown and retry_at is None:

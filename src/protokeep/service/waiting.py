@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
+from protokeep.core.principals import Principal
 from protokeep.core.prototype import State, TrackedPrototype
 from protokeep.service.context import Context
 
 #: The row is read again so often while the provider has not accepted it: a change may not be heard of.
 ACCEPTANCE_CHECK_SECONDS = 1.0
+
+
+@contextlib.contextmanager
+def waiting(context: Context, principal: Principal, seconds: float) -> Iterator[float]:
+    """The seconds that a request of `principal` may wait: all of them, or 0 where too many requests wait already."""
+    if seconds <= 0 or context.waits.full(principal) is not None:
+        yield 0.0
+        return
+    with context.waits.held(principal):
+        yield seconds
 
 
 async def wait_until_accepted(

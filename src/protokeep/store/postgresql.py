@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from protokeep.bus import enable_keepalive
-from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, instant
+from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, instant, query
 
 #: Prepared statements that a connection keeps; there are about 150.
 PREPARED = 500
@@ -44,6 +44,19 @@ class Postgresql:
         """Single statements, each committed by itself."""
         async with self._acquired() as connection:
             yield PostgresqlConnection(connection)
+
+    async def scan(self, statement: Statement, values: Values, seconds: float) -> list[Row] | None:
+        """The rows of one statement; None: it took longer than `seconds`, and the server ended it.
+
+        The limit is set for the transaction alone, so that it also holds behind a pooler.
+        """
+        limit = {"duration": f"{seconds * 1000:.0f}ms"}
+        try:
+            async with self.transaction() as connection:
+                await connection.execute(query("limit_statement"), limit)
+                return await connection.fetch_all(statement, values)
+        except asyncpg.QueryCanceledError:
+            return None
 
     async def read(self, statement: Statement, values: Values) -> list[Row]:
         """The rows of one statement."""

@@ -84,6 +84,14 @@ class Sqlite:
                 reader.close()
             self._reader_free.release()
 
+    async def scan(self, statement: Statement, values: Values, seconds: float) -> list[Row] | None:
+        """The rows of one statement; None: it took longer than `seconds` and was interrupted."""
+        try:
+            async with asyncio.timeout(seconds), self.reading() as reader:
+                return await reader.fetch_all(statement, values)
+        except TimeoutError:
+            return None
+
     async def read(self, statement: Statement, values: Values) -> list[Row]:
         """The few rows that a key leads to, read on the event loop; by a thread if another process is in the way."""
         try:

@@ -153,6 +153,30 @@ def encode_cursor(after: tuple[datetime, str] | None) -> str | None:
     return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
+def encode_name_cursor(after: str | None) -> str | None:
+    """The opaque cursor of the page after this name; None: there is no further page."""
+    return None if after is None else base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
+
+
+def decode_name_cursor(cursor: str | None) -> str | None:
+    """The name that a cursor stands for; None: the first page. Raises `InvalidInput`."""
+    if cursor is None:
+        return None
+    try:
+        name = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (ValueError, binascii.Error) as error:
+        raise _foreign_cursor() from error
+    if not name.isprintable():
+        raise _foreign_cursor()
+    return name
+
+
+def _foreign_cursor() -> InvalidInput:
+    return InvalidInput(
+        "This cursor is not one of ours. Take next_cursor of the page before, or leave it out.", field="cursor"
+    )
+
+
 def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
     """The position that a cursor stands for; None: the first page. Raises `InvalidInput`."""
     if cursor is None:
@@ -163,7 +187,5 @@ def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
         if not re.fullmatch(r"[0-9a-fA-F-]{1,64}", after[1]):
             raise ValueError
     except (ValueError, TypeError, binascii.Error) as error:
-        raise InvalidInput(
-            "This cursor is not one of ours. Take next_cursor of the page before, or leave it out.", field="cursor"
-        ) from error
+        raise _foreign_cursor() from error
     return after

@@ -24,17 +24,38 @@ TRANSPORT_SECURITY = b"max-age=31536000"
 IPV6_PREFIX = 64
 
 
+#: As how many requests a page counts: it costs so much more than an answer of the API.
+PAGE_COST = 10
+#: Seconds of a workspace's rate that may come at once. A person's half minute is for one person's hurry; many people
+#: together come more evenly, and what comes at once delays everybody else.
+WORKSPACE_AT_ONCE = 10 / 60
+
+
 class RateLimits:
-    """Limits of requests per token or person, and of sign-in attempts per address."""
+    """Limits of requests per person and per workspace, and of sign-in attempts per address."""
 
     def __init__(self, settings: Settings) -> None:
-        self._requests = TokenBucket(settings.requests_per_minute, "Too many requests")
+        self._people = TokenBucket(settings.requests_per_minute, "You send too many requests")
+        self._workspaces = TokenBucket(
+            settings.requests_of_workspace, "Your workspace sends too many requests", WORKSPACE_AT_ONCE
+        )
         self._sign_ins = TokenBucket(settings.sign_ins_per_minute, "Too many tries to sign in from your address")
 
     def request(self, principal: Principal) -> None:
-        """Count a request. Raises `TooMany`."""
-        key = principal.token_id or f"{principal.workspace_id}/{principal.user_id}"
-        self._requests.take(key, time.monotonic())
+        """Count a request of the API. Raises `TooMany`.
+
+        A person is counted whatever token they use: otherwise every new token would bring new requests.
+        """
+        self._count(principal, 1)
+
+    def page(self, principal: Principal) -> None:
+        """Count a request for a page. Raises `TooMany`."""
+        self._count(principal, PAGE_COST)
+
+    def _count(self, principal: Principal, cost: int) -> None:
+        now = time.monotonic()
+        self._people.take((principal.workspace_id, principal.user_id), now, cost)
+        self._workspaces.take(principal.workspace_id, now, cost)
 
     def sign_in(self, request: Request) -> None:
         """Count a sign-in attempt, or a request with an invalid token. Raises `TooMany`."""
