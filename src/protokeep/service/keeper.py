@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -112,7 +113,7 @@ class Keeper:
     ) -> tuple[Sequence[Prototype], tuple[datetime, str] | None]:
         """A page of a product's prototypes, newest first, and the place after which the next page begins.
 
-        The place is None at the end.
+        The place is None at the end. Raises `TooMany` and `TooSlow` where others would wait for this list.
         """
         store = self.context.store
         table = await store.owner_table()
@@ -121,7 +122,10 @@ class Keeper:
         if page.provider is not None:
             self.context.providers.require_known(page.provider)
         one_more = Page(page.limit + 1, page.provider, page.status, user_id, page.after)
-        found = await store.list_of_product(principal.workspace_id, product, one_more)
+        async with contextlib.AsyncExitStack() as stack:
+            if one_more.is_scan:
+                await stack.enter_async_context(self.context.scans.turn(principal))
+            found = await store.list_of_product(principal.workspace_id, product, one_more)
         rows = found[: page.limit]
         return rows, (rows[-1].created_at, rows[-1].id) if len(found) > page.limit else None
 

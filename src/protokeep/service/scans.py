@@ -19,7 +19,7 @@ from protokeep.core.shares import Shares
 #: Scans of a process at the same time. SQLite has four readers: two are left for everything else.
 AT_ONCE = 2
 #: Scans that may run or wait, of a person, a workspace and the process. Each takes seconds at the most.
-LINE_OF_PERSON, LINE_OF_WORKSPACE, LINE = 4, 30, 200
+LINE_OF_PERSON, LINE_OF_WORKSPACE, LINE = 10, 50, 500
 #: When somebody with too many searches may try again.
 FULL_PAUSE = timedelta(seconds=3)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Awaitable, Callable, Iterator
 
 from protokeep.core.principals import Principal
@@ -60,11 +61,12 @@ async def wait_until_changed(
 
 
 async def _wait_for(context: Context, changed: asyncio.Event, deadline: float, longest: float) -> bool:
-    """Wait for a change, for `longest` seconds at most; False: the deadline is over, or the process stops."""
+    """Wait for a change, for about `longest` seconds at most; False: the deadline is over, or the process stops."""
     left = deadline - asyncio.get_running_loop().time()
     if left <= 0 or context.bus.closed:
         return False
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(changed.wait(), min(left, longest))
+        # Not all at the same moment: hundreds of requests that began together would wake together, again and again.
+        await asyncio.wait_for(changed.wait(), min(left, longest * random.uniform(0.7, 1.3)))  # noqa: S311 - no secret
     changed.clear()
     return True

@@ -40,6 +40,11 @@ class Page:
     user_id: str | None = None
     after: tuple[datetime, str] | None = None
 
+    @property
+    def is_scan(self) -> bool:
+        """Whether rows are read that do not match: the more there are, the longer it takes."""
+        return self.status is not None or self.user_id is not None
+
 
 class Prototypes:
     """Reads and writes prototypes. Every committed change is published."""
@@ -83,7 +88,7 @@ class Prototypes:
             values["after_created_at"], values["after_id"] = page.after
         listing = queries.listing(frozenset(names))
         values |= given
-        if page.status is not None or page.user_id is not None:  # Rows that do not match are read too, and may be many.
+        if page.is_scan:
             rows = await self.database.scan(listing, values)
         else:
             rows = await self.database.read(listing, values)

@@ -66,7 +66,7 @@ async def principal_of(request: Request) -> Principal:
     except NotAuthenticated:
         rates.sign_in(request)
         raise
-    rates.request(principal)
+    await rates.request(principal)
     return replace(principal, address=client_address(request))
 
 

@@ -114,7 +114,7 @@ async def visitor_of(request: Request) -> Visitor:
     if not session_secret:
         raise NotAuthenticated("You are not signed in.")
     visitor = await visitor_of_session(request, session_secret)
-    request.app.state.rates.page(visitor.principal)
+    await request.app.state.rates.page(visitor.principal)
     request.state.visitor = visitor
     return visitor
 
