@@ -10,6 +10,8 @@ from protokeep.core.errors import NotConfigured
 from protokeep.core.prototype import Status
 from protokeep.core.webhook_payload import MAX_DELIVERY, chats_named
 from protokeep.providers.base import with_hooks
+from protokeep.service import hook_deliveries
+from protokeep.service.hook_deliveries import HookDeliveries
 from protokeep.service.hooks import Hooks
 from tracked import generation_of
 from world import ANN, ENVIRONMENT_ACCOUNT, SECRET, World, both_versions, every_version_and_database
@@ -216,3 +218,27 @@ def test_a_delivery_names_a_few_possible_chats_and_never_raises(body: bytes, cha
     A few possible chat ids and nothing else, whatever the body; it never raises.
     """
     assert chats == chats_named(body)[0]
+
+
+async def test_a_flood_for_one_account_drops_nothing_of_another_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whoever owns one account can call its address as often as they like; deliveries of other accounts are kept.
+    """
+    monkeypatch.setattr(hook_deliveries, "MAX_PENDING", 3)
+
+    async def account_of(secret: str) -> str:
+        return secret
+
+    deliveries = HookDeliveries(world.keeper.context, account_of)
+    for number in range(9):
+        await deliveries.receive("flooded", delivery(f"chat-{number}"))
+    await deliveries.receive("flooded", delivery("chat-1"))
+    await deliveries.receive("quiet", delivery("chat-of-theirs"))
+    assert [chat for chat in deliveries._pending if chat[0] == "quiet"] == [("quiet", "chat-of-theirs")]
+    assert len(deliveries._pending) == 4
+    await deliveries.settled()
+    await deliveries.receive("flooded", delivery("chat-9"))  # What was written makes room.
+    assert ("flooded", "chat-9") in deliveries._pending
+    await deliveries.settled()

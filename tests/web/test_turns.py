@@ -24,7 +24,7 @@ async def test_requests_of_a_workspace_begin_one_per_round_and_another_ones_at_o
     flood = [asyncio.ensure_future(request("many", f"m-{number}")) for number in range(50)]
     one = asyncio.ensure_future(request("few", "one"))
     await one
-    assert began[:3] == ["m-0", "one", "m-1"] or len(began) <= 3
+    assert began.index("one") <= 2
     await asyncio.gather(*flood)
     assert [name for name in began if name != "one"] == [f"m-{number}" for number in range(50)]
     await asyncio.sleep(0)

@@ -166,7 +166,7 @@ def decode_name_cursor(cursor: str | None) -> str | None:
         name = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (ValueError, binascii.Error) as error:
         raise _foreign_cursor() from error
-    if not name.isprintable():
+    if not name.isprintable() or encode_name_cursor(name) != cursor:  # Foreign characters were left out.
         raise _foreign_cursor()
     return name
 
