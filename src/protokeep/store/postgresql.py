@@ -10,10 +10,13 @@ from typing import Any
 import asyncpg
 
 from protokeep.bus import enable_keepalive
+from protokeep.store.lines import Lines
 from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, instant, query
 
 #: Prepared statements that a connection keeps; there are about 150.
 PREPARED = 500
+#: Connections that the requests of one workspace leave for those of others and for jobs.
+FOR_OTHERS = 3
 #: How long a connection may take to open, and a statement to answer: less than the lease of a create, so that a network
 #: that swallows everything costs seconds, and no process goes on after another one has taken its rows over.
 CONNECT_SECONDS = 5.0
@@ -32,6 +35,7 @@ class Postgresql:
         self._size = size
         self._opening = asyncio.Lock()
         self._pool: Any = None
+        self._lines = Lines(max(1, size - FOR_OTHERS))
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresqlConnection]:
@@ -73,17 +77,18 @@ class Postgresql:
     @contextlib.asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Any]:
         """A connection out of the pool. When it is lost, all others are replaced: most likely they are lost too."""
-        pool = self._pool or await self._open()
-        async with asyncio.timeout(WAIT_SECONDS):
-            connection = await pool.acquire()
-        try:
-            yield connection
-        except LOST:
-            await pool.expire_connections()
-            raise
-        finally:
-            with contextlib.suppress(*ERRORS, OSError):  # A connection that cannot be released is closed by that.
-                await pool.release(connection)
+        async with self._lines.mine():
+            pool = self._pool or await self._open()
+            async with asyncio.timeout(WAIT_SECONDS):
+                connection = await pool.acquire()
+            try:
+                yield connection
+            except LOST:
+                await pool.expire_connections()
+                raise
+            finally:
+                with contextlib.suppress(*ERRORS, OSError):  # A connection that cannot be released is closed by that.
+                    await pool.release(connection)
 
     async def _open(self) -> Any:
         async with self._opening:

@@ -17,6 +17,7 @@ from fastapi import Depends, Header, Request, Response
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated
 from protokeep.core.principals import Principal, Role
 from protokeep.service import Keeper
+from protokeep.store.lines import WORKING_FOR
 from protokeep.wiring import Application
 
 #: Longest `Prefer: wait=n` in seconds: shorter than the idle limits of common proxies.
@@ -67,6 +68,7 @@ async def principal_of(request: Request) -> Principal:
         rates.sign_in(request)
         raise
     await rates.request(principal)
+    WORKING_FOR.set(principal.workspace_id)
     return replace(principal, address=client_address(request))
 
 
