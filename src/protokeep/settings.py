@@ -132,7 +132,7 @@ class Settings(BaseSettings):
     #: Requests that wait at once (`Prefer: wait`, creates), per person and per process; a workspace may have a third of
     #: the process's. Further ones are answered without a wait.
     waits_per_person: Annotated[int, Field(ge=1)] = 100
-    waits_per_process: Annotated[int, Field(ge=1)] = 3000
+    waits_per_process: Annotated[int, Field(ge=1)] = 900
     #: Valid tokens of a workspace, and the longest life in days that a new token may have (0: it may never expire).
     tokens_per_workspace: Annotated[int, Field(ge=1)] = 500
     token_days_most: Annotated[int, Field(ge=0, le=3650)] = 0

@@ -51,7 +51,7 @@ class TestRequests:
         """
         However many people a workspace makes, another one's requests are answered.
         """
-        async with world.serving(real=False, workspace_requests_per_minute=18) as site:
+        async with world.serving(real=False, workspace_requests_per_minute=9) as site:
             people = [await site.token(user_id=f"p-{number}", workspace_id="many") for number in range(6)]
             assert [await status_of(site, token) for token in people] == [200, 200, 200, 429, 429, 429]
             assert await status_of(site, await site.token(user_id="eve", workspace_id="few")) == 200

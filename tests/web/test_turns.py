@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from protokeep.core.errors import TooMany
 from protokeep.web import turns as turns_module
 from protokeep.web.turns import Turns
+from waiting import until
 
 
 async def test_requests_of_a_workspace_begin_one_per_round_and_another_ones_at_once() -> None:
@@ -27,9 +29,36 @@ async def test_requests_of_a_workspace_begin_one_per_round_and_another_ones_at_o
     assert began.index("one") <= 2
     await asyncio.gather(*flood)
     assert [name for name in began if name != "one"] == [f"m-{number}" for number in range(50)]
+    await until(lambda: turns._lines == {})
+
+
+async def test_a_flood_beside_another_workspace_leaves_half_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Each round of a flood is followed by a pause as long as the round took; alone, a workspace has no pauses.
+    """
+    loop: Any = asyncio.get_running_loop()
+    pauses: list[float] = []
+    later = loop.call_later
+    now, turns = [100.0], Turns()
+
+    def call_later(seconds: float, *rest: Any) -> Any:
+        pauses.append(seconds)
+        return later(0, *rest)
+
+    monkeypatch.setattr(loop, "time", lambda: now[0])
+    monkeypatch.setattr(loop, "call_later", call_later)
+
+    async def request(workspace_id: str) -> None:
+        await turns.begin(workspace_id)
+        now[0] += 0.25
+
+    await asyncio.gather(*(request("many") for _ in range(5)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert turns._lines == {}
+    assert (turns._lines, pauses) == ({}, [])
+    await asyncio.gather(request("few"), *(request("many") for _ in range(2)))
+    assert pauses
+    assert pauses[-1] == 0.25
 
 
 async def test_a_request_that_is_cancelled_while_it_waits_holds_nobody_up() -> None:

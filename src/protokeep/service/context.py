@@ -78,7 +78,7 @@ class Context:
     quotas: Quotas = field(default_factory=Quotas)
     queue: Queue = field(default_factory=NoQueue)
     #: Requests that may wait at once.
-    waits: Shares = field(default_factory=lambda: Shares(100, 3000))
+    waits: Shares = field(default_factory=lambda: Shares(100, 900))
     #: The turns of reads that take longer the more rows there are.
     scans: Scans = field(default_factory=Scans)
     #: Idempotency keys of a workspace that are remembered at once; 0: any number.

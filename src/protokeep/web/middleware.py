@@ -29,9 +29,9 @@ IPV6_PREFIX = 64
 
 #: As how many requests a page counts: it costs so much more than an answer of the API.
 PAGE_COST = 10
-#: Seconds of a workspace's rate that may come at once. A person's half minute is for one person's hurry; many people
-#: together come more evenly, and what comes at once delays everybody else.
-WORKSPACE_AT_ONCE = 10 / 60
+#: The part of a minute's rate of a workspace that may come at once: as much as two people may send at once, so that one
+#: person's hurry leaves something to the rest of the workspace.
+WORKSPACE_AT_ONCE = 1 / 3
 
 
 #: A refused request is answered after this: somebody who ignores refusals would fill the loop with them.
