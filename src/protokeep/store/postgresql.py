@@ -16,7 +16,7 @@ from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, S
 #: Prepared statements that a connection keeps; there are about 150.
 PREPARED = 500
 #: Connections that the requests of one workspace leave for those of others and for jobs.
-FOR_OTHERS = 3
+FOR_OTHERS = 4
 #: How long a connection may take to open, and a statement to answer: less than the lease of a create, so that a network
 #: that swallows everything costs seconds, and no process goes on after another one has taken its rows over.
 CONNECT_SECONDS = 5.0
