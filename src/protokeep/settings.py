@@ -29,6 +29,8 @@ from protokeep.secret_files import SecretFile, secret_file_of
 
 #: The embedded database's default file, relative to the folder in which `protokeep serve` is started.
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
+#: Without a setting, a workspace may send as many requests as so many people.
+WORKSPACE_PEOPLE = 3
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: Settings that hold a secret, by field. Each may stand in a file instead, which the setting + `_FILE` names.
 SECRETS = {
@@ -126,9 +128,12 @@ class Settings(BaseSettings):
     #: How long a sign-in at the service lasts.
     sign_on_hours: Annotated[float, Field(ge=0.1, le=336)] = 12.0
 
-    #: Requests per minute of one token or person, and sign-ins or wrong tokens per minute of one address; 0: no limit.
-    #: Each process counts for itself, and allows half a minute's requests at once.
+    #: Requests per minute of one person, whatever token they use; 0: no limit. Each process counts for itself, and
+    #: allows half a minute's requests at once. A page counts as ten.
     requests_per_minute: Annotated[int, Field(ge=0)] = 6000
+    #: Requests per minute of all people of one workspace; 0: no limit. Unset: three times those of a person.
+    workspace_requests_per_minute: Annotated[int | None, Field(ge=0)] = None
+    #: Sign-ins or wrong tokens per minute of one address; 0: no limit.
     sign_ins_per_minute: Annotated[int, Field(ge=0)] = 60
     #: The longest body, headers and query of a request. A prompt of 100,000 characters fits into a body, even in JSON
     #: escapes.
@@ -138,9 +143,18 @@ class Settings(BaseSettings):
     #: How long a client may take to send the headers of a request, and then its body.
     header_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 20.0
     body_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 60.0
-    #: Open live streams per person, and per process.
+    #: Open live streams per person, and per process. A workspace may have a third of the process's.
     streams_per_person: Annotated[int, Field(ge=1)] = 50
     streams_per_process: Annotated[int, Field(ge=1)] = 5000
+    #: Requests that wait at once (`Prefer: wait`, creates), per person and per process; a workspace may have a third of
+    #: the process's. Further ones are answered without a wait.
+    waits_per_person: Annotated[int, Field(ge=1)] = 100
+    waits_per_process: Annotated[int, Field(ge=1)] = 900
+    #: Valid tokens of a workspace, and the longest life in days that a new token may have (0: it may never expire).
+    tokens_per_workspace: Annotated[int, Field(ge=1)] = 500
+    token_days_most: Annotated[int, Field(ge=0, le=3650)] = 0
+    #: Idempotency keys of a workspace that are remembered at once; 0: no limit.
+    idempotency_keys_per_workspace: Annotated[int, Field(ge=0)] = 200_000
 
     #: The longest create call; after it the outcome is unknown. Creates are reported to take about 4 s.
     create_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 30.0
@@ -229,6 +243,12 @@ class Settings(BaseSettings):
         """Whether the v0 key in the environment may pay for a workspace's prototypes."""
         workspaces = _comma_separated(self.environment_key_for)
         return "*" in workspaces or workspace_id in workspaces
+
+    @property
+    def requests_of_workspace(self) -> int:
+        """Requests per minute of all people of one workspace; 0: no limit."""
+        per_minute = self.workspace_requests_per_minute
+        return WORKSPACE_PEOPLE * self.requests_per_minute if per_minute is None else per_minute
 
     @property
     def quotas(self) -> Quotas:

@@ -16,6 +16,8 @@ from protokeep.bus import Bus, listening
 from protokeep.core.call_budget import Limits
 from protokeep.core.errors import NotConfigured
 from protokeep.core.secret_strength import COMMAND
+from protokeep.core.shares import Shares
+from protokeep.core.token_limits import TokenLimits
 from protokeep.identity.jwt_format import REFETCH_AFTER
 from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
@@ -100,7 +102,8 @@ async def build_application(
     secret = secret_key(settings)
     clock = SteadyClock(utc_now()) if clock is utc_now else clock
     context = _context(settings, database, secret, clock, queue or NoQueue())
-    tokens = Tokens(TokenStore(database), secret, clock)
+    limits = TokenLimits(settings.tokens_per_workspace, settings.token_days_most)
+    tokens = Tokens(TokenStore(database), secret, clock, limits, context.scans)
     sessions = Sessions(SessionStore(database), tokens, secret, clock, timedelta(hours=settings.sign_on_hours))
     try:
         async with contextlib.AsyncExitStack() as stack:
@@ -131,6 +134,8 @@ def _context(settings: Settings, database: Database, secret: bytes, clock: Clock
         Limits(settings.v0_calls_per_minute, settings.v0_calls_per_day),
         settings.quotas,
         queue,
+        Shares(settings.waits_per_person, settings.waits_per_process),
+        keys_per_workspace=settings.idempotency_keys_per_workspace,
         single_process=settings.is_embedded,
         wall=utc_now if settings.is_embedded else None,
         signer=Signer(secret),

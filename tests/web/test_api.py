@@ -14,10 +14,10 @@ from world import GENERATION_SECONDS, PROMPT, Site, World, both_versions, on_sql
 
 #: The prototype view of the design, and what tells where it stands.
 VIEW = {
-    *("id", "product_id", "user_id", "provider", "prompt", "v0_chat_id", "v0_project_id", "project_status"),
+    *("id", "product_id", "user_id", "provider", "prompt", "prompt_cut", "v0_chat_id", "v0_project_id"),
     *("project_url", "demo_url", "web_url", "chat_url", "thumbnail_url", "image_url", "error", "is_current"),
     *("created_at", "updated_at", "observed_at", "poll_count", "elapsed_seconds", "state", "reason", "credits"),
-    "key_source",
+    *("project_status", "key_source"),
 }
 
 

@@ -20,6 +20,7 @@ from protokeep.core import follow_up as rounds
 from protokeep.core.follow_up import follow_up_blocked_reason
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import State
+from protokeep.core.shares import Shares
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue
 from protokeep.settings import Settings
@@ -768,7 +769,7 @@ class TestLive:
         """
         One person cannot hold all the streams there are.
         """
-        monkeypatch.setattr(site.app.state.broadcast, "_per_person", 1)
+        monkeypatch.setattr(site.app.state.broadcast, "_shares", Shares(1, 30))
         browser = await site.signed_in()
 
         async with stream(browser.client, "/live?on=home") as events:

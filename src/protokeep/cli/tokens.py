@@ -34,7 +34,7 @@ def create(
     role: Annotated[str, typer.Option(help="viewer (sees), maker (creates) or admin.")] = "maker",
     user: Annotated[str, typer.Option(help="Whose token it is: what user_id becomes. [a made-up id]")] = "",
     name: Annotated[str, typer.Option(help="What you call it.")] = "",
-    days: Annotated[int | None, typer.Option(help="Expires after so many days. [never]")] = None,
+    days: Annotated[int | None, typer.Option(help="Expires after so many days. [never, or as late as it may]")] = None,
     workspace: TokenWorkspace = "default",
     plain: Annotated[bool, typer.Option("--plain", help="Print the token alone.")] = False,
     as_json: AsJson = False,
@@ -64,10 +64,11 @@ def create(
 @app.command("list")
 def list_tokens(
     workspace: TokenWorkspace = "default",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 500,
     as_json: AsJson = False,
 ) -> None:
     """List tokens: what they are for, never the tokens themselves."""
-    tokens = run_with_application(lambda application: application.tokens.list(workspace))
+    tokens, older = run_with_application(lambda application: application.tokens.list(workspace, limit))
     if as_json:
         show_json([_view(token) for token in tokens])
         return
@@ -79,6 +80,8 @@ def list_tokens(
         )
         used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
         show(f"{token.prefix}…  {token.role.value:6}  {token.user_id}  {state}  last used: {used}  {token.name}")
+    if older:
+        show(f"There are older ones: --limit shows more than {limit}.")
 
 
 @app.command()

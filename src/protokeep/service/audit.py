@@ -15,6 +15,7 @@ from protokeep.core.audit import AuditEntry
 from protokeep.core.errors import ProtokeepError
 from protokeep.core.failed_sign_ins import FailedSignInCounter
 from protokeep.core.principals import Principal
+from protokeep.service.scans import Scans
 from protokeep.store.audit import AuditRecord, AuditStore
 from protokeep.store.sql import DatabaseError
 
@@ -37,8 +38,12 @@ class Audit:
     there are.
     """
 
-    def __init__(self, store: AuditStore, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: AuditStore, seconds: Callable[[], float] = time.monotonic, scans: Scans | None = None
+    ) -> None:
+        """`scans` gives turns to reads that look for few entries among many."""
         self._store = store
+        self._scans = scans or Scans()
         self._seconds = seconds
         self._failed_sign_ins = FailedSignInCounter()
         self._waiting: dict[_GroupKey, tuple[AuditEntry, int]] = {}
@@ -107,8 +112,14 @@ class Audit:
         actor: str | None = None,
         after: tuple[datetime, str] | None = None,
     ) -> tuple[list[AuditRecord], tuple[datetime, str] | None]:
-        """A page of the principal's workspace, newest first, and where the next page begins (None: there is none)."""
-        found = await self._store.list(principal.workspace_id, limit + 1, action=action, actor=actor, after=after)
+        """A page of the principal's workspace, newest first, and where the next page begins (None: there is none).
+
+        Raises `TooMany` and `TooSlow` where entries of one action or actor are looked for.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            if action is not None or actor is not None:
+                await stack.enter_async_context(self._scans.turn(principal))
+            found = await self._store.list(principal.workspace_id, limit + 1, action=action, actor=actor, after=after)
         page = found[:limit]
         return page, (page[-1].entry.at, page[-1].id) if len(found) > limit else None
 

@@ -54,6 +54,6 @@ async def check_request(context: Context, principal: Principal, new: NewPrototyp
         product_name=validation.name_of(new.product_name),
         idempotency_key=validation.idempotency_key_of(new.idempotency_key),
         principal=principal,
-        leased_until=context.clock() + context.timing.lease if context.queue.has_room() else None,
+        leased_until=context.clock() + context.timing.lease if context.queue.has_room(principal.workspace_id) else None,
         adoption_account=context.providers.shared(new.provider, principal.workspace_id),
     )

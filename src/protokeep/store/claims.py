@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from protokeep.bus import Change
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.create_request import Adoption, ClaimResult, CreateRequest, IdempotentRequest, claimed_prototype
+from protokeep.core.create_request import Adoption, ClaimResult, CreateRequest, claimed_prototype
 from protokeep.core.errors import DatabaseBusy, InvalidInput, KeyInFlight, KeyReused, NotReady, ProductUnknown
 from protokeep.core.events import Event, Source
 from protokeep.core.generation import RecoveryPoint
@@ -259,7 +259,7 @@ async def _find_replayed(
     connection: Connection, queries: PrototypeQueries, request: CreateRequest
 ) -> ClaimResult | None:
     """The answer that a request with the same key got before."""
-    keyed = _keyed(request)
+    keyed = request.idempotent
     mockup_id = None if keyed is None else await prototype_of_request(connection, keyed)
     if mockup_id is None:
         return None
@@ -273,7 +273,7 @@ async def _find_replayed(
 
 
 async def _save_key(connection: Connection, request: CreateRequest, mockup_id: str) -> None:
-    keyed = _keyed(request)
+    keyed = request.idempotent
     if keyed is not None:
         await save_request(connection, keyed, mockup_id)
 
@@ -321,13 +321,6 @@ def _product_unknown(request: CreateRequest) -> ProductUnknown:
 
 def _key_of(request: CreateRequest) -> dict[str, str]:
     return {"workspace_id": request.workspace_id, "product_id": request.product_id, "provider": request.provider}
-
-
-def _keyed(request: CreateRequest) -> IdempotentRequest | None:
-    if request.idempotency_key is None:
-        return None
-    key, content = request.idempotency_key, (request.fingerprint,)
-    return IdempotentRequest(request.workspace_id, request.user_id, key, content, request.now)
 
 
 def _count_values(request: CreateRequest, quota: Quota) -> dict[str, Any]:

@@ -7,10 +7,19 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from protokeep.core.errors import DatabaseBusy, DatabaseUnavailable, NotConfigured
+from protokeep.core.errors import DatabaseBusy, DatabaseUnavailable, NotConfigured, TooSlow
 from protokeep.store import postgresql, sqlite
 from protokeep.store.private_files import create_folder
-from protokeep.store.sql import NO_VALUES, Connection, ConstraintBroken, DatabaseError, Row, Statement, Values
+from protokeep.store.sql import (
+    NO_VALUES,
+    SCAN_SECONDS,
+    Connection,
+    ConstraintBroken,
+    DatabaseError,
+    Row,
+    Statement,
+    Values,
+)
 
 #: Connections to PostgreSQL. A small pool is faster than a large one: claims wait for each other's counters, and wait
 #: cheaper for a connection than for a lock.
@@ -59,6 +68,17 @@ class Database:
         with _translated():
             async with self._driver.reading() as connection:
                 yield connection
+
+    async def scan(self, statement: Statement, values: Values, seconds: float = SCAN_SECONDS) -> list[Row]:
+        """The rows of one read that takes longer the more rows there are.
+
+        Raises `TooSlow` after `seconds`: the database has ended the statement then, or does so within a moment.
+        """
+        with _translated():
+            rows = await self._driver.scan(statement, values, seconds)
+        if rows is None:
+            raise TooSlow(seconds)
+        return rows
 
     async def read(self, statement: Statement, values: Values = NO_VALUES) -> list[Row]:
         """The few rows that a key leads to. On SQLite the event loop itself reads them: a scan belongs to `reading`."""

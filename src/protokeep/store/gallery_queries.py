@@ -17,6 +17,9 @@ from protokeep.store.sql import Statement
 
 #: Counting stops here; people read "1,000+" just as well.
 COUNTED = 1000
+#: Characters at the beginning of a prompt that searches look at. A prompt may have 100,000, and a search for a word
+#: that begins as all of them do reads each of those many times over.
+SEARCHED_CHARACTERS = 4000
 #: Variants of one product are counted up to this.
 VARIANTS = 100
 
@@ -40,7 +43,7 @@ class GalleryQueries:
         self._shape = shape
         self._like = "LIKE" if is_sqlite else "ILIKE"
         self._status = "m.project_status" if "project_status" in shape.columns else "NULL"
-        self._prompt = "m.prompt" if "prompt" in shape.columns else "NULL"
+        self._prompt = f"substr(m.prompt, 1, {SEARCHED_CHARACTERS})" if "prompt" in shape.columns else "NULL"
         self._untracked_state = (
             f"COALESCE(g.state, CASE {self._status} WHEN 'completed' THEN 'ready' "
             "WHEN 'failed' THEN 'failed' ELSE 'untracked' END)"
@@ -58,8 +61,11 @@ class GalleryQueries:
             "(SELECT p.name FROM protokeep_products p "
             "WHERE p.workspace_id = :workspace_id AND p.product_id = m.product_id) AS product_name"
         )
-        select = PrototypeQueries(shape).select.replace(" FROM ", f", {product_name}, {variants} FROM ", 1)
-        self.cards = Statement(f"{select} WHERE m.id IN :ids AND {WORKSPACE} = :workspace_id")
+        by_ids = f"WHERE m.id IN :ids AND {WORKSPACE} = :workspace_id"
+        self.cards, self.whole_cards = (
+            Statement(f"{select.replace(' FROM ', f', {product_name}, {variants} FROM ', 1)} {by_ids}")
+            for select in (PrototypeQueries(shape).select_for_lists, PrototypeQueries(shape).select)
+        )
 
     def ids(self, states: Sequence[State], filters: Filters) -> Statement:
         """Ids and times of cards in any of `states`, newest first. Never sorts more rows than the page shows."""

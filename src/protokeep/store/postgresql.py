@@ -10,10 +10,13 @@ from typing import Any
 import asyncpg
 
 from protokeep.bus import enable_keepalive
-from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, owners_instant
+from protokeep.store.lines import Lines
+from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, owners_instant, query
 
 #: Prepared statements that a connection keeps; there are about 150.
 PREPARED = 500
+#: Connections that the requests of one workspace leave for those of others and for jobs.
+FOR_OTHERS = 4
 #: How long a connection may take to open, and a statement to answer: less than the lease of a create, so that a network
 #: that swallows everything costs seconds, and no process goes on after another one has taken its rows over.
 CONNECT_SECONDS = 5.0
@@ -39,6 +42,7 @@ class Postgresql:
         self._size = size
         self._opening = asyncio.Lock()
         self._pool: Any = None
+        self._lines = Lines(max(1, size - FOR_OTHERS))
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresqlConnection]:
@@ -51,6 +55,19 @@ class Postgresql:
         """Single statements, each committed by itself."""
         async with self._acquired() as connection:
             yield PostgresqlConnection(connection)
+
+    async def scan(self, statement: Statement, values: Values, seconds: float) -> list[Row] | None:
+        """The rows of one statement; None: it took longer than `seconds`, and the server ended it.
+
+        The limit is set for the transaction alone, so that it also holds behind a pooler.
+        """
+        limit = {"duration": f"{seconds * 1000:.0f}ms"}
+        try:
+            async with self.transaction() as connection:
+                await connection.execute(query("limit_statement"), limit)
+                return await connection.fetch_all(statement, values)
+        except asyncpg.QueryCanceledError:
+            return None
 
     async def read(self, statement: Statement, values: Values) -> list[Row]:
         """The rows of one statement."""
@@ -71,18 +88,19 @@ class Postgresql:
         When it is lost, or its server takes no writes any more, all others are replaced: most likely they are no
         better, and after a fail-over the address leads to another server.
         """
-        pool = self._pool or await self._open()
-        async with asyncio.timeout(WAIT_SECONDS):
-            connection = await pool.acquire()
-        try:
-            yield connection
-        except (*LOST, asyncpg.ReadOnlySQLTransactionError) as error:
-            if not isinstance(error, ValueError):  # That one says that a value cannot be sent.
-                await pool.expire_connections()
-            raise
-        finally:
-            with contextlib.suppress(*ERRORS, OSError):  # A connection that cannot be released is closed by that.
-                await pool.release(connection)
+        async with self._lines.mine():
+            pool = self._pool or await self._open()
+            async with asyncio.timeout(WAIT_SECONDS):
+                connection = await pool.acquire()
+            try:
+                yield connection
+            except (*LOST, asyncpg.ReadOnlySQLTransactionError) as error:
+                if not isinstance(error, ValueError):  # That one says that a value cannot be sent.
+                    await pool.expire_connections()
+                raise
+            finally:
+                with contextlib.suppress(*ERRORS, OSError):  # A connection that cannot be released is closed by that.
+                    await pool.release(connection)
 
     async def _open(self) -> Any:
         async with self._opening:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protokeep.core.principals import DEFAULT_WORKSPACE
+from protokeep.core.visible_fields import LISTED_PROMPT
 from protokeep.store.mapping import GENERATION_COLUMNS
 from protokeep.store.owner_table import OwnerTable
 from protokeep.store.sql import Statement, query_text
@@ -21,6 +22,8 @@ _OPTIONAL = {
     "image_url": "image_url",
     "thumbnail_url": "thumbnail_url",
 }
+#: One character more than lists show, so that a cut prompt can be told from a short one.
+_BEGINNING_OF_PROMPT = f"substr(m.prompt, 1, {LISTED_PROMPT + 1})"
 _IN_SLOT = "JOIN protokeep_slots s ON s.mockup_id = m.id"
 _ANY_SLOT = f"LEFT {_IN_SLOT}"
 
@@ -60,6 +63,8 @@ class PrototypeQueries:
     def __init__(self, shape: OwnerTable) -> None:
         self.shape = shape
         self.select = self._select(shape.columns)
+        #: For many rows at a time: prompts of 100,000 characters would fill the memory.
+        self.select_for_lists = self.select.replace("m.prompt AS", f"{_BEGINNING_OF_PROMPT} AS")
         # Thousands of rows at a time, and no poll needs their prompts.
         select_without_prompt = self._select(shape.columns - {"prompt"})
         self.get = Statement(f"{self.select} WHERE m.id = :mockup_id AND {WORKSPACE} = :workspace_id")
@@ -81,7 +86,10 @@ class PrototypeQueries:
         self._listings: dict[frozenset[str], Statement] = {}
 
     def listing(self, filters: frozenset[str]) -> Statement:
-        """Prototypes of a product, newest first. `filters` is a subset of provider, status, user_id and after."""
+        """Prototypes of a product, newest first, with the beginnings of their prompts.
+
+        `filters` is a subset of provider, status, user_id and after.
+        """
         if filters not in self._listings:
             self._listings[filters] = self._listing(filters)
         return self._listings[filters]
@@ -97,7 +105,7 @@ class PrototypeQueries:
         where = ["m.product_id = :product_id", f"{WORKSPACE} = :workspace_id"]
         where += [conditions[name] for name in sorted(filters)]
         order = "ORDER BY m.created_at DESC, m.id DESC LIMIT :limit"
-        return Statement(f"{self.select} WHERE {' AND '.join(where)} {order}")
+        return Statement(f"{self.select_for_lists} WHERE {' AND '.join(where)} {order}")
 
     def _select(self, present: frozenset[str]) -> str:
         """The SELECT of all columns of a prototype; a column that is not `present` reads as NULL."""

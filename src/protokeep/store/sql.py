@@ -16,6 +16,8 @@ Values = Mapping[str, Any]
 NO_VALUES: Values = {}
 #: How long a caller waits for a connection before the database counts as unavailable.
 WAIT_SECONDS = 30.0
+#: How long one read may take that takes longer the more rows there are. Longer ones are ended: others wait for them.
+SCAN_SECONDS = 3.0
 #: How long closing waits for open transactions.
 CLOSING_SECONDS = 1.0
 #: The time of a row of the owner's that has none, or none that can be read.

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from protokeep.store.lines import Lines
 from protokeep.store.private_files import create_database
 from protokeep.store.sql import (
     CLOSING_SECONDS,
@@ -55,6 +56,8 @@ BUSY_SECONDS = 10.0
 WAL_RETRY_SECONDS = 0.02
 #: Connections that read at the same time.
 READERS = 4
+#: Of these, so many for the requests of one workspace.
+READERS_OF_WORKSPACE = READERS - 1
 #: Prepared statements that a connection keeps.
 PREPARED = 512
 
@@ -65,6 +68,8 @@ class Sqlite:
     def __init__(self, path: str) -> None:
         self._path = path
         self._turn = asyncio.Lock()
+        self._writing_lines = Lines(1)
+        self._reading_lines = Lines(READERS_OF_WORKSPACE)
         self._writer = SqliteConnection(path, inline=True)
         self._idle_readers: list[SqliteConnection] = []
         self._reader_free = asyncio.Semaphore(READERS)
@@ -74,21 +79,27 @@ class Sqlite:
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqliteConnection]:
         """One transaction, committed as a whole or not at all when the context ends."""
-        await _acquire(self._turn)
-        try:
-            await self._writer.call(_begin)
-            yield self._writer
-            await self._writer.call(_commit)
-        except BaseException:
-            # In the writer's thread, so behind a BEGIN or COMMIT whose caller was cancelled while it ran.
-            self._writer.call_later(_roll_back)
-            raise
-        finally:
-            self._turn.release()
+        async with self._writing_lines.mine():
+            await _acquire(self._turn)
+            try:
+                await self._writer.call(_begin)
+                yield self._writer
+                await self._writer.call(_commit)
+            except BaseException:
+                # In the writer's thread, so behind a BEGIN or COMMIT whose caller was cancelled while it ran.
+                self._writer.call_later(_roll_back)
+                raise
+            finally:
+                self._turn.release()
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[SqliteConnection]:
         """Single statements on a connection that reads. Cancelling the caller interrupts the statement."""
+        async with self._reading_lines.mine(), self._reader() as reader:
+            yield reader
+
+    @contextlib.asynccontextmanager
+    async def _reader(self) -> AsyncIterator[SqliteConnection]:
         await _acquire(self._reader_free)
         reader = self._idle_readers.pop() if self._idle_readers else SqliteConnection(self._path)
         reusable = False
@@ -104,6 +115,14 @@ class Sqlite:
             else:
                 reader.close()
             self._reader_free.release()
+
+    async def scan(self, statement: Statement, values: Values, seconds: float) -> list[Row] | None:
+        """The rows of one statement; None: it took longer than `seconds` and was interrupted."""
+        try:
+            async with asyncio.timeout(seconds), self.reading() as reader:
+                return await reader.fetch_all(statement, values)
+        except TimeoutError:
+            return None
 
     async def read(self, statement: Statement, values: Values) -> list[Row]:
         """The few rows that a key leads to, read on the event loop; by a thread if another process is in the way."""

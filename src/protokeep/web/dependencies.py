@@ -17,6 +17,7 @@ from fastapi import Depends, Header, Request, Response
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated
 from protokeep.core.principals import Principal, Role
 from protokeep.service import Keeper
+from protokeep.store.lines import WORKING_FOR
 from protokeep.wiring import Application
 
 #: Longest `Prefer: wait=n` in seconds: shorter than the idle limits of common proxies.
@@ -66,7 +67,8 @@ async def principal_of(request: Request) -> Principal:
     except NotAuthenticated:
         rates.sign_in(request)
         raise
-    rates.request(principal)
+    await rates.request(principal)
+    WORKING_FOR.set(principal.workspace_id)
     return replace(principal, address=client_address(request))
 
 
@@ -153,6 +155,30 @@ def encode_cursor(after: tuple[datetime, str] | None) -> str | None:
     return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
+def encode_name_cursor(after: str | None) -> str | None:
+    """The opaque cursor of the page after this name; None: there is no further page."""
+    return None if after is None else base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
+
+
+def decode_name_cursor(cursor: str | None) -> str | None:
+    """The name that a cursor stands for; None: the first page. Raises `InvalidInput`."""
+    if cursor is None:
+        return None
+    try:
+        name = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (ValueError, binascii.Error) as error:
+        raise _foreign_cursor() from error
+    if not name.isprintable() or encode_name_cursor(name) != cursor:  # Foreign characters were left out.
+        raise _foreign_cursor()
+    return name
+
+
+def _foreign_cursor() -> InvalidInput:
+    return InvalidInput(
+        "This cursor is not one of ours. Take next_cursor of the page before, or leave it out.", field="cursor"
+    )
+
+
 def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
     """The position that a cursor stands for; None: the first page. Raises `InvalidInput`."""
     if cursor is None:
@@ -163,7 +189,5 @@ def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
         if not re.fullmatch(r"[0-9a-fA-F-]{1,64}", after[1]):
             raise ValueError
     except (ValueError, TypeError, binascii.Error) as error:
-        raise InvalidInput(
-            "This cursor is not one of ours. Take next_cursor of the page before, or leave it out.", field="cursor"
-        ) from error
+        raise _foreign_cursor() from error
     return after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from ipaddress import IPv6Address, ip_address, ip_network
 from uuid import uuid4
@@ -11,10 +12,12 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from protokeep.core.errors import TooMany
 from protokeep.core.principals import Principal
 from protokeep.core.rate_limit import TokenBucket
 from protokeep.settings import Settings
 from protokeep.web import api, pages, problems
+from protokeep.web.turns import Turns
 
 #: The content security policy of answers that are no pages: a browser runs and frames nothing of them.
 DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
@@ -24,17 +27,51 @@ TRANSPORT_SECURITY = b"max-age=31536000"
 IPV6_PREFIX = 64
 
 
+#: As how many requests a page counts: it costs so much more than an answer of the API.
+PAGE_COST = 10
+#: The part of a minute's rate of a workspace that may come at once: as much as two people may send at once, so that one
+#: person's hurry leaves something to the rest of the workspace.
+WORKSPACE_AT_ONCE = 1 / 3
+
+
+#: A refused request is answered after this: somebody who ignores refusals would fill the loop with them.
+REFUSAL_SECONDS = 0.25
+
+
 class RateLimits:
-    """Limits of requests per token or person, and of sign-in attempts per address."""
+    """Limits of requests per person and per workspace, with their turns, and of sign-in attempts per address."""
 
     def __init__(self, settings: Settings) -> None:
-        self._requests = TokenBucket(settings.requests_per_minute, "Too many requests")
+        self.turns = Turns()
+        self._people = TokenBucket(settings.requests_per_minute, "You send too many requests")
+        self._workspaces = TokenBucket(
+            settings.requests_of_workspace, "Your workspace sends too many requests", WORKSPACE_AT_ONCE
+        )
         self._sign_ins = TokenBucket(settings.sign_ins_per_minute, "Too many tries to sign in from your address")
 
-    def request(self, principal: Principal) -> None:
-        """Count a request. Raises `TooMany`."""
-        key = principal.token_id or f"{principal.workspace_id}/{principal.user_id}"
-        self._requests.take(key, time.monotonic())
+    async def request(self, principal: Principal) -> None:
+        """Count a request of the API, and return when it may begin. Raises `TooMany`.
+
+        A person is counted whatever token they use: otherwise every new token would bring new requests.
+        """
+        await self._admit(principal, 1)
+
+    async def page(self, principal: Principal) -> None:
+        """Count a request for a page, and return when it may begin. Raises `TooMany`."""
+        await self._admit(principal, PAGE_COST)
+
+    async def _admit(self, principal: Principal, cost: int) -> None:
+        try:
+            self._count(principal, cost)
+        except TooMany:
+            await asyncio.sleep(REFUSAL_SECONDS)
+            raise
+        await self.turns.begin(principal.workspace_id)
+
+    def _count(self, principal: Principal, cost: int) -> None:
+        now = time.monotonic()
+        self._people.take((principal.workspace_id, principal.user_id), now, cost)
+        self._workspaces.take(principal.workspace_id, now, cost)
 
     def sign_in(self, request: Request) -> None:
         """Count a sign-in attempt, or a request with an invalid token. Raises `TooMany`."""

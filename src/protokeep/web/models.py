@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from protokeep.core.prototype import Prototype
-from protokeep.core.visible_fields import visible_fields
+from protokeep.core.visible_fields import listed_fields, visible_fields
 from protokeep.store.sql import Row
 
 StatusWord = Literal["pending", "in_progress", "completed", "failed", "timeout"]
@@ -79,6 +79,7 @@ class PrototypeView(BaseModel):
     user_id: str | None
     provider: str
     prompt: str | None
+    prompt_cut: Annotated[bool, Field(description="Whether `prompt` is only the beginning, as in lists and events.")]
     v0_chat_id: str | None
     v0_project_id: str | None
     project_status: StatusWord
@@ -104,6 +105,11 @@ class PrototypeView(BaseModel):
     def of(cls, prototype: Prototype, now: datetime) -> PrototypeView:
         """The view of a prototype."""
         return cls(**visible_fields(prototype, now))
+
+    @classmethod
+    def listed(cls, prototype: Prototype, now: datetime) -> PrototypeView:
+        """The view of a prototype in a list or an event: a long prompt is cut."""
+        return cls(**listed_fields(visible_fields(prototype, now)))
 
 
 class DecisionView(BaseModel):

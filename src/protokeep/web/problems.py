@@ -31,9 +31,11 @@ _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.NotFound: (404, "not-found", "There is no such thing"),
     errors.KeyInFlight: (409, "idempotency-key-in-flight", "The first request with this key is still running"),
     errors.NotNow: (409, "not-now", "The prototype's state does not allow this now"),
+    errors.LimitReached: (409, "limit-reached", "The workspace has as many as it may have"),
     errors.QuotaReached: (429, "cap-reached", "As many were made today as may be"),
     errors.NotMigrated: (503, "not-migrated", "The database is not migrated"),
     errors.NotConfigured: (503, "not-configured", "A setting is missing"),
+    errors.TooSlow: (503, "too-slow", "It took too long"),
     errors.NotReady: (503, "not-ready", "Not possible right now"),
     errors.ProviderRejected: (502, "provider-rejected", "The app builder refused"),
     errors.ProviderError: (503, "provider-unavailable", "The app builder is not available"),
@@ -100,7 +102,9 @@ async def _domain_error(request: Request, error: errors.ProtokeepError) -> JSONR
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.QuotaReached):
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
-    if status in (409, 503) and not isinstance(error, errors.NotMigrated | errors.NotConfigured | errors.NotNow):
+    if status in (409, 503) and not isinstance(
+        error, errors.NotMigrated | errors.NotConfigured | errors.NotNow | errors.LimitReached
+    ):
         headers["Retry-After"] = "2"
     if isinstance(error, errors.TooMany):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from protokeep.core.errors import OutcomeUnknown
 from protokeep.core.principals import Role
+from protokeep.core.visible_fields import LISTED_PROMPT
 from protokeep.providers.public_transport import PrivateAddress, PublicOnlyTransport, is_public
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
@@ -81,7 +82,7 @@ class TestWords:
         ]
 
         assert (kept.prompt, kept.product_id) == (words, product)
-        assert listed.json()["mockups"][0]["prompt"] == words
+        assert listed.json()["mockups"][0]["prompt"] == words[:LISTED_PROMPT]
         for page in pages:
             assert page.status_code == 200
             for danger in ("<script>alert", "<img src=x", "<svg onload", "</textarea></title>"):

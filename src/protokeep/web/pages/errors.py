@@ -81,9 +81,9 @@ def _error_page(request: Request, problem: dict[str, Any], status: int) -> Respo
         404: "There is nothing here",
         413: "That is too much at once",
         422: "That does not work",
-        429: "Enough for today",
+        429: "That is too much at once" if problem["type"].endswith(":too-many") else "Enough for today",
         500: "Something broke here",
-        503: "protokeep cannot do this right now",
+        503: "That took too long" if problem["type"].endswith(":too-slow") else "protokeep cannot do this right now",
     }.get(status, problem["title"])
     detail = problem["detail"]
     if status == 404 and problem["type"].endswith(":not-found") and "openapi" in detail:

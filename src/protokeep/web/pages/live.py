@@ -96,7 +96,7 @@ def add_encoders(broadcast: Broadcast, application: Application) -> None:
     """Add an encoder for each kind of stream: the API, and each page for each role."""
 
     async def as_api(card: Card) -> Mapping[str, Any]:
-        return PrototypeView.of(card.prototype, application.keeper.context.clock()).model_dump(mode="json")
+        return PrototypeView.listed(card.prototype, application.keeper.context.clock()).model_dump(mode="json")
 
     broadcast.add_encoder("api", as_api)
     for role in ("maker", "viewer"):

@@ -14,6 +14,7 @@ from starlette.datastructures import UploadFile
 
 from protokeep.core.errors import NotAllowed, NotAuthenticated
 from protokeep.core.principals import Principal, Role
+from protokeep.store.lines import WORKING_FOR
 from protokeep.web.dependencies import application_of, client_address
 
 SESSION = "protokeep_session"
@@ -114,7 +115,8 @@ async def visitor_of(request: Request) -> Visitor:
     if not session_secret:
         raise NotAuthenticated("You are not signed in.")
     visitor = await visitor_of_session(request, session_secret)
-    request.app.state.rates.request(visitor.principal)
+    await request.app.state.rates.page(visitor.principal)
+    WORKING_FOR.set(visitor.principal.workspace_id)
     request.state.visitor = visitor
     return visitor
 
