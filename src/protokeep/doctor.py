@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from protokeep.core.addresses import is_loopback
 from protokeep.core.errors import IssuerUnavailable, NotReady, ProtokeepError, ProviderBusy, ProviderRejected
 from protokeep.service.heartbeat import utc_now
-from protokeep.settings import Settings, is_loopback
+from protokeep.settings import Settings
 from protokeep.store.migrate import is_migrated
 from protokeep.wiring import Application, build_application, identity_of
 

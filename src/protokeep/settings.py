@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from protokeep.core.addresses import is_loopback
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
 from protokeep.core.quotas import Quotas
@@ -21,7 +22,6 @@ from protokeep.core.timing import Timing
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
 #: The sealing keys are derived from master keys without stretching: shorter master keys could be guessed.
 MIN_MASTER_KEY_LENGTH = 32
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
@@ -197,7 +197,7 @@ class Settings(BaseSettings):
             raise ValueError("Set PROTOKEEP_OIDC_ISSUER or PROTOKEEP_JWT_SECRET, not both: a token must not choose.")
         if self.oidc_issuer:
             issuer = urlsplit(self.oidc_issuer)
-            if not issuer.hostname or (issuer.scheme != "https" and issuer.hostname not in LOOPBACK):
+            if not issuer.hostname or (issuer.scheme != "https" and not is_loopback(issuer.hostname)):
                 raise ValueError("PROTOKEEP_OIDC_ISSUER must be an https address.")
             if not (self.oidc_audience or self.oidc_client_id):
                 raise ValueError(
@@ -296,14 +296,6 @@ def address_fault(value: str) -> str | None:
     if address.username is not None or "?" in value or "#" in value:
         return "holds a name and password, a ? or a #, which have no place in it"
     return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address. Of names, only `localhost` counts as loopback."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _comma_separated(text: str) -> list[str]:
