@@ -150,7 +150,7 @@ class Tokens:
         return revoked
 
     def _digest(self, text: str) -> str:
-        return hmac.digest(self._secret, text.encode(), "sha256").hex()
+        return hmac.digest(self._secret, text.encode("utf-8", "replace"), "sha256").hex()
 
 
 def _require_valid(plain: str | None, days: int | None) -> None:

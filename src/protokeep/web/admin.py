@@ -13,6 +13,7 @@ from protokeep.core.principals import ApiToken, Person, Role
 from protokeep.core.validation import person_of
 from protokeep.store.audit import AuditRecord
 from protokeep.web.dependencies import Admin, application_of, decode_cursor, encode_cursor
+from protokeep.web.models import Cursor, Limit
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design", tags=["access"])
@@ -187,8 +188,8 @@ async def revoke_access(body: RevokeAccess, principal: Admin, request: Request) 
 async def read_audit(
     principal: Admin,
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str | None, Query(max_length=300)] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     action: Action | None = None,
     actor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> AuditView:

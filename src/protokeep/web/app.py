@@ -53,6 +53,7 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # Such a redirect would lead to whatever host the request named, body and all.
     )
     app.state.draining = False
     app.state.rates = RateLimits(settings)
@@ -60,7 +61,8 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     for module in (api, actions, admin, provider_keys, hooks):
         app.include_router(module.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
-    app.router.routes.append(Route("/mcp", mcp, include_in_schema=False))
+    # The tools answer each POST and send nothing by themselves: a GET would be a stream that no limit knows.
+    app.router.routes.append(Route("/mcp", mcp, methods=["POST"], include_in_schema=False))
     _add_health(app)
     pages.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from protokeep.core.errors import InvalidInput, NotFound
 from protokeep.core.prototype import Prototype
@@ -18,6 +18,7 @@ from protokeep.store.gallery import Card
 from protokeep.store.prototypes import Page
 from protokeep.web.broadcast import Broadcast
 from protokeep.web.dependencies import application_of, decode_cursor, encode_cursor
+from protokeep.web.models import Cursor
 from protokeep.web.pages import filters as filtering
 from protokeep.web.pages import formatting
 from protokeep.web.pages.detail import detail_values
@@ -34,8 +35,6 @@ CARDS = 18
 VARIANTS_SHOWN = 12
 #: The command on the empty home page.
 FIRST_COMMAND = 'protokeep create bakery "A landing page for a bakery"'
-
-Cursor = Annotated[str | None, Query(max_length=300)]
 
 
 def newest_event_id(request: Request, visitor: Visitor) -> str:
