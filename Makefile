@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos adversary fuzz schedules mutants official screenshots lock clean
+.PHONY: help setup demo test check format bench chaos adversary fuzz parsers schedules mutants official screenshots lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ adversary: $(DEV) ## Break real processes before a v0 that is not ours, and chec
 
 fuzz: $(DEV) ## Send tens of thousands of made-up requests by every role to both databases (FUZZ=300)
 	@PROTOKEEP_FUZZ=$(or $(FUZZ),300) $(BIN)/python -m pytest --numprocesses 4 -q -s tests/system/access/test_fuzz.py $(ARGS)
+
+parsers: $(DEV) ## Try every parser with texts that somebody else may send (INPUTS=50000)
+	@PROTOKEEP_PARSER_INPUTS=$(or $(INPUTS),50000) $(BIN)/python -m pytest -q tests/system/access/test_parsers.py $(ARGS)
 
 schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
 	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/system/schedules $(ARGS)

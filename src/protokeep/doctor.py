@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from protokeep.core.addresses import is_loopback
 from protokeep.core.errors import IssuerUnavailable, NotReady, ProtokeepError, ProviderBusy, ProviderRejected
 from protokeep.core.secret_strength import COMMAND, placeholder_in, weakness_of
 from protokeep.secret_files import SUFFIX
 from protokeep.service.heartbeat import utc_now
-from protokeep.settings import Settings, is_loopback, secret_files
+from protokeep.settings import Settings, secret_files
 from protokeep.store.migrate import is_migrated
 from protokeep.wiring import Application, build_application, identity_of
 

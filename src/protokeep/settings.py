@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from protokeep.core.address_faults import address_fault, database_fault
+from protokeep.core.addresses import is_loopback
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
 from protokeep.core.quotas import Quotas
@@ -31,7 +32,6 @@ from protokeep.secret_files import SecretFile, secret_file_of
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
 #: Without a setting, a workspace may send as many requests as so many people.
 WORKSPACE_PEOPLE = 3
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: Settings that hold a secret, by field. Each may stand in a file instead, which the setting + `_FILE` names.
 SECRETS = {
     "database_url": "PROTOKEEP_DATABASE_URL",
@@ -261,7 +261,7 @@ class Settings(BaseSettings):
             raise ValueError("Set PROTOKEEP_OIDC_ISSUER or PROTOKEEP_JWT_SECRET, not both: a token must not choose.")
         if self.oidc_issuer:
             issuer = urlsplit(self.oidc_issuer)
-            if not issuer.hostname or (issuer.scheme != "https" and issuer.hostname not in LOOPBACK):
+            if not issuer.hostname or (issuer.scheme != "https" and not is_loopback(issuer.hostname)):
                 raise ValueError("PROTOKEEP_OIDC_ISSUER must be an https address.")
             if issuer.username is not None:
                 raise ValueError("PROTOKEEP_OIDC_ISSUER holds a name and password, which have no place in it.")
@@ -384,14 +384,6 @@ class _SecretFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         """The base class asks for it, and calls it from nowhere."""
         raise NotImplementedError
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address. Of names, only `localhost` counts as loopback."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _comma_separated(text: str) -> list[str]:

@@ -496,13 +496,15 @@ class TestHome:
 
 
 class TestSafety:
-    NASTY = "</textarea><script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} {% raw %} \u202e\u2028"
+    NASTY = "</textarea><script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} {% raw %}"
 
     async def test_prompts_names_and_ids_are_shown_as_text(self, site: Site) -> None:
         """
         Prompts, names and ids are shown as they are, wherever they are shown.
         """
-        await paint(site.application, (Scene("a<b>'\"/../c", self.NASTY[:190], "<i>ana</i>", self.NASTY),))
+        await paint(
+            site.application, (Scene("a<b>'\"/../c", self.NASTY[:190], "<i>ana</i>", self.NASTY + " \u202e\u2028"),)
+        )
         browser = await site.signed_in()
         card = titles((await browser.get("/")).text)
         made, _ = await site.application.keeper.list(principal(), "a<b>'\"/../c", live_page())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
@@ -169,21 +170,78 @@ class TestBadInput:
         assert found["field"] == field
 
     @on_sqlite
-    @pytest.mark.parametrize("prefer", ["wait=999", "wait=26", "wait=-1", "wait=x", "wait=", "respond-async, wait=1e3"])
+    @pytest.mark.parametrize(
+        "prefer",
+        [
+            "wait=999",
+            "wait=26",
+            "wait=-1",
+            "wait=x",
+            "wait=",
+            "respond-async, wait=1e3",
+            "wait=0000259999",
+            "wait=000025" + "9" * 480,
+            "wait=" + "0" * 480,
+            "wait=\xb2",
+        ],
+    )
     async def test_a_wait_that_is_not_granted_is_refused_and_nothing_is_made(
         self, site: Site, world: World, prefer: str
     ) -> None:
         """
-        A wait that is not granted is refused, on a create and on a status; nothing is made.
+        A wait that is not granted is refused, on a create, a follow-up and a status; nothing is made.
         """
-        await site.create("p-1")
+        made = (await site.create("p-1")).json()["id"]
         before = await world.contents()
-        headers = {"Prefer": prefer}
+        headers: Any = {"Prefer": prefer.encode("latin-1")}
 
-        for answer in (await site.create("p-2", headers=headers), await site.status("p-1", headers=headers)):
+        for answer in (
+            await site.create("p-2", headers=headers),
+            await site.http.post(f"/api/design/prototypes/{made}/messages", json={"message": "x"}, headers=headers),
+            await site.status("p-1", headers=headers),
+        ):
             found = problem(answer, 422, "invalid-input")
             assert (found["field"], "25" in found["detail"]) == ("Prefer", True)
         assert await world.contents() == before
+
+    @on_sqlite
+    async def test_no_header_is_longer_than_any_route_reads(self, site: Site) -> None:
+        """
+        Preferences and keys have the same longest length at every route.
+        """
+        made = (await site.create("p-1")).json()["id"]
+        messages = f"/api/design/prototypes/{made}/messages"
+        for header in ({"Prefer": "wait=" + "0" * 5001}, {"Idempotency-Key": "x" * 301}):
+            problem(await site.create("p-2", headers=header), 422, "invalid-input")
+            problem(await site.http.post(messages, json={"message": "x"}, headers=header), 422, "invalid-input")
+        problem(await site.status("p-1", headers={"Prefer": "wait=" + "0" * 5001}), 422, "invalid-input")
+
+    @pytest.mark.parametrize(
+        "position",
+        [
+            '["0001-01-01T00:00:00+23:59", "3d8e7646-ef1d-54ec-bbea-61227ced90d6"]',
+            '["9999-12-31T23:59:59-23:59", "3d8e7646-ef1d-54ec-bbea-61227ced90d6"]',
+            '["0001-01-01", "ff"]',
+            '["2025-01-01T00:00:00+00:00", "3-d8e7646ef1d54ecbbea61227ced90d6"]',
+            '["2025-01-01T00:00:00+00:00", "urn:uuid:3d8e7646-ef1d-54ec-bbea-61227ced90d6"]',
+            '["2025-01-01T00:00:00+00:00", 7]',
+            '["2025-01-01T00:00:00+00:00", "\\ud800"]',
+            "[" * 200,
+            "9" * 200,
+            '{"a": 1, "b": 2}',
+            "[1e999, NaN]",
+        ],
+    )
+    async def test_a_cursor_that_somebody_wrote_is_refused(self, site: Site, position: str) -> None:
+        """
+        A cursor is read like any other text: moments at the edge of time, ids that are none, and nesting are refused.
+        """
+        cursor = base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+        admin = {"Authorization": f"Bearer {await site.token(Role.ADMIN)}"}
+
+        for path in ("mockups/p-1", "audit"):
+            answer = await site.http.get(f"/api/design/{path}", params={"cursor": cursor}, headers=admin)
+            assert problem(answer, 422, "invalid-input")["field"] == "cursor"
 
     @on_sqlite
     @pytest.mark.parametrize("prefer", ["handling=lenient", "return=minimal; foo", "", ",;="])

@@ -182,7 +182,7 @@ def read(outcome: Outcome) -> Mapping[str, Any]:
         return {}
     try:
         value = json.loads(outcome.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise NotProtokeep(f"The answer ({outcome.status}) is no JSON object. Is PROTOKEEP_URL protokeep's address?")

@@ -173,7 +173,7 @@ class Tokens:
         return revoked
 
     def _digest(self, text: str) -> str:
-        return hmac.digest(self._secret, text.encode(), "sha256").hex()
+        return hmac.digest(self._secret, text.encode("utf-8", "replace"), "sha256").hex()
 
 
 def _audit_data(token: ApiToken) -> dict[str, str]:

@@ -20,15 +20,15 @@ from protokeep.web.dependencies import (
     encode_cursor,
     encode_name_cursor,
 )
+from protokeep.web.models import Cursor, Limit
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design", tags=["access"])
 
 RoleWord = Literal["viewer", "maker", "admin"]
 NO_STORE = "no-store"
-Limit = Annotated[int, Query(ge=1, le=100)]
 #: A cursor of people holds a name of 200 characters, which are up to 1,100 in base64.
-Cursor = Annotated[str | None, Query(max_length=1200)]
+NameCursor = Annotated[str | None, Query(max_length=1200)]
 TokenInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Its id, or its prefix.")]
 
 
@@ -182,7 +182,7 @@ async def revoke_token(token_id: TokenInPath, principal: Admin, request: Request
 
 
 @router.get("/people", summary="List the workspace's people", responses=responses(401, 403, 422, 503))
-async def list_people(principal: Admin, request: Request, limit: Limit = 50, cursor: Cursor = None) -> PeopleView:
+async def list_people(principal: Admin, request: Request, limit: Limit = 50, cursor: NameCursor = None) -> PeopleView:
     """Everybody who has or had a token, or who created a prototype."""
     found, after = await application_of(request).tokens.people(principal, limit, decode_name_cursor(cursor))
     return PeopleView(people=[PersonView.of(person) for person in found], next_cursor=encode_name_cursor(after))

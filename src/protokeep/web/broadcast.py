@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import sys
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from protokeep.bus import Bus, Change
 from protokeep.core.errors import NotFound, TooMany
 from protokeep.core.principals import Principal
 from protokeep.core.shares import Holder, Shares
+from protokeep.core.validation import whole_number_of
 from protokeep.service.watching import OpenView
 from protokeep.store.gallery import Card
 
@@ -237,8 +239,8 @@ class Broadcast:
             return [self._signal(topic, "hello")]
         epoch, _, text = since.partition("-")
         log_of_workspace = self._logs[topic.workspace_id]
-        number = int(text) if text.isascii() and text.isdigit() else -1
-        if epoch != self._epoch or number < 0 or not log_of_workspace.remembers_after(number):
+        number = whole_number_of(text, sys.maxsize)
+        if epoch != self._epoch or number is None or not log_of_workspace.remembers_after(number):
             return [self._signal(topic, "resync")]
         events = log_of_workspace.newest_after(number, topic)
         messages = [await self._message_of(event, topic.kind) for event in events]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from ipaddress import IPv6Address, ip_address, ip_network
+from collections.abc import Iterable
 from uuid import uuid4
 
 import structlog
@@ -12,19 +12,19 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from protokeep.core.addresses import network_of, plain_address
 from protokeep.core.errors import TooMany
 from protokeep.core.principals import Principal
 from protokeep.core.rate_limit import TokenBucket
+from protokeep.core.validation import whole_number_of
 from protokeep.settings import Settings
-from protokeep.web import api, pages, problems
+from protokeep.web import api, pages, posted_forms, problems
 from protokeep.web.turns import Turns
 
 #: The content security policy of answers that are no pages: a browser runs and frames nothing of them.
 DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 #: HSTS for a year, for the host of the public URL.
 TRANSPORT_SECURITY = b"max-age=31536000"
-#: IPv6 addresses of one network count as one: somebody who has the network has all of them.
-IPV6_PREFIX = 64
 
 
 #: As how many requests a page counts: it costs so much more than an answer of the API.
@@ -78,15 +78,6 @@ class RateLimits:
         self._sign_ins.take(network_of(request.client.host if request.client else ""), time.monotonic())
 
 
-def network_of(address: str) -> str:
-    """The network that an address is counted under: an IPv4 address itself, or an IPv6 /64."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    return str(ip_network((address, IPV6_PREFIX), strict=False)) if isinstance(parsed, IPv6Address) else address
-
-
 class _ClientGone(Exception):
     """The client disconnected before its body was complete: the request is dropped without an answer."""
 
@@ -105,10 +96,14 @@ class RequestLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = {**scope, "headers": _readable_headers(scope["headers"])}
+        if scope.get("client"):
+            # Limits and the audit know each address in one spelling, whatever socket or proxy it came through.
+            scope["client"] = (plain_address(scope["client"][0]), scope["client"][1])
         raw_path = scope.get("raw_path") or b""
         if raw_path.startswith(api.PRODUCT_PATHS):
             # A product id may contain a slash. Only the percent-encoded path tells it from a separator.
-            scope = {**scope, "path": raw_path.decode("latin-1")}
+            scope["path"] = raw_path.decode("latin-1")
         request_id = uuid4().hex[:16]
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
@@ -148,16 +143,22 @@ class RequestLimits:
         return None
 
     def _too_large(self, scope: Scope) -> Response:
-        detail = f"At most {self._settings.max_body_bytes // 1024} KiB are read. Shorten the prompt."
+        detail = f"At most {self._body_max(scope) // 1024} KiB are read. Shorten the prompt."
         return _rejection(scope, 413, "too-large", "The request is too large", detail)
+
+    def _body_max(self, scope: Scope) -> int:
+        """Bytes that are read of a body: a form needs fewer than JSON, in which each character may be escaped."""
+        most = self._settings.max_body_bytes
+        is_form = not scope["path"].startswith(pages.FOR_PROGRAMS)
+        return min(most, posted_forms.BYTES_MAX) if is_form else most
 
     async def _bounded_body(self, scope: Scope, receive: Receive) -> Receive | None:
         """A `receive` that replays the body, which is read here; None: it is too large. Raises `_ClientGone`."""
         if scope["method"] in ("GET", "HEAD"):
             return receive
-        size_max = self._settings.max_body_bytes
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length[:20]) > size_max:
+        size_max = self._body_max(scope)
+        length = dict(scope["headers"]).get(b"content-length", b"0").decode("latin-1")
+        if whole_number_of(length, size_max) is None:
             return None
         chunks: list[bytes] = []
         size = 0
@@ -181,6 +182,17 @@ class RequestLimits:
             return {"type": "http.request", "body": b"".join(chunks), "more_body": False}
 
         return replay
+
+
+def _readable_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers without cookies that hold escapes: some Pythons decode many of them in quadratic time.
+
+    Every route's cookies are decoded before the route runs; ours hold no escapes.
+    """
+    return [
+        (name, b";".join(part for part in value.split(b";") if b"\\" not in part) if name == b"cookie" else value)
+        for name, value in headers
+    ]
 
 
 def _rejection(scope: Scope, status: int, kind: str, title: str, detail: str) -> Response:

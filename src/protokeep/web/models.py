@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from protokeep.core.prototype import Prototype
@@ -26,6 +27,9 @@ StateWord = Literal[
     "deleting",
 ]
 KeySourceWord = Literal["environment", "workspace", "own", "argument"]
+#: How much of a list, and where it goes on.
+Limit = Annotated[int, Query(ge=1, le=100)]
+Cursor = Annotated[str | None, Query(max_length=300)]
 
 
 class CreateProject(BaseModel):
@@ -43,8 +47,8 @@ class CreateProject(BaseModel):
 class ListQuery(BaseModel):
     """Which of a product's prototypes to list."""
 
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
-    cursor: Annotated[str | None, Field(max_length=300)] = None
+    limit: Limit = 20
+    cursor: Cursor = None
     provider: Annotated[str | None, Field(max_length=50)] = None
     status: StatusWord | None = None
     mine: bool = False

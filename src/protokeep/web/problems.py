@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from protokeep.core import errors
+from protokeep.web.posted_forms import UnsupportedForm
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +25,7 @@ TYPE_BASE = "urn:protokeep:problem:"
 _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.ProductUnknown: (422, "product-unknown", "The owner's products have no such product"),
     errors.KeyReused: (422, "idempotency-key-reused", "The idempotency key names another request"),
+    UnsupportedForm: (415, "unsupported-media-type", "The body is not a form that is read here"),
     errors.InvalidInput: (422, "invalid-input", "A value cannot be used"),
     errors.NotAuthenticated: (401, "not-authenticated", "A valid token is needed"),
     errors.NotAllowed: (403, "not-allowed", "The token's role does not cover this"),
@@ -63,7 +65,7 @@ def problem(
         "title": title,
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": request.scope["path"],
         "request_id": request_id(request),
         **more,
     }
@@ -113,7 +115,7 @@ async def _domain_error(request: Request, error: errors.ProtokeepError) -> JSONR
 
 def _uncertainty_hint(request: Request, error: Exception) -> str:
     """What to do if the database's answer to a commit was lost; empty if the request certainly did nothing."""
-    is_write = request.method in ("POST", "PUT", "DELETE") and request.url.path.startswith("/api/")
+    is_write = request.method in ("POST", "PUT", "DELETE") and request.scope["path"].startswith("/api/")
     if not (is_write and isinstance(error, errors.DatabaseUnavailable)) or isinstance(error, errors.DatabaseBusy):
         return ""
     return " It may have been done: repeat it with the same Idempotency-Key if it had one, else look first."
@@ -152,6 +154,6 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
 
 
 async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
-    log.error("unexpected_error", exc_info=error, path=request.url.path, request_id=request_id(request))
+    log.error("unexpected_error", exc_info=error, path=request.scope["path"], request_id=request_id(request))
     detail = "This is a fault of protokeep's. Tell its operator the request_id."
     return problem(request, 500, "unexpected", "Something went wrong here", detail)

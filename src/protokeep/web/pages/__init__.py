@@ -7,10 +7,10 @@ from fastapi import FastAPI
 from protokeep.core.shares import Shares
 from protokeep.web.broadcast import Broadcast
 from protokeep.web.pages import account, actions, assets, create, errors, gallery, live, provider_keys
-from protokeep.web.pages.errors import as_page
+from protokeep.web.pages.errors import FOR_PROGRAMS, as_page
 from protokeep.wiring import Application
 
-__all__ = ["as_page", "broadcast_for", "install"]
+__all__ = ["FOR_PROGRAMS", "as_page", "broadcast_for", "install"]
 
 
 def install(app: FastAPI) -> None:

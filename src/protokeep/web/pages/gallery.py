@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from protokeep.core.errors import InvalidInput, NotFound
 from protokeep.core.prototype import Prototype, State
@@ -20,6 +20,7 @@ from protokeep.store.gallery import Cursor as Position
 from protokeep.store.prototypes import Page
 from protokeep.web.broadcast import Broadcast
 from protokeep.web.dependencies import application_of, decode_cursor, encode_cursor
+from protokeep.web.models import Cursor
 from protokeep.web.pages import filters as filtering
 from protokeep.web.pages import formatting
 from protokeep.web.pages.detail import detail_values
@@ -37,8 +38,6 @@ CARDS = 18
 VARIANTS_SHOWN = 12
 #: The command on the empty home page.
 FIRST_COMMAND = 'protokeep create bakery "A landing page for a bakery"'
-
-Cursor = Annotated[str | None, Query(max_length=300)]
 
 
 def newest_event_id(request: Request, visitor: Visitor) -> str:
