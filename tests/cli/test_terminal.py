@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from live_server import Demo
-from protokeep.cli.terminal import json_text, say, show, words
+from protokeep.cli.terminal import in_one_line, json_text, print_notice, print_text
 
 STEERING = "a\x1b]0;PWN\x07\x9b2J\r\x7f\u202eb\n  protokeep: forged"
 COMMAND = (sys.executable, "-c", "from protokeep.cli import main; main()")
@@ -116,8 +116,8 @@ def test_a_server_that_is_not_ours_steers_no_terminal(
 
 
 def test_lines_for_people_have_replacements(capsys: pytest.CaptureFixture[str]) -> None:
-    show(f"{words(STEERING)}\nsecond")
-    say(STEERING)
+    print_text(f"{in_one_line(STEERING)}\nsecond")
+    print_notice(STEERING)
 
     out, err = capsys.readouterr()
     assert out.split("\n") == ["a\ufffd]0;PWN\ufffd\ufffd2J \ufffd\ufffdb protokeep: forged", "second", ""]

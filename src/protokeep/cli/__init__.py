@@ -20,7 +20,7 @@ from protokeep.cli import (
     tokens,
     watch,
 )
-from protokeep.cli.terminal import say
+from protokeep.cli.terminal import print_notice
 
 app = typer.Typer(
     name="protokeep",
@@ -47,7 +47,7 @@ def main() -> None:
     try:
         app()
     except ProtokeepError as error:
-        say(str(error))
+        print_notice(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

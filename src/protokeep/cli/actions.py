@@ -11,7 +11,7 @@ import typer
 from protokeep.cli.options import DEFAULT_URL, AsJson, Key, ProductId, PrototypeId, Provider, Token, Url
 from protokeep.cli.prototypes import connected, prototype_id_of, same_input
 from protokeep.cli.retry_advice import RetryAdvice, advise_if_answer_lost, advise_if_output_fails, shell_command
-from protokeep.cli.terminal import show, words
+from protokeep.cli.terminal import in_one_line, print_text
 
 app = typer.Typer()
 
@@ -101,7 +101,7 @@ def delete(
         with advise_if_answer_lost(advice):
             remaining = client.delete(selected_id)
     if remaining is None:
-        show("Deleted.")
+        print_text("Deleted.")
         return
-    reason = words(remaining.trouble or "It is being decided whether the builder has it.")
-    show(f"Being deleted; it is tried again by itself. {reason}")
+    reason = in_one_line(remaining.trouble or "It is being decided whether the builder has it.")
+    print_text(f"Being deleted; it is tried again by itself. {reason}")

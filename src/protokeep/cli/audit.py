@@ -8,7 +8,7 @@ import typer
 
 from protokeep.cli.options import Workspace
 from protokeep.cli.runtime import run_with_application
-from protokeep.cli.terminal import show, show_json, words
+from protokeep.cli.terminal import in_one_line, print_json, print_text
 
 if TYPE_CHECKING:
     from protokeep.core.audit import AuditEntry
@@ -37,9 +37,9 @@ def audit(
 
     for record in run_with_application(read):
         if as_json:
-            show_json(_view(record), indent=None)
+            print_json(_view(record), indent=None)
         else:
-            show(_text(record.entry))
+            print_text(_text(record.entry))
 
 
 def _view(record: AuditRecord) -> dict[str, Any]:
@@ -57,9 +57,9 @@ def _view(record: AuditRecord) -> dict[str, Any]:
 
 
 def _text(entry: AuditEntry) -> str:
-    data = " ".join(f"{name}={words(value)}" for name, value in entry.data.items())
+    data = " ".join(f"{name}={in_one_line(value)}" for name, value in entry.data.items())
     address = f" from {entry.address}" if entry.address else ""
     return (
-        f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.action.value:15} {words(entry.actor)}{address}  "
-        f"{words(entry.subject or '')}  {data}"
+        f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.action.value:15} {in_one_line(entry.actor)}{address}  "
+        f"{in_one_line(entry.subject or '')}  {data}"
     )

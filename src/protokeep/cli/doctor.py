@@ -8,7 +8,7 @@ import typer
 
 from protokeep.cli.options import AsJson
 from protokeep.cli.runtime import settings_of
-from protokeep.cli.terminal import show, show_json, words
+from protokeep.cli.terminal import in_one_line, print_json, print_text
 
 app = typer.Typer()
 
@@ -26,10 +26,10 @@ def doctor(as_json: AsJson = False) -> None:
     findings = asyncio.run(examine(settings))
     if as_json:
         views = [{"level": one.level, "name": one.name, "text": one.text, "fix": one.fix} for one in findings]
-        show_json(views)
+        print_json(views)
     else:
         for finding in findings:
-            show(f"{LEVEL_LABELS[finding.level]} {finding.name}: {words(finding.text)}")
+            print_text(f"{LEVEL_LABELS[finding.level]} {finding.name}: {in_one_line(finding.text)}")
             if finding.fix:
-                show(f"         -> {finding.fix}")
+                print_text(f"         -> {finding.fix}")
     raise typer.Exit(1 if any(finding.level == "broken" for finding in findings) else 0)

@@ -14,7 +14,7 @@ import typer
 
 from protokeep.cli.options import AsJson, Provider, Workspace
 from protokeep.cli.runtime import run_with_application
-from protokeep.cli.terminal import say, show, show_json
+from protokeep.cli.terminal import print_json, print_notice, print_text
 
 if TYPE_CHECKING:
     from protokeep.core.principals import Principal
@@ -61,7 +61,7 @@ def set_key(
         advice="It may be set all the same: `protokeep keys list` says since when. Setting the same again is safe.",
     )
     verdict = f"{provider} takes it." if stored.works else f"{provider} did not answer, so it was not tried."
-    show(f"Set: {_owner_label(stored)} …{stored.sealed.hint}. {verdict}")
+    print_text(f"Set: {_owner_label(stored)} …{stored.sealed.hint}. {verdict}")
 
 
 @app.command("list")
@@ -69,14 +69,14 @@ def list_keys(workspace: Workspace = "default", as_json: AsJson = False) -> None
     """List keys: whose they are and how they end, never the keys themselves."""
     stored_keys = _run_with_keys(workspace, lambda keys, admin: keys.list(admin.workspace_id))
     if as_json:
-        show_json([_view(stored) for stored in stored_keys])
+        print_json([_view(stored) for stored in stored_keys])
         return
     if not stored_keys:
-        show(f"Workspace {workspace} has no keys. Set one with `protokeep keys set`.")
+        print_text(f"Workspace {workspace} has no keys. Set one with `protokeep keys set`.")
     for stored in stored_keys:
         sealed = stored.sealed
         warning = "" if stored.opens else "  CANNOT BE OPENED: its master key is missing in PROTOKEEP_MASTER_KEYS"
-        show(
+        print_text(
             f"{sealed.provider}  …{sealed.hint}  {_owner_label(stored)}  set {sealed.set_at:%Y-%m-%d %H:%M} by "
             f"{sealed.set_by}{warning}"
         )
@@ -93,7 +93,7 @@ def remove(workspace: Workspace = "default", user: User = "", provider: Provider
         advice="It may be removed all the same: look first, with `protokeep keys list`, because asking again removes "
         "a key that was set meanwhile.",
     )
-    show("Removed.")
+    print_text("Removed.")
 
 
 @app.command()
@@ -104,9 +104,9 @@ def rotate() -> None:
         lambda keys, admin: keys.rotate(admin),
         advice="Some may be sealed anew. Running it again is safe: it goes on with the others.",
     )
-    show(f"Sealed anew: {sealed}.")
+    print_text(f"Sealed anew: {sealed}.")
     if failed:
-        say(f"{failed} cannot be opened with any master key given. Set them again.")
+        print_notice(f"{failed} cannot be opened with any master key given. Set them again.")
         raise typer.Exit(1)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from protokeep.cli.terminal import say
+from protokeep.cli.terminal import print_notice
 from protokeep.secret_files import secret_in_environment
 
 DEFAULT_URL = "http://127.0.0.1:8400"
@@ -25,7 +25,7 @@ def _token_of(context: typer.Context, value: str) -> str:
     try:
         return secret_in_environment("PROTOKEEP_TOKEN")
     except ValueError as error:
-        say(str(error))
+        print_notice(str(error))
         raise typer.Exit(2) from None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from protokeep.cli.terminal import show, show_json, words
+from protokeep.cli.terminal import in_one_line, print_json, print_text
 from protokeep.client import Prototype
 from protokeep.core.prototype import State
 from protokeep.core.state_labels import STATE_LABELS
@@ -19,9 +19,9 @@ MIN_DURATIONS = 3
 def print_result(value: Any, text: str, *, as_json: bool) -> None:
     """Print `value` as JSON for programs, or `text` for people."""
     if as_json:
-        show_json(value)
+        print_json(value)
     else:
-        show(text)
+        print_text(text)
 
 
 def state_label(state: str) -> str:
@@ -29,7 +29,7 @@ def state_label(state: str) -> str:
     try:
         label = STATE_LABELS[State(state)]
     except ValueError:
-        return words(state)
+        return in_one_line(state)
     return f"{label.shape} {label.label}"
 
 
@@ -47,12 +47,12 @@ def prototype_line(prototype: Prototype) -> str:
     columns = [
         state_label(prototype.state),
         "" if seconds is None else format_duration(seconds),
-        words(prototype.product_id),
-        words(prototype.project_url or ""),
+        in_one_line(prototype.product_id),
+        in_one_line(prototype.project_url or ""),
         "" if prototype.credits is None else f"{round(prototype.credits, 2):g} credits",
     ]
     line = "  ".join(column for column in columns if column)
-    return line + (f"\n  {words(prototype.trouble)}" if prototype.trouble else "")
+    return line + (f"\n  {in_one_line(prototype.trouble)}" if prototype.trouble else "")
 
 
 def format_duration(seconds: float) -> str:

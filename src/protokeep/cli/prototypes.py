@@ -27,7 +27,7 @@ from protokeep.cli.retry_advice import (
     exit_with_error,
     shell_command,
 )
-from protokeep.cli.terminal import say, words
+from protokeep.cli.terminal import in_one_line, print_notice
 
 if TYPE_CHECKING:
     from protokeep.client import Protokeep, Prototype
@@ -48,7 +48,7 @@ def connected(url: str, token: str, *, as_json: bool = False) -> Iterator[Protok
 def require_token(token: str) -> None:
     """Exit with advice if there is no token."""
     if not token:
-        say(
+        print_notice(
             "set PROTOKEEP_TOKEN, or PROTOKEEP_TOKEN_FILE. `protokeep token create` makes a token; "
             "`protokeep demo` prints one."
         )
@@ -74,7 +74,7 @@ def prototype_id_of(client: Protokeep, product_id: str, provider: str, prototype
         return client.status(product_id, provider=provider).id
     prototype = client.get(prototype_id)
     if prototype.product_id != product_id_of(product_id):
-        say(f"prototype {prototype_id} is not {product_id}'s, but {words(prototype.product_id)}'s.")
+        print_notice(f"prototype {prototype_id} is not {product_id}'s, but {in_one_line(prototype.product_id)}'s.")
         raise typer.Exit(EXIT_ERROR)
     return prototype.id
 
@@ -118,7 +118,7 @@ def create(
             product_id, full_prompt, provider=provider, create_new=new, product_name=name, idempotency_key=key
         )
     decision = ensured.decision
-    text = f"{output.prototype_line(ensured)}\n  {words(decision.outcome)}: {words(decision.reason)}"
+    text = f"{output.prototype_line(ensured)}\n  {in_one_line(decision.outcome)}: {in_one_line(decision.reason)}"
     with advise_if_output_fails(str(advice)):
         output.print_result(ensured.raw, text, as_json=as_json)
 
@@ -187,10 +187,10 @@ def open_prototype(
     address = prototype.project_url or ""
     code = exit_code_of(prototype)
     if code != 0 or address_of(address) is None:
-        say(f"nothing to open yet. {output.prototype_line(prototype)}")
+        print_notice(f"nothing to open yet. {output.prototype_line(prototype)}")
         if code == EXIT_UNFINISHED:
-            say(f"`protokeep watch {product_id}` waits for it.")
+            print_notice(f"`protokeep watch {product_id}` waits for it.")
         raise typer.Exit(code or EXIT_ERROR)
     output.print_result({"product_id": product_id, "url": address}, address, as_json=as_json)
     if not just_print and not as_json and not webbrowser.open(address):
-        say("no browser could be opened; the address is above.")
+        print_notice("no browser could be opened; the address is above.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from protokeep.cli.options import DEFAULT_URL
-from protokeep.cli.terminal import say, show_json, words
+from protokeep.cli.terminal import in_one_line, print_json, print_notice
 
 if TYPE_CHECKING:
     from protokeep.client import ClientError
@@ -75,7 +75,7 @@ def advise_if_answer_lost(advice: RetryAdvice, *, as_json: bool = False) -> Iter
             raise
         exit_with_error(error, advice, as_json=as_json)
     except KeyboardInterrupt:
-        say(f"interrupted. {advice}")
+        print_notice(f"interrupted. {advice}")
         raise
 
 
@@ -88,7 +88,7 @@ def advise_if_output_fails(advice: str) -> Iterator[None]:
     except OSError as error:
         with contextlib.suppress(OSError):
             sys.stdout.close()  # Otherwise the interpreter tries to flush again when it exits, and reports that error.
-        say(f"the answer could not be written ({error.strerror}). {advice}")
+        print_notice(f"the answer could not be written ({error.strerror}). {advice}")
         raise typer.Exit(EXIT_ERROR) from None
 
 
@@ -102,7 +102,7 @@ def advise_if_outcome_unknown(advice: str) -> Iterator[None]:
     except (DatabaseUnavailable, OutcomeUnknown) as error:
         if not advice:
             raise
-        say(f"{error} {advice}")
+        print_notice(f"{error} {advice}")
         raise typer.Exit(EXIT_ERROR) from None
 
 
@@ -111,7 +111,7 @@ def exit_with_error(error: ClientError, advice: RetryAdvice | None = None, *, as
     from protokeep.client import NoAnswer
 
     message = advice.message if advice else error.advice
-    say(f"{words(error.reason)} {advice or error.advice}".rstrip())
+    print_notice(f"{in_one_line(error.reason)} {advice or error.advice}".rstrip())
     if as_json:
         view = {
             "error": error.reason,
@@ -120,5 +120,5 @@ def exit_with_error(error: ClientError, advice: RetryAdvice | None = None, *, as
             "idempotency_key": advice.idempotency_key if advice else error.idempotency_key,
             "repeat": advice.command if advice else None,
         }
-        show_json(view)
+        print_json(view)
     raise typer.Exit(EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR) from None

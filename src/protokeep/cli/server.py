@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protokeep.cli.runtime import run_until_done, settings_of, stop_signal, tune_gc
-from protokeep.cli.terminal import say
+from protokeep.cli.terminal import print_notice
 
 if TYPE_CHECKING:
     from protokeep.settings import Settings
@@ -37,13 +37,13 @@ def serve(
         from protokeep.web.server import address_of, listen, serving
 
         for reason in (reasons := await reasons_not_to_serve(settings)):
-            say(f"{reason}.")
+            print_notice(f"{reason}.")
         if reasons:
             raise typer.Exit(2)
         try:
             listener = listen(settings.host, settings.port)
         except OSError as error:
-            say(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}.")
+            print_notice(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}.")
             raise typer.Exit(1) from None
         await _migrate_first(settings)
         web_app = create_app(settings)
@@ -51,7 +51,7 @@ def serve(
         listening = serving(web_app, listener, proxies=settings.proxies, bounds=bounds)
         async with stop_signal() as stop, listening:
             tune_gc()
-            say(f"serving on {address_of(listener)}")
+            print_notice(f"serving on {address_of(listener)}")
             await stop.wait()
             stop.clear()
             web_app.state.draining = True
@@ -76,7 +76,7 @@ def worker() -> None:
 
     settings = settings_of()
     if settings.is_embedded:
-        say("a worker needs PostgreSQL. With SQLite, `protokeep serve` runs the jobs itself.")
+        print_notice("a worker needs PostgreSQL. With SQLite, `protokeep serve` runs the jobs itself.")
         raise typer.Exit(2)
     logs.configure(settings.log_level, settings.log_format)
 
@@ -85,7 +85,7 @@ def worker() -> None:
 
         async with stop_signal() as stop, application_with_jobs(settings):
             tune_gc()
-            say("working")
+            print_notice("working")
             await stop.wait()
 
     run_until_done(main())
@@ -104,7 +104,7 @@ def migrate(
         return
     settings = settings_of()
     asyncio.run(run_migrations(settings.database_url))
-    say("the database is up to date")
+    print_notice("the database is up to date")
 
 
 @app.command()
@@ -116,10 +116,12 @@ def backup(
 
     source = settings_of().database_file
     if source is None:
-        say('with PostgreSQL use pg_dump: pg_dump --format=custom "$PROTOKEEP_DATABASE_URL"')
+        print_notice('with PostgreSQL use pg_dump: pg_dump --format=custom "$PROTOKEEP_DATABASE_URL"')
         raise typer.Exit(2)
     copy_database(source, file)
-    say(f"copied to {file}. Keep {source.name}.secret (or PROTOKEEP_SECRET_KEY) elsewhere: tokens count only with it.")
+    print_notice(
+        f"copied to {file}. Keep {source.name}.secret (or PROTOKEEP_SECRET_KEY) elsewhere: tokens count only with it."
+    )
 
 
 @app.command()
@@ -138,7 +140,7 @@ def sandbox(
     async def main() -> None:
         emulator = Sandbox(knobs=Knobs(generation_seconds=generation_seconds), allowed_hosts=allow_host or ())
         async with stop_signal() as stop, running(emulator, host, port) as url:
-            say(f"sandbox on {url} (V0_BASE_URL={url} V0_API_KEY=any)")
+            print_notice(f"sandbox on {url} (V0_BASE_URL={url} V0_API_KEY=any)")
             await stop.wait()
 
     run_until_done(main())

@@ -12,17 +12,17 @@ from typing import Any
 from protokeep.core.foreign_text import is_seen, one_line, visible
 
 
-def show(text: str) -> None:
+def print_text(text: str) -> None:
     """Print a line, or several, on standard output."""
     sys.stdout.write(visible(text) + "\n")
 
 
-def say(text: str) -> None:
+def print_notice(text: str) -> None:
     """Print a line, or several, on standard error, in the name of the program."""
     sys.stderr.write(f"protokeep: {visible(text)}\n")
 
 
-def show_json(value: Any, indent: int | None = 2) -> None:
+def print_json(value: Any, indent: int | None = 2) -> None:
     """Print a value as JSON on standard output; in one line if `indent` is None."""
     sys.stdout.write(json_text(value, indent) + "\n")
 
@@ -38,6 +38,6 @@ def json_text(value: Any, indent: int | None = 2) -> str:
     return "".join(shown)
 
 
-def words(value: object) -> str:
+def in_one_line(value: object) -> str:
     """A value that somebody else wrote, as a part of a line: it cannot end the line."""
     return one_line(str(value))

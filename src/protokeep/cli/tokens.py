@@ -10,7 +10,7 @@ import typer
 from protokeep.cli.options import AsJson
 from protokeep.cli.retry_advice import advise_if_output_fails
 from protokeep.cli.runtime import run_with_application
-from protokeep.cli.terminal import json_text, say, show, show_json
+from protokeep.cli.terminal import json_text, print_json, print_notice, print_text
 
 if TYPE_CHECKING:
     from protokeep.core.principals import ApiToken
@@ -43,7 +43,7 @@ def create(
     from protokeep.core.principals import Role
 
     if role not in list(Role):
-        say("--role takes viewer, maker or admin.")
+        print_notice("--role takes viewer, maker or admin.")
         raise typer.Exit(2)
     text, token = run_with_application(
         lambda application: application.tokens.create(
@@ -58,7 +58,7 @@ def create(
     if as_json:
         message = json_text({"token": text, **_view(token)})
     with advise_if_output_fails(_lost_token_advice(workspace, token.prefix)):
-        show(text if plain and not as_json else message)
+        print_text(text if plain and not as_json else message)
 
 
 @app.command("list")
@@ -70,18 +70,18 @@ def list_tokens(
     """List tokens: what they are for, never the tokens themselves."""
     tokens, older = run_with_application(lambda application: application.tokens.list(workspace, limit))
     if as_json:
-        show_json([_view(token) for token in tokens])
+        print_json([_view(token) for token in tokens])
         return
     if not tokens:
-        show(f"There are no tokens{_where(workspace)}. Make one with `protokeep token create`.")
+        print_text(f"There are no tokens{_where(workspace)}. Make one with `protokeep token create`.")
     for token in tokens:
         state = (
             "revoked" if token.revoked_at else f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "valid"
         )
         used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
-        show(f"{token.prefix}…  {token.role.value:6}  {token.user_id}  {state}  last used: {used}  {token.name}")
+        print_text(f"{token.prefix}…  {token.role.value:6}  {token.user_id}  {state}  last used: {used}  {token.name}")
     if older:
-        show(f"There are older ones: --limit shows more than {limit}.")
+        print_text(f"There are older ones: --limit shows more than {limit}.")
 
 
 @app.command()
@@ -94,7 +94,7 @@ def revoke(
         lambda application: application.tokens.revoke(workspace, token.rstrip("…")),
         advice="It may be revoked all the same. Revoking it again is safe: it says so then.",
     )
-    show(f"Revoked {count}.")
+    print_text(f"Revoked {count}.")
 
 
 def _lost_token_advice(workspace: str, prefix: str = "") -> str:
