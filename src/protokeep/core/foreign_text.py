@@ -11,11 +11,11 @@ import unicodedata
 from typing import TypeGuard
 from urllib.parse import SplitResult, urlsplit
 
+from protokeep.core.validation import INVISIBLE_CATEGORIES
+
 ID_MAX, ADDRESS_MAX = 200, 2000
 #: Stands in the place of a character that is not shown.
 REPLACEMENT = "\ufffd"
-#: Control and formatting characters (these turn the direction of a line round), halves of characters, line ends.
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: Formatting characters that emoji and words of several scripts need.
 _JOINERS = frozenset("\u200c\u200d")
 #: An id is one segment of a path (RFC 3986, 3.3) that means the same with and without escapes.
@@ -62,4 +62,4 @@ def one_line(text: str, longest: int | None = None) -> str:
 
 def is_seen(character: str) -> bool:
     """Whether a character is shown where it stands, and steers nothing."""
-    return character in _JOINERS or unicodedata.category(character) not in _UNSEEN
+    return character in _JOINERS or unicodedata.category(character) not in INVISIBLE_CATEGORIES
