@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import traceback
 from collections import Counter
@@ -103,7 +104,7 @@ def test_no_text_of_somebody_else_breaks_a_parser(database_url: str, capsys: pyt
         stage = run(_stage(world, run(site_context.__aenter__())))
         try:
             for parser in PARSERS:
-                tallies[parser.name] = _try(parser, max(1, INPUTS // len(PARSERS)), run, stage)
+                tallies[parser.name] = _try(parser, math.ceil(INPUTS / len(PARSERS)), run, stage)
         finally:
             run(site_context.__aexit__(None, None, None))
             run(world_context.__aexit__(None, None, None))
