@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos adversary fuzz schedules mutants official screenshots lock clean
+.PHONY: help setup demo test check format bench chaos adversary fuzz parsers schedules mutants official screenshots lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -34,7 +34,7 @@ format: $(DEV) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 
 bench: $(DEV) ## Measure, and write docs/benchmarks.md (ARGS="requests storm")
-	@$(BIN)/python -c 'import dbos' 2>/dev/null || $(BIN)/python -m pip install -qq -r requirements/bench.txt
+	@$(BIN)/python -c 'import dbos' 2>/dev/null || $(BIN)/python -m pip install -qq --require-hashes -r requirements/bench.txt
 	@PYTHONPATH=tests:. $(BIN)/python -m benchmarks $(ARGS)
 
 chaos: $(DEV) ## Kill, cut off and restart real processes, and check every promise (ARGS="sqlite --seconds 20")
@@ -46,6 +46,9 @@ adversary: $(DEV) ## Break real processes before a v0 that is not ours, and chec
 fuzz: $(DEV) ## Send tens of thousands of made-up requests by every role to both databases (FUZZ=300)
 	@PROTOKEEP_FUZZ=$(or $(FUZZ),300) $(BIN)/python -m pytest --numprocesses 4 -q -s tests/system/access/test_fuzz.py $(ARGS)
 
+parsers: $(DEV) ## Try every parser with texts that somebody else may send (INPUTS=50000)
+	@PROTOKEEP_PARSER_INPUTS=$(or $(INPUTS),50000) $(BIN)/python -m pytest -q tests/system/access/test_parsers.py $(ARGS)
+
 schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
 	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/system/schedules $(ARGS)
 
@@ -53,17 +56,18 @@ mutants: $(DEV) ## Change the code in places, and list the changes that no test 
 	@PYTHONPATH=tools $(BIN)/python -m mutants $(ARGS)
 
 official: $(DEV) ## Try v0's own npm clients against the emulated v0; needs Node and npm
-	@npm install --silent --no-package-lock --prefix tests/system/official
+	@npm ci --silent --ignore-scripts --no-audit --no-fund --prefix tests/system/official
 	@$(BIN)/python -m pytest -q tests/system/official $(ARGS)
 
 screenshots: $(DEV) ## Take every page and state, to be looked at; needs Chromium (ARGS="--only home")
 	@$(BIN)/python tools/screenshots.py $(ARGS)
 
 lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
-	@$(BIN)/python -m pip install -qq "uv>=0.9"
+	@$(BIN)/python -m pip install -qq --require-hashes -r requirements/lock.txt
 	@$(UV_COMPILE) --group build -o requirements/runtime.txt $(ARGS)
 	@$(UV_COMPILE) --group dev -c requirements/runtime.txt -o requirements/dev.txt $(ARGS)
 	@$(UV_COMPILE) --group bench -c requirements/dev.txt -o requirements/bench.txt $(ARGS)
+	@$(UV_COMPILE:pyproject.toml=) --group lock -o requirements/lock.txt $(ARGS)
 	@if grep -n '://' requirements/*.txt; then echo "these lines hold an address" >&2; exit 1; fi
 
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --no-strip-extras --python-version 3.11 \

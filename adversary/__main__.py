@@ -47,14 +47,14 @@ def main() -> int:
         server: PostgresServer | None = None
         if any(kind == "postgresql" for _, kind, _ in runs):
             server = stack.enter_context(PostgresServer({"log_min_messages": "fatal"}))
-        words = asyncio.run(_run_all(runs, arguments, folder.absolute(), server))
-    return 1 if "VIOLATED" in words else 3 if "could not run" in words else 0
+        verdicts = asyncio.run(_run_all(runs, arguments, folder.absolute(), server))
+    return 1 if "VIOLATED" in verdicts else 3 if "could not run" in verdicts else 0
 
 
 async def _run_all(
     runs: list[Run], arguments: argparse.Namespace, folder: Path, server: PostgresServer | None
 ) -> set[str]:
-    """Run all, some at a time, and print a line for each as it ends; the words of the lines."""
+    """Run all, some at a time, and print a line for each as it ends; the verdicts of the lines."""
     slots = asyncio.Semaphore(arguments.jobs)
 
     async def run_one(one: Scenario, kind: str, version: int) -> str:

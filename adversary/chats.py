@@ -59,7 +59,7 @@ class Chat:
         """Seconds since it was created."""
         return time.time() - self.created_at
 
-    def wishes(self) -> list[str]:
+    def user_texts(self) -> list[str]:
         """What people said in it, in order."""
         return [message.content for message in self.messages if message.role == "user"]
 
@@ -109,7 +109,7 @@ class Account:
             planted.append(chat)
         return planted
 
-    def say(self, chat: Chat, text: str, at: float | None = None) -> Message:
+    def add_message(self, chat: Chat, text: str, at: float | None = None) -> Message:
         """Add a person's message and the assistant's answer, which is returned."""
         at = time.time() if at is None else at
         answer = Message(self.new_id("m"), "assistant", "done", at + 0.001, ends_at=at + self.knobs.generation_seconds)
@@ -124,14 +124,14 @@ class Account:
             return None
         return chat if chat.foreign or chat.age() >= self.knobs.read_lag else None
 
-    def listed(self, wanted: dict[str, str]) -> list[Chat]:
-        """What a list shows now, in its order. `wanted`: the search by metadata."""
-        if self.knobs.blackout or (wanted and self.knobs.search == "empty"):
+    def listed(self, filters: dict[str, str]) -> list[Chat]:
+        """What a list shows now, in its order. `filters`: the search by metadata."""
+        if self.knobs.blackout or (filters and self.knobs.search == "empty"):
             return []
-        lag = self.knobs.index_lag if wanted else self.knobs.list_lag
+        lag = self.knobs.index_lag if filters else self.knobs.list_lag
         shown: Iterable[Chat] = (chat for chat in self.chats.values() if self._is_listed(chat, lag))
-        if wanted and self.knobs.search == "obeyed":
-            shown = (chat for chat in shown if all(chat.metadata.get(key) == value for key, value in wanted.items()))
+        if filters and self.knobs.search == "obeyed":
+            shown = (chat for chat in shown if all(chat.metadata.get(key) == value for key, value in filters.items()))
         return self._ordered(list(shown))
 
     def _add(
@@ -140,7 +140,7 @@ class Account:
         self._made += 1
         chat = Chat(self.new_id(), self._made, created_at, version, metadata, sent)
         self.chats[chat.id] = chat
-        self.say(chat, message, created_at)
+        self.add_message(chat, message, created_at)
         return chat
 
     def _is_listed(self, chat: Chat, lag: float) -> bool:

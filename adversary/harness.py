@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx2
 
 from adversary.databases import Database, PostgresDatabase
-from adversary.judge import UNSETTLED, Evidence, Wanted, judge
+from adversary.judge import UNSETTLED, Evidence, Expected, judge
 from adversary.members import COMMAND, Clock, Member, clean_environment
 from adversary.proxies import Proxy
 from adversary.report import Report
@@ -127,7 +127,7 @@ class World:
         """Wait until servers say that they are ready."""
         for member in members:
             if member.kind == "serve" and not await self.until(partial(self._is_ready, member)):
-                raise CouldNotRunError(f"{member.name} is not ready: {member.words()[-400:]}")
+                raise CouldNotRunError(f"{member.name} is not ready: {member.output()[-400:]}")
 
     async def restart(self, member: Member, *, politely: bool = False) -> None:
         """Kill or stop a member, start it again, and wait until it is ready."""
@@ -171,7 +171,7 @@ class World:
         url = f"{self._server(member)}/api/design/create-project"
         return await self.http.post(url, headers=_headers(wait, key), json=body, timeout=patience)
 
-    async def say(
+    async def send_follow_up(
         self,
         prototype_id: str,
         text: str,
@@ -187,7 +187,7 @@ class World:
         url = f"{self._server(member)}/api/design/prototypes/{prototype_id}/messages"
         return await self.http.post(url, headers=headers, json={"message": text}, timeout=patience)
 
-    async def look(self, prototype_id: str, member: Member | None = None) -> JSON:
+    async def view(self, prototype_id: str, member: Member | None = None) -> JSON:
         """A prototype as people see it; a problem's body where there is none."""
         response = await self.http.get(f"{self._server(member)}/api/design/prototypes/{prototype_id}")
         found: JSON = response.json()
@@ -216,7 +216,7 @@ class World:
         task.add_done_callback(self._clicks.discard)
         return task
 
-    async def make(self, *products: str) -> dict[str, str]:
+    async def create_ready(self, *products: str) -> dict[str, str]:
         """Prototypes that are ready, as product -> id."""
         answers = [await self.create(product) for product in products]
         made = {product: str(answer.json()["id"]) for product, answer in zip(products, answers, strict=True)}
@@ -238,11 +238,11 @@ class World:
         """Whether all prototypes reached a state in time."""
 
         async def there() -> bool:
-            return all([(await self.look(one)).get("state") == state for one in prototype_ids])
+            return all([(await self.view(one)).get("state") == state for one in prototype_ids])
 
         return await self.until(there, seconds)
 
-    async def calm(self, seconds: float = 90.0) -> bool:
+    async def settles(self, seconds: float = 90.0) -> bool:
         """Wait until no create and no follow-up is under way; whether that came in time."""
 
         async def settled() -> bool:
@@ -251,17 +251,17 @@ class World:
         return await self.until(settled, seconds)
 
     async def verdict(
-        self, wishes: Mapping[str, Wanted] | None = None, messages: Mapping[str, Wanted] | None = None
+        self, creates: Mapping[str, Expected] | None = None, messages: Mapping[str, Expected] | None = None
     ) -> Evidence:
         """Judge all that is there now."""
-        return await judge(self.database, self.v0, self.report, wishes=wishes, messages=messages)
+        return await judge(self.database, self.v0, self.report, creates=creates, messages=messages)
 
     def _server(self, member: Member | None) -> str:
         return (member or next(one for one in self.members if one.kind == "serve")).url
 
     async def _is_ready(self, member: Member) -> bool:
         if member.exit_code is not None:
-            raise CouldNotRunError(f"{member.name} has ended: {member.words()[-400:]}")
+            raise CouldNotRunError(f"{member.name} has ended: {member.output()[-400:]}")
         with contextlib.suppress(httpx2.HTTPError):
             return (await self.http.get(f"{member.url}/readyz", timeout=2.0)).status_code == 200
         return False

@@ -13,7 +13,7 @@ from adversary.report import Report
 from adversary.v0 import V0
 
 #: How many there may be: exactly so many, or from so many to so many.
-Wanted = int | tuple[int, int]
+Expected = int | tuple[int, int]
 
 ROWS = """
 SELECT m.id, m.product_id, m.v0_chat_id AS chat_id, m.project_status AS status, g.error_code, g.recovery_point,
@@ -24,7 +24,7 @@ EVENTS = "SELECT mockup_id, kind, status FROM protokeep_events ORDER BY id"
 SURPLUS = "SELECT chat_id FROM protokeep_surplus_chats"
 UNSETTLED = "SELECT count(*) AS n FROM protokeep_generations WHERE recovery_point <> 'settled'"
 FORWARD = {"pending": 0, "in_progress": 1, "timeout": 2, "completed": 3, "failed": 4}
-#: A person's new wish sets a prototype back to the beginning on purpose; an adopted row begins where it is found.
+#: A person's follow-up sets a prototype back to the beginning on purpose; an adopted row begins where it is found.
 BEGINS_ANEW = ("continued", "asked", "adopted")
 
 
@@ -37,13 +37,13 @@ class Evidence:
     surplus: set[str]
     chats: list[Chat]
 
-    def story(self, mockup_id: object) -> str:
+    def history(self, mockup_id: object) -> str:
         """What happened to a row, in order."""
         kinds = [event["kind"] for event in self.events if str(event["mockup_id"]) == str(mockup_id)]
         return f"{str(mockup_id)[:8]} {'/'.join(kinds)}"
 
     @property
-    def known(self) -> set[str]:
+    def chats_in_rows(self) -> set[str]:
         """Chats that are in a row."""
         return {row["chat_id"] for row in self.rows if row["chat_id"]}
 
@@ -53,17 +53,17 @@ async def judge(
     v0: V0,
     report: Report,
     *,
-    wishes: Mapping[str, Wanted] | None = None,
-    messages: Mapping[str, Wanted] | None = None,
+    creates: Mapping[str, Expected] | None = None,
+    messages: Mapping[str, Expected] | None = None,
 ) -> Evidence:
-    """Note every broken promise. `wishes`: product -> chats asked for; `messages`: text -> follow-ups asked for."""
+    """Note every broken promise. `creates`: product -> chats asked for; `messages`: text -> follow-ups asked for."""
     evidence = Evidence(
         await database.rows(ROWS),
         await database.rows(EVENTS),
         {row["chat_id"] for row in await database.rows(SURPLUS)},
         v0.account.ours(),
     )
-    _judge_chats(evidence, wishes or {}, report)
+    _judge_chats(evidence, creates or {}, report)
     _judge_messages(evidence, messages or {}, report)
     _judge_history(evidence, report)
     for row in evidence.rows:
@@ -72,32 +72,32 @@ async def judge(
     return evidence
 
 
-def _judge_chats(evidence: Evidence, wishes: Mapping[str, Wanted], report: Report) -> None:
-    """As many chats as wishes, one for each marker, and every one of them is known."""
+def _judge_chats(evidence: Evidence, creates: Mapping[str, Expected], report: Report) -> None:
+    """As many chats as creates, one for each marker, and every one of them is known."""
     markers = Counter(chat.sent_metadata.get("protokeep_marker") for chat in evidence.chats)
     for marker, count in markers.items():
-        told = evidence.story(marker)
-        report.expect(count == 1, "made_twice", f"{count} chats carry the marker {marker}: {told}")
+        history = evidence.history(marker)
+        report.expect(count == 1, "made_twice", f"{count} chats carry the marker {marker}: {history}")
     products = Counter(chat.product() for chat in evidence.chats)
-    for product, wanted in wishes.items():
-        told = "; ".join(evidence.story(row["id"]) for row in evidence.rows if row["product_id"] == product)
+    for product, expected in creates.items():
+        history = "; ".join(evidence.history(row["id"]) for row in evidence.rows if row["product_id"] == product)
         count = products[product]
-        report.expect(_within(count, wanted), "wishes", f"{product}: {count} for {wanted} ({told})")
+        report.expect(_within(count, expected), "creates", f"{product}: {count} for {expected} ({history})")
     for chat in evidence.chats:
-        known = chat.id in evidence.known or chat.id in evidence.surplus or chat.deleted_at is not None
+        known = chat.id in evidence.chats_in_rows or chat.id in evidence.surplus or chat.deleted_at is not None
         report.expect(known, "in_no_row", f"chat {chat.id} of {chat.product()}")
     for chat_id, count in Counter(row["chat_id"] for row in evidence.rows if row["chat_id"]).items():
         rows = [row["id"] for row in evidence.rows if row["chat_id"] == chat_id]
-        told = "; ".join(evidence.story(row) for row in rows)
-        report.expect(count == 1, "chat_in_two_rows", f"{chat_id} is in {count} rows: {told}")
-    for chat_id in evidence.surplus & evidence.known:
+        history = "; ".join(evidence.history(row) for row in rows)
+        report.expect(count == 1, "chat_in_two_rows", f"{chat_id} is in {count} rows: {history}")
+    for chat_id in evidence.surplus & evidence.chats_in_rows:
         report.expect(False, "own_chat_as_surplus", chat_id)
 
 
-def _judge_messages(evidence: Evidence, messages: Mapping[str, Wanted], report: Report) -> None:
-    said = Counter(text for chat in evidence.chats for text in chat.wishes()[1:])
-    for text, wanted in messages.items():
-        report.expect(_within(said[text], wanted), "follow_ups", f"{text!r}: {said[text]} at v0 for {wanted}")
+def _judge_messages(evidence: Evidence, messages: Mapping[str, Expected], report: Report) -> None:
+    said = Counter(text for chat in evidence.chats for text in chat.user_texts()[1:])
+    for text, expected in messages.items():
+        report.expect(_within(said[text], expected), "follow_ups", f"{text!r}: {said[text]} at v0 for {expected}")
 
 
 def _judge_history(evidence: Evidence, report: Report) -> None:
@@ -113,8 +113,9 @@ def _judge_history(evidence: Evidence, report: Report) -> None:
         report.expect(forward, "backwards", f"{mockup_id} went from {before} to {status} ({event['kind']})")
         last[mockup_id] = status
     for row in evidence.rows:
-        told = last.get(str(row["id"]), "pending")
-        report.expect(told == row["status"], "events_differ", f"{row['product_id']} is {row['status']}, told: {told}")
+        replayed = last.get(str(row["id"]), "pending")
+        same = replayed == row["status"]
+        report.expect(same, "events_differ", f"{row['product_id']} is {row['status']}, events: {replayed}")
 
 
 def _judge_row(row: dict[str, Any], v0: V0, report: Report) -> None:
@@ -136,6 +137,6 @@ def _judge_row(row: dict[str, Any], v0: V0, report: Report) -> None:
         report.expect(finished, "false_completed", f"{product}: v0 has not finished")
 
 
-def _within(count: int, wanted: Wanted) -> bool:
-    least, most = wanted if isinstance(wanted, tuple) else (wanted, wanted)
+def _within(count: int, expected: Expected) -> bool:
+    least, most = expected if isinstance(expected, tuple) else (expected, expected)
     return least <= count <= most

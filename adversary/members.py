@@ -103,7 +103,7 @@ class Member:
                 await asyncio.to_thread(self._process.wait, STOP_SECONDS)
         self.kill()
 
-    def words(self) -> str:
+    def output(self) -> str:
         """All that it has written."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 

@@ -43,7 +43,7 @@ class Request:
         return 2 if self.path.startswith("/v2") else 1
 
     @property
-    def parts(self) -> list[str]:
+    def path_parts(self) -> list[str]:
         """The parts of the path behind the version."""
         return [part for part in self.path.split("/") if part][1:]
 
@@ -67,7 +67,7 @@ class Request:
     @cached_property
     def operation(self) -> Operation:
         """What kind of request it is, as the documents' paths say."""
-        match self.method, self.parts:
+        match self.method, self.path_parts:
             case "POST", ["chats"] | ["chats", "async"]:
                 return Operation.CREATE
             case "GET", ["chats"]:

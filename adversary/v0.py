@@ -144,7 +144,7 @@ class V0:
                 return 200, self._hooks(request), None
             case Operation.OTHER:
                 return self._other(request)
-        chat = self.account.readable(unquote(request.parts[1]))
+        chat = self.account.readable(unquote(request.path_parts[1]))
         if chat is None:
             return 404, wire.error(request.version, 404, "Chat not found"), None
         status, value = self._act_on(request, chat)
@@ -155,8 +155,8 @@ class V0:
             return 422, wire.error(request.version, 422, refusal), None
         metadata = request.body.get("metadata") or {}
         chat = self.account.create(request.body["message"], metadata, request.version)
-        self._tell("chat.created", chat, 0.0)
-        self._tell("message.finished", chat, self.knobs.generation_seconds + 0.05)
+        self._deliver_hook("chat.created", chat, 0.0)
+        self._deliver_hook("message.finished", chat, self.knobs.generation_seconds + 0.05)
         if request.version == 1:
             return 200, wire.detail(chat, self.knobs, 1), chat
         return 202, {"chatId": chat.id, "messageId": chat.messages[-1].id}, chat
@@ -187,7 +187,7 @@ class V0:
             case Operation.MESSAGES:
                 limit = int(request.query.get("limit", "20"))
                 return 200, wire.messages(chat, self.knobs, version, limit)
-        message = chat.message(unquote(request.parts[3]))
+        message = chat.message(unquote(request.path_parts[3]))
         if message is None:
             return 404, wire.error(version, 404, "Message not found")
         if request.operation == Operation.MESSAGE:
@@ -200,8 +200,8 @@ class V0:
     def _send(self, request: Request, chat: Chat) -> tuple[int, Any]:
         if refusal := request.refusal(wire.SEND_FIELDS[request.version]):
             return 422, wire.error(request.version, 422, refusal)
-        answer = self.account.say(chat, request.body["message"])
-        self._tell("message.finished", chat, self.knobs.generation_seconds + 0.05)
+        answer = self.account.add_message(chat, request.body["message"])
+        self._deliver_hook("message.finished", chat, self.knobs.generation_seconds + 0.05)
         if request.version == 1:
             return 200, wire.detail(chat, self.knobs, 1)
         return 202, {"messageId": answer.id}
@@ -215,13 +215,13 @@ class V0:
         return {}
 
     def _other(self, request: Request) -> tuple[int, Any, None]:
-        if request.parts[:1] == ["user"]:
+        if request.path_parts[:1] == ["user"]:
             return 200, {"id": "u1", "object": "user"}, None
-        if request.parts[:1] == ["reports"]:
+        if request.path_parts[:1] == ["reports"]:
             return 200, {"object": "list", "data": [], "pagination": {"hasMore": False}}, None
         return 404, wire.error(request.version, 404, "No such path"), None
 
-    def _tell(self, event: str, chat: Chat, seconds: float) -> None:
+    def _deliver_hook(self, event: str, chat: Chat, seconds: float) -> None:
         """Deliver a hook, once or twice."""
         if self.knobs.hooks == "off":
             return

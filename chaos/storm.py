@@ -25,6 +25,8 @@ SETTINGS = {
 }
 KNOBS = {"generation_seconds": [2, 10], "accept_seconds": 0.05, "list_delay_seconds": 4}
 SETTLE_LIMIT = 240.0
+#: Lines of a log that show an unexpected error with its traceback.
+UNEXPECTED_LINES = 80
 
 
 class Storm:
@@ -152,8 +154,11 @@ async def storm(
             await fleet.until_ready(f"{member.url}/readyz")
         run = Storm(fleet, server, slots, clicks, seconds, random.Random(seed))
         verdict = await run.run()
-        if verdict.violations:
-            for log in sorted(fleet.folder.glob("*.log")):
-                tail = log.read_text(errors="replace").splitlines()[-15:]
-                sys.stderr.write(f"-- {log.name}\n" + "\n".join(tail) + "\n")
+        for log in sorted(fleet.folder.glob("*.log")):
+            lines = log.read_text(errors="replace").splitlines()
+            shown = lines[-15:] if verdict.violations else []
+            for begin in [number for number, line in enumerate(lines) if "unexpected_error" in line][:3]:
+                shown += lines[begin : begin + UNEXPECTED_LINES]  # What was answered 500, and where it came from.
+            if shown:
+                sys.stderr.write(f"-- {log.name}\n" + "\n".join(shown) + "\n")
         return verdict, run.figures

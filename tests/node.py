@@ -33,7 +33,7 @@ class ManualQueue:
         self.held: list[Prototype] = []
         self.holds_claims = False
 
-    def has_room(self) -> bool:
+    def has_room(self, workspace_id: str) -> bool:
         return self.holds_claims
 
     def start(self, claimed: Prototype) -> None:

@@ -14,6 +14,7 @@ from clock import Clock
 from node import Node
 from people import ANN, PROMPT, SECRET
 from protokeep.core.principals import Role
+from protokeep.core.token_limits import TokenLimits
 from protokeep.service.hooks import Hooks
 from protokeep.service.sessions import Sessions
 from protokeep.service.tokens import Tokens
@@ -61,7 +62,8 @@ class Site:
 @contextlib.asynccontextmanager
 async def serve(node: Node, settings: Settings, clock: Clock, *, real: bool) -> AsyncIterator[Site]:
     """The web application of a process, on a real port or called directly."""
-    tokens = Tokens(TokenStore(node.database), SECRET, clock)
+    limits = TokenLimits(settings.tokens_per_workspace, settings.token_days_most)
+    tokens = Tokens(TokenStore(node.database), SECRET, clock, limits, node.context.scans)
     sign_on_lasts = timedelta(hours=settings.sign_on_hours)
     sessions = Sessions(SessionStore(node.database), tokens, SECRET, clock, sign_on_lasts)
     hooks = Hooks(node.context, SECRET, settings.public_url)

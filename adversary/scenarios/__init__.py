@@ -8,6 +8,7 @@ from adversary.scenarios import (
     deletions,
     disks,
     failovers,
+    follow_ups,
     hooks,
     lookups,
     marks,
@@ -15,7 +16,6 @@ from adversary.scenarios import (
     pauses,
     poison,
     walks,
-    words,
 )
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "deletions",
     "disks",
     "failovers",
+    "follow_ups",
     "hooks",
     "lookups",
     "marks",
@@ -33,5 +34,4 @@ __all__ = [
     "pauses",
     "poison",
     "walks",
-    "words",
 ]

@@ -82,7 +82,7 @@ async def create_answers(world: World) -> None:
             answer = await world.create(name, wait=1)
             world.report.remark(f"{name}: {answer.status_code} {answer.json().get('state')}")
     await world.database.execute(*RELEASE)
-    world.report.expect(await world.calm(90), "rests", "not settled after 90 s")
+    world.report.expect(await world.settles(90), "rests", "not settled after 90 s")
     await world.verdict({name: 1 if name in ACTED else (0, 1) for name in faults})
 
 
@@ -92,17 +92,17 @@ async def follow_up_answers(world: World) -> None:
     await world.open("serve")
     world.v0.knobs.turn(generation_seconds=0.5)
     faults = {name: fault for name, fault in (ACTED | REFUSED).items() if not world.short or name in SHORT}
-    made = await world.make(*faults)
+    made = await world.create_ready(*faults)
     accepted: dict[str, tuple[int, int]] = {}
     for name, fault in faults.items():
         await world.database.execute(*RELEASE)
         world.v0.knobs.turn(rules=[])
         world.v0.fail(Operation.SEND, fault)
-        answer = await world.say(made[name], f"change {name}", key=name, wait=1)
+        answer = await world.send_follow_up(made[name], f"change {name}", key=name, wait=1)
         world.report.remark(f"{name}: {answer.status_code} {answer.json().get('state')}")
         accepted[f"change {name}"] = (1 if name in ACTED else 0, 1)
     await world.database.execute(*RELEASE)
-    world.report.expect(await world.calm(120), "rests", "not settled after 120 s")
+    world.report.expect(await world.settles(120), "rests", "not settled after 120 s")
     await world.verdict(dict.fromkeys(faults, 1), accepted)
 
 
@@ -115,12 +115,12 @@ async def nowhere_to_send(world: World) -> None:
     world.v0.fail(Operation.CREATE, Fault(act=False, status=308, headers={"Location": elsewhere}), times=-1)
     made = (await world.create("moved", wait=2)).json()
     await asyncio.sleep(1)
-    found = await world.look(made["id"])
+    found = await world.view(made["id"])
     words = str(found.get("reason")) + str(found.get("error"))
     world.report.expect("elsewhere.example" in words, "says_too_little", f"a 308 is told as: {words}")
     world.v0.knobs.turn(rules=[])
     await world.database.execute(*RELEASE)
-    world.report.expect(await world.calm(90), "rests", (await world.look(made["id"])).get("state"))
+    world.report.expect(await world.settles(90), "rests", (await world.view(made["id"])).get("state"))
     lost = world.add("serve", "no-scheme", V0_BASE_URL="v0.example.com")
     with contextlib.suppress(CouldNotRunError, httpx2.HTTPError):
         await world.ready(lost)

@@ -38,7 +38,7 @@ async def clock_steps_in_calls(world: World) -> None:
     clock.step(120)
     await asyncio.gather(*clicks)
     await asyncio.sleep(world.pick(short=30, full=45))
-    await world.calm(60)
+    await world.settles(60)
     await world.verdict(dict.fromkeys(products, 1))
 
 
@@ -70,7 +70,7 @@ async def _one_host_wrong(world: World, step: int) -> None:
         await asyncio.sleep(0.25)
     await asyncio.gather(*clicks)
     await asyncio.sleep(world.pick(short=30, full=45))
-    await world.calm(60)
+    await world.settles(60)
     await world.verdict(dict.fromkeys(products, 1))
 
 
@@ -96,7 +96,7 @@ async def clock_steps_of_database(world: World) -> None:
             await asyncio.gather(*clicks)
             await asyncio.sleep(world.pick(short=20, full=30))
             world.v0.knobs.turn(rules=[])
-        world.report.expect(await world.calm(120), "rests", "not settled after 120 s")
+        world.report.expect(await world.settles(120), "rests", "not settled after 120 s")
         await world.verdict({f"p{n}-{one}": 1 for n in range(world.pick(short=2, full=4)) for one in range(6)})
         for member in world.members:
             member.kill()
@@ -133,7 +133,7 @@ async def clock_steps_under_load(world: World) -> None:
     for number, step in enumerate(STEPS * world.pick(short=1, full=4)):
         await _step_once(world, clock, step, number, products, texts)
     clock.step(0)
-    world.report.expect(await world.calm(90), "rests", "not settled after 90 s")
+    world.report.expect(await world.settles(90), "rests", "not settled after 90 s")
     world.report.note(creates=len(products), follow_ups=len(texts))
     await world.verdict(dict.fromkeys(products, 1), dict.fromkeys(texts, 1))
 
@@ -154,14 +154,14 @@ async def _step_once(world: World, clock: Clock, step: int, number: int, product
     ids = [answer.json()["id"] for answer in accepted]
     ready = await world.all_are("ready", *ids, seconds=40)
     world.report.expect(ready, "rests", f"not ready 40 s after a step of {step} s")
-    says = []
+    sending = []
     for one in ids:
         text = f"change {one} {number}"
         texts.append(text)
-        says.append(world.begin(world.say(one, text, key=text, wait=0)))
+        sending.append(world.begin(world.send_follow_up(one, text, key=text, wait=0)))
     await asyncio.sleep(0.1)
     clock.step(0)
-    for text, answer in zip(texts[-len(ids) :], await asyncio.gather(*says), strict=True):
+    for text, answer in zip(texts[-len(ids) :], await asyncio.gather(*sending), strict=True):
         if answer is None or answer.status_code not in (200, 202):
             texts.remove(text)
 
@@ -199,7 +199,7 @@ async def _taken_over(world: World, step: int, tracked: str, other: Member) -> N
     for kind, one in (("tracking", tracked), ("create", sent)):
 
         async def is_ready(one: str = one) -> bool:
-            return (await world.look(one, other)).get("state") == "ready"
+            return (await world.view(one, other)).get("state") == "ready"
 
         await world.until(is_ready, 90)
         seconds = time.monotonic() - began

@@ -58,11 +58,11 @@ async def _make_and_copy(world: World) -> Path:
     """Three prototypes that the copy has, three that it has not, and a follow-up that it has not."""
     await world.open("serve")
     world.v0.knobs.turn(generation_seconds=1, index_lag=2, list_lag=2)
-    made = await world.make("a0", "a1", "a2")
+    made = await world.create_ready("a0", "a1", "a2")
     copy = world.folder / "copy.db"
     await world.command("backup", str(copy))
-    await world.make("b0", "b1", "b2")
-    await world.say(made["a0"], "make it red", key="red")
+    await world.create_ready("b0", "b1", "b2")
+    await world.send_follow_up(made["a0"], "make it red", key="red")
     await world.all_are("ready", made["a0"])
     return copy
 
@@ -76,7 +76,7 @@ async def _click_again(world: World, *more: str) -> None:
     world.report.note(clicked_again="/".join(str(outcome) for outcome in outcomes))
     await world.create("after", wait=0)
     await asyncio.sleep(25)
-    world.report.expect(await world.calm(90), "rests", "not settled after 90 s")
+    world.report.expect(await world.settles(90), "rests", "not settled after 90 s")
     await world.verdict(dict.fromkeys([*products, "after"], 1), {"make it red": 1})
 
 

@@ -14,7 +14,7 @@ async def deleted_stays_deleted(world: World) -> None:
     """A prototype is deleted, v0's lists show its chat for 60 s more, and the server restarts."""
     await world.open("serve", defaults=True)
     world.v0.knobs.turn(generation_seconds=1, deleted_lag=60)
-    made = await world.make("p", "q")
+    made = await world.create_ready("p", "q")
     answer = await world.delete(made["p"])
     world.report.note(delete=answer.status_code)
     await world.until(lambda: _gone(world, "p"), 30)
@@ -28,7 +28,7 @@ async def owner_deletes_row(world: World) -> None:
     """The owner's own SQL deletes rows of design_mockups, and the server restarts. They stay deleted."""
     await world.open("serve", defaults=True)
     world.v0.knobs.turn(generation_seconds=1)
-    await world.make("p", "q")
+    await world.create_ready("p", "q")
     await world.database.execute("DELETE FROM design_mockups WHERE product_id = 'p'")
     await _restart_twice(world)
     await _none_came_back(world, "p")
@@ -41,7 +41,7 @@ async def deleted_in_doubt(world: World) -> None:
     """The answer to a deletion is lost, or it is a 500 after acting. It is done once, and the row goes."""
     await world.open("serve")
     world.v0.knobs.turn(generation_seconds=1, deleted_lag=30)
-    made = await world.make("p", "q", "r")
+    made = await world.create_ready("p", "q", "r")
     for product, fault in (("p", Fault(reset_unanswered=True)), ("q", Fault(status=500)), ("r", Fault(status=409))):
         world.v0.fail(Operation.DELETE, fault)
         answer = await world.delete(made[product])
@@ -67,7 +67,7 @@ async def deleted_while_made(world: World) -> None:
         answer = await world.delete(made)
         world.report.note(**{product: answer.status_code})
         await asyncio.sleep(3)
-    await world.calm(60)
+    await world.settles(60)
     await world.until(lambda: _gone(world, "slow", "lost"), 90)
     await world.restart(world.members[0])
     await asyncio.sleep(5)

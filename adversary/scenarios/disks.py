@@ -43,7 +43,7 @@ async def second_server(world: World) -> None:
     await asyncio.sleep(12)
     second.wake()
     world.v0.knobs.turn(rules=[])
-    world.report.expect(await world.calm(90), "rests", "not settled after 90 s")
+    world.report.expect(await world.settles(90), "rests", "not settled after 90 s")
     await world.verdict(dict.fromkeys(products, 1))
 
 
@@ -58,7 +58,7 @@ async def server_sleeps(world: World) -> None:
     await asyncio.sleep(25)
     world.members[0].wake()
     await asyncio.gather(*clicks)
-    await world.calm(60)
+    await world.settles(60)
     await world.verdict({f"p{number}": 1 for number in range(20)})
 
 
@@ -100,7 +100,7 @@ async def _fill_and_free(world: World, disk: Path) -> None:
     await asyncio.sleep(1)
     for number in range(4):
         await world.create(f"q{number}", wait=1)
-    world.report.expect(await world.calm(90), "rests", "not settled after 90 s")
+    world.report.expect(await world.settles(90), "rests", "not settled after 90 s")
 
 
 @asynccontextmanager

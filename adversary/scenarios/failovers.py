@@ -117,7 +117,7 @@ async def failover_in_calls(world: World) -> None:
     database = _postgresql(world)
     await world.open("serve", "serve", defaults=not world.short)
     world.v0.knobs.turn(generation_seconds=1)
-    made = await world.make("old0", "old1", "old2")
+    made = await world.create_ready("old0", "old1", "old2")
     await database.copy(f"{database.name}_copy")
     await asyncio.sleep(3)
     world.v0.knobs.turn(create_seconds=2.0)
@@ -125,29 +125,29 @@ async def failover_in_calls(world: World) -> None:
     clicks = [world.begin(world.create(one, world.members[n % 2], wait=0)) for n, one in enumerate(products)]
     texts = {f"change {product}": (0, 1) for product in made}
     for product, one in made.items():
-        clicks.append(world.begin(world.say(one, f"change {product}", key=product, wait=0)))
+        clicks.append(world.begin(world.send_follow_up(one, f"change {product}", key=product, wait=0)))
     await asyncio.sleep(1)
     await database.fail_over_to(f"{database.name}_copy")
     await asyncio.gather(*clicks)
     await world.ready(*world.members)
     await _click_again(world, products)
     await asyncio.sleep(30)
-    await world.calm(90)
+    await world.settles(90)
     await world.verdict(dict.fromkeys(products, 1), texts)
 
 
 async def _go_back(world: World, lag: float, keep: Step, go_back: Step, *, restart: bool = False) -> None:
     """Make some, keep a copy, make more, go back to the copy, and click on all of those once more."""
     world.v0.knobs.turn(generation_seconds=2)
-    made = await world.make("old0", "old1", "old2")
+    made = await world.create_ready("old0", "old1", "old2")
     await keep()
     await world.ready(*world.members)
     await asyncio.sleep(2.5)
     products = [f"new{number}" for number in range(6)]
     for number, product in enumerate(products):
         await world.create(product, world.members[number % 2])
-    await world.say(made["old0"], "make it red", key="red")
-    sent = await world.until(lambda: _said(world, "make it red"), 10)
+    await world.send_follow_up(made["old0"], "make it red", key="red")
+    sent = await world.until(lambda: _has_message(world, "make it red"), 10)
     await asyncio.sleep(max(0.5, lag - 2.5))
     await go_back()
     if restart:
@@ -160,16 +160,16 @@ async def _go_back(world: World, lag: float, keep: Step, go_back: Step, *, resta
     after = (await world.create("after", wait=0)).json()
 
     async def goes_on() -> bool:
-        return (await world.look(after["id"])).get("v0_chat_id") is not None
+        return (await world.view(after["id"])).get("v0_chat_id") is not None
 
     world.report.expect(await world.until(goes_on, GOES_ON_WITHIN), "does_not_go_on", "no create within 60 s")
     await asyncio.sleep(20)
-    await world.calm(90)
+    await world.settles(90)
     await world.verdict(dict.fromkeys([*made, *products, "after"], 1), {"make it red": 1 if sent else (0, 1)})
 
 
-async def _said(world: World, text: str) -> bool:
-    return any(text in chat.wishes() for chat in world.v0.account.ours())
+async def _has_message(world: World, text: str) -> bool:
+    return any(text in chat.user_texts() for chat in world.v0.account.ours())
 
 
 async def _click_again(world: World, products: list[str]) -> None:

@@ -30,9 +30,9 @@ async def hooks_twice_and_late(world: World) -> None:
         forged = {"chatId": f"x{number}", "metadata": {"protokeep_marker": marker}, "status": "completed"}
         await world.http.post(hook, json={"event": "message.finished", "data": forged})
     await asyncio.sleep(0.5)
-    early = {(await world.look(answer.json()["id"]))["project_status"] for answer in answers}
+    early = {(await world.view(answer.json()["id"]))["project_status"] for answer in answers}
     world.report.note(early=sorted(early))
-    await world.calm(60)
+    await world.settles(60)
     looks = sum(world.v0.calls[name] for name in LOOKS)
     world.report.expect(looks <= len(products) * LOOKS_EACH, "looks", f"{looks} for {len(products)} prototypes")
     await world.verdict(dict.fromkeys(products, 1))

@@ -20,7 +20,7 @@ async def busy_lookups(world: World) -> None:
     await _lose_five(world, refuse=False)
     calls = world.v0.calls_of()
     world.report.expect(calls <= CALLS, "calls", f"{calls} in 90 s, {CALLS} at most")
-    await world.calm(120)
+    await world.settles(120)
     await world.verdict({f"p{number}": 1 for number in range(10)})
 
 
@@ -31,7 +31,7 @@ async def refused_lookups(world: World) -> None:
     lists = world.v0.calls_of(Operation.LIST)
     world.report.expect(lists <= LISTS_WHILE_REFUSED, "retry_after_not_heeded", f"{lists} lists in 90 s")
     world.v0.knobs.turn(rules=[])
-    await world.calm(180)
+    await world.settles(180)
     await world.verdict({f"p{number}": 1 for number in range(10)})
 
 

@@ -22,7 +22,7 @@ async def planted_marks(world: World) -> None:
     """
     await world.open("serve")
     world.v0.knobs.turn(generation_seconds=1)
-    await world.make("true")
+    await world.create_ready("true")
     true = dict(world.v0.account.ours()[0].sent_metadata)
     planted = [metadata for metadata in _forgeries(true) if metadata]
     for metadata in planted:
@@ -33,7 +33,7 @@ async def planted_marks(world: World) -> None:
     await world.restart(world.members[0])
     await asyncio.sleep(world.pick(short=4, full=10))
     await world.create("after")
-    await world.calm(60)
+    await world.settles(60)
     rows = await world.database.rows("SELECT product_id, v0_chat_id FROM design_mockups")
     ours = {chat.id for chat in world.v0.account.ours()}
     strange = [row["product_id"][:40] for row in rows if row["v0_chat_id"] not in ours]
@@ -57,8 +57,8 @@ async def lost_marks(world: World) -> None:
     await world.restart(world.members[0])
     made = (await world.create("after")).json()
     ready = await world.all_are("ready", made["id"], seconds=60)
-    world.report.expect(ready, "account_blocked", (await world.look(made["id"])).get("reason"))
-    world.report.expect(await world.calm(90), "rests", (await world.status("capitals")).get("state"))
+    world.report.expect(ready, "account_blocked", (await world.view(made["id"])).get("reason"))
+    world.report.expect(await world.settles(90), "rests", (await world.status("capitals")).get("state"))
 
 
 def _forgeries(true: dict[str, Any]) -> list[dict[str, Any]]:

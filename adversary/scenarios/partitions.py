@@ -61,7 +61,7 @@ async def _zombie_create(world: World, seconds: float, *, defaults: bool, sign: 
     await asyncio.sleep(3)
     proxy.holds_answers = proxy.holds_requests = False
     await asyncio.sleep(8)
-    await world.calm(60)
+    await world.settles(60)
     await world.verdict({"z": 1})
 
 
@@ -70,25 +70,25 @@ async def partition_at_follow_up(world: World) -> None:
     """PostgreSQL's answer to the commit of a follow-up's `sent` comes after another process has taken over."""
     proxy, cut_off = await _behind_proxy(world, defaults=False)
     world.v0.knobs.turn(generation_seconds=0.5)
-    prototype_id = (await world.make("p"))["p"]
+    prototype_id = (await world.create_ready("p"))["p"]
     await asyncio.sleep(1)
     texts = [f"change {number}" for number in range(world.pick(short=1, full=4))]
     for text in texts:
         held = _hold_at_commit(proxy, SENT)
-        world.begin(world.say(prototype_id, text, cut_off, key=text, wait=0, patience=300))
+        world.begin(world.send_follow_up(prototype_id, text, cut_off, key=text, wait=0, patience=300))
         if not await _within(held, 30):
             raise CouldNotRunError("the statement that marks the follow-up as sent was not recognised")
         other = world.add("serve", f"other-{text[-1]}")
         await world.ready(other)
 
         async def said(text: str = text) -> bool:
-            return any(text in chat.wishes() for chat in world.v0.account.ours())
+            return any(text in chat.user_texts() for chat in world.v0.account.ours())
 
         world.report.note(taken_over=await world.until(said, QUICK_HOLD))
         await asyncio.sleep(3)
         proxy.holds_answers = proxy.holds_requests = False
         await asyncio.sleep(8)
-        await world.calm(90)
+        await world.settles(90)
         await world.all_are("ready", prototype_id)
         await other.stop()
     await world.verdict({"p": 1}, dict.fromkeys(texts, 1))
@@ -106,7 +106,7 @@ async def half_open_database(world: World) -> None:
     seconds = await _answers_after(world, member)
     world.report.note(creates_again_after=seconds)
     world.report.expect(seconds is not None and seconds <= ANSWERS_WITHIN, "does_not_recover", f"{seconds} s")
-    await world.calm(60)
+    await world.settles(60)
     await world.verdict()
 
 
@@ -124,8 +124,8 @@ async def half_open_builder(world: World) -> None:
     world.report.note(silent=proxy.silence())
     clicks = [world.begin(world.create(product, member, wait=0)) for product in products[len(products) // 2 :]]
     await asyncio.gather(*clicks)
-    calm = await world.calm(120)
-    world.report.expect(calm, "rests", "not settled after 120 s")
+    settled = await world.settles(120)
+    world.report.expect(settled, "rests", "not settled after 120 s")
     await world.verdict(dict.fromkeys(products, 1))
 
 

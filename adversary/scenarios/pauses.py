@@ -52,7 +52,7 @@ async def _wake_as_zombie(world: World, seconds: float, *, defaults: bool, sign:
     await asyncio.sleep(3)
     sleeper.wake()
     await asyncio.sleep(8)
-    await world.calm(60)
+    await world.settles(60)
     await world.verdict({"z": 1})
 
 
@@ -80,7 +80,7 @@ async def _burst_creates(world: World, pause: float, *, rounds: int, defaults: b
     await world.open(*members, defaults=defaults)
     world.v0.knobs.turn(generation_seconds=1, index_lag=3, list_lag=3)
     size = world.pick(short=20, full=80)
-    wishes: dict[str, tuple[int, int]] = {}
+    expected: dict[str, tuple[int, int]] = {}
     for number in range(rounds):
         # The moment of the stop moves through the burst from round to round.
         products = [f"p{number}-{one}" for one in range(size)]
@@ -90,10 +90,10 @@ async def _burst_creates(world: World, pause: float, *, rounds: int, defaults: b
         await asyncio.sleep(0.15 + 0.13 * (number % 8))
         await _sleep_and_wake(world.members[0], pause)
         for product, answer in zip(products, await asyncio.gather(*clicks), strict=True):
-            wishes[product] = (1 if answer is not None and answer.status_code in (200, 201, 202) else 0, 1)
-        await world.calm(120)
-    world.report.note(creates=len(wishes), answered=sum(least for least, _ in wishes.values()))
-    await world.verdict(wishes)
+            expected[product] = (1 if answer is not None and answer.status_code in (200, 201, 202) else 0, 1)
+        await world.settles(120)
+    world.report.note(creates=len(expected), answered=sum(least for least, _ in expected.values()))
+    await world.verdict(expected)
 
 
 @scenario()
@@ -103,19 +103,19 @@ async def pause_follow_ups(world: World) -> None:
     await world.open(*members)
     world.v0.knobs.turn(generation_seconds=0.5)
     products = [f"p{number}" for number in range(world.pick(short=8, full=40))]
-    made = await world.make(*products)
+    made = await world.create_ready(*products)
     texts: dict[str, tuple[int, int]] = {}
     codes: Counter[int] = Counter()
     for number in range(world.pick(short=1, full=8)):
         said = [f"change {product} {number}" for product in products]
         clicks = [
-            world.begin(world.say(made[product], text, world.members[0], key=text, wait=0, patience=95))
+            world.begin(world.send_follow_up(made[product], text, world.members[0], key=text, wait=0, patience=95))
             for product, text in zip(products, said, strict=True)
         ]
         await asyncio.sleep(0.05 + 0.06 * (number % 8))
         await _sleep_and_wake(world.members[0], QUICK_PAUSE)
         answers = await asyncio.gather(*clicks)
-        await world.calm(120)
+        await world.settles(120)
         codes.update(answer.status_code if answer is not None else 0 for answer in answers)
         for text, answer in zip(said, answers, strict=True):
             texts[text] = (1, 1) if answer is not None and answer.status_code in (200, 202) else (0, 1)

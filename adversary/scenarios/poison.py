@@ -59,7 +59,7 @@ async def _poison(world: World, kind: str) -> None:
     await world.create("before")
     world.v0.account.plant(2, age=600.0, poison=kind)
     await _adopts_and_makes(world)
-    words = "".join(member.words() for member in world.members)
+    words = "".join(member.output() for member in world.members)
     world.report.note(log_bytes=len(words))
     await world.verdict({"before": 1, "lost": 1, "after": 1})
 
@@ -83,12 +83,12 @@ async def poison_own(world: World) -> None:
     world.v0.knobs.turn(generation_seconds=3)
     products = [f"p{number}" for number in range(6)]
     ids = [(await world.create(product)).json()["id"] for product in products]
-    poisoned = str((await world.look(ids[1]))["v0_chat_id"])
+    poisoned = str((await world.view(ids[1]))["v0_chat_id"])
     for operation in (Operation.DETAIL, Operation.MESSAGE, Operation.MESSAGES):
         world.v0.fail(operation, Fault(act=False, status=403), times=-1, holding=poisoned)
     world.v0.knobs.turn(flicker=[(0, 10_000)])
     ready = await world.all_are("ready", *(one for one in ids if one != ids[1]), seconds=60)
-    world.report.expect(ready, "poisons_others", [(await world.look(one)).get("state") for one in ids])
+    world.report.expect(ready, "poisons_others", [(await world.view(one)).get("state") for one in ids])
     world.v0.knobs.turn(rules=[], flicker=[])
     await world.all_are("ready", ids[1], seconds=90)
     await world.verdict(dict.fromkeys(products, 1))
@@ -98,18 +98,18 @@ async def _adopts_and_makes(world: World) -> None:
     """A create's lost answer is found again; after a restart, other creates are sent."""
     world.v0.fail(Operation.CREATE, Fault(reset_unanswered=True))
     lost = (await world.create("lost")).json()["id"]
-    world.report.expect(await _has_chat(world, lost, 60), "never_adopted", (await world.look(lost)).get("state"))
+    world.report.expect(await _has_chat(world, lost, 60), "never_adopted", (await world.view(lost)).get("state"))
     await world.restart(world.members[0])
     after = (await world.create("after")).json()["id"]
     made = await _has_chat(world, after, 40)
-    found = await world.look(after)
+    found = await world.view(after)
     world.report.expect(made, "account_blocked", f"{found.get('state')}: {found.get('reason')}")
     await asyncio.sleep(3)
-    await world.calm(60)
+    await world.settles(60)
 
 
 async def _has_chat(world: World, prototype_id: str, seconds: float) -> bool:
     async def has_chat() -> bool:
-        return (await world.look(prototype_id)).get("v0_chat_id") is not None
+        return (await world.view(prototype_id)).get("v0_chat_id") is not None
 
     return await world.until(has_chat, seconds)

@@ -38,7 +38,7 @@ async def _lose_among(world: World, *, others: int, order: str) -> None:
     world.v0.fail(Operation.CREATE, Fault(reset_unanswered=True))
     await world.create("lost")
     await asyncio.sleep(40)
-    await world.calm(60)
+    await world.settles(60)
     world.report.note(lists=world.v0.calls_of(Operation.LIST), details=world.v0.calls_of(Operation.DETAIL))
     await world.verdict({"lost": 1})
 
@@ -72,10 +72,10 @@ async def _refuse_pages(world: World, fault: Fault, seconds: int) -> None:
     world.v0.fail(Operation.LIST, fault, times=-1, page=2)
     made = (await world.create("lost")).json()
     await asyncio.sleep(seconds)
-    found = await world.look(made["id"])
+    found = await world.view(made["id"])
     world.report.note(meanwhile=found.get("state"), chats_meanwhile=len(world.v0.account.ours()))
     world.v0.knobs.turn(rules=[])
-    await world.calm(120)
+    await world.settles(120)
     await world.verdict({"lost": 1})
 
 
@@ -89,7 +89,7 @@ async def late_index(world: World) -> None:
     for number in range(4):
         await world.create(f"p{number}", wait=0)
     await asyncio.sleep(late + 10)
-    await world.calm(150)
+    await world.settles(150)
     await world.verdict({f"p{number}": 1 for number in range(4)})
 
 
@@ -101,7 +101,7 @@ async def search_finds_nothing(world: World) -> None:
     world.v0.fail(Operation.CREATE, Fault(reset_unanswered=True))
     await world.create("lost")
     await asyncio.sleep(45)
-    await world.calm(60)
+    await world.settles(60)
     evidence = await world.verdict()
     # v0 says in its document that the search finds all: the second chat has to be seen and shown, at the least.
     world.report.note(surplus=len(evidence.surplus))
@@ -116,5 +116,5 @@ async def repeated_rows(world: World) -> None:
     world.v0.fail(Operation.CREATE, Fault(reset_unanswered=True))
     await world.create("lost")
     await asyncio.sleep(30)
-    await world.calm(60)
+    await world.settles(60)
     await world.verdict({"lost": 1})

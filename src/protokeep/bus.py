@@ -12,7 +12,7 @@ import json
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 CHANNEL = "protokeep_changes"
 #: Changes a slow subscriber may lag behind before it loses the oldest.
 QUEUE_SIZE = 256
+#: The longest payload that PostgreSQL takes. JSON is ASCII here, so that characters are bytes.
+PAYLOAD_BYTES = 7999
 #: How often the listening connection is checked, and how long its answer may take.
 CHECK_SECONDS = 10.0
 CHECK_TIMEOUT = 5.0
@@ -118,7 +120,11 @@ class Bus:
 
     def encode(self, change: Change) -> str:
         """`change` as the payload of a NOTIFY. The payload names this process, which ignores its own notifications."""
-        return json.dumps({"origin": self.origin, **asdict(change)}, separators=(",", ":"))
+        payload = json.dumps({"origin": self.origin, **asdict(change)}, separators=(",", ":"))
+        if len(payload) <= PAYLOAD_BYTES:
+            return payload
+        # Only a row of the owner's has so long an id. Streams of that product alone do not hear of it, all others do.
+        return self.encode(replace(change, product_id="")) if change.product_id else payload[:PAYLOAD_BYTES]
 
     def receive(self, payload: str) -> None:
         """Publish the change of a NOTIFY payload. Payloads of this process, and unreadable ones, are dropped."""
@@ -162,7 +168,7 @@ async def listening(bus: Bus, url: str, retry_seconds: float = 1.0) -> AsyncIter
                 enable_keepalive(connection)
                 await _until_lost(connection, bus)
                 log.warning("notifications_connection_lost")
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
                 log.warning("notifications_silent", error=type(error).__name__)
             finally:
                 if connection is not None and not connection.is_closed():

@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import stat
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,18 +17,21 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from protokeep.core.addresses import is_loopback
 from protokeep.core.errors import IssuerUnavailable, NotReady, ProtokeepError, ProviderBusy, ProviderRejected
+from protokeep.core.secret_strength import COMMAND, placeholder_in, weakness_of
+from protokeep.secret_files import SUFFIX
 from protokeep.service.heartbeat import utc_now
-from protokeep.settings import Settings, is_loopback
+from protokeep.settings import Settings, secret_files
 from protokeep.store.migrate import is_migrated
 from protokeep.wiring import Application, build_application, identity_of
 
 Level = Literal["fine", "unsafe", "broken"]
 
-SECRET_LENGTH = 32
-#: A secret of fewer different characters was typed by a person, not drawn at random.
-SECRET_VARIETY = 10
-NEW_SECRET = "PROTOKEEP_SECRET_KEY to what this prints: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105 - a command
+#: Where settings are read from beside the environment.
+ENV_FILE = Path(".env")
+#: How long git may take to say whether it ignores a file.
+GIT_SECONDS = 5
 #: How far the clocks of host and database may differ: leases and sign-ins follow the database's, JWTs the host's.
 SKEW_UNSAFE = timedelta(seconds=5)
 SKEW_BROKEN = timedelta(seconds=60)
@@ -53,42 +59,112 @@ def broken(name: str, text: str, fix: str) -> Finding:
     return Finding("broken", name, text, fix)
 
 
-def check_secret(settings: Settings) -> Finding:
-    """Check the secret under which tokens and cookies are signed."""
+def check_secrets(settings: Settings) -> list[Finding]:
+    """Check, by one rule, everything that signs, digests or seals."""
+    findings = _check_secret_key(settings)
+    if settings.jwt_secret is not None:
+        fix = f"make a new one where JWTs are signed, such as with: {COMMAND}, and set it here too"
+        findings.append(_judge("jwt_secret", "PROTOKEEP_JWT_SECRET", settings.jwt_secret.get_secret_value(), fix))
+    for master in settings.masters:
+        fix = f"set a new one in front, with: {COMMAND}; then `protokeep keys rotate`, and take this one out"
+        findings.append(_judge("master_keys", "a key of PROTOKEEP_MASTER_KEYS", master.decode(), fix))
+    return findings
+
+
+def _check_secret_key(settings: Settings) -> list[Finding]:
+    fix = f"set it to what this prints: {COMMAND}"
     secret = settings.secret_key.get_secret_value().strip() if settings.secret_key else ""
     if secret:
-        if len(secret) < SECRET_LENGTH or len(set(secret)) < SECRET_VARIETY:
-            return unsafe("secret", "PROTOKEEP_SECRET_KEY can be guessed", f"set {NEW_SECRET}")
-        return fine("secret", "PROTOKEEP_SECRET_KEY is long enough")
-    database = settings.database_file
-    if database is None:
-        return broken("secret", "PROTOKEEP_SECRET_KEY is not set, which PostgreSQL needs", f"set {NEW_SECRET}")
-    return _check_file("secret", database.with_name(database.name + ".secret"), others_may_read=False)
-
-
-def _check_file(name: str, path: Path, *, others_may_read: bool) -> Finding:
+        return [_judge("secret", "PROTOKEEP_SECRET_KEY", secret, fix)]
+    path = settings.stored_secret
+    if path is None:
+        return [broken("secret", "PROTOKEEP_SECRET_KEY is not set, which PostgreSQL needs", fix)]
+    found = _check_file("secret", path)
+    if found.level != "fine" or not path.is_file():
+        return [found]
     try:
-        mode = path.stat().st_mode
+        secret = path.read_bytes().strip().decode("utf-8", "replace")
+    except OSError as error:
+        return [
+            broken("secret", f"{path} cannot be read ({error.strerror})", "give it to the user that runs protokeep")
+        ]
+    fix = f"stop, remove {path} so that the next start makes a new one, and make new tokens"
+    judged = _judge("secret", str(path), secret, fix)
+    return [found if judged.level == "fine" else judged]
+
+
+def _judge(name: str, setting: str, secret: str, fix: str) -> Finding:
+    weakness = weakness_of(secret)
+    if weakness is None:
+        return fine(name, f"{setting} cannot be guessed")
+    return unsafe(name, f"{setting} can be guessed: it {weakness}", fix)
+
+
+def check_files(settings: Settings) -> list[Finding]:
+    """Check who else on this machine can open the database, its secret, and `.env`."""
+    database, findings = settings.database_file, []
+    if database is not None:
+        found = [_check_file("database file", path) for path in (database, *_beside(database, "-wal", "-shm"))]
+        findings += [one for one in found if one.level != "fine"] or found[:1]
+    if ENV_FILE.is_file():
+        findings.append(_check_file(".env", ENV_FILE))
+    return findings
+
+
+def _check_secret_files(settings: Settings) -> list[Finding]:
+    """Check the files that settings name for secrets, and whether any secret could be committed with git."""
+    named = [(file.setting + SUFFIX, Path(file.path)) for file in secret_files()]
+    findings = [_check_file(name, path) for name, path in named]
+    paths = [path for _, path in named] + [path for path in (settings.database_file, settings.stored_secret) if path]
+    for path in (*paths, *([ENV_FILE] if ENV_FILE.is_file() else [])):
+        if _is_committable(path):
+            text = f"{path} lies in a git work tree that does not ignore it: it could be committed"
+            findings.append(unsafe("git", text, f"add {path.name} to .gitignore there"))
+    return findings
+
+
+def _is_committable(path: Path) -> bool:
+    """Whether a file lies in a git work tree and is not ignored there. False where git is missing or refuses."""
+    git = shutil.which("git")
+    if git is None or not path.parent.is_dir():
+        return False
+    command = [git, "-C", str(path.parent), "check-ignore", "--quiet", "--", path.name]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(command, capture_output=True, timeout=GIT_SECONDS, check=False)  # noqa: S603 - our words
+        return done.returncode == 1
+    return False
+
+
+def _beside(path: Path, *endings: str) -> list[Path]:
+    return [path.with_name(path.name + ending) for ending in endings]
+
+
+def _check_file(name: str, path: Path) -> Finding:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
     except OSError:
-        return fine(name, f"{path} is created at the first start")
-    forbidden = stat.S_IWGRP | stat.S_IWOTH | (0 if others_may_read else stat.S_IRGRP | stat.S_IROTH)
-    if mode & forbidden:
-        return unsafe(name, f"{path} is open to other users of this machine", f"chmod 600 {path}")
-    return fine(
-        name, f"{path} is for its owner only" if not others_may_read else f"{path} is written by its owner only"
-    )
+        return fine(name, f"{path} is not there yet")
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return unsafe(name, f"{path} is open to other users of this machine (mode {mode:04o})", f"chmod 600 {path}")
+    return fine(name, f"{path} is for its owner only")
 
 
 async def reasons_not_to_serve(settings: Settings) -> list[str]:
-    """Why `serve` must not listen at an address that other machines reach, a line each; none on loopback."""
-    if settings.is_loopback:
+    """Why `serve` must not start where other machines reach it, a line each; none where only this one does."""
+    if not settings.is_exposed:
         return []
-    findings = [finding for finding in (check_secret(settings),) if finding.level != "fine"]
-    if not findings and not (settings.oidc_issuer or settings.jwt_secret):
+    findings = [finding for finding in check_secrets(settings) if finding.level != "fine"]
+    if not settings.is_loopback and not findings and not (settings.oidc_issuer or settings.jwt_secret):
         async with build_application(settings) as application:
             if not await application.tokens.has_valid_token():
                 findings.append(_nobody_can_sign_in())
-    return [f"not on {settings.host}: {finding.text}; {finding.fix}" for finding in findings]
+    where = "behind a proxy" if settings.is_loopback else f"on {settings.host}"
+    return [f"not {where}: {finding.text}; {finding.fix}" for finding in findings]
+
+
+def warnings_at_start(settings: Settings) -> list[Finding]:
+    """What `serve` logs when it starts: secrets that can be guessed, and files that others can open."""
+    return [one for one in (*check_secrets(settings), *check_files(settings)) if one.level == "unsafe"]
 
 
 def _nobody_can_sign_in() -> Finding:
@@ -98,9 +174,8 @@ def _nobody_can_sign_in() -> Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """The results of all checks. Checks that need the database are left out if the database cannot be used."""
-    findings = [check_secret(settings), *_check_addresses(settings), *_check_outgoing(settings)]
-    if settings.database_file is not None:
-        findings.append(_check_file("database file", settings.database_file, others_may_read=True))
+    findings = [*check_secrets(settings), *check_files(settings), *_check_secret_files(settings)]
+    findings += [*_check_addresses(settings), *_check_outgoing(settings), *_check_people(settings)]
     findings += await _check_sign_in(settings)
     findings.append(await _check_database(settings))
     if any(finding.name in ("secret", "database") and finding.level == "broken" for finding in findings):
@@ -131,7 +206,7 @@ def _check_addresses(settings: Settings) -> Iterator[Finding]:
     if public is not None:
         host = urlsplit(public).hostname
         if not host or not public.startswith(("https://", "http://")):
-            yield broken("public_url", f"PROTOKEEP_PUBLIC_URL {public!r} is not an address", "set it to https://host")
+            yield broken("public_url", "PROTOKEEP_PUBLIC_URL is not an address", "set it to https://host")
         elif not settings.is_https and not is_loopback(host):
             yield unsafe("public_url", "PROTOKEEP_PUBLIC_URL is not https", "serve https there and set it so")
         elif settings.is_https and not settings.proxies:
@@ -150,6 +225,20 @@ def _check_outgoing(settings: Settings) -> Iterator[Finding]:
     address = urlsplit(settings.v0_base_url)
     if address.scheme != "https" and not is_loopback(address.hostname or ""):
         yield unsafe("V0_BASE_URL", "the v0 key is sent without https", "set V0_BASE_URL to an https address")
+
+
+def _check_people(settings: Settings) -> Iterator[Finding]:
+    """Check who gets a role, or somebody else's money, without being named, and how we sign in at the service."""
+    if settings.default_role == "admin":
+        text = "PROTOKEEP_DEFAULT_ROLE=admin makes an admin of everybody whose claims give no role"
+        yield unsafe("default_role", text, "set it to viewer, and name admins in PROTOKEEP_CLAIM_ROLES")
+    if settings.claim_workspace and settings.v0_api_key and settings.environment_key_serves("*"):
+        text = "PROTOKEEP_ENVIRONMENT_KEY_FOR=* lets every workspace that a claim names spend V0_API_KEY"
+        yield unsafe("environment_key_for", text, "name the workspaces, and `protokeep keys set` for the others")
+    client_secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else ""
+    if placeholder_in(client_secret):  # Its length is the sign-in service's business.
+        text = "PROTOKEEP_OIDC_CLIENT_SECRET is a placeholder"
+        yield unsafe("oidc_client_secret", text, "set it to what the sign-in service gave for this client")
 
 
 async def _check_sign_in(settings: Settings) -> list[Finding]:

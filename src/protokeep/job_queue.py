@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 import asyncpg
 import structlog
@@ -30,6 +32,8 @@ STATEMENT_SECONDS = 10.0
 SUBMITS_AT_ONCE = 400
 #: Claims that one process holds, sent or waiting; further ones go into PgQueuer.
 HELD_AT_ONCE = 2 * SUBMITS_AT_ONCE
+#: The part of both that one workspace may have, so that a create of another one is sent at once.
+PART_OF_WORKSPACE = 0.75
 #: A job that has not run after this long may be queued again. PgQueuer runs a job when a clock shows the time at which
 #: the job was queued; once that clock has been set back by an hour, the job waits for an hour.
 REPEAT_SECONDS = 30
@@ -50,6 +54,8 @@ class JobQueue:
         self._send: SendClaim | None = None
         self._accepts_claims = False
         self._send_slots = asyncio.Semaphore(SUBMITS_AT_ONCE)
+        self._slots_of_workspace: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._held_of_workspace: Counter[str] = Counter()
         #: Claims that this process holds: one running or waiting task each.
         self.sending: set[asyncio.Task[None]] = set()
         #: Accounts that this process polls: no job is queued for them.
@@ -87,9 +93,12 @@ class JobQueue:
         finally:
             self._accepts_claims = False
 
-    def has_room(self) -> bool:
-        """Whether this process accepts claims, and may hold one more."""
-        return self._accepts_claims and len(self.sending) < HELD_AT_ONCE
+    def has_room(self, workspace_id: str) -> bool:
+        """Whether this process accepts claims, and may hold one more of the workspace's."""
+        most = int(HELD_AT_ONCE * PART_OF_WORKSPACE)
+        return (
+            self._accepts_claims and len(self.sending) < HELD_AT_ONCE and self._held_of_workspace[workspace_id] < most
+        )
 
     def start(self, claimed: TrackedPrototype) -> None:
         """Send a claim whose lease this process holds. No other process takes the claim up before the lease ends."""
@@ -98,13 +107,23 @@ class JobQueue:
         task = asyncio.create_task(self._send_claim(self._send, claimed))
         self.sending.add(task)
         task.add_done_callback(self.sending.discard)
+        workspace_id = claimed.generation.workspace_id
+        self._held_of_workspace[workspace_id] += 1
+        task.add_done_callback(lambda _task: self._let_go(workspace_id))
 
     async def _send_claim(self, send: SendClaim, claimed: TrackedPrototype) -> None:
-        async with self._send_slots:
+        workspace_id = claimed.generation.workspace_id
+        slots = asyncio.Semaphore(int(SUBMITS_AT_ONCE * PART_OF_WORKSPACE))
+        async with self._slots_of_workspace.setdefault(workspace_id, slots), self._send_slots:
             try:
                 await send(claimed)
             except Exception:
                 log.exception("submit_failed", prototype_id=claimed.id)  # The sweep finds the row.
+
+    def _let_go(self, workspace_id: str) -> None:
+        self._held_of_workspace[workspace_id] -= 1
+        if not self._held_of_workspace[workspace_id]:
+            del self._held_of_workspace[workspace_id]
 
     async def submit(self, mockup_id: str, fence: int, *, first: bool = False) -> None:
         """Queue one row, unless it waits in the queue already. The fence grows with every lease of the row, so that a

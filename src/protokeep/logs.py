@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
+from protokeep.core.foreign_text import one_line, visible
+
+#: Values of several lines: the traceback of an error, and a stack.
+_TRACES = frozenset({"exception", "stack"})
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def configure(level: str = "info", form: str = "console") -> None:
     """Write our log lines and those of libraries to stderr. `form`: "console" or "json".
 
-    No line has a prompt or a key among its fields.
+    No line has a prompt or a key among its fields, and no value can begin a line of its own or steer a terminal: JSON
+    escapes what text for a terminal replaces.
     """
     common: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -42,7 +43,7 @@ def configure(level: str = "info", form: str = "console") -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                renderer,
+                *_renderers(form),
             ],
         )
     )
@@ -51,3 +52,21 @@ def configure(level: str = "info", form: str = "console") -> None:
     root.setLevel(_LEVELS[level])
     for name in ("httpx2", "httpcore", "uvicorn.access", "pgqueuer", "asyncio"):
         logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[level]))
+
+
+def _renderers(form: str) -> list[Any]:
+    if form == "json":
+        return [structlog.processors.JSONRenderer()]
+    return [_as_one_line, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+
+
+def _as_one_line(_logger: object, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Takes line ends and control characters out of texts. The lines of a traceback stay, and are indented."""
+    for name, value in entry.items():
+        if isinstance(value, str):
+            entry[name] = _indented(value) if name in _TRACES else one_line(value)
+    return entry
+
+
+def _indented(trace: str) -> str:
+    return "\n".join("    " + visible(line) for line in trace.splitlines())

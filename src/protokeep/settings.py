@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from protokeep.core.address_faults import address_fault, database_fault, origin_fault
+from protokeep.core.addresses import is_loopback
 from protokeep.core.database_address import plain_address
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
 from protokeep.core.quotas import Quotas
+from protokeep.core.secret_strength import COMMAND, MIN_LENGTH
 from protokeep.core.timing import Timing
+from protokeep.secret_files import SecretFile
+from protokeep.secret_source import SecretFiles
 
 #: The embedded database's default file, relative to the folder in which `protokeep serve` is started.
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
-#: The sealing keys are derived from master keys without stretching: shorter master keys could be guessed.
-MIN_MASTER_KEY_LENGTH = 32
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+#: Without a setting, a workspace may send as many requests as so many people.
+WORKSPACE_PEOPLE = 3
+#: Settings that hold a secret, by field. Each may stand in a file instead, which the setting + `_FILE` names.
+SECRETS = {
+    "database_url": "PROTOKEEP_DATABASE_URL",
+    "secret_key": "PROTOKEEP_SECRET_KEY",
+    "master_keys": "PROTOKEEP_MASTER_KEYS",
+    "v0_api_key": "V0_API_KEY",
+    "oidc_client_secret": "PROTOKEEP_OIDC_CLIENT_SECRET",
+    "jwt_secret": "PROTOKEEP_JWT_SECRET",
+}
 
 
 class Settings(BaseSettings):
@@ -37,9 +56,8 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # An address may hold a password.
     )
 
-    #: `sqlite:///file` (one process) or `postgresql://...` (any number of them). SQLAlchemy's forms, such as
-    #: `postgresql+asyncpg://`, are read as these.
-    database_url: str = DEFAULT_DATABASE_URL
+    #: `sqlite:///file` (one process) or `postgresql://...` (any number of them), also as SQLAlchemy writes them.
+    database_url: str = Field(default=DEFAULT_DATABASE_URL, repr=False)
     #: At start: `all` migrates everything, `own` only our tables (your tool applies the .sql), `off` nothing.
     migrate: Literal["all", "own", "off"] = "all"
     #: The secret under which API tokens are digested. Unset: made on the first start, in a file beside the embedded
@@ -116,9 +134,12 @@ class Settings(BaseSettings):
     #: How long a sign-in at the service lasts.
     sign_on_hours: Annotated[float, Field(ge=0.1, le=336)] = 12.0
 
-    #: Requests per minute of one token or person, and sign-ins or wrong tokens per minute of one address; 0: no limit.
-    #: Each process counts for itself, and allows half a minute's requests at once.
+    #: Requests per minute of one person, whatever token they use; 0: no limit. Each process counts for itself, and
+    #: allows half a minute's requests at once. A page counts as ten.
     requests_per_minute: Annotated[int, Field(ge=0)] = 6000
+    #: Requests per minute of all people of one workspace; 0: no limit. Unset: three times those of a person.
+    workspace_requests_per_minute: Annotated[int | None, Field(ge=0)] = None
+    #: Sign-ins or wrong tokens per minute of one address; 0: no limit.
     sign_ins_per_minute: Annotated[int, Field(ge=0)] = 60
     #: The longest body, headers and query of a request. A prompt of 100,000 characters fits into a body, even in JSON
     #: escapes.
@@ -128,9 +149,18 @@ class Settings(BaseSettings):
     #: How long a client may take to send the headers of a request, and then its body.
     header_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 20.0
     body_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 60.0
-    #: Open live streams per person, and per process.
+    #: Open live streams per person, and per process. A workspace may have a third of the process's.
     streams_per_person: Annotated[int, Field(ge=1)] = 50
     streams_per_process: Annotated[int, Field(ge=1)] = 5000
+    #: Requests that wait at once (`Prefer: wait`, creates), per person and per process; a workspace may have a third of
+    #: the process's. Further ones are answered without a wait.
+    waits_per_person: Annotated[int, Field(ge=1)] = 100
+    waits_per_process: Annotated[int, Field(ge=1)] = 900
+    #: Valid tokens of a workspace, and the longest life in days that a new token may have (0: it may never expire).
+    tokens_per_workspace: Annotated[int, Field(ge=1)] = 500
+    token_days_most: Annotated[int, Field(ge=0, le=3650)] = 0
+    #: Idempotency keys of a workspace that are remembered at once; 0: no limit.
+    idempotency_keys_per_workspace: Annotated[int, Field(ge=0)] = 200_000
 
     #: The longest create call; after it the outcome is unknown. Creates are reported to take about 4 s.
     create_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 30.0
@@ -144,6 +174,36 @@ class Settings(BaseSettings):
     accept_wait_seconds: Annotated[float, Field(ge=0, le=60)] = 10.0
     #: How long a request with the same idempotency key gets the same answer.
     idempotency_key_days: Annotated[int, Field(ge=1, le=365)] = 7
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read files of secrets after what a caller gives, and before the environment, which then has no value."""
+        files = SecretFiles(settings_cls, SECRETS, dotenv_settings, env_settings)
+        return init_settings, files, env_settings, dotenv_settings, file_secret_settings
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_file_or_unset(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take the text of a file, and an empty text for no value where no value is the default."""
+        if isinstance(value, SecretFile):
+            value = value.read()
+        is_empty = isinstance(value, str | SecretStr) and not value
+        return None if is_empty and cls.model_fields[str(info.field_name)].default is None else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database(cls, value: str) -> str:
+        value = plain_address(value)
+        if fault := database_fault(value):  # The message leaves the value out, because it may hold a password.
+            raise ValueError(f"This {fault}. Use sqlite:///file or postgresql://user@host/name.")
+        return value
 
     @model_validator(mode="after")
     def _settle_outlasts_create(self) -> Self:
@@ -175,11 +235,9 @@ class Settings(BaseSettings):
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         keys = _comma_separated(value.get_secret_value()) if value is not None else []
-        if any(len(key) < MIN_MASTER_KEY_LENGTH for key in keys):
-            raise ValueError(
-                f"Each key has at least {MIN_MASTER_KEY_LENGTH} characters. Make one with: "
-                "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
-            )
+        # The sealing keys are derived from master keys without stretching: shorter master keys could be guessed.
+        if any(len(key) < MIN_LENGTH for key in keys):
+            raise ValueError(f"Each key has at least {MIN_LENGTH} characters. Make one with: {COMMAND}")
         return value
 
     @property
@@ -194,6 +252,12 @@ class Settings(BaseSettings):
         return "*" in workspaces or workspace_id in workspaces
 
     @property
+    def requests_of_workspace(self) -> int:
+        """Requests per minute of all people of one workspace; 0: no limit."""
+        per_minute = self.workspace_requests_per_minute
+        return WORKSPACE_PEOPLE * self.requests_per_minute if per_minute is None else per_minute
+
+    @property
     def quotas(self) -> Quotas:
         """The limits on prototypes created in a UTC day."""
         return Quotas(self.creates_per_person, self.creates_per_product, self.creates_per_workspace)
@@ -204,24 +268,21 @@ class Settings(BaseSettings):
             raise ValueError("Set PROTOKEEP_OIDC_ISSUER or PROTOKEEP_JWT_SECRET, not both: a token must not choose.")
         if self.oidc_issuer:
             issuer = urlsplit(self.oidc_issuer)
-            if not issuer.hostname or (issuer.scheme != "https" and issuer.hostname not in LOOPBACK):
+            if not issuer.hostname or (issuer.scheme != "https" and not is_loopback(issuer.hostname)):
                 raise ValueError("PROTOKEEP_OIDC_ISSUER must be an https address.")
+            if issuer.username is not None:
+                raise ValueError("PROTOKEEP_OIDC_ISSUER holds a name and password, which have no place in it.")
             if not (self.oidc_audience or self.oidc_client_id):
                 raise ValueError(
                     "PROTOKEEP_OIDC_ISSUER needs PROTOKEEP_OIDC_AUDIENCE, PROTOKEEP_OIDC_CLIENT_ID or both."
                 )
-        if self.jwt_secret and len(self.jwt_secret.get_secret_value()) < 32:
-            raise ValueError("PROTOKEEP_JWT_SECRET needs at least 32 characters.")
+        if self.jwt_secret and len(self.jwt_secret.get_secret_value()) < MIN_LENGTH:
+            raise ValueError(f"PROTOKEEP_JWT_SECRET needs at least {MIN_LENGTH} characters.")
         try:
             roles_of(self.claim_roles)
         except ValueError as error:
             raise ValueError(f"PROTOKEEP_CLAIM_ROLES: {error}.") from None
         return self
-
-    @field_validator("database_url")
-    @classmethod
-    def _address_is_plain(cls, value: str) -> str:
-        return plain_address(value)
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -281,6 +342,12 @@ class Settings(BaseSettings):
         return is_loopback(self.host)
 
     @property
+    def is_exposed(self) -> bool:
+        """Whether other machines reach the server, by its own address or through a proxy in front of it."""
+        public_host = urlsplit(self.public_url or "").hostname
+        return not self.is_loopback or bool(self.proxies) or bool(public_host and not is_loopback(public_host))
+
+    @property
     def is_embedded(self) -> bool:
         """Whether the database is SQLite, and one process does everything."""
         return self.database_url.startswith("sqlite")
@@ -315,49 +382,18 @@ class Settings(BaseSettings):
         """The file of the embedded database; None with PostgreSQL."""
         if not self.is_embedded:
             return None
-        return Path(self.database_url.split("///", 1)[1] or "protokeep.db")
+        return Path(self.database_url.partition("?")[0].split("///", 1)[1] or "protokeep.db")
+
+    @property
+    def stored_secret(self) -> Path | None:
+        """The file of the secret that counts while `secret_key` is unset; None with PostgreSQL."""
+        database = self.database_file
+        return None if database is None else database.with_name(database.name + ".secret")
 
 
-def address_fault(value: str) -> str | None:
-    """Why `value` cannot be the base of http(s) addresses, as the end of a sentence; None if it can."""
-    if not value.isprintable() or any(character.isspace() for character in value):
-        return "holds blanks or characters that cannot be seen"
-    try:
-        address = urlsplit(value)
-        port, host = address.port, (address.hostname or "").encode("idna")
-    except ValueError:
-        return "is no address: its host or its port cannot be used"
-    if address.scheme not in ("http", "https"):
-        return "does not begin with https:// or http://"
-    if not host or port == 0:
-        return "names no host, or no port, that can be called"
-    if address.username is not None or "?" in value or "#" in value:
-        return "holds a name and password, a ? or a #, which have no place in it"
-    return None
-
-
-def origin_fault(value: str) -> str | None:
-    """Why `value` cannot be an origin whose pages call the API, as the end of a sentence; None if it can."""
-    if "*" in value:
-        return "stands for more than one origin: name each one"
-    if fault := address_fault(value):
-        return fault
-    address = urlsplit(value)
-    host = (address.hostname or "").encode("idna").decode()
-    if address.scheme == "http" and not is_loopback(host):
-        return "is neither https nor on this machine"
-    default_port = {"http": 80, "https": 443}[address.scheme]
-    port = f":{address.port}" if address.port not in (None, default_port) else ""
-    exact = f"{address.scheme}://{f'[{host}]' if ':' in host else host}{port}"
-    return None if value == exact else f"is not what a browser sends. Write it as {exact}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address. Of names, only `localhost` counts as loopback."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def secret_files() -> list[SecretFile]:
+    """The files that this process's environment and `.env` name for settings that hold a secret."""
+    return list(SecretFiles(Settings, SECRETS, DotEnvSettingsSource(Settings), EnvSettingsSource(Settings))().values())
 
 
 def _comma_separated(text: str) -> list[str]:

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 from protokeep.bus import Bus, listening
 from protokeep.core.call_budget import Limits
 from protokeep.core.errors import NotConfigured
+from protokeep.core.secret_strength import COMMAND
+from protokeep.core.shares import Shares
+from protokeep.core.token_limits import TokenLimits
 from protokeep.identity.jwt_format import REFETCH_AFTER
 from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
@@ -37,6 +40,7 @@ from protokeep.service.vault import Vault
 from protokeep.settings import Settings
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate
+from protokeep.store.private_files import create_file, create_folder
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
 from protokeep.store.store import Store
@@ -105,7 +109,8 @@ async def build_application(
     secret = secret_key(settings)
     clock = SteadyClock(utc_now()) if clock is utc_now else clock
     context = _context(settings, database, secret, clock, queue or NoQueue())
-    tokens = Tokens(TokenStore(database), secret, clock)
+    limits = TokenLimits(settings.tokens_per_workspace, settings.token_days_most)
+    tokens = Tokens(TokenStore(database), secret, clock, limits, context.scans)
     sessions = Sessions(SessionStore(database), tokens, secret, clock, timedelta(hours=settings.sign_on_hours))
     try:
         async with contextlib.AsyncExitStack() as stack:
@@ -136,6 +141,8 @@ def _context(settings: Settings, database: Database, secret: bytes, clock: Clock
         Limits(settings.v0_calls_per_minute, settings.v0_calls_per_day),
         settings.quotas,
         queue,
+        Shares(settings.waits_per_person, settings.waits_per_process),
+        keys_per_workspace=settings.idempotency_keys_per_workspace,
         single_process=settings.is_embedded,
         wall=utc_now if settings.is_embedded else None,
         signer=Signer(secret),
@@ -225,25 +232,37 @@ def secret_key(settings: Settings) -> bytes:
     """
     if settings.secret_key is not None and settings.secret_key.get_secret_value().strip():
         return hashlib.sha256(settings.secret_key.get_secret_value().strip().encode()).digest()
-    database = settings.database_file
-    if database is None:
+    path = settings.stored_secret
+    if path is None:
         raise NotConfigured(
-            "PROTOKEEP_SECRET_KEY is not set. With PostgreSQL every process needs the same one; make it with: "
-            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            f"PROTOKEEP_SECRET_KEY is not set. With PostgreSQL every process needs the same one: {COMMAND}"
         )
-    return hashlib.sha256(_stored_secret(database.with_name(database.name + ".secret"))).digest()
+    return hashlib.sha256(_stored_secret(path)).digest()
 
 
 def _stored_secret(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        # The secret is written under another name first, so that no process ever reads half of it.
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+    if not path.exists():
+        create_folder(path.parent)
+        _create_secret(path)
+    secret = path.read_bytes().strip()
+    if not secret:
+        raise NotConfigured(
+            f"{path} is empty, so that everybody could sign tokens. Restore it from your copy; without one remove it, "
+            "and make new tokens."
+        )
+    return secret
+
+
+def _create_secret(path: Path) -> None:
+    """Writes a new secret, unless another process was quicker."""
+    # It is written under another name first, so that no process ever reads half of it.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(create_file(draft), "w") as file:
             file.write(secrets.token_urlsafe(SECRET_BYTES))
-        try:
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
             os.link(draft, path)
-        finally:
-            draft.unlink()
-    return path.read_bytes().strip()
+    finally:
+        draft.unlink(missing_ok=True)

@@ -97,7 +97,7 @@ async def test_a_command_that_cannot_work_says_in_one_line_what_would(sqlite_url
         run(tmp_path, "token", "list", PROTOKEEP_DATABASE_URL="mysql://x"),
     )
 
-    assert (worker.code, role.code, unknown.code) == (2, 2, 1)
+    assert (worker.code, role.code, unknown.code) == (2, 2, 2)
     for said, words in ((worker, "PostgreSQL"), (role, "viewer"), (unknown, "sqlite:///")):
         assert words in said.err
         assert "Traceback" not in said.err

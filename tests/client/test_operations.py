@@ -155,6 +155,19 @@ def test_wait_lives_through_a_restart_of_the_server() -> None:
         assert keep.wait("shop", seconds=60).ready
 
 
+def test_wait_asks_a_server_that_holds_nothing_once_a_second(pauses: list[float]) -> None:
+    """
+    A server with too many waits answers at once: it is not asked again at once.
+    """
+    done = {**VIEW, "project_status": "completed", "state": "ready"}
+    script = Script(*[ok(VIEW)] * 4, ok(done))
+    with script.client() as keep:
+        assert keep.wait("shop", seconds=60).ready
+
+    assert len(script.requests) == 5
+    assert [0.5 < pause <= 1 for pause in pauses] == [True] * 3
+
+
 def test_any_product_id_is_one_segment_of_the_path() -> None:
     """
     Any product id is one segment of the path.

@@ -16,13 +16,21 @@ from protokeep.core.validation import (
     PRODUCT_ID_MAX,
     PROMPT_MAX,
     idempotency_key_of,
+    is_plain,
     name_of,
+    person_of,
     product_id_of,
     prompt_of,
+    title_of,
     user_id_for,
+    whole_number_of,
 )
 
 CONTROLS = ["\x00", "\n", "\t", "\x1b", "\x7f", "\x85", "\ud800"]
+#: Zero width, writing direction, line ends, and letters that are drawn as nothing.
+UNSEEN = ["\u200b", "\u200d", "\u202e", "\u2066", "\ufeff", "\xad", "\u2028", "\u3164", "\u2800", "\U000e0041"]
+
+HIDDEN = [*CONTROLS, *UNSEEN]
 
 
 class TestProductId:
@@ -33,7 +41,7 @@ class TestProductId:
         """
         assert product_id_of(value) == value
 
-    @pytest.mark.parametrize("value", ["", "  ", "x" * (PRODUCT_ID_MAX + 1), *(f"p{one}" for one in CONTROLS)])
+    @pytest.mark.parametrize("value", ["", "  ", "x" * (PRODUCT_ID_MAX + 1), *(f"p{one}q" for one in HIDDEN)])
     def test_a_refused_product_id_names_the_field_and_what_would_do(self, value: str) -> None:
         """
         Empty, too long, or with control characters: the refusal names the field and what would do.
@@ -43,15 +51,16 @@ class TestProductId:
         assert (caught.value.field, str(caught.value).startswith("product_id ")) == ("product_id", True)
 
     @given(st.text(max_size=PRODUCT_ID_MAX + 5))
-    def test_an_accepted_product_id_is_kept_to_the_letter(self, value: str) -> None:
+    def test_an_accepted_product_id_is_kept_but_for_its_spelling(self, value: str) -> None:
         """
-        Whatever is taken is kept to the letter and can be written to any database.
+        Whatever is taken is kept, in NFC and without outer blanks, and can be written to any database.
         """
         try:
             taken = product_id_of(value)
         except InvalidInput:
             return
-        assert taken == value
+        assert taken == unicodedata.normalize("NFC", value).strip()
+        assert product_id_of(taken) == taken
         assert taken.encode()
         assert "\x00" not in taken
         assert not any(unicodedata.category(character) == "Cc" for character in taken)
@@ -71,6 +80,56 @@ class TestProductId:
         """
         with pytest.raises(InvalidInput, match="UUID"):
             product_id_of("shop", must_be_uuid=True)
+
+    def test_an_accent_is_the_same_letter_however_it_was_typed(self) -> None:
+        """
+        What looks alike is one product: a letter with its accent apart, and blanks around an id.
+        """
+        assert product_id_of(" cafe\u0301 ") == product_id_of("caf\xe9") == "caf\xe9"
+
+
+class TestPeople:
+    @pytest.mark.parametrize("one", HIDDEN)
+    def test_no_person_or_name_looks_like_another_by_what_nobody_sees(self, one: str) -> None:
+        """
+        "amy" and "amy" with a character that nobody sees are not two people, tokens or products.
+        """
+        for check in (person_of, title_of, name_of):
+            with pytest.raises(InvalidInput):
+                check(f"am{one}y")
+        assert not is_plain(f"am{one}y")
+
+    def test_a_person_is_written_in_one_way(self) -> None:
+        """
+        Outer blanks are off and accents composed; a claim that is written otherwise is another's, and is refused.
+        """
+        assert (person_of(" amy "), person_of("Jose\u0301"), title_of(" CI "), name_of(" Shop ")) == (
+            "amy",
+            "Jos\xe9",
+            "CI",
+            "Shop",
+        )
+        assert is_plain("amy")
+        assert not any(is_plain(value) for value in (" amy", "Jose\u0301", "", "x" * 201, None, 7))
+
+
+class TestNumber:
+    @pytest.mark.parametrize(("text", "number"), [("0", 0), ("25", 25), ("0025", 25), ("0" * 19 + "7", 7)])
+    def test_a_whole_number_may_have_leading_zeros(self, text: str, number: int) -> None:
+        """
+        As HTTP's numbers may.
+        """
+        assert whole_number_of(text, 25) == number
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "26", "-1", "+1", "1e1", "1_0", " 1", "1\n", "\u0661", "\xb2", "0000259999", "0" * 5001],
+    )
+    def test_what_is_no_whole_number_in_bounds_is_none(self, text: str) -> None:
+        """
+        The bound is on the number itself, and no text is so long that Python refuses to read it.
+        """
+        assert whole_number_of(text, 25) is None
 
 
 class TestPrompt:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protokeep.core.webhook_payload import ID_MAX, MAX_CANDIDATES, MAX_DELIVERY, MAX_DEPTH, MAX_VALUES, chats_named
+from protokeep.core.foreign_text import ID_MAX
+from protokeep.core.webhook_payload import MAX_CANDIDATES, MAX_DELIVERY, MAX_DEPTH, MAX_VALUES, chats_named
 
 
 def named(payload: Any) -> list[str]:

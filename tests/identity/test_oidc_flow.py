@@ -181,6 +181,21 @@ class TestSignOn:
         assert done.headers["location"] == "/"
 
     @on_sqlite
+    @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1@evil.example", "[", "::1"])
+    async def test_the_host_header_does_not_say_where_to_come_back_to(self, site: Site, host: str) -> None:
+        """
+        Without a public address only this machine's own names are believed; the way back is never one that was sent.
+        """
+        async with browser(site) as page:
+            refused = await page.get(BEGIN, headers={"Host": host})
+            taken = await page.get(BEGIN, headers={"Host": "localhost:8400"})
+
+        assert refused.status_code == 503
+        assert "PROTOKEEP_PUBLIC_URL" in refused.text
+        assert "location" not in refused.headers
+        assert query_of(taken.headers["location"])["redirect_uri"] == "http://localhost:8400/sign-in/finish"
+
+    @on_sqlite
     async def test_behind_https_address_and_cookies_are_https_only(self, world: World, issuer: FakeIssuer) -> None:
         """
         With a public address over https that is where one comes back to, and every cookie is for https only.

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protokeep.client import Decision, Ensured, Failure, HistoryLine, PrototypeDetail
+from protokeep.client import Decision, Ensured, Failure, HistoryLine, PrototypeDetail, Refused
+from protokeep.client.errors import Problem
 from protokeep.core.prototype import State
 from protokeep.core.state_labels import STATE_LABELS
 from protokeep.mcp import answers
@@ -75,3 +76,38 @@ def test_every_state_has_a_word_and_a_next_step() -> None:
     """
     assert set(STATE_LABELS) == set(State)
     assert set(answers._NEXT_STEPS) == set(map(str, State))
+
+
+STEERING = "a\x1b]0;PWN\x07\u202e\x9b2J\r"
+
+
+def test_words_of_others_steer_no_terminal() -> None:
+    """
+    Assistants show answers in terminals, and their text is JSON without escapes.
+    """
+    detail = PrototypeDetail(
+        id="0123456789abcdef0123456789abcdef0123",
+        product_id="shop",
+        project_status="completed",
+        state="ready",
+        created_at=NOW,
+        updated_at=NOW,
+        user_id=STEERING,
+        prompt=STEERING,
+        project_url=f"https://v0.app/{STEERING}",
+        chat_url="javascript:alert(1)",
+        error=Failure(code="x", message=STEERING),
+        history=(HistoryLine(kind="parked", source="submit", at=NOW, actor=STEERING, data={"message": STEERING}),),
+    )
+
+    answer = answers.explain_answer(detail)
+
+    assert (answer.url, answer.chat_url) == (None, None)
+    shown = [answer.trouble, answer.prompt, answer.why, answer.asked_for_by, *answer.history]
+    assert all(text and text.isprintable() and "PWN" in text for text in shown if text != answer.why)
+
+
+def test_words_of_a_server_that_is_not_ours_steer_no_terminal() -> None:
+    problem = Problem("x", "x", 422, STEERING, STEERING)
+
+    assert answers.error_text(Refused(problem)).isprintable()

@@ -69,6 +69,19 @@ async def test_a_host_name_that_is_not_ours_names_the_setting_that_allows_it(ser
     assert "PROTOKEEP_MCP_ALLOWED_HOSTS" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+async def test_only_posts_are_answered_so_that_no_stream_stays_open(served: Demo, method: str) -> None:
+    """
+    The tools send nothing by themselves: there is no stream that no limit knows and no revocation ends.
+    """
+    headers = {"Authorization": f"Bearer {served.token}", "Accept": "text/event-stream"}
+    async with httpx2.AsyncClient(base_url=served.url, headers=headers, trust_env=False) as http:
+        refused = await http.request(method, "/mcp")
+
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert refused.headers["content-type"] == "application/problem+json"
+
+
 def test_allowed_host_names_are_separated_by_commas() -> None:
     """
     Names are given separated by commas.

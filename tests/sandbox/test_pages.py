@@ -71,9 +71,9 @@ async def test_links_name_the_host_that_the_client_asked(v0: V0, clock: Clock) -
     Links name the host that the client asked.
     """
     remote_chat = await v0.post(
-        "/v1/chats", json={"message": "x", "responseMode": "async"}, headers={"host": "v0.test:81"}
+        "/v1/chats", json={"message": "x", "responseMode": "async"}, headers={"host": "localhost:81"}
     )
-    assert remote_chat.json()["webUrl"].startswith("http://v0.test:81/chat/")
+    assert remote_chat.json()["webUrl"].startswith("http://localhost:81/chat/")
     chat, _ = await create_v2(v0)
     clock.advance(10)
     preview = (await v0.get(f"{chat}/preview")).json()

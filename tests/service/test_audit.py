@@ -95,6 +95,43 @@ async def test_entries_wait_while_the_database_is_away(
     await audit.close()
 
 
+async def test_what_comes_while_a_line_cannot_be_written_is_counted_with_it(
+    audit: Audit, entry: AuditEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The same thing happens again while the database is asked in vain: the line tells of all of them.
+    """
+
+    async def away(*_: Any) -> None:
+        audit.note(entry)
+        raise DatabaseUnavailable
+
+    audit.note(entry)
+    audit.note(entry)
+    with monkeypatch.context() as patch:
+        patch.setattr(AuditStore, "add", away)
+        await audit.flush()
+    await audit.flush()
+
+    assert await told(audit) == [("id-1", 3)]
+    await audit.close()
+
+
+async def test_an_entry_that_the_database_refuses_takes_no_other_along(audit: Audit, entry: AuditEntry) -> None:
+    """
+    One entry cannot be stored: the others of the same moment are, and later ones, too.
+    """
+    for one in (entry, replace(entry, subject="\ud800"), replace(entry, subject="id-2")):
+        audit.note(one)
+
+    await audit.flush()
+    audit.note(replace(entry, subject="id-3"))
+    await audit.flush()
+
+    assert await told(audit) == [("id-1", 1), ("id-2", 1), ("id-3", 1)]
+    await audit.close()
+
+
 async def test_a_flood_of_failed_sign_ins_is_one_line_and_a_number(
     audit: Audit, entry: AuditEntry, seconds: Seconds
 ) -> None:

@@ -10,6 +10,7 @@ from protokeep.core.errors import NotConfigured
 from protokeep.core.prototype import Status
 from protokeep.core.webhook_payload import MAX_DELIVERY, chats_named
 from protokeep.providers.base import with_hooks
+from protokeep.service.hook_deliveries import MAX_PENDING, HookDeliveries
 from protokeep.service.hooks import Hooks
 from tracked import generation_of
 from world import ANN, ENVIRONMENT_ACCOUNT, SECRET, World, both_versions, every_version_and_database
@@ -216,3 +217,61 @@ def test_a_delivery_names_a_few_possible_chats_and_never_raises(body: bytes, cha
     A few possible chat ids and nothing else, whatever the body; it never raises.
     """
     assert chats == chats_named(body)[0]
+
+
+class TestShares:
+    async def test_a_flood_at_one_address_takes_no_place_of_another(
+        self, world: World, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        The owner of one account sees its address at v0, and sends as many deliveries as there are places, and more.
+        """
+        secret = await installed(world, hooks)
+        made = await world.make()
+        asked: dict[str, list[str]] = {}
+
+        async def poll_soon(account: str, chats: list[str], *_: object, **__: object) -> int:
+            asked.setdefault(account, []).extend(chats)
+            return len(chats)
+
+        async def account_of(address: str) -> str | None:
+            return {secret: ENVIRONMENT_ACCOUNT, "flooded": "v0:person:default:eve"}.get(address)
+
+        monkeypatch.setattr(world.store, "poll_soon", poll_soon)
+        deliveries = HookDeliveries(world.keeper.context, account_of)
+        for number in range(3 * MAX_PENDING // 8):
+            chats = [{"chatId": f"c-{number}-{part}"} for part in range(8)]
+            assert await deliveries.receive("flooded", json.dumps(chats).encode())
+        assert await deliveries.receive(secret, delivery(made.chat_id))
+        await deliveries.settled()
+
+        assert asked[ENVIRONMENT_ACCOUNT] == [made.chat_id]
+        assert len(asked["v0:person:default:eve"]) == MAX_PENDING
+
+    async def test_an_account_in_trouble_keeps_no_other_waiting(
+        self, world: World, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Deliveries of both are written together, and the write for one of them fails.
+        """
+        secret = await installed(world, hooks)
+        made = await world.make()
+        write = world.store.poll_soon
+        asked: list[str] = []
+
+        async def poll_soon(account: str, chats: list[str], *args: object, **kwargs: object) -> int:
+            if account != ENVIRONMENT_ACCOUNT:
+                raise RuntimeError("a bug of ours")
+            asked.extend(chats)
+            return await write(account, chats, *args, **kwargs)  # type: ignore[arg-type]
+
+        async def account_of(address: str) -> str | None:
+            return ENVIRONMENT_ACCOUNT if address == secret else "v0:person:default:eve"
+
+        monkeypatch.setattr(world.store, "poll_soon", poll_soon)
+        deliveries = HookDeliveries(world.keeper.context, account_of)
+        await deliveries.receive("another", delivery("c-1"))
+        await deliveries.receive(secret, delivery(made.chat_id))
+        await deliveries.settled()
+
+        assert asked == [made.chat_id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -16,7 +17,7 @@ from protokeep.core.prototype import Prototype, Status
 from protokeep.job_queue import JobQueue
 from protokeep.service import NewPrototype
 from tracked import generation_of
-from world import ANN, GENERATION_SECONDS, PROMPT, World, jobs_of, on_sqlite, until
+from world import ANN, EVE, GENERATION_SECONDS, PROMPT, World, jobs_of, on_sqlite, until
 
 
 async def test_a_process_that_runs_jobs_submits_its_own_claims(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +57,7 @@ async def test_a_process_holds_a_bounded_number_of_claims(world: World, monkeypa
     """
     monkeypatch.setattr(job_queue, "SUBMITS_AT_ONCE", 2)
     monkeypatch.setattr(job_queue, "HELD_AT_ONCE", 4)
+    monkeypatch.setattr(job_queue, "PART_OF_WORKSPACE", 1)
     running, go_on = 0, asyncio.Event()
 
     async def submit_held(claimed: Prototype) -> None:
@@ -70,10 +72,10 @@ async def test_a_process_holds_a_bounded_number_of_claims(world: World, monkeypa
         leases = [generation_of(one.prototype).submission.lease_until for one in claims]
         assert [lease is not None for lease in leases] == [True] * 4 + [False]
         await until(lambda: running == 2, seconds=10)
-        assert not queue.has_room()
+        assert not queue.has_room("default")
         go_on.set()
-        await until(lambda: running == 4 and queue.has_room(), seconds=10)
-    assert not queue.has_room()
+        await until(lambda: running == 4 and queue.has_room("default"), seconds=10)
+    assert not queue.has_room("default")
 
 
 @on_sqlite
@@ -108,7 +110,7 @@ async def test_a_job_of_a_clock_that_was_set_back_is_queued_again(world: World) 
     async def track(account: str) -> None:
         polled.append(account)
 
-    world.keeper.track = track  # type: ignore[method-assign, assignment]
+    world.keeper.track = track  # type: ignore[method-assign]
     jobs, queue = jobs_of(world.keeper, world.database_url, wall_clock=lambda: wall().timestamp())
     async with queue.open():
         wall.advance(3600)
@@ -130,7 +132,7 @@ async def _delay_by_an_hour(queue: JobQueue, database_url: str) -> int:
     Returns how many jobs there are.
     """
     if database_url.startswith("sqlite"):
-        queued = queue.pgqueuer().qm.queries._jobs
+        queued: dict[int, Any] = queue.pgqueuer().qm.queries._jobs  # type: ignore[attr-defined]
         for job in queued.values():
             job["execute_after"] += timedelta(hours=1)
         return len(queued)
@@ -204,3 +206,30 @@ async def test_periodic_tasks_have_names_and_passes_of_their_own(world: World) -
     async with queue.open():
         for task in (*jobs.periodic_tasks, *jobs.periodic_tasks):
             await task.run()
+
+
+@on_sqlite
+async def test_a_workspace_leaves_room_for_another_ones_claim(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A workspace holds part of what a process sends at once and holds: another one's claim is sent at once.
+    """
+    monkeypatch.setattr(job_queue, "SUBMITS_AT_ONCE", 4)
+    monkeypatch.setattr(job_queue, "HELD_AT_ONCE", 8)
+    running, go_on = [], asyncio.Event()
+
+    async def submit_held(claimed: Prototype) -> None:
+        running.append(generation_of(claimed).workspace_id)
+        await go_on.wait()
+
+    world.keeper.submit_held = submit_held  # type: ignore[method-assign]
+    jobs, queue = jobs_of(world.keeper, world.database_url)
+    async with jobs.running():
+        for number in range(6):
+            assert queue.has_room("default")
+            await world.keeper.ensure(ANN, NewPrototype(f"p-{number}", PROMPT), wait=0)
+        assert [queue.has_room(workspace_id) for workspace_id in ("default", "elsewhere")] == [False, True]
+        await world.keeper.ensure(EVE, NewPrototype("p-1", PROMPT), wait=0)
+        await until(lambda: len(running) == 4, seconds=10)
+        assert sorted(running) == ["default"] * 3 + ["elsewhere"]
+        go_on.set()
+        await until(lambda: queue.has_room("default"), seconds=10)

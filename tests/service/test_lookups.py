@@ -235,18 +235,21 @@ class TestAbsence:
         assert noted.chat_id == chat.id
 
     @both_versions
-    async def test_a_chat_of_an_earlier_version_is_adopted_by_its_marker(self, world: World) -> None:
+    async def test_an_unsigned_chat_is_not_adopted_and_nothing_is_sent_again(self, world: World) -> None:
         """
-        What was sent before marks were signed completes the row that its marker names.
+        Whoever sees the prototype knows its marker. The chat may be ours all the same: it stays undecided.
         """
         made = await self._failed(world)
-        (chat,) = plant(
-            world, metadata={"protokeep": (await world.store.installation())[0], "protokeep_marker": made.id}
-        )
+        keeper_id, _ = await world.store.installation()
+        (chat,) = plant(world, metadata={"protokeep": keeper_id, "protokeep_marker": made.id})
 
-        await world.live(30)
+        await world.live(150)
 
-        assert (await world.get(made.id)).chat_id == chat.id
+        undecided = await world.get(made.id)
+        assert (undecided.chat_id, undecided.state) == (None, State.UNDECIDED)
+        assert (await world.kinds(undecided)).count("sent") == 1
+        (noted,) = await world.store.searches.unreadable(world.clock())
+        assert noted.chat_id == chat.id
 
 
 class TestRemembered:

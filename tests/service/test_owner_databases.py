@@ -206,6 +206,59 @@ class TestOlderRows:
         assert (await owned.ensure(PRODUCT)).decision.outcome is Outcome.REPLACED
 
 
+#: A table whose times are {kind} and may be missing.
+LOOSE = """
+CREATE TABLE design_mockups (
+    id text PRIMARY KEY, product_id text, user_id text, provider text, prompt text, image_url text, thumbnail_url text,
+    metadata text, created_at {kind}, updated_at {kind}, v0_chat_id text
+)"""
+EPOCH = "1970-01-01T00:00:00+00:00"
+#: The database, the type of its times, what stands in one of them, and the time that is shown.
+ODD_TIMES = [
+    ("sqlite", "text", "NULL", EPOCH),
+    ("sqlite", "text", "'yesterday'", EPOCH),
+    ("sqlite", "integer", "1735689600", "2025-01-01T00:00:00+00:00"),
+    ("sqlite", "integer", "1735689600000", "2025-01-01T00:00:00+00:00"),
+    ("sqlite", "integer", "9223372036854775807", EPOCH),
+    ("sqlite", "blob", "x'00ff'", EPOCH),
+    ("pg", "timestamptz", "NULL", EPOCH),
+    ("pg", "timestamp", "'infinity'", EPOCH),
+    ("pg", "timestamp", "'0044-03-15 BC'", EPOCH),
+]
+
+
+@pytest.mark.parametrize(("database", "kind", "odd", "shown"), ODD_TIMES)
+async def test_a_row_with_an_odd_time_disturbs_nobody(
+    request: pytest.FixtureRequest, database: str, kind: str, odd: str, shown: str
+) -> None:
+    """
+    A row of the owner's without a time that can be read is shown, and the others are listed, adopted and made.
+    """
+    url = request.getfixturevalue(f"empty_{database}_url")
+    await run(url, LOOSE.format(kind=kind))
+    columns = "id, product_id, user_id, provider, prompt, created_at, v0_chat_id"
+    await run(
+        url,
+        f"""
+        INSERT INTO design_mockups ({columns}) VALUES ('odd', 'p-1', 'u', 'v0', 'x', {odd}, 'chat-1');
+        INSERT INTO design_mockups ({columns}) VALUES ('empty', NULL, NULL, NULL, NULL, {odd}, 'chat-2');
+        INSERT INTO design_mockups ({columns}) VALUES ('plain', 'p-1', 'u', 'v0', 'x', '2025-06-01 00:00:00', 'chat-3');
+        """,
+    )
+    await migrate(url)
+    async with World.open(url) as world:
+        listed = {one.id: one.created_at.isoformat() for one in await world.listed("p-1")}
+        current = await world.status("p-1")
+        await world.sweep()
+        adopted = {row["mockup_id"] for row in await world.rows("SELECT mockup_id FROM protokeep_generations")}
+        made = await world.ensure("p-1", create_new=True)
+
+        assert listed == {"odd": shown, "plain": "2025-06-01T00:00:00+00:00"}
+        assert current.id == "plain"
+        assert adopted >= {"odd", "plain"}
+        assert made.decision.outcome is Outcome.CREATED
+
+
 class TestSqliteOwner:
     async def test_a_create_works_beside_older_rows_in_the_owners_sqlite_file(self, empty_sqlite_url: str) -> None:
         """

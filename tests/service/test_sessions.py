@@ -47,7 +47,7 @@ async def test_signing_in_with_a_token_gives_its_person_and_role(
     found = await sessions.check(await sessions.sign_in(text))
 
     assert (found.principal.user_id, found.principal.role, found.principal.token_id) == ("ann", Role.ADMIN, token.id)
-    assert (found.expires_at, found.renewed) == (world.clock.now + IDLE, False)
+    assert found.expires_at == world.clock.now + IDLE
     with pytest.raises(TokenRefused):
         await sessions.sign_in("pk_wrong")
     assert await ends(sessions, "x" * 43)
@@ -60,14 +60,30 @@ async def test_an_idle_session_ends_after_a_working_day(sessions: Sessions, toke
     text, _ = await tokens.create(Role.MAKER, user_id="ann")
     used, idle = await sessions.sign_in(text), await sessions.sign_in(text)
 
+    first = world.clock.now + IDLE
     world.clock.advance(RENEW_AFTER.total_seconds())
-    assert not (await sessions.check(used)).renewed
+    assert (await sessions.check(used)).expires_at == first
     world.clock.advance(1)
-    renewed = await sessions.check(used)
-    assert (renewed.renewed, renewed.expires_at) == (True, world.clock.now + IDLE)
-    assert not (await sessions.check(used)).renewed
+    assert (await sessions.check(used)).expires_at == world.clock.now + IDLE
+    assert (await sessions.check(used)).expires_at == world.clock.now + IDLE
     world.clock.advance(IDLE.total_seconds() - RENEW_AFTER.total_seconds() - 1)
     assert (await ends(sessions, used), await ends(sessions, idle)) == (False, True)
+
+
+async def test_a_stream_does_not_renew_its_session(sessions: Sessions, tokens: Tokens, world: World) -> None:
+    """
+    A page that was left open asks again and again whether its session is valid: that is no use of it.
+    """
+    text, _ = await tokens.create(Role.MAKER, user_id="ann")
+    held = await sessions.sign_in(text)
+    ends_at = world.clock.now + IDLE
+    for _ in range(11):
+        world.clock.advance(3600)
+        assert (await sessions.check(held, renew=False)).expires_at == ends_at
+
+    world.clock.advance(3600)
+    with pytest.raises(NotAuthenticated):
+        await sessions.check(held, renew=False)
 
 
 async def test_a_session_ends_two_weeks_after_the_sign_in(sessions: Sessions, tokens: Tokens, world: World) -> None:
@@ -154,6 +170,17 @@ async def test_signing_out_ends_one_session_or_all_of_a_person(sessions: Session
     assert [await ends(sessions, one) for one in held] == [True, False, False]
     assert await sessions.sign_out_everywhere(ANN) == 2
     assert [await ends(sessions, one) for one in (*held, other)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("cookie", ["", "CHOSEN", ".", "a.b", "a." + "0" * 64, "\ud800.\ud800"])
+def test_a_form_cookie_is_one_of_ours(sessions: Sessions, cookie: str) -> None:
+    """
+    A cookie that somebody else has written is none; nor is one of ours with anything changed.
+    """
+    made = sessions.new_form_cookie()
+
+    assert sessions.is_form_cookie(made)
+    assert not any(map(sessions.is_form_cookie, (cookie, made[:-1], made + "0", "x" + made, made.partition(".")[0])))
 
 
 def test_a_form_token_fits_its_session_and_its_purpose_only(sessions: Sessions) -> None:

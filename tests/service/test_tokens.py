@@ -71,7 +71,7 @@ async def test_the_last_use_of_a_token_is_written_once_a_minute(tokens: Tokens, 
     for seconds in (0, 30, 31, 61):
         world.clock.advance(seconds)
         await tokens.check(text)
-        (token,) = await tokens.list("default")
+        (token,), _ = await tokens.list("default", 10)
         assert token.last_used_at is not None
         seen.append(token.last_used_at)
 
@@ -86,7 +86,7 @@ async def test_a_token_of_unusable_values_is_not_made(tokens: Tokens, bad: dict[
     with pytest.raises(InvalidInput):
         await tokens.create(Role.MAKER, **bad)  # type: ignore[arg-type]
 
-    assert await tokens.list("default") == []
+    assert await tokens.list("default", 10) == ([], None)
 
 
 async def test_a_token_revoked_elsewhere_counts_a_second_at_most(tokens: Tokens, world: World) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from owner_schemas import run
+from owner_schemas import MOCKUP, run
+from protokeep.core.errors import DatabaseBusy
 from protokeep.core.reuse import Outcome
 from protokeep.service import Ensured, NewPrototype
 from protokeep.store import claims
+from protokeep.store.sql import Connection, Statement
 from tracked import generation_of
 from world import ANN, BOB, PROMPT, Node, World, on_postgresql
 
@@ -126,3 +129,83 @@ async def test_replacing_at_one_builder_leaves_the_slot_at_another(world: World)
     assert again.decision.outcome is Outcome.REPLACED
     assert generation_of(await world.get(failed.id)).workspace_id == "default"
     assert sorted(await slots(world)) == sorted([again.prototype.id, elsewhere.id])
+
+
+async def test_a_click_does_not_wait_for_ever_behind_one_that_is_stuck(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The database hardly answers the first one: the second is told in time, and writes nothing.
+    """
+    stuck, released = asyncio.Event(), asyncio.Event()
+    plain = claims.find_current
+
+    async def hardly(*given: Any) -> Any:
+        stuck.set()
+        await released.wait()
+        return await plain(*given)
+
+    monkeypatch.setattr(claims, "find_current", hardly)
+    first = asyncio.create_task(world.ensure())
+    await stuck.wait()
+    monkeypatch.setattr(claims, "WAIT_SECONDS", 0.05)
+    with pytest.raises(DatabaseBusy, match="Nothing was written"):
+        await asyncio.wait_for(world.ensure(create_new=True), 5)
+    released.set()
+
+    mine = await first
+    again = await world.ensure()
+    assert (mine.decision.outcome, again.decision.outcome) == (Outcome.CREATED, Outcome.REUSED)
+    assert len(await world.listed()) == 1
+
+
+@on_postgresql
+@pytest.mark.parametrize("state", ["40P01", "40001"])
+async def test_a_claim_that_the_database_undid_begins_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """
+    PostgreSQL broke a claim off in favour of another transaction: it is made all the same, once.
+    """
+    plain = claims.find_current
+
+    async def undone(connection: Connection, *given: Any) -> Any:
+        monkeypatch.setattr(claims, "find_current", plain)
+        await connection.execute(Statement(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$"))
+
+    monkeypatch.setattr(claims, "find_current", undone)
+
+    mine = await world.ensure(idempotency_key="k")
+
+    assert mine.decision.outcome is Outcome.CREATED
+    assert await slots(world) == [mine.prototype.id]
+    assert len(await world.listed()) == 1
+
+
+@on_postgresql
+@pytest.mark.parametrize("chat", ["'chat-1'", "NULL"])
+async def test_an_older_row_that_is_deleted_during_the_claim_is_none(
+    world: World, monkeypatch: pytest.MonkeyPatch, chat: str
+) -> None:
+    """
+    The owner deletes the row that a claim was about to give: the product gets a new one, and nobody sees an error.
+    """
+    await run(
+        world.database_url,
+        "INSERT INTO design_mockups (id, product_id, user_id, provider, prompt, created_at, project_url, v0_chat_id)"
+        f" VALUES ('{MOCKUP}', 'p-1', 'u', 'v0', 'x', now(), 'https://example.com/', {chat})",
+    )
+    plain = claims.find_current
+
+    async def seen(*given: Any) -> Any:
+        found = await plain(*given)
+        monkeypatch.setattr(claims, "find_current", plain)
+        await run(world.database_url, f"DELETE FROM design_mockups WHERE id = '{MOCKUP}'")
+        return found
+
+    monkeypatch.setattr(claims, "find_current", seen)
+
+    mine = await world.ensure()
+
+    assert mine.decision.outcome is Outcome.CREATED
+    assert await slots(world) == [mine.prototype.id]

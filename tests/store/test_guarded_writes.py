@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
 
+import asyncpg
 import pytest
 
 from protokeep.core.deletion import deletion_requested
 from protokeep.core.events import Event, Source
 from protokeep.core.generation import Reason
 from protokeep.core.prototype import Prototype
+from protokeep.store.orphans import OrphanChat
 from protokeep.store.pictures import Picture, save_picture
 from protokeep.store.prototypes import free_slot
 from protokeep.store.sql import Connection
 from tracked import generation_of, tracked
-from world import ANN, World
+from world import ANN, World, on_postgresql
+
+T = TypeVar("T")
 
 
 async def moved(world: World, prototype: Prototype) -> Prototype:
@@ -119,3 +128,65 @@ class TestForget:
 
         assert changes.get_nowait().mockup_id == made.id
         assert changes.empty()
+
+
+class TestOwnersDeletion:
+    """The owner deletes a row in the moment in which it is written here: neither waits for the other for ever."""
+
+    @on_postgresql
+    async def test_a_save_loses_against_it(self, world: World) -> None:
+        """
+        The owner's deletion is carried out, and the save writes nothing.
+        """
+        made = tracked(await world.complete())
+        after = replace(made, project_url="https://example.com/new")
+
+        async with deleting(world, made.id) as delete:
+            saved = await delete(world.store.save(made, after))
+
+        assert saved is None
+        assert await world.listed() == []
+
+    @on_postgresql
+    async def test_an_adoption_loses_against_it(self, world: World) -> None:
+        """
+        The same for a chat that is given to its row.
+        """
+        claim = tracked((await world.ensure()).prototype)
+        now = world.clock.now
+        orphan = OrphanChat(
+            *("chat-1", claim.generation.marker, "default", "p-1", "ann", "v0", claim.generation.account, 2),
+            *(claim.prompt, now, now),
+        )
+
+        async with deleting(world, claim.id) as delete:
+            outcome = await delete(world.store.adopt_orphan(orphan, timedelta(minutes=10)))
+
+        assert outcome == "deleted"
+        assert await world.listed() == []
+
+
+@contextlib.asynccontextmanager
+async def deleting(world: World, mockup_id: str) -> AsyncIterator[Callable[[Awaitable[T]], Awaitable[T]]]:
+    """An owner's transaction that has the row; it deletes the row as soon as the given write waits for it."""
+    owner = await asyncpg.connect(world.database_url)
+    transaction = owner.transaction()
+    await transaction.start()
+    await owner.execute("SELECT 1 FROM design_mockups WHERE id = $1 FOR UPDATE", mockup_id)
+
+    async def delete(write: Awaitable[T]) -> T:
+        writing = asyncio.ensure_future(write)
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        async with asyncio.timeout(20):
+            while not writing.done() and not await owner.fetchval(waiting):  # noqa: ASYNC110 - another server's lock
+                await asyncio.sleep(0.01)
+            await owner.execute("DELETE FROM design_mockups WHERE id = $1", mockup_id)
+            await transaction.commit()
+            return await writing
+
+    try:
+        yield delete
+    finally:
+        await owner.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -51,6 +51,20 @@ async def in_slot(world: World, product_id: str) -> str:
     """The prototype that has a product's place."""
     (row,) = await world.rows(f"SELECT mockup_id FROM protokeep_slots WHERE product_id = '{product_id}'")
     return str(row["mockup_id"])
+
+
+async def test_an_orphan_whose_builder_names_no_real_time_can_be_read_and_polled(world: World) -> None:
+    """
+    The zero of some clocks is the year 1: the chat is adopted as an old one, and disturbs nobody.
+    """
+    stray = replace(stray_of(world), made_at=datetime(1, 1, 1, tzinfo=UTC))
+
+    assert await adopted(world, stray) == "adopted"
+    await world.live(6)
+
+    (found,) = await world.listed()
+    assert found.created_at == generation_of(found).created_at == datetime(1970, 1, 1, tzinfo=UTC)
+    assert (await world.status()).id == found.id
 
 
 async def test_an_orphan_goes_to_the_row_that_its_marker_names(world: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from protokeep.core.errors import DatabaseUnavailable, NotConfigured
 from protokeep.store.database import Database
+from protokeep.store.lines import WORKING_FOR
 from protokeep.store.sql import ConstraintBroken, DatabaseError, Statement
 
 ADD_NEW = Statement("INSERT INTO t (n, at) VALUES (:n, :at) ON CONFLICT DO NOTHING RETURNING n")
@@ -63,6 +64,18 @@ async def test_instants_are_aware_utc_both_ways(database: Database) -> None:
     assert touched == 2
     assert rows == [{"n": n, "seen_at": NOW + timedelta(seconds=n % 100)} for n in (2, 101, 103)]
     assert {row["seen_at"].tzinfo for row in rows} == {UTC}
+
+
+async def test_the_first_and_the_last_times_that_there_are_come_back(database: Database) -> None:
+    """
+    Years of one to three digits are written, sort first, and can be read.
+    """
+    ends = [datetime(1, 1, 2, tzinfo=UTC), datetime(999, 7, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)]
+    async with database.transaction() as connection:
+        await connection.execute_many(ADD_NEW, [{"n": n, "at": at} for n, at in enumerate(ends)])
+        rows = await connection.fetch_all(Statement("SELECT at AS seen_at FROM t ORDER BY at"))
+
+    assert [row["seen_at"] for row in rows] == ends
 
 
 async def test_a_transaction_is_written_as_a_whole_or_not_at_all(database: Database) -> None:
@@ -195,3 +208,47 @@ def test_an_unknown_database_address_is_refused_at_once() -> None:
     """
     with pytest.raises(NotConfigured, match="sqlite:///file or postgresql"):
         Database("mysql://root@localhost/x")
+
+
+async def test_requests_of_one_workspace_leave_connections_for_those_of_another(database: Database) -> None:
+    """
+    One workspace holds all that it may, and more of its requests wait; another one's, and a job's, are answered.
+    """
+    done, held = asyncio.Event(), []
+
+    async def hold(workspace_id: str) -> None:
+        WORKING_FOR.set(workspace_id)
+        async with database.reading() as connection:
+            held.append(workspace_id)
+            await connection.fetch_all(ALL)
+            await done.wait()
+
+    crowd = [asyncio.ensure_future(hold("many")) for _ in range(20)]
+    async with asyncio.timeout(20):
+        while len(held) < 3:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+        few = asyncio.ensure_future(hold("few"))
+        assert await numbers(database) == []
+        while "few" not in held:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+    assert len(held) < 10
+    done.set()
+    await asyncio.gather(*crowd, few)
+    assert held.count("many") == 20
+
+
+async def test_a_write_waits_for_one_write_of_another_workspace_and_not_for_all(sqlite_url: str) -> None:
+    database, order = Database(sqlite_url), []
+
+    async def write(workspace_id: str) -> None:
+        WORKING_FOR.set(workspace_id)
+        async with database.transaction():
+            order.append(workspace_id)
+            await asyncio.sleep(0)
+
+    crowd = [asyncio.ensure_future(write("many")) for _ in range(20)]
+    await asyncio.sleep(0)
+    await asyncio.gather(asyncio.ensure_future(write("few")), *crowd)
+    assert order.index("few") <= 2
+    assert len(order) == 21
+    await database.close()

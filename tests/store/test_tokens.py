@@ -40,7 +40,7 @@ async def added(
     now = world.clock.now
     ends = now + hours * HOUR if hours else None
     token = ApiToken(f"id-{name}", workspace, user, name, role, f"pk_{name}", now, ends, None, None)
-    await TokenStore(world.store.database).add(token, f"digest-{name}", line(world, workspace))
+    await TokenStore(world.store.database).add(token, f"digest-{name}", line(world, workspace), most=500)
     return token
 
 

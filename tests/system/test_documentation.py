@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typer.main import get_command
 
 from protokeep import cli
 from protokeep.core.state_labels import STATE_LABELS
-from protokeep.settings import Settings
+from protokeep.settings import SECRETS, Settings
 from protokeep.web.app import create_app
 from protokeep.web.models import CreateProject, PrototypeView
 from system.access.route_policy import RULES, Way, routes_of
@@ -23,7 +24,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(DOCS / "decisions").glob("*.md")])
 PAGE_IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 #: How the code reads a variable past the settings.
-ENVIRONMENT_READS = re.compile(r'(?:environ\.get\(|environ\[|envvar=)"([A-Z0-9_]+)"')
+ENVIRONMENT_READS = re.compile(r'(?:environ\.get\(|environ\[|envvar=|secret_in_environment\()"([A-Z0-9_]+)"')
 
 
 def rows(page: Path, heading: str = "", level: str = "## ") -> Iterator[list[str]]:
@@ -60,7 +61,7 @@ def test_every_route_is_in_the_api_page_with_its_role() -> None:
 
 def test_every_setting_is_in_the_configuration_page_with_its_default() -> None:
     """
-    The tables of docs/configuration.md hold every setting, none that is gone, and its true default.
+    The tables of docs/configuration.md hold every setting and file of a secret, none that is gone, and true defaults.
     """
     page = DOCS / "configuration.md"
     outside = {cells[0].strip("`") for cells in rows(page, "Outside the server")}
@@ -73,6 +74,8 @@ def _defaults() -> Iterator[tuple[str, str]]:
     for name, field in Settings.model_fields.items():
         alias = getattr(field.validation_alias, "choices", [f"PROTOKEEP_{name.upper()}"])[0]
         value = field.default
+        if name in SECRETS:
+            yield f"{alias}_FILE", "unset"
         yield alias, "unset" if value in (None, "") else f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
@@ -82,6 +85,7 @@ def test_every_other_variable_is_in_the_configuration_page() -> None:
     """
     source = "\n".join(path.read_text() for path in SOURCE.rglob("*.py"))
     read = {name for name in ENVIRONMENT_READS.findall(source) if name.startswith("PROTOKEEP_")}
+    read |= {f"{name}_FILE" for name in re.findall(r'secret_in_environment\("([A-Z0-9_]+)"', source)}
 
     assert read - set(first_words(DOCS / "configuration.md", "Outside the server")) == set()
 
@@ -193,6 +197,51 @@ def test_every_module_on_the_map_exists() -> None:
     files += [f"/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "tests").rglob("*.py")]
 
     assert [span for span in spans if "NAME" not in span and not any(file.endswith(f"/{span}") for file in files)] == []
+
+
+#: How many requirements of levels 1 and 2 each section of OWASP ASVS 5.0.0 has; they come first in each.
+ASVS = (
+    "1.1:2 1.2:9 1.3:11 1.4:3 1.5:2 2.1:3 2.2:3 2.3:4 2.4:1 3.2:2 3.3:4 3.4:6 3.5:5 3.7:2 4.1:3 4.2:1 4.3:2 "
+    "4.4:4 5.1:1 5.2:3 5.3:2 5.4:3 6.1:3 6.2:12 6.3:4 6.4:4 6.5:5 6.6:3 6.8:4 7.1:3 7.2:4 7.3:2 7.4:5 7.5:2 "
+    "7.6:2 8.1:2 8.2:3 8.3:1 8.4:1 9.1:3 9.2:4 10.1:2 10.2:2 10.3:4 10.4:11 10.5:5 10.6:2 10.7:3 11.1:2 11.2:3 "
+    "11.3:3 11.4:4 11.5:1 11.6:1 12.1:3 12.2:2 12.3:4 13.1:1 13.2:5 13.3:2 13.4:5 14.1:2 14.2:4 14.3:3 15.1:3 "
+    "15.2:3 15.3:7 16.1:1 16.2:5 16.3:4 16.4:3 16.5:3 17.1:1 17.2:4 17.3:2"
+)
+
+
+def test_every_asvs_requirement_is_answered_once() -> None:
+    """
+    docs/asvs.md has each of the 253 requirements of levels 1 and 2 once, in a row or among those that do not apply.
+    """
+    named = re.findall(r"`(\d+\.\d+\.\d+)`", (DOCS / "asvs.md").read_text())
+    counts = re.findall(r"([\d.]+):(\d+)", ASVS)
+    asked = [f"{section}.{number}" for section, count in counts for number in range(1, int(count) + 1)]
+
+    assert len(asked) == 253
+    assert sorted(named) == sorted(asked)
+
+
+def test_every_asvs_answer_names_its_proof() -> None:
+    """
+    What is said to be met names a test that exists, or says that it was found by reading.
+    """
+    answers = [cells for cells in rows(DOCS / "asvs.md") if re.fullmatch(r"`\d+\.\d+\.\d+`", cells[0])]
+    tests = [test for cells in answers for test in re.findall(r"`(tests/[^`]+)`", cells[3])]
+
+    assert [cells for cells in answers if not re.match(r"(?:yes|not met|yours)\b", cells[2])] == []
+    assert [cells for cells in answers if cells[2].startswith("yes") and not cells[3]] == []
+    assert [test for test in tests if not _is_test(test)] == []
+
+
+def _is_test(name: str) -> bool:
+    path, *inner = name.split("::")
+    nodes: list[ast.stmt] = ast.parse((ROOT / path).read_text()).body
+    for part in inner:
+        found = [one for one in nodes if getattr(one, "name", None) == part]
+        if not found:
+            return False
+        nodes = getattr(found[0], "body", [])
+    return inner[-1].startswith("test_")
 
 
 def test_every_decision_is_listed_under_its_title() -> None:

@@ -21,6 +21,7 @@ VIEW = {
         "user_id",
         "provider",
         "prompt",
+        "prompt_cut",
         "v0_chat_id",
         "v0_project_id",
         "project_status",

@@ -20,6 +20,7 @@ from protokeep.core import follow_up as rounds
 from protokeep.core.follow_up import follow_up_blocked_reason
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import State
+from protokeep.core.shares import Shares
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue
 from protokeep.settings import Settings
@@ -495,13 +496,15 @@ class TestHome:
 
 
 class TestSafety:
-    NASTY = "</textarea><script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} {% raw %} \u202e\u2028"
+    NASTY = "</textarea><script>alert(1)</script>\"'><img src=x onerror=alert(1)> {{ 7*7 }} {% raw %}"
 
     async def test_prompts_names_and_ids_are_shown_as_text(self, site: Site) -> None:
         """
         Prompts, names and ids are shown as they are, wherever they are shown.
         """
-        await paint(site.application, (Scene("a<b>'\"/../c", self.NASTY[:190], "<i>ana</i>", self.NASTY),))
+        await paint(
+            site.application, (Scene("a<b>'\"/../c", self.NASTY[:190], "<i>ana</i>", self.NASTY + " \u202e\u2028"),)
+        )
         browser = await site.signed_in()
         card = titles((await browser.get("/")).text)
         made, _ = await site.application.keeper.list(principal(), "a<b>'\"/../c", live_page())
@@ -768,7 +771,7 @@ class TestLive:
         """
         One person cannot hold all the streams there are.
         """
-        monkeypatch.setattr(site.app.state.broadcast, "_per_person", 1)
+        monkeypatch.setattr(site.app.state.broadcast, "_shares", Shares(1, 30))
         browser = await site.signed_in()
 
         async with stream(browser.client, "/live?on=home") as events:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import asyncpg
 import httpx2
 import pytest
 
-from owner_schemas import MOCKUP, PRODUCT, make_owner
+from owner_schemas import MOCKUP, PRODUCT, make_owner, run
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.principals import Role
+from protokeep.store import sqlite
 from protokeep.store.migrate import migrate
 from protokeep.store.store import Store
 from world import PROMPT, Site, World, on_sqlite
 
 URN = "urn:protokeep:problem:"
 CREATE = "/api/design/create-project"
+AT_ONCE = {"Prefer": "respond-async"}
 
 
 def problem(answer: httpx2.Response, status: int, kind: str) -> dict[str, Any]:
@@ -34,6 +39,23 @@ def problem(answer: httpx2.Response, status: int, kind: str) -> dict[str, Any]:
     assert found["request_id"] == answer.headers["x-request-id"]
     assert unquote(found["instance"]).replace("\n", "") == answer.request.url.path.replace("\n", "")
     return found
+
+
+@contextlib.asynccontextmanager
+async def held(url: str) -> AsyncIterator[None]:
+    """Another program that holds what a change needs: SQLite's lock for writing, or the rows on PostgreSQL."""
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as file:
+            file.execute("BEGIN IMMEDIATE")
+            yield
+        return
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT 1 FROM protokeep_generations FOR UPDATE")
+            yield
+    finally:
+        await connection.close()
 
 
 def body(**changes: Any) -> dict[str, Any]:
@@ -149,21 +171,78 @@ class TestBadInput:
         assert found["field"] == field
 
     @on_sqlite
-    @pytest.mark.parametrize("prefer", ["wait=999", "wait=26", "wait=-1", "wait=x", "wait=", "respond-async, wait=1e3"])
+    @pytest.mark.parametrize(
+        "prefer",
+        [
+            "wait=999",
+            "wait=26",
+            "wait=-1",
+            "wait=x",
+            "wait=",
+            "respond-async, wait=1e3",
+            "wait=0000259999",
+            "wait=000025" + "9" * 480,
+            "wait=" + "0" * 480,
+            "wait=\xb2",
+        ],
+    )
     async def test_a_wait_that_is_not_granted_is_refused_and_nothing_is_made(
         self, site: Site, world: World, prefer: str
     ) -> None:
         """
-        A wait that is not granted is refused, on a create and on a status; nothing is made.
+        A wait that is not granted is refused, on a create, a follow-up and a status; nothing is made.
         """
-        await site.create("p-1")
+        made = (await site.create("p-1")).json()["id"]
         before = await world.contents()
-        headers = {"Prefer": prefer}
+        headers: Any = {"Prefer": prefer.encode("latin-1")}
 
-        for answer in (await site.create("p-2", headers=headers), await site.status("p-1", headers=headers)):
+        for answer in (
+            await site.create("p-2", headers=headers),
+            await site.http.post(f"/api/design/prototypes/{made}/messages", json={"message": "x"}, headers=headers),
+            await site.status("p-1", headers=headers),
+        ):
             found = problem(answer, 422, "invalid-input")
             assert (found["field"], "25" in found["detail"]) == ("Prefer", True)
         assert await world.contents() == before
+
+    @on_sqlite
+    async def test_no_header_is_longer_than_any_route_reads(self, site: Site) -> None:
+        """
+        Preferences and keys have the same longest length at every route.
+        """
+        made = (await site.create("p-1")).json()["id"]
+        messages = f"/api/design/prototypes/{made}/messages"
+        for header in ({"Prefer": "wait=" + "0" * 5001}, {"Idempotency-Key": "x" * 301}):
+            problem(await site.create("p-2", headers=header), 422, "invalid-input")
+            problem(await site.http.post(messages, json={"message": "x"}, headers=header), 422, "invalid-input")
+        problem(await site.status("p-1", headers={"Prefer": "wait=" + "0" * 5001}), 422, "invalid-input")
+
+    @pytest.mark.parametrize(
+        "position",
+        [
+            '["0001-01-01T00:00:00+23:59", "3d8e7646-ef1d-54ec-bbea-61227ced90d6"]',
+            '["9999-12-31T23:59:59-23:59", "3d8e7646-ef1d-54ec-bbea-61227ced90d6"]',
+            '["0001-01-01", "ff"]',
+            '["2025-01-01T00:00:00+00:00", "3-d8e7646ef1d54ecbbea61227ced90d6"]',
+            '["2025-01-01T00:00:00+00:00", "urn:uuid:3d8e7646-ef1d-54ec-bbea-61227ced90d6"]',
+            '["2025-01-01T00:00:00+00:00", 7]',
+            '["2025-01-01T00:00:00+00:00", "\\ud800"]',
+            "[" * 200,
+            "9" * 200,
+            '{"a": 1, "b": 2}',
+            "[1e999, NaN]",
+        ],
+    )
+    async def test_a_cursor_that_somebody_wrote_is_refused(self, site: Site, position: str) -> None:
+        """
+        A cursor is read like any other text: moments at the edge of time, ids that are none, and nesting are refused.
+        """
+        cursor = base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+        admin = {"Authorization": f"Bearer {await site.token(Role.ADMIN)}"}
+
+        for path in ("mockups/p-1", "audit"):
+            answer = await site.http.get(f"/api/design/{path}", params={"cursor": cursor}, headers=admin)
+            assert problem(answer, 422, "invalid-input")["field"] == "cursor"
 
     @on_sqlite
     @pytest.mark.parametrize("prefer", ["handling=lenient", "return=minimal; foo", "", ",;="])
@@ -315,6 +394,29 @@ class TestNotReady:
         assert "Idempotency-Key" not in read["detail"]
         assert again["decision"]["outcome"] == "replayed"
         assert len(await world.listed()) == 1
+
+    async def test_a_change_that_the_database_undid_is_503_and_says_that_nothing_was_written(
+        self, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        Another program holds the row, or SQLite's file: the 503 asks to come back, and nothing has changed.
+        """
+        monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+        if not database_url.startswith("sqlite"):
+            name = database_url.rpartition("/")[2]
+            await run(database_url, f"ALTER DATABASE \"{name}\" SET lock_timeout = '100ms'")
+        async with World.open(database_url) as world, world.serving() as site:
+            messages = f"/api/design/prototypes/{(await world.complete()).id}/messages"
+            before = await world.contents()
+            async with held(database_url):
+                answer = await site.http.post(messages, json={"message": "in blue"})
+
+            refused = problem(answer, 503, "not-ready")
+            assert answer.headers["retry-after"]
+            assert "Nothing was written" in refused["detail"]
+            assert "may have been done" not in refused["detail"]
+            assert await world.contents() == before
+            assert (await site.http.post(messages, json={"message": "in blue"}, headers=AT_ONCE)).is_success
 
     async def test_without_its_database_everything_but_livez_is_503(self, pg_url: str) -> None:
         """

@@ -21,6 +21,7 @@ from protokeep.cli import (
     tokens,
     watch,
 )
+from protokeep.cli.terminal import print_notice
 
 app = typer.Typer(
     name="protokeep",
@@ -47,7 +48,7 @@ def main() -> None:
     try:
         app()
     except ProtokeepError as error:
-        sys.stderr.write(f"protokeep: {error}\n")
+        print_notice(str(error))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

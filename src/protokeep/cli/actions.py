@@ -11,6 +11,7 @@ import typer
 from protokeep.cli.options import DEFAULT_URL, AsJson, Key, ProductId, PrototypeId, Provider, Token, Url
 from protokeep.cli.prototypes import connected, prototype_id_of, same_input
 from protokeep.cli.retry_advice import RetryAdvice, advise_if_answer_lost, advise_if_output_fails, shell_command
+from protokeep.cli.terminal import in_one_line, print_text
 
 app = typer.Typer()
 
@@ -100,7 +101,7 @@ def delete(
         with advise_if_answer_lost(advice):
             remaining = client.delete(selected_id)
     if remaining is None:
-        sys.stdout.write("Deleted.\n")
+        print_text("Deleted.")
         return
-    reason = remaining.trouble or "It is being decided whether the builder has it."
-    sys.stdout.write(f"Being deleted; it is tried again by itself. {reason}\n")
+    reason = in_one_line(remaining.trouble or "It is being decided whether the builder has it.")
+    print_text(f"Being deleted; it is tried again by itself. {reason}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from protokeep.cli.options import Workspace
 from protokeep.cli.runtime import run_with_application
+from protokeep.cli.terminal import in_one_line, print_json, print_text
 
 if TYPE_CHECKING:
     from protokeep.core.audit import AuditEntry
@@ -37,8 +36,10 @@ def audit(
         return records
 
     for record in run_with_application(read):
-        line = json.dumps(_view(record), ensure_ascii=False) if as_json else _text(record.entry)
-        sys.stdout.write(line + "\n")
+        if as_json:
+            print_json(_view(record), indent=None)
+        else:
+            print_text(_text(record.entry))
 
 
 def _view(record: AuditRecord) -> dict[str, Any]:
@@ -56,8 +57,9 @@ def _view(record: AuditRecord) -> dict[str, Any]:
 
 
 def _text(entry: AuditEntry) -> str:
-    data = " ".join(f"{name}={value}" for name, value in entry.data.items())
+    data = " ".join(f"{name}={in_one_line(value)}" for name, value in entry.data.items())
     address = f" from {entry.address}" if entry.address else ""
     return (
-        f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.action.value:15} {entry.actor}{address}  {entry.subject or ''}  {data}"
+        f"{entry.at:%Y-%m-%d %H:%M:%S}  {entry.action.value:15} {in_one_line(entry.actor)}{address}  "
+        f"{in_one_line(entry.subject or '')}  {data}"
     )

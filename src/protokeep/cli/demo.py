@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protokeep.cli.runtime import run_until_done, settings_of, stop_signal
+from protokeep.cli.terminal import print_notice, print_text
 
 if TYPE_CHECKING:
     from protokeep.service.tokens import Tokens
@@ -75,9 +76,9 @@ async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_versi
             listener = listen("127.0.0.1", port)
             v0_url = await stack.enter_async_context(_emulated_v0(sandbox_port))
         except OSError as error:
-            sys.stderr.write(
-                f"protokeep: port {port} or {sandbox_port} is taken ({error.strerror}). "
-                "Choose others: protokeep demo --port 0 --sandbox-port 0\n"
+            print_notice(
+                f"port {port} or {sandbox_port} is taken ({error.strerror}). "
+                "Choose others: protokeep demo --port 0 --sandbox-port 0"
             )
             raise typer.Exit(1) from None
         web_app = create_app(_demo_settings(folder, port, v0_url, v0_api_version))
@@ -85,7 +86,7 @@ async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_versi
         token, code = await _sign_in(web_app.state.application)
         _print_welcome(address_of(listener), v0_url, v0_api_version, token, code, data)
         await stop.wait()
-        sys.stdout.write("\nStopping.\n")
+        print_text("\nStopping.")
 
 
 def _emulated_v0(port: int) -> contextlib.AbstractAsyncContextManager[str]:
@@ -115,9 +116,14 @@ def _demo_settings(folder: Path, port: int, v0_url: str, v0_api_version: int) ->
 async def _sign_in(application: Application) -> tuple[str, str]:
     """(an admin's token, a code that signs its owner in once). The token is PROTOKEEP_DEMO_TOKEN if that is set."""
     from protokeep.core.principals import Role
+    from protokeep.secret_files import secret_in_environment
 
     tokens = application.tokens
-    chosen = os.environ.get("PROTOKEEP_DEMO_TOKEN") or None
+    try:
+        chosen = secret_in_environment("PROTOKEEP_DEMO_TOKEN") or None
+    except ValueError as error:
+        print_notice(str(error))
+        raise typer.Exit(2) from None
     if chosen and await _is_valid(tokens, chosen):
         token = chosen
     else:

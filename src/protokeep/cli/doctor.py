@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 
 import typer
 
 from protokeep.cli.options import AsJson
 from protokeep.cli.runtime import settings_of
+from protokeep.cli.terminal import in_one_line, print_json, print_text
 
 app = typer.Typer()
 
@@ -27,10 +26,10 @@ def doctor(as_json: AsJson = False) -> None:
     findings = asyncio.run(examine(settings))
     if as_json:
         views = [{"level": one.level, "name": one.name, "text": one.text, "fix": one.fix} for one in findings]
-        sys.stdout.write(json.dumps(views, indent=2, ensure_ascii=False) + "\n")
+        print_json(views)
     else:
         for finding in findings:
-            sys.stdout.write(f"{LEVEL_LABELS[finding.level]} {finding.name}: {finding.text}\n")
+            print_text(f"{LEVEL_LABELS[finding.level]} {finding.name}: {in_one_line(finding.text)}")
             if finding.fix:
-                sys.stdout.write(f"         -> {finding.fix}\n")
+                print_text(f"         -> {finding.fix}")
     raise typer.Exit(1 if any(finding.level == "broken" for finding in findings) else 0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from protokeep.cli.runtime import run_with_application
+from protokeep.cli.terminal import print_notice, print_text
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -25,11 +25,11 @@ def install(
         advice="A hook may be registered all the same. Run it again: one that v0 has already is used.",
     )
     if not hooks:
-        sys.stderr.write("protokeep: no v0 account is configured. Set V0_API_KEY.\n")
+        print_notice("no v0 account is configured. Set V0_API_KEY.")
         raise typer.Exit(1)
     for hook in hooks:
-        sys.stdout.write(f"{hook.account}  API v{hook.api_version}  hook {hook.hook}\n")
-    sys.stdout.write("Installed. The addresses are secret and are not shown; polling goes on as before.\n")
+        print_text(f"{hook.account}  API v{hook.api_version}  hook {hook.hook}")
+    print_text("Installed. The addresses are secret and are not shown; polling goes on as before.")
 
 
 @app.command("list")
@@ -37,12 +37,12 @@ def list_hooks() -> None:
     """List our hooks, and whether v0 still has them."""
     hooks = run_with_application(lambda application: application.hooks.list())
     if not hooks:
-        sys.stdout.write("There are no hooks. Install them with `protokeep hooks install`.\n")
+        print_text("There are no hooks. Install them with `protokeep hooks install`.")
     labels = {True: "registered", False: "GONE at v0: install again", None: "v0 could not be asked"}
     for hook, is_registered in hooks:
         label = labels[is_registered] if hook.hook or is_registered is None else "not registered yet"
         since = f"since {hook.installed_at:%Y-%m-%d %H:%M}"
-        sys.stdout.write(f"{hook.account}  API v{hook.api_version}  hook {hook.hook}  {since}  {label}\n")
+        print_text(f"{hook.account}  API v{hook.api_version}  hook {hook.hook}  {since}  {label}")
 
 
 @app.command()
@@ -52,6 +52,6 @@ def remove() -> None:
         lambda application: application.hooks.remove(),
         advice="Running it again is safe: what v0 has removed counts as removed.",
     )
-    sys.stdout.write(f"Removed {count}.\n")
+    print_text(f"Removed {count}.")
     for account in unreachable:
-        sys.stdout.write(f"v0 still has the hook of {account}, whose key is gone; what it sends is refused.\n")
+        print_text(f"v0 still has the hook of {account}, whose key is gone; what it sends is refused.")

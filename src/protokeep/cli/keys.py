@@ -6,7 +6,6 @@ A key is read from standard input, never from arguments, which other users of th
 from __future__ import annotations
 
 import getpass
-import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ import typer
 from protokeep.cli.options import AsJson, Provider, Workspace
 from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
 from protokeep.cli.runtime import run_with_application
+from protokeep.cli.terminal import print_json, print_notice, print_text
 
 if TYPE_CHECKING:
     from protokeep.core.key_import import KeyLine
@@ -64,7 +64,7 @@ def set_key(
         advice="It may be set all the same: `protokeep keys list` says since when. Setting the same again is safe.",
     )
     verdict = f"{provider} takes it." if stored.works else f"{provider} did not answer, so it was not tried."
-    sys.stdout.write(f"Set: {_owner_label(stored)} …{stored.sealed.hint}. {verdict}\n")
+    print_text(f"Set: {_owner_label(stored)} …{stored.sealed.hint}. {verdict}")
 
 
 @app.command("import")
@@ -129,16 +129,16 @@ def list_keys(workspace: Workspace = "default", as_json: AsJson = False) -> None
     """List keys: whose they are and how they end, never the keys themselves."""
     stored_keys = _run_with_keys(workspace, lambda keys, admin: keys.list(admin.workspace_id))
     if as_json:
-        sys.stdout.write(json.dumps([_view(stored) for stored in stored_keys], indent=2) + "\n")
+        print_json([_view(stored) for stored in stored_keys])
         return
     if not stored_keys:
-        sys.stdout.write(f"Workspace {workspace} has no keys. Set one with `protokeep keys set`.\n")
+        print_text(f"Workspace {workspace} has no keys. Set one with `protokeep keys set`.")
     for stored in stored_keys:
         sealed = stored.sealed
         warning = "" if stored.opens else "  CANNOT BE OPENED: its master key is missing in PROTOKEEP_MASTER_KEYS"
-        sys.stdout.write(
+        print_text(
             f"{sealed.provider}  …{sealed.hint}  {_owner_label(stored)}  set {sealed.set_at:%Y-%m-%d %H:%M} by "
-            f"{sealed.set_by}{warning}\n"
+            f"{sealed.set_by}{warning}"
         )
 
 
@@ -153,7 +153,7 @@ def remove(workspace: Workspace = "default", user: User = "", provider: Provider
         advice="It may be removed all the same: look first, with `protokeep keys list`, because asking again removes "
         "a key that was set meanwhile.",
     )
-    sys.stdout.write("Removed.\n")
+    print_text("Removed.")
 
 
 @app.command()
@@ -164,9 +164,9 @@ def rotate() -> None:
         lambda keys, admin: keys.rotate(admin),
         advice="Some may be sealed anew. Running it again is safe: it goes on with the others.",
     )
-    sys.stdout.write(f"Sealed anew: {sealed}.\n")
+    print_text(f"Sealed anew: {sealed}.")
     if failed:
-        sys.stderr.write(f"protokeep: {failed} cannot be opened with any master key given. Set them again.\n")
+        print_notice(f"{failed} cannot be opened with any master key given. Set them again.")
         raise typer.Exit(1)
 
 

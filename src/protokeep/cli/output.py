@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from protokeep.cli.terminal import in_one_line, print_json, print_text
 from protokeep.client import Prototype
 from protokeep.core.prototype import State
 from protokeep.core.state_labels import STATE_LABELS
@@ -19,16 +18,19 @@ MIN_DURATIONS = 3
 
 def print_result(value: Any, text: str, *, as_json: bool) -> None:
     """Print `value` as JSON for programs, or `text` for people."""
-    sys.stdout.write((json.dumps(value, indent=2, ensure_ascii=False) if as_json else text) + "\n")
+    if as_json:
+        print_json(value)
+    else:
+        print_text(text)
 
 
 def state_label(state: str) -> str:
     """The shape and label of a state. A state that only a newer server knows is shown as it is."""
     try:
-        words = STATE_LABELS[State(state)]
+        label = STATE_LABELS[State(state)]
     except ValueError:
-        return state
-    return f"{words.shape} {words.label}"
+        return in_one_line(state)
+    return f"{label.shape} {label.label}"
 
 
 def state_colour(state: str) -> str:
@@ -45,12 +47,12 @@ def prototype_line(prototype: Prototype) -> str:
     columns = [
         state_label(prototype.state),
         "" if seconds is None else format_duration(seconds),
-        prototype.product_id,
-        prototype.project_url or "",
+        in_one_line(prototype.product_id),
+        in_one_line(prototype.project_url or ""),
         "" if prototype.credits is None else f"{round(prototype.credits, 2):g} credits",
     ]
     line = "  ".join(column for column in columns if column)
-    return line + (f"\n  {prototype.trouble}" if prototype.trouble else "")
+    return line + (f"\n  {in_one_line(prototype.trouble)}" if prototype.trouble else "")
 
 
 def format_duration(seconds: float) -> str:

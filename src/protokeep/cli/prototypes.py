@@ -27,6 +27,7 @@ from protokeep.cli.retry_advice import (
     exit_with_error,
     shell_command,
 )
+from protokeep.cli.terminal import in_one_line, print_notice
 
 if TYPE_CHECKING:
     from protokeep.client import Protokeep, Prototype
@@ -47,9 +48,9 @@ def connected(url: str, token: str, *, as_json: bool = False) -> Iterator[Protok
 def require_token(token: str) -> None:
     """Exit with advice if there is no token."""
     if not token:
-        sys.stderr.write(
-            "protokeep: set PROTOKEEP_TOKEN, or give --token. `protokeep token create` makes one; `protokeep demo` "
-            "prints one.\n"
+        print_notice(
+            "set PROTOKEEP_TOKEN, or PROTOKEEP_TOKEN_FILE. `protokeep token create` makes a token; "
+            "`protokeep demo` prints one."
         )
         raise typer.Exit(EXIT_USAGE)
 
@@ -73,7 +74,7 @@ def prototype_id_of(client: Protokeep, product_id: str, provider: str, prototype
         return client.status(product_id, provider=provider).id
     prototype = client.get(prototype_id)
     if prototype.product_id != product_id_of(product_id):
-        sys.stderr.write(f"protokeep: prototype {prototype_id} is not {product_id}'s, but {prototype.product_id}'s.\n")
+        print_notice(f"prototype {prototype_id} is not {product_id}'s, but {in_one_line(prototype.product_id)}'s.")
         raise typer.Exit(EXIT_ERROR)
     return prototype.id
 
@@ -117,7 +118,7 @@ def create(
             product_id, full_prompt, provider=provider, create_new=new, product_name=name, idempotency_key=key
         )
     decision = ensured.decision
-    text = f"{output.prototype_line(ensured)}\n  {decision.outcome}: {decision.reason}"
+    text = f"{output.prototype_line(ensured)}\n  {in_one_line(decision.outcome)}: {in_one_line(decision.reason)}"
     with advise_if_output_fails(str(advice)):
         output.print_result(ensured.raw, text, as_json=as_json)
 
@@ -179,16 +180,17 @@ def open_prototype(
     import webbrowser
 
     from protokeep.cli import output
+    from protokeep.core.foreign_text import address_of
 
     with connected(url, token) as client:
         prototype = client.status(product_id, provider=provider)
     address = prototype.project_url or ""
     code = exit_code_of(prototype)
-    if code != 0 or not address.startswith(("https://", "http://")):
-        sys.stderr.write(f"protokeep: nothing to open yet. {output.prototype_line(prototype)}\n")
+    if code != 0 or address_of(address) is None:
+        print_notice(f"nothing to open yet. {output.prototype_line(prototype)}")
         if code == EXIT_UNFINISHED:
-            sys.stderr.write(f"protokeep: `protokeep watch {product_id}` waits for it.\n")
+            print_notice(f"`protokeep watch {product_id}` waits for it.")
         raise typer.Exit(code or EXIT_ERROR)
     output.print_result({"product_id": product_id, "url": address}, address, as_json=as_json)
     if not just_print and not as_json and not webbrowser.open(address):
-        sys.stderr.write("protokeep: no browser could be opened; the address is above.\n")
+        print_notice("no browser could be opened; the address is above.")

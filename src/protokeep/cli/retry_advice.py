@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from protokeep.cli.options import DEFAULT_URL
+from protokeep.cli.terminal import in_one_line, print_json, print_notice
 
 if TYPE_CHECKING:
     from protokeep.client import ClientError
@@ -56,7 +56,8 @@ def shell_command(
     if any(argument.startswith("-") and argument != "-" for argument in arguments):
         typed.append("--")
     line = shlex.join([*typed, *arguments])
-    return line if token == os.environ.get("PROTOKEEP_TOKEN") else f"PROTOKEEP_TOKEN=... {line}"
+    is_known = token == os.environ.get("PROTOKEEP_TOKEN") or bool(os.environ.get("PROTOKEEP_TOKEN_FILE"))
+    return line if is_known else f"PROTOKEEP_TOKEN=... {line}"
 
 
 @contextlib.contextmanager
@@ -74,7 +75,7 @@ def advise_if_answer_lost(advice: RetryAdvice, *, as_json: bool = False) -> Iter
             raise
         exit_with_error(error, advice, as_json=as_json)
     except KeyboardInterrupt:
-        sys.stderr.write(f"protokeep: interrupted. {advice}\n")
+        print_notice(f"interrupted. {advice}")
         raise
 
 
@@ -87,7 +88,7 @@ def advise_if_output_fails(advice: str) -> Iterator[None]:
     except OSError as error:
         with contextlib.suppress(OSError):
             sys.stdout.close()  # Otherwise the interpreter tries to flush again when it exits, and reports that error.
-        sys.stderr.write(f"protokeep: the answer could not be written ({error.strerror}). {advice}\n")
+        print_notice(f"the answer could not be written ({error.strerror}). {advice}")
         raise typer.Exit(EXIT_ERROR) from None
 
 
@@ -101,7 +102,7 @@ def advise_if_outcome_unknown(advice: str) -> Iterator[None]:
     except (DatabaseUnavailable, OutcomeUnknown) as error:
         if not advice:
             raise
-        sys.stderr.write(f"protokeep: {error} {advice}\n")
+        print_notice(f"{error} {advice}")
         raise typer.Exit(EXIT_ERROR) from None
 
 
@@ -110,7 +111,7 @@ def exit_with_error(error: ClientError, advice: RetryAdvice | None = None, *, as
     from protokeep.client import NoAnswer
 
     message = advice.message if advice else error.advice
-    sys.stderr.write(f"protokeep: {error.reason} {advice or error.advice}".rstrip() + "\n")
+    print_notice(f"{in_one_line(error.reason)} {advice or error.advice}".rstrip())
     if as_json:
         view = {
             "error": error.reason,
@@ -119,5 +120,5 @@ def exit_with_error(error: ClientError, advice: RetryAdvice | None = None, *, as
             "idempotency_key": advice.idempotency_key if advice else error.idempotency_key,
             "repeat": advice.command if advice else None,
         }
-        sys.stdout.write(json.dumps(view, indent=2, ensure_ascii=False) + "\n")
+        print_json(view)
     raise typer.Exit(EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR) from None

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import gc
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from protokeep.cli.retry_advice import advise_if_outcome_unknown
+from protokeep.cli.terminal import print_notice
 
 if TYPE_CHECKING:
     from protokeep.settings import Settings
@@ -36,7 +36,7 @@ def settings_of(**overrides: Any) -> Settings:
         for fault in error.errors():
             name = "_".join(str(part) for part in fault["loc"]).upper()
             name = name if name.startswith("V0_") or not name else f"PROTOKEEP_{name}"
-            sys.stderr.write(f"protokeep: {name + ': ' if name else ''}{fault['msg'].removeprefix('Value error, ')}\n")
+            print_notice(f"{name + ': ' if name else ''}{fault['msg'].removeprefix('Value error, ')}")
         raise typer.Exit(2) from None
 
 

@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from protokeep.cli.runtime import run_until_done, settings_of, stop_signal, tune_gc
+from protokeep.cli.terminal import print_notice
+
+if TYPE_CHECKING:
+    from protokeep.settings import Settings
 
 app = typer.Typer()
 
@@ -33,20 +37,21 @@ def serve(
         from protokeep.web.server import address_of, listen, serving
 
         for reason in (reasons := await reasons_not_to_serve(settings)):
-            sys.stderr.write(f"protokeep: {reason}.\n")
+            print_notice(f"{reason}.")
         if reasons:
             raise typer.Exit(2)
         try:
             listener = listen(settings.host, settings.port)
         except OSError as error:
-            sys.stderr.write(f"protokeep: cannot listen on {settings.host}:{settings.port}: {error.strerror}.\n")
+            print_notice(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}.")
             raise typer.Exit(1) from None
+        await _migrate_first(settings)
         web_app = create_app(settings)
         bounds = RequestBounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
         listening = serving(web_app, listener, proxies=settings.proxies, bounds=bounds)
         async with stop_signal() as stop, listening:
             tune_gc()
-            sys.stderr.write(f"protokeep: serving on {address_of(listener)}\n")
+            print_notice(f"serving on {address_of(listener)}")
             await stop.wait()
             stop.clear()
             web_app.state.draining = True
@@ -56,6 +61,14 @@ def serve(
     run_until_done(main())
 
 
+async def _migrate_first(settings: Settings) -> None:
+    """Migrate before the server starts, so that a database that cannot be used is one line, and no traceback."""
+    from protokeep.store.migrate import migrate
+
+    if settings.migrate != "off":
+        await migrate(settings.database_url, settings.migrate)
+
+
 @app.command()
 def worker() -> None:
     """Run jobs without serving. Needs PostgreSQL; run as many as you like."""
@@ -63,7 +76,7 @@ def worker() -> None:
 
     settings = settings_of()
     if settings.is_embedded:
-        sys.stderr.write("protokeep: a worker needs PostgreSQL. With SQLite, `protokeep serve` runs the jobs itself.\n")
+        print_notice("a worker needs PostgreSQL. With SQLite, `protokeep serve` runs the jobs itself.")
         raise typer.Exit(2)
     logs.configure(settings.log_level, settings.log_format)
 
@@ -72,7 +85,7 @@ def worker() -> None:
 
         async with stop_signal() as stop, application_with_jobs(settings):
             tune_gc()
-            sys.stderr.write("protokeep: working\n")
+            print_notice("working")
             await stop.wait()
 
     run_until_done(main())
@@ -94,7 +107,7 @@ def migrate(
     scope: Scope = "own" if settings.migrate == "own" else "all"
     asyncio.run(run_migrations(settings.database_url, scope))
     rest = "; design_mockups was left as it is (PROTOKEEP_MIGRATE=own)" if scope == "own" else ""
-    sys.stderr.write(f"protokeep: the database is up to date{rest}\n")
+    print_notice(f"the database is up to date{rest}")
 
 
 @app.command()
@@ -106,12 +119,11 @@ def backup(
 
     source = settings_of().database_file
     if source is None:
-        sys.stderr.write('protokeep: with PostgreSQL use pg_dump: pg_dump --format=custom "$PROTOKEEP_DATABASE_URL"\n')
+        print_notice('with PostgreSQL use pg_dump: pg_dump --format=custom "$PROTOKEEP_DATABASE_URL"')
         raise typer.Exit(2)
     copy_database(source, file)
-    sys.stderr.write(
-        f"protokeep: copied to {file}. Keep {source.name}.secret (or PROTOKEEP_SECRET_KEY) elsewhere: "
-        "tokens count only with it.\n"
+    print_notice(
+        f"copied to {file}. Keep {source.name}.secret (or PROTOKEEP_SECRET_KEY) elsewhere: tokens count only with it."
     )
 
 
@@ -120,14 +132,18 @@ def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8500,
     generation_seconds: Annotated[float, typer.Option(min=0, help="How long a generation takes.")] = 8.0,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name, beside localhost, under which it is reached, such as a container's; * is any."),
+    ] = None,
 ) -> None:
     """Emulate v0 over real HTTP: v1 under /v1, v2 under /v2, controls under /_sandbox. State in memory."""
     from protokeep.sandbox import Knobs, Sandbox, running
 
     async def main() -> None:
-        emulator = Sandbox(knobs=Knobs(generation_seconds=generation_seconds))
+        emulator = Sandbox(knobs=Knobs(generation_seconds=generation_seconds), allowed_hosts=allow_host or ())
         async with stop_signal() as stop, running(emulator, host, port) as url:
-            sys.stderr.write(f"protokeep: sandbox on {url} (V0_BASE_URL={url} V0_API_KEY=any)\n")
+            print_notice(f"sandbox on {url} (V0_BASE_URL={url} V0_API_KEY=any)")
             await stop.wait()
 
     run_until_done(main())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +10,7 @@ import typer
 from protokeep.cli.options import AsJson
 from protokeep.cli.retry_advice import advise_if_output_fails
 from protokeep.cli.runtime import run_with_application
+from protokeep.cli.terminal import json_text, print_json, print_notice, print_text
 
 if TYPE_CHECKING:
     from protokeep.core.principals import ApiToken
@@ -35,7 +34,7 @@ def create(
     role: Annotated[str, typer.Option(help="viewer (sees), maker (creates) or admin.")] = "maker",
     user: Annotated[str, typer.Option(help="Whose token it is: what user_id becomes. [a made-up id]")] = "",
     name: Annotated[str, typer.Option(help="What you call it.")] = "",
-    days: Annotated[int | None, typer.Option(help="Expires after so many days. [never]")] = None,
+    days: Annotated[int | None, typer.Option(help="Expires after so many days. [never, or as late as it may]")] = None,
     workspace: TokenWorkspace = "default",
     plain: Annotated[bool, typer.Option("--plain", help="Print the token alone.")] = False,
     as_json: AsJson = False,
@@ -44,7 +43,7 @@ def create(
     from protokeep.core.principals import Role
 
     if role not in list(Role):
-        sys.stderr.write("protokeep: --role takes viewer, maker or admin.\n")
+        print_notice("--role takes viewer, maker or admin.")
         raise typer.Exit(2)
     text, token = run_with_application(
         lambda application: application.tokens.create(
@@ -57,31 +56,32 @@ def create(
         "Use it as PROTOKEEP_TOKEN, or as `Authorization: Bearer <token>`."
     )
     if as_json:
-        message = json.dumps({"token": text, **_view(token)}, indent=2)
+        message = json_text({"token": text, **_view(token)})
     with advise_if_output_fails(_lost_token_advice(workspace, token.prefix)):
-        sys.stdout.write((text if plain and not as_json else message) + "\n")
+        print_text(text if plain and not as_json else message)
 
 
 @app.command("list")
 def list_tokens(
     workspace: TokenWorkspace = "default",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 500,
     as_json: AsJson = False,
 ) -> None:
     """List tokens: what they are for, never the tokens themselves."""
-    tokens = run_with_application(lambda application: application.tokens.list(workspace))
+    tokens, older = run_with_application(lambda application: application.tokens.list(workspace, limit))
     if as_json:
-        sys.stdout.write(json.dumps([_view(token) for token in tokens], indent=2) + "\n")
+        print_json([_view(token) for token in tokens])
         return
     if not tokens:
-        sys.stdout.write(f"There are no tokens{_where(workspace)}. Make one with `protokeep token create`.\n")
+        print_text(f"There are no tokens{_where(workspace)}. Make one with `protokeep token create`.")
     for token in tokens:
         state = (
             "revoked" if token.revoked_at else f"expires {token.expires_at:%Y-%m-%d}" if token.expires_at else "valid"
         )
         used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
-        sys.stdout.write(
-            f"{token.prefix}…  {token.role.value:6}  {token.user_id}  {state}  last used: {used}  {token.name}\n"
-        )
+        print_text(f"{token.prefix}…  {token.role.value:6}  {token.user_id}  {state}  last used: {used}  {token.name}")
+    if older:
+        print_text(f"There are older ones: --limit shows more than {limit}.")
 
 
 @app.command()
@@ -94,7 +94,7 @@ def revoke(
         lambda application: application.tokens.revoke(workspace, token.rstrip("…")),
         advice="It may be revoked all the same. Revoking it again is safe: it says so then.",
     )
-    sys.stdout.write(f"Revoked {count}.\n")
+    print_text(f"Revoked {count}.")
 
 
 def _lost_token_advice(workspace: str, prefix: str = "") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +19,7 @@ from protokeep.cli.retry_advice import (
     EXIT_TIMEOUT,
     EXIT_UNFINISHED,
 )
+from protokeep.cli.terminal import in_one_line, print_json, print_notice, print_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,16 +77,18 @@ class Board:
         self.codes[prototype.product_id] = exit_code_of(prototype)
         if self.live or (before is not None and (before[0].id, before[0].state) == (prototype.id, prototype.state)):
             return
-        text = json.dumps(prototype.raw, ensure_ascii=False) if self._as_json else output.prototype_line(prototype)
-        sys.stdout.write(text + "\n")
+        if self._as_json:
+            print_json(prototype.raw, indent=None)
+        else:
+            print_text(output.prototype_line(prototype))
         sys.stdout.flush()
 
     def fail(self, product_id: str, message: str, code: int) -> None:
         """Show that a product cannot be watched."""
         self.codes[product_id] = code
-        self._errors[product_id] = message
+        message = self._errors[product_id] = in_one_line(message)
         if not self.live:
-            sys.stderr.write(f"protokeep: {message}\n")
+            print_notice(message)
 
     def table(self) -> Table:
         """The live table, a row for each product."""
@@ -119,7 +121,7 @@ def _cells(prototype: Prototype, known_at: float, usual: str) -> tuple[Text, str
     if not note and not prototype.finished:
         note = usual
     label = Text(output.state_label(prototype.state), style=output.state_colour(prototype.state))
-    return label, elapsed, Text(note or "", style="" if prototype.ready else "dim")
+    return label, elapsed, Text(in_one_line(note or ""), style="" if prototype.ready else "dim")
 
 
 async def _watch(board: Board, product_ids: list[str], provider: str, seconds: int, url: str, token: str) -> None:

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 import httpx2
 
 from protokeep import __version__
-from protokeep.client.errors import NotProtokeep
+from protokeep.client.errors import ClientError, NotProtokeep
 from protokeep.client.operations import Answer, Call, Unanswered
 from protokeep.client.streams import SILENCE_SECONDS
+from protokeep.secret_files import secret_in_environment
 
 DEFAULT_URL = "http://127.0.0.1:8400"
 #: Longer than the longest hold the server grants.
@@ -37,14 +38,20 @@ FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError)
 
 
 def client_options(url: str | None, token: str | None) -> Mapping[str, Any]:
-    """Keyword arguments of an httpx2 client. None stands for PROTOKEEP_URL and PROTOKEEP_TOKEN.
+    """Keyword arguments of an httpx2 client. None stands for PROTOKEEP_URL and PROTOKEEP_TOKEN (or its file).
 
-    Raises `NotProtokeep` if `url` is no http or https address.
+    Raises `NotProtokeep` if `url` is no http or https address, and `ClientError` if the token's file cannot be used.
     """
     address = (url or os.environ.get("PROTOKEEP_URL") or DEFAULT_URL).rstrip("/")
     if not _is_address(address):
-        raise NotProtokeep("PROTOKEEP_URL is no http:// or https:// address. Set it to one such as " + DEFAULT_URL)
-    secret = token or os.environ.get("PROTOKEEP_TOKEN") or ""
+        raise NotProtokeep(
+            "PROTOKEEP_URL is no http:// or https:// address, or holds a name and password. Set it to one such as "
+            + DEFAULT_URL
+        )
+    try:
+        secret = token or secret_in_environment("PROTOKEEP_TOKEN")
+    except ValueError as error:
+        raise ClientError(str(error)) from None
     headers = {"User-Agent": f"protokeep/{__version__}", "Accept": "application/json"}
     if secret:
         headers["Authorization"] = f"Bearer {secret}"
@@ -60,7 +67,12 @@ def client_options(url: str | None, token: str | None) -> Mapping[str, Any]:
 def _is_address(address: str) -> bool:
     try:
         parts = urlsplit(address)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and parts.username is None  # It would take the place of the token.
+        )
     except ValueError:
         return False
 

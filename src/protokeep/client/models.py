@@ -91,6 +91,7 @@ class Prototype(ApiValue):
     user_id: str | None = None
     provider: str = "v0"
     prompt: str | None = None
+    prompt_cut: bool = False
     v0_chat_id: str | None = None
     v0_project_id: str | None = None
     reason: Reason | None = None

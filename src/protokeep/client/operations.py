@@ -27,6 +27,8 @@ FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 30.0
 #: The longest hold, in seconds, that a server grants (`Prefer: wait`): below the idle limits of common proxies.
 LONGEST_HOLD = 25
+#: How soon, in seconds, `wait` asks again where the server answers at once instead of holding the request.
+SHORTEST_HOLD = 1.0
 #: How long `wait` tolerates a server that does not answer: a restart takes seconds.
 OUTAGE_SECONDS = 60.0
 
@@ -180,7 +182,7 @@ def read(outcome: Outcome) -> Mapping[str, Any]:
         return {}
     try:
         value = json.loads(outcome.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise NotProtokeep(f"The answer ({outcome.status}) is no JSON object. Is PROTOKEEP_URL protokeep's address?")
@@ -302,10 +304,14 @@ def wait(
     Raises `NotFinished` when the time is over.
     """
     ends = time.monotonic() + seconds
+    asked_at = -math.inf
     silent_since: float | None = None
     known: Prototype | None = None
     while True:
         left = ends - time.monotonic()
+        if (pause := asked_at + min(SHORTEST_HOLD, left) - time.monotonic()) > 0:
+            yield Pause(pause)  # The server did not hold the request before: it holds only so many.
+        asked_at = time.monotonic() if known else asked_at
         try:
             # The first request has no hold, so that a finished prototype is returned at once.
             known = yield from status(product_id, provider=provider, hold=min(max(hold, 1), left) if known else 0)

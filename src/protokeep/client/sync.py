@@ -32,7 +32,7 @@ class Protokeep:
     def __init__(
         self, url: str | None = None, token: str | None = None, *, transport: httpx2.BaseTransport | None = None
     ) -> None:
-        """`url` and `token` default to PROTOKEEP_URL and PROTOKEEP_TOKEN."""
+        """`url` and `token` default to PROTOKEEP_URL and PROTOKEEP_TOKEN, or the file of PROTOKEEP_TOKEN_FILE."""
         self._http = httpx2.Client(**client_options(url, token), transport=transport)
         self.url = str(self._http.base_url).rstrip("/")
 

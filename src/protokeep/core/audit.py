@@ -10,6 +10,9 @@ from typing import Any
 
 from protokeep.core.principals import Principal
 
+#: The actor of what protokeep does by itself.
+ITSELF = "protokeep"
+
 
 class Action(StrEnum):
     """An action that the audit records."""
@@ -19,6 +22,7 @@ class Action(StrEnum):
     ASKED = "asked"  #: sent a follow-up
     STOPPED = "stopped"
     DELETED = "deleted"
+    ADOPTED = "adopted"  #: a chat of ours that no row had was given to a prototype, by nobody's request
     TOKEN_CREATED = "token_created"  # noqa: S105 - a word, not a secret
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     ACCESS_REVOKED = "access_revoked"  #: all tokens and sessions of a person

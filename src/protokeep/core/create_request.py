@@ -51,6 +51,13 @@ class CreateRequest:
         ]
         return hashlib.sha256(json.dumps(asked, ensure_ascii=False).encode()).hexdigest()
 
+    @property
+    def idempotent(self) -> IdempotentRequest | None:
+        """The idempotency key with what it stands for; None: the request has no key."""
+        if self.idempotency_key is None:
+            return None
+        return IdempotentRequest(self.workspace_id, self.user_id, self.idempotency_key, (self.fingerprint,), self.now)
+
 
 def claimed_prototype(request: CreateRequest, user_id: str) -> TrackedPrototype:
     """The prototype that the claim of `request` begins with, exactly as it is written.

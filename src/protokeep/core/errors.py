@@ -10,11 +10,14 @@ ProtokeepError
   NotFound                 404  no such product or prototype
   KeyInFlight              409  same idempotency key, the first request has not been written yet
   NotNow                   409  the prototype's state does not allow it at this moment
+  LimitReached             409  the workspace has as many as it may have
   QuotaReached             429  as many were made today as may be
   NotReady                 503  protokeep itself cannot do this now
     NotMigrated                 the database lacks what a create needs
     NotConfigured               a setting is missing (the builder's key)
     DatabaseUnavailable         the database does not answer
+      DatabaseBusy              it answers, and cannot do this now: nothing was written
+    TooSlow                     a search was ended, so that others do not wait for it
     DatabaseWentBack            the database is an older copy: nothing is sent before chats were taken back
     IssuerUnavailable           the company's sign-in service does not answer
   ProviderError            502  the provider's side
@@ -77,6 +80,10 @@ class NotNow(ProtokeepError):
     """The prototype's state does not allow the change now; the message says what has to happen first."""
 
 
+class LimitReached(ProtokeepError):
+    """The workspace has as many of something as it may have; the message says how to make room."""
+
+
 class QuotaReached(ProtokeepError):
     """The quota of creates for today is used up; the next create is allowed after `retry_after`."""
 
@@ -103,8 +110,27 @@ class NotConfigured(NotReady):
 class DatabaseUnavailable(NotReady):
     """The database does not answer."""
 
+    def __init__(
+        self, message: str = "The database does not answer. What was written is kept; try again in a moment."
+    ) -> None:
+        super().__init__(message)
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    """The database answers, but cannot do this now: a lock, a full disk, no writes. Nothing was written."""
+
     def __init__(self) -> None:
-        super().__init__("The database does not answer. What was written is kept; try again in a moment.")
+        super().__init__("The database cannot do this at the moment. Nothing was written; try again in a moment.")
+
+
+class TooSlow(NotReady):
+    """A read that takes longer the more rows there are was ended before it was done."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"This took longer than {seconds:g} s and was ended, so that others do not wait for it. Search for fewer "
+            "or other words, or narrow the search with a filter, such as one product."
+        )
 
 
 class DatabaseWentBack(NotReady):

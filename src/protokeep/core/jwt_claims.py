@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from protokeep.core.errors import NotAllowed, NotAuthenticated
 from protokeep.core.principals import DEFAULT_WORKSPACE, Principal, Role
-from protokeep.core.validation import NAME_MAX
+from protokeep.core.validation import is_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,5 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    """A claim that may stand in our rows: a short plain text."""
-    if not isinstance(value, str) or not value.strip() or len(value) > NAME_MAX:
-        return None
-    return None if any(unicodedata.category(character) in ("Cc", "Cs") for character in value) else value
+    """A claim that may stand in our rows as it is. Another spelling is refused: it could name somebody else's rows."""
+    return str(value) if is_plain(value) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,15 +49,31 @@ def plan_polls(
 ) -> PollPlan:
     """Plan a round of the prototypes that are due, watched ones first, within the calls that are left.
 
+    Workspaces that share the account take turns: first the most urgent prototype of each, then the second of each. So
+    a workspace with thousands of them spends no calls that another one's few would need.
+
     `batched`: one call reports many chats, so that they are polled together, or not at all. `cost`: about how many
     calls it takes to poll so many chats.
     """
-    ranked = sorted(((_priority(prototype, now), prototype) for prototype in due), key=lambda pair: pair[0])
+    ranked = _in_turns(sorted(((_priority(prototype, now), prototype) for prototype in due), key=lambda pair: pair[0]))
     if batched:
         return _plan_together(ranked, allowance, timing, cost)
     polled, postponed = _split_by_budget(ranked, allowance)
     batches = [polled[start : start + BATCH_SIZE] for start in range(0, len(polled), BATCH_SIZE)]
     return PollPlan(batches, postponed)
+
+
+def _in_turns(
+    ranked: Sequence[tuple[Priority, TrackedPrototype]],
+) -> Sequence[tuple[Priority, TrackedPrototype]]:
+    """The same with workspaces taking turns; each workspace's own order stays."""
+    places: Counter[str] = Counter()
+    in_turns = []
+    for priority, prototype in ranked:
+        workspace_id = prototype.generation.workspace_id
+        in_turns.append((places[workspace_id], (priority, prototype)))
+        places[workspace_id] += 1
+    return ranked if len(places) < 2 else [pair for _, pair in sorted(in_turns, key=lambda turn: turn[0])]
 
 
 def _plan_together(

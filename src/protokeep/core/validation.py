@@ -13,13 +13,17 @@ PROMPT_MAX = 100_000
 NAME_MAX = 200
 KEY_MAX = 255
 PROVIDER_MAX = 50
+#: Categories of characters that nobody sees: control, format (zero width, writing direction), surrogates, line ends.
+INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: Letters and signs of other categories that are drawn as nothing or as a blank.
+INVISIBLE_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 #: Namespace of user ids that are no uuid, in tables whose `user_id` column is one.
 USER_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:protokeep:user")
 
 
 def product_id_of(value: str, *, must_be_uuid: bool = False) -> str:
-    """`value` as the id of a product: opaque text of 1-200 characters, without control characters.
+    """`value` as the id of a product: opaque text of 1-200 characters that people can see, outer blanks off, in NFC.
 
     `must_be_uuid` is for an adopted table whose column is a uuid; the canonical form is returned then.
     """
@@ -47,9 +51,7 @@ def message_of(value: str) -> str:
 
 def name_of(value: str | None) -> str | None:
     """`value` as a product's display name, or None."""
-    if value is None or not value.strip():
-        return None
-    return _plain(value.strip(), "product_name", NAME_MAX)
+    return None if value is None or not value.strip() else _plain(value, "product_name", NAME_MAX)
 
 
 def phase_submission_id_of(value: str | None, *, must_be_uuid: bool) -> str | None:
@@ -86,8 +88,16 @@ def workspace_id_of(value: str) -> str:
 
 
 def person_of(value: str) -> str:
-    """`value` as the id of a person: opaque text of 1-200 characters."""
+    """`value` as the id of a person, by the rules of a product's id: two people never look alike by what is unseen."""
     return _plain(value, "user_id", NAME_MAX)
+
+
+def is_plain(value: object) -> bool:
+    """Whether `value` is an id or a name as it is stored, so that `person_of` would change nothing."""
+    try:
+        return isinstance(value, str) and _plain(value, "value", NAME_MAX) == value
+    except InvalidInput:
+        return False
 
 
 def title_of(value: str) -> str:
@@ -102,7 +112,19 @@ def idempotency_key_of(value: str | None) -> str | None:
     text = value.strip()
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1]
-    return _plain(text, "Idempotency-Key", KEY_MAX)
+    _require_visible(text, "Idempotency-Key", KEY_MAX)
+    return text
+
+
+def whole_number_of(text: str, most: int) -> int | None:
+    """`text` as a whole number from 0 to `most`, in ASCII digits; None: it is none, or a larger one.
+
+    More than 20 characters are not parsed: Python refuses more than 4,300 digits with an error of its own.
+    """
+    if not re.fullmatch(r"[0-9]{1,20}", text):
+        return None
+    number = int(text)
+    return number if number <= most else None
 
 
 def user_id_for(value: str, *, must_be_uuid: bool) -> str:
@@ -129,13 +151,29 @@ def _text(value: str, field: str, advice: str) -> str:
 
 
 def _plain(value: str, field: str, longest: int) -> str:
-    if not value.strip():
+    """`value` in NFC without outer blanks. Raises `InvalidInput` for empty, long or invisible text."""
+    text = value.strip(" ")
+    _require_visible(text, field, longest)
+    text = unicodedata.normalize("NFC", text).strip()
+    _require_visible(text, field, longest)  # A few characters grow longer in NFC.
+    return text
+
+
+def _require_visible(text: str, field: str, longest: int) -> None:
+    if not text.strip():
         raise InvalidInput(f"{field} is empty. Send 1 to {longest} characters.", field=field)
-    if len(value) > longest:
-        raise InvalidInput(f"{field} has {len(value)} characters; at most {longest} are taken.", field=field)
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
-        raise InvalidInput(f"{field} holds control characters. Send plain text.", field=field)
-    return value
+    if len(text) > longest:
+        raise InvalidInput(f"{field} has {len(text)} characters; at most {longest} are taken.", field=field)
+    if any(is_invisible(character) for character in text):
+        raise InvalidInput(
+            f"{field} holds characters that nobody sees, such as control or zero-width characters. Send plain text.",
+            field=field,
+        )
+
+
+def is_invisible(character: str) -> bool:
+    """Whether nobody sees a character, so that two names with and without it look alike."""
+    return unicodedata.category(character) in INVISIBLE_CATEGORIES or character in INVISIBLE_LETTERS
 
 
 def _no_surrogates(value: str, field: str) -> None:

@@ -22,6 +22,9 @@ from protokeep.core.provider_keys import (
 #: notifies nobody; otherwise no poll of an unchanged prototype could be answered with 304.
 VOLATILE_FIELDS = frozenset({"observed_at", "poll_count", "elapsed_seconds"})
 
+#: Characters of a prompt that lists and live events have. One prototype by itself has all of it.
+LISTED_PROMPT = 500
+
 _UNKNOWN_OUTCOME = (
     "It is not known whether the builder made it. It is being looked for; nothing is sent a second time before that "
     "is clear."
@@ -43,6 +46,7 @@ def visible_fields(prototype: Prototype, now: datetime | None) -> dict[str, Any]
         "user_id": prototype.user_id,
         "provider": prototype.provider,
         "prompt": prototype.prompt,
+        "prompt_cut": False,
         "v0_chat_id": prototype.chat_id,
         "v0_project_id": prototype.project_id,
         "project_status": prototype.status.value,
@@ -75,6 +79,17 @@ def version_of(prototype: Prototype, fields: Mapping[str, Any]) -> dict[str, Any
     generation = prototype.generation
     lasting = {name: value for name, value in fields.items() if name not in VOLATILE_FIELDS}
     return {**lasting, "picture_etag": generation.picture_etag if generation else None}
+
+
+def listed_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`visible_fields` as lists and live events have them: a long prompt is cut, and `prompt_cut` says so.
+
+    Prompts may have 100,000 characters, and a list many of them.
+    """
+    prompt = fields["prompt"]
+    if prompt is None or len(prompt) <= LISTED_PROMPT:
+        return fields
+    return {**fields, "prompt": prompt[:LISTED_PROMPT], "prompt_cut": True}
 
 
 def elapsed_seconds(prototype: Prototype, now: datetime) -> float | None:

@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from protokeep.core.foreign_text import is_id
+
 #: A delivery has a few hundred bytes; a larger one is not read.
 MAX_DELIVERY = 64 * 1024
 #: Values that are read in one delivery, and how deep.
 MAX_VALUES = 200
 MAX_DEPTH = 4
 MAX_CANDIDATES = 8
-ID_MAX = 200
 
 _CHAT_KEYS = frozenset({"chatid", "chat_id"})
 _BEGINNINGS = frozenset({"message.created", "chat.created"})
@@ -73,5 +74,4 @@ def _candidate(key: Any, value: Any) -> str | None:
         candidate = value.get("id") if key == "chat" else None
     else:
         candidate = value if key.lower() in _CHAT_KEYS else None
-    is_id = isinstance(candidate, str) and 0 < len(candidate) <= ID_MAX and candidate.isprintable()
-    return candidate if is_id else None
+    return candidate if is_id(candidate) else None

@@ -17,6 +17,7 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
+from protokeep.core.addresses import is_loopback
 from protokeep.core.errors import IssuerUnavailable
 from protokeep.identity.jwt_format import REFETCH_AFTER
 
@@ -29,7 +30,6 @@ KEYS_USABLE = 24 * 3600.0
 TIMEOUT_SECONDS = 5.0
 BODY_MAX = 512 * 1024
 KEYS_MAX = 100
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Seconds = Callable[[], float]
 
@@ -102,14 +102,14 @@ class Issuer:
             self._tried_at = now
             try:
                 await self._read()
-            except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError, JoseError) as error:
+            except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError, RecursionError, JoseError) as error:
                 log.warning("issuer_unavailable", issuer=self.url, reason=type(error).__name__)
                 return
             self._read_at = self._seconds()
 
     async def _read(self) -> None:
         self.fetches += 1
-        trust_env = (urlsplit(self.url).hostname or "") not in LOOPBACK
+        trust_env = not is_loopback(urlsplit(self.url).hostname or "")
         async with (
             httpx2.AsyncClient(
                 timeout=TIMEOUT_SECONDS,

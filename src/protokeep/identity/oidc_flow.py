@@ -11,10 +11,11 @@ import httpx2
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
+from protokeep.core.addresses import is_loopback
 from protokeep.core.errors import IssuerUnavailable, NotAuthenticated
 from protokeep.core.jwt_claims import ClaimRules
 from protokeep.core.principals import Principal
-from protokeep.identity.issuer import LOOPBACK, Issuer, tls_context
+from protokeep.identity.issuer import Issuer, tls_context
 from protokeep.identity.jwt_format import FlowSecrets
 from protokeep.identity.jwts import Jwts
 
@@ -58,20 +59,20 @@ class OidcClient:
                 )
         except AuthlibBaseError as error:
             raise NotAuthenticated("The sign-in service did not take this sign-in. Try again.") from error
-        except (httpx2.HTTPError, TimeoutError, ValueError) as error:
+        except (httpx2.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             raise IssuerUnavailable("The sign-in service does not answer. Try again in a moment.") from error
         id_token = answer.get("id_token") if isinstance(answer, dict) else None
         if not isinstance(id_token, str):
             raise NotAuthenticated("The sign-in service did not say who you are. Ask who runs protokeep.")
         claims = await self._id_tokens.claims_of(id_token)
-        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), flow.nonce.encode()):
+        if not hmac.compare_digest(str(claims.get("nonce", "")).encode("utf-8", "replace"), flow.nonce.encode()):
             raise NotAuthenticated("This sign-in was begun in another browser. Try again.")
         if isinstance(claims.get("aud"), list) and len(claims["aud"]) > 1 and claims.get("azp") != self._client_id:
             raise NotAuthenticated("This sign-in was meant for another application.")
         return self._rules.principal_of(claims)
 
     def _client(self, redirect_uri: str) -> AsyncOAuth2Client:
-        trust_env = (urlsplit(self._issuer.url).hostname or "") not in LOOPBACK
+        trust_env = not is_loopback(urlsplit(self._issuer.url).hostname or "")
         return AsyncOAuth2Client(
             self._client_id,
             self._client_secret,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from protokeep.client import ClientError, Ensured, HistoryLine, Prototype, PrototypeDetail, Refused
 from protokeep.core.errors import ProtokeepError
+from protokeep.core.foreign_text import address_of, visible
 from protokeep.core.prototype import State
 from protokeep.core.state_labels import STATE_LABELS
 
@@ -100,7 +101,7 @@ def error_text(error: ProtokeepError) -> str:
     """An error as text. If the server's answer was lost, with the effect of a repeat, and the key for it."""
     if not isinstance(error, ClientError):
         return truncate(str(error), 700) or ""
-    request = f" (request {error.problem.request_id})" if isinstance(error, Refused) else ""
+    request = f" (request {truncate(error.problem.request_id, 64)})" if isinstance(error, Refused) else ""
     return f"{truncate(error.reason, 700)} {truncate(error.advice, 1200)}".strip() + request
 
 
@@ -122,14 +123,17 @@ def wire_size(answer: BaseModel) -> int:
 
 
 def truncate(text: str | None, longest: int) -> str | None:
-    """`text`, cut if it is longer than `longest` bytes of UTF-8."""
-    if text is None or len(text.encode()) <= longest:
+    """`text` as it may be shown in a terminal, cut if it is longer than `longest` bytes of UTF-8."""
+    if text is None:
+        return None
+    text = visible(text)
+    if len(text.encode()) <= longest:
         return text
     return text.encode()[: longest - 3].decode(errors="ignore") + "…"
 
 
 def _short_link(address: str | None, longest: int = LINK_MAX) -> str | None:
-    return address if address and len(address.encode()) <= longest else None
+    return address if address and len(address.encode()) <= longest and address_of(address) is not None else None
 
 
 def _format_time(moment: Any) -> str:

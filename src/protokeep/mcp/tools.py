@@ -73,7 +73,7 @@ class Tools:
             async with self._open_client(ctx) as client:
                 yield client
         except NotFound as error:
-            raise ToolError(missing if error.problem.kind == "not-found" else str(error)) from error
+            raise ToolError(missing if error.problem.kind == "not-found" else answers.error_text(error)) from error
         except ProtokeepError as error:
             raise ToolError(answers.error_text(error)) from error
 

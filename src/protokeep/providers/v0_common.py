@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderRejected
 from protokeep.core.prototype import ObservedState
-from protokeep.core.validation import PROMPT_MAX
 from protokeep.providers.base import Conversation, Image, MayBegin, Message, RegisteredHook
 from protokeep.providers.images import MAX_BYTES, image_of
-from protokeep.providers.v0_fields import id_of, instant, list_in, missing_id, segment, text
+from protokeep.providers.v0_fields import id_of, instant, list_in, missing_id, prompt, segment, text
 from protokeep.providers.v0_http import V0Config, V0Http, is_v0_host
 
 #: The events that our hooks subscribe to: a message was begun (so hooks reach us), was finished, or its chat is gone.
@@ -22,6 +21,9 @@ READ_TIMEOUT_SECONDS = 6.0
 #: Hosts at which v0 serves pages and files; the last one serves previews only.
 V0_HOSTS = ("v0.dev", "v0.app")
 PREVIEW_HOSTS = (*V0_HOSTS, "vusercontent.net")
+
+#: Longest names of hooks and roles, and longest times as text.
+MAX_NAME = 200
 
 #: The values of `finishReason` in both versions that say more than `stop`: state, our error code, words for people.
 UNFINISHED_REASONS: Mapping[str, tuple[ObservedState, str, str]] = {
@@ -42,6 +44,11 @@ class V0Common:
 
     def __init__(self, config: V0Config, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._http = V0Http(config, self.api_version, transport)
+
+    @property
+    def _plain_hosts(self) -> Collection[str]:
+        """The hosts whose links may be http: the configured ones, if they are reached so themselves."""
+        return self._http.config.plain_hosts
 
     @property
     def calls(self) -> int:
@@ -113,7 +120,9 @@ class V0Common:
         """`GET /hooks`: v1 answers a list object, v2 a bare array."""
         answer = await self._http.request("GET", "hooks")
         rows = list_in({"data": answer} if isinstance(answer, list) else answer, "data", "list of hooks")
-        return [RegisteredHook(hook_id, text(row.get("name")) or "") for row in rows if (hook_id := id_of(row))]
+        return [
+            RegisteredHook(hook_id, text(row.get("name"), MAX_NAME) or "") for row in rows if (hook_id := id_of(row))
+        ]
 
     async def add_hook(self, name: str, address: str) -> str:
         """`POST /hooks`, for every chat of the account."""
@@ -150,22 +159,33 @@ def newest_first(rows: Sequence[Any], *, listed_newest_first: bool = False) -> l
     `listed_newest_first` gives the order of the list where the times do not show it.
     """
     messages = [row for row in rows if id_of(row)]
-    times = [str(row.get("createdAt", "")) for row in messages]
+    times = [_time_of(row) for row in messages]
     if times and times[0] != times[-1]:
         listed_newest_first = times[0] > times[-1]
     ordered = messages if listed_newest_first else messages[::-1]
-    return sorted(ordered, key=lambda row: str(row.get("createdAt", "")), reverse=True)
+    return sorted(ordered, key=_time_of, reverse=True)
+
+
+def _time_of(row: Mapping[str, Any]) -> str:
+    return text(row.get("createdAt"), MAX_NAME) or ""
 
 
 def message_of(row: Mapping[str, Any]) -> Message:
-    """A message row of either version."""
-    content = row.get("content")
+    """A message row of either version. Raises `OutcomeUnknown` if it may be any message of the user's."""
+    message_id, role, content = id_of(row), row.get("role"), row.get("content")
+    if message_id is None or not isinstance(role, str) or (role == "user" and not isinstance(content, str)):
+        raise unreadable_message()
     return Message(
-        row["id"], str(row.get("role")), content if isinstance(content, str) else "", instant(row.get("createdAt"))
+        message_id, role[:MAX_NAME], content if isinstance(content, str) else "", instant(row.get("createdAt"))
     )
+
+
+def unreadable_message() -> OutcomeUnknown:
+    """The error for a conversation that may hold messages which cannot be seen."""
+    return OutcomeUnknown("A message of v0's chat could not be read.", code="bad_answer")
 
 
 def oldest_prompt(messages: Sequence[Mapping[str, Any]]) -> str | None:
     """The text of the oldest user message among rows that come newest first; None if there is none."""
     prompts = [row for row in messages if row.get("role") == "user"]
-    return text(prompts[-1].get("content"), PROMPT_MAX) if prompts else None
+    return prompt(prompts[-1].get("content")) if prompts else None

@@ -54,6 +54,12 @@ class V0Config:
     scope: str | None = None
     timeout_seconds: float = 30.0
 
+    @property
+    def plain_hosts(self) -> frozenset[str]:
+        """The configured hosts that are reached over http, as an emulator on this machine is."""
+        addresses = [urlsplit(address) for address in (self.root_url, self.web_url)]
+        return frozenset(parts.hostname for parts in addresses if parts.scheme == "http" and parts.hostname)
+
     @classmethod
     def of(
         cls, *, api_key: str, base_url: str, scope: str | None, web_url: str | None, timeout_seconds: float

@@ -8,7 +8,7 @@ from typing import Any
 
 from protokeep.core.errors import OutcomeUnknown, ProviderBusy, ProviderError, ProviderUnreachable
 from protokeep.providers.base import RemoteChat
-from protokeep.providers.v0_fields import MAX_ID, instant, text
+from protokeep.providers.v0_fields import identifier, instant, our_metadata
 from protokeep.providers.v0_polls import in_parallel
 from protokeep.providers.v0_walks import MayCall
 
@@ -110,11 +110,11 @@ def is_server_fault(error: ProviderError) -> bool:
 
 
 def metadata_of(detail: Any, chat_id: str) -> dict[str, str]:
-    """The metadata of a v1 ChatDetail, which v0's document requires. Raises `OutcomeUnknown`."""
-    metadata = detail.get("metadata") if isinstance(detail, dict) else None
-    if not isinstance(metadata, dict) or detail.get("id") != chat_id:
+    """Our own metadata of a v1 ChatDetail; v0's document requires that it has some. Raises `OutcomeUnknown`."""
+    metadata = our_metadata(detail.get("metadata")) if isinstance(detail, dict) else None
+    if metadata is None or detail.get("id") != chat_id:
         raise OutcomeUnknown("v0's chat could not be read, or is another one.", code="bad_answer")
-    return {key: value for key, value in metadata.items() if isinstance(value, str)}
+    return metadata
 
 
 def remote_chat_of(detail: Any, chat_id: str) -> RemoteChat:
@@ -122,7 +122,7 @@ def remote_chat_of(detail: Any, chat_id: str) -> RemoteChat:
     metadata = metadata_of(detail, chat_id)
     return RemoteChat(
         chat_id,
-        project_id=text(detail.get("projectId"), MAX_ID),
+        project_id=identifier(detail.get("projectId")),
         metadata=metadata,
         created_at=instant(detail.get("createdAt")),
     )

@@ -21,6 +21,7 @@ from protokeep.core.errors import (
     ProviderError,
     ProviderRejected,
 )
+from protokeep.core.foreign_text import one_line
 
 #: Statuses that prove that a POST or a DELETE did nothing, and the source of each. After any other status v0 may
 #: have acted: v1's document lists 409 without saying that nothing was made, and 408 and 499 come from a gateway that
@@ -42,6 +43,8 @@ _HINTS: Mapping[int, str] = {
 }
 #: Longer pauses that v0 asks for are cut to this.
 LONGEST_PAUSE = timedelta(hours=1)
+#: More of v0's own words are not shown.
+LONGEST_MESSAGE = 300
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -120,7 +123,7 @@ def redirect_target(location: str | None) -> str:
         return "an address that cannot be read"
     if not host:
         return "another path of the same host" if location else "nowhere"
-    shown = "".join(c if c.isprintable() and not c.isspace() else "?" for c in host[:100])
+    shown = one_line(host, 100)
     return f"{parts.scheme}://{shown}" if parts.scheme in ("http", "https") else shown
 
 
@@ -133,8 +136,7 @@ def error_message_of(value: Any) -> str:
         inner = value.get("error", value)
         message = inner.get("message") if isinstance(inner, dict) else inner
         if isinstance(message, str):
-            printable = "".join(c if c.isprintable() else " " for c in message[:3000])
-            return " ".join(printable.split())[:300]
+            return one_line(message, LONGEST_MESSAGE)
     return ""
 
 

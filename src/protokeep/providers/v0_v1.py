@@ -25,8 +25,15 @@ from protokeep.providers.base import (
     Search,
     Skipped,
 )
-from protokeep.providers.v0_common import READ_TIMEOUT_SECONDS, V0Common, message_of, newest_first, oldest_prompt
-from protokeep.providers.v0_fields import MAX_ID, amount, id_of, instant, link, list_in, missing_id, segment, text
+from protokeep.providers.v0_common import (
+    READ_TIMEOUT_SECONDS,
+    V0Common,
+    message_of,
+    newest_first,
+    oldest_prompt,
+    unreadable_message,
+)
+from protokeep.providers.v0_fields import amount, id_of, identifier, instant, link, list_in, missing_id, segment, text
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_metadata import MetadataCache, remote_chat_of
 from protokeep.providers.v0_polls import PollRound, in_parallel
@@ -70,10 +77,10 @@ class V0V1(V0Common):
             raise missing_id("the create")
         return RemoteChat(
             chat_id,
-            project_id=text(answer.get("projectId"), MAX_ID),
+            project_id=identifier(answer.get("projectId")),
             metadata=metadata,
             created_at=instant(answer.get("createdAt")),
-            observation=observation_of_detail(answer, chat_id),
+            observation=observation_of_detail(answer, chat_id, plain_hosts=self._plain_hosts),
             newest_message_id=newest_message_id(answer),
         )
 
@@ -114,10 +121,10 @@ class V0V1(V0Common):
             if target is None:
                 continue
             unmet.discard(target.chat_id)
-            observation = observation_of_row(row)
+            observation = observation_of_row(row, self._plain_hosts)
             if observation is None or observation.message_id == target.previous_message_id is not None:
                 unclear.append(target)
-                observation = Observation(ObservedState.QUEUED, web_url=link(row.get("webUrl")))
+                observation = Observation(ObservedState.QUEUED, web_url=link(row.get("webUrl"), self._plain_hosts))
             polls.observations[target.chat_id] = observation
         return [target for target in targets if target.individually or target.chat_id in unmet] + [
             target for target in unclear if target.thoroughly and not target.only_if_listed
@@ -126,7 +133,13 @@ class V0V1(V0Common):
     async def _read(self, target: PollTarget) -> Observation:
         """`GET /chats/{id}`."""
         detail = await self._http.request("GET", f"chats/{segment(target.chat_id)}", time_limit=READ_TIMEOUT_SECONDS)
-        return observation_of_detail(detail, target.chat_id, target.previous_message_id, target.baseline_message_id)
+        return observation_of_detail(
+            detail,
+            target.chat_id,
+            target.previous_message_id,
+            target.baseline_message_id,
+            plain_hosts=self._plain_hosts,
+        )
 
     async def list_chats(self, wanted: Collection[str], *, since: datetime | None, calls: int | None) -> Listing:
         """`GET /chats`, page after page."""
@@ -165,7 +178,11 @@ class V0V1(V0Common):
         answer = await self._http.request("POST", path, body=body, may_begin=may_begin)
         if not isinstance(answer, dict) or answer.get("id") != chat_id:
             raise missing_id("the message")
-        return RemoteChat(chat_id, observation=observation_of_row(answer), newest_message_id=newest_message_id(answer))
+        return RemoteChat(
+            chat_id,
+            observation=observation_of_row(answer, self._plain_hosts),
+            newest_message_id=newest_message_id(answer),
+        )
 
     async def conversation(self, chat_id: str) -> Conversation:
         """`GET /chats/{id}`: the messages of a ChatDetail, and its latest version."""
@@ -174,7 +191,10 @@ class V0V1(V0Common):
         if not isinstance(rows, list) or detail.get("id") != chat_id:
             raise OutcomeUnknown("v0's chat could not be read.", code="bad_answer")
         version_id = id_of(detail.get("latestVersion"))
-        return Conversation([message_of(row) for row in newest_first(rows)], version_id, whole=True)
+        messages = newest_first(rows)
+        if len(messages) < len(rows):
+            raise unreadable_message()
+        return Conversation([message_of(row) for row in messages], version_id, whole=True)
 
     async def costs(self, chats: Sequence[str], *, since: datetime) -> Mapping[str, float]:
         """`GET /reports/usage` from `since` on, 150 rows a page, for one chat or for all chats; costs are texts."""
@@ -245,9 +265,9 @@ class V0V1(V0Common):
         """`GET /chats/{id}`; None for a chat that carries no metadata of any protokeep."""
         detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
         chat = remote_chat_of(detail, chat_id)
-        if not any(key.startswith("protokeep") for key in chat.metadata):
+        if not chat.metadata:
             return None
-        return replace(chat, observation=observation_of_detail(detail, chat_id))
+        return replace(chat, observation=observation_of_detail(detail, chat_id, plain_hosts=self._plain_hosts))
 
     async def prompt_of(self, chat_id: str) -> str | None:
         """The oldest user message of a ChatDetail."""

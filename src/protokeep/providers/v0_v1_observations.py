@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from protokeep.core.errors import OutcomeUnknown
@@ -22,19 +22,22 @@ def newest_message_id(detail: Mapping[str, Any]) -> str | None:
     return next((str(message["id"]) for message in messages_of(detail)), None)
 
 
-def observation_of_row(row: Mapping[str, Any]) -> Observation | None:
-    """The state that a list row shows; None if the chat has no version yet, so that only its detail knows."""
+def observation_of_row(row: Mapping[str, Any], plain_hosts: Collection[str] = ()) -> Observation | None:
+    """The state that a list row shows; None if the chat has no version yet, so that only its detail knows.
+
+    Links may be http at `plain_hosts`.
+    """
     version = row.get("latestVersion")
     if not isinstance(version, dict):
         return None
     status = version.get("status")
-    web_url = link(row.get("webUrl"))
-    demo_url = link(version.get("demoUrl"))
+    web_url = link(row.get("webUrl"), plain_hosts)
+    demo_url = link(version.get("demoUrl"), plain_hosts)
     version_id = id_of(version)
     if status == "pending":
         return Observation(ObservedState.RUNNING, version_id, web_url=web_url, demo_url=demo_url)
     if status == "completed":
-        image_url = link(version.get("screenshotUrl"))
+        image_url = link(version.get("screenshotUrl"), plain_hosts)
         return Observation(ObservedState.FINISHED, version_id, web_url=web_url, demo_url=demo_url, image_url=image_url)
     if status == "failed":
         state, code, message = ObservedState.BROKE, "builder_error", "v0 says that this version failed."
@@ -45,7 +48,12 @@ def observation_of_row(row: Mapping[str, Any]) -> Observation | None:
 
 
 def observation_of_detail(
-    detail: Any, chat_id: str, previous_message_id: str | None = None, baseline_message_id: str | None = None
+    detail: Any,
+    chat_id: str,
+    previous_message_id: str | None = None,
+    baseline_message_id: str | None = None,
+    *,
+    plain_hosts: Collection[str] = (),
 ) -> Observation:
     """The state that a ChatDetail shows: of its latest version, or else of the newest answer in this turn.
 
@@ -54,10 +62,10 @@ def observation_of_detail(
     """
     if not isinstance(detail, dict) or detail.get("id") != chat_id:
         raise OutcomeUnknown("v0's chat could not be read, or is another one.", code="bad_answer")
-    latest = observation_of_row(detail)
+    latest = observation_of_row(detail, plain_hosts)
     if latest is not None and (latest.message_id is None or latest.message_id != previous_message_id):
         return latest
-    web_url = link(detail.get("webUrl"))
+    web_url = link(detail.get("webUrl"), plain_hosts)
     reason = _finish_reason(detail, baseline_message_id)
     if isinstance(reason, str) and reason in UNFINISHED_REASONS:
         state, code, message = UNFINISHED_REASONS[reason]

@@ -28,8 +28,17 @@ from protokeep.providers.v0_common import (
     message_of,
     newest_first,
     oldest_prompt,
+    unreadable_message,
 )
-from protokeep.providers.v0_fields import MAX_ID, amount, id_of, instant, list_in, missing_id, segment, text
+from protokeep.providers.v0_fields import (
+    amount,
+    id_of,
+    identifier,
+    instant,
+    list_in,
+    missing_id,
+    segment,
+)
 from protokeep.providers.v0_http import TOO_LARGE, V0Config
 from protokeep.providers.v0_polls import PollRound, in_parallel
 from protokeep.providers.v0_walks import FilteredWalks, ids_of, matches
@@ -60,9 +69,9 @@ class V0V2(V0Common):
         """`POST /chats/async` -> 202 `{chatId, messageId}`."""
         body = {"message": prompt, "metadata": dict(metadata)}
         answer = await self._http.request("POST", "chats/async", body=body, may_begin=may_begin)
-        if not isinstance(answer, dict) or not (chat_id := text(answer.get("chatId"), MAX_ID)):
+        if not isinstance(answer, dict) or not (chat_id := identifier(answer.get("chatId"))):
             raise missing_id("the create")
-        message_id = text(answer.get("messageId"), MAX_ID)
+        message_id = identifier(answer.get("messageId"))
         return RemoteChat(
             chat_id,
             message_id=message_id,
@@ -98,7 +107,7 @@ class V0V2(V0Common):
         """`POST /chats/{id}/messages/async` -> 202 `{messageId}`, the assistant's message."""
         path = f"chats/{segment(chat_id)}/messages/async"
         answer = await self._http.request("POST", path, body={"message": message}, may_begin=may_begin)
-        if not isinstance(answer, dict) or not (message_id := text(answer.get("messageId"), MAX_ID)):
+        if not isinstance(answer, dict) or not (message_id := identifier(answer.get("messageId"))):
             raise missing_id("the message")
         return RemoteChat(chat_id, message_id=message_id, newest_message_id=message_id)
 
@@ -205,10 +214,13 @@ class V0V2(V0Common):
         return replace(self._observation(target.chat_id, answers[0]), credits=round(sum(costs), 6) if costs else None)
 
     async def _messages(self, chat_id: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
-        """The newest messages of a chat, newest first, and whether the chat has no others."""
+        """The newest messages of a chat, newest first, and whether the chat has no others. Raises `ProviderError`."""
         page = await self._http.request("GET", f"chats/{segment(chat_id)}/messages", params={"limit": limit})
         rows = list_in(page, "messages", "list of messages")
-        return newest_first(rows, listed_newest_first=True), page.get("cursor") is None
+        messages = newest_first(rows, listed_newest_first=True)
+        if len(messages) < len(rows):
+            raise unreadable_message()
+        return messages, page.get("cursor") is None
 
     def _observation(self, chat_id: str, message: Any) -> Observation:
         """The state of a Message: its `finishReason` is null while it is generated. Raises `OutcomeUnknown`."""
@@ -238,18 +250,18 @@ class V0V2(V0Common):
 
     def _matching_chat(self, row: Mapping[str, Any], filters: Sequence[Mapping[str, str]]) -> RemoteChat | None:
         """A row of the list, if its metadata matches: v0's filter is not trusted."""
-        metadata = row.get("metadata")
-        if not isinstance(metadata, dict) or not any(matches(metadata, fields) for fields in filters):
+        metadata = row["metadata"]
+        if metadata is None or not any(matches(metadata, fields) for fields in filters):
             return None
         return RemoteChat(
             row["id"],
-            metadata={key: value for key, value in metadata.items() if isinstance(value, str)},
+            metadata=metadata,
             created_at=instant(row.get("createdAt")),
             observation=Observation(ObservedState.QUEUED, chat_url=self._chat_url(row["id"])),
         )
 
     def _chat_url(self, chat_id: str) -> str:
-        return f"{self._http.config.web_url}/chat/{chat_id}"
+        return f"{self._http.config.web_url}/chat/{segment(chat_id)}"
 
 
 def _checked_id(chat_id: str, message: Any) -> str:

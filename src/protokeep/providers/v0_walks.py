@@ -12,7 +12,7 @@ from itertools import dropwhile, takewhile
 from typing import Any
 
 from protokeep.providers.base import CLOCK_SLACK, Skipped
-from protokeep.providers.v0_fields import id_of, instant, text
+from protokeep.providers.v0_fields import id_of, instant, our_metadata, text
 
 #: Rows of one page of v1's list.
 PAGE = 60
@@ -65,9 +65,10 @@ class Rows:
     """The rows that a walk met, each once, in the order of the list."""
 
     def __init__(self) -> None:
-        #: When each chat was created, and its row.
+        #: When each chat was created, and the part of its row that is needed: a row may have megabytes.
         self.by_id: dict[str, tuple[datetime | None, Mapping[str, Any]]] = {}
-        self.without_id: list[Skipped] = []
+        #: The different rows that have no id.
+        self.without_id: dict[Skipped, None] = {}
         self.order = Order()
 
     def add(self, page: Sequence[Any], since: datetime) -> tuple[bool, bool]:
@@ -78,11 +79,10 @@ class Rows:
             created = instant(row.get("createdAt")) if isinstance(row, dict) else None
             if chat_id is None:
                 skipped = Skipped("(a row without an id)", "Its row in the list could not be read.", created)
-                if skipped not in self.without_id:
-                    self.without_id.append(skipped)
+                self.without_id[skipped] = None
                 is_fresh = is_fresh or skipped.may_be_newer_than(since)
             elif chat_id not in self.by_id:
-                self.by_id[chat_id] = created, row
+                self.by_id[chat_id] = created, _kept(chat_id, row)
                 is_new = True
                 is_fresh = self.order.add(created, since) or is_fresh
         return is_new, is_fresh
@@ -94,6 +94,12 @@ class Rows:
             for chat_id, (created, _) in self.by_id.items()
             if created is None or created >= since - CLOCK_SLACK
         }
+
+
+def _kept(chat_id: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The id of a row, its time, and our own entries of its metadata; None: the metadata cannot be read."""
+    created_at = text(row.get("createdAt"))
+    return {"id": chat_id, "createdAt": created_at, "metadata": our_metadata(row.get("metadata"))}
 
 
 def ids_of(rows: Sequence[Any]) -> list[str]:
@@ -300,8 +306,8 @@ class FilteredWalks:
         """Rows without an id, or with metadata that cannot be read."""
         unreadable = [skipped for walk in self._walks for skipped in walk.rows.without_id]
         for chat_id, row in self.rows.items():
-            if not isinstance(row.get("metadata"), dict):
-                unreadable.append(Skipped(chat_id, "Its metadata could not be read.", instant(row.get("createdAt"))))
+            if row["metadata"] is None:
+                unreadable.append(Skipped(chat_id, "Its metadata could not be read.", instant(row["createdAt"])))
         return unreadable
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from starlette.responses import JSONResponse
+
 from .backend import Backend
+from .callers import foreign, misdirected
 from .control import Control
 from .dispatch import Dispatcher, hang_up
 from .emulator import HungUp
@@ -31,7 +34,8 @@ class Sandbox:
     """An emulator of v0's API v1 (under /v1) and v2 (under /v2), its state in memory.
 
     `clock` alone decides whether a generation is finished and a chat is listed; nothing changes by itself. `reset` goes
-    back to `knobs`. With a `random_seed` ids, durations and failures repeat.
+    back to `knobs`. With a `random_seed` ids, durations and failures repeat. It answers requests to this machine's own
+    names, and to `allowed_hosts`; `*` is any name.
     """
 
     def __init__(
@@ -39,8 +43,10 @@ class Sandbox:
         clock: Callable[[], datetime] = utc_now,
         knobs: Knobs | None = None,
         random_seed: int | None = None,
+        allowed_hosts: Collection[str] = (),
     ) -> None:
         self.clock = clock
+        self.allowed_hosts = tuple(host.lower() for host in allowed_hosts)
         self._initial = (knobs or Knobs()).model_copy(deep=True)
         self._rng = random.Random(random_seed)
         self._closing = asyncio.Event()
@@ -153,8 +159,13 @@ class App:
         path: str = scope.get("path", "")
         if path.startswith("/api/v"):  # Some releases of v0's own clients, and older documentation, write /api/v2.
             path = path[4:]
+        headers = dict(scope.get("headers", ()))
         if scope["type"] != "http":
             await self._pages(scope, receive, send)
+        elif reason := misdirected(headers, self._sandbox.allowed_hosts):
+            await JSONResponse({"message": reason}, 421)(scope, receive, send)
+        elif path.startswith("/_sandbox") and (reason := foreign(headers)):
+            await JSONResponse({"message": reason}, 403)(scope, receive, send)
         elif path.startswith("/_sandbox"):
             await self._control(scope, receive, send)
         elif self._sandbox.knobs.down:

@@ -16,6 +16,8 @@ from .http import Refusal, stamp
 from .knobs import FinishReason, UnknownKnob, as_json
 from .state import Chat
 
+_BODY_LIMIT = 1024 * 1024
+
 
 class _BadRequest(Exception):
     def __init__(self, status: int, message: str) -> None:
@@ -98,10 +100,14 @@ async def _refuse(_: Request, error: Exception) -> JSONResponse:
 
 async def _object(request: Request) -> dict[str, Any]:
     """The JSON object of a body; an empty body is an empty object."""
-    raw = await request.body()
+    raw = bytearray()
+    async for part in request.stream():
+        raw += part
+        if len(raw) > _BODY_LIMIT:
+            raise _BadRequest(413, "body: larger than 1 MiB")
     try:
         body = json.loads(raw) if raw else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _BadRequest(422, "body: not JSON") from None
     if not isinstance(body, dict):
         raise _BadRequest(422, "body: not an object")

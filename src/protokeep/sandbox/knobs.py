@@ -18,7 +18,18 @@ FinishReason = Literal["stop", "error", "tool-calls", "content-filter", "length"
 ListOrder = Literal["newest", "oldest", "random", "favorites"]
 Hold = bool | Literal["before", "after"]
 
-Seconds = Annotated[float, Field(ge=0)]
+#: Ten years, so that every instant that is computed with it exists.
+MAX_SECONDS = 10 * 365 * 86_400
+#: The most bytes that a rule answers with.
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+#: The most rules of one kind.
+MAX_RULES = 1000
+
+Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
+Words = Annotated[str, Field(max_length=1000)]
+#: The value of a header of an answer.
+HeaderValue = Annotated[str, Field(max_length=1000, pattern=r"^[\t -~\x80-\xff]*$")]
+HeaderName = Annotated[str, Field(max_length=100, pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 
 
 class UnknownKnob(ValueError):
@@ -34,7 +45,7 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    operation: str = "*"
+    operation: Annotated[str, Field(max_length=200)] = "*"
     times: Annotated[int, Field(ge=0)] | None = 1
 
     def matches(self, api: str, operation: str) -> bool:
@@ -47,8 +58,8 @@ class FailRule(Rule):
     """Answer `status` in the version's error shape, with `Retry-After` when `retry_after` is given."""
 
     status: Annotated[int, Field(ge=400, le=599)] = 500
-    retry_after: float | str | None = None
-    message: str | None = None
+    retry_after: float | HeaderValue | None = None
+    message: Words | None = None
 
 
 class DropRule(Rule):
@@ -65,11 +76,17 @@ class AnswerRule(Rule):
 
     status: Annotated[int, Field(ge=200, le=599)] = 200
     body: str = ""
-    content_type: str = "application/json"
-    headers: dict[str, str] = {}
+    content_type: HeaderValue = "application/json"
+    headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=100)] = {}
     acts: bool = False
     repeat: Annotated[int, Field(ge=1)] = 1
     trickle_seconds: Seconds = 0.0
+
+    @model_validator(mode="after")
+    def _bounded(self) -> AnswerRule:
+        if 4 * len(self.body) * self.repeat > MAX_ANSWER_BYTES:  # A character has four bytes at most.
+            raise ValueError(f"body, repeat: an answer has at most {MAX_ANSWER_BYTES // 4:,} characters")
+        return self
 
 
 class HideRule(BaseModel):
@@ -81,7 +98,7 @@ class HideRule(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    chat: str = "*"
+    chat: Annotated[str, Field(max_length=200)] = "*"
     until: AwareDatetime | None = None
     listed: bool = False
     messages_only: bool = False
@@ -119,7 +136,9 @@ class Knobs(BaseModel):
     slow_seconds: Seconds = 0.0  #: delay of every answer
     list_delay_seconds: Seconds = 0.0  #: lists leave a new chat out for so long; reading it by id works
     read_delay_seconds: Seconds = 0.0  #: reading a new chat answers 404 for so long
-    clock_skew_seconds: float = 0.0  #: added to every time in an answer
+    clock_skew_seconds: Annotated[float, Field(ge=-MAX_SECONDS, le=MAX_SECONDS)] = (
+        0.0  #: added to every time in an answer
+    )
 
     # Outcomes, drawn when a generation starts.
     finish_reason: FinishReason = "stop"
@@ -130,14 +149,16 @@ class Knobs(BaseModel):
     hold_creates: Hold = False  #: creates wait: True or "before" until they act, "after" until they answer
     drop_next_answers: Annotated[int, Field(ge=0)] = 0  #: the next n creates act, and get no answer
     drop_every: Annotated[int, Field(ge=0)] = 0  #: every n-th create acts, and gets no answer; 0: none
-    drop_next: list[DropRule] = []
-    fail_next: list[FailRule] = []  #: the request does not act
-    fail_after_acting: list[FailRule] = []
-    answer_next: list[AnswerRule] = []
-    hide: list[HideRule] = []
+    drop_next: Annotated[list[DropRule], Field(max_length=MAX_RULES)] = []
+    fail_next: Annotated[list[FailRule], Field(max_length=MAX_RULES)] = []  #: the request does not act
+    fail_after_acting: Annotated[list[FailRule], Field(max_length=MAX_RULES)] = []
+    answer_next: Annotated[list[AnswerRule], Field(max_length=MAX_RULES)] = []
+    hide: Annotated[list[HideRule], Field(max_length=MAX_RULES)] = []
     list_order: ListOrder = "newest"  #: v2 has no favorites, and lists the newest chats first then
     ignore_filter: bool = False  #: v2: lists ignore the metadata filter
-    scopes: list[str] | None = None  #: the scopes of v1 /user/scopes; None: every scope that a request has named
+    scopes: Annotated[list[Words], Field(max_length=MAX_RULES)] | None = (
+        None  #: the scopes of v1 /user/scopes; None: every scope that a request has named
+    )
 
     # Hooks.
     hooks_enabled: bool = True

@@ -6,9 +6,10 @@ A search that was cut, was refused or skipped a chat proves no absence. A cut se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -18,9 +19,8 @@ from protokeep.core.errors import ProviderBusy, ProviderError
 from protokeep.core.generation import Generation
 from protokeep.core.submission import NO_KEY
 from protokeep.core.timing import LOOK_BACK
-from protokeep.providers.base import Provider, Search
+from protokeep.providers.base import Provider, RemoteChat, Search
 from protokeep.service.call_budget import CallBudget
-from protokeep.service.chat_metadata import Signed
 from protokeep.service.context import Context
 from protokeep.store.searches import LostCreate
 
@@ -34,6 +34,8 @@ LONGEST_SEARCH = timedelta(minutes=10)
 DEFAULT_PAUSE = timedelta(seconds=30)
 #: Chats that the log of this process has named, and prototypes whose searches are remembered.
 MOST_REMEMBERED = 5_000
+#: Chats that one search names in the log. Whoever has a key of the account can plant as many as they like.
+MOST_NAMED = 100
 
 #: How many calls a search may still make; None: any number.
 Calls = Callable[[], int | None]
@@ -167,9 +169,10 @@ class Searcher:
         """Name each unreadable or forged chat once in the log, and list it for `doctor`."""
         reasons = {skipped.chat_id: skipped.reason for skipped in search.skipped}
         for chat in search.chats:
-            if self._context.signer.check(chat.metadata) is Signed.WRONG:
+            if not self._context.signer.has_signed(chat.metadata):
                 reasons[chat.chat_id] = "Its marks are not signed by this installation, so they are not believed."
-        new = {chat_id: reason for chat_id, reason in reasons.items() if self._named.get((name, chat_id)) != reason}
+        unnamed = ((chat_id, why) for chat_id, why in reasons.items() if self._named.get((name, chat_id)) != why)
+        new = dict(islice(unnamed, MOST_NAMED))
         if not new:
             return
         for chat_id, reason in new.items():
@@ -183,6 +186,11 @@ def searched_since(generation: Generation | LostCreate) -> datetime:
     """From when on a chat may be this prototype's. An earlier sending was looked up before it was sent again."""
     sent_at = generation.sent_at if isinstance(generation, LostCreate) else generation.submission.sent_at
     return (sent_at or generation.created_at) - LOOK_BACK
+
+
+def oldest_first(chats: Iterable[RemoteChat]) -> list[RemoteChat]:
+    """Chats in the order in which they were made: a copy comes after the chat whose metadata it carries."""
+    return sorted(chats, key=lambda chat: (chat.created_at is None, chat.created_at, chat.chat_id))
 
 
 def drop_oldest(remembered: dict[Any, Any]) -> None:

@@ -15,7 +15,9 @@ from protokeep.core.audit import AuditEntry
 from protokeep.core.errors import ProtokeepError
 from protokeep.core.failed_sign_ins import FailedSignInCounter
 from protokeep.core.principals import Principal
+from protokeep.service.scans import Scans
 from protokeep.store.audit import AuditRecord, AuditStore
+from protokeep.store.sql import DatabaseError
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +38,12 @@ class Audit:
     there are.
     """
 
-    def __init__(self, store: AuditStore, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: AuditStore, seconds: Callable[[], float] = time.monotonic, scans: Scans | None = None
+    ) -> None:
+        """`scans` gives turns to reads that look for few entries among many."""
         self._store = store
+        self._scans = scans or Scans()
         self._seconds = seconds
         self._failed_sign_ins = FailedSignInCounter()
         self._waiting: dict[_GroupKey, tuple[AuditEntry, int]] = {}
@@ -71,7 +77,10 @@ class Audit:
         self._start_flusher()
 
     async def flush(self) -> None:
-        """Write the entries that wait. Those that cannot be written now go on waiting."""
+        """Write the entries that wait.
+
+        Those that cannot be written now go on waiting. One that the database refuses is lost, and takes no other along.
+        """
         self._note_summaries()
         if self._dropped:
             log.error("audit_lines_dropped", count=self._dropped)
@@ -79,15 +88,12 @@ class Audit:
         waiting, self._waiting = self._waiting, {}
         if not waiting:
             return
-        entries = (
-            replace(entry, data={**entry.data, "times": count}) if count > 1 else entry
-            for entry, count in waiting.values()
-        )
         try:
-            await self._store.add(*entries)
+            await self._store.add(*(_counted(entry, count) for entry, count in waiting.values()))
         except ProtokeepError as error:
-            log.error("audit_write_failed", reason=str(error))
-            self._waiting = waiting | self._waiting
+            self._wait_again(waiting, error)
+        except DatabaseError:
+            await self._write_one_by_one(waiting)
 
     async def close(self) -> None:
         """Write the entries that wait, before the process ends."""
@@ -106,10 +112,34 @@ class Audit:
         actor: str | None = None,
         after: tuple[datetime, str] | None = None,
     ) -> tuple[list[AuditRecord], tuple[datetime, str] | None]:
-        """A page of the principal's workspace, newest first, and where the next page begins (None: there is none)."""
-        found = await self._store.list(principal.workspace_id, limit + 1, action=action, actor=actor, after=after)
+        """A page of the principal's workspace, newest first, and where the next page begins (None: there is none).
+
+        Raises `TooMany` and `TooSlow` where entries of one action or actor are looked for.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            if action is not None or actor is not None:
+                await stack.enter_async_context(self._scans.turn(principal))
+            found = await self._store.list(principal.workspace_id, limit + 1, action=action, actor=actor, after=after)
         page = found[:limit]
         return page, (page[-1].entry.at, page[-1].id) if len(found) > limit else None
+
+    async def _write_one_by_one(self, waiting: dict[_GroupKey, tuple[AuditEntry, int]]) -> None:
+        for key, (entry, count) in waiting.items():
+            try:
+                await self._store.add(_counted(entry, count))
+            except ProtokeepError as error:
+                self._wait_again({key: (entry, count)}, error)
+            except DatabaseError:
+                log.exception("audit_entry_refused", action=entry.action.value)
+
+    def _wait_again(self, waiting: dict[_GroupKey, tuple[AuditEntry, int]], error: ProtokeepError) -> None:
+        """Put entries back that could not be written. Equal ones may have been noted since."""
+        log.error("audit_write_failed", reason=str(error))
+        for key, (_, since) in self._waiting.items():
+            if key in waiting:
+                first, count = waiting[key]
+                waiting[key] = first, count + since
+        self._waiting = self._waiting | waiting
 
     def _start_flusher(self) -> None:
         if (self._flusher is None or self._flusher.done()) and not self._closing.is_set():
@@ -125,6 +155,10 @@ class Audit:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), FLUSH_SECONDS)
             await self.flush()
+
+
+def _counted(entry: AuditEntry, count: int) -> AuditEntry:
+    return replace(entry, data={**entry.data, "times": count}) if count > 1 else entry
 
 
 def _group_key(entry: AuditEntry) -> _GroupKey:

@@ -1,7 +1,7 @@
 """The metadata of a chat, by which it is found again: how it is written, signed, and checked when it is read.
 
 Anybody with a key of the account can write any metadata at the provider. So metadata is signed with a key derived from
-the installation's secret, and its values are checked like a caller's input.
+the installation's secret, what is not signed counts for nothing, and values are checked like a caller's input.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from uuid import UUID
 
 from protokeep.core import validation
@@ -25,12 +24,8 @@ SIGNED = ("protokeep", "protokeep_marker", "protokeep_workspace", "protokeep_pro
 SIGNATURE = "protokeep_signature"
 
 
-class Signed(StrEnum):
-    """The result of a check of a signature."""
-
-    RIGHT = "right"
-    MISSING = "missing"  #: made by a version that signed nothing
-    WRONG = "wrong"  #: somebody else wrote these metadata, or the installation's secret was changed
+class Unsigned(ValueError):
+    """Somebody else wrote these metadata, or the installation's secret was changed since."""
 
 
 class Signer:
@@ -45,13 +40,10 @@ class Signer:
         signed = json.dumps([metadata.get(name) for name in SIGNED]).encode()
         return base64.urlsafe_b64encode(hmac.digest(self._key, signed, hashlib.sha256)).decode().rstrip("=")
 
-    def check(self, metadata: Mapping[str, str]) -> Signed:
-        """Whether we wrote these metadata."""
-        given = metadata.get(SIGNATURE)
-        if given is None:
-            return Signed.MISSING
-        right = hmac.compare_digest(given.encode(errors="replace"), self.sign(metadata).encode())
-        return Signed.RIGHT if right else Signed.WRONG
+    def has_signed(self, metadata: Mapping[str, str]) -> bool:
+        """Whether we wrote these metadata. False also after a change of the installation's secret."""
+        given = metadata.get(SIGNATURE, "")
+        return hmac.compare_digest(given.encode(errors="replace"), self.sign(metadata).encode())
 
 
 def chat_metadata(signer: Signer, keeper_id: str, prototype: TrackedPrototype) -> dict[str, str]:
@@ -82,25 +74,21 @@ def marker_filter(marker: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class ChatMetadata:
-    """Checked metadata. `signed`: this installation wrote it; otherwise only the marker may be used."""
+    """Metadata that this installation wrote, checked."""
 
     marker: str
     workspace_id: str
     product_id: str
     user_id: str
-    signed: bool
 
 
 def parse_metadata(metadata: Mapping[str, str], signer: Signer, account: str, table: OwnerTable) -> ChatMetadata:
     """The checked metadata of a chat. Raises `ValueError` or `InvalidInput` when no row may be made of it."""
-    signature = signer.check(metadata)
-    if signature is Signed.WRONG:
-        raise ValueError("the signature of its marks is wrong")
+    if not signer.has_signed(metadata):
+        raise Unsigned("its marks are not signed by this installation")
     marker = metadata.get("protokeep_marker", "")
     if str(UUID(marker)) != marker:
         raise ValueError("its marker is not written as ours are")
-    if signature is Signed.MISSING:
-        return ChatMetadata(marker, "", "", "", signed=False)
     workspace_id = validation.workspace_id_of(metadata.get("protokeep_workspace", ""))
     product_id = validation.product_id_of(metadata.get("protokeep_product", ""), must_be_uuid=table.product_is_uuid)
     user_id = metadata.get("protokeep_user", "")
@@ -111,4 +99,4 @@ def parse_metadata(metadata: Mapping[str, str], signer: Signer, account: str, ta
         raise ValueError("its marks name another workspace than its account's")
     if owner is not None and owner.user_id and user_id != owner.user_id:
         raise ValueError("its marks name another person than its account's")
-    return ChatMetadata(marker, workspace_id, product_id, user_id, signed=True)
+    return ChatMetadata(marker, workspace_id, product_id, user_id)

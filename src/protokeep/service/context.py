@@ -17,11 +17,14 @@ from protokeep.core.call_budget import Limits
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.quotas import Quotas
+from protokeep.core.shares import Shares
 from protokeep.core.timing import Timing
 from protokeep.service.audit import Audit
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.heartbeat import Clock, Heartbeat, boot_seconds, utc_now
+from protokeep.service.key_room import KeyRoom
 from protokeep.service.provider_accounts import Providers
+from protokeep.service.scans import Scans
 from protokeep.store.audit import AuditStore
 from protokeep.store.store import Store
 
@@ -29,8 +32,8 @@ from protokeep.store.store import Store
 class Queue(Protocol):
     """Decides when code runs; may run everything twice, late, or never."""
 
-    def has_room(self) -> bool:
-        """Whether this process would start a new row now, so that it may hold the row from its claim on."""
+    def has_room(self, workspace_id: str) -> bool:
+        """Whether this process would start a workspace's new row now, so that it may hold the row from its claim on."""
         ...
 
     def start(self, claimed: TrackedPrototype) -> None:
@@ -49,7 +52,7 @@ class Queue(Protocol):
 class NoQueue:
     """Runs nothing: the owner of the keeper calls its steps."""
 
-    def has_room(self) -> bool:
+    def has_room(self, workspace_id: str) -> bool:
         return False
 
     def start(self, claimed: TrackedPrototype) -> None:
@@ -74,6 +77,12 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
     queue: Queue = field(default_factory=NoQueue)
+    #: Requests that may wait at once.
+    waits: Shares = field(default_factory=lambda: Shares(100, 900))
+    #: The turns of reads that take longer the more rows there are.
+    scans: Scans = field(default_factory=Scans)
+    #: Idempotency keys of a workspace that are remembered at once; 0: any number.
+    keys_per_workspace: int = 0
     #: The name of this process in the database.
     owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")
     #: Whether no other process works on this database: then every start may be a start on a restored copy.
@@ -87,10 +96,12 @@ class Context:
     #: Signs the metadata of chats with the installation's secret.
     signer: Signer = field(kw_only=True)
     audit: Audit = field(init=False)
+    key_room: KeyRoom = field(init=False)
     heartbeat: Heartbeat = field(init=False)
 
     def __post_init__(self) -> None:
-        self.audit = Audit(AuditStore(self.store.database))
+        self.audit = Audit(AuditStore(self.store.database), scans=self.scans)
+        self.key_room = KeyRoom(self.store.idempotency, self.keys_per_workspace, self.clock)
         self.heartbeat = Heartbeat(
             self.store,
             self.owner,

@@ -61,7 +61,7 @@ class FollowUps:
     ) -> tuple[TrackedPrototype, bool]:
         """Write down that a message is to be sent. False: a request with the same idempotency key did so before.
 
-        Raises `InvalidInput`, `KeyReused`, and `NotNow` with what has to happen first.
+        Raises `InvalidInput`, `KeyReused`, `TooMany`, and `NotNow` with what has to happen first.
         """
         await self._check_supported(prototype)
         text, key = message_of(message), idempotency_key_of(key)
@@ -73,6 +73,7 @@ class FollowUps:
                 request = IdempotentRequest(
                     principal.workspace_id, principal.user_id, key, ("message", prototype.id, text), now
                 )
+            await self._context.key_room.require(request)
             tracked, replayed = await self._claimable(current, request)
             if replayed:
                 return tracked, False

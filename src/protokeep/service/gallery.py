@@ -96,20 +96,23 @@ class Gallery:
     async def find(
         self, principal: Principal, search: Search, limit: int, after: Cursor | None = None
     ) -> tuple[CardPage, Mapping[State, int]]:
-        """A page of matching cards, newest first, and how many cards of each state match the other filters."""
+        """A page of matching cards, newest first, and how many cards of each state match the other filters.
+
+        Raises `TooMany` and `TooSlow` for searches that others would have to wait for.
+        """
         query = await self._query_of(principal, search)
         states = search.states or tuple(State)
-        if query.words:
-            cursors, counts = await self._store.search(query, states, limit + 1, after)
+        if query.is_scan:
+            async with self._context.scans.turn(principal):
+                cursors, counts = await self._found(query, states, limit + 1, after)
         else:
-            cursors = await self._store.ids(query, states, limit + 1, after)
-            counts = await self._counted(query)
+            cursors, counts = await self._found(query, states, limit + 1, after)
         cards = await self._store.cards(query.workspace_id, [mockup_id for _, mockup_id in cursors[:limit]])
         return _page_of(cursors, limit, cards), counts
 
     async def card(self, workspace_id: str, mockup_id: str) -> Card:
-        """One prototype as a card. Raises `NotFound`."""
-        found = (await self._store.cards(workspace_id, [mockup_id])).get(mockup_id)
+        """One prototype as a card, with its whole prompt. Raises `NotFound`."""
+        found = (await self._store.cards(workspace_id, [mockup_id], whole=True)).get(mockup_id)
         if found is None:
             raise NotFound("There is no such prototype.")
         return found
@@ -127,6 +130,13 @@ class Gallery:
     async def product_name(self, principal: Principal, product_id: str) -> str | None:
         """The display name of a product; None: it has none, or there is no such product here."""
         return await self._store.product_name(principal.workspace_id, product_id)
+
+    async def _found(
+        self, query: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None
+    ) -> tuple[Sequence[Cursor], Mapping[State, int]]:
+        if query.words:
+            return await self._store.search(query, states, limit, after)
+        return await self._store.ids(query, states, limit, after), await self._counted(query)
 
     async def _counted(self, query: GalleryQuery) -> Mapping[State, int]:
         """Cards by state. The counts are reused for a second, unless a change of the workspace is heard of."""

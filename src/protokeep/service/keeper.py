@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,7 +35,7 @@ from protokeep.service.requests import NewPrototype, check_request
 from protokeep.service.sendings import Sendings
 from protokeep.service.submission import CreatePayload
 from protokeep.service.visibility import Visibility
-from protokeep.service.waiting import wait_until_accepted, wait_until_changed
+from protokeep.service.waiting import wait_until_accepted, wait_until_changed, waiting
 from protokeep.store.pictures import Picture
 from protokeep.store.prototypes import Page
 from protokeep.store.sql import Row
@@ -89,18 +90,21 @@ class Keeper:
     async def ensure(self, principal: Principal, new: NewPrototype, *, wait: float = 10.0) -> Ensured:
         """The product's prototype. It is made if there is none that can be used, or if another one is asked for.
 
-        Waits up to `wait` seconds for the provider to accept a new one. Raises `InvalidInput`, `NotConfigured`,
-        `NotMigrated`, `KeyReused`, `QuotaReached`; everything after the claim shows in the prototype's state.
+        Waits up to `wait` seconds for the provider to accept a new one, or not at all where many requests wait.
+
+        Raises `InvalidInput`, `NotConfigured`, `NotMigrated`, `KeyReused`, `TooMany`, `QuotaReached`; everything after
+        the claim shows in the prototype's state.
         """
         context = self.context
         request = await check_request(context, principal, new)
+        await context.key_room.require(request.idempotent)
         context.checkpoint("before_claim")
         claim = await context.store.claim(request, context.quotas)
         context.checkpoint("after_claim")
         prototype = claim.prototype
         if claim.won and isinstance(prototype, TrackedPrototype):
             log.info("prototype_claimed", prototype_id=prototype.id, outcome=claim.decision.outcome.value)
-            prototype = await self._submit_claimed(prototype, wait, held=request.leased_until is not None)
+            prototype = await self._submit_claimed(principal, prototype, wait, held=request.leased_until is not None)
         else:
             details = {"product_id": prototype.product_id, "outcome": claim.decision.outcome.value}
             context.audit.note(AuditEntry.of(principal, Action.REUSED, request.now, prototype.id, **details))
@@ -113,7 +117,7 @@ class Keeper:
     ) -> tuple[Sequence[Prototype], tuple[datetime, str] | None]:
         """A page of a product's prototypes, newest first, and the place after which the next page begins.
 
-        The place is None at the end.
+        The place is None at the end. Raises `TooMany` and `TooSlow` where others would wait for this list.
         """
         store = self.context.store
         table = await store.owner_table()
@@ -122,14 +126,18 @@ class Keeper:
         if page.provider is not None:
             validation.provider_of(page.provider)
         one_more = Page(page.limit + 1, page.provider, page.status, user_id, page.after)
-        found = await store.list_of_product(principal.workspace_id, product, one_more)
+        async with contextlib.AsyncExitStack() as stack:
+            if one_more.is_scan:
+                await stack.enter_async_context(self.context.scans.turn(principal))
+            found = await store.list_of_product(principal.workspace_id, product, one_more)
         rows = found[: page.limit]
         return rows, (rows[-1].created_at, rows[-1].id) if len(found) > page.limit else None
 
     async def status(self, principal: Principal, product_id: str, provider: str, *, wait: float = 0.0) -> Prototype:
         """The prototype that a product has now, polled if its row is too old. Creates nothing.
 
-        With `wait`, holds up to that many seconds until its state changes. Raises `NotFound`.
+        With `wait`, holds up to that many seconds until its state changes, or not at all where many requests wait.
+        Raises `NotFound`.
         """
         context = self.context
         table = await context.store.owner_table()
@@ -146,7 +154,10 @@ class Keeper:
         if not isinstance(current, TrackedPrototype):
             return current
         refreshed = await self._refresher.refresh(current)
-        return await wait_until_changed(context, refreshed, wait, self._refresher.refresh) if wait > 0 else refreshed
+        if wait <= 0:
+            return refreshed
+        with waiting(context, principal, wait) as seconds:
+            return await wait_until_changed(context, refreshed, seconds, self._refresher.refresh)
 
     async def get(self, principal: Principal, prototype_id: str) -> Prototype:
         """One prototype. Raises `NotFound`."""
@@ -185,7 +196,7 @@ class Keeper:
         if not won:
             return claimed
         log.info("follow_up_claimed", prototype_id=claimed.id, round=claimed.generation.follow_up.turn)
-        return await self._submit_claimed(claimed, wait)
+        return await self._submit_claimed(principal, claimed, wait)
 
     async def stop(self, principal: Principal, prototype_id: str) -> Prototype:
         """Stop a generation that runs. Raises `NotFound`, `NotNow`, `ProviderError`."""
@@ -304,7 +315,9 @@ class Keeper:
         self._fault = table.fault
         return table.tracked and table.fault is None
 
-    async def _submit_claimed(self, claimed: TrackedPrototype, wait: float, *, held: bool = False) -> TrackedPrototype:
+    async def _submit_claimed(
+        self, principal: Principal, claimed: TrackedPrototype, wait: float, *, held: bool = False
+    ) -> TrackedPrototype:
         """Start or queue the submit of a claim, then wait until the provider has accepted it, or the wait is over."""
         queue = self.context.queue
 
@@ -317,7 +330,8 @@ class Keeper:
             except Exception:  # The sweep finds the row.
                 log.exception("submit_not_queued", prototype_id=claimed.id)
 
-        return await wait_until_accepted(self.context, claimed, wait, start)
+        with waiting(self.context, principal, wait) as seconds:
+            return await wait_until_accepted(self.context, claimed, seconds, start)
 
 
 def _uuid_of(prototype_id: str) -> str | None:

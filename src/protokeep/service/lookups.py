@@ -25,10 +25,11 @@ from protokeep.service.account_search import (
     FinishedSearch,
     Searcher,
     drop_oldest,
+    oldest_first,
     searched_since,
 )
 from protokeep.service.call_budget import CallBudget
-from protokeep.service.chat_metadata import Signed, installation_filter, marker_filter
+from protokeep.service.chat_metadata import installation_filter, marker_filter
 from protokeep.service.context import Context
 from protokeep.service.heartbeat import CLOCK_SLACK
 from protokeep.store.searches import LostCreate
@@ -215,15 +216,15 @@ class Lookups:
     # -- answering ---------------------------------------------------------------------------------------------
 
     def _found(self, account: AccountSearches, generation: Generation) -> list[RemoteChat]:
-        """Chats with a prototype's marker in the last searches, signed by us or by nobody, oldest first."""
+        """Chats with a prototype's marker in the last searches that we signed, oldest first."""
         found = {
             chat.chat_id: chat
             for finished in account.finished
             for chat in finished.search.chats
             if chat.metadata.get("protokeep_marker") == generation.marker
-            and self._context.signer.check(chat.metadata) is not Signed.WRONG
+            and self._context.signer.has_signed(chat.metadata)
         }
-        return sorted(found.values(), key=lambda chat: (chat.created_at is None, chat.created_at, chat.chat_id))
+        return oldest_first(found.values())
 
     def _answers(self, account: AccountSearches, prototype: TrackedPrototype) -> bool:
         """Whether the last search is young enough for this prototype, and began late enough."""
@@ -296,7 +297,7 @@ class Lookups:
         return set_at is None or sent_at is None or sent_at >= set_at or account.shows_older
 
     def _is_forged(self, account: AccountSearches, generation: Generation) -> bool:
-        """Whether a chat names this prototype under a wrong signature: perhaps ours, of an earlier secret."""
+        """Whether a chat names this prototype without our signature: perhaps it is ours, of an earlier secret."""
         return any(
             chat.metadata.get("protokeep_marker") == generation.marker
             for finished in account.finished

@@ -18,7 +18,8 @@ from protokeep.core.call_budget import Priority
 from protokeep.core.errors import DatabaseUnavailable, ProviderBusy, ProviderError, ProviderUnreachable
 from protokeep.core.timing import LOOK_BACK
 from protokeep.providers.base import Provider, RemoteChat
-from protokeep.service.chat_metadata import parse_metadata
+from protokeep.service.account_search import oldest_first
+from protokeep.service.chat_metadata import Unsigned, parse_metadata
 from protokeep.service.context import Context
 from protokeep.service.lookups import Lookups
 from protokeep.store.orphans import OrphanChat
@@ -35,7 +36,7 @@ KEY_REFUSED_PAUSE = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(minutes=5)
 #: Outcomes of a chat that a row tracks now, and of a chat that will never get a row.
 ADOPTED = frozenset({"adopted", "recorded"})
-NEVER_ADOPTED = frozenset({"deleted", "unsigned", "refused"})
+NEVER_ADOPTED = frozenset({"deleted", "refused"})
 MOST_REMEMBERED = 10_000
 
 
@@ -155,10 +156,17 @@ class OrphanReconciler:
         await self._adopt_all(account, provider, unknown)
 
     async def _adopt_all(self, account: str, provider: Provider, chats: Sequence[RemoteChat]) -> None:
-        """Give each chat a row. If one gets none, the others still get theirs."""
-        adopted = 0
-        for chat in chats:
-            outcome = await self._try_to_adopt(account, provider, chat)
+        """Give each chat a row, oldest first. If one gets none, the others still get theirs.
+
+        Raises `LostRace` at the end if the row of one moved at every try: the account is not compared then.
+        """
+        adopted, lost_race = 0, None
+        for chat in oldest_first(chats):
+            try:
+                outcome = await self._try_to_adopt(account, provider, chat)
+            except LostRace as error:
+                lost_race = error
+                continue
             if outcome in NEVER_ADOPTED:
                 self._never_adopted[account, chat.chat_id] = None
             adopted += outcome in ADOPTED
@@ -166,6 +174,8 @@ class OrphanReconciler:
             del self._never_adopted[next(iter(self._never_adopted))]
         if adopted:
             log.warning("orphans_adopted", account=account, count=adopted)
+        if lost_race is not None:
+            raise lost_race
 
     async def _try_to_adopt(self, account: str, provider: Provider, chat: RemoteChat) -> str:
         """The outcome of the adoption, as one word. Raises only errors that concern the whole account."""
@@ -176,6 +186,8 @@ class OrphanReconciler:
         except ProviderError as error:  # The deletion is tried again with the next search.
             log.warning("orphan_deletion_failed", account=account, chat_id=chat.chat_id, reason=str(error))
             return "not_deleted"
+        except Unsigned:  # The search has listed it.
+            return "refused"
         except Exception as error:  # noqa: BLE001 - the other chats are adopted all the same
             if (account, chat.chat_id) not in self._never_adopted:
                 log.error("orphan_adoption_failed", account=account, chat_id=chat.chat_id, reason=str(error)[:200])
@@ -197,7 +209,7 @@ class OrphanReconciler:
         """The chat with its checked metadata. Raises `ValueError` or `InvalidInput` when no row may be made of it."""
         context = self._context
         metadata = parse_metadata(chat.metadata, context.signer, account, await context.store.owner_table())
-        prompt = await self._prompt_of(provider, chat.chat_id) if metadata.signed else None
+        prompt = await self._prompt_of(provider, chat.chat_id)
         now = context.clock()
         return OrphanChat(
             chat_id=chat.chat_id,
@@ -211,7 +223,6 @@ class OrphanReconciler:
             prompt=prompt,
             made_at=min(chat.created_at or now, now),
             now=now,
-            signed=metadata.signed,
         )
 
     async def _prompt_of(self, provider: Provider, chat_id: str) -> str | None:

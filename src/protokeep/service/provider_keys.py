@@ -10,7 +10,7 @@ from uuid import uuid4
 import structlog
 
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.errors import InvalidInput, NotConfigured, NotFound, NotNow, ProviderError
+from protokeep.core.errors import InvalidInput, LimitReached, NotConfigured, NotFound, NotNow, ProviderError
 from protokeep.core.principals import Principal
 from protokeep.core.provider_keys import KeyOwner, SealedKey, key_of
 from protokeep.providers.base import Provider
@@ -19,6 +19,9 @@ from protokeep.service.provider_accounts import StoredKeys
 from protokeep.service.vault import KeyNotReadable, Vault
 
 log = structlog.get_logger(__name__)
+
+#: Keys of a workspace and its people. Each is an account that is tracked and searched by itself.
+KEYS_PER_WORKSPACE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,12 @@ class ProviderKeys:
 
         Raises `InvalidInput` for a key that the app builder refuses, and `NotNow` for a key of another account at the
         app builder than the one that made the existing prototypes, because they could not be polled with it.
-        `other_account` stores such a key all the same.
+        `other_account` stores such a key all the same. `LimitReached`: the workspace has as many keys as it may have.
         """
         keys = self._keys()
         name = self._context.providers.require_known(provider)
         text = key_of(key)
+        await self._require_room(keys, owner, name)
         account = owner.account(name)
         works = await self._check_key(keys, name, text, account, other_account=other_account)
         now = self._context.clock()
@@ -128,6 +132,14 @@ class ProviderKeys:
         if keys is None:
             raise NotConfigured("This process keeps no keys.")
         return keys
+
+    async def _require_room(self, keys: StoredKeys, owner: KeyOwner, provider: str) -> None:
+        stored = [(sealed.owner, sealed.provider) for sealed in await keys.store.list(owner.workspace_id)]
+        if len(stored) >= KEYS_PER_WORKSPACE and (owner, provider) not in stored:
+            raise LimitReached(
+                f"This workspace and its people have {KEYS_PER_WORKSPACE} keys, which is the most. Remove some that "
+                "are not needed any more with DELETE /api/design/keys."
+            )
 
     async def _check_key(
         self, keys: StoredKeys, provider: str, key: str, account: str, *, other_account: bool

@@ -57,7 +57,7 @@ async def check_request(context: Context, principal: Principal, new: NewPrototyp
         phase_submission_id=_phase_submission_of(table, new),
         idempotency_key=validation.idempotency_key_of(new.idempotency_key),
         principal=principal,
-        leased_until=context.clock() + context.timing.lease if context.queue.has_room() else None,
+        leased_until=context.clock() + context.timing.lease if context.queue.has_room(principal.workspace_id) else None,
     )
 
 

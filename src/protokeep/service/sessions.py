@@ -31,11 +31,10 @@ SECRET_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A valid session. `renewed`: its expiry has moved, and the cookie has to be sent again."""
+    """A valid session."""
 
     principal: Principal
     expires_at: datetime
-    renewed: bool = False
 
 
 class Sessions:
@@ -58,6 +57,10 @@ class Sessions:
         self._tokens = tokens
         self._secret = secret
         self._clock = clock
+
+    def now(self) -> datetime:
+        """The time by which sessions end."""
+        return self._clock()
 
     async def sign_in(self, token: str) -> str:
         """Open a session for an API token. Returns the session's secret. Raises `TokenRefused`."""
@@ -84,8 +87,8 @@ class Sessions:
             raise NotAuthenticated("This sign-in link was used already, or is too old. Sign in with your token.")
         return await self._open(token_id)
 
-    async def check(self, session_secret: str) -> Session:
-        """The session with this secret; renews its expiry.
+    async def check(self, session_secret: str, *, renew: bool = True) -> Session:
+        """The session with this secret; renews its expiry, unless it is used by a stream that a page left open.
 
         Raises `NotAuthenticated` if the session has expired or was closed, or if its token is not valid any more.
         """
@@ -98,10 +101,10 @@ class Sessions:
         expires_at = min(now + IDLE, found.opened_at + lifetime)
         if expires_at <= now:
             raise NotAuthenticated("Your session has ended. Sign in again.")
-        renewed = expires_at - found.expires_at > RENEW_AFTER
-        if renewed:
-            await self._store.renew(digest, expires_at)
-        return Session(found.principal, expires_at if renewed else found.expires_at, renewed)
+        if not renew or expires_at - found.expires_at <= RENEW_AFTER:
+            return Session(found.principal, found.expires_at)
+        await self._store.renew(digest, expires_at)
+        return Session(found.principal, expires_at)
 
     async def sign_out(self, principal: Principal, session_secret: str) -> None:
         """Close one session of `principal`."""
@@ -112,6 +115,16 @@ class Sessions:
         """Close every session of `principal`; returns how many there were."""
         entry = AuditEntry.of(principal, Action.SIGNED_OUT, self._clock())
         return await self._store.close_all(principal.workspace_id, principal.user_id, entry)
+
+    def new_form_cookie(self) -> str:
+        """A cookie for the forms of somebody without a session. It is signed: a browser cannot be given another one."""
+        text = secrets.token_urlsafe(16)
+        return f"{text}.{self.sign('form cookie', text)}"
+
+    def is_form_cookie(self, cookie: str) -> bool:
+        """Whether this installation made the form cookie."""
+        text, _, signature = cookie.partition(".")
+        return hmac.compare_digest(self.sign("form cookie", text).encode(), signature.encode("utf-8", "replace"))
 
     def form_token(self, cookie: str) -> str:
         """The token that forms of a browser with this cookie carry, so that no other site can post them."""

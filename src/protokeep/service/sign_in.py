@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from protokeep.core.errors import NotAuthenticated
+from protokeep.core.validation import whole_number_of
 from protokeep.identity.jwt_format import FlowSecrets
 from protokeep.service.heartbeat import Clock
 from protokeep.service.sessions import Sessions
@@ -51,11 +53,11 @@ class SignInFlow:
         return await self._sessions.open_for(await self._oidc_client.principal(redirect_uri, flow, code))
 
     def _has_begun_recently(self, cookie: str) -> bool:
-        began = cookie.partition(".")[0]
-        if len(cookie) > COOKIE_MAX or not (began.isascii() and began.isdigit()):
+        began = whole_number_of(cookie.partition(".")[0], sys.maxsize)
+        if began is None or len(cookie) > COOKIE_MAX:
             return False
         # The cookie holds whole seconds: a sign-in may seem to begin a second after it ends.
-        return 0 <= self._clock().timestamp() - int(began) + 1 <= FLOW_LIFETIME.total_seconds()
+        return 0 <= self._clock().timestamp() - began + 1 <= FLOW_LIFETIME.total_seconds()
 
     def _secrets_of(self, cookie: str) -> FlowSecrets:
         state, nonce, verifier = (

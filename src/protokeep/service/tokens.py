@@ -13,9 +13,11 @@ from protokeep.core import validation
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound
 from protokeep.core.principals import DEFAULT_WORKSPACE, ApiToken, Person, Principal, Role
+from protokeep.core.token_limits import TokenLimits
 from protokeep.core.ttl_cache import TtlCache
 from protokeep.core.validation import NAME_MAX
 from protokeep.service.heartbeat import Clock
+from protokeep.service.scans import Scans
 from protokeep.store.tokens import TokenStore
 
 PREFIX = "pk_"
@@ -23,7 +25,6 @@ PREFIX = "pk_"
 PREFIX_LENGTH = len(PREFIX) + 6
 #: Shortest token that somebody may choose.
 CHOSEN_MIN = 16
-DAYS_MAX = 3650
 #: `last_used_at` is this coarse, so that authentication writes at most once a minute per token.
 USED_EVERY = timedelta(minutes=1)
 #: The actor in the audit of commands that are run where the database is.
@@ -47,9 +48,18 @@ class TokenRefused(NotAuthenticated):
 class Tokens:
     """Creates, checks, lists and revokes API tokens."""
 
-    def __init__(self, store: TokenStore, secret: bytes, clock: Clock) -> None:
-        """`secret` is the key of the HMAC under which tokens are stored."""
+    def __init__(
+        self,
+        store: TokenStore,
+        secret: bytes,
+        clock: Clock,
+        limits: TokenLimits | None = None,
+        scans: Scans | None = None,
+    ) -> None:
+        """`secret` is the key of the HMAC under which tokens are stored; `scans` gives turns to long reads."""
         self._store = store
+        self._limits = limits or TokenLimits()
+        self._scans = scans or Scans()
         self._secret = secret
         self._clock = clock
         self._cache: TtlCache[str, ApiToken] = TtlCache(clock, CACHED_FOR, CACHE_SIZE)
@@ -67,15 +77,15 @@ class Tokens:
     ) -> tuple[str, ApiToken]:
         """Create a token, and its workspace with the first one. Returns its text and what is stored of it.
 
-        `days` None: it never expires. `plain` is a text that somebody chose (the demo does). `by` may create tokens of
-        its own workspace only, and of no role above its own; None: the command line. Raises `InvalidInput` and
-        `NotAllowed`.
+        `days` None: it lasts as long as it may. `plain` is a text that somebody chose (the demo does). `by` may create
+        tokens of its own workspace only, and of no role above its own; None: the command line. Raises `InvalidInput`,
+        `NotAllowed`, and `LimitReached` where the workspace has as many valid tokens as it may have.
         """
         if by is not None:
             workspace_id = by.workspace_id
-            if not by.role.covers(role):
-                raise NotAllowed(f"Your role is {by.role.value}: you cannot make a token of role {role.value}.")
-        _require_valid(plain, days)
+            _require_covered(role, by)
+        _require_long_enough(plain)
+        days = self._limits.life_of(days)
         name = validation.title_of(name) if name else ""
         text = plain or PREFIX + secrets.token_urlsafe(32)
         now = self._clock()
@@ -90,8 +100,9 @@ class Tokens:
             expires_at=None if days is None else now + timedelta(days=days),
         )
         entry = _entry_by(by, Action.TOKEN_CREATED, workspace_id, now, subject=token.id)
-        data = {"prefix": token.prefix, "role": role.value, "whose": token.user_id}
-        await self._store.add(token, self._digest(text), replace(entry, data=data))
+        entry = replace(entry, data={"role": role.value, **_audit_data(token)})
+        if not await self._store.add(token, self._digest(text), entry, self._limits.per_workspace):
+            raise self._limits.refusal()
         return text, token
 
     async def check(self, text: str) -> Principal:
@@ -114,9 +125,13 @@ class Tokens:
             await self._store.record_use(token.id, now, USED_EVERY)
         return token
 
-    async def list(self, workspace_id: str) -> Sequence[ApiToken]:
-        """All tokens of a workspace, newest first."""
-        return await self._store.list(workspace_id)
+    async def list(
+        self, workspace_id: str, limit: int, after: tuple[datetime, str] | None = None
+    ) -> tuple[Sequence[ApiToken], tuple[datetime, str] | None]:
+        """A page of a workspace's tokens, newest first, and where the next page begins (None: there is none)."""
+        found = await self._store.list(workspace_id, limit + 1, after)
+        page = found[:limit]
+        return page, (page[-1].created_at, page[-1].id) if len(found) > limit else None
 
     async def has_valid_token(self) -> bool:
         """Whether some token, in any workspace, is valid now."""
@@ -137,9 +152,17 @@ class Tokens:
             raise NotFound(f"No token {token[:NAME_MAX]} that still counts. `protokeep token list` shows them.")
         return revoked
 
-    async def people(self, principal: Principal) -> Sequence[Person]:
-        """Everybody who has or had a token in the principal's workspace, or who created a prototype in it."""
-        return await self._store.people(principal.workspace_id, self._clock())
+    async def people(
+        self, principal: Principal, limit: int, after: str | None = None
+    ) -> tuple[Sequence[Person], str | None]:
+        """People who have or had a token in the principal's workspace, or who created a prototype in it, by name.
+
+        With the name after which the next page begins (None: there is none). Raises `TooMany` and `TooSlow`.
+        """
+        async with self._scans.turn(principal):
+            found = await self._store.people(principal.workspace_id, self._clock(), limit + 1, after or "")
+        page = found[:limit]
+        return page, page[-1].user_id if len(found) > limit else None
 
     async def revoke_access(self, by: Principal, user_id: str) -> tuple[int, int]:
         """Revoke all tokens of a person and end all their sessions. Returns how many of each; (0, 0) for none."""
@@ -150,14 +173,21 @@ class Tokens:
         return revoked
 
     def _digest(self, text: str) -> str:
-        return hmac.digest(self._secret, text.encode(), "sha256").hex()
+        return hmac.digest(self._secret, text.encode("utf-8", "replace"), "sha256").hex()
 
 
-def _require_valid(plain: str | None, days: int | None) -> None:
+def _audit_data(token: ApiToken) -> dict[str, str]:
+    return {"prefix": token.prefix, "whose": token.user_id}
+
+
+def _require_long_enough(plain: str | None) -> None:
     if plain is not None and len(plain) < CHOSEN_MIN:
         raise InvalidInput(f"A token needs at least {CHOSEN_MIN} characters.", field="token")
-    if days is not None and not 1 <= days <= DAYS_MAX:
-        raise InvalidInput(f"A token expires after 1 to {DAYS_MAX} days, or never.", field="days")
+
+
+def _require_covered(role: Role, by: Principal) -> None:
+    if not by.role.covers(role):
+        raise NotAllowed(f"Your role is {by.role.value}: you cannot make a token of role {role.value}.")
 
 
 def _entry_by(

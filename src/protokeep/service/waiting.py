@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Iterator
 
+from protokeep.core.principals import Principal
 from protokeep.core.prototype import State, TrackedPrototype
 from protokeep.service.context import Context
 
 #: The row is read again so often while the provider has not accepted it: a change may not be heard of.
 ACCEPTANCE_CHECK_SECONDS = 1.0
+
+
+@contextlib.contextmanager
+def waiting(context: Context, principal: Principal, seconds: float) -> Iterator[float]:
+    """The seconds that a request of `principal` may wait: all of them, or 0 where too many requests wait already."""
+    if seconds <= 0 or context.waits.full(principal) is not None:
+        yield 0.0
+        return
+    with context.waits.held(principal):
+        yield seconds
 
 
 async def wait_until_accepted(
@@ -49,11 +61,12 @@ async def wait_until_changed(
 
 
 async def _wait_for(context: Context, changed: asyncio.Event, deadline: float, longest: float) -> bool:
-    """Wait for a change, for `longest` seconds at most; False: the deadline is over, or the process stops."""
+    """Wait for a change, for about `longest` seconds at most; False: the deadline is over, or the process stops."""
     left = deadline - asyncio.get_running_loop().time()
     if left <= 0 or context.bus.closed:
         return False
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(changed.wait(), min(left, longest))
+        # Not all at the same moment: hundreds of requests that began together would wake together, again and again.
+        await asyncio.wait_for(changed.wait(), min(left, longest * random.uniform(0.7, 1.3)))  # noqa: S311 - no secret
     changed.clear()
     return True

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import structlog
 
@@ -18,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 #: How often the prototypes of open pages are marked as watched; much shorter than `Timing.watched_for`.
 RENEW_SECONDS = 5.0
+#: Views of one workspace that are renewed at a time; of more, some are chosen at random. Each costs a few reads.
+VIEWS_MAX = 100
 #: Prototypes of a product or workspace that count as watched: the newest unfinished ones, which a page shows first.
 WATCHED_MAX = 6
 
@@ -64,7 +69,7 @@ class Watcher:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                for view in self._open_views():
+                for view in _some_of_each_workspace(self._open_views()):
                     await self.watch(view)
             except Exception as error:  # noqa: BLE001 - the database may be away: the next round tries again
                 log.warning("watching_not_renewed", error=type(error).__name__)
@@ -84,3 +89,12 @@ class Watcher:
             stale_before=now - context.timing.poll_interval / 2,
             watched_until=now + context.timing.watched_for,
         )
+
+
+def _some_of_each_workspace(views: Iterable[OpenView]) -> list[OpenView]:
+    """At most `VIEWS_MAX` views of each workspace, the first of each before the second of any."""
+    by_workspace: defaultdict[str, list[OpenView]] = defaultdict(list)
+    for view in views:
+        by_workspace[view.workspace_id].append(view)
+    chosen = [random.sample(found, min(len(found), VIEWS_MAX)) for found in by_workspace.values()]
+    return [view for turn in zip_longest(*chosen) for view in turn if view is not None]

@@ -41,12 +41,17 @@ class AuditStore:
         actor: str | None = None,
         after: tuple[datetime, str] | None = None,
     ) -> list[AuditRecord]:
-        """Entries of a workspace, newest first. `after` is the (time, id) of the last entry of the page before."""
+        """Entries of a workspace, newest first. `after` is the (time, id) of the last entry of the page before.
+
+        Raises `TooSlow` where entries of one action or actor are looked for.
+        """
         values: dict[str, Any] = {"workspace_id": workspace_id, "limit": limit, "action": action, "actor": actor}
         statement = "list_audit"
         if after is not None:
             statement = "list_audit_after"
             values["after_at"], values["after_id"] = after
+        if action is not None or actor is not None:  # Entries that do not match are read, too.
+            return [_record_of(row) for row in await self._database.scan(query(statement), values)]
         async with self._database.reading() as connection:
             return [_record_of(row) for row in await connection.fetch_all(query(statement), values)]
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from protokeep.bus import Change
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.create_request import ClaimResult, CreateRequest, IdempotentRequest, claimed_prototype
-from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotReady, ProductUnknown
+from protokeep.core.create_request import ClaimResult, CreateRequest, claimed_prototype
+from protokeep.core.errors import DatabaseBusy, InvalidInput, KeyInFlight, KeyReused, NotReady, ProductUnknown
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.provider_keys import UNKNOWN_ACCOUNT, key_source_of
@@ -31,13 +31,16 @@ from protokeep.store.idempotency import prototype_of_request, save_request
 from protokeep.store.mapping import prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.prototypes import insert_prototype
-from protokeep.store.sql import Connection, ConstraintBroken, DatabaseError, LostRace, query
+from protokeep.store.sql import WAIT_SECONDS, Connection, ConstraintBroken, LostRace, query
 
 #: Races that a claim may lose before it gives up. Every loss means that another request was served.
 MAX_LOSSES = 25
 #: How long a claim waits for a lock of another claim on PostgreSQL, and the error that ends the wait.
 LOCK_TIMEOUT = "5s"
 LOCK_NOT_AVAILABLE = "55P03"
+#: The errors of a transaction that PostgreSQL undid because of another one, and of a row that refers to none.
+UNDONE_FOR_ANOTHER = ("40001", "40P01")
+REFERS_TO_NONE = "23503"
 #: Older rows of an adopted table that are considered for the slot.
 OLDER_ROWS = 50
 
@@ -59,8 +62,7 @@ class Claims:
         `InvalidInput` and `NotReady`. Nothing is written then.
         """
         # Requests for one product take turns, so that losers of the race hold no connection. This only saves work.
-        slot = request.workspace_id, request.product_id, request.provider
-        async with self._turns.setdefault(slot, asyncio.Lock()):
+        async with self._turn(request):
             existing = await self._find_reusable(queries, request)
             return existing or await self._claim(queries, request, quotas)
 
@@ -68,6 +70,23 @@ class Claims:
         """Deletes the counts of days before a time. Returns their number."""
         async with self._database.transaction() as connection:
             return await connection.execute(query("delete_expired_create_counts"), {"before": before})
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, request: CreateRequest) -> AsyncIterator[None]:
+        """The turn of a request among those for its product. Raises `DatabaseBusy` when it does not come.
+
+        Without an end the last of a hundred clicks would wait for a hundred claims of a database that hardly answers.
+        """
+        turn = self._turns.setdefault((request.workspace_id, request.product_id, request.provider), asyncio.Lock())
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await turn.acquire()
+        except TimeoutError:
+            raise DatabaseBusy from None
+        try:
+            yield
+        finally:
+            turn.release()
 
     async def _find_reusable(self, queries: PrototypeQueries, request: CreateRequest) -> ClaimResult | None:
         """The common case, which needs no transaction: a usable prototype holds the slot."""
@@ -144,7 +163,8 @@ async def find_current(connection: Connection, queries: PrototypeQueries, key: d
     if row is not None:
         return prototype_of(row)
     rows = await connection.fetch_all(queries.newest, {**key, "limit": OLDER_ROWS})
-    older = [prototype_of(row) for row in rows]
+    # Again by time: the databases put rows of the owner's that have none in different places.
+    older = sorted(map(prototype_of, rows), key=lambda prototype: prototype.created_at, reverse=True)
     return next((prototype for prototype in older if usable(prototype)), older[0] if older else None)
 
 
@@ -201,7 +221,7 @@ async def _find_replayed(
     connection: Connection, queries: PrototypeQueries, request: CreateRequest
 ) -> ClaimResult | None:
     """The answer that a request with the same key got before."""
-    keyed = _keyed(request)
+    keyed = request.idempotent
     mockup_id = None if keyed is None else await prototype_of_request(connection, keyed)
     if mockup_id is None:
         return None
@@ -215,7 +235,7 @@ async def _find_replayed(
 
 
 async def _save_key(connection: Connection, request: CreateRequest, mockup_id: str) -> None:
-    keyed = _keyed(request)
+    keyed = request.idempotent
     if keyed is not None:
         await save_request(connection, keyed, mockup_id)
 
@@ -268,13 +288,6 @@ def _key_of(request: CreateRequest) -> dict[str, str]:
     return {"workspace_id": request.workspace_id, "product_id": request.product_id, "provider": request.provider}
 
 
-def _keyed(request: CreateRequest) -> IdempotentRequest | None:
-    if request.idempotency_key is None:
-        return None
-    key, content = request.idempotency_key, (request.fingerprint,)
-    return IdempotentRequest(request.workspace_id, request.user_id, key, content, request.now)
-
-
 def _count_values(request: CreateRequest, quota: Quota) -> dict[str, Any]:
     return {
         "workspace_id": request.workspace_id,
@@ -287,20 +300,27 @@ def _count_values(request: CreateRequest, quota: Quota) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _explained(request: CreateRequest) -> Iterator[None]:
-    """Turns errors of the database into errors for the person who asked."""
+    """Turns errors of the database into errors for the person who asked, or into a lost race."""
     try:
         yield
-    except DatabaseError as error:
-        if getattr(error.driver, "sqlstate", None) == LOCK_NOT_AVAILABLE:
-            if request.idempotency_key is not None:
-                raise KeyInFlight(
-                    "The first request with this Idempotency-Key is still being written. Try again."
-                ) from error
-            raise NotReady(
-                "This product is being claimed by somebody else right now. Try again in a moment."
+    except DatabaseBusy as error:
+        state = getattr(error.__cause__, "sqlstate", None)
+        if state in UNDONE_FOR_ANOTHER:
+            raise LostRace from error
+        if state != LOCK_NOT_AVAILABLE:
+            raise
+        if request.idempotency_key is not None:
+            raise KeyInFlight(
+                "The first request with this Idempotency-Key is still being written. Try again."
             ) from error
-        if isinstance(error, ConstraintBroken):
-            raise InvalidInput(
-                f"This database's design_mockups does not take the prototype: {error.driver}."
-            ) from error
-        raise
+        raise NotReady("This product is being claimed by somebody else right now. Try again in a moment.") from error
+    except ConstraintBroken as error:
+        if _names_a_deleted_row(error.driver):
+            raise LostRace from error
+        raise InvalidInput(f"This database's design_mockups does not take the prototype: {error.driver}.") from error
+
+
+def _names_a_deleted_row(driver: Exception) -> bool:
+    """Whether a row of ours was to refer to a prototype that its owner deleted after the claim had read it."""
+    table = str(getattr(driver, "table_name", None))
+    return getattr(driver, "sqlstate", None) == REFERS_TO_NONE and table.startswith("protokeep_")

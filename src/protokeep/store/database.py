@@ -7,9 +7,19 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from protokeep.core.errors import DatabaseUnavailable, NotConfigured
+from protokeep.core.errors import DatabaseBusy, DatabaseUnavailable, NotConfigured, TooSlow
 from protokeep.store import postgresql, sqlite
-from protokeep.store.sql import NO_VALUES, Connection, ConstraintBroken, DatabaseError, Row, Statement, Values
+from protokeep.store.private_files import create_folder
+from protokeep.store.sql import (
+    NO_VALUES,
+    SCAN_SECONDS,
+    Connection,
+    ConstraintBroken,
+    DatabaseError,
+    Row,
+    Statement,
+    Values,
+)
 
 #: Connections to PostgreSQL. A small pool is faster than a large one: claims wait for each other's counters, and wait
 #: cheaper for a connection than for a lock.
@@ -19,8 +29,9 @@ POOL_SIZE = 8
 class Database:
     """Connections to one database, opened when they are needed.
 
-    Errors of the drivers come out as `DatabaseUnavailable`, when the database is not there or does not answer, or as
-    `ConstraintBroken` or another `DatabaseError`, when it refuses a statement.
+    Errors of the drivers come out as `DatabaseUnavailable`, when the database is not there or does not answer, as
+    `DatabaseBusy`, when it undid the statement and may do it the next time, or as `ConstraintBroken` or another
+    `DatabaseError`, when it refuses the statement.
     """
 
     def __init__(self, url: str) -> None:
@@ -33,15 +44,15 @@ class Database:
         self._driver: sqlite.Sqlite | postgresql.Postgresql
         if self.is_sqlite:
             self._path = rest.removeprefix("/").partition("?")[0] or ":memory:"
-            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+            create_folder(Path(self._path).parent)
             self._driver = sqlite.Sqlite(self._path)
             self._opened_file = self.file_identity
         elif kind in ("postgresql", "postgres"):
             self._driver = postgresql.Postgresql(f"{kind}://{rest}", POOL_SIZE)
         else:
+            # The message leaves the address out, because it may hold a password.
             raise NotConfigured(
-                f"PROTOKEEP_DATABASE_URL begins with {scheme or 'nothing'!r}. "
-                "Use sqlite:///file or postgresql://user@host/name."
+                "PROTOKEEP_DATABASE_URL is no address of a database. Use sqlite:///file or postgresql://user@host/name."
             )
 
     @contextlib.asynccontextmanager
@@ -57,6 +68,17 @@ class Database:
         with _translated():
             async with self._driver.reading() as connection:
                 yield connection
+
+    async def scan(self, statement: Statement, values: Values, seconds: float = SCAN_SECONDS) -> list[Row]:
+        """The rows of one read that takes longer the more rows there are.
+
+        Raises `TooSlow` after `seconds`: the database has ended the statement then, or does so within a moment.
+        """
+        with _translated():
+            rows = await self._driver.scan(statement, values, seconds)
+        if rows is None:
+            raise TooSlow(seconds)
+        return rows
 
     async def read(self, statement: Statement, values: Values = NO_VALUES) -> list[Row]:
         """The few rows that a key leads to. On SQLite the event loop itself reads them: a scan belongs to `reading`."""
@@ -98,6 +120,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OSError, *sqlite.ERRORS, *postgresql.ERRORS) as error:
+        postgresql.forget_values(error)
+        if sqlite.is_busy(error) or postgresql.is_busy(error):
+            raise DatabaseBusy from error
         if isinstance(error, OSError) or sqlite.is_outage(error) or postgresql.is_outage(error):
             raise DatabaseUnavailable from error
         broken = sqlite.is_constraint(error) or postgresql.is_constraint(error)

@@ -36,6 +36,11 @@ class GalleryQuery:
     created_by: str | None = None
     user_id: str | None = None
 
+    @property
+    def is_scan(self) -> bool:
+        """Whether rows are read that do not match: the more there are, the longer it takes."""
+        return bool(self.words or self.product_id or self.provider or self.created_by)
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -63,13 +68,14 @@ class GalleryStore:
     ) -> list[Cursor]:
         """The newest cards in any of `states`, as (created_at, id)."""
         shape, values = await self._prepared(filters, after)
-        rows = await self._fetch((await self._gallery_queries()).ids(states, shape), {**values, "limit": limit})
+        statement = (await self._gallery_queries()).ids(states, shape)
+        rows = await self._fetch(statement, {**values, "limit": limit}, scan=filters.is_scan)
         return [(row["created_at"], row["id"]) for row in rows]
 
     async def counts(self, filters: GalleryQuery, states: Sequence[State]) -> Mapping[State, int]:
         """How many cards there are of each state. No number is greater than `COUNTED`."""
         shape, values = await self._prepared(filters, None)
-        rows = await self._fetch((await self._gallery_queries()).counts(states, shape), values)
+        rows = await self._fetch((await self._gallery_queries()).counts(states, shape), values, scan=filters.is_scan)
         counts = dict.fromkeys(states, 0)
         for row in rows:
             counts[State(row["state"])] = min(counts[State(row["state"])] + row["number"], COUNTED)
@@ -80,18 +86,23 @@ class GalleryStore:
     ) -> tuple[list[Cursor], Mapping[State, int]]:
         """`ids` and exact counts at once, for filters with words: the texts are read once."""
         shape, values = await self._prepared(filters, after)
-        rows = await self._fetch((await self._gallery_queries()).searched(states, shape), {**values, "limit": limit})
+        statement = (await self._gallery_queries()).searched(states, shape)
+        rows = await self._fetch(statement, {**values, "limit": limit}, scan=True)
         counts = dict.fromkeys(State, 0)
         for row in rows:
             counts[State(row["state"])] += row["number"]
         return [(row["created_at"], row["id"]) for row in rows if row["id"] is not None], counts
 
-    async def cards(self, workspace_id: str, mockup_ids: Sequence[str]) -> dict[str, Card]:
-        """Cards by id. Those of another workspace are left out."""
+    async def cards(self, workspace_id: str, mockup_ids: Sequence[str], *, whole: bool = False) -> dict[str, Card]:
+        """Cards by id, with the beginnings of their prompts, or (`whole`) all of them.
+
+        Those of another workspace are left out.
+        """
         if not mockup_ids:
             return {}
+        queries = await self._gallery_queries()
         values = {"workspace_id": workspace_id, "ids": list(mockup_ids)}
-        rows = await self._fetch((await self._gallery_queries()).cards, values)
+        rows = await self._fetch(queries.whole_cards if whole else queries.cards, values)
         return {row["id"]: Card(prototype_of(row), row["product_name"], row["variants"]) for row in rows}
 
     async def durations(self, workspace_id: str, limit: int) -> list[timedelta]:
@@ -110,8 +121,11 @@ class GalleryStore:
         rows = await self._fetch((await self._gallery_queries()).product_name, values)
         return next((row["name"] for row in rows if row["name"]), None)
 
-    async def _fetch(self, statement: Statement, values: Values) -> list[Row]:
-        async with self._prototypes.database.reading() as connection:
+    async def _fetch(self, statement: Statement, values: Values, *, scan: bool = False) -> list[Row]:
+        database = self._prototypes.database
+        if scan:
+            return await database.scan(statement, values)
+        async with database.reading() as connection:
             return await connection.fetch_all(statement, values)
 
     async def _gallery_queries(self) -> GalleryQueries:

@@ -23,6 +23,9 @@ from protokeep.store.sql import Statement
 
 #: Counting stops here; people read "1,000+" just as well.
 COUNTED = 1000
+#: Characters at the beginning of a prompt that searches look at. A prompt may have 100,000, and a search for a word
+#: that begins as all of them do reads each of those many times over.
+SEARCHED_CHARACTERS = 4000
 #: Variants of one product are counted up to this.
 VARIANTS = 100
 
@@ -46,7 +49,7 @@ class GalleryQueries:
         self._shape = shape
         self._like = "LIKE" if is_sqlite else "ILIKE"
         self._status = "m.project_status" if "project_status" in shape.columns else "NULL"
-        self._prompt = "m.prompt" if "prompt" in shape.columns else "NULL"
+        self._prompt = f"substr(m.prompt, 1, {SEARCHED_CHARACTERS})" if "prompt" in shape.columns else "NULL"
         self._untracked_state = (
             f"COALESCE(g.state, CASE {self._status} WHEN 'completed' THEN 'ready' "
             "WHEN 'failed' THEN 'failed' ELSE 'untracked' END)"
@@ -62,8 +65,10 @@ class GalleryQueries:
         )
         queries = PrototypeQueries(shape)
         self._workspace, self._made_at = queries.workspace, queries.made_at
-        self.cards = Statement(
-            f"SELECT {queries.columns}, {variants} {TABLES} WHERE m.id IN :ids AND {self._workspace} = :workspace_id"
+        by_ids = f"WHERE m.id IN :ids AND {self._workspace} = :workspace_id"
+        self.cards, self.whole_cards = (
+            Statement(f"SELECT {columns}, {variants} {TABLES} {by_ids}")
+            for columns in (queries.columns_for_lists, queries.columns)
         )
         self.product_name = self._product_name(shape)
 

@@ -21,6 +21,13 @@ class IdempotencyKeys:
         async with self._database.reading() as connection:
             return await prototype_of_request(connection, request)
 
+    async def count(self, workspace_id: str, most: int) -> int:
+        """How many keys of a workspace are remembered, counted up to `most`."""
+        async with self._database.reading() as connection:
+            values = {"workspace_id": workspace_id, "most": most}
+            row = await connection.fetch_one(query("count_idempotency_keys"), values)
+        return int(row["number"]) if row else 0
+
     async def delete_expired(self, before: datetime) -> int:
         """Deletes keys that were first used before a time. Returns their number."""
         async with self._database.transaction() as connection:

@@ -252,9 +252,10 @@ async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
     try:
         connection = await _connect(dsn)
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        # The address contains a password, so the error does not repeat it.
-        reason = str(error) or type(error).__name__
+    except (OSError, TimeoutError, ValueError, OverflowError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # What asyncpg says of an address that it cannot take apart may repeat a piece of the password.
+        speaks = not isinstance(error, ValueError | OverflowError) and bool(str(error))
+        reason = str(error) if speaks else type(error).__name__
         raise MigrationError(f"Cannot connect to PostgreSQL ({reason}). Check the address.") from error
     try:
         yield connection

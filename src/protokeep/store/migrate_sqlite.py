@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from protokeep.store import revisions
 from protokeep.store.owner_changes import ADDED
+from protokeep.store.private_files import create_database, create_folder
 from protokeep.store.revisions import TABLE_ADDED, VERSION_TABLE, MigrationError, explained, is_done, upgrade
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def migrate_sqlite(path: Path, heads: Sequence[str]) -> None:
     engine = create_engine("sqlite://", creator=lambda: open_sqlite(path), poolclass=NullPool)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     with explained(heads):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(path.parent)
         with engine.begin() as connection:
             driver: Any = connection.connection.driver_connection
             if not is_done(sqlite_revisions(driver), heads):
@@ -57,10 +58,12 @@ def migrate_sqlite(path: Path, heads: Sequence[str]) -> None:
 def open_sqlite(path: Path) -> sqlite3.Connection:
     """A connection without transactions of its own. Raises `MigrationError`."""
     try:
+        create_database(path)
         # No isolation level: transactions begin where we say, and contain CREATE TABLE.
         return sqlite3.connect(path, timeout=revisions.LOCK_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
-        raise MigrationError(f"Cannot open {path}: {error}. Is its folder there, and writable?") from error
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise MigrationError(f"Cannot open {path}: {reason}. Is its folder there, and writable?") from error
 
 
 def sqlite_revisions(connection: Any) -> set[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from protokeep.core.audit import ITSELF, Action, AuditEntry
 from protokeep.core.events import Event, Source
 from protokeep.core.generation import RecoveryPoint
-from protokeep.core.prototype import Status, TrackedPrototype
+from protokeep.core.prototype import NO_TIME, Status, TrackedPrototype
 from protokeep.core.validation import user_id_for
+from protokeep.store import audit
 from protokeep.store.events import add_event
 from protokeep.store.mapping import adopted_generation, tracked_prototype_of
 from protokeep.store.prototype_queries import PrototypeQueries
@@ -19,7 +21,7 @@ from protokeep.store.sql import Connection, LostRace, must_touch, query
 
 @dataclass(frozen=True, slots=True)
 class OrphanChat:
-    """A chat as its metadata and the provider describe it. Without a signature only the marker counts."""
+    """A chat as its metadata, which this installation signed, and the provider describe it."""
 
     chat_id: str
     marker: str
@@ -32,7 +34,6 @@ class OrphanChat:
     prompt: str | None
     made_at: datetime
     now: datetime
-    signed: bool = True
 
 
 async def adopt(connection: Connection, queries: PrototypeQueries, orphan: OrphanChat, poll_timeout: timedelta) -> str:
@@ -42,8 +43,8 @@ async def adopt(connection: Connection, queries: PrototypeQueries, orphan: Orpha
     have no prototype. It takes the chat over, so that no second chat is created.
 
     Returns `known` (a row has the chat), `recorded` (a row was waiting for it), `surplus` (its row has another chat),
-    `adopted` (it has a new row), `deleted` (its prototype was deleted here) or `unsigned` (it has no signature, and
-    no row has its marker); the last two get no row. Raises `LostRace` when another transaction changed a row.
+    `adopted` (it has a new row) or `deleted` (its prototype was deleted here, so it gets no row). The audit names what
+    was given a chat. Raises `LostRace` when another transaction changed a row.
     """
     if not connection.is_sqlite:
         # Without the lock another process could give the chat to a claim between two statements. The first would find
@@ -58,8 +59,6 @@ async def adopt(connection: Connection, queries: PrototypeQueries, orphan: Orpha
         return await _attach(connection, queries, orphan, named["mockup_id"], poll_timeout)
     if await connection.fetch_one(query("has_events"), {"mockup_id": orphan.marker}) is not None:
         return "deleted"
-    if not orphan.signed:
-        return "unsigned"
     waiting = await connection.fetch_one(query("find_waiting_claim"), {**_key_of(orphan), "account": orphan.account})
     if waiting is not None:
         return await _attach(connection, queries, orphan, waiting["mockup_id"], poll_timeout)
@@ -86,9 +85,10 @@ async def _attach(
         "updated_at": orphan.now,
         "deadline_at": orphan.now + poll_timeout,
     }
+    await must_touch(connection, queries.attach_chat_to_mockup, values)  # First, as a save does.
     await must_touch(connection, query("attach_chat_to_generation"), values)
-    await must_touch(connection, queries.attach_chat_to_mockup, values)
     await _add_event(connection, prototype, orphan, "adopted", prototype.status.value)
+    await _add_to_audit(connection, prototype, orphan, "recorded")
     return "recorded"
 
 
@@ -108,6 +108,8 @@ async def _insert(
     connection: Connection, queries: PrototypeQueries, orphan: OrphanChat, poll_timeout: timedelta
 ) -> str:
     """Gives the chat a new row, which takes the slot unless that holds a younger prototype."""
+    # The zero of some clocks, the year 1, is no time that PostgreSQL gives back as it was.
+    orphan = replace(orphan, made_at=max(orphan.made_at, NO_TIME))
     prototype = _prototype_of(orphan, poll_timeout, must_be_uuid=queries.shape.user_is_uuid)
     slot = {**_key_of(orphan), "mockup_id": prototype.id, "now": orphan.now, "created_at": orphan.made_at}
     await connection.execute(query("set_slot_if_newer"), slot)
@@ -116,6 +118,7 @@ async def _insert(
     values = {"mockup_id": prototype.id, "chat_id": orphan.chat_id, "updated_at": orphan.now}
     await must_touch(connection, queries.attach_chat_to_mockup, values)
     await _add_event(connection, prototype, orphan, "adopted", prototype.status.value)
+    await _add_to_audit(connection, prototype, orphan, "adopted")
     return "adopted"
 
 
@@ -151,6 +154,21 @@ async def _add_event(
     event = Event(kind, Source.SWEEP, orphan.now, status=status, data={"chat_id": orphan.chat_id})
     workspace_id = prototype.generation.workspace_id
     await add_event(connection, workspace_id, prototype.product_id, prototype.id, event)
+
+
+async def _add_to_audit(connection: Connection, prototype: TrackedPrototype, orphan: OrphanChat, outcome: str) -> None:
+    """Adds that the prototype was given a chat, by nobody's request."""
+    generation = prototype.generation
+    data = {
+        "product_id": prototype.product_id,
+        "provider": prototype.provider,
+        "outcome": outcome,
+        "chat_id": orphan.chat_id,
+        "user_id": generation.created_by,
+        "account": generation.account,
+    }
+    entry = AuditEntry(generation.workspace_id, orphan.now, Action.ADOPTED, ITSELF, subject=prototype.id, data=data)
+    await audit.write(connection, entry)
 
 
 def _key_of(orphan: OrphanChat) -> dict[str, str]:

@@ -10,10 +10,13 @@ from typing import Any
 import asyncpg
 
 from protokeep.bus import enable_keepalive
-from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, instant
+from protokeep.store.lines import Lines
+from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, owners_instant, query
 
 #: Prepared statements that a connection keeps; there are about 150.
 PREPARED = 500
+#: Connections that the requests of one workspace leave for those of others and for jobs.
+FOR_OTHERS = 4
 #: How long a connection may take to open, and a statement to answer: less than the lease of a create, so that a network
 #: that swallows everything costs seconds, and no process goes on after another one has taken its rows over.
 CONNECT_SECONDS = 5.0
@@ -22,6 +25,13 @@ STATEMENT_SECONDS = 5.5
 ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 #: The errors of asyncpg for a connection that is lost.
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+#: A statement was undone because of another transaction (40001, 40P01), a lock (55P03) or a time limit (57014, 25P03,
+#: 25P04), or because this server takes no writes (25006), as after a fail-over.
+UNDONE = ("40001", "40P01", "55P03", "57014", "25P03", "25P04", "25006")
+#: Connection lost, server going down, out of resources, trouble with its files.
+OUTAGES = ("08", "57P", "53", "58")
+#: In recovery, no such database; the role or its password is not accepted (any more).
+OTHER_OUTAGES = ("55000", "3D000", "28000", "28P01")
 
 
 class Postgresql:
@@ -32,11 +42,12 @@ class Postgresql:
         self._size = size
         self._opening = asyncio.Lock()
         self._pool: Any = None
+        self._lines = Lines(max(1, size - FOR_OTHERS))
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresqlConnection]:
-        """One transaction."""
-        async with self._acquired() as connection, connection.transaction():
+        """One transaction. Each of its statements sees what was committed before, whatever the owner's default is."""
+        async with self._acquired() as connection, connection.transaction(isolation="read_committed"):
             yield PostgresqlConnection(connection)
 
     @contextlib.asynccontextmanager
@@ -44,6 +55,19 @@ class Postgresql:
         """Single statements, each committed by itself."""
         async with self._acquired() as connection:
             yield PostgresqlConnection(connection)
+
+    async def scan(self, statement: Statement, values: Values, seconds: float) -> list[Row] | None:
+        """The rows of one statement; None: it took longer than `seconds`, and the server ended it.
+
+        The limit is set for the transaction alone, so that it also holds behind a pooler.
+        """
+        limit = {"duration": f"{seconds * 1000:.0f}ms"}
+        try:
+            async with self.transaction() as connection:
+                await connection.execute(query("limit_statement"), limit)
+                return await connection.fetch_all(statement, values)
+        except asyncpg.QueryCanceledError:
+            return None
 
     async def read(self, statement: Statement, values: Values) -> list[Row]:
         """The rows of one statement."""
@@ -59,18 +83,24 @@ class Postgresql:
 
     @contextlib.asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Any]:
-        """A connection out of the pool. When it is lost, all others are replaced: most likely they are lost too."""
-        pool = self._pool or await self._open()
-        async with asyncio.timeout(WAIT_SECONDS):
-            connection = await pool.acquire()
-        try:
-            yield connection
-        except LOST:
-            await pool.expire_connections()
-            raise
-        finally:
-            with contextlib.suppress(*ERRORS, OSError):  # A connection that cannot be released is closed by that.
-                await pool.release(connection)
+        """A connection out of the pool.
+
+        When it is lost, or its server takes no writes any more, all others are replaced: most likely they are no
+        better, and after a fail-over the address leads to another server.
+        """
+        async with self._lines.mine():
+            pool = self._pool or await self._open()
+            async with asyncio.timeout(WAIT_SECONDS):
+                connection = await pool.acquire()
+            try:
+                yield connection
+            except (*LOST, asyncpg.ReadOnlySQLTransactionError) as error:
+                if not isinstance(error, ValueError):  # That one says that a value cannot be sent.
+                    await pool.expire_connections()
+                raise
+            finally:
+                with contextlib.suppress(*ERRORS, OSError):  # A connection that cannot be released is closed by that.
+                    await pool.release(connection)
 
     async def _open(self) -> Any:
         async with self._opening:
@@ -117,11 +147,19 @@ async def _prepare_connection(connection: Any) -> None:
     """Lets a connection notice silence, and read the types of an adopted table as all other code has them."""
     enable_keepalive(connection)
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
-    await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=instant)
+    await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=owners_instant)
 
 
 async def _keep_as_is(_connection: Any) -> None:
     """Saves asyncpg's reset query: no setting of ours outlives its transaction, and asyncpg rolls back an open one."""
+
+
+def forget_values(error: Exception) -> None:
+    """Takes values of rows, such as a piece of a prompt, out of an error, which may end up in a log."""
+    if isinstance(error, asyncpg.PostgresError):
+        error.detail = None
+    elif isinstance(error, asyncpg.DataError | asyncpg.InterfaceError) and isinstance(error, ValueError):
+        error.args = ("a value does not fit its column", *error.args[1:])
 
 
 def is_constraint(error: Exception) -> bool:
@@ -129,10 +167,19 @@ def is_constraint(error: Exception) -> bool:
     return isinstance(error, asyncpg.IntegrityConstraintViolationError)
 
 
+def is_busy(error: Exception) -> bool:
+    """Whether an error says that the transaction was undone, and that the next try may succeed."""
+    # A statement whose result got other types, because somebody altered a table, is prepared again at the next try.
+    return _state_of(error) in UNDONE or isinstance(error, asyncpg.InvalidCachedStatementError)
+
+
 def is_outage(error: Exception) -> bool:
     """Whether an error says that the database is not there, rather than that it refused a statement."""
     if isinstance(error, ValueError):  # asyncpg could not encode a value: the statement is wrong.
         return False
-    state = str(getattr(error, "sqlstate", None) or "")
-    # Connection lost, server going down, out of resources, not accepting connections, no such database.
-    return isinstance(error, LOST) or state.startswith(("08", "57P", "53")) or state in ("55000", "3D000")
+    state = _state_of(error)
+    return isinstance(error, LOST) or state.startswith(OUTAGES) or state in OTHER_OUTAGES
+
+
+def _state_of(error: Exception) -> str:
+    return str(getattr(error, "sqlstate", None) or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import Status
+from protokeep.core.visible_fields import LISTED_PROMPT
 from protokeep.store.mapping import GENERATION_COLUMNS
 from protokeep.store.owner_table import PHASE_SUBMISSION, OwnerTable
 from protokeep.store.sql import Statement, query_text
@@ -33,6 +34,8 @@ _OPTIONAL = {
 #: The longest metadata of a row that is read, in characters: a list has up to a hundred rows.
 METADATA_MAX = 32_768
 _METADATA = f"CASE WHEN length(CAST(m.metadata AS text)) <= {METADATA_MAX} THEN CAST(m.metadata AS text) END"
+#: One character more than lists show, so that a cut prompt can be told from a short one.
+_BEGINNING_OF_PROMPT = f"substr(m.prompt, 1, {LISTED_PROMPT + 1})"
 _IN_SLOT = "JOIN protokeep_slots s ON s.mockup_id = m.id"
 _ANY_SLOT = f"LEFT {_IN_SLOT}"
 #: The tables of a prototype.
@@ -81,6 +84,9 @@ class PrototypeQueries:
         self.made_at = made_at_of(shape, "m")
         self.columns = self._columns(shape.columns)
         self.select = f"SELECT {self.columns} {TABLES}"
+        #: For many rows at a time: prompts of 100,000 characters would fill the memory.
+        self.columns_for_lists = self.columns.replace("m.prompt AS", f"{_BEGINNING_OF_PROMPT} AS")
+        self.select_for_lists = f"SELECT {self.columns_for_lists} {TABLES}"
         # Thousands of rows at a time, and no poll needs their long texts.
         columns_for_polls = self._columns(shape.columns - {"prompt", "metadata"}, named=False)
         select_for_polls = f"SELECT {columns_for_polls} {TABLES}"
@@ -104,6 +110,10 @@ class PrototypeQueries:
             f"{self.select} {_UNKNOWN} AND COALESCE(m.v0_chat_id, '') = '' AND g.created_at > :since"
             " ORDER BY g.created_at DESC LIMIT :limit"
         )
+        self._listings: dict[frozenset[str], Statement] = {}
+        self._prepare_writes(shape)
+
+    def _prepare_writes(self, shape: OwnerTable) -> None:
         self.count_unadopted = Statement(f"SELECT count(*) AS number FROM design_mockups m WHERE {_UNADOPTED}")  # noqa: S608 - conditions of ours
         self.adopt_older = self._on_owners_tables("adopt_older")
         self.adopt_one = self._on_owners_tables("adopt_older", only=" AND m.id = :mockup_id")
@@ -113,10 +123,12 @@ class PrototypeQueries:
         self.save_adopted = self._on_owners_tables("save_mockup", touches=False)
         self.attach_chat_to_mockup = self._on_owners_tables("attach_chat_to_mockup")
         self.find_owner_product = self._on_owners_tables("find_owner_product") if shape.products_table else None
-        self._listings: dict[frozenset[str], Statement] = {}
 
     def listing(self, filters: frozenset[str]) -> Statement:
-        """Prototypes of a product, newest first. `filters` is a subset of provider, status, user_id and after."""
+        """Prototypes of a product, newest first, with the beginnings of their prompts.
+
+        `filters` is a subset of provider, status, user_id and after.
+        """
         if filters not in self._listings:
             self._listings[filters] = self._listing(filters)
         return self._listings[filters]
@@ -134,7 +146,7 @@ class PrototypeQueries:
         where = ["m.product_id = :product_id", f"{self.workspace} = :workspace_id"]
         where += [conditions[name] for name in sorted(filters)]
         order = f"ORDER BY {self.made_at} DESC, m.id DESC LIMIT :limit"
-        return Statement(f"{self.select} WHERE {' AND '.join(where)} {order}")
+        return Statement(f"{self.select_for_lists} WHERE {' AND '.join(where)} {order}")
 
     def _columns(self, present: frozenset[str], *, named: bool = True) -> str:
         """All columns of a prototype; a column that is not `present` reads as NULL, and the product's name if `named`

@@ -44,6 +44,11 @@ class Page:
     user_id: str | None = None
     after: tuple[datetime, str] | None = None
 
+    @property
+    def is_scan(self) -> bool:
+        """Whether rows are read that do not match: the more there are, the longer it takes."""
+        return self.status is not None or self.user_id is not None
+
 
 class Prototypes:
     """Reads and writes prototypes. Every committed change is published."""
@@ -89,7 +94,7 @@ class Prototypes:
         return await self._list(queries.get_many, ids=list(ids)) if ids else []
 
     async def list_of_product(self, workspace_id: str, product_id: str, page: Page) -> list[Prototype]:
-        """Prototypes of a product, newest first."""
+        """Prototypes of a product, newest first, with the beginnings of their prompts."""
         queries = await self._prepared(for_tracking=False)
         values: dict[str, Any] = {"workspace_id": workspace_id, "product_id": product_id, "limit": page.limit}
         filters = {"provider": page.provider, "status": page.status, "user_id": page.user_id}
@@ -98,7 +103,12 @@ class Prototypes:
         if page.after is not None:
             names.add("after")
             values["after_created_at"], values["after_id"] = page.after
-        rows = await self.database.read(queries.listing(frozenset(names)), {**values, **given})
+        listing = queries.listing(frozenset(names))
+        values |= given
+        if page.is_scan:
+            rows = await self.database.scan(listing, values)
+        else:
+            rows = await self.database.read(listing, values)
         return [prototype_of(row) for row in rows]
 
     async def was_deleted(self, workspace_id: str, mockup_id: str) -> bool:
@@ -120,12 +130,13 @@ class Prototypes:
         change = change_of(after, "changed")
         try:
             async with self.database.transaction() as connection:
-                await must_touch(connection, query("save_generation"), generation_values(after))
+                # The owner's row first, as a deletion locks it first: otherwise each could wait for the other.
                 changed = changed_mockup_values(before, after)
                 if changed is not None:
                     # The time of the owner's last change of a row stays the owner's.
                     adopted = after.generation.is_adopted
                     await connection.execute(queries.save_adopted if adopted else queries.save_mockup, changed)
+                await must_touch(connection, query("save_generation"), generation_values(after))
                 for event in events:
                     await add_event(connection, change.workspace_id, after.product_id, after.id, event)
                 if belongs is not None:

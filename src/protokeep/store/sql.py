@@ -16,8 +16,12 @@ Values = Mapping[str, Any]
 NO_VALUES: Values = {}
 #: How long a caller waits for a connection before the database counts as unavailable.
 WAIT_SECONDS = 30.0
+#: How long one read may take that takes longer the more rows there are. Longer ones are ended: others wait for them.
+SCAN_SECONDS = 3.0
 #: How long closing waits for open transactions.
 CLOSING_SECONDS = 1.0
+#: Larger numbers are milliseconds since 1970, smaller ones seconds: as seconds this is the year 5138.
+MOST_SECONDS = 1e11
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
 _COMMENT = re.compile(r"^\s*--.*$", re.M)
@@ -117,7 +121,7 @@ def owners_instant(value: object) -> datetime | None:
     """The instant that a column of the owner's holds; None: it holds none, or nothing that we can read as one."""
     try:
         if isinstance(value, int | float):
-            return datetime.fromtimestamp(value, UTC)
+            return datetime.fromtimestamp(value if abs(value) < MOST_SECONDS else value / 1000, UTC)
         if isinstance(value, date) and not isinstance(value, datetime):
             return datetime(value.year, value.month, value.day, tzinfo=UTC)
         return instant(value) if isinstance(value, datetime | str) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from protokeep.core.audit import AuditEntry
 from protokeep.core.principals import ApiToken, Person, Role
@@ -24,8 +25,8 @@ class TokenStore:
         rows = await self._database.read(query("find_token"), {"digest": digest})
         return token_of(rows[0]) if rows else None
 
-    async def add(self, token: ApiToken, digest: str, entry: AuditEntry) -> None:
-        """Saves a new token, and adds that to the audit."""
+    async def add(self, token: ApiToken, digest: str, entry: AuditEntry, most: int) -> bool:
+        """Saves a new token, and adds that to the audit. False: the workspace has `most` valid ones, or more."""
         values = {
             "id": token.id,
             "workspace_id": token.workspace_id,
@@ -36,16 +37,25 @@ class TokenStore:
             "digest": digest,
             "now": token.created_at,
             "expires_at": token.expires_at,
+            "most": most,
         }
         async with self._database.transaction() as connection:
-            await connection.execute(query("insert_token"), values)
+            if await connection.execute(query("insert_token"), values) == 0:
+                return False
             await write(connection, entry)
+        return True
 
-    async def list(self, workspace_id: str) -> list[ApiToken]:
-        """All tokens of a workspace, newest first, revoked ones too."""
+    async def list(
+        self, workspace_id: str, limit: int = 100, after: tuple[datetime, str] | None = None
+    ) -> list[ApiToken]:
+        """Tokens of a workspace, newest first, revoked ones too. `after`: (created_at, id) of the last one before."""
+        values: dict[str, Any] = {"workspace_id": workspace_id, "limit": limit}
+        statement = "list_tokens"
+        if after is not None:
+            statement = "list_tokens_after"
+            values["after_created_at"], values["after_id"] = after
         async with self._database.reading() as connection:
-            rows = await connection.fetch_all(query("list_tokens"), {"workspace_id": workspace_id})
-        return [token_of(row) for row in rows]
+            return [token_of(row) for row in await connection.fetch_all(query(statement), values)]
 
     async def count(self, now: datetime) -> int:
         """How many tokens are valid, in all workspaces."""
@@ -67,10 +77,10 @@ class TokenStore:
             await write(connection, *(replace(entry, subject=row["id"], data=_audit_data(row)) for row in revoked))
         return len(revoked)
 
-    async def people(self, workspace_id: str, now: datetime) -> Sequence[Person]:
-        """The people of a workspace, by name."""
-        async with self._database.reading() as connection:
-            rows = await connection.fetch_all(query("list_people"), {"workspace_id": workspace_id, "now": now})
+    async def people(self, workspace_id: str, now: datetime, limit: int = 100, after: str = "") -> Sequence[Person]:
+        """People of a workspace, by name, beginning after a name. Raises `TooSlow`."""
+        values = {"workspace_id": workspace_id, "now": now, "limit": limit, "after": after}
+        rows = await self._database.scan(query("list_people"), values)
         return [Person(row["user_id"], int(row["tokens"]), int(row["prototypes"]), row["last_used_at"]) for row in rows]
 
     async def revoke_access(self, workspace_id: str, user_id: str, now: datetime, entry: AuditEntry) -> tuple[int, int]:

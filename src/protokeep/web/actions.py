@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from protokeep.store.pictures import Picture
 from protokeep.web.dependencies import (
     KeeperDep,
+    KeyHeader,
     Maker,
     Prefer,
     PreferHeader,
@@ -54,7 +55,7 @@ async def send_message(
     request: Request,
     response: Response,
     prefer: PreferHeader = None,
-    idempotency_key: Annotated[str | None, Header(max_length=300)] = None,
+    idempotency_key: KeyHeader = None,
 ) -> PrototypeView:
     """The prototype, back in progress. With an `Idempotency-Key` a repeated request sends no second message."""
     wait = Prefer.of(prefer).wait_seconds(application_of(request).settings.accept_wait_seconds)

@@ -12,13 +12,23 @@ from protokeep.core.audit import Action
 from protokeep.core.principals import ApiToken, Person, Role
 from protokeep.core.validation import person_of
 from protokeep.store.audit import AuditRecord
-from protokeep.web.dependencies import Admin, application_of, decode_cursor, encode_cursor
+from protokeep.web.dependencies import (
+    Admin,
+    application_of,
+    decode_cursor,
+    decode_name_cursor,
+    encode_cursor,
+    encode_name_cursor,
+)
+from protokeep.web.models import Cursor, Limit
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design", tags=["access"])
 
 RoleWord = Literal["viewer", "maker", "admin"]
 NO_STORE = "no-store"
+#: A cursor of people holds a name of 200 characters, which are up to 1,100 in base64.
+NameCursor = Annotated[str | None, Query(max_length=1200)]
 TokenInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Its id, or its prefix.")]
 
 
@@ -30,7 +40,9 @@ class NewToken(BaseModel):
     role: RoleWord = "maker"
     user_id: Annotated[str, Field(max_length=200, description="Whose it is; made up when empty.")] = ""
     name: Annotated[str, Field(max_length=200, description="What you call it.")] = ""
-    days: Annotated[int | None, Field(ge=1, le=3650, description="It expires after so many; null: never.")] = None
+    days: Annotated[
+        int | None, Field(ge=1, le=3650, description="It expires after so many; null: never, or as late as it may.")
+    ] = None
 
 
 class TokenView(BaseModel):
@@ -59,9 +71,10 @@ class CreatedToken(TokenView):
 
 
 class TokensView(BaseModel):
-    """The tokens of the workspace, newest first, including revoked ones."""
+    """A page of the workspace's tokens, newest first, including revoked ones."""
 
     tokens: list[TokenView]
+    next_cursor: str | None
 
 
 class PersonView(BaseModel):
@@ -79,9 +92,10 @@ class PersonView(BaseModel):
 
 
 class PeopleView(BaseModel):
-    """The people of the workspace, by name."""
+    """A page of the workspace's people, by name."""
 
     people: list[PersonView]
+    next_cursor: str | None
 
 
 class RevokeAccess(BaseModel):
@@ -138,7 +152,7 @@ class AuditView(BaseModel):
     "/tokens",
     status_code=201,
     summary="Make a token",
-    responses=responses(400, 401, 403, 413, 422, 503),
+    responses=responses(400, 401, 403, 409, 413, 422, 503),
 )
 async def create_token(body: NewToken, principal: Admin, request: Request, response: Response) -> CreatedToken:
     """The token is in this answer and nowhere else."""
@@ -149,11 +163,13 @@ async def create_token(body: NewToken, principal: Admin, request: Request, respo
     return CreatedToken(**TokenView.fields_of(token), token=text)
 
 
-@router.get("/tokens", summary="List the workspace's tokens", responses=responses(401, 403, 503))
-async def list_tokens(principal: Admin, request: Request) -> TokensView:
+@router.get("/tokens", summary="List the workspace's tokens", responses=responses(401, 403, 422, 503))
+async def list_tokens(principal: Admin, request: Request, limit: Limit = 50, cursor: Cursor = None) -> TokensView:
     """The names of tokens and when they were used last; never the tokens themselves."""
-    found = await application_of(request).tokens.list(principal.workspace_id)
-    return TokensView(tokens=[TokenView(**TokenView.fields_of(token)) for token in found])
+    tokens = application_of(request).tokens
+    found, after = await tokens.list(principal.workspace_id, limit, decode_cursor(cursor))
+    views = [TokenView(**TokenView.fields_of(token)) for token in found]
+    return TokensView(tokens=views, next_cursor=encode_cursor(after))
 
 
 @router.delete(
@@ -165,11 +181,11 @@ async def revoke_token(token_id: TokenInPath, principal: Admin, request: Request
     return Response(status_code=204)
 
 
-@router.get("/people", summary="List the workspace's people", responses=responses(401, 403, 503))
-async def list_people(principal: Admin, request: Request) -> PeopleView:
+@router.get("/people", summary="List the workspace's people", responses=responses(401, 403, 422, 503))
+async def list_people(principal: Admin, request: Request, limit: Limit = 50, cursor: NameCursor = None) -> PeopleView:
     """Everybody who has or had a token, or who created a prototype."""
-    found = await application_of(request).tokens.people(principal)
-    return PeopleView(people=[PersonView.of(person) for person in found])
+    found, after = await application_of(request).tokens.people(principal, limit, decode_name_cursor(cursor))
+    return PeopleView(people=[PersonView.of(person) for person in found], next_cursor=encode_name_cursor(after))
 
 
 @router.post(
@@ -187,8 +203,8 @@ async def revoke_access(body: RevokeAccess, principal: Admin, request: Request) 
 async def read_audit(
     principal: Admin,
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str | None, Query(max_length=300)] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     action: Action | None = None,
     actor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> AuditView:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from protokeep.core.prototype import Status
 from protokeep.core.visible_fields import visible_fields
@@ -15,6 +15,7 @@ from protokeep.store.prototypes import Page
 from protokeep.web.dependencies import (
     MUST_REVALIDATE,
     KeeperDep,
+    KeyHeader,
     Maker,
     Prefer,
     PreferHeader,
@@ -63,7 +64,7 @@ async def create_project(
     principal: Maker,
     request: Request,
     prefer: PreferHeader = None,
-    idempotency_key: Annotated[str | None, Header(max_length=300)] = None,
+    idempotency_key: KeyHeader = None,
 ) -> Response:
     """Return the product's prototype, creating it if there is none or another one is asked for."""
     new = NewPrototype(

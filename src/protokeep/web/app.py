@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from protokeep import __version__
 from protokeep.core.errors import NotConfigured, NotReady
+from protokeep.doctor import warnings_at_start
 from protokeep.jobs import application_with_jobs
 from protokeep.mcp.http import Endpoint
 from protokeep.service.watching import Watcher
@@ -40,6 +41,7 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
             if running is None:
                 running = await stack.enter_async_context(application_with_jobs(settings))
                 _warn_of_missing_providers(running)
+                _warn_of_unsafe_settings(settings)
             app.state.application = running
             broadcast = await stack.enter_async_context(pages.broadcast_for(running).running())
             app.state.broadcast = broadcast
@@ -54,6 +56,7 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # Such a redirect would lead to whatever host the request named, body and all.
     )
     app.state.draining = False
     app.state.rates = RateLimits(settings)
@@ -61,14 +64,24 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     for module in (api, actions, admin, provider_keys, hooks):
         app.include_router(module.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
-    app.router.routes.append(Route("/mcp", mcp, include_in_schema=False))
+    # The tools answer each POST and send nothing by themselves: a GET would be a stream that no limit knows.
+    app.router.routes.append(Route("/mcp", mcp, methods=["POST"], include_in_schema=False))
     _add_health(app)
     pages.install(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    _add_middleware(app, settings)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
     if settings.origins:
         app.add_middleware(CrossOrigin, origins=settings.origins)
     app.add_middleware(RequestLimits, settings=settings)
-    return app
+
+
+def _warn_of_unsafe_settings(settings: Settings) -> None:
+    for finding in warnings_at_start(settings):
+        log.warning("installation_unsafe", reason=finding.text, fix=finding.fix)
 
 
 def _warn_of_missing_providers(application: Application) -> None:

@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections import Counter, defaultdict, deque
+import sys
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,6 +23,8 @@ import structlog
 from protokeep.bus import Bus, Change
 from protokeep.core.errors import NotFound, TooMany
 from protokeep.core.principals import Principal
+from protokeep.core.shares import Holder, Shares
+from protokeep.core.validation import whole_number_of
 from protokeep.service.watching import OpenView
 from protokeep.store.gallery import Card
 
@@ -31,8 +34,20 @@ log = structlog.get_logger(__name__)
 BACKLOG = 64
 #: Events per workspace that are remembered for subscribers that come back.
 REMEMBERED = 500
+#: Characters of encoded events that are remembered, of all workspaces together. An event whose text was forgotten is
+#: read and encoded again for a subscriber that comes back.
+REMEMBERED_CHARACTERS = 8_000_000
+#: Characters that a subscriber is handed at a time, so that a connection which takes nothing holds few of them.
+HANDED_CHARACTERS = 64_000
 #: When somebody with too many open streams may try again.
 FULL_PAUSE = timedelta(seconds=5)
+#: What is said to whoever opens one stream too many.
+FULL: Mapping[Holder, str] = {
+    "person": "You have as many live streams open as one person may. Close other windows, then reload.",
+    "workspace": "Your workspace has as many live streams open as it may on this server. Close other windows or "
+    "programs that listen, then reload.",
+    "process": "This server has as many live streams open as it may. Reload in a moment.",
+}
 
 #: Makes the JSON object of a `change` event from the changed card.
 Encoder = Callable[[Card], Awaitable[Mapping[str, Any]]]
@@ -130,28 +145,36 @@ class Subscriber:
         self._changed.set()
 
     async def messages(self) -> list[Message]:
-        """All messages that wait, as soon as there is one; an empty list: the subscription has ended."""
+        """The messages that wait, as soon as there is one; an empty list: the subscription has ended.
+
+        At most `HANDED_CHARACTERS`, or one message that is longer; the rest waits for the next call.
+        """
         while not self._waiting and not self.ended:
             self._changed.clear()
             await self._changed.wait()
-        waiting = list(self._waiting)
-        self._waiting.clear()
-        return waiting
+        handed: list[Message] = []
+        left = HANDED_CHARACTERS
+        while self._waiting and (not handed or len(self._waiting[0].data) <= left):
+            handed.append(self._waiting.popleft())
+            left -= len(handed[-1].data)
+        return handed
 
 
 class Broadcast:
     """The events and subscribers of one process."""
 
-    def __init__(self, bus: Bus, read_card: CardReader, *, per_person: int, per_process: int) -> None:
+    def __init__(self, bus: Bus, read_card: CardReader, shares: Shares) -> None:
+        """`shares`: how many streams may be open."""
         self._bus = bus
         self._read_card = read_card
-        self._per_person = per_person
-        self._per_process = per_process
+        self._shares = shares
         self._encoders: dict[str, Encoder] = {}
         self._epoch = secrets.token_hex(4)
         self._logs: defaultdict[str, EventLog] = defaultdict(EventLog)
         self._subscribers: set[Subscriber] = set()
-        self._per_principal: Counter[str] = Counter()
+        #: Events whose messages are remembered, in the order in which they were encoded, and how long these are.
+        self._encoded: deque[tuple[LiveEvent, str]] = deque()
+        self._encoded_characters = 0
         self._pending: dict[str, Change] = {}
         self._has_pending = asyncio.Event()
 
@@ -185,25 +208,21 @@ class Broadcast:
     def subscribed(self, topic: Topic, principal: Principal) -> Iterator[Subscriber]:
         """A subscription for as long as the context lasts. Raises `TooMany`."""
         self.require_room(principal)
-        key = _key_of(principal)
         subscriber = Subscriber(topic)
         self._subscribers.add(subscriber)
-        self._per_principal[key] += 1
         if self._bus.closed:
             subscriber.end()
         try:
-            yield subscriber
+            with self._shares.held(principal):
+                yield subscriber
         finally:
             self._subscribers.discard(subscriber)
-            self._per_principal[key] -= 1
-            if not self._per_principal[key]:
-                del self._per_principal[key]
 
     def require_room(self, principal: Principal) -> None:
         """Raises `TooMany` if `subscribed` would."""
-        has_many = self._per_principal[_key_of(principal)] >= self._per_person
-        if has_many or len(self._subscribers) >= self._per_process:
-            raise TooMany("Too many streams are open. Close other windows, then reload.", retry_after=FULL_PAUSE)
+        full = self._shares.full(principal)
+        if full is not None:
+            raise TooMany(FULL[full], retry_after=FULL_PAUSE)
 
     def open_views(self) -> set[OpenView]:
         """What somebody has open in this process."""
@@ -220,8 +239,8 @@ class Broadcast:
             return [self._signal(topic, "hello")]
         epoch, _, text = since.partition("-")
         log_of_workspace = self._logs[topic.workspace_id]
-        number = int(text) if text.isascii() and text.isdigit() else -1
-        if epoch != self._epoch or number < 0 or not log_of_workspace.remembers_after(number):
+        number = whole_number_of(text, sys.maxsize)
+        if epoch != self._epoch or number is None or not log_of_workspace.remembers_after(number):
             return [self._signal(topic, "resync")]
         events = log_of_workspace.newest_after(number, topic)
         messages = [await self._message_of(event, topic.kind) for event in events]
@@ -272,12 +291,18 @@ class Broadcast:
             except NotFound:
                 data = {"id": event.mockup_id, "product_id": event.product_id}
                 message = Message(event_id, "gone", _json_of(data))
-            event.messages[kind] = message
+            if kind not in event.messages:  # Nobody else has encoded it meanwhile.
+                self._remember(event, kind, message)
         return message
 
-
-def _key_of(principal: Principal) -> str:
-    return f"{principal.workspace_id}/{principal.user_id}"
+    def _remember(self, event: LiveEvent, kind: str, message: Message) -> None:
+        """Remember a message, and forget the oldest ones above `REMEMBERED_CHARACTERS`."""
+        event.messages[kind] = message
+        self._encoded.append((event, kind))
+        self._encoded_characters += len(message.data)
+        while self._encoded_characters > REMEMBERED_CHARACTERS:
+            oldest, of_kind = self._encoded.popleft()
+            self._encoded_characters -= len(oldest.messages.pop(of_kind).data)
 
 
 def _json_of(data: Mapping[str, Any]) -> str:

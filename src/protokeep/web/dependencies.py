@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -11,12 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import unquote
+from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
 
 from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated
 from protokeep.core.principals import Principal, Role
+from protokeep.core.validation import whole_number_of
 from protokeep.service import Keeper
+from protokeep.store.lines import WORKING_FOR
 from protokeep.wiring import Application
 
 #: Longest `Prefer: wait=n` in seconds: shorter than the idle limits of common proxies.
@@ -66,7 +68,8 @@ async def principal_of(request: Request) -> Principal:
     except NotAuthenticated:
         rates.sign_in(request)
         raise
-    rates.request(principal)
+    await rates.request(principal)
+    WORKING_FOR.set(principal.workspace_id)
     return replace(principal, address=client_address(request))
 
 
@@ -123,12 +126,14 @@ class Prefer:
 
 
 def _seconds_of(value: str) -> int:
-    if not value.isascii() or not value.isdigit() or not 0 <= int(value[:6]) <= WAIT_MAX:
+    seconds = whole_number_of(value, WAIT_MAX)
+    if seconds is None:
         raise InvalidInput(f"Prefer: wait takes whole seconds from 0 to {WAIT_MAX}.", field="Prefer")
-    return int(value)
+    return seconds
 
 
 PreferHeader = Annotated[str | None, Header(max_length=500)]
+KeyHeader = Annotated[str | None, Header(max_length=300)]
 
 
 def json_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -153,6 +158,30 @@ def encode_cursor(after: tuple[datetime, str] | None) -> str | None:
     return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
+def encode_name_cursor(after: str | None) -> str | None:
+    """The opaque cursor of the page after this name; None: there is no further page."""
+    return None if after is None else base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
+
+
+def decode_name_cursor(cursor: str | None) -> str | None:
+    """The name that a cursor stands for; None: the first page. Raises `InvalidInput`."""
+    if cursor is None:
+        return None
+    try:
+        name = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except ValueError as error:
+        raise _foreign_cursor() from error
+    if not name.isprintable() or encode_name_cursor(name) != cursor:  # Foreign characters were left out.
+        raise _foreign_cursor()
+    return name
+
+
+def _foreign_cursor() -> InvalidInput:
+    return InvalidInput(
+        "This cursor is not one of ours. Take next_cursor of the page before, or leave it out.", field="cursor"
+    )
+
+
 def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
     """The position that a cursor stands for; None: the first page. Raises `InvalidInput`."""
     if cursor is None:
@@ -160,10 +189,9 @@ def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
     try:
         moment, mockup_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         after = datetime.fromisoformat(moment).astimezone(UTC), str(mockup_id)
-        if not re.fullmatch(r"[0-9a-fA-F-]{1,64}", after[1]):
+        named = UUID(after[1])
+        if after[1] not in (str(named), named.hex):  # PostgreSQL may refuse to compare other spellings with ids.
             raise ValueError
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise InvalidInput(
-            "This cursor is not one of ours. Take next_cursor of the page before, or leave it out.", field="cursor"
-        ) from error
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise _foreign_cursor() from error
     return after

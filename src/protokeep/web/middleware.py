@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from ipaddress import IPv6Address, ip_address, ip_network
+from collections.abc import Iterable
 from uuid import uuid4
 
 import structlog
@@ -11,43 +12,70 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from protokeep.core.addresses import network_of, plain_address
+from protokeep.core.errors import TooMany
 from protokeep.core.principals import Principal
 from protokeep.core.rate_limit import TokenBucket
+from protokeep.core.validation import whole_number_of
 from protokeep.settings import Settings
-from protokeep.web import api, pages, problems
+from protokeep.web import api, pages, posted_forms, problems
+from protokeep.web.turns import Turns
 
 #: The content security policy of answers that are no pages: a browser runs and frames nothing of them.
 DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 #: HSTS for a year, for the host of the public URL.
 TRANSPORT_SECURITY = b"max-age=31536000"
-#: IPv6 addresses of one network count as one: somebody who has the network has all of them.
-IPV6_PREFIX = 64
+
+
+#: As how many requests a page counts: it costs so much more than an answer of the API.
+PAGE_COST = 10
+#: The part of a minute's rate of a workspace that may come at once: as much as two people may send at once, so that one
+#: person's hurry leaves something to the rest of the workspace.
+WORKSPACE_AT_ONCE = 1 / 3
+
+
+#: A refused request is answered after this: somebody who ignores refusals would fill the loop with them.
+REFUSAL_SECONDS = 0.25
 
 
 class RateLimits:
-    """Limits of requests per token or person, and of sign-in attempts per address."""
+    """Limits of requests per person and per workspace, with their turns, and of sign-in attempts per address."""
 
     def __init__(self, settings: Settings) -> None:
-        self._requests = TokenBucket(settings.requests_per_minute, "Too many requests")
+        self.turns = Turns()
+        self._people = TokenBucket(settings.requests_per_minute, "You send too many requests")
+        self._workspaces = TokenBucket(
+            settings.requests_of_workspace, "Your workspace sends too many requests", WORKSPACE_AT_ONCE
+        )
         self._sign_ins = TokenBucket(settings.sign_ins_per_minute, "Too many tries to sign in from your address")
 
-    def request(self, principal: Principal) -> None:
-        """Count a request. Raises `TooMany`."""
-        key = principal.token_id or f"{principal.workspace_id}/{principal.user_id}"
-        self._requests.take(key, time.monotonic())
+    async def request(self, principal: Principal) -> None:
+        """Count a request of the API, and return when it may begin. Raises `TooMany`.
+
+        A person is counted whatever token they use: otherwise every new token would bring new requests.
+        """
+        await self._admit(principal, 1)
+
+    async def page(self, principal: Principal) -> None:
+        """Count a request for a page, and return when it may begin. Raises `TooMany`."""
+        await self._admit(principal, PAGE_COST)
+
+    async def _admit(self, principal: Principal, cost: int) -> None:
+        try:
+            self._count(principal, cost)
+        except TooMany:
+            await asyncio.sleep(REFUSAL_SECONDS)
+            raise
+        await self.turns.begin(principal.workspace_id)
+
+    def _count(self, principal: Principal, cost: int) -> None:
+        now = time.monotonic()
+        self._people.take((principal.workspace_id, principal.user_id), now, cost)
+        self._workspaces.take(principal.workspace_id, now, cost)
 
     def sign_in(self, request: Request) -> None:
         """Count a sign-in attempt, or a request with an invalid token. Raises `TooMany`."""
         self._sign_ins.take(network_of(request.client.host if request.client else ""), time.monotonic())
-
-
-def network_of(address: str) -> str:
-    """The network that an address is counted under: an IPv4 address itself, or an IPv6 /64."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    return str(ip_network((address, IPV6_PREFIX), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 
 class _ClientGone(Exception):
@@ -68,10 +96,14 @@ class RequestLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = {**scope, "headers": _readable_headers(scope["headers"])}
+        if scope.get("client"):
+            # Limits and the audit know each address in one spelling, whatever socket or proxy it came through.
+            scope["client"] = (plain_address(scope["client"][0]), scope["client"][1])
         raw_path = scope.get("raw_path") or b""
         if raw_path.startswith(api.PRODUCT_PATHS):
             # A product id may contain a slash. Only the percent-encoded path tells it from a separator.
-            scope = {**scope, "path": raw_path.decode("latin-1")}
+            scope["path"] = raw_path.decode("latin-1")
         request_id = uuid4().hex[:16]
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
@@ -111,16 +143,22 @@ class RequestLimits:
         return None
 
     def _too_large(self, scope: Scope) -> Response:
-        detail = f"At most {self._settings.max_body_bytes // 1024} KiB are read. Shorten the prompt."
+        detail = f"At most {self._body_max(scope) // 1024} KiB are read. Shorten the prompt."
         return _rejection(scope, 413, "too-large", "The request is too large", detail)
+
+    def _body_max(self, scope: Scope) -> int:
+        """Bytes that are read of a body: a form needs fewer than JSON, in which each character may be escaped."""
+        most = self._settings.max_body_bytes
+        is_form = not scope["path"].startswith(pages.FOR_PROGRAMS)
+        return min(most, posted_forms.BYTES_MAX) if is_form else most
 
     async def _bounded_body(self, scope: Scope, receive: Receive) -> Receive | None:
         """A `receive` that replays the body, which is read here; None: it is too large. Raises `_ClientGone`."""
         if scope["method"] in ("GET", "HEAD"):
             return receive
-        size_max = self._settings.max_body_bytes
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length[:20]) > size_max:
+        size_max = self._body_max(scope)
+        length = dict(scope["headers"]).get(b"content-length", b"0").decode("latin-1")
+        if whole_number_of(length, size_max) is None:
             return None
         chunks: list[bytes] = []
         size = 0
@@ -144,6 +182,17 @@ class RequestLimits:
             return {"type": "http.request", "body": b"".join(chunks), "more_body": False}
 
         return replay
+
+
+def _readable_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers without cookies that hold escapes: some Pythons decode many of them in quadratic time.
+
+    Every route's cookies are decoded before the route runs; ours hold no escapes.
+    """
+    return [
+        (name, b";".join(part for part in value.split(b";") if b"\\" not in part) if name == b"cookie" else value)
+        for name, value in headers
+    ]
 
 
 def _rejection(scope: Scope, status: int, kind: str, title: str, detail: str) -> Response:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from protokeep.core.prototype import Prototype
-from protokeep.core.visible_fields import visible_fields
+from protokeep.core.visible_fields import listed_fields, visible_fields
 from protokeep.store.sql import Row
 
 StatusWord = Literal["pending", "in_progress", "completed", "failed", "timeout"]
@@ -30,6 +31,9 @@ KeySourceWord = Literal["environment", "workspace", "own", "argument", "unknown"
 
 #: Marks a field in OpenAPI. Pydantic's own mark would warn whenever the field is read.
 DEPRECATED: dict[str, JsonValue] = {"deprecated": True}
+#: How much of a list, and where it goes on.
+Limit = Annotated[int, Query(ge=1, le=100)]
+Cursor = Annotated[str | None, Query(max_length=300)]
 
 
 class CreateProject(BaseModel):
@@ -53,8 +57,8 @@ class CreateProject(BaseModel):
 class ListQuery(BaseModel):
     """Which of a product's prototypes to list."""
 
-    limit: Annotated[int, Field(ge=1, le=100)] = 100
-    cursor: Annotated[str | None, Field(max_length=300)] = None
+    limit: Limit = 100
+    cursor: Cursor = None
     provider: Annotated[str | None, Field(max_length=50)] = None
     status: StatusWord | None = None
     mine: bool = False
@@ -90,6 +94,7 @@ class PrototypeView(BaseModel):
     user_id: str | None
     provider: str
     prompt: str | None
+    prompt_cut: Annotated[bool, Field(description="Whether `prompt` is only the beginning, as in lists and events.")]
     v0_chat_id: str | None
     v0_project_id: str | None
     project_status: StatusWord
@@ -117,6 +122,11 @@ class PrototypeView(BaseModel):
     def of(cls, prototype: Prototype, now: datetime) -> PrototypeView:
         """The view of a prototype."""
         return cls(**visible_fields(prototype, now))
+
+    @classmethod
+    def listed(cls, prototype: Prototype, now: datetime) -> PrototypeView:
+        """The view of a prototype in a list or an event: a long prompt is cut."""
+        return cls(**listed_fields(visible_fields(prototype, now)))
 
 
 class DecisionView(BaseModel):

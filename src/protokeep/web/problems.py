@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from protokeep.core import errors
+from protokeep.web.posted_forms import UnsupportedForm
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +25,7 @@ TYPE_BASE = "urn:protokeep:problem:"
 _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.ProductUnknown: (422, "product-unknown", "The owner's products have no such product"),
     errors.KeyReused: (422, "idempotency-key-reused", "The idempotency key names another request"),
+    UnsupportedForm: (415, "unsupported-media-type", "The body is not a form that is read here"),
     errors.InvalidInput: (422, "invalid-input", "A value cannot be used"),
     errors.NotAuthenticated: (401, "not-authenticated", "A valid token is needed"),
     errors.NotAllowed: (403, "not-allowed", "The token's role does not cover this"),
@@ -31,9 +33,11 @@ _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.NotFound: (404, "not-found", "There is no such thing"),
     errors.KeyInFlight: (409, "idempotency-key-in-flight", "The first request with this key is still running"),
     errors.NotNow: (409, "not-now", "The prototype's state does not allow this now"),
+    errors.LimitReached: (409, "limit-reached", "The workspace has as many as it may have"),
     errors.QuotaReached: (429, "cap-reached", "As many were made today as may be"),
     errors.NotMigrated: (503, "not-migrated", "The database is not migrated"),
     errors.NotConfigured: (503, "not-configured", "A setting is missing"),
+    errors.TooSlow: (503, "too-slow", "It took too long"),
     errors.NotReady: (503, "not-ready", "Not possible right now"),
     errors.ProviderRejected: (502, "provider-rejected", "The app builder refused"),
     errors.ProviderError: (503, "provider-unavailable", "The app builder is not available"),
@@ -61,7 +65,7 @@ def problem(
         "title": title,
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": request.scope["path"],
         "request_id": request_id(request),
         **more,
     }
@@ -100,7 +104,9 @@ async def _domain_error(request: Request, error: errors.ProtokeepError) -> JSONR
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.QuotaReached):
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
-    if status in (409, 503) and not isinstance(error, errors.NotMigrated | errors.NotConfigured | errors.NotNow):
+    if status in (409, 503) and not isinstance(
+        error, errors.NotMigrated | errors.NotConfigured | errors.NotNow | errors.LimitReached
+    ):
         headers["Retry-After"] = "2"
     if isinstance(error, errors.TooMany):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))
@@ -109,8 +115,8 @@ async def _domain_error(request: Request, error: errors.ProtokeepError) -> JSONR
 
 def _uncertainty_hint(request: Request, error: Exception) -> str:
     """What to do if the database's answer to a commit was lost; empty if the request certainly did nothing."""
-    is_write = request.method in ("POST", "PUT", "DELETE") and request.url.path.startswith("/api/")
-    if not (is_write and isinstance(error, errors.DatabaseUnavailable)):
+    is_write = request.method in ("POST", "PUT", "DELETE") and request.scope["path"].startswith("/api/")
+    if not (is_write and isinstance(error, errors.DatabaseUnavailable)) or isinstance(error, errors.DatabaseBusy):
         return ""
     return " It may have been done: repeat it with the same Idempotency-Key if it had one, else look first."
 
@@ -148,6 +154,6 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
 
 
 async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
-    log.error("unexpected_error", exc_info=error, path=request.url.path, request_id=request_id(request))
+    log.error("unexpected_error", exc_info=error, path=request.scope["path"], request_id=request_id(request))
     detail = "This is a fault of protokeep's. Tell its operator the request_id."
     return problem(request, 500, "unexpected", "Something went wrong here", detail)

@@ -35,13 +35,17 @@ class RequestBounds:
     header_seconds: float = 20.0
     #: From the end of the head to the end of the body.
     body_seconds: float = 60.0
+    #: From the moment at which more of an answer waits than the network takes, and what is granted beyond it per byte.
+    taking_seconds: float = 30.0
+    taking_bytes_per_second: float = 20_000
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """Closes a connection whose head is too large, or whose head or body takes too long.
 
     The limits are for a whole head or body, not for the pause between two bytes: a client that sends a byte a second is
-    too slow. There is no limit while a response is sent. A head may exceed its limit by one packet.
+    too slow. A head may exceed its limit by one packet. There is no limit while the application works on its answer;
+    a client that does not take the answer is cut off, because the rest of it fills our memory.
     """
 
     bounds = RequestBounds()
@@ -50,6 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _has_progress = False
     _head_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
+    _taking_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -58,7 +63,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._awaited = None
         self._restart_timer()
+        self._stop_taking_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stop_taking_timer()
+        seconds = self.transport.get_write_buffer_size() / self.bounds.taking_bytes_per_second
+        self._taking_deadline = self.loop.call_later(self.bounds.taking_seconds + seconds, self._not_taken)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_taking_timer()
 
     # -- called by the parser ----------------------------------------------------------------------------------
 
@@ -115,6 +131,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()
+
+    def _stop_taking_timer(self) -> None:
+        if self._taking_deadline is not None:
+            self._taking_deadline.cancel()
+            self._taking_deadline = None
+
+    def _not_taken(self) -> None:
+        """Drop the connection with all that waits for it."""
+        self._taking_deadline = None
+        log.info("answer_not_taken")
+        self.transport.abort()
 
     def _is_idle(self) -> bool:
         """Whether no request is being processed."""

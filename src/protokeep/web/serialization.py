@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from protokeep.core.prototype import Prototype, Status
-from protokeep.core.visible_fields import version_of, visible_fields
+from protokeep.core.visible_fields import listed_fields, version_of, visible_fields
 from protokeep.service import Ensured
 from protokeep.web.models import PrototypeView
 
@@ -55,8 +55,8 @@ def checked_status_json(view: View) -> bytes:
 
 
 def list_json(views: Sequence[View], next_cursor: str | None) -> bytes:
-    """A `MockupsView`: one page of a product's prototypes."""
-    return to_json({"mockups": [view.fields for view in views], "next_cursor": next_cursor})
+    """A `MockupsView`: one page of a product's prototypes, with the beginnings of long prompts."""
+    return to_json({"mockups": [listed_fields(view.fields) for view in views], "next_cursor": next_cursor})
 
 
 def ensured_json(ensured: Ensured, now: datetime) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 
+from protokeep.core.addresses import both_spellings
 from protokeep.web.protocol import RequestBounds, bounded_protocol
 
 #: How long a stop waits for requests under way.
@@ -80,7 +81,7 @@ async def serving(
         http=bounded_protocol(bounds),
         ws="none",  # No route uses WebSockets, and the limits would not apply to them.
         proxy_headers=bool(proxies),
-        forwarded_allow_ips=list(proxies),
+        forwarded_allow_ips=both_spellings(proxies),
     )
 
     def stopping() -> None:

@@ -71,7 +71,7 @@ RULES: dict[str, Rule] = {
     "PUT /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER, body=NO_KEY),
     "GET /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER),
     "DELETE /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER),
-    "* /mcp": Rule(Way.BEARER),
+    "POST /mcp": Rule(Way.BEARER),
     # The address itself is the secret; a wrong one is 404 for everybody.
     "POST /hooks/{provider}/{secret}": OPEN,
     "GET /": Rule(Way.PAGE),

@@ -211,7 +211,16 @@ def test_a_setting_that_lets_the_wrong_people_in_is_refused(values: dict[str, st
 
 
 @on_sqlite
-@pytest.mark.parametrize(("proxies", "secure"), [((), False), (("127.0.0.1",), True), (("10.0.0.0/8",), False)])
+@pytest.mark.parametrize(
+    ("proxies", "secure"),
+    [
+        ((), False),
+        (("127.0.0.1",), True),
+        (("127.0.0.9/8",), True),
+        (("::ffff:127.0.0.1",), True),
+        (("10.0.0.0/8",), False),
+    ],
+)
 async def test_only_listed_proxies_are_believed_about_https(
     world: World, proxies: tuple[str, ...], secure: bool
 ) -> None:

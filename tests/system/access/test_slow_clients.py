@@ -14,13 +14,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from structlog.testing import capture_logs
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from processes import started
-from protokeep.web.protocol import BoundedProtocol
+from protokeep.web.protocol import BoundedProtocol, RequestBounds
+from protokeep.web.server import address_of, listen, serving
+from waiting import until
 from world import Site, World, on_sqlite
 
 #: What the server is told to wait; long enough for a busy machine to send a whole request in.
@@ -198,6 +204,8 @@ class TestUvicorn:
             "on_headers_complete",
             "on_message_complete",
             "data_received",
+            "pause_writing",
+            "resume_writing",
         }
         for name, method in overridden.items():
             theirs = inspect.signature(getattr(HttpToolsProtocol, name))
@@ -296,3 +304,32 @@ class TestNotCutOff:
 
         assert [line["event"] for line in logged if line["log_level"] != "info"] == []
         assert [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("taken", [False, True])
+async def test_an_answer_that_is_not_taken_is_dropped_with_its_connection(*, taken: bool) -> None:
+    """
+    The rest of an answer waits in our memory: whoever takes none of it is cut off, and whoever takes it gets it whole.
+    """
+    body = b"x" * 30_000_000
+
+    async def large(_request: Request) -> Response:
+        return Response(body)
+
+    app = Starlette(routes=[Route("/", large)])
+    seconds = LONG if taken else 0.2
+    bounds = RequestBounds(taking_seconds=seconds, taking_bytes_per_second=1e12)
+    listener = listen("127.0.0.1", 0)
+    async with serving(app, listener, bounds=bounds) as server:
+        parts = urlsplit(address_of(listener))
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: bool(server.server_state.connections), seconds=PATIENCE)
+        if not taken:
+            await until(lambda: not server.server_state.connections, seconds=PATIENCE)
+        got = 0
+        with contextlib.suppress(ConnectionError):
+            while got < len(body) and (piece := await reader.read(65536)):
+                got += len(piece)
+        assert (got >= len(body)) == taken
+        writer.close()

@@ -13,6 +13,7 @@ import pytest
 from owner_schemas import run
 from protokeep.core.errors import InvalidInput
 from protokeep.core.principals import Principal, Role
+from protokeep.core.shares import Shares
 from protokeep.service.gallery import Gallery, Search
 from protokeep.store.gallery import Card
 from protokeep.web.broadcast import Broadcast, Topic
@@ -163,7 +164,7 @@ async def test_events_are_neither_told_nor_counted_across_workspaces(world: Worl
     What happens in the one is neither told to the other nor counted in the ids of its events.
     """
     bus, gallery = world.first.context.bus, Gallery(world.first.context)
-    broadcast = Broadcast(bus, gallery.card, per_person=10, per_process=10)
+    broadcast = Broadcast(bus, gallery.card, Shares(10, 30))
 
     async def encode(card: Card) -> dict[str, str]:
         return {"id": card.prototype.id}

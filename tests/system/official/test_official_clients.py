@@ -1,8 +1,8 @@
 """v0's own clients (npm: v0-sdk 0.16 for v1, v0 3 for v2) against `protokeep sandbox`.
 
-They are no part of what users need: the test runs where they are installed,
+They are no part of what users need: the test runs where they are installed (`make official` does it),
 
-    npm install --no-package-lock --prefix tests/system/official
+    npm ci --ignore-scripts --prefix tests/system/official
 
 or where PROTOKEEP_OFFICIAL_CLIENTS names a folder with its node_modules; elsewhere it says that it did not.
 """
@@ -30,7 +30,7 @@ def what_is_missing() -> str | None:
     if missing:
         return (
             f"{' and '.join(missing)} are not in {FOLDER / 'node_modules'}: "
-            "npm install --no-package-lock --prefix tests/system/official"
+            "npm ci --ignore-scripts --prefix tests/system/official"
         )
     return None
 

@@ -8,13 +8,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from foreign_chats import list_again, plant
 from owner_schemas import run
+from protokeep.core.audit import ITSELF
 from protokeep.core.call_budget import Limits
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Status, TrackedPrototype
 from protokeep.core.provider_keys import KeyOwner
+from protokeep.service.account_search import MOST_NAMED
 from protokeep.service.chat_metadata import SIGNATURE, Signer
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store import orphans
@@ -22,7 +25,15 @@ from protokeep.store.mapping import tracked_prototype_of
 from protokeep.store.orphans import OrphanChat
 from protokeep.store.postgresql import PostgresqlConnection
 from protokeep.store.sql import NO_VALUES, LostRace, Row, Statement, Values, query
-from world import ANN, World, both_versions, on_postgresql, on_sqlite
+from world import (
+    ANN,
+    ENVIRONMENT_ACCOUNT,
+    World,
+    both_versions,
+    every_version_and_database,
+    on_postgresql,
+    on_sqlite,
+)
 
 SIGNER = Signer(b"secret-of-the-tests")
 MARKER = "0d0f1c1e-6f4f-4a4e-9d5c-0a1b2c3d4e5f"
@@ -192,6 +203,12 @@ class TestMarks:
             {"product": ""},
             {"product": "x" * 300},
             {"product": "a\x07b"},
+            {"product": "a\x00b"},
+            {"product": "a\x1b]0;PWN\x07"},
+            {"product": "\ud800"},
+            {"user": "a\x00b"},
+            {"user": "a\u0085b"},
+            {"marker": f"urn:uuid:{MARKER}"},
             {"user": "x" * 300},
             {"user": "a\nb"},
             {"workspace": ""},
@@ -261,9 +278,9 @@ class TestMarks:
         assert rows == [{"product_id": "p-2", "user_id": "ann"}]
 
     @both_versions
-    async def test_an_unsigned_second_chat_is_noted_as_a_surplus(self, world: World) -> None:
+    async def test_an_unsigned_chat_speaks_for_no_prototype_that_is_there(self, world: World) -> None:
         """
-        A chat of before that names a prototype of ours is that one's surplus.
+        Whoever sees a prototype knows its marker, because that is its id. It takes more to write into its history.
         """
         made = await world.complete()
         planted = dict(world.chat.metadata)
@@ -273,7 +290,111 @@ class TestMarks:
         await restart(world)
 
         _, surplus = await world.keeper.history(await world.get(made.id))
-        assert list(surplus) == [second.id]
+        assert list(surplus) == []
+        (noted,) = await world.store.searches.unreadable(world.clock())
+        assert noted.chat_id == second.id
+
+    @every_version_and_database
+    async def test_an_unsigned_chat_takes_no_place_of_a_create_that_waits(self, world: World) -> None:
+        """
+        The create waits, and a chat at the builder names it: it would show somebody else's page in ann's name.
+        """
+        claimed = await world.ensure("p-1")
+        keeper_id, _ = await world.store.installation()
+        (planted,) = plant(world, metadata={"protokeep": keeper_id, "protokeep_marker": claimed.prototype.id})
+
+        await restart(world)
+        world.clock.advance(world.timing.claim_is_fresh.total_seconds() + 1)
+        await world.live(60)
+
+        made = await world.get(claimed.prototype.id)
+        assert made.chat_id not in (None, planted.id)
+        assert made.status is Status.COMPLETED
+
+    @on_sqlite
+    async def test_many_planted_chats_fill_no_log(self, world: World) -> None:
+        """
+        Each of them is named once, and one search names no more than a few.
+        """
+        keeper_id, _ = await world.store.installation()
+        for number in range(3 * MOST_NAMED):
+            plant(world, metadata={"protokeep": keeper_id, "protokeep_marker": f"m-{number}"})
+
+        named = []
+        with capture_logs() as entries:
+            await restart(world)  # It searches all chats, and then the newest ones.
+            for _ in range(3):
+                named.append(len(entries))
+                world.clock.advance(world.timing.recent_search_interval.total_seconds() + 1)
+                await world.nodes[-1].keeper.reconcile()
+
+        assert named == [2 * MOST_NAMED, 3 * MOST_NAMED, 3 * MOST_NAMED]
+        assert await world.rows("SELECT id FROM design_mockups") == []
+
+    @both_versions
+    async def test_a_copy_of_signed_marks_comes_after_the_chat_that_it_copies(self, world: World) -> None:
+        """
+        The owner of the account copies a chat's marks, signature and all, before the database loses the row.
+        """
+        made = await world.complete()
+        original = world.chat
+        world.clock.advance(30)
+        (copy,) = plant(world, metadata=dict(original.metadata))
+        await run(
+            world.database_url, "DELETE FROM protokeep_slots; DELETE FROM design_mockups; DELETE FROM protokeep_events;"
+        )
+
+        await restart(world)
+
+        found = await world.get(made.id)
+        _, surplus = await world.keeper.history(found)
+        assert (found.chat_id, list(surplus)) == (original.id, [copy.id])
+
+    @both_versions
+    async def test_a_copy_of_signed_marks_in_another_account_makes_no_row(self, world: World) -> None:
+        """
+        Not while their prototype is known, whoever owns the other account.
+        """
+        made = await world.complete()
+        key = "a-key-of-anns-own"
+        await ProviderKeys(world.first.context).set(ANN, KeyOwner("default", "ann"), "v0", key)
+        plant(world, key=key, metadata=dict(world.chat.metadata))
+
+        await restart(world)
+
+        _, surplus = await world.keeper.history(await world.get(made.id))
+        assert ([one.id for one in await world.listed()], list(surplus)) == ([made.id], [])
+
+    @both_versions
+    async def test_an_adoption_is_in_the_audit(self, world: World) -> None:
+        """
+        In the name of nobody who asked, with the person whose prototype it is.
+        """
+        (chat,) = plant(world, metadata=await marks(world))
+
+        await restart(world)
+
+        ((entry,), _) = await world.keeper.context.audit.list(ADMIN, 10, action="adopted")
+        assert (entry.entry.actor, entry.entry.subject) == (ITSELF, MARKER)
+        assert entry.entry.data == {
+            "product_id": "p-1",
+            "provider": "v0",
+            "outcome": "adopted",
+            "chat_id": chat.id,
+            "user_id": "ann",
+            "account": ENVIRONMENT_ACCOUNT,
+        }
+
+    @both_versions
+    async def test_a_chat_that_a_waiting_create_takes_over_is_in_the_audit(self, world: World) -> None:
+        claimed = await world.ensure("p-1")
+        (chat,) = plant(world, metadata=await marks(world))
+
+        await restart(world)
+
+        ((entry,), _) = await world.keeper.context.audit.list(ADMIN, 10, action="adopted")
+        assert (entry.entry.subject, entry.entry.data["outcome"]) == (claimed.prototype.id, "recorded")
+        assert entry.entry.data["chat_id"] == chat.id
 
 
 class TestOthers:
@@ -320,6 +441,31 @@ class TestOthers:
 
         (row,) = await world.rows("SELECT product_id FROM design_mockups")
         assert {row["product_id"], *broke} == {"p-1", "p-2"}
+
+    @both_versions
+    async def test_a_chat_whose_row_moves_at_every_try_keeps_no_other_waiting(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """
+        The others get their rows, and the account does not count as compared.
+        """
+        plant(world, timedelta(seconds=2), metadata=await marks(world))
+        plant(world, metadata=await marks(world, marker=MARKER.replace("0d", "1d"), product="p-2"))
+        world.clock.advance(3600)
+        node = await world.node(single_process=True)
+        adopt = node.store.adopt_orphan
+
+        async def adopting(orphan: OrphanChat, poll_timeout: timedelta) -> str:
+            if orphan.product_id == "p-1":
+                raise LostRace
+            return await adopt(orphan, poll_timeout)
+
+        monkeypatch.setattr(node.store, "adopt_orphan", adopting)
+
+        await node.keeper.reconcile()
+
+        assert await world.rows("SELECT product_id FROM design_mockups") == [{"product_id": "p-2"}]
+        assert not node.keeper._orphans.has_verified([(ENVIRONMENT_ACCOUNT, world.provider())])
 
 
 class TestAtOnce:

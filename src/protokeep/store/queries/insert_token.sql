@@ -1,3 +1,8 @@
--- Adds a token. Only its digest is stored; the token itself is shown once.
+-- Adds a token, unless its workspace has as many valid ones as it may have. Only its digest is stored.
 INSERT INTO protokeep_api_tokens (id, workspace_id, user_id, name, role, prefix, digest, created_at, expires_at)
-VALUES (:id, :workspace_id, :user_id, :name, :role, :prefix, :digest, :now, :expires_at)
+SELECT :id, CAST(:workspace_id AS text), :user_id, :name, :role, :prefix, :digest, :now, :expires_at
+WHERE (
+  SELECT count(*) FROM protokeep_api_tokens t
+  WHERE t.workspace_id = CAST(:workspace_id AS text) AND t.revoked_at IS NULL
+    AND (t.expires_at IS NULL OR t.expires_at > :now)
+) < :most

@@ -7,4 +7,4 @@ FROM (
   UNION ALL
   SELECT created_by, 0, count(*), NULL FROM protokeep_generations WHERE workspace_id = :workspace_id GROUP BY created_by
 ) AS everybody
-WHERE user_id <> '' GROUP BY user_id ORDER BY user_id LIMIT 1000
+WHERE user_id > :after GROUP BY user_id ORDER BY user_id LIMIT :limit

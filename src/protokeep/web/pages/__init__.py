@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from protokeep.core.shares import Shares
 from protokeep.web.broadcast import Broadcast
 from protokeep.web.pages import account, actions, assets, create, errors, gallery, live, provider_keys
-from protokeep.web.pages.errors import as_page
+from protokeep.web.pages.errors import FOR_PROGRAMS, as_page
 from protokeep.wiring import Application
 
-__all__ = ["as_page", "broadcast_for", "install"]
+__all__ = ["FOR_PROGRAMS", "as_page", "broadcast_for", "install"]
 
 
 def install(app: FastAPI) -> None:
@@ -26,8 +27,7 @@ def broadcast_for(application: Application) -> Broadcast:
     broadcast = Broadcast(
         application.keeper.context.bus,
         application.gallery.card,
-        per_person=settings.streams_per_person,
-        per_process=settings.streams_per_process,
+        Shares(settings.streams_per_person, settings.streams_per_process),
     )
     live.add_encoders(broadcast, application)
     return broadcast

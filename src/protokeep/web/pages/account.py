@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated, NotFound, TooMany
+from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated, NotConfigured, NotFound, TooMany
 from protokeep.core.principals import DEFAULT_WORKSPACE, Principal
 from protokeep.service.authentication import TOKEN_MAX
 from protokeep.service.sign_in import BEGIN_AGAIN, SignInFlow
@@ -18,12 +19,14 @@ from protokeep.web.dependencies import application_of, client_address
 from protokeep.web.pages import session as cookies
 from protokeep.web.pages.drafts import FormDraft, carried_draft, resubmit_page
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import FormFieldsDep, Preferences, VisitorDep, is_on, local_path
+from protokeep.web.pages.session import FormFieldsDep, Preferences, VisitorDep, form_fields, is_on, local_path
 
 router = APIRouter()
 
 #: Where the sign-in service sends browsers back to. It has to be registered there, after our public address.
 FINISH = "/sign-in/finish"
+#: Hosts that a request may name as ours where no public address is set: nobody else answers under them.
+LOOPBACK_HOST = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?")
 #: The error codes of the sign-in service (RFC 6749, 4.1.2.1), for people.
 ISSUER_ERRORS = {
     "access_denied": "The sign-in service did not let you in, or you went back. Try again, or ask who runs protokeep.",
@@ -37,30 +40,32 @@ STATUSES: dict[type[Exception], int] = {NotAuthenticated: 401, NotAllowed: 403, 
 @router.get("/sign-in")
 async def sign_in_form(request: Request, code: str = "", next: str = "/") -> Response:
     """A field for a token; for a sign-in link, which carries a code, one button."""
-    return sign_in_page(request, code=code[:200], onward=local_path(next))
+    return await sign_in_page(request, code=code[:200], onward=local_path(next))
 
 
 @router.post("/sign-in")
-async def sign_in(request: Request, fields: FormFieldsDep) -> Response:
+async def sign_in(request: Request) -> Response:
     """Open a session for a token, or for a code that was not used yet."""
     sessions = application_of(request).sessions
+    try:
+        fields = await form_fields(request)
+    except TooMany as error:
+        return await sign_in_page(request, fault=str(error), status=429)
     code, token = fields.get("code", ""), fields.get("token", "").strip()
     onward = local_path(fields.get("next"))
     draft = carried_draft(fields)
     try:
-        request.app.state.rates.sign_in(request)
         if len(token) > TOKEN_MAX:
             raise TokenRefused
         session_secret = await (sessions.sign_in_by_code(code) if code else sessions.sign_in(token))
-    except TooMany as error:
-        return sign_in_page(request, onward=onward, fault=str(error), status=429, draft=draft)
     except NotAuthenticated as error:
         _note_failed_sign_in(request, error)
-        return sign_in_page(request, onward=onward, fault=str(error), status=401, draft=draft)
+        return await sign_in_page(request, onward=onward, fault=str(error), status=401, draft=draft)
     await _record_sign_in(request, session_secret)
     response: Response = RedirectResponse(onward, 303)
     if draft is not None:
-        response = resubmit_page(request, await cookies.visitor_of_session(request, session_secret), draft)
+        visitor = await cookies.visitor_of_session(request, session_secret, None)
+        response = resubmit_page(request, replace(visitor, cookie_is_old=False), draft)
     cookies.start_session(request, response, session_secret)
     return response
 
@@ -72,7 +77,7 @@ async def begin_sign_on(request: Request, next: str = "/") -> Response:
     try:
         cookie, address = await _sign_in_flow(request).begin(_return_address(request))
     except IssuerUnavailable as error:
-        return sign_in_page(request, onward=onward, fault=str(error), status=503)
+        return await sign_in_page(request, onward=onward, fault=str(error), status=503)
     response = RedirectResponse(address, 303, headers={"Cache-Control": "no-store"})
     cookies.set_flow_cookie(request, response, cookie, onward)
     return response
@@ -96,7 +101,7 @@ async def finish_sign_on(
         status = next(number for kind, number in STATUSES.items() if isinstance(fault, kind))
         if isinstance(fault, NotAuthenticated | NotAllowed):
             _note_failed_sign_in(request, fault, at_service=True)
-        response = sign_in_page(request, onward=onward, fault=str(fault), status=status)
+        response = await sign_in_page(request, onward=onward, fault=str(fault), status=status)
         cookies.drop_flow_cookie(request, response)
         return response
     await _record_sign_in(request, session_secret)
@@ -146,7 +151,7 @@ async def switch_live(request: Request, visitor: VisitorDep, fields: FormFieldsD
     return response
 
 
-def sign_in_page(
+async def sign_in_page(
     request: Request,
     *,
     code: str = "",
@@ -156,7 +161,7 @@ def sign_in_page(
     draft: FormDraft | None = None,
 ) -> Response:
     """The sign-in form, which leads `onward`. It carries the draft that somebody sent after their session had ended."""
-    form_token, cookie = cookies.anonymous_form_token(request)
+    form_token, cookie = await cookies.sign_in_form_token(request)
     response = page(
         request,
         "sign_in.html",
@@ -170,7 +175,8 @@ def sign_in_page(
         draft_fields=draft.hidden_fields if draft else {},
         live=None,
     )
-    cookies.set_form_cookie(request, response, cookie)
+    if cookie is not None:
+        cookies.set_form_cookie(request, response, cookie)
     return response
 
 
@@ -218,5 +224,14 @@ def _sign_in_flow(request: Request) -> SignInFlow:
 
 
 def _return_address(request: Request) -> str:
-    base = application_of(request).settings.public_url or str(request.base_url)
+    """Where the sign-in service sends the browser back to. Raises `NotConfigured` if only the browser names it."""
+    base = application_of(request).settings.public_url
+    if not base:
+        host = request.headers.get("host", "")
+        if not LOOPBACK_HOST.fullmatch(host):
+            raise NotConfigured(
+                "PROTOKEEP_PUBLIC_URL is not set, so the sign-in service cannot be told where to send you back to. "
+                "Ask who runs protokeep to set it."
+            )
+        base = f"{request.scope['scheme']}://{host}"
     return base.rstrip("/") + FINISH

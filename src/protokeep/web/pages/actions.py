@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotNow, NotReady, ProviderError
@@ -15,17 +13,13 @@ from protokeep.web.pages.formatting import version_of
 from protokeep.web.pages.forms import new_key
 from protokeep.web.pages.gallery import newest_event_id, prototype_page, require_prototype
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import AdminDep, FormFieldsDep, MakerDep, VisitorDep
+from protokeep.web.pages.session import AdminDep, FormFieldsDep, MakerDep, OnlookerDep
 
 router = APIRouter(prefix="/prototypes/{prototype_id}")
 
-PrototypeId = Annotated[str, Path(max_length=64)]
-
 
 @router.post("/messages")
-async def send_message(
-    request: Request, visitor: MakerDep, fields: FormFieldsDep, prototype_id: PrototypeId
-) -> Response:
+async def send_message(request: Request, visitor: MakerDep, fields: FormFieldsDep, prototype_id: str) -> Response:
     """Send a follow-up. A form that is sent twice, by a double click or a reload, sends one message."""
     since = newest_event_id(request, visitor)
     application = application_of(request)
@@ -50,7 +44,7 @@ async def send_message(
 
 
 @router.post("/stop")
-async def stop(request: Request, visitor: MakerDep, fields: FormFieldsDep, prototype_id: PrototypeId) -> Response:
+async def stop(request: Request, visitor: MakerDep, fields: FormFieldsDep, prototype_id: str) -> Response:
     """Stop the generation. A prototype that has ended already stays as it is."""
     since = newest_event_id(request, visitor)
     application = application_of(request)
@@ -66,7 +60,7 @@ async def stop(request: Request, visitor: MakerDep, fields: FormFieldsDep, proto
 
 
 @router.get("/delete")
-async def confirm(request: Request, visitor: AdminDep, prototype_id: PrototypeId) -> Response:
+async def confirm(request: Request, visitor: AdminDep, prototype_id: str) -> Response:
     """The prototype that would be deleted, and one button that deletes it."""
     application = application_of(request)
     prototype = await require_prototype(application, visitor, prototype_id)
@@ -75,7 +69,7 @@ async def confirm(request: Request, visitor: AdminDep, prototype_id: PrototypeId
 
 
 @router.post("/delete")
-async def delete(request: Request, visitor: AdminDep, fields: FormFieldsDep, prototype_id: PrototypeId) -> Response:
+async def delete(request: Request, visitor: AdminDep, fields: FormFieldsDep, prototype_id: str) -> Response:
     """Delete the prototype, here and at the app builder. It stays visible, with the reason, until both are done."""
     since = newest_event_id(request, visitor)
     application = application_of(request)
@@ -87,7 +81,7 @@ async def delete(request: Request, visitor: AdminDep, fields: FormFieldsDep, pro
 
 
 @router.get("/picture")
-async def picture(request: Request, visitor: VisitorDep, prototype_id: PrototypeId, v: str = "") -> Response:
+async def picture(request: Request, visitor: OnlookerDep, prototype_id: str, v: str = "") -> Response:
     """The prototype's picture. A browser may cache it for a day if `v` names its present version."""
     stored = await application_of(request).keeper.picture(visitor.principal, prototype_id)
     response = picture_response(request, stored)

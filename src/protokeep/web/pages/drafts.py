@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from fastapi import Request, Response
-from starlette.datastructures import UploadFile
 
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import FIELDS_MAX, Visitor
+from protokeep.web.pages.session import Visitor
+from protokeep.web.posted_forms import posted_fields
 
 #: Forms that people write texts into: their address, and the field with the text.
 TEXT_FORMS = ((re.compile(r"/new"), "prompt"), (re.compile(r"/prototypes/[0-9a-fA-F-]{1,64}/messages"), "message"))
@@ -39,12 +38,13 @@ class FormDraft:
 
 
 async def posted_draft(request: Request) -> FormDraft | None:
-    """The draft in a posted form; None: it has no text, or another site has posted it."""
+    """The draft in a posted form; None: it has no text, or another site has posted it.
+
+    Raises what `posted_fields` raises.
+    """
     if request.method != "POST" or not _is_same_site(request):
         return None
-    form = await request.form(max_files=0, max_fields=FIELDS_MAX)
-    fields = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
-    return _draft_of(request.url.path, fields)
+    return _draft_of(request.scope["path"], await posted_fields(request))
 
 
 def carried_draft(fields: Mapping[str, str]) -> FormDraft | None:
@@ -70,4 +70,5 @@ def _is_same_site(request: Request) -> bool:
     """Whether one of our pages posted the form, as far as the browser tells. A person agrees before it is sent on."""
     site = request.headers.get("sec-fetch-site", "same-origin")
     origin = request.headers.get("origin", "null")  # Our pages send no referrer, and so no origin either.
-    return site in ("same-origin", "none") and (origin == "null" or urlsplit(origin).netloc == request.url.netloc)
+    ours = ("null", f"{request.scope['scheme']}://{request.headers.get('host', '')}")
+    return site in ("same-origin", "none") and origin in ours

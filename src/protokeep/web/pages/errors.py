@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from protokeep.core import errors
 from protokeep.web.pages.account import sign_in_page
 from protokeep.web.pages.drafts import posted_draft, resubmit_page
-from protokeep.web.pages.render import page
+from protokeep.web.pages.render import address_of, page
 from protokeep.web.pages.session import ForeignForm, local_path
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
@@ -40,15 +40,24 @@ def _wrapped(handler: Any) -> Handler:
     async def handle(request: Request, error: Exception) -> Response:
         if not wants_page(request):
             return await _awaited(handler(request, error))
-        if isinstance(error, errors.NotAuthenticated):
-            draft = await posted_draft(request)
-            return sign_in_page(request, status=401, draft=draft) if draft else _to_sign_in(request)
-        visitor = getattr(request.state, "visitor", None)
-        if isinstance(error, ForeignForm) and visitor is not None and (draft := await posted_draft(request)):
-            return resubmit_page(request, visitor, draft, status=403)
-        return as_page(request, await _awaited(handler(request, error)))
+        try:
+            kept = await _page_with_draft(request, error)
+        except errors.ProtokeepError as refusal:  # The form that was posted cannot be read, or not now.
+            kept, error = None, refusal
+        return kept or as_page(request, await _awaited(handler(request, error)))
 
     return handle
+
+
+async def _page_with_draft(request: Request, error: Exception) -> Response | None:
+    """The page that goes on from an error of signing in or of a form's signature; None: other errors."""
+    visitor = getattr(request.state, "visitor", None)
+    if isinstance(error, errors.NotAuthenticated):
+        draft = await posted_draft(request)
+        return await sign_in_page(request, status=401, draft=draft) if draft else _to_sign_in(request)
+    if isinstance(error, ForeignForm) and visitor is not None and (draft := await posted_draft(request)):
+        return resubmit_page(request, visitor, draft, status=403)
+    return None
 
 
 def as_page(request: Request, problem: Response) -> Response:
@@ -65,13 +74,12 @@ async def _awaited(result: Any) -> Response:
 
 def wants_page(request: Request) -> bool:
     """Whether the request wants a page: it accepts HTML, and its path is for people."""
-    path = request.url.path
+    path: str = request.scope["path"]
     return not path.startswith(FOR_PROGRAMS) and "text/html" in request.headers.get("accept", "")
 
 
 def _to_sign_in(request: Request) -> Response:
-    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    onward = local_path(path) if request.method == "GET" else "/"
+    onward = local_path(address_of(request)) if request.method == "GET" else "/"
     return RedirectResponse("/sign-in" + (f"?{urlencode({'next': onward})}" if onward != "/" else ""), 303)
 
 
@@ -80,10 +88,11 @@ def _error_page(request: Request, problem: dict[str, Any], status: int) -> Respo
         403: "This is not yours to do",
         404: "There is nothing here",
         413: "That is too much at once",
+        415: "That is no form of this page",
         422: "That does not work",
-        429: "Enough for today",
+        429: "That is too much at once" if problem["type"].endswith(":too-many") else "Enough for today",
         500: "Something broke here",
-        503: "protokeep cannot do this right now",
+        503: "That took too long" if problem["type"].endswith(":too-slow") else "protokeep cannot do this right now",
     }.get(status, problem["title"])
     detail = problem["detail"]
     if status == 404 and problem["type"].endswith(":not-found") and "openapi" in detail:

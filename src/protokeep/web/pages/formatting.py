@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime, timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from protokeep.core.foreign_text import address_of
 from protokeep.core.prototype import NO_TIME
 
 HUES = 12
@@ -80,13 +81,7 @@ def product_path(product_id: str) -> str:
 
 def safe_link(url: str | None) -> str | None:
     """`url` if it is an http(s) address, else None: app builders may send anything."""
-    if not url or len(url) > 2000:
-        return None
-    try:
-        address = urlsplit(url)
-    except ValueError:
-        return None
-    return url if address.scheme in ("http", "https") and address.netloc else None
+    return url if address_of(url) is not None else None
 
 
 def credits_text(credits: float | None) -> str | None:

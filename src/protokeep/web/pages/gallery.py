@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from protokeep.core.errors import InvalidInput, NotFound
-from protokeep.core.prototype import Prototype
+from protokeep.core.prototype import Prototype, State
 from protokeep.service.gallery import CardPage
 from protokeep.service.keeper import Keeper
 from protokeep.store.gallery import Card
+from protokeep.store.gallery import Cursor as Position
 from protokeep.store.prototypes import Page
 from protokeep.web.broadcast import Broadcast
 from protokeep.web.dependencies import application_of, decode_cursor, encode_cursor
+from protokeep.web.models import Cursor
 from protokeep.web.pages import filters as filtering
 from protokeep.web.pages import formatting
 from protokeep.web.pages.detail import detail_values
@@ -25,6 +28,7 @@ from protokeep.web.pages.forms import LIMITS, blank_form, new_key
 from protokeep.web.pages.presenters import card_view
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import Visitor, VisitorDep
+from protokeep.web.turns import Turns
 from protokeep.wiring import PROVIDERS, Application
 
 router = APIRouter()
@@ -35,13 +39,17 @@ VARIANTS_SHOWN = 12
 #: The command on the empty home page.
 FIRST_COMMAND = 'protokeep create bakery "A landing page for a bakery"'
 
-Cursor = Annotated[str | None, Query(max_length=300)]
-
 
 def newest_event_id(request: Request, visitor: Visitor) -> str:
     """Where the page's live events begin. Taken before the page is read, so that no change falls between the two."""
     broadcast: Broadcast = request.app.state.broadcast
     return broadcast.newest_id(visitor.principal.workspace_id)
+
+
+def page_turn(request: Request, visitor: Visitor) -> AbstractAsyncContextManager[None]:
+    """The turn to make one page of the visitor's workspace."""
+    turns: Turns = request.app.state.rates.turns
+    return turns.page(visitor.principal.workspace_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +80,34 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
     gallery = application_of(request).gallery
     filters = filtering.Filters.of(request.query_params)
     after = decode_cursor(cursor)
-    principal = visitor.principal
-    search = filters.search
-    if search.narrows:
-        found, counts = await gallery.find(principal, search, CARDS, after)
-        sections = [Section("found", "Results", None, found)]
-    else:
-        home_page = await gallery.home_page(principal, CARDS, after)
-        found, counts = home_page.rest, home_page.counts
+    if filters.search.narrows:  # Searches have turns of their own: no page waits for one.
+        found, counts = await gallery.find(visitor.principal, filters.search, CARDS, after)
+        async with page_turn(request, visitor):
+            sections = [Section("found", "Results", None, found)]
+            return await _home_page(request, visitor, filters, sections, counts, since=since, after=after)
+    async with page_turn(request, visitor):
+        home_page = await gallery.home_page(visitor.principal, CARDS, after)
         sections = [
             Section("attention", "Needs attention", "attention", home_page.attention),
             Section("progress", "In progress", "progress", home_page.progress),
             Section("rest", "Newest" if after is None else "Older", None, home_page.rest),
         ]
-    usual = await gallery.usual_duration(principal.workspace_id)
+        return await _home_page(request, visitor, filters, sections, home_page.counts, since=since, after=after)
+
+
+async def _home_page(
+    request: Request,
+    visitor: Visitor,
+    filters: filtering.Filters,
+    sections: list[Section],
+    counts: Mapping[State, int],
+    *,
+    since: str,
+    after: Position | None,
+) -> Response:
+    """The home page with these sections. The last one has further pages."""
+    found = sections[-1].page
+    usual = await application_of(request).gallery.usual_duration(visitor.principal.workspace_id)
     now = application_of(request).keeper.context.clock()
     sections = [section for section in sections if section.page.cards]
     return page(
@@ -95,7 +117,7 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
         filters=filters,
         tabs=filtering.tabs(filters, counts),
         active_filters=filtering.active_filters(filters),
-        is_empty=not sections and not search.narrows and after is None,
+        is_empty=not sections and not filters.search.narrows and after is None,
         providers=sorted(PROVIDERS),
         sections=[section.values(filters, now, usual) for section in sections],
         newest_url=filters.url() if after else None,
@@ -112,9 +134,14 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
 @router.get("/p/{product_id:path}")
 async def product(request: Request, visitor: VisitorDep, product_id: str = "", cursor: Cursor = None) -> Response:
     """A product's permalink: its current prototype, and all others that were made for it."""
+    product_id = product_id or request.query_params.get("product", "")
+    async with page_turn(request, visitor):
+        return await _product_page(request, visitor, product_id, cursor)
+
+
+async def _product_page(request: Request, visitor: Visitor, product_id: str, cursor: str | None) -> Response:
     since = newest_event_id(request, visitor)
     application = application_of(request)
-    product_id = product_id or request.query_params.get("product", "")
     current = await current_prototype(application.keeper, visitor, product_id)
     found, after = await application.keeper.list(
         visitor.principal, product_id, Page(VARIANTS_SHOWN, None, None, None, decode_cursor(cursor))
@@ -143,9 +170,9 @@ async def product(request: Request, visitor: VisitorDep, product_id: str = "", c
 async def prototype(request: Request, visitor: VisitorDep, prototype_id: str) -> Response:
     """The page of one prototype."""
     since = newest_event_id(request, visitor)
-    application = application_of(request)
-    found = await require_prototype(application, visitor, prototype_id)
-    return await prototype_page(request, visitor, found.id, since)
+    async with page_turn(request, visitor):
+        found = await require_prototype(application_of(request), visitor, prototype_id)
+        return await prototype_page(request, visitor, found.id, since)
 
 
 async def prototype_page(

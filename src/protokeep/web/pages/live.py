@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from protokeep.core.errors import InvalidInput
-from protokeep.core.validation import PRODUCT_ID_MAX
+from protokeep.core.validation import PRODUCT_ID_MAX, product_id_of
 from protokeep.store.gallery import Card
 from protokeep.web.broadcast import Broadcast, Encoder, Topic
 from protokeep.web.dependencies import Viewer, application_of, bearer_of
@@ -17,7 +17,7 @@ from protokeep.web.models import PrototypeView
 from protokeep.web.pages.detail import prototype_detail, workspace_of
 from protokeep.web.pages.presenters import CardView, card_view
 from protokeep.web.pages.render import fragment
-from protokeep.web.pages.session import VisitorDep
+from protokeep.web.pages.session import OnlookerDep
 from protokeep.web.problems import responses
 from protokeep.web.sse import EventStream
 from protokeep.wiring import Application
@@ -32,7 +32,7 @@ Since = Annotated[str | None, Query(max_length=60)]
 @router.get("/live")
 async def live(
     request: Request,
-    visitor: VisitorDep,
+    visitor: OnlookerDep,
     on: str = "home",
     view: str = "grid",
     id: Annotated[str | None, Query(max_length=64)] = None,
@@ -48,7 +48,7 @@ async def live(
         kind = "prototype.admin" if visitor.can_delete else f"prototype.{role}"
         topic = Topic(workspace_id, kind, mockup_id=prototype.id)
     elif on == "product" and product:
-        topic = Topic(workspace_id, f"product.{role}", product_id=product)
+        topic = Topic(workspace_id, f"product.{role}", product_id=product_id_of(product))
     elif on == "home":
         topic = Topic(workspace_id, f"{'row' if view == 'table' else 'card'}.{role}")
     else:
@@ -58,7 +58,7 @@ async def live(
         topic,
         visitor.principal,
         since=last_event_id or since,
-        authorize=partial(application_of(request).sessions.check, visitor.session_secret),
+        authorize=partial(application_of(request).sessions.check, visitor.session_secret, renew=False),
     )
 
 
@@ -82,7 +82,8 @@ async def events(
     last_event_id: LastEvent = None,
 ) -> Response:
     """Every change in the workspace, or of one product, as soon as it is committed."""
-    topic = Topic(principal.workspace_id, "api", product_id=product_id)
+    followed = product_id_of(product_id) if product_id is not None else None
+    topic = Topic(principal.workspace_id, "api", product_id=followed)
     return EventStream(
         request.app.state.broadcast,
         topic,
@@ -96,7 +97,7 @@ def add_encoders(broadcast: Broadcast, application: Application) -> None:
     """Add an encoder for each kind of stream: the API, and each page for each role."""
 
     async def as_api(card: Card) -> Mapping[str, Any]:
-        return PrototypeView.of(card.prototype, application.keeper.context.clock()).model_dump(mode="json")
+        return PrototypeView.listed(card.prototype, application.keeper.context.clock()).model_dump(mode="json")
 
     broadcast.add_encoder("api", as_api)
     for role in ("maker", "viewer"):

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from protokeep import __version__
 from protokeep.web.pages import assets
-from protokeep.web.pages.session import Preferences, Visitor, renew_session
+from protokeep.web.pages.session import Preferences, Visitor, renew_cookie
 
 #: Scripts, styles and pictures come from our own files only, nothing is inline, and no frame shows or is shown.
 POLICY = (
@@ -48,6 +48,13 @@ def fragment(name: str, **values: Any) -> str:
     return _environment().get_template(name).render(**values)
 
 
+def address_of(request: Request) -> str:
+    """The path and query of a request. The Host header has no say in it."""
+    query = request.scope["query_string"].decode("latin-1")
+    path: str = request.scope["path"]
+    return f"{path}?{query}" if query else path
+
+
 def page(
     request: Request,
     name: str,
@@ -57,17 +64,17 @@ def page(
     headers: Mapping[str, str] | None = None,
     **values: Any,
 ) -> HTMLResponse:
-    """A rendered page; `visitor` None: nobody is signed in. A renewed session gets its cookie again."""
+    """A rendered page; `visitor` None: nobody is signed in. An old session cookie is sent again."""
     preferences = visitor.preferences if visitor else Preferences.of(request)
     text = fragment(
         name,
         visitor=visitor,
         preferences=preferences,
-        path=request.url.path,
-        here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        path=request.scope["path"],
+        here=address_of(request),
         **values,
     )
     response = HTMLResponse(text, status, headers={**HEADERS, **(headers or {})})
-    if visitor is not None and visitor.renewed:
-        renew_session(request, response, visitor)
+    if visitor is not None and visitor.cookie_is_old:
+        renew_cookie(request, response, visitor)
     return response

@@ -1,0 +1,35 @@
+"""Creates files and folders that only their owner can open, from their first byte on and under any umask."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+
+
+def create_folder(folder: Path) -> None:
+    """Creates a folder, and those above it, where they are missing. Existing folders keep their mode."""
+    if not folder.is_dir():
+        create_folder(folder.parent)
+        folder.mkdir(FOLDER_MODE, exist_ok=True)
+
+
+def create_file(path: Path) -> int:
+    """Creates a file that must not exist, and returns its descriptor, open for writing.
+
+    A link counts as existing, wherever it leads. Raises `OSError`.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+
+
+def create_database(path: Path) -> None:
+    """Creates an empty file for a SQLite database, unless there is one. Raises `OSError`.
+
+    SQLite itself creates files that everybody may read. The `-wal`, `-shm` and `-journal` files beside a database take
+    over its mode. An existing file is not opened: closing it would release SQLite's own locks on it.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(create_file(Path(os.path.realpath(path))))

@@ -1,0 +1,80 @@
+"""Changes that other processes hear of through PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import asyncpg
+import pytest
+
+from owner_schemas import run
+from protokeep.bus import PAYLOAD_BYTES, Bus, Change, listening
+from protokeep.core.events import Event, Source
+from tracked import tracked
+from world import World, on_postgresql
+
+
+async def until_heard(world: World, bus: Bus, prototype_id: str) -> Change:
+    """Writes the prototype again and again, until a process that begins to listen hears of it."""
+    with bus.subscribed() as changes:
+        async with asyncio.timeout(20):
+            while changes.empty():
+                before = tracked(await world.get(prototype_id))
+                event = Event("status", Source.POLL, world.clock(), status=before.status.value)
+                assert await world.store.save(before, before, event) is not None
+                await asyncio.sleep(0.05)
+        return changes.get_nowait()
+
+
+@on_postgresql
+@pytest.mark.parametrize("error", [asyncpg.InternalClientError, asyncpg.InterfaceError, ConnectionResetError])
+async def test_a_process_listens_again_after_any_error_of_its_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """
+    A connection that breaks while it is made is made again, whatever the driver calls it.
+    """
+    made = await world.complete()
+    connect, other = asyncpg.connect, Bus()
+    tries: list[int] = []
+
+    async def breaking_once(*given: Any, **named: Any) -> Any:
+        tries.append(1)
+        if len(tries) == 1:
+            raise error("broken off")
+        return await connect(*given, **named)
+
+    monkeypatch.setattr(asyncpg, "connect", breaking_once)
+    async with listening(other, world.database_url, retry_seconds=0.01):
+        heard = await until_heard(world, other, made.id)
+
+    assert heard.mockup_id == made.id
+    assert len(tries) == 2
+
+
+@on_postgresql
+async def test_a_row_whose_product_has_a_very_long_id_is_saved_and_heard_of(world: World) -> None:
+    """
+    An owner's ids may be longer than a notification: the row is saved all the same, and others hear of it.
+    """
+    made, other = await world.complete(), Bus()
+    await run(world.database_url, f"UPDATE design_mockups SET product_id = repeat('x', 9000) WHERE id = '{made.id}'")
+
+    async with listening(other, world.database_url):
+        heard = await until_heard(world, other, made.id)
+
+    assert (heard.mockup_id, heard.product_id) == (made.id, "")
+
+
+def test_the_longest_ids_that_are_taken_fit_into_a_notification() -> None:
+    """
+    200 characters that JSON writes with twelve: the product's id and the person's.
+    """
+    change = Change("w" * 64, "\N{FOX FACE}" * 200, "m" * 36, "v0:person:" + "\N{FOX FACE}" * 200, "poll_requested")
+
+    payload = Bus().encode(change)
+
+    assert len(payload) <= PAYLOAD_BYTES
+    assert json.loads(payload)["product_id"] == change.product_id
