@@ -32,8 +32,8 @@ _OPTIONAL = {
 #: The longest metadata of a row that is read, in characters: a list has up to a hundred rows.
 METADATA_MAX = 32_768
 _METADATA = f"WHEN length(CAST(m.metadata AS text)) <= {METADATA_MAX} THEN CAST(m.metadata AS text) END"
-#: PostgreSQL would unpack long values only to measure them: 440 ms for a hundred of 400,000 characters. Their size on disk
-#: is known at once.
+#: PostgreSQL would unpack long values only to measure them: 440 ms for a hundred of 400,000 characters. Their size on
+#: disk is known at once.
 _LONG_ON_DISK = f"WHEN pg_column_size(m.metadata) > {2 * METADATA_MAX} THEN NULL"
 _IN_SLOT = "JOIN protokeep_slots s ON s.mockup_id = m.id"
 _ANY_SLOT = f"LEFT {_IN_SLOT}"
