@@ -23,6 +23,7 @@ from protokeep.service.gallery import Gallery, Search
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.store.migrate import migrate
 from protokeep.store.prototypes import Page
+from protokeep.wiring import build_application
 from tracked import generation_of
 from world import ADA, ANN, BOB, KEY, PROMPT, World, settings_of
 
@@ -256,10 +257,13 @@ async def test_a_row_that_no_account_shows_can_be_deleted(owned: World) -> None:
     A person may delete a row whose chat no account shows; the chat is left alone.
     """
     (chat,) = chats_of(owned, 1, OTHER_KEY)
-    (mockup_id,) = await fill(owned.database_url, 1, chats=[chat])
+    ids = await fill(owned.database_url, 7, chats=7 * [chat])
     await rounds(owned)
+    failed = await owned.get(ids[6])
+    assert (failed.state, visible_fields(failed, owned.clock.now)["reason"]["code"]) == (State.FAILED, "not_in_account")
 
-    assert await owned.keeper.delete(ADA, mockup_id) is None
+    for mockup_id in ids:
+        assert await owned.keeper.delete(ADA, mockup_id) is None
 
     assert await owned.rows("SELECT id FROM design_mockups") == []
     assert not owned.sandbox.chats[chat].deleted
@@ -581,6 +585,23 @@ async def test_a_tenant_sees_and_gets_its_own_rows_only(empty_pg_url: str) -> No
         assert again.decision.outcome is Outcome.REUSED
         (row,) = await world.rows(f"SELECT tenant_id FROM design_mockups WHERE id = '{other.prototype.id}'")
         assert str(row["tenant_id"]) == TENANTS[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "mapped"),
+    [({}, False), ({"claim_workspace": "tenant_id"}, True), ({"tenants_are_workspaces": True}, True)],
+)
+async def test_tenants_are_workspaces_where_a_workspace_claim_is_set(
+    owned: World, settings: dict[str, object], mapped: bool
+) -> None:
+    """
+    The setting is on by default where a claim names the workspace, and can be set by itself.
+    """
+    chosen = settings_of(database_url=owned.database_url, secret_key="s" * 40, **settings)
+    async with build_application(chosen, migrating=False) as application:
+        table = await application.keeper.context.store.owner_table()
+
+    assert table.tenants_are_workspaces == mapped
 
 
 async def test_products_have_the_names_of_the_owner(owned: World) -> None:

@@ -25,7 +25,7 @@ from protokeep.core.prototype import (
     TrackedPrototype,
     advance,
 )
-from protokeep.core.provider_keys import LOOKING_MESSAGE, NOT_IN_ACCOUNT_MESSAGE, UNKNOWN_ACCOUNT
+from protokeep.core.provider_keys import LOOKING_MESSAGE, NOT_IN_ACCOUNT_MESSAGE
 from protokeep.core.submission import about_to_send
 from protokeep.core.timing import LOOK_BACK, Timing, next_poll
 
@@ -42,8 +42,8 @@ def follow_up_blocked_reason(prototype: Prototype) -> str | None:
         return "It is being deleted."
     if generation.follow_up_pending:
         return "The last message has not reached the builder yet. Wait until it has."
-    if generation.account == UNKNOWN_ACCOUNT:
-        return NOT_IN_ACCOUNT_MESSAGE if generation.not_visible else LOOKING_MESSAGE
+    if not generation.is_account_known:
+        return NOT_IN_ACCOUNT_MESSAGE if generation.is_in_no_account else LOOKING_MESSAGE
     if generation.error.code == GONE:
         return "Its chat no longer exists at the builder. Make a new one."
     if prototype.status in UNFINISHED and not generation.awaiting_input:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from protokeep.core.provider_keys import UNKNOWN_ACCOUNT
+
 #: The error code of a prototype whose chat no longer exists at the provider.
 GONE = "gone"
 #: Markers of rows that were there before protokeep begin with this, and no chat carries them.
@@ -185,6 +187,16 @@ class Generation:
     def is_adopted(self) -> bool:
         """Whether the prototype's row was in the owner's table before protokeep knew of it."""
         return self.marker.startswith(ADOPTED)
+
+    @property
+    def is_account_known(self) -> bool:
+        """Whether it is known which account the chat is in: not of an older row before an account has shown it."""
+        return self.account != UNKNOWN_ACCOUNT
+
+    @property
+    def is_in_no_account(self) -> bool:
+        """Whether every account whose key is here was asked about the chat of an older row, and none showed it."""
+        return not self.is_account_known and self.absence.missing_since is not None
 
     @property
     def turn_at(self) -> datetime:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from protokeep.core.prototype import Prototype, Status, TrackedPrototype
-from protokeep.core.provider_keys import NOT_IN_ACCOUNT_MESSAGE, UNKNOWN_ACCOUNT
+from protokeep.core.provider_keys import NOT_IN_ACCOUNT_MESSAGE
 
 
 class Outcome(StrEnum):
@@ -38,7 +38,7 @@ def usable(prototype: Prototype) -> bool:
     if not isinstance(prototype, TrackedPrototype):
         return bool(prototype.chat_id or prototype.project_id or prototype.project_url)
     generation = prototype.generation
-    if generation.account == UNKNOWN_ACCOUNT and generation.not_visible and prototype.chat_id is None:
+    if generation.is_in_no_account and prototype.chat_id is None:
         return bool(prototype.project_url)  # No account shows its project, so there is no chat to wait for.
     return generation.deletion_requested_at is None
 
@@ -58,7 +58,7 @@ def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decis
     differs = prompts_differ(current.prompt, prompt)
     reason = "This product has one already."
     if current.generation is not None and current.generation.not_visible:
-        unknown = current.generation.account == UNKNOWN_ACCOUNT
+        unknown = current.generation.is_in_no_account
         hidden = f"{current.provider} does not show it at present; it is looked at again."
         reason += f" {NOT_IN_ACCOUNT_MESSAGE if unknown else hidden}"
     if differs:

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from protokeep.core.generation import GONE, Generation, RecoveryPoint
 from protokeep.core.prototype import SETTLED, Status, TrackedPrototype
-from protokeep.core.provider_keys import UNKNOWN_ACCOUNT
 
 #: How far back a look-up goes before the moment of sending: the clocks of two hosts and the provider's differ.
 LOOK_BACK = timedelta(minutes=5)
@@ -196,7 +195,7 @@ def is_poll_due_on_request(prototype: TrackedPrototype, now: datetime, timing: T
     generation = prototype.generation
     if prototype.chat_id is None or generation.deletion_requested_at is not None or generation.follow_up_pending:
         return False
-    if generation.account == UNKNOWN_ACCOUNT:  # Every account is asked once, not once per viewer.
+    if not generation.is_account_known:  # Every account is asked once, not once per viewer.
         return False
     if prototype.status is Status.FAILED and generation.error.code != GONE:
         return False

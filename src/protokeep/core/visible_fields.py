@@ -15,7 +15,6 @@ from protokeep.core.prototype import SETTLED, Prototype
 from protokeep.core.provider_keys import (
     LOOKING_MESSAGE,
     NOT_IN_ACCOUNT_MESSAGE,
-    UNKNOWN_ACCOUNT,
     key_source_of,
 )
 
@@ -123,10 +122,10 @@ def _reason(prototype: Prototype, now: datetime | None) -> dict[str, Any] | None
         return _reason_of(generation.hold.code, generation.hold.message or "", generation.submission.next_try_at)
     if generation.submission.outcome_unknown:
         return _reason_of("outcome_unknown", _UNKNOWN_OUTCOME, generation.submission.next_try_at)
-    if generation.account == UNKNOWN_ACCOUNT:
+    if not generation.is_account_known:
         code, message = (
             ("not_in_account", NOT_IN_ACCOUNT_MESSAGE)
-            if generation.not_visible
+            if generation.is_in_no_account
             else ("looking_for_account", LOOKING_MESSAGE)
         )
         return _reason_of(code, message, None)

@@ -18,7 +18,7 @@ from protokeep.core.events import Event, Source
 from protokeep.core.generation import GONE
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype, TrackedPrototype
-from protokeep.core.provider_keys import LOOKING_MESSAGE, UNKNOWN_ACCOUNT, missing_key_message
+from protokeep.core.provider_keys import LOOKING_MESSAGE, missing_key_message
 from protokeep.core.submission import NO_KEY
 from protokeep.core.timing import backoff, must_look_up_first
 from protokeep.providers.base import Provider
@@ -82,7 +82,7 @@ class Deleter:
         return True
 
     async def _request(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
-        if prototype.generation.account == UNKNOWN_ACCOUNT and not prototype.generation.not_visible:
+        if not prototype.generation.is_account_known and not prototype.generation.is_in_no_account:
             raise NotNow(f"{LOOKING_MESSAGE} Try again in a minute.")
         current: TrackedPrototype | None = prototype
         for _ in range(MAX_LOSSES):
@@ -165,7 +165,7 @@ class Deleter:
         chats = [chat for chat in (prototype.chat_id, *await store.surplus(prototype.id)) if chat is not None]
         # A chat goes with the last row that names it, whoever's row that is.
         shared = await store.shared_chats(prototype.id, chats)
-        if prototype.generation.account == UNKNOWN_ACCOUNT:
+        if not prototype.generation.is_account_known:
             return _DeletionAnswer.DELETED  # No account shows its chat, so there is nothing that could be deleted.
         known_gone = prototype.chat_id if prototype.generation.error.code == GONE else None
         result = _DeletionAnswer.DELETED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protokeep.core.principals import DEFAULT_WORKSPACE
+from protokeep.core.prototype import Status
 from protokeep.store.mapping import GENERATION_COLUMNS
 from protokeep.store.owner_table import PHASE_SUBMISSION, OwnerTable
 from protokeep.store.sql import Statement, query_text
@@ -128,7 +129,9 @@ class PrototypeQueries:
         status = "m.project_status" if "project_status" in self.shape.columns else "NULL"
         conditions = {
             "provider": "m.provider = :provider",
-            "status": f"COALESCE({status}, 'pending') = :status",
+            # A word that is missing or unknown reads as pending.
+            "status": f"CASE WHEN {status} IN ({', '.join(repr(str(one)) for one in Status)}) THEN {status}"
+            " ELSE 'pending' END = :status",
             "user_id": "m.user_id = :user_id",
             "after": f"({self.made_at}, m.id) < (:after_created_at, :after_id)",
         }

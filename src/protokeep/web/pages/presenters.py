@@ -11,7 +11,7 @@ from typing import Any
 from protokeep.core.absence import NOT_VISIBLE
 from protokeep.core.generation import Generation
 from protokeep.core.prototype import SETTLED, UNFINISHED, Prototype, State, Status
-from protokeep.core.provider_keys import LOOKING_MESSAGE, NOT_IN_ACCOUNT_MESSAGE, UNKNOWN_ACCOUNT
+from protokeep.core.provider_keys import LOOKING_MESSAGE, NOT_IN_ACCOUNT_MESSAGE
 from protokeep.core.state_labels import AT_REST, IN_PROGRESS, STATE_LABELS
 from protokeep.store.gallery import VARIANTS, Card
 from protokeep.store.sql import Row
@@ -200,8 +200,8 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     state = prototype.state
     if generation is not None and generation.hold.code == "follow_up_refused" and state is not State.DELETING:
         return generation.hold.message
-    if generation is not None and generation.account == UNKNOWN_ACCOUNT and state is not State.DELETING:
-        return NOT_IN_ACCOUNT_MESSAGE if generation.not_visible else LOOKING_MESSAGE
+    if generation is not None and not generation.is_account_known and state is not State.DELETING:
+        return NOT_IN_ACCOUNT_MESSAGE if generation.is_in_no_account else LOOKING_MESSAGE
     if state in (State.READY, State.MAKING):
         return _broken_link_note(generation) if generation is not None else None
     if generation is None or state in (State.QUEUED, State.UNTRACKED):
