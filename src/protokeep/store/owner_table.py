@@ -127,6 +127,7 @@ _RIGHTS = Statement(POSTGRESQL_RIGHTS)
 class OwnerTable:
     """Which columns there are, which ones need a value, and of which types. Only a migration changes it."""
 
+    is_postgresql: bool
     exists: bool  #: there is a design_mockups
     tracked: bool  #: design_mockups has all four tracking columns
     own: bool  #: all of our own tables exist
@@ -187,6 +188,7 @@ async def read_owner_table(connection: Connection, *, tenants_are_workspaces: bo
         not is_postgresql or phase_submission.kind in PHASE_SUBMISSION_KINDS
     )
     return OwnerTable(
+        is_postgresql=is_postgresql,
         exists=bool(columns),
         tracked=columns.keys() >= set(TRACKING_COLUMNS),
         own=own is not None and own["number"] == len(OWN_TABLES),
