@@ -89,6 +89,6 @@ async def test_a_list_with_a_line_that_cannot_be_read_stores_nothing(sqlite_url:
         listed = await run(tmp_path, "keys", "list", **values)
 
     assert (faulty.code, faulty.out) == (2, "")
-    assert faulty.err.startswith("line 3: A key has 8 to 500 characters")
+    assert faulty.err.startswith("protokeep: line 3: A key has 8 to 500 characters")
     assert "Nothing was stored" in faulty.err
     assert "has no keys" in listed.out

@@ -249,7 +249,7 @@ async def test_a_row_with_an_odd_time_disturbs_nobody(
     async with World.open(url) as world:
         listed = {one.id: one.created_at.isoformat() for one in await world.listed("p-1")}
         current = await world.status("p-1")
-        await world.sweep()
+        await world.adopt()
         adopted = {row["mockup_id"] for row in await world.rows("SELECT mockup_id FROM protokeep_generations")}
         made = await world.ensure("p-1", create_new=True)
 

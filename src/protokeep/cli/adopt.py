@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from protokeep.cli.options import AsJson
 from protokeep.cli.runtime import run_with_application, settings_of
+from protokeep.cli.terminal import in_one_line, print_json, print_notice, print_text
 
 if TYPE_CHECKING:
     from protokeep.adoption import Report
@@ -37,7 +37,7 @@ def adopt(
     Exit codes of --check and --leave: 0 if nothing stands in the way, 1 if something does.
     """
     if check + status + leave != 1 or (with_columns or yes) > leave:
-        sys.stderr.write("protokeep: adopt takes one of --check, --status and --leave [--with-columns] [--yes].\n")
+        print_notice("adopt takes one of --check, --status and --leave [--with-columns] [--yes].")
         raise typer.Exit(2)
     if check:
         _check(settings_of(), as_json=as_json)
@@ -55,9 +55,9 @@ def _check(settings: Settings, *, as_json: bool) -> None:
     scope: Scope = "own" if settings.migrate == "own" else "all"
     found = report(asyncio.run(survey(settings.database_url, scope)), settings)
     if as_json:
-        _print_json({**asdict(found), "works": found.works})
+        print_json({**asdict(found), "works": found.works})
     else:
-        sys.stdout.write(_report_text(found, settings.migrate))
+        print_text(_report_text(found, settings.migrate))
     if not found.works:
         raise typer.Exit(1)
 
@@ -77,13 +77,13 @@ def _report_text(found: Report, mode: str) -> str:
             lines += ["", title]
             lines += [f"  {remark.text}" + (f"\n      {remark.fix}" if remark.fix else "") for remark in remarks]
     lines += ["", "Nothing stands in the way." if found.works else "Mend what will not work, then check again."]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _status(*, as_json: bool) -> None:
     progress = run_with_application(lambda application: application.keeper.adoption_progress())
     if as_json:
-        sys.stdout.write(json.dumps(asdict(progress), indent=2, default=str) + "\n")
+        print_json(json.loads(json.dumps(asdict(progress), default=str)))
         return
     parts = [
         f"{progress.adopted:,} rows are followed",
@@ -91,10 +91,10 @@ def _status(*, as_json: bool) -> None:
         f"{progress.to_adopt:,} wait to be taken up",
         f"{progress.not_in_any_account:,} name a chat that no account with a key here shows",
     ]
-    sys.stdout.write("; ".join(parts) + ".\n")
+    print_text("; ".join(parts) + ".")
     for asked in progress.accounts:
         if asked.problem:
-            sys.stdout.write(f"{asked.account} could not be asked: {asked.problem}\n")
+            print_text(f"{asked.account} could not be asked: {in_one_line(asked.problem)}")
 
 
 def _leave(url: str, *, with_columns: bool, yes: bool, as_json: bool) -> None:
@@ -102,9 +102,9 @@ def _leave(url: str, *, with_columns: bool, yes: bool, as_json: bool) -> None:
 
     departure = asyncio.run(plan_leaving(url, with_columns=with_columns))
     if as_json:
-        _print_json(asdict(departure))
+        print_json(asdict(departure))
     else:
-        sys.stdout.write(_departure_text(departure))
+        print_text(_departure_text(departure))
     if not departure.statements:
         return
     if departure.alive and not yes:
@@ -112,12 +112,12 @@ def _leave(url: str, *, with_columns: bool, yes: bool, as_json: bool) -> None:
     if yes:
         asyncio.run(leave(url, with_columns=with_columns))
     done = "everything of protokeep's is gone from the database" if yes else "nothing was done; --yes does it"
-    sys.stderr.write(f"protokeep: {done}\n")
+    print_notice(done)
 
 
 def _departure_text(departure: Departure) -> str:
     if not departure.statements:
-        return "There is nothing of protokeep's in this database.\n"
+        return "There is nothing of protokeep's in this database."
     lines = ["Leaving does this, and changes no row of design_mockups:"]
     lines += [f"  {statement}" for statement in (*(change.sql for change in departure.changes), *departure.statements)]
     lost = [f"{count:,} {name}" for name, count in departure.losses.items() if count]
@@ -128,8 +128,4 @@ def _departure_text(departure: Departure) -> str:
         lines.append(f"{departure.unfinished:,} creates are not accepted yet: let them end, or their chats are lost.")
     if departure.alive:
         lines.append(f"{departure.alive:,} processes still work on it: stop every `serve` and `worker` first.")
-    return "\n".join(lines) + "\n"
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    return "\n".join(lines)

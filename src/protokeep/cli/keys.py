@@ -80,13 +80,13 @@ def import_keys(workspace: Workspace = "default", provider: Provider = "v0") -> 
             raise InvalidInput(f"The list is longer than {BYTES_MAX:,} bytes. Send it in parts.")
         lines, faults = read_key_list(content.decode(), workspace_id_of(workspace))
     except (InvalidInput, UnicodeDecodeError) as error:
-        words = str(error) if isinstance(error, InvalidInput) else f"The list is not UTF-8. {FORM}"
-        sys.stderr.write(f"protokeep: {words} Nothing was stored.\n")
+        reason = str(error) if isinstance(error, InvalidInput) else f"The list is not UTF-8. {FORM}"
+        print_notice(f"{reason} Nothing was stored.")
         raise typer.Exit(EXIT_USAGE) from None
     for fault in faults:
-        sys.stderr.write(f"line {fault.number}: {fault.message}\n")
+        print_notice(f"line {fault.number}: {fault.message}")
     if faults:
-        sys.stderr.write("protokeep: Nothing was stored. Mend these lines, then send the list again.\n")
+        print_notice("Nothing was stored. Mend these lines, then send the list again.")
         raise typer.Exit(EXIT_USAGE)
     refused = _run_with_keys(
         workspace,
@@ -106,21 +106,19 @@ async def _import_lines(keys: ProviderKeys, admin: Principal, provider: str, lin
     for line in lines:
         label = f"line {line.number}: {line.owner.user_id}"
         if line.owner in unchanged:
-            sys.stdout.write(f"{label}: unchanged\n")
+            print_text(f"{label}: unchanged")
             continue
         by = replace(admin, workspace_id=line.owner.workspace_id)
         try:
             stored = await keys.set(by, line.owner, provider, line.key)
         except (InvalidInput, NotNow) as error:
             refused += 1
-            sys.stderr.write(f"{label}: refused. {error}\n")
+            print_notice(f"{label}: refused. {error}")
         else:
             verdict = f"{provider} takes it" if stored.works else f"{provider} did not answer, so it was not tried"
-            sys.stdout.write(f"{label}: set …{stored.sealed.hint}, {verdict}\n")
+            print_text(f"{label}: set …{stored.sealed.hint}, {verdict}")
         sys.stdout.flush()
-    sys.stdout.write(
-        f"Set: {len(lines) - len(unchanged) - refused}. Unchanged: {len(unchanged)}. Refused: {refused}.\n"
-    )
+    print_text(f"Set: {len(lines) - len(unchanged) - refused}. Unchanged: {len(unchanged)}. Refused: {refused}.")
     return refused
 
 

@@ -302,8 +302,8 @@ class Listing:
 class SupportsListing(Provider, Protocol):
     """A provider whose list shows chats that we did not make, with their states."""
 
-    async def list_chats(self, wanted: Collection[str], *, since: datetime | None, calls: int | None) -> Listing:
-        """The account's chats, read until all `wanted` ones were met, or all that may be as young as `since`.
+    async def list_chats(self, chat_ids: Collection[str], *, since: datetime | None, calls: int | None) -> Listing:
+        """The account's chats, read until all `chat_ids` were met, or all that may be as young as `since`.
 
         Cut after about `calls` calls. Raises `ProviderError`.
         """

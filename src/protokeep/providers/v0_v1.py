@@ -141,14 +141,14 @@ class V0V1(V0Common):
             plain_hosts=self._plain_hosts,
         )
 
-    async def list_chats(self, wanted: Collection[str], *, since: datetime | None, calls: int | None) -> Listing:
+    async def list_chats(self, chat_ids: Collection[str], *, since: datetime | None, calls: int | None) -> Listing:
         """`GET /chats`, page after page."""
-        unmet, found = set(wanted), dict[str, ListedChat]()
+        unmet, found = set(chat_ids), dict[str, ListedChat]()
         may_call = self._may_call(calls)
         async for row in self._list.rows(
             before=since, pages_needed=lambda: -(-len(unmet) // PAGE) if may_call() else 0
         ):
-            chat = _listed(row)
+            chat = self._listed(row)
             if chat is not None:
                 found[chat.chat_id] = chat
                 unmet.discard(chat.chat_id)
@@ -163,7 +163,7 @@ class V0V1(V0Common):
                 raise
             return []
         rows = detail.get("chats") if isinstance(detail, dict) else None
-        chats = [chat for row in (rows if isinstance(rows, list) else []) if (chat := _listed(row)) is not None]
+        chats = [chat for row in (rows if isinstance(rows, list) else []) if (chat := self._listed(row)) is not None]
         return sorted(chats, key=lambda chat: chat.created_at or datetime.max.replace(tzinfo=UTC), reverse=True)
 
     async def recent_chats(self) -> list[str]:
@@ -274,11 +274,12 @@ class V0V1(V0Common):
         detail = await self._http.request("GET", f"chats/{segment(chat_id)}")
         return oldest_prompt(messages_of(detail)) if isinstance(detail, dict) else None
 
-
-def _listed(row: Any) -> ListedChat | None:
-    """The chat in a row of a list; None: the row has no id. A chat without a version says nothing of its state."""
-    chat_id = id_of(row)
-    if chat_id is None:
-        return None
-    observation = observation_of_row(row) or Observation(ObservedState.QUEUED, web_url=link(row.get("webUrl")))
-    return ListedChat(chat_id, observation, instant(row.get("createdAt")))
+    def _listed(self, row: Any) -> ListedChat | None:
+        """The chat in a row of a list; None: the row has no id. A chat without a version says nothing of its state."""
+        chat_id = id_of(row)
+        if chat_id is None:
+            return None
+        observation = observation_of_row(row, self._plain_hosts)
+        if observation is None:
+            observation = Observation(ObservedState.QUEUED, web_url=link(row.get("webUrl"), self._plain_hosts))
+        return ListedChat(chat_id, observation, instant(row.get("createdAt")))

@@ -89,8 +89,8 @@ async def changes_to_adopt(connection: asyncpg.Connection) -> list[Change]:
         default = "ALTER TABLE design_mockups ALTER COLUMN project_status SET DEFAULT 'pending'"
         changes.append(Change(default, "everybody", ("default project_status",)))
     changes += await _changes_of_check(connection, is_new="project_status" not in columns)
-    wanted = SPEC_INDEXES | (NEWEST_INDEX if "created_at" in columns else {})
-    return changes + await _changes_of_indexes(connection, wanted)
+    indexes = SPEC_INDEXES | (NEWEST_INDEX if "created_at" in columns else {})
+    return changes + await _changes_of_indexes(connection, indexes)
 
 
 async def _changes_of_check(connection: asyncpg.Connection, *, is_new: bool) -> list[Change]:
@@ -105,10 +105,10 @@ async def _changes_of_check(connection: asyncpg.Connection, *, is_new: bool) -> 
     return changes
 
 
-async def _changes_of_indexes(connection: asyncpg.Connection, wanted: dict[str, str]) -> list[Change]:
+async def _changes_of_indexes(connection: asyncpg.Connection, indexes: dict[str, str]) -> list[Change]:
     present = {row["name"]: row for row in await connection.fetch(INDEXES)}
     changes = []
-    for name, columns in wanted.items():
+    for name, columns in indexes.items():
         found = present.get(name)
         if found is not None and not found["is_valid"]:
             drop = f"DROP INDEX CONCURRENTLY IF EXISTS {found['address']}"
