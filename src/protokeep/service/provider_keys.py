@@ -74,13 +74,13 @@ class ProviderKeys:
             if user_id is None or sealed.owner.user_id == user_id
         ]
 
-    async def stored(self, provider: str, keys: Mapping[KeyOwner, str]) -> frozenset[KeyOwner]:
+    async def stored(self, provider: str, key_texts: Mapping[KeyOwner, str]) -> frozenset[KeyOwner]:
         """The owners for whom this very key is stored, and opens here."""
         keys = self._keys()
         found: list[KeyOwner] = []
-        for workspace_id in {owner.workspace_id for owner in keys}:
+        for workspace_id in {owner.workspace_id for owner in key_texts}:
             for sealed in await keys.store.list(workspace_id):
-                key = keys.get(sealed.owner) if sealed.provider == provider else None
+                key = key_texts.get(sealed.owner) if sealed.provider == provider else None
                 with contextlib.suppress(KeyNotReadable):
                     if key is not None and keys.vault.open(sealed) == key_of(key):
                         found.append(sealed.owner)

@@ -257,10 +257,10 @@ def _sqlite_changes(parts: set[str]) -> tuple[Change, ...]:
         for name in TRACKING_COLUMNS
         if f"column {name}" not in parts
     ]
-    wanted = SPEC_INDEXES | (NEWEST_INDEX if "column created_at" in parts else {})
+    needed = SPEC_INDEXES | (NEWEST_INDEX if "column created_at" in parts else {})
     changes += [
         Change(f"CREATE INDEX {name} ON design_mockups ({columns})", "writers", index=name)
-        for name, columns in wanted.items()
+        for name, columns in needed.items()
         if f"index {name}" not in parts
     ]
     return tuple(changes)
