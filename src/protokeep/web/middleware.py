@@ -19,7 +19,7 @@ from protokeep.core.rate_limit import TokenBucket
 from protokeep.core.validation import whole_number_of
 from protokeep.settings import Settings
 from protokeep.web import api, pages, posted_forms, problems
-from protokeep.web.turns import Turns
+from protokeep.web.page_slots import PageSlots
 
 #: The content security policy of answers that are no pages: a browser runs and frames nothing of them.
 DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
@@ -39,10 +39,10 @@ REFUSAL_SECONDS = 0.25
 
 
 class RateLimits:
-    """Limits of requests per person and per workspace, with their turns, and of sign-in attempts per address."""
+    """Limits of requests per person and per workspace, of pages at a time, and of sign-in attempts per address."""
 
     def __init__(self, settings: Settings) -> None:
-        self.turns = Turns()
+        self.page_slots = PageSlots()
         self._people = TokenBucket(settings.requests_per_minute, "You send too many requests")
         self._workspaces = TokenBucket(
             settings.requests_of_workspace, "Your workspace sends too many requests", WORKSPACE_AT_ONCE
@@ -50,14 +50,14 @@ class RateLimits:
         self._sign_ins = TokenBucket(settings.sign_ins_per_minute, "Too many tries to sign in from your address")
 
     async def request(self, principal: Principal) -> None:
-        """Count a request of the API, and return when it may begin. Raises `TooMany`.
+        """Count a request of the API. Raises `TooMany`, after a pause.
 
         A person is counted whatever token they use: otherwise every new token would bring new requests.
         """
         await self._admit(principal, 1)
 
     async def page(self, principal: Principal) -> None:
-        """Count a request for a page, and return when it may begin. Raises `TooMany`."""
+        """Count a request for a page. Raises `TooMany`, after a pause."""
         await self._admit(principal, PAGE_COST)
 
     async def _admit(self, principal: Principal, cost: int) -> None:
@@ -66,7 +66,6 @@ class RateLimits:
         except TooMany:
             await asyncio.sleep(REFUSAL_SECONDS)
             raise
-        await self.turns.begin(principal.workspace_id)
 
     def _count(self, principal: Principal, cost: int) -> None:
         now = time.monotonic()

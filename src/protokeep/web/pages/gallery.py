@@ -28,7 +28,6 @@ from protokeep.web.pages.forms import LIMITS, blank_form, new_key
 from protokeep.web.pages.presenters import card_view
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import Visitor, VisitorDep
-from protokeep.web.turns import Turns
 from protokeep.wiring import PROVIDERS, Application
 
 router = APIRouter()
@@ -46,10 +45,10 @@ def newest_event_id(request: Request, visitor: Visitor) -> str:
     return broadcast.newest_id(visitor.principal.workspace_id)
 
 
-def page_turn(request: Request, visitor: Visitor) -> AbstractAsyncContextManager[None]:
-    """The turn to make one page of the visitor's workspace."""
-    turns: Turns = request.app.state.rates.turns
-    return turns.page(visitor.principal.workspace_id)
+def page_slot(request: Request, visitor: Visitor) -> AbstractAsyncContextManager[None]:
+    """The slot to make one page of the visitor's workspace."""
+    slot: AbstractAsyncContextManager[None] = request.app.state.rates.page_slots.of(visitor.principal.workspace_id)
+    return slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +81,10 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
     after = decode_cursor(cursor)
     if filters.search.narrows:  # Searches have turns of their own: no page waits for one.
         found, counts = await gallery.find(visitor.principal, filters.search, CARDS, after)
-        async with page_turn(request, visitor):
+        async with page_slot(request, visitor):
             sections = [Section("found", "Results", None, found)]
             return await _home_page(request, visitor, filters, sections, counts, since=since, after=after)
-    async with page_turn(request, visitor):
+    async with page_slot(request, visitor):
         home_page = await gallery.home_page(visitor.principal, CARDS, after)
         sections = [
             Section("attention", "Needs attention", "attention", home_page.attention),
@@ -135,7 +134,7 @@ async def _home_page(
 async def product(request: Request, visitor: VisitorDep, product_id: str = "", cursor: Cursor = None) -> Response:
     """A product's permalink: its current prototype, and all others that were made for it."""
     product_id = product_id or request.query_params.get("product", "")
-    async with page_turn(request, visitor):
+    async with page_slot(request, visitor):
         return await _product_page(request, visitor, product_id, cursor)
 
 
@@ -170,7 +169,7 @@ async def _product_page(request: Request, visitor: Visitor, product_id: str, cur
 async def prototype(request: Request, visitor: VisitorDep, prototype_id: str) -> Response:
     """The page of one prototype."""
     since = newest_event_id(request, visitor)
-    async with page_turn(request, visitor):
+    async with page_slot(request, visitor):
         found = await require_prototype(application_of(request), visitor, prototype_id)
         return await prototype_page(request, visitor, found.id, since)
 
