@@ -21,8 +21,11 @@ from protokeep.settings import Settings
 from protokeep.web import api, pages, posted_forms, problems
 from protokeep.web.turns import Turns
 
-#: The content security policy of answers that are no pages: a browser runs and frames nothing of them.
-DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+#: Headers of answers that have none of their own: a browser runs, frames and keeps nothing of them.
+DEFAULT_HEADERS = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
 #: HSTS for a year, for the host of the public URL.
 TRANSPORT_SECURITY = b"max-age=31536000"
 
@@ -114,8 +117,8 @@ class RequestLimits:
                 headers = [*message["headers"], (b"x-request-id", request_id.encode()), *self._headers]
                 if scope["app"].state.draining:
                     headers.append((b"connection", b"close"))
-                if all(name.lower() != b"content-security-policy" for name, _ in message["headers"]):
-                    headers.append((b"content-security-policy", DATA_POLICY))
+                given = {name.lower() for name, _ in message["headers"]}
+                headers += [(name, value) for name, value in DEFAULT_HEADERS if name not in given]
                 message["headers"] = headers
             await send(message)
 
