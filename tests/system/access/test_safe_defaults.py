@@ -48,11 +48,11 @@ OPEN = "0.0.0.0"  # noqa: S104 - what the tests are about
         "https://api.v0.dev#v2",
     ],
 )
-def test_a_v0_address_that_cannot_be_called_is_refused_by_setting(address: str) -> None:
+def test_an_address_that_cannot_be_called_is_refused_by_setting(address: str) -> None:
     """
     They are refused with the setting's name and what would do, and without the value, which may hold a password.
     """
-    for name in ("v0_base_url", "v0_web_url") if address else ("v0_base_url",):
+    for name in ("v0_base_url", "v0_web_url", "public_url") if address else ("v0_base_url",):
         with pytest.raises(ValidationError) as caught:
             settings_of(**{name: address})
         (fault,) = caught.value.errors()
