@@ -19,6 +19,7 @@ from protokeep.core.rate_limit import TokenBucket
 from protokeep.core.validation import whole_number_of
 from protokeep.settings import Settings
 from protokeep.web import api, pages, posted_forms, problems
+from protokeep.web.json_bounds import VALUES_MAX, has_too_many_values
 from protokeep.web.turns import Turns
 
 #: Headers of answers that have none of their own: a browser runs, frames and keeps nothing of them.
@@ -26,6 +27,8 @@ DEFAULT_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
+#: Where bodies are JSON that is checked against a model.
+JSON_PATHS = ("/api/", "/mcp")
 #: HSTS for a year, for the host of the public URL.
 TRANSPORT_SECURITY = b"max-age=31536000"
 
@@ -147,6 +150,10 @@ class RequestLimits:
 
     def _too_large(self, scope: Scope) -> Response:
         detail = f"At most {self._body_max(scope) // 1024} KiB are read. Shorten the prompt."
+        if scope["path"].startswith(JSON_PATHS):
+            detail = (
+                f"At most {self._body_max(scope) // 1024} KiB and {VALUES_MAX:,} values are read. Shorten the request."
+            )
         return _rejection(scope, 413, "too-large", "The request is too large", detail)
 
     def _body_max(self, scope: Scope) -> int:
@@ -175,6 +182,9 @@ class RequestLimits:
                 return None
             if not message.get("more_body"):
                 break
+        content = b"".join(chunks)
+        if scope["path"].startswith(JSON_PATHS) and has_too_many_values(content):
+            return None
         replayed = False
 
         async def replay() -> Message:
@@ -182,7 +192,7 @@ class RequestLimits:
             if replayed:
                 return await receive()
             replayed = True
-            return {"type": "http.request", "body": b"".join(chunks), "more_body": False}
+            return {"type": "http.request", "body": content, "more_body": False}
 
         return replay
 
