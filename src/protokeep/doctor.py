@@ -204,10 +204,7 @@ def _check_addresses(settings: Settings) -> Iterator[Finding]:
             "put a proxy with https in front and set PROTOKEEP_PUBLIC_URL=https://...",
         )
     if public is not None:
-        host = urlsplit(public).hostname
-        if not host or not public.startswith(("https://", "http://")):
-            yield broken("public_url", "PROTOKEEP_PUBLIC_URL is not an address", "set it to https://host")
-        elif not settings.is_https and not is_loopback(host):
+        if not settings.is_https and not is_loopback(urlsplit(public).hostname or ""):
             yield unsafe("public_url", "PROTOKEEP_PUBLIC_URL is not https", "serve https there and set it so")
         elif settings.is_https and not settings.proxies:
             yield unsafe(

@@ -42,6 +42,12 @@ SECRETS = {
     "oidc_client_secret": "PROTOKEEP_OIDC_CLIENT_SECRET",
     "jwt_secret": "PROTOKEEP_JWT_SECRET",
 }
+#: Settings that are addresses, by field, with one that would do.
+ADDRESSES = {
+    "v0_base_url": "https://api.v0.dev",
+    "v0_web_url": "https://v0.app",
+    "public_url": "https://prototypes.example.com",
+}
 
 
 class Settings(BaseSettings):
@@ -214,14 +220,13 @@ class Settings(BaseSettings):
             )
         return self
 
-    @field_validator("v0_base_url", "v0_web_url")
+    @field_validator(*ADDRESSES)
     @classmethod
     def _is_address(cls, value: str | None, info: ValidationInfo) -> str | None:
-        example = "https://api.v0.dev" if info.field_name == "v0_base_url" else "https://v0.app"
         unset = value is None or (value == "" and info.field_name == "v0_web_url")
         fault = None if unset else address_fault(value or "")
         if fault:  # The message leaves the value out, because it may hold a password.
-            raise ValueError(f"This {fault}. Give an address such as {example}.")
+            raise ValueError(f"This {fault}. Give an address such as {ADDRESSES[str(info.field_name)]}.")
         return value
 
     @field_validator("v0_api_key")

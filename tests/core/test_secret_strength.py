@@ -21,6 +21,7 @@ SUPABASE_EXAMPLE = "your-super-secret-jwt-token-with-at-least-32-characters-long
         ("a" * 40, "different characters"),
         ("abcabcabc" * 9, "different characters"),
         ("kH3-2jdPq0aZ8" * 3, "repeats"),
+        (("kH3-2jdPq0aZ8" * 3)[:34], "repeats"),
         (SUPABASE, "published"),
         (SUPABASE_EXAMPLE, "published"),
         ("changeme-changeme-please-do-it-now-123", "changeme"),

@@ -27,8 +27,11 @@ from protokeep.core.validation import (
 )
 
 CONTROLS = ["\x00", "\n", "\t", "\x1b", "\x7f", "\x85", "\ud800"]
-#: Zero width, writing direction, line ends, and letters that are drawn as nothing.
+#: Zero width, writing direction, line ends, letters that are drawn as nothing, and variation selectors.
 UNSEEN = ["\u200b", "\u200d", "\u202e", "\u2066", "\ufeff", "\xad", "\u2028", "\u3164", "\u2800", "\U000e0041"]
+UNSEEN += ["\u180b", "\u180f", "\u2065", "\ufe00", "\ufff0", "\U0001d159", "\U000e0100", "\U000e0fff"]
+#: Blanks that look like one space, and signs that choose a drawing: names differ by none of them.
+BLANKS = ["  ", "\xa0", "\u2003", "\u202f", "\u3000", "\ufe0f ", " \ufe0e"]
 
 HIDDEN = [*CONTROLS, *UNSEEN]
 
@@ -53,13 +56,14 @@ class TestProductId:
     @given(st.text(max_size=PRODUCT_ID_MAX + 5))
     def test_an_accepted_product_id_is_kept_but_for_its_spelling(self, value: str) -> None:
         """
-        Whatever is taken is kept, in NFC and without outer blanks, and can be written to any database.
+        Whatever is taken is kept, in one spelling, and can be written to any database.
         """
         try:
             taken = product_id_of(value)
         except InvalidInput:
             return
-        assert taken == unicodedata.normalize("NFC", value).strip()
+        plain = value.replace("\ufe0e", "").replace("\ufe0f", "")
+        assert taken == " ".join(unicodedata.normalize("NFC", plain).split())
         assert product_id_of(taken) == taken
         assert taken.encode()
         assert "\x00" not in taken
@@ -98,6 +102,22 @@ class TestPeople:
             with pytest.raises(InvalidInput):
                 check(f"am{one}y")
         assert not is_plain(f"am{one}y")
+
+    @pytest.mark.parametrize("blank", BLANKS)
+    def test_blanks_that_look_alike_are_one_blank(self, blank: str) -> None:
+        """
+        "Amy Lee" is one person, whichever blanks are typed, and a claim with others is somebody else's.
+        """
+        for check in (person_of, title_of, name_of, product_id_of):
+            assert check(f"Amy{blank}Lee") == "Amy Lee"
+        assert is_plain("Amy Lee")
+        assert not is_plain(f"Amy{blank}Lee")
+
+    def test_a_sign_is_one_name_however_it_is_drawn(self) -> None:
+        """
+        Telephones add to a heart that it is to be red: it stays the same name.
+        """
+        assert name_of("\u2764\ufe0f Shop") == name_of("\u2764 Shop") == "\u2764 Shop"
 
     def test_a_person_is_written_in_one_way(self) -> None:
         """

@@ -15,15 +15,23 @@ KEY_MAX = 255
 PROVIDER_MAX = 50
 #: Categories of characters that nobody sees: control, format (zero width, writing direction), surrogates, line ends.
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-#: Letters and signs of other categories that are drawn as nothing or as a blank.
-INVISIBLE_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+#: Letters and signs of other categories that are drawn as nothing or as a blank, and variation selectors.
+INVISIBLE_LETTERS = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2065\u2800\u3164\uffa0\U00016fe4\U0001d159"
+) | {
+    chr(code)
+    for first, last in ((0xFE00, 0xFE0D), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF))
+    for code in range(first, last + 1)
+}
+#: They choose between the black and the coloured drawing of one sign: names with and without them are one name.
+_DRAWINGS = {0xFE0E: None, 0xFE0F: None}
 
 #: Namespace of user ids that are no uuid, in tables whose `user_id` column is one.
 USER_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:protokeep:user")
 
 
 def product_id_of(value: str, *, must_be_uuid: bool = False) -> str:
-    """`value` as the id of a product: opaque text of 1-200 characters that people can see, outer blanks off, in NFC.
+    """`value` as the id of a product: opaque text of 1-200 characters that people can see, in one spelling.
 
     `must_be_uuid` is for an adopted table whose column is a uuid; the canonical form is returned then.
     """
@@ -151,10 +159,10 @@ def _text(value: str, field: str, advice: str) -> str:
 
 
 def _plain(value: str, field: str, longest: int) -> str:
-    """`value` in NFC without outer blanks. Raises `InvalidInput` for empty, long or invisible text."""
+    """`value` in NFC, with single spaces between its words. Raises `InvalidInput` for empty, long or invisible text."""
     text = value.strip(" ")
     _require_visible(text, field, longest)
-    text = unicodedata.normalize("NFC", text).strip()
+    text = " ".join(unicodedata.normalize("NFC", text.translate(_DRAWINGS)).split())
     _require_visible(text, field, longest)  # A few characters grow longer in NFC.
     return text
 

@@ -19,10 +19,16 @@ from protokeep.core.rate_limit import TokenBucket
 from protokeep.core.validation import whole_number_of
 from protokeep.settings import Settings
 from protokeep.web import api, pages, posted_forms, problems
+from protokeep.web.json_bounds import VALUES_MAX, has_too_many_values
 from protokeep.web.page_slots import PageSlots
 
-#: The content security policy of answers that are no pages: a browser runs and frames nothing of them.
-DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+#: Headers of answers that have none of their own: a browser runs, frames and keeps nothing of them.
+DEFAULT_HEADERS = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+#: Where bodies are JSON that is checked against a model.
+JSON_PATHS = ("/api/", "/mcp")
 #: HSTS for a year, for the host of the public URL.
 TRANSPORT_SECURITY = b"max-age=31536000"
 
@@ -113,8 +119,8 @@ class RequestLimits:
                 headers = [*message["headers"], (b"x-request-id", request_id.encode()), *self._headers]
                 if scope["app"].state.draining:
                     headers.append((b"connection", b"close"))
-                if all(name.lower() != b"content-security-policy" for name, _ in message["headers"]):
-                    headers.append((b"content-security-policy", DATA_POLICY))
+                given = {name.lower() for name, _ in message["headers"]}
+                headers += [(name, value) for name, value in DEFAULT_HEADERS if name not in given]
                 message["headers"] = headers
             await send(message)
 
@@ -143,6 +149,10 @@ class RequestLimits:
 
     def _too_large(self, scope: Scope) -> Response:
         detail = f"At most {self._body_max(scope) // 1024} KiB are read. Shorten the prompt."
+        if scope["path"].startswith(JSON_PATHS):
+            detail = (
+                f"At most {self._body_max(scope) // 1024} KiB and {VALUES_MAX:,} values are read. Shorten the request."
+            )
         return _rejection(scope, 413, "too-large", "The request is too large", detail)
 
     def _body_max(self, scope: Scope) -> int:
@@ -171,6 +181,9 @@ class RequestLimits:
                 return None
             if not message.get("more_body"):
                 break
+        content = b"".join(chunks)
+        if scope["path"].startswith(JSON_PATHS) and has_too_many_values(content):
+            return None
         replayed = False
 
         async def replay() -> Message:
@@ -178,7 +191,7 @@ class RequestLimits:
             if replayed:
                 return await receive()
             replayed = True
-            return {"type": "http.request", "body": b"".join(chunks), "more_body": False}
+            return {"type": "http.request", "body": content, "more_body": False}
 
         return replay
 

@@ -1,18 +1,20 @@
 """uvicorn's HTTP protocol with limits on the size of a request's head and on the time that a request may take.
 
 uvicorn's httptools protocol has neither: an endless head would fill the memory, and a client that sends a byte now and
-then would hold its connection for ever. This class relies on uvicorn's internals: `test_slow_clients.py` fails when an
+then would hold its connection for ever. It also queues all requests that a connection sends at once, and tells only the
+last of them when the client leaves. This class relies on uvicorn's internals: `test_slow_clients.py` fails when an
 upgrade changes them. A proxy in front does the same better.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +40,8 @@ class RequestBounds:
     #: From the moment at which more of an answer waits than the network takes, and what is granted beyond it per byte.
     taking_seconds: float = 30.0
     taking_bytes_per_second: float = 20_000
+    #: Requests of one connection that wait until those before them are answered.
+    max_waiting: int = 64
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -45,7 +49,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     The limits are for a whole head or body, not for the pause between two bytes: a client that sends a byte a second is
     too slow. A head may exceed its limit by one packet. There is no limit while the application works on its answer;
-    a client that does not take the answer is cut off, because the rest of it fills our memory.
+    a client that does not take the answer is cut off, because the rest of it fills our memory. So is one that sends
+    request after request before the answers: each that waits takes many times its own size.
     """
 
     bounds = RequestBounds()
@@ -58,6 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._unanswered: deque[RequestResponseCycle] = deque()
         self._restart_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -65,6 +71,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._restart_timer()
         self._stop_taking_timer()
         super().connection_lost(exc)
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._unanswered.clear()
+        self.pipeline.clear()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -79,6 +90,8 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- called by the parser ----------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= self.bounds.max_waiting:
+            raise ValueError("too many requests of this connection wait")  # The parser stops: 400, and the end.
         # The packet in which a message begins may hold the end of the message before: it is not counted.
         self._awaited, self._has_begun, self._has_progress, self._head_bytes = "head", True, True, -1
         super().on_message_begin()
@@ -86,10 +99,20 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._awaited, self._has_progress = "body", True
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
 
     def on_message_complete(self) -> None:
         self._awaited, self._has_progress = None, True
         super().on_message_complete()
+
+    # -- called by uvicorn -------------------------------------------------------------------------------------
+
+    def on_response_complete(self) -> None:
+        if self._unanswered:
+            self._unanswered.popleft()
+        super().on_response_complete()
+        if self.pipeline and not self._is_closing():
+            self.flow.pause_reading()  # uvicorn reads on after each answer, whatever still waits.
 
     # -- called by asyncio --------------------------------------------------------------------------------------
 

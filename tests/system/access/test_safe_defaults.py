@@ -48,11 +48,11 @@ OPEN = "0.0.0.0"  # noqa: S104 - what the tests are about
         "https://api.v0.dev#v2",
     ],
 )
-def test_a_v0_address_that_cannot_be_called_is_refused_by_setting(address: str) -> None:
+def test_an_address_that_cannot_be_called_is_refused_by_setting(address: str) -> None:
     """
     They are refused with the setting's name and what would do, and without the value, which may hold a password.
     """
-    for name in ("v0_base_url", "v0_web_url") if address else ("v0_base_url",):
+    for name in ("v0_base_url", "v0_web_url", "public_url") if address else ("v0_base_url",):
         with pytest.raises(ValidationError) as caught:
             settings_of(**{name: address})
         (fault,) = caught.value.errors()
@@ -247,13 +247,24 @@ async def test_every_kind_of_answer_has_its_security_headers(world: World) -> No
     async with world.serving(real=False, public_url="https://keep.example") as site:
         answers = [
             await site.http.get(path, headers={"accept": kind})
-            for path in ("/livez", "/sign-in", "/nowhere", "/api/design/mockups/x", "/static/nothing", "/openapi.json")
+            for path in (
+                "/livez",
+                "/sign-in",
+                "/nowhere",
+                "/api/design/mockups/x",
+                "/api/design/tokens",
+                "/api/design/audit",
+                "/prototypes/x/picture",
+                "/static/nothing",
+                "/openapi.json",
+            )
             for kind in ("text/html", "application/json")
         ]
 
     for answer in answers:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] in {"no-store", "private, no-store", "private, no-cache"}
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert "default-src 'none'" in answer.headers["content-security-policy"]

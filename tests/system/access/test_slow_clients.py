@@ -203,6 +203,7 @@ class TestUvicorn:
             "on_message_begin",
             "on_headers_complete",
             "on_message_complete",
+            "on_response_complete",
             "data_received",
             "pause_writing",
             "resume_writing",
@@ -220,6 +221,7 @@ class TestUvicorn:
         assert protocol.loop is asyncio.get_running_loop()
         protocol.connection_made(asyncio.Transport())
         assert protocol.flow.read_paused is False
+        assert len(protocol.pipeline) == 0
         protocol.connection_lost(ConnectionError())
         attributes = set(inspect.signature(RequestResponseCycle).parameters) | set(
             re.findall(r"self\.(\w+)", inspect.getsource(RequestResponseCycle.__init__))
@@ -333,3 +335,59 @@ async def test_an_answer_that_is_not_taken_is_dropped_with_its_connection(*, tak
                 got += len(piece)
         assert (got >= len(body)) == taken
         writer.close()
+
+
+async def test_requests_that_are_sent_before_the_answers_are_bounded() -> None:
+    """
+    One connection does not fill the memory with requests that wait: beyond a number of them it is closed.
+    """
+    started = 0
+
+    async def counted(_request: Request) -> Response:
+        nonlocal started
+        started += 1
+        return Response("done")
+
+    app = Starlette(routes=[Route("/livez", counted)])
+    listener = listen("127.0.0.1", 0)
+    async with serving(app, listener, bounds=RequestBounds(max_waiting=8)):
+        parts = urlsplit(address_of(listener))
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        for _ in range(3):  # As many as may wait, and the one under way.
+            writer.write(9 * (HEAD + b"\r\n"))
+            answers = [await answer_of(reader) for _ in range(9)]
+            assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
+        writer.write(5000 * (HEAD + b"\r\n"))
+        async with asyncio.timeout(PATIENCE):
+            with contextlib.suppress(ConnectionError):
+                while await reader.read(65536):
+                    pass
+        writer.close()
+        assert started <= 3 * 9 + 1
+
+
+async def test_a_client_that_leaves_ends_the_request_under_way_whatever_it_sent_after_it() -> None:
+    """
+    A stream ends when its client leaves, even if the client sent another request behind it.
+    """
+    events: list[str] = []
+
+    async def streaming(request: Request) -> Response:
+        events.append("begun")
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        events.append("ended")
+        return Response("too late")
+
+    app = Starlette(routes=[Route("/stream", streaming), Route("/livez", streaming)])
+    listener = listen("127.0.0.1", 0)
+    with capture_logs() as logged:
+        async with serving(app, listener):
+            parts = urlsplit(address_of(listener))
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n" + 3 * (HEAD + b"\r\n"))
+            await until(lambda: "begun" in events, seconds=PATIENCE)
+            writer.close()
+            await until(lambda: "ended" in events, seconds=PATIENCE)
+    assert events == ["begun", "ended"]
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == []
