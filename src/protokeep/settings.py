@@ -18,7 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from protokeep.core.address_faults import address_fault, database_fault, origin_fault
+from protokeep.core.address_faults import address_fault, database_fault, issuer_fault, origin_fault
 from protokeep.core.addresses import is_loopback
 from protokeep.core.database_address import plain_address
 from protokeep.core.jwt_claims import ClaimRules, roles_of
@@ -272,15 +272,10 @@ class Settings(BaseSettings):
         if self.oidc_issuer and self.jwt_secret:
             raise ValueError("Set PROTOKEEP_OIDC_ISSUER or PROTOKEEP_JWT_SECRET, not both: a token must not choose.")
         if self.oidc_issuer:
-            issuer = urlsplit(self.oidc_issuer)
-            if not issuer.hostname or (issuer.scheme != "https" and not is_loopback(issuer.hostname)):
-                raise ValueError("PROTOKEEP_OIDC_ISSUER must be an https address.")
-            if issuer.username is not None:
-                raise ValueError("PROTOKEEP_OIDC_ISSUER holds a name and password, which have no place in it.")
+            if fault := issuer_fault(self.oidc_issuer):
+                raise ValueError(f"PROTOKEEP_OIDC_ISSUER {fault}.")
             if not (self.oidc_audience or self.oidc_client_id):
-                raise ValueError(
-                    "PROTOKEEP_OIDC_ISSUER needs PROTOKEEP_OIDC_AUDIENCE, PROTOKEEP_OIDC_CLIENT_ID or both."
-                )
+                raise ValueError("PROTOKEEP_OIDC_ISSUER needs PROTOKEEP_OIDC_AUDIENCE or PROTOKEEP_OIDC_CLIENT_ID.")
         if self.jwt_secret and len(self.jwt_secret.get_secret_value()) < MIN_LENGTH:
             raise ValueError(f"PROTOKEEP_JWT_SECRET needs at least {MIN_LENGTH} characters.")
         try:

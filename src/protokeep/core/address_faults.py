@@ -61,3 +61,11 @@ def origin_fault(value: str) -> str | None:
     port = f":{address.port}" if address.port not in (None, default_port) else ""
     exact = f"{address.scheme}://{f'[{host}]' if ':' in host else host}{port}"
     return None if value == exact else f"is not what a browser sends. Write it as {exact}"
+
+
+def issuer_fault(value: str) -> str | None:
+    """Why `value` cannot be the address of a sign-in service, as the end of a sentence; None if it can."""
+    issuer = urlsplit(value)
+    if not issuer.hostname or (issuer.scheme != "https" and not is_loopback(issuer.hostname)):
+        return "must be an https address"
+    return "holds a name and password, which have no place in it" if issuer.username is not None else None
