@@ -46,6 +46,36 @@ def test_a_message_of_a_library_cannot_begin_a_line(form: str, capsys: pytest.Ca
     assert_one_line(capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_no_value_fills_the_disk(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Libraries log words of callers, however many they are.
+    """
+    logs.configure("info", form)
+
+    logging.getLogger("library").warning("unknown: %s", "a" * 1_000_000)
+    structlog.get_logger("test").warning("chat_unreadable", reason="b" * 1_000_000)
+    try:
+        raise ValueError("c" * 1_000_000)
+    except ValueError:
+        structlog.get_logger("test").exception("unexpected_error")
+
+    said = capsys.readouterr().err
+    assert len(said) < 70_000
+    assert "unknown: aaa" in said
+
+
+def test_what_the_library_of_mcp_says_of_requests_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    It names what callers ask for in their own words.
+    """
+    logs.configure("info", "console")
+
+    logging.getLogger("mcp.server.mcpserver.server").info("Resource %r not found", "a caller's words")
+
+    assert capsys.readouterr().err == ""
+
+
 def test_the_lines_of_a_traceback_are_indented(capsys: pytest.CaptureFixture[str]) -> None:
     """
     The message of an error may hold somebody else's words, which would be lines of their own.

@@ -13,6 +13,8 @@ from protokeep.core.foreign_text import one_line, visible
 
 #: Values of several lines: the traceback of an error, and a stack.
 _TRACES = frozenset({"exception", "stack"})
+#: Characters of a value, and of a trace, whose end says most. Somebody else's words do not fill the disk.
+LONGEST, LONGEST_TRACE = 2_000, 50_000
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -43,6 +45,7 @@ def configure(level: str = "info", form: str = "console") -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                _bounded,
                 *_renderers(form),
             ],
         )
@@ -50,7 +53,7 @@ def configure(level: str = "info", form: str = "console") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
-    for name in ("httpx2", "httpcore", "uvicorn.access", "pgqueuer", "asyncio"):
+    for name in ("httpx2", "httpcore", "uvicorn.access", "pgqueuer", "asyncio", "mcp"):
         logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[level]))
 
 
@@ -58,6 +61,14 @@ def _renderers(form: str) -> list[Any]:
     if form == "json":
         return [structlog.processors.JSONRenderer()]
     return [_as_one_line, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+
+
+def _bounded(_logger: object, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Cuts long texts: a library may log whatever a caller sends, a mebibyte of it."""
+    for name, value in entry.items():
+        if isinstance(value, str):
+            entry[name] = value[-LONGEST_TRACE:] if name in _TRACES else value[:LONGEST]
+    return entry
 
 
 def _as_one_line(_logger: object, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
