@@ -648,3 +648,21 @@ async def test_older_rows_of_a_sqlite_file_are_followed_too(empty_sqlite_url: st
         assert len(before) == 5
         assert {(one.status, one.product_name) for one in after} == {(Status.COMPLETED, "Shop")}
         assert (await world.ensure("p-1")).decision.outcome is Outcome.REUSED
+
+
+async def test_the_progress_is_there_while_something_is_left_to_find_out(owned: World) -> None:
+    """
+    What a round found out is shown for some minutes, and not any more when nothing is left.
+    """
+    keeper = owned.first.keeper
+    assert keeper.adoption_under_way() is None
+    await fill(owned.database_url, 8, chats=chats_of(owned, 8))
+    with owned.knobs(fail_next=[{"status": 503, "times": None}]):
+        owned.clock.advance(60)
+        await keeper.adopt()
+    under_way = keeper.adoption_under_way()
+    assert under_way is not None
+    assert (under_way.looking, under_way.percent) == (8, 0)
+
+    owned.clock.advance(300)
+    assert keeper.adoption_under_way() is None

@@ -17,6 +17,7 @@ import pytest
 from gallery_fixture import SCENES, Scene, minutes, paint
 from protokeep.bus import Change
 from protokeep.core import follow_up as rounds
+from protokeep.core.adoption import AdoptionProgress
 from protokeep.core.follow_up import follow_up_blocked_reason
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import State
@@ -493,6 +494,20 @@ class TestHome:
         assert "Untracked" in page.text
         assert "Untracked" in (await browser.get("/p/old")).text
         assert "Nothing here yet" not in (await browser.get("/")).text
+
+
+async def test_the_home_page_says_how_far_the_adoption_of_older_rows_is(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    While accounts are asked about older rows, people read how far that is; otherwise nothing.
+    """
+    browser = await site.signed_in()
+    assert "being taken up" not in (await browser.get("/")).text
+
+    progress = AdoptionProgress(to_adopt=10, looking=10, adopted=15, not_in_any_account=5)
+    monkeypatch.setattr(site.application.keeper, "adoption_under_way", lambda: progress)
+    assert "being taken up: 50 % so far" in (await browser.get("/")).text
 
 
 class TestSafety:

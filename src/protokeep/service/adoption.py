@@ -35,6 +35,8 @@ ROUND = timedelta(seconds=15)
 #: In a table of millions, the search for rows that are not tracked yet takes at most one twentieth of the time.
 LOOKS_SHARE = 20
 LONGEST_ROUND = timedelta(seconds=45)
+#: How long the page shows what a round found out: another process may have made the rounds since.
+PROGRESS_SHOWN = timedelta(minutes=3)
 #: Older rows were made with this version of the provider's API.
 API_VERSION = 1
 #: Batches of rows that one round begins to track, and chats that it asks one account about singly.
@@ -64,7 +66,9 @@ class Adopter:
         self._projects_asked_at: dict[str, datetime] = {}
         #: Accounts whose keys the provider refuses.
         self._refused: set[str] = set()
+        #: What the last round that had something to do left, and when that was.
         self._logged: AdoptionProgress | None = None
+        self._logged_at = context.clock()
         self._tenants_mapped = False
 
     async def run_if_due(self) -> None:
@@ -91,6 +95,13 @@ class Adopter:
         """How far the adoption is. Raises `NotMigrated`."""
         return await self._context.store.adoption.progress()
 
+    def under_way(self) -> AdoptionProgress | None:
+        """How far the adoption was at this process's last round; None: it is done, or another process knows more."""
+        progress = self._logged
+        if progress is None or progress.is_done or self._context.clock() - self._logged_at > PROGRESS_SHOWN:
+            return None
+        return progress
+
     async def _release_missing(self, now: datetime) -> int:
         """Let rows be looked for again that their account's present key has never shown. Returns their number."""
         context = self._context
@@ -113,6 +124,7 @@ class Adopter:
 
     async def _log_progress(self) -> None:
         progress = replace(await self.progress(), last_at=None)
+        self._logged_at = self._context.clock()
         if self._logged is None and progress.is_done and not progress.not_in_any_account:
             self._logged = progress  # Nothing was to be done, and nobody has to hear of it.
         if progress != self._logged:

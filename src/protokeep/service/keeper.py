@@ -274,6 +274,10 @@ class Keeper:
         """How far the adoption of older rows is, in rows and accounts. Raises `NotMigrated`."""
         return await self._adopter.progress()
 
+    def adoption_under_way(self) -> AdoptionProgress | None:
+        """How far the adoption of older rows was a moment ago; None: nothing of it is under way in this process."""
+        return self._adopter.under_way()
+
     async def finalize(self) -> int:
         """Finalize ended prototypes, retry deletions, and count the calls that were made. Returns how many rows."""
         if not await self._may_work():

@@ -125,6 +125,7 @@ async def _home_page(
         command=FIRST_COMMAND,
         form=blank_form(),
         deleted=request.query_params.get("deleted") == "1",
+        adoption=application_of(request).keeper.adoption_under_way(),
         limits=LIMITS,
     )
 
