@@ -42,6 +42,17 @@ def test_an_index_says_how_long_it_takes_and_that_nobody_waits() -> None:
     assert waits[1:] == ["everybody waits for milliseconds", "nobody waits; about 8.0 s"]
 
 
+def test_on_sqlite_no_statement_is_said_to_give_way() -> None:
+    """
+    There others wait for the whole migration, so the check promises nothing else.
+    """
+    on_sqlite = report(survey_of(server="SQLite 3.40.1", role=""), settings_of())
+
+    assert "waits for those who write" in on_sqlite.patience
+    assert "makes room" not in on_sqlite.patience
+    assert "makes room" in report(survey_of(), settings_of()).patience
+
+
 def test_own_mode_announces_no_statement_on_the_owners_table() -> None:
     """
     With PROTOKEEP_MIGRATE=own only our tables are announced, and what is left to the owner is said.
@@ -65,6 +76,7 @@ def test_own_mode_announces_no_statement_on_the_owners_table() -> None:
         ({"counts": Counts(tenants=3)}, "note: 3 tenants would share the workspace"),
         ({"counts": Counts(with_chat=9, chats=7)}, "note: without a v0 key, the 7 chats"),
         ({"may_read_products": False, "products_table": "products"}, "broken: app may not read products"),
+        ({"in_metadata": 8, "copy_chats": "UPDATE x"}, "note: 8 rows name their chat in metadata only"),
         ({"may_create": False}, "broken: app lacks CREATE on the schema"),
         ({"kind": "p"}, "broken: design_mockups is a partitioned table"),
     ],

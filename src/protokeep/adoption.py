@@ -13,7 +13,7 @@ from protokeep.settings import Settings
 from protokeep.store.owner_changes import ATTEMPT_SECONDS, Change
 from protokeep.store.owner_survey import Counts, Survey
 from protokeep.store.owner_table import TRACKING_COLUMNS
-from protokeep.store.revisions import OWN_GRANTS, TABLE_WAIT_SECONDS
+from protokeep.store.revisions import LOCK_WAIT_SECONDS, OWN_GRANTS, TABLE_WAIT_SECONDS
 
 Level = Literal["broken", "note"]
 
@@ -49,10 +49,13 @@ class Report:
     facts: tuple[str, ...]
     steps: tuple[Step, ...]
     remarks: tuple[Remark, ...]
+    on_sqlite: bool = False
 
     @property
     def patience(self) -> str:
         """What becomes of a statement that has to wait for the table, as a sentence."""
+        if self.on_sqlite:
+            return f"It waits for those who write, for up to {LOCK_WAIT_SECONDS} s."
         return (
             f"A statement that is not given its lock within {ATTEMPT_SECONDS} s makes room for others and tries again, "
             f"for up to {TABLE_WAIT_SECONDS} s."
@@ -68,7 +71,7 @@ def report(found: Survey, settings: Settings) -> Report:
     """The report on a database, for a protokeep with these settings."""
     steps = () if found.migrated else tuple(_steps(found, is_own=settings.migrate == "own"))
     remarks = tuple(_remarks(found, settings)) if found.table else ()
-    return Report(tuple(_facts(found)), steps, remarks)
+    return Report(tuple(_facts(found)), steps, remarks, on_sqlite=found.on_sqlite)
 
 
 def _facts(found: Survey) -> Iterator[str]:
@@ -124,7 +127,7 @@ def _counts(counts: Counts) -> Iterator[str]:
 
 
 def _steps(found: Survey, *, is_own: bool) -> Iterator[Step]:
-    on_sqlite = not found.role
+    on_sqlite = found.on_sqlite
     moment = "everybody waits for milliseconds" if not on_sqlite else "writers wait for the whole migration"
     references = "writers wait for milliseconds" if found.table and not on_sqlite else moment
     tables = "CREATE TABLE protokeep_..." + ("" if on_sqlite else " and the tables of PgQueuer")
@@ -150,6 +153,11 @@ def _remarks(found: Survey, settings: Settings) -> Iterator[Remark]:
     if found.publications and len(found.tracked) < len(TRACKING_COLUMNS):
         fix = "add the four columns to the table of every subscriber first, or replication stops"
         yield Remark("note", f"design_mockups is replicated by {', '.join(found.publications)}", fix)
+    if found.in_metadata:
+        text = f"{found.in_metadata:,} rows name their chat in metadata only: a click would make a second prototype"
+        yield Remark(
+            "note", text, f"after the migration, copy it, which protokeep does not do to your rows: {found.copy_chats}"
+        )
     for process, program, seconds in found.busy:
         who = f"process {process}" + (f" ({program})" if program else "")
         yield Remark("note", f"{who} has had a transaction open for {seconds} s", "a migration waits until it ends")

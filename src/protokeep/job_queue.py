@@ -149,6 +149,18 @@ class JobQueue:
             return PgQueuer(connection=self._memory.connection, queries=self._memory.queries)
         return PgQueuer.from_asyncpg_pool(self._connected())
 
+    @contextlib.asynccontextmanager
+    async def listening(self, pgqueuer: PgQueuer) -> AsyncIterator[None]:
+        """Let a PgQueuer hear of jobs before it runs, for as long as the context lasts.
+
+        At its start it notifies itself, to see whether it hears. By itself it may do so before it listens, and gives up
+        half a minute later.
+        """
+        async with pgqueuer.connection as driver:
+            if self._memory is None:
+                await driver.add_listener(pgqueuer.qm.channel, lambda _payload: None)
+            yield
+
     def _queries(self) -> Any:
         if self._memory is not None:
             return self._memory.qm.queries

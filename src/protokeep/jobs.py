@@ -111,13 +111,14 @@ class Jobs:
         self._pgqueuer = pgqueuer = self._queue.pgqueuer()
         pgqueuer.entrypoint("submit", concurrency_limit=SUBMITS_AT_ONCE)(self._submit)
         pgqueuer.entrypoint("track")(self._track)
-        await pgqueuer.qm.run(
-            batch_size=SUBMITS_AT_ONCE,
-            max_concurrent_tasks=4 * SUBMITS_AT_ONCE,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            shutdown_on_listener_failure=True,
-            log_aggregation_interval=timedelta(0),
-        )
+        async with self._queue.listening(pgqueuer):
+            await pgqueuer.qm.run(
+                batch_size=SUBMITS_AT_ONCE,
+                max_concurrent_tasks=4 * SUBMITS_AT_ONCE,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                shutdown_on_listener_failure=True,
+                log_aggregation_interval=timedelta(0),
+            )
 
     async def _submit(self, job: Job) -> None:
         await self._keeper.submit((job.payload or b"").decode())

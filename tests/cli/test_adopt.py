@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import httpx2
@@ -36,6 +37,12 @@ def role_of(url: str) -> str:
     return f"guest_{url.rpartition('/')[2]}"
 
 
+def printed_copy(said: str) -> str:
+    """The statement that a check prints for the owner, which copies chats out of the metadata; empty: none."""
+    found = re.search(r"to your rows: (UPDATE .*)$", said, flags=re.M)
+    return found[1] if found else ""
+
+
 class TestCheck:
     @pytest.mark.parametrize("generation", GENERATIONS)
     async def test_a_check_says_what_the_database_is_and_changes_nothing(
@@ -58,6 +65,7 @@ class TestCheck:
         assert ("2 tenants" in said.out) == (generation in ("with_tenants", "newest", "supabase"))
         assert ("2 rows name a chat, 1 chats in all" in said.out) == (generation in ("newest", "half_applied"))
         assert "idx_protokeep_mockups_product_newest" in said.out
+        assert printed_copy(said.out).startswith("UPDATE") == (generation not in ("newest", "half_applied"))
         assert printed["works"] is True
         assert all(step["waits"] for step in printed["steps"])
         assert (await schema_of(empty_pg_url), await digest(empty_pg_url, tracking=True)) == before
@@ -89,6 +97,45 @@ class TestCheck:
         assert "design_mockups: 1 rows" in said.out
         assert "writers wait for the whole migration" in said.out
         assert _content(empty_sqlite_url) == before
+
+    async def test_chats_in_the_metadata_are_counted_and_copied_by_the_printed_statement(
+        self, empty_pg_url: str, tmp_path: Path
+    ) -> None:
+        """
+        Before the tracking columns the old system named chats in the metadata only; protokeep says how they are copied.
+        """
+        await make_generation(empty_pg_url, "with_tenants")
+        await fill(empty_pg_url, 8, chats=["chat-0", "chat-1", "chat-2"])
+        values = {"PROTOKEEP_DATABASE_URL": empty_pg_url}
+        before = await run(tmp_path, "adopt", "--check", **values)
+        await run(tmp_path, "migrate", **values)
+
+        await execute(empty_pg_url, printed_copy(before.out))
+
+        after = await run(tmp_path, "adopt", "--check", **values)
+        assert "2 rows name their chat in metadata only" in before.out
+        assert "2 rows name a chat, 2 chats in all" in after.out
+        assert printed_copy(after.out) == ""
+
+    async def test_the_printed_statement_copies_chats_on_sqlite_too(
+        self, empty_sqlite_url: str, tmp_path: Path
+    ) -> None:
+        """
+        Metadata that is no JSON names no chat, and stops nobody.
+        """
+        await make_owner(empty_sqlite_url)
+        columns = "(id, product_id, user_id, provider, metadata)"
+        for number, metadata in enumerate(('{"chat_id": "chat-7"}', "no JSON", "[1]", '"text"')):
+            values = f"('m-{number}', 'p', 'u', 'v0', '{metadata}')"
+            await execute(empty_sqlite_url, f"INSERT INTO design_mockups {columns} VALUES {values}")
+        address = {"PROTOKEEP_DATABASE_URL": empty_sqlite_url}
+        before = await run(tmp_path, "adopt", "--check", **address)
+        await run(tmp_path, "migrate", **address)
+
+        await execute(empty_sqlite_url, printed_copy(before.out))
+
+        assert "1 rows name their chat in metadata only" in before.out
+        assert "1 rows name a chat" in (await run(tmp_path, "adopt", "--check", **address)).out
 
     async def test_a_role_that_cannot_work_is_told_what_it_lacks(self, empty_pg_url: str, tmp_path: Path) -> None:
         """

@@ -122,3 +122,15 @@ async def test_demo_makes_a_prototype_and_ends_quickly(tmp_path: Path) -> None:
         code = await demo.stop()
 
     assert (code, "Traceback" in demo.text) == (0, False)
+
+
+async def test_a_key_for_other_workspaces_is_not_said_to_be_missing(sqlite_url: str, tmp_path: Path) -> None:
+    """
+    Whose tenants are workspaces has a key for them and none for `default`; without any key the log says what to set.
+    """
+    values = {"PROTOKEEP_DATABASE_URL": sqlite_url, "PROTOKEEP_ENVIRONMENT_KEY_FOR": "team"}
+    async with started(tmp_path, "serve", "--port", "0", V0_API_KEY="a-key-of-the-team", **values) as process:
+        await process.says("serving on")
+        assert "provider_missing" not in process.text
+    async with started(tmp_path, "serve", "--port", "0", **values) as process:
+        await process.says("provider_missing.*Set V0_API_KEY")

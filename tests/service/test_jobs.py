@@ -9,6 +9,8 @@ from typing import Any
 import asyncpg
 import pytest
 import structlog
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+from pgqueuer.core.qm import QueueManager
 
 from clock import Clock
 from protokeep import job_queue
@@ -48,6 +50,30 @@ async def test_a_process_without_jobs_leaves_its_claims_to_others(world: World) 
         assert generation_of(ensured.prototype).submission.lease_until is None
     async with jobs.running():
         await until(lambda: world.creates == 1, seconds=10)
+
+
+async def test_a_queue_hears_itself_however_long_it_takes_to_listen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    PgQueuer checks at its start whether it hears notifications; one that it sent before it listened would be lost.
+    """
+    heard: list[object] = []
+    listen, check = AsyncpgPoolDriver.add_listener, QueueManager.listener_healthy
+
+    async def listen_late(driver: AsyncpgPoolDriver, *args: Any) -> None:
+        if driver._listener_connection is None:
+            await asyncio.sleep(0.3)
+        await listen(driver, *args)
+
+    async def checked(manager: QueueManager, *args: Any, **values: Any) -> Any:
+        heard.append(await check(manager, *args, **values))
+        return heard[-1]
+
+    monkeypatch.setattr(AsyncpgPoolDriver, "add_listener", listen_late)
+    monkeypatch.setattr(QueueManager, "listener_healthy", checked)
+    async with jobs_of(world.keeper, world.database_url)[0].running():
+        await until(lambda: bool(heard), seconds=5)
 
 
 @on_sqlite

@@ -10,7 +10,7 @@ from owner_databases import GENERATIONS, digest, fill, make_generation
 from owner_schemas import MOCKUP, indexes, make_owner, rows, run
 from protokeep.core.errors import NotReady
 from protokeep.store import migrate as migrating
-from protokeep.store.leave import leave, plan_leaving
+from protokeep.store.leave import CHATS_LOST, leave, plan_leaving
 from protokeep.store.migrate import migrate, plain_sql
 from protokeep.store.owner_table import TRACKING_COLUMNS
 from schema_dump import schema_of
@@ -110,6 +110,20 @@ class TestCare:
         assert await schema_of(database_url) == before
         assert any("protokeep_slots" in statement for statement in departure.statements)
         assert {"API tokens", "sealed keys", "lines of the audit"} < set(departure.losses)
+
+    async def test_chats_that_go_with_the_columns_are_counted(self, empty_database_url: str) -> None:
+        """
+        Rows that name a chat lose it with the columns, which nothing brings back; without the columns nothing is lost.
+        """
+        await make_owner(empty_database_url)
+        await migrate(empty_database_url)
+        await run(empty_database_url, f"UPDATE design_mockups SET v0_chat_id = 'c' WHERE id = '{MOCKUP}'")
+
+        with_columns = await plan_leaving(empty_database_url, with_columns=True)
+        without = await plan_leaving(empty_database_url, with_columns=False)
+
+        assert with_columns.losses[CHATS_LOST] == 1
+        assert CHATS_LOST not in without.losses
 
     async def test_nothing_is_taken_away_while_a_process_works(self, database_url: str) -> None:
         """

@@ -136,11 +136,13 @@ async def test_other_fields_and_other_types_are_refused(
 
 async def test_a_submission_that_does_not_exist_is_refused_in_words(screen: Site, owned: World) -> None:
     """
-    The owner's foreign key has the last word, and what it says is told; nothing is made.
+    The owner's foreign key has the last word, and the answer says what to do; nothing is made.
     """
     answer = await create(screen, {**DIALOG, "phase_submission_id": mockup_id(99), "create_new": True})
 
-    assert (answer.status_code, "phase_submission" in answer.json()["detail"]) == (422, True)
+    problem = answer.json()
+    assert (answer.status_code, problem["field"]) == (422, "phase_submission_id")
+    assert "leave it out" in problem["detail"]
     assert owned.chats_created == 0
 
 

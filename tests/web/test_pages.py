@@ -8,7 +8,7 @@ import html
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -20,7 +20,7 @@ from protokeep.core import follow_up as rounds
 from protokeep.core.adoption import AdoptionProgress
 from protokeep.core.follow_up import follow_up_blocked_reason
 from protokeep.core.principals import Principal, Role
-from protokeep.core.prototype import State
+from protokeep.core.prototype import NO_TIME, State
 from protokeep.core.shares import Shares
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue
@@ -546,6 +546,14 @@ class TestSafety:
         Nothing that a builder sends becomes a link unless it is a web address.
         """
         assert (None if ":" not in url or not url.startswith("http") else url) == formatting.safe_link(url)
+
+    def test_a_day_within_a_sentence_reads_as_one(self) -> None:
+        """
+        A row of the owner's may have no time: "on" stands before days only.
+        """
+        now = datetime(2026, 5, 4, tzinfo=UTC)
+        assert formatting.on_day(datetime(2025, 5, 3, tzinfo=UTC), now) == "on 3 May 2025"
+        assert formatting.on_day(NO_TIME, now) == "at an unknown time"
 
     async def test_only_pictures_of_our_own_origin_are_shown(self) -> None:
         """

@@ -116,13 +116,18 @@ def _leave(url: str, *, with_columns: bool, yes: bool, as_json: bool) -> None:
 
 
 def _departure_text(departure: Departure) -> str:
+    from protokeep.store.leave import CHATS_LOST
+
     if not departure.statements:
         return "There is nothing of protokeep's in this database."
-    lines = ["Leaving does this, and changes no row of design_mockups:"]
+    rows = "takes these columns from" if CHATS_LOST in departure.losses else "changes no row of"
+    lines = [f"Leaving does this, and {rows} design_mockups:"]
     lines += [f"  {statement}" for statement in (*(change.sql for change in departure.changes), *departure.statements)]
     lost = [f"{count:,} {name}" for name, count in departure.losses.items() if count]
     if lost:
         lines += ["", f"Lost with it: {', '.join(lost)}."]
+    if departure.losses.get(CHATS_LOST):
+        lines.append("Without its chat a prototype is not found again: after coming back, a click makes a second one.")
     lines += departure.remains
     if departure.unfinished:
         lines.append(f"{departure.unfinished:,} creates are not accepted yet: let them end, or their chats are lost.")

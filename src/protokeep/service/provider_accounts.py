@@ -147,7 +147,7 @@ class Providers:
                 return choice
         if own is not None and self._may_use_own_key(workspace_id):
             return own
-        if workspace_id == DEFAULT_WORKSPACE:
+        if workspace_id == DEFAULT_WORKSPACE and own is None:
             raise NotConfigured(
                 f"No {name} account is configured, so nothing can be made. Set {self._names[name]} and restart, or "
                 "set a key with `protokeep keys set`."

@@ -29,6 +29,7 @@ from protokeep.store.database import Database
 from protokeep.store.events import add_event
 from protokeep.store.idempotency import prototype_of_request, save_request
 from protokeep.store.mapping import prototype_of
+from protokeep.store.owner_table import PHASE_SUBMISSION
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.prototypes import insert_prototype
 from protokeep.store.sql import WAIT_SECONDS, Connection, ConstraintBroken, LostRace, query
@@ -317,6 +318,11 @@ def _explained(request: CreateRequest) -> Iterator[None]:
     except ConstraintBroken as error:
         if _names_a_deleted_row(error.driver):
             raise LostRace from error
+        if _names_no_submission(error.driver):
+            raise InvalidInput(
+                "phase_submission_id names no submission that is there. Send the id of one that is, or leave it out.",
+                field=PHASE_SUBMISSION,
+            ) from error
         raise InvalidInput(f"This database's design_mockups does not take the prototype: {error.driver}.") from error
 
 
@@ -324,3 +330,9 @@ def _names_a_deleted_row(driver: Exception) -> bool:
     """Whether a row of ours was to refer to a prototype that its owner deleted after the claim had read it."""
     table = str(getattr(driver, "table_name", None))
     return getattr(driver, "sqlstate", None) == REFERS_TO_NONE and table.startswith("protokeep_")
+
+
+def _names_no_submission(driver: Exception) -> bool:
+    """Whether the row was to refer to a submission that is not there, as far as the name of the constraint says so."""
+    is_reference = getattr(driver, "sqlstate", None) == REFERS_TO_NONE
+    return is_reference and PHASE_SUBMISSION in str(getattr(driver, "constraint_name", None))

@@ -64,6 +64,10 @@ LOSSES = {
     "protokeep_audit": "lines of the audit",
     "protokeep_pictures": "pictures",
 }
+#: What goes with the owner's columns: nobody knows any more which chat a prototype is, and coming back does not help.
+DROPS_CHATS = "DROP COLUMN v0_chat_id"
+CHATS = "SELECT count(*) FROM design_mockups WHERE v0_chat_id <> ''"
+CHATS_LOST = "rows' v0 chats (ids, statuses and addresses)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +141,22 @@ async def _postgresql_departure(connection: asyncpg.Connection, *, with_columns:
             remains.append("The tables of PgQueuer stay: they are not protokeep's, or hold jobs that are not.")
         else:
             statements += _uninstall_queue()
-    losses = {
-        name: await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608
-        for table, name in LOSSES.items()
-    }
+    changes = await changes_to_leave(connection, with_columns=with_columns)
+    losses = {name: await connection.fetchval(sql) for name, sql in _counts_of_losses(changes).items()}
     return Departure(
-        tuple(await changes_to_leave(connection, with_columns=with_columns)),
+        tuple(changes),
         tuple(statements),
         (*_remaining(added, with_columns=with_columns), *remains),
         losses,
         await connection.fetchval(POSTGRESQL_ALIVE),
         await connection.fetchval(UNFINISHED),
     )
+
+
+def _counts_of_losses(changes: Sequence[Change]) -> dict[str, str]:
+    """What is lost with our tables and these changes of the owner's, and the SQL that counts it."""
+    chats = {CHATS_LOST: CHATS} if any(DROPS_CHATS in change.sql for change in changes) else {}
+    return chats | {name: f"SELECT count(*) FROM {table}" for table, name in LOSSES.items()}  # noqa: S608
 
 
 def _uninstall_queue() -> list[str]:
@@ -185,11 +193,12 @@ def _sqlite_departure(file: sqlite3.Connection, *, with_columns: bool) -> Depart
     found = file.execute("SELECT value FROM protokeep_meta WHERE name = ?", (ADDED,)).fetchone()
     added = set(json.loads(found[0])) if found else set()
     removable = (added if with_columns else set()) | {f"index {name}" for name in NEWEST_INDEX}
+    changes = _sqlite_changes(removable & sqlite_parts(file))
     return Departure(
-        tuple(_sqlite_changes(removable & sqlite_parts(file))),
+        tuple(changes),
         tuple(f"DROP TABLE {name}" for name in tables),
         tuple(_remaining(added, with_columns=with_columns)),
-        {name: _count(file, f"SELECT count(*) FROM {table}") for table, name in LOSSES.items()},  # noqa: S608
+        {name: _count(file, sql) for name, sql in _counts_of_losses(changes).items()},
         _count(file, SQLITE_ALIVE),
         _count(file, UNFINISHED),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from protokeep.core.database_address import plain_address
+from protokeep.store.chats_in_metadata import ChatsInMetadata, chats_in_metadata
 from protokeep.store.migrate import connected, is_migrated
 from protokeep.store.migrate_sqlite import SQLITE_PARTS, sqlite_path
 from protokeep.store.owner_changes import NEWEST_INDEX, SPEC_INDEXES, STATUSES, Change, changes_to_adopt
@@ -122,6 +123,13 @@ class Survey:
     may_read_products: bool = True
     counts: Counts | None = None  #: None: counting took too long, or is not allowed
     changes: tuple[Change, ...] = ()
+    in_metadata: int = 0  #: rows that name their chat in the metadata only; 0 also if they could not be counted
+    copy_chats: str = ""  #: the statement with which the owner copies these chats to where they are followed
+
+    @property
+    def on_sqlite(self) -> bool:
+        """Whether the database is SQLite."""
+        return self.server.startswith("SQLite")
 
     @property
     def rows(self) -> int:
@@ -154,6 +162,8 @@ async def _survey_postgresql(connection: asyncpg.Connection, *, migrated: bool) 
     columns = {row["name"]: row for row in await connection.fetch(COLUMNS)}
     products = await connection.fetchrow(PRODUCTS)
     counts = await _count_postgresql(connection, set(columns)) if table["kind"] in ("r", "p") else None
+    kinds = {name: row["kind"] for name, row in columns.items()}
+    chats = chats_in_metadata(kinds, is_sqlite=False) if counts else None
     return Survey(
         server=" ".join(table["version"].split()[:2]),
         migrated=migrated,
@@ -161,7 +171,7 @@ async def _survey_postgresql(connection: asyncpg.Connection, *, migrated: bool) 
         kind=table["kind"],
         bytes=table["bytes"],
         estimated_rows=table["estimated_rows"],
-        columns={name: row["kind"] for name, row in columns.items()},
+        columns=kinds,
         required_unknown=tuple(name for name, row in columns.items() if row["required"] and name not in FILLED),
         id_is_unique=await connection.fetchval(UNIQUE_ID),
         role=table["role"],
@@ -181,6 +191,8 @@ async def _survey_postgresql(connection: asyncpg.Connection, *, migrated: bool) 
         may_read_products=products is None or products["may_read"],
         counts=counts,
         changes=tuple(await changes_to_adopt(connection)) if counts else (),
+        in_metadata=await _count_in_metadata(connection, chats),
+        copy_chats=chats.copy if chats else "",
     )
 
 
@@ -199,6 +211,18 @@ async def _count_postgresql(connection: asyncpg.Connection, columns: set[str]) -
     except asyncpg.PostgresError:
         return None
     return Counts(**dict(row), providers={str(found["provider"]): found["rows"] for found in providers})
+
+
+async def _count_in_metadata(connection: asyncpg.Connection, chats: ChatsInMetadata | None) -> int:
+    import asyncpg
+
+    if chats is None:
+        return 0
+    with contextlib.suppress(asyncpg.PostgresError):
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = '{COUNT_SECONDS}s'")
+            return int(await connection.fetchval(chats.count))
+    return 0
 
 
 _PROVIDERS = "SELECT provider, count(*) AS rows FROM design_mockups GROUP BY provider ORDER BY 2 DESC, 1"
@@ -239,15 +263,19 @@ def _survey_sqlite(url: str, migrated: bool) -> Survey:
         required = [name for name, row in columns.items() if row["notnull"] and row["dflt_value"] is None]
         counts: dict[str, Any] = dict(file.execute(_counting(set(columns))).fetchone())
         found = file.execute(_PROVIDERS).fetchall() if "provider" in columns else []
+        kinds = {name: str(row["type"]) for name, row in columns.items()}
+        chats = chats_in_metadata(kinds, is_sqlite=True)
         return Survey(
             server=server,
             migrated=migrated,
             table="design_mockups",
             bytes=path.stat().st_size,
-            columns={name: str(row["type"]) for name, row in columns.items()},
+            columns=kinds,
             required_unknown=tuple(name for name in required if name not in FILLED),
             counts=Counts(**counts, providers={str(row["provider"]): row["rows"] for row in found}),
             changes=_sqlite_changes(parts),
+            in_metadata=file.execute(chats.count).fetchone()[0] if chats else 0,
+            copy_chats=chats.copy if chats else "",
         )
 
 

@@ -85,11 +85,15 @@ def _warn_of_unsafe_settings(settings: Settings) -> None:
 
 
 def _warn_of_missing_providers(application: Application) -> None:
+    """Warn where nobody has a key. One for other workspaces than the default one is no reason to."""
+    providers = application.keeper.context.providers
+    served = {provider.name for _account, provider in providers.for_new()}
     for name in PROVIDERS:
         try:
-            application.keeper.context.providers.choose(name)
+            providers.choose(name)
         except NotConfigured as error:
-            log.warning("provider_missing", reason=str(error))
+            if name not in served:
+                log.warning("provider_missing", reason=str(error))
 
 
 def _add_health(app: FastAPI) -> None:

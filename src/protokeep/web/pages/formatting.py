@@ -48,6 +48,11 @@ def day(at: datetime, now: datetime) -> str:
     return f"{at.day} {at:%B}" + (f" {at.year}" if at.year != now.year else "")
 
 
+def on_day(at: datetime, now: datetime) -> str:
+    """ "on 3 May", within a sentence."""
+    return day(at, now) if at == NO_TIME else f"on {day(at, now)}"
+
+
 def until(at: datetime, now: datetime) -> str:
     """ "in 2 min", "in 40 s", "in a moment"."""
     seconds = int((at - now).total_seconds())

@@ -118,7 +118,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         builder=_builder_of(prototype),
         created_at=prototype.created_at,
         age=formatting.ago(prototype.created_at, now),
-        created_on=formatting.day(prototype.created_at, now),
+        created_on=formatting.on_day(prototype.created_at, now),
         variants=_variants_text(card.variants),
         is_current=prototype.is_current,
         in_progress=prototype.state in IN_PROGRESS,
