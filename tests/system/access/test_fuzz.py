@@ -50,6 +50,6 @@ def test_made_up_requests_get_the_answers_that_the_document_describes(
 
     with capsys.disabled():
         statuses = ", ".join(f"{status}: {count}" for status, count in sorted(tally.statuses.items()))
-        told = f"{tally.sent} requests, {tally.bad} refused, {tally.server_errors} server errors"
-        print(f"\nfuzz: {told} ({statuses})")  # noqa: T201 - docs/security.md has this figure
+        summary = f"{tally.sent} requests, {tally.bad} refused, {tally.server_errors} server errors"
+        print(f"\nfuzz: {summary} ({statuses})")  # noqa: T201 - docs/security.md has this figure
     assert not tally.faults, "\n".join(tally.faults[:20])
