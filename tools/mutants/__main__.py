@@ -13,7 +13,7 @@ from pathlib import Path
 from mutants import python, sql
 from mutants.marks import equivalents, guards
 from mutants.mutant import Mutant, sources
-from mutants.reach import Reach, reach_of
+from mutants.reach import reach_of
 from mutants.running import Job, Trees, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,10 +34,9 @@ def main() -> int:
         chosen = _sample(asked.sample, asked.seed, asked.only)
     if asked.list:
         for mutant in chosen:
-            print(_told(mutant))
+            print(_description(mutant))
         return bool(stale)
-    reach = reach_of(ROOT, FOLDER, anew=asked.anew)
-    _report(list(_tried(chosen, reach, asked.tests)))
+    _report(list(_tried(_jobs(chosen, asked))))
     return bool(stale)
 
 
@@ -101,18 +100,22 @@ def _parses(text: str) -> bool:
     return True
 
 
-def _tried(chosen: Sequence[Mutant], reach: Reach, tests: int) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant and what became of it; survivors are told as they come."""
+def _jobs(chosen: Sequence[Mutant], asked: argparse.Namespace) -> list[Job]:
+    """The tests that each mutant has to get past: those named beside a guard, else those that run its lines."""
+    if asked.guards and all(mutant.tests for mutant in chosen):
+        return [Job(mutant, list(mutant.tests)) for mutant in chosen]
+    reach = reach_of(ROOT, FOLDER, anew=asked.anew)
+    return [Job(mutant, reach.tests_of(mutant, asked.tests)) for mutant in chosen]
+
+
+def _tried(jobs: Sequence[Job]) -> Iterator[tuple[Mutant, str]]:
+    """Each mutant and what became of it; survivors are printed as they come."""
     same = equivalents()
-    jobs: list[Job] = []
-    alike: list[Job] = []
-    for mutant in chosen:
-        marked = (mutant.path, *mutant.diff(_text(mutant))) in same
-        (alike if marked else jobs).append(Job(mutant, [] if marked else reach.tests_of(mutant, tests)))
+    alike = [job for job in jobs if (job.mutant.path, *job.mutant.diff(_text(job.mutant))) in same]
     yield from ((job.mutant, "equivalent") for job in alike)
-    for job, verdict in Trees(ROOT, FOLDER, 2).run(jobs):
+    for job, verdict in Trees(ROOT, FOLDER, 2).run([job for job in jobs if job not in alike]):
         if verdict is not Verdict.KILLED:
-            print(f"{verdict:<10} {_told(job.mutant)}  ({len(job.tests)} tests)", flush=True)
+            print(f"{verdict:<10} {_description(job.mutant)}  ({len(job.tests)} tests)", flush=True)
         yield job.mutant, "killed" if verdict is Verdict.KILLED else "survived"
 
 
@@ -120,7 +123,7 @@ def _text(mutant: Mutant) -> str:
     return (ROOT / mutant.path).read_text(encoding="utf-8")
 
 
-def _told(mutant: Mutant) -> str:
+def _description(mutant: Mutant) -> str:
     text = _text(mutant)
     before, after = mutant.diff(text)
     return f"{mutant.path}:{mutant.line(text)}: {mutant.what}\n           - {before}\n           + {after}"
