@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -183,6 +185,9 @@ async def test_a_write_that_is_given_up(database: Database) -> None:
     await inside.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    if database.is_sqlite:  # The file is free for other programs, too.
+        with contextlib.closing(sqlite3.connect(database._path, timeout=5)) as other:
+            other.execute("BEGIN IMMEDIATE")
     async with database.transaction() as connection:
         await connection.execute(ADD_NEW, {"n": 2, "at": NOW})
 
