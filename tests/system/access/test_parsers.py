@@ -26,7 +26,7 @@ from system.access.parsers import Parser, Stage
 from world import World, on_sqlite
 
 PARSERS = (*parsers.PARSERS, *parsers_of_answers.PARSERS)
-INPUTS = int(os.environ.get("PROTOKEEP_PARSER_INPUTS", "450"))
+INPUTS = int(os.environ.get("PROTOKEEP_PARSER_INPUTS", "150"))
 #: With `make parsers` each fault is counted; otherwise the first one is made small and shown.
 COUNTS = "PROTOKEEP_PARSER_INPUTS" in os.environ
 
