@@ -36,15 +36,7 @@ def product_id_of(value: str, *, must_be_uuid: bool = False) -> str:
     `must_be_uuid` is for an adopted table whose column is a uuid; the canonical form is returned then.
     """
     text = _plain(value, "product_id", PRODUCT_ID_MAX)
-    if not must_be_uuid:
-        return text
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise InvalidInput(
-            "product_id must be a UUID here, because this database's products have UUIDs as ids.",
-            field="product_id",
-        ) from None
+    return _canonical_uuid(text, "product_id", "this database's products have UUIDs as ids") if must_be_uuid else text
 
 
 def prompt_of(value: str) -> str:
@@ -67,16 +59,8 @@ def phase_submission_id_of(value: str | None, *, must_be_uuid: bool) -> str | No
     if value is None or not value.strip():
         return None
     text = _plain(value, "phase_submission_id", PRODUCT_ID_MAX)
-    if not must_be_uuid:
-        return text
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise InvalidInput(
-            "phase_submission_id must be a UUID here, because this database's column holds UUIDs. Leave it out if "
-            "there is none.",
-            field="phase_submission_id",
-        ) from None
+    why = "this database's column holds UUIDs. Leave it out if there is none"
+    return _canonical_uuid(text, "phase_submission_id", why) if must_be_uuid else text
 
 
 def provider_of(value: str) -> str:
@@ -156,6 +140,14 @@ def _text(value: str, field: str, advice: str) -> str:
         raise InvalidInput(f"{field} holds a NUL character, which no database keeps. Take it out.", field=field)
     _no_surrogates(value, field)
     return value
+
+
+def _canonical_uuid(text: str, field: str, why: str) -> str:
+    """The UUID in `text` as databases write it. Raises `InvalidInput`, with `why` it has to be one."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise InvalidInput(f"{field} must be a UUID here, because {why}.", field=field) from None
 
 
 def _plain(value: str, field: str, longest: int) -> str:

@@ -7,15 +7,12 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from protokeep.store import revisions
 from protokeep.store.owner_changes import ADDED
 from protokeep.store.private_files import create_database, create_folder
 from protokeep.store.revisions import TABLE_ADDED, VERSION_TABLE, MigrationError, explained, is_done, upgrade
-
-if TYPE_CHECKING:
-    pass
 
 #: Of `design_mockups`: "table ...", "column ...", "index ...".
 SQLITE_PARTS = """
