@@ -20,6 +20,7 @@ class Priority(IntEnum):
     FRESH = 2  #: asked for within the last minutes
     OLD = 3  #: the rest
     RECENT = 4  #: chats of ours that no row knows, searched for every few minutes
+    CLEAN_UP = 5  #: a census, or the clean-up of an account
 
 
 #: Which share of a minute's calls each priority may spend, together with the priorities before it.
@@ -29,6 +30,7 @@ SHARES: Mapping[Priority, float] = {
     Priority.FRESH: 0.75,
     Priority.OLD: 0.5,
     Priority.RECENT: 0.25,
+    Priority.CLEAN_UP: 0.2,
 }
 
 

@@ -95,6 +95,8 @@ class Timing:
     #: How often the newest chats are searched for orphans and second chats: somebody pays for them, and a few calls
     #: each time are less than a hundredth of a day's.
     recent_search_interval: timedelta = timedelta(minutes=5)
+    #: From one call of a census or a clean-up to the next.
+    clean_up_pace: timedelta = timedelta(seconds=1)
     #: Longest pause between two tries of a request.
     max_backoff: timedelta = timedelta(seconds=300)
 

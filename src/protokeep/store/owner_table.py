@@ -44,6 +44,14 @@ OWN_TABLES = (
     "protokeep_create_counts",
     "protokeep_audit",
     "protokeep_processes",
+    "protokeep_censuses",
+    "protokeep_census_chats",
+    "protokeep_census_groups",
+    "protokeep_pins",
+    "protokeep_plans",
+    "protokeep_plan_approvals",
+    "protokeep_plan_items",
+    "protokeep_archives",
 )
 
 POSTGRESQL_COLUMNS = """

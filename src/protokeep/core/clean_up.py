@@ -1,0 +1,107 @@
+"""The clean-up of an account: plans, their items, and how an item may change. A plan is the dry run of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class PlanState(StrEnum):
+    """How far a plan is."""
+
+    DRAFT = "draft"  #: nothing happens before it is approved
+    APPROVED = "approved"  #: its grace period runs; people can save their chats
+    APPLYING = "applying"
+    PAUSED = "paused"  #: by a person, or because the app builder refused a call; it says why
+    DONE = "done"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"  #: nobody approved it in time
+
+
+class PlanAction(StrEnum):
+    """What a plan does with a chat."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+class ItemState(StrEnum):
+    """How far an item of a plan is. The first four are open: the item may still lead to a deletion."""
+
+    PLANNED = "planned"
+    WAITING = "waiting"  #: its plan is approved, and its grace period runs
+    ARCHIVED = "archived"  #: a verified copy of the chat is here
+    DELETING = "deleting"  #: the deletion may have been sent
+    DELETED = "deleted"
+    SKIPPED = "skipped"  #: it changed, or may not be deleted; `reason` says why
+    FAILED = "failed"  #: the app builder refuses its deletion
+    PROTECTED = "protected"  #: a person took it out of the plan, or it was kept from the beginning
+    RESTORED = "restored"  #: it was deleted, and made again from its archive
+
+
+#: States in which a chat has an open deletion: at most one plan may have it there.
+OPEN_ITEMS = frozenset({ItemState.WAITING, ItemState.ARCHIVED, ItemState.DELETING})
+
+
+@dataclass(frozen=True, slots=True)
+class PlanItem:
+    """What a plan does with one chat, and how far that is.
+
+    `rule` names the rule that decided, as a stable word; `reason` says it to people. `fingerprint` is the chat's when
+    the plan was made: a chat with another one is never deleted.
+    """
+
+    chat_id: str
+    api_version: int
+    action: PlanAction
+    rule: str
+    reason: str
+    fingerprint: str
+    name: str = ""
+    author_id: str | None = None
+    group_id: str | None = None
+    credits: float | None = None
+    state: ItemState = ItemState.PLANNED
+    due_at: datetime | None = None
+    attempts: int = 0
+    archive_id: str | None = None
+    answer: str | None = None  #: what the app builder answered last
+    decided_by: str | None = None  #: the person who decided it, if a rule did not
+    version: int = 0  #: grows with each change; guards writes
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An immutable list of what is to be done with the chats of an account, and how far that is."""
+
+    id: str
+    workspace_id: str
+    account: str
+    digest: str  #: of its items; an approval and an application name it
+    state: PlanState
+    requested_by: str
+    created_at: datetime
+    expires_at: datetime
+    grace_days: int
+    per_day: int  #: deletions in a UTC day
+    chats: int  #: chats of the account when it was made
+    deletions: int  #: items that delete
+    approvals_needed: int = 1
+    approvals: Sequence[tuple[str, datetime]] = ()
+    edited_from: str | None = None  #: the plan that it was imported over
+    origin: str = "person"  #: `person`, or `policy` for one that the standing policy made
+    step_at: datetime | None = None  #: when its next step is due
+    problem_code: str | None = None
+    problem: str | None = None
+    finished_at: datetime | None = None
+    version: int = 0
+
+
+def digest_of(workspace_id: str, account: str, items: Sequence[PlanItem]) -> str:
+    """The digest of what a plan does: another chat, action or fingerprint gives another digest."""
+    lines = sorted((item.chat_id, item.api_version, item.action.value, item.fingerprint) for item in items)
+    return hashlib.sha256(json.dumps([workspace_id, account, lines]).encode()).hexdigest()
