@@ -30,7 +30,7 @@ class PlanAction(StrEnum):
 
 
 class ItemState(StrEnum):
-    """How far an item of a plan is. The first four are open: the item may still lead to a deletion."""
+    """How far an item of a plan is. `OPEN_ITEMS` may still lead to a deletion."""
 
     PLANNED = "planned"
     WAITING = "waiting"  #: its plan is approved, and its grace period runs
@@ -40,6 +40,7 @@ class ItemState(StrEnum):
     SKIPPED = "skipped"  #: it changed, or may not be deleted; `reason` says why
     FAILED = "failed"  #: the app builder refuses its deletion
     PROTECTED = "protected"  #: a person took it out of the plan, or it was kept from the beginning
+    RESTORING = "restoring"  #: it was deleted, and is being made again from its archive
     RESTORED = "restored"  #: it was deleted, and made again from its archive
 
 
@@ -66,7 +67,10 @@ class PlanItem:
     group_id: str | None = None
     credits: float | None = None
     state: ItemState = ItemState.PLANNED
-    due_at: datetime | None = None
+    due_at: datetime | None = None  #: when it may go on
+    sent_at: datetime | None = None  #: when its deletion was sent last
+    undo_by: str | None = None  #: the person who wants it back
+    restored_as: str | None = None  #: the chat that was made from its archive
     attempts: int = 0
     archive_id: str | None = None
     answer: str | None = None  #: what the app builder answered last
@@ -94,6 +98,10 @@ class Plan:
     approvals: Sequence[tuple[str, datetime]] = ()
     edited_from: str | None = None  #: the plan that it was imported over
     origin: str = "person"  #: `person`, or `policy` for one that the standing policy made
+    rules_off: tuple[str, ...] = ()  #: the keep rules that were switched off
+    slowed_at: datetime | None = None  #: when the app builder asked for fewer calls last
+    slowdowns: int = 0  #: how often it did so in that UTC day
+    failures: int = 0  #: calls in a row without a trustworthy answer
     step_at: datetime | None = None  #: when its next step is due
     problem_code: str | None = None
     problem: str | None = None
@@ -105,3 +113,36 @@ def digest_of(workspace_id: str, account: str, items: Sequence[PlanItem]) -> str
     """The digest of what a plan does: another chat, action or fingerprint gives another digest."""
     lines = sorted((item.chat_id, item.api_version, item.action.value, item.fingerprint) for item in items)
     return hashlib.sha256(json.dumps([workspace_id, account, lines]).encode()).hexdigest()
+
+
+#: Limits of a plan, each with its reason.
+GRACE_DAYS_MIN, GRACE_DAYS_MAX = 3, 365  #: people who are away for a weekend still see it
+PER_DAY_MAX = 10_000
+DRAFT_DAYS = 7  #: an older list says little about the account of today
+#: More deletions than this, or than half of the account, need a second admin.
+DELETIONS_OF_ONE_ADMIN = 1000
+#: Nothing is deleted so soon after the first census of an account.
+FIRST_CENSUS_HOURS = 24
+#: About how many calls the removal of a chat takes: reading it whole, and deleting it.
+CALLS_PER_DELETION = {1: 3, 2: 4}
+
+
+def approvals_needed(deletions: int, chats: int) -> int:
+    """How many different admins have to approve a plan (R5)."""
+    return 2 if deletions > DELETIONS_OF_ONE_ADMIN or 2 * deletions > chats else 1
+
+
+def calls_of(items: Sequence[PlanItem]) -> int:
+    """About how many calls at the app builder a plan takes."""
+    return sum(
+        CALLS_PER_DELETION.get(item.api_version, max(CALLS_PER_DELETION.values()))
+        for item in items
+        if item.action is PlanAction.DELETE
+    )
+
+
+def undo_of(item: PlanItem) -> str:
+    """Which undo an item has now: `at_once`, `new_chat` (made again from its archive), or `none`."""
+    if item.state in OPEN_ITEMS | {ItemState.PLANNED}:
+        return "at_once" if item.state is not ItemState.DELETING else "new_chat"
+    return "new_chat" if item.state is ItemState.DELETED and item.archive_id else "none"

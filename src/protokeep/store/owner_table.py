@@ -51,6 +51,8 @@ OWN_TABLES = (
     "protokeep_plans",
     "protokeep_plan_approvals",
     "protokeep_plan_items",
+    "protokeep_clean_up_turns",
+    "protokeep_clean_up_policies",
     "protokeep_archives",
 )
 

@@ -112,6 +112,10 @@ CREATE TABLE protokeep_plans (
     approvals_needed int NOT NULL CHECK (approvals_needed > 0),
     edited_from  text,                        -- the plan that it was imported over
     origin       text NOT NULL,               -- 'person', or 'policy'
+    rules_off    text NOT NULL DEFAULT '[]',  -- JSON: the keep rules that were switched off
+    slowed_at    {instant},                   -- when the app builder asked for fewer calls last
+    slowdowns    int NOT NULL DEFAULT 0 CHECK (slowdowns >= 0), -- how often it did so in that UTC day
+    failures     int NOT NULL DEFAULT 0 CHECK (failures >= 0),  -- calls in a row without a trustworthy answer
     step_at      {instant},                   -- when its next step is due
     problem_code text,
     problem      text,                        -- why it is paused, for people
@@ -141,8 +145,11 @@ CREATE TABLE protokeep_plan_items (
     group_id     text,
     credits      double precision,
     state        text NOT NULL CHECK (state IN ('planned', 'waiting', 'archived', 'deleting', 'deleted', 'skipped',
-                                                'failed', 'protected', 'restored')),
-    due_at       {instant},
+                                                'failed', 'protected', 'restoring', 'restored')),
+    due_at       {instant},                   -- when it may go on
+    sent_at      {instant},                   -- when its deletion was sent last
+    undo_by      text,                        -- the person who wants it back
+    restored_as  text,                        -- the chat that was made from its archive
     attempts     int NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     archive_id   text,
     answer       text,                        -- what the app builder answered last
@@ -150,6 +157,24 @@ CREATE TABLE protokeep_plan_items (
     changed_at   {instant} NOT NULL,
     version      int NOT NULL DEFAULT 0 CHECK (version >= 0), -- grows with each change; guards writes
     PRIMARY KEY (plan_id, chat_id)
+)""",
+    """
+-- The process that works on the plans of an account. Rows are never deleted: writes that belong together lock them.
+CREATE TABLE protokeep_clean_up_turns (
+    account      text PRIMARY KEY NOT NULL,
+    owner        text NOT NULL,               -- the process
+    until        {instant} NOT NULL           -- until then no other process does
+)""",
+    """
+-- Workspaces whose failed, empty and superseded chats go into a new draft of a plan by themselves.
+CREATE TABLE protokeep_clean_up_policies (
+    workspace_id text NOT NULL,
+    account      text NOT NULL,
+    older_than_days int NOT NULL CHECK (older_than_days > 0),
+    set_by       text NOT NULL,
+    set_at       {instant} NOT NULL,
+    next_at      {instant} NOT NULL,          -- when the next draft is made
+    PRIMARY KEY (workspace_id, account)
 )""",
     """
 -- Copies of chats, made before their deletion: a zip with messages, files and picture.
@@ -184,6 +209,9 @@ INDEXES = (
     # At most one plan may delete a chat at a time.
     "UNIQUE INDEX idx_protokeep_plan_items_open ON protokeep_plan_items (account, chat_id)"
     " WHERE action = 'delete' AND state IN ('waiting', 'archived', 'deleting')",
+    "INDEX idx_protokeep_plan_items_sent ON protokeep_plan_items (plan_id, sent_at) WHERE sent_at IS NOT NULL",
+    "INDEX idx_protokeep_plans_due ON protokeep_plans (step_at) WHERE step_at IS NOT NULL",
+    "INDEX idx_protokeep_audit_receipts ON protokeep_audit (workspace_id, subject) WHERE action = 'plan_item'",
     "INDEX idx_protokeep_archives_chat ON protokeep_archives (workspace_id, account, chat_id)",
 )
 
