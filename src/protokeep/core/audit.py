@@ -26,6 +26,16 @@ class Action(StrEnum):
     TOKEN_CREATED = "token_created"  # noqa: S105 - a word, not a secret
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     ACCESS_REVOKED = "access_revoked"  #: all tokens and sessions of a person
+    PLAN_MADE = "plan_made"  #: a list of what is to be done with the chats of an account
+    PLAN_APPROVED = "plan_approved"
+    PLAN_APPLIED = "plan_applied"  #: its deletions begin when its grace period is over
+    PLAN_PAUSED = "plan_paused"
+    PLAN_RESUMED = "plan_resumed"
+    PLAN_CANCELLED = "plan_cancelled"
+    PLAN_UNDONE = "plan_undone"  #: the whole plan, or some of its chats
+    PLAN_ITEM = "plan_item"  #: the receipt of one chat of a plan: what became of it
+    POLICY_SET = "policy_set"  #: the standing policy of clean-ups
+    POLICY_REMOVED = "policy_removed"
     KEY_SET = "key_set"
     KEY_REMOVED = "key_removed"
     KEY_SEALED_ANEW = "key_sealed_anew"  #: under another master key

@@ -196,6 +196,18 @@ class Providers:
         """The accounts that have a key."""
         return sorted({name for name, _ in self._own_providers} | set(self._stored))
 
+    def of_workspace(self, name: str, workspace_id: str) -> list[str]:
+        """The accounts that a workspace may read and clean up: of its own key, then of the process's, if it serves it.
+
+        A person's own key is never among them.
+        """
+        account = KeyOwner(workspace_id).account(name)
+        found = [account] if account in self._stored else []
+        own = self._own.get(name)
+        if own is not None and self._may_use_own_key(workspace_id):
+            found.append(own.account)
+        return found
+
     def key_set_at(self, account: str) -> datetime | None:
         """When the stored key of an account was set; None for an account of the process's own, or without a key."""
         stored = self._stored.get(account)

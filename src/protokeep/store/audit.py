@@ -51,9 +51,9 @@ class AuditStore:
             statement = "list_audit_after"
             values["after_at"], values["after_id"] = after
         if action is not None or actor is not None:  # Entries that do not match are read, too.
-            return [_record_of(row) for row in await self._database.scan(query(statement), values)]
+            return [record_of(row) for row in await self._database.scan(query(statement), values)]
         async with self._database.reading() as connection:
-            return [_record_of(row) for row in await connection.fetch_all(query(statement), values)]
+            return [record_of(row) for row in await connection.fetch_all(query(statement), values)]
 
 
 async def write(connection: Connection, *entries: AuditEntry) -> None:
@@ -76,7 +76,8 @@ def _values(entry: AuditEntry) -> Values:
     }
 
 
-def _record_of(row: Row) -> AuditRecord:
+def record_of(row: Row) -> AuditRecord:
+    """The entry of a row whose time is called `written_at`."""
     entry = AuditEntry(
         workspace_id=row["workspace_id"],
         at=row["written_at"],

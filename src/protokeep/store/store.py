@@ -11,11 +11,13 @@ from protokeep.core.create_request import ClaimResult, CreateRequest
 from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.quotas import Quotas
+from protokeep.core.restored_chat import chat_made_again
 from protokeep.store import claims, orphans
 from protokeep.store.accounts import Accounts
 from protokeep.store.adoption import AdoptionStore, shared_chats
 from protokeep.store.archives import Archives
 from protokeep.store.changes import change_of
+from protokeep.store.clean_up_policies import PolicyStore
 from protokeep.store.database import Database
 from protokeep.store.events import add_event
 from protokeep.store.hooks import HookStore
@@ -24,6 +26,7 @@ from protokeep.store.mapping import prototype_of
 from protokeep.store.orphans import OrphanChat
 from protokeep.store.owner_table import OwnerTable
 from protokeep.store.pictures import Pictures
+from protokeep.store.plans import PlanStore
 from protokeep.store.processes import ProcessStore
 from protokeep.store.prototypes import Prototypes
 from protokeep.store.searches import Searches
@@ -45,10 +48,12 @@ class Store(Prototypes):
         self.accounts = Accounts(database)
         self.adoption = AdoptionStore(self)
         self.archives = Archives(database)
+        self.clean_up_policies = PolicyStore(database)
         self.claims = claims.Claims(database, self._changes)
         self.hooks = HookStore(database)
         self.idempotency = IdempotencyKeys(database)
         self.pictures = Pictures(database)
+        self.plans = PlanStore(database)
         self.processes = ProcessStore(database)
         self.searches = Searches(database)
 
@@ -141,6 +146,20 @@ class Store(Prototypes):
     async def has_other_chats(self, account: str, mockup_id: str) -> bool:
         """Whether an account has a chat that is not missing, beside that of one prototype."""
         return bool(await self._rows("has_other_visible_chats", account=account, mockup_id=mockup_id))
+
+    async def repoint_chat(self, workspace_id: str, chat_id: str, new_chat_id: str, now: datetime) -> int:
+        """Lets the workspace's prototypes that have a chat lead to the one that was made of it. Returns how many."""
+        queries = await self._prepared()
+        async with self.database.reading() as connection:
+            rows = await connection.fetch_all(queries.by_chat, {"chat_id": chat_id})
+        event = Event("chat_made_again", Source.SWEEP, now, data={"chat_id": new_chat_id, "before": chat_id})
+        found = [prototype_of(row) for row in rows]
+        saved = [
+            await self.save(prototype, chat_made_again(prototype, new_chat_id, now), event)
+            for prototype in found
+            if isinstance(prototype, TrackedPrototype) and prototype.generation.workspace_id == workspace_id
+        ]
+        return sum(prototype is not None for prototype in saved)
 
     # -- orphans ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,110 @@
+"""When a run of a plan stops: refusals of the account, requests for fewer calls, and outages (R8)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from protokeep.core.clean_up import Plan, PlanState
+from protokeep.core.errors import ProviderError, ProviderUnreachable
+from protokeep.core.timing import backoff
+from protokeep.service.context import Context
+
+log = structlog.get_logger(__name__)
+
+#: A person has to do something about these.
+NEED_A_PERSON = (401, 402, 403)
+TOO_MANY_REQUESTS = 429
+#: Requests for fewer calls in one UTC day after which a plan rests until the next day.
+SLOWDOWNS_A_DAY = 2
+
+
+def is_refusal_of_account(error: ProviderError) -> bool:
+    """Whether an answer says something about the whole account, and not about one chat: then the run stops."""
+    if error.status is None:
+        return error.code in ("no_answer", "unreachable") or isinstance(error, ProviderUnreachable)
+    return error.status in (*NEED_A_PERSON, TOO_MANY_REQUESTS) or error.status >= 500
+
+
+class Interruptions:
+    """Stops plans, slows them down, and lets them go on."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._store = context.store.plans
+
+    async def refused(self, plan: Plan, error: ProviderError) -> None:
+        """Stop the run because of what the app builder answered."""
+        if error.status in NEED_A_PERSON:
+            await self.stop(plan, error.code, f"{error} Then resume the plan.")
+        elif error.status == TOO_MANY_REQUESTS:
+            await self._slow_down(plan, error)
+        else:
+            await self._back_off(plan, error)
+
+    async def stop(self, plan: Plan, code: str, words: str) -> None:
+        """Pause a plan until a person resumes it. Chats that people want back are tried again, ever more rarely."""
+        now = self._context.clock()
+        failures = plan.failures + 1
+        state = PlanState.PAUSED if plan.state is PlanState.APPLYING else plan.state
+        later = now + backoff(min(failures + 4, 12), self._context.timing)
+        stopped = replace(plan, state=state, problem_code=code, problem=words, failures=failures, step_at=later)
+        if await self._store.save(stopped):
+            log.warning("plan_stopped", plan_id=plan.id, code=code, reason=words)
+
+    def rests_until(self, plan: Plan, now: datetime) -> datetime | None:
+        """Until when a plan rests that was asked twice for fewer calls in a day; None: it does not."""
+        if plan.slowed_at is None or plan.slowdowns < SLOWDOWNS_A_DAY:
+            return None
+        tomorrow = _day(plan.slowed_at) + timedelta(days=1)
+        return tomorrow if now < tomorrow else None
+
+    async def went_well(self, plan: Plan) -> None:
+        """A step went well: the problem is over, and a plan that was slowed down waits twice as long for the next."""
+        now = self._context.clock()
+        current = await self._store.find(plan.workspace_id, plan.id)
+        if current is None or current.state is not PlanState.APPLYING or current.version != plan.version:
+            return
+        is_slowed = plan.slowed_at is not None and _day(plan.slowed_at) == _day(now)
+        if not is_slowed and plan.problem is None and plan.failures == 0:
+            return
+        step_at = now + 2 * self._context.timing.clean_up_pace if is_slowed else plan.step_at
+        slowed = plan if is_slowed else replace(plan, slowed_at=None, slowdowns=0)
+        await self._store.save(replace(slowed, step_at=step_at, failures=0, problem=None, problem_code=None))
+
+    async def _slow_down(self, plan: Plan, error: ProviderError) -> None:
+        now = self._context.clock()
+        same_day = plan.slowed_at is not None and _day(plan.slowed_at) == _day(now)
+        slowdowns = plan.slowdowns + 1 if same_day else 1
+        is_second = slowdowns >= SLOWDOWNS_A_DAY
+        later = _day(now) + timedelta(days=1) if is_second else now + (error.retry_after or timedelta(seconds=30))
+        words = "It goes on tomorrow." if is_second else "It goes on at half the pace."
+        slowed = replace(
+            plan,
+            slowed_at=now,
+            slowdowns=slowdowns,
+            step_at=later,
+            problem_code=error.code,
+            problem=f"{error} {words}",
+        )
+        if await self._store.save(slowed):
+            log.warning("plan_slowed_down", plan_id=plan.id, times=slowdowns)
+
+    async def _back_off(self, plan: Plan, error: ProviderError) -> None:
+        now = self._context.clock()
+        failures = plan.failures + 1
+        pause = max(error.retry_after or timedelta(0), backoff(failures, self._context.timing))
+        held = replace(
+            plan,
+            failures=failures,
+            step_at=now + pause,
+            problem_code=error.code,
+            problem=f"{error} It is tried again by itself.",
+        )
+        await self._store.save(held)
+
+
+def _day(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,0 +1,442 @@
+"""Carries plans out, one chat at a time: read and copy it, decide again, archive it, delete it, write down the answer.
+
+A step may be killed anywhere, run late, run twice and run in several processes. What has happened stands in the item,
+each change of which is guarded by its version: `archived` says that a verified copy is here, and `deleting` that the
+deletion may have been sent, so that the chat is read again before anything else is done with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from protokeep.core.census import ChatContent
+from protokeep.core.clean_up import OPEN_ITEMS, ItemState, Plan, PlanItem, PlanState
+from protokeep.core.errors import (
+    ArchiveFault,
+    NotFound,
+    OutcomeUnknown,
+    ProtokeepError,
+    ProviderBusy,
+    ProviderError,
+    ProviderRejected,
+    ProviderUnreachable,
+)
+from protokeep.core.keep_rules import REASONS, KeepRule, changed_rule
+from protokeep.core.timing import backoff
+from protokeep.providers.census_port import ChatCopy, SupportsCensus, with_census
+from protokeep.service.archives import ChatArchives
+from protokeep.service.chat_metadata import SIGNED
+from protokeep.service.context import Context
+from protokeep.service.plan_interruptions import Interruptions, is_refusal_of_account
+from protokeep.service.plan_policies import PlanPolicies
+from protokeep.service.plan_restoring import Restorer
+from protokeep.service.receipts import receipt_of
+from protokeep.store.plans import Obstacles
+
+log = structlog.get_logger(__name__)
+
+#: A process has the turn of an account for so long. Correctness does not depend on it.
+TURN = timedelta(seconds=60)
+#: The longest time, by the process's own ruler, from the read that decided about a chat to its deletion.
+FRESH_SECONDS = 5.0
+#: A deletion that was marked is resolved by reading after this: its sender may still wait for the answer.
+RESOLVE_AFTER = timedelta(seconds=60)
+#: Tries of one chat whose copy or deletion fails for reasons of its own.
+MAX_ATTEMPTS = 6
+#: An item that met an outage lets the others go first.
+OUTAGE_PAUSE = timedelta(minutes=15)
+#: Items whose chats are read, archived and deleted.
+OPEN_FOR_STEP = frozenset({ItemState.WAITING, ItemState.ARCHIVED})
+
+
+class Budget(Protocol):
+    """When the next call of a clean-up may be made, counted for all processes."""
+
+    async def next_call_at(self, account: str) -> datetime | None:
+        """When the next call may be made; None: now."""
+        ...
+
+    async def spent(self, account: str, calls: int = 1) -> None:
+        """Count calls that were made."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One item of a plan with the provider that reads and deletes its chat."""
+
+    plan: Plan
+    item: PlanItem
+    provider: SupportsCensus
+
+
+class PlanRunner:
+    """Takes the steps of all plans. `step` is called again and again, in every process."""
+
+    def __init__(self, context: Context, archives: ChatArchives, budget: Budget, policies: PlanPolicies) -> None:
+        self._context = context
+        self._store = context.store.plans
+        self._archives = archives
+        self._budget = budget
+        self._policies = policies
+        self._interruptions = Interruptions(context)
+        self._restorer = Restorer(context, archives)
+
+    async def step(self) -> int:
+        """Do what is due: at most one chat of each plan. Returns how many plans it worked on."""
+        await self._context.providers.refresh()
+        await self._policies.run()
+        worked = 0
+        for plan in await self._store.due(self._context.clock()):
+            try:
+                worked += await self._step_plan(plan)
+            except Exception:  # The other plans go on.
+                log.exception("plan_step_failed", plan_id=plan.id)
+                await self._store.save(replace(plan, step_at=self._context.clock() + timedelta(seconds=60)))
+        return worked
+
+    # -- plans -------------------------------------------------------------------------------------------------
+
+    async def _step_plan(self, plan: Plan) -> bool:
+        context, now = self._context, self._context.clock()
+        if plan.state is PlanState.DRAFT:
+            return await self._store.save(replace(plan, state=PlanState.EXPIRED, step_at=None, finished_at=now))
+        if not await self._store.take_turn(plan.account, context.owner, now, now + TURN):
+            return False
+        next_at = await self._budget.next_call_at(plan.account)
+        if next_at is not None and next_at > now:
+            await self._store.save(replace(plan, step_at=next_at))
+            return False
+        item = await self._next_item(plan, now)
+        if item is None:
+            return await self._schedule(plan, now)
+        provider = self._provider_of(plan, item)
+        if provider is None:
+            await self._interruptions.stop(
+                plan, "no_key", "The key of this account is missing, or does not serve this workspace. Set it."
+            )
+            return False
+        calls = provider.calls
+        try:
+            await self._step_item(_Work(plan, item, provider))
+        finally:
+            await self._budget.spent(plan.account, provider.calls - calls)
+        return True
+
+    def _provider_of(self, plan: Plan, item: PlanItem) -> SupportsCensus | None:
+        providers = self._context.providers
+        name = plan.account.partition(":")[0]
+        if plan.account not in providers.of_workspace(name, plan.workspace_id):
+            return None
+        return with_census(providers.serving(plan.account, item.api_version))
+
+    async def _next_item(self, plan: Plan, now: datetime) -> PlanItem | None:
+        """What comes next: chats that people want back first, then unknown outcomes, then deletions."""
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        restoring = await self._store.due_item(plan.id, frozenset({ItemState.RESTORING}), now)
+        if restoring is not None and await self._may_restore(plan, day):
+            return restoring
+        deleting = await self._store.due_item(plan.id, frozenset({ItemState.DELETING}), now)
+        if deleting is not None:
+            return deleting
+        if plan.state is not PlanState.APPLYING or self._interruptions.rests_until(plan, now) is not None:
+            return None
+        if await self._store.deletions_since(plan.id, day) >= plan.per_day:
+            return None
+        return await self._store.due_item(plan.id, OPEN_FOR_STEP, now)
+
+    async def _may_restore(self, plan: Plan, day: datetime) -> bool:
+        """Whether one more chat may be made again today: a fifth of the quota is kept for it, whatever was deleted."""
+        restored = await self._store.restored_since(plan.id, day)
+        deleted = await self._store.deletions_since(plan.id, day)
+        return restored < max(plan.per_day - deleted, -(-plan.per_day // 5))
+
+    async def _schedule(self, plan: Plan, now: datetime) -> bool:
+        """Say when the plan goes on; a plan of which nothing is open any more is done."""
+        tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        pending = await self._store.next_due(plan.id, frozenset({ItemState.RESTORING, ItemState.DELETING}))
+        times = [pending if pending > now else tomorrow] if pending is not None else []
+        if plan.state is PlanState.APPLYING:
+            waiting = await self._store.next_due(plan.id, OPEN_FOR_STEP)
+            if waiting is not None:
+                rest = self._interruptions.rests_until(plan, now) or (tomorrow if waiting <= now else waiting)
+                times.append(rest)
+            elif await self._store.next_due(plan.id, frozenset({ItemState.DELETING})) is None:
+                plan = replace(plan, state=PlanState.DONE, finished_at=now, problem=None, problem_code=None)
+                log.info("plan_done", plan_id=plan.id)
+        await self._store.save(replace(plan, step_at=min(times, default=None)))
+        return False
+
+    # -- items -------------------------------------------------------------------------------------------------
+
+    async def _step_item(self, work: _Work) -> None:
+        try:
+            if work.item.state is ItemState.RESTORING:
+                await self._restorer.restore(work.plan, work.item, work.provider)
+            elif work.item.state is ItemState.DELETING:
+                await self._resolve(work)
+            else:
+                await self._delete(work)
+            await self._interruptions.went_well(work.plan)
+        except ProviderError as error:
+            await self._interrupted(work, error)
+        except ProtokeepError:  # The database, for one: it says nothing of this chat.
+            raise
+        except Exception as error:  # The other chats go on.
+            log.exception("plan_item_unexpected", plan_id=work.plan.id, chat_id=work.item.chat_id)
+            await self._try_later(work, ProviderError(type(error).__name__, code="unexpected"))
+
+    async def _interrupted(self, work: _Work, error: ProviderError) -> None:
+        """The app builder did not answer a read as it should: the run stops (R8), or this item waits or fails."""
+        if not is_refusal_of_account(error):
+            await self._try_later(work, error)
+            return
+        await self._interruptions.refused(work.plan, error)
+        if error.status is None or error.status >= 500:
+            # One chat that always answers so must not stop the others. It is counted where others went well.
+            await self._try_later(work, error, OUTAGE_PAUSE, counts=work.plan.failures == 0)
+
+    async def _try_later(
+        self, work: _Work, error: ProviderError, pause: timedelta | None = None, *, counts: bool = True
+    ) -> None:
+        """Try an item again later. One that was tried often enough fails, unless its deletion may have been sent."""
+        now = self._now()
+        item = await self._store.item(work.plan.id, work.item.chat_id) or work.item
+        tries = item.attempts + counts
+        if item.state in OPEN_FOR_STEP and (tries >= MAX_ATTEMPTS or error.code == "too_large"):
+            reason = f"It cannot be copied whole, so it was not deleted: {error}"
+            await self._finish(work.plan, item, ItemState.FAILED, "not_copied", reason, error.code)
+        elif item.state in OPEN_ITEMS | {ItemState.RESTORING}:
+            due_at = now + (error.retry_after or pause or backoff(tries, self._context.timing))
+            waiting = replace(item, attempts=tries, due_at=due_at, answer=error.code)
+            await self._store.save_item(work.plan, waiting, now)
+
+    async def _delete(self, work: _Work) -> None:
+        """Read and copy a chat, decide again, keep its copy, and delete it, all within a few seconds."""
+        context = self._context
+        read_at = context.elapsed()
+        copy = await self._read(work)
+        if copy is None:
+            return
+        if (reason := await self._reason_to_skip(work, copy)) is not None:
+            await self._finish(work.plan, work.item, ItemState.SKIPPED, *reason)
+            return
+        context.checkpoint("plan_item_decided")
+        item = await self._archived(work, copy)
+        if item is None:
+            return
+        context.checkpoint("plan_item_archived")
+        if self._is_late(read_at):
+            return  # The next step reads the chat again.
+        await self._mark_and_send(replace(work, item=item), copy, read_at)
+
+    async def _read(self, work: _Work) -> ChatCopy | None:
+        """The chat as it is now, whole unless it was archived before; None: it is not there, which was written down."""
+        item = work.item
+        try:
+            if item.state is ItemState.ARCHIVED:
+                return await work.provider.read_chat(item.chat_id)
+            return await work.provider.copy_chat(item.chat_id)
+        except ProviderError as error:
+            if error.status != 404:
+                raise
+            await self._not_there(work)
+            return None
+
+    async def _not_there(self, work: _Work) -> None:
+        """A chat answered 404, and nothing of ours deleted it. The key may be another team's: then the run stops."""
+        shown = await work.provider.recent_chats()
+        if not await self._store.known_chats(work.plan, list(shown)):
+            words = (
+                "The account shows none of the chats that the census saw. Is its key still of the same account? "
+                "Start a census, then resume the plan."
+            )
+            await self._interruptions.stop(work.plan, "other_account", words)
+            return
+        reason = "It was gone before the plan came to it; no deletion was sent."
+        await self._finish(work.plan, work.item, ItemState.SKIPPED, "gone", reason, "404 to a read")
+
+    async def _reason_to_skip(self, work: _Work, copy: ChatCopy) -> tuple[str, str] | None:
+        """Why the chat may not be deleted, as (rule, sentence) (R3)."""
+        if self._is_foreign(work.plan, copy):
+            return "foreign", "It belongs to another workspace or another installation."
+        changed = changed_rule(work.item, copy.chat, copy.metadata)
+        if changed is not None:
+            return changed
+        return _obstacle_of(await self._store.obstacles(work.plan, work.item, is_usable=_is_usable(copy)))
+
+    def _is_foreign(self, plan: Plan, copy: ChatCopy) -> bool:
+        """Whether a mark in the chat names another workspace, or was not written by this installation."""
+        marks = {name: value for name, value in copy.metadata.items() if name in SIGNED}
+        if not marks:
+            return False
+        is_ours = self._context.signer.has_signed(copy.metadata)
+        return not is_ours or copy.metadata.get("protokeep_workspace") != plan.workspace_id
+
+    async def _archived(self, work: _Work, copy: ChatCopy) -> PlanItem | None:
+        """The item with a verified copy of its chat; None: there is none, or somebody changed the item (R4)."""
+        plan, item = work.plan, work.item
+        try:
+            if item.state is ItemState.ARCHIVED and item.archive_id is not None:
+                await self._archives.copy_of(plan.workspace_id, item.archive_id)
+                return item
+            archive = await self._archives.make(plan.workspace_id, plan.account, copy)
+        except NotFound:
+            await self._store.save_item(plan, replace(item, state=ItemState.WAITING, archive_id=None), self._now())
+            return None
+        except ArchiveFault as fault:
+            await self._finish(plan, item, ItemState.FAILED, "not_archived", f"It was not deleted: {fault}")
+            return None
+        self._context.checkpoint("plan_archive_made")
+        kept = replace(item, state=ItemState.ARCHIVED, archive_id=archive.id)
+        return await self._store.save_item(plan, kept, self._now())
+
+    async def _mark_and_send(self, work: _Work, copy: ChatCopy, read_at: float) -> None:
+        """Write that the deletion is sent, and send it, unless something speaks against it at the last moment."""
+        plan, item, now = work.plan, work.item, self._now()
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        marking = replace(
+            item, state=ItemState.DELETING, sent_at=now, due_at=now + RESOLVE_AFTER, attempts=item.attempts + 1
+        )
+        marked = await self._store.mark_deleting(
+            plan, marking, now, most_since=(day, plan.per_day), is_usable=_is_usable(copy)
+        )
+        if isinstance(marked, Obstacles):
+            await self._finish(plan, item, ItemState.SKIPPED, *(_obstacle_of(marked) or ("changed", "It changed.")))
+            return
+        if marked is None:
+            return
+        self._context.checkpoint("plan_item_marked")
+        # A pin of this moment counts, too. Nothing was sent yet, and the version says that nobody else did.
+        obstacle = _obstacle_of(await self._store.obstacles(plan, marked, is_usable=_is_usable(copy)))
+        if obstacle is not None or self._is_late(read_at):
+            await self._unsent(work, marked, item, obstacle)
+            return
+        await self._send(replace(work, item=marked), item)
+
+    async def _unsent(self, work: _Work, marked: PlanItem, before: PlanItem, obstacle: tuple[str, str] | None) -> None:
+        """A deletion that was marked was certainly not sent."""
+        back = replace(before, version=marked.version, due_at=self._now())
+        if obstacle is not None:
+            await self._finish(work.plan, back, ItemState.SKIPPED, *obstacle)
+        else:
+            await self._store.save_item(work.plan, back, self._now())
+
+    async def _send(self, work: _Work, before: PlanItem) -> None:
+        """Send the deletion of a marked item, and write down the answer."""
+        plan, marked = work.plan, work.item
+        try:
+            was_there = await work.provider.delete(marked.chat_id)
+        except (ProviderBusy, ProviderUnreachable, ProviderRejected) as error:
+            await self._refused(work, before, error)
+            return
+        except OutcomeUnknown as error:
+            later = self._now() + max(error.retry_after or timedelta(0), RESOLVE_AFTER)
+            await self._store.save_item(plan, replace(marked, answer=error.code, due_at=later), self._now())
+            if is_refusal_of_account(error):
+                await self._interruptions.refused(plan, error)
+            return
+        self._context.checkpoint("plan_deletion_answered")
+        answer = "deleted" if was_there else "404 to our deletion"
+        await self._deleted(plan, marked, answer)
+
+    async def _refused(self, work: _Work, before: PlanItem, error: ProviderError) -> None:
+        """The app builder certainly did not delete the chat."""
+        back = replace(before, version=work.item.version, answer=error.code, attempts=work.item.attempts)
+        if is_refusal_of_account(error):
+            await self._store.save_item(work.plan, replace(back, due_at=self._now()), self._now())
+            await self._interruptions.refused(work.plan, error)
+            return
+        await self._finish(
+            work.plan, back, ItemState.FAILED, "refused", f"v0 refuses its deletion: {error}", error.code
+        )
+
+    async def _resolve(self, work: _Work) -> None:
+        """Find out what became of a deletion whose answer is unknown: gone, there as it was, or there and changed."""
+        plan, item = work.plan, work.item
+        context = self._context
+        read_at = context.elapsed()
+        try:
+            copy = await work.provider.read_chat(item.chat_id)
+        except ProviderError as error:
+            if error.status != 404:
+                raise
+            await self._deleted(plan, item, "404 to a read after our deletion")
+            return
+        context.checkpoint("plan_outcome_read")
+        reason = await self._reason_to_skip(work, copy)
+        if item.undo_by is not None:
+            await self._finish(plan, item, ItemState.PROTECTED, "undone", "A person took it back.")
+        elif reason is not None:
+            rule, words = reason
+            after = "It changed after its deletion was sent, and is still there." if rule == "changed" else words
+            await self._finish(plan, item, ItemState.SKIPPED, rule, after)
+        elif plan.state is PlanState.CANCELLED:
+            await self._finish(plan, item, ItemState.SKIPPED, "cancelled", "The plan was cancelled.")
+        elif plan.state is not PlanState.APPLYING or self._interruptions.rests_until(plan, self._now()):
+            later = self._now() + timedelta(minutes=10)
+            await self._store.save_item(plan, replace(item, due_at=later), self._now())
+        elif not self._is_late(read_at):
+            await self._send_again(work, copy, read_at)
+
+    async def _send_again(self, work: _Work, copy: ChatCopy, read_at: float) -> None:
+        """The chat is there and unchanged after a deletion of ours: it is archived still, and is deleted again."""
+        if work.item.archive_id is None:  # It cannot be: nothing is marked without an archive.
+            await self._finish(work.plan, work.item, ItemState.FAILED, "not_archived", "It has no archive.")
+            return
+        await self._mark_and_send(work, copy, read_at)
+
+    async def _deleted(self, plan: Plan, item: PlanItem, answer: str) -> None:
+        """Write that a chat is deleted, whatever others wrote meanwhile: it is gone."""
+        current: PlanItem | None = item
+        for _ in range(MAX_ATTEMPTS):
+            if current is None or current.state in (ItemState.DELETED, ItemState.RESTORING, ItemState.RESTORED):
+                return
+            deleted = replace(current, state=ItemState.DELETED, answer=answer, due_at=None)
+            if await self._save_deleted(plan, deleted):
+                return
+            current = await self._store.item(plan.id, item.chat_id)
+
+    async def _save_deleted(self, plan: Plan, item: PlanItem) -> bool:
+        now = self._now()
+        archive = await self._archives.find(plan.workspace_id, item.archive_id) if item.archive_id else None
+        receipt = receipt_of(plan, item, now, archive.sha256 if archive else None)
+        wanted_back = item.undo_by is not None and archive is not None
+        state = ItemState.RESTORING if wanted_back else ItemState.DELETED
+        due_at = now if wanted_back else None
+        after = replace(item, state=state, due_at=due_at, attempts=0)
+        return await self._store.save_deleted(plan, after, now, receipt)
+
+    async def _finish(
+        self, plan: Plan, item: PlanItem, state: ItemState, rule: str, reason: str, answer: str | None = None
+    ) -> None:
+        """Write the end of an item that was not deleted, together with its receipt."""
+        now = self._now()
+        ended = replace(item, state=state, rule=rule, reason=reason, answer=answer or item.answer, due_at=None)
+        if await self._store.save_item(plan, ended, now, receipt_of(plan, ended, now)) is not None:
+            log.info("plan_item_ended", plan_id=plan.id, chat_id=item.chat_id, state=state.value, rule=rule)
+
+    def _is_late(self, read_at: float) -> bool:
+        """Whether the chat may have changed since it was read, because this process slept."""
+        return self._context.elapsed() - read_at > FRESH_SECONDS
+
+    def _now(self) -> datetime:
+        return self._context.clock()
+
+
+def _is_usable(copy: ChatCopy) -> bool:
+    return copy.chat.content in (ChatContent.FINISHED, ChatContent.UNTOLD)
+
+
+def _obstacle_of(obstacles: Obstacles) -> tuple[str, str] | None:
+    """What keeps a chat at this moment, as (rule, sentence)."""
+    checks: tuple[tuple[bool, KeepRule], ...] = (
+        (obstacles.has_prototype, KeepRule.OURS),
+        (obstacles.is_pinned, KeepRule.PINNED),
+        (not obstacles.has_survivor, KeepRule.LAST_OF_GROUP),
+    )
+    return next(((rule.value, REASONS[rule]) for holds, rule in checks if holds), None)

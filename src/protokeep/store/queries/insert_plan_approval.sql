@@ -1,0 +1,3 @@
+-- Adds the approval of an admin. No row: the same admin approved it before.
+INSERT INTO protokeep_plan_approvals (plan_id, approved_by, approved_at) VALUES (:plan_id, :approved_by, :approved_at)
+ON CONFLICT (plan_id, approved_by) DO NOTHING

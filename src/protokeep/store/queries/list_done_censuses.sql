@@ -1,0 +1,3 @@
+-- When the finished censuses of an account began and ended, oldest first.
+SELECT id, started_at, finished_at FROM protokeep_censuses
+WHERE workspace_id = :workspace_id AND account = :account AND state = 'done' ORDER BY started_at, id
