@@ -5,6 +5,7 @@ It is quick, so that thousands of cases run in seconds. Faults are given one at 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from protokeep.core.census import CensusChat, ChatContent, ChatKind, Claim
 from protokeep.core.errors import ProviderError, ProviderRejected
 from protokeep.providers.base import Capabilities, KnownChats, MayBegin, PollResult, PollTarget, RemoteChat, Search
 from protokeep.providers.census_port import AccountPage, ChatCopy, CostsPage
+from protokeep.store.sql import Statement, query
 from protokeep.store.store import Store
 
 WORKSPACE = "default"
@@ -60,7 +62,7 @@ class FakeAccount:
         return self.chats[chat_id]
 
     async def read_account(self, position: Mapping[str, Any] | None, seen: Collection[str]) -> AccountPage:
-        return AccountPage(list(self._call("list", act=lambda: self.chats.values())))
+        return AccountPage(list(self._call("list", act=self.chats.copy().values)))
 
     async def project_names(self) -> Mapping[str, str]:
         return {}
@@ -184,22 +186,17 @@ async def save_census(
     credits: float | None = 2.0,
 ) -> None:
     """Writes what a finished census of these chats would have found."""
-    import json
-
-    from protokeep.store.sql import Statement
-
     census_id = uuid4().hex
     census = Statement(
         "INSERT INTO protokeep_censuses (id, workspace_id, account, state, is_whole, requested_by, started_at,"
         " finished_at) VALUES (:id, :workspace_id, :account, 'done', true, 'ada', :now, :now)"
     )
     names = (
-        "workspace_id account chat_id api_version content claim kind name author_id created_at updated_at privacy"
-        " is_favorite may_delete project_id vercel_project_id version_id metadata fingerprint credits group_id"
-        " first_census_id last_census_id first_seen_at last_seen_at"
-    ).split()
-    columns = await store.database.read(Statement("SELECT * FROM protokeep_census_chats WHERE 1 = 0"))
-    assert columns == []
+        *("workspace_id", "account", "chat_id", "api_version", "content", "claim", "kind", "name", "author_id"),
+        *("created_at", "updated_at", "privacy", "is_favorite", "may_delete", "project_id", "vercel_project_id"),
+        *("version_id", "metadata", "fingerprint", "credits", "group_id", "first_census_id", "last_census_id"),
+        *("first_seen_at", "last_seen_at"),
+    )
     upsert = Statement(
         f"INSERT INTO protokeep_census_chats ({', '.join(names)}) VALUES ({', '.join(':' + name for name in names)})"
         " ON CONFLICT (workspace_id, account, chat_id) DO UPDATE SET last_seen_at = excluded.last_seen_at,"
@@ -230,8 +227,6 @@ async def save_census(
 
 async def pin(store: Store, account: str, chat_id: str, now: datetime, *, workspace: str = WORKSPACE) -> None:
     """Somebody pins a chat."""
-    from protokeep.store.sql import query
-
     values = {
         "workspace_id": workspace,
         "account": account,

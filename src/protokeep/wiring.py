@@ -31,6 +31,9 @@ from protokeep.service.context import Context, NoQueue, Queue
 from protokeep.service.gallery import Gallery
 from protokeep.service.heartbeat import Clock, SteadyClock, utc_now
 from protokeep.service.hooks import Hooks
+from protokeep.service.plan_policies import PlanPolicies
+from protokeep.service.plan_reports import PlanReports
+from protokeep.service.plans import PlanService
 from protokeep.service.provider_accounts import Providers, StoredKeys
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.service.sessions import Sessions
@@ -85,6 +88,9 @@ class Application:
         )
         self.gallery = Gallery(keeper.context)
         self.provider_keys = ProviderKeys(keeper.context)
+        self.plans = PlanService(keeper.context)
+        self.plan_reports = PlanReports(keeper.context, self.plans)
+        self.plan_policies = PlanPolicies(keeper.context, self.plans)
 
 
 @contextlib.asynccontextmanager

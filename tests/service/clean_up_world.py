@@ -19,12 +19,14 @@ from protokeep.core.principals import Principal, Role
 from protokeep.service.archives import ChatArchives
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Context
+from protokeep.service.plan_drafts import PlanOptions
 from protokeep.service.plan_policies import PlanPolicies
 from protokeep.service.plan_reports import PlanReports
 from protokeep.service.plan_steps import PlanRunner
-from protokeep.service.plans import PlanOptions, PlanService
+from protokeep.service.plans import PlanService
 from protokeep.service.provider_accounts import Providers
 from protokeep.store.database import Database
+from protokeep.store.sql import Statement
 from protokeep.store.store import Store
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
 
@@ -75,7 +77,7 @@ class CleanUpWorld:
     def process(self) -> Process:
         """One more process."""
         bus = Bus()
-        providers = Providers({"v0": "V0_API_KEY"}, None, lambda workspace: self.serves(workspace))
+        providers = Providers({"v0": "V0_API_KEY"}, None, self._is_served)
         providers.add(ENVIRONMENT_ACCOUNT, self.account, for_new=True, key_mark="mark")
         context = Context(
             Store(Database(self.database_url), bus),
@@ -93,6 +95,9 @@ class CleanUpWorld:
         made = Process(context, plans, PlanReports(context, plans), policies, runner, archives)
         self.processes.append(made)
         return made
+
+    def _is_served(self, workspace_id: str) -> bool:
+        return bool(self.serves(workspace_id))
 
     @property
     def first(self) -> Process:
@@ -138,8 +143,6 @@ class CleanUpWorld:
 
     async def waits(self) -> bool:
         """Whether a plan has a step before it."""
-        from protokeep.store.sql import Statement
-
         rows = await self.first.context.store.database.read(
             Statement("SELECT count(*) AS plans FROM protokeep_plans WHERE step_at IS NOT NULL AND state <> 'draft'")
         )

@@ -15,6 +15,7 @@ from protokeep.cli import (
     hooks,
     keys,
     mcp,
+    plans,
     prototypes,
     retry_advice,
     server,
@@ -38,6 +39,7 @@ for module in (demo, server, adopt, audit, prototypes, actions, watch, mcp, doct
     app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
 app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed: set, list, remove, rotate.")
+app.add_typer(plans.app, name="plan", help="Clean-up of an account: plan, approve, apply, undo, receipts.")
 app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
 
 

@@ -195,6 +195,10 @@ class AsyncProtokeep:
             "GET", EVENTS_PATH, params=reader.params(), headers=reader.headers(), timeout=STREAM_TIMEOUT
         )
 
+    async def run(self, operation: Operation[T]) -> T:
+        """The result of an operation, such as those of `protokeep.client.plans`."""
+        return await self._run(operation)
+
     # -- carrying operations out -----------------------------------------------------------------------------------
 
     async def _run(self, operation: Operation[T]) -> T:

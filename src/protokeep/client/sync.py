@@ -187,6 +187,10 @@ class Protokeep:
             "GET", EVENTS_PATH, params=reader.params(), headers=reader.headers(), timeout=STREAM_TIMEOUT
         )
 
+    def run(self, operation: Operation[T]) -> T:
+        """The result of an operation, such as those of `protokeep.client.plans`."""
+        return self._run(operation)
+
     # -- carrying operations out -----------------------------------------------------------------------------------
 
     def _run(self, operation: Operation[T]) -> T:

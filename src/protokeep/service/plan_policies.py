@@ -14,7 +14,8 @@ from protokeep.core.errors import InvalidInput, NotFound, ProtokeepError
 from protokeep.core.keep_rules import OF_POLICY, Selection
 from protokeep.core.principals import Principal, Role
 from protokeep.service.context import Context
-from protokeep.service.plans import PlanOptions, PlanService
+from protokeep.service.plan_drafts import PlanOptions
+from protokeep.service.plans import PlanService
 from protokeep.store.clean_up_policies import Policy
 
 log = structlog.get_logger(__name__)

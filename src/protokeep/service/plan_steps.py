@@ -34,6 +34,7 @@ from protokeep.service.context import Context
 from protokeep.service.plan_interruptions import Interruptions, is_refusal_of_account
 from protokeep.service.plan_policies import PlanPolicies
 from protokeep.service.plan_restoring import Restorer
+from protokeep.service.plan_schedule import OPEN_FOR_STEP, PlanSchedule
 from protokeep.service.receipts import receipt_of
 from protokeep.store.plans import Obstacles
 
@@ -49,8 +50,6 @@ RESOLVE_AFTER = timedelta(seconds=60)
 MAX_ATTEMPTS = 6
 #: An item that met an outage lets the others go first.
 OUTAGE_PAUSE = timedelta(minutes=15)
-#: Items whose chats are read, archived and deleted.
-OPEN_FOR_STEP = frozenset({ItemState.WAITING, ItemState.ARCHIVED})
 
 
 class Budget(Protocol):
@@ -84,6 +83,7 @@ class PlanRunner:
         self._budget = budget
         self._policies = policies
         self._interruptions = Interruptions(context)
+        self._schedule = PlanSchedule(context, self._interruptions)
         self._restorer = Restorer(context, archives)
 
     async def step(self) -> int:
@@ -111,9 +111,10 @@ class PlanRunner:
         if next_at is not None and next_at > now:
             await self._store.save(replace(plan, step_at=next_at))
             return False
-        item = await self._next_item(plan, now)
+        item = await self._schedule.next_item(plan, now)
         if item is None:
-            return await self._schedule(plan, now)
+            await self._schedule.go_on_later(plan, now)
+            return False
         provider = self._provider_of(plan, item)
         if provider is None:
             await self._interruptions.stop(
@@ -133,43 +134,6 @@ class PlanRunner:
         if plan.account not in providers.of_workspace(name, plan.workspace_id):
             return None
         return with_census(providers.serving(plan.account, item.api_version))
-
-    async def _next_item(self, plan: Plan, now: datetime) -> PlanItem | None:
-        """What comes next: chats that people want back first, then unknown outcomes, then deletions."""
-        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        restoring = await self._store.due_item(plan.id, frozenset({ItemState.RESTORING}), now)
-        if restoring is not None and await self._may_restore(plan, day):
-            return restoring
-        deleting = await self._store.due_item(plan.id, frozenset({ItemState.DELETING}), now)
-        if deleting is not None:
-            return deleting
-        if plan.state is not PlanState.APPLYING or self._interruptions.rests_until(plan, now) is not None:
-            return None
-        if await self._store.deletions_since(plan.id, day) >= plan.per_day:
-            return None
-        return await self._store.due_item(plan.id, OPEN_FOR_STEP, now)
-
-    async def _may_restore(self, plan: Plan, day: datetime) -> bool:
-        """Whether one more chat may be made again today: a fifth of the quota is kept for it, whatever was deleted."""
-        restored = await self._store.restored_since(plan.id, day)
-        deleted = await self._store.deletions_since(plan.id, day)
-        return restored < max(plan.per_day - deleted, -(-plan.per_day // 5))
-
-    async def _schedule(self, plan: Plan, now: datetime) -> bool:
-        """Say when the plan goes on; a plan of which nothing is open any more is done."""
-        tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-        pending = await self._store.next_due(plan.id, frozenset({ItemState.RESTORING, ItemState.DELETING}))
-        times = [pending if pending > now else tomorrow] if pending is not None else []
-        if plan.state is PlanState.APPLYING:
-            waiting = await self._store.next_due(plan.id, OPEN_FOR_STEP)
-            if waiting is not None:
-                rest = self._interruptions.rests_until(plan, now) or (tomorrow if waiting <= now else waiting)
-                times.append(rest)
-            elif await self._store.next_due(plan.id, frozenset({ItemState.DELETING})) is None:
-                plan = replace(plan, state=PlanState.DONE, finished_at=now, problem=None, problem_code=None)
-                log.info("plan_done", plan_id=plan.id)
-        await self._store.save(replace(plan, step_at=min(times, default=None)))
-        return False
 
     # -- items -------------------------------------------------------------------------------------------------
 
@@ -346,7 +310,7 @@ class PlanRunner:
 
     async def _refused(self, work: _Work, before: PlanItem, error: ProviderError) -> None:
         """The app builder certainly did not delete the chat."""
-        back = replace(before, version=work.item.version, answer=error.code, attempts=work.item.attempts)
+        back = replace(before, version=work.item.version, answer=error.code)
         if is_refusal_of_account(error):
             await self._store.save_item(work.plan, replace(back, due_at=self._now()), self._now())
             await self._interruptions.refused(work.plan, error)
@@ -381,14 +345,7 @@ class PlanRunner:
             later = self._now() + timedelta(minutes=10)
             await self._store.save_item(plan, replace(item, due_at=later), self._now())
         elif not self._is_late(read_at):
-            await self._send_again(work, copy, read_at)
-
-    async def _send_again(self, work: _Work, copy: ChatCopy, read_at: float) -> None:
-        """The chat is there and unchanged after a deletion of ours: it is archived still, and is deleted again."""
-        if work.item.archive_id is None:  # It cannot be: nothing is marked without an archive.
-            await self._finish(work.plan, work.item, ItemState.FAILED, "not_archived", "It has no archive.")
-            return
-        await self._mark_and_send(work, copy, read_at)
+            await self._mark_and_send(work, copy, read_at)  # Its archive is here still.
 
     async def _deleted(self, plan: Plan, item: PlanItem, answer: str) -> None:
         """Write that a chat is deleted, whatever others wrote meanwhile: it is gone."""

@@ -71,6 +71,28 @@ RULES: dict[str, Rule] = {
     "PUT /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER, body=NO_KEY),
     "GET /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER),
     "DELETE /api/design/keys/mine": Rule(Way.BEARER, Role.MAKER),
+    "POST /api/design/plans": Rule(Way.BEARER, Role.ADMIN, body={"workspace": "another"}),
+    "GET /api/design/plans": Rule(Way.BEARER),
+    "PUT /api/design/plans/policy": Rule(Way.BEARER, Role.ADMIN, body={"workspace": "another", "older_than_days": 30}),
+    "GET /api/design/plans/policy": Rule(Way.BEARER),
+    "DELETE /api/design/plans/policy": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),
+    "GET /api/design/plans/{plan_id}": Rule(Way.BEARER, of_workspace=True),
+    "GET /api/design/plans/{plan_id}/items": Rule(Way.BEARER, of_workspace=True),
+    "GET /api/design/plans/{plan_id}/export": Rule(Way.BEARER, of_workspace=True),
+    "POST /api/design/plans/{plan_id}/import": Rule(
+        Way.BEARER, Role.ADMIN, of_workspace=True, body={"content": "chat_id,action,fingerprint"}
+    ),
+    "POST /api/design/plans/{plan_id}/approve": Rule(
+        Way.BEARER, Role.ADMIN, of_workspace=True, body={"digest": "", "workspace": "another"}
+    ),
+    "POST /api/design/plans/{plan_id}/apply": Rule(Way.BEARER, Role.ADMIN, of_workspace=True, body={"digest": ""}),
+    "POST /api/design/plans/{plan_id}/pause": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),
+    "POST /api/design/plans/{plan_id}/resume": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),
+    "POST /api/design/plans/{plan_id}/cancel": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),
+    "POST /api/design/plans/{plan_id}/undo": Rule(Way.BEARER, Role.ADMIN, of_workspace=True, body={}),
+    "GET /api/design/plans/{plan_id}/people": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),
+    "GET /api/design/plans/{plan_id}/report": Rule(Way.BEARER, of_workspace=True),
+    "GET /api/design/plans/{plan_id}/receipts": Rule(Way.BEARER, Role.ADMIN, of_workspace=True),
     "POST /mcp": Rule(Way.BEARER),
     # The address itself is the secret; a wrong one is 404 for everybody.
     "POST /hooks/{provider}/{secret}": OPEN,

@@ -1,0 +1,357 @@
+"""`protokeep plan`: the clean-up of an account, from a list of what would go to receipts of what went."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from protokeep.cli.options import DEFAULT_URL, AsJson, Token, Url
+from protokeep.cli.prototypes import connected
+from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
+from protokeep.cli.terminal import in_one_line, print_json, print_notice, print_text
+
+if TYPE_CHECKING:
+    from protokeep.client.operations import Operation
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True)
+
+PlanId = Annotated[str, typer.Argument(help="The plan's id, as `protokeep plan list` shows it.", metavar="PLAN")]
+Digest = Annotated[str, typer.Option(help="The plan's digest, as `protokeep plan show` prints it.")]
+WorkspaceName = Annotated[str, typer.Option("--workspace", help="The name of your workspace, written out.")]
+Some = Annotated[list[str] | None, typer.Option(help="Repeat it for several.")]
+
+
+def _run(url: str, token: str, operation: Operation[T], *, as_json: bool = False) -> T:
+    with connected(url, token, as_json=as_json) as client:
+        return client.run(operation)
+
+
+def _print(value: Any, text: Callable[[], str], *, as_json: bool) -> None:
+    if as_json:
+        print_json(value)
+    else:
+        print_text(text())
+
+
+@app.command()
+def create(
+    workspace: WorkspaceName,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="duplicate, failed, empty, superseded or not_claimed; repeat it for several. [all]"),
+    ] = None,
+    chat: Some = None,
+    group: Some = None,
+    author: Some = None,
+    older_than: Annotated[int | None, typer.Option(help="Days. [90, for chats that nobody has claimed]")] = None,
+    rule_off: Annotated[list[str] | None, typer.Option(help="A keep rule that is not to count.")] = None,
+    grace: Annotated[int, typer.Option(help="Days from the approval to the first deletion, at least 3.")] = 14,
+    per_day: Annotated[int, typer.Option(help="Deletions in a day.")] = 100,
+    account: Annotated[str | None, typer.Option(help="The account. [the first that may be cleaned up]")] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Make a draft: which chats would be deleted, which are kept, and why. Changes nothing."""
+    from protokeep.client import plans
+
+    plan = _run(
+        url,
+        token,
+        plans.create(
+            workspace,
+            account=account,
+            kinds=kind,
+            chat_ids=chat,
+            group_ids=group,
+            author_ids=author,
+            older_than_days=older_than,
+            rules_off=rule_off,
+            grace_days=grace,
+            per_day=per_day,
+        ),
+        as_json=as_json,
+    )
+    _print(plan, lambda: _detail(plan), as_json=as_json)
+
+
+@app.command("list")
+def list_plans(as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """List plans, newest first."""
+    from protokeep.client import plans
+
+    found = _run(url, token, plans.listed())
+    lines = [_line(plan) for plan in found["plans"]]
+    _print(
+        found["plans"],
+        lambda: "\n".join(lines) or "There are no plans. `protokeep plan create` makes one.",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def show(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """Look at a plan: its digest, what it takes, and when it ends."""
+    from protokeep.client import plans
+
+    plan = _run(url, token, plans.get(plan_id))
+    _print(plan, lambda: _detail(plan), as_json=as_json)
+
+
+@app.command()
+def items(
+    plan_id: PlanId,
+    action: Annotated[str | None, typer.Option(help="keep or delete.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only items in this state, such as skipped.")] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """List what a plan does with each chat, and why."""
+    from protokeep.client import plans
+
+    found = _run(url, token, plans.items(plan_id, action, state))
+    _print(found, lambda: "\n".join(_item_line(item) for item in found) or "No such chats.", as_json=as_json)
+
+
+@app.command()
+def export(
+    plan_id: PlanId,
+    kind: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Print a plan as a file. Only its column `action` may be changed: then `import` it."""
+    from protokeep.client import plans
+
+    sys.stdout.write(_run(url, token, plans.export(plan_id, kind)))
+
+
+@app.command("import")
+def import_plan(
+    plan_id: PlanId,
+    file: Annotated[str, typer.Argument(help="The edited file; - reads standard input.")],
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Make a new draft from an edited file. Errors name the lines."""
+    from protokeep.client import plans
+
+    content = _read_file(file)
+    if not content.lstrip("\ufeff \r\n").startswith("["):
+        # Most lines are as they were: leaving them out keeps the request small, and the numbers of the others.
+        exported = _run(url, token, plans.export(plan_id, "csv"), as_json=as_json)
+        content = plans.unchanged_lines_left_out(exported, content)
+    plan = _run(url, token, plans.import_edited(plan_id, content), as_json=as_json)
+    _print(plan, lambda: _detail(plan), as_json=as_json)
+
+
+@app.command()
+def approve(
+    plan_id: PlanId,
+    digest: Digest,
+    workspace: WorkspaceName,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Approve exactly the list with this digest. Its grace period begins; nothing is deleted before `apply`."""
+    from protokeep.client import plans
+
+    plan = _run(url, token, plans.approve(plan_id, digest, workspace), as_json=as_json)
+    _print(plan, lambda: _detail(plan), as_json=as_json)
+
+
+@app.command()
+def apply(
+    plan_id: PlanId,
+    digest: Annotated[str, typer.Option(help="The plan's digest. Without it, nothing happens.")] = "",
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Let the deletions of an approved plan begin, when its grace period is over."""
+    from protokeep.client import plans
+
+    if not digest:
+        print_notice(f"nothing was done. `protokeep plan show {plan_id}` prints the digest; give it with --digest.")
+        raise typer.Exit(EXIT_USAGE)
+    plan = _run(url, token, plans.apply(plan_id, digest), as_json=as_json)
+    _print(plan, lambda: _detail(plan), as_json=as_json)
+
+
+@app.command()
+def pause(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """Delete nothing more until the plan is resumed."""
+    from protokeep.client import plans
+
+    plan = _run(url, token, plans.pause(plan_id), as_json=as_json)
+    _print(plan, lambda: _detail(plan), as_json=as_json)
+
+
+@app.command()
+def resume(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """Let a paused plan go on."""
+    from protokeep.client import plans
+
+    plan = _run(url, token, plans.resume(plan_id), as_json=as_json)
+    _print(plan, lambda: _detail(plan), as_json=as_json)
+
+
+@app.command()
+def cancel(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """End a plan: nothing more of it is deleted. What was deleted stays deleted."""
+    from protokeep.client import plans
+
+    plan = _run(url, token, plans.cancel(plan_id), as_json=as_json)
+    _print(plan, lambda: _detail(plan), as_json=as_json)
+
+
+@app.command()
+def undo(
+    plan_id: PlanId,
+    chat: Annotated[list[str] | None, typer.Option(help="Only this chat; repeat it for several. [the plan]")] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Take back a plan, or some of its chats: kept at once, or made again from their archives."""
+    from protokeep.client import plans
+
+    undone = _run(url, token, plans.undo(plan_id, chat), as_json=as_json)
+    text = (
+        f"{undone['protected']:,} stay. {undone['restoring']:,} are made again as new chats. "
+        f"{undone['under_way']:,} are decided by what happened. {undone['not_possible']:,} had nothing to take back."
+    )
+    _print(undone, lambda: text, as_json=as_json)
+
+
+@app.command()
+def people(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """Print a message for each author whose chats are about to go."""
+    from protokeep.client import plans
+
+    found = _run(url, token, plans.people(plan_id))["people"]
+    texts = [
+        f"{in_one_line(author['author_id'] or 'author not known')} ({len(author['chats']):,}):\n{author['message']}\n"
+        for author in found
+    ]
+    _print(found, lambda: "\n".join(texts) or "Nobody's chats are about to go.", as_json=as_json)
+
+
+@app.command()
+def report(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """Print what a plan did, and whether a census afterwards shows any of the chats."""
+    from protokeep.client import plans
+
+    found = _run(url, token, plans.report(plan_id))
+    reasons = [f"  {count:,} {rule}" for rule, count in sorted(found["reasons"].items())]
+    _print(found, lambda: "\n".join([found["sentence"], *reasons]), as_json=as_json)
+
+
+@app.command()
+def receipts(plan_id: PlanId, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """Print the receipts of a plan as JSON, with a signature: one for what became of each chat."""
+    from protokeep.client import plans
+
+    print_json(_run(url, token, plans.receipts(plan_id)))
+
+
+@app.command("verify-receipts")
+def verify_receipts(
+    file: Annotated[str, typer.Argument(help="The printed receipts; - reads standard input.")],
+) -> None:
+    """Say whether this installation wrote the receipts, and nobody changed them. Needs PROTOKEEP_SECRET_KEY."""
+    import json
+
+    from protokeep.cli.runtime import settings_of
+    from protokeep.service.chat_metadata import Signer
+    from protokeep.service.receipts import is_signed_by_us
+    from protokeep.wiring import secret_key
+
+    try:
+        export = json.loads(_read_file(file))
+    except (ValueError, RecursionError):
+        export = None
+    if not isinstance(export, dict):
+        print_notice("the file holds no receipts. `protokeep plan receipts` prints them.")
+        raise typer.Exit(EXIT_USAGE)
+    if not is_signed_by_us(Signer(secret_key(settings_of())), export):
+        print_notice("these receipts were changed, or another installation wrote them.")
+        raise typer.Exit(EXIT_ERROR)
+    print_text(f"Genuine: {len(export['receipts']):,} receipts of plan {export['plan']['id']}.")
+
+
+@app.command()
+def policy(
+    older_than: Annotated[int | None, typer.Option(help="Days: set the policy. [look at it]")] = None,
+    workspace: Annotated[str, typer.Option(help="The name of your workspace, written out, to set it.")] = "",
+    off: Annotated[bool, typer.Option("--off", help="Switch it off.")] = False,
+    account: Annotated[str | None, typer.Option(help="The account. [the first that may be cleaned up]")] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Look at, set or switch off the standing policy: drafts of failed, empty and superseded chats, once a day."""
+    from protokeep.client import plans
+
+    with connected(url, token, as_json=as_json) as client:
+        if off:
+            client.run(plans.remove_policy(account))
+        elif older_than is not None:
+            client.run(plans.set_policy(workspace, older_than, account))
+        found = client.run(plans.policies())["policies"]
+    lines = [f"{one['account']}: older than {one['older_than_days']} days, set by {one['set_by']}" for one in found]
+    _print(found, lambda: "\n".join(map(in_one_line, lines)) or "There is no standing policy.", as_json=as_json)
+
+
+def _read_file(name: str) -> str:
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        print_notice(f"{name} cannot be read: {reason}.")
+        raise typer.Exit(EXIT_USAGE) from None
+
+
+def _line(plan: Mapping[str, Any]) -> str:
+    return in_one_line(
+        f"{plan['created_at'][:16]}  {plan['id']}  {plan['state']:9} {plan['deletions']:,} of {plan['chats']:,} chats  "
+        f"by {plan['requested_by']}{'  (edited)' if plan['edited_from'] else ''}"
+    )
+
+
+def _detail(plan: Mapping[str, Any]) -> str:
+    approvals: Sequence[Mapping[str, Any]] = plan["approvals"]
+    lines = [
+        _line(plan),
+        f"  digest {plan['digest']}",
+        f"  about {plan['calls']:,} calls; its chats had cost {plan['credits']:,g} credits",
+        f"  grace {plan['grace_days']} days, {plan['per_day']:,} deletions a day"
+        + (f", the last on {plan['ends_at'][:10]}" if plan["ends_at"] else ""),
+        f"  approved by {', '.join(one['by'] for one in approvals) or 'nobody'} ({plan['approvals_needed']} needed)",
+        *([f"  {plan['problem']}"] if plan["problem"] else []),
+        *_next_step(plan),
+    ]
+    return "\n".join(in_one_line(line) if number == 0 else line for number, line in enumerate(lines))
+
+
+def _next_step(plan: Mapping[str, Any]) -> list[str]:
+    """What an admin may do next, as the command to type."""
+    if plan["state"] == "draft" and plan["deletions"]:
+        return [f"  next: protokeep plan approve {plan['id']} --digest {plan['digest']} --workspace NAME"]
+    if plan["state"] == "approved":
+        return [f"  next: protokeep plan apply {plan['id']} --digest {plan['digest']}"]
+    return []
+
+
+def _item_line(item: Mapping[str, Any]) -> str:
+    name = in_one_line(item["name"] or "")[:60]
+    return in_one_line(f"{item['action']:6} {item['state']:10} {item['chat_id']}  {name}  {item['reason']}")
