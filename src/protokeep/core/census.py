@@ -182,3 +182,4 @@ class Census:
     chats: int = 0  #: chats that it has seen so far
     expected: int | None = None  #: chats that the census before it saw
     problem: str | None = None
+    version: int = 0  #: grows with each change; guards writes
