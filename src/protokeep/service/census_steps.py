@@ -7,7 +7,6 @@ version. Nothing is written at the app builder.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,10 +14,11 @@ from functools import partial
 
 import structlog
 
-from protokeep.core.census import PROMPT_KEPT, Census, CensusState, Claim
+from protokeep.core.census import PROMPT_KEPT, Census, CensusChat, CensusState, ChatContent, Claim
 from protokeep.core.census_sightings import KnownChat, Sighting, sighting_of
 from protokeep.core.census_tasks import NOT_SERVED, CensusTasks, Task, Work
 from protokeep.core.errors import ProviderBusy, ProviderError, ProviderUnreachable
+from protokeep.core.foreign_text import is_id
 from protokeep.core.timing import backoff
 from protokeep.providers.census_port import AccountPage, SupportsCensus, with_census
 from protokeep.service.census_accounts import may_read
@@ -28,6 +28,7 @@ from protokeep.service.clean_up_budget import CleanUpBudget
 from protokeep.service.context import Context
 from protokeep.store import census as writes
 from protokeep.store.census import Belongs, CensusStore
+from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -146,14 +147,14 @@ class CensusRunner:
                 return Step(_require_some(tasks.was_refused(task.api_version, str(error))), calls=1)
             raise
         calls = min(max(provider.calls - before, 1), 2)  # Polls of the same account count there, too.
-        known, sightings = await self._sightings(census, page)
+        known, sightings = await self._sightings(census, page, task.api_version)
         now = self._context.clock()
         new = sum(known[one.chat.chat_id].last_census_id != census.id for one in sightings if one.chat.chat_id in known)
         new += sum(one.chat.chat_id not in known for one in sightings)
         after = _after_page(census, tasks, task, page, _is_known(census, task, walk, known, sightings))
         is_whole = task.api_version in after.read and page.position is None and not page.is_broken
 
-        async def belongs(connection: writes.Connection) -> None:
+        async def belongs(connection: Connection) -> None:
             await writes.save_chats(connection, census, walk, sightings, now)
             if is_whole and census.is_whole:
                 await writes.mark_missing(connection, census, task.api_version, walk)
@@ -161,7 +162,7 @@ class CensusRunner:
         return Step(after, belongs, calls, new)
 
     async def _sightings(
-        self, census: Census, page: AccountPage
+        self, census: Census, page: AccountPage, api_version: int
     ) -> tuple[Mapping[str, KnownChat], Sequence[Sighting]]:
         """What the table knows of a page's chats, and how they are saved now.
 
@@ -169,7 +170,8 @@ class CensusRunner:
         to the next census.
         """
         context = self._context
-        ids = [chat.chat_id for chat in page.all_chats]
+        shown = _shown_on(page, api_version)
+        ids = [chat.chat_id for chat in shown]
         known = await self._store.known(census.workspace_id, census.account, ids)
         owners = await self._store.owners(census.workspace_id, census.account, ids)
         young_since = context.clock() - context.timing.settle
@@ -180,7 +182,7 @@ class CensusRunner:
                 mark_of(chat.metadata, context.signer, census.workspace_id),
                 owners.get(chat.chat_id),
             )
-            for chat in page.all_chats
+            for chat in shown
         ]
         return known, [one for one in found if not _is_young(one, young_since)]
 
@@ -304,7 +306,7 @@ PROMPTS_READ = "prompts read"
 
 
 async def _add_costs(
-    connection: writes.Connection,
+    connection: Connection,
     *,
     census: Census,
     version: int,
@@ -313,6 +315,16 @@ async def _add_costs(
     last: bool,
 ) -> None:
     await writes.add_costs(connection, census, version, credits, first=first, last=last)
+
+
+def _shown_on(page: AccountPage, api_version: int) -> Sequence[CensusChat]:
+    """The chats of a page, each once, also those of which only the id could be read."""
+    unread = [
+        CensusChat(skipped.chat_id, api_version, ChatContent.UNREADABLE, created_at=skipped.created_at)
+        for skipped in page.unreadable
+        if is_id(skipped.chat_id)
+    ]
+    return list({chat.chat_id: chat for chat in [*unread, *page.chats]}.values())
 
 
 def _after_page(census: Census, tasks: CensusTasks, task: Task, page: AccountPage, is_known: bool) -> CensusTasks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from protokeep.core.clean_up_budget import CleanUpCalls, next_call_at
+from protokeep.core.clean_up_budget import next_call_at
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
 

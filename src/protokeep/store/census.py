@@ -63,7 +63,7 @@ class CensusStore:
             await audit.write(connection, entry)
         return True
 
-    async def list(self, workspace_id: str, account: str, limit: int = MOST_CENSUSES) -> list[Census]:
+    async def newest(self, workspace_id: str, account: str, limit: int = MOST_CENSUSES) -> list[Census]:
         """The censuses of an account, newest first."""
         values = {"workspace_id": workspace_id, "account": account, "limit": limit}
         return [_census_of(row) for row in await self._rows(query("list_censuses"), values)]
@@ -137,7 +137,8 @@ class CensusStore:
         shape = (await self._prototypes.prepared()).shape
         statement = Statement(
             f"SELECT m.v0_chat_id AS chat_id, {workspace_of(shape, 'm', 'g')} AS workspace_id, 0 AS is_surplus"  # noqa: S608
-            " FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id WHERE m.v0_chat_id IN :chats"
+            " FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id"
+            " WHERE m.v0_chat_id IN :chats"
             " UNION ALL SELECT s.chat_id, g.workspace_id, 1 FROM protokeep_surplus_chats s"
             " JOIN protokeep_generations g ON g.mockup_id = s.mockup_id"
             " WHERE s.account = :account AND s.chat_id IN :chats"
