@@ -91,7 +91,7 @@ Operation = Generator[Step, Outcome, T]
 # -- requests and repeats -------------------------------------------------------------------------------------
 
 
-def _send(call: Call) -> Operation[Mapping[str, Any]]:
+def send(call: Call) -> Operation[Mapping[str, Any]]:
     """The JSON object that answers a call, which is repeated where that is safe. Raises a `ClientError`."""
     in_doubt = False
     for attempt in range(1, MAX_TRIES + 1):
@@ -109,7 +109,7 @@ def _send(call: Call) -> Operation[Mapping[str, Any]]:
 
 def _request(kind: type[V], call: Call) -> Operation[V]:
     """The value that answers a call. Raises a `ClientError`."""
-    view = yield from _send(call)
+    view = yield from send(call)
     try:
         return _value(kind, view)
     except ClientError as error:
@@ -239,7 +239,7 @@ def ensure(
 
 def iterate(prototype_id: str, message: str, *, idempotency_key: str | None) -> Operation[Prototype]:
     """`POST /api/design/prototypes/{id}/messages`: a follow-up prompt in the same chat."""
-    path = f"/api/design/prototypes/{_quoted(prototype_id)}/messages"
+    path = f"/api/design/prototypes/{quoted(prototype_id)}/messages"
     key = idempotency_key or uuid4().hex
     advice = (
         f"It may have been sent. Repeat it with idempotency_key={key!r}, which sends nothing twice; with another key "
@@ -252,21 +252,21 @@ def iterate(prototype_id: str, message: str, *, idempotency_key: str | None) -> 
 def stop(prototype_id: str) -> Operation[Prototype]:
     """`POST /api/design/prototypes/{id}/stop`. Not repeated: a repeat would stop whatever began meanwhile."""
     advice = "It may have been stopped. Look at it first: stopping it again stops whatever runs there by then."
-    call = Call("POST", f"/api/design/prototypes/{_quoted(prototype_id)}/stop", False, advice)
+    call = Call("POST", f"/api/design/prototypes/{quoted(prototype_id)}/stop", False, advice)
     return (yield from _request(Prototype, call))
 
 
 def delete(prototype_id: str) -> Operation[Prototype | None]:
     """`DELETE /api/design/prototypes/{id}`: None once it is deleted, otherwise the prototype that is being deleted."""
     advice = "It may have been deleted. Deleting the same id again is safe: no other prototype ever has it."
-    call = Call("DELETE", f"/api/design/prototypes/{_quoted(prototype_id)}", True, advice)
-    view = yield from _send(call)
+    call = Call("DELETE", f"/api/design/prototypes/{quoted(prototype_id)}", True, advice)
+    view = yield from send(call)
     return _value(Prototype, view) if view else None
 
 
 def get(prototype_id: str) -> Operation[PrototypeDetail]:
     """`GET /api/design/prototypes/{id}`: one prototype with its history."""
-    call = Call("GET", f"/api/design/prototypes/{_quoted(prototype_id)}", repeatable=True)
+    call = Call("GET", f"/api/design/prototypes/{quoted(prototype_id)}", repeatable=True)
     return (yield from _request(PrototypeDetail, call))
 
 
@@ -278,8 +278,8 @@ def page(
     for name, value in filters.items():
         if value is not None and value is not False:
             params[name] = "true" if value is True else value
-    call = Call("GET", f"/api/design/mockups/{_quoted(product_id)}", repeatable=True, params=params)
-    answer = yield from _send(call)
+    call = Call("GET", f"/api/design/mockups/{quoted(product_id)}", repeatable=True, params=params)
+    answer = yield from send(call)
     return [_value(Prototype, view) for view in answer.get("mockups", ())], answer.get("next_cursor")
 
 
@@ -288,7 +288,7 @@ def status(product_id: str, *, provider: str, hold: float = 0) -> Operation[Prot
     prefer = _prefer_wait(hold)
     call = Call(
         "GET",
-        f"/api/design/mockups/{_quoted(product_id)}/status",
+        f"/api/design/mockups/{quoted(product_id)}/status",
         repeatable=True,
         params={"provider": provider},
         headers={"Prefer": prefer} if prefer else {},
@@ -353,7 +353,7 @@ def _version(prototype: Prototype) -> tuple[object, ...]:
     return prototype.id, prototype.state, prototype.updated_at
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     return quote(value, safe="")
 
 

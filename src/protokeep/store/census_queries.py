@@ -13,7 +13,7 @@ from protokeep.store.sql import Statement
 LISTED_PROMPT = 300
 #: By what chats are sorted: an expression over the columns of `CensusQueries.chats`, and whether it descends.
 SORTS = {
-    "name": ("lower(x.name)", False),
+    "name": ("lower(substr(x.name, 1, 100))", False),
     "created": (f"COALESCE(x.created_at, {NO_TIME})", True),
     "updated": (f"COALESCE(x.updated_at, {NO_TIME})", True),
     "credits": ("COALESCE(x.credits, -1.0)", True),
