@@ -168,7 +168,7 @@ def test_other_people_edit_between_requests_and_a_seed_says_how(clock: Clock) ->
             assert shows(sandbox.chats[edit.chat_id], edit.kind), edit
     assert edits[0] == edits[1]
     assert {edit.kind for edit in edits[0]} > {"create", "delete", "rename", "favorite", "write"}
-    assert [edit.before for edit in edits[0]] == list(range(2, 81, 2))
+    assert [edit.at_request for edit in edits[0]] == list(range(2, 81, 2))
 
 
 def shows(chat: Chat, kind: str) -> bool:

@@ -142,9 +142,10 @@ class Requests:
 
     def _template(self) -> None:
         """One template for several products, weeks apart."""
+        template = self._rng.randrange(3)
         for _ in range(self._rng.randint(2, 4)):
             product = self._product(reused=0)
-            prompt = template_prompt(0, product.name)
+            prompt = template_prompt(template, product.name)
             self._trap("template", self._some_time(), _Request(0, prompt, self._author(), product.name, product))
 
     def _sprint(self) -> None:

@@ -80,6 +80,16 @@ _TEMPLATE_PARTS = (
     "Finish with a settings page, a help page that explains the main flow in five steps, and a page that lists changes",
     "Think about what happens with no data, with one entry, and with ten thousand entries, and show all three well",
 )
+_MORE_PARTS = (
+    "Write all texts as a friendly colleague would, in short sentences, and spell dates the way readers expect",
+    "Show who did what and when on every record, and let a person go back to any earlier state with one click",
+    "Offer a guided tour at the first visit that can be left at any step and started again from the help page",
+    "Group notifications by day, mark the unread ones, and let people choose which of them arrive as a message",
+    "Let people save a view with its filters and its order, share it with their team, and set one as their start page",
+    "Print a clean page without navigation for every record, and export every list with the columns that are shown",
+    "Handle slow answers with skeletons of the real layout, and failed ones with a reason and a button to try again",
+    "Mention at the end which decisions you took, which you left open, and what you would ask the team",
+)
 _RENAMINGS = ("{} copy", "Copy of {}", "{} v2", "{} (2)", "{} V3 final", "{} - copy 2", "{} 2")
 
 
@@ -107,8 +117,11 @@ def own_prompt(rng: random.Random, subject: str) -> str:
 
 
 def template_prompt(template: int, subject: str) -> str:
-    """A long prompt of a template. Only the subject differs, after the words that v0 makes a title of."""
-    parts = _TEMPLATE_PARTS[template % 3 :] + _TEMPLATE_PARTS[: template % 3]
+    """A long prompt of template 0, 1 or 2. Only the subject differs, after the words that v0 makes a title of.
+
+    The longer the template, the nearer its prompts: those of 0 share 94 of 100 runs of five words, the others 96.
+    """
+    parts = _TEMPLATE_PARTS if template == 0 else _TEMPLATE_PARTS[template:] + _MORE_PARTS
     return f"{_TEMPLATE_HEAD} {subject}. {'. '.join(parts)}."
 
 
