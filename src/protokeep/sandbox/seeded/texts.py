@@ -35,6 +35,7 @@ _FORM = _words(
     Desk Tracker Portal Board Planner Console Hub Register Viewer Assistant Deck Monitor
     """
 )
+_SORT = _words("small quick internal public weekly regional simple mobile shared quiet seasonal central daily first")
 _WHO = _words(
     """
     nurses drivers teachers tenants cashiers planners auditors volunteers buyers clerks engineers students agents
@@ -106,6 +107,16 @@ def make_product(rng: random.Random, number: int) -> Product:
     return Product(identity, name)
 
 
+def make_subject(rng: random.Random) -> str:
+    """What somebody wants that belongs to no product."""
+    return f"a {rng.choice(_SORT)} {rng.choice(_THING).lower()} {rng.choice(_FORM).lower()}"
+
+
+def name_with(rng: random.Random, word: str) -> str:
+    """A name that begins with this word."""
+    return f"{word} {rng.choice(_THING)} {rng.choice(_FORM)}"
+
+
 def own_prompt(rng: random.Random, subject: str) -> str:
     """A prompt that somebody wrote for this subject alone."""
     wishes = rng.sample(_DO, 5)
@@ -128,7 +139,8 @@ def template_prompt(template: int, subject: str) -> str:
 def foreign_prompt(rng: random.Random) -> tuple[str, str]:
     """A name and a prompt in another script."""
     *words, comma, stop = rng.choice(_SCRIPTS)
-    name = f"{rng.choice(words[:3])} {rng.randrange(10**5)}"
+    letters = [letter for letter in "".join(words) if letter.isalpha()]
+    name = f"{rng.choice(words[:3])} {''.join(rng.choices(letters, k=5))}"
     wishes = rng.sample(words[3:], 2)
     return name, f"{name}{comma}{comma.join(wishes)}{comma}{rng.randrange(10**6)}{stop}"
 
