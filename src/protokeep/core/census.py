@@ -138,7 +138,9 @@ class ChatGroup:
     """Chats that are the same. `confidence` is that of the weakest link that holds it together.
 
     `reasons` are sentences for people, strongest first. `product_id` None: nothing points to a product.
-    `product_confidence` is how surely it is that product.
+    `product_confidence` is how surely it is that product. `sure_parts`: its chats that belong together for sure (by
+    automatic confidence), where the whole is only offered. `copies`: its chats that are one request made several times.
+    Both name parts of two chats or more.
     """
 
     id: str
@@ -147,6 +149,8 @@ class ChatGroup:
     reasons: tuple[str, ...]
     product_id: str | None = None
     product_confidence: float = 0.0
+    sure_parts: tuple[tuple[str, ...], ...] = ()
+    copies: tuple[tuple[str, ...], ...] = ()
 
 
 class CensusState(StrEnum):
