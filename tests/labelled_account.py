@@ -1,8 +1,9 @@
-"""An account with thousands of chats, made from a seed, of which it is known what each was made for.
+"""Accounts with thousands of chats, made from a seed, of which it is known which chats are the same request.
 
-It holds what happens and what misleads: click storms, the same request days later, edited prompts, copies, one author
-for everybody, titles that say nothing, one template for many products, products' names in others' prompts, projects
-that hold everything, prompts of one word, and scripts without blanks.
+One comes from the sandbox, as its lists would show it. The other is made here, and holds what happens and what
+misleads: click storms, the same request days later, edited prompts, copies, one author for everybody, titles that say
+nothing, one template for many products, products' names in others' prompts, projects that hold everything, prompts of
+one word, and scripts without blanks.
 """
 
 from __future__ import annotations
@@ -12,18 +13,25 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import combinations
+from typing import Literal
 
 from factories import NOW
 from protokeep.core.census import CensusChat, ChatContent, ChatGroup, ChatRecord, KnownProduct
 from protokeep.core.chat_links import AUTOMATIC
 from protokeep.core.grouping import group_chats
 from protokeep.core.prompt_choice import prompts_to_read
+from protokeep.sandbox import Sandbox, seed_account
+from protokeep.sandbox.state import Chat
 
-FIRMS = "Acme Globex Initech Umbrella Hooli Vandelay Stark Wayne Cyberdyne Tyrell Wonka Soylent Aperture Oscorp".split()
+FIRMS = (
+    *("Acme", "Globex", "Initech", "Umbrella", "Hooli", "Vandelay", "Stark"),
+    *("Wayne", "Cyberdyne", "Tyrell", "Wonka", "Soylent", "Aperture", "Oscorp"),
+)
 THINGS = (
-    "Checkout Billing Roster Ledger Inbox Planner Catalog Tracker Wallet Survey Kiosk Roadmap Helpdesk Depot".split()
+    *("Checkout", "Billing", "Roster", "Ledger", "Inbox", "Planner", "Catalog"),
+    *("Tracker", "Wallet", "Survey", "Kiosk", "Roadmap", "Helpdesk", "Depot"),
 )
 GENERIC = ("Dashboard", "Landing page", "Admin panel", "Untitled", "Login form")
 TEMPLATE = (
@@ -36,13 +44,14 @@ HAN = "为团队设计一个简洁的任务看板页面支持拖拽筛选搜索�
 
 @dataclass
 class LabelledAccount:
-    """Records without prompts, the prompts as reading would find them, and what each chat was made for."""
+    """Records without prompts, the prompts as reading would find them, and which request each chat is."""
 
     records: list[ChatRecord] = field(default_factory=list)
     prompts: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     products: list[KnownProduct] = field(default_factory=list)
     projects: dict[str, str] = field(default_factory=dict)
+    made_for: dict[str, str | None] = field(default_factory=dict)  #: the id of the product of each chat
 
     def read(self, chat_ids: Iterable[str]) -> list[ChatRecord]:
         """The records after these prompts were read."""
@@ -54,8 +63,50 @@ class LabelledAccount:
 
     def grouped(self, most: int) -> tuple[list[ChatGroup], list[str]]:
         """The groups as a census makes them: by names, then with at most so many prompts; and the chats it read."""
-        chosen = prompts_to_read(self.records, group_chats(self.records, self.products, self.projects), most)
+        chosen = prompts_to_read(
+            self.records, group_chats(self.records, self.products, self.projects), most, self.products
+        )
         return group_chats(self.read(chosen), self.products, self.projects), chosen
+
+
+def sandbox_account(seed: int, chats: int = 4000, api: Literal["v1", "v2"] = "v1") -> LabelledAccount:
+    """The seeded account of the sandbox; v2 has no projects, and its lists do not tell what a chat holds."""
+    sandbox = Sandbox(lambda: NOW)
+    truth = seed_account(sandbox, "key", chats=chats, seed=seed, api=api)
+    contents = {chat_id: _CONTENTS[label.outcome] for chat_id, label in truth.labels.items()}
+    [account] = sandbox.backend.accounts.values()
+    return LabelledAccount(
+        [_record(chat, contents[chat.id] if api == "v1" else ChatContent.UNTOLD) for chat in sandbox.chats.values()],
+        {chat.id: chat.message for chat in sandbox.chats.values()},
+        {chat_id: str(label.group) for chat_id, label in truth.labels.items()},
+        [KnownProduct(product.id, product.name) for product in truth.products],
+        {project.id: project.name for project in account.projects.values()},
+        {chat_id: label.product_id for chat_id, label in truth.labels.items()},
+    )
+
+
+_CONTENTS = {
+    "completed": ChatContent.FINISHED,
+    "failed": ChatContent.FAILED,
+    "waiting": ChatContent.GENERATING,
+    "empty": ChatContent.EMPTY,
+}
+
+
+def _record(chat: Chat, content: ChatContent) -> ChatRecord:
+    return ChatRecord(
+        CensusChat(
+            chat.id,
+            1 if chat.api == "v1" else 2,
+            content,
+            name=chat.shown_name or "",
+            author_id=chat.author_id or "owner",
+            created_at=chat.created_at,
+            updated_at=chat.changed_at,
+            project_id=chat.project_id,
+            vercel_project_id=chat.vercel_project_id,
+        )
+    )
 
 
 def labelled_account(seed: int, products: int = 150, chats: int = 1500) -> LabelledAccount:
@@ -119,11 +170,11 @@ class _Maker:
         for n, person in enumerate(self.people):
             self._chat(f"trial of {person}", "test", "Test", person, NOW - timedelta(days=2, seconds=n), None)
 
-    def _chat(self, label: str, prompt: str, name: str, author: str, made: object, project: str | None) -> None:
+    def _chat(self, label: str, prompt: str, name: str, author: str, made: datetime, project: str | None) -> None:
         chat_id = f"c{len(self.account.records):05}-{self.dice.getrandbits(32):08x}"
         chat = CensusChat(
             chat_id, 1, ChatContent.FINISHED, name=name, author_id=author, created_at=made, project_id=project
-        )  # type: ignore[arg-type]
+        )
         self.account.records.append(ChatRecord(chat))
         self.account.prompts[chat_id], self.account.labels[chat_id] = prompt, label
 
@@ -142,7 +193,7 @@ def score(groups: Iterable[ChatGroup], labels: dict[str, str], least: float) -> 
     pairs: set[tuple[str, str]] = set()
     for group in groups:
         parts = [group.chat_ids] if group.confidence >= least else []
-        parts += [*group.sure_parts, *group.copies] if least <= AUTOMATIC else []
+        parts += group.copies if least <= AUTOMATIC else []
         pairs.update(pair for part in parts for pair in combinations(sorted(part), 2))
     wrong = tuple(sorted(pair for pair in pairs if labels[pair[0]] != labels[pair[1]]))
     sizes: dict[str, int] = defaultdict(int)

@@ -13,21 +13,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
+from itertools import pairwise
 
 from protokeep.core.census import PROMPT_KEPT, ChatRecord
-from protokeep.core.near_duplicates import Likeness, NearPair, words_of
+from protokeep.core.near_duplicates import Likeness, NearPair, same_words_key, words_of
 
 AUTOMATIC, OFFERED = 0.95, 0.70
-SAME_PROMPT, DOUBLE_CLICK, SAME_PROJECT, SAME_NAME = 0.98, 0.95, 0.90, 0.80
+SAME_PROMPT, SAME_WORDS, DOUBLE_CLICK, SAME_PROJECT, SAME_NAME = 0.98, 0.95, 0.95, 0.90, 0.80
 #: Near-equal prompts may differ in the one word that matters: a person decides.
 NEAR_AT_MOST = 0.94
-#: A double click under a name that stands over different things too, until its prompts are read.
+#: A double click that took its time, or under a name that stands over different things too: prompts decide.
 DOUBTED_CLICK = 0.90
-#: Chats of one project with different prompts: made for the same thing, perhaps.
-SAME_PROJECT_OTHER_PROMPT = 0.70
 #: "Test" from two people says little: equal prompts with fewer words are sure only from one person.
 SHORT_PROMPT, SHORT_PROMPT_OF_TWO = 5, 0.80
 CLICK = timedelta(seconds=120)
+#: Clicks of a storm follow each other that fast; a person who writes another prompt takes longer.
+NEXT_CLICK = timedelta(seconds=15)
 #: A name that comes up on more occasions (a person's two minutes), or with more authors, and names no product, is one
 #: that many things have: "Dashboard".
 OCCASIONS_OF_ONE_THING, AUTHORS_OF_ONE_THING = 2, 2
@@ -66,8 +67,8 @@ class ChatLink:
     name: str = ""  #: the name that they share, where that is the sign
 
 
-def prompt_key(prompt: str | None) -> str:
-    """What equal prompts have in common: white space and the spelling of accents do not count; "": none was read."""
+def exact_prompt(prompt: str | None) -> str:
+    """A prompt in which neither blanks at line ends nor the spelling of accents count; "": there is none."""
     return unicodedata.normalize("NFC", " ".join(prompt.split())) if prompt else ""
 
 
@@ -92,19 +93,21 @@ def loose_name(name: str) -> tuple[str, ...]:
 
 
 class PromptIndex:
-    """The different prompts of an account: each has a number, and near-equal ones are known."""
+    """The different prompts of an account, each with a number, and which are near-equal. The same words are one."""
 
     def __init__(self, prompts: Iterable[str | None]) -> None:
-        """`prompts`: in any order, with repeats; None and blank ones have no number."""
-        self.keys = sorted({key for prompt in prompts if (key := prompt_key(prompt))})
-        self.numbers = {key: number for number, key in enumerate(self.keys)}
-        self.words = [words_of(key) for key in self.keys]
+        """`prompts`: in any order, with repeats; those without words have no number."""
+        texts = sorted({text for prompt in prompts if (text := exact_prompt(prompt))})
+        keys = {text: same_words_key(text) for text in texts}
+        numbers = {key: number for number, key in enumerate(sorted({key for key in keys.values() if key}))}
+        self._numbers = {text: numbers[key] for text, key in keys.items() if key}
+        self.words = [words_of(key) for key in numbers]
         self._likeness = Likeness(self.words)
         self.near: list[NearPair] = self._likeness.near()
 
     def number_of(self, prompt: str | None) -> int | None:
         """The number of a prompt; None if there is none."""
-        return self.numbers.get(prompt_key(prompt))
+        return self._numbers.get(exact_prompt(prompt))
 
     def alike(self, first: int, second: int) -> float:
         """How alike two prompts are, by their numbers."""
@@ -134,6 +137,11 @@ class KnownChats:
             products.add(self.products[place])
         return len(prompts - {None}) > 1 or len(products - {None}) > 1
 
+    def seconds_between(self, *places: int) -> float:
+        """The time between the first and the last of them, as far as their times are known."""
+        made = [made for place in places if (made := self.records[place].chat.created_at)]
+        return (max(made) - min(made)).total_seconds() if made else 0.0
+
     def by_same_person(self, places: Sequence[int]) -> bool:
         """Whether one known person made all of them."""
         authors = {self.records[place].chat.author_id for place in places}
@@ -157,13 +165,14 @@ def _by_prompt(chats: KnownChats) -> Iterator[ChatLink]:
         if number is not None:
             same[number].append(place)
     for number, places in same.items():
-        is_short = len(chats.index.words[number]) < SHORT_PROMPT and len(chats.index.keys[number]) < 40
+        is_short = len(chats.index.words[number]) < SHORT_PROMPT
+        texts = {place: exact_prompt(chats.records[place].prompt) for place in places}
         may_be_cut = any(len(chats.records[place].prompt or "") >= PROMPT_KEPT for place in places)
         for first, second in _star(places, by_author=chats.records if is_short else None):
-            confidence = NEAR_AT_MOST if may_be_cut else SAME_PROMPT
+            confidence = SAME_PROMPT if texts[first] == texts[second] else SAME_WORDS
             if is_short and not chats.by_same_person((first, second)):
                 confidence = SHORT_PROMPT_OF_TWO
-            yield ChatLink(confidence, Sign.PROMPT, first, second)
+            yield ChatLink(min(confidence, NEAR_AT_MOST) if may_be_cut else confidence, Sign.PROMPT, first, second)
 
 
 def _star(places: Sequence[int], by_author: Sequence[ChatRecord] | None) -> Iterator[tuple[int, int]]:
@@ -192,10 +201,11 @@ def _by_click(chats: KnownChats) -> Iterator[ChatLink]:
     for (author, name), found in windows.items():
         is_common = occasions[name] > OCCASIONS_OF_ONE_THING and not chats.named[found[0][0]]
         doubted = is_common or chats.is_ambiguous(named[author, name])
-        confidence = DOUBTED_CLICK if doubted else DOUBLE_CLICK
-        for first, *others in found:
-            for place in others:
-                yield ChatLink(confidence, Sign.CLICK, first, place, chats.records[first].chat.name)
+        for window in found:
+            for before, place in pairwise(window):
+                is_fast = chats.seconds_between(before, place) <= NEXT_CLICK.total_seconds()
+                confidence = DOUBLE_CLICK if is_fast and not doubted else DOUBTED_CLICK
+                yield ChatLink(confidence, Sign.CLICK, before, place, chats.records[before].chat.name)
 
 
 def _windows(chats: KnownChats, places: Sequence[int]) -> Iterator[list[int]]:
@@ -225,9 +235,7 @@ def _by_project(chats: KnownChats, project_names: Mapping[str, str]) -> Iterator
         name = project_names.get(project, "") if kind == "v0" else ""
         for place in places:
             if place != hub:
-                differs = chats.prompts[place] is not None and chats.prompts[place] != chats.prompts[hub]
-                confidence = SAME_PROJECT_OTHER_PROMPT if differs else SAME_PROJECT
-                yield ChatLink(confidence, Sign.PROJECT, min(hub, place), max(hub, place), name)
+                yield ChatLink(SAME_PROJECT, Sign.PROJECT, min(hub, place), max(hub, place), name)
 
 
 def _by_near_prompt(chats: KnownChats) -> Iterator[ChatLink]:

@@ -29,6 +29,10 @@ _SLOTS, _MOST = 4_194_301, 255  # a prime, so that neighbouring numbers of words
 _WORD = re.compile(rf"[^\W_{_NO_BLANKS}]+|[^\s\x00-\x7f\u2000-\u206f\u3000-\u3020\ufe00-\ufe0f]")
 
 
+#: Words, and every other sign but those that a person types or leaves out without a thought.
+_SIGN = re.compile(rf"{_WORD.pattern}|[^\s.,;:!?'\"\u2018-\u201f]")
+
+
 @dataclass(frozen=True, slots=True)
 class NearPair:
     """Two texts that say nearly the same, by their places in what was searched: `first` < `second`."""
@@ -41,6 +45,14 @@ class NearPair:
 def words_of(text: str) -> tuple[str, ...]:
     """The words of a text without case, accents' spelling (NFC, NFD), width of letters and ASCII punctuation."""
     return tuple(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+
+
+def same_words_key(text: str) -> str:
+    """What texts have in common that differ only in case, white space and the marks of a sentence ("" for no words).
+
+    "C++" and "C#" differ in more, and so do "1.5" and "15".
+    """
+    return " ".join(_SIGN.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
 class Likeness:

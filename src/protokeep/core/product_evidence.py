@@ -21,7 +21,7 @@ CLAIMED, EQUAL_PROMPT, ID_IN_PROJECT, ID_START_IN_PROJECT, ID_IN_NAME, NAME_IN_N
 STRONG = 0.90
 #: Strong evidence that names two products is for a person, and keeps the chat out of third products' groups.
 CONTRADICTED = 0.90
-_ID_START = re.compile(r"V0 Project ([0-9a-f]{8})", re.IGNORECASE)
+_ID_START = re.compile(r"V0 Project (\S{1,8})", re.IGNORECASE)
 #: A name with fewer letters stands in too many texts; one ideograph tells about two.
 _LETTERS = 4
 
@@ -74,7 +74,7 @@ class ProductEvidence:
             self._ids.add(product.product_id, product.product_id)
             self._names.add(product.name or "", product.product_id)
         near = {number for pair in index.near for number in (pair.first, pair.second)}
-        self._mentioned = {number: self.named_in(index.keys[number]) for number in near}
+        self._mentioned = {number: self._found_in(index.words[number]) for number in near}
         self._near = self._near_prompts()
 
     def name_of(self, product_id: str) -> str:
@@ -96,7 +96,9 @@ class ProductEvidence:
 
     def named_in(self, text: str) -> frozenset[str]:
         """The products whose names or ids a text holds."""
-        words = words_of(text)
+        return self._found_in(words_of(text))
+
+    def _found_in(self, words: Sequence[str]) -> frozenset[str]:
         return frozenset((*self._ids.found_in(words), *self._names.found_in(words)))
 
     def mentioned_in(self, prompt: int | None) -> frozenset[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from protokeep.core.census import ChatContent, ChatGroup, ChatRecord, Claim
-from protokeep.core.chat_links import AUTOMATIC, CLICK, loose_name, prompt_key
+from protokeep.core.census import ChatContent, ChatGroup, ChatRecord, Claim, KnownProduct
+from protokeep.core.chat_links import AUTOMATIC, CLICK, loose_name
 
 #: What chats of other contents are does not hang on their prompts.
 _READABLE = frozenset({ChatContent.FINISHED, ChatContent.UNTOLD})
@@ -24,21 +24,27 @@ class _Question:
     unread: tuple[str, ...]
 
 
-def prompts_to_read(records: Sequence[ChatRecord], groups: Sequence[ChatGroup], most: int) -> list[str]:
+def prompts_to_read(
+    records: Sequence[ChatRecord], groups: Sequence[ChatGroup], most: int, products: Sequence[KnownProduct] = ()
+) -> list[str]:
     """The ids of at most `most` chats whose prompts are worth reading, the worthiest first.
 
     First the groups that are only offered, then chats of one name that no group holds, then chats that one person made
     within two minutes under different names; within each, those where one call decides about the most chats. Of chats
     that surely are one request one prompt is enough. A question about chats is asked whole: all its chats in a row.
+    With the prompts of `products` a prompt can also tell for which product a chat was made.
     """
     chosen: dict[str, None] = {}
-    order = sorted(_questions(records, groups), key=lambda q: (q.rank, -q.chats / len(q.unread), q.unread))
+    comparable = {product.product_id for product in products if product.prompts}
+    order = sorted(_questions(records, groups, comparable), key=lambda q: (q.rank, -q.chats / len(q.unread), q.unread))
     for question in order:
         chosen.update(dict.fromkeys(question.unread))
     return list(chosen)[: max(most, 0)]
 
 
-def _questions(records: Sequence[ChatRecord], groups: Sequence[ChatGroup]) -> Iterable[_Question]:
+def _questions(
+    records: Sequence[ChatRecord], groups: Sequence[ChatGroup], comparable: Collection[str]
+) -> Iterable[_Question]:
     open_to_us = sorted(
         (record for record in records if record.claim in (Claim.NOBODY, Claim.LOST, Claim.SURPLUS)),
         key=lambda record: (record.chat.created_at or _LAST, record.chat.chat_id),
@@ -46,10 +52,10 @@ def _questions(records: Sequence[ChatRecord], groups: Sequence[ChatGroup]) -> It
     parts = _Parts(open_to_us, groups)
     by_id = {record.chat.chat_id: record for record in open_to_us}
     for group in groups:
-        surest = min(group.confidence, group.product_confidence) if group.product_id else group.confidence
-        if surest < AUTOMATIC:
+        of_product = group.product_id in comparable and group.product_confidence < AUTOMATIC
+        if group.confidence < AUTOMATIC or of_product:
             chats = [by_id[chat_id] for chat_id in group.chat_ids if chat_id in by_id]
-            yield from parts.ask(1, chats, against_product=group.product_id is not None)
+            yield from parts.ask(1, chats, against_product=of_product)
     named: dict[Hashable, list[ChatRecord]] = defaultdict(list)
     for record in open_to_us:
         if name := loose_name(record.chat.name):
@@ -83,7 +89,7 @@ class _Parts:
 
     def __init__(self, records: Sequence[ChatRecord], groups: Sequence[ChatGroup]) -> None:
         self._part = {chat_id: copies[0] for group in groups for copies in group.copies for chat_id in copies}
-        self._read = {self._of(record) for record in records if prompt_key(record.prompt)}
+        self._read = {self._of(record) for record in records if record.prompt is not None}
 
     def _of(self, record: ChatRecord) -> str:
         return self._part.get(record.chat.chat_id, record.chat.chat_id)
