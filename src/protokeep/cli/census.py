@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,7 +62,7 @@ def scan(
     options = {"--account": account, "--whole": whole is True, "--incremental": whole is False, "--json": as_json}
     advice = RetryAdvice(
         "It may have begun all the same. Asking again is safe, and goes on with the one that is open:",
-        shell_command("census scan", (), options, url, token).replace("'census scan'", "census scan"),
+        shell_command("census scan", (), options, url, token),
     )
     with connected(url, token, as_json=as_json) as client:
         with advise_if_answer_lost(advice, as_json=as_json):
@@ -125,12 +126,8 @@ def chats(
         "sort": sort,
         "account": account,
     }
-    found: list[View] = []
     with connected(url, token, as_json=as_json) as client:
-        for chat in client.census.chats(**filters):
-            if len(found) == limit:
-                break
-            found.append(chat)
+        found = list(islice(client.census.chats(**filters), limit))
     if as_json:
         print_json(found)
         return
@@ -157,12 +154,8 @@ def groups(
         "confidence": confidence,
         "account": account,
     }
-    found: list[View] = []
     with connected(url, token, as_json=as_json) as client:
-        for group in client.census.groups(**filters):
-            if len(found) == limit:
-                break
-            found.append(group)
+        found = list(islice(client.census.groups(**filters), limit))
     if as_json:
         print_json(found)
         return
@@ -185,8 +178,7 @@ def adopt(
     options = {"--group": group, "--name": name, "--account": account, "--json": as_json}
     advice = RetryAdvice(
         "Some may be adopted all the same. Asking again is safe: no chat is adopted twice.",
-        shell_command("census adopt", (product_id,), options, url, token).replace("'census adopt'", "census adopt")
-        + "".join(f" --chat {one}" for one in chosen),
+        shell_command("census adopt", (product_id,), options, url, token) + "".join(f" --chat {one}" for one in chosen),
     )
     results: list[View] = []
     with connected(url, token, as_json=as_json) as client, advise_if_answer_lost(advice, as_json=as_json):
