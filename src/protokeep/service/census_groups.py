@@ -14,8 +14,8 @@ from protokeep.service.context import Context
 from protokeep.store.census import CensusStore, GroupedChat
 from protokeep.store.census_reads import CensusReads, FoundChat
 
-#: Prompts that one census reads: those of an account of 4,000 whose names leave open what they are.
-MOST_PROMPTS = 600
+#: Prompts that a whole census reads, and an incremental one: those of chats whose names leave open what they are.
+MOST_PROMPTS, FEW_PROMPTS = 600, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class CensusGrouping:
         self._store = CensusStore(context.store)
         self._reads = CensusReads(context.store)
 
-    async def group(self, census: Census, projects: Mapping[str, str], most_prompts: int | None = None) -> Grouping:
-        """The groups of the account. `most_prompts` None: as many as a census reads."""
+    async def group(self, census: Census, projects: Mapping[str, str], *, with_prompts: bool) -> Grouping:
+        """The groups of the account. `with_prompts`: also the chats whose prompts are worth reading."""
         pages = self._reads.all_chats(census.workspace_id, census.account, prompts=True)
         found = [one async for page in pages for one in page]
         products = await self._reads.products(census.workspace_id)
         promptless = await self._store.promptless(census.workspace_id, census.account)
-        most = MOST_PROMPTS if most_prompts is None else most_prompts
+        most = (MOST_PROMPTS if census.is_whole else FEW_PROMPTS) if with_prompts else 0
         return await asyncio.to_thread(_grouped, found, products, projects, promptless, most)
 
 

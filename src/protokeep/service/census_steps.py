@@ -27,6 +27,7 @@ from protokeep.service.census_marks import mark_of
 from protokeep.service.clean_up_budget import CleanUpBudget
 from protokeep.service.context import Context
 from protokeep.store import census as writes
+from protokeep.store.accounts import count_clean_up_calls
 from protokeep.store.census import Belongs, CensusStore
 from protokeep.store.sql import Connection
 
@@ -96,10 +97,15 @@ class CensusRunner:
         except CannotGoOn as error:
             await self._save(self._ended(taken, CensusState.FAILED, str(error)))
             return True
-        if step.calls:
-            await self._budget.spent(census.account, step.calls)
         context.checkpoint("census_read")
-        await self._save(self._after(taken, step), step.belongs)
+
+        async def belongs(connection: Connection) -> None:
+            if step.belongs is not None:
+                await step.belongs(connection)
+            if step.calls:
+                await count_clean_up_calls(connection, census.account, step.calls, context.clock())
+
+        await self._save(self._after(taken, step), belongs)
         context.checkpoint("census_saved")
         return True
 
@@ -243,7 +249,7 @@ class CensusRunner:
     async def _group(self, census: Census, tasks: CensusTasks) -> Step:
         """Groups, and prompts that may join them, and groups once more when those were read."""
         is_last = any(note == PROMPTS_READ for note in tasks.notes)
-        made = await self._grouping.group(census, tasks.projects, most_prompts=0 if is_last else None)
+        made = await self._grouping.group(census, tasks.projects, with_prompts=not is_last)
         after = tasks.done()
         if made.prompts:
             after = tasks.done(Task(Work.PROMPTS, chat_ids=tuple(made.prompts)), Task(Work.GROUPS)).noted(PROMPTS_READ)

@@ -11,7 +11,7 @@ from protokeep.core.clean_up_budget import CleanUpCalls
 from protokeep.core.prototype import TrackedPrototype
 from protokeep.store.database import Database
 from protokeep.store.mapping import generation_values
-from protokeep.store.sql import Row, query
+from protokeep.store.sql import Connection, Row, query
 
 #: The `polling_paused_code` of an account whose budget of calls is short.
 SHORT_OF_CALLS = "short_of_calls"
@@ -97,9 +97,9 @@ class Accounts:
         return CleanUpCalls(today, rows[0]["minute_at"])
 
     async def spend_on_clean_up(self, name: str, calls: int, now: datetime) -> None:
-        """Counts calls of a census or a clean-up. The row's `minute_at` is the time of the last one."""
-        day = _midnight(now)
-        await self._rows("count_calls", account=f"{name}{CLEAN_UP}", calls=calls, minute_at=now, day_at=day)
+        """Counts calls of a census or a clean-up."""
+        async with self._database.transaction() as connection:
+            await count_clean_up_calls(connection, name, calls, now)
 
     async def postpone_polls(self, prototypes: Sequence[TrackedPrototype], until: datetime) -> None:
         """Postpones polls for which there are no calls left."""
@@ -129,6 +129,12 @@ class Accounts:
     async def _execute(self, name: str, **values: Any) -> int:
         async with self._database.transaction() as connection:
             return await connection.execute(query(name), values)
+
+
+async def count_clean_up_calls(connection: Connection, name: str, calls: int, now: datetime) -> None:
+    """Counts calls in the transaction of what they brought. The row's `minute_at` is the time of the last one."""
+    values = {"account": f"{name}{CLEAN_UP}", "calls": calls, "minute_at": now, "day_at": _midnight(now)}
+    await connection.execute(query("count_calls"), values)
 
 
 def _midnight(now: datetime) -> datetime:
