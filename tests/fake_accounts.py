@@ -195,7 +195,7 @@ async def save_census(
         *("workspace_id", "account", "chat_id", "api_version", "content", "claim", "kind", "name", "author_id"),
         *("created_at", "updated_at", "privacy", "is_favorite", "may_delete", "project_id", "vercel_project_id"),
         *("version_id", "metadata", "fingerprint", "credits", "group_id", "first_census_id", "last_census_id"),
-        *("first_seen_at", "last_seen_at"),
+        *("first_seen_at", "last_seen_at", "walk"),
     )
     upsert = Statement(
         f"INSERT INTO protokeep_census_chats ({', '.join(names)}) VALUES ({', '.join(':' + name for name in names)})"
@@ -215,6 +215,7 @@ async def save_census(
             "group_id": (groups or {}).get(chat.chat_id),
             "first_census_id": census_id,
             "last_census_id": census_id,
+            "walk": "",
             "first_seen_at": now,
             "last_seen_at": now,
         }

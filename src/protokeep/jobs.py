@@ -21,6 +21,7 @@ from pgqueuer.models import Job
 from protokeep.bus import Change, ChangeKind
 from protokeep.job_queue import SUBMITS_AT_ONCE, JobQueue
 from protokeep.service import Keeper
+from protokeep.service.clean_up import CleanUp
 from protokeep.service.hooks import Hooks
 from protokeep.settings import Settings
 from protokeep.wiring import Application, build_application
@@ -34,6 +35,8 @@ SWEEP_SECONDS = 2.0
 BEAT_SECONDS = 3.0
 #: The pause between two looks for older rows; which process has the turn is decided there.
 ADOPTION_SECONDS = 5.0
+#: The pause between two looks for censuses whose steps are due; while one runs, its steps are waited for.
+CLEAN_UP_SECONDS = 2.0
 #: The longest that an account waits for its hook when its key is set after `hooks install`.
 HOOKS_SECONDS = 30.0
 #: The pause before PgQueuer is started again after it was interrupted.
@@ -72,6 +75,7 @@ class Jobs:
             PeriodicTask("reconcile", SWEEP_SECONDS, keeper.reconcile),
             PeriodicTask("adoption", ADOPTION_SECONDS, keeper.adopt),
             PeriodicTask("finalize", SWEEP_SECONDS, keeper.finalize),
+            PeriodicTask("clean_up", CLEAN_UP_SECONDS, CleanUp(keeper.context, keeper.budget).run),
             PeriodicTask("hooks", HOOKS_SECONDS, hooks.complete),
             PeriodicTask("clear_job_log", CLEAR_LOG_SECONDS, queue.clear_log),
         )

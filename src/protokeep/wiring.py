@@ -26,7 +26,9 @@ from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.authentication import Authenticator
+from protokeep.service.census import CensusService
 from protokeep.service.chat_metadata import Signer
+from protokeep.service.clean_up_budget import CleanUpBudget
 from protokeep.service.context import Context, NoQueue, Queue
 from protokeep.service.gallery import Gallery
 from protokeep.service.heartbeat import Clock, SteadyClock, utc_now
@@ -88,6 +90,7 @@ class Application:
         )
         self.gallery = Gallery(keeper.context)
         self.provider_keys = ProviderKeys(keeper.context)
+        self.census = CensusService(keeper.context, CleanUpBudget(keeper.context, keeper.budget))
         self.plans = PlanService(keeper.context)
         self.plan_reports = PlanReports(keeper.context, self.plans)
         self.plan_policies = PlanPolicies(keeper.context, self.plans)

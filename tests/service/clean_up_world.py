@@ -130,7 +130,7 @@ class CleanUpWorld:
         runner = (process or self.first).runner
         idle = 0
         for _ in range(steps):
-            worked = await runner.step()
+            worked = await runner.work()
             self.clock.advance(seconds)
             if worked:
                 idle = 0

@@ -96,7 +96,7 @@ async def test_a_run_that_is_killed_anywhere_goes_on_and_deletes_exactly_what_wa
             process.context.checkpoint = kill
             with contextlib.suppress(Crash):
                 for _ in range(5):
-                    await process.runner.step()
+                    await process.runner.work()
                     world.clock.advance(1)
             world.clock.advance(dice.choice((1, 70)))
         await world.run()
@@ -114,7 +114,7 @@ async def test_a_deletion_without_an_answer_is_read_again_and_never_assumed(worl
         return (error, answer == "acted") if error else None
 
     world.account.fault = fault
-    await world.first.runner.step()
+    await world.first.runner.work()
     assert await world.states(plan) | {"c-0001": ItemState.DELETING} == await world.states(plan)
     await world.run()
     await assert_done_once(world, plan, {"c-0001"})
@@ -126,7 +126,7 @@ async def test_a_chat_that_changed_after_a_lost_deletion_stays(world: CleanUpWor
     world.account.fault = lambda call, chat_id: (
         (OutcomeUnknown("no answer", code="no_answer"), False) if call == "delete" else None
     )
-    await world.first.runner.step()
+    await world.first.runner.work()
     world.account.fault = lambda call, chat_id: None
     world.account.edit("c-0001", name="Mine")
     await world.run()
@@ -184,12 +184,12 @@ async def test_a_chat_that_somebody_touched_is_never_deleted(sqlite_url: str) ->
         for chat_id, (what, at) in touched.items():
             if at == "":
                 await touch(world, what, chat_id)
-                await world.first.runner.step()
+                await world.first.runner.work()
             else:
                 await kill_at(world, at)
                 await touch(world, what, chat_id)
                 world.clock.advance(70)
-                await world.first.runner.step()
+                await world.first.runner.work()
         await world.run()
 
         assert not world.account.removed
@@ -213,7 +213,7 @@ async def kill_at(world: CleanUpWorld, point: str) -> None:
     process.context.checkpoint = kill
     world.clock.advance(70)
     with pytest.raises(Crash):
-        await process.runner.step()
+        await process.runner.work()
 
 
 async def test_random_changes_between_plan_and_deletion_save_every_chat_that_was_touched(database_url: str) -> None:
@@ -234,7 +234,7 @@ async def test_random_changes_between_plan_and_deletion_save_every_chat_that_was
                 value = {"name": "x", "updated_at": world.clock(), "is_favorite": True, "privacy": "team"}[what]
                 world.account.edit(chat_id, **{what: value})
             touched.add(chat_id)
-            await world.first.runner.step()
+            await world.first.runner.work()
             world.clock.advance(1)
         await world.run()
         assert touched <= set(world.account.chats)
@@ -286,11 +286,11 @@ async def test_requests_for_fewer_calls_slow_a_plan_down_and_stop_it_for_the_day
     plan = await world.approved(chats=["c-0001", "c-0002", "c-0003"])
     busy = [ProviderBusy("slow", code="rate_limited", status=429, retry_after=timedelta(seconds=7))] * 2
     world.account.fault = lambda call, chat_id: (busy.pop(), False) if call == "delete" and busy else None
-    await world.first.runner.step()
+    await world.first.runner.work()
     found = await world.first.plans.get("default", plan.id)
     assert found.step_at == world.clock() + timedelta(seconds=7)
     world.clock.advance(7)
-    await world.first.runner.step()
+    await world.first.runner.work()
     found = await world.first.plans.get("default", plan.id)
     assert found.step_at == world.clock().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     assert found.state is PlanState.APPLYING
@@ -307,7 +307,7 @@ async def test_a_refusal_of_the_account_pauses_the_plan_until_a_person_resumes_i
         refuse(world, call, status)
         before = world.account.calls
         for _ in range(5):
-            await world.first.runner.step()
+            await world.first.runner.work()
             world.clock.advance(3600)
         found = await world.first.plans.get("default", plan.id)
         assert (found.state, found.problem) == (PlanState.PAUSED, "No. Then resume the plan.")
@@ -359,7 +359,7 @@ async def test_a_key_of_another_account_deletes_nothing_and_concludes_nothing(wo
     """Every chat answers 404, and the list shows others: the plan stops. A chat that is gone alone is written down."""
     plan = await world.approved(chats=["c-0001", "c-0002"])
     del world.account.chats["c-0001"]
-    await world.first.runner.step()
+    await world.first.runner.work()
     item = (await world.items(plan))["c-0001"]
     assert (item.state, item.rule, item.answer) == (ItemState.SKIPPED, "gone", "404 to a read")
 
@@ -374,15 +374,15 @@ async def test_a_daily_quota_holds_and_a_part_is_kept_for_undo(world: CleanUpWor
     """Two deletions a day; what was deleted can be made again the same day."""
     plan = await world.approved(chats=["c-0001", "c-0002", "c-0003", "c-0004"], per_day=2)
     for _ in range(6):
-        await world.first.runner.step()
+        await world.first.runner.work()
         world.clock.advance(1)
     assert len(world.account.removed) == 2
     await world.first.plans.undo(ADA, plan.id, [next(iter(world.account.removed))])
-    await world.first.runner.step()
+    await world.first.runner.work()
     assert len(world.account.made) == 1
     world.clock.advance(86_400)
     for _ in range(6):
-        await world.first.runner.step()
+        await world.first.runner.work()
         world.clock.advance(1)
     assert len(world.account.removed) == 4
 
@@ -390,7 +390,7 @@ async def test_a_daily_quota_holds_and_a_part_is_kept_for_undo(world: CleanUpWor
 async def test_a_plan_is_taken_back_before_its_deletions_and_after_them(world: CleanUpWorld) -> None:
     """Chats that are there stay; those that are gone are made again from their archives, byte for byte, and pinned."""
     plan = await world.approved(chats=["c-0001", "c-0002", "c-0003"])
-    await world.first.runner.step()
+    await world.first.runner.work()
     (gone,) = world.account.removed
     files = dict(world.account.files[gone])
     await world.first.plans.pause(ADA, plan.id)
@@ -427,7 +427,7 @@ async def test_a_chat_is_made_again_once_though_the_process_is_killed(world: Cle
     other = world.process()
     other.context.checkpoint = kill
     with pytest.raises(Crash):
-        await other.runner.step()
+        await other.runner.work()
     world.clock.advance(90)
     await world.run()
     assert world.account.made == ["c-0001"]
@@ -440,8 +440,8 @@ async def test_an_undo_of_a_deletion_under_way_is_decided_by_what_happened(world
     world.account.fault = lambda call, chat_id: (
         (OutcomeUnknown("bad", code="bad_answer", status=200), chat_id == "c-0001") if call == "delete" else None
     )
-    await world.first.runner.step()
-    await world.first.runner.step()
+    await world.first.runner.work()
+    await world.first.runner.work()
     undone = await world.first.plans.undo(ADA, plan.id)
     assert undone.under_way == 2
     await world.run()

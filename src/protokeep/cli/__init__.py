@@ -10,6 +10,7 @@ from protokeep.cli import (
     actions,
     adopt,
     audit,
+    census,
     demo,
     doctor,
     hooks,
@@ -40,6 +41,9 @@ for module in (demo, server, adopt, audit, prototypes, actions, watch, mcp, doct
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
 app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed: set, list, remove, rotate.")
 app.add_typer(plans.app, name="plan", help="Clean-up of an account: plan, approve, apply, undo, receipts.")
+app.add_typer(
+    census.app, name="census", help="What an account at the app builder holds: scan, show, chats, groups, adopt, pin."
+)
 app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
 
 

@@ -45,7 +45,7 @@ def shell_command(
 
     The token is never part of it. The address is, unless the environment or the default names the same one.
     """
-    typed = ["protokeep", name]
+    typed = ["protokeep", *name.split()]
     if url != os.environ.get("PROTOKEEP_URL", DEFAULT_URL):
         options = {**options, "--url": url}
     for option, value in options.items():

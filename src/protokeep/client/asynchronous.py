@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from protokeep.client import operations
+from protokeep.client.census import AsyncCensuses
 from protokeep.client.connection import (
     FAILURES,
     POLL_SECONDS,
@@ -35,6 +36,7 @@ class AsyncProtokeep:
         """`url` and `token` default to PROTOKEEP_URL and PROTOKEEP_TOKEN, or the file of PROTOKEEP_TOKEN_FILE."""
         self._http = httpx2.AsyncClient(**client_options(url, token), transport=transport)
         self.url = str(self._http.base_url).rstrip("/")
+        self.census = AsyncCensuses(self._run)
 
     async def __aenter__(self) -> Self:
         return self

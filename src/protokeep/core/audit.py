@@ -22,7 +22,13 @@ class Action(StrEnum):
     ASKED = "asked"  #: sent a follow-up
     STOPPED = "stopped"
     DELETED = "deleted"
-    ADOPTED = "adopted"  #: a chat of ours that no row had was given to a prototype, by nobody's request
+    ADOPTED = (
+        "adopted"  #: a chat that no row had became a prototype's: one of ours by nobody's request, others by an admin's
+    )
+    CENSUS_STARTED = "census_started"
+    CENSUS_CANCELLED = "census_cancelled"
+    PINNED = "pinned"  #: a chat that a census found is to be kept
+    UNPINNED = "unpinned"
     TOKEN_CREATED = "token_created"  # noqa: S105 - a word, not a secret
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     ACCESS_REVOKED = "access_revoked"  #: all tokens and sessions of a person

@@ -62,8 +62,8 @@ class Keeper:
 
     def __init__(self, context: Context, *, key_retention: timedelta = timedelta(days=7)) -> None:
         self.context = context
-        self._budget = CallBudget(context)
-        self._lookups = Lookups(context, self._budget)
+        self.budget = CallBudget(context)
+        self._lookups = Lookups(context, self.budget)
         self._orphans = OrphanReconciler(context, self._lookups)
         visibility = Visibility(context)
         self._deleter = Deleter(context, visibility)
@@ -78,11 +78,11 @@ class Keeper:
             CreatePayload(context, sendings, self._lookups),
             FollowUpPayload(context, sendings, visibility),
         )
-        self._poller = Poller(context, self._budget, visibility)
+        self._poller = Poller(context, self.budget, visibility)
         self._refresher = Refresher(context, self._poller)
         self._finalizer = Finalizer(context)
         self._housekeeping = Housekeeping(context, key_retention)
-        self._adopter = Adopter(context, self._budget, visibility)
+        self._adopter = Adopter(context, self.budget, visibility)
         self._fault: str | None = None
 
     # -- for people --------------------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ class Keeper:
         """Finalize ended prototypes, retry deletions, and count the calls that were made. Returns how many rows."""
         if not await self._may_work():
             return 0
-        await self._budget.flush()
+        await self.budget.flush()
         return await self._deleter.sweep() + await self._finalizer.sweep()
 
     async def reconcile(self) -> None:

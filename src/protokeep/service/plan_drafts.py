@@ -6,7 +6,7 @@ Nothing here calls the app builder. A plan is a list that never changes, so that
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -37,6 +37,7 @@ from protokeep.core.plan_file import edited, read_edits, refuse
 from protokeep.core.principals import Principal
 from protokeep.service.context import Context
 from protokeep.service.provider_accounts import DEFAULT_PROVIDER
+from protokeep.store.census import CensusStore
 from protokeep.store.plans import ALL_ACTIONS, ALL_STATES
 
 
@@ -56,13 +57,14 @@ class PlanDrafts:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store.plans
+        self._censuses = CensusStore(context.store)
 
     # -- making ------------------------------------------------------------------------------------------------
 
     async def accounts(self, workspace_id: str) -> list[str]:
         """The accounts that a workspace may clean up, its own key's first."""
         await self._context.providers.refresh()
-        return self._context.providers.of_workspace(DEFAULT_PROVIDER, workspace_id)
+        return self._context.providers.accounts_of(DEFAULT_PROVIDER, workspace_id)
 
     async def propose(
         self,
@@ -159,10 +161,13 @@ class PlanDrafts:
         if not censuses:
             raise NotNow("This account has no finished census yet. Start one: `protokeep census scan`.")
         records = await self._store.chats(workspace_id, account)
+        chats = [record.chat.chat_id for record in records]
+        # Rows may have changed since the census: they say whose a chat is.
+        owners = await self._censuses.owners(workspace_id, account, chats)
         return AccountFacts(
-            records=records,
+            records=[replace(record, claim=owners.get(record.chat.chat_id, record.claim)) for record in records],
             now=self._context.clock(),
-            prototype_chats=await self._store.prototype_chats([record.chat.chat_id for record in records]),
+            prototype_chats=await self._store.prototype_chats(chats),
             newest_census_at=censuses[-1][0] if len(censuses) > 1 else None,
             rules_off=frozenset(KeepRule(name) for name in rules_off),
         )

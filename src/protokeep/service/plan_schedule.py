@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -15,6 +16,18 @@ log = structlog.get_logger(__name__)
 
 #: Items whose chats are read, archived and deleted.
 OPEN_FOR_STEP = frozenset({ItemState.WAITING, ItemState.ARCHIVED})
+
+
+class Budget(Protocol):
+    """When the next call of a clean-up may be made, counted for all processes."""
+
+    async def next_call_at(self, account: str) -> datetime | None:
+        """When the next call may be made; None: now."""
+        ...
+
+    async def spent(self, account: str, calls: int = 1) -> None:
+        """Count calls that were made."""
+        ...
 
 
 class PlanSchedule:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
 
@@ -34,7 +33,7 @@ from protokeep.service.context import Context
 from protokeep.service.plan_interruptions import Interruptions, is_refusal_of_account
 from protokeep.service.plan_policies import PlanPolicies
 from protokeep.service.plan_restoring import Restorer
-from protokeep.service.plan_schedule import OPEN_FOR_STEP, PlanSchedule
+from protokeep.service.plan_schedule import OPEN_FOR_STEP, Budget, PlanSchedule
 from protokeep.service.receipts import receipt_of
 from protokeep.store.plans import Obstacles
 
@@ -42,6 +41,8 @@ log = structlog.get_logger(__name__)
 
 #: A process has the turn of an account for so long. Correctness does not depend on it.
 TURN = timedelta(seconds=60)
+#: The pause after a step in which another process had the turn.
+OTHERS_TURN = timedelta(seconds=5)
 #: The longest time, by the process's own ruler, from the read that decided about a chat to its deletion.
 FRESH_SECONDS = 5.0
 #: A deletion that was marked is resolved by reading after this: its sender may still wait for the answer.
@@ -50,18 +51,6 @@ RESOLVE_AFTER = timedelta(seconds=60)
 MAX_ATTEMPTS = 6
 #: An item that met an outage lets the others go first.
 OUTAGE_PAUSE = timedelta(minutes=15)
-
-
-class Budget(Protocol):
-    """When the next call of a clean-up may be made, counted for all processes."""
-
-    async def next_call_at(self, account: str) -> datetime | None:
-        """When the next call may be made; None: now."""
-        ...
-
-    async def spent(self, account: str, calls: int = 1) -> None:
-        """Count calls that were made."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +75,16 @@ class PlanRunner:
         self._schedule = PlanSchedule(context, self._interruptions)
         self._restorer = Restorer(context, archives)
 
-    async def step(self) -> int:
-        """Do what is due: at most one chat of each plan. Returns how many plans it worked on."""
+    async def step(self) -> datetime | None:
+        """Do what is due: at most one chat of each plan. When the next step is due; None: nothing is open."""
+        worked = await self.work()
+        now = self._context.clock()
+        due = await self._store.next_step_at()
+        is_others = worked == 0 and due is not None and due <= now
+        return now + OTHERS_TURN if is_others else due
+
+    async def work(self) -> int:
+        """Do what is due. Returns how many plans it worked on."""
         await self._context.providers.refresh()
         await self._policies.run()
         worked = 0
@@ -131,7 +128,7 @@ class PlanRunner:
     def _provider_of(self, plan: Plan, item: PlanItem) -> SupportsCensus | None:
         providers = self._context.providers
         name = plan.account.partition(":")[0]
-        if plan.account not in providers.of_workspace(name, plan.workspace_id):
+        if plan.account not in providers.accounts_of(name, plan.workspace_id):
             return None
         return with_census(providers.serving(plan.account, item.api_version))
 

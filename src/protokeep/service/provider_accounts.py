@@ -196,17 +196,17 @@ class Providers:
         """The accounts that have a key."""
         return sorted({name for name, _ in self._own_providers} | set(self._stored))
 
-    def of_workspace(self, name: str, workspace_id: str) -> list[str]:
-        """The accounts that a workspace may read and clean up: of its own key, then of the process's, if it serves it.
+    def accounts_of(self, name: str, workspace_id: str) -> list[str]:
+        """The accounts of a provider that a workspace as a whole may read: of its own stored key, then the process's.
 
-        A person's own key is never among them.
+        The process's own only where its key serves the workspace; never that of a person's key.
         """
-        account = KeyOwner(workspace_id).account(name)
-        found = [account] if account in self._stored else []
-        own = self._own.get(name)
-        if own is not None and self._may_use_own_key(workspace_id):
-            found.append(own.account)
-        return found
+        stored = KeyOwner(workspace_id).account(name)
+        own = sorted({account for account, _ in self._own_providers if account.partition(":")[0] == name})
+        return [
+            *([stored] if stored in self._stored else []),
+            *(own if self._may_use_own_key(workspace_id) else []),
+        ]
 
     def key_set_at(self, account: str) -> datetime | None:
         """When the stored key of an account was set; None for an account of the process's own, or without a key."""

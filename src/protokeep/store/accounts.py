@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from protokeep.core.clean_up_budget import CleanUpCalls
 from protokeep.core.prototype import TrackedPrototype
 from protokeep.store.database import Database
 from protokeep.store.mapping import generation_values
-from protokeep.store.sql import Row, query
+from protokeep.store.sql import Connection, Row, query
 
 #: The `polling_paused_code` of an account whose budget of calls is short.
 SHORT_OF_CALLS = "short_of_calls"
 #: The `polling_paused_code` of an account whose polls fail, for example because its key is refused.
 POLLING_FAILS = "polling_fails"
+
+#: Stands behind the name of an account where the calls of its censuses and clean-ups are counted by themselves.
+CLEAN_UP = "#clean-up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,19 @@ class Accounts:
         rows = await self._rows("count_calls", account=name, calls=calls, minute_at=minute, day_at=day)
         return int(rows[0]["minute_calls"]), int(rows[0]["day_calls"])
 
+    async def clean_up_calls(self, name: str, now: datetime) -> CleanUpCalls:
+        """The calls of censuses and clean-ups for an account in this UTC day, and when the last one was made."""
+        rows = await self._database.read(query("find_calls"), {"account": f"{name}{CLEAN_UP}"})
+        if not rows:
+            return CleanUpCalls()
+        today = rows[0]["day_calls"] if rows[0]["day_at"] == _midnight(now) else 0
+        return CleanUpCalls(today, rows[0]["minute_at"])
+
+    async def spend_on_clean_up(self, name: str, calls: int, now: datetime) -> None:
+        """Counts calls of a census or a clean-up."""
+        async with self._database.transaction() as connection:
+            await count_clean_up_calls(connection, name, calls, now)
+
     async def postpone_polls(self, prototypes: Sequence[TrackedPrototype], until: datetime) -> None:
         """Postpones polls for which there are no calls left."""
         values = [{**generation_values(prototype), "next_poll_at": until} for prototype in prototypes]
@@ -112,3 +129,13 @@ class Accounts:
     async def _execute(self, name: str, **values: Any) -> int:
         async with self._database.transaction() as connection:
             return await connection.execute(query(name), values)
+
+
+async def count_clean_up_calls(connection: Connection, name: str, calls: int, now: datetime) -> None:
+    """Counts calls in the transaction of what they brought. The row's `minute_at` is the time of the last one."""
+    values = {"account": f"{name}{CLEAN_UP}", "calls": calls, "minute_at": now, "day_at": _midnight(now)}
+    await connection.execute(query("count_calls"), values)
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -49,7 +49,7 @@ async def adopt(connection: Connection, queries: PrototypeQueries, orphan: Orpha
     if not connection.is_sqlite:
         # Without the lock another process could give the chat to a claim between two statements. The first would find
         # no row with the chat, the second no waiting claim, and the chat would get a row of its own as well.
-        await connection.execute(query("lock_orphan"), {"lock": _lock_of(orphan)})
+        await connection.execute(query("lock_orphan"), {"lock": lock_of_chat(orphan.account, orphan.chat_id)})
     if await connection.fetch_one(queries.by_chat, {"chat_id": orphan.chat_id}) is not None:
         return "known"
     named = await connection.fetch_one(query("find_generation_by_marker"), {"marker": orphan.marker})
@@ -175,7 +175,10 @@ def _key_of(orphan: OrphanChat) -> dict[str, str]:
     return {"workspace_id": orphan.workspace_id, "product_id": orphan.product_id, "provider": orphan.provider}
 
 
-def _lock_of(orphan: OrphanChat) -> int:
-    """PostgreSQL names advisory locks by 64 bits. Two chats with the same number only wait for each other."""
-    name = f"orphan:{orphan.account}:{orphan.chat_id}"
+def lock_of_chat(account: str, chat_id: str) -> int:
+    """The lock of a chat that gets a row: PostgreSQL names advisory locks by 64 bits.
+
+    Two chats with the same number only wait for each other.
+    """
+    name = f"orphan:{account}:{chat_id}"
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)

@@ -63,6 +63,11 @@ class PlanStore:
         """Plans of all workspaces whose next step is due."""
         return await self._plans("list_due_plans", now=now, limit=limit)
 
+    async def next_step_at(self) -> datetime | None:
+        """When the next step of any plan, or the next draft of a policy, is due; None: never."""
+        due_at: datetime | None = (await self._rows("find_next_plan_step"))[0]["due_at"]
+        return due_at
+
     async def items(
         self,
         plan_id: str,

@@ -39,7 +39,8 @@ CREATE TABLE protokeep_census_chats (
     chat_id      text NOT NULL,
     api_version  int NOT NULL CHECK (api_version >= 1), -- of the list that reads and deletes it
     content      text NOT NULL,               -- `core.census.ChatContent`
-    claim        text NOT NULL,               -- `core.census.Claim`
+    claim        text NOT NULL,               -- `core.census.Claim` when it was seen last; rows decide when it is read
+    mark         text CHECK (mark IN ('ours', 'foreign')), -- whose its metadata say it is; NULL: nobody's, or not told
     kind         text,                        -- `core.census.ChatKind`
     name         text NOT NULL,
     author_id    text,
@@ -59,11 +60,13 @@ CREATE TABLE protokeep_census_chats (
     prompt       text,                        -- its first message, cut; NULL: it was not read
     prompt_read_at {instant},                 -- when its prompt was asked for
     credits      double precision,            -- what it cost, as the app builder reports
+    costs_read   double precision,            -- the same, as far as the census that reads it now got
     group_id     text,
     product_id   text,                        -- the product that it is for, as far as that is known
     mockup_id    text,                        -- the prototype whose chat it is
     first_census_id text NOT NULL,
     last_census_id  text NOT NULL,            -- the newest census that saw it
+    walk         text NOT NULL,               -- the newest reading of a list that showed it: census:version:attempt
     first_seen_at   {instant} NOT NULL,
     last_seen_at    {instant} NOT NULL,
     -- Whether the newest whole census did not see it.

@@ -1,0 +1,344 @@
+"""`protokeep census`: reads an account, shows what it holds, pins what has to stay, and adopts chats into products."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from protokeep.cli.options import DEFAULT_URL, AsJson, ProductId, Token, Url
+from protokeep.cli.prototypes import connected
+from protokeep.cli.retry_advice import (
+    EXIT_ERROR,
+    EXIT_FAILED,
+    EXIT_TIMEOUT,
+    RetryAdvice,
+    advise_if_answer_lost,
+    shell_command,
+)
+from protokeep.cli.terminal import in_one_line, print_json, print_notice, print_text
+
+if TYPE_CHECKING:
+    from protokeep.client import Protokeep
+
+app = typer.Typer(no_args_is_help=True)
+
+Account = Annotated[str | None, typer.Option(help="The account at the app builder. [the workspace's]")]
+View = Mapping[str, Any]
+#: Seconds between two looks at a census that is waited for.
+LOOK_SECONDS = 1.0
+OPEN = ("running", "paused")
+#: What people read for the words of a claim.
+CLAIMS = {
+    "ours": "made by protokeep for a product",
+    "surplus": "second chats of a prototype",
+    "lost": "made by protokeep, in no row (they are taken back by themselves)",
+    "nobody": "not claimed by any product",
+    "foreign": "of other workspaces or installations (counted only)",
+}
+
+
+@app.command()
+def scan(
+    whole: Annotated[
+        bool | None, typer.Option("--whole/--incremental", help="Read everything, or what is new. [whole at first]")
+    ] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Begin it, and do not wait for its end.")] = False,
+    seconds: Annotated[int, typer.Option(min=1, help="Wait at most so long; it goes on by itself.")] = 3600,
+    account: Account = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Read the workspace's account at the app builder. Nothing is written there. Needs an admin's token.
+
+    Exit codes beside the usual ones: 3 it failed, 4 it goes on and was not waited for any longer.
+    """
+    options = {"--account": account, "--whole": whole is True, "--incremental": whole is False, "--json": as_json}
+    advice = RetryAdvice(
+        "It may have begun all the same. Asking again is safe, and goes on with the one that is open:",
+        shell_command("census scan", (), options, url, token),
+    )
+    with connected(url, token, as_json=as_json) as client:
+        with advise_if_answer_lost(advice, as_json=as_json):
+            begun = client.census.start(account, whole=whole)
+        ended = begun if no_wait else _wait(client, begun, seconds, quiet=as_json)
+        if as_json:
+            print_json(ended)
+        else:
+            print_text(_census_line(ended))
+            if ended["state"] == "done":
+                _print_summary(client.census.summary(ended["account"]))
+    if not no_wait and ended["state"] != "done":
+        raise typer.Exit(EXIT_TIMEOUT if ended["state"] in OPEN else EXIT_FAILED)
+
+
+@app.command()
+def show(account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """How far the newest census is, and what the account holds: whose chats, of which kind, which nobody needs."""
+    with connected(url, token, as_json=as_json) as client:
+        progress = client.census.progress(account)
+        summary = client.census.summary(progress["account"]) if progress["census"] else None
+    if as_json:
+        print_json({**progress, "summary": summary})
+        return
+    if summary is None:
+        print_text(f"{progress['account']}: no census yet. `protokeep census scan` makes one.")
+        return
+    print_text(_census_line(progress["census"], progress["seconds_left"]))
+    _print_summary(summary)
+
+
+@app.command()
+def chats(
+    text: Annotated[str, typer.Argument(help="Words in the name or in the prompt.")] = "",
+    product: Annotated[str | None, typer.Option(help="For this product.")] = None,
+    group: Annotated[str | None, typer.Option(help="In this group.")] = None,
+    author: Annotated[str | None, typer.Option(help="By this author.")] = None,
+    claim: Annotated[str | None, typer.Option(help="ours, surplus, lost, nobody.")] = None,
+    kind: Annotated[str | None, typer.Option(help="current, variant, duplicate, failed, empty, single ...")] = None,
+    content: Annotated[str | None, typer.Option(help="finished, generating, failed, empty, untold.")] = None,
+    pinned: Annotated[bool | None, typer.Option("--pinned/--unpinned", help="With or without a pin.")] = None,
+    older: Annotated[int | None, typer.Option(min=0, help="Made before so many days.")] = None,
+    sort: Annotated[str, typer.Option(help="created, updated, name, credits.")] = "created",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    account: Account = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """List chats that censuses found."""
+    filters: dict[str, Any] = {
+        "q": text,
+        "product_id": product,
+        "group_id": group,
+        "author_id": author,
+        "claim": claim,
+        "kind": kind,
+        "content": content,
+        "pinned": pinned,
+        "older_than_days": older,
+        "sort": sort,
+        "account": account,
+    }
+    with connected(url, token, as_json=as_json) as client:
+        found = list(islice(client.census.chats(**filters), limit))
+    if as_json:
+        print_json(found)
+        return
+    print_text("\n".join(_chat_line(chat) for chat in found) or "No chat matches.")
+    if len(found) == limit:
+        print_notice(f"only the first {limit} are shown; --limit shows more.")
+
+
+@app.command()
+def groups(
+    product: Annotated[str | None, typer.Option(help="For this product.")] = None,
+    unclaimed: Annotated[bool, typer.Option("--unclaimed", help="Only with chats that no product uses.")] = False,
+    confidence: Annotated[float | None, typer.Option(min=0, max=1, help="At least so sure.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    account: Account = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """List chats that are the same, the largest groups first, with the reasons."""
+    filters: dict[str, Any] = {
+        "product_id": product,
+        "unclaimed": unclaimed,
+        "confidence": confidence,
+        "account": account,
+    }
+    with connected(url, token, as_json=as_json) as client:
+        found = list(islice(client.census.groups(**filters), limit))
+    if as_json:
+        print_json(found)
+        return
+    print_text("\n".join(_group_lines(group) for group in found) or "No chats are the same.")
+
+
+@app.command()
+def adopt(
+    product_id: ProductId,
+    group: Annotated[str | None, typer.Option(help="All chats of this group, the best into the slot.")] = None,
+    chat: Annotated[list[str] | None, typer.Option(help="This chat. May be given several times.")] = None,
+    name: Annotated[str | None, typer.Option(help="What people call the product.")] = None,
+    account: Account = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Make chats prototypes of a product: followed from then on. Nothing is written at the app builder."""
+    chosen = list(chat or ())
+    options = {"--group": group, "--name": name, "--account": account, "--json": as_json}
+    advice = RetryAdvice(
+        "Some may be adopted all the same. Asking again is safe: no chat is adopted twice.",
+        shell_command("census adopt", (product_id,), options, url, token) + "".join(f" --chat {one}" for one in chosen),
+    )
+    results: list[View] = []
+    with connected(url, token, as_json=as_json) as client, advise_if_answer_lost(advice, as_json=as_json):
+        while True:
+            result = client.census.adopt(product_id, chosen, group_id=group, product_name=name, account=account)
+            results.append(result)
+            if not result["left"] or not _adopted(result):
+                break
+    refused = [one for result in results for one in result["refused"]]
+    if as_json:
+        print_json(results)
+    else:
+        for one in {one["chat_id"]: one for result in results for one in result["adopted"]}.values():
+            place = "  * the product's prototype" if one["is_current"] else ""
+            print_text(f"{in_one_line(one['chat_id'])}  {_OUTCOMES[one['outcome']]}{place}")
+        for one in refused:
+            print_notice(f"{in_one_line(one['chat_id'])}: {in_one_line(one['reason'])}")
+    if refused or any(one["outcome"] == "taken" for result in results for one in result["adopted"]):
+        raise typer.Exit(EXIT_ERROR)
+
+
+_OUTCOMES = {
+    "adopted": "adopted",
+    "known": "was this product's already",
+    "taken": "belongs to another product, and stays there",
+}
+
+
+def _adopted(result: View) -> int:
+    return sum(one["outcome"] == "adopted" for one in result["adopted"])
+
+
+@app.command()
+def pin(
+    chat_ids: Annotated[list[str], typer.Argument(help="One or more chats.", metavar="CHAT...")],
+    reason: Annotated[str | None, typer.Option(help="Why it has to stay.")] = None,
+    account: Account = None,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Keep chats: no plan deletes a pinned one. Anybody who sees a chat may pin it."""
+    with connected(url, token) as client:
+        for chat_id in chat_ids:
+            client.census.pin(chat_id, account=account, reason=reason)
+            print_text(f"{in_one_line(chat_id)}  pinned")
+
+
+@app.command()
+def unpin(
+    chat_ids: Annotated[list[str], typer.Argument(help="One or more chats.", metavar="CHAT...")],
+    account: Account = None,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Take the pins off chats."""
+    with connected(url, token) as client:
+        for chat_id in chat_ids:
+            client.census.unpin(chat_id, account=account)
+            print_text(f"{in_one_line(chat_id)}  not pinned")
+
+
+@app.command()
+def export(
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file. [standard output]")] = None,
+    format: Annotated[str, typer.Option(help="csv or json.")] = "csv",
+    account: Account = None,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Write all chats into a file, with whole prompts. No cell of the CSV is a formula."""
+    with connected(url, token) as client:
+        content = client.census.export(account, format=format)
+    if output is None:
+        print_text(content.decode(errors="replace").rstrip("\n"))
+        return
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        print_notice(f"{output} could not be written: {error.strerror}.")
+        raise typer.Exit(EXIT_ERROR) from None
+    print_notice(f"{len(content):,} bytes in {output}")
+
+
+@app.command()
+def cancel(account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """End the open census. What it found so far stays."""
+    with connected(url, token, as_json=as_json) as client:
+        census = client.census.cancel(account)
+    if as_json:
+        print_json(census)
+    else:
+        print_text(_census_line(census))
+
+
+# -- words ---------------------------------------------------------------------------------------------------------
+
+
+def _wait(client: Protokeep, begun: View, seconds: int, *, quiet: bool) -> View:
+    """The census when it has ended, or when the time is over: a bar on a terminal, else a line for each phase."""
+    from protokeep.cli.census_progress import shown_progress
+
+    ends = time.monotonic() + seconds
+    with shown_progress(quiet=quiet, is_terminal=sys.stderr.isatty()) as show_progress:
+        while True:
+            overview = client.census.progress(begun["account"])
+            censuses = [overview["census"], *overview["earlier"]]
+            census: View = next((one for one in censuses if one and one["id"] == begun["id"]), begun)
+            show_progress(census, overview["seconds_left"])
+            if census["state"] not in OPEN or time.monotonic() >= ends:
+                return census
+            time.sleep(min(LOOK_SECONDS, max(ends - time.monotonic(), 0)))
+
+
+def _census_line(census: View, seconds_left: float | None = None) -> str:
+    kind = "whole" if census["is_whole"] else "incremental"
+    line = (
+        f"{in_one_line(census['account'])}  {kind} census {census['state']}, {census['chats']:,} chats seen, "
+        f"{census['calls']:,} calls"
+    )
+    if census["phase"]:
+        line += f", {in_one_line(census['phase'])}"
+    if seconds_left is not None:
+        line += f", about {seconds_left:.0f} s left"
+    return line + (f"\n  {in_one_line(census['problem'])}" if census["problem"] else "")
+
+
+def _print_summary(summary: View) -> None:
+    lines = [f"{_tally(summary['total'])} in all"]
+    lines += [f"  {_tally(summary['by_claim'][name])} {words}" for name, words in CLAIMS.items()]
+    kinds = [f"{tally['chats']:,} {name}" for name, tally in summary["by_kind"].items() if tally["chats"]]
+    lines.append(f"By kind: {', '.join(kinds) or 'nothing'}")
+    needless = [one for one in summary["needless"].values() if one["chats"]]
+    lines.append(f"Needed by nobody: {sum(one['chats'] for one in needless):,}")
+    lines += [f"  {_tally(one)}: {one['reason']}" for one in needless]
+    print_text("\n".join(lines))
+
+
+def _tally(tally: View) -> str:
+    cost = "" if tally["credits"] is None else f" ({tally['credits']:,.2f} credits)"
+    return f"{tally['chats']:,}{cost}"
+
+
+def _chat_line(chat: View) -> str:
+    made = (chat["created_at"] or "")[:10] or "no date   "
+    parts: Sequence[str] = (
+        made,
+        in_one_line(chat["chat_id"]),
+        str(chat["kind"] or "-"),
+        in_one_line(chat["product_id"] or chat["claim"]),
+        "pinned" if chat["pinned_by"] else "",
+        "" if chat["credits"] is None else f"{chat['credits']:g} credits",
+        in_one_line(chat["name"] or chat["prompt"] or "")[:80],
+    )
+    return "  ".join(part for part in parts if part)
+
+
+def _group_lines(group: View) -> str:
+    product = f" -> {in_one_line(group['product_id'])}" if group["product_id"] else ""
+    head = (
+        f"{in_one_line(group['group_id'])}  {group['members']} chats, {group['unclaimed']} unclaimed, "
+        f"{group['confidence']:.2f}{product}  {in_one_line(group['name'])[:60]}"
+    )
+    return "\n".join([head, *(f"    {in_one_line(reason)}" for reason in group["reasons"][:3])])
