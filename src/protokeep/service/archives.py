@@ -38,10 +38,20 @@ class ChatArchives:
         self._context = context
         self._store = context.store.archives
 
-    async def make(self, workspace_id: str, account: str, copy: ChatCopy) -> Archive:
+    async def make(
+        self,
+        workspace_id: str,
+        account: str,
+        copy: ChatCopy,
+        *,
+        product_id: str | None = None,
+        mockup_id: str | None = None,
+    ) -> Archive:
         """Keep a chat. When this returns, what the database gives back has been compared with what was put in.
 
         Killed anywhere, it leaves a whole archive or none; a second call for the same chat uses the first one's.
+        `product_id` and `mockup_id` name the prototype whose chat it is.
+
         Raises `ArchiveFault` for a chat that cannot be kept: it must not be deleted then.
         """
         now = self._context.clock()
@@ -56,6 +66,8 @@ class ChatArchives:
             sha256=sha256_of(body),
             bytes=len(body),
             created_at=now,
+            product_id=product_id,
+            mockup_id=mockup_id,
         )
         same = await self._store.find_same(archive, now - YOUNG / 2)
         if same is None:

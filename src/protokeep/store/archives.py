@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,8 @@ class Archive:
     sha256: str
     bytes: int
     created_at: datetime
+    product_id: str | None = None  #: the product that its prototype was for; None: it is not known
+    mockup_id: str | None = None
     restored_as: str | None = None
     restored_at: datetime | None = None
 
@@ -102,7 +104,7 @@ class Archives:
             return await connection.execute(query(name), values)
 
 
-_WRITTEN = ("id", "workspace_id", "account", "chat_id", "api_version", "name", "sha256", "bytes", "created_at")
+_WRITTEN = tuple(field.name for field in fields(Archive) if field.name not in ("restored_as", "restored_at"))
 
 
 def _archive_of(row: Row) -> Archive:
