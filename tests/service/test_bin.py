@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from people import ADA, ANN, BOB
-from protokeep.core.census import CensusChat, ChatContent
+from people import ADA, ANN, BOB, PROMPT
 from protokeep.core.errors import ArchiveFault, NotAllowed, NotFound, NotNow, ProviderBusy, ProviderError
 from protokeep.core.prototype import Prototype, State
-from protokeep.providers.base import RemoteChat
 from protokeep.providers.census_port import ChatCopy
+from protokeep.providers.v0_v2 import V0V2
 from protokeep.service.archives import ChatArchives
 from world import Crash, World
 
@@ -21,42 +20,27 @@ WEEK = timedelta(days=7)
 
 
 class Copies:
-    """The copies that a builder gives out of its chats; `fault` is raised instead of the next ones."""
+    """Counts the copies that the builder gives out; while there is a `fault`, it is raised instead."""
 
     def __init__(self) -> None:
         self.fault: ProviderError | ArchiveFault | None = None
         self.copied: list[str] = []
-        self.edits = 0
 
 
-def copying(world: World) -> Copies:
-    """Let every process's builder give out copies, and put what is deleted into the bin for a week."""
-    copies = Copies()
+@pytest.fixture
+def copies(world: World, monkeypatch: pytest.MonkeyPatch) -> Copies:
+    """What is deleted waits in the bin for a week, in every process."""
+    counted, copy_chat = Copies(), V0V2.copy_chat
+    world.first.context.bin_time = WEEK
 
-    async def read_chat(_self: Any, chat_id: str) -> ChatCopy:
-        if copies.fault is not None:
-            raise copies.fault
-        if world.sandbox.chats[chat_id].deleted:
-            raise ProviderError("There is no such chat.", code="not_found", status=404)
-        return ChatCopy(CensusChat(chat_id, world.api_version, ChatContent.FINISHED, f"edit {copies.edits}"))
+    async def copy_and_count(provider: V0V2, chat_id: str) -> ChatCopy:
+        if counted.fault is not None:
+            raise counted.fault
+        counted.copied.append(chat_id)
+        return await copy_chat(provider, chat_id)
 
-    async def copy_chat(self: Any, chat_id: str) -> ChatCopy:
-        chat = (await read_chat(self, chat_id)).chat
-        copies.copied.append(chat_id)
-        return ChatCopy(chat, {}, [{"content": "Hello"}], {"a.ts": chat_id.encode(), "../b": b"\x00"})
-
-    async def other(self: Any, *_: Any) -> Any:
-        raise NotImplementedError
-
-    parts = {"read_chat": read_chat, "copy_chat": copy_chat}
-    unused = ("read_account", "project_names", "costs_page", "first_prompt", "make_again")
-    for node in world.nodes:
-        node.context.bin_time = WEEK
-        for provider in node.context.providers._own_providers.values():
-            if "copy_chat" not in type(provider).__dict__:
-                names = {**dict.fromkeys(unused, other), **parts}
-                provider.__class__ = type("Copying", (type(provider),), names)  # type: ignore[assignment]
-    return copies
+    monkeypatch.setattr(V0V2, "copy_chat", copy_and_count)
+    return counted
 
 
 async def deleted_at_builder(world: World, prototype: Prototype) -> bool:
@@ -71,9 +55,8 @@ async def end_of_bin(world: World) -> None:
         world.clock.advance(400)
 
 
-async def test_what_is_deleted_waits_with_its_chat_and_blocks_nothing(world: World) -> None:
+async def test_what_is_deleted_waits_with_its_chat_and_blocks_nothing(world: World, copies: Copies) -> None:
     """It is in no list and in no slot; the next create makes another one; deleting again tells until when."""
-    copies = copying(world)
     first = await world.complete()
 
     binned = await world.keeper.delete(ANN, first.id)
@@ -101,10 +84,9 @@ async def test_what_is_deleted_waits_with_its_chat_and_blocks_nothing(world: Wor
 
 @pytest.mark.parametrize("slot_is_taken", [False, True])
 async def test_what_is_taken_back_is_as_before_and_takes_its_slot_only_if_it_is_free(
-    world: World, slot_is_taken: bool
+    world: World, copies: Copies, slot_is_taken: bool
 ) -> None:
     """Nothing of it is lost, its chat is not touched, and whoever has the slot keeps it."""
-    copying(world)
     first = await world.finish()
     await world.keeper.delete(ANN, first.id)
     await world.keeper.finalize()
@@ -127,13 +109,14 @@ async def test_what_is_taken_back_is_as_before_and_takes_its_slot_only_if_it_is_
     assert (await world.keeper.bin.list(ANN, 10))[0] == []
 
 
-async def test_after_its_time_it_goes_once_and_its_archive_stays(world: World) -> None:
+async def test_after_its_time_it_goes_once_and_its_archive_stays(world: World, copies: Copies) -> None:
     """The archive is of the chat as it was at the end, not as it was when somebody deleted it."""
-    copies = copying(world)
     first = await world.complete()
     await world.keeper.delete(ANN, first.id)
     await world.keeper.finalize()
-    copies.edits += 1
+    chat = world.sandbox.chats[str(first.chat_id)]
+    chat.files["b.ts"] = "1\r\n"
+    world.sandbox.edit(chat.id, "rename")
 
     await end_of_bin(world)
 
@@ -143,8 +126,9 @@ async def test_after_its_time_it_goes_once_and_its_archive_stays(world: World) -
     archives = ChatArchives(world.first.context)
     newest, _ = (await archives.list("default", 10))[0]
     copy = await archives.copy_of("default", newest.id)
-    assert copy.chat.name == "edit 1"
-    assert copy.files == {"a.ts": str(first.chat_id).encode(), "../b": b"\x00"}
+    assert copy.chat.name == chat.shown_name
+    assert copy.files["b.ts"] == b"1\r\n"
+    assert [message["content"] for message in copy.messages if message["role"] == "user"] == [PROMPT]
     assert (newest.mockup_id, newest.product_id) == (first.id, "p-1")
     history = await world.store.history("default", first.id)
     assert [row["kind"] for row in history][-3:] == ["binned", "deleting", "deleted"]
@@ -153,28 +137,34 @@ async def test_after_its_time_it_goes_once_and_its_archive_stays(world: World) -
     assert await world.keeper.delete(ANN, first.id) is None
 
 
+async def use_the_bin(world: World, prototype: Prototype, *, until_the_end: bool) -> None:
+    """Delete a prototype, and take it back after days, or do not."""
+    await world.keeper.delete(ANN, prototype.id)
+    await world.keeper.finalize()
+    world.clock.advance((8 if until_the_end else 3) * DAY)
+    await world.keeper.finalize()
+    await world.keeper.take_back(ANN, prototype.id)
+
+
 POINTS = ["after_put", "after_copy", "after_archive", "after_archived", "after_bin", "after_take_back"]
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_process_that_dies_at_any_step_loses_nothing_and_deletes_nothing_early(world: World, point: str) -> None:
+async def test_a_process_that_dies_at_any_step_loses_nothing_and_deletes_nothing_early(
+    world: World, copies: Copies, point: str
+) -> None:
     """Another process goes on: the chat is archived before it goes, goes once, and only after its time."""
-    copies = copying(world)
     first = await world.complete()
     world.first.crash_at(point)
     with pytest.raises(Crash):
-        await world.keeper.delete(ANN, first.id)
-        await world.keeper.finalize()
-        world.clock.advance(3 * DAY)
-        await world.keeper.take_back(ANN, first.id)
+        await use_the_bin(world, first, until_the_end=point == "after_bin")
     node = await world.node()
-    for name in vars(world.first.context.providers)["_own_providers"]:
-        node.context.providers._own_providers[name] = world.first.context.providers._own_providers[name]
     node.context.bin_time = WEEK
     world.nodes.reverse()
-
-    await world.keeper.finalize()
     assert not await deleted_at_builder(world, first)
+    await world.keeper.finalize()
+
+    assert await deleted_at_builder(world, first) is (point == "after_bin")
     if point == "after_take_back":
         assert (await world.get(first.id)).state is State.READY
         await world.keeper.delete(ANN, first.id)
@@ -187,9 +177,8 @@ async def test_a_process_that_dies_at_any_step_loses_nothing_and_deletes_nothing
     assert len(copies.copied) <= 4
 
 
-async def test_a_chat_that_cannot_be_archived_waits_all_the_same_and_says_why(world: World) -> None:
+async def test_a_chat_that_cannot_be_archived_waits_all_the_same_and_says_why(world: World, copies: Copies) -> None:
     """A refusal for now is tried again, up to a day beyond its time; one for good is not. Nothing is kept in part."""
-    copies = copying(world)
     first = await world.complete()
     await world.keeper.delete(ANN, first.id)
     copies.fault = ProviderBusy("Too many requests.", code="rate_limited")
@@ -209,9 +198,8 @@ async def test_a_chat_that_cannot_be_archived_waits_all_the_same_and_says_why(wo
     assert "too large" in str([row["data"] for row in await world.store.history("default", first.id)])
 
 
-async def test_an_admin_deletes_at_once_and_the_chat_is_archived_before(world: World) -> None:
+async def test_an_admin_deletes_at_once_and_the_chat_is_archived_before(world: World, copies: Copies) -> None:
     """Also what is in the bin; others wait. Without a bin, every deletion is such a one."""
-    copying(world)
     for in_bin in (False, True):
         prototype = await world.complete()
         if in_bin:
@@ -226,9 +214,10 @@ async def test_an_admin_deletes_at_once_and_the_chat_is_archived_before(world: W
     assert len((await ChatArchives(world.first.context).list("default", 10))[0]) == 3
 
 
-async def test_a_prototype_without_a_chat_goes_at_once_and_a_follow_up_waits_in_the_bin(world: World) -> None:
+async def test_a_prototype_without_a_chat_goes_at_once_and_a_follow_up_waits_in_the_bin(
+    world: World, copies: Copies
+) -> None:
     """Nothing was made of the one; the other's message is sent once, when it is taken back."""
-    copying(world)
     claimed = (await world.ensure("p-2")).prototype
     assert await world.keeper.delete(ANN, claimed.id) is None
     first = await world.complete()
@@ -236,18 +225,18 @@ async def test_a_prototype_without_a_chat_goes_at_once_and_a_follow_up_waits_in_
     await world.keeper.delete(ANN, first.id)
 
     await world.live(60)
-    assert world.calls("chats.sendMessage", "messages.send", "messages.create", "messages.createAsync") == 0
+    assert [message.content for message in world.chat.messages if message.role == "user"] == [PROMPT]
     await world.keeper.take_back(ANN, first.id)
     await world.live(60)
 
-    assert [message.text for message in world.chat.messages if message.role == "user"][-1:] == ["Make it blue"]
+    assert [message.content for message in world.chat.messages if message.role == "user"][-1:] == ["Make it blue"]
     assert (await world.get(first.id)).state is State.READY
 
 
-async def test_a_chat_that_another_prototype_names_stays_while_that_one_is_in_the_bin(world: World) -> None:
+async def test_a_chat_that_another_prototype_names_stays_while_that_one_is_in_the_bin(
+    world: World, copies: Copies
+) -> None:
     """What waits in the bin counts as naming its chat, because it can be taken back."""
-    copying(world)
     first = await world.complete()
     await world.keeper.delete(ANN, first.id)
-    assert await world.store.shared_chats("another", [str(first.chat_id)]) == {first.chat_id}
-    assert RemoteChat(str(first.chat_id)).chat_id == first.chat_id
+    assert await world.store.shared_chats(str(uuid4()), [str(first.chat_id)]) == {first.chat_id}

@@ -17,7 +17,7 @@ from protokeep.core.timing import Timing
 
 #: The code of a prototype in the bin whose chat was not copied; the message says why, and what follows.
 NOT_ARCHIVED = "not_archived"
-#: A copy that failed is tried again after this.
+#: A copy that failed is tried again after this, and ever more rarely.
 RETRY_PAUSE = timedelta(minutes=5)
 #: A deletion waits so long beyond its time for a copy that an app builder does not give at present.
 LONGEST_DELAY = timedelta(days=1)
@@ -47,12 +47,17 @@ def archived(prototype: TrackedPrototype, archive_id: str | None) -> TrackedProt
     return prototype.with_generation(archive_id=archive_id, submission=submission, hold=Reason())
 
 
-def not_archived(prototype: TrackedPrototype, why: str, retry_at: datetime | None) -> TrackedPrototype:
-    """Its chat could not be copied. It is tried again at `retry_at`; None: it would fail again."""
-    follows = "It is tried again." if retry_at else "It can be taken back until it goes, and not afterwards."
+def not_archived(prototype: TrackedPrototype, why: str, until: datetime | None) -> TrackedPrototype:
+    """Its chat could not be copied. It is tried again at `until`; None: it would fail again."""
+    follows = "It is tried again." if until else "It can be taken back until it goes, and not afterwards."
     message = f"Its chat could not be archived: {why} {follows}"
-    submission = replace(prototype.generation.submission, next_try_at=retry_at)
+    submission = replace(prototype.generation.submission, next_try_at=until)
     return prototype.with_generation(submission=submission, hold=Reason(NOT_ARCHIVED, message))
+
+
+def retry_at(prototype: TrackedPrototype, now: datetime) -> datetime:
+    """When a copy that failed is tried again: about fifteen times in a week."""
+    return now + max(RETRY_PAUSE, (now - prototype.updated_at) / 2)
 
 
 def may_wait_for_archive(prototype: TrackedPrototype, now: datetime) -> bool:

@@ -223,7 +223,7 @@ class Bin:
         return kept.chat.fingerprint == now_there.chat.fingerprint
 
     async def _retry_later(self, prototype: TrackedPrototype, problem: str) -> None:
-        until = self._context.clock() + steps.RETRY_PAUSE
+        until = steps.retry_at(prototype, self._context.clock())
         if prototype.generation.hold.code is None:
             log.warning("chat_not_archived", prototype_id=prototype.id, reason=problem)
         await self._context.store.save(prototype, steps.not_archived(prototype, problem, until))
