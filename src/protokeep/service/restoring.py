@@ -25,6 +25,7 @@ from protokeep.service.archives import ChatArchives
 from protokeep.service.chat_metadata import RESTORED_FROM, ChatMetadata, parse_metadata, signed_metadata
 from protokeep.service.context import Context, status_events
 from protokeep.service.deletion import MAX_LOSSES
+from protokeep.service.provider_accounts import Choice
 from protokeep.store.archives import Archive
 from protokeep.store.orphans import OrphanChat
 
@@ -75,27 +76,27 @@ class ChatRestorer:
         context.checkpoint("after_restored")
         prototype = None
         if named is not None:
-            orphan = OrphanChat(
-                chat_id=made.chat_id,
-                marker=named.marker,
-                workspace_id=named.workspace_id,
-                product_id=named.product_id,
-                user_id=named.user_id,
-                provider=provider.name,
-                account=choice.account,
-                api_version=choice.api_version,
-                prompt=_prompt_in(copy.messages),
-                made_at=context.clock(),
-                now=context.clock(),
-                only_free_slot=True,
-            )
-            prototype = await self._link(orphan, made)
+            prototype = await self._link(named, choice, made, copy)
         await self._audit(principal, archive, made, prototype)
         return Restored(await self._archives.find(principal.workspace_id, archive.id), made.chat_id, prototype)
 
-    async def _link(self, orphan: OrphanChat, made: RemoteChat) -> Prototype | None:
+    async def _link(self, named: ChatMetadata, choice: Choice, made: RemoteChat, copy: ChatCopy) -> Prototype | None:
         """Make the chat a prototype of its product."""
         context = self._context
+        orphan = OrphanChat(
+            chat_id=made.chat_id,
+            marker=named.marker,
+            workspace_id=named.workspace_id,
+            product_id=named.product_id,
+            user_id=named.user_id,
+            provider=choice.account.partition(":")[0],
+            account=choice.account,
+            api_version=choice.api_version,
+            prompt=_prompt_in(copy.messages),
+            made_at=context.clock(),
+            now=context.clock(),
+            only_free_slot=True,
+        )
         try:
             await context.store.adopt_orphan(orphan, context.timing.poll_timeout)
         except LookupError as error:  # The owner's table has no such product any more.
@@ -109,7 +110,7 @@ class ChatRestorer:
         found = await self._context.store.get(named.workspace_id, named.marker)
         if archive.restored_as is not None or found is None or found.chat_id is None:
             return None
-        await self._context.store.archives.mark_restored(archive.id, found.chat_id, self._context.clock())
+        await self._context.store.archives.mark_restored(archive, found.chat_id, self._context.clock())
         return Restored(await self._archives.find(archive.workspace_id, archive.id), found.chat_id, found)
 
     async def _named_by(self, principal: Principal, archive: Archive, copy: ChatCopy) -> ChatMetadata | None:
