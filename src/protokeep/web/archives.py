@@ -16,7 +16,8 @@ from protokeep.web.problems import responses
 router = APIRouter(prefix="/api/design")
 
 ArchiveInPath = Annotated[str, Path(max_length=100)]
-#: An archive holds what somebody wrote at an app builder: it is saved, and never shown by a browser. (Every answer has nosniff.)
+#: An archive holds what somebody wrote at an app builder: a browser saves it and never shows it. (Every answer has
+#: nosniff.)
 DOWNLOAD_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
