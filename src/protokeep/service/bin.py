@@ -6,6 +6,7 @@ nothing: a prototype is in use, in the bin, or being deleted, and its slot goes 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ import structlog
 
 from protokeep.core import bin as steps
 from protokeep.core.audit import Action, AuditEntry
+from protokeep.core.call_budget import Priority
 from protokeep.core.errors import ArchiveFault, NotFound, NotNow, ProviderError
 from protokeep.core.events import Event, Source
 from protokeep.core.principals import Principal
@@ -21,6 +23,7 @@ from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.provider_keys import missing_key_message
 from protokeep.providers.census_port import SupportsCensus, with_census
 from protokeep.service.archives import ChatArchives
+from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
 from protokeep.service.deletion import CHANGED_TOO_OFTEN, MAX_LOSSES, Deleter, require_known_account
 from protokeep.store.audit import write
@@ -30,6 +33,8 @@ from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
+#: The longest copy of a chat.
+COPY_SECONDS = 60
 TOO_LATE = "It is being deleted already, so it cannot be taken back."
 
 
@@ -52,8 +57,9 @@ class _Copied:
 class Bin:
     """Puts prototypes into the bin, takes them back, and deletes those whose time is over."""
 
-    def __init__(self, context: Context, deleter: Deleter) -> None:
+    def __init__(self, context: Context, deleter: Deleter, budget: CallBudget) -> None:
         self._context = context
+        self._budget = budget
         self._deleter = deleter
         self._archives = ChatArchives(context)
 
@@ -154,26 +160,37 @@ class Bin:
         """Copy chats in the bin that have no copy yet, and delete what was there long enough. Returns their number."""
         await self._context.providers.refresh()
         due = await self._context.store.bin.due(self._context.clock())
+        refusing: set[str] = set()
         for prototype in due:
+            account = prototype.generation.account
+            if account in refusing or await self._has_no_call_left(account):
+                continue  # It stays due.
             try:
-                await self._step(prototype)
+                if not await self._step(prototype):
+                    refusing.add(account)
             except Exception as error:  # The others go on all the same.
                 log.exception("bin_step_failed", prototype_id=prototype.id)
                 await self._retry_later(prototype, f"{type(error).__name__}.")
         return len(due)
 
-    async def _step(self, prototype: TrackedPrototype) -> None:
+    async def _has_no_call_left(self, account: str) -> bool:
+        """Whether all calls that others leave are made: creates, polls and look-ups have priority."""
+        return (await self._budget.allowance(account)).left(Priority.RECENT) == 0
+
+    async def _step(self, prototype: TrackedPrototype) -> bool:
+        """Copy the chat, if it is time, and delete it, if it is time. False: the app builder gives out no copy now."""
         context = self._context
         due_at = prototype.generation.deletion_due_at
         is_over = due_at is not None and due_at <= context.clock()
         copied = await self._copy(prototype, must_be_fresh=is_over)
         if copied.is_to_come and steps.may_wait_for_archive(prototype, context.clock()):
             await self._retry_later(prototype, copied.problem)
-            return
+            return False
         saved = await context.store.save(prototype, copied.recorded(prototype))
         context.checkpoint("after_archived")
         if is_over and saved is not None:
             await self._deleter.end_of_bin(saved)
+        return True
 
     async def _archive_now(self, prototype: TrackedPrototype) -> TrackedPrototype:
         """The prototype, not saved yet, with a copy of its chat if there can be one now: it is deleted at once."""
@@ -192,9 +209,10 @@ class Bin:
             problem = f"{label} gives out no copies." if label else missing_key_message(generation.account)
             return _Copied(generation.archive_id, problem)
         try:
-            if generation.archive_id is not None and await self._is_fresh(prototype, provider):
-                return _Copied(generation.archive_id)
-            copy = await provider.copy_chat(prototype.chat_id or "")
+            async with asyncio.timeout(COPY_SECONDS):
+                if generation.archive_id is not None and await self._is_fresh(prototype, provider):
+                    return _Copied(generation.archive_id)
+                copy = await provider.copy_chat(prototype.chat_id or "")
             context.checkpoint("after_copy")
             archive = await self._archives.make(
                 generation.workspace_id,
@@ -209,6 +227,8 @@ class Bin:
             # What "not found" means is decided by the deletion.
             is_to_come = not (must_be_fresh and error.status == 404)
             return _Copied(generation.archive_id, str(error), is_to_come)
+        except TimeoutError:
+            return _Copied(generation.archive_id, f"{provider.label} took longer than {COPY_SECONDS} s.", True)
         context.checkpoint("after_archive")
         return _Copied(archive.id)
 

@@ -68,7 +68,7 @@ class Keeper:
         self._orphans = OrphanReconciler(context, self._lookups)
         visibility = Visibility(context)
         self._deleter = Deleter(context, visibility)
-        self.bin = Bin(context, self._deleter)
+        self.bin = Bin(context, self._deleter, self._budget)
         sendings = Sendings(context, self._orphans)
         self._follow_ups = FollowUps(context, sendings)
         self._delivery = Delivery(

@@ -79,8 +79,9 @@ _DUE_FOR_DELETION = (
 #: What waits in the bin is no prototype of its product any more.
 _NOT_IN_BIN = "g.deletion_due_at IS NULL"
 _DUE_IN_BIN = (
-    "WHERE (g.deletion_due_at <= :now AND (g.next_try_at IS NULL OR g.next_try_at <= :now))"
-    " OR (g.deletion_due_at IS NOT NULL AND g.archive_id IS NULL AND g.next_try_at <= :now)"
+    "WHERE g.deletion_due_at IS NOT NULL"  # As the index says.
+    " AND ((g.deletion_due_at <= :now AND (g.next_try_at IS NULL OR g.next_try_at <= :now))"
+    " OR (g.archive_id IS NULL AND g.next_try_at <= :now))"
     " ORDER BY g.deletion_due_at LIMIT :limit"
 )
 _IN_BIN = "WHERE g.workspace_id = :workspace_id AND g.deletion_due_at IS NOT NULL"
