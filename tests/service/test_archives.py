@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from owner_schemas import run
+from people import ADA, EVE
 from protokeep.core.census import CensusChat, ChatContent
 from protokeep.core.errors import ArchiveFault, NotFound, NotNow, OutcomeUnknown, ProviderBusy, ProviderError
 from protokeep.providers.base import Image, RemoteChat
@@ -127,17 +128,17 @@ async def test_old_archives_are_removed_and_needed_or_young_ones_are_not(world: 
     ]
     await run(world.database_url, f"UPDATE protokeep_generations SET archive_id = '{needed.id}'")
     with pytest.raises(NotNow, match="younger than a day"):
-        await archives.remove(WORKSPACE, old.id)
+        await archives.remove(ADA, old.id)
     world.clock.advance(timedelta(days=400).total_seconds())
     young = await archives.make(WORKSPACE, ENVIRONMENT_ACCOUNT, copy_of_chat(world, "chat-3"))
 
-    assert await archives.remove_older("other", timedelta(days=365)) == 0
-    assert await archives.remove_older(WORKSPACE, timedelta(0)) == 1
+    assert await archives.remove_older(EVE, timedelta(days=365)) == 0
+    assert await archives.remove_older(ADA, timedelta(0)) == 1
 
     assert [one.id for one in (await archives.list(WORKSPACE, 10))[0]] == [young.id, needed.id]
     with pytest.raises(NotNow):
-        await archives.remove(WORKSPACE, needed.id)
+        await archives.remove(ADA, needed.id)
     await run(
         world.database_url, f"UPDATE protokeep_generations SET archive_id = NULL WHERE mockup_id = '{prototype.id}'"
     )
-    assert (await archives.remove(WORKSPACE, needed.id)).chat_id == "chat-1"
+    assert (await archives.remove(ADA, needed.id)).chat_id == "chat-1"

@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from protokeep.client.errors import NotProtokeep
-from protokeep.client.operations import Answer, Call, Operation, quoted, read, send
+from protokeep.client.operations import Call, Operation, body_of, quoted, send, send_and_read
 
 PATH = "/api/design/plans"
 #: Items that are read at once.
@@ -56,11 +55,8 @@ def items(plan_id: str, action: str | None = None, state: str | None = None) -> 
 
 def export(plan_id: str, kind: str = "csv") -> Operation[str]:
     """`GET /api/design/plans/{id}/export`: the file as text, `csv` or `json`."""
-    outcome = yield Call("GET", _path(plan_id, "export"), True, params={"format": kind})
-    if isinstance(outcome, Answer) and outcome.status == 200:
-        return outcome.content.decode()
-    read(outcome)
-    raise NotProtokeep("The answer is no export. Is PROTOKEEP_URL protokeep's address?")
+    call = Call("GET", _path(plan_id, "export"), True, params={"format": kind})
+    return (yield from send_and_read(call, body_of)).decode()
 
 
 def import_edited(plan_id: str, content: str) -> Operation[Values]:

@@ -21,7 +21,10 @@ class Action(StrEnum):
     REUSED = "reused"
     ASKED = "asked"  #: sent a follow-up
     STOPPED = "stopped"
-    DELETED = "deleted"
+    DELETED = "deleted"  #: put a prototype into the bin, or deleted it at once
+    TAKEN_BACK = "taken_back"  #: took a prototype out of the bin
+    RESTORED = "restored"  #: made a chat again from its archive
+    ARCHIVES_REMOVED = "archives_removed"
     ADOPTED = (
         "adopted"  #: a chat that no row had became a prototype's: one of ours by nobody's request, others by an admin's
     )

@@ -11,8 +11,10 @@ from uuid import UUID, uuid4
 import structlog
 
 from protokeep.core.archive_file import ArchivedChat, build_archive, parse_archive, sha256_of
+from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.census import CensusChat, ChatContent
 from protokeep.core.errors import ArchiveFault, NotFound, NotNow, ProviderBusy, ProviderRejected, ProviderUnreachable
+from protokeep.core.principals import Principal
 from protokeep.providers.base import Image, RemoteChat
 from protokeep.providers.census_port import ChatCopy, SupportsCensus
 from protokeep.service.context import Context
@@ -38,10 +40,20 @@ class ChatArchives:
         self._context = context
         self._store = context.store.archives
 
-    async def make(self, workspace_id: str, account: str, copy: ChatCopy) -> Archive:
+    async def make(
+        self,
+        workspace_id: str,
+        account: str,
+        copy: ChatCopy,
+        *,
+        product_id: str | None = None,
+        mockup_id: str | None = None,
+    ) -> Archive:
         """Keep a chat. When this returns, what the database gives back has been compared with what was put in.
 
         Killed anywhere, it leaves a whole archive or none; a second call for the same chat uses the first one's.
+        `product_id` and `mockup_id` name the prototype whose chat it is.
+
         Raises `ArchiveFault` for a chat that cannot be kept: it must not be deleted then.
         """
         now = self._context.clock()
@@ -56,6 +68,8 @@ class ChatArchives:
             sha256=sha256_of(body),
             bytes=len(body),
             created_at=now,
+            product_id=product_id,
+            mockup_id=mockup_id,
         )
         same = await self._store.find_same(archive, now - YOUNG / 2)
         if same is None:
@@ -78,6 +92,10 @@ class ChatArchives:
         found = await self._store.newest(workspace_id, limit + 1, after)
         rows = found[:limit]
         return rows, (rows[-1].created_at, rows[-1].id) if len(found) > limit else None
+
+    async def total(self, workspace_id: str) -> tuple[int, int]:
+        """(how many archives a workspace has, their bytes)."""
+        return await self._store.total(workspace_id)
 
     async def body(self, workspace_id: str, archive_id: str) -> bytes:
         """The zip, exactly as it was made. Raises `NotFound`, and `ArchiveFault` where its digest is another one."""
@@ -111,32 +129,38 @@ class ChatArchives:
             raise NotNow(f"It was restored before, as chat {archive.restored_as}.")
         copy = await self.copy_of(workspace_id, archive.id)
         now = self._context.clock()
-        if not await self._store.claim_restoring(archive.id, now, stale_before=now - RESTORING):
+        if not await self._store.claim_restoring(archive, now, stale_before=now - RESTORING):
             raise NotNow("It is being restored, or the answer was lost. Look at the archive again in an hour.")
         self._context.checkpoint("before_make_again")
         try:
             made = await provider.make_again(copy, metadata)
         except _NOTHING_MADE:
-            await self._store.release_restoring(archive.id, now)
+            await self._store.release_restoring(archive, now)
             raise
         self._context.checkpoint("after_make_again")
-        await self._store.mark_restored(archive.id, made.chat_id, self._context.clock())
+        await self._store.mark_restored(archive, made.chat_id, self._context.clock())
         log.info("chat_made_again", archive_id=archive.id, chat_id=made.chat_id)
         return made
 
-    async def remove(self, workspace_id: str, archive_id: str) -> Archive:
+    async def remove(self, principal: Principal, archive_id: str) -> Archive:
         """Remove an archive for good. Raises `NotFound`, and `NotNow` where something still waits for it."""
-        archive = await self.find(workspace_id, archive_id)
-        if not await self._store.remove(workspace_id, archive.id, self._context.clock() - YOUNG):
+        archive = await self.find(principal.workspace_id, archive_id)
+        now = self._context.clock()
+        details = {"chat_id": archive.chat_id, "sha256": archive.sha256}
+        entry = AuditEntry.of(principal, Action.ARCHIVES_REMOVED, now, archive.id, **details)
+        if not await self._store.remove(principal.workspace_id, archive.id, now - YOUNG, entry):
             raise NotNow(
                 "It is kept: it is the copy of a prototype in the bin or of a chat that a plan is about to delete, or "
                 "it is younger than a day."
             )
         return archive
 
-    async def remove_older(self, workspace_id: str, than: timedelta) -> int:
+    async def remove_older(self, principal: Principal, than: timedelta) -> int:
         """Remove archives that are older than that, at least a day. Returns how many. Those that are needed stay."""
-        return await self._store.remove_before(workspace_id, self._context.clock() - max(than, YOUNG))
+        now = self._context.clock()
+        before = now - max(than, YOUNG)
+        entry = AuditEntry.of(principal, Action.ARCHIVES_REMOVED, now, before=before.isoformat())
+        return await self._store.remove_before(principal.workspace_id, before, entry)
 
 
 def _chat_of(copy: ChatCopy) -> ArchivedChat:

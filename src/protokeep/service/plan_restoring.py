@@ -74,7 +74,7 @@ class Restorer:
         chats = [chat.chat_id for chat in search.chats if chat.metadata.get(RESTORED_FROM) == item.chat_id]
         if not chats:
             return None
-        await self._context.store.archives.mark_restored(archive.id, chats[0], self._context.clock())
+        await self._context.store.archives.mark_restored(archive, chats[0], self._context.clock())
         return chats[0]
 
     async def _restored(self, plan: Plan, item: PlanItem, chat_id: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
+from protokeep.core.audit import AuditEntry
+from protokeep.store.audit import write
 from protokeep.store.database import Database
 from protokeep.store.sql import Row, query
 
@@ -26,6 +28,8 @@ class Archive:
     sha256: str
     bytes: int
     created_at: datetime
+    product_id: str | None = None  #: the product that its prototype was for; None: it is not known
+    mockup_id: str | None = None
     restored_as: str | None = None
     restored_at: datetime | None = None
 
@@ -72,26 +76,34 @@ class Archives:
         rows = await self._rows("count_archives", workspace_id=workspace_id)
         return rows[0]["archives"], rows[0]["bytes"]
 
-    async def claim_restoring(self, archive_id: str, now: datetime, *, stale_before: datetime) -> bool:
+    async def claim_restoring(self, archive: Archive, now: datetime, *, stale_before: datetime) -> bool:
         """Claims that an archive is made again. False: it was, or another one does so since `stale_before`."""
-        values = {"id": archive_id, "now": now, "stale_before": stale_before}
-        return await self._execute("claim_restoring", **values) > 0
+        return await self._execute("claim_restoring", **_key_of(archive), now=now, stale_before=stale_before) > 0
 
-    async def release_restoring(self, archive_id: str, claimed_at: datetime) -> None:
+    async def release_restoring(self, archive: Archive, claimed_at: datetime) -> None:
         """Ends a claim that certainly made nothing."""
-        await self._execute("release_restoring", id=archive_id, claimed_at=claimed_at)
+        await self._execute("release_restoring", **_key_of(archive), claimed_at=claimed_at)
 
-    async def mark_restored(self, archive_id: str, chat_id: str, now: datetime) -> None:
+    async def mark_restored(self, archive: Archive, chat_id: str, now: datetime) -> None:
         """Writes down which chat was made from an archive."""
-        await self._execute("mark_restored", id=archive_id, chat_id=chat_id, now=now)
+        await self._execute("mark_restored", **_key_of(archive), chat_id=chat_id, now=now)
 
-    async def remove(self, workspace_id: str, archive_id: str, before: datetime) -> bool:
+    async def remove(self, workspace_id: str, archive_id: str, before: datetime, entry: AuditEntry) -> bool:
         """Removes an archive. False: there is none that was made before that time and that nothing waits for."""
-        return await self._execute("delete_archive", workspace_id=workspace_id, id=archive_id, before=before) > 0
+        values = {"workspace_id": workspace_id, "id": archive_id, "before": before}
+        return await self._remove("delete_archive", values, entry) > 0
 
-    async def remove_before(self, workspace_id: str, before: datetime) -> int:
+    async def remove_before(self, workspace_id: str, before: datetime, entry: AuditEntry) -> int:
         """Removes the archives made before a time, except those that something still waits for. Returns how many."""
-        return await self._execute("delete_archives_before", workspace_id=workspace_id, before=before)
+        return await self._remove("delete_archives_before", {"workspace_id": workspace_id, "before": before}, entry)
+
+    async def _remove(self, name: str, values: dict[str, Any], entry: AuditEntry) -> int:
+        async with self._database.transaction() as connection:
+            removed = await connection.execute(query(name), values)
+            if removed:
+                details = {**entry.data, "archives": removed}
+                await write(connection, replace(entry, data=details))
+        return removed
 
     async def _rows(self, name: str, **values: Any) -> list[Row]:
         async with self._database.reading() as connection:
@@ -102,7 +114,11 @@ class Archives:
             return await connection.execute(query(name), values)
 
 
-_WRITTEN = ("id", "workspace_id", "account", "chat_id", "api_version", "name", "sha256", "bytes", "created_at")
+_WRITTEN = tuple(field.name for field in fields(Archive) if field.name not in ("restored_as", "restored_at"))
+
+
+def _key_of(archive: Archive) -> dict[str, str]:
+    return {"id": archive.id, "workspace_id": archive.workspace_id}
 
 
 def _archive_of(row: Row) -> Archive:

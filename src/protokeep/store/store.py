@@ -16,6 +16,7 @@ from protokeep.store import claims, orphans
 from protokeep.store.accounts import Accounts
 from protokeep.store.adoption import AdoptionStore, shared_chats
 from protokeep.store.archives import Archives
+from protokeep.store.bin import BinStore
 from protokeep.store.changes import change_of
 from protokeep.store.clean_up_policies import PolicyStore
 from protokeep.store.database import Database
@@ -48,6 +49,7 @@ class Store(Prototypes):
         self.accounts = Accounts(database)
         self.adoption = AdoptionStore(self)
         self.archives = Archives(database)
+        self.bin = BinStore(self)
         self.clean_up_policies = PolicyStore(database)
         self.claims = claims.Claims(database, self._changes)
         self.hooks = HookStore(database)

@@ -192,6 +192,8 @@ CREATE TABLE protokeep_archives (
     bytes        bigint NOT NULL,             -- of the body
     body         {bytes} NOT NULL,
     created_at   {instant} NOT NULL,
+    product_id   text,                        -- the product that it was for, as far as that is known
+    mockup_id    text,                        -- the prototype whose chat it was
     restored_as  text,                        -- the chat that was made from it
     restored_at  {instant}
 )""",
@@ -215,6 +217,8 @@ INDEXES = (
     "INDEX idx_protokeep_plan_items_sent ON protokeep_plan_items (plan_id, sent_at) WHERE sent_at IS NOT NULL",
     "INDEX idx_protokeep_plans_due ON protokeep_plans (step_at) WHERE step_at IS NOT NULL",
     "INDEX idx_protokeep_audit_receipts ON protokeep_audit (workspace_id, subject) WHERE action = 'plan_item'",
+    "INDEX idx_protokeep_generations_bin ON protokeep_generations (deletion_due_at) WHERE deletion_due_at IS NOT NULL",
+    "INDEX idx_protokeep_archives_newest ON protokeep_archives (workspace_id, created_at, id)",
     "INDEX idx_protokeep_archives_chat ON protokeep_archives (workspace_id, account, chat_id)",
 )
 
