@@ -124,7 +124,7 @@ def test_a_chat_that_the_newest_of_two_censuses_saw_first_is_kept() -> None:
     assert item_of(record(first_seen_at=OLD), newest_census_at=began).action is PlanAction.DELETE
 
 
-CHATS = some.lists(
+CHATS: some.SearchStrategy[list[dict[str, Any]]] = some.lists(
     some.builds(
         dict,
         group_id=some.sampled_from([None, "g1", "g2", "g3"]),
@@ -159,7 +159,7 @@ def test_whatever_is_selected_a_group_keeps_a_chat_and_an_absolute_rule_holds(
         item = items[one.chat.chat_id]
         is_untouchable = one.pinned_by or one.claim is Claim.OURS or one.is_missing
         assert item.action is PlanAction.KEEP or not is_untouchable
-        assert item.reason == REASONS[item.rule]  # type: ignore[index]
+        assert item.reason == REASONS[item.rule]
         if one.group_id and not one.is_missing:
             groups[one.group_id].append(one)
     for members in groups.values():
