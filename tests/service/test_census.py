@@ -107,6 +107,7 @@ async def test_what_others_own_is_counted_and_never_shown(world: World, censuses
 
     assert await visible() == ({free.id, later.id}, 2)
     kept = {row["chat_id"]: row for row in await censuses.kept("default")}
+    assert elses.chat_id is not None
     for chat_id in (elses.chat_id, marked.id):
         told = {
             name: kept[chat_id][name] for name in ("name", "author_id", "web_url", "metadata", "prompt", "created_at")
