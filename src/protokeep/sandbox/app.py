@@ -54,7 +54,7 @@ class Sandbox:
         self.knobs = self._initial
         self.hooks = Hooks(clock, lambda: self.knobs)
         self.held_requests = 0  #: creates that `hold_creates` keeps waiting
-        self.before_request: Callable[[Request], None] | None = None  #: a test's own, called before a request acts
+        self.before_request: Callable[[Request], object] | None = None  #: a test's own, called before a request acts
         self._start_over()
         self.app = App(self)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from .backend import Backend, Request
+from .backend import Backend, Deletions, Request
 from .knobs import EditKind, FinishReason, Knobs
 from .people import Edit, People
 from .state import Chat
@@ -24,7 +24,7 @@ class Emulator(Protocol):
     knobs: Knobs
     backend: Backend
     people: People
-    before_request: Callable[[Request], None] | None
+    before_request: Callable[[Request], object] | None
     scopes: Counter[str]
     statuses: Counter[str]
     not_emulated: Counter[str]
@@ -45,6 +45,9 @@ class Emulator(Protocol):
     def finish(self, chat_id: str, outcome: FinishReason = "stop") -> None: ...
 
     def delete(self, chat_id: str) -> None: ...
+
+    @property
+    def deletions(self) -> Deletions: ...
 
     def restore(self, chat_id: str) -> None: ...
 
