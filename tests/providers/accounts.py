@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from clock import Clock
 from protokeep.core.census import CensusChat
-from protokeep.providers.base import Skipped
-from protokeep.sandbox import Chat, Knobs, Sandbox, running
+from protokeep.providers.base import Provider, Skipped
+from protokeep.providers.census_port import SupportsCensus
+from protokeep.sandbox import Chat, Knobs, Sandbox, running, seed_account
 from protokeep.sandbox.backend import Request
 from protokeep.sandbox.knobs import EditKind
 from providers.conftest import V0Provider, provider_of
@@ -24,12 +25,12 @@ MAX_READINGS = 5
 
 @dataclass
 class Account:
-    """An account of one v0 with many chats, seen through one provider."""
+    """An account of one v0 with many chats, seen through one provider. `chats` are those that it had at first."""
 
     clock: Clock
     sandbox: Sandbox
     provider: V0Provider
-    chats: list[Chat] = field(default_factory=list)
+    chats: list[Chat]
 
     def at_work(self, seed: int, edits: int = 1) -> None:
         """From now on people make so many edits before every request, and a minute passes before each."""
@@ -46,8 +47,8 @@ class Account:
         self.sandbox.set_knobs(edit_every=2, edit_kinds=["create"], edit_seed=seed)
 
     @property
-    def unseen(self) -> set[str]:
-        """The chats that were there all the time, before a reading shows any."""
+    def there(self) -> set[str]:
+        """The chats that have been there all the time."""
         return {chat.id for chat in self.chats if not chat.deleted}
 
 
@@ -62,40 +63,25 @@ class Read:
 
 
 @asynccontextmanager
-async def account_of(version: int, size: int, *, seed: int = 0, favourites: float = 0.05) -> AsyncIterator[Account]:
-    """An account with so many chats of the last years; some were edited since, some are favourites."""
-    clock, rng = Clock(), random.Random(seed)
+async def account_of(version: int, size: int, *, seed: int = 0) -> AsyncIterator[Account]:
+    """An old account with so many chats, of every kind that old accounts have."""
+    clock = Clock()
     sandbox = Sandbox(clock, Knobs(generation_seconds=10), random_seed=seed)
+    seeded = seed_account(sandbox, "key", api="v1" if version == 1 else "v2", chats=size, seed=seed)
     async with running(sandbox) as url:
-        account = Account(clock, sandbox, provider_of(version, url, timeout_seconds=30))
-        await account.provider.recent_chats()
-        (owner,) = sandbox.backend.accounts.values()
-        now = clock.now
-        for number in range(size):
-            made = now - timedelta(hours=size - number)
-            changed = min(made + timedelta(hours=rng.choice([0, 0, 1, 30])), now)
-            chat = Chat(
-                sandbox.backend.new_id(),
-                "v1" if version == 1 else "v2",
-                owner.id,
-                f"A page, number {number}",
-                made,
-                changed,
-                made,
-                0,
-                title=f"Page {number}",
-                favorite=rng.random() < favourites,
-                files={"app/page.tsx": f"page {number}"},
-                initial_version_id=sandbox.backend.new_id(),
-            )
-            account.chats.append(chat)
-        sandbox.backend.take_chats(owner, account.chats)
-        yield account
-        await account.provider.aclose()
+        provider = provider_of(version, url, timeout_seconds=30)
+        try:
+            yield Account(clock, sandbox, provider, [sandbox.chats[chat_id] for chat_id in seeded.chats])
+        finally:
+            await provider.aclose()
 
 
-async def read_whole(provider: V0Provider) -> Read:
-    """Read an account as a census does: page after page, and from the beginning again while the reading is broken."""
+async def read_whole(provider: Provider) -> Read:
+    """Read an account as a census does: page after page, and from the beginning again while the reading is broken.
+
+    Between two pages only JSON is kept, so that any other process could go on.
+    """
+    assert isinstance(provider, SupportsCensus)
     read, before = Read(), provider.calls
     for _ in range(MAX_READINGS):
         position, seen, is_broken = None, set[str](), False
@@ -104,7 +90,7 @@ async def read_whole(provider: V0Provider) -> Read:
             read.chats.update({chat.chat_id: chat for chat in page.chats})
             read.unreadable.extend(page.unreadable)
             seen.update(chat.chat_id for chat in page.chats)
-            position, is_broken = page.position, page.is_broken
+            position, is_broken = json.loads(json.dumps(page.position)), page.is_broken
             if position is None:
                 break
         if not is_broken:
@@ -112,8 +98,3 @@ async def read_whole(provider: V0Provider) -> Read:
         read.broken += 1
     read.calls = provider.calls - before
     return read
-
-
-def ids_of(chats: Sequence[Chat]) -> set[str]:
-    """The ids of chats."""
-    return {chat.id for chat in chats}

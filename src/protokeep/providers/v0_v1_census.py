@@ -287,11 +287,9 @@ def _next_position(
         reading.note_again(chats, seen)
     else:
         reading.note(chats)
-    if reading.is_end(page, ids):
-        is_over = reading.round > 0 or reading.offset == 0
+    if reading.is_end(page, ids) or (reading.round and reading.is_settled(chats)):
+        is_over = not reading.needs_another_round if reading.round else reading.offset == 0
         return (False, None) if is_over else _position(reading, reading.begin_round())
-    if reading.round and reading.is_settled(chats):
-        return _position(reading, reading.begin_round()) if reading.needs_another_round else (False, None)
     reading.go_on(page, ids, is_new=is_new(ids, () if reading.round else seen, reading.tail))
     return _position(reading, reading.idle < MAX_REPEATED and reading.pages < MAX_ACCOUNT_PAGES)
 

@@ -240,12 +240,10 @@ def _next_position(
     reading: CursorReading, page: Mapping[str, Any], chats: list[CensusChat]
 ) -> tuple[bool, dict[str, Any] | None]:
     """Whether the reading is broken, and where it goes on; None: it has ended."""
-    if "cursor" in page and page["cursor"] is None:
-        if reading.round or reading.pages == 1 or reading.moves_nothing:
-            return False, None
-        goes_on = reading.begin_round()
-    elif reading.round and reading.is_settled(chats):
-        if not reading.needs_another_round:
+    is_last = "cursor" in page and page["cursor"] is None
+    if is_last or (reading.round and reading.is_settled(chats)):
+        is_over = not reading.needs_another_round if reading.round else reading.pages == 1 or reading.moves_nothing
+        if is_over:
             return False, None
         goes_on = reading.begin_round()
     else:
