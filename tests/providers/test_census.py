@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 import protokeep
@@ -17,6 +18,7 @@ from protokeep.providers.base import Provider
 from protokeep.providers.census_port import with_census
 from protokeep.providers.v0_walks import PAGE
 from protokeep.sandbox import Chat
+from protokeep.sandbox.backend import Request
 from providers.accounts import Account, account_of, read_whole
 from providers.conftest import V0, answering, provider_of, says
 from providers.lists import NOW, Lists
@@ -133,6 +135,26 @@ class TestReading:
         assert {chat.id for chat in v0.chats} <= set(read.chats) <= {chat.id for chat in chats}
         assert read.broken == 0
 
+    async def test_a_chat_that_moves_up_twice_is_met(self, version: int) -> None:
+        """
+        Chats move from the unread part to the top, and one of them again while the top is read once more.
+        """
+        moving, moves_at, again_at = {1: (100, 3, 11), 2: (150, 2, 5)}[version]
+        async with account_of(version, 420) as account:
+            by_change = sorted(account.chats, key=lambda chat: chat.last_touched(account.clock.now))
+            moved = sorted(by_change[:moving], key=lambda chat: chat.sequence)
+
+            def edit(request: Request) -> None:
+                account.clock.advance(60)
+                for chat in moved if request.number == moves_at else moved[:1] if request.number == again_at else []:
+                    account.sandbox.edit(chat.id, "rename")
+
+            account.sandbox.set_knobs(list_order="updated")
+            account.sandbox.before_request = edit
+            read = await read_whole(account.provider)
+
+            assert (account.there - set(read.chats), read.broken) == (set(), 0)
+
     @pytest.mark.parametrize("size", [0, 1, 2, 3, 59, 60, 61, 100, 101, 200])
     async def test_accounts_of_any_size_end(self, version: int, size: int) -> None:
         """
@@ -218,6 +240,7 @@ class TestReading:
         read = await read_whole(provider)
 
         assert (read.broken, list(read.chats)) == (5, ["one"])
+        assert read.calls <= 2 * 5
 
     @only_v2
     async def test_a_cursor_that_v0_has_forgotten_is_broken(self, version: int) -> None:
@@ -276,6 +299,48 @@ class TestFirstPrompt:
         for rows, prompt in (([long], "x" * 20_000), ([{**long, "role": "assistant"}], None), ([], None)):
             provider, _ = answering(version, says(200, {"data": rows, "messages": rows, "cursor": None}))
             assert await provider.first_prompt("one") == prompt
+
+    async def test_messages_that_do_not_end_are_no_chat(self, version: int) -> None:
+        """
+        A cursor that repeats, and more messages than are read, raise: no first prompt is guessed, no copy is half.
+        """
+        rows = [{"id": f"m{number}", "role": "user", "content": "x", "createdAt": ""} for number in range(100)]
+        calls = 0
+
+        def answer(request: httpx2.Request) -> httpx2.Response:
+            nonlocal calls
+            calls += 1
+            cursor = "again" if is_circle else f"cursor-{calls}"
+            page = {"hasMore": True, "nextCursor": cursor}
+            return httpx2.Response(200, json={"data": rows, "messages": rows, "cursor": cursor, "pagination": page})
+
+        for is_circle in (True, False):
+            calls = 0
+            provider, _ = answering(version, answer)
+            for read in (provider.first_prompt, provider.copy_chat):
+                with pytest.raises(OutcomeUnknown):
+                    await read("one")
+            assert calls <= 2 * (2 if is_circle and version == 2 else 21)
+
+
+class TestCosts:
+    async def test_costs_are_asked_from_the_beginning(self, version: int) -> None:
+        """
+        Every page of the first reading asks for all years, also where a version would begin a week ago.
+        """
+        provider, asked = answering(version, says(200, {"data": []}))
+        assert (await provider.costs_page(None)).position is None
+        (request,) = asked.asked
+        assert request.url.params["startDate" if version == 1 else "start"] < "2022"
+
+    async def test_a_cursor_that_repeats_ends_the_costs(self, version: int) -> None:
+        """
+        An empty page is not the end; a page that leads to itself is.
+        """
+        pagination = {"hasMore": True, "nextCursor": "next", "cursor": "next"}
+        provider, _ = answering(version, says(200, {"data": [], "pagination": pagination}))
+        assert (await provider.costs_page(None)).position == "next"
+        assert (await provider.costs_page("next")).position is None
 
 
 class TestPort:
