@@ -250,10 +250,11 @@ class TestCopies:
     @pytest.mark.parametrize("packed", [b"", b"PK", b"no archive", b"PK\x01\x02" * 20_000])
     def test_an_archive_that_is_none_is_no_copy(self, packed: bytes) -> None:
         """
-        Bytes that are no archive, or name more files than may be kept, raise.
+        Bytes that are no archive raise, and bytes that name more files than may be kept are not even opened.
         """
-        with pytest.raises(OutcomeUnknown):
+        with pytest.raises(OutcomeUnknown) as unreadable:
             v0_files.files_in_zip(packed)
+        assert unreadable.value.code == ("bad_answer" if len(packed) < 20 else "too_large")
 
     def test_a_bomb_is_unpacked_no_further_than_the_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """
