@@ -6,6 +6,7 @@ a name says less than a prompt, and a name that stands over different things say
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -16,7 +17,7 @@ from enum import IntEnum
 from itertools import pairwise
 
 from protokeep.core.census import PROMPT_KEPT, ChatRecord
-from protokeep.core.near_duplicates import Likeness, NearPair, same_words_key, words_of
+from protokeep.core.near_duplicates import Likeness, NearPair, signs_of, words_among, words_of
 
 AUTOMATIC, OFFERED = 0.95, 0.70
 SAME_PROMPT, SAME_WORDS, DOUBLE_CLICK, SAME_PROJECT, SAME_NAME = 0.98, 0.95, 0.95, 0.90, 0.80
@@ -67,11 +68,6 @@ class ChatLink:
     name: str = ""  #: the name that they share, where that is the sign
 
 
-def exact_prompt(prompt: str | None) -> str:
-    """A prompt in which neither blanks at line ends nor the spelling of accents count; "": there is none."""
-    return unicodedata.normalize("NFC", " ".join(prompt.split())) if prompt else ""
-
-
 def exact_name(name: str) -> str:
     """A chat's name without case and extra white space; "" for one that names nothing."""
     words = words_of(name)
@@ -93,25 +89,52 @@ def loose_name(name: str) -> tuple[str, ...]:
 
 
 class PromptIndex:
-    """The different prompts of an account, each with a number, and which are near-equal. The same words are one."""
+    """The prompts of an account: which are equal, which say the same, and which nearly the same. It copies no text.
 
-    def __init__(self, prompts: Iterable[str | None]) -> None:
-        """`prompts`: in any order, with repeats; those without words have no number."""
-        texts = sorted({text for prompt in prompts if (text := exact_prompt(prompt))})
-        keys = {text: same_words_key(text) for text in texts}
-        numbers = {key: number for number, key in enumerate(sorted({key for key in keys.values() if key}))}
-        self._numbers = {text: numbers[key] for text, key in keys.items() if key}
-        self.words = [words_of(key) for key in numbers]
-        self._likeness = Likeness(self.words)
+    Prompts that differ only in case, white space and the marks of a sentence have one number, and prompts without words
+    have none. `numbers` and `exact` stand in the order of the prompts; equal prompts have the same `exact`.
+    """
+
+    def __init__(self, prompts: Sequence[str | None]) -> None:
+        """`prompts`: in an order that is always the same, with repeats."""
+        self.numbers: list[int | None] = []
+        self.exact: list[bytes] = []
+        self._texts: list[str] = []  #: of each number, the first prompt
+        self.lengths: list[int] = []  #: of each number, in words
+        self._by_exact: dict[bytes, int | None] = {b"": None}
+        self._by_signs: dict[bytes, int] = {}
+        self._likeness = Likeness(self._new_words(prompts))
         self.near: list[NearPair] = self._likeness.near()
 
-    def number_of(self, prompt: str | None) -> int | None:
-        """The number of a prompt; None if there is none."""
-        return self._numbers.get(exact_prompt(prompt))
+    def _new_words(self, prompts: Sequence[str | None]) -> Iterator[list[str]]:
+        """Number the prompts; yields the words of each that says something new."""
+        for prompt in prompts:
+            text = " ".join(prompt.split()) if prompt else ""
+            exact = _digest(unicodedata.normalize("NFC", text)) if text else b""
+            if exact not in self._by_exact:
+                signs = signs_of(text)
+                words = words_among(signs)
+                said = _digest(" ".join(signs))
+                number = self._by_signs.setdefault(said, len(self._texts)) if words else None
+                self._by_exact[exact] = number
+                if number == len(self._texts):
+                    self._texts.append(prompt or "")
+                    self.lengths.append(len(words))
+                    yield words
+            self.numbers.append(self._by_exact[exact])
+            self.exact.append(exact)
+
+    def words(self, number: int) -> tuple[str, ...]:
+        """The words of a prompt, by its number."""
+        return words_of(self._texts[number])
 
     def alike(self, first: int, second: int) -> float:
         """How alike two prompts are, by their numbers."""
         return 1.0 if first == second else self._likeness.of(first, second)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +145,7 @@ class KnownChats:
     names or ids its name holds, and `mentioned` those that its name or its prompt mentions.
     """
 
-    records: Sequence[ChatRecord]
+    records: Sequence[ChatRecord]  #: `index` begins with their prompts
     prompts: Sequence[int | None]
     products: Sequence[str | None]
     named: Sequence[frozenset[str]]
@@ -165,11 +188,10 @@ def _by_prompt(chats: KnownChats) -> Iterator[ChatLink]:
         if number is not None:
             same[number].append(place)
     for number, places in same.items():
-        is_short = len(chats.index.words[number]) < SHORT_PROMPT
-        texts = {place: exact_prompt(chats.records[place].prompt) for place in places}
+        is_short = chats.index.lengths[number] < SHORT_PROMPT
         may_be_cut = any(len(chats.records[place].prompt or "") >= PROMPT_KEPT for place in places)
         for first, second in _star(places, by_author=chats.records if is_short else None):
-            confidence = SAME_PROMPT if texts[first] == texts[second] else SAME_WORDS
+            confidence = SAME_PROMPT if chats.index.exact[first] == chats.index.exact[second] else SAME_WORDS
             if is_short and not chats.by_same_person((first, second)):
                 confidence = SHORT_PROMPT_OF_TWO
             yield ChatLink(min(confidence, NEAR_AT_MOST) if may_be_cut else confidence, Sign.PROMPT, first, second)
@@ -252,7 +274,7 @@ def _by_near_prompt(chats: KnownChats) -> Iterator[ChatLink]:
 
 def _names_tell_apart(chats: KnownChats, first: int, second: int) -> bool:
     """Whether the words in which two prompts differ are in the chats' names: one template, and two things."""
-    prompts = [set(chats.index.words[number]) for p in (first, second) if (number := chats.prompts[p]) is not None]
+    prompts = [set(chats.index.words(number)) for p in (first, second) if (number := chats.prompts[p]) is not None]
     names = [set(words_of(chats.records[place].chat.name)) for place in (first, second)]
     return bool((prompts[0] - prompts[1]) & names[0]) and bool((prompts[1] - prompts[0]) & names[1])
 
