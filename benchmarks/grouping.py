@@ -126,8 +126,9 @@ def main() -> None:
     lines += rightness()
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.write(
-        f"\nMedian (range) of {ROUNDS} processes, of one for the longest prompts; labelled accounts: seeds {SEEDS[0]} to {SEEDS[-1]}. {before}\n"
+        f"\nMedian (range) of {ROUNDS} processes, of one for the longest prompts. The labelled accounts are "
     )
+    sys.stdout.write(f"those of the sandbox with seeds {SEEDS[0]} to {SEEDS[-1]}. {before}\n")
 
 
 if __name__ == "__main__":

@@ -159,7 +159,8 @@ def test_what_only_looks_the_same_is_not_joined_by_itself(second: dict[str, Any]
     Two chats of one name within seconds are sure (0.95) only if one known person made them and nothing contradicts.
     """
     projects = {"p": "V0 Project 1a2b3c4d", "q": "Globex Billing - 5e6f7a8b-0000-4000-8000-00000000000b"}
-    one, two = {"prompt": PROMPT, **third}, {"at": 5, **second}
+    one: dict[str, Any] = {"prompt": PROMPT, **third}
+    two: dict[str, Any] = {"at": 5, **second}
 
     assert confidence_of(chat("1"), chat("2", 5)) == AUTOMATIC
     assert confidence_of(chat("1", **one), chat("2", **two), projects=projects) < AUTOMATIC
@@ -169,7 +170,7 @@ def test_equal_prompts_join_and_one_word_of_two_people_or_a_cut_prompt_is_a_ques
     """
     Equal prompts join under any name, also in capitals; near-equal ones are offered, unless they name two products.
     """
-    far = {"at": 9999, "name": "X", "author_id": "bob"}
+    far: dict[str, Any] = {"at": 9999, "name": "X", "author_id": "bob"}
     assert confidence_of(chat("1", 0, PROMPT), chat("2", prompt=f" {PROMPT}\n", **far)) == 0.98
     assert confidence_of(chat("1", 0, PROMPT), chat("2", prompt=PROMPT.upper() + "!", **far)) == AUTOMATIC
     assert OFFERED < confidence_of(chat("1", 0, PROMPT), chat("2", prompt=f"{PROMPT} and tax", **far)) < AUTOMATIC
@@ -195,14 +196,17 @@ def test_a_chain_of_like_prompts_ends_where_its_ends_are_unlike() -> None:
 
 def test_products_of_two_slots_are_never_one_group() -> None:
     """
-    Chats that protokeep made for two products stay apart though their prompts are equal, and say whose they are.
+    Chats that protokeep made for two products stay apart though their prompts are equal, and say whose they are. Chats
+    of nobody with that prompt join neither.
     """
-    ours = [chat(str(n), n, PROMPT, claim=Claim.OURS, product_id=p.product_id) for n, p in enumerate((ACME, GLOBEX))]
-    groups = grouped(*ours, chat("3", 3, PROMPT))
+    known = (ACME, GLOBEX, ACME, GLOBEX)
+    ours = [chat(str(n), n, PROMPT, claim=Claim.OURS, product_id=p.product_id) for n, p in enumerate(known)]
+    groups = grouped(*ours, chat("4", 4, PROMPT), chat("5", 5, PROMPT, author_id="bob"))
 
     assert {group.product_id: group.chat_ids for group in groups} == {
-        ACME.product_id: ("0", "3"),
-        GLOBEX.product_id: ("1",),
+        ACME.product_id: ("0", "2"),
+        GLOBEX.product_id: ("1", "3"),
+        None: ("4", "5"),
     }
     assert "made by protokeep for Globex Billing" in " ".join(group.reasons[0] for group in groups)
 
@@ -250,7 +254,7 @@ def test_prompts_in_any_script_compare(text: str) -> None:
     """
     The same prompt in another Unicode form is equal, with a sign more it is near-equal, and others are unlike it.
     """
-    far = {"at": 9999, "name": "X", "author_id": "bob"}
+    far: dict[str, Any] = {"at": 9999, "name": "X", "author_id": "bob"}
     decomposed = unicodedata.normalize("NFD", text)
 
     assert confidence_of(chat("1", 0, text), chat("2", prompt=decomposed, **far)) == 0.98
@@ -268,7 +272,7 @@ def test_the_search_finds_what_comparing_all_finds(texts: list[list[str]], dice:
     likeness = Likeness(texts[:30])
     every = {(a, b) for a, b in combinations(range(len(texts[:30])), 2) if likeness.of(a, b) >= NEAR}
 
-    contents = [frozenset(pairwise(text)) or frozenset(text) for text in texts[:30]]
+    contents: list[frozenset[Any]] = [frozenset(pairwise(text)) or frozenset(text) for text in texts[:30]]
     found = {(pair.first, pair.second) for pair in likeness.near()}
     assert found <= every
     assert {frozenset((contents[a], contents[b])) for a, b in every} == {

@@ -10,7 +10,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
@@ -71,7 +71,9 @@ class ChatLink:
 def exact_name(name: str) -> str:
     """A chat's name without case and extra white space; "" for one that names nothing."""
     words = words_of(name)
-    return "" if words in _PLACEHOLDERS else " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return (
+        "" if not words or words in _PLACEHOLDERS else " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    )
 
 
 def loose_name(name: str) -> tuple[str, ...]:
@@ -190,23 +192,28 @@ def _by_prompt(chats: KnownChats) -> Iterator[ChatLink]:
     for number, places in same.items():
         is_short = chats.index.lengths[number] < SHORT_PROMPT
         may_be_cut = any(len(chats.records[place].prompt or "") >= PROMPT_KEPT for place in places)
-        for first, second in _star(places, by_author=chats.records if is_short else None):
+        for first, second in _of_one_prompt(chats, places, by_author=is_short):
             confidence = SAME_PROMPT if chats.index.exact[first] == chats.index.exact[second] else SAME_WORDS
             if is_short and not chats.by_same_person((first, second)):
                 confidence = SHORT_PROMPT_OF_TWO
             yield ChatLink(min(confidence, NEAR_AT_MOST) if may_be_cut else confidence, Sign.PROMPT, first, second)
 
 
-def _star(places: Sequence[int], by_author: Sequence[ChatRecord] | None) -> Iterator[tuple[int, int]]:
-    """Each place with the first one; with `by_author` each with its author's first one, and those with the first."""
-    firsts: dict[str | None, int] = {}
-    for place in places[1:] if by_author is None else places:
-        author = by_author[place].chat.author_id if by_author else ""
-        hub = places[0] if by_author is None else firsts.setdefault(author, place)
+def _of_one_prompt(chats: KnownChats, places: Sequence[int], *, by_author: bool) -> Iterator[tuple[int, int]]:
+    """Each chat with the oldest one of its product, and with `by_author` of its author, and those with each other.
+
+    Where chats of two products have one prompt, it does not tell for which of them the others were made.
+    """
+    is_of_many = len({chats.products[place] for place in places} - {None}) > 1
+    oldest: dict[Hashable, int] = {}
+    for place in places:
+        product = chats.products[place] if is_of_many else None
+        hub = oldest.setdefault(product, place)
+        if by_author:
+            mine = oldest.setdefault((product, chats.records[place].chat.author_id), place)
+            hub = mine if mine != place else hub
         if hub != place:
             yield hub, place
-        elif place != places[0]:
-            yield places[0], place
 
 
 def _by_click(chats: KnownChats) -> Iterator[ChatLink]:
@@ -223,7 +230,8 @@ def _by_click(chats: KnownChats) -> Iterator[ChatLink]:
     for (author, name), found in windows.items():
         is_common = occasions[name] > OCCASIONS_OF_ONE_THING and not chats.named[found[0][0]]
         doubted = is_common or chats.is_ambiguous(named[author, name])
-        for window in found:
+        # Among chats that are known to be different, a name says nothing of the others.
+        for window in (window for window in found if not chats.is_ambiguous(window)):
             for before, place in pairwise(window):
                 is_fast = chats.seconds_between(before, place) <= NEXT_CLICK.total_seconds()
                 confidence = DOUBLE_CLICK if is_fast and not doubted else DOUBTED_CLICK
