@@ -168,7 +168,7 @@ def test_other_people_edit_between_requests_and_a_seed_says_how(clock: Clock) ->
             assert shows(sandbox.chats[edit.chat_id], edit.kind), edit
     assert edits[0] == edits[1]
     assert {edit.kind for edit in edits[0]} > {"create", "delete", "rename", "favorite", "write"}
-    assert [edit.before for edit in edits[0]] == list(range(2, 81, 2))
+    assert [edit.at_request for edit in edits[0]] == list(range(2, 81, 2))
 
 
 def shows(chat: Chat, kind: str) -> bool:
@@ -198,6 +198,25 @@ async def test_rows_shift_under_a_reader_who_pages_by_offset(v0: V0, sandbox: Sa
     await v0.knobs(edit_kinds=["delete"])
     seen = set(await walk_v1(v0, 5))
     assert {chat.id for chat in sandbox.chats.values() if not chat.deleted} - seen
+
+
+@pytest.mark.parametrize("api", ["v1", "v2"])
+async def test_lists_by_the_last_change_begin_with_the_chat_that_changed(api: Api, v0: V0, sandbox: Sandbox) -> None:
+    """
+    In lists by the last change a chat that is edited while pages are read jumps to the front, and its reader misses it.
+    """
+    account = seed_account(sandbox, "key-one", chats=9, api=api, profile="storms")
+    await v0.knobs(list_order="updated")
+    cursor, seen = "offset=4", set[str]()
+    first = await ok(v0.get(f"/{api}/chats?limit=4"))
+    sandbox.edit(account.chats[0], "rename")
+    if api == "v2":
+        cursor = f"cursor={first['cursor']}"
+    for page in (first, await ok(v0.get(f"/{api}/chats?limit=60&{cursor}"))):
+        seen |= {row["id"] for row in page["data" if api == "v1" else "chats"]}
+    assert set(account.chats) - seen == {account.chats[0]}
+    rows = (await ok(v0.get(f"/{api}/chats?limit=1")))["data" if api == "v1" else "chats"]
+    assert [row["id"] for row in rows] == [account.chats[0]]
 
 
 async def test_a_fault_waits_for_its_nth_request_and_a_test_for_any(v0: V0, sandbox: Sandbox) -> None:

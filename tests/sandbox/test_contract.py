@@ -132,6 +132,7 @@ async def test_every_v2_operation_answers_in_the_documents_shape(v0: V0, clock: 
     assert packed.headers["content-type"] == "application/zip"
     assert "status" not in await ok(v0.get(path))
     assert (await ok(v0.patch(path, json={"title": "t", "metadata": {"k" * 50: "v"}})))["title"] == "t"
+    await ok(v0.patch(path, json={"metadata": {f"k{number}": "v" for number in range(50)}}), 422)
     assert (await ok(v0.get("/v2/chats?metadata[tag]=one")))["chats"][0]["metadata"]["tag"] == "one"
 
     await v0.knobs(finish_reason="tool-calls")

@@ -22,6 +22,8 @@ _ALPHABET = string.ascii_letters + string.digits
 Listener = Callable[[Account, str, Chat, Message | None], None]
 
 
+#: v0 API v2, PATCH /chats/{chatId}: the most entries of a chat's metadata.
+_MOST_ENTRIES = 50
 #: The most requests that are remembered, so that a sandbox may run for months.
 _REMEMBERED = 200_000
 
@@ -192,7 +194,10 @@ class Backend:
             chat.metadata = {}
         else:
             merged: dict[str, str | None] = {**chat.metadata, **metadata}
-            chat.metadata = {key: value for key, value in merged.items() if value is not None}
+            entries = {key: value for key, value in merged.items() if value is not None}
+            if chat.api == "v2" and len(entries) > _MOST_ENTRIES:
+                raise Refusal(422, f"metadata: more than {_MOST_ENTRIES} entries")
+            chat.metadata = entries
         for field_name, value in changes.items():
             setattr(chat, "name" if chat.api == "v1" and field_name == "title" else field_name, value)
         chat.changed_at = max(chat.changed_at, now)

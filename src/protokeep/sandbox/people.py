@@ -16,15 +16,15 @@ from .state import Account, Api, Chat
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One edit by another person. It was made before the client's request of the number `before` acted.
+    """One edit by another person, and the number of the client's newest request at that time.
 
-    An edit by the knob is made right before that request. A test's own is made before the next one, at the earliest.
+    An edit by the knob, or by a test's `before_request`, is made before that request acts.
     """
 
     kind: EditKind
     chat_id: str
     api: Api
-    before: int
+    at_request: int
     at: datetime
 
 

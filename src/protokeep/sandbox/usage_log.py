@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -17,6 +18,13 @@ class Usage(NamedTuple):
     at: datetime
     chat: Chat
     message: Message
+
+
+def between(rows: list[Usage], start: datetime | None, before: datetime | None) -> list[Usage]:
+    """The rows, newest first, that ended at `start` or later, and earlier than `before`; None sets no bound."""
+    newest = 0 if before is None else bisect_right(rows, -before.timestamp(), key=lambda row: -row.at.timestamp())
+    oldest = None if start is None else bisect_right(rows, -start.timestamp(), key=lambda row: -row.at.timestamp())
+    return rows[newest:oldest]
 
 
 class UsageLog:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import comb
 from typing import Literal, NamedTuple
@@ -86,11 +86,15 @@ class SeededAccount:
         """The ids of the chats of one trap."""
         return [chat_id for chat_id in self.chats if self.labels[chat_id].trap == trap]
 
-    def score_groups(self, groups: Iterable[Collection[str]]) -> Score:
-        """The score of a grouping: every two chats in one of these groups are claimed to be the same request."""
+    def score_groups(self, groups: Iterable[Iterable[str]]) -> Score:
+        """The score of a grouping: every two chats in one of these groups are claimed to be the same request.
+
+        Chats without a label, which others made since, count for nothing.
+        """
         claimed = right = 0
         wrong: list[tuple[str, str]] = []
-        for group in groups:
+        for given in groups:
+            group = [chat_id for chat_id in given if chat_id in self.labels]
             sizes = Counter(self.labels[chat_id].group for chat_id in group)
             claimed += comb(len(group), 2)
             right += sum(comb(size, 2) for size in sizes.values())

@@ -13,7 +13,16 @@ from ..generated_content import title_of
 from ..state import Account, Api
 from .chat import SeededChat
 from .labels import Kind, Label, Outcome, Product
-from .texts import foreign_prompt, make_product, own_prompt, renamed, retouched, template_prompt
+from .texts import (
+    foreign_prompt,
+    make_product,
+    make_subject,
+    name_with,
+    own_prompt,
+    renamed,
+    retouched,
+    template_prompt,
+)
 
 _ALPHABET = string.ascii_letters + string.digits
 _PRIVACY = ("private", "team", "public", "unlisted", "team-edit")
@@ -142,9 +151,10 @@ class Requests:
 
     def _template(self) -> None:
         """One template for several products, weeks apart."""
+        template = self._rng.randrange(3)
         for _ in range(self._rng.randint(2, 4)):
             product = self._product(reused=0)
-            prompt = template_prompt(0, product.name)
+            prompt = template_prompt(template, product.name)
             self._trap("template", self._some_time(), _Request(0, prompt, self._author(), product.name, product))
 
     def _sprint(self) -> None:
@@ -180,7 +190,7 @@ class Requests:
 
     def _word_with_keep(self) -> None:
         """A name in which `keep` is a part of a word."""
-        name = f"{self._rng.choice(_WORDS_WITH_KEEP)} {self._rng.randrange(1000)}"
+        name = name_with(self._rng, self._rng.choice(_WORDS_WITH_KEEP))
         prompt = own_prompt(self._rng, name)
         self._trap("keep in a word", self._some_time(), _Request(0, prompt, self._author(), name))
 
@@ -190,10 +200,10 @@ class Requests:
         """A new request, for a product as a rule; `named` is the share that has a name of its own."""
         rng = self._rng
         product = None if rng.random() < 0.35 else self._product()
-        subject = product.name if product else f"a {rng.choice(('page', 'tool', 'demo'))} number {rng.randrange(10**6)}"
+        subject = product.name if product else make_subject(rng)
         name: str | None = None
         if rng.random() < named:
-            name = subject[:60]
+            name = subject.removeprefix("a ").capitalize() if product is None else subject
             if product is not None and rng.random() < 0.3:
                 name = rng.choice((f"{product.name} ({product.id})", f"{product.id} prototype", f"{product.id}"))
         project = self._project(product) if product is not None else None

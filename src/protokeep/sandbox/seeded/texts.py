@@ -35,6 +35,7 @@ _FORM = _words(
     Desk Tracker Portal Board Planner Console Hub Register Viewer Assistant Deck Monitor
     """
 )
+_SORT = _words("small quick internal public weekly regional simple mobile shared quiet seasonal central daily first")
 _WHO = _words(
     """
     nurses drivers teachers tenants cashiers planners auditors volunteers buyers clerks engineers students agents
@@ -80,6 +81,16 @@ _TEMPLATE_PARTS = (
     "Finish with a settings page, a help page that explains the main flow in five steps, and a page that lists changes",
     "Think about what happens with no data, with one entry, and with ten thousand entries, and show all three well",
 )
+_MORE_PARTS = (
+    "Write all texts as a friendly colleague would, in short sentences, and spell dates the way readers expect",
+    "Show who did what and when on every record, and let a person go back to any earlier state with one click",
+    "Offer a guided tour at the first visit that can be left at any step and started again from the help page",
+    "Group notifications by day, mark the unread ones, and let people choose which of them arrive as a message",
+    "Let people save a view with its filters and its order, share it with their team, and set one as their start page",
+    "Print a clean page without navigation for every record, and export every list with the columns that are shown",
+    "Handle slow answers with skeletons of the real layout, and failed ones with a reason and a button to try again",
+    "Mention at the end which decisions you took, which you left open, and what you would ask the team",
+)
 _RENAMINGS = ("{} copy", "Copy of {}", "{} v2", "{} (2)", "{} V3 final", "{} - copy 2", "{} 2")
 
 
@@ -96,6 +107,16 @@ def make_product(rng: random.Random, number: int) -> Product:
     return Product(identity, name)
 
 
+def make_subject(rng: random.Random) -> str:
+    """What somebody wants that belongs to no product."""
+    return f"a {rng.choice(_SORT)} {rng.choice(_THING).lower()} {rng.choice(_FORM).lower()}"
+
+
+def name_with(rng: random.Random, word: str) -> str:
+    """A name that begins with this word."""
+    return f"{word} {rng.choice(_THING)} {rng.choice(_FORM)}"
+
+
 def own_prompt(rng: random.Random, subject: str) -> str:
     """A prompt that somebody wrote for this subject alone."""
     wishes = rng.sample(_DO, 5)
@@ -107,15 +128,19 @@ def own_prompt(rng: random.Random, subject: str) -> str:
 
 
 def template_prompt(template: int, subject: str) -> str:
-    """A long prompt of a template. Only the subject differs, after the words that v0 makes a title of."""
-    parts = _TEMPLATE_PARTS[template % 3 :] + _TEMPLATE_PARTS[: template % 3]
+    """A long prompt of template 0, 1 or 2. Only the subject differs, after the words that v0 makes a title of.
+
+    The longer the template, the nearer its prompts: those of 0 share 94 of 100 runs of five words, the others 96.
+    """
+    parts = _TEMPLATE_PARTS if template == 0 else _TEMPLATE_PARTS[template:] + _MORE_PARTS
     return f"{_TEMPLATE_HEAD} {subject}. {'. '.join(parts)}."
 
 
 def foreign_prompt(rng: random.Random) -> tuple[str, str]:
     """A name and a prompt in another script."""
     *words, comma, stop = rng.choice(_SCRIPTS)
-    name = f"{rng.choice(words[:3])} {rng.randrange(10**5)}"
+    letters = [letter for letter in "".join(words) if letter.isalpha()]
+    name = f"{rng.choice(words[:3])} {''.join(rng.choices(letters, k=5))}"
     wishes = rng.sample(words[3:], 2)
     return name, f"{name}{comma}{comma.join(wishes)}{comma}{rng.randrange(10**6)}{stop}"
 

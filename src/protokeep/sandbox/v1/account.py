@@ -10,6 +10,7 @@ from ..generated_content import credits_of
 from ..http import Refusal, boolean, instant
 from ..routing import Call, Operations
 from ..state import Hook, Project
+from ..usage_log import between
 from . import bodies, views
 
 DAILY_LIMIT = 10_000  #: requests a day, according to third-party notes
@@ -191,15 +192,16 @@ def get_usage(call: Call) -> dict[str, Any]:
     """One row per finished generation, newest first. `totalCount` counts the page, as the document says."""
     query = call.query
     start, end = instant(query.get("startDate"), "startDate"), instant(query.get("endDate"), "endDate")
-    rows = [
-        (at, chat, message)
-        for at, chat, message in call.backend.usage(call.account, "v1", call.now)
-        if query.get("chatId") in (None, chat.id)
-        and query.get("messageId") in (None, message.id)
-        and query.get("userId") in (None, call.author_of(chat))
-        and (start is None or at >= start)
-        and (end is None or at <= end)
-    ]
+    before = None if end is None else end + timedelta(microseconds=1)
+    rows = between(call.backend.usage(call.account, "v1", call.now), start, before)
+    if {"chatId", "messageId", "userId"} & query.keys():
+        rows = [
+            row
+            for row in rows
+            if query.get("chatId") in (None, row.chat.id)
+            and query.get("messageId") in (None, row.message.id)
+            and query.get("userId") in (None, call.author_of(row.chat))
+        ]
     page, pagination = views.paged(call, "/reports/usage", "usage", rows)
     listed = views.listed([views.usage_row(call, chat, message, at) for at, chat, message in page])
     return {**listed, "pagination": pagination, "meta": {"totalCount": len(page)}}

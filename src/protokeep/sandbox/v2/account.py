@@ -13,6 +13,7 @@ from ..generated_content import credits_of
 from ..http import Refusal, instant, integer, make_cursor, read_cursor
 from ..routing import Call, Operations
 from ..state import Hook
+from ..usage_log import Usage, between
 from . import bodies, views
 
 
@@ -69,10 +70,9 @@ def usage_summary(call: Call) -> dict[str, Any]:
     """Credits of the range, in total and for each day."""
     wanted = _Wanted.by(call, call.query)
     days: dict[str, float] = {}
-    for at, chat, message in call.backend.usage(call.account, "v2", call.now):
-        if wanted.has(at, chat.id, message.id, call.author_of(chat)):
-            day = at.astimezone(UTC).date().isoformat()
-            days[day] = days.get(day, 0.0) + credits_of(message, call.now)["total"]
+    for row in wanted.rows(call):
+        day = row.at.astimezone(UTC).date().isoformat()
+        days[day] = days.get(day, 0.0) + credits_of(row.message, call.now)["total"]
     return {
         "object": "usage_summary",
         "range": {"start": call.stamp(wanted.start), "end": call.stamp(wanted.end)},
@@ -88,11 +88,7 @@ def usage_events(call: Call) -> dict[str, Any]:
     limit = integer(call.query.get("limit"), "limit", 1, 100, 50)
     left, query = _read_cursor(call)
     wanted = _Wanted.by(call, query)
-    rows = [
-        row
-        for row in call.backend.usage(call.account, "v2", call.now)
-        if wanted.has(row.at, row.chat.id, row.message.id, call.author_of(row.chat))
-    ]
+    rows = wanted.rows(call)
     # The cursor counts from the oldest row, so that new rows do not shift pages.
     first = 0 if left is None else max(len(rows) - left, 0)
     page = rows[first : first + limit]
@@ -125,7 +121,7 @@ class _Wanted:
 
     start: datetime
     end: datetime
-    end_given: bool
+    before: datetime
     filters: dict[str, str]
 
     @classmethod
@@ -136,16 +132,18 @@ class _Wanted:
         if start > end:
             raise Refusal(422, "start: is after end")
         filters = {name: query[name] for name in ("chatId", "messageId", "userId") if name in query}
-        return cls(start, end, given is not None, filters)
+        return cls(start, end, given or end + timedelta(microseconds=1), filters)
 
-    def has(self, at: datetime, chat_id: str, message_id: str, user_id: str) -> bool:
-        in_time = self.start <= at and (at < self.end if self.end_given else at <= self.end)
-        found = {"chatId": chat_id, "messageId": message_id, "userId": user_id}
-        return in_time and all(found[name] == value for name, value in self.filters.items())
+    def rows(self, call: Call) -> list[Usage]:
+        rows = between(call.backend.usage(call.account, "v2", call.now), self.start, self.before)
+        return [row for row in rows if self._has(row, call)] if self.filters else rows
+
+    def _has(self, row: Usage, call: Call) -> bool:
+        found = {"chatId": row.chat.id, "messageId": row.message.id, "userId": call.author_of(row.chat)}
+        return all(found[name] == value for name, value in self.filters.items())
 
     def as_query(self) -> dict[str, str]:
-        end = self.end if self.end_given else self.end + timedelta(microseconds=1)
-        return {"start": _exactly(self.start), "end": _exactly(end), **self.filters}
+        return {"start": _exactly(self.start), "end": _exactly(self.before), **self.filters}
 
 
 def _exactly(instant: datetime) -> str:
