@@ -23,7 +23,7 @@ from protokeep.core.chat_links import AUTOMATIC, OFFERED
 from protokeep.core.grouping import group_chats
 
 CHATS = 4000
-ROUNDS = 5
+ROUNDS = 3
 SEEDS = range(5)
 #: Prompts that a census reads of such an account (shared/census.md, 4).
 CALLS = 600
@@ -75,10 +75,10 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measured(words: int, rounds: int) -> list[list[float]]:
+def measured(words: int) -> list[list[float]]:
     """The figures of each round, every one in a process of its own, because a peak of memory never falls."""
     command = [sys.executable, "-m", "benchmarks.grouping", str(words)]
-    return [json.loads(subprocess.check_output(command, cwd=ROOT)) for _ in range(rounds)]
+    return [json.loads(subprocess.check_output(command, cwd=ROOT)) for _ in range(ROUNDS)]
 
 
 def rightness() -> list[str]:
@@ -116,18 +116,15 @@ def main() -> None:
     """Measure, and print the table."""
     before = crowded()
     lines = [HEAD]
-    # The last has 20,000 characters a prompt, the most that a census keeps.
-    for words, goals, rounds in ((150, ("<= 2 s", "<= 200 MB"), ROUNDS), (400, ("", ""), ROUNDS), (2800, ("", ""), 1)):
-        took, cpu, _, peak, groups = zip(*measured(words, rounds), strict=True)
+    for words, goals in ((150, ("<= 2 s", "<= 200 MB")), (400, ("", ""))):
+        took, cpu, _, peak, groups = zip(*measured(words), strict=True)
         what = f"{CHATS:,} different prompts of {words:,} words"
         lines.append(f"| grouping {what} ({groups[0]:,.0f} groups) | {goals[0]} | {median_of(took, 2)} s |")
         lines.append(f"| the same, CPU | | {median_of(cpu, 2)} s |")
         lines.append(f"| the same, memory of the process at most | {goals[1]} | {median_of(peak)} MB |")
     lines += rightness()
     sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.write(
-        f"\nMedian (range) of {ROUNDS} processes, of one for the longest prompts. The labelled accounts are "
-    )
+    sys.stdout.write(f"\nMedian (range) of {ROUNDS} processes. The labelled accounts are ")
     sys.stdout.write(f"those of the sandbox with seeds {SEEDS[0]} to {SEEDS[-1]}. {before}\n")
 
 

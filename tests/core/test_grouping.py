@@ -52,8 +52,8 @@ def confidence_of(*records: ChatRecord, **values: Any) -> float:
 @pytest.mark.parametrize(
     ("account", "recall"),
     [
-        pytest.param(lambda: sandbox_account(7, 1500), 0.55, id="sandbox-v1"),
-        pytest.param(lambda: sandbox_account(8, 1500, "v2"), 0.55, id="sandbox-v2"),
+        pytest.param(lambda: sandbox_account(7, 1500), 0.45, id="sandbox-v1"),
+        pytest.param(lambda: sandbox_account(8, 1500, "v2"), 0.45, id="sandbox-v2"),
         pytest.param(lambda: labelled_account(1), 0.15, id="misleading"),
     ],
 )

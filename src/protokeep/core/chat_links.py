@@ -33,6 +33,8 @@ NEXT_CLICK = timedelta(seconds=15)
 #: A name that comes up on more occasions (a person's two minutes), or with more authors, and names no product, is one
 #: that many things have: "Dashboard".
 OCCASIONS_OF_ONE_THING, AUTHORS_OF_ONE_THING = 2, 2
+#: A name of so many words is the beginning of a prompt: those of a template all begin alike, for every product.
+WORDS_OF_A_PROMPT = 6
 #: A project with more different names than this is where somebody keeps everything.
 NAMES_OF_ONE_THING = 5
 #: Names that app builders and people give before there is anything to name, as words.
@@ -228,8 +230,8 @@ def _by_click(chats: KnownChats) -> Iterator[ChatLink]:
     for (_, name), found in windows.items():
         occasions[name] += len(found)
     for (author, name), found in windows.items():
-        is_common = occasions[name] > OCCASIONS_OF_ONE_THING and not chats.named[found[0][0]]
-        doubted = is_common or chats.is_ambiguous(named[author, name])
+        is_vague = occasions[name] > OCCASIONS_OF_ONE_THING or len(words_of(name)) >= WORDS_OF_A_PROMPT
+        doubted = (is_vague and not chats.named[found[0][0]]) or chats.is_ambiguous(named[author, name])
         # Among chats that are known to be different, a name says nothing of the others.
         for window in (window for window in found if not chats.is_ambiguous(window)):
             for before, place in pairwise(window):
