@@ -38,6 +38,7 @@ BENCHMARKS = {
     "census": "A census of an old account",
     "shares": "Two workspaces on one server",
     "assistants": "Assistants",
+    "grouping": "Grouping the chats of an account",
 }
 
 
