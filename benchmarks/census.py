@@ -74,7 +74,7 @@ async def main(arguments: Sequence[str]) -> None:
     print(
         f"\n{options.chats:,} chats. The first figures are until the groups can be seen; prompts of chats whose names "
         f"leave open what they are follow. At most {megabytes:.0f} MB were resident. Goals: {GOAL_CALLS} calls with "
-        f"one version of the API, {GOAL_SECONDS:g} s, {GOAL_MB} MB, none missed.{crowded()}"
+        f"one version of the API, {GOAL_SECONDS:g} s, {GOAL_MB} MB, none missed. {crowded()}"
     )
 
 

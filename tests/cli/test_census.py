@@ -32,7 +32,7 @@ def test_an_account_is_read_looked_at_and_reclaimed(tmp_path: Path, monkeypatch:
     with demo(tmp_path) as served:
         served.seed(chats=12)
         early = _run(served, "show")
-        scanned = _run(served, "scan", "--seconds", "50")
+        scanned = _run(served, "scan", "--to-end", "--seconds", "50")
         shown = json.loads(_run(served, "show", "--json").stdout)
         chats = json.loads(_run(served, "chats", "--content", "finished", "--json").stdout)
         first = chats[0]["chat_id"]
