@@ -10,6 +10,7 @@ from censuses import AT_ONCE, Censuses, old_account
 from protokeep.core.clean_up import ItemState, PlanState
 from protokeep.core.keep_rules import Selection
 from protokeep.core.principals import Principal, Role
+from protokeep.service.archives import ChatArchives
 from protokeep.service.plan_drafts import PlanOptions
 from protokeep.service.plan_reports import PlanReports
 from protokeep.service.plans import PlanService
@@ -51,8 +52,10 @@ async def test_an_old_account_is_cleaned_up_and_one_chat_comes_back(world: World
     report = await PlanReports(world.first.context, plans).report("default", plan.id)
     assert (report.removed, report.verified) == (len(planned), True), report.sentence
 
-    chosen = next(chat_id for chat_id in sorted(removed) if files[chat_id])
-    empty = [chat_id for chat_id in sorted(removed) if not files[chat_id]]
+    archives = ChatArchives(world.first.context)
+    copies = {chat_id: await archives.copy_of("default", str(items[chat_id].archive_id)) for chat_id in removed}
+    chosen = next(chat_id for chat_id in sorted(removed) if copies[chat_id].files)
+    empty = [chat_id for chat_id in sorted(removed) if not copies[chat_id].files]
     await plans.undo(ADA, plan.id, [chosen, *empty])
     await steps(world, censuses)
     items = {item.chat_id: item for item in await plans.all_items("default", plan.id)}
