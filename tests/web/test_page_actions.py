@@ -306,7 +306,7 @@ class TestNothingIsLost:
         back = await browser.client.post("/sign-in", data={**hidden(wrong.text), **kept, "token": await site.token()})
 
         assert back.status_code == 200
-        assert "Send it now?" in back.text
+        assert "Send your draft?" in back.text
         assert hidden(back.text)["key"] == key
         assert "&lt;b&gt;again&lt;/b&gt;" in back.text
         form = {**hidden(back.text), "prompt": words["prompt"]}

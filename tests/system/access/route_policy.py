@@ -85,7 +85,7 @@ RULES: dict[str, Rule] = {
     "GET /prototypes/{prototype_id}/delete": Rule(Way.PAGE, Role.ADMIN, of_workspace=True),
     "POST /prototypes/{prototype_id}/delete": Rule(Way.PAGE, Role.ADMIN, of_workspace=True),
     "GET /settings/v0-key": Rule(Way.PAGE, Role.MAKER),
-    "POST /settings/v0-key": Rule(Way.PAGE, Role.MAKER, body={"whose": "own", "key": ""}),
+    "POST /settings/v0-key": Rule(Way.PAGE, Role.MAKER, body={"whose": "own", "v0_key": ""}),
     "GET /new": Rule(Way.PAGE, Role.MAKER),
     "POST /new": Rule(Way.PAGE, Role.MAKER, body=CREATE),
     "GET /live": Rule(Way.PAGE),

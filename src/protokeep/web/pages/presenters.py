@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from protokeep.core.absence import NOT_VISIBLE
 from protokeep.core.generation import Generation
 from protokeep.core.prototype import SETTLED, UNFINISHED, Prototype, State, Status
 from protokeep.core.provider_keys import LOOKING_MESSAGE, NOT_IN_ACCOUNT_MESSAGE
@@ -37,7 +36,10 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class CardView:
-    """A prototype as a card. `since` is set while it is in progress; `key` is the same for all of its product."""
+    """A prototype as a card. `since` is set while it is in progress; `key` is the same for all of its product.
+
+    `link_url` shows this prototype to whoever gets it: the product's page for the current one, else its own.
+    """
 
     id: str
     key: str
@@ -45,6 +47,7 @@ class CardView:
     title: str
     product_url: str
     url: str
+    link_url: str
     open_url: str | None
     chat_url: str | None
     picture: str | None
@@ -103,6 +106,9 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         title=title,
         product_url=formatting.product_path(prototype.product_id),
         url=f"/prototypes/{prototype.id}",
+        link_url=formatting.product_path(prototype.product_id)
+        if prototype.is_current
+        else f"/prototypes/{prototype.id}",
         open_url=_open_url(prototype),
         chat_url=formatting.safe_link(generation.links.chat_url) if generation else None,
         picture=picture_of(prototype),
@@ -211,8 +217,7 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     if state is State.TIMED_OUT:
         return "It takes longer than it should. Still looking."
     if state is State.UNDECIDED:
-        hidden = generation.hold.message if generation.hold.code == NOT_VISIBLE else None
-        return hidden or STATE_LABELS[state].meaning
+        return generation.hold.message or STATE_LABELS[state].meaning
     reason = generation.hold.message or STATE_LABELS[state].meaning
     if (
         generation.submission.next_try_at is not None
