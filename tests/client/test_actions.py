@@ -112,6 +112,6 @@ async def test_a_running_prototype_is_stopped_and_its_maker_or_an_admin_deletes_
         left = [await keep.delete(prototype.id) for _ in range(2)]
 
     assert stopped.error is not None
-    assert (stopped.state, stopped.error.code, again.state) == ("failed", "stopped", "failed")
+    assert (stopped.state, stopped.error.code, again.state) == ("stopped", "stopped", "stopped")
     assert left == [None, None]
     assert [chat["deleted"] for chat in served.chats()] == [True]

@@ -148,7 +148,7 @@ class TestFollowUp:
         page = await browser.get(f"/prototypes/{prototype.id}")
 
         assert "took 3 min 0 s · 0.52 credits" in page.text
-        assert "v0 took the message" in page.text
+        assert "v0 accepted the change" in page.text
 
 
 class TestRoles:

@@ -190,7 +190,7 @@ class TestChanging:
         expect(page.get_by_label("What should change?")).to_have_value("Make it blue")
         page.get_by_role("button", name="Send").dblclick()
         expect(page.locator("#timeline")).to_contain_text("ana asked for a change")
-        expect(page.locator("#timeline")).to_contain_text("v0 took the message")
+        expect(page.locator("#timeline")).to_contain_text("v0 accepted the change")
         expect(page.locator("#change textarea")).to_be_visible(timeout=20_000)
 
         expect(page.get_by_label("What should change?")).to_have_value("")

@@ -133,7 +133,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         is_tracked=generation is not None,
         can_stop=_can_stop(prototype),
         credits=formatting.credits_text(generation.credits if generation else None),
-        failed=prototype.state is State.FAILED,
+        failed=prototype.state in (State.FAILED, State.STOPPED),
         prompt=prototype.prompt,
     )
 
@@ -212,10 +212,10 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
         return _broken_link_note(generation) if generation is not None else None
     if generation is None or state in (State.QUEUED, State.UNTRACKED):
         return STATE_LABELS[state].meaning if state is State.UNTRACKED else None
-    if state is State.FAILED:
-        return generation.error.message or "The builder gave no reason."
+    if state in (State.FAILED, State.STOPPED):
+        return generation.error.message or "The app builder gave no reason."
     if state is State.TIMED_OUT:
-        return "It takes longer than it should. Still looking."
+        return STATE_LABELS[state].meaning
     if state is State.UNDECIDED:
         return generation.hold.message or STATE_LABELS[state].meaning
     reason = generation.hold.message or STATE_LABELS[state].meaning
@@ -243,11 +243,11 @@ def _variants_text(number: int) -> str | None:
 
 #: How the source of an event reads.
 SOURCES = {
-    "person": "by a person",
-    "submit": "while submitting",
-    "poll": "seen by polling",
-    "hook": "told by the builder",
-    "sweep": "found by recovery",
+    "person": "",
+    "submit": "",
+    "poll": "polled",
+    "hook": "webhook",
+    "sweep": "recovered",
 }
 
 
@@ -296,7 +296,7 @@ def _entry(row: Row, data: dict[str, Any], prototype: Prototype, clock: str, *, 
 def _status_title(row: Row, data: dict[str, Any]) -> tuple[str, str]:
     """Title and tone of an event that moved the status."""
     if data.get("code") == "stopped":
-        return "Stopped", "calm"
+        return STATE_LABELS[State.STOPPED].label, "calm"
     label = STATE_LABELS[_state_of(data.get("state"), row["status"])]
     return label.label, label.tone
 
@@ -310,10 +310,10 @@ def _event_title(row: Row, builder: str, *, in_follow_up: bool) -> tuple[str, st
         "sent": (f"Sent to {builder}", "calm"),
         "accepted": (f"{builder} accepted it", "busy"),
         "asked": (f"{actor} asked for a change", "calm"),
-        "continued": (f"{builder} took the message", "busy"),
+        "continued": (f"{builder} accepted the change", "busy"),
         "adopted": _adopted_title(row["source"], builder, in_follow_up=in_follow_up),
-        "parked": ("Parked", "warn"),
-        "undecided": ("Undecided: the answer was lost", "warn"),
+        "parked": ("Paused", "warn"),
+        "undecided": ("Checking: the reply was lost", "warn"),
         "refused": (f"{builder} did not take the message", "warn")
         if in_follow_up
         else (f"{builder} refused it", "bad"),
