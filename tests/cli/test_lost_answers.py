@@ -240,7 +240,7 @@ def test_an_address_without_http_is_one_line_that_names_the_variable() -> None:
     """
     result = run(None, "create", "shop", "A page", PROTOKEEP_URL="localhost:8400", PROTOKEEP_TOKEN="t")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "PROTOKEEP_URL" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 

@@ -67,7 +67,7 @@ def test_an_error_survives_the_way_into_another_process(how: str) -> None:
 
     for kind in kinds:
         error = made(kind)
-        other = pickle.loads(pickle.dumps(error)) if how == "pickle" else copy.copy(error)
+        other = pickle.loads(pickle.dumps(error)) if how == "pickle" else copy.copy(error)  # noqa: S301 - our own
         assert type(other) is kind
         assert (str(other), other.args, other.__dict__) == (str(error), error.args, error.__dict__)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from protokeep import __version__
 from protokeep.cli import (
     actions,
     adopt,
@@ -21,7 +23,15 @@ from protokeep.cli import (
     tokens,
     watch,
 )
-from protokeep.cli.terminal import print_notice
+from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
+from protokeep.cli.terminal import fault_of_arguments, prepare_streams, print_notice, print_text
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        print_text(f"protokeep {__version__}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="protokeep",
@@ -41,14 +51,27 @@ app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed: se
 app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
 
 
+@app.callback()
+def _program(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """One prototype per product: reused by everyone, tracked to its end, never made twice."""
+
+
 def main() -> None:
     """Run the command line. A `ProtokeepError` becomes one line on stderr and exit code 1."""
     from protokeep.core.errors import ProtokeepError
 
+    prepare_streams()
+    if fault := fault_of_arguments(sys.argv[1:]):
+        print_notice(fault)
+        sys.exit(EXIT_USAGE)
     try:
         app()
     except ProtokeepError as error:
         print_notice(str(error))
-        sys.exit(1)
+        sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         sys.exit(130)

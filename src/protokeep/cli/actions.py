@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 from uuid import uuid4
 
@@ -11,7 +10,7 @@ import typer
 from protokeep.cli.options import DEFAULT_URL, AsJson, Key, ProductId, PrototypeId, Provider, Token, Url
 from protokeep.cli.prototypes import connected, prototype_id_of, same_input
 from protokeep.cli.retry_advice import RetryAdvice, advise_if_answer_lost, advise_if_output_fails, shell_command
-from protokeep.cli.terminal import in_one_line, print_text
+from protokeep.cli.terminal import in_one_line, print_text, read_input
 
 app = typer.Typer()
 
@@ -30,7 +29,7 @@ def iterate(
     """Send a follow-up into the chat of a product's prototype."""
     from protokeep.cli import output
 
-    message = sys.stdin.read() if text == "-" else text
+    message = read_input() if text == "-" else text
     key = key or uuid4().hex
     with connected(url, token, as_json=as_json) as client:
         selected_id = prototype_id_of(client, product_id, provider, prototype_id)

@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from protokeep.cli.options import DEFAULT_URL, Token, Url
-from protokeep.cli.prototypes import require_token
+from protokeep.cli.prototypes import exit_on_client_error, require_token
 
 app = typer.Typer()
 
@@ -18,4 +18,5 @@ def mcp(url: Url = DEFAULT_URL, token: Token = "") -> None:
     require_token(token)
     from protokeep.mcp.stdio import serve_stdio
 
-    asyncio.run(serve_stdio(url, token))
+    with exit_on_client_error():
+        asyncio.run(serve_stdio(url, token))

@@ -6,7 +6,6 @@ The address and the token come from PROTOKEEP_URL and PROTOKEEP_TOKEN, or from o
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
@@ -27,7 +26,7 @@ from protokeep.cli.retry_advice import (
     exit_with_error,
     shell_command,
 )
-from protokeep.cli.terminal import in_one_line, print_notice
+from protokeep.cli.terminal import in_one_line, print_notice, read_input
 
 if TYPE_CHECKING:
     from protokeep.client import Protokeep, Prototype
@@ -103,7 +102,7 @@ def create(
     """Get the product's prototype, making it if there is none."""
     from protokeep.cli import output
 
-    full_prompt = sys.stdin.read() if prompt == "-" else prompt
+    full_prompt = read_input() if prompt == "-" else prompt
     key = key or uuid4().hex
     options = {"--new": new, "--name": name, "--key": key, "--provider": provider if provider != "v0" else None}
     condition = "" if new else " if this one has failed or was deleted meanwhile"
@@ -139,7 +138,7 @@ def list_prototypes(
     """List a product's prototypes, newest first; * marks the current one."""
     from protokeep.cli import output
 
-    with connected(url, token) as client:
+    with connected(url, token, as_json=as_json) as client:
         prototypes = list(client.list(product_id, provider=provider))
     lines = [
         f"{prototype.created_at:%Y-%m-%d %H:%M}  {'*' if prototype.is_current else ' '} "
@@ -161,7 +160,7 @@ def status(
     """Look at a product's prototype; creates nothing."""
     from protokeep.cli import output
 
-    with connected(url, token) as client:
+    with connected(url, token, as_json=as_json) as client:
         prototype = client.status(product_id, provider=provider)
     output.print_result(prototype.raw, output.prototype_line(prototype), as_json=as_json)
     raise typer.Exit(exit_code_of(prototype))
@@ -182,7 +181,7 @@ def open_prototype(
     from protokeep.cli import output
     from protokeep.core.foreign_text import address_of
 
-    with connected(url, token) as client:
+    with connected(url, token, as_json=as_json) as client:
         prototype = client.status(product_id, provider=provider)
     address = prototype.project_url or ""
     code = exit_code_of(prototype)

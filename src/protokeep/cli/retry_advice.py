@@ -108,7 +108,7 @@ def advise_if_outcome_unknown(advice: str) -> Iterator[None]:
 
 def exit_with_error(error: ClientError, advice: RetryAdvice | None = None, *, as_json: bool = False) -> NoReturn:
     """Print the error on stderr, with `as_json` also as JSON on stdout, and exit."""
-    from protokeep.client import NoAnswer
+    from protokeep.client import BadSetting, NoAnswer
 
     message = advice.message if advice else error.advice
     print_notice(f"{in_one_line(error.reason)} {advice or error.advice}".rstrip())
@@ -121,4 +121,7 @@ def exit_with_error(error: ClientError, advice: RetryAdvice | None = None, *, as
             "repeat": advice.command if advice else None,
         }
         print_json(view)
-    raise typer.Exit(EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR) from None
+    code = (
+        EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_USAGE if isinstance(error, BadSetting) else EXIT_ERROR
+    )
+    raise typer.Exit(code) from None

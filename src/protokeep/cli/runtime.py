@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import typer
 
-from protokeep.cli.retry_advice import advise_if_outcome_unknown
+from protokeep.cli.retry_advice import EXIT_USAGE, advise_if_outcome_unknown
 from protokeep.cli.terminal import print_notice
 
 if TYPE_CHECKING:
@@ -40,6 +42,17 @@ def settings_of(**overrides: Any) -> Settings:
         raise typer.Exit(2) from None
 
 
+def require_usable_environment(settings: Settings) -> None:
+    """Exit with a line if requests to v0 or to the sign-in service would fail at a variable of the environment."""
+    from protokeep.core.addresses import is_loopback
+    from protokeep.http_environment import environment_fault
+
+    called = [urlsplit(address).hostname or "" for address in (settings.v0_base_url, settings.oidc_issuer) if address]
+    if not all(is_loopback(host) for host in called) and (fault := environment_fault(os.environ)):
+        print_notice(fault)
+        raise typer.Exit(EXIT_USAGE)
+
+
 def run_with_application(use: Callable[[Application], Awaitable[T]], advice: str = "") -> T:
     """The result of `use`, called with an application on the database of the settings.
 
@@ -48,8 +61,11 @@ def run_with_application(use: Callable[[Application], Awaitable[T]], advice: str
     """
     from protokeep.wiring import build_application
 
+    settings = settings_of()
+    require_usable_environment(settings)
+
     async def main() -> T:
-        async with build_application(settings_of(), adopting=False) as application:
+        async with build_application(settings, adopting=False) as application:
             with advise_if_outcome_unknown(advice):
                 return await use(application)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protokeep.cli.runtime import run_until_done, settings_of, stop_signal, tune_gc
+from protokeep.cli.runtime import require_usable_environment, run_until_done, settings_of, stop_signal, tune_gc
 from protokeep.cli.terminal import print_notice
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def serve(
     from protokeep import logs
 
     settings = settings_of(host=host, port=port)
+    require_usable_environment(settings)
     logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:
@@ -78,6 +79,7 @@ def worker() -> None:
     if settings.is_embedded:
         print_notice("a worker needs PostgreSQL. With SQLite, `protokeep serve` runs the jobs itself.")
         raise typer.Exit(2)
+    require_usable_environment(settings)
     logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protokeep.cli.options import DEFAULT_URL, Provider, Token, Url
-from protokeep.cli.prototypes import exit_code_of, require_token
+from protokeep.cli.prototypes import exit_code_of, exit_on_client_error, require_token
 from protokeep.cli.retry_advice import (
     EXIT_CODES,
     EXIT_ERROR,
@@ -49,7 +49,8 @@ def watch(
     require_token(token)
     distinct_ids = list(dict.fromkeys(product_ids))
     board = Board(distinct_ids, as_json=as_json, live=sys.stdout.isatty() and not as_json)
-    asyncio.run(_watch(board, distinct_ids, provider, seconds, url, token))
+    with exit_on_client_error(as_json=as_json):
+        asyncio.run(_watch(board, distinct_ids, provider, seconds, url, token))
     raise typer.Exit(next(code for code in WORST_FIRST if code in board.codes.values()))
 
 

@@ -11,6 +11,7 @@ carry an `Idempotency-Key`. Every error is a `ProtokeepError` whose text says wh
 
 from protokeep.client.asynchronous import AsyncProtokeep
 from protokeep.client.errors import (
+    BadSetting,
     BuilderUnavailable,
     ClientError,
     InvalidInput,
@@ -24,6 +25,7 @@ from protokeep.client.errors import (
     NotNow,
     NotProtokeep,
     NotReady,
+    OtherEventLoop,
     Problem,
     ProductUnknown,
     Refused,
@@ -35,6 +37,7 @@ from protokeep.core.errors import ProtokeepError
 
 __all__ = [
     "AsyncProtokeep",
+    "BadSetting",
     "BuilderUnavailable",
     "Change",
     "ClientError",
@@ -53,6 +56,7 @@ __all__ = [
     "NotNow",
     "NotProtokeep",
     "NotReady",
+    "OtherEventLoop",
     "Problem",
     "ProductUnknown",
     "Protokeep",

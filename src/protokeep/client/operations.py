@@ -93,6 +93,7 @@ Operation = Generator[Step, Outcome, T]
 
 def _send(call: Call) -> Operation[Mapping[str, Any]]:
     """The JSON object that answers a call, which is repeated where that is safe. Raises a `ClientError`."""
+    _require_sendable(call)
     in_doubt = False
     for attempt in range(1, MAX_TRIES + 1):
         outcome = yield call
@@ -114,6 +115,20 @@ def _request(kind: type[V], call: Call) -> Operation[V]:
         return _value(kind, view)
     except ClientError as error:
         raise _with_advice(error, call, in_doubt=True) from error.__cause__
+
+
+def _require_sendable(call: Call) -> None:
+    """Raises `InvalidInput` for a text that cannot be sent: half a character, or in a header more than ASCII."""
+    for name, value in (*(call.body or {}).items(), *call.params.items()):
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            raise _not_sent(name, f"{name} holds bytes that are no text. Give it in UTF-8, or as your terminal says.")
+    for name, value in call.headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise _not_sent(name, f"{name} takes letters, digits and signs of ASCII only.")
+
+
+def _not_sent(name: str, detail: str) -> ClientError:
+    return refused(422, {"type": "urn:protokeep:problem:invalid-input", "detail": detail, "field": name})
 
 
 def may_have_acted(outcome: Outcome) -> bool:
@@ -354,7 +369,7 @@ def _version(prototype: Prototype) -> tuple[object, ...]:
 
 
 def _quoted(value: str) -> str:
-    return quote(value, safe="")
+    return quote(value, safe="", errors="surrogatepass")  # The server says what is wrong with half a character.
 
 
 def _prefer_wait(seconds: float) -> str | None:

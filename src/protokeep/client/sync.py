@@ -15,8 +15,8 @@ from protokeep.client.connection import (
     POLL_SECONDS,
     STREAM_TIMEOUT,
     answer_of,
-    client_options,
     no_answer_of,
+    open_http,
     request_of,
 )
 from protokeep.client.models import Change, Ensured, Prototype, PrototypeDetail
@@ -33,7 +33,7 @@ class Protokeep:
         self, url: str | None = None, token: str | None = None, *, transport: httpx2.BaseTransport | None = None
     ) -> None:
         """`url` and `token` default to PROTOKEEP_URL and PROTOKEEP_TOKEN, or the file of PROTOKEEP_TOKEN_FILE."""
-        self._http = httpx2.Client(**client_options(url, token), transport=transport)
+        self._http = open_http(httpx2.Client, url, token, transport)
         self.url = str(self._http.base_url).rstrip("/")
 
     def __enter__(self) -> Self:
