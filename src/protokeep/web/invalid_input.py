@@ -9,29 +9,7 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel
 
-#: What is wrong, by the type of a fault as Pydantic names it; `{...}` are values of the fault's context.
-_WORDS: Mapping[str, str] = {
-    "greater_than_equal": "{field} is {ge} at least.",
-    "less_than_equal": "{field} is {le} at most.",
-    "string_too_long": "{field} has {max_length} characters at most.",
-    "string_too_short": "{field} has {min_length} characters at least.",
-    "string_pattern_mismatch": "{field} holds characters that have no place in it.",
-    "literal_error": "{field} is one of {expected}.",
-    "enum": "{field} is one of {expected}.",
-    "string_type": "{field} is a text.",
-    "bool_type": "{field} is true or false.",
-    "bool_parsing": "{field} is true or false.",
-    "int_type": "{field} is a whole number.",
-    "int_parsing": "{field} is a whole number.",
-    "int_parsing_size": "{field} is a whole number of fewer digits.",
-    "int_from_float": "{field} is a whole number.",
-    "float_parsing": "{field} is a number.",
-    "dict_type": "{field} is a JSON object.",
-    "list_type": "{field} is a JSON array.",
-    "missing": "{field} is missing. Send it.",
-    "model_attributes_type": "The body has to be a JSON object, sent as application/json.",
-    "model_type": "{field} is a JSON object.",
-}
+from protokeep.core.fault_words import fault_text
 
 
 def fault_to_tell(request: Request, faults: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
@@ -41,10 +19,11 @@ def fault_to_tell(request: Request, faults: Sequence[Mapping[str, Any]]) -> tupl
     """
     fault = next((each for each in faults if each["type"] == "extra_forbidden"), faults[0])
     field = ".".join(str(part) for part in fault["loc"] if part not in ("body", "query", "path", "header")) or "body"
+    if fault["type"] == "model_attributes_type":
+        return field, "The body has to be a JSON object, sent as application/json."
     if fault["type"] == "extra_forbidden":
         return field, _unknown_text(field, _fields_of(request))
-    words = _WORDS.get(fault["type"], "{field} cannot be used. /docs says what it takes.")
-    return field, words.format_map({"field": field, **fault.get("ctx", {})})
+    return field, fault_text(field, fault) or f"{field} cannot be used. /docs says what it takes."
 
 
 def _unknown_text(field: str, known: Iterable[str]) -> str:
