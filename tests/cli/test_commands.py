@@ -51,7 +51,7 @@ async def test_serve_create_status_and_watch_work_together(sqlite_url: str, tmp_
     assert re.search(r"Ready.*shop.*http://", watched.out)
     assert [said.code for said in (created, unfinished, again, watched, failed)] == [0, 5, 0, 0, 3]
     for said, refused, words in (
-        (missing, 1, "create-project"),
+        (missing, 1, "protokeep create nothing"),
         (stranger, 1, "token create"),
         (nobody, 2, "PROTOKEEP_TOKEN"),
     ):

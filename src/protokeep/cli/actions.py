@@ -8,17 +8,17 @@ from uuid import uuid4
 import typer
 
 from protokeep.cli.options import DEFAULT_URL, AsJson, Key, ProductId, PrototypeId, Provider, Token, Url
-from protokeep.cli.prototypes import connected, prototype_id_of, same_input
+from protokeep.cli.prototypes import connected, missing_text, prototype_id_of, same_input
 from protokeep.cli.retry_advice import RetryAdvice, advise_if_answer_lost, advise_if_output_fails, shell_command
-from protokeep.cli.terminal import in_one_line, print_text, read_input
+from protokeep.cli.terminal import in_one_line, print_json, print_text, read_input
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog='Example: protokeep iterate shop "Make the header darker"')
 def iterate(
     product_id: ProductId,
-    text: Annotated[str, typer.Argument(help="What should change; - reads standard input.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What should change; - reads standard input.")],
     key: Key = None,
     prototype_id: PrototypeId = None,
     provider: Provider = "v0",
@@ -31,7 +31,8 @@ def iterate(
 
     message = read_input() if text == "-" else text
     key = key or uuid4().hex
-    with connected(url, token, as_json=as_json) as client:
+    missing = missing_text(product_id, provider, prototype_id)
+    with connected(url, token, as_json=as_json, missing=missing) as client:
         selected_id = prototype_id_of(client, product_id, provider, prototype_id)
         options: dict[str, str | bool | None] = {"--id": selected_id, "--key": key, "--json": as_json}
         advice = RetryAdvice(
@@ -46,7 +47,7 @@ def iterate(
         output.print_result(prototype.raw, output.prototype_line(prototype), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep stop shop")
 def stop(
     product_id: ProductId,
     prototype_id: PrototypeId = None,
@@ -58,7 +59,8 @@ def stop(
     """Stop what is being generated for a product."""
     from protokeep.cli import output
 
-    with connected(url, token, as_json=as_json) as client:
+    missing = missing_text(product_id, provider, prototype_id)
+    with connected(url, token, as_json=as_json, missing=missing) as client:
         selected_id = prototype_id_of(client, product_id, provider, prototype_id)
         advice = RetryAdvice(
             f"It may have been stopped all the same: look first, with `protokeep list {product_id}`, because asking "
@@ -67,23 +69,28 @@ def stop(
         )
         with advise_if_answer_lost(advice, as_json=as_json):
             prototype = client.stop(selected_id)
+    said = f"It had ended already. {output.prototype_line(prototype)}"
+    if not prototype.finished:
+        said = f"{provider} was asked to stop it. `protokeep watch {product_id}` shows when it has."
     with advise_if_output_fails(str(advice)):
-        output.print_result(prototype.raw, output.prototype_line(prototype), as_json=as_json)
+        output.print_result(prototype.raw, said, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep delete shop --yes")
 def delete(
     product_id: ProductId,
     prototype_id: PrototypeId = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     provider: Provider = "v0",
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
     """Delete a product's prototype, here and at the builder. An admin any, a maker their own."""
     from protokeep.client import NotFound
 
-    with connected(url, token) as client:
+    missing = missing_text(product_id, provider, prototype_id)
+    with connected(url, token, as_json=as_json, missing=missing) as client:
         try:
             selected_id = prototype_id_of(client, product_id, provider, prototype_id)
         except NotFound:
@@ -91,16 +98,20 @@ def delete(
                 raise
             selected_id = prototype_id  # The server knows whether it is deleted already.
         if not yes:
-            typer.confirm(f"Delete prototype {selected_id} of {product_id}, and its chat at {provider}?", abort=True)
+            question = f"Delete prototype {selected_id} of {product_id}, and its chat at {provider}?"
+            typer.confirm(question, abort=True, err=as_json)
         advice = RetryAdvice(
             "It may have been deleted all the same. Without --id, asking again deletes the prototype that the product "
             "has by then. To repeat this very request:",
-            shell_command("delete", (product_id,), {"--id": selected_id, "--yes": True}, url, token),
+            shell_command("delete", (product_id,), {"--id": selected_id, "--yes": True, "--json": as_json}, url, token),
         )
-        with advise_if_answer_lost(advice):
+        with advise_if_answer_lost(advice, as_json=as_json):
             remaining = client.delete(selected_id)
-    if remaining is None:
+    if as_json:
+        view = None if remaining is None else remaining.raw
+        print_json({"id": selected_id, "deleted": remaining is None, "prototype": view})
+    elif remaining is None:
         print_text("Deleted.")
-        return
-    reason = in_one_line(remaining.trouble or "It is being decided whether the builder has it.")
-    print_text(f"Being deleted; it is tried again by itself. {reason}")
+    else:
+        reason = in_one_line(remaining.trouble or "It is being decided whether the builder has it.")
+        print_text(f"Being deleted; it is tried again by itself. {reason}")

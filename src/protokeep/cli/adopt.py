@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: protokeep adopt --check")
 def adopt(
     check: Annotated[bool, typer.Option("--check", help="Read the database; say what a migration would do.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Say how many older rows are followed.")] = False,

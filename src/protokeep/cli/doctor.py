@@ -15,7 +15,7 @@ app = typer.Typer()
 LEVEL_LABELS = {"fine": "ok     ", "unsafe": "UNSAFE ", "broken": "BROKEN "}
 
 
-@app.command()
+@app.command(epilog="Example: protokeep doctor --json")
 def doctor(as_json: AsJson = False) -> None:
     """Look at settings, secrets, database, sign-in and builder. Changes nothing; exit code 1 if something is broken."""
     from protokeep import logs

@@ -12,7 +12,7 @@ from protokeep.cli.prototypes import exit_on_client_error, require_token
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: protokeep mcp")
 def mcp(url: Url = DEFAULT_URL, token: Token = "") -> None:
     """Serve the assistant's tools over stdio (MCP). Assistants start this; docs/assistants.md says how."""
     require_token(token)

@@ -53,16 +53,28 @@ def require_usable_environment(settings: Settings) -> None:
         raise typer.Exit(EXIT_USAGE)
 
 
+def name_database(settings: Settings) -> None:
+    """Say on standard error which database a command works in, without the password of its address."""
+    file = settings.database_file
+    if file is None:
+        parts = urlsplit(settings.database_url)
+        print_notice(f"in the database {parts.path.strip('/')} at {parts.netloc.rpartition('@')[2] or 'this machine'}")
+    else:
+        print_notice(f"in the database {file}" + ("" if file.exists() else ", which is made now"))
+
+
 def run_with_application(use: Callable[[Application], Awaitable[T]], advice: str = "") -> T:
     """The result of `use`, called with an application on the database of the settings.
 
-    A new database is created. An owner's `design_mockups` is not changed in passing: the command says what to run.
+    The database is named on standard error, and created if it is not there. An owner's `design_mockups` is not changed
+    in passing: the command says what to run.
     If the outcome of `use` is unknown, the command prints `advice` and exits.
     """
     from protokeep.wiring import build_application
 
     settings = settings_of()
     require_usable_environment(settings)
+    name_database(settings)
 
     async def main() -> T:
         async with build_application(settings, adopting=False) as application:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from protokeep.cli.options import AsJson
 from protokeep.cli.runtime import require_usable_environment, run_until_done, settings_of, stop_signal, tune_gc
-from protokeep.cli.terminal import print_notice
+from protokeep.cli.terminal import print_json, print_notice
 
 if TYPE_CHECKING:
     from protokeep.settings import Settings
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: protokeep serve --port 8400")
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [PROTOKEEP_HOST, 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. [8400]")] = None,
@@ -70,7 +71,7 @@ async def _migrate_first(settings: Settings) -> None:
         await migrate(settings.database_url, settings.migrate)
 
 
-@app.command()
+@app.command(epilog="Example: PROTOKEEP_DATABASE_URL=postgresql://... protokeep worker")
 def worker() -> None:
     """Run jobs without serving. Needs PostgreSQL; run as many as you like."""
     from protokeep import logs
@@ -93,9 +94,10 @@ def worker() -> None:
     run_until_done(main())
 
 
-@app.command()
+@app.command(epilog="Example: protokeep migrate")
 def migrate(
     sql: Annotated[bool, typer.Option("--sql", help="Print the plain SQL for design_mockups and stop.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring the database up to date, as far as PROTOKEEP_MIGRATE says. Safe to run twice, and while others run."""
     from protokeep.store.migrate import migrate as run_migrations
@@ -108,13 +110,17 @@ def migrate(
     settings = settings_of()
     scope: Scope = "own" if settings.migrate == "own" else "all"
     asyncio.run(run_migrations(settings.database_url, scope))
+    if as_json:
+        print_json({"up_to_date": True, "scope": scope})
+        return
     rest = "; design_mockups was left as it is (PROTOKEEP_MIGRATE=own)" if scope == "own" else ""
     print_notice(f"the database is up to date{rest}")
 
 
-@app.command()
+@app.command(epilog="Example: protokeep backup /backups/protokeep.db")
 def backup(
     file: Annotated[Path, typer.Argument(help="Where to put the copy; must not exist.")],
+    as_json: AsJson = False,
 ) -> None:
     """Copy the embedded database while it is in use. With PostgreSQL: pg_dump."""
     from protokeep.store.backup import backup as copy_database
@@ -124,12 +130,15 @@ def backup(
         print_notice('with PostgreSQL use pg_dump: pg_dump --format=custom "$PROTOKEEP_DATABASE_URL"')
         raise typer.Exit(2)
     copy_database(source, file)
+    if as_json:
+        print_json({"file": str(file), "secret": f"{source.name}.secret"})
+        return
     print_notice(
         f"copied to {file}. Keep {source.name}.secret (or PROTOKEEP_SECRET_KEY) elsewhere: tokens count only with it."
     )
 
 
-@app.command()
+@app.command(epilog="Example: protokeep sandbox --port 8500")
 def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8500,

@@ -181,6 +181,10 @@ class AsyncProtokeep:
         async for change in self._poll_changes(product_ids, provider):
             yield change
 
+    async def run(self, operation: Operation[T]) -> T:
+        """Carry out an operation, such as those of `protokeep.client.administration`."""
+        return await self._run(operation)
+
     async def _changes_of(
         self, reader: EventReader, line: str, product_ids: Sequence[str], provider: str
     ) -> Sequence[Change]:

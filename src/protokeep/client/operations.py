@@ -108,6 +108,11 @@ def _send(call: Call) -> Operation[Mapping[str, Any]]:
     raise AssertionError("unreachable")
 
 
+def answer_to(call: Call) -> Operation[Mapping[str, Any]]:
+    """The JSON object that answers a call; empty for an answer without a body. Raises a `ClientError`."""
+    return (yield from _send(call))
+
+
 def _request(kind: type[V], call: Call) -> Operation[V]:
     """The value that answers a call. Raises a `ClientError`."""
     view = yield from _send(call)
@@ -200,7 +205,9 @@ def read(outcome: Outcome) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise NotProtokeep(f"The answer ({outcome.status}) is no JSON object. Is PROTOKEEP_URL protokeep's address?")
+        raise NotProtokeep(
+            f"The address answered {outcome.status} and is not protokeep. Set PROTOKEEP_URL to its address."
+        )
     if outcome.status >= 400:
         raise refused(outcome.status, value)
     return value
@@ -211,7 +218,7 @@ def _value(kind: type[V], view: Any) -> V:
         return kind.of(view)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NotProtokeep(
-            f"The answer is not what protokeep sends ({type(error).__name__}: {error}). Is PROTOKEEP_URL its address?"
+            f"The answer is not what protokeep sends ({type(error).__name__}: {error}). Correct PROTOKEEP_URL."
         ) from error
 
 
@@ -254,7 +261,7 @@ def ensure(
 
 def iterate(prototype_id: str, message: str, *, idempotency_key: str | None) -> Operation[Prototype]:
     """`POST /api/design/prototypes/{id}/messages`: a follow-up prompt in the same chat."""
-    path = f"/api/design/prototypes/{_quoted(prototype_id)}/messages"
+    path = f"/api/design/prototypes/{quoted(prototype_id)}/messages"
     key = idempotency_key or uuid4().hex
     advice = (
         f"It may have been sent. Repeat it with idempotency_key={key!r}, which sends nothing twice; with another key "
@@ -267,21 +274,21 @@ def iterate(prototype_id: str, message: str, *, idempotency_key: str | None) -> 
 def stop(prototype_id: str) -> Operation[Prototype]:
     """`POST /api/design/prototypes/{id}/stop`. Not repeated: a repeat would stop whatever began meanwhile."""
     advice = "It may have been stopped. Look at it first: stopping it again stops whatever runs there by then."
-    call = Call("POST", f"/api/design/prototypes/{_quoted(prototype_id)}/stop", False, advice)
+    call = Call("POST", f"/api/design/prototypes/{quoted(prototype_id)}/stop", False, advice)
     return (yield from _request(Prototype, call))
 
 
 def delete(prototype_id: str) -> Operation[Prototype | None]:
     """`DELETE /api/design/prototypes/{id}`: None once it is deleted, otherwise the prototype that is being deleted."""
     advice = "It may have been deleted. Deleting the same id again is safe: no other prototype ever has it."
-    call = Call("DELETE", f"/api/design/prototypes/{_quoted(prototype_id)}", True, advice)
+    call = Call("DELETE", f"/api/design/prototypes/{quoted(prototype_id)}", True, advice)
     view = yield from _send(call)
     return _value(Prototype, view) if view else None
 
 
 def get(prototype_id: str) -> Operation[PrototypeDetail]:
     """`GET /api/design/prototypes/{id}`: one prototype with its history."""
-    call = Call("GET", f"/api/design/prototypes/{_quoted(prototype_id)}", repeatable=True)
+    call = Call("GET", f"/api/design/prototypes/{quoted(prototype_id)}", repeatable=True)
     return (yield from _request(PrototypeDetail, call))
 
 
@@ -293,7 +300,7 @@ def page(
     for name, value in filters.items():
         if value is not None and value is not False:
             params[name] = "true" if value is True else value
-    call = Call("GET", f"/api/design/mockups/{_quoted(product_id)}", repeatable=True, params=params)
+    call = Call("GET", f"/api/design/mockups/{quoted(product_id)}", repeatable=True, params=params)
     answer = yield from _send(call)
     return [_value(Prototype, view) for view in answer.get("mockups", ())], answer.get("next_cursor")
 
@@ -303,7 +310,7 @@ def status(product_id: str, *, provider: str, hold: float = 0) -> Operation[Prot
     prefer = _prefer_wait(hold)
     call = Call(
         "GET",
-        f"/api/design/mockups/{_quoted(product_id)}/status",
+        f"/api/design/mockups/{quoted(product_id)}/status",
         repeatable=True,
         params={"provider": provider},
         headers={"Prefer": prefer} if prefer else {},
@@ -368,7 +375,8 @@ def _version(prototype: Prototype) -> tuple[object, ...]:
     return prototype.id, prototype.state, prototype.updated_at
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """A value as one segment of a path."""
     return quote(value, safe="", errors="surrogatepass")  # The server says what is wrong with half a character.
 
 

@@ -156,6 +156,10 @@ class Protokeep:
             time.sleep(reader.connection_lost())
         yield from self._poll_changes(product_ids, provider)
 
+    def run(self, operation: Operation[T]) -> T:
+        """Carry out an operation, such as those of `protokeep.client.administration`."""
+        return self._run(operation)
+
     def _changes_of(
         self, reader: EventReader, line: str, product_ids: Sequence[str], provider: str
     ) -> Sequence[Change]:
