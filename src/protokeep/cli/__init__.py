@@ -24,7 +24,7 @@ from protokeep.cli import (
     watch,
 )
 from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
-from protokeep.cli.terminal import fault_of_arguments, prepare_streams, print_notice, print_text
+from protokeep.cli.terminal import fault_of_arguments, prepare_streams, print_json, print_notice, print_text
 
 
 def _print_version(value: bool) -> None:
@@ -72,6 +72,8 @@ def main() -> None:
         app()
     except ProtokeepError as error:
         print_notice(str(error))
+        if "--json" in sys.argv:
+            print_json({"error": str(error)})
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         sys.exit(130)

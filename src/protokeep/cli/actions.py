@@ -69,7 +69,9 @@ def stop(
         )
         with advise_if_answer_lost(advice, as_json=as_json):
             prototype = client.stop(selected_id)
-    said = f"It had ended already. {output.prototype_line(prototype)}"
+    line = output.prototype_line(prototype)
+    is_stopped = prototype.error is not None and prototype.error.code == "stopped"
+    said = f"Stopped. {line}" if is_stopped else f"It had ended already. {line}"
     if not prototype.finished:
         said = f"{provider} was asked to stop it. `protokeep watch {product_id}` shows when it has."
     with advise_if_output_fails(str(advice)):

@@ -82,5 +82,5 @@ def _operation_of(schema: Mapping[str, Any], path: str, method: str, operation: 
         operation.get("description", ""),
         tuple(fields),
         "" if example is None else json.dumps(example),
-        tuple(operation["responses"]),
+        tuple(sorted(operation["responses"])),
     )
