@@ -94,6 +94,19 @@ async def test_what_an_encoding_does_not_have_is_replaced(served: Demo, encoding
     assert "bakery" in text[1].decode(encoding)
 
 
+async def test_a_full_disk_is_one_line(served: Demo) -> None:
+    """
+    What cannot be written is told on standard error, by commands that only read too.
+    """
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        code, _, err = await ended(("list", "shop", "--json"), served.environment, stdout=full)
+    finally:
+        os.close(full)
+
+    assert (code, err) == (1, b"protokeep: the answer could not be written (No space left on device).\n")
+
+
 async def test_a_closed_output_ends_no_command_in_a_traceback(served: Demo) -> None:
     """
     A shell may close a stream (`>&-`): the command does what it does, and says nothing there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Annotated
 
@@ -24,7 +25,14 @@ from protokeep.cli import (
     watch,
 )
 from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
-from protokeep.cli.terminal import fault_of_arguments, prepare_streams, print_json, print_notice, print_text
+from protokeep.cli.terminal import (
+    OutputFailed,
+    fault_of_arguments,
+    prepare_streams,
+    print_json,
+    print_notice,
+    print_text,
+)
 
 
 def _print_version(value: bool) -> None:
@@ -74,6 +82,12 @@ def main() -> None:
         print_notice(str(error))
         if "--json" in sys.argv:
             print_json({"error": str(error)})
+        sys.exit(EXIT_ERROR)
+    except OutputFailed as error:
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # Otherwise the interpreter tries to flush again when it exits, and reports that error.
+        with contextlib.suppress(OSError):
+            print_notice(f"the answer could not be written ({error.strerror}).")
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -17,6 +17,10 @@ import typer
 from protokeep.core.foreign_text import is_seen, one_line, visible
 
 
+class OutputFailed(OSError):
+    """What a command has to say could not be written, such as on a full disk. A reader who went away is no error."""
+
+
 def prepare_streams() -> None:
     """Let the streams of this process take every text, and be there: a shell may have closed them (`>&-`)."""
     for name, flags in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -29,17 +33,27 @@ def prepare_streams() -> None:
 
 def print_text(text: str) -> None:
     """Print a line, or several, on standard output."""
-    sys.stdout.write(visible(text) + "\n")
+    _write(sys.stdout, visible(text) + "\n")
 
 
 def print_notice(text: str) -> None:
     """Print a line, or several, on standard error, in the name of the program."""
-    sys.stderr.write(f"protokeep: {visible(text)}\n")
+    _write(sys.stderr, f"protokeep: {visible(text)}\n")
 
 
 def print_json(value: Any, indent: int | None = 2) -> None:
     """Print a value as JSON on standard output; in one line if `indent` is None."""
-    sys.stdout.write(json_text(value, indent, sys.stdout.encoding) + "\n")
+    _write(sys.stdout, json_text(value, indent, sys.stdout.encoding) + "\n")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputFailed(error.errno, error.strerror) from None
 
 
 def json_text(value: Any, indent: int | None = 2, encoding: str | None = "utf-8") -> str:
