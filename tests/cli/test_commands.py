@@ -69,6 +69,7 @@ async def test_serve_without_a_key_starts_and_says_so_once(sqlite_url: str, tmp_
     async with started(tmp_path, "serve", "--port", "0", PROTOKEEP_DATABASE_URL=sqlite_url) as process:
         await process.says(r"serving on http://\S+")
 
+        await process.says("nobody can sign in yet. Make a token: protokeep token create --local")
         assert len(re.findall("Set V0_API_KEY", process.text)) == 1
 
 

@@ -43,6 +43,7 @@ def test_every_command_has_json_and_an_example() -> None:
     for words, command in commands():
         options = {option for parameter in command.params for option in parameter.opts}
         assert ("--json" in options) is (words[-1] not in ENDLESS), words
+        assert not command.get_short_help_str(60).endswith("..."), f"the list of commands cuts {words}"
         example = re.match(r"Example: (?:\w+=\S+ )?protokeep ([^<]*?)(?: < \S+)?(?:\. Exit codes.*)?$", command.epilog)
         assert example is not None, words
         typed = shlex.split(example[1])

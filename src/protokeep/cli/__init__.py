@@ -55,7 +55,7 @@ app = typer.Typer(
 for module in (demo, server, adopt, audit, prototypes, actions, watch, mcp, doctor):
     app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
-app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed: set, list, remove, rotate.")
+app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed.")
 app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
 
 

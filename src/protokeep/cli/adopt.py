@@ -32,7 +32,7 @@ def adopt(
     yes: Annotated[bool, typer.Option("--yes", help="With --leave: do it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move in with a design_mockups of your own: look first, follow the progress, leave without a trace.
+    """Move in with a design_mockups table of your own. Look first, follow the progress, leave without a trace.
 
     Exit codes of --check and --leave: 0 if nothing stands in the way, 1 if something does.
     """

@@ -63,7 +63,7 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="Keep the database here. Default: a temporary folder.")] = None,
     v0_api_version: Annotated[int, typer.Option(min=1, max=2, help="Version of v0's API to speak.")] = 2,
 ) -> None:
-    """See protokeep at work: an emulated v0, the server and its jobs in one process. Needs no key."""
+    """See protokeep at work. Needs no key. An emulated v0, the server and its jobs run in one process."""
     run_until_done(run_demo(port, sandbox_port, data, v0_api_version))
 
 

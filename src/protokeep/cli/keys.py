@@ -65,7 +65,7 @@ def set_key(
     url: ServerUrl = "",
     token: Token = "",
 ) -> None:
-    """Store a key, read from standard input, for a workspace or for one person. It is used within a second."""
+    """Store a key, read from standard input. For a workspace or for one person; it is used within a second."""
     from protokeep.client import administration
     from protokeep.core.provider_keys import KeyOwner
 
@@ -178,7 +178,7 @@ def list_keys(
     url: ServerUrl = "",
     token: Token = "",
 ) -> None:
-    """List keys: whose they are and how they end, never the keys themselves."""
+    """List whose keys there are, never the keys themselves."""
     from protokeep.client import administration
 
     server = server_of(url, token, workspace, local=local)
@@ -232,7 +232,7 @@ def remove(
 
 @app.command(epilog="Example: PROTOKEEP_MASTER_KEYS=new,old protokeep keys rotate")
 def rotate(as_json: AsJson = False) -> None:
-    """Seal every key, of all workspaces, under the first of PROTOKEEP_MASTER_KEYS. Nothing stops meanwhile."""
+    """Seal all keys anew. Of all workspaces, under the first of PROTOKEEP_MASTER_KEYS; nothing stops meanwhile."""
     sealed, failed = _run_with_keys(
         "default",
         lambda keys, admin: keys.rotate(admin),

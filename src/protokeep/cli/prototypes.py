@@ -157,7 +157,7 @@ def list_prototypes(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """List a product's prototypes, newest first; * marks the current one."""
+    """List a product's prototypes, newest first. * marks the current one."""
     from protokeep.cli import output
 
     with connected(url, token, as_json=as_json) as client:

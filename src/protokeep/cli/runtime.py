@@ -53,6 +53,13 @@ def require_usable_environment(settings: Settings) -> None:
         raise typer.Exit(EXIT_USAGE)
 
 
+def usable_settings(**overrides: Any) -> Settings:
+    """`settings_of`, for a command that calls v0 or the sign-in service: exits if the environment does not allow it."""
+    settings = settings_of(**overrides)
+    require_usable_environment(settings)
+    return settings
+
+
 def name_database(settings: Settings) -> None:
     """Say on standard error which database a command works in, without the password of its address."""
     file = settings.database_file
@@ -72,8 +79,7 @@ def run_with_application(use: Callable[[Application], Awaitable[T]], advice: str
     """
     from protokeep.wiring import build_application
 
-    settings = settings_of()
-    require_usable_environment(settings)
+    settings = usable_settings()
     name_database(settings)
 
     async def main() -> T:

@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protokeep.cli.options import AsJson
-from protokeep.cli.runtime import require_usable_environment, run_until_done, settings_of, stop_signal, tune_gc
+from protokeep.cli.runtime import (
+    require_usable_environment,
+    run_until_done,
+    settings_of,
+    stop_signal,
+    tune_gc,
+    usable_settings,
+)
 from protokeep.cli.terminal import print_json, print_notice
 
 if TYPE_CHECKING:
     from protokeep.settings import Settings
+    from protokeep.wiring import Application
 
 app = typer.Typer()
 
@@ -28,8 +36,7 @@ def serve(
     """Serve the API and run the jobs."""
     from protokeep import logs
 
-    settings = settings_of(host=host, port=port)
-    require_usable_environment(settings)
+    settings = usable_settings(host=host, port=port)
     logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:
@@ -54,6 +61,7 @@ def serve(
         async with stop_signal() as stop, listening:
             tune_gc()
             print_notice(f"serving on {address_of(listener)}")
+            await _say_how_to_sign_in(web_app.state.application)
             await stop.wait()
             stop.clear()
             web_app.state.draining = True
@@ -61,6 +69,17 @@ def serve(
                 await asyncio.wait_for(stop.wait(), settings.drain)
 
     run_until_done(main())
+
+
+async def _say_how_to_sign_in(application: Application) -> None:
+    """Say how to begin, where nobody could sign in. A database that is away just now is no reason to end."""
+    from protokeep.core.errors import NotReady
+
+    if application.authenticator.takes_jwts or application.sign_in_flow:
+        return
+    with contextlib.suppress(NotReady):
+        if not await application.tokens.has_valid_token():
+            print_notice("nobody can sign in yet. Make a token: protokeep token create --local --role admin --user YOU")
 
 
 async def _migrate_first(settings: Settings) -> None:
@@ -99,7 +118,7 @@ def migrate(
     sql: Annotated[bool, typer.Option("--sql", help="Print the plain SQL for design_mockups and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the database up to date, as far as PROTOKEEP_MIGRATE says. Safe to run twice, and while others run."""
+    """Bring the database up to date. As far as PROTOKEEP_MIGRATE says; safe to run twice, and while others run."""
     from protokeep.store.migrate import migrate as run_migrations
     from protokeep.store.migrate import plain_sql
     from protokeep.store.revisions import Scope
@@ -148,7 +167,7 @@ def sandbox(
         typer.Option(help="A name, beside localhost, under which it is reached, such as a container's; * is any."),
     ] = None,
 ) -> None:
-    """Emulate v0 over real HTTP: v1 under /v1, v2 under /v2, controls under /_sandbox. State in memory."""
+    """Emulate v0 over real HTTP. v1 is under /v1, v2 under /v2, controls under /_sandbox. State is in memory."""
     from protokeep.sandbox import Knobs, Sandbox, running
 
     async def main() -> None:

@@ -46,7 +46,7 @@ def watch(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Watch products until their prototypes are ready; several at once, with the time it usually takes."""
+    """Watch products until their prototypes are ready. Several at once, with the time it usually takes."""
     require_token(token)
     distinct_ids = list(dict.fromkeys(product_ids))
     board = Board(distinct_ids, as_json=as_json, live=sys.stdout.isatty() and not as_json)
