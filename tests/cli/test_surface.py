@@ -115,7 +115,7 @@ def test_admins_commands_work_at_the_server_that_is_named(
     assert list(tmp_path.glob("protokeep.db*")) == []
 
 
-def test_a_command_says_which_database_it_works_in(at_server: CliRunner, tmp_path: Path) -> None:
+def test_a_command_says_which_database_it_works_in(at_server: CliRunner, served: Demo) -> None:
     """
     Without a server, or with `--local`, the database is named, and that it is a new one; a workspace beside a server is
     a question.
@@ -124,12 +124,14 @@ def test_a_command_says_which_database_it_works_in(at_server: CliRunner, tmp_pat
     new = at_server.invoke(app, ["token", "list", "--local"])
     alone = at_server.invoke(app, ["audit"], env={"PROTOKEEP_TOKEN": ""})
     theirs = at_server.invoke(app, ["keys", "set", "--user", "ana"], input=V0_KEY)
+    maker = at_server.invoke(app, ["token", "create"], env={"PROTOKEEP_TOKEN": served.token})
 
     assert (both.exit_code, "--local" in both.stderr) == (2, True)
     assert new.stderr.rstrip().endswith("protokeep.db, which is made now")
     assert alone.stderr.startswith("protokeep: in the database ")
     assert "made now" not in alone.stderr
     assert (theirs.exit_code, "--mine" in theirs.stderr) == (2, True)
+    assert (maker.exit_code, "yours is maker. Use an admin's, or add --local" in maker.stderr) == (1, True)
 
 
 def test_lists_show_ids_that_other_commands_take(at_server: CliRunner, served: Demo) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from protokeep.cli.options import AsJson
-from protokeep.cli.runtime import settings_of
+from protokeep.cli.runtime import usable_settings
 from protokeep.cli.terminal import in_one_line, print_json, print_text
 
 app = typer.Typer()
@@ -21,7 +21,7 @@ def doctor(as_json: AsJson = False) -> None:
     from protokeep import logs
     from protokeep.doctor import examine
 
-    settings = settings_of()
+    settings = usable_settings()
     logs.configure("error", settings.log_format)
     findings = asyncio.run(examine(settings))
     if as_json:

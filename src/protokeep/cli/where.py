@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from protokeep.cli.prototypes import exit_on_client_error
-from protokeep.cli.retry_advice import EXIT_USAGE
+from protokeep.cli.retry_advice import EXIT_USAGE, exit_with_error
 from protokeep.cli.terminal import print_notice
 
 if TYPE_CHECKING:
@@ -26,10 +26,14 @@ class Server:
 
     def run(self, operation: Operation[T], *, as_json: bool = False) -> T:
         """The result of an operation there. Errors end the command with a line that says what to do."""
-        from protokeep.client import Protokeep
+        from protokeep.client import NotAllowed, Protokeep
 
         with exit_on_client_error(as_json=as_json), Protokeep(self.url, self.token) as client:
-            return client.run(operation)
+            try:
+                return client.run(operation)
+            except NotAllowed as error:
+                advice = f"{error.reason} Use an admin's, or add --local on the machine that has the database."
+                exit_with_error(error, as_json=as_json, reason=advice)
         raise AssertionError("unreachable")
 
 
