@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
+import socket
 from pathlib import Path
 
 import httpx2
+import pytest
+import typer
 
 from processes import run, started
+from protokeep.cli import demo
 from protokeep.sandbox import Knobs, Sandbox, running
 
 TOKEN = "a-token-of-the-tests-0123456789"
@@ -135,3 +140,25 @@ async def test_a_key_for_other_workspaces_is_not_said_to_be_missing(sqlite_url: 
         assert "provider_missing" not in process.text
     async with started(tmp_path, "serve", "--port", "0", **values) as process:
         await process.says("provider_missing.*Set V0_API_KEY")
+
+
+async def test_the_demo_needs_no_port_but_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """
+    The emulated v0 takes a free port where its usual one is taken. A port that was asked for and is taken is named.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(demo, "SANDBOX_PORT", port)
+        async with contextlib.AsyncExitStack() as stack:
+            free = await demo._enter_emulated_v0(stack, None)
+            with pytest.raises(typer.Exit):
+                await demo._enter_emulated_v0(stack, port)
+        with pytest.raises(typer.Exit):
+            await demo.run_demo(port, None, tmp_path, 2)
+
+    assert not free.endswith(f":{port}")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"protokeep: port {port} cannot be used (Address already in use).")
+    assert ("--sandbox-port 0" in first, "--port 0" in second, str(port) in second) == (True, True, True)
