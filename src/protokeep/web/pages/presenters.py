@@ -36,10 +36,7 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class CardView:
-    """A prototype as a card. `since` is set while it is in progress; `key` is the same for all of its product.
-
-    `link_url` shows this prototype to whoever gets it: the product's page for the current one, else its own.
-    """
+    """A prototype as a card. `since` is set while it is in progress; `key` is the same for all of its product."""
 
     id: str
     key: str
@@ -47,7 +44,6 @@ class CardView:
     title: str
     product_url: str
     url: str
-    link_url: str
     open_url: str | None
     chat_url: str | None
     picture: str | None
@@ -86,6 +82,11 @@ class CardView:
         return self.state == State.IN_BIN
 
     @property
+    def link_url(self) -> str:
+        """What somebody who gets the link sees this prototype at."""
+        return self.product_url if self.is_current else self.url
+
+    @property
     def sentence(self) -> str:
         """What screen readers announce when the card changes."""
         return f"{self.title}: {self.label}."
@@ -116,9 +117,6 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         title=title,
         product_url=formatting.product_path(prototype.product_id),
         url=f"/prototypes/{prototype.id}",
-        link_url=formatting.product_path(prototype.product_id)
-        if prototype.is_current
-        else f"/prototypes/{prototype.id}",
         open_url=_open_url(prototype),
         chat_url=formatting.safe_link(generation.links.chat_url) if generation else None,
         picture=picture_of(prototype),
