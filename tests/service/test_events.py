@@ -64,11 +64,12 @@ async def test_a_whole_life_is_recorded_with_source_person_and_words(world: Worl
             ("deleted", "sweep", None, None, chat),
         ],
     )
+    (archive,) = await world.rows("SELECT id FROM protokeep_archives")
     assert await audited(world) == [
         ("created", "ann", one.id, {"product_id": "p-1", "outcome": "created"}),
         ("asked", "bob", one.id, {"round": 2}),
         ("stopped", "ann", one.id, None),
-        ("deleted", "ada", one.id, {"product_id": "p-1"}),
+        ("deleted", "ada", one.id, {"product_id": "p-1", "archive_id": str(archive["id"])}),
     ]
 
 
