@@ -362,8 +362,8 @@ def _steps(
         error_of = ProviderRejected("v0 could not finish: the code it wrote does not build.", code="error")
         gave_up = Observation(ObservedState.BROKE, error_code=error_of.code, error_message=str(error_of))
         told.append((None, _seen(running, gave_up, end, pace)))
-    elif scene.state is State.TIMED_OUT:
-        told.append((None, _seen(running, Observation(ObservedState.EXPIRED), end, pace)))
+    elif scene.state in (State.STOPPED, State.TIMED_OUT):
+        told.append((None, _ended_early(running, scene.state, end, pace)))
     elif scene.state is State.NOT_VISIBLE:
         told.append((None, polling.polled(running, polling.ChatMissing(), end, pace, batched=False)))
     elif scene.state is State.WAITING:
@@ -380,6 +380,12 @@ def _steps(
         )
         told.append((Event("deleting", Source.PERSON, end, actor=scene.owner), removing))
     return told
+
+
+def _ended_early(running: TrackedPrototype, state: State, end: datetime, pace: Timing) -> TrackedPrototype:
+    if state is State.STOPPED:
+        return rounds.stopped(running, end)
+    return _seen(running, Observation(ObservedState.EXPIRED), end, pace)
 
 
 def _seen(before: TrackedPrototype, seen: Observation, now: datetime, pace: Timing) -> TrackedPrototype:

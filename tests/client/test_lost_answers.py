@@ -132,7 +132,7 @@ def test_a_stop_whose_answer_was_lost_is_not_repeated(served: Demo, way: Lossy) 
         assert sum("/stop" in head for head in way.heads) == 1
         assert caught.value.may_have_acted
         assert caught.value.idempotency_key is None
-        assert keep.get(prototype.id).state == "failed"
+        assert keep.get(prototype.id).state == "stopped"
 
 
 def test_a_delete_whose_answer_was_lost_is_repeated(served: Demo, way: Lossy) -> None:

@@ -148,7 +148,7 @@ class TestFollowUp:
         page = await browser.get(f"/prototypes/{prototype.id}")
 
         assert "took 3 min 0 s · 0.52 credits" in page.text
-        assert "v0 took the message" in page.text
+        assert "v0 accepted the change" in page.text
 
 
 class TestRoles:
@@ -306,7 +306,7 @@ class TestNothingIsLost:
         back = await browser.client.post("/sign-in", data={**hidden(wrong.text), **kept, "token": await site.token()})
 
         assert back.status_code == 200
-        assert "Send it now?" in back.text
+        assert "Send your draft?" in back.text
         assert hidden(back.text)["key"] == key
         assert "&lt;b&gt;again&lt;/b&gt;" in back.text
         form = {**hidden(back.text), "prompt": words["prompt"]}

@@ -14,7 +14,7 @@ from datetime import datetime
 from protokeep.core.absence import GONE_MESSAGE, NOT_VISIBLE
 from protokeep.core.conversation import Conversation, Message
 from protokeep.core.errors import ProviderError
-from protokeep.core.generation import GONE, FollowUp, Generation, Reason, RecoveryPoint, Submission
+from protokeep.core.generation import GONE, STOPPED, FollowUp, Generation, Reason, RecoveryPoint, Submission
 from protokeep.core.prototype import (
     SETTLED,
     UNFINISHED,
@@ -176,8 +176,8 @@ def abandoned(prototype: TrackedPrototype) -> TrackedPrototype:
 
 def stopped(prototype: TrackedPrototype, now: datetime) -> TrackedPrototype:
     """The provider says that it stopped generating, because a person asked for that."""
-    message = "It was stopped on request. A follow-up message goes on from there."
-    after = advance(prototype, Observation(ObservedState.BROKE, error_code="stopped", error_message=message), now)
+    message = "It was stopped on request. Ask for a change to continue."
+    after = advance(prototype, Observation(ObservedState.BROKE, error_code=STOPPED, error_message=message), now)
     return after.with_generation(polling=replace(after.generation.polling, next_poll_at=None))
 
 

@@ -15,6 +15,8 @@ from protokeep.core.provider_keys import UNKNOWN_ACCOUNT
 
 #: The error code of a prototype whose chat no longer exists at the provider.
 GONE = "gone"
+#: The error code of a prototype that a person has stopped.
+STOPPED = "stopped"
 #: Markers of rows that were there before protokeep begin with this, and no chat carries them.
 ADOPTED = "adopted:"
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from protokeep.core.generation import GONE, Generation, Links, Polling, Reason, RecoveryPoint
+from protokeep.core.generation import GONE, STOPPED, Generation, Links, Polling, Reason, RecoveryPoint
 
 
 class Status(StrEnum):
@@ -93,6 +93,7 @@ class State(StrEnum):
     WAITING = "waiting"
     READY = "ready"
     FAILED = "failed"
+    STOPPED = "stopped"  #: a person stopped it
     TIMED_OUT = "timed_out"
     NOT_VISIBLE = "not_visible"
     UNDECIDED = "undecided"
@@ -168,6 +169,8 @@ class TrackedPrototype(Prototype):
             return self._state_of_sending or State.QUEUED
         if generation.not_visible:
             return State.NOT_VISIBLE
+        if self.status is Status.FAILED and generation.error.code == STOPPED:
+            return State.STOPPED
         if self.status in _STATE_OF_ENDED:
             return _STATE_OF_ENDED[self.status]
         if generation.awaiting_input and not self._is_undecided:
@@ -303,7 +306,7 @@ def _error_after(move: _Move, observation: Observation, generation: Generation) 
         message = observation.error_message or "The builder gave no reason."
         return Reason(observation.error_code or "failed", message)
     if move.status is Status.TIMEOUT:
-        return Reason("timeout", "The poll budget ran out. It is still looked at now and then, and may yet finish.")
+        return Reason("timeout", "There is no result yet, after longer than usual. We keep checking.")
     return Reason()
 
 

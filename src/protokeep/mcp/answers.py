@@ -34,6 +34,7 @@ _NEXT_STEPS: Mapping[str, str] = {
     "waiting": "The app builder asked a question. Tell the user to answer it at chat_url; then it goes on.",
     "ready": "Give the user the url. To change it, call iterate_prototype with its revision.",
     "failed": "Tell the user why. Calling ensure_prototype again replaces it by a new one.",
+    "stopped": "A person stopped it. To continue, call iterate_prototype with its revision.",
     "timed_out": "It took longer than expected and is still looked at now and then. Call get_prototype later.",
     "not_visible": "The app builder does not show it at present, which proves nothing. It is looked at again by "
     "itself: call get_prototype later; do not ask for another one.",

@@ -154,7 +154,7 @@ class ProviderKeys:
                 await _check_sees(providers[api_version], chat_id)
         except ProviderError as error:
             if error.status in (401, 403):
-                raise InvalidInput("The builder refuses this key. Nothing was changed.", field="key") from error
+                raise InvalidInput("v0 rejected this key. Nothing changed.", field="key") from error
             return None
         finally:
             for built in providers.values():

@@ -19,6 +19,7 @@ StateWord = Literal[
     "waiting",
     "ready",
     "failed",
+    "stopped",
     "timed_out",
     "not_visible",
     "undecided",

@@ -126,7 +126,7 @@ RULES: dict[str, Rule] = {
     "POST /prototypes/{prototype_id}/restore": Rule(Way.PAGE, Role.MAKER, of_workspace=True, own=True),
     "GET /bin": Rule(Way.PAGE),
     "GET /settings/v0-key": Rule(Way.PAGE, Role.MAKER),
-    "POST /settings/v0-key": Rule(Way.PAGE, Role.MAKER, body={"whose": "own", "key": ""}),
+    "POST /settings/v0-key": Rule(Way.PAGE, Role.MAKER, body={"whose": "own", "v0_key": ""}),
     "GET /new": Rule(Way.PAGE, Role.MAKER),
     "POST /new": Rule(Way.PAGE, Role.MAKER, body=CREATE),
     "GET /live": Rule(Way.PAGE),

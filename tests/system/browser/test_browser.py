@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -102,7 +104,7 @@ class TestMaking:
 
         ask(maker, site, "bakery", PROMPT)
         expect(watcher.locator("#news a")).to_be_visible()
-        watcher.get_by_text("Show it").click()
+        watcher.locator("#news a").click()
 
         expect(watcher.locator(".card:has(.go:text-is('bakery')) .chip")).to_have_text("Ready")
         expect(maker.locator("#panel .chip")).to_have_text("Ready")
@@ -188,7 +190,7 @@ class TestChanging:
         expect(page.get_by_label("What should change?")).to_have_value("Make it blue")
         page.get_by_role("button", name="Send").dblclick()
         expect(page.locator("#timeline")).to_contain_text("ana asked for a change")
-        expect(page.locator("#timeline")).to_contain_text("v0 took the message")
+        expect(page.locator("#timeline")).to_contain_text("v0 accepted the change")
         expect(page.locator("#change textarea")).to_be_visible(timeout=20_000)
 
         expect(page.get_by_label("What should change?")).to_have_value("")
@@ -348,6 +350,8 @@ class TestLooking:
         Nothing sticks out of a small screen, and whatever can be pressed is large enough.
         """
         made = still.call(paint(still.application))
+        long_name = Scene("long-name", "Wordless" * 25, "ana", PROMPT, State.FAILED)
+        still.call(paint(still.application, (long_name, replace(long_name, another=True))))
         page = windows.signed_in(still, Role.ADMIN, viewport={"width": width, "height": 700})
         fixed = f"/prototypes/{made['bakery'].id}/delete"
 
@@ -361,6 +365,41 @@ class TestLooking:
                    .filter(([, r]) => r.height < 24 || r.width < 24).map(([text]) => text)"""
             )
             assert small == [], path
+            outside = page.evaluate(
+                """[...document.querySelectorAll('article.card')]
+                   .flatMap(card => [...card.querySelectorAll('h3, summary')]
+                   .filter(e => e.getBoundingClientRect().right > card.getBoundingClientRect().right)
+                   .map(e => e.textContent.trim()))"""
+            )
+            assert outside == [], path
+
+    def test_the_fields_for_a_v0_key_are_empty_and_take_what_is_typed(self, still: Site, windows: Windows) -> None:
+        """
+        A field for a v0 key is empty, and exactly what somebody types there is what is sent.
+        """
+        page = windows.signed_in(still, Role.ADMIN)
+        page.goto(f"{still.url}/settings/v0-key")
+
+        for field in page.locator("input[type=password]").all():
+            expect(field).to_have_value("")
+        page.locator("#key-own").fill("v1:mine:12345678")
+        with page.expect_request(lambda request: request.method == "POST") as sent:
+            page.get_by_role("button", name="Save key").first.click()
+
+        assert "v0_key=v1%3Amine%3A12345678&" in f"{sent.value.post_data}&"
+
+    def test_the_link_of_an_earlier_variant_leads_to_that_variant(self, still: Site, windows: Windows) -> None:
+        """
+        The link of the current variant is the product's; the link of an earlier one is its own.
+        """
+        scene = Scene("shop", None, "ana", PROMPT, State.READY)
+        still.call(paint(still.application, (replace(scene, ago=timedelta(hours=2)), replace(scene, another=True))))
+        page = windows.signed_in(still)
+        page.goto(f"{still.url}/p/shop")
+
+        links = {card.get_attribute("data-link") for card in page.locator("article.card").all()}
+        earlier = page.locator("article.card:not([data-current])").get_attribute("data-of")
+        assert links == {"/p/shop", f"/prototypes/{earlier}"}
 
 
 class TestLive:
@@ -428,7 +467,8 @@ class TestLive:
 
         still.stop()
 
-        expect(page.locator(".switch.lost")).to_be_visible()
+        expect(page.locator(".switch.lost")).to_have_text("Reconnecting…")
+        expect(page.locator("#say")).to_contain_text("Live updates are lost. This page is as of")
         expect(page.locator(".card").first).to_be_visible()
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from protokeep.core.absence import NOT_VISIBLE
 from protokeep.core.generation import Generation
 from protokeep.core.prototype import SETTLED, UNFINISHED, Prototype, State, Status
 from protokeep.core.provider_keys import LOOKING_MESSAGE, NOT_IN_ACCOUNT_MESSAGE
@@ -37,7 +36,10 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class CardView:
-    """A prototype as a card. `since` is set while it is in progress; `key` is the same for all of its product."""
+    """A prototype as a card. `since` is set while it is in progress; `key` is the same for all of its product.
+
+    `link_url` shows this prototype to whoever gets it: the product's page for the current one, else its own.
+    """
 
     id: str
     key: str
@@ -45,6 +47,7 @@ class CardView:
     title: str
     product_url: str
     url: str
+    link_url: str
     open_url: str | None
     chat_url: str | None
     picture: str | None
@@ -113,6 +116,9 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         title=title,
         product_url=formatting.product_path(prototype.product_id),
         url=f"/prototypes/{prototype.id}",
+        link_url=formatting.product_path(prototype.product_id)
+        if prototype.is_current
+        else f"/prototypes/{prototype.id}",
         open_url=_open_url(prototype),
         chat_url=formatting.safe_link(generation.links.chat_url) if generation else None,
         picture=picture_of(prototype),
@@ -137,7 +143,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         is_tracked=generation is not None,
         can_stop=_can_stop(prototype),
         credits=formatting.credits_text(generation.credits if generation else None),
-        failed=prototype.state is State.FAILED,
+        failed=prototype.state in (State.FAILED, State.STOPPED),
         prompt=prototype.prompt,
     )
 
@@ -219,13 +225,12 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
         return _broken_link_note(generation) if generation is not None else None
     if generation is None or state in (State.QUEUED, State.UNTRACKED):
         return STATE_LABELS[state].meaning if state is State.UNTRACKED else None
-    if state is State.FAILED:
-        return generation.error.message or "The builder gave no reason."
+    if state in (State.FAILED, State.STOPPED):
+        return generation.error.message or "The app builder gave no reason."
     if state is State.TIMED_OUT:
-        return "It takes longer than it should. Still looking."
+        return STATE_LABELS[state].meaning
     if state is State.UNDECIDED:
-        hidden = generation.hold.message if generation.hold.code == NOT_VISIBLE else None
-        return hidden or STATE_LABELS[state].meaning
+        return generation.hold.message or STATE_LABELS[state].meaning
     reason = generation.hold.message or STATE_LABELS[state].meaning
     if (
         generation.submission.next_try_at is not None
@@ -251,11 +256,11 @@ def _variants_text(number: int) -> str | None:
 
 #: How the source of an event reads.
 SOURCES = {
-    "person": "by a person",
-    "submit": "while submitting",
-    "poll": "seen by polling",
-    "hook": "told by the builder",
-    "sweep": "found by recovery",
+    "person": "",
+    "submit": "",
+    "poll": "polled",
+    "hook": "webhook",
+    "sweep": "recovered",
 }
 
 
@@ -304,7 +309,7 @@ def _entry(row: Row, data: dict[str, Any], prototype: Prototype, clock: str, *, 
 def _status_title(row: Row, data: dict[str, Any]) -> tuple[str, str]:
     """Title and tone of an event that moved the status."""
     if data.get("code") == "stopped":
-        return "Stopped", "calm"
+        return STATE_LABELS[State.STOPPED].label, "calm"
     label = STATE_LABELS[_state_of(data.get("state"), row["status"])]
     return label.label, label.tone
 
@@ -318,10 +323,10 @@ def _event_title(row: Row, builder: str, *, in_follow_up: bool) -> tuple[str, st
         "sent": (f"Sent to {builder}", "calm"),
         "accepted": (f"{builder} accepted it", "busy"),
         "asked": (f"{actor} asked for a change", "calm"),
-        "continued": (f"{builder} took the message", "busy"),
+        "continued": (f"{builder} accepted the change", "busy"),
         "adopted": _adopted_title(row["source"], builder, in_follow_up=in_follow_up),
-        "parked": ("Parked", "warn"),
-        "undecided": ("Undecided: the answer was lost", "warn"),
+        "parked": ("Paused", "warn"),
+        "undecided": ("Checking: the reply was lost", "warn"),
         "refused": (f"{builder} did not take the message", "warn")
         if in_follow_up
         else (f"{builder} refused it", "bad"),

@@ -43,7 +43,7 @@ async def change(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> 
             await keys.remove(principal, owner, PROVIDER)
         else:
             other = is_on(fields.get("other_account"))
-            await keys.set(principal, owner, PROVIDER, fields.get("key", ""), other_account=other)
+            await keys.set(principal, owner, PROVIDER, fields.get("v0_key", ""), other_account=other)
     except (InvalidInput, NotFound, NotNow) as error:
         return await _page(request, visitor, fault=str(error), status=409 if isinstance(error, NotNow) else 422)
     return RedirectResponse("/settings/v0-key?saved=1", 303)

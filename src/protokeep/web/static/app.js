@@ -104,7 +104,7 @@ function ready(root) {
   for (const one of $$(".copy, .script", root)) one.hidden = false;
   for (const time of $$("time[data-clock]", root)) time.textContent = clock(new Date(time.dateTime));
   for (const input of $$("input[name=form_token]", root)) if (!input.value) input.value = body.dataset.formToken || "";
-  for (const input of $$("input[name=key]", root)) if (!input.value) {
+  for (const input of $$("input[type=hidden][name=key]", root)) if (!input.value) {
     input.value = `page-${[...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, "0")).join("")}`;
   }
 }
@@ -137,6 +137,16 @@ let last = live?.since;
 let again = 0;
 let pause = 1000;
 
+// A page whose live updates are lost says so, and since when what it shows may be old.
+let lostAt = null;
+function connection(works) {
+  if (works === (lostAt === null) || !knob) return;
+  lostAt = works ? null : new Date();
+  knob.form.classList.toggle("lost", !works);
+  $("span", knob).textContent = works ? "Live" : "Reconnecting…";
+  say(works ? "Live updates are back." : `Live updates are lost. This page is as of ${clock(lostAt)}.`, true);
+}
+
 function listen() {
   clearTimeout(again);
   if (!on || stream || document.hidden) return;
@@ -146,7 +156,7 @@ function listen() {
   stream.addEventListener("hello", (event) => {
     note(event);
     pause = 1000;
-    knob?.form.classList.remove("lost");
+    connection(true);
   });
   stream.addEventListener("change", (event) => {
     note(event);
@@ -174,7 +184,7 @@ function listen() {
   });
   stream.onerror = () => {
     // The browser comes back by itself after a break, but not after a refusal.
-    knob?.form.classList.add("lost");
+    connection(false);
     if (stream?.readyState !== EventSource.CLOSED) return;
     stop();
     again = setTimeout(listen, pause);
@@ -214,7 +224,7 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
     say("Copied.", true);
   } catch {
-    say("This browser does not let pages copy. Select it instead.", true);
+    say("Copying is blocked in this browser. Select the text instead.", true);
   }
 }
 

@@ -118,6 +118,7 @@ CREATE TABLE protokeep_generations (
             WHEN missing_since IS NOT NULL AND recovery_point IN ('accepted', 'settled')
                 AND (error_code IS NULL OR error_code = 'timeout') THEN 'not_visible'
             WHEN recovery_point = 'settled' AND error_code IS NULL THEN 'ready'
+            WHEN recovery_point = 'settled' AND error_code = 'stopped' THEN 'stopped'
             WHEN recovery_point = 'settled' THEN 'failed'
             WHEN recovery_point = 'accepted' AND error_code = 'timeout' THEN 'timed_out'
             WHEN recovery_point = 'sent' AND outcome_unknown THEN 'undecided'
