@@ -118,7 +118,7 @@ async function reload() {
     const main = $("main");
     const typing = written(main) || main.contains(document.activeElement) && document.activeElement !== main;
     if (!fresh || typing || $(".menu[open]", main) || $(".reused", main)) {
-      for (const piece of $$(".card[id], #hero, #panel, #timeline, #picture, #change, #ids", page)) put(piece);
+      for (const piece of $$(".card[id], #progress, #hero, #panel, #timeline, #picture, #change, #ids", page)) put(piece);
       if ($("#news")) $("#news").hidden = false;
     } else {
       main.replaceChildren(...fresh.childNodes);
@@ -291,6 +291,9 @@ document.addEventListener("keydown", (event) => {
     act();
   }
 });
+
+// What is under way is read again, as long as it is.
+setInterval(() => { if (!document.hidden && $("[data-refresh]")) reload(); }, 4000);
 
 // A page that answered a form gets the address of what it shows, so that a reload asks for that.
 const address = $("[data-address]")?.dataset.address;
