@@ -151,14 +151,15 @@ async def _clean_up_steps(application: Application) -> dict[str, Step]:
     await application.census.pin(who, chats[0].record.chat.chat_id, reason="The board looks at it in May")
     plans = [
         await application.plans.propose(who, "default", None, Selection(kinds=frozenset({kind})))
-        for kind in (DeleteRule.DUPLICATE, DeleteRule.NOT_CLAIMED, DeleteRule.FAILED)
+        for kind in (DeleteRule.NOT_CLAIMED, DeleteRule.FAILED)
     ]
-    for plan in plans[1:]:
+    for plan in plans:
         for admin in (who, max_)[: plan.approvals_needed]:
             await application.plans.approve(admin, plan.id, plan.digest, "default")
-    await application.plans.apply(who, plans[2].id, plans[2].digest)
+    await application.plans.apply(who, plans[1].id, plans[1].digest)
     steps.put_forward(timedelta(days=15))
     await steps.run()
+    plans.append(await application.plans.propose(who, "default"))
     chosen = "&".join(f"chat={one.record.chat.chat_id}" for one in chats)
     return {
         "clean-up": at("/clean-up"),
@@ -169,9 +170,9 @@ async def _clean_up_steps(application: Application) -> dict[str, Step]:
         "clean-up-plans": at("/clean-up/plans"),
         "clean-up-plan-new": at("/clean-up/plans/new"),
         "clean-up-plan-chosen": at(f"/clean-up/plans/new?{chosen}"),
-        "clean-up-plan-draft": at(f"/clean-up/plans/{plans[0].id}"),
-        "clean-up-plan-approved": at(f"/clean-up/plans/{plans[1].id}"),
-        "clean-up-plan-done": at(f"/clean-up/plans/{plans[2].id}"),
+        "clean-up-plan-draft": at(f"/clean-up/plans/{plans[-1].id}"),
+        "clean-up-plan-approved": at(f"/clean-up/plans/{plans[0].id}"),
+        "clean-up-plan-done": at(f"/clean-up/plans/{plans[1].id}"),
     }
 
 

@@ -12,7 +12,7 @@ from protokeep.core.census import Census, CensusState, ChatContent, ChatKind
 from protokeep.core.census_summary import NEEDLESS as NEEDLESS_REASONS
 from protokeep.core.census_summary import CensusSummary, Named, Tally
 from protokeep.core.chat_kinds import best_of
-from protokeep.core.keep_rules import REASONS, AccountFacts, Selection, deletion_rule, keep_rule
+from protokeep.core.keep_rules import REASONS, AccountFacts, DeleteRule, Selection, deletion_rule, keep_rule
 from protokeep.service.census import OPEN, CensusOverview
 from protokeep.store.census_reads import FoundChat, FoundGroup
 from protokeep.web.pages import formatting
@@ -90,7 +90,6 @@ class ChatView:
     group_url: str | None
     product: str | None
     verdict: str
-    is_kept: bool
     pinned_by: str | None
     pin_reason: str | None
     is_missing: bool
@@ -197,7 +196,6 @@ def chat_view(found: FoundChat, query: ChatQuery, now: datetime, *, is_best: boo
     """The texts and links of a chat."""
     record, chat = found.record, found.record.chat
     title = chat.name or "Untitled chat"
-    verdict, is_kept = _verdict(found, now)
     return ChatView(
         id=chat.chat_id,
         title=title,
@@ -213,8 +211,7 @@ def chat_view(found: FoundChat, query: ChatQuery, now: datetime, *, is_best: boo
         credits=formatting.credits_text(record.credits),
         group_url=query.url(group=record.group_id) if record.group_id else None,
         product=record.product_id,
-        verdict=verdict,
-        is_kept=is_kept,
+        verdict=_verdict(found, now),
         pinned_by=record.pinned_by,
         pin_reason=found.pin_reason,
         is_missing=record.is_missing,
@@ -320,12 +317,17 @@ def _chip(found: FoundChat) -> tuple[str, str, str] | None:
     return _CONTENT_OF_ONE.get(content) or (_KIND_OF_ONE.get(kind) if kind else None)
 
 
-def _verdict(found: FoundChat, now: datetime) -> tuple[str, bool]:
-    """Why a plan would keep the chat, or what speaks against it; and whether it is kept. Asks the rules of plans."""
+def _verdict(found: FoundChat, now: datetime) -> str:
+    """Why a plan would keep the chat, or what speaks against it. Asks the rules of plans, as far as they need no other
+    chats."""
     record = found.record
     mine = (record.chat.chat_id,) if record.mockup_id else ()
     keep = keep_rule(record, AccountFacts(records=[record], now=now, prototype_chats=mine))
     if keep is not None:
-        return quoted(REASONS[keep]), True
+        return f"Stays: {quoted(REASONS[keep])}"
     rule = deletion_rule(record, Selection(), now)
-    return (REASONS[rule], False) if rule is not None else ("Nothing speaks against it.", True)
+    if rule is None:
+        return "Stays: nothing speaks for its deletion."
+    if rule is DeleteRule.SUPERSEDED:
+        return "Could go: there are others for the same, of which the newest finished one stays."
+    return f"Could go: {REASONS[rule]}"
