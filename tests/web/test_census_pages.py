@@ -78,10 +78,10 @@ async def draft(browser: Browser, **fields: str) -> tuple[str, str]:
     """The address of a new draft of everything, and its digest."""
     kinds = {f"kind_{kind.value}": "1" for kind in clean_up_words.DELETE_KINDS}
     made = await post(browser, "/clean-up/plans", workspace="default", **{**kinds, **fields})
-    digest = re.search(r"[0-9a-f]{64}", made.text)
+    digest = re.search(r'name="digest" value="([0-9a-f]{64})"', made.text)
     assert made.status_code == 200, made.text
     assert digest is not None
-    return made.url.path, digest[0]
+    return made.url.path, digest[1]
 
 
 async def test_each_role_gets_every_page_and_only_what_it_may(censuses: Censuses, people: People) -> None:
@@ -154,6 +154,8 @@ async def test_from_a_scan_to_a_deletion_that_is_taken_back(world: World, census
 
     wrong_name = await post(admin, f"{plan}/approve", digest=digest, workspace="elsewhere")
     assert (wrong_name.status_code, "Write the name of the workspace" in wrong_name.text) == (422, True)
+    other_list = await post(admin, f"{plan}/approve", digest="0" * 64, workspace="default")
+    assert (other_list.status_code, "so nothing was done" in other_list.text) == (422, True)
     await post(admin, f"{plan}/approve", digest=digest, workspace="default")
     if "One more admin" in await get(admin, plan):
         other = await people.signed_in(Role.ADMIN, "max")
