@@ -6,7 +6,7 @@ RUNTIME := .venv/.runtime.stamp
 DEV := .venv/.dev.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos adversary fuzz parsers schedules mutants official screenshots lock clean
+.PHONY: help setup demo test check format bench chaos adversary fuzz parsers census cleanups schedules mutants official screenshots lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,12 @@ fuzz: $(DEV) ## Send tens of thousands of made-up requests by every role to both
 
 parsers: $(DEV) ## Try every parser with texts that somebody else may send (INPUTS=50000)
 	@PROTOKEEP_PARSER_INPUTS=$(or $(INPUTS),50000) $(BIN)/python -m pytest -q tests/system/access/test_parsers.py $(ARGS)
+
+cleanups: $(DEV) ## Kill and disturb clean-ups of accounts many times (CASES=200)
+	@PROTOKEEP_CLEAN_UP_CASES=$(or $(CASES),200) $(BIN)/python -m pytest -q tests/service/test_plan_steps.py $(ARGS)
+
+census: $(DEV) ## Read accounts of 4,000 chats while people work there, and count what was missed (CENSUSES=10)
+	@PROTOKEEP_CENSUSES=$(or $(CENSUSES),10) $(BIN)/python -m pytest -q tests/providers/test_census.py $(ARGS)
 
 schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
 	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/system/schedules $(ARGS)

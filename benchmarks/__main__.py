@@ -35,8 +35,10 @@ BENCHMARKS = {
     "footprint": "Memory, start, a second process",
     "tracking": "Polling thousands with few calls",
     "page": "The page",
+    "census": "A census of an old account",
     "shares": "Two workspaces on one server",
     "assistants": "Assistants",
+    "grouping": "Grouping the chats of an account",
 }
 
 

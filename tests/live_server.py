@@ -53,6 +53,10 @@ class Demo:
         """Turn knobs of the emulated v0."""
         self._v0.patch("/_sandbox/knobs", json=knobs).raise_for_status()
 
+    def seed(self, **account: Any) -> None:
+        """Fill the account of the server's key with old chats."""
+        self._v0.post("/_sandbox/accounts", json={"key": "test", **account}).raise_for_status()
+
     def chats(self) -> list[dict[str, Any]]:
         """Every chat there is."""
         found: list[dict[str, Any]] = self._v0.get("/_sandbox/chats").json()["chats"]

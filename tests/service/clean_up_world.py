@@ -16,6 +16,7 @@ from protokeep.bus import Bus
 from protokeep.core.clean_up import ItemState, Plan, PlanItem
 from protokeep.core.keep_rules import Selection
 from protokeep.core.principals import Principal, Role
+from protokeep.core.timing import Timing
 from protokeep.service.archives import ChatArchives
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Context
@@ -72,6 +73,7 @@ class CleanUpWorld:
     account: FakeAccount
     serves: Any = lambda workspace: True
     processes: list[Process] = field(default_factory=list)
+    pace: float = 0.0  #: seconds from one call to the next
     budget: NoBudget = field(default_factory=NoBudget)
 
     def process(self) -> Process:
@@ -84,6 +86,7 @@ class CleanUpWorld:
             providers,
             bus,
             self.clock,
+            Timing(clean_up_pace=timedelta(seconds=self.pace)),
             elapsed=self.clock.elapsed,
             wall=self.clock,
             signer=Signer(SECRET),
@@ -96,6 +99,12 @@ class CleanUpWorld:
         self.processes.append(made)
         return made
 
+    async def end(self, process: Process) -> None:
+        """Close the connections of a process that was killed."""
+        self.processes.remove(process)
+        await process.context.audit.close()
+        await process.context.store.close()
+
     def _is_served(self, workspace_id: str) -> bool:
         return bool(self.serves(workspace_id))
 
@@ -104,7 +113,8 @@ class CleanUpWorld:
         return self.processes[0]
 
     async def census(self, **more: Any) -> None:
-        """A finished census of all chats."""
+        """A finished census of all chats, a minute later."""
+        self.clock.advance(60)
         store = self.first.context.store
         await save_census(store, ENVIRONMENT_ACCOUNT, list(self.account.chats.values()), self.clock(), **more)
 
@@ -175,6 +185,5 @@ async def opened(database_url: str, chats: int = 0, *, api_version: int = 2) -> 
     try:
         yield world
     finally:
-        for one in world.processes:
-            await one.context.audit.close()
-            await one.context.store.close()
+        for one in [*world.processes]:
+            await world.end(one)

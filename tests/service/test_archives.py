@@ -78,7 +78,10 @@ async def test_an_archive_that_is_not_as_it_was_made_is_no_archive(world: World)
     """Whatever changed the body: it is not restored from, and nothing may be deleted on its account."""
     archives, builder = ChatArchives(world.first.context), Builder()
     made = await archives.make(WORKSPACE, ENVIRONMENT_ACCOUNT, copy_of_chat(world))
-    await run(world.database_url, "UPDATE protokeep_archives SET body = substr(body, 2)")
+    other = await archives.make(WORKSPACE, ENVIRONMENT_ACCOUNT, copy_of_chat(world, new=b"1"))
+    # A whole archive, but not the one that was made.
+    swap = f"UPDATE protokeep_archives SET body = (SELECT body FROM protokeep_archives WHERE id = '{other.id}')"
+    await run(world.database_url, f"{swap} WHERE id = '{made.id}'")
 
     with pytest.raises(ArchiveFault):
         await archives.restore(WORKSPACE, made.id, builder, {})  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -107,6 +108,7 @@ async def test_what_others_own_is_counted_and_never_shown(world: World, censuses
 
     assert await visible() == ({free.id, later.id}, 2)
     kept = {row["chat_id"]: row for row in await censuses.kept("default")}
+    assert elses.chat_id is not None
     for chat_id in (elses.chat_id, marked.id):
         told = {
             name: kept[chat_id][name] for name in ("name", "author_id", "web_url", "metadata", "prompt", "created_at")
@@ -121,6 +123,33 @@ async def test_what_others_own_is_counted_and_never_shown(world: World, censuses
 
     assert await visible() == ({free.id}, 3)
     assert await world.rows("SELECT 1 FROM protokeep_pins") == []
+
+
+@on_sqlite
+async def test_marks_say_whose_a_chat_is(world: World, censuses: Censuses) -> None:
+    """
+    A mark that we signed for the workspace makes a chat its own, and lost; one that we signed for another makes it
+    foreign. Where lists show no marks, an adoption reads them, and refuses.
+    """
+    signer = world.first.context.signer
+
+    def signed(workspace_id: str) -> dict[str, str]:
+        marks = {"protokeep": "here", "protokeep_marker": str(uuid4()), "protokeep_workspace": workspace_id}
+        return {**marks, "protokeep_signature": signer.sign(marks)}
+
+    (lost,) = plant(world, timedelta(days=2), metadata=signed("default"))
+    (elses,) = plant(world, timedelta(days=2), metadata=signed("elsewhere"))
+    world.api_version = 1
+    (unseen,) = plant(world, timedelta(days=2), metadata=signed("elsewhere"))
+    await censuses.run()
+
+    claims = {one.record.chat.chat_id: one.record.claim for one in await censuses.chats()}
+    assert claims == {lost.id: Claim.LOST, unseen.id: Claim.NOBODY}
+    assert elses.id not in claims
+    result = await censuses.service.adopt(ADA, AdoptRequest("p-1", [lost.id, unseen.id]))
+    assert [one.chat_id for one in result.adopted] == [lost.id]
+    assert [one.chat_id for one in result.refused] == [unseen.id]
+    assert [row["v0_chat_id"] for row in await world.rows("SELECT v0_chat_id FROM design_mockups")] == [lost.id]
 
 
 @on_sqlite

@@ -98,6 +98,7 @@ async def test_a_run_that_is_killed_anywhere_goes_on_and_deletes_exactly_what_wa
                 for _ in range(5):
                     await process.runner.work()
                     world.clock.advance(1)
+            await world.end(process)
             world.clock.advance(dice.choice((1, 70)))
         await world.run()
         await assert_done_once(world, plan, set(chats))
@@ -344,6 +345,20 @@ async def test_a_chat_that_cannot_be_copied_is_not_deleted_and_stops_no_other(
     assert {*world.account.removed} == {"c-0002", "c-0003"}
     state = (await world.states(plan))["c-0001"]
     assert state is (ItemState.WAITING if error.status == 500 else ItemState.FAILED)
+
+
+async def test_calls_are_a_second_apart_and_two_after_a_request_for_fewer(world: CleanUpWorld) -> None:
+    """A step of two calls waits two seconds for the next one, and four once the app builder was asked too often."""
+    world.pace = 1.0
+    process = world.process()
+    plan = await world.approved(chats=["c-0001", "c-0002", "c-0003"])
+    busy = [ProviderBusy("slow", code="rate_limited", status=429)]
+    for pause in (2, 30, 4):
+        world.account.fault = lambda call, chat_id, slow=pause == 30: (busy.pop(), False) if slow and busy else None  # type: ignore[misc]
+        await process.runner.work()
+        found = await world.first.plans.get("default", plan.id)
+        assert found.step_at == world.clock() + timedelta(seconds=pause)
+        world.clock.advance(pause)
 
 
 async def test_an_outage_ends_by_itself(world: CleanUpWorld) -> None:

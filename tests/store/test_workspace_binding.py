@@ -18,6 +18,7 @@ JOBS = {
     "find_next_due_poll", "has_chats_before", "has_due_finalization", "has_events", "has_generations_in_future",
     "has_other_visible_chats", "has_untracked_rows", "list_all_provider_keys", "list_known_chats",
     "list_lost_creates", "adopt_beside_known", "adopt_older", "count_adoptions", "has_unknown_chats",
+    "find_next_census_step", "list_due_censuses",
     "list_shared_chats", "list_two_tenants", "list_unknown_chats", "mark_not_in_account",
     "permanent_admin_tokens", "poll_after_hook", "postpone_poll",
     "record_poll", "release_older_rows", "renew_lease", "request_poll",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -37,7 +38,7 @@ async def test_a_census_from_its_begin_to_an_adoption(world: World, site: Site, 
     old_account(world, 90)
     admin, viewer = await _as(site, Role.ADMIN), await _as(site, Role.VIEWER)
 
-    async def get(path: str, **params: object) -> httpx2.Response:
+    async def get(path: str, **params: str | bool) -> httpx2.Response:
         answer = await site.http.get(f"{PATH}{path}", params=params, headers=viewer)
         assert answer.status_code == 200, answer.text
         return answer
@@ -85,12 +86,12 @@ async def test_pages_show_each_chat_once_in_every_order(
     """
     old = old_account(world, 45)
     await censuses.run()
-    found, cursor, pages = [], None, 0
+    found, cursor, last, pages = list[dict[str, Any]](), "", "", 0
     while pages == 0 or cursor:
-        params = {"sort": sort, "limit": 7} | ({"cursor": cursor} if cursor else {})
+        params: dict[str, str | int] = {"sort": sort, "limit": 7, **({"cursor": cursor} if cursor else {})}
         page = (await site.http.get(f"{PATH}/chats", params=params)).json()
         found += page["chats"]
-        last, cursor, pages = cursor, page["next_cursor"], pages + 1
+        last, cursor, pages = cursor or last, page["next_cursor"], pages + 1
 
     assert sorted(chat["chat_id"] for chat in found) == sorted(old.chats)
     column = {"created": "created_at", "updated": "updated_at"}.get(sort, sort)

@@ -49,6 +49,7 @@ def scan(
         bool | None, typer.Option("--whole/--incremental", help="Read everything, or what is new. [whole at first]")
     ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Begin it, and do not wait for its end.")] = False,
+    to_end: Annotated[bool, typer.Option("--to-end", help="Wait also for the prompts that are read last.")] = False,
     seconds: Annotated[int, typer.Option(min=1, help="Wait at most so long; it goes on by itself.")] = 3600,
     account: Account = None,
     as_json: AsJson = False,
@@ -67,14 +68,19 @@ def scan(
     with connected(url, token, as_json=as_json) as client:
         with advise_if_answer_lost(advice, as_json=as_json):
             begun = client.census.start(account, whole=whole)
-        ended = begun if no_wait else _wait(client, begun, seconds, quiet=as_json)
+        ended = begun if no_wait else _wait(client, begun, seconds, to_end=to_end, quiet=as_json)
         if as_json:
             print_json(ended)
         else:
             print_text(_census_line(ended))
-            if ended["state"] == "done":
+            if ended["state"] == "done" or ended["prompts_left"]:
                 _print_summary(client.census.summary(ended["account"]))
-    if not no_wait and ended["state"] != "done":
+    if ended["prompts_left"] and not to_end and not no_wait:
+        print_notice(
+            f"{ended['prompts_left']:,} prompts are still being read, so that more chats can be grouped; that goes on "
+            "by itself. --to-end waits for it."
+        )
+    elif not no_wait and ended["state"] != "done":
         raise typer.Exit(EXIT_TIMEOUT if ended["state"] in OPEN else EXIT_FAILED)
 
 
@@ -276,8 +282,11 @@ def cancel(account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_
 # -- words ---------------------------------------------------------------------------------------------------------
 
 
-def _wait(client: Protokeep, begun: View, seconds: int, *, quiet: bool) -> View:
-    """The census when it has ended, or when the time is over: a bar on a terminal, else a line for each phase."""
+def _wait(client: Protokeep, begun: View, seconds: int, *, to_end: bool, quiet: bool) -> View:
+    """The census when it has ended, or all but prompts was read, or the time is over.
+
+    Meanwhile there is a bar on a terminal, and elsewhere a line for each phase.
+    """
     from protokeep.cli.census_progress import shown_progress
 
     ends = time.monotonic() + seconds
@@ -287,7 +296,8 @@ def _wait(client: Protokeep, begun: View, seconds: int, *, quiet: bool) -> View:
             censuses = [overview["census"], *overview["earlier"]]
             census: View = next((one for one in censuses if one and one["id"] == begun["id"]), begun)
             show_progress(census, overview["seconds_left"])
-            if census["state"] not in OPEN or time.monotonic() >= ends:
+            is_readable = bool(census["prompts_left"]) and not to_end
+            if census["state"] not in OPEN or is_readable or time.monotonic() >= ends:
                 return census
             time.sleep(min(LOOK_SECONDS, max(ends - time.monotonic(), 0)))
 

@@ -49,10 +49,10 @@ def summary(account: str | None) -> Operation[View]:
     return (yield from send(Call("GET", f"{PATH}/summary", True, params=_params(account=account))))
 
 
-def page(kind: str, cursor: str | None, limit: int, filters: Mapping[str, Filter]) -> Operation[View]:
+def page(listing: str, cursor: str | None, limit: int, filters: Mapping[str, Filter]) -> Operation[View]:
     """`GET /api/design/census/chats` or `/groups`: one page."""
     params = _params(cursor=cursor, limit=limit, **filters)
-    return (yield from send(Call("GET", f"{PATH}/{kind}", True, params=params)))
+    return (yield from send(Call("GET", f"{PATH}/{listing}", True, params=params)))
 
 
 def pin(chat_id: str, account: str | None, reason: str | None) -> Operation[View]:
@@ -151,9 +151,9 @@ class Censuses:
         """All groups of chats that are the same, the largest first."""
         return self._all("groups", filters)
 
-    def page(self, kind: str, *, cursor: str | None = None, limit: int = 50, **filters: Filter) -> View:
+    def page(self, listing: str, /, *, cursor: str | None = None, limit: int = 50, **filters: Filter) -> View:
         """One page of `chats` or `groups`."""
-        return self._run(page(kind, cursor, limit, filters))
+        return self._run(page(listing, cursor, limit, filters))
 
     def pin(self, chat_id: str, *, account: str | None = None, reason: str | None = None) -> View:
         """Keep a chat from every plan."""
@@ -229,9 +229,9 @@ class AsyncCensuses:
         async for view in self._all("groups", filters):
             yield view
 
-    async def page(self, kind: str, *, cursor: str | None = None, limit: int = 50, **filters: Filter) -> View:
+    async def page(self, listing: str, /, *, cursor: str | None = None, limit: int = 50, **filters: Filter) -> View:
         """One page of `chats` or `groups`."""
-        return await self._run(page(kind, cursor, limit, filters))
+        return await self._run(page(listing, cursor, limit, filters))
 
     async def pin(self, chat_id: str, *, account: str | None = None, reason: str | None = None) -> View:
         """Keep a chat from every plan."""

@@ -71,6 +71,12 @@ class CensusTasks:
         """The task under way; None: all is done."""
         return self.tasks[0] if self.tasks else None
 
+    @property
+    def prompts_left(self) -> int:
+        """How many prompts are still to be read, once everything else was; 0 before that."""
+        first = self.first
+        return len(first.chat_ids) if first is not None and first.work is Work.PROMPTS else 0
+
     def done(self, *before_others: Task) -> CensusTasks:
         """Without the first task, and with `before_others` to be done next."""
         return replace(self, tasks=(*before_others, *self.tasks[1:]), at=None, walk=1, tries=0)

@@ -6,17 +6,18 @@ a name says less than a prompt, and a name that stands over different things say
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
 from itertools import pairwise
 
 from protokeep.core.census import PROMPT_KEPT, ChatRecord
-from protokeep.core.near_duplicates import Likeness, NearPair, same_words_key, words_of
+from protokeep.core.near_duplicates import Likeness, NearPair, signs_of, words_among, words_of
 
 AUTOMATIC, OFFERED = 0.95, 0.70
 SAME_PROMPT, SAME_WORDS, DOUBLE_CLICK, SAME_PROJECT, SAME_NAME = 0.98, 0.95, 0.95, 0.90, 0.80
@@ -32,6 +33,8 @@ NEXT_CLICK = timedelta(seconds=15)
 #: A name that comes up on more occasions (a person's two minutes), or with more authors, and names no product, is one
 #: that many things have: "Dashboard".
 OCCASIONS_OF_ONE_THING, AUTHORS_OF_ONE_THING = 2, 2
+#: A name of so many words is the beginning of a prompt: those of a template all begin alike, for every product.
+WORDS_OF_A_PROMPT = 6
 #: A project with more different names than this is where somebody keeps everything.
 NAMES_OF_ONE_THING = 5
 #: Names that app builders and people give before there is anything to name, as words.
@@ -67,15 +70,12 @@ class ChatLink:
     name: str = ""  #: the name that they share, where that is the sign
 
 
-def exact_prompt(prompt: str | None) -> str:
-    """A prompt in which neither blanks at line ends nor the spelling of accents count; "": there is none."""
-    return unicodedata.normalize("NFC", " ".join(prompt.split())) if prompt else ""
-
-
 def exact_name(name: str) -> str:
     """A chat's name without case and extra white space; "" for one that names nothing."""
     words = words_of(name)
-    return "" if words in _PLACEHOLDERS else " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return (
+        "" if not words or words in _PLACEHOLDERS else " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    )
 
 
 def loose_name(name: str) -> tuple[str, ...]:
@@ -93,25 +93,52 @@ def loose_name(name: str) -> tuple[str, ...]:
 
 
 class PromptIndex:
-    """The different prompts of an account, each with a number, and which are near-equal. The same words are one."""
+    """The prompts of an account: which are equal, which say the same, and which nearly the same. It copies no text.
 
-    def __init__(self, prompts: Iterable[str | None]) -> None:
-        """`prompts`: in any order, with repeats; those without words have no number."""
-        texts = sorted({text for prompt in prompts if (text := exact_prompt(prompt))})
-        keys = {text: same_words_key(text) for text in texts}
-        numbers = {key: number for number, key in enumerate(sorted({key for key in keys.values() if key}))}
-        self._numbers = {text: numbers[key] for text, key in keys.items() if key}
-        self.words = [words_of(key) for key in numbers]
-        self._likeness = Likeness(self.words)
+    Prompts that differ only in case, white space and the marks of a sentence have one number, and prompts without words
+    have none. `numbers` and `exact` stand in the order of the prompts; equal prompts have the same `exact`.
+    """
+
+    def __init__(self, prompts: Sequence[str | None]) -> None:
+        """`prompts`: in an order that is always the same, with repeats."""
+        self.numbers: list[int | None] = []
+        self.exact: list[bytes] = []
+        self._texts: list[str] = []  #: of each number, the first prompt
+        self.lengths: list[int] = []  #: of each number, in words
+        self._by_exact: dict[bytes, int | None] = {b"": None}
+        self._by_signs: dict[bytes, int] = {}
+        self._likeness = Likeness(self._new_words(prompts))
         self.near: list[NearPair] = self._likeness.near()
 
-    def number_of(self, prompt: str | None) -> int | None:
-        """The number of a prompt; None if there is none."""
-        return self._numbers.get(exact_prompt(prompt))
+    def _new_words(self, prompts: Sequence[str | None]) -> Iterator[list[str]]:
+        """Number the prompts; yields the words of each that says something new."""
+        for prompt in prompts:
+            text = " ".join(prompt.split()) if prompt else ""
+            exact = _digest(unicodedata.normalize("NFC", text)) if text else b""
+            if exact not in self._by_exact:
+                signs = signs_of(text)
+                words = words_among(signs)
+                said = _digest(" ".join(signs))
+                number = self._by_signs.setdefault(said, len(self._texts)) if words else None
+                self._by_exact[exact] = number
+                if number == len(self._texts):
+                    self._texts.append(prompt or "")
+                    self.lengths.append(len(words))
+                    yield words
+            self.numbers.append(self._by_exact[exact])
+            self.exact.append(exact)
+
+    def words(self, number: int) -> tuple[str, ...]:
+        """The words of a prompt, by its number."""
+        return words_of(self._texts[number])
 
     def alike(self, first: int, second: int) -> float:
         """How alike two prompts are, by their numbers."""
         return 1.0 if first == second else self._likeness.of(first, second)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +149,7 @@ class KnownChats:
     names or ids its name holds, and `mentioned` those that its name or its prompt mentions.
     """
 
-    records: Sequence[ChatRecord]
+    records: Sequence[ChatRecord]  #: `index` begins with their prompts
     prompts: Sequence[int | None]
     products: Sequence[str | None]
     named: Sequence[frozenset[str]]
@@ -165,26 +192,30 @@ def _by_prompt(chats: KnownChats) -> Iterator[ChatLink]:
         if number is not None:
             same[number].append(place)
     for number, places in same.items():
-        is_short = len(chats.index.words[number]) < SHORT_PROMPT
-        texts = {place: exact_prompt(chats.records[place].prompt) for place in places}
+        is_short = chats.index.lengths[number] < SHORT_PROMPT
         may_be_cut = any(len(chats.records[place].prompt or "") >= PROMPT_KEPT for place in places)
-        for first, second in _star(places, by_author=chats.records if is_short else None):
-            confidence = SAME_PROMPT if texts[first] == texts[second] else SAME_WORDS
+        for first, second in _of_one_prompt(chats, places, by_author=is_short):
+            confidence = SAME_PROMPT if chats.index.exact[first] == chats.index.exact[second] else SAME_WORDS
             if is_short and not chats.by_same_person((first, second)):
                 confidence = SHORT_PROMPT_OF_TWO
             yield ChatLink(min(confidence, NEAR_AT_MOST) if may_be_cut else confidence, Sign.PROMPT, first, second)
 
 
-def _star(places: Sequence[int], by_author: Sequence[ChatRecord] | None) -> Iterator[tuple[int, int]]:
-    """Each place with the first one; with `by_author` each with its author's first one, and those with the first."""
-    firsts: dict[str | None, int] = {}
-    for place in places[1:] if by_author is None else places:
-        author = by_author[place].chat.author_id if by_author else ""
-        hub = places[0] if by_author is None else firsts.setdefault(author, place)
+def _of_one_prompt(chats: KnownChats, places: Sequence[int], *, by_author: bool) -> Iterator[tuple[int, int]]:
+    """Each chat with the oldest one of its product, and with `by_author` of its author, and those with each other.
+
+    Where chats of two products have one prompt, it does not tell for which of them the others were made.
+    """
+    is_of_many = len({chats.products[place] for place in places} - {None}) > 1
+    oldest: dict[Hashable, int] = {}
+    for place in places:
+        product = chats.products[place] if is_of_many else None
+        hub = oldest.setdefault(product, place)
+        if by_author:
+            mine = oldest.setdefault((product, chats.records[place].chat.author_id), place)
+            hub = mine if mine != place else hub
         if hub != place:
             yield hub, place
-        elif place != places[0]:
-            yield places[0], place
 
 
 def _by_click(chats: KnownChats) -> Iterator[ChatLink]:
@@ -199,9 +230,10 @@ def _by_click(chats: KnownChats) -> Iterator[ChatLink]:
     for (_, name), found in windows.items():
         occasions[name] += len(found)
     for (author, name), found in windows.items():
-        is_common = occasions[name] > OCCASIONS_OF_ONE_THING and not chats.named[found[0][0]]
-        doubted = is_common or chats.is_ambiguous(named[author, name])
-        for window in found:
+        is_vague = occasions[name] > OCCASIONS_OF_ONE_THING or len(words_of(name)) >= WORDS_OF_A_PROMPT
+        doubted = (is_vague and not chats.named[found[0][0]]) or chats.is_ambiguous(named[author, name])
+        # Among chats that are known to be different, a name says nothing of the others.
+        for window in (window for window in found if not chats.is_ambiguous(window)):
             for before, place in pairwise(window):
                 is_fast = chats.seconds_between(before, place) <= NEXT_CLICK.total_seconds()
                 confidence = DOUBLE_CLICK if is_fast and not doubted else DOUBTED_CLICK
@@ -252,7 +284,7 @@ def _by_near_prompt(chats: KnownChats) -> Iterator[ChatLink]:
 
 def _names_tell_apart(chats: KnownChats, first: int, second: int) -> bool:
     """Whether the words in which two prompts differ are in the chats' names: one template, and two things."""
-    prompts = [set(chats.index.words[number]) for p in (first, second) if (number := chats.prompts[p]) is not None]
+    prompts = [set(chats.index.words(number)) for p in (first, second) if (number := chats.prompts[p]) is not None]
     names = [set(words_of(chats.records[place].chat.name)) for place in (first, second)]
     return bool((prompts[0] - prompts[1]) & names[0]) and bool((prompts[1] - prompts[0]) & names[1])
 

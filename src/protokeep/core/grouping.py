@@ -40,10 +40,11 @@ def group_chats(
     whose claim is foreign is in no group. A group keeps its id while its oldest chat is the same.
     """
     placed = sorted((record for record in records if record.claim is not Claim.FOREIGN), key=_age)
-    read = [record.prompt for record in placed]
-    index = PromptIndex([*read, *(prompt for product in products for prompt in product.prompts)])
-    prompts = [index.number_of(prompt) for prompt in read]
-    evidence = ProductEvidence(products, index, project_names)
+    offered = [(product, prompt) for product in sorted(products, key=_id) for prompt in sorted(product.prompts)]
+    index = PromptIndex([*(record.prompt for record in placed), *(prompt for _, prompt in offered)])
+    prompts = index.numbers[: len(placed)]
+    of_products = zip((product.product_id for product, _ in offered), index.numbers[len(placed) :], strict=True)
+    evidence = ProductEvidence(products, of_products, index, project_names)
     ties = [evidence.of(record, prompt) for record, prompt in zip(placed, prompts, strict=True)]
     strong = [tie.product_id if tie and tie.confidence >= STRONG else None for tie in ties]
     named = [evidence.named_in(record.chat.name) for record in placed]
@@ -59,6 +60,10 @@ def group_chats(
     return sorted(
         (group for group in groups if group), key=lambda group: (-group.confidence, -len(group.chat_ids), group.id)
     )
+
+
+def _id(product: KnownProduct) -> str:
+    return product.product_id
 
 
 def _age(record: ChatRecord) -> tuple[datetime, str]:

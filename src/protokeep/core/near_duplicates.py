@@ -44,15 +44,24 @@ class NearPair:
 
 def words_of(text: str) -> tuple[str, ...]:
     """The words of a text without case, accents' spelling (NFC, NFD), width of letters and ASCII punctuation."""
-    return tuple(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+    return tuple(_WORD.findall(_folded(text)))
 
 
-def same_words_key(text: str) -> str:
-    """What texts have in common that differ only in case, white space and the marks of a sentence ("" for no words).
+def signs_of(text: str) -> list[str]:
+    """The words and signs of a text, without case, white space and the marks of a sentence.
 
-    "C++" and "C#" differ in more, and so do "1.5" and "15".
+    Texts with the same signs say the same. "C++" and "C#" do not, nor do "1.5" and "15".
     """
-    return " ".join(_SIGN.findall(unicodedata.normalize("NFKC", text).casefold()))
+    return _SIGN.findall(_folded(text))
+
+
+def words_among(signs: Iterable[str]) -> list[str]:
+    """The words of a text, by its signs."""
+    return [sign for sign in signs if sign.isalnum() or (not sign.isascii() and _WORD.fullmatch(sign))]
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 class Likeness:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from protokeep.core.census import ChatRecord, Claim, KnownProduct
@@ -60,21 +60,27 @@ class _Phrases:
 class ProductEvidence:
     """The products of a workspace, and what ties chats to them."""
 
-    def __init__(self, products: Sequence[KnownProduct], index: PromptIndex, project_names: Mapping[str, str]) -> None:
-        """`index` holds the prompts of the products too."""
+    def __init__(
+        self,
+        products: Sequence[KnownProduct],
+        prompts: Iterable[tuple[str, int | None]],
+        index: PromptIndex,
+        project_names: Mapping[str, str],
+    ) -> None:
+        """`prompts`: the ids of products with the numbers of their prompts."""
         self._products = {product.product_id: product for product in products}
         self._index, self._project_names = index, project_names
         self._by_start, self._by_prompt = defaultdict[str, set[str]](set), defaultdict[int, set[str]](set)
         self._ids, self._names = _Phrases(), _Phrases()
         for product in self._products.values():
             self._by_start[product.product_id[:8].casefold()].add(product.product_id)
-            for prompt in product.prompts:
-                if (number := index.number_of(prompt)) is not None:
-                    self._by_prompt[number].add(product.product_id)
             self._ids.add(product.product_id, product.product_id)
             self._names.add(product.name or "", product.product_id)
+        for product_id, number in prompts:
+            if number is not None:
+                self._by_prompt[number].add(product_id)
         near = {number for pair in index.near for number in (pair.first, pair.second)}
-        self._mentioned = {number: self._found_in(index.words[number]) for number in near}
+        self._mentioned = {number: self._found_in(index.words(number)) for number in near}
         self._near = self._near_prompts()
 
     def name_of(self, product_id: str) -> str:

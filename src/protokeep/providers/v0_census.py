@@ -7,7 +7,7 @@ beginning once more, down to a remembered row that did not move: what moved up s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
@@ -30,6 +30,10 @@ from protokeep.providers.v0_fields import (
 MAX_NAME = 500
 #: Rows at the beginning of a list that are remembered. One of them has to stay unchanged while the list is read.
 ANCHORS = 40
+#: Remembered rows that may have changed in a list that counts as calm.
+MAX_MOVED = 3
+#: How often the beginning of a list is read once more.
+MAX_ROUNDS = 6
 #: Pages of one reading. A list of v2 that is longer has 500,000 chats.
 MAX_ACCOUNT_PAGES = 5000
 #: The beginning of the usage reports that are asked for: v0 did not exist before.
@@ -42,13 +46,17 @@ class Reading:
 
     pages: int = 0
     idle: int = 0  #: pages in a row that showed nothing new
-    is_again: bool = False  #: the list was read to its end, and is read from its beginning once more
+    round: int = 0  #: 0: the list is read to its end; later: its beginning is read once more
+    round_pages: int = 0  #: pages of this later round
+    found_old: bool = False  #: this later round showed a chat that is not younger than those of the first, and unmet
+    moved: int = 0  #: remembered rows that changed, as this later round shows
     anchors: dict[str, str] = field(default_factory=dict)  #: by chat id: what the first rows told
     by_creation: bool = True  #: all rows so far came in the order of their creation, either way
     by_update: bool = True  #: all rows so far came in the order of their last change, newest first
     newest_first: bool | None = None  #: the direction of `by_creation`; None: no two rows showed it
     created: str | None = None  #: of the row before
     updated: str | None = None
+    youngest: str | None = None  #: when the youngest chat of the first round was created
 
     @classmethod
     def of(cls, position: Mapping[str, Any] | None) -> Self:
@@ -72,12 +80,35 @@ class Reading:
         """Whether the list is visibly in the order of creation, and not of changes, so that no row can move in it."""
         return self.by_creation and self.newest_first is not None and not self.by_update
 
-    def meets_anchor(self, chats: Sequence[CensusChat]) -> bool:
-        """Whether a page shows a remembered row that did not change, so that no row below it has moved above it."""
-        return not self.anchors or any(self.anchors.get(chat.chat_id) == _told(chat) for chat in chats)
+    def note_again(self, chats: Sequence[CensusChat], seen: Collection[str]) -> None:
+        """Take the rows of the next page of a later round; `seen` are the chats that were met before it."""
+        self.round_pages += 1
+        old = (chat.chat_id for chat in chats if (_as_text(chat.created_at) or "") <= (self.youngest or ""))
+        self.found_old = self.found_old or is_new(old, seen)
+        self.moved += sum(self.anchors.get(chat.chat_id, told) != told for chat in chats if (told := _told(chat)))
+
+    def is_settled(self, chats: Sequence[CensusChat]) -> bool:
+        """Whether a page of a later round shows a remembered row that did not change: no row below it has moved.
+
+        In a list in which many rows change, rows may move twice: it is read to its end again.
+        """
+        is_calm = self.moved <= MAX_MOVED
+        return not self.anchors or (is_calm and any(self.anchors.get(chat.chat_id) == _told(chat) for chat in chats))
+
+    @property
+    def needs_another_round(self) -> bool:
+        """Whether rows may have moved while this later round was read: it took several pages, and found chats."""
+        return self.round_pages > 1 and self.found_old
+
+    def begin_round(self) -> bool:
+        """Begin to read the list's beginning once more. False: that was done too often."""
+        self.round += 1
+        self.round_pages, self.found_old, self.moved, self.idle = 0, False, 0, 0
+        return self.round <= MAX_ROUNDS
 
     def _note_order(self, created_at: datetime | None, updated_at: datetime | None) -> None:
         created, updated = _as_text(created_at), _as_text(updated_at)
+        self.youngest = max(filter(None, (self.youngest, created)), default=None)
         if created is None or updated is None:
             self.by_creation = False
             return
@@ -98,7 +129,7 @@ def _as_text(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="microseconds") if moment else None
 
 
-def is_new(ids: Sequence[str], seen: Collection[str], met: Collection[str] = ()) -> bool:
+def is_new(ids: Iterable[str], seen: Collection[str], met: Collection[str] = ()) -> bool:
     """Whether any of the ids of a page was not met before."""
     return any(chat_id not in seen and chat_id not in met for chat_id in ids)
 

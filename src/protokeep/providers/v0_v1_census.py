@@ -97,9 +97,9 @@ class OffsetReading(Reading):
         self.overlap = min(OVERLAP, (len(page) + 1) // 2)
         self.offset += len(page) - self.overlap
 
-    def begin_again(self) -> None:
-        """Go on at the beginning of the list."""
-        self.is_again, self.idle, self.offset, self.overlap, self.tail = True, 0, 0, 0, []
+    def begin_round(self) -> bool:
+        self.offset, self.overlap, self.tail = 0, 0, []
+        return Reading.begin_round(self)
 
 
 class V0V1Census(V0Common):
@@ -282,20 +282,20 @@ def _next_position(
     """Whether the reading is broken, and where it goes on behind a page; None: it has ended."""
     ids = [chat.chat_id for chat in chats]
     if not reading.joins(ids):
-        is_broken = not reading.step_back()
-        return is_broken, None if is_broken else reading.as_position()
-    if reading.is_end(page, ids) or (reading.is_again and reading.meets_anchor(chats)):
-        if reading.is_again or reading.offset == 0:
-            return False, None
-        reading.begin_again()
-        return False, reading.as_position()
-    if not reading.is_again:
+        return _position(reading, reading.step_back())
+    if reading.round:
+        reading.note_again(chats, seen)
+    else:
         reading.note(chats)
-    known = () if reading.is_again else seen
-    reading.go_on(page, ids, is_new=is_new(ids, known, reading.tail))
-    if reading.idle >= MAX_REPEATED or reading.pages >= MAX_ACCOUNT_PAGES:
-        return True, None
-    return False, reading.as_position()
+    if reading.is_end(page, ids) or (reading.round and reading.is_settled(chats)):
+        is_over = not reading.needs_another_round if reading.round else reading.offset == 0
+        return (False, None) if is_over else _position(reading, reading.begin_round())
+    reading.go_on(page, ids, is_new=is_new(ids, () if reading.round else seen, reading.tail))
+    return _position(reading, reading.idle < MAX_REPEATED and reading.pages < MAX_ACCOUNT_PAGES)
+
+
+def _position(reading: OffsetReading, goes_on: bool) -> tuple[bool, dict[str, Any] | None]:
+    return not goes_on, reading.as_position() if goes_on else None
 
 
 def _is_completed(version: Mapping[str, Any]) -> bool:

@@ -67,9 +67,9 @@ class CursorReading(Reading):
         self.cursors.append(digest)
         return is_first
 
-    def begin_again(self) -> None:
-        """Go on at the beginning of the list."""
-        self.is_again, self.idle, self.cursor, self.cursors = True, 0, None, []
+    def begin_round(self) -> bool:
+        self.cursor, self.cursors = None, []
+        return Reading.begin_round(self)
 
 
 class V0V2Census(V0Common):
@@ -94,9 +94,11 @@ class V0V2Census(V0Common):
         readable = {chat.chat_id for chat in chats}
         unreadable = [skipped_row(row) for row in rows if id_of(row) not in readable]
         reading.pages += 1
-        reading.idle = 0 if reading.is_again or is_new(ids_of(rows), seen) else reading.idle + 1
-        if not reading.is_again:
+        if reading.round:
+            reading.note_again(chats, seen)
+        else:
             reading.note(chats)
+            reading.idle = 0 if is_new(ids_of(rows), seen) else reading.idle + 1
         is_broken, position = _next_position(reading, page, chats)
         return AccountPage(chats, unreadable, position, is_broken)
 
@@ -238,16 +240,14 @@ def _next_position(
     reading: CursorReading, page: Mapping[str, Any], chats: list[CensusChat]
 ) -> tuple[bool, dict[str, Any] | None]:
     """Whether the reading is broken, and where it goes on; None: it has ended."""
-    if reading.is_again and reading.meets_anchor(chats):
-        return False, None
-    if "cursor" in page and page["cursor"] is None:
-        if reading.is_again or reading.pages == 1 or reading.moves_nothing:
+    is_last = "cursor" in page and page["cursor"] is None
+    if is_last or (reading.round and reading.is_settled(chats)):
+        is_over = not reading.needs_another_round if reading.round else reading.pages == 1 or reading.moves_nothing
+        if is_over:
             return False, None
-        reading.begin_again()
-        return False, reading.as_position()
-    cursor = text(page.get("cursor"))
-    if cursor is None or not reading.follow(cursor):
-        return True, None
-    if reading.idle >= MAX_REPEATED or reading.pages >= MAX_ACCOUNT_PAGES:
-        return True, None
-    return False, reading.as_position()
+        goes_on = reading.begin_round()
+    else:
+        cursor = text(page.get("cursor"))
+        goes_on = cursor is not None and reading.follow(cursor)
+        goes_on = goes_on and reading.idle < MAX_REPEATED and reading.pages < MAX_ACCOUNT_PAGES
+    return not goes_on, reading.as_position() if goes_on else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import gzip
 import io
 import tarfile
@@ -52,7 +54,9 @@ def files_in_zip(packed: bytes) -> dict[str, str | bytes]:
 
 
 async def fetch(url: str) -> bytes:
-    """The bytes behind an http or https URL. Refuses with 422 when they cannot be had."""
+    """The bytes behind an http or https URL, or in a base64 `data:` URL. Refuses with 422 when they cannot be had."""
+    if url.startswith("data:"):
+        return _bytes_in(url)
     content = bytearray()
     try:
         async with (
@@ -68,6 +72,16 @@ async def fetch(url: str) -> bytes:
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise Refusal(422, f"url: could not be fetched ({type(error).__name__})") from None
     return bytes(content)
+
+
+def _bytes_in(data_url: str) -> bytes:
+    head, _, content = data_url.partition(",")
+    try:
+        if not head.endswith(";base64"):
+            raise Refusal(422, "url: is no base64 data")
+        return base64.b64decode(content, validate=True)
+    except binascii.Error:
+        raise Refusal(422, "url: is no base64 data") from None
 
 
 def text_or_bytes(content: bytes) -> str | bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
@@ -57,7 +58,7 @@ class ChatArchives:
         Raises `ArchiveFault` for a chat that cannot be kept: it must not be deleted then.
         """
         now = self._context.clock()
-        body = build_archive(_chat_of(copy))
+        body = await asyncio.to_thread(build_archive, _chat_of(copy))  # It may take a second.
         archive = Archive(
             id=str(uuid4()),
             workspace_id=workspace_id,
@@ -103,14 +104,14 @@ class ChatArchives:
         body = await self._store.body(workspace_id, archive.id)
         if body is None:
             raise NotFound("This archive was removed.")
-        if sha256_of(body) != archive.sha256:
+        if await asyncio.to_thread(sha256_of, body) != archive.sha256:
             log.error("archive_damaged", archive_id=archive.id, chat_id=archive.chat_id)
             raise ArchiveFault("The archive is not as it was made: its digest is another one. Use a backup of it.")
         return body
 
     async def copy_of(self, workspace_id: str, archive_id: str) -> ChatCopy:
         """The chat in an archive. Raises `NotFound`, `ArchiveFault`."""
-        kept = parse_archive(await self.body(workspace_id, archive_id))
+        kept = await asyncio.to_thread(parse_archive, await self.body(workspace_id, archive_id))
         try:
             return _copy_of(kept)
         except (KeyError, TypeError, ValueError) as error:

@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 #: The longest copy of a chat.
 COPY_SECONDS = 60
-TOO_LATE = "It is being deleted already, so it cannot be taken back."
+TOO_LATE = "It is deleted, so it cannot be taken back. An admin can make a new chat from its archive."
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Bin:
                 return await self._context.store.get_unscoped(prototype.id) or current
             current = await self._context.store.get_unscoped(prototype.id)
         if current is None:
-            raise NotFound("It is deleted, so it cannot be taken back. An admin may restore its archive as a new chat.")
+            raise NotFound(TOO_LATE)
         if isinstance(current, TrackedPrototype):
             raise NotNow(CHANGED_TOO_OFTEN)
         return current
@@ -194,8 +194,6 @@ class Bin:
 
     async def _archive_now(self, prototype: TrackedPrototype) -> TrackedPrototype:
         """The prototype, not saved yet, with a copy of its chat if there can be one now: it is deleted at once."""
-        if prototype.generation.archive_id is not None:
-            return prototype
         await self._context.providers.refresh()
         return (await self._copy(prototype, must_be_fresh=True)).recorded(prototype)
 
@@ -204,10 +202,10 @@ class Bin:
         context, generation = self._context, prototype.generation
         serving = context.providers.serving(generation.account, generation.api_version)
         provider = with_census(serving)
+        if serving is None:  # A key may be set again, but for a chat that is in no account.
+            return _Copied(generation.archive_id, missing_key_message(generation.account), generation.is_account_known)
         if provider is None:
-            label = serving.label if serving is not None else ""
-            problem = f"{label} gives out no copies." if label else missing_key_message(generation.account)
-            return _Copied(generation.archive_id, problem)
+            return _Copied(generation.archive_id, f"{serving.label} gives out no copies.")
         try:
             async with asyncio.timeout(COPY_SECONDS):
                 if generation.archive_id is not None and await self._is_fresh(prototype, provider):

@@ -12,6 +12,7 @@ from protokeep.core.census import Census, CensusState
 from protokeep.core.census_summary import CensusSummary, summary_of
 from protokeep.core.census_tasks import tasks_of
 from protokeep.core.errors import NotConfigured, NotFound
+from protokeep.core.foreign_text import is_id
 from protokeep.core.principals import Principal
 from protokeep.service.census_accounts import account_to_read, account_to_show, versions_read
 from protokeep.service.census_adoption import AdoptRequest, AdoptResult, CensusAdopter
@@ -212,7 +213,9 @@ class CensusService:
 
     async def _found(self, principal: Principal, account: str, chat_id: str) -> FoundChat:
         filters = ChatFilters(chat_ids=(chat_id,))
-        found, _ = await self._reads.chats(principal.workspace_id, account, filters, 1, sort="id")
+        found: Sequence[FoundChat] = []
+        if is_id(chat_id):
+            found, _ = await self._reads.chats(principal.workspace_id, account, filters, 1, sort="id")
         if not found:
             raise NotFound("The census of this account knows no such chat. GET /api/design/census/chats lists them.")
         return found[0]

@@ -17,7 +17,7 @@ import structlog
 from protokeep.core.census import PROMPT_KEPT, Census, CensusChat, CensusState, ChatContent, Claim
 from protokeep.core.census_sightings import KnownChat, Sighting, sighting_of
 from protokeep.core.census_tasks import NOT_SERVED, CensusTasks, Task, Work
-from protokeep.core.errors import ProviderBusy, ProviderError, ProviderUnreachable
+from protokeep.core.errors import ProtokeepError, ProviderBusy, ProviderError, ProviderUnreachable
 from protokeep.core.foreign_text import is_id
 from protokeep.core.timing import backoff
 from protokeep.providers.census_port import AccountPage, SupportsCensus, with_census
@@ -83,20 +83,11 @@ class CensusRunner:
             return False
         context.checkpoint("census_taken")
         task = tasks.first
-        if task is not None and task.needs_call:
-            waits_until = await self._budget.next_call_at(census.account)
-            if waits_until is not None:
-                await self._save(_waiting(taken, waits_until, context.clock()))
-                return False  # Another census may have calls left.
-        try:
-            step = await self._step(taken, tasks, task) if task is not None else Step(tasks)
-        except ProviderError as error:
-            await self._budget.spent(census.account)
-            await self._save(await self._after_error(taken, tasks, error))
-            return True
-        except CannotGoOn as error:
-            await self._save(self._ended(taken, CensusState.FAILED, str(error)))
-            return True
+        waits_until = await self._budget.next_call_at(census.account) if task is not None and task.needs_call else None
+        if waits_until is not None:
+            await self._save(_waiting(taken, waits_until, context.clock()))
+            return False  # Another census may have calls left.
+        after, step = await self._after_step(taken, tasks, task)
         context.checkpoint("census_read")
 
         async def belongs(connection: Connection) -> None:
@@ -105,9 +96,25 @@ class CensusRunner:
             if step.calls:
                 await count_clean_up_calls(connection, census.account, step.calls, context.clock())
 
-        await self._save(self._after(taken, step), belongs)
+        await self._save(after, belongs)
         context.checkpoint("census_saved")
         return True
+
+    async def _after_step(self, census: Census, tasks: CensusTasks, task: Task | None) -> tuple[Census, Step]:
+        """The census after its step, and what is saved beside it. Raises errors of the database only."""
+        try:
+            step = await self._step(census, tasks, task) if task is not None else Step(tasks)
+        except ProviderError as error:
+            return await self._after_error(census, tasks, error), Step(tasks, calls=1)
+        except CannotGoOn as error:
+            return self._ended(census, CensusState.FAILED, str(error)), Step(tasks)
+        except ProtokeepError:  # The database cannot do this now: the step is due again when its lease ends.
+            raise
+        except Exception as unexpected:
+            log.exception("census_step_failed", account=census.account)
+            words = f"An answer of the app builder could not be read ({type(unexpected).__name__})."
+            return await self._after_error(census, tasks, ProviderError(words, code="bad_answer")), Step(tasks, calls=1)
+        return self._after(census, step), step
 
     async def _save(self, census: Census, belongs: Belongs | None = None) -> None:
         if not await self._store.save(census, belongs):
@@ -269,7 +276,8 @@ class CensusRunner:
         if task is None:
             notes = [note for note in step.tasks.notes if note != PROMPTS_READ]
             return self._ended(census, CensusState.DONE, " ".join(dict.fromkeys(notes)) or None)
-        return replace(census, state=CensusState.RUNNING, phase=task.words, step_at=self._context.clock())
+        pause = self._context.timing.clean_up_pace if step.calls and task.needs_call else timedelta(0)
+        return replace(census, state=CensusState.RUNNING, phase=task.words, step_at=self._context.clock() + pause)
 
     def _ended(self, census: Census, state: CensusState, problem: str | None) -> Census:
         return replace(census, state=state, problem=problem, step_at=None, finished_at=self._context.clock(), phase="")

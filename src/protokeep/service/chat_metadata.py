@@ -112,3 +112,10 @@ def parse_metadata(metadata: Mapping[str, str], signer: Signer, account: str, ta
     if owner is not None and owner.user_id and user_id != owner.user_id:
         raise ValueError("its marks name another person than its account's")
     return ChatMetadata(marker, workspace_id, product_id, user_id)
+
+
+def is_foreign(signer: Signer, workspace_id: str, metadata: Mapping[str, str]) -> bool:
+    """Whether a mark in metadata names another workspace, or was not written by this installation."""
+    if not any(name in metadata for name in SIGNED):
+        return False
+    return not signer.has_signed(metadata) or metadata.get("protokeep_workspace") != workspace_id

@@ -20,7 +20,7 @@ from protokeep.core.provider_keys import owner_of
 from protokeep.core.reuse import Decision
 from protokeep.service.account_gate import AccountGate
 from protokeep.service.adoption import Adopter
-from protokeep.service.bin import Bin
+from protokeep.service.bin import TOO_LATE, Bin
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
 from protokeep.service.deletion import Deleter
@@ -228,7 +228,13 @@ class Keeper:
 
     async def take_back(self, principal: Principal, prototype_id: str) -> Prototype:
         """Take a prototype out of the bin. Raises `NotFound`, `NotNow`, `NotAllowed` as a deletion does."""
-        prototype = await self.get(principal, prototype_id)
+        try:
+            prototype = await self.get(principal, prototype_id)
+        except NotFound:
+            mockup_id = _uuid_of(prototype_id)
+            if mockup_id and await self.context.store.was_deleted(principal.workspace_id, mockup_id):
+                raise NotFound(TOO_LATE) from None
+            raise
         await self._check_may_delete(principal, prototype)
         return await self.bin.take_back(principal, prototype)
 

@@ -25,6 +25,7 @@ from protokeep.core.clean_up import (
     digest_of,
 )
 from protokeep.core.errors import InvalidInput, NotFound, NotNow
+from protokeep.core.foreign_text import is_id
 from protokeep.core.keep_rules import (
     SWITCHABLE,
     AccountFacts,
@@ -207,6 +208,8 @@ class PlanDrafts:
     ) -> tuple[list[PlanItem], str | None]:
         """A page of the items, in the order of their chats, and the chat after which the next page begins."""
         plan = await self.get(workspace_id, plan_id)
+        if after and not is_id(after):
+            raise InvalidInput("Take next_cursor of the page before, or leave it out.", field="cursor")
         found = await self._store.items(plan.id, states=states, actions=actions, after=after, limit=limit + 1)
         return found[:limit], found[limit - 1].chat_id if len(found) > limit else None
 
@@ -239,7 +242,7 @@ def _checked(options: PlanOptions) -> PlanOptions:
     fixed = sorted(options.rules_off - SWITCHABLE)
     if fixed:
         allowed = ", ".join(sorted(SWITCHABLE))
-        raise InvalidInput(f"{fixed[0]} is no rule that can be switched off; these are: {allowed}.", field="rules_off")
+        raise InvalidInput(f"These rules can be switched off: {allowed}. No others can.", field="rules_off")
     return options
 
 

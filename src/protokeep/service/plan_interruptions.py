@@ -61,18 +61,21 @@ class Interruptions:
         tomorrow = _day(plan.slowed_at) + timedelta(days=1)
         return tomorrow if now < tomorrow else None
 
-    async def went_well(self, plan: Plan) -> None:
-        """A step went well: the problem is over, and a plan that was slowed down waits twice as long for the next."""
+    async def went_well(self, plan: Plan, calls: int) -> None:
+        """A step went well: the problem is over, and the next step waits as long as its calls ask for.
+
+        A plan that was slowed down waits twice as long.
+        """
         now = self._context.clock()
         current = await self._store.find(plan.workspace_id, plan.id)
         if current is None or current.state is not PlanState.APPLYING or current.version != plan.version:
-            return
+            return  # Somebody changed it, or it was stopped.
         is_slowed = plan.slowed_at is not None and _day(plan.slowed_at) == _day(now)
-        if not is_slowed and plan.problem is None and plan.failures == 0:
+        pause = self._context.timing.clean_up_pace * calls * (2 if is_slowed else 1)
+        if not pause and plan.problem is None and plan.failures == 0:
             return
-        step_at = now + 2 * self._context.timing.clean_up_pace if is_slowed else plan.step_at
         slowed = plan if is_slowed else replace(plan, slowed_at=None, slowdowns=0)
-        await self._store.save(replace(slowed, step_at=step_at, failures=0, problem=None, problem_code=None))
+        await self._store.save(replace(slowed, step_at=now + pause, failures=0, problem=None, problem_code=None))
 
     async def _slow_down(self, plan: Plan, error: ProviderError) -> None:
         now = self._context.clock()

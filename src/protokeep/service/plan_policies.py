@@ -53,8 +53,9 @@ class PlanPolicies:
 
     async def remove(self, principal: Principal, account: str) -> None:
         """Switch a policy off. Drafts that it made stay. Raises `NotFound`."""
+        known = {policy.account for policy in await self._store.of_workspace(principal.workspace_id)}
         entry = AuditEntry.of(principal, Action.POLICY_REMOVED, self._context.clock(), account)
-        if not await self._store.remove(principal.workspace_id, account, entry):
+        if account not in known or not await self._store.remove(principal.workspace_id, account, entry):
             raise NotFound("There is no standing policy for this account.")
 
     async def run(self) -> int:

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 import structlog
 
 from protokeep.core.clean_up import ItemState, Plan, PlanItem
-from protokeep.core.errors import ArchiveFault, NotFound, NotNow, OutcomeUnknown
+from protokeep.core.errors import ArchiveFault, NotFound, NotNow, OutcomeUnknown, ProviderRejected
 from protokeep.core.timing import backoff
 from protokeep.providers.census_port import SupportsCensus
 from protokeep.service.archives import ChatArchives
 from protokeep.service.context import Context
+from protokeep.service.plan_interruptions import is_refusal_of_account
 from protokeep.service.receipts import receipt_of
 from protokeep.store.archives import Archive
 
@@ -40,6 +41,11 @@ class Restorer:
             chat_id = archive.restored_as or await self._made(plan, item, archive, provider)
         except (NotFound, ArchiveFault) as fault:
             await self._give_up(plan, item, str(fault))
+            return
+        except ProviderRejected as refusal:  # Such as that there are no files to make it from.
+            if is_refusal_of_account(refusal):
+                raise
+            await self._give_up(plan, item, str(refusal))
             return
         if chat_id is None:
             await self._later(plan, item)
@@ -98,7 +104,8 @@ class Restorer:
         await self._store.save_item(plan, replace(item, attempts=item.attempts + 1, due_at=now + pause), now)
 
     async def _give_up(self, plan: Plan, item: PlanItem, reason: str) -> None:
-        """There is no archive to make it from. It stays deleted."""
+        """It cannot be made again, and stays deleted. Its archive, if there is one, can still be downloaded."""
         now = self._context.clock()
-        after = replace(item, state=ItemState.DELETED, archive_id=None, due_at=None, answer=reason)
+        answer = f"It cannot be made again: {reason}"
+        after = replace(item, state=ItemState.DELETED, due_at=None, answer=answer)
         await self._store.save_item(plan, after, now, receipt_of(plan, after, now))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from protokeep.core.census import ChatContent
-from protokeep.core.clean_up import OPEN_ITEMS, ItemState, Plan, PlanItem, PlanState
+from protokeep.core.clean_up import OPEN_ITEMS, PER_DAY_MAX, ItemState, Plan, PlanItem, PlanState
 from protokeep.core.errors import (
     ArchiveFault,
     NotFound,
@@ -28,7 +28,7 @@ from protokeep.core.keep_rules import REASONS, KeepRule, changed_rule
 from protokeep.core.timing import backoff
 from protokeep.providers.census_port import ChatCopy, SupportsCensus, with_census
 from protokeep.service.archives import ChatArchives
-from protokeep.service.chat_metadata import SIGNED
+from protokeep.service.chat_metadata import is_foreign
 from protokeep.service.context import Context
 from protokeep.service.plan_interruptions import Interruptions, is_refusal_of_account
 from protokeep.service.plan_policies import PlanPolicies
@@ -135,6 +135,7 @@ class PlanRunner:
     # -- items -------------------------------------------------------------------------------------------------
 
     async def _step_item(self, work: _Work) -> None:
+        before = work.provider.calls
         try:
             if work.item.state is ItemState.RESTORING:
                 await self._restorer.restore(work.plan, work.item, work.provider)
@@ -142,7 +143,7 @@ class PlanRunner:
                 await self._resolve(work)
             else:
                 await self._delete(work)
-            await self._interruptions.went_well(work.plan)
+            await self._interruptions.went_well(work.plan, work.provider.calls - before)
         except ProviderError as error:
             await self._interrupted(work, error)
         except ProtokeepError:  # The database, for one: it says nothing of this chat.
@@ -169,7 +170,7 @@ class PlanRunner:
         item = await self._store.item(work.plan.id, work.item.chat_id) or work.item
         tries = item.attempts + counts
         if item.state in OPEN_FOR_STEP and (tries >= MAX_ATTEMPTS or error.code == "too_large"):
-            reason = f"It cannot be copied whole, so it was not deleted: {error}"
+            reason = f"It was not deleted, because it could not be copied in time and whole: {error}"
             await self._finish(work.plan, item, ItemState.FAILED, "not_copied", reason, error.code)
         elif item.state in OPEN_ITEMS | {ItemState.RESTORING}:
             due_at = now + (error.retry_after or pause or backoff(tries, self._context.timing))
@@ -191,8 +192,9 @@ class PlanRunner:
         if item is None:
             return
         context.checkpoint("plan_item_archived")
-        if self._is_late(read_at):
-            return  # The next step reads the chat again.
+        if self._is_late(read_at):  # The next step reads the chat again, which is quicker now that it is archived.
+            await self._try_later(work, ProviderError("It took too long to be sure of it.", code="too_slow"))
+            return
         await self._mark_and_send(replace(work, item=item), copy, read_at)
 
     async def _read(self, work: _Work) -> ChatCopy | None:
@@ -210,8 +212,7 @@ class PlanRunner:
 
     async def _not_there(self, work: _Work) -> None:
         """A chat answered 404, and nothing of ours deleted it. The key may be another team's: then the run stops."""
-        shown = await work.provider.recent_chats()
-        if not await self._store.known_chats(work.plan, list(shown)):
+        if not await self._shows_others(work):
             words = (
                 "The account shows none of the chats that the census saw. Is its key still of the same account? "
                 "Start a census, then resume the plan."
@@ -221,22 +222,20 @@ class PlanRunner:
         reason = "It was gone before the plan came to it; no deletion was sent."
         await self._finish(work.plan, work.item, ItemState.SKIPPED, "gone", reason, "404 to a read")
 
+    async def _shows_others(self, work: _Work) -> bool:
+        """Whether the account shows chats that the census saw, or the newest census missed this one, too."""
+        if await self._store.is_missing(work.plan, work.item.chat_id):
+            return True
+        return bool(await self._store.known_chats(work.plan, list(await work.provider.recent_chats())))
+
     async def _reason_to_skip(self, work: _Work, copy: ChatCopy) -> tuple[str, str] | None:
         """Why the chat may not be deleted, as (rule, sentence) (R3)."""
-        if self._is_foreign(work.plan, copy):
+        if is_foreign(self._context.signer, work.plan.workspace_id, copy.metadata):
             return "foreign", "It belongs to another workspace or another installation."
         changed = changed_rule(work.item, copy.chat, copy.metadata)
         if changed is not None:
             return changed
         return _obstacle_of(await self._store.obstacles(work.plan, work.item, is_usable=_is_usable(copy)))
-
-    def _is_foreign(self, plan: Plan, copy: ChatCopy) -> bool:
-        """Whether a mark in the chat names another workspace, or was not written by this installation."""
-        marks = {name: value for name, value in copy.metadata.items() if name in SIGNED}
-        if not marks:
-            return False
-        is_ours = self._context.signer.has_signed(copy.metadata)
-        return not is_ours or copy.metadata.get("protokeep_workspace") != plan.workspace_id
 
     async def _archived(self, work: _Work, copy: ChatCopy) -> PlanItem | None:
         """The item with a verified copy of its chat; None: there is none, or somebody changed the item (R4)."""
@@ -263,9 +262,9 @@ class PlanRunner:
         marking = replace(
             item, state=ItemState.DELETING, sent_at=now, due_at=now + RESOLVE_AFTER, attempts=item.attempts + 1
         )
-        marked = await self._store.mark_deleting(
-            plan, marking, now, most_since=(day, plan.per_day), is_usable=_is_usable(copy)
-        )
+        # A deletion that is sent again was counted when it was sent first.
+        most = PER_DAY_MAX if item.state is ItemState.DELETING else plan.per_day
+        marked = await self._store.mark_deleting(plan, marking, now, most_since=(day, most), is_usable=_is_usable(copy))
         if isinstance(marked, Obstacles):
             await self._finish(plan, item, ItemState.SKIPPED, *(_obstacle_of(marked) or ("changed", "It changed.")))
             return

@@ -42,9 +42,9 @@ class PlanService(PlanDrafts):
         `workspace` repeats the name of the workspace. A second approval by the same admin changes nothing. Raises
         `InvalidInput` for another digest or name, and `NotNow` for a plan that is no draft.
         """
-        self._require_name(principal, workspace)
         for _ in range(MAX_LOSSES):
             plan = await self._with_digest(principal, plan_id, digest)
+            self._require_name(principal, workspace)
             if principal.user_id in (by for by, _ in plan.approvals):
                 return plan
             now = self._context.clock()

@@ -86,7 +86,12 @@ class CensusStore:
 
     async def take(self, census: Census, until: datetime) -> Census | None:
         """Keeps a census from other processes until a time. None: somebody else has it, or it has ended."""
-        values = {"id": census.id, "version": census.version, "until": until}
+        values = {
+            "id": census.id,
+            "workspace_id": census.workspace_id,
+            "version": census.version,
+            "until": until,
+        }
         async with self._database.transaction() as connection:
             if await connection.execute(query("take_census"), values) == 0:
                 return None

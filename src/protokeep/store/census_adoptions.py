@@ -50,6 +50,15 @@ class CensusAdoption:
             "provider": self.provider,
         }
 
+    @property
+    def surplus(self) -> dict[str, str]:
+        """The key of a record that says that the chat is a second one, and whose workspace asks."""
+        return {
+            "account": self.account,
+            "chat_id": self.chat.chat_id,
+            "workspace_id": self.principal.workspace_id,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class AdoptedChat:
@@ -82,6 +91,8 @@ class CensusAdoptions:
             rows = await connection.fetch_all(queries.by_chat, {"chat_id": adoption.chat.chat_id})
             if rows:
                 return await _of_rows(connection, queries, adoption, [row["id"] for row in rows])
+            if await connection.fetch_one(query("is_others_surplus"), adoption.surplus) is not None:
+                return AdoptedChat(adoption.chat.chat_id, "taken")
             adopted, changes = await _insert(connection, queries, adoption, poll_timeout)
             for change in changes:
                 await self._changes.notify(connection, change)
@@ -123,8 +134,7 @@ async def _insert(
         )
     values = {"mockup_id": prototype.id, "chat_id": adoption.chat.chat_id, "updated_at": adoption.now}
     await must_touch(connection, queries.attach_chat_to_mockup, values)
-    surplus = {"account": adoption.account, "chat_id": adoption.chat.chat_id}
-    await connection.execute(query("delete_surplus_chat"), surplus)
+    await connection.execute(query("delete_surplus_chat"), adoption.surplus)
     await _tell(connection, adoption, prototype, in_slot=takes_slot)
     return AdoptedChat(adoption.chat.chat_id, "adopted", prototype.id, takes_slot), changes
 

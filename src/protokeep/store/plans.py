@@ -162,6 +162,11 @@ class PlanStore:
         values = {"workspace_id": plan.workspace_id, "account": plan.account, "chats": [*chats]}
         return {row["chat_id"] for row in await self._rows("list_known_of_account", **values)}
 
+    async def is_missing(self, plan: Plan, chat_id: str) -> bool:
+        """Whether the newest whole census did not see a chat."""
+        values = {"workspace_id": plan.workspace_id, "account": plan.account, "chat_id": chat_id}
+        return bool(await self._rows("find_missing_census_chat", **values))
+
     # -- making and changing plans -----------------------------------------------------------------------------
 
     async def insert(self, plan: Plan, items: Sequence[PlanItem], *entries: AuditEntry) -> None:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import StreamingResponse
 
 from protokeep.core import validation
+from protokeep.core.foreign_text import ID_MAX
 from protokeep.core.principals import Principal
 from protokeep.service.census import MOST_TEXT, CensusService, filters_of
 from protokeep.service.census_adoption import AdoptRequest
@@ -47,7 +48,7 @@ Days = Annotated[int | None, Query(ge=0, le=36_500)]
 Id = Annotated[str | None, Query(pattern=ID)]
 Text = Annotated[str, Query(max_length=MOST_TEXT, description="Words in the name or in the prompt.")]
 Product = Annotated[str | None, Query(max_length=1000)]
-ChatInPath = Annotated[str, Path(pattern=ID)]
+ChatInPath = Annotated[str, Path(max_length=ID_MAX)]
 
 
 def _census_of(request: Request) -> CensusService:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from protokeep.core.census import Census
 from protokeep.core.census_summary import NEEDLESS, CensusSummary, Named, Tally
+from protokeep.core.census_tasks import CensusTasks
 from protokeep.service.census import MOST_REASON, CensusOverview
 from protokeep.service.census_adoption import MOST_AT_ONCE, AdoptResult
 from protokeep.store.census_queries import LISTED_PROMPT
@@ -56,12 +57,16 @@ class CensusView(BaseModel):
     calls: int
     chats: int
     expected: int | None
+    prompts_left: Annotated[
+        int, Field(description="Prompts that are still to be read, when all else was; groups can be seen by then.")
+    ]
     problem: str | None
 
     @classmethod
     def of(cls, census: Census) -> CensusView:
         """The view of a census."""
-        return cls(**{name: getattr(census, name) for name in cls.model_fields})
+        told = {name: getattr(census, name) for name in cls.model_fields if name != "prompts_left"}
+        return cls(**told, prompts_left=CensusTasks.of(census.position).prompts_left)
 
 
 class CensusesView(BaseModel):

@@ -1,0 +1,63 @@
+"""`protokeep census`, run as people run it, against a served protokeep and an old account."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from censuses import AT_ONCE
+from live_server import Demo, demo
+from protokeep.settings import Settings
+
+PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
+
+
+def _run(served: Demo, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PROTOKEEP_")}
+    env |= served.environment | {"PROTOKEEP_TOKEN": served.admin_token}
+    command = [*PROTOKEEP, "census", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_an_account_is_read_looked_at_and_reclaimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The way of an admin: scan and wait, look, pin, adopt, export, and scan once more.
+    """
+    monkeypatch.setattr(Settings, "timing", property(lambda _: AT_ONCE))
+    with demo(tmp_path) as served:
+        served.seed(chats=12)
+        early = _run(served, "show")
+        scanned = _run(served, "scan", "--to-end", "--seconds", "50")
+        shown = json.loads(_run(served, "show", "--json").stdout)
+        chats = json.loads(_run(served, "chats", "--content", "finished", "--json").stdout)
+        first = chats[0]["chat_id"]
+        pinned = _run(served, "pin", first, "--reason", "for the board")
+        adopted = _run(served, "adopt", "shop", "--chat", first, "--name", "Shop")
+        listed = _run(served, "chats", "--product", "shop", "--pinned")
+        groups = _run(served, "groups")
+        unpinned = _run(served, "unpin", first)
+        exported = _run(served, "export", "--format", "json", "--output", str(tmp_path / "chats.json"))
+        cancelled = _run(served, "cancel")
+        again = json.loads(_run(served, "scan", "--no-wait", "--json").stdout)
+        unknown = _run(served, "pin", "nothing")
+
+        assert "no census yet" in early.stdout
+        assert scanned.returncode == 0, scanned.stderr
+        assert "in all" in scanned.stdout
+        assert "reading the list of chats" in scanned.stderr
+        assert shown["census"]["state"] == "done"
+        assert shown["summary"]["total"]["chats"] == 12
+        assert (pinned.stdout, unpinned.stdout) == (f"{first}  pinned\n", f"{first}  not pinned\n")
+        assert f"{first}  adopted  * the product's prototype" in adopted.stdout
+        assert first in listed.stdout
+        assert groups.returncode == 0
+        assert exported.returncode == 0
+        assert len(json.loads((tmp_path / "chats.json").read_text())["chats"]) == 12
+        assert "census done" in cancelled.stdout
+        assert (again["state"], again["is_whole"]) == ("running", False)
+        assert (unknown.returncode, "census/chats" in unknown.stderr) == (1, True)
