@@ -46,10 +46,13 @@ class PlanForm:
         """The form that a link opens: with some kinds, or for chats, groups and authors."""
         known = {kind.value for kind in DELETE_KINDS}
         kinds = frozenset(DeleteRule(kind) for kind in query.getlist("kind") if kind in known)
+        chosen = _chosen(f"{name} {value}" for name in ("chat", "group", "author") for value in query.getlist(name))
+        of_list = query.get("ticked") == "1" and not chosen
         return cls(
             account=query.get("account", "")[:700],
-            chosen=_chosen(f"{name} {value}" for name in ("chat", "group", "author") for value in query.getlist(name)),
+            chosen=chosen,
             kinds=kinds or DELETABLE,
+            trouble="No chat was ticked, so this plan looks at the whole account." if of_list else None,
         )
 
     @classmethod

@@ -235,7 +235,7 @@ document.addEventListener("click", (event) => {
     copy(new URL(link.dataset.copy, location.href).href);
   }
   const button = event.target.closest("[data-copy-text]");
-  if (button) copy(button.dataset.copyText);
+  if (button) copy(button.dataset.copyText || button.previousElementSibling.textContent);
   for (const menu of $$("details.menu[open]")) {
     if (!menu.contains(event.target) || event.target.closest("a, form:not(.filters) button")) menu.open = false;
   }
