@@ -17,8 +17,10 @@ setup: $(DEV) ## Make .venv with all that is needed to work on protokeep; instan
 demo: $(RUNTIME) ## See protokeep at work against an emulated v0; no key needed (ARGS="--port 8080")
 	@$(BIN)/protokeep demo $(ARGS)
 
+# Without bytecode each of the five processes rewrites all tests, and each one that tests start compiles our modules.
 test: $(DEV) ## Run the tests (ARGS="-k reuse")
-	@$(BIN)/python -m pytest --numprocesses 4 $(ARGS)
+	@$(BIN)/python -m compileall -q src
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses 4 $(ARGS)
 
 check: $(DEV) ## Formatting, lint, lengths, strict types, which module may import which
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "run: make format" >&2; exit 1; }

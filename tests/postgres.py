@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -82,6 +82,7 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._databases = 0
+        self._desk: _Desk | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -145,9 +146,16 @@ class PostgresServer:
 
     def execute(self, sql: str, url: str | None = None) -> None:
         """Run `sql` in the database at `url`, or beside all of them."""
+        if url is None:
+            if self._desk is not None and self._desk.is_closed():
+                self._desk.close()
+                self._desk = None
+            self._desk = self._desk or _Desk(self.url())
+            self._desk.execute(sql)
+            return
 
         async def run() -> None:
-            connection = await asyncpg.connect(url or self.url(), timeout=START_SECONDS)
+            connection = await asyncpg.connect(url, timeout=START_SECONDS)
             try:
                 await connection.execute(sql)
             finally:
@@ -217,6 +225,9 @@ class PostgresServer:
             await connection.close()
 
     def _halt(self, how: signal.Signals) -> None:
+        if self._desk is not None:
+            self._desk.close()
+            self._desk = None
         if self._process is None:
             return
         self._process.send_signal(how)
@@ -226,6 +237,46 @@ class PostgresServer:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+
+class _Desk:
+    """One connection for all that is made and dropped, in a thread of its own.
+
+    A new one each time would cost as much as the copy of a database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="desk", daemon=True)
+        self._thread.start()
+        self._connection: Any = None
+        try:
+            self._connection = self._wait(asyncpg.connect(url, timeout=START_SECONDS))
+        except BaseException:
+            self.close()
+            raise
+
+    def is_closed(self) -> bool:
+        """Whether the server has ended the connection, as it does when a test ends all of them."""
+        return bool(self._connection.is_closed())
+
+    def execute(self, sql: str) -> None:
+        self._wait(self._connection.execute(sql))
+
+    def close(self) -> None:
+        """Hang up, whatever the server is doing. Safe to call twice."""
+        if self._loop.is_closed():
+            return
+        if self._connection is not None:
+            self._loop.call_soon_threadsafe(self._connection.terminate)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        # What the connection's end has left to do.
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    def _wait(self, doing: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
 
 
 def in_thread(run: Callable[[], Awaitable[T]]) -> T:

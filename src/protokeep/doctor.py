@@ -315,7 +315,7 @@ async def _check_clock(application: Application) -> list[Finding]:
 async def _check_providers(application: Application) -> list[Finding]:
     accounts = application.keeper.context.providers.for_new()
     if not accounts:
-        return [unsafe("v0", "no v0 key is set: reads work, a create answers 503", "set V0_API_KEY")]
+        return [broken("v0", "no v0 key is set: reads work, a create answers 503", "set V0_API_KEY")]
     findings = []
     for account, provider in accounts:
         try:

@@ -94,7 +94,7 @@ def test_watch_gives_up_and_says_so_by_its_exit_code(served: Demo) -> None:
     assert run(served, "watch", "shop", "--seconds", "1").returncode == 5
     unknown = run(served, "watch", "shop", "nothing", "--seconds", "1")
     assert unknown.returncode == 1
-    assert "create-project" in unknown.stderr
+    assert "Create it: protokeep create nothing" in unknown.stderr
 
 
 def test_without_a_server_one_line_names_command_and_variable() -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
+import socket
 from pathlib import Path
 
 import httpx2
+import pytest
+import typer
 
 from processes import run, started
+from protokeep.cli import demo
 from protokeep.sandbox import Knobs, Sandbox, running
 
 TOKEN = "a-token-of-the-tests-0123456789"
@@ -51,7 +56,7 @@ async def test_serve_create_status_and_watch_work_together(sqlite_url: str, tmp_
     assert re.search(r"Ready.*shop.*http://", watched.out)
     assert [said.code for said in (created, unfinished, again, watched, failed)] == [0, 5, 0, 0, 3]
     for said, refused, words in (
-        (missing, 1, "create-project"),
+        (missing, 1, "protokeep create nothing"),
         (stranger, 1, "token create"),
         (nobody, 2, "PROTOKEEP_TOKEN"),
     ):
@@ -69,6 +74,7 @@ async def test_serve_without_a_key_starts_and_says_so_once(sqlite_url: str, tmp_
     async with started(tmp_path, "serve", "--port", "0", PROTOKEEP_DATABASE_URL=sqlite_url) as process:
         await process.says(r"serving on http://\S+")
 
+        await process.says("nobody can sign in yet. Make a token: protokeep token create --local")
         assert len(re.findall("Set V0_API_KEY", process.text)) == 1
 
 
@@ -134,3 +140,25 @@ async def test_a_key_for_other_workspaces_is_not_said_to_be_missing(sqlite_url: 
         assert "provider_missing" not in process.text
     async with started(tmp_path, "serve", "--port", "0", **values) as process:
         await process.says("provider_missing.*Set V0_API_KEY")
+
+
+async def test_the_demo_needs_no_port_but_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """
+    The emulated v0 takes a free port where its usual one is taken. A port that was asked for and is taken is named.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(demo, "SANDBOX_PORT", port)
+        async with contextlib.AsyncExitStack() as stack:
+            free = await demo._enter_emulated_v0(stack, None)
+            with pytest.raises(typer.Exit):
+                await demo._enter_emulated_v0(stack, port)
+        with pytest.raises(typer.Exit):
+            await demo.run_demo(port, None, tmp_path, 2)
+
+    assert not free.endswith(f":{port}")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"protokeep: port {port} cannot be used (Address already in use).")
+    assert ("--sandbox-port 0" in first, "--port 0" in second, str(port) in second) == (True, True, True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from live_server import Demo
-from protokeep.client import ClientError, NotProtokeep, Protokeep
+from protokeep.client import BadSetting, ClientError, Protokeep
 
 PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
 
@@ -80,6 +80,6 @@ def test_an_address_with_a_password_is_refused_and_not_repeated() -> None:
     """
     A name and password in the address would take the token's place, and end up in messages.
     """
-    with pytest.raises(NotProtokeep) as caught:
+    with pytest.raises(BadSetting) as caught:
         Protokeep("http://ann:hush@127.0.0.1:9", "t")
     assert "hush" not in str(caught.value)

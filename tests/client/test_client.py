@@ -17,6 +17,7 @@ from protokeep.client import (
     NotFinished,
     NotFound,
     NotProtokeep,
+    OtherEventLoop,
     Protokeep,
     Prototype,
 )
@@ -185,3 +186,50 @@ def test_changes_are_told_from_a_stream_or_by_polling(
                 break
 
     assert states[0] == "making"
+
+
+def test_an_asynchronous_client_in_a_second_event_loop_says_what_to_do(served: Demo) -> None:
+    """
+    Its connections belong to the first loop. Every call in another one says so, and closing it there is no error.
+    """
+
+    async def use(keep: AsyncProtokeep, *, close: bool = False) -> str:
+        try:
+            return (await keep.ensure("shop", "A landing page")).product_id
+        finally:
+            if close:
+                await keep.aclose()
+
+    async def first_change(keep: AsyncProtokeep) -> object:
+        return await anext(aiter(keep.events("shop")))
+
+    async def both() -> None:
+        keep = AsyncProtokeep(served.url, served.token)
+        assert await use(keep) == "shop"
+        for call in (use(keep, close=True), first_change(keep)):
+            with pytest.raises(OtherEventLoop, match="Make one inside each"):
+                await asyncio.to_thread(asyncio.run, call)
+        await keep.aclose()
+
+    asyncio.run(both())
+    assert served.chats_created == 1
+
+
+async def test_what_cannot_be_sent_is_refused_before_anything_is_sent(served: Demo) -> None:
+    """
+    Half a character in a value, in a path or in a query, and letters that no header takes, are input like any other.
+    """
+    async with AsyncProtokeep(served.url, served.token) as keep:
+        for call in (
+            keep.ensure("shop", "\udce9"),
+            keep.ensure("\udce9", "A page"),
+            keep.ensure("shop", "A page", idempotency_key="é"),
+            keep.iterate("00000000-0000-4000-8000-000000000000", "\ud800"),
+            keep.status("\udce9"),
+            keep.status("shop", provider="\udce9"),
+        ):
+            with pytest.raises(InvalidInput) as refused:
+                await call
+            assert not refused.value.may_have_acted
+
+    assert served.chats_created == 0

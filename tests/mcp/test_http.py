@@ -53,7 +53,7 @@ async def test_without_a_token_nothing_is_answered_but_how_to_get_one(served: De
 
     assert (nobody.status_code, nobody.headers["www-authenticate"]) == (401, "Bearer")
     assert "protokeep token create" in nobody.json()["detail"]
-    assert wrong.status_code == 401
+    assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
     assert right.json()["result"]["serverInfo"]["name"] == "protokeep"
 
 

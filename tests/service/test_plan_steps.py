@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -280,6 +281,39 @@ async def test_two_plans_of_two_admins_delete_a_chat_once_and_never_both_chats_o
         assert len({"c-0", "c-1"} & set(world.account.chats)) == 1
         second_items = await world.items(second)
         assert second_items["c-2"].rule == "other_plan"
+
+
+async def test_what_happens_here_at_the_last_moment_counts(sqlite_url: str) -> None:
+    """Past the read that decided: the other chat of its group is deleted by another plan, or somebody pins the chat."""
+    async with opened(sqlite_url) as world:
+        for number in range(4):
+            world.account.add(f"c-{number}", world.clock())
+        await world.census(groups={"c-0": "g", "c-1": "g"})
+        rules_off = frozenset({"newest_of_group"})
+        plan = await world.approved(chats=["c-0", "c-2"], rules_off=rules_off)
+        await world.propose(chats=["c-1"], rules_off=rules_off)
+        moments = {
+            "plan_item_archived": (
+                "UPDATE protokeep_plan_items SET state = 'deleted' WHERE chat_id = 'c-1' AND action = 'delete'"
+            ),
+            "plan_item_marked": (
+                "INSERT INTO protokeep_pins (workspace_id, account, chat_id, pinned_by, pinned_at)"
+                f" VALUES ('default', '{ENVIRONMENT_ACCOUNT}', 'c-2', 'bob', '2026-01-20T00:00:00.000000Z')"
+            ),
+        }
+
+        def meanwhile(point: str) -> None:
+            if point in moments:
+                with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+                    connection.execute(moments.pop(point))
+                connection.close()
+
+        world.first.context.checkpoint = meanwhile
+        await world.run()
+        items = await world.items(plan)
+        assert not moments
+        assert (items["c-0"].rule, items["c-2"].rule) == ("last_of_group", "pinned")
+        assert not world.account.removed
 
 
 async def test_requests_for_fewer_calls_slow_a_plan_down_and_stop_it_for_the_day(world: CleanUpWorld) -> None:

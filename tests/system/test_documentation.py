@@ -15,6 +15,7 @@ from protokeep.core.state_labels import STATE_LABELS
 from protokeep.settings import SECRETS, Settings
 from protokeep.web.app import create_app
 from protokeep.web.models import CreateProject, PrototypeView
+from protokeep.web.problem_kinds import KINDS
 from system.access.route_policy import RULES, Way, routes_of
 from world import settings_of
 
@@ -107,9 +108,10 @@ def test_every_problem_type_is_described() -> None:
     """
     source = "\n".join(path.read_text() for path in (SOURCE / "web").rglob("*.py"))
     raised = set(re.findall(r'\b([45]\d\d)(?:, |: \()"([a-z][a-z-]+)"', source))
-    table = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \|", (DOCS / "api.md").read_text(), flags=re.M)
+    table = re.findall(r"^\| (\d{3}) \| `([a-z-]+)` \| (.+) \|$", (DOCS / "api.md").read_text(), flags=re.M)
 
-    assert set(table) == raised
+    assert {(status, kind) for status, kind, _ in table} == raised
+    assert {kind: (int(status), meaning) for status, kind, meaning in table} == KINDS
 
 
 def test_every_log_event_that_is_named_exists() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -14,13 +15,19 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import httpx2
 import pytest
+from fastapi.routing import iter_route_contexts
 
 from owner_schemas import MOCKUP, PRODUCT, make_owner, run
 from protokeep.core.errors import DatabaseUnavailable
 from protokeep.core.principals import Role
+from protokeep.settings import Settings
 from protokeep.store import sqlite
 from protokeep.store.migrate import migrate
 from protokeep.store.store import Store
+from protokeep.web import openapi
+from protokeep.web.app import create_app
+from protokeep.web.dependencies import Prefer
+from protokeep.web.problem_kinds import KINDS
 from world import PROMPT, Site, World, on_sqlite
 
 URN = "urn:protokeep:problem:"
@@ -35,7 +42,7 @@ def problem(answer: httpx2.Response, status: int, kind: str) -> dict[str, Any]:
     found: dict[str, Any] = answer.json()
     assert (found["type"], found["status"]) == (URN + kind, status)
     assert found["title"]
-    assert found["detail"].endswith((".", "}", '"'))
+    assert found["detail"].endswith((".", "?", "}", '"'))
     assert found["request_id"] == answer.headers["x-request-id"]
     assert unquote(found["instance"]).replace("\n", "") == answer.request.url.path.replace("\n", "")
     return found
@@ -77,6 +84,7 @@ BAD_BODIES: dict[str, tuple[Any, str, str | None]] = {
     "product id with an escape": (body(product_id="a\x1bb"), "invalid-input", "product_id"),
     "product id is a number": (body(product_id=17), "invalid-input", "product_id"),
     "create_new is a text": (body(create_new="yes"), "invalid-input", "create_new"),
+    "misspelt field": ({"product_id": "p-2", "promt": "x"}, "invalid-input", "promt"),
     "unknown field": (body(createNew=True), "invalid-input", "createNew"),
     "no prompt": ({"product_id": "p-2"}, "invalid-input", "prompt"),
     "name of 201": (body(product_name="x" * 201), "invalid-input", "product_name"),
@@ -193,40 +201,26 @@ class TestBadInput:
 
         assert found["field"] == field
 
-    @on_sqlite
     @pytest.mark.parametrize(
-        "prefer",
+        ("header", "wait"),
         [
-            "wait=999",
-            "wait=26",
-            "wait=-1",
-            "wait=x",
-            "wait=",
-            "respond-async, wait=1e3",
-            "wait=0000259999",
-            "wait=000025" + "9" * 480,
-            "wait=" + "0" * 480,
-            "wait=\xb2",
+            ("wait=7", 7),
+            ('respond-async, wait="0"', 0),
+            ("wait=60", 25),
+            ("wait=" + "9" * 490, 25),
+            ("wait", None),
+            ("wait=", None),
+            ("wait=-1", None),
+            ("wait=1e3", None),
+            ("wait=\xb2", None),
+            ("wait=5, wait=soon", 5),
         ],
     )
-    async def test_a_wait_that_is_not_granted_is_refused_and_nothing_is_made(
-        self, site: Site, world: World, prefer: str
-    ) -> None:
+    def test_a_wait_that_cannot_be_met_is_shortened_or_ignored(self, header: str, wait: int | None) -> None:
         """
-        A wait that is not granted is refused, on a create, a follow-up and a status; nothing is made.
+        RFC 7240, 2: a preference is no demand, so no request fails because of one.
         """
-        made = (await site.create("p-1")).json()["id"]
-        before = await world.contents()
-        headers: Any = {"Prefer": prefer.encode("latin-1")}
-
-        for answer in (
-            await site.create("p-2", headers=headers),
-            await site.http.post(f"/api/design/prototypes/{made}/messages", json={"message": "x"}, headers=headers),
-            await site.status("p-1", headers=headers),
-        ):
-            found = problem(answer, 422, "invalid-input")
-            assert (found["field"], "25" in found["detail"]) == ("Prefer", True)
-        assert await world.contents() == before
+        assert Prefer.of(header).wait == wait
 
     @on_sqlite
     async def test_no_header_is_longer_than_any_route_reads(self, site: Site) -> None:
@@ -316,7 +310,8 @@ class TestWho:
             for method, path in self.ROUTES:
                 answer = await site.http.request(method, path, json=body(), headers={"Authorization": value})
                 found = problem(answer, 401, "not-authenticated")
-                assert answer.headers["www-authenticate"] == "Bearer"
+                told = 'Bearer error="invalid_token"' if value.startswith("Bearer ") else "Bearer"
+                assert answer.headers["www-authenticate"] == told
                 if value.startswith("Bearer "):
                     details.add(found["detail"])
         assert len(details) == 1
@@ -512,6 +507,77 @@ class Wire:
 
 
 @on_sqlite
+class TestWords:
+    """What a person reads of a problem: our own words, and a page that has more of them."""
+
+    @pytest.mark.parametrize(
+        ("sent", "words"),
+        [
+            ({"product_id": "p", "promt": "x"}, "promt is not a field of this request. Did you mean prompt?"),
+            (body(createNew=True), "Did you mean create_new?"),
+            (body(projectName="x"), "projectName is not a field of this request. Did you mean product_name?"),
+            (body(colour="red"), "colour is not a field of this request. Take it out, or check its spelling."),
+            (body(create_new="yes"), "create_new is true or false."),
+            (body(context=[]), "context is a JSON object."),
+        ],
+    )
+    async def test_a_misspelt_field_is_told_as_such(self, site: Site, sent: Any, words: str) -> None:
+        """
+        A field that is not known comes before one that is missing because of it, with the one that was meant.
+        """
+        assert problem(await site.http.post(CREATE, json=sent), 422, "invalid-input")["detail"].endswith(words)
+
+    @pytest.mark.parametrize(
+        "query", ["limit=0", "limit=101", "limit=x", "status=done", "mine=perhaps", "cursor=" + "A" * 301]
+    )
+    async def test_no_problem_speaks_in_the_words_of_a_library(self, site: Site, query: str) -> None:
+        """
+        What Pydantic says of a value is written for those who program with it.
+        """
+        detail = problem(await site.http.get(f"/api/design/mockups/p-1?{query}"), 422, "invalid-input")["detail"]
+
+        assert detail.startswith(f"{query.partition('=')[0]} ")
+        assert not any(word in detail for word in ("should be", "Input", "Unable", "/docs"))
+
+    async def test_every_problem_links_to_the_page_that_describes_it(self, site: Site) -> None:
+        """
+        `help` and the `Link` header lead to the page of this server that anybody can read, which has each kind.
+        """
+        found = problem(await site.http.get("/api/design/nothing"), 404, "not-found")
+        answer = await site.http.get("/api/design/prototypes/none", headers={"Authorization": "Bearer x"})
+        page = await site.http.get(found["help"].partition("#")[0], headers={"Authorization": ""})
+
+        assert answer.headers["link"] == '</docs#not-authenticated>; rel="help"'
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        for kind in (*KINDS, "error"):
+            assert f'id="{kind}"' in page.text
+        assert 'href="#prototypes"' in page.text
+        assert "POST /api/design/create-project" in page.text
+
+    @pytest.mark.parametrize(
+        ("sent", "challenge"),
+        [("", "Bearer"), ("Basic eA==", "Bearer"), ("Bearer ", "Bearer"), ("Bearer x", 'Bearer error="invalid_token"')],
+    )
+    async def test_a_token_that_is_refused_is_told_apart_from_none(self, site: Site, sent: str, challenge: str) -> None:
+        """
+        RFC 6750, 3.1: with `invalid_token` an assistant says that its token is wrong, and begins no sign-in of its own.
+        """
+        answer = await site.http.get("/api/design/mockups/p-1", headers={"Authorization": sent})
+
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, challenge)
+
+    @pytest.mark.parametrize("sent", ["${PROTOKEEP_TOKEN}", "$PROTOKEEP_TOKEN", "<token>", "Bearer pk_x", "{{token}}"])
+    async def test_a_placeholder_that_was_not_filled_in_is_told(self, site: Site, sent: str) -> None:
+        """
+        The words say that a program has not put the token in, and repeat nothing of it.
+        """
+        answer = await site.http.get("/api/design/mockups/p-1", headers={"Authorization": f"Bearer {sent}"})
+
+        assert "placeholder" in problem(answer, 401, "not-authenticated")["detail"]
+        assert sent not in answer.text
+
+
+@on_sqlite
 class TestHealth:
     async def test_health_and_description_need_no_token(self, real_site: Site) -> None:
         """
@@ -549,3 +615,28 @@ class TestHealth:
 
         assert len({answer.headers["x-request-id"] for answer in answers}) == 4
         assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
+
+
+def test_the_description_leaves_nothing_without_words() -> None:
+    """
+    Each operation has a group and a summary, each parameter and field a description, each body an example that
+    its model takes.
+    """
+    app = create_app(Settings(database_url="sqlite:////nowhere.db"))
+    described = app.openapi()
+    fields = [getattr(route, "body_field", None) for route in iter_route_contexts(app.routes)]
+    bodies = {field.field_info.annotation for field in fields if field is not None}
+
+    for path, operation in openapi.operations_of(described):
+        assert operation["summary"], path
+        assert set(operation["tags"]) <= {tag["name"] for tag in described["tags"]}, path
+        for parameter in operation.get("parameters", ()):
+            assert parameter["description"], (path, parameter["name"])
+    for name, schema in described["components"]["schemas"].items():
+        for field, words in schema.get("properties", {}).items():
+            assert words.get("description"), (name, field)
+    for model in bodies:
+        assert model.model_config["json_schema_extra"]["examples"], model
+        for example in model.model_config["json_schema_extra"]["examples"]:
+            model.model_validate_json(json.dumps(example))
+    assert described["servers"] == [{"url": "/", "description": "This server."}]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from typing import Annotated
 
 import typer
 
+from protokeep import __version__
 from protokeep.cli import (
     actions,
     adopt,
@@ -24,7 +27,22 @@ from protokeep.cli import (
     tokens,
     watch,
 )
-from protokeep.cli.terminal import print_notice
+from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
+from protokeep.cli.terminal import (
+    OutputFailed,
+    fault_of_arguments,
+    prepare_streams,
+    print_json,
+    print_notice,
+    print_text,
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        print_text(f"protokeep {__version__}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="protokeep",
@@ -40,23 +58,42 @@ app = typer.Typer(
 for module in (demo, server, adopt, audit, prototypes, actions, deleted, watch, mcp, doctor):
     app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
-app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed: set, list, remove, rotate.")
-app.add_typer(plans.app, name="plan", help="Clean-up of an account: plan, approve, apply, undo, receipts.")
-app.add_typer(
-    census.app, name="census", help="What an account at the app builder holds: scan, show, chats, groups, adopt, pin."
-)
-app.add_typer(deleted.archives_app, name="archives", help="Copies of deleted chats: list, download, restore, remove.")
+app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed.")
+app.add_typer(plans.app, name="plan", help="Clean-up of an account: plan, approve, apply, undo.")
+app.add_typer(census.app, name="census", help="What an account at the app builder holds.")
+app.add_typer(deleted.archives_app, name="archives", help="Copies of deleted chats.")
 app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
+
+
+@app.callback()
+def _program(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """One prototype per product: reused by everyone, tracked to its end, never made twice."""
 
 
 def main() -> None:
     """Run the command line. A `ProtokeepError` becomes one line on stderr and exit code 1."""
     from protokeep.core.errors import ProtokeepError
 
+    prepare_streams()
+    if fault := fault_of_arguments(sys.argv[1:]):
+        print_notice(fault)
+        sys.exit(EXIT_USAGE)
     try:
         app()
     except ProtokeepError as error:
         print_notice(str(error))
-        sys.exit(1)
+        if "--json" in sys.argv:
+            print_json({"error": str(error)})
+        sys.exit(EXIT_ERROR)
+    except OutputFailed as error:
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # Otherwise the interpreter tries to flush again when it exits, and reports that error.
+        with contextlib.suppress(OSError):
+            print_notice(f"the answer could not be written ({error.strerror}).")
+        sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         sys.exit(130)

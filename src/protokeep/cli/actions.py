@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
 
 import typer
 
 from protokeep.cli.options import DEFAULT_URL, AsJson, Key, ProductId, PrototypeId, Provider, Token, Url
-from protokeep.cli.prototypes import connected, prototype_id_of, same_input
+from protokeep.cli.prototypes import connected, missing_text, prototype_id_of, same_input
 from protokeep.cli.retry_advice import RetryAdvice, advise_if_answer_lost, advise_if_output_fails, shell_command
-from protokeep.cli.terminal import in_one_line, print_text
+from protokeep.cli.terminal import in_one_line, print_json, print_text, read_input
+
+if TYPE_CHECKING:
+    from protokeep.client.models import Prototype
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog='Example: protokeep iterate shop "Make the header darker"')
 def iterate(
     product_id: ProductId,
-    text: Annotated[str, typer.Argument(help="What should change; - reads standard input.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What should change; - reads standard input.")],
     key: Key = None,
     prototype_id: PrototypeId = None,
     provider: Provider = "v0",
@@ -30,9 +32,10 @@ def iterate(
     """Send a follow-up into the chat of a product's prototype."""
     from protokeep.cli import output
 
-    message = sys.stdin.read() if text == "-" else text
+    message = read_input() if text == "-" else text
     key = key or uuid4().hex
-    with connected(url, token, as_json=as_json) as client:
+    missing = missing_text(product_id, provider, prototype_id)
+    with connected(url, token, as_json=as_json, missing=missing) as client:
         selected_id = prototype_id_of(client, product_id, provider, prototype_id)
         options: dict[str, str | bool | None] = {"--id": selected_id, "--key": key, "--json": as_json}
         advice = RetryAdvice(
@@ -47,7 +50,7 @@ def iterate(
         output.print_result(prototype.raw, output.prototype_line(prototype), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep stop shop")
 def stop(
     product_id: ProductId,
     prototype_id: PrototypeId = None,
@@ -59,7 +62,8 @@ def stop(
     """Stop what is being generated for a product."""
     from protokeep.cli import output
 
-    with connected(url, token, as_json=as_json) as client:
+    missing = missing_text(product_id, provider, prototype_id)
+    with connected(url, token, as_json=as_json, missing=missing) as client:
         selected_id = prototype_id_of(client, product_id, provider, prototype_id)
         advice = RetryAdvice(
             f"It may have been stopped all the same: look first, with `protokeep list {product_id}`, because asking "
@@ -68,24 +72,31 @@ def stop(
         )
         with advise_if_answer_lost(advice, as_json=as_json):
             prototype = client.stop(selected_id)
+    line = output.prototype_line(prototype)
+    is_stopped = prototype.error is not None and prototype.error.code == "stopped"
+    said = f"Stopped. {line}" if is_stopped else f"It had ended already. {line}"
+    if not prototype.finished:
+        said = f"{provider} was asked to stop it. `protokeep watch {product_id}` shows when it has."
     with advise_if_output_fails(str(advice)):
-        output.print_result(prototype.raw, output.prototype_line(prototype), as_json=as_json)
+        output.print_result(prototype.raw, said, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep delete shop --yes")
 def delete(
     product_id: ProductId,
     prototype_id: PrototypeId = None,
     now: Annotated[bool, typer.Option("--now", help="Admins: past the bin, so that nothing takes it back.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     provider: Provider = "v0",
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
     """Delete a product's prototype, here and at the builder: into the bin first. An admin any, a maker their own."""
     from protokeep.client import NotFound
 
-    with connected(url, token) as client:
+    missing = missing_text(product_id, provider, prototype_id)
+    with connected(url, token, as_json=as_json, missing=missing) as client:
         try:
             selected_id = prototype_id_of(client, product_id, provider, prototype_id)
         except NotFound:
@@ -93,20 +104,29 @@ def delete(
                 raise
             selected_id = prototype_id  # The server knows whether it is deleted already.
         if not yes:
-            typer.confirm(f"Delete prototype {selected_id} of {product_id}, and its chat at {provider}?", abort=True)
+            question = f"Delete prototype {selected_id} of {product_id}, and its chat at {provider}?"
+            typer.confirm(question, abort=True, err=as_json)
+        options: dict[str, str | bool | None] = {"--id": selected_id, "--now": now, "--yes": True, "--json": as_json}
         advice = RetryAdvice(
             "It may have been deleted all the same. Without --id, asking again deletes the prototype that the product "
             "has by then. To repeat this very request:",
-            shell_command("delete", (product_id,), {"--id": selected_id, "--now": now, "--yes": True}, url, token),
+            shell_command("delete", (product_id,), options, url, token),
         )
-        with advise_if_answer_lost(advice):
+        with advise_if_answer_lost(advice, as_json=as_json):
             remaining = client.delete(selected_id, now=now)
+    if as_json:
+        view = None if remaining is None else remaining.raw
+        print_json({"id": selected_id, "deleted": remaining is None, "prototype": view})
+    else:
+        print_text(_deletion_text(remaining))
+
+
+def _deletion_text(remaining: Prototype | None) -> str:
+    """What became of a deletion; `remaining` is the prototype as it is after it, None: it is gone."""
     if remaining is None:
-        print_text("Deleted.")
-        return
+        return "Deleted."
     if remaining.deletion_due_at is not None:
         until = f"{remaining.deletion_due_at:%Y-%m-%d %H:%M} UTC"
-        print_text(f"In the bin until {until}. Take it back with: protokeep restore {in_one_line(remaining.id)}")
-        return
+        return f"In the bin until {until}. Take it back with: protokeep restore {in_one_line(remaining.id)}"
     reason = in_one_line(remaining.trouble or "It is being decided whether the builder has it.")
-    print_text(f"Being deleted; it is tried again by itself. {reason}")
+    return f"Being deleted; it is tried again by itself. {reason}"

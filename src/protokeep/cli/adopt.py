@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: protokeep adopt --check")
 def adopt(
     check: Annotated[bool, typer.Option("--check", help="Read the database; say what a migration would do.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Say how many older rows are followed.")] = False,
@@ -32,7 +32,7 @@ def adopt(
     yes: Annotated[bool, typer.Option("--yes", help="With --leave: do it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move in with a design_mockups of your own: look first, follow the progress, leave without a trace.
+    """Move in with a design_mockups table of your own. Look first, follow the progress, leave without a trace.
 
     Exit codes of --check and --leave: 0 if nothing stands in the way, 1 if something does.
     """

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,8 @@ app = typer.Typer()
 #: Long enough to watch, short enough to wait for.
 GENERATION_SECONDS = (6.0, 12.0)
 ACCEPT_SECONDS = 0.4
+#: Where the emulated v0 listens if nothing else does.
+SANDBOX_PORT = 8500
 
 WELCOME = """
 protokeep is running on {url}
@@ -51,36 +54,32 @@ Stop with Ctrl-C.{database}
 """
 
 
-@app.command()
+@app.command(epilog="Example: protokeep demo --port 8080")
 def demo(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of protokeep; 0 takes a free one.")] = 8400,
-    sandbox_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the emulated v0.")] = 8500,
+    sandbox_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the emulated v0. [8500, or a free one]")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Keep the database here. Default: a temporary folder.")] = None,
     v0_api_version: Annotated[int, typer.Option(min=1, max=2, help="Version of v0's API to speak.")] = 2,
 ) -> None:
-    """See protokeep at work: an emulated v0, the server and its jobs in one process. Needs no key."""
+    """See protokeep at work. Needs no key. An emulated v0, the server and its jobs run in one process."""
     run_until_done(run_demo(port, sandbox_port, data, v0_api_version))
 
 
-async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_version: int) -> None:
+async def run_demo(port: int, sandbox_port: int | None, data: Path | None, v0_api_version: int) -> None:
     """Start sandbox, server and jobs; stop on SIGINT or SIGTERM."""
     from protokeep import logs
     from protokeep.web.app import create_app
     from protokeep.web.server import address_of, listen, serving
 
-    logs.configure("warning")
     async with contextlib.AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stop_signal())
         folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="protokeep-demo-")))
-        try:
+        with _exit_if_taken(port, "--port"):
             listener = listen("127.0.0.1", port)
-            v0_url = await stack.enter_async_context(_emulated_v0(sandbox_port))
-        except OSError as error:
-            print_notice(
-                f"port {port} or {sandbox_port} is taken ({error.strerror}). "
-                "Choose others: protokeep demo --port 0 --sandbox-port 0"
-            )
-            raise typer.Exit(1) from None
+        logs.configure("warning")
+        v0_url = await _enter_emulated_v0(stack, sandbox_port)
         web_app = create_app(_demo_settings(folder, port, v0_url, v0_api_version))
         await stack.enter_async_context(serving(web_app, listener))
         token, code = await _sign_in(web_app.state.application)
@@ -89,11 +88,31 @@ async def run_demo(port: int, sandbox_port: int, data: Path | None, v0_api_versi
         print_text("\nStopping.")
 
 
-def _emulated_v0(port: int) -> contextlib.AbstractAsyncContextManager[str]:
+@contextlib.contextmanager
+def _exit_if_taken(port: int, option: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        print_notice(
+            f"port {port} cannot be used ({error.strerror}). Take a free one: protokeep demo {option} 0, or "
+            f'make demo ARGS="{option} 0"'
+        )
+        raise typer.Exit(1) from None
+
+
+async def _enter_emulated_v0(stack: contextlib.AsyncExitStack, port: int | None) -> str:
+    """The address of the emulated v0, which runs until `stack` ends. Without a port: the usual one, or a free one."""
     from protokeep.sandbox import Knobs, Sandbox, running
 
-    knobs = Knobs(generation_seconds=GENERATION_SECONDS, accept_seconds=ACCEPT_SECONDS)
-    return running(Sandbox(knobs=knobs), "127.0.0.1", port)
+    def emulator() -> Sandbox:
+        return Sandbox(knobs=Knobs(generation_seconds=GENERATION_SECONDS, accept_seconds=ACCEPT_SECONDS))
+
+    if port is None:
+        with contextlib.suppress(OSError):
+            return await stack.enter_async_context(running(emulator(), "127.0.0.1", SANDBOX_PORT))
+    with _exit_if_taken(port or 0, "--sandbox-port"):
+        return await stack.enter_async_context(running(emulator(), "127.0.0.1", port or 0))
+    raise AssertionError("unreachable")
 
 
 def _demo_settings(folder: Path, port: int, v0_url: str, v0_api_version: int) -> Settings:

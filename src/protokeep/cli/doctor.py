@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from protokeep.cli.options import AsJson
-from protokeep.cli.runtime import settings_of
+from protokeep.cli.runtime import usable_settings
 from protokeep.cli.terminal import in_one_line, print_json, print_text
 
 app = typer.Typer()
@@ -15,13 +15,13 @@ app = typer.Typer()
 LEVEL_LABELS = {"fine": "ok     ", "unsafe": "UNSAFE ", "broken": "BROKEN "}
 
 
-@app.command()
+@app.command(epilog="Example: protokeep doctor --json")
 def doctor(as_json: AsJson = False) -> None:
     """Look at settings, secrets, database, sign-in and builder. Changes nothing; exit code 1 if something is broken."""
     from protokeep import logs
     from protokeep.doctor import examine
 
-    settings = settings_of()
+    settings = usable_settings()
     logs.configure("error", settings.log_format)
     findings = asyncio.run(examine(settings))
     if as_json:

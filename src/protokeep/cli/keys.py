@@ -1,4 +1,6 @@
-"""`protokeep keys`: sets, imports, lists, removes and rotates keys of app builders, directly in the database.
+"""`protokeep keys`: sets, imports, lists, removes and rotates keys of app builders.
+
+`set`, `list` and `remove` work at a server if one is named; `import` and `rotate` in the database only.
 
 A key is read from standard input, never from arguments, which other users of the machine can see.
 """
@@ -7,16 +9,18 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from protokeep.cli.options import AsJson, Provider, Workspace
+from protokeep.cli.options import AsJson, Local, Provider, ServerUrl, Token, Workspace
 from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
 from protokeep.cli.runtime import run_with_application
-from protokeep.cli.terminal import print_json, print_notice, print_text
+from protokeep.cli.terminal import in_one_line, print_json, print_notice, print_text, read_input
+from protokeep.cli.where import Server, server_of
 
 if TYPE_CHECKING:
     from protokeep.core.key_import import KeyLine
@@ -28,6 +32,8 @@ T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True)
 
 User = Annotated[str, typer.Option(help="That person's own key. [the workspace's]")]
+LinesAsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Mine = Annotated[bool, typer.Option("--mine", help="Your own key, at a server. [the workspace's]")]
 
 
 def _run_with_keys(workspace: str, use: Callable[[ProviderKeys, Principal], Awaitable[T]], advice: str = "") -> T:
@@ -45,30 +51,61 @@ def _run_with_keys(workspace: str, use: Callable[[ProviderKeys, Principal], Awai
     return run_with_application(lambda application: use(application.provider_keys, admin), advice)
 
 
-@app.command("set")
+@app.command("set", epilog="Example: protokeep keys set < key.txt")
 def set_key(
-    workspace: Workspace = "default",
+    workspace: Workspace = "",
     user: User = "",
+    mine: Mine = False,
     provider: Provider = "v0",
     other_account: Annotated[
         bool, typer.Option("--other-account", help="Even if it does not see what the key before made.")
     ] = False,
+    as_json: AsJson = False,
+    local: Local = False,
+    url: ServerUrl = "",
+    token: Token = "",
 ) -> None:
-    """Store a key, read from standard input, for a workspace or for one person. It is used within a second."""
+    """Store a key, read from standard input. For a workspace or for one person; it is used within a second."""
+    from protokeep.client import administration
     from protokeep.core.provider_keys import KeyOwner
 
-    key = getpass.getpass("Key: ") if sys.stdin.isatty() else sys.stdin.read()
-    stored = _run_with_keys(
-        workspace,
-        lambda keys, admin: keys.set(admin, KeyOwner(workspace, user), provider, key, other_account=other_account),
-        advice="It may be set all the same: `protokeep keys list` says since when. Setting the same again is safe.",
-    )
-    verdict = f"{provider} takes it." if stored.works else f"{provider} did not answer, so it was not tried."
-    print_text(f"Set: {_owner_label(stored)} …{stored.sealed.hint}. {verdict}")
+    server = server_of(url, token, workspace, local=local)
+    _require_clear_owner(server, user, mine=mine, names_others=False)
+    key = getpass.getpass("Key: ") if sys.stdin.isatty() else read_input()
+    if server is not None:
+        setting = administration.set_key(key, own=mine, provider=provider, other_account=other_account)
+        view = server.run(setting, as_json=as_json)
+    else:
+        owner = KeyOwner(workspace or "default", user)
+        stored = _run_with_keys(
+            owner.workspace_id,
+            lambda keys, admin: keys.set(admin, owner, provider, key, other_account=other_account),
+            advice="It may be set all the same: `protokeep keys list` says since when. Setting the same again is safe.",
+        )
+        view = {**_view(stored), "works": stored.works}
+    if as_json:
+        print_json(view)
+        return
+    verdict = f"{provider} takes it." if view["works"] else f"{provider} did not answer, so it was not tried."
+    print_text(f"Set: {_owner_label(view)} …{in_one_line(view['last4'])}. {verdict}")
 
 
-@app.command("import")
-def import_keys(workspace: Workspace = "default", provider: Provider = "v0") -> None:
+def _require_clear_owner(server: Server | None, user: str, *, mine: bool, names_others: bool) -> None:
+    """Exit if it is not clear whose key is meant, or if it is one that this place does not know."""
+    if server is None and mine:
+        print_notice("--mine is the key of a token's owner, at a server. In the database name the person with --user.")
+    elif server is not None and user and (mine or not names_others):
+        print_notice(
+            f"at {server.url} a key is the workspace's, or with --mine your own. Another person's is set in the "
+            "database itself, with --local."
+        )
+    else:
+        return
+    raise typer.Exit(EXIT_USAGE)
+
+
+@app.command("import", epilog="Example: protokeep keys import --workspace team < keys.csv")
+def import_keys(workspace: Workspace = "default", provider: Provider = "v0", as_json: LinesAsJson = False) -> None:
     """Store people's own keys from CSV or JSON on standard input. Exit codes: 0 all, 1 some were refused, 2 none."""
     from protokeep.core.errors import InvalidInput
     from protokeep.core.key_import import BYTES_MAX, FORM, read_key_list
@@ -90,87 +127,137 @@ def import_keys(workspace: Workspace = "default", provider: Provider = "v0") -> 
         raise typer.Exit(EXIT_USAGE)
     refused = _run_with_keys(
         workspace,
-        lambda keys, admin: _import_lines(keys, admin, provider, lines),
+        lambda keys, admin: _import_lines(keys, admin, provider, lines, as_json=as_json),
         advice="What is printed as set is stored. Importing the same list again is safe: it goes on with the others.",
     )
     if refused:
         raise typer.Exit(EXIT_ERROR)
 
 
-async def _import_lines(keys: ProviderKeys, admin: Principal, provider: str, lines: Sequence[KeyLine]) -> int:
+async def _import_lines(
+    keys: ProviderKeys, admin: Principal, provider: str, lines: Sequence[KeyLine], *, as_json: bool
+) -> int:
     """Store each line's key, unless it is stored already, and say what became of it. Returns how many were refused."""
     from protokeep.core.errors import InvalidInput, NotNow
 
     unchanged = await keys.stored(provider, {line.owner: line.key for line in lines})
     refused = 0
     for line in lines:
-        label = f"line {line.number}: {line.owner.user_id}"
         if line.owner in unchanged:
-            print_text(f"{label}: unchanged")
+            _say(line, "unchanged", "unchanged", as_json=as_json)
             continue
         by = replace(admin, workspace_id=line.owner.workspace_id)
         try:
             stored = await keys.set(by, line.owner, provider, line.key)
         except (InvalidInput, NotNow) as error:
             refused += 1
-            print_notice(f"{label}: refused. {error}")
+            _say(line, "refused", f"refused. {error}", as_json=as_json)
         else:
             verdict = f"{provider} takes it" if stored.works else f"{provider} did not answer, so it was not tried"
-            print_text(f"{label}: set …{stored.sealed.hint}, {verdict}")
+            _say(line, "set", f"set …{stored.sealed.hint}, {verdict}", as_json=as_json)
         sys.stdout.flush()
-    print_text(f"Set: {len(lines) - len(unchanged) - refused}. Unchanged: {len(unchanged)}. Refused: {refused}.")
+    if not as_json:
+        print_text(f"Set: {len(lines) - len(unchanged) - refused}. Unchanged: {len(unchanged)}. Refused: {refused}.")
     return refused
 
 
-@app.command("list")
-def list_keys(workspace: Workspace = "default", as_json: AsJson = False) -> None:
-    """List keys: whose they are and how they end, never the keys themselves."""
-    stored_keys = _run_with_keys(workspace, lambda keys, admin: keys.list(admin.workspace_id))
+def _say(line: KeyLine, outcome: str, text: str, *, as_json: bool) -> None:
+    """Print what became of a line; a refusal on standard error, unless it is JSON."""
     if as_json:
-        print_json([_view(stored) for stored in stored_keys])
+        view = {"line": line.number, "user_id": line.owner.user_id, "outcome": outcome, "text": text}
+        print_json(view, indent=None)
+    else:
+        (print_notice if outcome == "refused" else print_text)(f"line {line.number}: {line.owner.user_id}: {text}")
+
+
+@app.command("list", epilog="Example: protokeep keys list --json")
+def list_keys(
+    workspace: Workspace = "",
+    as_json: AsJson = False,
+    local: Local = False,
+    url: ServerUrl = "",
+    token: Token = "",
+) -> None:
+    """List whose keys there are, never the keys themselves."""
+    from protokeep.client import administration
+
+    server = server_of(url, token, workspace, local=local)
+    if server is not None:
+        views = server.run(administration.list_keys(), as_json=as_json)
+    else:
+        found = _run_with_keys(workspace or "default", lambda keys, admin: keys.list(admin.workspace_id))
+        views = [_view(stored) for stored in found]
+    if as_json:
+        print_json(views)
         return
-    if not stored_keys:
-        print_text(f"Workspace {workspace} has no keys. Set one with `protokeep keys set`.")
-    for stored in stored_keys:
-        sealed = stored.sealed
-        warning = "" if stored.opens else "  CANNOT BE OPENED: its master key is missing in PROTOKEEP_MASTER_KEYS"
-        print_text(
-            f"{sealed.provider}  …{sealed.hint}  {_owner_label(stored)}  set {sealed.set_at:%Y-%m-%d %H:%M} by "
-            f"{sealed.set_by}{warning}"
-        )
+    if not views:
+        where = f"Workspace {workspace or 'default'}" if server is None else f"The workspace at {server.url}"
+        print_text(f"{where} has no keys. Set one with `protokeep keys set`.")
+    for view in views:
+        print_text(_line(view))
 
 
-@app.command()
-def remove(workspace: Workspace = "default", user: User = "", provider: Provider = "v0") -> None:
+@app.command(epilog="Example: protokeep keys remove --workspace team")
+def remove(
+    workspace: Workspace = "",
+    user: User = "",
+    mine: Mine = False,
+    provider: Provider = "v0",
+    as_json: AsJson = False,
+    local: Local = False,
+    url: ServerUrl = "",
+    token: Token = "",
+) -> None:
     """Remove a key. The prototypes that it paid for wait, visibly, until a key of the same account is set again."""
+    from protokeep.client import administration
     from protokeep.core.provider_keys import KeyOwner
 
-    _run_with_keys(
-        workspace,
-        lambda keys, admin: keys.remove(admin, KeyOwner(workspace, user), provider),
-        advice="It may be removed all the same: look first, with `protokeep keys list`, because asking again removes "
-        "a key that was set meanwhile.",
-    )
-    print_text("Removed.")
+    server = server_of(url, token, workspace, local=local)
+    _require_clear_owner(server, user, mine=mine, names_others=True)
+    if server is not None:
+        server.run(administration.remove_key(own=mine, provider=provider, user_id=user), as_json=as_json)
+    else:
+        owner = KeyOwner(workspace or "default", user)
+        _run_with_keys(
+            owner.workspace_id,
+            lambda keys, admin: keys.remove(admin, owner, provider),
+            advice="It may be removed all the same: look first, with `protokeep keys list`, because asking again "
+            "removes a key that was set meanwhile.",
+        )
+    if as_json:
+        print_json({"removed": True, "provider": provider, "user_id": user or None})
+    else:
+        print_text("Removed.")
 
 
-@app.command()
-def rotate() -> None:
-    """Seal every key, of all workspaces, under the first of PROTOKEEP_MASTER_KEYS. Nothing stops meanwhile."""
+@app.command(epilog="Example: PROTOKEEP_MASTER_KEYS=new,old protokeep keys rotate")
+def rotate(as_json: AsJson = False) -> None:
+    """Seal all keys anew. Of all workspaces, under the first of PROTOKEEP_MASTER_KEYS; nothing stops meanwhile."""
     sealed, failed = _run_with_keys(
         "default",
         lambda keys, admin: keys.rotate(admin),
         advice="Some may be sealed anew. Running it again is safe: it goes on with the others.",
     )
-    print_text(f"Sealed anew: {sealed}.")
+    if as_json:
+        print_json({"sealed_anew": sealed, "cannot_be_opened": failed})
+    else:
+        print_text(f"Sealed anew: {sealed}.")
     if failed:
         print_notice(f"{failed} cannot be opened with any master key given. Set them again.")
         raise typer.Exit(1)
 
 
-def _owner_label(stored: StoredKey) -> str:
-    owner = stored.sealed.owner
-    return f"{owner.user_id}'s own" if owner.user_id else f"workspace {owner.workspace_id}"
+def _line(view: Mapping[str, Any]) -> str:
+    warning = "" if view["opens"] else "  CANNOT BE OPENED: its master key is missing in PROTOKEEP_MASTER_KEYS"
+    provider, last4, set_by = (in_one_line(view[field]) for field in ("provider", "last4", "set_by"))
+    at = datetime.fromisoformat(view["set_at"])
+    return f"{provider}  …{last4}  {_owner_label(view)}  set {at:%Y-%m-%d %H:%M} by {set_by}{warning}"
+
+
+def _owner_label(view: Mapping[str, Any]) -> str:
+    if view["user_id"]:
+        return f"{in_one_line(view['user_id'])}'s own"
+    return f"workspace {in_one_line(view['workspace_id'])}" if "workspace_id" in view else "the workspace's"
 
 
 def _view(stored: StoredKey) -> dict[str, Any]:

@@ -7,15 +7,16 @@ import asyncio
 import typer
 
 from protokeep.cli.options import DEFAULT_URL, Token, Url
-from protokeep.cli.prototypes import require_token
+from protokeep.cli.prototypes import exit_on_client_error, require_token
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: protokeep mcp")
 def mcp(url: Url = DEFAULT_URL, token: Token = "") -> None:
     """Serve the assistant's tools over stdio (MCP). Assistants start this; docs/assistants.md says how."""
     require_token(token)
     from protokeep.mcp.stdio import serve_stdio
 
-    asyncio.run(serve_stdio(url, token))
+    with exit_on_client_error():
+        asyncio.run(serve_stdio(url, token))

@@ -40,9 +40,17 @@ Token = Annotated[
         show_default=False,
     ),
 ]
+#: Of commands that work on a server if one is named, and else on the database of this machine's settings.
+ServerUrl = Annotated[str, typer.Option("--url", envvar="PROTOKEEP_URL", help="The server to do it at.")]
+Local = Annotated[
+    bool,
+    typer.Option(
+        "--local", help="Do it in the database of this machine's settings, though PROTOKEEP_URL names a server."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Workspace = Annotated[str, typer.Option(help="The workspace.")]
-ProductId = Annotated[str, typer.Argument(help="The product's id.")]
+Workspace = Annotated[str, typer.Option(help="The workspace. [at a server the token's, else default]")]
+ProductId = Annotated[str, typer.Argument(metavar="PRODUCT", help="The product's id.")]
 Provider = Annotated[str, typer.Option(help="The app builder.")]
 Key = Annotated[
     str | None, typer.Option("--key", help="Idempotency key: sent again with the same key, it acts once. [a fresh one]")

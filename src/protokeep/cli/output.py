@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 from protokeep.cli.terminal import in_one_line, print_json, print_text
@@ -52,7 +53,28 @@ def prototype_line(prototype: Prototype) -> str:
         "" if prototype.credits is None else f"{round(prototype.credits, 2):g} credits",
     ]
     line = "  ".join(column for column in columns if column)
-    return line + (f"\n  {in_one_line(prototype.trouble)}" if prototype.trouble else "")
+    trouble = trouble_text(prototype)
+    return line + (f"\n  {trouble}" if trouble else "")
+
+
+def trouble_text(prototype: Prototype) -> str:
+    """What is wrong with a prototype, and when that is tried again, in one line; empty if nothing is wrong."""
+    if not prototype.trouble:
+        return ""
+    reason = prototype.reason
+    again = reason.next_try_at if reason is not None and prototype.error is None else None
+    return in_one_line(prototype.trouble) + (f" Next try at {again.astimezone():%H:%M:%S}." if again else "")
+
+
+#: The head of a list: * marks the current one, and the id is what --id takes.
+LIST_HEADER = f"{'made (UTC)':16}  * {'id':36}  state"
+
+
+def listed_line(prototype: Prototype) -> str:
+    """A prototype in a list: when it was made, whether it is the current one, its id, and the rest."""
+    mark = "*" if prototype.is_current else " "
+    made = prototype.created_at.astimezone(UTC)
+    return f"{made:%Y-%m-%d %H:%M}  {mark} {in_one_line(prototype.id)}  {prototype_line(prototype)}"
 
 
 def format_duration(seconds: float) -> str:

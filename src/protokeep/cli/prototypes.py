@@ -6,7 +6,7 @@ The address and the token come from PROTOKEEP_URL and PROTOKEEP_TOKEN, or from o
 from __future__ import annotations
 
 import contextlib
-import sys
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
@@ -14,6 +14,7 @@ from uuid import uuid4
 import typer
 
 from protokeep.cli.options import DEFAULT_URL, AsJson, Key, ProductId, Provider, Token, Url
+from protokeep.cli.own_words import in_own_words
 from protokeep.cli.retry_advice import (
     EXIT_CODES,
     EXIT_ERROR,
@@ -27,7 +28,7 @@ from protokeep.cli.retry_advice import (
     exit_with_error,
     shell_command,
 )
-from protokeep.cli.terminal import in_one_line, print_notice
+from protokeep.cli.terminal import in_one_line, print_json, print_notice, read_input
 
 if TYPE_CHECKING:
     from protokeep.client import Protokeep, Prototype
@@ -36,12 +37,15 @@ app = typer.Typer()
 
 
 @contextlib.contextmanager
-def connected(url: str, token: str, *, as_json: bool = False) -> Iterator[Protokeep]:
-    """A client. Its errors end the command with a line that says what to do."""
+def connected(url: str, token: str, *, as_json: bool = False, missing: str = "") -> Iterator[Protokeep]:
+    """A client. Its errors end the command with a line that says what to do.
+
+    `missing` is that line if what the command names does not exist.
+    """
     from protokeep.client import Protokeep
 
     require_token(token)
-    with exit_on_client_error(as_json=as_json), Protokeep(url, token) as client:
+    with exit_on_client_error(as_json=as_json, missing=missing), Protokeep(url, token) as client:
         yield client
 
 
@@ -56,14 +60,28 @@ def require_token(token: str) -> None:
 
 
 @contextlib.contextmanager
-def exit_on_client_error(*, as_json: bool = False) -> Iterator[None]:
-    """Turn a client's error into a line on stderr and an exit code."""
-    from protokeep.client import ClientError
+def exit_on_client_error(*, as_json: bool = False, missing: str = "") -> Iterator[None]:
+    """Turn a client's error into a line on stderr and an exit code; `missing` is the line for what does not exist."""
+    from protokeep.client import ClientError, NotFound
 
     try:
         yield
+    except NotFound as error:
+        exit_with_error(error, as_json=as_json, reason=missing if error.problem.kind == "not-found" else "")
     except ClientError as error:
         exit_with_error(error, as_json=as_json)
+
+
+def missing_text(product_id: str, provider: str, prototype_id: str | None = None) -> str:
+    """The line for a prototype that does not exist, with the command that helps."""
+    if prototype_id is not None:
+        return f"There is no prototype {prototype_id}. `{_command('list', product_id)}` shows the ids of {product_id}."
+    at = "" if provider == "v0" else f" {provider}"
+    return f"{product_id} has no{at} prototype yet. Create it: {_command('create', product_id, 'What it should be')}"
+
+
+def _command(*words: str) -> str:
+    return shlex.join(("protokeep", *words))
 
 
 def prototype_id_of(client: Protokeep, product_id: str, provider: str, prototype_id: str | None) -> str:
@@ -88,10 +106,12 @@ def exit_code_of(prototype: Prototype) -> int:
     )
 
 
-@app.command()
+@app.command(epilog='Example: protokeep create shop "A landing page for a bakery"')
 def create(
     product_id: ProductId,
-    prompt: Annotated[str, typer.Argument(help="What the prototype should be; - reads standard input.")],
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="What the prototype should be; - reads standard input.")
+    ],
     new: Annotated[bool, typer.Option("--new", help="Make another one even if the product has one.")] = False,
     name: Annotated[str | None, typer.Option(help="What people call the product.")] = None,
     key: Key = None,
@@ -103,7 +123,7 @@ def create(
     """Get the product's prototype, making it if there is none."""
     from protokeep.cli import output
 
-    full_prompt = sys.stdin.read() if prompt == "-" else prompt
+    full_prompt = read_input() if prompt == "-" else prompt
     key = key or uuid4().hex
     options = {"--new": new, "--name": name, "--key": key, "--provider": provider if provider != "v0" else None}
     condition = "" if new else " if this one has failed or was deleted meanwhile"
@@ -118,7 +138,8 @@ def create(
             product_id, full_prompt, provider=provider, create_new=new, product_name=name, idempotency_key=key
         )
     decision = ensured.decision
-    text = f"{output.prototype_line(ensured)}\n  {in_one_line(decision.outcome)}: {in_one_line(decision.reason)}"
+    reason = in_one_line(in_own_words(decision.reason))
+    text = f"{output.prototype_line(ensured)}\n  {in_one_line(decision.outcome)}: {reason}"
     with advise_if_output_fails(str(advice)):
         output.print_result(ensured.raw, text, as_json=as_json)
 
@@ -128,7 +149,7 @@ def same_input(argument: str) -> str:
     return ", with the same text on standard input" if argument == "-" else ""
 
 
-@app.command("list")
+@app.command("list", epilog="Example: protokeep list shop")
 def list_prototypes(
     product_id: ProductId,
     provider: Annotated[str | None, typer.Option(help="Only this app builder's.")] = None,
@@ -136,21 +157,17 @@ def list_prototypes(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """List a product's prototypes, newest first; * marks the current one."""
+    """List a product's prototypes, newest first. * marks the current one."""
     from protokeep.cli import output
 
-    with connected(url, token) as client:
+    with connected(url, token, as_json=as_json) as client:
         prototypes = list(client.list(product_id, provider=provider))
-    lines = [
-        f"{prototype.created_at:%Y-%m-%d %H:%M}  {'*' if prototype.is_current else ' '} "
-        f"{output.prototype_line(prototype)}"
-        for prototype in prototypes
-    ]
-    text = "\n".join(lines) or f"{product_id} has no prototypes."
+    lines = [output.listed_line(prototype) for prototype in prototypes]
+    text = "\n".join([output.LIST_HEADER, *lines]) if lines else f"{product_id} has no prototypes."
     output.print_result([prototype.raw for prototype in prototypes], text, as_json=as_json)
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"Example: protokeep status shop. {EXIT_CODES}")
 def status(
     product_id: ProductId,
     provider: Provider = "v0",
@@ -161,13 +178,13 @@ def status(
     """Look at a product's prototype; creates nothing."""
     from protokeep.cli import output
 
-    with connected(url, token) as client:
+    with connected(url, token, as_json=as_json, missing=missing_text(product_id, provider)) as client:
         prototype = client.status(product_id, provider=provider)
     output.print_result(prototype.raw, output.prototype_line(prototype), as_json=as_json)
     raise typer.Exit(exit_code_of(prototype))
 
 
-@app.command("open", epilog=EXIT_CODES)
+@app.command("open", epilog=f"Example: protokeep open shop --print. {EXIT_CODES}")
 def open_prototype(
     product_id: ProductId,
     just_print: Annotated[bool, typer.Option("--print", help="Print the address; open nothing.")] = False,
@@ -182,15 +199,17 @@ def open_prototype(
     from protokeep.cli import output
     from protokeep.core.foreign_text import address_of
 
-    with connected(url, token) as client:
+    with connected(url, token, as_json=as_json, missing=missing_text(product_id, provider)) as client:
         prototype = client.status(product_id, provider=provider)
     address = prototype.project_url or ""
     code = exit_code_of(prototype)
     if code != 0 or address_of(address) is None:
+        if as_json:
+            print_json({"product_id": product_id, "url": None, "state": prototype.state})
         print_notice(f"nothing to open yet. {output.prototype_line(prototype)}")
         if code == EXIT_UNFINISHED:
             print_notice(f"`protokeep watch {product_id}` waits for it.")
         raise typer.Exit(code or EXIT_ERROR)
-    output.print_result({"product_id": product_id, "url": address}, address, as_json=as_json)
+    output.print_result({"product_id": product_id, "url": address, "state": prototype.state}, address, as_json=as_json)
     if not just_print and not as_json and not webbrowser.open(address):
         print_notice("no browser could be opened; the address is above.")

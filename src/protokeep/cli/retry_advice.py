@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from protokeep.cli.options import DEFAULT_URL
+from protokeep.cli.own_words import in_own_words
 from protokeep.cli.terminal import in_one_line, print_json, print_notice
 
 if TYPE_CHECKING:
@@ -106,19 +107,25 @@ def advise_if_outcome_unknown(advice: str) -> Iterator[None]:
         raise typer.Exit(EXIT_ERROR) from None
 
 
-def exit_with_error(error: ClientError, advice: RetryAdvice | None = None, *, as_json: bool = False) -> NoReturn:
-    """Print the error on stderr, with `as_json` also as JSON on stdout, and exit."""
-    from protokeep.client import NoAnswer
+def exit_with_error(
+    error: ClientError, advice: RetryAdvice | None = None, *, as_json: bool = False, reason: str = ""
+) -> NoReturn:
+    """Print the error, or `reason` instead, on stderr, with `as_json` also as JSON on stdout, and exit."""
+    from protokeep.client import BadSetting, NoAnswer
 
     message = advice.message if advice else error.advice
-    print_notice(f"{in_one_line(error.reason)} {advice or error.advice}".rstrip())
+    reason = reason or in_own_words(error.reason)
+    print_notice(f"{in_one_line(reason)} {advice or error.advice}".rstrip())
     if as_json:
         view = {
-            "error": error.reason,
+            "error": reason,
             "may_have_acted": error.may_have_acted,
             "advice": message or None,
             "idempotency_key": advice.idempotency_key if advice else error.idempotency_key,
             "repeat": advice.command if advice else None,
         }
         print_json(view)
-    raise typer.Exit(EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR) from None
+    code = (
+        EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_USAGE if isinstance(error, BadSetting) else EXIT_ERROR
+    )
+    raise typer.Exit(code) from None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import typer
 
-from protokeep.cli.retry_advice import advise_if_outcome_unknown
+from protokeep.cli.retry_advice import EXIT_USAGE, advise_if_outcome_unknown
 from protokeep.cli.terminal import print_notice
 
 if TYPE_CHECKING:
@@ -40,16 +42,48 @@ def settings_of(**overrides: Any) -> Settings:
         raise typer.Exit(2) from None
 
 
+def require_usable_environment(settings: Settings) -> None:
+    """Exit with a line if requests to v0 or to the sign-in service would fail at a variable of the environment."""
+    from protokeep.core.addresses import is_loopback
+    from protokeep.http_environment import environment_fault
+
+    called = [urlsplit(address).hostname or "" for address in (settings.v0_base_url, settings.oidc_issuer) if address]
+    if not all(is_loopback(host) for host in called) and (fault := environment_fault(os.environ)):
+        print_notice(fault)
+        raise typer.Exit(EXIT_USAGE)
+
+
+def usable_settings(**overrides: Any) -> Settings:
+    """`settings_of`, for a command that calls v0 or the sign-in service: exits if the environment does not allow it."""
+    settings = settings_of(**overrides)
+    require_usable_environment(settings)
+    return settings
+
+
+def name_database(settings: Settings) -> None:
+    """Say on standard error which database a command works in, without the password of its address."""
+    file = settings.database_file
+    if file is None:
+        parts = urlsplit(settings.database_url)
+        print_notice(f"in the database {parts.path.strip('/')} at {parts.netloc.rpartition('@')[2] or 'this machine'}")
+    else:
+        print_notice(f"in the database {file}" + ("" if file.exists() else ", which is made now"))
+
+
 def run_with_application(use: Callable[[Application], Awaitable[T]], advice: str = "") -> T:
     """The result of `use`, called with an application on the database of the settings.
 
-    A new database is created. An owner's `design_mockups` is not changed in passing: the command says what to run.
+    The database is named on standard error, and created if it is not there. An owner's `design_mockups` is not changed
+    in passing: the command says what to run.
     If the outcome of `use` is unknown, the command prints `advice` and exits.
     """
     from protokeep.wiring import build_application
 
+    settings = usable_settings()
+    name_database(settings)
+
     async def main() -> T:
-        async with build_application(settings_of(), adopting=False) as application:
+        async with build_application(settings, adopting=False) as application:
             with advise_if_outcome_unknown(advice):
                 return await use(application)
 

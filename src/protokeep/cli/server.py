@@ -10,16 +10,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protokeep.cli.runtime import run_until_done, settings_of, stop_signal, tune_gc
-from protokeep.cli.terminal import print_notice
+from protokeep.cli.options import AsJson
+from protokeep.cli.runtime import (
+    require_usable_environment,
+    run_until_done,
+    settings_of,
+    stop_signal,
+    tune_gc,
+    usable_settings,
+)
+from protokeep.cli.terminal import print_json, print_notice
 
 if TYPE_CHECKING:
     from protokeep.settings import Settings
+    from protokeep.wiring import Application
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: protokeep serve --port 8400")
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [PROTOKEEP_HOST, 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. [8400]")] = None,
@@ -27,7 +36,7 @@ def serve(
     """Serve the API and run the jobs."""
     from protokeep import logs
 
-    settings = settings_of(host=host, port=port)
+    settings = usable_settings(host=host, port=port)
     logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:
@@ -52,6 +61,7 @@ def serve(
         async with stop_signal() as stop, listening:
             tune_gc()
             print_notice(f"serving on {address_of(listener)}")
+            await _say_how_to_sign_in(web_app.state.application)
             await stop.wait()
             stop.clear()
             web_app.state.draining = True
@@ -59,6 +69,17 @@ def serve(
                 await asyncio.wait_for(stop.wait(), settings.drain)
 
     run_until_done(main())
+
+
+async def _say_how_to_sign_in(application: Application) -> None:
+    """Say how to begin, where nobody could sign in. A database that is away just now is no reason to end."""
+    from protokeep.core.errors import NotReady
+
+    if application.authenticator.takes_jwts or application.sign_in_flow:
+        return
+    with contextlib.suppress(NotReady):
+        if not await application.tokens.has_valid_token():
+            print_notice("nobody can sign in yet. Make a token: protokeep token create --local --role admin --user YOU")
 
 
 async def _migrate_first(settings: Settings) -> None:
@@ -69,7 +90,7 @@ async def _migrate_first(settings: Settings) -> None:
         await migrate(settings.database_url, settings.migrate)
 
 
-@app.command()
+@app.command(epilog="Example: PROTOKEEP_DATABASE_URL=postgresql://... protokeep worker")
 def worker() -> None:
     """Run jobs without serving. Needs PostgreSQL; run as many as you like."""
     from protokeep import logs
@@ -78,6 +99,7 @@ def worker() -> None:
     if settings.is_embedded:
         print_notice("a worker needs PostgreSQL. With SQLite, `protokeep serve` runs the jobs itself.")
         raise typer.Exit(2)
+    require_usable_environment(settings)
     logs.configure(settings.log_level, settings.log_format)
 
     async def main() -> None:
@@ -91,11 +113,12 @@ def worker() -> None:
     run_until_done(main())
 
 
-@app.command()
+@app.command(epilog="Example: protokeep migrate")
 def migrate(
     sql: Annotated[bool, typer.Option("--sql", help="Print the plain SQL for design_mockups and stop.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Bring the database up to date, as far as PROTOKEEP_MIGRATE says. Safe to run twice, and while others run."""
+    """Bring the database up to date. As far as PROTOKEEP_MIGRATE says; safe to run twice, and while others run."""
     from protokeep.store.migrate import migrate as run_migrations
     from protokeep.store.migrate import plain_sql
     from protokeep.store.revisions import Scope
@@ -106,13 +129,17 @@ def migrate(
     settings = settings_of()
     scope: Scope = "own" if settings.migrate == "own" else "all"
     asyncio.run(run_migrations(settings.database_url, scope))
+    if as_json:
+        print_json({"up_to_date": True, "scope": scope})
+        return
     rest = "; design_mockups was left as it is (PROTOKEEP_MIGRATE=own)" if scope == "own" else ""
     print_notice(f"the database is up to date{rest}")
 
 
-@app.command()
+@app.command(epilog="Example: protokeep backup /backups/protokeep.db")
 def backup(
     file: Annotated[Path, typer.Argument(help="Where to put the copy; must not exist.")],
+    as_json: AsJson = False,
 ) -> None:
     """Copy the embedded database while it is in use. With PostgreSQL: pg_dump."""
     from protokeep.store.backup import backup as copy_database
@@ -122,12 +149,15 @@ def backup(
         print_notice('with PostgreSQL use pg_dump: pg_dump --format=custom "$PROTOKEEP_DATABASE_URL"')
         raise typer.Exit(2)
     copy_database(source, file)
+    if as_json:
+        print_json({"file": str(file), "secret": f"{source.name}.secret"})
+        return
     print_notice(
         f"copied to {file}. Keep {source.name}.secret (or PROTOKEEP_SECRET_KEY) elsewhere: tokens count only with it."
     )
 
 
-@app.command()
+@app.command(epilog="Example: protokeep sandbox --port 8500")
 def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8500,
@@ -137,7 +167,7 @@ def sandbox(
         typer.Option(help="A name, beside localhost, under which it is reached, such as a container's; * is any."),
     ] = None,
 ) -> None:
-    """Emulate v0 over real HTTP: v1 under /v1, v2 under /v2, controls under /_sandbox. State in memory."""
+    """Emulate v0 over real HTTP. v1 is under /v1, v2 under /v2, controls under /_sandbox. State is in memory."""
     from protokeep.sandbox import Knobs, Sandbox, running
 
     async def main() -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protokeep.cli.options import DEFAULT_URL, Provider, Token, Url
-from protokeep.cli.prototypes import exit_code_of, require_token
+from protokeep.cli.own_words import in_own_words
+from protokeep.cli.prototypes import exit_code_of, exit_on_client_error, missing_text, require_token
 from protokeep.cli.retry_advice import (
     EXIT_CODES,
     EXIT_ERROR,
@@ -36,7 +37,7 @@ WORST_FIRST = (EXIT_NO_ANSWER, EXIT_ERROR, EXIT_FAILED, EXIT_TIMEOUT, EXIT_UNFIN
 app = typer.Typer()
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=f"Example: protokeep watch shop bakery. {EXIT_CODES}")
 def watch(
     product_ids: Annotated[list[str], typer.Argument(help="One or more products.", metavar="PRODUCT...")],
     provider: Provider = "v0",
@@ -45,11 +46,12 @@ def watch(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Watch products until their prototypes are ready; several at once, with the time it usually takes."""
+    """Watch products until their prototypes are ready. Several at once, with the time it usually takes."""
     require_token(token)
     distinct_ids = list(dict.fromkeys(product_ids))
     board = Board(distinct_ids, as_json=as_json, live=sys.stdout.isatty() and not as_json)
-    asyncio.run(_watch(board, distinct_ids, provider, seconds, url, token))
+    with exit_on_client_error(as_json=as_json):
+        asyncio.run(_watch(board, distinct_ids, provider, seconds, url, token))
     raise typer.Exit(next(code for code in WORST_FIRST if code in board.codes.values()))
 
 
@@ -117,7 +119,7 @@ def _cells(prototype: Prototype, known_at: float, usual: str) -> tuple[Text, str
 
     since = 0.0 if prototype.finished else time.monotonic() - known_at
     elapsed = "" if prototype.elapsed_seconds is None else output.format_duration(prototype.elapsed_seconds + since)
-    note = prototype.project_url if prototype.ready else prototype.trouble
+    note = prototype.project_url if prototype.ready else output.trouble_text(prototype)
     if not note and not prototype.finished:
         note = usual
     label = Text(output.state_label(prototype.state), style=output.state_colour(prototype.state))
@@ -141,7 +143,7 @@ async def _watch(board: Board, product_ids: list[str], provider: str, seconds: i
 
 
 async def _follow(client: AsyncProtokeep, board: Board, product_id: str, provider: str, seconds: int) -> None:
-    from protokeep.client import ClientError, NoAnswer, NotFinished
+    from protokeep.client import ClientError, NoAnswer, NotFinished, NotFound
 
     try:
         finished, _ = await client.page(product_id, limit=DURATION_SAMPLE, status="completed", provider=provider)
@@ -150,4 +152,6 @@ async def _follow(client: AsyncProtokeep, board: Board, product_id: str, provide
     except NotFinished as error:
         board.update(error.prototype)
     except ClientError as error:
-        board.fail(product_id, str(error), EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR)
+        is_missing = isinstance(error, NotFound) and error.problem.kind == "not-found"
+        text = missing_text(product_id, provider) if is_missing else in_own_words(str(error))
+        board.fail(product_id, text, EXIT_NO_ANSWER if isinstance(error, NoAnswer) else EXIT_ERROR)

@@ -11,6 +11,7 @@ carry an `Idempotency-Key`. Every error is a `ProtokeepError` whose text says wh
 
 from protokeep.client.asynchronous import AsyncProtokeep
 from protokeep.client.errors import (
+    BadSetting,
     BuilderUnavailable,
     ClientError,
     InvalidInput,
@@ -24,6 +25,7 @@ from protokeep.client.errors import (
     NotNow,
     NotProtokeep,
     NotReady,
+    OtherEventLoop,
     Problem,
     ProductUnknown,
     Refused,
@@ -47,6 +49,7 @@ from protokeep.core.errors import ProtokeepError
 __all__ = [
     "ArchivedChat",
     "AsyncProtokeep",
+    "BadSetting",
     "BuilderUnavailable",
     "Change",
     "ClientError",
@@ -65,6 +68,7 @@ __all__ = [
     "NotNow",
     "NotProtokeep",
     "NotReady",
+    "OtherEventLoop",
     "Problem",
     "ProductUnknown",
     "Protokeep",

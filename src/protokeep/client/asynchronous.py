@@ -16,10 +16,11 @@ from protokeep.client.connection import (
     POLL_SECONDS,
     STREAM_TIMEOUT,
     answer_of,
-    client_options,
     no_answer_of,
+    open_http,
     request_of,
 )
+from protokeep.client.errors import OtherEventLoop
 from protokeep.client.models import ArchivedChat, Change, Ensured, Prototype, PrototypeDetail, RestoredChat
 from protokeep.client.operations import LONGEST_HOLD, Operation, Outcome, Pause, Progress, Step
 from protokeep.client.streams import EVENTS_PATH, EventReader, change_of
@@ -28,15 +29,20 @@ T = TypeVar("T")
 
 
 class AsyncProtokeep:
-    """One server, one token. Use as a context manager, or `aclose()` it. Belongs to one event loop."""
+    """One server, one token. Use as a context manager, or `aclose()` it.
+
+    Belongs to the event loop of its first request: in another one, such as that of a second `asyncio.run`, each call
+    raises `OtherEventLoop`.
+    """
 
     def __init__(
         self, url: str | None = None, token: str | None = None, *, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         """`url` and `token` default to PROTOKEEP_URL and PROTOKEEP_TOKEN, or the file of PROTOKEEP_TOKEN_FILE."""
-        self._http = httpx2.AsyncClient(**client_options(url, token), transport=transport)
+        self._http = open_http(httpx2.AsyncClient, url, token, transport)
         self.url = str(self._http.base_url).rstrip("/")
         self.census = AsyncCensuses(self._run)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -45,8 +51,18 @@ class AsyncProtokeep:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
+        """Close the connections. Those of an event loop that has ended are left to it."""
+        if self._loop in (None, asyncio.get_running_loop()):
+            await self._http.aclose()
+
+    def _require_own_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise OtherEventLoop(
+                "This AsyncProtokeep belongs to another event loop, whose connections it holds. Make one inside each "
+                "asyncio.run, or take Protokeep, which needs no event loop."
+            )
 
     async def ensure(
         self,
@@ -182,6 +198,7 @@ class AsyncProtokeep:
         Named products come first, as they are now; no change of theirs is missed, and one may come twice. If the server
         has no stream of events, their status is polled instead. A deleted prototype has the state `gone`.
         """
+        self._require_own_loop()
         reader = EventReader(product_ids)
         while True:
             with contextlib.suppress(httpx2.HTTPError):
@@ -196,6 +213,10 @@ class AsyncProtokeep:
             await asyncio.sleep(reader.connection_lost())
         async for change in self._poll_changes(product_ids, provider):
             yield change
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Carry out an operation, such as those of `protokeep.client.administration` and `protokeep.client.plans`."""
+        return await self._run(operation)
 
     async def _changes_of(
         self, reader: EventReader, line: str, product_ids: Sequence[str], provider: str
@@ -228,13 +249,10 @@ class AsyncProtokeep:
             "GET", EVENTS_PATH, params=reader.params(), headers=reader.headers(), timeout=STREAM_TIMEOUT
         )
 
-    async def run(self, operation: Operation[T]) -> T:
-        """The result of an operation, such as those of `protokeep.client.plans`."""
-        return await self._run(operation)
-
     # -- carrying operations out -----------------------------------------------------------------------------------
 
     async def _run(self, operation: Operation[T]) -> T:
+        self._require_own_loop()
         outcome: Outcome = None
         while True:
             try:

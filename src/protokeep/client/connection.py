@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
 
 from protokeep import __version__
-from protokeep.client.errors import ClientError, NotProtokeep
+from protokeep.client.errors import BadSetting
 from protokeep.client.operations import Answer, Call, Unanswered
 from protokeep.client.streams import SILENCE_SECONDS
+from protokeep.core.address_faults import address_fault
+from protokeep.http_environment import FAULTS as ENVIRONMENT_FAULTS
+from protokeep.http_environment import fault_of
 from protokeep.secret_files import secret_in_environment
 
 DEFAULT_URL = "http://127.0.0.1:8400"
@@ -37,21 +41,38 @@ _NOT_SENT = (
 FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError)
 
 
-def client_options(url: str | None, token: str | None) -> Mapping[str, Any]:
-    """Keyword arguments of an httpx2 client. None stands for PROTOKEEP_URL and PROTOKEEP_TOKEN (or its file).
+#: A token as a header can carry it: letters, digits and signs of ASCII.
+_TOKEN = re.compile(r"[!-~]*")
 
-    Raises `NotProtokeep` if `url` is no http or https address, and `ClientError` if the token's file cannot be used.
+HttpClient = TypeVar("HttpClient", httpx2.Client, httpx2.AsyncClient)
+
+
+def open_http(make: Callable[..., HttpClient], url: str | None, token: str | None, transport: object) -> HttpClient:
+    """An httpx2 client. None stands for PROTOKEEP_URL and PROTOKEEP_TOKEN (or its file).
+
+    Raises `BadSetting` for an address, a token, a proxy or certificates that cannot be used.
     """
-    address = (url or os.environ.get("PROTOKEEP_URL") or DEFAULT_URL).rstrip("/")
-    if not _is_address(address):
-        raise NotProtokeep(
-            "PROTOKEEP_URL is no http:// or https:// address, or holds a name and password. Set it to one such as "
-            + DEFAULT_URL
-        )
+    options = client_options(url, token)
     try:
-        secret = token or secret_in_environment("PROTOKEEP_TOKEN")
+        return make(**options, transport=transport)
+    except ENVIRONMENT_FAULTS as error:
+        raise BadSetting(fault_of(error, os.environ)) from None
+
+
+def client_options(url: str | None, token: str | None) -> Mapping[str, Any]:
+    """Keyword arguments of an httpx2 client. Raises `BadSetting` for an address or a token that cannot be used."""
+    address = (url or os.environ.get("PROTOKEEP_URL") or DEFAULT_URL).strip().rstrip("/")
+    if fault := address_fault(address):
+        raise BadSetting(f"PROTOKEEP_URL (or --url) {fault}. Set it to an address such as {DEFAULT_URL}.")
+    try:
+        secret = (token or secret_in_environment("PROTOKEEP_TOKEN")).strip()
     except ValueError as error:
-        raise ClientError(str(error)) from None
+        raise BadSetting(str(error)) from None
+    if not _TOKEN.fullmatch(secret):
+        raise BadSetting(
+            "PROTOKEEP_TOKEN (or --token) holds a character that no token has, such as a blank, a line break or a "
+            "typographic quotation mark. Copy it again."
+        )
     headers = {"User-Agent": f"protokeep/{__version__}", "Accept": "application/json"}
     if secret:
         headers["Authorization"] = f"Bearer {secret}"
@@ -62,19 +83,6 @@ def client_options(url: str | None, token: str | None) -> Mapping[str, Any]:
         # A proxy of the environment cannot reach this machine's own addresses.
         "trust_env": (urlsplit(address).hostname or "") not in ("127.0.0.1", "localhost", "::1"),
     }
-
-
-def _is_address(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        return (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and parts.port != 0
-            and parts.username is None  # It would take the place of the token.
-        )
-    except ValueError:
-        return False
 
 
 def request_of(call: Call) -> Mapping[str, Any]:

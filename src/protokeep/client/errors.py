@@ -2,6 +2,8 @@
 
 ProtokeepError
   ClientError
+    BadSetting            the address, the token, a proxy or a certificate file cannot be used
+    OtherEventLoop        an `AsyncProtokeep` was used in a second event loop
     NoAnswer              no server answers, or the connection broke
     NotProtokeep          the answer is not protokeep's: the address is wrong, or a proxy answered
     NotFinished           `wait` ran out of time; the prototype is still being made
@@ -70,6 +72,14 @@ class ClientError(core.ProtokeepError):
     def reason(self) -> str:
         """The text of the error without the advice."""
         return str(self)
+
+
+class BadSetting(ClientError):
+    """The address, the token, a proxy or the certificates cannot be used. The text names the setting, not its value."""
+
+
+class OtherEventLoop(ClientError):
+    """An `AsyncProtokeep` belongs to the event loop of its first request, and was used in another one."""
 
 
 class NoAnswer(ClientError):

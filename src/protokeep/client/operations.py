@@ -98,6 +98,7 @@ def send(call: Call) -> Operation[Mapping[str, Any]]:
 
 def send_and_read(call: Call, reading: Callable[[Outcome], T]) -> Operation[T]:
     """What `reading` makes of the answer to a call, which is repeated where that is safe. Raises a `ClientError`."""
+    _require_sendable(call)
     in_doubt = False
     for attempt in range(1, MAX_TRIES + 1):
         outcome = yield call
@@ -119,6 +120,20 @@ def _request(kind: type[V], call: Call) -> Operation[V]:
         return _value(kind, view)
     except ClientError as error:
         raise _with_advice(error, call, in_doubt=True) from error.__cause__
+
+
+def _require_sendable(call: Call) -> None:
+    """Raises `InvalidInput` for a text that cannot be sent: half a character, or in a header more than ASCII."""
+    for name, value in (*(call.body or {}).items(), *call.params.items()):
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            raise _not_sent(name, f"{name} holds bytes that are no text. Give it in UTF-8, or as your terminal says.")
+    for name, value in call.headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise _not_sent(name, f"{name} takes letters, digits and signs of ASCII only.")
+
+
+def _not_sent(name: str, detail: str) -> ClientError:
+    return refused(422, {"type": "urn:protokeep:problem:invalid-input", "detail": detail, "field": name})
 
 
 def may_have_acted(outcome: Outcome) -> bool:
@@ -190,7 +205,9 @@ def read(outcome: Outcome) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise NotProtokeep(f"The answer ({outcome.status}) is no JSON object. Is PROTOKEEP_URL protokeep's address?")
+        raise NotProtokeep(
+            f"The address answered {outcome.status} and is not protokeep. Set PROTOKEEP_URL to its address."
+        )
     if outcome.status >= 400:
         raise refused(outcome.status, value)
     return value
@@ -209,7 +226,7 @@ def _value(kind: type[V], view: Any) -> V:
         return kind.of(view)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NotProtokeep(
-            f"The answer is not what protokeep sends ({type(error).__name__}: {error}). Is PROTOKEEP_URL its address?"
+            f"The answer is not what protokeep sends ({type(error).__name__}: {error}). Correct PROTOKEEP_URL."
         ) from error
 
 
@@ -371,8 +388,8 @@ def _version(prototype: Prototype) -> tuple[object, ...]:
 
 
 def quoted(value: str) -> str:
-    """`value` as one segment of a path."""
-    return quote(value, safe="")
+    """A value as one segment of a path."""
+    return quote(value, safe="", errors="surrogatepass")  # The server says what is wrong with half a character.
 
 
 def _prefer_wait(seconds: float) -> str | None:

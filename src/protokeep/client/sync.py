@@ -16,8 +16,8 @@ from protokeep.client.connection import (
     POLL_SECONDS,
     STREAM_TIMEOUT,
     answer_of,
-    client_options,
     no_answer_of,
+    open_http,
     request_of,
 )
 from protokeep.client.models import ArchivedChat, Change, Ensured, Prototype, PrototypeDetail, RestoredChat
@@ -34,7 +34,7 @@ class Protokeep:
         self, url: str | None = None, token: str | None = None, *, transport: httpx2.BaseTransport | None = None
     ) -> None:
         """`url` and `token` default to PROTOKEEP_URL and PROTOKEEP_TOKEN, or the file of PROTOKEEP_TOKEN_FILE."""
-        self._http = httpx2.Client(**client_options(url, token), transport=transport)
+        self._http = open_http(httpx2.Client, url, token, transport)
         self.url = str(self._http.base_url).rstrip("/")
         self.census = Censuses(self._run)
 
@@ -187,6 +187,10 @@ class Protokeep:
             time.sleep(reader.connection_lost())
         yield from self._poll_changes(product_ids, provider)
 
+    def run(self, operation: Operation[T]) -> T:
+        """Carry out an operation, such as those of `protokeep.client.administration` and `protokeep.client.plans`."""
+        return self._run(operation)
+
     def _changes_of(
         self, reader: EventReader, line: str, product_ids: Sequence[str], provider: str
     ) -> Sequence[Change]:
@@ -217,10 +221,6 @@ class Protokeep:
         return self._http.stream(
             "GET", EVENTS_PATH, params=reader.params(), headers=reader.headers(), timeout=STREAM_TIMEOUT
         )
-
-    def run(self, operation: Operation[T]) -> T:
-        """The result of an operation, such as those of `protokeep.client.plans`."""
-        return self._run(operation)
 
     # -- carrying operations out -----------------------------------------------------------------------------------
 

@@ -123,6 +123,8 @@ DRAFT_DAYS = 7  #: an older list says little about the account of today
 DELETIONS_OF_ONE_ADMIN = 1000
 #: Nothing is deleted so soon after the first census of an account.
 FIRST_CENSUS_HOURS = 24
+#: Begins the answer of an item whose chat cannot be made again, such as one without files.
+NOT_MADE_AGAIN = "It cannot be made again"
 #: About how many calls the removal of a chat takes: reading it whole, and deleting it.
 CALLS_PER_DELETION = {1: 3, 2: 4}
 
@@ -145,4 +147,5 @@ def undo_of(item: PlanItem) -> str:
     """Which undo an item has now: `at_once`, `new_chat` (made again from its archive), or `none`."""
     if item.state in OPEN_ITEMS | {ItemState.PLANNED}:
         return "at_once" if item.state is not ItemState.DELETING else "new_chat"
-    return "new_chat" if item.state is ItemState.DELETED and item.archive_id else "none"
+    is_possible = item.archive_id is not None and not (item.answer or "").startswith(NOT_MADE_AGAIN)
+    return "new_chat" if item.state is ItemState.DELETED and is_possible else "none"

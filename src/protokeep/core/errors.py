@@ -30,11 +30,26 @@ ProtokeepError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 
 class ProtokeepError(Exception):
-    """Base of everything protokeep raises on purpose. `str(error)` says what to do next."""
+    """Base of everything protokeep raises on purpose. `str(error)` says what to do next.
+
+    Errors travel between processes: a copy has the same class, text and attributes. `Exception` would call the class
+    with the text alone, which most of these classes do not take.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _copied, (type(self), self.args, self.__dict__)
+
+
+def _copied(kind: type[ProtokeepError], arguments: tuple[Any, ...], attributes: Mapping[str, Any]) -> ProtokeepError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(attributes)
+    return error
 
 
 class InvalidInput(ProtokeepError):

@@ -22,6 +22,7 @@ from protokeep.client import AsyncProtokeep, NotFound, Prototype
 from protokeep.core.errors import ProtokeepError
 from protokeep.mcp import answers
 from protokeep.mcp.answers import EnsuredAnswer, ExplainAnswer, ListAnswer, PrototypeAnswer
+from protokeep.mcp.lenient import LenientServer
 
 #: The longest wait of one call, in seconds: assistants give up after 60 seconds or less.
 LONGEST_WAIT = 25
@@ -192,7 +193,7 @@ def server_of(open_client: OpenClient) -> MCPServer[Any]:
     if not logging.getLogger().handlers:
         # Without a handler, the library would install a Rich handler of its own.
         logging.basicConfig(level=logging.WARNING)
-    server: MCPServer[Any] = MCPServer("protokeep", "protokeep", instructions=INSTRUCTIONS, version=__version__)
+    server = LenientServer("protokeep", "protokeep", instructions=INSTRUCTIONS, version=__version__)
     tools = Tools(open_client)
     registrations: list[tuple[Callable[..., Any], str, ToolAnnotations]] = [
         (tools.ensure_prototype, "Get or make a product's prototype", CREATES),

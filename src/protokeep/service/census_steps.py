@@ -197,7 +197,7 @@ class CensusRunner:
             )
             for chat in shown
         ]
-        return known, [one for one in found if not _is_young(one, young_since)]
+        return known, [one for one in found if one.chat.chat_id in known or not _is_young(one, young_since)]
 
     async def _read_projects(self, census: Census, tasks: CensusTasks, task: Task, provider: SupportsCensus) -> Step:
         before = provider.calls

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from protokeep.core.clean_up import ItemState, Plan, PlanItem
+from protokeep.core.clean_up import NOT_MADE_AGAIN, ItemState, Plan, PlanItem
 from protokeep.core.errors import ArchiveFault, NotFound, NotNow, OutcomeUnknown, ProviderRejected
 from protokeep.core.timing import backoff
 from protokeep.providers.census_port import SupportsCensus
@@ -106,6 +106,6 @@ class Restorer:
     async def _give_up(self, plan: Plan, item: PlanItem, reason: str) -> None:
         """It cannot be made again, and stays deleted. Its archive, if there is one, can still be downloaded."""
         now = self._context.clock()
-        answer = f"It cannot be made again: {reason}"
+        answer = f"{NOT_MADE_AGAIN}: {reason}"
         after = replace(item, state=ItemState.DELETED, due_at=None, answer=answer)
         await self._store.save_item(plan, after, now, receipt_of(plan, after, now))

@@ -149,7 +149,7 @@ class Tokens:
         )
         self._cache.clear()
         if revoked == 0:
-            raise NotFound(f"No token {token[:NAME_MAX]} that still counts. `protokeep token list` shows them.")
+            raise NotFound(f'There is no active token "{token[:NAME_MAX]}". `protokeep token list` shows them.')
         return revoked
 
     async def people(

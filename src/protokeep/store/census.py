@@ -23,6 +23,8 @@ _CHAT_COLUMNS = (
     *("chat_id", "name", "author_id", "created_at", "updated_at", "privacy", "is_favorite", "may_delete"),
     *("project_id", "vercel_project_id", "version_id", "web_url", "demo_url", "picture_url"),
 )
+#: Rows that are written at a time where there are thousands.
+PART = 500
 #: Censuses of an account that are listed.
 MOST_CENSUSES = 20
 
@@ -218,7 +220,7 @@ async def save_groups(
         }
         for group in groups
     ]
-    await connection.execute_many(query("insert_census_group"), rows)
+    await _execute_in_parts(connection, "insert_census_group", rows)
     chats = [
         {
             **scope,
@@ -229,7 +231,13 @@ async def save_groups(
         }
         for chat in changed
     ]
-    await connection.execute_many(query("save_chat_group"), chats)
+    await _execute_in_parts(connection, "save_chat_group", chats)
+
+
+async def _execute_in_parts(connection: Connection, name: str, values: Sequence[dict[str, Any]]) -> None:
+    """Executes a statement for each of thousands of `values`; no part takes longer than one statement may."""
+    for start in range(0, len(values), PART):
+        await connection.execute_many(query(name), values[start : start + PART])
 
 
 def _scope(census: Census) -> dict[str, str]:

@@ -111,8 +111,10 @@ class CensusQueries:
             " WHERE x.group_id IS NOT NULL AND x.claim <> 'foreign' AND x.is_missing = false GROUP BY x.group_id"
         )
         return (
-            "SELECT gr.group_id, gr.confidence, gr.reasons, gr.product_id, gr.product_confidence, n.members,"  # noqa: S608
-            f" n.credits, n.unclaimed, n.name, n.newest_at FROM protokeep_census_groups gr JOIN ({members}) AS n"
+            # Counted once: a planner without statistics would count again for each group.
+            f"WITH n AS MATERIALIZED ({members})"  # noqa: S608
+            " SELECT gr.group_id, gr.confidence, gr.reasons, gr.product_id, gr.product_confidence, n.members,"
+            " n.credits, n.unclaimed, n.name, n.newest_at FROM protokeep_census_groups gr JOIN n"
             " ON n.group_id = gr.group_id AND gr.workspace_id = :workspace_id AND gr.account = :account"
             f" {narrowed} ORDER BY n.members DESC, gr.group_id DESC LIMIT :limit"
         )

@@ -21,7 +21,7 @@ from protokeep.web.dependencies import (
 from protokeep.web.models import PrototypeView
 from protokeep.web.problems import responses
 
-router = APIRouter(prefix="/api/design/prototypes/{prototype_id}")
+router = APIRouter(prefix="/api/design/prototypes/{prototype_id}", tags=["prototypes"])
 
 #: A picture comes from an app builder: a browser may show it, and run nothing in it. (Every answer has nosniff.)
 PICTURE_HEADERS = {
@@ -37,7 +37,9 @@ Now = Annotated[bool, Query(description="Admins: delete at once, past the bin.")
 class FollowUp(BaseModel):
     """A follow-up message."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"message": "Make the header darker"}]}
+    )
 
     message: Annotated[str, Field(description="What should change: 1-100,000 characters.")]
 

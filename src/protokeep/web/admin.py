@@ -28,16 +28,18 @@ router = APIRouter(prefix="/api/design", tags=["access"])
 RoleWord = Literal["viewer", "maker", "admin"]
 NO_STORE = "no-store"
 #: A cursor of people holds a name of 200 characters, which are up to 1,100 in base64.
-NameCursor = Annotated[str | None, Query(max_length=1200)]
+NameCursor = Annotated[str | None, Query(max_length=1200, description="next_cursor of the page before.")]
 TokenInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Its id, or its prefix.")]
 
 
 class NewToken(BaseModel):
     """A request for a new token."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"role": "maker", "user_id": "ana", "days": 90}]}
+    )
 
-    role: RoleWord = "maker"
+    role: Annotated[RoleWord, Field(description="What its owner may do.")] = "maker"
     user_id: Annotated[str, Field(max_length=200, description="Whose it is; made up when empty.")] = ""
     name: Annotated[str, Field(max_length=200, description="What you call it.")] = ""
     days: Annotated[
@@ -48,15 +50,15 @@ class NewToken(BaseModel):
 class TokenView(BaseModel):
     """A stored token. `prefix` is how people recognise it."""
 
-    id: str
-    user_id: str
-    name: str
-    role: RoleWord
-    prefix: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
+    id: Annotated[str, Field(description="Its id.")]
+    user_id: Annotated[str, Field(description="Whose it is.")]
+    name: Annotated[str, Field(description="What you call it.")]
+    role: Annotated[RoleWord, Field(description="What its owner may do.")]
+    prefix: Annotated[str, Field(description="How it begins.")]
+    created_at: Annotated[datetime, Field(description="When it was made.")]
+    expires_at: Annotated[datetime | None, Field(description="When it stops working; null: never.")]
+    revoked_at: Annotated[datetime | None, Field(description="When it was revoked; null: it was not.")]
+    last_used_at: Annotated[datetime | None, Field(description="When it was used last; null: never.")]
 
     @classmethod
     def fields_of(cls, token: ApiToken) -> dict[str, Any]:
@@ -67,23 +69,23 @@ class TokenView(BaseModel):
 class CreatedToken(TokenView):
     """A new token. `token` is shown this once; only its digest is stored."""
 
-    token: str
+    token: Annotated[str, Field(description="The token itself, in this answer only.")]
 
 
 class TokensView(BaseModel):
     """A page of the workspace's tokens, newest first, including revoked ones."""
 
-    tokens: list[TokenView]
-    next_cursor: str | None
+    tokens: Annotated[list[TokenView], Field(description="The tokens of this page.")]
+    next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null: this is the last one.")]
 
 
 class PersonView(BaseModel):
     """A person of the workspace. `tokens` counts their valid tokens."""
 
-    user_id: str
-    tokens: int
-    prototypes: int
-    last_used_at: datetime | None
+    user_id: Annotated[str, Field(description="Their id.")]
+    tokens: Annotated[int, Field(description="How many valid tokens they have.")]
+    prototypes: Annotated[int, Field(description="How many prototypes they asked for.")]
+    last_used_at: Annotated[datetime | None, Field(description="When a token of theirs was used last; null: never.")]
 
     @classmethod
     def of(cls, person: Person) -> PersonView:
@@ -94,36 +96,36 @@ class PersonView(BaseModel):
 class PeopleView(BaseModel):
     """A page of the workspace's people, by name."""
 
-    people: list[PersonView]
-    next_cursor: str | None
+    people: Annotated[list[PersonView], Field(description="The people of this page.")]
+    next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null: this is the last one.")]
 
 
 class RevokeAccess(BaseModel):
     """The person whose access ends."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"user_id": "ana"}]})
 
-    user_id: Annotated[str, Field(min_length=1, max_length=200)]
+    user_id: Annotated[str, Field(min_length=1, max_length=200, description="Whose access ends.")]
 
 
 class RevokedView(BaseModel):
     """How many tokens and sessions were revoked."""
 
-    tokens: int
-    sessions: int
+    tokens: Annotated[int, Field(description="How many tokens were revoked.")]
+    sessions: Annotated[int, Field(description="How many sessions of the page were ended.")]
 
 
 class AuditLine(BaseModel):
     """Who did what, to what, from where. `data` holds further details, never a prompt or a secret."""
 
-    id: str
-    at: datetime
-    action: str
-    actor: str
-    token_id: str | None
-    address: str | None
-    subject: str | None
-    data: dict[str, Any]
+    id: Annotated[str, Field(description="Its id.")]
+    at: Annotated[datetime, Field(description="When it happened.")]
+    action: Annotated[str, Field(description="What was done.")]
+    actor: Annotated[str, Field(description="Who did it.")]
+    token_id: Annotated[str | None, Field(description="With which token; null: with none.")]
+    address: Annotated[str | None, Field(description="From where; null: not over the network.")]
+    subject: Annotated[str | None, Field(description="To what.")]
+    data: Annotated[dict[str, Any], Field(description="Details of this kind of action.")]
 
     @classmethod
     def of(cls, record: AuditRecord) -> AuditLine:
@@ -144,8 +146,8 @@ class AuditLine(BaseModel):
 class AuditView(BaseModel):
     """A page of the audit, newest first."""
 
-    entries: list[AuditLine]
-    next_cursor: str | None
+    entries: Annotated[list[AuditLine], Field(description="The lines of this page.")]
+    next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null: this is the last one.")]
 
 
 @router.post(
@@ -205,8 +207,8 @@ async def read_audit(
     request: Request,
     limit: Limit = 50,
     cursor: Cursor = None,
-    action: Action | None = None,
-    actor: Annotated[str | None, Query(max_length=200)] = None,
+    action: Annotated[Action | None, Query(description="Only this, such as created or key_set.")] = None,
+    actor: Annotated[str | None, Query(max_length=200, description="Only this person's.")] = None,
 ) -> AuditView:
     """Who did what, from where. Nobody can change entries. Reuse appears after a second or so."""
     audit = application_of(request).keeper.context.audit

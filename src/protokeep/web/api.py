@@ -42,7 +42,7 @@ from protokeep.web.models import (
 from protokeep.web.problems import responses
 from protokeep.web.serialization import View, checked_status_json, ensured_json, etag_of, list_json, prototype_json
 
-router = APIRouter(prefix="/api/design")
+router = APIRouter(prefix="/api/design", tags=["prototypes"])
 #: Paths that are routed while still percent-encoded; `product_in_path` decodes them.
 PRODUCT_PATHS = (b"/api/design/mockups/", b"/api/design/check-status/")
 

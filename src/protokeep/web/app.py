@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
-from fastapi.openapi.utils import get_openapi
 from starlette.routing import Route
 
 from protokeep import __version__
@@ -18,17 +17,26 @@ from protokeep.jobs import application_with_jobs
 from protokeep.mcp.http import Endpoint
 from protokeep.service.watching import Watcher
 from protokeep.settings import Settings
-from protokeep.web import actions, admin, api, archives, census, hooks, pages, plans, problems, provider_keys
+from protokeep.web import (
+    actions,
+    admin,
+    api,
+    archives,
+    census,
+    docs,
+    hooks,
+    openapi,
+    pages,
+    plans,
+    problems,
+    provider_keys,
+)
 from protokeep.web.cors import CrossOrigin
 from protokeep.web.dependencies import principal_of
 from protokeep.web.middleware import RateLimits, RequestLimits
-from protokeep.web.models import Problem
 from protokeep.wiring import PROVIDERS, Application
 
 log = structlog.get_logger(__name__)
-
-#: Error statuses of every operation: a body, an address or headers that are too long, and too many requests.
-COMMON_ERRORS = (413, 414, 429, 431)
 
 
 def create_app(settings: Settings, application: Application | None = None) -> FastAPI:
@@ -61,14 +69,14 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     app.state.draining = False
     app.state.rates = RateLimits(settings)
     problems.install(app)
-    for module in (api, actions, archives, admin, provider_keys, census, plans, hooks):
+    for module in (api, actions, archives, admin, provider_keys, census, plans, hooks, docs):
         app.include_router(module.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
     # The tools answer each POST and send nothing by themselves: a GET would be a stream that no limit knows.
     app.router.routes.append(Route("/mcp", mcp, methods=["POST"], include_in_schema=False))
     _add_health(app)
     pages.install(app)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi.document_of(app)  # type: ignore[method-assign]
     _add_middleware(app, settings)
     return app
 
@@ -114,32 +122,3 @@ def _add_health(app: FastAPI) -> None:
         context.heartbeat.require_beats()
         await context.store.ready()
         return {"status": "ok"}
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with tokens and the problem documents that every operation may answer."""
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        components = schema.setdefault("components", {})
-        components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        for path, operations in schema["paths"].items():
-            for operation in operations.values():
-                if path.startswith("/api/"):
-                    _add_common_errors(operation)
-                _describe_invalid_input(operation)
-        app.openapi_schema = schema
-    return app.openapi_schema
-
-
-def _add_common_errors(operation: dict[str, Any]) -> None:
-    operation["security"] = [{"token": []}]
-    for status, response in problems.responses(*COMMON_ERRORS).items():
-        operation["responses"].setdefault(str(status), response)
-
-
-def _describe_invalid_input(operation: dict[str, Any]) -> None:
-    """Replace FastAPI's own description of a 422, which is not sent here."""
-    response = operation["responses"].get("422")
-    if response is not None and problems.MEDIA_TYPE not in response.get("content", {}):
-        response.update(problems.responses(422)[422])

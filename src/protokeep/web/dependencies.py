@@ -23,6 +23,8 @@ from protokeep.wiring import Application
 
 #: Longest `Prefer: wait=n` in seconds: shorter than the idle limits of common proxies.
 WAIT_MAX = 25
+#: How a token begins that a program has not filled in: a variable, an example, or the word before the token.
+PLACEHOLDERS = ("$", "{", "<", "Bearer ", "bearer ", "env:")
 #: For answers that carry an ETag: a browser keeps them, and asks each time whether they still hold.
 MUST_REVALIDATE = {"Cache-Control": "private, no-cache"}
 
@@ -55,6 +57,10 @@ def bearer_of(request: Request) -> str:
     if scheme.lower() != "bearer" or not token:
         raise NotAuthenticated(
             "Send your token as `Authorization: Bearer <token>`. `protokeep token create` makes one."
+        )
+    if token.startswith(PLACEHOLDERS):
+        raise NotAuthenticated(
+            "The token is a placeholder that was not filled in. Put the token itself in its place: it begins with pk_."
         )
     return token
 
@@ -108,14 +114,14 @@ class Prefer:
 
     @classmethod
     def of(cls, header: str | None) -> Prefer:
-        """The preferences in a header; None: no header was sent. Raises `InvalidInput`."""
+        """The preferences in a header; None: no header was sent. One that cannot be met is shortened or ignored."""
         parsed = cls()
         for preference in re.split(r"[,;]", header) if header else ():
             name, _, value = preference.strip().partition("=")
             if name.lower() == "respond-async":
                 parsed.respond_async = True
             elif name.lower() == "wait":
-                parsed.wait = _seconds_of(value.strip().strip('"'))
+                parsed.wait = _seconds_of(value.strip().strip('"'), parsed.wait)
         return parsed
 
     def wait_seconds(self, default: float) -> float:
@@ -125,11 +131,12 @@ class Prefer:
         return default if self.wait is None else float(self.wait)
 
 
-def _seconds_of(value: str) -> int:
+def _seconds_of(value: str, otherwise: int | None) -> int | None:
+    """A wait in whole seconds, shortened to the longest one; `otherwise` for a preference that cannot be read."""
+    if not (value.isascii() and value.isdigit()):
+        return otherwise
     seconds = whole_number_of(value, WAIT_MAX)
-    if seconds is None:
-        raise InvalidInput(f"Prefer: wait takes whole seconds from 0 to {WAIT_MAX}.", field="Prefer")
-    return seconds
+    return WAIT_MAX if seconds is None else seconds
 
 
 PreferHeader = Annotated[str | None, Header(max_length=500)]

@@ -34,14 +34,18 @@ KeySourceWord = Literal["environment", "workspace", "own", "argument", "unknown"
 #: Marks a field in OpenAPI. Pydantic's own mark would warn whenever the field is read.
 DEPRECATED: dict[str, JsonValue] = {"deprecated": True}
 #: How much of a list, and where it goes on.
-Limit = Annotated[int, Query(ge=1, le=100)]
-Cursor = Annotated[str | None, Query(max_length=300)]
+Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
+Cursor = Annotated[str | None, Query(max_length=300, description="next_cursor of the page before.")]
 
 
 class CreateProject(BaseModel):
     """A request for a product's prototype. The deprecated fields are those of the specification's first screens."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"product_id": "shop", "prompt": "A landing page for a bakery"}]},
+    )
 
     product_id: Annotated[str, Field(description="Your own id of the product: 1-200 characters.")]
     prompt: Annotated[str, Field(description="What the prototype should be: 1-100,000 characters.")]
@@ -61,63 +65,69 @@ class ListQuery(BaseModel):
 
     limit: Limit = 100
     cursor: Cursor = None
-    provider: Annotated[str | None, Field(max_length=50)] = None
-    status: StatusWord | None = None
-    mine: bool = False
+    provider: Annotated[str | None, Field(max_length=50, description="The app builder.")] = None
+    status: Annotated[StatusWord | None, Field(description="Only prototypes of this status.")] = None
+    mine: Annotated[bool, Field(description="Only what you asked for yourself.")] = False
 
 
 class StatusQuery(BaseModel):
     """Which builder's prototype of a product."""
 
-    provider: Annotated[str, Field(max_length=50)] = "v0"
+    provider: Annotated[str, Field(max_length=50, description="The app builder.")] = "v0"
 
 
 class ErrorView(BaseModel):
     """Why a prototype has failed or timed out."""
 
-    code: str
-    message: str
+    code: Annotated[str, Field(description="A stable word for programs.")]
+    message: Annotated[str, Field(description="The same for people.")]
 
 
 class ReasonView(BaseModel):
     """Why a prototype makes no progress, and when protokeep tries again by itself."""
 
-    code: str
-    message: str
-    next_try_at: datetime | None
+    code: Annotated[str, Field(description="A stable word for programs.")]
+    message: Annotated[str, Field(description="The same for people.")]
+    next_try_at: Annotated[
+        datetime | None, Field(description="When protokeep tries again by itself; null: it waits for a person.")
+    ]
 
 
 class PrototypeView(BaseModel):
     """A prototype. Missing values are null; no field is ever absent. The values come from `core.visible_fields`."""
 
-    id: str
-    product_id: str
-    product_name: str | None
-    user_id: str | None
-    provider: str
-    prompt: str | None
+    id: Annotated[str, Field(description="Its id.")]
+    product_id: Annotated[str, Field(description="Your own id of the product.")]
+    product_name: Annotated[str | None, Field(description="What people call the product.")]
+    user_id: Annotated[str | None, Field(description="Who asked for it.")]
+    provider: Annotated[str, Field(description="The app builder.")]
+    prompt: Annotated[str | None, Field(description="What it was made from.")]
     prompt_cut: Annotated[bool, Field(description="Whether `prompt` is only the beginning, as in lists and events.")]
-    v0_chat_id: str | None
-    v0_project_id: str | None
-    project_status: StatusWord
-    state: StateWord
-    reason: ReasonView | None
-    project_url: str | None
-    demo_url: str | None
-    web_url: str | None
-    chat_url: str | None
-    thumbnail_url: str | None
-    image_url: str | None
-    phase_submission_id: str | None
-    metadata: dict[str, Any] | None
-    error: ErrorView | None
-    is_current: bool
-    created_at: datetime
-    updated_at: datetime
-    observed_at: datetime | None
-    poll_count: int
-    elapsed_seconds: float | None
-    credits: float | None
+    v0_chat_id: Annotated[str | None, Field(description="The id of its chat at the app builder.")]
+    v0_project_id: Annotated[str | None, Field(description="The id of its project at the app builder.")]
+    project_status: Annotated[StatusWord, Field(description="What the app builder said last, or timeout.")]
+    state: Annotated[StateWord, Field(description="The state as one word for people.")]
+    reason: Annotated[ReasonView | None, Field(description="Why there is no progress.")]
+    project_url: Annotated[
+        str | None, Field(description="The best address a person can open: preview, web address or chat.")
+    ]
+    demo_url: Annotated[str | None, Field(description="Its preview.")]
+    web_url: Annotated[str | None, Field(description="Its page at the app builder.")]
+    chat_url: Annotated[str | None, Field(description="Its chat at the app builder.")]
+    thumbnail_url: Annotated[str | None, Field(description="A small picture of it.")]
+    image_url: Annotated[str | None, Field(description="A picture of it.")]
+    phase_submission_id: Annotated[str | None, Field(description="What your own table's column of this name holds.")]
+    metadata: Annotated[dict[str, Any] | None, Field(description="What your own table's column of this name holds.")]
+    error: Annotated[ErrorView | None, Field(description="Why it has failed or timed out.")]
+    is_current: Annotated[
+        bool, Field(description="Whether it is the product's current prototype, which a create gets again.")
+    ]
+    created_at: Annotated[datetime, Field(description="When it was asked for.")]
+    updated_at: Annotated[datetime, Field(description="When it changed last.")]
+    observed_at: Annotated[datetime | None, Field(description="When the app builder was asked last.")]
+    poll_count: Annotated[int, Field(description="How often the app builder was asked.")]
+    elapsed_seconds: Annotated[float | None, Field(description="How long the last turn took, or takes so far.")]
+    credits: Annotated[float | None, Field(description="What the app builder says it cost, all turns together.")]
     key_source: Annotated[KeySourceWord | None, Field(description="Whose key paid for it.")]
     deletion_due_at: Annotated[datetime | None, Field(description="In the bin: it can be taken back until then.")]
     archive_id: Annotated[str | None, Field(description="The copy of its chat that was made before its deletion.")]
@@ -136,23 +146,25 @@ class PrototypeView(BaseModel):
 class DecisionView(BaseModel):
     """Why a request got this prototype."""
 
-    outcome: Literal["created", "reused", "replaced", "replayed"]
-    reason: str
-    prompt_differs: bool
+    outcome: Annotated[
+        Literal["created", "reused", "replaced", "replayed"], Field(description="What became of the request.")
+    ]
+    reason: Annotated[str, Field(description="The same in a sentence for people.")]
+    prompt_differs: Annotated[bool, Field(description="Whether it was made from another prompt than this one.")]
 
 
 class EnsuredView(PrototypeView):
     """The prototype that a request got, and why."""
 
-    is_existing: bool
-    decision: DecisionView
+    is_existing: Annotated[bool, Field(description="Whether it was there before this request.")]
+    decision: Annotated[DecisionView, Field(description="Why it is this one.")]
 
 
 class MockupsView(BaseModel):
     """A page of a product's prototypes, newest first."""
 
-    mockups: list[PrototypeView]
-    next_cursor: str | None
+    mockups: Annotated[list[PrototypeView], Field(description="The prototypes of this page.")]
+    next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null: this is the last one.")]
 
 
 class BinView(BaseModel):
@@ -165,29 +177,31 @@ class BinView(BaseModel):
 class CheckedStatusView(PrototypeView):
     """A prototype with the names that the specification's later screens read."""
 
-    project_id: str | None
-    projectId: str | None
-    chat_id: str | None
-    is_complete: bool
-    can_submit_new: bool
+    project_id: Annotated[str | None, Field(description="The same as v0_project_id.")]
+    projectId: Annotated[str | None, Field(description="The same as v0_project_id.")]
+    chat_id: Annotated[str | None, Field(description="The same as v0_chat_id.")]
+    is_complete: Annotated[bool, Field(description="Whether it has ended.")]
+    can_submit_new: Annotated[bool, Field(description="Whether a create would make a new one.")]
 
 
 class DeletedView(BaseModel):
     """A deletion that was accepted."""
 
-    success: Literal[True] = True
-    id: str
+    success: Annotated[Literal[True], Field(description="Always true.")] = True
+    id: Annotated[str, Field(description="Its id.")]
 
 
 class EventView(BaseModel):
     """One event in a prototype's history."""
 
-    kind: str
-    source: Literal["person", "submit", "poll", "hook", "sweep"]
-    actor: str | None
-    status: StatusWord | None
-    data: dict[str, Any] | None
-    at: datetime
+    kind: Annotated[str, Field(description="What happened.")]
+    source: Annotated[
+        Literal["person", "submit", "poll", "hook", "sweep"], Field(description="How protokeep came to know it.")
+    ]
+    actor: Annotated[str | None, Field(description="Who did it; null: nobody.")]
+    status: Annotated[StatusWord | None, Field(description="The status that it led to.")]
+    data: Annotated[dict[str, Any] | None, Field(description="Details of this kind of event.")]
+    at: Annotated[datetime, Field(description="When it happened.")]
 
     @classmethod
     def of(cls, row: Row, data: dict[str, Any] | None) -> EventView:
@@ -205,17 +219,18 @@ class EventView(BaseModel):
 class PrototypeDetail(PrototypeView):
     """A prototype with its history, oldest event first."""
 
-    history: list[EventView]
-    surplus_chat_ids: list[str]
+    history: Annotated[list[EventView], Field(description="What happened to it, oldest first.")]
+    surplus_chat_ids: Annotated[list[str], Field(description="Further chats at the app builder that carry its mark.")]
 
 
 class Problem(BaseModel):
     """A problem document (RFC 9457). `field` names the invalid field of the request."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    request_id: str
-    field: str | None = None
+    type: Annotated[str, Field(description="A stable name of this kind of problem.")]
+    title: Annotated[str, Field(description="The kind in words.")]
+    status: Annotated[int, Field(description="The HTTP status.")]
+    detail: Annotated[str, Field(description="What is wrong here, and what to do.")]
+    instance: Annotated[str, Field(description="The path that was asked for.")]
+    request_id: Annotated[str, Field(description="Names this answer in the log of the server.")]
+    help: Annotated[str, Field(description="The page of this server that describes this kind of problem.")]
+    field: Annotated[str | None, Field(description="The field of the request that is at fault, if it is one.")] = None

@@ -14,27 +14,30 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from protokeep.core import errors
+from protokeep.web.invalid_input import fault_to_tell
 from protokeep.web.posted_forms import UnsupportedForm
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_BASE = "urn:protokeep:problem:"
+#: The page of this server that describes the API and every kind of problem.
+DOCS = "/docs"
 
 #: Error -> (status, last part of the type, title). The entry of the nearest base class counts.
 _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.ProductUnknown: (422, "product-unknown", "The owner's products have no such product"),
     errors.KeyReused: (422, "idempotency-key-reused", "The idempotency key names another request"),
     UnsupportedForm: (415, "unsupported-media-type", "The body is not a form that is read here"),
-    errors.InvalidInput: (422, "invalid-input", "A value cannot be used"),
+    errors.InvalidInput: (422, "invalid-input", "Invalid value"),
     errors.NotAuthenticated: (401, "not-authenticated", "A valid token is needed"),
     errors.NotAllowed: (403, "not-allowed", "The token's role does not cover this"),
     errors.TooMany: (429, "too-many", "Too much at once"),
-    errors.NotFound: (404, "not-found", "There is no such thing"),
+    errors.NotFound: (404, "not-found", "Not found"),
     errors.KeyInFlight: (409, "idempotency-key-in-flight", "The first request with this key is still running"),
     errors.NotNow: (409, "not-now", "The prototype's state does not allow this now"),
     errors.LimitReached: (409, "limit-reached", "The workspace has as many as it may have"),
-    errors.QuotaReached: (429, "cap-reached", "As many were made today as may be"),
+    errors.QuotaReached: (429, "cap-reached", "Daily limit reached"),
     errors.NotMigrated: (503, "not-migrated", "The database is not migrated"),
     errors.NotConfigured: (503, "not-configured", "A setting is missing"),
     errors.TooSlow: (503, "too-slow", "It took too long"),
@@ -43,7 +46,7 @@ _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.ProviderError: (503, "provider-unavailable", "The app builder is not available"),
 }
 _STATUS_TITLES = {
-    404: ("not-found", "There is no such thing"),
+    404: ("not-found", "Not found"),
     405: ("method-not-allowed", "This method is not allowed here"),
     413: ("too-large", "The request is too large"),
     415: ("unsupported-media-type", "The body has to be JSON"),
@@ -67,9 +70,11 @@ def problem(
         "detail": detail,
         "instance": request.scope["path"],
         "request_id": request_id(request),
+        "help": f"{DOCS}#{kind}",
         **more,
     }
-    return JSONResponse(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    link = {"Link": f'<{DOCS}#{kind}>; rel="help"'}
+    return JSONResponse(body, status, headers={**link, **(headers or {})}, media_type=MEDIA_TYPE)
 
 
 def request_id(request: Request) -> str:
@@ -101,7 +106,7 @@ async def _domain_error(request: Request, error: errors.ProtokeepError) -> JSONR
     if isinstance(error, errors.InvalidInput) and error.field:
         more["field"] = error.field
     if isinstance(error, errors.NotAuthenticated):
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = _challenge(request)
     if isinstance(error, errors.QuotaReached):
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
     if status in (409, 503) and not isinstance(
@@ -111,6 +116,12 @@ async def _domain_error(request: Request, error: errors.ProtokeepError) -> JSONR
     if isinstance(error, errors.TooMany):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))
     return problem(request, status, kind, title, str(error) + _uncertainty_hint(request, error), headers, **more)
+
+
+def _challenge(request: Request) -> str:
+    """The challenge of a 401 (RFC 6750, 3.1): a caller that sent a token learns that asking again with it is no use."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return 'Bearer error="invalid_token"' if scheme.lower() == "bearer" and token.strip() else "Bearer"
 
 
 def _uncertainty_hint(request: Request, error: Exception) -> str:
@@ -125,15 +136,8 @@ async def _validation_error(request: Request, error: RequestValidationError) -> 
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
         return _not_json(request)
-    first = faults[0]
-    location = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
-    field = ".".join(location) or "body"
-    detail = {
-        "extra_forbidden": f"{field} is not a field of this request. Take it out, or check its spelling.",
-        "missing": f"{field} is missing. Send it.",
-        "model_attributes_type": "The body has to be a JSON object, sent as application/json.",
-    }.get(first["type"], f"{field}: {first['msg']}.")
-    return problem(request, 422, "invalid-input", "A value cannot be used", detail, field=field)
+    field, detail = fault_to_tell(request, faults)
+    return problem(request, 422, "invalid-input", "Invalid value", detail, field=field)
 
 
 def _not_json(request: Request) -> JSONResponse:
@@ -147,9 +151,9 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     kind, title = _STATUS_TITLES.get(error.status_code, ("error", "The request was refused"))
     detail = str(error.detail)
     if error.status_code == 404:
-        detail = "Nothing is served at this address. /openapi.json lists what is."
+        detail = f"Nothing is served at this address. {DOCS} lists what is."
     elif error.status_code == 405:
-        detail = "This address does not take that method. /openapi.json lists what it takes."
+        detail = f"This address does not take that method. {DOCS} lists what it takes."
     return problem(request, error.status_code, kind, title, detail, error.headers)
 
 

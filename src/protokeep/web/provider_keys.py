@@ -24,9 +24,11 @@ ProviderName = Annotated[str, Query(max_length=50, description="The app builder.
 class NewKey(BaseModel):
     """A key to store."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, json_schema_extra={"examples": [{"key": "v1:team:0123456789"}]}
+    )
 
-    key: SecretStr
+    key: Annotated[SecretStr, Field(description="The key itself. No answer ever shows it.")]
     provider: Annotated[str, Field(max_length=50, description="The app builder.")] = "v0"
     other_account: Annotated[
         bool, Field(description="Set it even if it does not see the prototypes made with the key before.")
@@ -40,14 +42,14 @@ class KeyView(BaseModel):
     key was set: whether the app builder accepts it; null if the app builder did not answer.
     """
 
-    provider: str
-    key_source: Literal["workspace", "own"]
-    user_id: str | None
-    last4: str
-    set_by: str
-    set_at: datetime
-    opens: bool
-    works: bool | None
+    provider: Annotated[str, Field(description="The app builder.")]
+    key_source: Annotated[Literal["workspace", "own"], Field(description="The workspace's, or a person's own.")]
+    user_id: Annotated[str | None, Field(description="Whose own it is; null: the workspace's.")]
+    last4: Annotated[str, Field(description="How the key ends.")]
+    set_by: Annotated[str, Field(description="Who set it.")]
+    set_at: Annotated[datetime, Field(description="When it was set.")]
+    opens: Annotated[bool, Field(description="Whether this process can open it.")]
+    works: Annotated[bool | None, Field(description="Whether the app builder accepts it; null: not asked.")]
 
     @classmethod
     def of(cls, stored: StoredKey) -> KeyView:
@@ -69,7 +71,7 @@ class KeyView(BaseModel):
 class KeysView(BaseModel):
     """The keys of the workspace and of its people."""
 
-    keys: list[KeyView]
+    keys: Annotated[list[KeyView], Field(description="The workspace's key, and those of its people.")]
 
 
 @router.put("", summary="Set the workspace's key", responses=responses(400, 401, 403, 409, 413, 422, 503))

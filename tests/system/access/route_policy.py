@@ -44,6 +44,7 @@ CREATE = {"product_id": "another", "prompt": "x"}
 RULES: dict[str, Rule] = {
     "GET /openapi.json": OPEN,
     "HEAD /openapi.json": OPEN,
+    "GET /docs": OPEN,
     "GET /livez": OPEN,
     "GET /readyz": OPEN,
     "POST /api/design/create-project": Rule(Way.BEARER, Role.MAKER, body=CREATE),

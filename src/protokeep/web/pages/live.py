@@ -24,7 +24,7 @@ from protokeep.web.sse import EventStream
 from protokeep.wiring import Application
 
 router = APIRouter()
-api_router = APIRouter(prefix="/api/design")
+api_router = APIRouter(prefix="/api/design", tags=["prototypes"])
 
 LastEvent = Annotated[str | None, Header(max_length=60)]
 Since = Annotated[str | None, Query(max_length=60)]

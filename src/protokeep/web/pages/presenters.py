@@ -36,10 +36,7 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class CardView:
-    """A prototype as a card. `since` is set while it is in progress; `key` is the same for all of its product.
-
-    `link_url` shows this prototype to whoever gets it: the product's page for the current one, else its own.
-    """
+    """A prototype as a card. `since` is set while it is in progress; `key` is the same for all of its product."""
 
     id: str
     key: str
@@ -47,7 +44,6 @@ class CardView:
     title: str
     product_url: str
     url: str
-    link_url: str
     open_url: str | None
     chat_url: str | None
     picture: str | None
@@ -67,21 +63,13 @@ class CardView:
     variants: str | None
     is_current: bool
     in_progress: bool
+    is_making: bool
     bin_until: str | None
     is_tracked: bool
     can_stop: bool
     credits: str | None
+    failed: bool
     prompt: str | None
-
-    @property
-    def is_making(self) -> bool:
-        """Whether it is about to be made, or being made."""
-        return self.state in (State.QUEUED, State.MAKING)
-
-    @property
-    def failed(self) -> bool:
-        """Whether it came to no end of its own."""
-        return self.state in (State.FAILED, State.STOPPED)
 
     @property
     def is_deleting(self) -> bool:
@@ -92,6 +80,11 @@ class CardView:
     def is_in_bin(self) -> bool:
         """Whether it was deleted, and can be taken back."""
         return self.state == State.IN_BIN
+
+    @property
+    def link_url(self) -> str:
+        """What somebody who gets the link sees this prototype at."""
+        return self.product_url if self.is_current else self.url
 
     @property
     def sentence(self) -> str:
@@ -115,24 +108,22 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
     """The texts and links of a card; `usual` is the usual time until a prototype is ready, None without figures."""
     prototype = card.prototype
     title = card.product_name or prototype.product_id
-    generation, state = prototype.generation, STATE_LABELS[prototype.state]
-    path, url = formatting.product_path(prototype.product_id), f"/prototypes/{prototype.id}"
+    generation = prototype.generation
     digest = formatting.digest_of(prototype.product_id, prototype.provider)
     return CardView(
         id=prototype.id,
         key=digest,
         product_id=prototype.product_id,
         title=title,
-        product_url=path,
-        url=url,
-        link_url=path if prototype.is_current else url,
+        product_url=formatting.product_path(prototype.product_id),
+        url=f"/prototypes/{prototype.id}",
         open_url=_open_url(prototype),
         chat_url=formatting.safe_link(generation.links.chat_url) if generation else None,
         picture=picture_of(prototype),
         cover=cover_of(digest, title, prototype.prompt),
         state=prototype.state.value,
-        label=state.label,
-        tone=state.tone,
+        label=STATE_LABELS[prototype.state].label,
+        tone=STATE_LABELS[prototype.state].tone,
         note=note_of(prototype, now),
         since=_turn_at(prototype) if prototype.state in IN_PROGRESS else None,
         elapsed=_elapsed_text(prototype, now),
@@ -145,10 +136,12 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         variants=_variants_text(card.variants),
         is_current=prototype.is_current,
         in_progress=prototype.state in IN_PROGRESS,
+        is_making=prototype.state in (State.QUEUED, State.MAKING),
         bin_until=_bin_until(prototype, now),
         is_tracked=generation is not None,
         can_stop=_can_stop(prototype),
         credits=formatting.credits_text(generation.credits if generation else None),
+        failed=prototype.state in (State.FAILED, State.STOPPED),
         prompt=prototype.prompt,
     )
 

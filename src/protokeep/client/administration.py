@@ -1,0 +1,75 @@
+"""What admins do over the API: tokens, keys of app builders, and the audit. Answers are the API's own JSON objects.
+
+keep.run(administration.create_token(role="maker", user_id="ana"))["token"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from protokeep.client.operations import Call, Operation, quoted, send
+
+View = Mapping[str, Any]
+
+#: The most lines of one page.
+PAGE = 100
+_TOKENS, _KEYS = "/api/design/tokens", "/api/design/keys"
+
+
+def create_token(*, role: str, user_id: str = "", name: str = "", days: int | None = None) -> Operation[View]:
+    """`POST /api/design/tokens`. Not repeated: each one makes another token."""
+    body = {"role": role, "user_id": user_id, "name": name, "days": days}
+    advice = "A token may have been made; its text is lost. List them and revoke the newest, if it was never used."
+    return (yield from send(Call("POST", _TOKENS, False, advice, body=body)))
+
+
+def list_tokens(limit: int) -> Operation[tuple[Sequence[View], bool]]:
+    """`GET /api/design/tokens`: (up to `limit` tokens, newest first; whether there are older ones)."""
+    return (yield from _pages(_TOKENS, "tokens", {}, limit))
+
+
+def revoke_token(token: str) -> Operation[None]:
+    """`DELETE /api/design/tokens/{token_id}`, by id or prefix. Raises `NotFound` for one that is not valid."""
+    advice = "It may be revoked. Revoking it again is safe: it says so then."
+    yield from send(Call("DELETE", f"{_TOKENS}/{quoted(token)}", False, advice))
+
+
+def set_key(key: str, *, own: bool, provider: str, other_account: bool) -> Operation[View]:
+    """`PUT /api/design/keys`, the workspace's key, or `PUT /api/design/keys/mine`."""
+    body = {"key": key, "provider": provider, "other_account": other_account}
+    advice = "It may be set: the list of keys says since when. Setting the same again is safe."
+    return (yield from send(Call("PUT", f"{_KEYS}/mine" if own else _KEYS, True, advice, body=body)))
+
+
+def list_keys() -> Operation[Sequence[View]]:
+    """`GET /api/design/keys`: whose they are and how they end."""
+    found: Sequence[View] = (yield from send(Call("GET", _KEYS, True)))["keys"]
+    return found
+
+
+def remove_key(*, own: bool, provider: str, user_id: str = "") -> Operation[None]:
+    """`DELETE /api/design/keys`, or `DELETE /api/design/keys/mine`. Not repeated: another key may be set meanwhile."""
+    params = {"provider": provider, **({"user_id": user_id} if user_id else {})}
+    advice = "It may be removed: look at the list first, because asking again removes one that was set meanwhile."
+    yield from send(Call("DELETE", f"{_KEYS}/mine" if own else _KEYS, False, advice, params=params))
+
+
+def audit(limit: int, *, action: str | None = None, actor: str | None = None) -> Operation[Sequence[View]]:
+    """`GET /api/design/audit`: up to `limit` lines, newest first."""
+    filters = {name: value for name, value in (("action", action), ("actor", actor)) if value is not None}
+    lines, _ = yield from _pages("/api/design/audit", "entries", filters, limit)
+    return lines
+
+
+def _pages(path: str, field: str, params: Mapping[str, str], limit: int) -> Operation[tuple[Sequence[View], bool]]:
+    """(up to `limit` lines of a list that comes in pages; whether there are more)."""
+    found: list[View] = []
+    cursor: str | None = None
+    while True:
+        query = {**params, "limit": str(min(PAGE, limit - len(found))), **({"cursor": cursor} if cursor else {})}
+        page = yield from send(Call("GET", path, True, params=query))
+        found += page[field]
+        cursor = page["next_cursor"]
+        if cursor is None or len(found) >= limit:
+            return found, cursor is not None

@@ -1,0 +1,78 @@
+"""The OpenAPI document: what FastAPI knows of the routes, completed with tokens, problems, tags and words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from protokeep.web import problems
+from protokeep.web.models import Problem
+
+#: Error statuses of every operation: a body, an address or headers that are too long, and too many requests.
+COMMON_ERRORS = (413, 414, 429, 431)
+#: The groups of operations, in the order of reading.
+TAGS = {
+    "prototypes": "Create prototypes, look at them, change, stop and delete them.",
+    "access": "Tokens, people and the audit of a workspace; for admins.",
+    "keys": "Keys of app builders: the workspace's, and each person's own.",
+    "health": "Whether the process runs and can serve.",
+}
+#: Parameters that many operations share, by name. An operation's own description comes first.
+PARAMETERS = {
+    "product_id": "Your own id of the product.",
+    "prototype_id": "The id of the prototype.",
+    "prefer": "respond-async: answer at once. wait=n: answer after n seconds at most, 25 at most.",
+    "idempotency-key": "A repeated request with the same key acts once and gets the first answer.",
+    "last-event-id": "The id of the last event that arrived: what happened since comes first.",
+}
+
+
+def document_of(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of `app`, made once."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            routes=app.routes,
+            tags=[{"name": name, "description": words} for name, words in TAGS.items()],
+            servers=[{"url": "/", "description": "This server."}],
+        )
+        schema["externalDocs"] = {"url": problems.DOCS, "description": "The same for people, and every problem."}
+        components = schema.setdefault("components", {})
+        schemas = components.setdefault("schemas", {})
+        schemas["Problem"] = Problem.model_json_schema()
+        for unused in ("HTTPValidationError", "ValidationError"):  # Of FastAPI's own 422, which is not sent here.
+            schemas.pop(unused, None)
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path, operation in operations_of(schema):
+            if path.startswith("/api/"):
+                _add_common_errors(operation)
+            _describe_invalid_input(operation)
+            for parameter in operation.get("parameters", ()):
+                parameter.setdefault("description", PARAMETERS.get(parameter["name"], ""))
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def operations_of(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(path, operation) of each operation of a document."""
+    for path, operations in schema["paths"].items():
+        for operation in operations.values():
+            yield path, operation
+
+
+def _add_common_errors(operation: dict[str, Any]) -> None:
+    operation["security"] = [{"token": []}]
+    for status, response in problems.responses(*COMMON_ERRORS).items():
+        operation["responses"].setdefault(str(status), response)
+
+
+def _describe_invalid_input(operation: dict[str, Any]) -> None:
+    """Replace FastAPI's own description of a 422, which is not sent here."""
+    response = operation["responses"].get("422")
+    if response is not None and problems.MEDIA_TYPE not in response.get("content", {}):
+        response.update(problems.responses(422)[422])
