@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import gc
+import os
 import shutil
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -23,8 +25,20 @@ from world import Site, World
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-# The certificates of this machine are read once: reading takes 20 ms, and clients of tests speak plain HTTP.
-httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
+# The certificates that an environment names are read once: reading takes 20 ms, and clients of tests speak plain HTTP.
+_read_certificates = httpcore2.default_ssl_context
+
+
+@functools.cache
+def _certificates(_environment: tuple[str | None, ...], trust_env: bool) -> ssl.SSLContext:
+    return _read_certificates(_trust_env=trust_env)
+
+
+def _known_certificates(*, _trust_env: bool = True) -> ssl.SSLContext:
+    return _certificates(tuple(map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))), _trust_env)
+
+
+httpcore2.default_ssl_context = _known_certificates
 # What tests do not look at is written plainly. Drawing one traceback with its source and values takes 80 ms.
 structlog.configure(
     [

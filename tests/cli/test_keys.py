@@ -66,7 +66,7 @@ async def test_a_list_of_peoples_keys_is_imported_line_by_line(database_url: str
         listed = await run(tmp_path, "keys", "list", **values)
 
     assert (first.code, second.code) == (1, 0), (first, second)
-    assert "line 2: ana: refused. The builder refuses this key" in first.err
+    assert "line 2: ana: refused. v0 rejected this key" in first.err
     assert first.out.splitlines() == ["line 3: ben: set …3f9c, v0 takes it", "Set: 1. Unchanged: 0. Refused: 1."]
     assert second.out.splitlines() == [
         "line 1: ana: set …3f9c, v0 takes it",

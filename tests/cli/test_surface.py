@@ -144,7 +144,9 @@ def test_lists_show_ids_that_other_commands_take(at_server: CliRunner, served: D
     stopped = at_server.invoke(app, ["stop", "shop"]).stdout
     early = at_server.invoke(app, ["open", "shop", "--json"])
     served.wait_for_chats()
-    deleted = json.loads(at_server.invoke(app, ["delete", "shop", "--yes", "--id", first["id"], "--json"]).stdout)
+    deleted = json.loads(
+        at_server.invoke(app, ["delete", "shop", "--yes", "--now", "--id", first["id"], "--json"]).stdout
+    )
     missing = at_server.invoke(app, ["status", "shop", "--json"])
     unknown = at_server.invoke(app, ["stop", "shop", "--id", first["id"]])
 

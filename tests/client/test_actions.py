@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from live_server import Demo
-from protokeep.client import AsyncProtokeep, KeyReused, NotAllowed, NotNow, Protokeep, Prototype
+from live_server import Demo, demo
+from protokeep.client import AsyncProtokeep, KeyReused, NotAllowed, NotNow, Protokeep, Prototype, deleted
 
 WORDS = "Make it blue"
 
@@ -97,21 +98,43 @@ async def test_a_repeated_follow_up_after_a_lost_connection_sends_nothing_twice(
 
 
 @pytest.mark.parametrize("token", ["token", "admin_token"], ids=["its maker", "an admin"])
-async def test_a_running_prototype_is_stopped_and_its_maker_or_an_admin_deletes_it(served: Demo, token: str) -> None:
+async def test_a_running_prototype_is_stopped_and_its_maker_or_an_admin_deletes_it(tmp_path: Path, token: str) -> None:
     """
-    What is being made is stopped; a viewer may not delete, and deleting again is no error.
+    What is being made is stopped; a viewer may not delete, and deleting again is no error. Without a bin it is at once.
     """
-    async with AsyncProtokeep(served.url, served.token) as keep:
-        prototype = await keep.ensure("shop", "A landing page")
-        stopped = await keep.stop(prototype.id)
-        again = await keep.stop(prototype.id)
-    async with AsyncProtokeep(served.url, served.viewer_token) as keep:
-        with pytest.raises(NotAllowed):
-            await keep.delete(prototype.id)
-    async with AsyncProtokeep(served.url, getattr(served, token)) as keep:
-        left = [await keep.delete(prototype.id) for _ in range(2)]
+    with demo(tmp_path, bin_days=0) as served:
+        async with AsyncProtokeep(served.url, served.token) as keep:
+            prototype = await keep.ensure("shop", "A landing page")
+            stopped = await keep.stop(prototype.id)
+            again = await keep.stop(prototype.id)
+        async with AsyncProtokeep(served.url, served.viewer_token) as keep:
+            with pytest.raises(NotAllowed):
+                await keep.delete(prototype.id)
+        async with AsyncProtokeep(served.url, getattr(served, token)) as keep:
+            left = [await keep.delete(prototype.id) for _ in range(2)]
+        is_gone = [chat["deleted"] for chat in served.chats()]
 
     assert stopped.error is not None
     assert (stopped.state, stopped.error.code, again.state) == ("stopped", "stopped", "stopped")
-    assert left == [None, None]
-    assert [chat["deleted"] for chat in served.chats()] == [True]
+    assert (left, is_gone) == ([None, None], [True])
+
+
+async def test_what_is_in_the_bin_is_listed_and_taken_back(served: Demo) -> None:
+    """
+    Both clients delete into the bin, where deleting again changes nothing; its maker takes it back.
+    """
+    with Protokeep(served.url, served.token) as keep:
+        prototype = keep.ensure("shop", "A landing page")
+        served.wait_for_chats()
+        binned = [keep.delete(prototype.id) for _ in range(2)]
+        listed, has_more = keep.run(deleted.list_bin(1))
+    async with AsyncProtokeep(served.url, served.token) as keep_async:
+        back = await keep_async.take_back(prototype.id)
+        left, _ = await keep_async.run(deleted.list_bin())
+    async with AsyncProtokeep(served.url, served.admin_token) as admin:
+        archives, _ = await admin.run(deleted.list_archives())
+
+    assert [one.state for one in binned if one is not None] == ["in_bin", "in_bin"]
+    assert ([one.id for one in listed], has_more) == ([prototype.id], False)
+    assert (back.id, back.is_current, list(left), list(archives)) == (prototype.id, True, [], [])
+    assert [chat["deleted"] for chat in served.chats()] == [False]

@@ -184,7 +184,10 @@ class TestFollowing:
 
 class TestSetting:
     async def test_a_refused_key_is_not_kept(self, world: World) -> None:
-        with world.knobs(answer_next=[{"status": 401}]), pytest.raises(InvalidInput, match="refuses this key"):
+        with (
+            world.knobs(answer_next=[{"status": 401}]),
+            pytest.raises(InvalidInput, match="v0 rejected this key"),
+        ):
             await keys_of(world.first).set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         assert await keys_of(world.first).list("default") == []
 

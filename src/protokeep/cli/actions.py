@@ -92,7 +92,7 @@ def delete(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Delete a product's prototype, here and at the builder: into the bin first. An admin any, a maker their own."""
+    """Delete a product's prototype, here and at the builder. Into the bin first; an admin any, a maker their own."""
     from protokeep.client import NotFound
 
     missing = missing_text(product_id, provider, prototype_id)

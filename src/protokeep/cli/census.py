@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from protokeep.cli.files import print_export
 from protokeep.cli.options import DEFAULT_URL, AsJson, ProductId, Token, Url
 from protokeep.cli.prototypes import connected
 from protokeep.cli.retry_advice import (
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
+ChatIds = Annotated[list[str], typer.Argument(help="One or more chats.", metavar="CHAT...")]
 Account = Annotated[str | None, typer.Option(help="The account at the app builder. [the workspace's]")]
 View = Mapping[str, Any]
 #: Seconds between two looks at a census that is waited for.
@@ -43,7 +44,7 @@ CLAIMS = {
 }
 
 
-@app.command()
+@app.command(epilog="Example: protokeep census scan --to-end")
 def scan(
     whole: Annotated[
         bool | None, typer.Option("--whole/--incremental", help="Read everything, or what is new. [whole at first]")
@@ -60,6 +61,8 @@ def scan(
 
     Exit codes beside the usual ones: 3 it failed, 4 it goes on and was not waited for any longer.
     """
+    from protokeep.client import census
+
     options = {"--account": account, "--whole": whole is True, "--incremental": whole is False, "--json": as_json}
     advice = RetryAdvice(
         "It may have begun all the same. Asking again is safe, and goes on with the one that is open:",
@@ -67,14 +70,14 @@ def scan(
     )
     with connected(url, token, as_json=as_json) as client:
         with advise_if_answer_lost(advice, as_json=as_json):
-            begun = client.census.start(account, whole=whole)
+            begun = client.run(census.start(account, whole=whole))
         ended = begun if no_wait else _wait(client, begun, seconds, to_end=to_end, quiet=as_json)
         if as_json:
             print_json(ended)
         else:
             print_text(_census_line(ended))
             if ended["state"] == "done" or ended["prompts_left"]:
-                _print_summary(client.census.summary(ended["account"]))
+                _print_summary(client.run(census.summary(ended["account"])))
     if ended["prompts_left"] and not to_end and not no_wait:
         print_notice(
             f"{ended['prompts_left']:,} prompts are still being read, so that more chats can be grouped; that goes on "
@@ -84,12 +87,14 @@ def scan(
         raise typer.Exit(EXIT_TIMEOUT if ended["state"] in OPEN else EXIT_FAILED)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep census show")
 def show(account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """How far the newest census is, and what the account holds: whose chats, of which kind, which nobody needs."""
+    """Say how far the newest census is. And what the account holds: whose chats, which kinds, which nobody needs."""
+    from protokeep.client import census
+
     with connected(url, token, as_json=as_json) as client:
-        progress = client.census.progress(account)
-        summary = client.census.summary(progress["account"]) if progress["census"] else None
+        progress = client.run(census.progress(account))
+        summary = client.run(census.summary(progress["account"])) if progress["census"] else None
     if as_json:
         print_json({**progress, "summary": summary})
         return
@@ -100,7 +105,7 @@ def show(account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_UR
     _print_summary(summary)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep census chats bakery --kind duplicate")
 def chats(
     text: Annotated[str, typer.Argument(help="Words in the name or in the prompt.")] = "",
     product: Annotated[str | None, typer.Option(help="For this product.")] = None,
@@ -119,6 +124,8 @@ def chats(
     token: Token = "",
 ) -> None:
     """List chats that censuses found."""
+    from protokeep.client import census
+
     filters: dict[str, Any] = {
         "q": text,
         "product_id": product,
@@ -133,16 +140,11 @@ def chats(
         "account": account,
     }
     with connected(url, token, as_json=as_json) as client:
-        found = list(islice(client.census.chats(**filters), limit))
-    if as_json:
-        print_json(found)
-        return
-    print_text("\n".join(_chat_line(chat) for chat in found) or "No chat matches.")
-    if len(found) == limit:
-        print_notice(f"only the first {limit} are shown; --limit shows more.")
+        found, has_more = client.run(census.list_chats(limit, **filters))
+    _print_list(found, "\n".join(map(_chat_line, found)) or "No chat matches.", has_more=has_more, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep census groups --unclaimed")
 def groups(
     product: Annotated[str | None, typer.Option(help="For this product.")] = None,
     unclaimed: Annotated[bool, typer.Option("--unclaimed", help="Only with chats that no product uses.")] = False,
@@ -153,22 +155,27 @@ def groups(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """List chats that are the same, the largest groups first, with the reasons."""
-    filters: dict[str, Any] = {
-        "product_id": product,
-        "unclaimed": unclaimed,
-        "confidence": confidence,
-        "account": account,
-    }
+    """List chats that are the same, the largest groups first. With how sure that is, and why."""
+    from protokeep.client import census
+
+    filters = {"product_id": product, "unclaimed": unclaimed, "confidence": confidence, "account": account}
     with connected(url, token, as_json=as_json) as client:
-        found = list(islice(client.census.groups(**filters), limit))
+        found, has_more = client.run(census.list_groups(limit, **filters))
+    _print_list(
+        found, "\n".join(map(_group_lines, found)) or "No chats are the same.", has_more=has_more, as_json=as_json
+    )
+
+
+def _print_list(found: Sequence[View], text: str, *, has_more: bool, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    print_text("\n".join(_group_lines(group) for group in found) or "No chats are the same.")
+    print_text(text)
+    if has_more:
+        print_notice(f"only the first {len(found):,} are shown; --limit shows more.")
 
 
-@app.command()
+@app.command(epilog="Example: protokeep census adopt shop --chat aBcDeFg1234")
 def adopt(
     product_id: ProductId,
     group: Annotated[str | None, typer.Option(help="All chats of this group, the best into the slot.")] = None,
@@ -179,7 +186,9 @@ def adopt(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Make chats prototypes of a product: followed from then on. Nothing is written at the app builder."""
+    """Make chats prototypes of a product, followed from then on. Nothing is written at the app builder."""
+    from protokeep.client import census
+
     chosen = list(chat or ())
     options = {"--group": group, "--name": name, "--account": account, "--json": as_json}
     advice = RetryAdvice(
@@ -189,7 +198,8 @@ def adopt(
     results: list[View] = []
     with connected(url, token, as_json=as_json) as client, advise_if_answer_lost(advice, as_json=as_json):
         while True:
-            result = client.census.adopt(product_id, chosen, group_id=group, product_name=name, account=account)
+            adopting = census.adopt(product_id, chosen, group_id=group, product_name=name, account=account)
+            result = client.run(adopting)
             results.append(result)
             if not result["left"] or not _adopted(result):
                 break
@@ -217,66 +227,84 @@ def _adopted(result: View) -> int:
     return sum(one["outcome"] == "adopted" for one in result["adopted"])
 
 
-@app.command()
+@app.command(epilog="Example: protokeep census pin aBcDeFg1234 --reason 'for the board'")
 def pin(
-    chat_ids: Annotated[list[str], typer.Argument(help="One or more chats.", metavar="CHAT...")],
+    chat_ids: ChatIds,
     reason: Annotated[str | None, typer.Option(help="Why it has to stay.")] = None,
     account: Account = None,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
     """Keep chats: no plan deletes a pinned one. Anybody who sees a chat may pin it."""
-    with connected(url, token) as client:
-        for chat_id in chat_ids:
-            client.census.pin(chat_id, account=account, reason=reason)
-            print_text(f"{in_one_line(chat_id)}  pinned")
+    from protokeep.client import census
+
+    with connected(url, token, as_json=as_json) as client:
+        _print_pins((client.run(census.pin(chat_id, account, reason=reason)) for chat_id in chat_ids), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep census unpin aBcDeFg1234")
 def unpin(
-    chat_ids: Annotated[list[str], typer.Argument(help="One or more chats.", metavar="CHAT...")],
-    account: Account = None,
-    url: Url = DEFAULT_URL,
-    token: Token = "",
+    chat_ids: ChatIds, account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = ""
 ) -> None:
     """Take the pins off chats."""
-    with connected(url, token) as client:
-        for chat_id in chat_ids:
-            client.census.unpin(chat_id, account=account)
-            print_text(f"{in_one_line(chat_id)}  not pinned")
+    from protokeep.client import census
+
+    with connected(url, token, as_json=as_json) as client:
+        _print_pins((client.run(census.unpin(chat_id, account)) for chat_id in chat_ids), as_json=as_json)
 
 
-@app.command()
+def _print_pins(chats: Iterable[View], *, as_json: bool) -> None:
+    """Say of each chat, as soon as it is done, whether it is pinned; as JSON of all together."""
+    done: list[View] = []
+    for chat in chats:
+        done.append(chat)
+        if not as_json:
+            print_text(f"{in_one_line(chat['chat_id'])}  {'pinned' if chat['pinned_by'] else 'not pinned'}")
+    if as_json:
+        print_json(done)
+
+
+@app.command(epilog="Example: protokeep census export --output chats.csv")
 def export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file. [standard output]")] = None,
     format: Annotated[str, typer.Option(help="csv or json.")] = "csv",
     account: Account = None,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Write all chats into a file, with whole prompts. No cell of the CSV is a formula."""
-    with connected(url, token) as client:
-        content = client.census.export(account, format=format)
+    """Write all chats into a file, with whole prompts. No cell of the CSV is a formula. --json is --format json."""
+    from protokeep.client import census
+
+    is_json = format == "json" or (as_json and output is None)
+    with connected(url, token, as_json=as_json) as client:
+        content = client.run(census.export(account, format="json" if is_json else format))
     if output is None:
-        print_text(content.decode(errors="replace").rstrip("\n"))
+        print_export(content.decode(errors="replace"), is_json=is_json)
         return
     try:
         output.write_bytes(content)
     except OSError as error:
         print_notice(f"{output} could not be written: {error.strerror}.")
         raise typer.Exit(EXIT_ERROR) from None
-    print_notice(f"{len(content):,} bytes in {output}")
+    if as_json:
+        print_json({"file": str(output), "bytes": len(content)})
+    else:
+        print_notice(f"{len(content):,} bytes in {output}")
 
 
-@app.command()
+@app.command(epilog="Example: protokeep census cancel")
 def cancel(account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """End the open census. What it found so far stays."""
+    from protokeep.client import census
+
     with connected(url, token, as_json=as_json) as client:
-        census = client.census.cancel(account)
+        ended = client.run(census.cancel(account))
     if as_json:
-        print_json(census)
+        print_json(ended)
     else:
-        print_text(_census_line(census))
+        print_text(_census_line(ended))
 
 
 # -- words ---------------------------------------------------------------------------------------------------------
@@ -288,17 +316,18 @@ def _wait(client: Protokeep, begun: View, seconds: int, *, to_end: bool, quiet: 
     Meanwhile there is a bar on a terminal, and elsewhere a line for each phase.
     """
     from protokeep.cli.census_progress import shown_progress
+    from protokeep.client import census
 
     ends = time.monotonic() + seconds
     with shown_progress(quiet=quiet, is_terminal=sys.stderr.isatty()) as show_progress:
         while True:
-            overview = client.census.progress(begun["account"])
-            censuses = [overview["census"], *overview["earlier"]]
-            census: View = next((one for one in censuses if one and one["id"] == begun["id"]), begun)
-            show_progress(census, overview["seconds_left"])
-            is_readable = bool(census["prompts_left"]) and not to_end
-            if census["state"] not in OPEN or is_readable or time.monotonic() >= ends:
-                return census
+            overview = client.run(census.progress(begun["account"]))
+            known = [overview["census"], *overview["earlier"]]
+            now: View = next((one for one in known if one and one["id"] == begun["id"]), begun)
+            show_progress(now, overview["seconds_left"])
+            is_readable = bool(now["prompts_left"]) and not to_end
+            if now["state"] not in OPEN or is_readable or time.monotonic() >= ends:
+                return now
             time.sleep(min(LOOK_SECONDS, max(ends - time.monotonic(), 0)))
 
 

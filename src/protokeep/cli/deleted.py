@@ -24,11 +24,13 @@ ArchiveId = Annotated[str, typer.Argument(help="The archive's id, as `protokeep 
 Limit = Annotated[int, typer.Option(min=1, max=100, help="How many.")]
 
 
-@app.command("bin")
+@app.command("bin", epilog="Example: protokeep bin")
 def list_bin(limit: Limit = 50, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """List what was deleted and can still be taken back; what goes next comes first."""
+    """List what was deleted and can still be taken back. What goes next comes first."""
+    from protokeep.client import deleted
+
     with connected(url, token, as_json=as_json) as client:
-        found, more = client.bin(limit=limit)
+        found, more = client.run(deleted.list_bin(limit))
     if as_json:
         print_json([prototype.raw for prototype in found])
         return
@@ -41,7 +43,7 @@ def list_bin(limit: Limit = 50, as_json: AsJson = False, url: Url = DEFAULT_URL,
         print_text(f"There is more: --limit shows more than {limit}.")
 
 
-@app.command()
+@app.command(epilog="Example: protokeep restore 3f9cb0c2-5a1e-4d7f-9b60-7a1d2c3e4f50")
 def restore(
     prototype_id: Annotated[str, typer.Argument(help="The prototype's id, as `protokeep bin` shows it.")],
     as_json: AsJson = False,
@@ -62,11 +64,13 @@ def restore(
     output.print_result(prototype.raw, f"Taken back. It is {role}.", as_json=as_json)
 
 
-@archives_app.command("list")
+@archives_app.command("list", epilog="Example: protokeep archives list")
 def list_archives(limit: Limit = 50, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """List the copies of deleted chats, newest first. For admins."""
+    from protokeep.client import deleted
+
     with connected(url, token, as_json=as_json) as client:
-        found, more = client.archives(limit=limit)
+        found, more = client.run(deleted.list_archives(limit))
     if as_json:
         print_json([archive.raw for archive in found])
         return
@@ -78,17 +82,21 @@ def list_archives(limit: Limit = 50, as_json: AsJson = False, url: Url = DEFAULT
         print_text(f"There are older ones: --limit shows more than {limit}.")
 
 
-@archives_app.command()
+@archives_app.command(epilog="Example: protokeep archives download aBcDeFg1234")
 def download(
     archive_id: ArchiveId,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file. [chat-ID.zip]")] = None,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
     """Save the zip with a chat's messages, files and picture. A file that is there is never overwritten. For admins."""
+    from protokeep.cli.output import print_result
+    from protokeep.client import deleted
+
     path = output or Path(f"chat-{re.sub(r'[^A-Za-z0-9-]', '_', archive_id)}.zip")
-    with connected(url, token) as client:
-        body = client.download_archive(archive_id)
+    with connected(url, token, as_json=as_json) as client:
+        body = client.run(deleted.download_archive(archive_id))
     try:
         # The chat is private: only its owner may read the file.
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -96,10 +104,10 @@ def download(
     except OSError as error:
         print_notice(f"{path} could not be written: {error.strerror}. Name another file with --output.")
         raise typer.Exit(EXIT_ERROR) from None
-    print_text(f"{path}: {len(body):,} bytes.")
+    print_result({"file": str(path), "bytes": len(body)}, f"{path}: {len(body):,} bytes.", as_json=as_json)
 
 
-@archives_app.command("restore")
+@archives_app.command("restore", epilog="Example: protokeep archives restore aBcDeFg1234 --yes")
 def restore_archive(
     archive_id: ArchiveId,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -107,46 +115,50 @@ def restore_archive(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Make a new chat from an archive, as a prototype of its product. For admins."""
+    """Make a new chat from an archive, for its product. For admins."""
     from protokeep.cli import output
+    from protokeep.client import deleted
 
     with connected(url, token, as_json=as_json) as client:
         if not yes:
             typer.confirm("Make a new chat at the builder? Its messages are not carried over.", abort=True, err=True)
         advice = RetryAdvice(
             "A new chat may have been made all the same. Look at the archive first; asking again makes no second one:",
-            shell_command("archives list", (), {}, url, token).replace("'archives list'", "archives list"),
+            shell_command("archives list", (), {"--json": as_json}, url, token),
         )
         with advise_if_answer_lost(advice, as_json=as_json):
-            made = client.restore_archive(archive_id)
+            made = client.run(deleted.restore_archive(archive_id))
     prototype = made.prototype
     where = f"It is prototype {prototype.id} of {in_one_line(prototype.product_id)}." if prototype else ""
     text = f"Restored as chat {in_one_line(made.chat_id)}. {where or 'No product is known for it.'}"
     output.print_result(made.raw, text, as_json=as_json)
 
 
-@archives_app.command()
+@archives_app.command(epilog="Example: protokeep archives remove --older-than 365d")
 def remove(
     archive_id: Annotated[str | None, typer.Argument(help="The archive's id.")] = None,
     older_than: Annotated[str | None, typer.Option("--older-than", help="All that are older, such as 365d.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
     """Remove an archive for good, or all old ones. What something still waits for stays. For admins."""
+    from protokeep.cli.output import print_result
+    from protokeep.client import deleted
+
     days = _days_of(older_than)
     if (archive_id is None) is (days is None):
         print_notice("name one archive, or say --older-than, such as 365d.")
         raise typer.Exit(EXIT_USAGE)
     if not yes:
         what = f"archive {archive_id}" if archive_id else f"all archives older than {days} days"
-        typer.confirm(f"Remove {what}? Nothing brings back what they hold.", abort=True)
-    with connected(url, token) as client:
+        typer.confirm(f"Remove {what}? Nothing brings back what they hold.", abort=True, err=as_json)
+    with connected(url, token, as_json=as_json) as client:
         if archive_id is not None:
-            client.remove_archive(archive_id)
-            print_text("Removed.")
-        elif days is not None:
-            print_text(f"{client.remove_archives(days):,} removed.")
+            client.run(deleted.remove_archive(archive_id))
+        removed = client.run(deleted.remove_archives(days)) if days is not None else 1
+    print_result({"removed": removed}, f"Removed: {removed:,}.", as_json=as_json)
 
 
 def _days_of(text: str | None) -> int | None:

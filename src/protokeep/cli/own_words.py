@@ -14,6 +14,11 @@ _WORDS = {
     "POST /api/design/tokens": "`protokeep token create`",
     "POST /api/design/create-project": "`protokeep create PRODUCT PROMPT`",
     "GET /api/design/mockups/{product_id}": "`protokeep list PRODUCT`",
+    "GET /api/design/archives": "`protokeep archives list`",
+    "GET /api/design/census/chats": "`protokeep census chats`",
+    "GET /api/design/census/groups": "`protokeep census groups`",
+    "POST /api/design/census": "`protokeep census scan`",
+    "GET /api/design/plans": "`protokeep plan list`",
     "ask with create_new=true for one": "add --new to make one",
 }
 _PATTERN = re.compile("|".join(re.escape(words) for words in _WORDS))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from protokeep.cli.files import print_export, read_file
 from protokeep.cli.options import DEFAULT_URL, AsJson, Token, Url
 from protokeep.cli.prototypes import connected
 from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
@@ -39,7 +38,7 @@ def _print(value: Any, text: Callable[[], str], *, as_json: bool) -> None:
         print_text(text())
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan create --workspace default --kind duplicate")
 def create(
     workspace: WorkspaceName,
     kind: Annotated[
@@ -58,7 +57,7 @@ def create(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Make a draft: which chats would be deleted, which are kept, and why. Changes nothing."""
+    """Make a draft: what would be deleted, what kept, and why. Changes nothing."""
     from protokeep.client import plans
 
     plan = _run(
@@ -81,12 +80,12 @@ def create(
     _print(plan, lambda: _detail(plan), as_json=as_json)
 
 
-@app.command("list")
+@app.command("list", epilog="Example: protokeep plan list")
 def list_plans(as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """List plans, newest first."""
     from protokeep.client import plans
 
-    found = _run(url, token, plans.listed())
+    found = _run(url, token, plans.listed(), as_json=as_json)
     lines = [_line(plan) for plan in found["plans"]]
     _print(
         found["plans"],
@@ -95,16 +94,16 @@ def list_plans(as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "
     )
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan show aBcDeFg1234")
 def show(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Look at a plan: its digest, what it takes, and when it ends."""
+    """Look at a plan: its digest, what it takes, when it ends."""
     from protokeep.client import plans
 
-    plan = _run(url, token, plans.get(plan_id))
+    plan = _run(url, token, plans.get(plan_id), as_json=as_json)
     _print(plan, lambda: _detail(plan), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan items aBcDeFg1234 --action delete")
 def items(
     plan_id: PlanId,
     action: Annotated[str | None, typer.Option(help="keep or delete.")] = None,
@@ -116,24 +115,27 @@ def items(
     """List what a plan does with each chat, and why."""
     from protokeep.client import plans
 
-    found = _run(url, token, plans.items(plan_id, action, state))
+    found = _run(url, token, plans.items(plan_id, action, state), as_json=as_json)
     _print(found, lambda: "\n".join(_item_line(item) for item in found) or "No such chats.", as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan export aBcDeFg1234")
 def export(
     plan_id: PlanId,
-    kind: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
+    format: Annotated[str, typer.Option(help="csv or json.")] = "csv",
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Print a plan as a file. Only its column `action` may be changed: then `import` it."""
+    """Print a plan as a file. Only its column `action` may be changed: then `import` it. --json is --format json."""
     from protokeep.client import plans
 
-    sys.stdout.write(_run(url, token, plans.export(plan_id, kind)))
+    kind = "json" if as_json else format
+    content = _run(url, token, plans.export(plan_id, kind), as_json=as_json)
+    print_export(content, is_json=kind == "json")
 
 
-@app.command("import")
+@app.command("import", epilog="Example: protokeep plan import aBcDeFg1234 edited.csv")
 def import_plan(
     plan_id: PlanId,
     file: Annotated[str, typer.Argument(help="The edited file; - reads standard input.")],
@@ -144,7 +146,7 @@ def import_plan(
     """Make a new draft from an edited file. Errors name the lines."""
     from protokeep.client import plans
 
-    content = _read_file(file)
+    content = read_file(file)
     if not content.lstrip("\ufeff \r\n").startswith("["):
         # Most lines are as they were: leaving them out keeps the request small, and the numbers of the others.
         exported = _run(url, token, plans.export(plan_id, "csv"), as_json=as_json)
@@ -153,7 +155,7 @@ def import_plan(
     _print(plan, lambda: _detail(plan), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan approve aBcDeFg1234 --digest 3f9c --workspace default")
 def approve(
     plan_id: PlanId,
     digest: Digest,
@@ -169,7 +171,7 @@ def approve(
     _print(plan, lambda: _detail(plan), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan apply aBcDeFg1234 --digest 3f9c")
 def apply(
     plan_id: PlanId,
     digest: Annotated[str, typer.Option(help="The plan's digest. Without it, nothing happens.")] = "",
@@ -177,7 +179,7 @@ def apply(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Let the deletions of an approved plan begin, when its grace period is over."""
+    """Let an approved plan begin, when its grace period is over."""
     from protokeep.client import plans
 
     if not digest:
@@ -187,7 +189,7 @@ def apply(
     _print(plan, lambda: _detail(plan), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan pause aBcDeFg1234")
 def pause(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """Delete nothing more until the plan is resumed."""
     from protokeep.client import plans
@@ -196,7 +198,7 @@ def pause(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, toke
     _print(plan, lambda: _detail(plan), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan resume aBcDeFg1234")
 def resume(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """Let a paused plan go on."""
     from protokeep.client import plans
@@ -205,7 +207,7 @@ def resume(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, tok
     _print(plan, lambda: _detail(plan), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan cancel aBcDeFg1234")
 def cancel(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """End a plan: nothing more of it is deleted. What was deleted stays deleted."""
     from protokeep.client import plans
@@ -214,7 +216,7 @@ def cancel(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, tok
     _print(plan, lambda: _detail(plan), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan undo aBcDeFg1234")
 def undo(
     plan_id: PlanId,
     chat: Annotated[list[str] | None, typer.Option(help="Only this chat; repeat it for several. [the plan]")] = None,
@@ -222,7 +224,7 @@ def undo(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Take back a plan, or some of its chats: kept at once, or made again from their archives."""
+    """Take back a plan, or some of its chats. They are kept at once, or made again from their archives."""
     from protokeep.client import plans
 
     undone = _run(url, token, plans.undo(plan_id, chat), as_json=as_json)
@@ -233,12 +235,12 @@ def undo(
     _print(undone, lambda: text, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan people aBcDeFg1234")
 def people(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Print a message for each author whose chats are about to go."""
+    """Print a message for each author whose chats are to go."""
     from protokeep.client import plans
 
-    found = _run(url, token, plans.people(plan_id))["people"]
+    found = _run(url, token, plans.people(plan_id), as_json=as_json)["people"]
     texts = [
         f"{in_one_line(author['author_id'] or 'author not known')} ({len(author['chats']):,}):\n{author['message']}\n"
         for author in found
@@ -246,29 +248,30 @@ def people(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, tok
     _print(found, lambda: "\n".join(texts) or "Nobody's chats are about to go.", as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan report aBcDeFg1234")
 def report(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Print what a plan did, and whether a census afterwards shows any of the chats."""
+    """Print what a plan did. And whether a census afterwards shows any of the chats."""
     from protokeep.client import plans
 
-    found = _run(url, token, plans.report(plan_id))
+    found = _run(url, token, plans.report(plan_id), as_json=as_json)
     reasons = [f"  {count:,} {rule}" for rule, count in sorted(found["reasons"].items())]
     _print(found, lambda: "\n".join([found["sentence"], *reasons]), as_json=as_json)
 
 
-@app.command()
-def receipts(plan_id: PlanId, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Print the receipts of a plan as JSON, with a signature: one for what became of each chat."""
+@app.command(epilog="Example: protokeep plan receipts aBcDeFg1234")
+def receipts(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """Print the signed receipts of a plan. Always JSON: one for what became of each chat."""
     from protokeep.client import plans
 
-    print_json(_run(url, token, plans.receipts(plan_id)))
+    print_json(_run(url, token, plans.receipts(plan_id), as_json=as_json))
 
 
-@app.command("verify-receipts")
+@app.command("verify-receipts", epilog="Example: protokeep plan verify-receipts receipts.json")
 def verify_receipts(
     file: Annotated[str, typer.Argument(help="The printed receipts; - reads standard input.")],
+    as_json: AsJson = False,
 ) -> None:
-    """Say whether this installation wrote the receipts, and nobody changed them. Needs PROTOKEEP_SECRET_KEY."""
+    """Say whether receipts are genuine: ours, and unchanged. Needs PROTOKEEP_SECRET_KEY."""
     import json
 
     from protokeep.cli.runtime import settings_of
@@ -277,19 +280,23 @@ def verify_receipts(
     from protokeep.wiring import secret_key
 
     try:
-        export = json.loads(_read_file(file))
+        export = json.loads(read_file(file))
     except (ValueError, RecursionError):
         export = None
     if not isinstance(export, dict):
         print_notice("the file holds no receipts. `protokeep plan receipts` prints them.")
         raise typer.Exit(EXIT_USAGE)
-    if not is_signed_by_us(Signer(secret_key(settings_of())), export):
+    is_genuine = is_signed_by_us(Signer(secret_key(settings_of())), export)
+    if as_json:
+        print_json({"genuine": is_genuine})
+    if not is_genuine:
         print_notice("these receipts were changed, or another installation wrote them.")
         raise typer.Exit(EXIT_ERROR)
-    print_text(f"Genuine: {len(export['receipts']):,} receipts of plan {export['plan']['id']}.")
+    if not as_json:
+        print_text(f"Genuine: {len(export['receipts']):,} receipts of plan {in_one_line(export['plan']['id'])}.")
 
 
-@app.command()
+@app.command(epilog="Example: protokeep plan policy --older-than 30 --workspace default")
 def policy(
     older_than: Annotated[int | None, typer.Option(help="Days: set the policy. [look at it]")] = None,
     workspace: Annotated[str, typer.Option(help="The name of your workspace, written out, to set it.")] = "",
@@ -299,7 +306,7 @@ def policy(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Look at, set or switch off the standing policy: drafts of failed, empty and superseded chats, once a day."""
+    """Look at, set or switch off the standing policy. Once a day it makes a draft: failed, empty, superseded."""
     from protokeep.client import plans
 
     with connected(url, token, as_json=as_json) as client:
@@ -310,15 +317,6 @@ def policy(
         found = client.run(plans.policies())["policies"]
     lines = [f"{one['account']}: older than {one['older_than_days']} days, set by {one['set_by']}" for one in found]
     _print(found, lambda: "\n".join(map(in_one_line, lines)) or "There is no standing policy.", as_json=as_json)
-
-
-def _read_file(name: str) -> str:
-    try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        print_notice(f"{name} cannot be read: {reason}.")
-        raise typer.Exit(EXIT_USAGE) from None
 
 
 def _line(plan: Mapping[str, Any]) -> str:

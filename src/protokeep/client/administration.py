@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from protokeep.client.operations import Call, Operation, quoted, send
+from protokeep.client.pages import read_pages
 
 View = Mapping[str, Any]
 
-#: The most lines of one page.
-PAGE = 100
 _TOKENS, _KEYS = "/api/design/tokens", "/api/design/keys"
 
 
@@ -26,7 +25,7 @@ def create_token(*, role: str, user_id: str = "", name: str = "", days: int | No
 
 def list_tokens(limit: int) -> Operation[tuple[Sequence[View], bool]]:
     """`GET /api/design/tokens`: (up to `limit` tokens, newest first; whether there are older ones)."""
-    return (yield from _pages(_TOKENS, "tokens", {}, limit))
+    return (yield from read_pages(_TOKENS, "tokens", {}, limit))
 
 
 def revoke_token(token: str) -> Operation[None]:
@@ -58,18 +57,5 @@ def remove_key(*, own: bool, provider: str, user_id: str = "") -> Operation[None
 def audit(limit: int, *, action: str | None = None, actor: str | None = None) -> Operation[Sequence[View]]:
     """`GET /api/design/audit`: up to `limit` lines, newest first."""
     filters = {name: value for name, value in (("action", action), ("actor", actor)) if value is not None}
-    lines, _ = yield from _pages("/api/design/audit", "entries", filters, limit)
+    lines, _ = yield from read_pages("/api/design/audit", "entries", filters, limit)
     return lines
-
-
-def _pages(path: str, field: str, params: Mapping[str, str], limit: int) -> Operation[tuple[Sequence[View], bool]]:
-    """(up to `limit` lines of a list that comes in pages; whether there are more)."""
-    found: list[View] = []
-    cursor: str | None = None
-    while True:
-        query = {**params, "limit": str(min(PAGE, limit - len(found))), **({"cursor": cursor} if cursor else {})}
-        page = yield from send(Call("GET", path, True, params=query))
-        found += page[field]
-        cursor = page["next_cursor"]
-        if cursor is None or len(found) >= limit:
-            return found, cursor is not None

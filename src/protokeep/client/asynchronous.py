@@ -10,7 +10,6 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from protokeep.client import deleted, operations
-from protokeep.client.census import AsyncCensuses
 from protokeep.client.connection import (
     FAILURES,
     POLL_SECONDS,
@@ -21,7 +20,7 @@ from protokeep.client.connection import (
     request_of,
 )
 from protokeep.client.errors import OtherEventLoop
-from protokeep.client.models import ArchivedChat, Change, Ensured, Prototype, PrototypeDetail, RestoredChat
+from protokeep.client.models import Change, Ensured, Prototype, PrototypeDetail
 from protokeep.client.operations import LONGEST_HOLD, Operation, Outcome, Pause, Progress, Step
 from protokeep.client.streams import EVENTS_PATH, EventReader, change_of
 
@@ -41,7 +40,6 @@ class AsyncProtokeep:
         """`url` and `token` default to PROTOKEEP_URL and PROTOKEEP_TOKEN, or the file of PROTOKEEP_TOKEN_FILE."""
         self._http = open_http(httpx2.AsyncClient, url, token, transport)
         self.url = str(self._http.base_url).rstrip("/")
-        self.census = AsyncCensuses(self._run)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
@@ -166,32 +164,6 @@ class AsyncProtokeep:
         """Take a prototype out of the bin. One that is in use is returned as it is. Raises `NotFound`, `NotNow`."""
         return await self._run(deleted.take_back(prototype_id))
 
-    async def bin(self, *, cursor: str | None = None, limit: int = 50) -> tuple[Sequence[Prototype], str | None]:
-        """(one page of the bin, what goes next first; the cursor of the next page, None at the end)."""
-        return await self._run(deleted.bin_page(cursor, limit))
-
-    async def archives(
-        self, *, cursor: str | None = None, limit: int = 50
-    ) -> tuple[Sequence[ArchivedChat], str | None]:
-        """(one page of the archives of chats, newest first; the cursor of the next page). For admins."""
-        return await self._run(deleted.archives_page(cursor, limit))
-
-    async def download_archive(self, archive_id: str) -> bytes:
-        """The zip with a chat's messages, files and picture. For admins. Raises `NotFound`."""
-        return await self._run(deleted.download_archive(archive_id))
-
-    async def restore_archive(self, archive_id: str) -> RestoredChat:
-        """Make a new chat from an archive, once. For admins. After a lost answer, look at the archive first."""
-        return await self._run(deleted.restore_archive(archive_id))
-
-    async def remove_archive(self, archive_id: str) -> None:
-        """Remove an archive for good. For admins."""
-        await self._run(deleted.remove_archive(archive_id))
-
-    async def remove_archives(self, older_than_days: int) -> int:
-        """Remove old archives for good. For admins. Returns how many."""
-        return await self._run(deleted.remove_archives(older_than_days))
-
     async def events(self, *product_ids: str, provider: str = "v0") -> AsyncIterator[Change]:
         """Changes as they happen, of the named products or of all. A lost connection is made again, and goes on.
 
@@ -215,7 +187,7 @@ class AsyncProtokeep:
             yield change
 
     async def run(self, operation: Operation[T]) -> T:
-        """Carry out an operation, such as those of `protokeep.client.administration` and `protokeep.client.plans`."""
+        """Carry out an operation: of `protokeep.client.administration`, `census`, `plans` or `deleted`."""
         return await self._run(operation)
 
     async def _changes_of(

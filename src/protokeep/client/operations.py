@@ -113,11 +113,11 @@ def send_and_read(call: Call, reading: Callable[[Outcome], T]) -> Operation[T]:
     raise AssertionError("unreachable")
 
 
-def _request(kind: type[V], call: Call) -> Operation[V]:
+def request(kind: type[V], call: Call) -> Operation[V]:
     """The value that answers a call. Raises a `ClientError`."""
     view = yield from send(call)
     try:
-        return _value(kind, view)
+        return value_of(kind, view)
     except ClientError as error:
         raise _with_advice(error, call, in_doubt=True) from error.__cause__
 
@@ -221,7 +221,8 @@ def body_of(outcome: Outcome) -> bytes:
     raise NotProtokeep("The answer is not a file. Is PROTOKEEP_URL protokeep's address?")
 
 
-def _value(kind: type[V], view: Any) -> V:
+def value_of(kind: type[V], view: Any) -> V:
+    """The value of a JSON object. Raises `NotProtokeep` for one that is not what a server sends."""
     try:
         return kind.of(view)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -264,7 +265,7 @@ def ensure(
         f"{other_key_effect}."
     )
     call = Call("POST", "/api/design/create-project", True, advice, headers=headers, body=body)
-    return (yield from _request(Ensured, call))
+    return (yield from request(Ensured, call))
 
 
 def iterate(prototype_id: str, message: str, *, idempotency_key: str | None) -> Operation[Prototype]:
@@ -276,14 +277,14 @@ def iterate(prototype_id: str, message: str, *, idempotency_key: str | None) -> 
         "it is sent once more."
     )
     call = Call("POST", path, True, advice, headers={"Idempotency-Key": key}, body={"message": message})
-    return (yield from _request(Prototype, call))
+    return (yield from request(Prototype, call))
 
 
 def stop(prototype_id: str) -> Operation[Prototype]:
     """`POST /api/design/prototypes/{id}/stop`. Not repeated: a repeat would stop whatever began meanwhile."""
     advice = "It may have been stopped. Look at it first: stopping it again stops whatever runs there by then."
     call = Call("POST", f"/api/design/prototypes/{quoted(prototype_id)}/stop", False, advice)
-    return (yield from _request(Prototype, call))
+    return (yield from request(Prototype, call))
 
 
 def delete(prototype_id: str, *, now: bool = False) -> Operation[Prototype | None]:
@@ -295,13 +296,13 @@ def delete(prototype_id: str, *, now: bool = False) -> Operation[Prototype | Non
     params = {"now": "true"} if now else {}
     call = Call("DELETE", f"/api/design/prototypes/{quoted(prototype_id)}", True, advice, params)
     view = yield from send(call)
-    return _value(Prototype, view) if view else None
+    return value_of(Prototype, view) if view else None
 
 
 def get(prototype_id: str) -> Operation[PrototypeDetail]:
     """`GET /api/design/prototypes/{id}`: one prototype with its history."""
     call = Call("GET", f"/api/design/prototypes/{quoted(prototype_id)}", repeatable=True)
-    return (yield from _request(PrototypeDetail, call))
+    return (yield from request(PrototypeDetail, call))
 
 
 def page(
@@ -314,7 +315,7 @@ def page(
             params[name] = "true" if value is True else value
     call = Call("GET", f"/api/design/mockups/{quoted(product_id)}", repeatable=True, params=params)
     answer = yield from send(call)
-    return [_value(Prototype, view) for view in answer.get("mockups", ())], answer.get("next_cursor")
+    return [value_of(Prototype, view) for view in answer.get("mockups", ())], answer.get("next_cursor")
 
 
 def status(product_id: str, *, provider: str, hold: float = 0) -> Operation[Prototype]:
@@ -327,7 +328,7 @@ def status(product_id: str, *, provider: str, hold: float = 0) -> Operation[Prot
         params={"provider": provider},
         headers={"Prefer": prefer} if prefer else {},
     )
-    return (yield from _request(Prototype, call))
+    return (yield from request(Prototype, call))
 
 
 def wait(

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from protokeep.client.operations import Call, Operation, body_of, quoted, send, send_and_read
+from protokeep.client.pages import read_pages
 
 PATH = "/api/design/plans"
 #: Items that are read at once.
@@ -40,16 +41,10 @@ def get(plan_id: str) -> Operation[Values]:
     return (yield from send(Call("GET", _path(plan_id), True)))
 
 
-def items(plan_id: str, action: str | None = None, state: str | None = None) -> Operation[list[Values]]:
+def items(plan_id: str, action: str | None = None, state: str | None = None) -> Operation[Sequence[Values]]:
     """`GET /api/design/plans/{id}/items`: all items, page after page."""
-    found: list[Values] = []
     filters = {name: value for name, value in (("action", action), ("state", state)) if value is not None}
-    cursor: str | None = ""
-    while cursor is not None:
-        params = {"limit": str(PAGE), **filters, **({"cursor": cursor} if cursor else {})}
-        page = yield from send(Call("GET", _path(plan_id, "items"), True, params=params))
-        found += page.get("items", ())
-        cursor = page.get("next_cursor")
+    found, _ = yield from read_pages(_path(plan_id, "items"), "items", filters, None, size=PAGE)
     return found
 
 

@@ -143,7 +143,7 @@ class CensusAdopter:
             what = f"no chat {sorted(unknown)[0]}" if unknown else "no such group"
             raise NotFound(
                 f"The census of this account knows {what}. GET /api/design/census/chats lists chats, and "
-                "/api/design/census/groups lists groups."
+                "GET /api/design/census/groups lists groups."
             )
         return records
 

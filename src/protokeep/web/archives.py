@@ -13,9 +13,9 @@ from protokeep.web.dependencies import Admin, KeeperDep, Viewer, application_of,
 from protokeep.web.models import BinView, Cursor, Limit, PrototypeView
 from protokeep.web.problems import responses
 
-router = APIRouter(prefix="/api/design")
+router = APIRouter(prefix="/api/design", tags=["deleted"])
 
-ArchiveInPath = Annotated[str, Path(max_length=100)]
+ArchiveInPath = Annotated[str, Path(max_length=100, description="The archive's id.")]
 #: An archive holds what somebody wrote at an app builder: a browser saves it and never shows it. (Every answer has
 #: nosniff.)
 DOWNLOAD_HEADERS = {
@@ -28,18 +28,18 @@ DOWNLOAD_HEADERS = {
 class ArchiveView(BaseModel):
     """The copy of a chat that was made before its deletion."""
 
-    id: str
-    chat_id: str
-    account: str
-    api_version: int
-    name: str
-    product_id: str | None
+    id: Annotated[str, Field(description="Its id.")]
+    chat_id: Annotated[str, Field(description="The chat that it is a copy of.")]
+    account: Annotated[str, Field(description="The account that the chat was in.")]
+    api_version: Annotated[int, Field(description="The version of the API that read it.")]
+    name: Annotated[str, Field(description="What the app builder called the chat.")]
+    product_id: Annotated[str | None, Field(description="The product that the chat was for; null: not known.")]
     prototype_id: Annotated[str | None, Field(description="The prototype whose chat it was.")]
     sha256: Annotated[str, Field(description="Of the file that is downloaded.")]
-    bytes: int
-    created_at: datetime
+    bytes: Annotated[int, Field(description="How large the file is.")]
+    created_at: Annotated[datetime, Field(description="When it was made.")]
     restored_as: Annotated[str | None, Field(description="The chat that was made from it.")]
-    restored_at: datetime | None
+    restored_at: Annotated[datetime | None, Field(description="When a chat was made from it.")]
 
     @classmethod
     def of(cls, archive: Archive) -> ArchiveView:
@@ -51,24 +51,26 @@ class ArchiveView(BaseModel):
 class ArchivesView(BaseModel):
     """A page of archives, newest first. `total_bytes` is that of all archives of the workspace."""
 
-    archives: list[ArchiveView]
-    total: int
-    total_bytes: int
-    next_cursor: str | None
+    archives: Annotated[list[ArchiveView], Field(description="The archives of this page.")]
+    total: Annotated[int, Field(description="How many the workspace has.")]
+    total_bytes: Annotated[int, Field(description="How large all of them are.")]
+    next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null: this is the last one.")]
 
 
 class RestoredView(BaseModel):
     """A chat that was made again. `prototype` is null where nobody knows which product it was for."""
 
-    archive: ArchiveView
-    chat_id: str
-    prototype: PrototypeView | None
+    archive: Annotated[ArchiveView, Field(description="The archive that it was made from.")]
+    chat_id: Annotated[str, Field(description="The new chat.")]
+    prototype: Annotated[
+        PrototypeView | None, Field(description="The prototype whose chat it is; null: nobody knows the product.")
+    ]
 
 
 class RemovedView(BaseModel):
     """How many archives were removed."""
 
-    removed: int
+    removed: Annotated[int, Field(description="How many were removed.")]
 
 
 @router.get("/bin", summary="What was deleted and can be taken back", responses=responses(401, 403, 422, 503))
@@ -140,7 +142,9 @@ async def remove_archive(archive_id: ArchiveInPath, principal: Admin, request: R
 
 @router.delete("/archives", summary="Remove old archives for good", responses=responses(401, 403, 422, 503))
 async def remove_archives(
-    principal: Admin, request: Request, older_than_days: Annotated[int, Query(ge=1, le=3650)]
+    principal: Admin,
+    request: Request,
+    older_than_days: Annotated[int, Query(ge=1, le=3650, description="Those that are older than so many days.")],
 ) -> RemovedView:
     """All archives of the workspace that are older, except those that something still waits for."""
     removed = await application_of(request).archives.remove_older(principal, timedelta(days=older_than_days))

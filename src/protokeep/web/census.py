@@ -43,12 +43,22 @@ router = APIRouter(prefix="/api/design/census", tags=["census"])
 #: An id of an app builder (`core.foreign_text.is_id`).
 ID = r"^[A-Za-z0-9._~!$&'()*+,;=:@-]{1,200}$"
 Account = Annotated[str | None, Query(max_length=500, description="The account; without it the workspace's own.")]
-Cursor = Annotated[str | None, Query(max_length=CURSOR_MAX)]
-Days = Annotated[int | None, Query(ge=0, le=36_500)]
-Id = Annotated[str | None, Query(pattern=ID)]
+Cursor = Annotated[str | None, Query(max_length=CURSOR_MAX, description="next_cursor of the page before.")]
+Older = Annotated[int | None, Query(ge=0, le=36_500, description="Made before so many days.")]
+Younger = Annotated[int | None, Query(ge=0, le=36_500, description="Made since so many days.")]
+Group = Annotated[str | None, Query(pattern=ID, description="In this group.")]
+Author = Annotated[str | None, Query(pattern=ID, description="By this author.")]
+Claim = Annotated[ClaimWord | None, Query(description="Whose they are.")]
+Kind = Annotated[KindWord | None, Query(description="What they are among those that are the same.")]
+Content = Annotated[ContentWord | None, Query(description="What the app builder made of them.")]
+Pinned = Annotated[bool | None, Query(description="With or without a pin.")]
+Missing = Annotated[bool | None, Query(description="That the newest whole census did not see, or did; null: all.")]
+Sort = Annotated[SortWord, Query(description="The order.")]
 Text = Annotated[str, Query(max_length=MOST_TEXT, description="Words in the name or in the prompt.")]
-Product = Annotated[str | None, Query(max_length=1000)]
-ChatInPath = Annotated[str, Path(max_length=ID_MAX)]
+Product = Annotated[str | None, Query(max_length=1000, description="For this product, by your own id.")]
+Unclaimed = Annotated[bool, Query(description="Only with chats that no product uses.")]
+Format = Annotated[Literal["csv", "json"], Query(description="The form of the file.")]
+ChatInPath = Annotated[str, Path(max_length=ID_MAX, description="The chat's id at the app builder.")]
 
 
 def _census_of(request: Request) -> CensusService:
@@ -91,16 +101,16 @@ async def census_chats(
     account: Account = None,
     q: Text = "",
     product_id: Product = None,
-    group_id: Id = None,
-    author_id: Id = None,
-    claim: ClaimWord | None = None,
-    kind: KindWord | None = None,
-    content: ContentWord | None = None,
-    pinned: bool | None = None,
-    missing: bool | None = False,
-    older_than_days: Days = None,
-    younger_than_days: Days = None,
-    sort: SortWord = "created",
+    group_id: Group = None,
+    author_id: Author = None,
+    claim: Claim = None,
+    kind: Kind = None,
+    content: Content = None,
+    pinned: Pinned = None,
+    missing: Missing = False,
+    older_than_days: Older = None,
+    younger_than_days: Younger = None,
+    sort: Sort = "created",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> ChatsView:
@@ -130,7 +140,7 @@ async def census_groups(
     request: Request,
     account: Account = None,
     product_id: Product = None,
-    unclaimed: bool = False,
+    unclaimed: Unclaimed = False,
     confidence: Annotated[float | None, Query(ge=0, le=1, description="At least so sure.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -187,7 +197,7 @@ async def adopt_chats(body: Adopt, principal: Admin, request: Request) -> Adopti
     },
 )
 async def export_chats(
-    principal: Viewer, request: Request, account: Account = None, format: Literal["csv", "json"] = "csv"
+    principal: Viewer, request: Request, account: Account = None, format: Format = "csv"
 ) -> StreamingResponse:
     """Everything of every chat, with whole prompts. In CSV no cell is a formula: an apostrophe stands before it."""
     return await exported(_census_of(request), principal, account, format)

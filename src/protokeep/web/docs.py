@@ -69,9 +69,7 @@ def _operation_of(schema: Mapping[str, Any], path: str, method: str, operation: 
         Field(each["name"], each["in"], each.get("required", False), each["description"])
         for each in operation.get("parameters", ())
     ]
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
-    body = schema["components"]["schemas"].get(name, {})
+    body = schema["components"]["schemas"].get(_body_name(operation), {})
     for field, described in body.get("properties", {}).items():
         fields.append(Field(field, "body", field in body.get("required", ()), described.get("description", "")))
     example = next(iter(body.get("examples", ())), None)
@@ -84,3 +82,11 @@ def _operation_of(schema: Mapping[str, Any], path: str, method: str, operation: 
         "" if example is None else json.dumps(example),
         tuple(sorted(operation["responses"])),
     )
+
+
+def _body_name(operation: Mapping[str, Any]) -> str:
+    """The name of the body's schema; of a body that may be left out too. Empty: it takes none."""
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    schema = content.get("schema", {})
+    references = [each["$ref"] for each in (schema, *schema.get("anyOf", ())) if "$ref" in each]
+    return references[0].rpartition("/")[2] if references else ""

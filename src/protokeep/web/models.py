@@ -170,8 +170,8 @@ class MockupsView(BaseModel):
 class BinView(BaseModel):
     """A page of what waits in the bin; what goes next comes first."""
 
-    prototypes: list[PrototypeView]
-    next_cursor: str | None
+    prototypes: Annotated[list[PrototypeView], Field(description="The prototypes of this page.")]
+    next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null: this is the last one.")]
 
 
 class CheckedStatusView(PrototypeView):

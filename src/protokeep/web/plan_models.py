@@ -13,22 +13,30 @@ from protokeep.service.plans import Undone
 from protokeep.store.clean_up_policies import Policy
 
 KindWord = Literal["duplicate", "failed", "empty", "superseded", "not_claimed"]
+Digest = Annotated[str, Field(max_length=100, description="The plan's digest: it names exactly this list.")]
 ChatIds = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=900)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+_WORKSPACE = "team"
+_DIGEST = "5f2b7c0d9e314a68"
 
 
-class NewPlan(_Body):
+def _taking(example: dict[str, Any]) -> ConfigDict:
+    """The configuration of a body; `example` is one that the API takes."""
+    return ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [example]})
+
+
+class NewPlan(BaseModel):
     """Which chats a plan is to delete. Naming chats or groups selects these; otherwise `kinds` does."""
+
+    model_config = _taking({"workspace": _WORKSPACE, "kinds": ["duplicate", "failed"], "grace_days": 14})
 
     workspace: Annotated[str, Field(max_length=200, description="The name of your workspace, repeated.")]
     account: Annotated[str | None, Field(max_length=700, description="Null: the first that may be cleaned up.")] = None
     kinds: Annotated[list[KindWord] | None, Field(max_length=5, description="Null: all of them.")] = None
-    chat_ids: ChatIds = []
-    group_ids: ChatIds = []
-    author_ids: ChatIds = []
+    chat_ids: Annotated[ChatIds, Field(description="These chats.")] = []
+    group_ids: Annotated[ChatIds, Field(description="The chats of these groups.")] = []
+    author_ids: Annotated[ChatIds, Field(description="Only chats of these authors.")] = []
     older_than_days: Annotated[
         int | None, Field(ge=1, le=36500, description="Null: 90, for chats that nobody has claimed.")
     ] = None
@@ -37,68 +45,78 @@ class NewPlan(_Body):
     per_day: Annotated[int, Field(description="Deletions in a UTC day.")] = 100
 
 
-class EditedPlan(_Body):
+class EditedPlan(BaseModel):
     """An exported list in which some actions were changed."""
+
+    model_config = _taking({"content": "chat_id,action,fingerprint\r\naBcDeFg1234,keep,9c1f\r\n"})
 
     content: Annotated[str, Field(min_length=1, description="CSV or JSON; lines that did not change may be left out.")]
 
 
-class Approval(_Body):
+class Approval(BaseModel):
     """An approval of exactly one list."""
 
-    digest: Annotated[str, Field(max_length=100)]
+    model_config = _taking({"digest": _DIGEST, "workspace": _WORKSPACE})
+
+    digest: Digest
     workspace: Annotated[str, Field(max_length=200, description="The name of your workspace, repeated.")]
 
 
-class Application(_Body):
+class Application(BaseModel):
     """The start of an approved plan."""
 
-    digest: Annotated[str, Field(max_length=100)]
+    model_config = _taking({"digest": _DIGEST})
+
+    digest: Digest
 
 
-class Undo(_Body):
+class Undo(BaseModel):
     """What is to be taken back. Null: the whole plan."""
 
-    chat_ids: ChatIds | None = None
+    model_config = _taking({"chat_ids": ["aBcDeFg1234"]})
+
+    chat_ids: Annotated[ChatIds | None, Field(description="These chats; null: the whole plan.")] = None
 
 
-class NewPolicy(_Body):
+class NewPolicy(BaseModel):
     """Drafts that are made by themselves."""
 
+    model_config = _taking({"workspace": _WORKSPACE, "older_than_days": 90})
+
     workspace: Annotated[str, Field(max_length=200, description="The name of your workspace, repeated.")]
-    older_than_days: int
-    account: Annotated[str | None, Field(max_length=700)] = None
+    older_than_days: Annotated[int, Field(description="Chats that are older than so many days.")]
+    account: Annotated[str | None, Field(max_length=700, description="Null: the first that may be cleaned up.")] = None
 
 
 class ApprovalView(BaseModel):
     """Who approved a plan, and when."""
 
-    by: str
-    at: datetime
+    by: Annotated[str, Field(description="Who approved it.")]
+    at: Annotated[datetime, Field(description="When.")]
 
 
 class PlanView(BaseModel):
     """A plan without its items. `deletions` of `chats` are to be deleted; `problem` says why it is paused."""
 
-    id: str
-    account: str
-    digest: str
-    state: str
-    requested_by: str
-    created_at: datetime
-    expires_at: datetime
-    grace_days: int
-    per_day: int
-    chats: int
-    deletions: int
-    approvals_needed: int
-    approvals: list[ApprovalView]
-    edited_from: str | None
-    origin: str
-    rules_off: list[str]
-    problem_code: str | None
-    problem: str | None
-    finished_at: datetime | None
+    id: Annotated[str, Field(description="Its id.")]
+    account: Annotated[str, Field(description="The account that it cleans up.")]
+    digest: Annotated[str, Field(description="Names exactly this list: an approval repeats it.")]
+    state: Annotated[str, Field(description="How far it is, in one word.")]
+    requested_by: Annotated[str, Field(description="Who made it.")]
+    created_at: Annotated[datetime, Field(description="When it was made.")]
+    expires_at: Annotated[datetime, Field(description="When it ends by itself.")]
+    grace_days: Annotated[int, Field(description="Days from the approval to the first deletion.")]
+    per_day: Annotated[int, Field(description="Deletions in a UTC day, at most.")]
+    chats: Annotated[int, Field(description="How many chats it lists.")]
+    deletions: Annotated[int, Field(description="How many of them it deletes.")]
+    approvals_needed: Annotated[int, Field(description="How many admins have to approve it.")]
+    approvals: Annotated[list[ApprovalView], Field(description="Who approved it.")]
+    edited_from: Annotated[str | None, Field(description="The plan whose exported list was edited into this one.")]
+    origin: Annotated[str, Field(description="person, or policy: the standing policy made it.")]
+    rules_off: Annotated[list[str], Field(description="Keep rules that do not count in it.")]
+    problem_code: Annotated[str | None, Field(description="Why it is paused, as a stable word for programs.")]
+    problem: Annotated[str | None, Field(description="Why it is paused, for people.")]
+    finished_at: Annotated[datetime | None, Field(description="When it ended; null: it has not.")]
 
     @classmethod
     def fields_of(cls, plan: Plan) -> dict[str, Any]:
@@ -116,37 +134,39 @@ class PlanView(BaseModel):
 class PlanDetail(PlanView):
     """A plan with what it takes: calls, the credits that its chats had cost, and when its last deletion is due."""
 
-    calls: int
-    credits: float
-    ends_at: datetime | None
+    calls: Annotated[int, Field(description="About how many calls to the app builder it takes.")]
+    credits: Annotated[float, Field(description="What its chats had cost, in the app builder's credits.")]
+    ends_at: Annotated[
+        datetime | None, Field(description="When its last deletion is due; null: it deletes nothing, or nothing more.")
+    ]
 
 
 class PlansView(BaseModel):
     """The plans of the workspace, newest first, and the accounts that it may clean up."""
 
-    plans: list[PlanView]
-    accounts: list[str]
+    plans: Annotated[list[PlanView], Field(description="The plans, newest first.")]
+    accounts: Annotated[list[str], Field(description="The accounts that may be cleaned up.")]
 
 
 class ItemView(BaseModel):
     """What a plan does with one chat. `undo`: at_once, new_chat (made again from its archive) or none."""
 
-    chat_id: str
-    name: str
-    author_id: str | None
-    action: str
-    rule: str
-    reason: str
-    state: str
-    undo: str
-    group_id: str | None
-    credits: float | None
-    fingerprint: str
-    due_at: datetime | None
-    answer: str | None
-    archive_id: str | None
-    decided_by: str | None
-    restored_as: str | None
+    chat_id: Annotated[str, Field(description="Its id at the app builder.")]
+    name: Annotated[str, Field(description="What the app builder calls it.")]
+    author_id: Annotated[str | None, Field(description="Who made it at the app builder.")]
+    action: Annotated[str, Field(description="keep or delete.")]
+    rule: Annotated[str, Field(description="The rule that decided it.")]
+    reason: Annotated[str, Field(description="The same for people.")]
+    state: Annotated[str, Field(description="How far it is, in one word.")]
+    undo: Annotated[str, Field(description="What taking it back would do.")]
+    group_id: Annotated[str | None, Field(description="The chats that it is the same as.")]
+    credits: Annotated[float | None, Field(description="What it cost, in the app builder's credits.")]
+    fingerprint: Annotated[str, Field(description="The chat as the plan knows it: one that changed since stays.")]
+    due_at: Annotated[datetime | None, Field(description="When it is deleted, at the earliest.")]
+    answer: Annotated[str | None, Field(description="What the app builder answered last.")]
+    archive_id: Annotated[str | None, Field(description="The copy that was made before its deletion.")]
+    decided_by: Annotated[str | None, Field(description="The person who decided it; null: a rule did.")]
+    restored_as: Annotated[str | None, Field(description="The chat that was made again from its archive.")]
 
     @classmethod
     def of(cls, item: PlanItem) -> ItemView:
@@ -158,40 +178,44 @@ class ItemView(BaseModel):
 class ItemsView(BaseModel):
     """A page of items, in the order of their chats."""
 
-    items: list[ItemView]
-    next_cursor: str | None
+    items: Annotated[list[ItemView], Field(description="The items of this page.")]
+    next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null: this is the last one.")]
 
 
 class AuthorView(BaseModel):
     """The chats of one author that are about to go, and a message to the author. Null: the author is not known."""
 
-    author_id: str | None
-    chats: list[dict[str, str]]
-    message: str
+    author_id: Annotated[str | None, Field(description="The author's id at the app builder; null: it is not known.")]
+    chats: Annotated[
+        list[dict[str, str]], Field(description="The chats that are about to go: `chat_id` and `name` of each.")
+    ]
+    message: Annotated[str, Field(description="What to tell the author.")]
 
 
 class PlanPeopleView(BaseModel):
     """Whom to tell before a plan deletes anything."""
 
-    people: list[AuthorView]
+    people: Annotated[list[AuthorView], Field(description="The authors.")]
 
 
 class ReportView(BaseModel):
     """What a plan did, in a sentence and in numbers. `verified` null: no census has begun since its end."""
 
-    sentence: str
-    removed: int
-    restored: int
-    skipped: int
-    failed: int
-    protected: int
-    open: int
-    gone_before: int
-    pinned_touched: int
-    credits: float
-    reasons: dict[str, int]
-    verified: bool | None
-    still_there: list[str]
+    sentence: Annotated[str, Field(description="What it did, in a sentence.")]
+    removed: Annotated[int, Field(description="Chats that were deleted.")]
+    restored: Annotated[int, Field(description="Chats that were made again.")]
+    skipped: Annotated[int, Field(description="Chats that were left alone.")]
+    failed: Annotated[int, Field(description="Chats that could not be deleted.")]
+    protected: Annotated[int, Field(description="Chats that were taken back before their deletion.")]
+    open: Annotated[int, Field(description="Chats that still wait.")]
+    gone_before: Annotated[int, Field(description="Chats that were gone before.")]
+    pinned_touched: Annotated[int, Field(description="Pinned chats that were deleted.")]
+    credits: Annotated[float, Field(description="What the deleted chats had cost, in the app builder's credits.")]
+    reasons: Annotated[dict[str, int], Field(description="How many chats stayed, by reason.")]
+    verified: Annotated[
+        bool | None, Field(description="Whether a census after the end shows none of them; null: there was none yet.")
+    ]
+    still_there: Annotated[list[str], Field(description="Chats that a census still shows.")]
 
     @classmethod
     def of(cls, report: PlanReport) -> ReportView:
@@ -203,10 +227,10 @@ class ReportView(BaseModel):
 class UndoView(BaseModel):
     """How many chats stay, are made again, are decided by what happened, and could not be taken back."""
 
-    protected: int
-    restoring: int
-    under_way: int
-    not_possible: int
+    protected: Annotated[int, Field(description="Chats that stay.")]
+    restoring: Annotated[int, Field(description="Chats that are made again.")]
+    under_way: Annotated[int, Field(description="Chats whose deletion is under way: what happened decides.")]
+    not_possible: Annotated[int, Field(description="Chats with nothing to take back.")]
 
     @classmethod
     def of(cls, undone: Undone) -> UndoView:
@@ -217,11 +241,11 @@ class UndoView(BaseModel):
 class PolicyView(BaseModel):
     """A standing policy: failed, empty and superseded chats that are older go into a draft."""
 
-    account: str
-    older_than_days: int
-    set_by: str
-    set_at: datetime
-    next_at: datetime
+    account: Annotated[str, Field(description="The account that it is for.")]
+    older_than_days: Annotated[int, Field(description="Chats that are older than so many days.")]
+    set_by: Annotated[str, Field(description="Who set it.")]
+    set_at: Annotated[datetime, Field(description="When it was set.")]
+    next_at: Annotated[datetime, Field(description="When it makes the next draft.")]
 
     @classmethod
     def of(cls, policy: Policy) -> PolicyView:
@@ -232,4 +256,4 @@ class PolicyView(BaseModel):
 class PoliciesView(BaseModel):
     """The standing policies of the workspace; none unless an admin has set one."""
 
-    policies: list[PolicyView]
+    policies: Annotated[list[PolicyView], Field(description="The standing policies.")]

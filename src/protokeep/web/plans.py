@@ -14,6 +14,7 @@ from protokeep.service.plan_drafts import PlanOptions
 from protokeep.service.receipts import signed_export
 from protokeep.store.plans import ALL_ACTIONS, ALL_STATES
 from protokeep.web.dependencies import Admin, Viewer, application_of
+from protokeep.web.models import Cursor
 from protokeep.web.plan_models import (
     Application,
     Approval,
@@ -38,6 +39,11 @@ from protokeep.web.problems import responses
 router = APIRouter(prefix="/api/design/plans", tags=["clean-up"])
 
 PlanId = Annotated[str, Path(max_length=64, description="The plan's id.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+Action = Annotated[PlanAction | None, Query(description="Only what it keeps, or what it deletes.")]
+State = Annotated[ItemState | None, Query(description="Only items of this state.")]
+Account = Annotated[str, Query(max_length=700, description="The account; without it that of the only policy.")]
+Format = Annotated[Literal["csv", "json"], Query(description="The form of the file.")]
 #: An export and a page of receipts are never cached: they change.
 NO_STORE = {"Cache-Control": "no-store"}
 _READS = responses(401, 403, 404, 422, 503)
@@ -60,9 +66,7 @@ async def create_plan(body: NewPlan, principal: Admin, request: Request) -> Plan
 
 
 @router.get("", summary="List plans", responses=responses(401, 403, 422, 503))
-async def list_plans(
-    principal: Viewer, request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100
-) -> PlansView:
+async def list_plans(principal: Viewer, request: Request, limit: Limit = 100) -> PlansView:
     """The workspace's plans, newest first."""
     plans = application_of(request).plans
     found = await plans.newest(principal.workspace_id, limit)
@@ -84,9 +88,7 @@ async def list_policies(principal: Viewer, request: Request) -> PoliciesView:
 
 
 @router.delete("/policy", status_code=204, summary="Remove the standing policy", responses=_READS)
-async def remove_policy(
-    principal: Admin, request: Request, account: Annotated[str, Query(max_length=700)] = ""
-) -> Response:
+async def remove_policy(principal: Admin, request: Request, account: Account = "") -> Response:
     """Drafts that it made stay. Without an account, that of the only policy is taken."""
     application = application_of(request)
     account = account or next(iter(await application.plans.accounts(principal.workspace_id)), "")
@@ -105,10 +107,10 @@ async def list_items(
     plan_id: PlanId,
     principal: Viewer,
     request: Request,
-    action: PlanAction | None = None,
-    state: ItemState | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    cursor: Annotated[str | None, Query(max_length=300)] = None,
+    action: Action = None,
+    state: State = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
 ) -> ItemsView:
     """Every chat of the account with the rule that keeps or deletes it, and how far it is."""
     found, after = await application_of(request).plans.items(
@@ -123,9 +125,7 @@ async def list_items(
 
 
 @router.get("/{plan_id}/export", summary="Export a plan as a file", responses=_READS)
-async def export_plan(
-    plan_id: PlanId, principal: Viewer, request: Request, format: Literal["csv", "json"] = "csv"
-) -> Response:
+async def export_plan(plan_id: PlanId, principal: Viewer, request: Request, format: Format = "csv") -> Response:
     """Every chat in a line. Only the column `action` may be changed before the file is imported again."""
     items = await application_of(request).plans.all_items(principal.workspace_id, plan_id)
     content, kind = (write_csv(items), "text/csv") if format == "csv" else (write_json(items), "application/json")
