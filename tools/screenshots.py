@@ -137,6 +137,8 @@ async def _take_clean_up(browser: Browser, temporary: Path, only: str, folder: P
             listener = listen("127.0.0.1", 0)
             async with serving(create_app(settings, application), listener):
                 await _walk_all(browser, address_of(listener), {"clean-up-new": at("/clean-up")}, only, folder)
+                await application.census.start(Principal("default", "ana", Role.ADMIN, ""))
+                await _walk_all(browser, address_of(listener), {"clean-up-scanning": at("/clean-up")}, only, folder)
                 steps = await _clean_up_steps(application)
                 await _walk_all(browser, address_of(listener), steps, only, folder)
 
@@ -144,7 +146,6 @@ async def _take_clean_up(browser: Browser, temporary: Path, only: str, folder: P
 async def _clean_up_steps(application: Application) -> dict[str, Step]:
     who, max_ = (Principal("default", name, Role.ADMIN, "") for name in ("ana", "max"))
     steps = Steps(application)
-    await application.census.start(who)
     await steps.run()
     groups, _ = await application.census.groups(who, 1, unclaimed=True)
     chats, _ = await application.census.chats(who, ChatFilters(), 2)
