@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,14 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 from playwright.async_api import Browser, Page, async_playwright  # noqa: E402
 
 from chromium import ARGUMENTS, find_chromium  # noqa: E402
+from clean_up_steps import Steps  # noqa: E402
 from gallery_fixture import SCENES, paint  # noqa: E402
-from protokeep.core.principals import Role  # noqa: E402
+from protokeep.core.keep_rules import DeleteRule, Selection  # noqa: E402
+from protokeep.core.principals import Principal, Role  # noqa: E402
 from protokeep.core.prototype import State  # noqa: E402
+from protokeep.sandbox import Sandbox, running, seed_account  # noqa: E402
 from protokeep.settings import Settings  # noqa: E402
+from protokeep.store.census_reads import ChatFilters  # noqa: E402
 from protokeep.web.app import create_app  # noqa: E402
 from protokeep.web.server import address_of, listen, serving  # noqa: E402
 from protokeep.wiring import Application, build_application  # noqa: E402
@@ -91,6 +96,7 @@ async def main(only: str, folder: Path) -> None:
             browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
             await _take(browser, Path(temporary), "full", only, folder)
             await _take(browser, Path(temporary), "empty", only, folder)
+            await _take_clean_up(browser, Path(temporary), only, folder)
             await browser.close()
 
 
@@ -103,9 +109,72 @@ async def _take(browser: Browser, temporary: Path, kind: str, only: str, folder:
         listener = listen("127.0.0.1", 0)
         async with serving(create_app(settings, application), listener):
             steps = _steps(made, code) if kind == "full" else {"first-run": at("/")}
-            for width, height in WIDTHS.items():
-                for theme in ("light", "dark"):
-                    await _walk(browser, address_of(listener), steps, width, height, theme, only, folder, application)
+            await _walk_all(browser, address_of(listener), steps, only, folder)
+
+
+async def _walk_all(browser: Browser, url: str, steps: dict[str, Step], only: str, folder: Path) -> None:
+    """Each page at each width in each theme."""
+    for width, height in WIDTHS.items():
+        for theme in ("light", "dark"):
+            await _walk(browser, url, steps, width, height, theme, only, folder)
+
+
+async def _take_clean_up(browser: Browser, temporary: Path, only: str, folder: Path) -> None:
+    """An old account: scanned, with a draft, a plan that is approved, and one that is under way."""
+    sandbox = Sandbox()
+    seed_account(sandbox, "old", chats=90, seed=4)
+    async with running(sandbox) as v0:
+        settings = Settings(
+            database_url=f"sqlite:///{temporary}/clean-up.db",
+            v0_api_key="old",
+            v0_base_url=v0,
+            v0_web_url=v0,
+            v0_api_version=1,
+            _env_file=None,
+        )
+        async with build_application(settings) as application:
+            await application.tokens.create(Role.ADMIN, user_id="ana", plain=TOKEN)
+            listener = listen("127.0.0.1", 0)
+            async with serving(create_app(settings, application), listener):
+                await _walk_all(browser, address_of(listener), {"clean-up-new": at("/clean-up")}, only, folder)
+                await application.census.start(Principal("default", "ana", Role.ADMIN, ""))
+                await _walk_all(browser, address_of(listener), {"clean-up-scanning": at("/clean-up")}, only, folder)
+                steps = await _clean_up_steps(application)
+                await _walk_all(browser, address_of(listener), steps, only, folder)
+
+
+async def _clean_up_steps(application: Application) -> dict[str, Step]:
+    who, max_ = (Principal("default", name, Role.ADMIN, "") for name in ("ana", "max"))
+    steps = Steps(application)
+    await steps.run()
+    groups, _ = await application.census.groups(who, 1, unclaimed=True)
+    chats, _ = await application.census.chats(who, ChatFilters(), 2)
+    await application.census.pin(who, chats[0].record.chat.chat_id, reason="The board looks at it in May")
+    plans = [
+        await application.plans.propose(who, "default", None, Selection(kinds=frozenset({kind})))
+        for kind in (DeleteRule.NOT_CLAIMED, DeleteRule.FAILED)
+    ]
+    for plan in plans:
+        for admin in (who, max_)[: plan.approvals_needed]:
+            await application.plans.approve(admin, plan.id, plan.digest, "default")
+    await application.plans.apply(who, plans[1].id, plans[1].digest)
+    steps.put_forward(timedelta(days=15))
+    await steps.run()
+    plans.append(await application.plans.propose(who, "default"))
+    chosen = "&".join(f"chat={one.record.chat.chat_id}" for one in chats)
+    return {
+        "clean-up": at("/clean-up"),
+        "clean-up-chats": at("/clean-up/chats"),
+        "clean-up-chats-filtered": at("/clean-up/chats?kind=duplicate&pinned=no&q=a"),
+        "clean-up-groups": at("/clean-up/groups"),
+        "clean-up-adopt": at(f"/clean-up/adopt?group={groups[0].group.id}"),
+        "clean-up-plans": at("/clean-up/plans"),
+        "clean-up-plan-new": at("/clean-up/plans/new"),
+        "clean-up-plan-chosen": at(f"/clean-up/plans/new?{chosen}"),
+        "clean-up-plan-draft": at(f"/clean-up/plans/{plans[-1].id}"),
+        "clean-up-plan-approved": at(f"/clean-up/plans/{plans[0].id}"),
+        "clean-up-plan-done": at(f"/clean-up/plans/{plans[1].id}"),
+    }
 
 
 def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
@@ -151,7 +220,6 @@ async def _walk(
     theme: str,
     only: str,
     folder: Path,
-    application: Application,
 ) -> None:
     context = await browser.new_context(
         viewport={"width": width, "height": height},

@@ -117,6 +117,11 @@ class PlanReports:
         )
         return _with_sentence(report)
 
+    async def fates(self, workspace_id: str, plan_id: str) -> list[Fate]:
+        """The chats of a plan, counted by rule and by what became of them."""
+        plan = await self._plans.get(workspace_id, plan_id)
+        return await self._store.fates(plan.id)
+
     async def _verify(self, plan: Plan) -> tuple[bool | None, list[str]]:
         """Whether a census that began after the plan's end shows none of its chats, and those that it shows."""
         censuses = await self._store.censuses(plan.workspace_id, plan.account)

@@ -11,6 +11,7 @@ from starlette.responses import StreamingResponse
 
 from protokeep.core import validation
 from protokeep.core.foreign_text import ID_MAX
+from protokeep.core.principals import Principal
 from protokeep.service.census import MOST_TEXT, CensusService, filters_of
 from protokeep.service.census_adoption import AdoptRequest
 from protokeep.store.census_reads import ChatFilters, FoundChat
@@ -199,11 +200,18 @@ async def export_chats(
     principal: Viewer, request: Request, account: Account = None, format: Format = "csv"
 ) -> StreamingResponse:
     """Everything of every chat, with whole prompts. In CSV no cell is a formula: an apostrophe stands before it."""
-    pages = _census_of(request).all_chats(principal, ChatFilters(), account=account)
-    first: Sequence[FoundChat] = await anext(pages, [])  # What goes wrong at once is an answer of its own.
-    written = as_csv(_after(first, pages)) if format == "csv" else as_json(_after(first, pages))
-    kind = "text/csv; charset=utf-8" if format == "csv" else "application/json"
-    headers = {"Content-Disposition": f'attachment; filename="census.{format}"', "Cache-Control": "no-store"}
+    return await exported(_census_of(request), principal, account, format)
+
+
+async def exported(
+    census: CensusService, principal: Principal, account: str | None, form: Literal["csv", "json"]
+) -> StreamingResponse:
+    """The file with all chats that somebody may see. What goes wrong at once is raised."""
+    pages = census.all_chats(principal, ChatFilters(), account=account)
+    first: Sequence[FoundChat] = await anext(pages, [])
+    written = as_csv(_after(first, pages)) if form == "csv" else as_json(_after(first, pages))
+    kind = "text/csv; charset=utf-8" if form == "csv" else "application/json"
+    headers = {"Content-Disposition": f'attachment; filename="census.{form}"', "Cache-Control": "no-store"}
     return StreamingResponse(written, media_type=kind, headers=headers)
 
 

@@ -120,7 +120,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         open_url=_open_url(prototype),
         chat_url=formatting.safe_link(generation.links.chat_url) if generation else None,
         picture=picture_of(prototype),
-        cover=_cover_of(digest, title, prototype.prompt),
+        cover=cover_of(digest, title, prototype.prompt),
         state=prototype.state.value,
         label=STATE_LABELS[prototype.state].label,
         tone=STATE_LABELS[prototype.state].tone,
@@ -146,7 +146,8 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
     )
 
 
-def _cover_of(digest: str, title: str, prompt: str | None) -> Cover:
+def cover_of(digest: str, title: str, prompt: str | None) -> Cover:
+    """The placeholder of what has this digest and title."""
     seed = int(digest[:8], 16)
     layout = seed // formatting.HUES % formatting.LAYOUTS
     return Cover(seed % formatting.HUES, layout, formatting.initials_of(title), formatting.first_words(prompt))

@@ -118,7 +118,7 @@ async function reload() {
     const main = $("main");
     const typing = written(main) || main.contains(document.activeElement) && document.activeElement !== main;
     if (!fresh || typing || $(".menu[open]", main) || $(".reused", main)) {
-      for (const piece of $$(".card[id], #hero, #panel, #timeline, #picture, #change, #ids", page)) put(piece);
+      for (const piece of $$(".card[id], #progress, #hero, #panel, #timeline, #picture, #change, #ids", page)) put(piece);
       if ($("#news")) $("#news").hidden = false;
     } else {
       main.replaceChildren(...fresh.childNodes);
@@ -235,7 +235,7 @@ document.addEventListener("click", (event) => {
     copy(new URL(link.dataset.copy, location.href).href);
   }
   const button = event.target.closest("[data-copy-text]");
-  if (button) copy(button.dataset.copyText);
+  if (button) copy(button.dataset.copyText || button.previousElementSibling.textContent);
   for (const menu of $$("details.menu[open]")) {
     if (!menu.contains(event.target) || event.target.closest("a, form:not(.filters) button")) menu.open = false;
   }
@@ -291,6 +291,9 @@ document.addEventListener("keydown", (event) => {
     act();
   }
 });
+
+// What is under way is read again, as long as it is.
+setInterval(() => { if (!document.hidden && $("[data-refresh]")) reload(); }, 4000);
 
 // A page that answered a form gets the address of what it shows, so that a reload asks for that.
 const address = $("[data-address]")?.dataset.address;
