@@ -36,6 +36,7 @@ BENCHMARKS = {
     "tracking": "Polling thousands with few calls",
     "page": "The page",
     "census": "A census of an old account",
+    "clean_up": "The clean-up of an old account",
     "shares": "Two workspaces on one server",
     "assistants": "Assistants",
     "grouping": "Grouping the chats of an account",

@@ -146,7 +146,7 @@ def _with_sentence(report: PlanReport) -> PlanReport:
         *([f"{report.protected:,} taken back before"] if report.protected else []),
         *([f"{report.restored:,} made again"] if report.restored else []),
         *([f"{report.open:,} still open"] if report.open else []),
-        f"{report.credits:,.10g} credits they had cost",
+        f"{round(report.credits, 1):,.10g} credits they had cost",
     ]
     ends = {
         True: " A census afterwards shows none of them.",
