@@ -15,6 +15,9 @@ from protokeep.store.clean_up_policies import Policy
 KindWord = Literal["duplicate", "failed", "empty", "superseded", "not_claimed"]
 ChatIds = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=900)]
 
+#: A list without anything would select by nothing, which is everything: whoever means that leaves it out.
+Named = Annotated[ChatIds, Field(min_length=1)]
+
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -26,9 +29,9 @@ class NewPlan(_Body):
     workspace: Annotated[str, Field(max_length=200, description="The name of your workspace, repeated.")]
     account: Annotated[str | None, Field(max_length=700, description="Null: the first that may be cleaned up.")] = None
     kinds: Annotated[list[KindWord] | None, Field(max_length=5, description="Null: all of them.")] = None
-    chat_ids: ChatIds = []
-    group_ids: ChatIds = []
-    author_ids: ChatIds = []
+    chat_ids: Named | None = None
+    group_ids: Named | None = None
+    author_ids: Named | None = None
     older_than_days: Annotated[
         int | None, Field(ge=1, le=36500, description="Null: 90, for chats that nobody has claimed.")
     ] = None
