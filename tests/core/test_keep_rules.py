@@ -60,6 +60,9 @@ KEPT: list[tuple[KeepRule, dict[str, Any]]] = [
     (KeepRule.PINNED, {"pinned_by": "ann"}),
     (KeepRule.KEEP_WORD, {"name": "Shop (KEEP)"}),
     (KeepRule.KEEP_WORD, {"metadata": {"keep": "1"}}),
+    (KeepRule.KEEP_WORD, {"metadata": {"note": "please Keep until March"}}),
+    (KeepRule.KEEP_WORD, {"name": "\uff2b\uff45\uff45\uff50 Shop"}),  # full-width letters
+    (KeepRule.KEEP_WORD, {"name": "ke\u00adep: Shop"}),  # a soft hyphen
     (KeepRule.NO_RIGHT, {"may_delete": False}),
     (KeepRule.GENERATING, {"content": ChatContent.GENERATING}),
     (KeepRule.CURRENT, {"kind": ChatKind.CURRENT}),
@@ -188,7 +191,7 @@ def test_a_chat_read_again_is_as_it_was_or_is_not_deleted() -> None:
 
 
 NAMES = some.text(max_size=30) | some.sampled_from(
-    ['=cmd|"/c calc"!A1', "+1", "@x", "-2", "\t=1", '"a","b"', "a\r\nb", "'=1"]
+    ['=cmd|"/c calc"!A1', "+1", "@x", "-2", "\t=1", '"a","b"', "a\r\nb", "'=1", "\uff1d1"]
 )
 
 
@@ -203,7 +206,7 @@ def test_a_file_comes_back_as_it_was_but_for_the_actions(names: list[str], data:
     assert edited(items, read_edits(text, items), "ada") == items
     if write is write_csv:
         cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
-        assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+        assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\uff1d", "\t", "\r"))]
     changeable = [item for item in items if item.action is PlanAction.DELETE]
     if changeable:
         chosen = data.draw(some.sampled_from(changeable))

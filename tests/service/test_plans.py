@@ -141,7 +141,7 @@ async def test_people_are_told_what_goes_and_the_plan_says_what_it_takes(world: 
     assert [(one.author_id, len(one.chats)) for one in people] == [("ann", 2), ("bob", 1)]
     assert "- Shop <b>" in people[1].message
     figures = await world.first.reports.figures("default", plan.id)
-    assert (figures.calls, figures.credits) == (12, 6.0)
+    assert (figures.calls, figures.credits) == (15, 6.0)
     assert figures.ends_at == world.clock() + timedelta(days=16)
 
 

@@ -47,6 +47,8 @@ async def test_a_plan_goes_from_its_draft_to_its_receipts_over_http(world: World
             await viewer.run(plans.create("default"))
         with pytest.raises(InvalidInput, match="name of the workspace"):
             await admin.run(plans.create("Default"))
+        with pytest.raises(InvalidInput, match="chat_ids"):  # A list that came out empty does not mean everything.
+            await admin.run(plans.create("default", chat_ids=[]))
         draft = await admin.run(plans.create("default", chat_ids=["c-0", "c-1"], grace_days=3))
         assert (draft["state"], draft["deletions"], draft["approvals_needed"]) == ("draft", 2, 1)
         listed = await viewer.run(plans.listed())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +16,7 @@ from typing import Any
 
 #: Prompts are compared and shown up to here.
 PROMPT_KEPT = 20_000
-#: A chat with this word in its name, or with a metadata key or value of this word, is never deleted.
+#: A chat with this word in its name, or in a key or value of its metadata, is never deleted.
 KEEP_WORD = "keep"
 
 
@@ -28,6 +29,10 @@ class ChatContent(StrEnum):
     EMPTY = "empty"  #: it has no version
     UNTOLD = "untold"  #: the lists that show it do not tell (v2)
     UNREADABLE = "unreadable"  #: its row could not be read
+
+
+#: What a chat that can stand for its group may hold.
+USABLE = frozenset({ChatContent.FINISHED, ChatContent.UNTOLD})
 
 
 class Claim(StrEnum):
@@ -87,10 +92,16 @@ class CensusChat:
 
     @property
     def asks_to_be_kept(self) -> bool:
-        """Whether somebody wrote `keep` into the chat's name, as a word of its own, or into its metadata."""
-        words = "".join(letter if letter.isalnum() else " " for letter in self.name.casefold()).split()
-        marks = [text.casefold() for pair in (self.metadata or {}).items() for text in pair]
-        return KEEP_WORD in words or KEEP_WORD in marks
+        """Whether somebody wrote `keep`, as a word of its own, into the chat's name or its metadata."""
+        texts = [self.name, *(text for pair in (self.metadata or {}).items() for text in pair)]
+        return any(KEEP_WORD in _words(text) for text in texts)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text, in whatever form of their letters they were written: full-width, or with soft hyphens."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    seen = (letter for letter in plain if unicodedata.category(letter) != "Cf")
+    return "".join(letter if letter.isalnum() else " " for letter in seen).split()
 
 
 class ChatKind(StrEnum):

@@ -125,8 +125,8 @@ DELETIONS_OF_ONE_ADMIN = 1000
 FIRST_CENSUS_HOURS = 24
 #: Begins the answer of an item whose chat cannot be made again, such as one without files.
 NOT_MADE_AGAIN = "It cannot be made again"
-#: About how many calls the removal of a chat takes: reading it whole, and deleting it.
-CALLS_PER_DELETION = {1: 3, 2: 4}
+#: About how many calls the removal of a chat takes: reading it whole, and one that stays, and deleting it.
+CALLS_PER_DELETION = {1: 5, 2: 5}
 
 
 def approvals_needed(deletions: int, chats: int) -> int:

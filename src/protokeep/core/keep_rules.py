@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from protokeep.core.census import CensusChat, ChatContent, ChatKind, ChatRecord, Claim
+from protokeep.core.census import USABLE, CensusChat, ChatContent, ChatKind, ChatRecord, Claim
 from protokeep.core.clean_up import ItemState, PlanAction, PlanItem
 
 #: Chats that nobody has claimed are deleted when they are older than this, unless the selection says another number.
@@ -306,7 +306,7 @@ def _best(chat_ids: Sequence[str], records: Mapping[str, ChatRecord]) -> str:
 
 
 def _is_usable(chat: CensusChat) -> bool:
-    return chat.content in (ChatContent.FINISHED, ChatContent.UNTOLD)
+    return chat.content in USABLE
 
 
 def _age_order(record: ChatRecord) -> tuple[str, str]:

@@ -33,7 +33,7 @@ COLUMNS = (
 )
 REQUIRED = ("chat_id", "action", "fingerprint")
 #: A spreadsheet takes a cell that begins with one of these for a formula.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "'")
+FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "'")  # noqa: RUF001 - some take wide signs, too
 #: Faults that one answer names. Further ones are counted.
 FAULTS_SHOWN = 20
 

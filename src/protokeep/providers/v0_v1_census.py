@@ -172,7 +172,8 @@ class V0V1Census(V0Common):
         """`GET /chats/{chatId}`, and for a completed version `/versions/{versionId}/download` and its picture.
 
         The detail shows files as text only, so an archive is downloaded: it holds pictures and fonts as they are. If
-        the newest version failed, the files of the newest completed one are kept.
+        the newest version failed, the files of the newest completed one are kept. The chat itself is read once more
+        at the end, so that it tells of any change before.
         """
         detail = await self._detail(chat_id)
         copy = self._copy_of(detail, chat_id)
@@ -184,7 +185,9 @@ class V0V1Census(V0Common):
         if version_id is not None:
             path = f"chats/{segment(chat_id)}/versions/{segment(version_id)}/download"
             files |= files_in_zip(await self._http.download(path, MAX_ARCHIVE_BYTES, {"format": "zip"}))
-        return replace(copy, messages=newest_first(rows)[::-1], files=files, picture=await self._picture(copy.chat))
+        picture = await self._picture(copy.chat)
+        read = await self.read_chat(chat_id)
+        return ChatCopy(read.chat, read.metadata, newest_first(rows)[::-1], files, picture)
 
     async def make_again(self, copy: ChatCopy, metadata: Mapping[str, str]) -> RemoteChat:
         """`POST /chats/init` takes texts as they are; a ZIP archive, of any files, "base64-encoded" or by an address.

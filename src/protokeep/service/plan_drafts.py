@@ -134,6 +134,7 @@ class PlanDrafts:
     ) -> Plan:
         now = self._context.clock()
         deletions = sum(item.action is PlanAction.DELETE for item in items)
+        chats = sum(item.rule != KeepRule.MISSING for item in items)  # What is gone makes no plan a smaller part.
         expires_at = now + timedelta(days=DRAFT_DAYS)
         plan = Plan(
             id=str(uuid4()),
@@ -146,9 +147,9 @@ class PlanDrafts:
             expires_at=expires_at,
             grace_days=options.grace_days,
             per_day=options.per_day,
-            chats=len(items),
+            chats=chats,
             deletions=deletions,
-            approvals_needed=approvals_needed(deletions, len(items)),
+            approvals_needed=approvals_needed(deletions, chats),
             edited_from=edited_from.id if edited_from else None,
             origin=options.origin,
             rules_off=tuple(sorted(options.rules_off)),

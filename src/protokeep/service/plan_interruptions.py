@@ -44,6 +44,10 @@ class Interruptions:
         else:
             await self._back_off(plan, error)
 
+    async def refused_one(self, plan: Plan) -> None:
+        """Go on after a refusal that is about one chat. Many of them in a row are one of the account."""
+        await self._store.save(replace(plan, failures=plan.failures + 1))
+
     async def stop(self, plan: Plan, code: str, words: str) -> None:
         """Pause a plan until a person resumes it. Chats that people want back are tried again, ever more rarely."""
         now = self._context.clock()

@@ -7,12 +7,13 @@ deletion may have been sent, so that the chat is read again before anything else
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from protokeep.core.census import ChatContent
+from protokeep.core.census import USABLE
 from protokeep.core.clean_up import OPEN_ITEMS, PER_DAY_MAX, ItemState, Plan, PlanItem, PlanState
 from protokeep.core.errors import (
     ArchiveFault,
@@ -26,10 +27,11 @@ from protokeep.core.errors import (
 )
 from protokeep.core.keep_rules import REASONS, KeepRule, changed_rule
 from protokeep.core.timing import backoff
-from protokeep.providers.census_port import ChatCopy, SupportsCensus, with_census
+from protokeep.providers.census_port import ChatCopy, SupportsCensus
 from protokeep.service.archives import ChatArchives
 from protokeep.service.chat_metadata import is_foreign
 from protokeep.service.context import Context
+from protokeep.service.plan_account import REFUSED_ONCE, AccountView, obstacle_of
 from protokeep.service.plan_interruptions import Interruptions, is_refusal_of_account
 from protokeep.service.plan_policies import PlanPolicies
 from protokeep.service.plan_restoring import Restorer
@@ -74,6 +76,7 @@ class PlanRunner:
         self._interruptions = Interruptions(context)
         self._schedule = PlanSchedule(context, self._interruptions)
         self._restorer = Restorer(context, archives)
+        self._account = AccountView(context)
 
     async def step(self) -> datetime | None:
         """Do what is due: at most one chat of each plan. When the next step is due; None: nothing is open."""
@@ -112,25 +115,18 @@ class PlanRunner:
         if item is None:
             await self._schedule.go_on_later(plan, now)
             return False
-        provider = self._provider_of(plan, item)
+        provider = self._account.provider_of(plan, item.api_version)
         if provider is None:
             await self._interruptions.stop(
                 plan, "no_key", "The key of this account is missing, or does not serve this workspace. Set it."
             )
             return False
-        calls = provider.calls
+        calls = context.providers.calls(plan.account)
         try:
             await self._step_item(_Work(plan, item, provider))
         finally:
-            await self._budget.spent(plan.account, provider.calls - calls)
+            await self._budget.spent(plan.account, context.providers.calls(plan.account) - calls)
         return True
-
-    def _provider_of(self, plan: Plan, item: PlanItem) -> SupportsCensus | None:
-        providers = self._context.providers
-        name = plan.account.partition(":")[0]
-        if plan.account not in providers.accounts_of(name, plan.workspace_id):
-            return None
-        return with_census(providers.serving(plan.account, item.api_version))
 
     # -- items -------------------------------------------------------------------------------------------------
 
@@ -157,10 +153,23 @@ class PlanRunner:
         if not is_refusal_of_account(error):
             await self._try_later(work, error)
             return
+        if work.item.state in OPEN_FOR_STEP and error.status == 403:
+            await self._forbidden(work, work.item, error)
+            return
         await self._interruptions.refused(work.plan, error)
         if error.status is None or error.status >= 500:
             # One chat that always answers so must not stop the others. It is counted where others went well.
             await self._try_later(work, error, OUTAGE_PAUSE, counts=work.plan.failures == 0)
+
+    async def _forbidden(self, work: _Work, item: PlanItem, error: ProviderError) -> None:
+        """A chat, or another one of its group, is refused: the run stops, or that chat alone stays."""
+        if await self._account.refuses_one(work.plan, item, work.provider, error):
+            words = f"It was not deleted: v0 refuses it, or another one of its group. {error}"
+            await self._finish(work.plan, item, ItemState.FAILED, KeepRule.NO_RIGHT.value, words, REFUSED_ONCE)
+            await self._interruptions.refused_one(work.plan)
+            return
+        await self._store.save_item(work.plan, replace(item, answer=REFUSED_ONCE), self._now())
+        await self._interruptions.refused(work.plan, error)
 
     async def _try_later(
         self, work: _Work, error: ProviderError, pause: timedelta | None = None, *, counts: bool = True
@@ -212,7 +221,7 @@ class PlanRunner:
 
     async def _not_there(self, work: _Work) -> None:
         """A chat answered 404, and nothing of ours deleted it. The key may be another team's: then the run stops."""
-        if not await self._shows_others(work):
+        if not await self._account.shows_others(work.plan, work.item, work.provider):
             words = (
                 "The account shows none of the chats that the census saw. Is its key still of the same account? "
                 "Start a census, then resume the plan."
@@ -222,12 +231,6 @@ class PlanRunner:
         reason = "It was gone before the plan came to it; no deletion was sent."
         await self._finish(work.plan, work.item, ItemState.SKIPPED, "gone", reason, "404 to a read")
 
-    async def _shows_others(self, work: _Work) -> bool:
-        """Whether the account shows chats that the census saw, or the newest census missed this one, too."""
-        if await self._store.is_missing(work.plan, work.item.chat_id):
-            return True
-        return bool(await self._store.known_chats(work.plan, list(await work.provider.recent_chats())))
-
     async def _reason_to_skip(self, work: _Work, copy: ChatCopy) -> tuple[str, str] | None:
         """Why the chat may not be deleted, as (rule, sentence) (R3)."""
         if is_foreign(self._context.signer, work.plan.workspace_id, copy.metadata):
@@ -235,13 +238,17 @@ class PlanRunner:
         changed = changed_rule(work.item, copy.chat, copy.metadata)
         if changed is not None:
             return changed
-        return _obstacle_of(await self._store.obstacles(work.plan, work.item, is_usable=_is_usable(copy)))
+        obstacles = await self._store.obstacles(work.plan, work.item, is_usable=_is_usable(copy))
+        if (obstacle := obstacle_of(obstacles)) is not None or work.item.group_id is None:
+            return obstacle
+        stays = await self._account.shows_one(work.plan, obstacles.survivors, is_usable=_is_usable(copy))
+        return None if stays else (KeepRule.LAST_OF_GROUP.value, REASONS[KeepRule.LAST_OF_GROUP])
 
     async def _archived(self, work: _Work, copy: ChatCopy) -> PlanItem | None:
         """The item with a verified copy of its chat; None: there is none, or somebody changed the item (R4)."""
         plan, item = work.plan, work.item
         try:
-            if item.state is ItemState.ARCHIVED and item.archive_id is not None:
+            if item.state is not ItemState.WAITING and item.archive_id is not None:
                 await self._archives.copy_of(plan.workspace_id, item.archive_id)
                 return item
             archive = await self._archives.make(plan.workspace_id, plan.account, copy)
@@ -266,13 +273,13 @@ class PlanRunner:
         most = PER_DAY_MAX if item.state is ItemState.DELETING else plan.per_day
         marked = await self._store.mark_deleting(plan, marking, now, most_since=(day, most), is_usable=_is_usable(copy))
         if isinstance(marked, Obstacles):
-            await self._finish(plan, item, ItemState.SKIPPED, *(_obstacle_of(marked) or ("changed", "It changed.")))
+            await self._finish(plan, item, ItemState.SKIPPED, *(obstacle_of(marked) or ("changed", "It changed.")))
             return
         if marked is None:
             return
         self._context.checkpoint("plan_item_marked")
         # A pin of this moment counts, too. Nothing was sent yet, and the version says that nobody else did.
-        obstacle = _obstacle_of(await self._store.obstacles(plan, marked, is_usable=_is_usable(copy)))
+        obstacle = obstacle_of(await self._store.obstacles(plan, marked, is_usable=_is_usable(copy)))
         if obstacle is not None or self._is_late(read_at):
             await self._unsent(work, marked, item, obstacle)
             return
@@ -307,6 +314,9 @@ class PlanRunner:
     async def _refused(self, work: _Work, before: PlanItem, error: ProviderError) -> None:
         """The app builder certainly did not delete the chat."""
         back = replace(before, version=work.item.version, answer=error.code)
+        if error.status == 403:
+            await self._forbidden(work, replace(back, answer=before.answer, due_at=self._now()), error)
+            return
         if is_refusal_of_account(error):
             await self._store.save_item(work.plan, replace(back, due_at=self._now()), self._now())
             await self._interruptions.refused(work.plan, error)
@@ -340,8 +350,8 @@ class PlanRunner:
         elif plan.state is not PlanState.APPLYING or self._interruptions.rests_until(plan, self._now()):
             later = self._now() + timedelta(minutes=10)
             await self._store.save_item(plan, replace(item, due_at=later), self._now())
-        elif not self._is_late(read_at):
-            await self._mark_and_send(work, copy, read_at)  # Its archive is here still.
+        elif not self._is_late(read_at) and await self._archived(work, copy) is not None:
+            await self._mark_and_send(work, copy, read_at)
 
     async def _deleted(self, plan: Plan, item: PlanItem, answer: str) -> None:
         """Write that a chat is deleted, whatever others wrote meanwhile: it is gone."""
@@ -356,7 +366,10 @@ class PlanRunner:
 
     async def _save_deleted(self, plan: Plan, item: PlanItem) -> bool:
         now = self._now()
-        archive = await self._archives.find(plan.workspace_id, item.archive_id) if item.archive_id else None
+        archive = None
+        with suppress(NotFound):  # Somebody removed it from the database: the chat is gone all the same.
+            archive = await self._archives.find(plan.workspace_id, item.archive_id or "")
+        item = replace(item, archive_id=archive.id if archive else None)
         receipt = receipt_of(plan, item, now, archive.sha256 if archive else None)
         wanted_back = item.undo_by is not None and archive is not None
         state = ItemState.RESTORING if wanted_back else ItemState.DELETED
@@ -382,14 +395,4 @@ class PlanRunner:
 
 
 def _is_usable(copy: ChatCopy) -> bool:
-    return copy.chat.content in (ChatContent.FINISHED, ChatContent.UNTOLD)
-
-
-def _obstacle_of(obstacles: Obstacles) -> tuple[str, str] | None:
-    """What keeps a chat at this moment, as (rule, sentence)."""
-    checks: tuple[tuple[bool, KeepRule], ...] = (
-        (obstacles.has_prototype, KeepRule.OURS),
-        (obstacles.is_pinned, KeepRule.PINNED),
-        (not obstacles.has_survivor, KeepRule.LAST_OF_GROUP),
-    )
-    return next(((rule.value, REASONS[rule]) for holds, rule in checks if holds), None)
+    return copy.chat.content in USABLE

@@ -49,7 +49,8 @@ class PlanService(PlanDrafts):
                 return plan
             now = self._context.clock()
             if plan.state is not PlanState.DRAFT or plan.expires_at <= now:
-                raise NotNow(f"Only a draft can be approved, and this plan is {plan.state.value}. Make a new one.")
+                state = PlanState.EXPIRED if plan.state is PlanState.DRAFT else plan.state
+                raise NotNow(f"Only a draft can be approved, and this plan is {state.value}. Make a new one.")
             if plan.deletions == 0:
                 raise NotNow("This plan deletes nothing, so there is nothing to approve.")
             try:

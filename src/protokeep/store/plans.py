@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from protokeep.core.audit import AuditEntry
-from protokeep.core.census import CensusChat, ChatContent, ChatKind, ChatRecord, Claim
+from protokeep.core.census import USABLE, CensusChat, ChatContent, ChatKind, ChatRecord, Claim
 from protokeep.core.clean_up import ItemState, Plan, PlanAction, PlanItem, PlanState
 from protokeep.store.audit import AuditRecord, record_of, write
 from protokeep.store.database import Database
@@ -29,6 +29,7 @@ class Obstacles:
     is_pinned: bool
     has_prototype: bool
     has_survivor: bool  #: another chat of its group stays
+    survivors: Sequence[tuple[str, int]]  #: up to twenty of those, as (chat, API version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,20 +319,21 @@ class PlanStore:
             return await self._obstacles(connection, plan, item, is_usable=is_usable)
 
     async def _obstacles(self, connection: Connection, plan: Plan, item: PlanItem, *, is_usable: bool) -> Obstacles:
-        usable = [ChatContent.FINISHED.value, ChatContent.UNTOLD.value]
         values = {
             "workspace_id": plan.workspace_id,
-            "account": plan.account,
             "plan_id": plan.id,
             "chat_id": item.chat_id,
-            "group_id": item.group_id or "",
-            "contents": usable if is_usable else [content.value for content in ChatContent],
+            "group_id": item.group_id,
+            "contents": sorted(USABLE if is_usable else ChatContent),
         }
-        row = await connection.fetch_one(query("find_plan_obstacles"), values)
+        chat = {"account": plan.account, "chat_id": item.chat_id}
+        row = await connection.fetch_one(query("find_plan_obstacles"), chat)
         if row is None:
             raise LostRace
-        survives = item.group_id is None or bool(row["has_survivor"])
-        return Obstacles(bool(row["is_pinned"]), bool(row["has_prototype"]), survives)
+        rows = await connection.fetch_all(query("list_plan_survivors"), values) if item.group_id is not None else []
+        survivors = [(one["chat_id"], one["api_version"]) for one in rows]
+        stays = item.group_id is None or bool(survivors)
+        return Obstacles(bool(row["is_pinned"]), bool(row["has_prototype"]), stays, survivors)
 
     # -- helpers -----------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ COLUMNS = (
     *("web_url", "demo_url", "has_picture", "fingerprint", "first_seen_at", "last_seen_at"),
 )
 #: A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection").
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")  # noqa: RUF001 - some take wide signs, too
 
 
 def fields_of(found: FoundChat) -> dict[str, Any]:

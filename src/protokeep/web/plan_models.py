@@ -16,6 +16,9 @@ KindWord = Literal["duplicate", "failed", "empty", "superseded", "not_claimed"]
 Digest = Annotated[str, Field(max_length=100, description="The plan's digest: it names exactly this list.")]
 ChatIds = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=900)]
 
+#: A list without anything would select by nothing, which is everything: whoever means that leaves it out.
+Named = Annotated[ChatIds, Field(min_length=1)]
+
 
 _WORKSPACE = "team"
 _DIGEST = "5f2b7c0d9e314a68"
@@ -34,9 +37,9 @@ class NewPlan(BaseModel):
     workspace: Annotated[str, Field(max_length=200, description="The name of your workspace, repeated.")]
     account: Annotated[str | None, Field(max_length=700, description="Null: the first that may be cleaned up.")] = None
     kinds: Annotated[list[KindWord] | None, Field(max_length=5, description="Null: all of them.")] = None
-    chat_ids: Annotated[ChatIds, Field(description="These chats.")] = []
-    group_ids: Annotated[ChatIds, Field(description="The chats of these groups.")] = []
-    author_ids: Annotated[ChatIds, Field(description="Only chats of these authors.")] = []
+    chat_ids: Annotated[Named | None, Field(description="These chats; null: selected by the other fields.")] = None
+    group_ids: Annotated[Named | None, Field(description="The chats of these groups; null: of any.")] = None
+    author_ids: Annotated[Named | None, Field(description="Only chats of these authors; null: of any.")] = None
     older_than_days: Annotated[
         int | None, Field(ge=1, le=36500, description="Null: 90, for chats that nobody has claimed.")
     ] = None

@@ -55,9 +55,9 @@ async def create_plan(body: NewPlan, principal: Admin, request: Request) -> Plan
     """A draft from the newest census: a list of every chat, with the rule that keeps or deletes it. Changes nothing."""
     selection = Selection(
         kinds=DELETABLE if body.kinds is None else frozenset(DeleteRule(kind) for kind in body.kinds),
-        group_ids=frozenset(body.group_ids),
-        chat_ids=frozenset(body.chat_ids),
-        author_ids=frozenset(body.author_ids),
+        group_ids=frozenset(body.group_ids or ()),
+        chat_ids=frozenset(body.chat_ids or ()),
+        author_ids=frozenset(body.author_ids or ()),
         older_than_days=body.older_than_days,
     )
     options = PlanOptions(body.grace_days, body.per_day, frozenset(body.rules_off))
