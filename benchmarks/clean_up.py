@@ -27,6 +27,7 @@ from protokeep.core.clean_up import ItemState, Plan, PlanState
 from protokeep.core.keep_rules import Selection
 from protokeep.core.principals import Principal, Role
 from protokeep.sandbox import seed_account
+from protokeep.sandbox.state import APIS
 from protokeep.service.plan_drafts import PlanOptions
 from protokeep.service.plan_reports import PlanReports
 from protokeep.service.plans import PlanService
@@ -91,7 +92,7 @@ async def measure(chats: int, version: int) -> Run:
         await migrate(url)
         limits = Limits(per_day=CALLS_OF_A_DAY)
         async with World.open(url, version, timing=AT_ONCE, limits=limits, timeout_seconds=30.0) as world:
-            seed_account(world.sandbox, KEY, api=f"v{version}", chats=chats, profile="storms")
+            seed_account(world.sandbox, KEY, api=APIS[version - 1], chats=chats, profile="storms")
             first = Censuses(world, world.first)
             await first.run()
             world.clock.advance(timedelta(days=1).total_seconds())

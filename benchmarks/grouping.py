@@ -25,7 +25,7 @@ from protokeep.core.grouping import group_chats
 CHATS = 4000
 ROUNDS = 3
 SEEDS = range(5)
-#: Prompts that a census reads of such an account (shared/census.md, 4).
+#: Prompts that a whole census of such an account reads.
 CALLS = 600
 HEAD = "| what | goal | figure |\n|---|---|---|"
 

@@ -1,7 +1,7 @@
 """What ties a chat to a product: our own mark, the name of its project, its prompt, its name.
 
-The names of projects are those that the system of the spec gave: `V0 Project ` with the first eight characters of the
-product's id, or the product's name with its id (shared/cases/owner.md, section F, says which versions wrote which).
+The names of projects are those that an older system of the owner's gave: `V0 Project ` with the first eight characters
+of the product's id, or for a while the product's name with its id.
 """
 
 from __future__ import annotations
