@@ -42,6 +42,9 @@ def test_an_account_is_read_looked_at_and_reclaimed(tmp_path: Path, monkeypatch:
         groups = _run(served, "groups")
         unpinned = _run(served, "unpin", first)
         exported = _run(served, "export", "--format", "json", "--output", str(tmp_path / "chats.json"))
+        printed = _run(served, "export").stdout
+        saved = json.loads(_run(served, "export", "--output", str(tmp_path / "chats.csv"), "--json").stdout)
+        listed_json = json.loads(_run(served, "unpin", first, "--json").stdout)
         cancelled = _run(served, "cancel")
         again = json.loads(_run(served, "scan", "--no-wait", "--json").stdout)
         unknown = _run(served, "pin", "nothing")
@@ -58,6 +61,9 @@ def test_an_account_is_read_looked_at_and_reclaimed(tmp_path: Path, monkeypatch:
         assert groups.returncode == 0
         assert exported.returncode == 0
         assert len(json.loads((tmp_path / "chats.json").read_text())["chats"]) == 12
+        assert (tmp_path / "chats.csv").read_text().splitlines() == printed.splitlines()
+        assert saved["bytes"] == (tmp_path / "chats.csv").stat().st_size
+        assert [(one["chat_id"], one["pinned_by"]) for one in listed_json] == [(first, None)]
         assert "census done" in cancelled.stdout
         assert (again["state"], again["is_whole"]) == ("running", False)
         assert (unknown.returncode, "`protokeep census chats` lists them" in unknown.stderr) == (1, True)
