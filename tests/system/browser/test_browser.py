@@ -218,7 +218,7 @@ class TestChanging:
 
         page.get_by_role("link", name="Delete…").click()
         expect(page.get_by_role("heading", name="Delete this prototype?")).to_be_visible()
-        page.get_by_role("button", name="Delete for good").click()
+        page.get_by_role("button", name="Delete it now, for good").click()
 
         expect(page.get_by_text("Deleted.")).to_be_visible()
         assert [chat.deleted for chat in site.sandbox.chats.values()] == [True]
