@@ -12,6 +12,7 @@ from protokeep.core.errors import ArchiveFault, NotAllowed, NotFound, NotNow, Pr
 from protokeep.core.prototype import Prototype, State
 from protokeep.providers.census_port import ChatCopy
 from protokeep.providers.v0_v2 import V0V2
+from protokeep.sandbox import Request
 from protokeep.service.archives import ChatArchives
 from world import Crash, World
 
@@ -240,3 +241,21 @@ async def test_a_chat_that_another_prototype_names_stays_while_that_one_is_in_th
     first = await world.complete()
     await world.keeper.delete(ANN, first.id)
     assert await world.store.shared_chats(str(uuid4()), [str(first.chat_id)]) == {first.chat_id}
+
+
+async def test_what_is_written_while_the_chat_is_copied_is_in_its_archive(world: World, copies: Copies) -> None:
+    """The messages were read, and somebody wrote one more before the chat itself was: the copy is made again."""
+    first = await world.complete()
+    chat = world.sandbox.chats[str(first.chat_id)]
+
+    def write(request: Request) -> None:
+        if request.operation == "chats.getFiles" and len(chat.messages) < 4:
+            world.sandbox.edit(chat.id, "write")
+
+    world.sandbox.before_request = write
+    await world.keeper.delete(ANN, first.id)
+    await end_of_bin(world)
+    assert chat.deleted
+    (archive,) = await world.rows("SELECT id FROM protokeep_archives")
+    copy = await ChatArchives(world.first.context).copy_of("default", archive["id"])
+    assert len(copy.messages) == len(chat.messages) == 4

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
 from censuses import AT_ONCE, Censuses, old_account
+from fake_accounts import pin
 from node import Crash
 from protokeep.core.clean_up import ItemState, PlanState
 from protokeep.core.errors import ProviderRejected
@@ -18,7 +21,7 @@ from protokeep.service.plan_drafts import PlanOptions
 from protokeep.service.plans import PlanService
 from protokeep.store.sql import Statement
 from service.clean_up_world import ADA, GRACE, MAX, CleanUpWorld, opened
-from world import World, on_sqlite
+from world import ENVIRONMENT_ACCOUNT, World, on_sqlite
 
 RULES_OFF = frozenset({"recent", "shared", "vercel", "favorite", "newest_of_group", "seen_once"})
 
@@ -153,3 +156,29 @@ async def test_a_deletion_is_sent_again_only_with_its_archive(fake: CleanUpWorld
     else:
         assert item.state is ItemState.DELETED
         await fake.first.archives.copy_of("default", str(item.archive_id))  # Raises where it is not whole.
+
+
+async def test_plans_stop_when_the_database_is_an_older_copy(fake: CleanUpWorld, sqlite_url: str) -> None:
+    """A pin that was set after the copy was taken is not in it: nothing is deleted before a person has looked."""
+    path = sqlite_url.removeprefix("sqlite:///")
+    plan = await fake.approved(chats=["c-0004", "c-0005"])
+    await fake.first.context.heartbeat.beat()
+    with closing(sqlite3.connect(path)) as now, closing(sqlite3.connect(f"{path}.copy")) as copy:
+        now.backup(copy)
+    await pin(fake.first.context.store, ENVIRONMENT_ACCOUNT, "c-0004", fake.clock())
+    await fake.first.context.heartbeat.beat()
+    with closing(sqlite3.connect(path)) as now, closing(sqlite3.connect(f"{path}.copy")) as copy:
+        copy.backup(now)
+    await fake.first.context.heartbeat.beat()
+    await fake.run(steps=20)
+    stopped = await fake.first.plans.get("default", plan.id)
+    assert (stopped.state, stopped.problem_code) == (PlanState.PAUSED, "database_went_back")
+    assert not fake.account.removed
+
+    await fake.first.plans.resume(ADA, plan.id)
+    fake.clock.advance(7200)
+    await fake.run(fake.process(), steps=20)  # Nothing had beaten for two hours.
+    assert (await fake.first.plans.get("default", plan.id)).state is PlanState.PAUSED
+    await fake.first.plans.resume(ADA, plan.id)
+    await fake.run()
+    assert {*fake.account.removed} == {"c-0004", "c-0005"}

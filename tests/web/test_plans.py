@@ -31,6 +31,7 @@ async def old_account(world: World) -> FakeAccount:
     for number in range(4):
         account.add(f"c-{number}", world.clock(), name=f"=Chat {number}")
     for node in world.nodes:
+        await node.context.heartbeat.started()
         node.context.providers.add(ENVIRONMENT_ACCOUNT, account, for_new=True)
     await save_census(world.store, ENVIRONMENT_ACCOUNT, list(account.chats.values()), world.clock())
     return account

@@ -21,7 +21,7 @@ from protokeep.core.events import Event, Source
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.provider_keys import missing_key_message
-from protokeep.providers.census_port import SupportsCensus, with_census
+from protokeep.providers.census_port import with_census
 from protokeep.service.archives import ChatArchives
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
@@ -208,9 +208,12 @@ class Bin:
             return _Copied(generation.archive_id, f"{serving.label} gives out no copies.")
         try:
             async with asyncio.timeout(COPY_SECONDS):
-                if generation.archive_id is not None and await self._is_fresh(prototype, provider):
+                before = (await provider.read_chat(prototype.chat_id or "")).chat.fingerprint
+                if generation.archive_id is not None and await self._is_of(prototype, before):
                     return _Copied(generation.archive_id)
                 copy = await provider.copy_chat(prototype.chat_id or "")
+                if copy.chat.fingerprint != before:  # Somebody changed it meanwhile: it would lack what they did.
+                    copy = await provider.copy_chat(prototype.chat_id or "")
             context.checkpoint("after_copy")
             archive = await self._archives.make(
                 generation.workspace_id,
@@ -230,15 +233,14 @@ class Bin:
         context.checkpoint("after_archive")
         return _Copied(archive.id)
 
-    async def _is_fresh(self, prototype: TrackedPrototype, provider: SupportsCensus) -> bool:
-        """Whether the copy that there is shows the chat as it is now."""
+    async def _is_of(self, prototype: TrackedPrototype, fingerprint: str) -> bool:
+        """Whether the copy that there is shows the chat as its fingerprint does."""
         generation = prototype.generation
-        now_there = await provider.read_chat(prototype.chat_id or "")
         try:
             kept = await self._archives.copy_of(generation.workspace_id, generation.archive_id or "")
         except (ArchiveFault, NotFound):
             return False
-        return kept.chat.fingerprint == now_there.chat.fingerprint
+        return kept.chat.fingerprint == fingerprint
 
     async def _retry_later(self, prototype: TrackedPrototype, problem: str) -> None:
         until = steps.retry_at(prototype, self._context.clock())

@@ -38,6 +38,8 @@ LATE_SECONDS = 4.0
 #: A reading of the database's clock that takes longer is made again, so many times in all.
 READING_SECONDS = 1.0
 READINGS = 3
+#: After so long without any beat, nobody can tell a time without protokeep from a copy that was restored.
+LONG_SILENCE = timedelta(hours=1)
 #: How long the rows of ended processes stay.
 FORGET_AFTER = timedelta(days=1)
 
@@ -100,6 +102,7 @@ class Heartbeat:
         self._server = ""
         self._beating = asyncio.Lock()
         self._went_back_at: float | None = None
+        self._began_late = False  #: nothing had beaten for long when this process began
         self.epoch = 0
         #: Rows that were claimed before this may be of an older copy, which lacks later sendings.
         self.trusted_from: datetime | None = None
@@ -109,8 +112,7 @@ class Heartbeat:
         self.lost_after: datetime | None = None
         #: The processes that reported at the last beat that the database went back.
         self._reported_by: frozenset[str] = frozenset()
-        #: What the database's clock said at the last beat.
-        self._beat_at: datetime | None = None
+        self._beat_at: datetime | None = None  #: what the database's clock said at the last beat
 
     def expect(self, every: float) -> None:
         """From now on a beat comes every so many seconds. A missing beat means that the database does not answer."""
@@ -215,6 +217,11 @@ class Heartbeat:
         return self.known_until is not None and self._went_back_at is not None
 
     @property
+    def may_lack_changes(self) -> bool:
+        """Whether what people did since a copy was taken may be missing: their pins, and what they took back."""
+        return self._went_back_at is not None or self._began_late
+
+    @property
     def is_settling(self) -> bool:
         """Whether the database went back a moment ago, so that lists may not show the newest chats yet."""
         settled = self._timing.restore_settle.total_seconds()
@@ -238,9 +245,11 @@ class Heartbeat:
             # No process has left a beat: this is a copy from before the first beat, or a new installation.
             _, installed_at = await self._installation()
             if reading.now - installed_at > self._timing.beat_is_fresh:
+                self._began_late = True
                 self._lost(min(installed_at, reading.now))
             return
         newest = reading.beats[0]
+        self._began_late = reading.now - newest.beat_at > LONG_SILENCE
         alive = self._alive(reading)
         comparing = [beat.known_until for beat in alive if beat.known_until is not None]
         if newest.server != reading.server or any(beat.went_back for beat in alive):

@@ -19,6 +19,10 @@ NEED_A_PERSON = (401, 402, 403)
 TOO_MANY_REQUESTS = 429
 #: Requests for fewer calls in one UTC day after which a plan rests until the next day.
 SLOWDOWNS_A_DAY = 2
+OLDER_COPY = (
+    "protokeep was stopped for long, or its database is an older copy: pins and what was taken back since may be "
+    "missing. Start a census, look at the list, then resume the plan, or cancel it."
+)
 
 
 def is_refusal_of_account(error: ProviderError) -> bool:
@@ -34,6 +38,7 @@ class Interruptions:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store.plans
+        self._checked_epoch = 0
 
     async def refused(self, plan: Plan, error: ProviderError) -> None:
         """Stop the run because of what the app builder answered."""
@@ -43,6 +48,22 @@ class Interruptions:
             await self._slow_down(plan, error)
         else:
             await self._back_off(plan, error)
+
+    async def stop_on_older_copy(self) -> None:
+        """Stop all plans when the database turns out to be an older copy.
+
+        Pins, what people took back, and the prototypes that they made of chats since then may be missing.
+        """
+        heartbeat = self._context.heartbeat
+        await heartbeat.started()
+        if heartbeat.epoch == self._checked_epoch:
+            return
+        if heartbeat.may_lack_changes:
+            for plan in await self._store.applying():
+                await self.stop(plan, "database_went_back", OLDER_COPY)
+            if await self._store.applying():  # Somebody changed one at this moment: it is stopped with the next step.
+                return
+        self._checked_epoch = heartbeat.epoch
 
     async def refused_one(self, plan: Plan) -> None:
         """Go on after a refusal that is about one chat. Many of them in a row are one of the account."""

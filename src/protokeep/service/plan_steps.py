@@ -89,6 +89,7 @@ class PlanRunner:
     async def work(self) -> int:
         """Do what is due. Returns how many plans it worked on."""
         await self._context.providers.refresh()
+        await self._interruptions.stop_on_older_copy()
         await self._policies.run()
         worked = 0
         for plan in await self._store.due(self._context.clock()):

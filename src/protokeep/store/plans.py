@@ -64,6 +64,10 @@ class PlanStore:
         """Plans of all workspaces whose next step is due."""
         return await self._plans("list_due_plans", now=now, limit=limit)
 
+    async def applying(self) -> list[Plan]:
+        """The plans of all workspaces that delete chats now."""
+        return await self._plans("list_applying_plans")
+
     async def next_step_at(self) -> datetime | None:
         """When the next step of any plan, or the next draft of a policy, is due; None: never."""
         due_at: datetime | None = (await self._rows("find_next_plan_step"))[0]["due_at"]
@@ -241,12 +245,6 @@ class PlanStore:
         values = {"account": account, "owner": owner, "now": now, "until": until}
         async with self._database.transaction() as connection:
             return await connection.fetch_one(query("acquire_clean_up_turn"), values) is not None
-
-    async def release_turn(self, account: str, owner: str, now: datetime) -> None:
-        """Ends the turn of a process."""
-        async with self._database.transaction() as connection:
-            values = {"account": account, "owner": owner, "now": now}
-            await connection.execute(query("release_clean_up_turn"), values)
 
     async def save_item(self, plan: Plan, item: PlanItem, now: datetime, *entries: AuditEntry) -> PlanItem | None:
         """Changes an item, guarded by its version. None: somebody changed it meanwhile; nothing was written."""
