@@ -37,6 +37,7 @@ BENCHMARKS = {
     "page": "The page",
     "shares": "Two workspaces on one server",
     "assistants": "Assistants",
+    "grouping": "Grouping the chats of an account",
 }
 
 

@@ -135,10 +135,11 @@ class KnownProduct:
 
 @dataclass(frozen=True, slots=True)
 class ChatGroup:
-    """Chats that are the same. `confidence` is that of the weakest link that holds it together.
+    """Chats that are the same request, or one chat that something ties to a product.
 
-    `reasons` are sentences for people, strongest first. `product_id` None: nothing points to a product.
-    `product_confidence` is how surely it is that product.
+    `confidence` is that of the weakest link that holds it together. `reasons` are sentences, strongest first.
+    `product_id` None: nothing points to a product. `product_confidence` is how surely it is that product. `copies`: its
+    parts of two chats or more that are held together by automatic confidence; one of each part is enough.
     """
 
     id: str
@@ -147,6 +148,7 @@ class ChatGroup:
     reasons: tuple[str, ...]
     product_id: str | None = None
     product_confidence: float = 0.0
+    copies: tuple[tuple[str, ...], ...] = ()
 
 
 class CensusState(StrEnum):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -13,8 +15,10 @@ from starlette.routing import Route
 
 from .emulator import Emulator
 from .http import Refusal, stamp
-from .knobs import FinishReason, UnknownKnob, as_json
-from .state import Chat
+from .knobs import EditKind, FinishReason, UnknownKnob, as_json, explain
+from .seeded.account import seed_account
+from .seeded.requests import Profile
+from .state import Api, Chat
 
 _BODY_LIMIT = 1024 * 1024
 
@@ -23,6 +27,17 @@ class _BadRequest(Exception):
     def __init__(self, status: int, message: str) -> None:
         self.status = status
         super().__init__(message)
+
+
+class _Seed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    key: Annotated[str, Field(min_length=1, max_length=200)]
+    api: Api = "v1"
+    chats: Annotated[int, Field(ge=1, le=20_000)] = 4000
+    seed: int = 0
+    also_in: Api | None = None
+    profile: Profile = "mixed"
 
 
 class Control:
@@ -41,6 +56,10 @@ class Control:
             Route("/_sandbox/chats", self.show_chats, methods=["GET"]),
             Route("/_sandbox/chats/{chat_id}", self.delete, methods=["DELETE"]),
             Route("/_sandbox/chats/{chat_id}/finish", self.finish, methods=["POST"]),
+            Route("/_sandbox/chats/{chat_id}/restore", self.restore, methods=["POST"]),
+            Route("/_sandbox/chats/{chat_id}/edit", self.edit, methods=["POST"]),
+            Route("/_sandbox/accounts", self.seed, methods=["POST"]),
+            Route("/_sandbox/deletions", self.show_deletions, methods=["GET"]),
         ]
         return Starlette(routes=routes, exception_handlers={_BadRequest: _refuse})
 
@@ -86,6 +105,43 @@ class Control:
         except Refusal as refusal:
             raise _BadRequest(refusal.status, refusal.message) from refusal
         return JSONResponse(_row(chat, self._sandbox.clock()))
+
+    async def restore(self, request: Request) -> JSONResponse:
+        """Take a chat out of the trash; 409 if it is not in there."""
+        chat = self._chat(request)
+        try:
+            self._sandbox.restore(chat.id)
+        except Refusal as refusal:
+            raise _BadRequest(refusal.status, refusal.message) from refusal
+        return JSONResponse(_row(chat, self._sandbox.clock()))
+
+    async def edit(self, request: Request) -> JSONResponse:
+        """Edit a chat as another person would; 409 for a deleted one."""
+        chat = self._chat(request)
+        kinds: list[EditKind] = [one for one in get_args(EditKind) if one != "create"]
+        given = (await _object(request)).get("kind")
+        kind = next((one for one in kinds if one == given), None)
+        if kind is None:
+            raise _BadRequest(422, f"kind: must be one of {', '.join(kinds)}")
+        if chat.deleted:
+            raise _BadRequest(409, "the chat is deleted")
+        self._sandbox.edit(chat.id, kind)
+        return JSONResponse(_row(chat, self._sandbox.clock()))
+
+    async def seed(self, request: Request) -> JSONResponse:
+        """Load an account that is made from a seed: `key`, and what `seed_account` takes. Answers its labels."""
+        try:
+            wanted = _Seed.model_validate(await _object(request))
+        except ValidationError as error:
+            raise _BadRequest(422, explain(error)) from error
+        seeded = seed_account(self._sandbox, **wanted.model_dump())
+        labels = [asdict(label) for label in seeded.labels.values()]
+        return JSONResponse({"products": [one._asdict() for one in seeded.products], "labels": labels})
+
+    async def show_deletions(self, _: Request) -> JSONResponse:
+        """How often clients asked to delete a chat, and how often that deleted it, by the chat's id."""
+        deletions = self._sandbox.deletions
+        return JSONResponse({"asked": dict(deletions.asked), "done": dict(deletions.done)})
 
     def _chat(self, request: Request) -> Chat:
         chat = self._sandbox.chats.get(request.path_params["chat_id"])

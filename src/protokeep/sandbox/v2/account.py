@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..bodies import UpdateHook
-from ..generated_content import credits_of, finished_replies
+from ..generated_content import credits_of
 from ..http import Refusal, instant, integer, make_cursor, read_cursor
 from ..routing import Call, Operations
 from ..state import Hook
+from ..usage_log import Usage, between
 from . import bodies, views
 
 
@@ -64,15 +68,14 @@ def delete_hook(call: Call) -> dict[str, Any]:
 
 def usage_summary(call: Call) -> dict[str, Any]:
     """Credits of the range, in total and for each day."""
-    start, end = _range(call)
+    wanted = _Wanted.by(call, call.query)
     days: dict[str, float] = {}
-    for at, _, message in finished_replies(call.account, "v2", call.now):
-        if start <= at <= end and call.query.get("userId") in (None, call.account.user_id):
-            day = at.astimezone(UTC).date().isoformat()
-            days[day] = days.get(day, 0.0) + credits_of(message, call.now)["total"]
+    for row in wanted.rows(call):
+        day = row.at.astimezone(UTC).date().isoformat()
+        days[day] = days.get(day, 0.0) + credits_of(row.message, call.now)["total"]
     return {
         "object": "usage_summary",
-        "range": {"start": call.stamp(start), "end": call.stamp(end)},
+        "range": {"start": call.stamp(wanted.start), "end": call.stamp(wanted.end)},
         "scope": _scope(call),
         "credits": _as_credits(sum(days.values())),
         "daily": [{"date": day, "credits": _as_credits(days[day])} for day in sorted(days)],
@@ -81,38 +84,70 @@ def usage_summary(call: Call) -> dict[str, Any]:
 
 
 def usage_events(call: Call) -> dict[str, Any]:
-    """One row per finished generation, newest first."""
-    start, end = _range(call)
-    query = call.query
-    limit = integer(query.get("limit"), "limit", 1, 100, 50)
-    position = read_cursor("usage", query.get("cursor"))
-    rows = [
-        (at, chat, message)
-        for at, chat, message in finished_replies(call.account, "v2", call.now)
-        if start <= at <= end
-        and query.get("chatId") in (None, chat.id)
-        and query.get("messageId") in (None, message.id)
-        and query.get("userId") in (None, call.account.user_id)
-    ]
+    """One row per finished generation, newest first. A cursor keeps the range and the filters of its first page."""
+    limit = integer(call.query.get("limit"), "limit", 1, 100, 50)
+    left, query = _read_cursor(call)
+    wanted = _Wanted.by(call, query)
+    rows = wanted.rows(call)
     # The cursor counts from the oldest row, so that new rows do not shift pages.
-    first = max(len(rows) - position, 0) if isinstance(position, int) else 0
+    first = 0 if left is None else max(len(rows) - left, 0)
     page = rows[first : first + limit]
     left = len(rows) - first - len(page)
+    cursor = make_cursor("usage", json.dumps([left, wanted.as_query()])) if left > 0 else None
     return {
         "object": "list",
-        "range": {"start": call.stamp(start), "end": call.stamp(end)},
+        "range": {"start": call.stamp(wanted.start), "end": call.stamp(wanted.end)},
         "scope": _scope(call),
         "data": [views.show_usage_event(call, chat, message, at) for at, chat, message in page],
-        "pagination": {"hasMore": left > 0, "cursor": make_cursor("usage", left) if left > 0 else None},
+        "pagination": {"hasMore": left > 0, "cursor": cursor},
     }
 
 
-def _range(call: Call) -> tuple[datetime, datetime]:
-    end = instant(call.query.get("end"), "end") or call.now
-    start = instant(call.query.get("start"), "start") or end - timedelta(days=30)
-    if start > end:
-        raise Refusal(422, "start: is after end")
-    return start, end
+def _read_cursor(call: Call) -> tuple[int | None, Mapping[str, str]]:
+    """How many rows are left at the cursor, and the query of its first page; without a cursor None and this query."""
+    position = read_cursor("usage", call.query.get("cursor"))
+    if position is None:
+        return None, call.query
+    try:
+        left, query = json.loads(position)
+        return int(left), {str(name): str(value) for name, value in query.items()}
+    except (ValueError, TypeError, AttributeError):
+        raise Refusal(422, "cursor: not a cursor of this list") from None
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """The rows that a request wants. The document's end is exclusive; the present, its default, is inclusive here."""
+
+    start: datetime
+    end: datetime
+    before: datetime
+    filters: dict[str, str]
+
+    @classmethod
+    def by(cls, call: Call, query: Mapping[str, str]) -> _Wanted:
+        given = instant(query.get("end"), "end")
+        end = given or call.now
+        start = instant(query.get("start"), "start") or end - timedelta(days=7)
+        if start > end:
+            raise Refusal(422, "start: is after end")
+        filters = {name: query[name] for name in ("chatId", "messageId", "userId") if name in query}
+        return cls(start, end, given or end + timedelta(microseconds=1), filters)
+
+    def rows(self, call: Call) -> list[Usage]:
+        rows = between(call.backend.usage(call.account, "v2", call.now), self.start, self.before)
+        return [row for row in rows if self._has(row, call)] if self.filters else rows
+
+    def _has(self, row: Usage, call: Call) -> bool:
+        found = {"chatId": row.chat.id, "messageId": row.message.id, "userId": call.author_of(row.chat)}
+        return all(found[name] == value for name, value in self.filters.items())
+
+    def as_query(self) -> dict[str, str]:
+        return {"start": _exactly(self.start), "end": _exactly(self.before), **self.filters}
+
+
+def _exactly(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
 def _scope(call: Call) -> dict[str, Any]:
