@@ -52,6 +52,7 @@ OWN_TABLES = (
     "protokeep_plan_approvals",
     "protokeep_plan_items",
     "protokeep_archives",
+    "protokeep_texts",
 )
 
 POSTGRESQL_COLUMNS = """
