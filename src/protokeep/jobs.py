@@ -22,6 +22,7 @@ from protokeep.bus import Change, ChangeKind
 from protokeep.job_queue import SUBMITS_AT_ONCE, JobQueue
 from protokeep.service import Keeper
 from protokeep.service.hooks import Hooks
+from protokeep.service.text_index import TextIndexer
 from protokeep.settings import Settings
 from protokeep.wiring import Application, build_application
 
@@ -44,6 +45,8 @@ GATHER_SECONDS = 0.25
 SECOND_POLL_SECONDS = 1.1
 #: PgQueuer logs finished jobs, which nobody reads: rows and events tell the story. The log is cleared this often.
 CLEAR_LOG_SECONDS = 3600.0
+#: The pause between two looks for texts that are not indexed; which process has the turn is decided there.
+TEXTS_SECONDS = 5.0
 #: The longest that a stop waits for running jobs before it cancels them; other processes take up their rows.
 STOP_SECONDS = 2.0
 
@@ -73,6 +76,7 @@ class Jobs:
             PeriodicTask("adoption", ADOPTION_SECONDS, keeper.adopt),
             PeriodicTask("finalize", SWEEP_SECONDS, keeper.finalize),
             PeriodicTask("hooks", HOOKS_SECONDS, hooks.complete),
+            PeriodicTask("texts", TEXTS_SECONDS, TextIndexer(keeper.context).run_if_due),
             PeriodicTask("clear_job_log", CLEAR_LOG_SECONDS, queue.clear_log),
         )
 

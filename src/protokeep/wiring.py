@@ -143,6 +143,7 @@ def _context(settings: Settings, database: Database, secret: bytes, clock: Clock
         queue,
         Shares(settings.waits_per_person, settings.waits_per_process),
         keys_per_workspace=settings.idempotency_keys_per_workspace,
+        asks_unclear_product=settings.unclear_product == "ask",
         single_process=settings.is_embedded,
         wall=utc_now if settings.is_embedded else None,
         signer=Signer(secret),

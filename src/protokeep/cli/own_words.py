@@ -14,6 +14,7 @@ _WORDS = {
     "POST /api/design/tokens": "`protokeep token create`",
     "POST /api/design/create-project": "`protokeep create PRODUCT PROMPT`",
     "GET /api/design/mockups/{product_id}": "`protokeep list PRODUCT`",
+    "send product_is_new: true": "add --new-product",
     "ask with create_new=true for one": "add --new to make one",
 }
 _PATTERN = re.compile("|".join(re.escape(words) for words in _WORDS))

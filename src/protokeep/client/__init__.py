@@ -30,8 +30,19 @@ from protokeep.client.errors import (
     ProductUnknown,
     Refused,
     TooMany,
+    UnclearProduct,
 )
-from protokeep.client.models import Change, Decision, Ensured, Failure, HistoryLine, Prototype, PrototypeDetail, Reason
+from protokeep.client.models import (
+    Change,
+    Decision,
+    Ensured,
+    Failure,
+    HistoryLine,
+    Prototype,
+    PrototypeDetail,
+    Reason,
+    Similar,
+)
 from protokeep.client.sync import Protokeep
 from protokeep.core.errors import ProtokeepError
 
@@ -65,5 +76,7 @@ __all__ = [
     "PrototypeDetail",
     "Reason",
     "Refused",
+    "Similar",
     "TooMany",
+    "UnclearProduct",
 ]

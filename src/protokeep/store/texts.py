@@ -34,13 +34,16 @@ class TextQueries:
         workspace = workspace_of(shape, "m", "g")
         prompt = f"substr(m.prompt, 1, {search_text.SEARCHED_CHARACTERS})" if "prompt" in shape.columns else "NULL"
         # Only names and expressions of ours are put into the text; values are bound.
-        source = (
-            f"SELECT m.id, m.product_id, {made_at_of(shape, 'm')} AS created_at, {prompt} AS prompt,"
+        columns = (
+            f"m.id, m.product_id, {made_at_of(shape, 'm')} AS created_at, {prompt} AS prompt,"
             f" {workspace} AS workspace_id, {name_of_product(shape, 'm.product_id', workspace)} AS name,"
             " x.place AS old_place, x.workspace_id AS old_workspace_id, x.text AS old_text"
-            " FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id"
+        )
+        tables = (
+            "FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id"
             " LEFT JOIN protokeep_texts x ON x.mockup_id = m.id"
         )
+        source = f"SELECT {columns} {tables}"
         self.by_ids = Statement(f"{source} WHERE m.id IN :ids")
         self.missing = Statement(f"{source} WHERE x.place IS NULL LIMIT :limit")
         self.first = Statement(f"{source} ORDER BY m.id LIMIT :limit")

@@ -17,7 +17,7 @@ from protokeep.jobs import application_with_jobs
 from protokeep.mcp.http import Endpoint
 from protokeep.service.watching import Watcher
 from protokeep.settings import Settings
-from protokeep.web import actions, admin, api, docs, hooks, openapi, pages, problems, provider_keys
+from protokeep.web import actions, admin, api, catalogue, docs, hooks, openapi, pages, problems, provider_keys
 from protokeep.web.cors import CrossOrigin
 from protokeep.web.dependencies import principal_of
 from protokeep.web.middleware import RateLimits, RequestLimits
@@ -56,7 +56,7 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     app.state.draining = False
     app.state.rates = RateLimits(settings)
     problems.install(app)
-    for module in (api, actions, admin, provider_keys, hooks, docs):
+    for module in (api, catalogue, actions, admin, provider_keys, hooks, docs):
         app.include_router(module.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
     # The tools answer each POST and send nothing by themselves: a GET would be a stream that no limit knows.
