@@ -45,7 +45,7 @@ class TextQueries:
         )
         source = f"SELECT {columns} {tables}"
         self.by_ids = Statement(f"{source} WHERE m.id IN :ids")
-        self.missing = Statement(f"{source} WHERE x.place IS NULL LIMIT :limit")
+        self.missing = Statement(f"{source} WHERE x.place IS NULL AND m.product_id IS NOT NULL LIMIT :limit")
         self.first = Statement(f"{source} ORDER BY m.id LIMIT :limit")
         self.after = Statement(f"{source} WHERE m.id > :after ORDER BY m.id LIMIT :limit")
 
@@ -85,7 +85,9 @@ async def index_product(connection: Connection, shape: OwnerTable, workspace_id:
 
 
 async def write(connection: Connection, row: Row) -> bool:
-    """Indexes a row of `TextQueries`. False: the index had it as it is."""
+    """Indexes a row of `TextQueries`. False: the index had it as it is, or it is a row of the owner's of no product."""
+    if row["product_id"] is None:
+        return False
     workspace_id, product_id = row["workspace_id"], str(row["product_id"])
     text = search_text.text_of(product_id, row["name"], row["prompt"])
     if row["old_text"] == text and row["old_workspace_id"] == workspace_id:
@@ -199,5 +201,7 @@ class Texts:
 
 
 def _differs(row: Row) -> bool:
+    if row["product_id"] is None:
+        return False
     text = search_text.text_of(str(row["product_id"]), row["name"], row["prompt"])
     return bool(row["old_text"] != text or row["old_workspace_id"] != row["workspace_id"])
