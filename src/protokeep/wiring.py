@@ -35,6 +35,7 @@ from protokeep.service.provider_accounts import Providers, StoredKeys
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.service.sessions import Sessions
 from protokeep.service.sign_in import SignInFlow
+from protokeep.service.similar import SimilarProducts
 from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
 from protokeep.settings import Settings
@@ -84,6 +85,7 @@ class Application:
             else None
         )
         self.gallery = Gallery(keeper.context)
+        self.similar = SimilarProducts(keeper.context.store)
         self.provider_keys = ProviderKeys(keeper.context)
 
 

@@ -23,9 +23,12 @@ def told(ensured) -> list[tuple[str, str]]:  # type: ignore[no-untyped-def]
     return [(one.product_id, one.how.value) for one in ensured.similar]
 
 
-@pytest.mark.parametrize(
-    "other", ["Bakery-Shop", "bakery shop", "BAKERY_SHOP", "bakery\u2013shop", "ｂａｋｅｒｙ－ｓｈｏｐ", "bakeryshop"]
-)
+#: "bakery-shop" as keyboards of East Asia write it.
+WIDE = "".join(chr(ord(sign) + 0xFEE0) for sign in "bakery-shop")
+OTHERS = ["Bakery-Shop", "bakery shop", "BAKERY_SHOP", "bakery\u2013shop", WIDE, "bakeryshop"]
+
+
+@pytest.mark.parametrize("other", OTHERS)
 async def test_an_id_that_reads_the_same_is_told(world: World, other: str) -> None:
     first = await world.ensure("bakery-shop", LONG)
     assert told(first) == []
@@ -45,9 +48,8 @@ async def test_a_prompt_that_says_nearly_the_same_is_told_with_how_alike_it_is(w
     assert 0.8 < near.similar[0].alike < 1
     assert near.similar[0].reason.startswith("Its prompt is ")
     same = await world.ensure("pastries-2", f"  {LONG.lower()}  ")
-    assert {(one.product_id, one.alike) for one in same.similar} == {("bakery-shop", 1.0), ("pastries", 0.95)} or [
-        one.product_id for one in same.similar
-    ] == ["bakery-shop", "pastries"]
+    assert [one.product_id for one in same.similar] == ["bakery-shop", "pastries"]
+    assert same.similar[0].alike == 1
     assert told(await world.ensure("other", "A customer list for a bakery")) == []
 
 
@@ -78,7 +80,7 @@ async def test_a_look_that_takes_too_long_is_in_nobodys_way(world: World, monkey
 async def test_a_workspace_that_asks_refuses_an_unclear_product_until_somebody_is_sure(world: World) -> None:
     world.first.context.asks_unclear_product = True
     await world.ensure("bakery-shop", LONG)
-    with pytest.raises(UnclearProduct, match="Did you mean bakery-shop?") as refusal:
+    with pytest.raises(UnclearProduct, match=r"Did you mean bakery-shop\?") as refusal:
         await world.ensure("Bakery Shop", LONG)
     assert [one.product_id for one in refusal.value.similar] == ["bakery-shop"]
     assert await world.listed("Bakery Shop") == []
