@@ -20,7 +20,7 @@ async def test_tool_hints_say_what_they_do_and_none_deletes(served: Demo, transp
     async with assistant(served, transport) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
 
-        reading = {"get_prototype", "list_prototypes", "wait_for_prototype", "explain"}
+        reading = {"find_prototypes", "get_prototype", "list_prototypes", "wait_for_prototype", "explain"}
         assert set(tools) == reading | {"ensure_prototype", "iterate_prototype"}
         for name, tool in tools.items():
             assert tool.description

@@ -70,7 +70,7 @@ async def test_a_search_finds_what_a_look_at_every_text_finds(world: World, monk
     Prompts and searches are made at random of words that break parsers; pages are walked to their end, both ways, with
     batches so small that every search needs several.
     """
-    monkeypatch.setattr(text_search, "FIRST_BATCH", 2)
+    monkeypatch.setattr(text_search, "FIRST_BATCH", 1)
     monkeypatch.setattr(text_search, "FEW", 6)
     chance = random.Random(18)
     texts: dict[str, str] = {}

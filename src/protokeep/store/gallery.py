@@ -24,7 +24,7 @@ __all__ = ["COUNTED", "VARIANTS", "Card", "Counts", "GalleryQuery", "GalleryStor
 #: grows with them, and the answer changes only when the owner's own programs write the table.
 UNTRACKED_ROWS_SECONDS = 30.0
 #: Texts with the words of a search of which the states are counted, if there are that many.
-TEXTS_COUNTED = 2000
+TEXTS_COUNTED = 400
 
 
 @dataclass(frozen=True, slots=True)

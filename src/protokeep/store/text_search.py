@@ -18,11 +18,12 @@ from protokeep.store.gallery_queries import Filters, GalleryQueries
 from protokeep.store.sql import Row, Statement, Values, query
 from protokeep.store.texts import has_numbers, word_of
 
-#: Texts of the first batch; each further one is larger. With common words the first one fills the page.
-FIRST_BATCH, GROWTH = 400, 4
+#: Texts of the first batch, for each card that is looked for; each further batch is larger. With common words the first
+#: one fills the page.
+FIRST_BATCH, GROWTH = 4, 4
 LARGEST_BATCH = 20_000
 #: PostgreSQL: up to so many texts are all looked at when their numbers match; above, texts are read in their order.
-FEW = 1000
+FEW = 400
 #: The places before and after all others.
 BEFORE_ALL, AFTER_ALL = -1, (1 << 63) - 1
 
@@ -68,7 +69,7 @@ class TextSearch:
         if after is not None:
             first = await self._place_of(after)
         place = beginning if counted else first
-        batch, seen = FIRST_BATCH, 0
+        batch, seen = max(FIRST_BATCH * limit, counted), 0
         while True:
             rows = await self._database.scan(plan.statement, {**plan.values, "place": place, "most": batch})
             for row in rows:
@@ -95,6 +96,11 @@ class TextSearch:
         texts = {f"word{number}": word for number, word in enumerate(words)}
         values = {**values, **texts}
         grams = search_text.grams_of_words(values["workspace_id"], words)
+        if filters.person and not filters.untracked:
+            return _Plan(queries.hits("of_person", filters), values)
+        if filters.product:
+            values["product_key"] = search_text.product_key(str(values["product_id"]))
+            return _Plan(queries.hits("of_product", filters), values)
         if not grams or not await self._keeps_numbers():
             return _Plan(queries.hits("in_order", filters), values)
         if self._database.is_sqlite:
