@@ -82,7 +82,7 @@ async def test_similar_products_are_in_the_answer_or_in_a_problem(world: World) 
                 "reason": "Its id differs only in case, blanks, dashes or dots.",
             }
         ]
-        world.first.context.asks_unclear_product = True
+        api.node.context.asks_unclear_product = True
         refused = await api.create("BAKERY_SHOP", "And another")
         assert (refused.status_code, refused.json()["type"]) == (409, "urn:protokeep:problem:unclear-product")
         assert {one["product_id"] for one in refused.json()["similar"]} == {"bakery-shop", "Bakery Shop"}

@@ -181,7 +181,7 @@ def find(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Find prototypes of all products by words that each of them has, newest first."""
+    """Find prototypes of all products by their words."""
     filters = {"state": state, "person": person, "mine": mine, "provider": provider}
     _print_catalogue(" ".join(words), limit, filters, as_json=as_json, url=url, token=token)
 
@@ -201,7 +201,7 @@ def _print_catalogue(
         print_notice(f"these are the newest {len(prototypes)}. There are more: narrow the search, or raise --limit.")
 
 
-@app.command("list", epilog="Examples: protokeep list; protokeep list shop")
+@app.command("list", epilog="Example: protokeep list shop")
 def list_prototypes(
     product_id: Annotated[
         str | None, typer.Argument(metavar="[PRODUCT]", help="The product's id. [the prototypes of all products]")
@@ -215,7 +215,10 @@ def list_prototypes(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """List what exists: the current prototype of each product, or all of one product. * marks the current one."""
+    """List what exists: of all products, or of one.
+
+    Of all products each has its current prototype in the list; of one, * marks the current one.
+    """
     from protokeep.cli import output
 
     if product_id is None:
