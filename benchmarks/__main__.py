@@ -40,6 +40,7 @@ BENCHMARKS = {
     "shares": "Two workspaces on one server",
     "assistants": "Assistants",
     "grouping": "Grouping the chats of an account",
+    "catalogue": "Searches, and what exists already",
 }
 
 

@@ -23,6 +23,7 @@ from protokeep.job_queue import SUBMITS_AT_ONCE, JobQueue
 from protokeep.service import Keeper
 from protokeep.service.clean_up import CleanUp
 from protokeep.service.hooks import Hooks
+from protokeep.service.text_index import TextIndexer
 from protokeep.settings import Settings
 from protokeep.wiring import Application, build_application
 
@@ -47,6 +48,8 @@ GATHER_SECONDS = 0.25
 SECOND_POLL_SECONDS = 1.1
 #: PgQueuer logs finished jobs, which nobody reads: rows and events tell the story. The log is cleared this often.
 CLEAR_LOG_SECONDS = 3600.0
+#: The pause between two looks for texts that are not indexed; which process has the turn is decided there.
+TEXTS_SECONDS = 5.0
 #: The longest that a stop waits for running jobs before it cancels them; other processes take up their rows.
 STOP_SECONDS = 2.0
 
@@ -77,6 +80,7 @@ class Jobs:
             PeriodicTask("finalize", SWEEP_SECONDS, keeper.finalize),
             PeriodicTask("clean_up", CLEAN_UP_SECONDS, CleanUp(keeper.context, keeper.budget).run),
             PeriodicTask("hooks", HOOKS_SECONDS, hooks.complete),
+            PeriodicTask("texts", TEXTS_SECONDS, TextIndexer(keeper.context).run_if_due),
             PeriodicTask("clear_job_log", CLEAR_LOG_SECONDS, queue.clear_log),
         )
 

@@ -18,6 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from protokeep.catalogue_settings import CatalogueSettings
 from protokeep.core.address_faults import address_fault, database_fault, issuer_fault, origin_fault
 from protokeep.core.addresses import is_loopback
 from protokeep.core.database_address import plain_address
@@ -32,8 +33,7 @@ from protokeep.settings_clean_up import CleanUpSettings
 
 #: The embedded database's default file, relative to the folder in which `protokeep serve` is started.
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
-#: Without a setting, a workspace may send as many requests as so many people.
-WORKSPACE_PEOPLE = 3
+WORKSPACE_PEOPLE = 3  #: Without a setting, a workspace may send as many requests as so many people.
 #: Settings that hold a secret, by field. Each may stand in a file instead, which the setting + `_FILE` names.
 SECRETS = {
     "database_url": "PROTOKEEP_DATABASE_URL",
@@ -51,7 +51,7 @@ ADDRESSES = {
 }
 
 
-class Settings(CleanUpSettings):
+class Settings(CatalogueSettings, CleanUpSettings):
     """Each setting is read from `PROTOKEEP_` + its name in capitals; those of v0 have no prefix."""
 
     model_config = SettingsConfigDict(

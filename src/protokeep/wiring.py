@@ -42,6 +42,7 @@ from protokeep.service.provider_keys import ProviderKeys
 from protokeep.service.restoring import ChatRestorer
 from protokeep.service.sessions import Sessions
 from protokeep.service.sign_in import SignInFlow
+from protokeep.service.similar import SimilarProducts
 from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
 from protokeep.settings import Settings
@@ -93,6 +94,7 @@ class Application:
         self.gallery = Gallery(keeper.context)
         self.archives = ChatArchives(keeper.context)
         self.restorer = ChatRestorer(keeper.context)
+        self.similar = SimilarProducts(keeper.context.store)
         self.provider_keys = ProviderKeys(keeper.context)
         self.census = CensusService(keeper.context, CleanUpBudget(keeper.context, keeper.budget))
         self.plans = PlanService(keeper.context)
@@ -157,6 +159,7 @@ def _context(settings: Settings, database: Database, secret: bytes, clock: Clock
         Shares(settings.waits_per_person, settings.waits_per_process),
         bin_time=settings.bin_time,
         keys_per_workspace=settings.idempotency_keys_per_workspace,
+        asks_unclear_product=settings.unclear_product == "ask",
         single_process=settings.is_embedded,
         wall=utc_now if settings.is_embedded else None,
         signer=Signer(secret),

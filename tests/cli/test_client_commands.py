@@ -49,6 +49,23 @@ def test_a_prototype_is_created_listed_watched_and_opened(served: Demo) -> None:
     assert served.chats_created == 1
 
 
+def test_what_exists_is_listed_and_found_over_all_products(served: Demo) -> None:
+    """
+    `list` without a product, and `find`; a create says what may have been meant.
+    """
+    run(served, "create", "bakery-shop", "A landing page for a bakery")
+    unclear = run(served, "create", "Bakery Shop", "Something else")
+    everything = json.loads(run(served, "list", "--json").stdout)
+    found = run(served, "find", "LANDING", "bakery")
+    nothing = run(served, "find", "zeppelin")
+
+    assert "Did you mean bakery-shop?" in unclear.stdout
+    assert [row["product_id"] for row in everything] == ["Bakery Shop", "bakery-shop"]
+    assert "bakery-shop" in found.stdout
+    assert "Bakery Shop" not in found.stdout
+    assert (nothing.returncode, nothing.stdout.strip()) == (0, "No prototype has all these words.")
+
+
 def test_open_hands_the_address_to_the_browser(served: Demo, tmp_path: Path) -> None:
     """
     `open` hands the prototype's address to the browser.

@@ -20,7 +20,7 @@ async def test_tool_hints_say_what_they_do_and_none_deletes(served: Demo, transp
     async with assistant(served, transport) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
 
-        reading = {"get_prototype", "list_prototypes", "wait_for_prototype", "explain"}
+        reading = {"find_prototypes", "get_prototype", "list_prototypes", "wait_for_prototype", "explain"}
         assert set(tools) == reading | {"ensure_prototype", "iterate_prototype"}
         for name, tool in tools.items():
             assert tool.description
@@ -30,6 +30,21 @@ async def test_tool_hints_say_what_they_do_and_none_deletes(served: Demo, transp
             assert hints.read_only_hint is (name in reading)
             assert hints.idempotent_hint is True
             assert hints.destructive_hint is (name == "iterate_prototype")
+
+
+async def test_what_exists_is_found_and_what_may_have_been_meant_is_told(served: Demo, transport: str) -> None:
+    """
+    An assistant looks first; and when it did not, the next step says what to ask the user.
+    """
+    async with assistant(served, transport) as client:
+        await answer(client, "ensure_prototype", product_id="bakery-shop", prompt="A landing page for a bakery")
+        found = await answer(client, "find_prototypes", words="BAKERY landing")
+        nothing = await answer(client, "find_prototypes", words="zeppelin", state="")
+        other = await answer(client, "ensure_prototype", product_id="Bakery Shop", prompt="Something else")
+
+        assert [row["product_id"] for row in found["prototypes"]] == ["bakery-shop"]
+        assert nothing["prototypes"] == []
+        assert "did they mean bakery-shop?" in other["next_step"]
 
 
 async def test_a_prototype_is_made_waited_for_opened_listed_and_explained(served: Demo, transport: str) -> None:

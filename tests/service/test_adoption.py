@@ -21,6 +21,7 @@ from protokeep.doctor import examine
 from protokeep.service import NewPrototype
 from protokeep.service.gallery import Gallery, Search
 from protokeep.service.provider_keys import ProviderKeys
+from protokeep.service.text_index import TextIndexer
 from protokeep.store.migrate import migrate
 from protokeep.store.prototypes import Page
 from protokeep.wiring import build_application
@@ -613,6 +614,7 @@ async def test_products_have_the_names_of_the_owner(owned: World) -> None:
     (shown, *_) = await owned.listed(PRODUCTS[0])
     async with owned.serving(real=False) as site:
         view = (await site.listed(PRODUCTS[0])).json()["mockups"][0]
+    await TextIndexer(owned.first.context).index_all()  # The owner's programs wrote the rows.
     gallery = Gallery(owned.first.context)
     page, _ = await gallery.find(ANN, Search("Product"), 20)
 

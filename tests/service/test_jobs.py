@@ -228,7 +228,17 @@ async def test_periodic_tasks_have_names_and_passes_of_their_own(world: World) -
     """
     jobs, queue = jobs_of(world.keeper, world.database_url)
     names = [task.name for task in jobs.periodic_tasks]
-    assert names == ["heartbeat", "sweep", "reconcile", "adoption", "finalize", "clean_up", "hooks", "clear_job_log"]
+    assert names == [
+        "heartbeat",
+        "sweep",
+        "reconcile",
+        "adoption",
+        "finalize",
+        "clean_up",
+        "hooks",
+        "texts",
+        "clear_job_log",
+    ]
     async with queue.open():
         for task in (*jobs.periodic_tasks, *jobs.periodic_tasks):
             await task.run()

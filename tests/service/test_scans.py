@@ -9,11 +9,11 @@ import pytest
 from people import ANN, BOB, EVE
 from protokeep.core.errors import TooMany, TooSlow
 from protokeep.core.principals import Principal, Role
+from protokeep.core.search_text import SEARCHED_CHARACTERS
 from protokeep.service import scans as scans_module
 from protokeep.service.gallery import Gallery, Search
 from protokeep.service.scans import Scans
 from protokeep.store.database import Database
-from protokeep.store.gallery_queries import SEARCHED_CHARACTERS
 from protokeep.store.sql import Statement
 from world import World, on_sqlite
 
@@ -129,7 +129,7 @@ async def test_a_search_finds_words_at_the_beginning_of_a_prompt(world: World) -
 
     found, counts = await gallery.find(ANN, Search("NEEDLE"), 10)
     assert [card.prototype.product_id for card in found.cards] == ["early"]
-    assert sum(counts.values()) == 1
+    assert sum(counts.of.values()) == 1
 
 
 @pytest.mark.parametrize(

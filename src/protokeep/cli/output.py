@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
+from protokeep.cli.own_words import in_own_words
 from protokeep.cli.terminal import in_one_line, print_json, print_text
-from protokeep.client import Prototype
+from protokeep.client import Ensured, Prototype, Similar
 from protokeep.core.prototype import State
 from protokeep.core.state_labels import STATE_LABELS
 
@@ -64,6 +65,21 @@ def trouble_text(prototype: Prototype) -> str:
     reason = prototype.reason
     again = reason.next_try_at if reason is not None and prototype.error is None else None
     return in_one_line(prototype.trouble) + (f" Next try at {again.astimezone():%H:%M:%S}." if again else "")
+
+
+def similar_line(similar: Similar) -> str:
+    """A product that may have been meant, as a question; below the result of a create."""
+    product, reason = in_one_line(similar.product_id), in_one_line(similar.reason)
+    if similar.how == "id":
+        return f"  Did you mean {product}? {reason} It is {state_label(similar.state)}."
+    return f"  Like it: {product}. {reason} It is {state_label(similar.state)}."
+
+
+def ensured_text(ensured: Ensured) -> str:
+    """What a create got and why, and the products that may have been meant."""
+    decision = ensured.decision
+    why = f"  {in_one_line(decision.outcome)}: {in_one_line(in_own_words(decision.reason))}"
+    return "\n".join([prototype_line(ensured), why, *map(similar_line, decision.similar)])
 
 
 #: The head of a list: * marks the current one, and the id is what --id takes.

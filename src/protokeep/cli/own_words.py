@@ -19,6 +19,7 @@ _WORDS = {
     "GET /api/design/census/groups": "`protokeep census groups`",
     "POST /api/design/census": "`protokeep census scan`",
     "GET /api/design/plans": "`protokeep plan list`",
+    "send product_is_new: true": "add --new-product",
     "ask with create_new=true for one": "add --new to make one",
 }
 _PATTERN = re.compile("|".join(re.escape(words) for words in _WORDS))

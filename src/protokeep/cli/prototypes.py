@@ -1,4 +1,4 @@
-"""Commands that ask a server for prototypes: create, list, status, open.
+"""Commands that ask a server for prototypes: create, list, find, status, open.
 
 The address and the token come from PROTOKEEP_URL and PROTOKEEP_TOKEN, or from options.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
 
 from protokeep.cli.options import DEFAULT_URL, AsJson, Key, ProductId, Provider, Token, Url
-from protokeep.cli.own_words import in_own_words
 from protokeep.cli.retry_advice import (
     EXIT_CODES,
     EXIT_ERROR,
@@ -113,6 +112,9 @@ def create(
         str, typer.Argument(metavar="PROMPT", help="What the prototype should be; - reads standard input.")
     ],
     new: Annotated[bool, typer.Option("--new", help="Make another one even if the product has one.")] = False,
+    new_product: Annotated[
+        bool, typer.Option("--new-product", help="It is another product than one whose id reads the same.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="What people call the product.")] = None,
     key: Key = None,
     provider: Provider = "v0",
@@ -125,23 +127,34 @@ def create(
 
     full_prompt = read_input() if prompt == "-" else prompt
     key = key or uuid4().hex
-    options = {"--new": new, "--name": name, "--key": key, "--provider": provider if provider != "v0" else None}
-    condition = "" if new else " if this one has failed or was deleted meanwhile"
-    advice = RetryAdvice(
-        f"It may have been made all the same. With another key, asking again makes another one{condition}. To repeat "
-        f"this very request{same_input(prompt)}:",
-        shell_command("create", (product_id, prompt), {**options, "--json": as_json}, url, token),
-        key,
-    )
+    options = {"--new": new, "--new-product": new_product, "--name": name, "--json": as_json}
+    options |= {"--key": key, "--provider": provider if provider != "v0" else None}
+    advice = _advice_on_create((product_id, prompt), options, url, token)
     with connected(url, token, as_json=as_json) as client, advise_if_answer_lost(advice, as_json=as_json):
         ensured = client.ensure(
-            product_id, full_prompt, provider=provider, create_new=new, product_name=name, idempotency_key=key
+            product_id,
+            full_prompt,
+            provider=provider,
+            create_new=new,
+            product_name=name,
+            idempotency_key=key,
+            product_is_new=new_product,
         )
-    decision = ensured.decision
-    reason = in_one_line(in_own_words(decision.reason))
-    text = f"{output.prototype_line(ensured)}\n  {in_one_line(decision.outcome)}: {reason}"
     with advise_if_output_fails(str(advice)):
-        output.print_result(ensured.raw, text, as_json=as_json)
+        output.print_result(ensured.raw, output.ensured_text(ensured), as_json=as_json)
+
+
+def _advice_on_create(
+    arguments: tuple[str, str], options: Mapping[str, str | bool | None], url: str, token: str
+) -> RetryAdvice:
+    """What to do when the answer to a create is lost."""
+    condition = "" if options["--new"] else " if this one has failed or was deleted meanwhile"
+    return RetryAdvice(
+        f"It may have been made all the same. With another key, asking again makes another one{condition}. To repeat "
+        f"this very request{same_input(arguments[1])}:",
+        shell_command("create", arguments, options, url, token),
+        str(options["--key"]),
+    )
 
 
 def same_input(argument: str) -> str:
@@ -149,19 +162,74 @@ def same_input(argument: str) -> str:
     return ", with the same text on standard input" if argument == "-" else ""
 
 
-@app.command("list", epilog="Example: protokeep list shop")
-def list_prototypes(
-    product_id: ProductId,
-    provider: Annotated[str | None, typer.Option(help="Only this app builder's.")] = None,
+Person = Annotated[str | None, typer.Option(help="Only what this person asked for.")]
+Mine = Annotated[bool, typer.Option("--mine", help="Only what you asked for yourself.")]
+StateOption = Annotated[str | None, typer.Option("--state", help="Only those in this state, such as ready or failed.")]
+OnlyProvider = Annotated[str | None, typer.Option("--provider", help="Only this app builder's.")]
+Limit = Annotated[int, typer.Option(min=1, max=100, help="How many at most.")]
+
+
+@app.command(epilog="Example: protokeep find bakery checkout")
+def find(
+    words: Annotated[list[str], typer.Argument(metavar="WORDS", help="Words of the product or of the prompt.")],
+    state: StateOption = None,
+    person: Person = None,
+    mine: Mine = False,
+    provider: OnlyProvider = None,
+    limit: Limit = 20,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """List a product's prototypes, newest first. * marks the current one."""
+    """Find prototypes of all products by their words."""
+    filters = {"state": state, "person": person, "mine": mine, "provider": provider}
+    _print_catalogue(" ".join(words), limit, filters, as_json=as_json, url=url, token=token)
+
+
+def _print_catalogue(
+    words: str, limit: int, filters: Mapping[str, Any], *, as_json: bool, url: str, token: str
+) -> None:
     from protokeep.cli import output
 
     with connected(url, token, as_json=as_json) as client:
-        prototypes = list(client.list(product_id, provider=provider))
+        prototypes, cursor = client.search_page(words, limit=limit, **filters)
+    lines = [output.listed_line(prototype) for prototype in prototypes]
+    nothing = "No prototype has all these words." if words else "There are no prototypes yet, or none like that."
+    text = "\n".join([output.LIST_HEADER, *lines]) if lines else nothing
+    output.print_result([prototype.raw for prototype in prototypes], text, as_json=as_json)
+    if cursor is not None:
+        print_notice(f"these are the newest {len(prototypes)}. There are more: narrow the search, or raise --limit.")
+
+
+@app.command("list", epilog="Example: protokeep list shop")
+def list_prototypes(
+    product_id: Annotated[
+        str | None, typer.Argument(metavar="[PRODUCT]", help="The product's id. [the prototypes of all products]")
+    ] = None,
+    state: StateOption = None,
+    person: Person = None,
+    mine: Mine = False,
+    provider: OnlyProvider = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """List what exists: of all products, or of one.
+
+    Of all products each has its current prototype in the list; of one, * marks the current one.
+    """
+    from protokeep.cli import output
+
+    if product_id is None:
+        filters = {"state": state, "person": person, "mine": mine, "provider": provider}
+        _print_catalogue("", limit, filters, as_json=as_json, url=url, token=token)
+        return
+    if state is not None or person is not None:
+        print_notice("--state and --person are for the list of all products: leave PRODUCT out.")
+        raise typer.Exit(EXIT_USAGE)
+    with connected(url, token, as_json=as_json) as client:
+        prototypes = list(client.list(product_id, provider=provider, mine=mine))
     lines = [output.listed_line(prototype) for prototype in prototypes]
     text = "\n".join([output.LIST_HEADER, *lines]) if lines else f"{product_id} has no prototypes."
     output.print_result([prototype.raw for prototype in prototypes], text, as_json=as_json)

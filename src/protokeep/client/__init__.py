@@ -30,6 +30,7 @@ from protokeep.client.errors import (
     ProductUnknown,
     Refused,
     TooMany,
+    UnclearProduct,
 )
 from protokeep.client.models import (
     ArchivedChat,
@@ -42,6 +43,7 @@ from protokeep.client.models import (
     PrototypeDetail,
     Reason,
     RestoredChat,
+    Similar,
 )
 from protokeep.client.sync import Protokeep
 from protokeep.core.errors import ProtokeepError
@@ -78,5 +80,7 @@ __all__ = [
     "Reason",
     "Refused",
     "RestoredChat",
+    "Similar",
     "TooMany",
+    "UnclearProduct",
 ]

@@ -15,6 +15,7 @@ ProtokeepError
       NotAllowed
       NotFound
       KeyInFlight
+      UnclearProduct      another product's id reads the same, and the server asks first
       NotNow              the prototype's state does not allow it at this moment
       NotReady            the server cannot carry out the request now
       BuilderUnavailable  the app builder refused or does not answer
@@ -39,6 +40,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from protokeep.client.models import Similar
 from protokeep.core import errors as core
 
 if TYPE_CHECKING:
@@ -152,6 +154,18 @@ class NotNow(Refused, core.NotNow):
     """The prototype's state does not allow the request now; the message says what has to happen first."""
 
 
+class UnclearProduct(Refused):
+    """The server asks first: another product's id reads the same. `similar` names such products.
+
+    Ask for one of them, or repeat the request with `product_is_new`.
+    """
+
+    @property
+    def similar(self) -> tuple[Similar, ...]:
+        """The products that may have been meant."""
+        return tuple(Similar.of(one) for one in self.problem.raw.get("similar", ()))
+
+
 class TooMany(Refused):
     """A limit is reached; the detail says when requests are accepted again."""
 
@@ -169,6 +183,7 @@ _BY_KIND: Mapping[str, type[Refused]] = {
     "idempotency-key-reused": KeyReused,
     "idempotency-key-in-flight": KeyInFlight,
     "not-now": NotNow,
+    "unclear-product": UnclearProduct,
     "provider-rejected": BuilderUnavailable,
     "provider-unavailable": BuilderUnavailable,
 }

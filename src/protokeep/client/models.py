@@ -48,6 +48,8 @@ def _read(name: str, value: Any) -> Any:
         return _NESTED[name].of(value)
     if name == "history":
         return tuple(HistoryLine.of(line) for line in value)
+    if name == "similar":
+        return tuple(Similar.of(one) for one in value)
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -69,12 +71,26 @@ class Reason(ApiValue):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Similar(ApiValue):
+    """A prototype of another product that may have been meant. `how`: id or prompt; `alike`: 0 to 1."""
+
+    product_id: str
+    prototype_id: str
+    state: str
+    how: str
+    alike: float
+    reason: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision(ApiValue):
     """Why a request got this prototype. `outcome`: created, reused, replaced or replayed."""
 
     outcome: str
     reason: str
     prompt_differs: bool = False
+    similar: tuple[Similar, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
@@ -41,6 +42,9 @@ _NOTHING_DONE = frozenset({"not-migrated", "not-configured", "provider-rejected"
 T = TypeVar("T")
 V = TypeVar("V", bound=ApiValue)
 Progress = Callable[[Prototype], object]
+Filters = Mapping[str, str | bool | datetime | None]
+#: Prototypes, and the cursor of the next page.
+Page = tuple[list[Prototype], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +247,7 @@ def ensure(
     product_name: str | None,
     idempotency_key: str | None,
     wait: float | None,
+    product_is_new: bool = False,
 ) -> Operation[Ensured]:
     """`POST /api/design/create-project`, with a new idempotency key unless one is given."""
     body: dict[str, Any] = {
@@ -253,6 +258,8 @@ def ensure(
     }
     if product_name is not None:
         body["product_name"] = product_name
+    if product_is_new:
+        body["product_is_new"] = True
     key = idempotency_key or uuid4().hex
     headers = {"Idempotency-Key": key}
     if wait is not None:
@@ -305,16 +312,22 @@ def get(prototype_id: str) -> Operation[PrototypeDetail]:
     return (yield from request(PrototypeDetail, call))
 
 
-def page(
-    product_id: str, cursor: str | None, limit: int, filters: Mapping[str, str | bool | None]
-) -> Operation[tuple[list[Prototype], str | None]]:
+def page(product_id: str, cursor: str | None, limit: int, filters: Filters) -> Operation[Page]:
     """`GET /api/design/mockups/{product_id}`: one page, newest first, and the cursor of the next page."""
+    return (yield from _page(f"/api/design/mockups/{quoted(product_id)}", cursor, limit, filters))
+
+
+def search_page(words: str, cursor: str | None, limit: int, filters: Filters) -> Operation[Page]:
+    """`GET /api/design/mockups`: one page of the workspace's prototypes, and the cursor of the next page."""
+    return (yield from _page("/api/design/mockups", cursor, limit, {"q": words or None, **filters}))
+
+
+def _page(path: str, cursor: str | None, limit: int, filters: Filters) -> Operation[Page]:
     params = {"limit": str(limit), **({"cursor": cursor} if cursor else {})}
     for name, value in filters.items():
         if value is not None and value is not False:
-            params[name] = "true" if value is True else value
-    call = Call("GET", f"/api/design/mockups/{quoted(product_id)}", repeatable=True, params=params)
-    answer = yield from send(call)
+            params[name] = "true" if value is True else value.isoformat() if isinstance(value, datetime) else value
+    answer = yield from send(Call("GET", path, repeatable=True, params=params))
     return [value_of(Prototype, view) for view in answer.get("mockups", ())], answer.get("next_cursor")
 
 

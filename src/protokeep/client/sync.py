@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Self, TypeVar
 
 import httpx2
@@ -56,12 +57,15 @@ class Protokeep:
         product_name: str | None = None,
         idempotency_key: str | None = None,
         wait: float | None = None,
+        product_is_new: bool = False,
     ) -> Ensured:
         """The product's prototype, created if there is none that can be used, or if `create_new` asks for another.
 
         `wait`: seconds to wait until the app builder accepts it; 0 answers at once, None takes the server's default.
         The request has an idempotency key, a new one unless it is given. An error carries it as `idempotency_key`: the
-        same call with that key creates nothing twice.
+        same call with that key creates nothing twice. `product_is_new`: this is another product than one whose id reads
+        the same; some servers ask for it (`Refused` of the kind unclear-product), and all tell such products in
+        `decision.similar`.
         """
         return self._run(
             operations.ensure(
@@ -72,6 +76,7 @@ class Protokeep:
                 product_name=product_name,
                 idempotency_key=idempotency_key,
                 wait=wait,
+                product_is_new=product_is_new,
             )
         )
 
@@ -93,6 +98,27 @@ class Protokeep:
     ) -> tuple[Sequence[Prototype], str | None]:
         """(one page of a product's prototypes, the cursor of the next page). The cursor of the last page is None."""
         return self._run(operations.page(product_id, cursor, limit, filters))
+
+    def search(
+        self, words: str = "", *, limit: int = 100, **filters: str | bool | datetime | None
+    ) -> Iterator[Prototype]:
+        """The workspace's prototypes that have all `words`, one for each product, newest first; all without words.
+
+        Filters: state, product, provider, person, mine,
+        created_after, created_before, updated_after, updated_before (instants), sort ("newest" or "oldest").
+        """
+        cursor: str | None = None
+        while True:
+            prototypes, cursor = self.search_page(words, cursor=cursor, limit=limit, **filters)
+            yield from prototypes
+            if cursor is None:
+                return
+
+    def search_page(
+        self, words: str = "", *, cursor: str | None = None, limit: int = 20, **filters: str | bool | datetime | None
+    ) -> tuple[Sequence[Prototype], str | None]:
+        """(one page of a search, the cursor of the next page). The cursor of the last page is None."""
+        return self._run(operations.search_page(words, cursor, limit, filters))
 
     def status(self, product_id: str, *, provider: str = "v0", hold: float = 0) -> Prototype:
         """The product's prototype as it is now. Creates nothing. Raises `NotFound`.

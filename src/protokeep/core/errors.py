@@ -9,6 +9,7 @@ ProtokeepError
   TooMany                  429  more requests, sign-ins or streams than one caller may have
   NotFound                 404  no such product or prototype
   KeyInFlight              409  same idempotency key, the first request has not been written yet
+  UnclearProduct           409  the workspace asks first: another product's id reads the same
   NotNow                   409  the prototype's state does not allow it at this moment
   LimitReached             409  the workspace has as many as it may have
   QuotaReached             429  as many were made today as may be
@@ -30,7 +31,7 @@ ProtokeepError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -90,6 +91,18 @@ class NotFound(ProtokeepError):
 
 class KeyInFlight(ProtokeepError):
     """The first request with this idempotency key has not been written yet; ask again in a moment."""
+
+
+class UnclearProduct(ProtokeepError):
+    """The product has no prototype, and another one whose id reads the same has; `similar` are `Similar` values."""
+
+    def __init__(self, product_id: str, similar: Sequence[Any]) -> None:
+        meant = " or ".join(one.product_id for one in similar)
+        super().__init__(
+            f"Did you mean {meant}? {product_id} has no prototype. Ask for {meant}; or, if {product_id} is another "
+            "product, send product_is_new: true."
+        )
+        self.similar = similar
 
 
 class NotNow(ProtokeepError):

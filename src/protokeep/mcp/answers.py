@@ -81,6 +81,25 @@ class Row(BaseModel):
     url: str | None
 
 
+class FoundRow(BaseModel):
+    """One prototype of a search."""
+
+    product_id: str
+    product_name: str | None
+    prototype_id: str
+    state: str
+    made_at: str
+    prompt: Annotated[str | None, Field(description="The beginning of what it was made from.")]
+
+
+class FoundAnswer(BaseModel):
+    """Prototypes of all products, newest first."""
+
+    prototypes: list[FoundRow]
+    next_cursor: Annotated[str | None, Field(description="Pass it as `cursor` for older ones; null: that was all.")]
+    next_step: str
+
+
 class ListAnswer(BaseModel):
     """A product's prototypes, newest first."""
 
@@ -186,6 +205,7 @@ def ensured_answer(ensured: Ensured) -> EnsuredAnswer:
             " If the user wants one from the new prompt instead, call ensure_prototype with instead_of set to this "
             "prototype_id."
         )
+    values["next_step"] += _similar_step(ensured)
     return fit_into_limit(
         EnsuredAnswer(
             **values,
@@ -195,6 +215,42 @@ def ensured_answer(ensured: Ensured) -> EnsuredAnswer:
             prompt_differs=decision.prompt_differs,
         )
     )
+
+
+def _similar_step(ensured: Ensured) -> str:
+    """What to do about products that may have been meant; empty if there are none."""
+    for similar in ensured.decision.similar:
+        product = truncate(similar.product_id, 100)
+        if similar.how == "id":
+            return f" Ask the user: did they mean {product}? {similar.reason} If so, get_prototype of {product}."
+        return f" Tell the user that product {product} has a prototype like it: {similar.reason}"
+    return ""
+
+
+def found_answer(prototypes: Sequence[Prototype], cursor: str | None) -> FoundAnswer:
+    """A page of a search."""
+    rows = [
+        FoundRow(
+            product_id=prototype.product_id,
+            product_name=truncate(prototype.product_name, 80),
+            prototype_id=prototype.id,
+            state=prototype.state,
+            made_at=_format_time(prototype.created_at),
+            prompt=truncate(prototype.prompt, 80),
+        )
+        for prototype in prototypes
+    ]
+    step = (
+        "If one of these is what the user wants, use its product_id: get_prototype shows it. Only for something else "
+        "call ensure_prototype with a product_id of its own."
+        if rows
+        else "Nothing like it exists. ensure_prototype makes one."
+    )
+    answer = FoundAnswer(prototypes=rows, next_cursor=cursor, next_step=step)
+    for row in reversed(rows):
+        if wire_size(answer) > MAX_BYTES:
+            row.prompt = row.product_name = None
+    return answer
 
 
 def list_answer(prototypes: Sequence[Prototype], cursor: str | None) -> ListAnswer:

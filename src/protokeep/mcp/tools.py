@@ -20,8 +20,9 @@ from pydantic import Field
 from protokeep import __version__
 from protokeep.client import AsyncProtokeep, NotFound, Prototype
 from protokeep.core.errors import ProtokeepError
+from protokeep.core.prototype import State
 from protokeep.mcp import answers
-from protokeep.mcp.answers import EnsuredAnswer, ExplainAnswer, ListAnswer, PrototypeAnswer
+from protokeep.mcp.answers import EnsuredAnswer, ExplainAnswer, FoundAnswer, ListAnswer, PrototypeAnswer
 from protokeep.mcp.lenient import LenientServer
 
 #: The longest wait of one call, in seconds: assistants give up after 60 seconds or less.
@@ -29,6 +30,7 @@ LONGEST_WAIT = 25
 
 INSTRUCTIONS = """\
 protokeep keeps one prototype per product, made by an app builder (v0) and shared by all who work on that product.
+Look first: find_prototypes says what exists, so that no product gets a second prototype under another id.
 To get a prototype, call ensure_prototype with the product's id and a prompt: it answers at once with the product's
 prototype, and makes one only if there is none. Then call wait_for_prototype until it is finished. If a call fails or
 times out, call it again with the same arguments, and with the idempotency_key if the error names one: nothing is made
@@ -87,6 +89,9 @@ class Tools:
         instead_of: InsteadOf = None,
         provider: Provider = "v0",
         idempotency_key: Key = None,
+        product_is_new: Annotated[
+            bool, Field(description="Only after a question 'Did you mean ...?': the user says it is another product.")
+        ] = False,
     ) -> EnsuredAnswer:
         """Get a product's prototype, making it if there is none. Answers at once with a handle.
 
@@ -109,6 +114,7 @@ class Tools:
                 create_new=instead_of is not None,
                 idempotency_key=key,
                 wait=0,
+                product_is_new=product_is_new,
             )
         return answers.ensured_answer(ensured)
 
@@ -122,6 +128,24 @@ class Tools:
         """Look at a prototype. Give product_id or prototype_id. Creates nothing."""
         async with self._client(ctx, _missing_text(product_id, prototype_id)) as client:
             return answers.prototype_answer(await _get(client, product_id, prototype_id, provider))
+
+    async def find_prototypes(
+        self,
+        ctx: Ctx,
+        words: Annotated[str, Field(description="Words of the product or of the prompt; all have to be there.")] = "",
+        state: Annotated[str | None, Field(description=f"Only in this state: {', '.join(State)}.")] = None,
+        mine: Annotated[bool, Field(description="Only what the user asked for.")] = False,
+        cursor: Annotated[str | None, Field(description="next_cursor of the page before.")] = None,
+    ) -> FoundAnswer:
+        """Find out what exists, over all products: the current prototypes that have all words, newest first.
+
+        Without words: all of them. Call it before ensure_prototype, unless the user named the product's id.
+        """
+        async with self._client(ctx, "Nothing like it exists.") as client:
+            found, next_cursor = await client.search_page(
+                words, cursor=cursor, limit=answers.LIST_ROWS, state=state, mine=mine
+            )
+        return answers.found_answer(found, next_cursor)
 
     async def list_prototypes(
         self,
@@ -198,6 +222,7 @@ def server_of(open_client: OpenClient) -> MCPServer[Any]:
     registrations: list[tuple[Callable[..., Any], str, ToolAnnotations]] = [
         (tools.ensure_prototype, "Get or make a product's prototype", CREATES),
         (tools.get_prototype, "Look at a prototype", READS),
+        (tools.find_prototypes, "Find prototypes of all products", READS),
         (tools.list_prototypes, "List a product's prototypes", READS),
         (tools.wait_for_prototype, "Wait for a prototype", READS),
         (tools.explain, "Why this prototype", READS),

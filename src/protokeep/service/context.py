@@ -85,6 +85,8 @@ class Context:
     bin_time: timedelta = timedelta(0)
     #: Idempotency keys of a workspace that are remembered at once; 0: any number.
     keys_per_workspace: int = 0
+    #: Whether a product whose id reads like another one's is refused until the asker says that it is another one.
+    asks_unclear_product: bool = False
     #: The name of this process in the database.
     owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")
     #: Whether no other process works on this database: then every start may be a start on a restored copy.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from protokeep.core import validation
 from protokeep.core.errors import NotFound
@@ -13,7 +13,8 @@ from protokeep.core.prototype import State
 from protokeep.core.state_labels import AT_REST, ATTENTION, IN_PROGRESS
 from protokeep.core.ttl_cache import TtlCache
 from protokeep.service.context import Context
-from protokeep.store.gallery import Card, Cursor, GalleryQuery, GalleryStore
+from protokeep.store.gallery import Card, Counts, Cursor, GalleryQuery, GalleryStore
+from protokeep.store.gallery_queries import BOUNDS
 
 #: Cards of the two upper sections of the home page; the rest is one link away.
 ATTENTION_SHOWN = 4
@@ -39,16 +40,32 @@ class Search:
     product_id: str | None = None
     provider: str | None = None
     mine: bool = False
+    person: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    updated_after: datetime | None = None
+    updated_before: datetime | None = None
+    oldest_first: bool = False
 
     @property
     def narrows(self) -> bool:
         """Whether anything is filtered."""
-        return bool(self.text or self.states or self.product_id or self.provider or self.mine)
+        return bool(self.text or self.states or self.product_id or self.provider or self.by(None) or self.bounds)
+
+    @property
+    def bounds(self) -> tuple[tuple[str, datetime], ...]:
+        """The bounds of times that are given, by their names."""
+        named = ((name, getattr(self, name)) for name in BOUNDS)
+        return tuple((name, moment) for name, moment in named if moment is not None)
+
+    def by(self, principal: Principal | None) -> str | None:
+        """The person whose prototypes are searched; None: everybody's."""
+        return (principal.user_id if principal else "mine") if self.mine else self.person
 
 
 @dataclass(frozen=True, slots=True)
 class CardPage:
-    """Cards, newest first. The next page begins after `after`; None: this is the last page."""
+    """Cards in their order. The next page begins after `after`; None: this is the last page."""
 
     cards: Sequence[Card]
     after: Cursor | None
@@ -94,19 +111,20 @@ class Gallery:
         )
 
     async def find(
-        self, principal: Principal, search: Search, limit: int, after: Cursor | None = None
-    ) -> tuple[CardPage, Mapping[State, int]]:
+        self, principal: Principal, search: Search, limit: int, after: Cursor | None = None, *, counted: bool = True
+    ) -> tuple[CardPage, Counts]:
         """A page of matching cards, newest first, and how many cards of each state match the other filters.
 
-        Raises `TooMany` and `TooSlow` for searches that others would have to wait for.
+        Without `counted` the counts say nothing. Raises `TooMany` and `TooSlow` for searches that others would have to
+        wait for.
         """
         query = await self._query_of(principal, search)
         states = search.states or tuple(State)
         if query.is_scan:
             async with self._context.scans.turn(principal):
-                cursors, counts = await self._found(query, states, limit + 1, after)
+                cursors, counts = await self._found(query, states, limit + 1, after, counted=counted)
         else:
-            cursors, counts = await self._found(query, states, limit + 1, after)
+            cursors, counts = await self._found(query, states, limit + 1, after, counted=counted)
         cards = await self._store.cards(query.workspace_id, [mockup_id for _, mockup_id in cursors[:limit]])
         return _page_of(cursors, limit, cards), counts
 
@@ -132,11 +150,12 @@ class Gallery:
         return await self._store.product_name(principal.workspace_id, product_id)
 
     async def _found(
-        self, query: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None
-    ) -> tuple[Sequence[Cursor], Mapping[State, int]]:
+        self, query: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None, *, counted: bool
+    ) -> tuple[Sequence[Cursor], Counts]:
         if query.words:
-            return await self._store.search(query, states, limit, after)
-        return await self._store.ids(query, states, limit, after), await self._counted(query)
+            return await self._store.search(query, states, limit, after, counted=counted)
+        numbers = await self._counted(query) if counted else {}
+        return await self._store.ids(query, states, limit, after), Counts(numbers)
 
     async def _counted(self, query: GalleryQuery) -> Mapping[State, int]:
         """Cards by state. The counts are reused for a second, unless a change of the workspace is heard of."""
@@ -154,14 +173,17 @@ class Gallery:
             product_id = validation.product_id_of(product_id, must_be_uuid=table.product_is_uuid)
         if search.provider is not None:
             validation.provider_of(search.provider)
+        person = search.by(principal)
         text = search.text[:TEXT_MAX].replace("\x00", " ").encode(errors="ignore").decode()
         return GalleryQuery(
             workspace_id=principal.workspace_id,
             words=tuple(text.split()[:WORDS_MAX]),
             product_id=product_id,
             provider=search.provider,
-            created_by=principal.user_id if search.mine else None,
-            user_id=validation.user_id_for(principal.user_id, must_be_uuid=table.user_is_uuid) if search.mine else None,
+            created_by=person,
+            user_id=None if person is None else validation.user_id_for(person, must_be_uuid=table.user_is_uuid),
+            bounds=search.bounds,
+            oldest_first=search.oldest_first,
         )
 
 

@@ -13,11 +13,13 @@ import structlog
 from protokeep.core import validation
 from protokeep.core.adoption import AdoptionProgress
 from protokeep.core.audit import Action, AuditEntry
+from protokeep.core.create_request import ClaimResult, CreateRequest
 from protokeep.core.errors import NotAllowed, NotFound
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.provider_keys import owner_of
-from protokeep.core.reuse import Decision
+from protokeep.core.reuse import Decision, Outcome
+from protokeep.core.similar import Similar
 from protokeep.service.account_gate import AccountGate
 from protokeep.service.adoption import Adopter
 from protokeep.service.bin import TOO_LATE, Bin
@@ -34,6 +36,7 @@ from protokeep.service.polling import Poller
 from protokeep.service.refreshing import Refresher
 from protokeep.service.requests import NewPrototype, check_request
 from protokeep.service.sendings import Sendings
+from protokeep.service.similar import SimilarProducts
 from protokeep.service.submission import CreatePayload
 from protokeep.service.visibility import Visibility
 from protokeep.service.waiting import wait_until_accepted, wait_until_changed, waiting
@@ -49,13 +52,14 @@ class Ensured:
     """The product's prototype and why it is this one.
 
     `is_existing`: it was there before this request. `accepted`: the provider has it, or refused it for good; False: it
-    is claimed and will be sent, looked up or tried again by itself.
+    is claimed and will be sent, looked up or tried again by itself. `similar`: other products that may have been meant.
     """
 
     prototype: Prototype
     decision: Decision
     is_existing: bool
     accepted: bool
+    similar: Sequence[Similar] = ()
 
 
 class Keeper:
@@ -85,6 +89,7 @@ class Keeper:
         self._finalizer = Finalizer(context)
         self._housekeeping = Housekeeping(context, key_retention)
         self._adopter = Adopter(context, self.budget, visibility)
+        self._similar = SimilarProducts(context.store)
         self._fault: str | None = None
 
     # -- for people --------------------------------------------------------------------------------------------
@@ -94,11 +99,13 @@ class Keeper:
 
         Waits up to `wait` seconds for the provider to accept a new one, or not at all where many requests wait.
 
-        Raises `InvalidInput`, `NotConfigured`, `NotMigrated`, `KeyReused`, `TooMany`, `QuotaReached`; everything after
-        the claim shows in the prototype's state.
+        Raises `InvalidInput`, `NotConfigured`, `NotMigrated`, `KeyReused`, `TooMany`, `QuotaReached`, and where the
+        workspace asks first `UnclearProduct`; everything after the claim shows in the prototype's state.
         """
         context = self.context
         request = await check_request(context, principal, new)
+        if context.asks_unclear_product and not (new.product_is_new or new.create_new):
+            await self._similar.require_clear(principal, request.product_id)
         await context.key_room.require(request.idempotent)
         context.checkpoint("before_claim")
         claim = await context.store.claim(request, context.quotas)
@@ -112,7 +119,8 @@ class Keeper:
             context.audit.note(AuditEntry.of(principal, Action.REUSED, request.now, prototype.id, **details))
         generation = prototype.generation
         accepted = generation is None or not generation.submission.is_open
-        return Ensured(prototype, claim.decision, is_existing=not claim.won, accepted=accepted)
+        similar = await self._similar_to(principal, request, claim)
+        return Ensured(prototype, claim.decision, is_existing=not claim.won, accepted=accepted, similar=similar)
 
     async def list(
         self, principal: Principal, product_id: str, page: Page, *, mine: bool = False
@@ -329,6 +337,14 @@ class Keeper:
         names = (principal.user_id, validation.user_id_for(principal.user_id, must_be_uuid=table.user_is_uuid))
         if maker not in names:
             raise NotAllowed("You may delete what you asked for yourself. Ask an admin to delete this one.")
+
+    async def _similar_to(self, principal: Principal, request: CreateRequest, claim: ClaimResult) -> Sequence[Similar]:
+        """What exists at other products. A request that got what it asks for word by word needs no look."""
+        decision = claim.decision
+        if not claim.won and (decision.outcome is not Outcome.REUSED or not decision.prompt_differs):
+            return ()
+        found = await self._similar.matches(principal, request.product_id, request.prompt)
+        return [match.similar for match in found]
 
     async def _may_work(self) -> bool:
         """Whether the owner's table can be worked with. A reason against it is logged once."""

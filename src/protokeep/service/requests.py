@@ -25,6 +25,8 @@ class NewPrototype:
     product_name: str | None = None
     phase_submission_id: str | None = None
     idempotency_key: str | None = None
+    #: Whether the asker knows that a similar id is another product.
+    product_is_new: bool = False
 
 
 async def check_request(context: Context, principal: Principal, new: NewPrototype) -> CreateRequest:

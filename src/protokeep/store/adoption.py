@@ -15,6 +15,7 @@ from protokeep.core.provider_keys import UNKNOWN_ACCOUNT
 from protokeep.store.mapping import tracked_prototype_of
 from protokeep.store.prototypes import Prototypes
 from protokeep.store.sql import Connection, Row, Statement, Values, query
+from protokeep.store.texts import WHOLE
 
 #: Older rows that begin to be tracked in one transaction, and the names under which accounts are remembered.
 BATCH_SIZE = 1000
@@ -79,6 +80,8 @@ class AdoptionStore:
         values = {"workspace_id": DEFAULT_WORKSPACE}
         async with self._database.transaction() as connection:
             moved = await connection.execute(query("move_to_tenants"), values)
+            if moved:  # Texts are indexed by workspace: searches read the rows until all are indexed again.
+                await connection.execute(query("save_meta"), {"name": WHOLE, "value": ""})
             if moved:
                 await connection.execute(query("move_slots_to_tenants"), values)
                 await connection.execute(query("delete_slots_left"), values)

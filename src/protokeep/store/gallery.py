@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from protokeep.core import search_text
 from protokeep.core.principals import DEFAULT_WORKSPACE
-from protokeep.core.prototype import Prototype, State
+from protokeep.core.prototype import NO_TIME, Prototype, State
 from protokeep.store.gallery_queries import COUNTED, VARIANTS, Filters, GalleryQueries
 from protokeep.store.mapping import prototype_of
 from protokeep.store.prototypes import Prototypes
-from protokeep.store.sql import Row, Statement, Values, query
+from protokeep.store.sql import Row, Statement, Values, owners_instant, query
+from protokeep.store.text_search import TextSearch
+from protokeep.store.texts import Texts
 
-__all__ = ["COUNTED", "VARIANTS", "Card", "GalleryQuery", "GalleryStore"]
+__all__ = ["COUNTED", "VARIANTS", "Card", "Counts", "GalleryQuery", "GalleryStore"]
 
 #: How long it is remembered whether the owner's table has untracked rows. Finding out means counting two tables, which
 #: grows with them, and the answer changes only when the owner's own programs write the table.
 UNTRACKED_ROWS_SECONDS = 30.0
+#: Texts with the words of a search of which the states are counted, if there are that many.
+TEXTS_COUNTED = 400
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryQuery:
     """Which cards of a workspace. Each of `words` is in the product's id, its name or the prompt.
 
-    `created_by` and `user_id` are one person, as a token and as the owner's table name them.
+    `created_by` and `user_id` are one person, as a token and as the owner's table name them. `bounds` are instants by
+    their names in `gallery_queries.BOUNDS`.
     """
 
     workspace_id: str
@@ -35,11 +41,13 @@ class GalleryQuery:
     provider: str | None = None
     created_by: str | None = None
     user_id: str | None = None
+    bounds: tuple[tuple[str, datetime], ...] = ()
+    oldest_first: bool = False
 
     @property
     def is_scan(self) -> bool:
         """Whether rows are read that do not match: the more there are, the longer it takes."""
-        return bool(self.words or self.product_id or self.provider or self.created_by)
+        return bool(self.words or self.product_id or self.provider or self.created_by or self.bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,15 @@ class Card:
     variants: int
 
 
-#: The position of a card in a list; the cards after it are older.
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many cards there are of each state. `is_whole` False: at least so many."""
+
+    of: Mapping[State, int]
+    is_whole: bool = True
+
+
+#: The position of a card in a list; the cards after it are older, or younger where the oldest come first.
 Cursor = tuple[datetime, str]
 
 
@@ -60,13 +76,15 @@ class GalleryStore:
 
     def __init__(self, prototypes: Prototypes) -> None:
         self._prototypes = prototypes
+        self._texts = Texts(prototypes.database)
+        self._text_search = TextSearch(prototypes.database)
         self._queries: GalleryQueries | None = None
         self._untracked_rows: tuple[float, bool] = (0.0, False)
 
     async def ids(
         self, filters: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None = None
     ) -> list[Cursor]:
-        """The newest cards in any of `states`, as (created_at, id)."""
+        """The first cards in any of `states`, as (created_at, id)."""
         shape, values = await self._prepared(filters, after)
         statement = (await self._gallery_queries()).ids(states, shape)
         rows = await self._fetch(statement, {**values, "limit": limit}, scan=filters.is_scan)
@@ -82,16 +100,48 @@ class GalleryStore:
         return counts
 
     async def search(
-        self, filters: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None = None
-    ) -> tuple[list[Cursor], Mapping[State, int]]:
-        """`ids` and exact counts at once, for filters with words: the texts are read once."""
+        self,
+        filters: GalleryQuery,
+        states: Sequence[State],
+        limit: int,
+        after: Cursor | None = None,
+        *,
+        counted: bool = True,
+    ) -> tuple[list[Cursor], Counts]:
+        """`ids` and counts at once, for filters with words. Without `counted` the counts say nothing."""
+        if await self._texts.is_whole():
+            return await self._search_index(filters, states, limit, after, counted=counted)
         shape, values = await self._prepared(filters, after)
         statement = (await self._gallery_queries()).searched(states, shape)
         rows = await self._fetch(statement, {**values, "limit": limit}, scan=True)
         counts = dict.fromkeys(State, 0)
         for row in rows:
             counts[State(row["state"])] += row["number"]
-        return [(row["created_at"], row["id"]) for row in rows if row["id"] is not None], counts
+        return [(row["created_at"], row["id"]) for row in rows if row["id"] is not None], Counts(counts)
+
+    async def _search_index(
+        self,
+        filters: GalleryQuery,
+        states: Sequence[State],
+        limit: int,
+        after: Cursor | None,
+        *,
+        counted: bool,
+    ) -> tuple[list[Cursor], Counts]:
+        shape, values = await self._prepared(filters, None)
+        words = [word for given in filters.words for word in search_text.folded(given).split()]
+        found = await self._text_search.find(
+            await self._gallery_queries(),
+            replace(shape, words=len(words)),
+            values,
+            words,
+            states,
+            limit,
+            after=after,
+            counted=TEXTS_COUNTED if counted else 0,
+        )
+        cursors = [(owners_instant(row["created_at"]) or NO_TIME, row["id"]) for row in found.cards]
+        return cursors, Counts(found.counts, found.is_whole)
 
     async def cards(self, workspace_id: str, mockup_ids: Sequence[str], *, whole: bool = False) -> dict[str, Card]:
         """Cards by id, with the beginnings of their prompts, or (`whole`) all of them.
@@ -142,7 +192,7 @@ class GalleryStore:
             escaped = word.replace("!", "!!").replace("%", "!%").replace("_", "!_")
             values[f"word{number}"] = f"%{escaped}%"
         optional = {"product_id": filters.product_id, "provider": filters.provider, "created_by": filters.created_by}
-        values |= {name: value for name, value in optional.items() if value is not None}
+        values |= {name: value for name, value in (*optional.items(), *filters.bounds) if value is not None}
         if filters.created_by is not None and untracked:
             values["user_id"] = filters.user_id
         if after is not None:
@@ -151,9 +201,11 @@ class GalleryStore:
             words=len(filters.words),
             product=filters.product_id is not None,
             provider=filters.provider is not None,
-            mine=filters.created_by is not None,
+            person=filters.created_by is not None,
             after=after is not None,
             untracked=untracked,
+            bounds=frozenset(name for name, _ in filters.bounds),
+            oldest_first=filters.oldest_first,
         )
         return shape, values
 

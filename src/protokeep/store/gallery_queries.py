@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from protokeep.core.prototype import State
+from protokeep.core.search_text import SEARCHED_CHARACTERS
 from protokeep.store.owner_table import OwnerTable
 from protokeep.store.prototype_queries import (
     NAME_LENGTH,
@@ -21,13 +23,21 @@ from protokeep.store.prototype_queries import (
 )
 from protokeep.store.sql import Statement
 
+#: SQLite's index of the numbers of texts. It takes a search only under its own name.
+NUMBERS = "protokeep_text_numbers"
 #: Counting stops here; people read "1,000+" just as well.
 COUNTED = 1000
-#: Characters at the beginning of a prompt that searches look at. A prompt may have 100,000, and a search for a word
-#: that begins as all of them do reads each of those many times over.
-SEARCHED_CHARACTERS = 4000
 #: Variants of one product are counted up to this.
 VARIANTS = 100
+
+
+#: Bounds of the times of prototypes -> (the column of the owner's table, how it compares).
+BOUNDS = {
+    "created_after": ("created_at", ">="),
+    "created_before": ("created_at", "<"),
+    "updated_after": ("updated_at", ">="),
+    "updated_before": ("updated_at", "<"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +47,12 @@ class Filters:
     words: int = 0
     product: bool = False
     provider: bool = False
-    mine: bool = False
+    person: bool = False
     after: bool = False
     untracked: bool = False
+    #: Names out of `BOUNDS`.
+    bounds: frozenset[str] = frozenset()
+    oldest_first: bool = False
 
 
 class GalleryQueries:
@@ -47,6 +60,7 @@ class GalleryQueries:
 
     def __init__(self, shape: OwnerTable, *, is_sqlite: bool) -> None:
         self._shape = shape
+        self._is_sqlite = is_sqlite
         self._like = "LIKE" if is_sqlite else "ILIKE"
         self._status = "m.project_status" if "project_status" in shape.columns else "NULL"
         self._prompt = f"substr(m.prompt, 1, {SEARCHED_CHARACTERS})" if "prompt" in shape.columns else "NULL"
@@ -74,11 +88,13 @@ class GalleryQueries:
         self.product_name = self._product_name(shape)
 
     def ids(self, states: Sequence[State], filters: Filters) -> Statement:
-        """Ids and times of cards in any of `states`, newest first. Never sorts more rows than the page shows."""
-        parts = [self._newest(self._tracked(state, filters), "g.created_at", "g.mockup_id") for state in states]
+        """Ids and times of cards in any of `states`, in their order. Never sorts more rows than the page shows."""
+        ways = [(self._tracked(state, filters), "g.created_at", "g.mockup_id") for state in states]
         if filters.untracked:
-            parts.append(self._newest(self._untracked(states, filters), self._made_at, "m.id"))
-        return self._remembered("ids", states, filters, f"{_all(parts)} ORDER BY created_at DESC, id DESC LIMIT :limit")
+            ways.append((self._untracked(states, filters), self._made_at, "m.id"))
+        parts = [self._first(*way, oldest=filters.oldest_first) for way in ways]
+        order = _order("created_at", "id", oldest=filters.oldest_first)
+        return self._remembered("ids", states, filters, f"{_all(parts)} ORDER BY {order} LIMIT :limit")
 
     def counts(self, states: Sequence[State], filters: Filters) -> Statement:
         """How many cards each state has, counted up to `COUNTED`."""
@@ -99,16 +115,83 @@ class GalleryQueries:
                 f"{self._untracked(tuple(State), filters)}"
             )
         named = ", ".join(f"'{state.value}'" for state in states)
-        after = " AND (created_at, id) < (:after_created_at, :after_id)" if filters.after else ""
+        after = f" AND (created_at, id) {_beyond(filters)} (:after_created_at, :after_id)" if filters.after else ""
+        order = _order("created_at", "id", oldest=filters.oldest_first)
         return self._remembered(
             "searched",
             states,
             filters,
             f"WITH found AS MATERIALIZED ({_all(parts)}) "
             f"SELECT state, id, created_at, 0 AS number FROM (SELECT * FROM found WHERE state IN ({named}){after} "
-            "ORDER BY created_at DESC, id DESC LIMIT :limit) AS newest "
+            f"ORDER BY {order} LIMIT :limit) AS first "
             "UNION ALL SELECT state, NULL, NULL, count(*) FROM found GROUP BY state",
         )
+
+    def hits(self, way: Literal["in_order", "by_numbers", "of_person", "of_product"], filters: Filters) -> Statement:
+        """Texts with all words beyond a place, in their order, each with its state and whether it is a card."""
+        order = "ASC" if filters.oldest_first else "DESC"
+        beyond = f"{'>' if filters.oldest_first else '<'} :place ORDER BY place {order} LIMIT :most"
+        has_words = self._has_words(filters.words)
+        if way == "of_person":
+            found = (
+                "SELECT x.place, x.mockup_id FROM protokeep_generations p"
+                " CROSS JOIN protokeep_texts x WHERE p.workspace_id = :workspace_id AND p.created_by = :created_by"
+                f" AND x.mockup_id = p.mockup_id AND {has_words} AND x.place {beyond}"
+            )
+        elif way == "of_product":
+            key = "x.workspace_id = :workspace_id AND x.product_key = :product_key AND x.product_id = :product_id"
+            where = f"{key} AND {has_words} AND x.place {beyond}"
+            found = f"SELECT x.place, x.mockup_id FROM protokeep_texts x WHERE {where}"
+        elif way == "in_order":
+            found = f"SELECT x.place, x.mockup_id FROM protokeep_texts x WHERE {has_words} AND x.place {beyond}"
+        elif self._is_sqlite:
+            found = (
+                f"SELECT {NUMBERS}.rowid AS place, x.mockup_id FROM {NUMBERS}"
+                f" CROSS JOIN protokeep_texts x ON x.place = {NUMBERS}.rowid WHERE {NUMBERS} MATCH :numbers"
+                f" AND {has_words} AND {NUMBERS}.rowid {beyond.replace('BY place', f'BY {NUMBERS}.rowid')}"
+            )
+        else:
+            found = f"SELECT place, mockup_id FROM ({self._numbered(has_words)}) AS numbered WHERE place {beyond}"
+        card = " AND ".join([f"{self._workspace} = :workspace_id", *self._stands_for_product(filters)])
+        text = (
+            f"WITH hits AS MATERIALIZED ({found}) SELECT h.place, h.mockup_id AS id, {self._made_at} AS created_at,"
+            f" {self._untracked_state} AS state, m.id IS NOT NULL AND {card} AS is_card FROM hits h"
+            " LEFT JOIN design_mockups m ON m.id = h.mockup_id"
+            " LEFT JOIN protokeep_generations g ON g.mockup_id = h.mockup_id"
+            f" LEFT JOIN protokeep_slots s ON s.mockup_id = h.mockup_id ORDER BY h.place {order}"
+        )
+        return self._remembered(way, (), filters, text)
+
+    def few_hits(self, words: int) -> Statement:
+        """PostgreSQL: a row for each text with all words, `few` at most."""
+        text = f"SELECT 1 AS found FROM ({self._numbered(self._has_words(words))}) AS numbered LIMIT :few"
+        return self._remembered("few", (), Filters(words=words), text)
+
+    def _numbered(self, has_words: str) -> str:
+        """By the index of numbers, whatever the planner believes: it knows nothing of how common a number is."""
+        where = f"x.numbers @> CAST(:numbers AS int[]) AND {has_words}"
+        return (
+            "WITH numbered AS MATERIALIZED (SELECT x.place, x.mockup_id FROM protokeep_texts x"
+            f" WHERE {where}) SELECT place, mockup_id FROM numbered"
+        )
+
+    def _has_words(self, words: int) -> str:
+        has = "instr" if self._is_sqlite else "strpos"
+        # The sign keeps SQLite from the index on workspaces, which would read all of one before the first text.
+        workspace = f"{'+' if self._is_sqlite else ''}x.workspace_id = :workspace_id"
+        return " AND ".join([workspace, *(f"{has}(x.text, :word{n}) > 0" for n in range(words))])
+
+    def _stands_for_product(self, filters: Filters) -> list[str]:
+        """Conditions of a card, without those on its state and its words."""
+        has_slot, person = "s.mockup_id IS NOT NULL", "g.created_by = :created_by"
+        if filters.untracked:
+            has_slot = f"({has_slot} OR {' AND '.join(self._newest_without_slot())})"
+            person = f"({person} OR (g.mockup_id IS NULL AND m.user_id = :user_id))"
+        return [
+            has_slot,
+            *_narrowed("m.product_id", "m.provider", f"COALESCE({person}, 1 = 0)", filters),
+            *self._bounds("m", filters),
+        ]
 
     def _texts(self, filters: Filters) -> str:
         """Reads the texts first, in the order in which they are stored, and the rest only for those with the words."""
@@ -118,6 +201,7 @@ class GalleryQueries:
             "g.mockup_id = m.id",
             "g.workspace_id = :workspace_id",
             *_narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters),
+            *self._bounds("m", filters),
         ]
         return (
             "SELECT g.state, g.created_at, g.mockup_id AS id FROM design_mockups m CROSS JOIN protokeep_slots s "
@@ -130,10 +214,10 @@ class GalleryQueries:
             self._composed[key] = Statement(statement)
         return self._composed[key]
 
-    def _newest(self, rest: str, at: str, mockup_id: str) -> str:
+    def _first(self, rest: str, at: str, mockup_id: str, *, oldest: bool) -> str:
         return (
             f"SELECT id, created_at FROM (SELECT {mockup_id} AS id, {at} AS created_at {rest} "
-            f"ORDER BY {at} DESC, {mockup_id} DESC LIMIT :limit) AS newest"
+            f"ORDER BY {_order(at, mockup_id, oldest=oldest)} LIMIT :limit) AS first"
         )
 
     def _counted(self, state: State, rest: str) -> str:
@@ -147,13 +231,30 @@ class GalleryQueries:
         where.append(f"s.{'id' if deleting else 'mockup_id'} = g.mockup_id")
         where += _narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters)
         if filters.after:
-            where.append("(g.created_at, g.mockup_id) < (:after_created_at, :after_id)")
+            where.append(f"(g.created_at, g.mockup_id) {_beyond(filters)} (:after_created_at, :after_id)")
+        if filters.bounds:
+            bounds = " AND ".join(self._bounds("b", filters))
+            where.append(f"EXISTS (SELECT 1 FROM design_mockups b WHERE b.id = g.mockup_id AND {bounds})")
         return f"{tables} WHERE {' AND '.join(where)}"
 
     def _untracked(self, states: Sequence[State], filters: Filters) -> str:
         where = [
             f"{self._workspace} = :workspace_id",
             f"{self._untracked_state} IN ({', '.join(repr(one.value) for one in states)})",
+            *self._newest_without_slot(),
+        ]
+        where += self._matches("m.product_id", filters.words)
+        where += _narrowed("m.product_id", "m.provider", "m.user_id = :user_id", filters)
+        where += self._bounds("m", filters)
+        if filters.after and not filters.words:
+            where.append(f"({self._made_at}, m.id) {_beyond(filters)} (:after_created_at, :after_id)")
+        return (
+            f"FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id WHERE {' AND '.join(where)}"
+        )
+
+    def _newest_without_slot(self) -> list[str]:
+        """Conditions: a row stands for its product although it has no slot, as nobody asked for the product here."""
+        return [
             "g.deletion_requested_at IS NULL AND g.deletion_due_at IS NULL",
             "NOT EXISTS (SELECT 1 FROM protokeep_slots s WHERE s.workspace_id = :workspace_id"
             " AND s.product_id = m.product_id AND s.provider = m.provider)",
@@ -162,13 +263,14 @@ class GalleryQueries:
             f" AND {workspace_of(self._shape, 'n', 'ng')} = :workspace_id AND ng.deletion_due_at IS NULL"
             f" AND ({made_at_of(self._shape, 'n')}, n.id) > ({self._made_at}, m.id))",
         ]
-        where += self._matches("m.product_id", filters.words)
-        where += _narrowed("m.product_id", "m.provider", "m.user_id = :user_id", filters)
-        if filters.after and not filters.words:
-            where.append(f"({self._made_at}, m.id) < (:after_created_at, :after_id)")
-        return (
-            f"FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id WHERE {' AND '.join(where)}"
-        )
+
+    def _bounds(self, row: str, filters: Filters) -> list[str]:
+        """Conditions on the times of a row. One that was never changed was changed when it was made."""
+        made_at = made_at_of(self._shape, row)
+        changed_at = f"COALESCE({row}.updated_at, {made_at})" if "updated_at" in self._shape.columns else made_at
+        columns = {"created_at": made_at, "updated_at": changed_at}
+        named = [(name, *BOUNDS[name]) for name in sorted(filters.bounds)]
+        return [f"{columns[column]} {compares} :{name}" for name, column, compares in named]
 
     def _matches(self, product: str, words: int) -> list[str]:
         """Conditions: each word is in the product's id, its name or the prompt."""
@@ -208,9 +310,18 @@ class GalleryQueries:
         )
 
 
-def _narrowed(product: str, provider: str, mine: str, filters: Filters) -> list[str]:
+def _narrowed(product: str, provider: str, person: str, filters: Filters) -> list[str]:
     optional = ((filters.product, f"{product} = :product_id"), (filters.provider, f"{provider} = :provider"))
-    return [condition for on, condition in (*optional, (filters.mine, mine)) if on]
+    return [condition for on, condition in (*optional, (filters.person, person)) if on]
+
+
+def _beyond(filters: Filters) -> str:
+    return ">" if filters.oldest_first else "<"
+
+
+def _order(at: str, mockup_id: str, *, oldest: bool) -> str:
+    way = "ASC" if oldest else "DESC"
+    return f"{at} {way}, {mockup_id} {way}"
 
 
 def _all(parts: Sequence[str]) -> str:

@@ -186,7 +186,12 @@ def _leave_sqlite(url: str, with_columns: bool) -> None:
 
 
 def _sqlite_departure(file: sqlite3.Connection, *, with_columns: bool) -> Departure:
-    names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'protokeep\\_%' ESCAPE '\\' ORDER BY 1"
+    names = (
+        "SELECT name FROM sqlite_master t WHERE type = 'table' AND name LIKE 'protokeep\\_%' ESCAPE '\\'"
+        # The tables of a virtual table go with it.
+        " AND NOT EXISTS (SELECT 1 FROM sqlite_master v WHERE v.sql LIKE 'CREATE VIRTUAL TABLE%'"
+        " AND t.name LIKE v.name || '\\_%' ESCAPE '\\') ORDER BY 1"
+    )
     tables = [row[0] for row in file.execute(names)]
     if not tables:
         return Departure((), (), (), {}, 0, 0)

@@ -54,6 +54,7 @@ OWN_TABLES = (
     "protokeep_clean_up_turns",
     "protokeep_clean_up_policies",
     "protokeep_archives",
+    "protokeep_texts",
 )
 
 POSTGRESQL_COLUMNS = """

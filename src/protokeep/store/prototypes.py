@@ -14,7 +14,7 @@ from protokeep.core.events import Event
 from protokeep.core.generation import RecoveryPoint
 from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import Prototype, Status, TrackedPrototype
-from protokeep.store import audit
+from protokeep.store import audit, texts
 from protokeep.store.changes import Changes, change_of, is_visible_change
 from protokeep.store.database import Database
 from protokeep.store.events import add_event
@@ -164,6 +164,7 @@ class Prototypes:
         try:
             async with self.database.transaction() as connection:
                 await must_touch(connection, query("delete_mockup"), {"mockup_id": prototype.id})
+                await texts.forget(connection, prototype.id)
                 await connection.execute(query("delete_surplus_chats"), {"mockup_id": prototype.id})
                 await add_event(connection, change.workspace_id, prototype.product_id, prototype.id, event)
                 await self._changes.notify(connection, change)
@@ -181,6 +182,7 @@ class Prototypes:
         try:
             async with self.database.transaction() as connection:
                 await must_touch(connection, query("delete_untracked_mockup"), {"mockup_id": row.id})
+                await texts.forget(connection, row.id)
                 await add_event(connection, workspace_id, row.product_id, row.id, event)
                 await audit.write(connection, entry)
                 await self._changes.notify(connection, change)
@@ -372,6 +374,9 @@ async def insert_prototype(
         "now": prototype.created_at,
     }
     await connection.execute(query("save_product"), product)
+    await texts.index(connection, queries.shape, [prototype.id])
+    if name is not None:
+        await texts.index_product(connection, queries.shape, workspace_id, prototype.product_id)
     return True
 
 

@@ -32,6 +32,7 @@ from protokeep.store.processes import ProcessStore
 from protokeep.store.prototypes import Prototypes
 from protokeep.store.searches import Searches
 from protokeep.store.sql import LostRace, Row, query
+from protokeep.store.texts import Texts
 
 
 class Store(Prototypes):
@@ -58,6 +59,7 @@ class Store(Prototypes):
         self.plans = PlanStore(database)
         self.processes = ProcessStore(database)
         self.searches = Searches(database)
+        self.texts = Texts(database)
 
     async def close(self) -> None:
         """Closes all connections."""

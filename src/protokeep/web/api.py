@@ -73,6 +73,7 @@ async def create_project(
         provider=body.provider,
         create_new=body.create_new,
         product_name=body.product_name,
+        product_is_new=body.product_is_new,
         phase_submission_id=body.phase_submission_id,
         idempotency_key=idempotency_key,
     )

@@ -52,6 +52,9 @@ class CreateProject(BaseModel):
     provider: Annotated[str, Field(description="The app builder.")] = "v0"
     create_new: Annotated[bool, Field(description="Make another one even if the product has one.")] = False
     product_name: Annotated[str | None, Field(description="What people call the product.")] = None
+    product_is_new: Annotated[
+        bool, Field(description="You know that this is another product than one whose id reads the same.")
+    ] = False
     phase_submission_id: Annotated[
         str | None,
         Field(max_length=200, description="Stored in your table's column of that name.", json_schema_extra=DEPRECATED),
@@ -143,6 +146,21 @@ class PrototypeView(BaseModel):
         return cls(**listed_fields(visible_fields(prototype, now)))
 
 
+class SimilarView(BaseModel):
+    """A prototype of another product that may have been meant."""
+
+    product_id: Annotated[str, Field(description="The other product.")]
+    name: Annotated[str | None, Field(description="What people call it.")]
+    prototype_id: Annotated[str, Field(description="Its prototype.")]
+    state: Annotated[StateWord, Field(description="The state of its prototype.")]
+    how: Annotated[
+        Literal["id", "prompt"],
+        Field(description="By what it is similar: an id that reads the same, or a prompt that says nearly the same."),
+    ]
+    alike: Annotated[float, Field(description="How much they have in common, 0 to 1; 1 for ids.")]
+    reason: Annotated[str, Field(description="Why it is named, in a sentence for people.")]
+
+
 class DecisionView(BaseModel):
     """Why a request got this prototype."""
 
@@ -151,6 +169,9 @@ class DecisionView(BaseModel):
     ]
     reason: Annotated[str, Field(description="The same in a sentence for people.")]
     prompt_differs: Annotated[bool, Field(description="Whether it was made from another prompt than this one.")]
+    similar: Annotated[
+        list[SimilarView], Field(description="Prototypes of other products that may have been meant; mostly none.")
+    ]
 
 
 class EnsuredView(PrototypeView):

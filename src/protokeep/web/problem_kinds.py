@@ -18,6 +18,11 @@ KINDS: Mapping[str, tuple[int, str]] = {
         "says how to make room",
     ),
     "not-now": (409, "the prototype's state does not allow this now"),
+    "unclear-product": (
+        409,
+        "the product has no prototype, and another one whose id reads the same has one: `similar` names it; ask for "
+        "that one, or send `product_is_new`",
+    ),
     "too-large": (413, "the body is too large, or is JSON of more than 1,000 values"),
     "address-too-long": (414, "the address is too long"),
     "unsupported-media-type": (415, "the body has to be JSON"),

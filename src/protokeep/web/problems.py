@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from protokeep.core import errors
+from protokeep.core.similar import Similar
 from protokeep.web.invalid_input import fault_to_tell
 from protokeep.web.posted_forms import UnsupportedForm
 
@@ -35,6 +36,7 @@ _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.TooMany: (429, "too-many", "Too much at once"),
     errors.NotFound: (404, "not-found", "Not found"),
     errors.KeyInFlight: (409, "idempotency-key-in-flight", "The first request with this key is still running"),
+    errors.UnclearProduct: (409, "unclear-product", "Another product's id reads the same"),
     errors.NotNow: (409, "not-now", "The prototype's state does not allow this now"),
     errors.LimitReached: (409, "limit-reached", "The workspace has as many as it may have"),
     errors.QuotaReached: (429, "cap-reached", "Daily limit reached"),
@@ -91,6 +93,22 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": "Problem", "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
 
 
+def similar_values(similar: Sequence[Similar]) -> list[dict[str, Any]]:
+    """Similar products as the API has them."""
+    return [
+        {
+            "product_id": one.product_id,
+            "name": one.name,
+            "prototype_id": one.prototype_id,
+            "state": one.state.value,
+            "how": one.how.value,
+            "alike": one.alike,
+            "reason": one.reason,
+        }
+        for one in similar
+    ]
+
+
 def install(app: FastAPI) -> None:
     """Let `app` answer every error with a problem document."""
     app.add_exception_handler(errors.ProtokeepError, _domain_error)  # type: ignore[arg-type]
@@ -105,12 +123,14 @@ async def _domain_error(request: Request, error: errors.ProtokeepError) -> JSONR
     headers: dict[str, str] = {}
     if isinstance(error, errors.InvalidInput) and error.field:
         more["field"] = error.field
+    if isinstance(error, errors.UnclearProduct):
+        more["similar"] = similar_values(error.similar)
     if isinstance(error, errors.NotAuthenticated):
         headers["WWW-Authenticate"] = _challenge(request)
     if isinstance(error, errors.QuotaReached):
         headers["Retry-After"] = str(math.ceil(error.retry_after.total_seconds()))
     if status in (409, 503) and not isinstance(
-        error, errors.NotMigrated | errors.NotConfigured | errors.NotNow | errors.LimitReached
+        error, errors.NotMigrated | errors.NotConfigured | errors.NotNow | errors.LimitReached | errors.UnclearProduct
     ):
         headers["Retry-After"] = "2"
     if isinstance(error, errors.TooMany):

@@ -14,6 +14,7 @@ from protokeep.core.prototype import Prototype, Status
 from protokeep.core.visible_fields import listed_fields, version_of, visible_fields
 from protokeep.service import Ensured
 from protokeep.web.models import PrototypeView
+from protokeep.web.problems import similar_values
 
 _FIELDS = tuple(PrototypeView.model_fields)
 
@@ -70,6 +71,7 @@ def ensured_json(ensured: Ensured, now: datetime) -> bytes:
                 "outcome": decision.outcome.value,
                 "reason": decision.reason,
                 "prompt_differs": decision.prompt_differs,
+                "similar": similar_values(ensured.similar),
             },
         }
     )

@@ -191,7 +191,7 @@ async def test_pages_count_and_show_their_own_workspace(site: Site, ours: Somebo
     assert await gallery.recent_products(eve) == []
     assert await gallery.product_name(eve, "secret-product") is None
     found, counts = await gallery.find(eve, Search(text="moon"), 10)
-    assert (found.cards, sum(counts.values())) == ([], 0)
+    assert (found.cards, sum(counts.of.values())) == ([], 0)
 
 
 async def test_an_older_row_is_not_hidden_by_another_workspace(world: World) -> None:

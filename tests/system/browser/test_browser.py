@@ -124,6 +124,21 @@ class TestMaking:
         expect(page.locator("#panel .why")).to_contain_text("The previous one failed")
         expect(page.locator("#panel .chip")).to_have_text("Ready")
 
+    def test_the_form_says_what_exists_while_somebody_types(self, still: Site, windows: Windows) -> None:
+        """
+        The product's own prototype, and one whose id reads the same: one press makes it after that.
+        """
+        ensure(still, "bakery-shop")
+        page = windows.signed_in(still)
+        page.goto(f"{still.url}/new")
+        page.get_by_label("Product", exact=True).fill("bakery-shop")
+        expect(page.locator("#similar")).to_contain_text("bakery-shop exists already")
+        page.get_by_label("Product", exact=True).fill("Bakery Shop")
+        expect(page.locator("#similar")).to_contain_text("Did you mean bakery-shop?")
+        page.get_by_label("What should it be?").fill("Something else")
+        page.get_by_role("button", name="Make prototype").click()
+        page.wait_for_url("**/prototypes/*")
+
     def test_everything_can_be_made_without_script(self, site: Site, windows: Windows) -> None:
         """
         Everything can be done without script: sign in, make, wait, be offered the same, sign out.

@@ -19,6 +19,7 @@ from protokeep.web.pages import (
     live,
     plans,
     provider_keys,
+    similar,
 )
 from protokeep.web.pages.errors import FOR_PROGRAMS, as_page
 from protokeep.wiring import Application
@@ -28,7 +29,20 @@ __all__ = ["FOR_PROGRAMS", "as_page", "broadcast_for", "install"]
 
 def install(app: FastAPI) -> None:
     """Add the routes of the pages, and show errors as pages. Wraps the API's error handlers: install those first."""
-    for module in (account, provider_keys, gallery, bin, census, adopting, plans, create, actions, live, assets):
+    for module in (
+        account,
+        provider_keys,
+        gallery,
+        bin,
+        census,
+        adopting,
+        plans,
+        create,
+        similar,
+        actions,
+        live,
+        assets,
+    ):
         app.include_router(module.router, include_in_schema=False)
     app.include_router(live.api_router)
     errors.install(app)

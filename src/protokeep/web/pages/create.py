@@ -19,6 +19,7 @@ from protokeep.web.pages.forms import LIMITS, Form, blank_form, new_key
 from protokeep.web.pages.gallery import newest_event_id
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import FormFieldsDep, MakerDep, Visitor, is_on
+from protokeep.web.pages.similar import Existing, existing_for
 from protokeep.wiring import PROVIDERS
 
 router = APIRouter()
@@ -45,8 +46,13 @@ async def create(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> 
         prompt=fields.get("prompt", ""),
         provider=fields.get("provider", "v0"),
         another=is_on(fields.get("another")),
+        different=fields.get("different", ""),
         key=fields.get("key", ""),
     )
+    if not form.another and form.different != form.product_id.strip():
+        existing = await existing_for(request, visitor, form)
+        if existing.is_unclear:
+            return await _form_page(request, visitor, form, 409, existing)
     try:
         ensured = await application.keeper.ensure(visitor.principal, form.new_prototype, wait=0.0)
     except KeyReused:
@@ -71,20 +77,30 @@ async def retry(request: Request, visitor: MakerDep, fields: FormFieldsDep, prot
     if not failed.prompt:
         return RedirectResponse(f"/new?{urlencode({'like': failed.id})}", 303)
     new_prototype = NewPrototype(
-        failed.product_id, failed.prompt, provider=failed.provider, idempotency_key=f"retry-{failed.id}"
+        failed.product_id,
+        failed.prompt,
+        provider=failed.provider,
+        idempotency_key=f"retry-{failed.id}",
+        product_is_new=True,
     )
     ensured = await keeper.ensure(visitor.principal, new_prototype, wait=0.0)
     return RedirectResponse(f"/prototypes/{ensured.prototype.id}", 303)
 
 
-async def _form_page(request: Request, visitor: Visitor, form: Form, status: int = 200) -> Response:
+async def _form_page(
+    request: Request, visitor: Visitor, form: Form, status: int = 200, asks: Existing | None = None
+) -> Response:
+    """The form. With `asks` it asks whether one of these was meant."""
     application = application_of(request)
+    existing = asks or (await existing_for(request, visitor, form) if form.product_id else Existing())
     return page(
         request,
         "new.html",
         visitor=visitor,
         status=status,
         form=form,
+        existing=existing,
+        asks=asks is not None,
         limits=LIMITS,
         providers=sorted(PROVIDERS),
         products=await application.gallery.recent_products(visitor.principal),

@@ -11,7 +11,7 @@ from starlette.datastructures import QueryParams
 from protokeep.core.prototype import State
 from protokeep.core.state_labels import ATTENTION, IN_PROGRESS, STATE_LABELS
 from protokeep.service.gallery import Search
-from protokeep.store.gallery import COUNTED
+from protokeep.store.gallery import COUNTED, Counts
 from protokeep.web.pages import formatting
 from protokeep.web.pages.session import is_on
 
@@ -96,19 +96,21 @@ class ActiveFilter:
     url: str
 
 
-def tabs(filters: Filters, counts: Mapping[State, int]) -> list[Tab]:
+def tabs(filters: Filters, counts: Counts) -> list[Tab]:
     """Tabs for all prototypes, for the two groups and for the states, with their counts."""
 
     def tab(label: str, name: str, states: tuple[State, ...]) -> Tab:
-        number = min(sum(counts[state] for state in states), COUNTED)
-        capped = any(counts[state] >= COUNTED for state in states) or number >= COUNTED
+        number = min(sum(counts.of[state] for state in states), COUNTED)
+        capped = any(counts.of[state] >= COUNTED for state in states) or number >= COUNTED
         text = formatting.count_text(COUNTED if capped else number, COUNTED)
+        if not (capped or counts.is_whole):
+            text = f"{number}+"
         return Tab(label, text, filters.url(state=name), filters.state == name)
 
     found = [tab("All", "", tuple(State))]
     found += [tab(label, name, states) for name, (label, states) in GROUPS.items()]
     for state in State:
-        if state in ALWAYS or filters.state == state.value or (counts[state] and state not in GROUPED_ONLY):
+        if state in ALWAYS or filters.state == state.value or (counts.of[state] and state not in GROUPED_ONLY):
             found.append(tab(STATE_LABELS[state].label, state.value, (state,)))
     return found
 

@@ -22,6 +22,8 @@ class Form:
     prompt: str = ""
     provider: str = "v0"
     another: bool = False
+    #: The product of which the person knows that it is another one than a product whose id reads the same.
+    different: str = ""
     key: str = ""
     faults: dict[str, str] = field(default_factory=dict)
     trouble: str | None = None
@@ -43,6 +45,7 @@ class Form:
             create_new=self.another,
             product_name=self.product_name or None,
             idempotency_key=self.key or new_key(),
+            product_is_new=True,  # The page asks by itself, also where programs are not asked.
         )
 
 

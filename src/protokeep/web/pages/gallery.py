@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 
 from protokeep.core.errors import InvalidInput, NotFound
-from protokeep.core.prototype import Prototype, State
+from protokeep.core.prototype import Prototype
 from protokeep.service.gallery import CardPage
 from protokeep.service.keeper import Keeper
-from protokeep.store.gallery import Card
+from protokeep.store.gallery import Card, Counts
 from protokeep.store.gallery import Cursor as Position
 from protokeep.store.prototypes import Page
 from protokeep.web.broadcast import Broadcast
@@ -91,7 +91,7 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
             Section("progress", "In progress", "progress", home_page.progress),
             Section("rest", "Newest" if after is None else "Older", None, home_page.rest),
         ]
-        return await _home_page(request, visitor, filters, sections, home_page.counts, since=since, after=after)
+        return await _home_page(request, visitor, filters, sections, Counts(home_page.counts), since=since, after=after)
 
 
 async def _home_page(
@@ -99,7 +99,7 @@ async def _home_page(
     visitor: Visitor,
     filters: filtering.Filters,
     sections: list[Section],
-    counts: Mapping[State, int],
+    counts: Counts,
     *,
     since: str,
     after: Position | None,

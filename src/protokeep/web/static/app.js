@@ -253,6 +253,26 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", () => { for (const button of $$("[data-once]")) button.removeAttribute("aria-disabled"); });
 
+// -- it exists already ---------------------------------------------------------------------------------------
+
+// Asked when somebody pauses; of two answers the one to the later question stays. The form works without it.
+const place = $("[data-similar]");
+let asked = 0;
+let typing = 0;
+async function similar(form) {
+  const mine = ++asked;
+  try {
+    const answer = await fetch(place.dataset.similar, { method: "POST", body: new FormData(form), redirect: "error" });
+    if (answer.ok && mine === asked) place.innerHTML = (await answer.text()).trim();
+  } catch { /* The server asks again when the form is sent. */ }
+}
+place?.closest("form").addEventListener("input", (event) => {
+  const form = event.target.form;
+  clearTimeout(typing);
+  if (form.elements.product_id.value.trim() && !form.elements.another?.checked) typing = setTimeout(similar, 400, form);
+  else { asked++; place.replaceChildren(); }
+});
+
 // -- keys --------------------------------------------------------------------------------------------------
 
 const names = () => $$(".card .go");

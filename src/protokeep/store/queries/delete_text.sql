@@ -1,0 +1,2 @@
+-- Takes a text out of the index.
+DELETE FROM protokeep_texts WHERE place = :place

@@ -1,0 +1,123 @@
+"""Searches in the index of texts: which prototypes have all words, newest or oldest first, a batch at a time.
+
+The numbers of a text lead to the few texts that can have the words. Where they lead to many, on PostgreSQL, or are not
+kept, the texts are read in their order until there are enough: what many have is found soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from protokeep.core import search_text
+from protokeep.core.prototype import State
+from protokeep.store.database import Database
+from protokeep.store.gallery_queries import Filters, GalleryQueries
+from protokeep.store.sql import Row, Statement, Values, query
+from protokeep.store.texts import has_numbers, word_of
+
+#: Texts of the first batch, for each card that is looked for; each further batch is larger. With common words the first
+#: one fills the page.
+FIRST_BATCH, GROWTH = 4, 4
+LARGEST_BATCH = 20_000
+#: PostgreSQL: up to so many texts are all looked at when their numbers match; above, texts are read in their order.
+FEW = 400
+#: The places before and after all others.
+BEFORE_ALL, AFTER_ALL = -1, (1 << 63) - 1
+
+
+@dataclass(slots=True)
+class Found:
+    """The cards that a search found, in their order, and how many of each state it saw.
+
+    `is_whole`: it saw everything; otherwise there are more cards than `counts` says.
+    """
+
+    cards: list[Row]
+    counts: dict[State, int]
+    is_whole: bool = False
+
+
+class TextSearch:
+    """Searches of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._has_numbers: bool | None = None
+
+    async def find(
+        self,
+        queries: GalleryQueries,
+        filters: Filters,
+        values: Values,
+        words: Sequence[str],
+        states: Sequence[State],
+        limit: int,
+        *,
+        after: tuple[datetime, str] | None = None,
+        counted: int = 0,
+    ) -> Found:
+        """Cards with all of the folded `words`, `limit` at most, and the counts of the first `counted` texts.
+
+        `after`: the last card of the page before. Raises `TooSlow`.
+        """
+        plan = await self._plan(queries, filters, values, words)
+        found = Found([], dict.fromkeys(State, 0))
+        first = beginning = BEFORE_ALL if filters.oldest_first else AFTER_ALL
+        if after is not None:
+            first = await self._place_of(after)
+        place = beginning if counted else first
+        batch, seen = max(FIRST_BATCH * limit, counted), 0
+        while True:
+            rows = await self._database.scan(plan.statement, {**plan.values, "place": place, "most": batch})
+            for row in rows:
+                if row["is_card"]:
+                    state = State(row["state"])
+                    found.counts[state] += 1
+                    is_beyond = row["place"] > first if filters.oldest_first else row["place"] < first
+                    if state in states and is_beyond and len(found.cards) < limit:
+                        found.cards.append(row)
+            seen += len(rows)
+            found.is_whole = len(rows) < batch
+            if found.is_whole or (len(found.cards) == limit and seen >= counted):
+                return found
+            place, batch = rows[-1]["place"], min(batch * GROWTH, LARGEST_BATCH)
+
+    async def _place_of(self, cursor: tuple[datetime, str]) -> int:
+        """The place of a card; of one that was deleted since, the place that it had."""
+        made_at, mockup_id = cursor
+        rows = await self._database.read(query("find_text"), {"mockup_id": mockup_id})
+        return int(rows[0]["place"]) if rows else search_text.place_of(made_at, mockup_id)
+
+    async def _plan(self, queries: GalleryQueries, filters: Filters, values: Values, words: Sequence[str]) -> _Plan:
+        """How the texts are found."""
+        texts = {f"word{number}": word for number, word in enumerate(words)}
+        values = {**values, **texts}
+        grams = search_text.grams_of_words(values["workspace_id"], words)
+        if filters.person and not filters.untracked:
+            return _Plan(queries.hits("of_person", filters), values)
+        if filters.product:
+            values["product_key"] = search_text.product_key(str(values["product_id"]))
+            return _Plan(queries.hits("of_product", filters), values)
+        if not grams or not await self._keeps_numbers():
+            return _Plan(queries.hits("in_order", filters), values)
+        if self._database.is_sqlite:
+            numbers = " ".join(f'"{word_of(gram)}"' for gram in grams)
+            return _Plan(queries.hits("by_numbers", filters), {**values, "numbers": numbers})
+        values["numbers"] = search_text.signed(grams)
+        few = await self._database.scan(queries.few_hits(len(words)), {**values, "few": FEW})
+        return _Plan(queries.hits("in_order" if len(few) == FEW else "by_numbers", filters), values)
+
+    async def _keeps_numbers(self) -> bool:
+        if self._has_numbers is None:
+            async with self._database.reading() as connection:
+                self._has_numbers = await has_numbers(connection)
+        return self._has_numbers
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    statement: Statement
+    values: dict[str, Any]
