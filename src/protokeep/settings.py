@@ -18,7 +18,6 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from protokeep.catalogue_settings import CatalogueSettings
 from protokeep.core.address_faults import address_fault, database_fault, issuer_fault, origin_fault
 from protokeep.core.addresses import is_loopback
 from protokeep.core.database_address import plain_address
@@ -29,6 +28,7 @@ from protokeep.core.secret_strength import COMMAND, MIN_LENGTH
 from protokeep.core.timing import Timing
 from protokeep.secret_files import SecretFile
 from protokeep.secret_source import SecretFiles
+from protokeep.settings_catalogue import CatalogueSettings
 from protokeep.settings_clean_up import CleanUpSettings
 
 #: The embedded database's default file, relative to the folder in which `protokeep serve` is started.

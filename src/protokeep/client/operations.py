@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
@@ -42,9 +41,6 @@ _NOTHING_DONE = frozenset({"not-migrated", "not-configured", "provider-rejected"
 T = TypeVar("T")
 V = TypeVar("V", bound=ApiValue)
 Progress = Callable[[Prototype], object]
-Filters = Mapping[str, str | bool | datetime | None]
-#: Prototypes, and the cursor of the next page.
-Page = tuple[list[Prototype], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,25 +306,6 @@ def get(prototype_id: str) -> Operation[PrototypeDetail]:
     """`GET /api/design/prototypes/{id}`: one prototype with its history."""
     call = Call("GET", f"/api/design/prototypes/{quoted(prototype_id)}", repeatable=True)
     return (yield from request(PrototypeDetail, call))
-
-
-def page(product_id: str, cursor: str | None, limit: int, filters: Filters) -> Operation[Page]:
-    """`GET /api/design/mockups/{product_id}`: one page, newest first, and the cursor of the next page."""
-    return (yield from _page(f"/api/design/mockups/{quoted(product_id)}", cursor, limit, filters))
-
-
-def search_page(words: str, cursor: str | None, limit: int, filters: Filters) -> Operation[Page]:
-    """`GET /api/design/mockups`: one page of the workspace's prototypes, and the cursor of the next page."""
-    return (yield from _page("/api/design/mockups", cursor, limit, {"q": words or None, **filters}))
-
-
-def _page(path: str, cursor: str | None, limit: int, filters: Filters) -> Operation[Page]:
-    params = {"limit": str(limit), **({"cursor": cursor} if cursor else {})}
-    for name, value in filters.items():
-        if value is not None and value is not False:
-            params[name] = "true" if value is True else value.isoformat() if isinstance(value, datetime) else value
-    answer = yield from send(Call("GET", path, repeatable=True, params=params))
-    return [value_of(Prototype, view) for view in answer.get("mockups", ())], answer.get("next_cursor")
 
 
 def status(product_id: str, *, provider: str, hold: float = 0) -> Operation[Prototype]:

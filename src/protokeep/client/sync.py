@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from protokeep.client import deleted, operations
+from protokeep.client import catalogue, deleted, operations
 from protokeep.client.connection import (
     FAILURES,
     POLL_SECONDS,
@@ -97,7 +97,7 @@ class Protokeep:
         self, product_id: str, *, cursor: str | None = None, limit: int = 20, **filters: str | bool | None
     ) -> tuple[Sequence[Prototype], str | None]:
         """(one page of a product's prototypes, the cursor of the next page). The cursor of the last page is None."""
-        return self._run(operations.page(product_id, cursor, limit, filters))
+        return self._run(catalogue.page(product_id, cursor, limit, filters))
 
     def search(
         self, words: str = "", *, limit: int = 100, **filters: str | bool | datetime | None
@@ -118,7 +118,7 @@ class Protokeep:
         self, words: str = "", *, cursor: str | None = None, limit: int = 20, **filters: str | bool | datetime | None
     ) -> tuple[Sequence[Prototype], str | None]:
         """(one page of a search, the cursor of the next page). The cursor of the last page is None."""
-        return self._run(operations.search_page(words, cursor, limit, filters))
+        return self._run(catalogue.search_page(words, cursor, limit, filters))
 
     def status(self, product_id: str, *, provider: str = "v0", hold: float = 0) -> Prototype:
         """The product's prototype as it is now. Creates nothing. Raises `NotFound`.
