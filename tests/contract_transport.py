@@ -33,7 +33,8 @@ class ContractTransport(httpx2.AsyncBaseTransport):
             return response
         content = await response.aread()
         await response.aclose()
-        self.problems += document.answer_problems(operation, response.status_code, json.loads(content))
+        kind = response.headers.get("content-type", "")
+        self.problems += document.response_problems(operation, response.status_code, kind, content)
         return httpx2.Response(response.status_code, headers=response.headers, content=content)
 
     def _check_request(

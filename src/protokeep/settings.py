@@ -28,6 +28,7 @@ from protokeep.core.secret_strength import COMMAND, MIN_LENGTH
 from protokeep.core.timing import Timing
 from protokeep.secret_files import SecretFile
 from protokeep.secret_source import SecretFiles
+from protokeep.settings_clean_up import CleanUpSettings
 
 #: The embedded database's default file, relative to the folder in which `protokeep serve` is started.
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
@@ -50,7 +51,7 @@ ADDRESSES = {
 }
 
 
-class Settings(BaseSettings):
+class Settings(CleanUpSettings):
     """Each setting is read from `PROTOKEEP_` + its name in capitals; those of v0 have no prefix."""
 
     model_config = SettingsConfigDict(
@@ -124,8 +125,7 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr | None = None
     jwt_audience: str = "authenticated"
     jwt_issuer: str | None = None
-    #: The claims that hold user, workspace and role; a dot, as in `app_metadata.role`, names a nested claim. Without a
-    #: workspace claim everybody is in `default`.
+    #: The claims of user, workspace and role; a dot names a nested one. Without a workspace claim all are in `default`.
     claim_user: str = "sub"
     claim_workspace: str = ""
     claim_role: str = "role"
@@ -259,8 +259,8 @@ class Settings(BaseSettings):
     @property
     def requests_of_workspace(self) -> int:
         """Requests per minute of all people of one workspace; 0: no limit."""
-        per_minute = self.workspace_requests_per_minute
-        return WORKSPACE_PEOPLE * self.requests_per_minute if per_minute is None else per_minute
+        given = self.workspace_requests_per_minute
+        return given if given is not None else WORKSPACE_PEOPLE * self.requests_per_minute
 
     @property
     def quotas(self) -> Quotas:

@@ -25,6 +25,7 @@ from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
 from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
+from protokeep.service.archives import ChatArchives
 from protokeep.service.authentication import Authenticator
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.context import Context, NoQueue, Queue
@@ -33,6 +34,7 @@ from protokeep.service.heartbeat import Clock, SteadyClock, utc_now
 from protokeep.service.hooks import Hooks
 from protokeep.service.provider_accounts import Providers, StoredKeys
 from protokeep.service.provider_keys import ProviderKeys
+from protokeep.service.restoring import ChatRestorer
 from protokeep.service.sessions import Sessions
 from protokeep.service.sign_in import SignInFlow
 from protokeep.service.tokens import Tokens
@@ -84,6 +86,8 @@ class Application:
             else None
         )
         self.gallery = Gallery(keeper.context)
+        self.archives = ChatArchives(keeper.context)
+        self.restorer = ChatRestorer(keeper.context)
         self.provider_keys = ProviderKeys(keeper.context)
 
 
@@ -142,6 +146,7 @@ def _context(settings: Settings, database: Database, secret: bytes, clock: Clock
         settings.quotas,
         queue,
         Shares(settings.waits_per_person, settings.waits_per_process),
+        bin_time=settings.bin_time,
         keys_per_workspace=settings.idempotency_keys_per_workspace,
         single_process=settings.is_embedded,
         wall=utc_now if settings.is_embedded else None,

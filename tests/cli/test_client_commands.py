@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -149,7 +150,7 @@ def test_the_usual_duration_is_told_from_three_finished_ones_on() -> None:
     assert format_duration(192) == "3:12"
 
 
-def test_iterate_stop_and_delete_act_once(served: Demo) -> None:
+def test_iterate_stop_and_delete_act_once(served: Demo, tmp_path: Path) -> None:
     """
     A change goes into the same chat once however often it is sent; it can be stopped; viewers delete nothing.
     """
@@ -161,8 +162,14 @@ def test_iterate_stop_and_delete_act_once(served: Demo) -> None:
     making = run(served, "status", "shop")
     stopped = run(served, "stop", "shop")
     refused = run(served, "delete", "shop", "--yes", PROTOKEEP_TOKEN=served.viewer_token)
-    deleted = run(served, "delete", "shop", "--yes", PROTOKEEP_TOKEN=served.admin_token)
+    admin = {"PROTOKEEP_TOKEN": served.admin_token}
+    binned = run(served, "delete", "shop", "--yes", **admin)
+    restore = binned.stdout.split("protokeep ")[1].split()
+    back = run(served, *restore)
+    deleted = run(served, "delete", "shop", "--yes", "--now", **admin)
     gone = run(served, "status", "shop")
+    (archive,) = json.loads(run(served, "archives", "list", "--json", **admin).stdout)
+    saved = [run(served, "archives", "download", archive["id"], "-o", str(tmp_path / "x.zip"), **admin) for _ in "12"]
 
     assert early.returncode == 1
     assert "still being made" in early.stderr
@@ -171,6 +178,10 @@ def test_iterate_stop_and_delete_act_once(served: Demo) -> None:
     assert making.returncode == 5
     assert "stopped on request" in stopped.stdout
     assert (refused.returncode, "role maker" in refused.stderr) == (1, True)
+    assert binned.stdout.startswith("In the bin until ")
+    assert "the product's prototype again" in back.stdout
     assert (deleted.returncode, deleted.stdout) == (0, "Deleted.\n")
+    assert [one.returncode for one in saved] == [0, 1]
+    assert hashlib.sha256((tmp_path / "x.zip").read_bytes()).hexdigest() == archive["sha256"]
     assert gone.returncode == 1
     assert served.chats_created == 1

@@ -113,7 +113,7 @@ def test_a_create_repeated_after_a_deletion_makes_nothing_with_its_key(served: D
     with Protokeep(way.url, served.token) as keep, Protokeep(served.url, served.admin_token) as admin:
         with way.losing(CREATES), pytest.raises(NoAnswer, match="was deleted meanwhile") as caught:
             keep.ensure("shop", "A landing page")
-        admin.delete(keep.status("shop").id)
+        admin.delete(keep.status("shop").id, now=True)
         with pytest.raises(ClientError, match="has been deleted"):
             keep.ensure("shop", "A landing page", idempotency_key=caught.value.idempotency_key)
 
@@ -142,8 +142,8 @@ def test_a_delete_whose_answer_was_lost_is_repeated(served: Demo, way: Lossy) ->
     with Protokeep(way.url, served.admin_token) as keep:
         prototype = keep.ensure("shop", "A landing page")
         with way.losing("DELETE"), pytest.raises(NoAnswer, match="same id again is safe") as caught:
-            keep.delete(prototype.id)
-        assert keep.delete(prototype.id) is None
+            keep.delete(prototype.id, now=True)
+        assert keep.delete(prototype.id, now=True) is None
 
     assert caught.value.may_have_acted
     assert [chat["deleted"] for chat in served.chats()] == [True]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
@@ -40,10 +41,27 @@ class V0:
         if operation is None:
             assert response.status_code >= 400, f"{response.request.method} {response.request.url}"
             return
-        body = json.loads(await response.aread())
+        content = await response.aread()
         self.seen.add((api, operation))
-        problems = document.answer_problems(operation, response.status_code, body)
+        kind = response.headers["content-type"]
+        problems = document.response_problems(operation, response.status_code, kind, content)
         assert not problems, "\n".join(problems)
+
+
+@asynccontextmanager
+async def hosted(content: bytes) -> AsyncIterator[str]:
+    """Those bytes behind a URL of this machine, as somebody else's server has them."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(content)}\r\nconnection: close\r\n\r\n"
+        writer.write(head.encode() + content)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/archive.zip"
 
 
 @pytest.fixture

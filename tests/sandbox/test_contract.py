@@ -16,7 +16,7 @@ from protokeep.sandbox.v1 import bodies as v1_bodies
 from protokeep.sandbox.v1 import routes as v1
 from protokeep.sandbox.v2 import bodies as v2_bodies
 from protokeep.sandbox.v2 import routes as v2
-from sandbox.conftest import V0
+from sandbox.conftest import V0, hosted
 from sandbox.v0_contract import MISSING, Document
 from world import Clock
 
@@ -62,6 +62,8 @@ async def test_every_v1_operation_answers_in_the_documents_shape(v0: V0, clock: 
     assert "metadata" not in row
     version = (await ok(v0.get(f"{path}/versions")))["data"][0]["id"]
     assert (await ok(v0.get(f"{path}/versions/{version}")))["files"]
+    tarball = await v0.get(f"{path}/versions/{version}/download?format=tarball&includeDefaultFiles=true")
+    assert tarball.headers["content-type"] == "application/gzip"
     assert (await ok(v0.patch(path, json={"name": "n", "metadata": {"tag": None, "b": "c"}})))["metadata"] == {"b": "c"}
     assert (await ok(v0.patch(path, json={"metadata": None})))["metadata"] == {}
     assert (await ok(v0.put(f"{path}/favorite", json={"isFavorite": True})))["favorited"] is True
@@ -103,7 +105,7 @@ async def test_every_v1_operation_answers_in_the_documents_shape(v0: V0, clock: 
     await ok(v0.get("/v1/user/plan"))
     await ok(v0.get("/v1/user/billing?scope=team"))
     usage = await ok(v0.get(f"/v1/reports/usage?chatId={chat['id']}&startDate=2026-01-01T00:00:00Z&limit=2"))
-    assert (len(usage["data"]), usage["meta"]["totalCount"]) == (2, 3)
+    assert (len(usage["data"]), usage["meta"]["totalCount"]) == (2, 2)
     assert (await ok(v0.delete(path)))["deleted"] is True
     await ok(v0.delete(f"/v1/projects/{project}?deleteAllChats=true"))
     assert sandbox.stats()["chats_deleted"] == 2
@@ -126,6 +128,8 @@ async def test_every_v2_operation_answers_in_the_documents_shape(v0: V0, clock: 
     assert (await ok(v0.get(reply)))["finishReason"] == "stop"
     assert (await ok(v0.get(f"{path}/preview")))["url"].endswith(f"/preview/{chat['chatId']}")
     assert (await ok(v0.get(f"{path}/files")))["files"]
+    packed = await v0.get(f"{path}/files/download")
+    assert packed.headers["content-type"] == "application/zip"
     assert "status" not in await ok(v0.get(path))
     assert (await ok(v0.patch(path, json={"title": "t", "metadata": {"k" * 50: "v"}})))["title"] == "t"
     assert (await ok(v0.get("/v2/chats?metadata[tag]=one")))["chats"][0]["metadata"]["tag"] == "one"
@@ -147,6 +151,9 @@ async def test_every_v2_operation_answers_in_the_documents_shape(v0: V0, clock: 
     assert (await ok(v0.post(f"{path}/messages/resolve", json=answers)))["finishReason"] == "stop"
     await v0.knobs(finish_reason="stop")
     assert (await ok(v0.post("/v2/chats", json={"message": "sync"})))["usage"]["tokens"]["total"] > 0
+    async with hosted(packed.content) as zip_url:
+        begun = await ok(v0.post("/v2/chats/from-zip", json={"url": zip_url}))
+    assert len((await ok(v0.get(f"/v2/chats/{begun['chat']['id']}/files")))["files"]) == 2
     shell = await ok(v0.post("/v2/chats/from-files", json={"files": [{"name": "a.ts", "content": "x"}]}))
     assert (await ok(v0.get(f"/v2/chats/{shell['chat']['id']}/messages?limit=5")))["messages"] == []
     assert await ok(v0.get(f"/v2/chats/{shell['chat']['id']}/preview"))
@@ -260,6 +267,7 @@ MODELS: dict[tuple[str, str], type[BaseModel]] = {
     ("v2", "chats.create"): v2_bodies.CreateChat,
     ("v2", "chats.createAsync"): v2_bodies.CreateChat,
     ("v2", "chats.createFromFiles"): v2_bodies.CreateFromFiles,
+    ("v2", "chats.createFromZip"): v2_bodies.CreateFromZip,
     ("v2", "chats.update"): v2_bodies.UpdateChat,
     ("v2", "messages.send"): v2_bodies.SendMessage,
     ("v2", "messages.sendAsync"): v2_bodies.SendMessage,
@@ -351,6 +359,12 @@ GOOD: dict[tuple[str, str], dict[str, Any]] = {
     ("v2", "chats.createFromFiles"): {
         "files": [{"name": "n", "content": ""}],
         "privacy": "public",
+        "title": "t",
+        "metadata": {"k": "v"},
+    },
+    ("v2", "chats.createFromZip"): {
+        "url": "https://x.example/a.zip",
+        "privacy": "unlisted",
         "title": "t",
         "metadata": {"k": "v"},
     },

@@ -71,12 +71,24 @@ class Document:
         """What is wrong with an answer; nothing when the document allows it."""
         responses = self.operations[operation_id][2]["responses"]
         if str(status) in responses:
-            schema = responses[str(status)]["content"]["application/json"]["schema"]
+            described = responses[str(status)]["content"]
+            if "application/json" not in described:
+                return [f"{operation_id} {status}: the document has no JSON here"]
+            schema = described["application/json"]["schema"]
         elif status >= 400:
             schema = self._any_error
         else:
             return [f"status {status} is not in the document"]
         return self._problems(f"{operation_id} {status}", schema, body)
+
+    def response_problems(self, operation_id: str, status: int, content_type: str, content: bytes) -> list[str]:
+        """What is wrong with an answer as it came. Where the document names another type than JSON, bytes are right."""
+        kind = content_type.partition(";")[0].strip()
+        if kind == "application/json":
+            return self.answer_problems(operation_id, status, json.loads(content))
+        described = self.operations[operation_id][2]["responses"].get(str(status), {}).get("content", {})
+        anything = set(described.get("application/json", {}).get("schema", {"type": 0})) <= {"$schema", "description"}
+        return [] if kind in described or anything else [f"{operation_id} {status}: {kind} is not in the document"]
 
     def body_problems(self, operation_id: str, body: Any) -> list[str]:
         """What is wrong with a request body."""

@@ -203,9 +203,9 @@ class TestDelete:
         prototype = await scene(site)
         browser = await site.signed_in(Role.ADMIN)
         page = await browser.get(f"/prototypes/{prototype.id}/delete")
-        assert "cannot be undone" in page.text
+        assert "can be taken back until then" in page.text
 
-        page = await browser.send(f"/prototypes/{prototype.id}/delete", page)
+        page = await browser.send(f"/prototypes/{prototype.id}/delete", page, now="1")
 
         assert str(page.url).endswith(f"/prototypes/{prototype.id}")
         assert "ana asked to delete it" in page.text

@@ -10,6 +10,7 @@ from protokeep.cli import (
     actions,
     adopt,
     audit,
+    deleted,
     demo,
     doctor,
     hooks,
@@ -34,10 +35,11 @@ app = typer.Typer(
 )
 
 # Each module registers its commands with an `app` of its own. Those without a name are commands of `protokeep` itself.
-for module in (demo, server, adopt, audit, prototypes, actions, watch, mcp, doctor):
+for module in (demo, server, adopt, audit, prototypes, actions, deleted, watch, mcp, doctor):
     app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
 app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed: set, list, remove, rotate.")
+app.add_typer(deleted.archives_app, name="archives", help="Copies of deleted chats: list, download, restore, remove.")
 app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
 
 

@@ -76,12 +76,13 @@ def stop(
 def delete(
     product_id: ProductId,
     prototype_id: PrototypeId = None,
+    now: Annotated[bool, typer.Option("--now", help="Admins: past the bin, so that nothing takes it back.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     provider: Provider = "v0",
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Delete a product's prototype, here and at the builder. An admin any, a maker their own."""
+    """Delete a product's prototype, here and at the builder: into the bin first. An admin any, a maker their own."""
     from protokeep.client import NotFound
 
     with connected(url, token) as client:
@@ -96,12 +97,16 @@ def delete(
         advice = RetryAdvice(
             "It may have been deleted all the same. Without --id, asking again deletes the prototype that the product "
             "has by then. To repeat this very request:",
-            shell_command("delete", (product_id,), {"--id": selected_id, "--yes": True}, url, token),
+            shell_command("delete", (product_id,), {"--id": selected_id, "--now": now, "--yes": True}, url, token),
         )
         with advise_if_answer_lost(advice):
-            remaining = client.delete(selected_id)
+            remaining = client.delete(selected_id, now=now)
     if remaining is None:
         print_text("Deleted.")
+        return
+    if remaining.deletion_due_at is not None:
+        until = f"{remaining.deletion_due_at:%Y-%m-%d %H:%M} UTC"
+        print_text(f"In the bin until {until}. Take it back with: protokeep restore {in_one_line(remaining.id)}")
         return
     reason = in_one_line(remaining.trouble or "It is being decided whether the builder has it.")
     print_text(f"Being deleted; it is tried again by itself. {reason}")

@@ -29,11 +29,23 @@ from protokeep.client.errors import (
     Refused,
     TooMany,
 )
-from protokeep.client.models import Change, Decision, Ensured, Failure, HistoryLine, Prototype, PrototypeDetail, Reason
+from protokeep.client.models import (
+    ArchivedChat,
+    Change,
+    Decision,
+    Ensured,
+    Failure,
+    HistoryLine,
+    Prototype,
+    PrototypeDetail,
+    Reason,
+    RestoredChat,
+)
 from protokeep.client.sync import Protokeep
 from protokeep.core.errors import ProtokeepError
 
 __all__ = [
+    "ArchivedChat",
     "AsyncProtokeep",
     "BuilderUnavailable",
     "Change",
@@ -61,5 +73,6 @@ __all__ = [
     "PrototypeDetail",
     "Reason",
     "Refused",
+    "RestoredChat",
     "TooMany",
 ]

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from protokeep.client import operations
+from protokeep.client import deleted, operations
 from protokeep.client.connection import (
     FAILURES,
     POLL_SECONDS,
@@ -19,7 +19,7 @@ from protokeep.client.connection import (
     no_answer_of,
     request_of,
 )
-from protokeep.client.models import Change, Ensured, Prototype, PrototypeDetail
+from protokeep.client.models import ArchivedChat, Change, Ensured, Prototype, PrototypeDetail, RestoredChat
 from protokeep.client.operations import LONGEST_HOLD, Operation, Outcome, Pause, Progress, Step
 from protokeep.client.streams import EVENTS_PATH, EventReader, change_of
 
@@ -136,12 +136,43 @@ class AsyncProtokeep:
         """
         return await self._run(operations.stop(prototype_id))
 
-    async def delete(self, prototype_id: str) -> Prototype | None:
+    async def delete(self, prototype_id: str, *, now: bool = False) -> Prototype | None:
         """Delete a prototype, here and at the app builder; an admin any, a maker their own. None: deleted.
 
-        Otherwise the prototype is returned, and the server tries again by itself. Deleting again is safe.
+        Otherwise the prototype is returned: it waits in the bin until `deletion_due_at`, or the server tries its
+        deletion again by itself. Deleting again is safe. With `now`, an admin deletes past the bin.
         """
-        return await self._run(operations.delete(prototype_id))
+        return await self._run(operations.delete(prototype_id, now=now))
+
+    async def take_back(self, prototype_id: str) -> Prototype:
+        """Take a prototype out of the bin. One that is in use is returned as it is. Raises `NotFound`, `NotNow`."""
+        return await self._run(deleted.take_back(prototype_id))
+
+    async def bin(self, *, cursor: str | None = None, limit: int = 50) -> tuple[Sequence[Prototype], str | None]:
+        """(one page of the bin, what goes next first; the cursor of the next page, None at the end)."""
+        return await self._run(deleted.bin_page(cursor, limit))
+
+    async def archives(
+        self, *, cursor: str | None = None, limit: int = 50
+    ) -> tuple[Sequence[ArchivedChat], str | None]:
+        """(one page of the archives of chats, newest first; the cursor of the next page). For admins."""
+        return await self._run(deleted.archives_page(cursor, limit))
+
+    async def download_archive(self, archive_id: str) -> bytes:
+        """The zip with a chat's messages, files and picture. For admins. Raises `NotFound`."""
+        return await self._run(deleted.download_archive(archive_id))
+
+    async def restore_archive(self, archive_id: str) -> RestoredChat:
+        """Make a new chat from an archive, once. For admins. After a lost answer, look at the archive first."""
+        return await self._run(deleted.restore_archive(archive_id))
+
+    async def remove_archive(self, archive_id: str) -> None:
+        """Remove an archive for good. For admins."""
+        await self._run(deleted.remove_archive(archive_id))
+
+    async def remove_archives(self, older_than_days: int) -> int:
+        """Remove old archives for good. For admins. Returns how many."""
+        return await self._run(deleted.remove_archives(older_than_days))
 
     async def events(self, *product_ids: str, provider: str = "v0") -> AsyncIterator[Change]:
         """Changes as they happen, of the named products or of all. A lost connection is made again, and goes on.

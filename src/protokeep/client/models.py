@@ -110,6 +110,8 @@ class Prototype(ApiValue):
     elapsed_seconds: float | None = None
     credits: float | None = None
     key_source: str | None = None
+    deletion_due_at: datetime | None = None
+    archive_id: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -158,6 +160,35 @@ class PrototypeDetail(Prototype):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedChat(ApiValue):
+    """The copy of a chat that was made before its deletion. `restored_as`: the chat that was made from it again."""
+
+    id: str
+    chat_id: str
+    created_at: datetime
+    sha256: str
+    bytes: int
+    account: str = ""
+    api_version: int = 0
+    name: str = ""
+    product_id: str | None = None
+    prototype_id: str | None = None
+    restored_as: str | None = None
+    restored_at: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredChat(ApiValue):
+    """A chat that was made again. `prototype` None: nobody knows which product it was for."""
+
+    chat_id: str
+    archive: ArchivedChat
+    prototype: Prototype | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A prototype changed. `data` is the event of the server, which holds at least id, product and state."""
 
@@ -168,8 +199,10 @@ class Change:
     data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
-_NESTED: Mapping[str, type[Failure] | type[Reason] | type[Decision]] = {
+_NESTED: Mapping[str, type[Failure | Reason | Decision | ArchivedChat | Prototype]] = {
     "error": Failure,
     "reason": Reason,
     "decision": Decision,
+    "archive": ArchivedChat,
+    "prototype": Prototype,
 }

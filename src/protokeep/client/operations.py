@@ -91,8 +91,11 @@ Operation = Generator[Step, Outcome, T]
 # -- requests and repeats -------------------------------------------------------------------------------------
 
 
-def _send(call: Call) -> Operation[Mapping[str, Any]]:
-    """The JSON object that answers a call, which is repeated where that is safe. Raises a `ClientError`."""
+def _send(call: Call, reading: Callable[[Outcome], Any] | None = None) -> Operation[Any]:
+    """The JSON object that answers a call, which is repeated where that is safe. Raises a `ClientError`.
+
+    `reading` reads the answer instead of `read`.
+    """
     in_doubt = False
     for attempt in range(1, MAX_TRIES + 1):
         outcome = yield call
@@ -100,7 +103,7 @@ def _send(call: Call) -> Operation[Mapping[str, Any]]:
         pause = pause_before_repeat(call, outcome, attempt)
         if pause is None or attempt == MAX_TRIES:
             try:
-                return read(outcome)
+                return (reading or read)(outcome)
             except ClientError as error:
                 raise _with_advice(error, call, in_doubt) from error.__cause__
         yield Pause(pause)
@@ -191,6 +194,14 @@ def read(outcome: Outcome) -> Mapping[str, Any]:
     return value
 
 
+def body_of(outcome: Outcome) -> bytes:
+    """The bytes of an answer that is no JSON. Raises a `ClientError`."""
+    if isinstance(outcome, Answer) and outcome.status == 200:
+        return outcome.content
+    read(outcome)  # A refusal, or no answer.
+    raise NotProtokeep("The answer is not a file. Is PROTOKEEP_URL protokeep's address?")
+
+
 def _value(kind: type[V], view: Any) -> V:
     try:
         return kind.of(view)
@@ -256,10 +267,14 @@ def stop(prototype_id: str) -> Operation[Prototype]:
     return (yield from _request(Prototype, call))
 
 
-def delete(prototype_id: str) -> Operation[Prototype | None]:
-    """`DELETE /api/design/prototypes/{id}`: None once it is deleted, otherwise the prototype that is being deleted."""
+def delete(prototype_id: str, *, now: bool = False) -> Operation[Prototype | None]:
+    """`DELETE /api/design/prototypes/{id}`: None once it is deleted, otherwise the prototype.
+
+    It waits in the bin, or is being deleted. `now` deletes it past the bin.
+    """
     advice = "It may have been deleted. Deleting the same id again is safe: no other prototype ever has it."
-    call = Call("DELETE", f"/api/design/prototypes/{_quoted(prototype_id)}", True, advice)
+    params = {"now": "true"} if now else {}
+    call = Call("DELETE", f"/api/design/prototypes/{_quoted(prototype_id)}", True, advice, params)
     view = yield from _send(call)
     return _value(Prototype, view) if view else None
 

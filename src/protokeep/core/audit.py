@@ -21,7 +21,10 @@ class Action(StrEnum):
     REUSED = "reused"
     ASKED = "asked"  #: sent a follow-up
     STOPPED = "stopped"
-    DELETED = "deleted"
+    DELETED = "deleted"  #: put a prototype into the bin, or deleted it at once
+    TAKEN_BACK = "taken_back"  #: took a prototype out of the bin
+    RESTORED = "restored"  #: made a chat again from its archive
+    ARCHIVES_REMOVED = "archives_removed"
     ADOPTED = "adopted"  #: a chat of ours that no row had was given to a prototype, by nobody's request
     TOKEN_CREATED = "token_created"  # noqa: S105 - a word, not a secret
     TOKEN_REVOKED = "token_revoked"  # noqa: S105

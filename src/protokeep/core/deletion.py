@@ -24,6 +24,7 @@ def deletion_requested(prototype: TrackedPrototype, now: datetime) -> TrackedPro
         prototype.with_generation(
             submission=_submission_of_deletion(prototype, now),
             deletion_requested_at=now,
+            deletion_due_at=None,
             polling=replace(generation.polling, next_poll_at=None),
             absence=generation.absence.ended(),
             finalize_at=None,

@@ -20,6 +20,7 @@ ProtokeepError
     TooSlow                     a search was ended, so that others do not wait for it
     DatabaseWentBack            the database is an older copy: nothing is sent before chats were taken back
     IssuerUnavailable           the company's sign-in service does not answer
+    ArchiveFault                the copy of a chat cannot be made, or is not as it was made
   ProviderError            502  the provider's side
     ProviderRejected            a certain refusal: nothing was made, and another try will be refused, too
     ProviderBusy                429, or 402: nothing was made, asking later may help
@@ -145,6 +146,10 @@ class DatabaseWentBack(NotReady):
 
 class IssuerUnavailable(NotReady):
     """The company's sign-in service does not answer, or not as it should."""
+
+
+class ArchiveFault(NotReady):
+    """The copy of a chat cannot be made, or cannot be trusted. Nothing may be deleted on its account."""
 
 
 class ProviderError(ProtokeepError):

@@ -40,6 +40,8 @@ def follow_up_blocked_reason(prototype: Prototype) -> str | None:
     generation = prototype.generation
     if generation.deletion_requested_at is not None:
         return "It is being deleted."
+    if generation.is_in_bin:
+        return "It is in the bin. Take it back first."
     if generation.follow_up_pending:
         return "The last message has not reached the builder yet. Wait until it has."
     if not generation.is_account_known:

@@ -181,9 +181,22 @@ class Generation:
     settled_at: datetime | None = None
     finalize_at: datetime | None = None
     deletion_requested_at: datetime | None = None
+    deletion_due_at: datetime | None = None  #: until then it waits in the bin, and can be taken back
+    deletion_requested_by: str | None = None
+    archive_id: str | None = None  #: the copy of its chat that was made before its deletion
     credits: float | None = None
     image_source: str | None = None
     picture_etag: str | None = None
+
+    @property
+    def is_in_bin(self) -> bool:
+        """Whether somebody deleted it, and it can still be taken back."""
+        return self.deletion_due_at is not None
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether somebody deleted it: it waits in the bin, or is being deleted."""
+        return self.deletion_due_at is not None or self.deletion_requested_at is not None
 
     @property
     def is_adopted(self) -> bool:

@@ -100,6 +100,7 @@ class State(StrEnum):
     PARKED = "parked"
     UNTRACKED = "untracked"
     DELETING = "deleting"
+    IN_BIN = "in_bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,8 @@ class TrackedPrototype(Prototype):
         generation = self.generation
         if generation.deletion_requested_at is not None:
             return State.DELETING
+        if generation.is_in_bin:
+            return State.IN_BIN
         if generation.follow_up_pending:
             return self._state_of_sending or State.QUEUED
         if generation.not_visible:

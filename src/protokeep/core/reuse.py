@@ -40,7 +40,7 @@ def usable(prototype: Prototype) -> bool:
     generation = prototype.generation
     if generation.is_in_no_account and prototype.chat_id is None:
         return bool(prototype.project_url)  # No account shows its project, so there is no chat to wait for.
-    return generation.deletion_requested_at is None
+    return not generation.is_unwanted
 
 
 def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decision:
@@ -68,8 +68,8 @@ def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decis
 
 def _why_unusable(previous: Prototype) -> str:
     generation = previous.generation
-    if generation is not None and generation.deletion_requested_at is not None:
-        return "The previous one is being deleted."
+    if generation is not None and generation.is_unwanted:
+        return "The previous one is in the bin." if generation.is_in_bin else "The previous one is being deleted."
     if generation is not None and generation.error.message:
         return f"The previous one failed: {generation.error.message}"
     return "The previous one could not be used."

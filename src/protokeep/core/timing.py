@@ -143,7 +143,7 @@ def next_poll(prototype: TrackedPrototype, now: datetime, timing: Timing, *, bat
     is polled is decided in `absence`.
     """
     generation, deadline_at = prototype.generation, prototype.generation.polling.deadline_at
-    if prototype.status in SETTLED or generation.deletion_requested_at is not None:
+    if prototype.status in SETTLED or generation.is_unwanted:
         return None
     # A person may take longer over an answer than a poll clock runs.
     is_late_answer = generation.awaiting_input and deadline_at is not None and deadline_at <= now
@@ -195,7 +195,7 @@ def late_by(generation: Generation, now: datetime, timing: Timing) -> timedelta:
 def is_poll_due_on_request(prototype: TrackedPrototype, now: datetime, timing: Timing) -> bool:
     """Whether a status request polls the provider rather than answering with the row as it is."""
     generation = prototype.generation
-    if prototype.chat_id is None or generation.deletion_requested_at is not None or generation.follow_up_pending:
+    if prototype.chat_id is None or generation.is_unwanted or generation.follow_up_pending:
         return False
     if not generation.is_account_known:  # Every account is asked once, not once per viewer.
         return False

@@ -25,6 +25,7 @@ VOLATILE_FIELDS = frozenset({"observed_at", "poll_count", "elapsed_seconds"})
 #: Characters of a prompt that lists and live events have. One prototype by itself has all of it.
 LISTED_PROMPT = 500
 
+IN_BIN_MESSAGE = "It was deleted, and waits in the bin. Until it goes, its chat stays, and it can be taken back."
 _UNKNOWN_OUTCOME = (
     "It is not known whether the builder made it. It is being looked for; nothing is sent a second time before that "
     "is clear."
@@ -111,7 +112,8 @@ def _has_picture(generation: Generation | None) -> bool:
 def _generation_fields(generation: Generation | None) -> dict[str, Any]:
     """The fields that only a tracked prototype has values for."""
     if generation is None:
-        names = ("demo_url", "web_url", "chat_url", "error", "observed_at", "credits", "key_source")
+        names = ["demo_url", "web_url", "chat_url", "error", "observed_at", "credits", "key_source"]
+        names += ["deletion_due_at", "archive_id"]
         return {**dict.fromkeys(names), "poll_count": 0}
     error = None
     if generation.error.code is not None:
@@ -125,6 +127,8 @@ def _generation_fields(generation: Generation | None) -> dict[str, Any]:
         "poll_count": generation.polling.poll_count,
         "credits": generation.credits,
         "key_source": key_source_of(generation.account).value,
+        "deletion_due_at": generation.deletion_due_at if generation.is_in_bin else None,
+        "archive_id": generation.archive_id,
     }
 
 
@@ -133,6 +137,9 @@ def _reason(prototype: Prototype, now: datetime | None) -> dict[str, Any] | None
     generation = prototype.generation
     if generation is None:
         return None
+    if generation.is_in_bin:
+        message = f"{IN_BIN_MESSAGE} {generation.hold.message or ''}".strip()
+        return _reason_of("in_bin", message, generation.deletion_due_at)
     if generation.hold.code is not None:
         return _reason_of(generation.hold.code, generation.hold.message or "", generation.submission.next_try_at)
     if generation.submission.outcome_unknown:

@@ -41,6 +41,7 @@ _NEXT_STEPS: Mapping[str, str] = {
     "undecided": "It is not yet known whether the app builder made it. That is found out by itself: call "
     "wait_for_prototype, or come back later; do not ask for another one.",
     "parked": "It is held up and goes on by itself. Tell the user the reason; call get_prototype later.",
+    "in_bin": "It was deleted, and waits in the bin; a person may take it back. ensure_prototype makes a new one.",
     "deleting": "It is being deleted, at the app builder too. ensure_prototype makes a new one.",
     "untracked": "An older prototype whose progress is not known. ensure_prototype keeps it if it has a link.",
 }

@@ -33,10 +33,11 @@ class CostsPage:
 
 @dataclass(frozen=True, slots=True)
 class ChatCopy:
-    """Everything of a chat that can be read now. `chat` is as the list of this API version shows it.
+    """Everything of a chat that can be read now. `chat` has the fingerprint that the list of its API version shows.
 
-    `metadata` is the chat's, whether or not the list shows it. `messages` are in the order in which they were sent, in
-    the app builder's own form. `files` are those of the newest version: path to content.
+    `metadata` is the chat's, whether or not the list shows it; `chat` carries it, too. `messages` are in the order in
+    which they were sent, in the app builder's own form. `files` are those of the newest version that has any: path to
+    content, byte for byte.
     """
 
     chat: CensusChat
@@ -53,8 +54,9 @@ class SupportsCensus(Provider, Protocol):
     async def read_account(self, position: Mapping[str, Any] | None, seen: Collection[str]) -> AccountPage:
         """The next page of the account's whole list; `position` None: the first. One call, rarely two.
 
-        `position` is JSON, so that another process can go on; `seen` are the chats that this reading has met so far.
-        Raises `ProviderError`.
+        `position` is JSON, so that another process can go on; `seen` are the chats that this reading has met so far,
+        none of an earlier reading. A page may show chats again. Raises `ProviderError`; the same page can be asked for
+        again then.
         """
         ...
 
@@ -71,20 +73,23 @@ class SupportsCensus(Provider, Protocol):
         ...
 
     async def read_chat(self, chat_id: str) -> ChatCopy:
-        """A chat as it is now, without messages, files and picture where they need calls of their own.
+        """A chat as it is now with its metadata, in one call, without messages, files and picture.
 
         Its `chat` has the fingerprint that the list would show. Raises `ProviderError`, with status 404 without a chat.
         """
         ...
 
     async def copy_chat(self, chat_id: str) -> ChatCopy:
-        """A chat with messages, files and picture. Raises `ProviderError` if any part of it could not be read."""
+        """A chat with messages, files and picture, in a few calls.
+
+        Raises `ProviderError` if any part of it could not be read, or is too large to be kept.
+        """
         ...
 
     async def make_again(self, copy: ChatCopy, metadata: Mapping[str, str]) -> RemoteChat:
-        """Make a new chat from the files of a copy, with its name and `metadata`. Its history is not carried over.
+        """Make a new, private chat from the files of a copy, with its name and `metadata`, without its history.
 
-        Raises as `Provider.create`.
+        Raises as `Provider.create`, and `ProviderRejected` with the code `nothing_to_make` for a copy without files.
         """
         ...
 

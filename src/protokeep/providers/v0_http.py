@@ -145,6 +145,20 @@ class V0Http:
                     content = await _bounded(response, MAX_BODY)
         return _answer(method, response, content, nothing_made)
 
+    async def download(self, path: str, longest: int, params: Mapping[str, str] | None = None) -> bytes:
+        """The bytes of a file that an operation answers with. Raises a `ProviderError` for every other answer."""
+        self.calls += 1
+        query = dict(params or {}) | ({"scope": self.config.scope} if self.config.scope else {})
+        with _as_provider_errors():
+            async with asyncio.timeout(self.config.timeout_seconds):
+                headers = {"Accept": "*/*"}
+                async with self._client.stream("GET", path, params=query, headers=headers) as response:
+                    content = await _bounded(response, longest)
+        if response.status_code != 200:
+            _answer("GET", response, content, ())
+            raise OutcomeUnknown("v0 answered without the file.", code="bad_answer", status=response.status_code)
+        return content
+
     async def fetch(self, address: str, longest: int) -> tuple[int, bytes]:
         """The status and body of a file at v0. Raises `ProviderError`; follows no redirect.
 

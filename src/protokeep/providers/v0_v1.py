@@ -27,7 +27,6 @@ from protokeep.providers.base import (
 )
 from protokeep.providers.v0_common import (
     READ_TIMEOUT_SECONDS,
-    V0Common,
     message_of,
     newest_first,
     oldest_prompt,
@@ -37,7 +36,8 @@ from protokeep.providers.v0_fields import amount, id_of, identifier, instant, li
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_metadata import MetadataCache, remote_chat_of
 from protokeep.providers.v0_polls import PollRound, in_parallel
-from protokeep.providers.v0_v1_list import LIST_TIMEOUT_SECONDS, ChatList
+from protokeep.providers.v0_v1_census import USAGE_PAGE, V0V1Census
+from protokeep.providers.v0_v1_list import LIST_TIMEOUT_SECONDS
 from protokeep.providers.v0_v1_observations import (
     messages_of,
     newest_message_id,
@@ -50,20 +50,17 @@ from protokeep.providers.v0_walks import OVERLAP, PAGE, OffsetWalk, ids_of, matc
 MAX_DETAILS = 20
 #: Detail reads at once.
 PARALLEL_READS = 8
-#: Rows of one page of the usage report, and the pages that are read of it.
-USAGE_PAGE = 150
+#: Pages that are read of the usage report for some chats.
 MAX_USAGE_PAGES = 20
 
 
-class V0V1(V0Common):
+class V0V1(V0V1Census):
     """One v0 account, through API v1. `message_id` names a version of the generated code."""
 
-    api_version = 1
     capabilities = Capabilities(batch_status=True, metadata_search=False, cost_reports=True)
 
     def __init__(self, config: V0Config, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         super().__init__(config, transport)
-        self._list = ChatList(self._http)
         self._metadata = MetadataCache(self._chat_of_ours)
 
     async def create(

@@ -24,7 +24,6 @@ from protokeep.providers.base import (
 from protokeep.providers.v0_common import (
     READ_TIMEOUT_SECONDS,
     UNFINISHED_REASONS,
-    V0Common,
     message_of,
     newest_first,
     oldest_prompt,
@@ -39,8 +38,10 @@ from protokeep.providers.v0_fields import (
     missing_id,
     segment,
 )
-from protokeep.providers.v0_http import TOO_LARGE, V0Config
+from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_polls import PollRound, in_parallel
+from protokeep.providers.v0_v2_census import V0V2Census
+from protokeep.providers.v0_v2_list import PAGE_SIZES, page_of
 from protokeep.providers.v0_walks import FilteredWalks, ids_of, matches
 
 #: Message reads at once.
@@ -49,14 +50,11 @@ PARALLEL_READS = 16
 MAX_UNUSABLE = 2 * PARALLEL_READS
 #: Messages read to find out whether a follow-up arrived, for a prompt, and for the newest answer.
 CONVERSATION_PAGE, PROMPT_PAGE, ANSWERS_PAGE = 50, 100, 10
-#: Rows of a page of the list. The smaller sizes are for rows that are too large to be read together.
-PAGE_SIZES = (100, 10, 1)
 
 
-class V0V2(V0Common):
+class V0V2(V0V2Census):
     """One v0 account, through API v2. `message_id` names the assistant's message of a generation."""
 
-    api_version = 2
     capabilities = Capabilities(batch_status=False, metadata_search=True, tracks_messages=True)
 
     def __init__(self, config: V0Config, transport: httpx2.AsyncBaseTransport | None = None) -> None:
@@ -156,21 +154,7 @@ class V0V2(V0Common):
         )
 
     async def _page(self, metadata: Mapping[str, str], cursor: str | None) -> dict[str, Any]:
-        """A page of `GET /chats`, with fewer rows if they are too large to be read together."""
-        params: dict[str, str | int] = {f"metadata[{key}]": value for key, value in metadata.items()}
-        if cursor is not None:
-            params["cursor"] = cursor
-        page: Any = None
-        for limit in PAGE_SIZES:
-            try:
-                page = await self._http.request("GET", "chats", params={**params, "limit": limit})
-                break
-            except OutcomeUnknown as error:
-                if error.code != TOO_LARGE or limit == PAGE_SIZES[-1]:
-                    raise
-        list_in(page, "chats", "list of chats")
-        checked: dict[str, Any] = page
-        return checked
+        return await page_of(self._http, metadata, cursor)
 
     async def prompt_of(self, chat_id: str) -> str | None:
         """The oldest user message within the newest 100 of `GET /chats/{id}/messages`."""

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import JSONResponse
 
-from .backend import Backend
+from .backend import Backend, Deletions, Request
 from .callers import foreign, misdirected
 from .control import Control
 from .dispatch import Dispatcher, hang_up
 from .emulator import HungUp
 from .hooks import Hooks
 from .http import Refusal
-from .knobs import FinishReason, Knobs
+from .knobs import EditKind, FinishReason, Knobs
+from .people import Edit, People
 from .site.pages import Pages
 from .state import Account, Chat, Message
 from .v1 import operations as v1_operations
@@ -53,6 +54,7 @@ class Sandbox:
         self.knobs = self._initial
         self.hooks = Hooks(clock, lambda: self.knobs)
         self.held_requests = 0  #: creates that `hold_creates` keeps waiting
+        self.before_request: Callable[[Request], None] | None = None  #: a test's own, called before a request acts
         self._start_over()
         self.app = App(self)
 
@@ -67,6 +69,16 @@ class Sandbox:
     def chats_created(self) -> int:
         """How many chats were created in both versions since the start or the last reset."""
         return sum(count.created for count in self.backend.counts.values())
+
+    @property
+    def deletions(self) -> Deletions:
+        """How often clients asked to delete a chat, and how often that deleted it, by the chat's id."""
+        return self.backend.deletions
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """The requests with a key to operations that are emulated, in the order of arrival; the last 200,000."""
+        return self.backend.requests
 
     def stats(self) -> dict[str, Any]:
         """The wire shape of `GET /_sandbox/stats`."""
@@ -99,6 +111,7 @@ class Sandbox:
     def _start_over(self) -> None:
         self.knobs = self._initial.model_copy(deep=True)
         self.backend = Backend(self._rng, self._publish)
+        self.people = People(self.backend)
         self.scopes: Counter[str] = Counter()  #: requests by `scope`
         self.statuses: Counter[str] = Counter()  #: answers by status; `dropped`: closed connections
         self.not_emulated: Counter[str] = Counter()  #: requests without a handler, by method and path
@@ -117,6 +130,14 @@ class Sandbox:
         chat = self.chats[chat_id]
         if not chat.deleted:
             self.backend.delete_chat(chat, self.clock())
+
+    def restore(self, chat_id: str) -> None:
+        """Take a chat out of the trash, as a person on v0's site might. `Refusal` if it is not in there."""
+        self.backend.restore_chat(self.chats[chat_id], self.clock())
+
+    def edit(self, chat_id: str, kind: EditKind) -> Edit:
+        """Edit a chat as another person would, now. Raises KeyError for an unknown id."""
+        return self.people.edit(self.chats[chat_id], kind, self.clock(), self.knobs)
 
     # For the server.
 

@@ -4,21 +4,43 @@ from __future__ import annotations
 
 import random
 import string
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from .http import Refusal
 from .knobs import FinishReason, Knobs
 from .state import APIS, Account, Api, Chat, Generation, Hook, Message, after, end_now
+from .usage_log import Usage, UsageLog
 
 _ALPHABET = string.ascii_letters + string.digits
 
 #: Called with the account, the event, the chat and the message of the event. Beside v0's own events there is
 #: `message.started`, after which `message.finished` is due when the generation ends.
 Listener = Callable[[Account, str, Chat, Message | None], None]
+
+
+#: The most requests that are remembered, so that a sandbox may run for months.
+_REMEMBERED = 200_000
+
+
+class Request(NamedTuple):
+    """One request of a client with a key. Numbers go up by one in the order of arrival."""
+
+    number: int
+    api: Api
+    operation: str
+    chat_id: str | None
+
+
+@dataclass(slots=True)
+class Deletions:
+    """How often clients asked to delete a chat, and how often that deleted it, by the chat's id."""
+
+    asked: Counter[str] = field(default_factory=Counter)
+    done: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -39,11 +61,16 @@ class Backend:
 
     def __init__(self, rng: random.Random, on_event: Listener) -> None:
         self._rng = rng
-        self._on_event = on_event
+        self._listener = on_event
         self._sequence = 0
+        self._changes = 0  #: of messages and chats, so that the usage logs know when to count again
+        self._usage: dict[tuple[str, Api], UsageLog] = {}
         self.accounts: dict[str, Account] = {}
         self.chats: dict[str, Chat] = {}
         self.counts: Mapping[Api, Count] = {api: Count() for api in APIS}
+        self.deletions = Deletions()
+        self.requests: deque[Request] = deque(maxlen=_REMEMBERED)
+        self.requests_made = 0
 
     def account(self, identity: str, now: datetime) -> Account:
         """The account of that id (`account_id` of a key), created if it is new: every key has an account."""
@@ -68,6 +95,15 @@ class Backend:
         self._on_event(account, "chat.created", chat, None)
         return chat
 
+    def take_chats(self, account: Account, chats: Iterable[Chat]) -> None:
+        """Put chats that exist already into an account, in the order of their creation, without an event or a count."""
+        for chat in chats:
+            chat.sequence = self._next()
+            self.chats[chat.id] = chat
+            for api in chat.apis:
+                account.chats[api][chat.id] = chat
+        self._changes += 1
+
     def find_chat(self, account: Account, api: Api, chat_id: str) -> Chat:
         """The account's chat of that id. Refuses (404) a chat that is deleted, or of another account or version."""
         chat = account.chats[api].get(chat_id)
@@ -75,14 +111,28 @@ class Backend:
             raise Refusal(404, "Chat not found")
         return chat
 
-    def delete_chat(self, chat: Chat, now: datetime) -> None:
-        """Delete a chat for every reader at once. Its record stays, marked as deleted."""
+    def delete_chat(self, chat: Chat, now: datetime, *, by_client: bool = False) -> None:
+        """Move a chat to the trash, for every reader at once. Its record stays, marked as deleted."""
         account = self.accounts[chat.account]
-        account.chats[chat.api].pop(chat.id, None)
+        for api in chat.apis:
+            account.chats[api].pop(chat.id, None)
         chat.deleted = True
         chat.deleted_at = now
         self.counts[chat.api].deleted += 1
+        if by_client:
+            self.deletions.done[chat.id] += 1
         self._on_event(account, "chat.deleted", chat, None)
+
+    def restore_chat(self, chat: Chat, now: datetime) -> None:
+        """Take a chat out of the trash, to its old place in lists. Refuses (409) a chat that is not in there."""
+        if not chat.is_in_trash(now):
+            raise Refusal(409, "The chat is not in the trash")
+        account = self.accounts[chat.account]
+        chat.deleted, chat.deleted_at = False, None
+        for api in chat.apis:
+            chats = sorted([*account.chats[api].values(), chat], key=lambda one: one.sequence)
+            account.chats[api] = {one.id: one for one in chats}
+        self._on_event(account, "chat.updated", chat, None)
 
     def add_turn(
         self,
@@ -144,7 +194,7 @@ class Backend:
             merged: dict[str, str | None] = {**chat.metadata, **metadata}
             chat.metadata = {key: value for key, value in merged.items() if value is not None}
         for field_name, value in changes.items():
-            setattr(chat, field_name, value)
+            setattr(chat, "name" if chat.api == "v1" and field_name == "title" else field_name, value)
         chat.changed_at = max(chat.changed_at, now)
         self._on_event(self.accounts[chat.account], "chat.updated", chat, None)
 
@@ -155,6 +205,25 @@ class Backend:
             for message in chat.messages:
                 if message.generation is not None and not message.generation.announced:
                     self._on_event(account, "message.started", chat, message)
+
+    def note_request(self, api: Api, operation: str, chat_id: str | None) -> Request:
+        """Write a request down before it acts."""
+        self.requests_made += 1
+        request = Request(self.requests_made, api, operation, chat_id)
+        self.requests.append(request)
+        if operation == "chats.delete" and chat_id is not None:
+            self.deletions.asked[chat_id] += 1
+        return request
+
+    def usage(self, account: Account, api: Api, now: datetime) -> list[Usage]:
+        """The finished generations of an account in one API version, newest first; those of deleted chats stay."""
+        log = self._usage.setdefault((account.id, api), UsageLog())
+        chats = (chat for chat in self.chats.values() if chat.account == account.id and api in chat.apis)
+        return log.rows(chats, self._changes, now)
+
+    def _on_event(self, account: Account, event: str, chat: Chat, message: Message | None) -> None:
+        self._changes += 1
+        self._listener(account, event, chat, message)
 
     def _add(self, chat: Chat, message: Message) -> None:
         chat.messages.append(message)

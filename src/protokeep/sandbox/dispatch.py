@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,12 +121,21 @@ class Dispatcher:
             sandbox.not_emulated[name] += 1
             raise Refusal(404, f"The sandbox does not emulate {name}")
         operation, ids = found
+        self._note(operation, ids.get("chatId"), account)
         raw = await _read(receive, 413 if self._api == "v1" else 422)
         rule = self._fault_before(operation)
         if rule is not None and not rule.acts:
             return _Response.by_rule(rule)
         response = await self._act(operation, account, ids, request, raw)
         return _Response.by_rule(rule) if rule is not None else response
+
+    def _note(self, operation: Operation, chat_id: str | None, account: Account) -> None:
+        """Write the request down, and let other people edit chats before it acts."""
+        sandbox = self._sandbox
+        request = sandbox.backend.note_request(self._api, operation.id, chat_id)
+        if sandbox.before_request is not None:
+            sandbox.before_request(request)
+        sandbox.people.before_request(account, self._api, sandbox.clock(), sandbox.knobs)
 
     def _authorize(self, request: _Request) -> Account:
         scheme, _, key = request.header(b"authorization").partition(" ")
@@ -158,13 +168,17 @@ class Dispatcher:
             raw=raw,
         )
         result = operation.handler(call)
+        if inspect.isawaitable(result):
+            result = await result
         answer = result if isinstance(result, Answer) else Answer(lambda: result)
         await self._wait(answer)
         self._fault_after(operation)
         if operation.creates:
             await self._hold("after")
         call.now, call.knobs = sandbox.clock(), sandbox.knobs
-        return _Response(answer.status, encode(answer.render()))
+        rendered = answer.render()
+        body = rendered if isinstance(rendered, bytes) else encode(rendered)
+        return _Response(answer.status, body, content_type=answer.content_type)
 
     def _fault_before(self, operation: Operation) -> AnswerRule | None:
         """Fail instead of acting, if a knob says so. Returns the rule that replaces the answer; None: v0's answer."""

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from .backend import Backend
-from .knobs import FinishReason, Knobs
+from .backend import Backend, Request
+from .knobs import EditKind, FinishReason, Knobs
+from .people import Edit, People
 from .state import Chat
 
 
@@ -22,6 +23,8 @@ class Emulator(Protocol):
     clock: Callable[[], datetime]
     knobs: Knobs
     backend: Backend
+    people: People
+    before_request: Callable[[Request], None] | None
     scopes: Counter[str]
     statuses: Counter[str]
     not_emulated: Counter[str]
@@ -42,5 +45,9 @@ class Emulator(Protocol):
     def finish(self, chat_id: str, outcome: FinishReason = "stop") -> None: ...
 
     def delete(self, chat_id: str) -> None: ...
+
+    def restore(self, chat_id: str) -> None: ...
+
+    def edit(self, chat_id: str, kind: EditKind) -> Edit: ...
 
     async def pause(self, seconds: float) -> None: ...

@@ -6,7 +6,7 @@ import hashlib
 import re
 from datetime import datetime
 
-from .state import Account, Chat, Message
+from .state import Chat, Message
 
 _ENDINGS = {
     "stop": "The prototype is ready. Open the preview to try it.",
@@ -38,11 +38,24 @@ def reply_text(chat: Chat, message: Message, now: datetime) -> str:
     return "" if reason is None else _ENDINGS[reason]
 
 
-def files_of(chat: Chat) -> dict[str, str]:
-    """The code of a finished chat: the files that it was begun from, or one page that shows its title."""
-    if chat.files:
-        return chat.files
-    title = (chat.title or "Untitled").replace("{", "(").replace("}", ")").replace("<", "(").replace(">", ")")
+#: The files around the generated code, which v1 adds with `includeDefaultFiles`.
+_DEFAULT_FILES: dict[str, str | bytes] = {
+    "package.json": '{\n  "name": "prototype",\n  "private": true,\n  "scripts": {"dev": "next dev"}\n}\n',
+    "tsconfig.json": '{\n  "compilerOptions": {"strict": true, "jsx": "preserve"}\n}\n',
+}
+
+
+def files_of(chat: Chat, *, with_defaults: bool = False) -> dict[str, str | bytes]:
+    """The code of a finished chat: the files that it was begun from, or one page that shows its title.
+
+    Text is text, anything else is bytes.
+    """
+    return {**(_DEFAULT_FILES if with_defaults else {}), **(chat.files or _page_of(chat))}
+
+
+def _page_of(chat: Chat) -> dict[str, str]:
+    title = title_of(chat.message) if chat.message else chat.title or "Untitled"  # A new name changes no code.
+    title = title.replace("{", "(").replace("}", ")").replace("<", "(").replace(">", ")")
     return {
         "app/page.tsx": f"export default function Page() {{\n  return <main><h1>{title}</h1></main>\n}}\n",
         "app/layout.tsx": "export default function Layout({ children }: { children: React.ReactNode }) {\n"
@@ -70,16 +83,3 @@ def credits_of(message: Message, now: datetime) -> dict[str, float]:
     tokens = tokens_of(message, now)
     cost = {name: round(tokens[name] * price, 6) for name, price in prices.items()}
     return {**cost, "total": round(sum(cost.values()), 6)}
-
-
-def finished_replies(account: Account, api: str, now: datetime) -> list[tuple[datetime, Chat, Message]]:
-    """The finished generations of an account in one API version, each with the time of its end, newest first."""
-    chats = account.chats["v1"] if api == "v1" else account.chats["v2"]
-    found = [
-        (message.updated_at(now), chat, message)
-        for chat in chats.values()
-        for message in chat.messages
-        if message.finish_reason(now) is not None
-    ]
-    found.sort(key=lambda row: (row[0], row[2].sequence), reverse=True)
-    return found

@@ -69,6 +69,7 @@ class Answer:
     status: int = 200
     starts_generation: bool = False
     wait_for: Message | None = None  #: a sync call: answer when this message is finished
+    content_type: bytes = b"application/json"  #: of another type, `render` returns the bytes of the body
 
 
 def stamp(instant: datetime) -> str:
@@ -169,12 +170,14 @@ def paginate(
     return page, None
 
 
-def ordered(chats: dict[str, Chat], order: str) -> Iterator[Chat]:
+def ordered(chats: dict[str, Chat], order: str, now: datetime) -> Iterator[Chat]:
     """Chats in the order of the `list_order` knob. `chats` are in the order of creation."""
     if order == "oldest":
         return iter(chats.values())
     if order == "random":
         return iter(sorted(chats.values(), key=lambda chat: chat.shuffled))
+    if order == "updated":
+        return iter(sorted(chats.values(), key=lambda chat: chat.last_touched(now), reverse=True))
     if order == "favorites":
         newest_first = list(reversed(chats.values()))
         return iter(sorted(newest_first, key=lambda chat: not chat.favorite))

@@ -10,12 +10,13 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FinishReason = Literal["stop", "error", "tool-calls", "content-filter", "length", "other"]
-ListOrder = Literal["newest", "oldest", "random", "favorites"]
+ListOrder = Literal["newest", "oldest", "random", "favorites", "updated"]
+EditKind = Literal["create", "delete", "rename", "favorite", "write", "share", "keep", "link"]
 Hold = bool | Literal["before", "after"]
 
 #: Ten years, so that every instant that is computed with it exists.
@@ -40,13 +41,15 @@ class Rule(BaseModel):
     """The requests that a fault applies to, and how often.
 
     `operation` is an operation id of v0's documents (`chats.createAsync`), of either version unless it starts
-    with `v1:` or `v2:`; `*` stands for any run of characters. `times=None` means always.
+    with `v1:` or `v2:`; `*` stands for any run of characters. `times=None` means always. `after` requests that match,
+    and that no earlier rule has taken, pass first.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     operation: Annotated[str, Field(max_length=200)] = "*"
     times: Annotated[int, Field(ge=0)] | None = 1
+    after: Annotated[int, Field(ge=0)] = 0
 
     def matches(self, api: str, operation: str) -> bool:
         """Whether the rule still applies and names this operation."""
@@ -116,6 +119,9 @@ def use_rule(rules: list[R], api: str, operation: str, condition: Callable[[R], 
     """Use the first rule for this operation that meets `condition`. None: there is no such rule."""
     for rule in rules:
         if condition(rule) and rule.matches(api, operation):
+            if rule.after > 0:
+                rule.after -= 1
+                continue
             if rule.times is not None:
                 rule.times -= 1
                 if rule.times == 0:
@@ -155,6 +161,9 @@ class Knobs(BaseModel):
     answer_next: Annotated[list[AnswerRule], Field(max_length=MAX_RULES)] = []
     hide: Annotated[list[HideRule], Field(max_length=MAX_RULES)] = []
     list_order: ListOrder = "newest"  #: v2 has no favorites, and lists the newest chats first then
+    edit_every: Annotated[int, Field(ge=0)] = 0  #: before every n-th request of an account somebody edits a chat; 0: no
+    edit_kinds: Annotated[list[EditKind], Field(min_length=1, max_length=MAX_RULES)] = list(get_args(EditKind))
+    edit_seed: int = 0  #: draws which chat is edited, and how
     ignore_filter: bool = False  #: v2: lists ignore the metadata filter
     scopes: Annotated[list[Words], Field(max_length=MAX_RULES)] | None = (
         None  #: the scopes of v1 /user/scopes; None: every scope that a request has named

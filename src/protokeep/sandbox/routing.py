@@ -59,6 +59,17 @@ class Call:
             raise Refusal(403, "This chat is private")
         return chat
 
+    def writable_chat(self) -> Chat:
+        """The chat in the path, to change it. Refuses with 403 one that the key may only read."""
+        chat = self.chat()
+        if not chat.writable:
+            raise Refusal(403, "You may not edit this chat")
+        return chat
+
+    def author_of(self, chat: Chat) -> str:
+        """The id of the user who made the chat."""
+        return chat.author_id or self.account.user_id
+
     def message(self, chat: Chat) -> Message:
         """The message in the path. Refuses with 404 an unknown or hidden message."""
         message = chat.find_message(self.ids["messageId"])
@@ -79,7 +90,7 @@ class Call:
         return stamp(instant + timedelta(seconds=skew) if skew else instant)
 
 
-#: Returns a value to send as JSON with status 200, or an `Answer`. Raises `Refusal`.
+#: Returns a value to send as JSON with status 200, or an `Answer`, or an awaitable of either. Raises `Refusal`.
 Handler = Callable[[Call], Any]
 
 

@@ -20,6 +20,9 @@ VersionStatus = Literal["pending", "completed", "failed"]
 #: Finish reasons after which v1 shows a version. The others end in a message only.
 _WITH_VERSION = ("stop", "error")
 
+#: v0 API v1, DELETE /chats/{chatId}: a deleted chat is kept in the trash for so long.
+TRASH_DAYS = 30
+
 
 @dataclass(slots=True, eq=False)
 class Generation:
@@ -101,7 +104,11 @@ class Chat:
     project_id: str | None = None
     favorite: bool = False
     forbidden: bool = False  #: a team-mate's private chat: listed, but reading it is refused
-    files: dict[str, str] = field(default_factory=dict)
+    writable: bool = True  #: whether the key may change and delete the chat
+    author_id: str | None = None  #: who made the chat; None is the account's own user
+    vercel_project_id: str | None = None
+    also_in: Api | None = None  #: the other version, where a key sees the chat in both
+    files: dict[str, str | bytes] = field(default_factory=dict)
     initial_version_id: str | None = None  #: of a chat that was begun from files, which has no generation
     messages: list[Message] = field(default_factory=list)
     deleted: bool = False
@@ -111,6 +118,20 @@ class Chat:
     def shuffled(self) -> str:
         """A position that does not depend on the age, and is the same on every page."""
         return hashlib.blake2b(self.id.encode(), digest_size=8).hexdigest()
+
+    @property
+    def apis(self) -> tuple[Api, ...]:
+        """The API versions that show the chat."""
+        return (self.api,) if self.also_in is None else (self.api, self.also_in)
+
+    @property
+    def shown_name(self) -> str | None:
+        """The name that a person gave it, or else the title that v0 made."""
+        return self.name or self.title
+
+    def is_in_trash(self, now: datetime) -> bool:
+        """Whether the chat is deleted, and a person could still take it back."""
+        return self.deleted_at is not None and now < self.deleted_at + timedelta(days=TRASH_DAYS)
 
     def find_message(self, message_id: str) -> Message | None:
         """The message of that id, or None."""
@@ -123,6 +144,10 @@ class Chat:
     def updated_at(self, now: datetime) -> datetime:
         """The time of the last change, as seen at `now`. The end of a generation changes its chat."""
         return max([self.changed_at, *(message.updated_at(now) for message in self.messages[-2:])])
+
+    def last_touched(self, now: datetime) -> str:
+        """A position by the time of the last change, as seen at `now`; chats of the same time keep one order."""
+        return f"{self.updated_at(now).timestamp():020.6f}-{self.sequence:09d}"
 
     def versions(self, now: datetime) -> Iterator[Version]:
         """The versions that exist at `now`, newest first."""

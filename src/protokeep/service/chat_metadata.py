@@ -22,6 +22,8 @@ from protokeep.store.owner_table import OwnerTable
 #: The entries that are signed, in this order: the installation, then the prototype's identity.
 SIGNED = ("protokeep", "protokeep_marker", "protokeep_workspace", "protokeep_product", "protokeep_user")
 SIGNATURE = "protokeep_signature"
+#: Names the chat whose archive a chat was made from. It is not signed, and takes only a slot that is free.
+RESTORED_FROM = "protokeep_restored_from"
 
 
 class Unsigned(ValueError):
@@ -52,12 +54,18 @@ def chat_metadata(signer: Signer, keeper_id: str, prototype: TrackedPrototype) -
     The marker names the prototype; the others let a restored database adopt chats that it does not know.
     """
     generation = prototype.generation
+    named = ChatMetadata(generation.marker, generation.workspace_id, prototype.product_id, generation.created_by)
+    return signed_metadata(signer, keeper_id, named)
+
+
+def signed_metadata(signer: Signer, keeper_id: str, named: ChatMetadata) -> dict[str, str]:
+    """The same of what a chat's metadata name."""
     metadata = {
         "protokeep": keeper_id,
-        "protokeep_marker": generation.marker,
-        "protokeep_workspace": generation.workspace_id,
-        "protokeep_product": prototype.product_id,
-        "protokeep_user": generation.created_by,
+        "protokeep_marker": named.marker,
+        "protokeep_workspace": named.workspace_id,
+        "protokeep_product": named.product_id,
+        "protokeep_user": named.user_id,
     }
     return {**metadata, SIGNATURE: signer.sign(metadata)}
 

@@ -81,6 +81,8 @@ class Context:
     waits: Shares = field(default_factory=lambda: Shares(100, 900))
     #: The turns of reads that take longer the more rows there are.
     scans: Scans = field(default_factory=Scans)
+    #: How long what people delete waits in the bin; zero: it is deleted at once.
+    bin_time: timedelta = timedelta(0)
     #: Idempotency keys of a workspace that are remembered at once; 0: any number.
     keys_per_workspace: int = 0
     #: The name of this process in the database.

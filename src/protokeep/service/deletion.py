@@ -12,7 +12,8 @@ from enum import Enum
 import structlog
 
 from protokeep.core import absence, deletion
-from protokeep.core.audit import Action, AuditEntry
+from protokeep.core.audit import ITSELF, Action, AuditEntry
+from protokeep.core.bin import NOT_ARCHIVED
 from protokeep.core.errors import UNCLEAR_REFUSAL, NotConfigured, NotNow, ProviderError
 from protokeep.core.events import Event, Source
 from protokeep.core.generation import GONE
@@ -82,8 +83,7 @@ class Deleter:
         return True
 
     async def _request(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
-        if not prototype.generation.is_account_known and not prototype.generation.is_in_no_account:
-            raise NotNow(f"{LOOKING_MESSAGE} Try again in a minute.")
+        require_known_account(prototype)
         current: TrackedPrototype | None = prototype
         for _ in range(MAX_LOSSES):
             if current is None:
@@ -98,8 +98,26 @@ class Deleter:
     async def _record_request(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
         """Write down that a person asked for the deletion. None: another process changed the row."""
         now = self._context.clock()
-        event = Event("deleting", Source.PERSON, now, actor=principal.user_id)
-        entry = AuditEntry.of(principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id)
+        data = _archive_data(prototype)
+        event = Event("deleting", Source.PERSON, now, actor=principal.user_id, data=data)
+        entry = AuditEntry.of(principal, Action.DELETED, now, prototype.id, product_id=prototype.product_id, **data)
+        return await self._save_request(prototype, event, entry)
+
+    async def end_of_bin(self, prototype: TrackedPrototype) -> TrackedPrototype | None:
+        """Delete a prototype whose time in the bin is over. None: it is deleted, or another process changed the row."""
+        now = self._context.clock()
+        generation, data = prototype.generation, _archive_data(prototype)
+        event = Event("deleting", Source.SWEEP, now, data=data)
+        details = {"product_id": prototype.product_id, "requested_by": generation.deletion_requested_by, **data}
+        entry = AuditEntry(generation.workspace_id, now, Action.DELETED, ITSELF, subject=prototype.id, data=details)
+        saved = await self._save_request(prototype, event, entry)
+        self._context.checkpoint("after_bin")
+        return None if saved is None else await self._try(saved)
+
+    async def _save_request(
+        self, prototype: TrackedPrototype, event: Event, entry: AuditEntry
+    ) -> TrackedPrototype | None:
+        now = event.at
 
         async def free_slot_and_audit(connection: Connection) -> None:
             await free_slot(connection, prototype.id)
@@ -124,7 +142,8 @@ class Deleter:
 
     async def delete_row(self, prototype: TrackedPrototype) -> None:
         """Delete the row, because the provider has no chat of it (any more)."""
-        event = Event("deleted", Source.SWEEP, self._context.clock(), data={"chat_id": prototype.chat_id})
+        data = {"chat_id": prototype.chat_id, **_archive_data(prototype)}
+        event = Event("deleted", Source.SWEEP, self._context.clock(), data=data)
         if await self._context.store.delete(prototype, event):
             log.info("prototype_deleted", prototype_id=prototype.id)
 
@@ -202,3 +221,17 @@ class Deleter:
         if prototype.generation.hold.code != error.code:
             log.warning("prototype_not_deleted", prototype_id=prototype.id, code=error.code, reason=str(error))
         return saved or prototype
+
+
+def require_known_account(prototype: TrackedPrototype) -> None:
+    """Raises `NotNow` for an older row while the account that its chat is in is being found out."""
+    if not prototype.generation.is_account_known and not prototype.generation.is_in_no_account:
+        raise NotNow(f"{LOOKING_MESSAGE} Try again in a minute.")
+
+
+def _archive_data(prototype: TrackedPrototype) -> dict[str, str]:
+    """What the history tells of the copy of the chat."""
+    generation = prototype.generation
+    if generation.archive_id is not None:
+        return {"archive_id": generation.archive_id}
+    return {"message": generation.hold.message or ""} if generation.hold.code == NOT_ARCHIVED else {}

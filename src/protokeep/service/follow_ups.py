@@ -131,6 +131,8 @@ class FollowUps:
         """Stop a generation. One that has ended already is returned as it is. Raises `NotNow`, `ProviderError`."""
         if not isinstance(prototype, TrackedPrototype) or not _has_arrived(prototype):
             raise NotNow("Nothing can be stopped yet: the builder has not taken it. Try again in a moment.")
+        if prototype.generation.is_in_bin:
+            raise NotNow("It is in the bin. Take it back first.")
         if prototype.status not in STOPPABLE or not await self._cancel(prototype):
             return prototype
         turn = prototype.generation.follow_up.turn

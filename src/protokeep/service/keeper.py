@@ -20,6 +20,7 @@ from protokeep.core.provider_keys import owner_of
 from protokeep.core.reuse import Decision
 from protokeep.service.account_gate import AccountGate
 from protokeep.service.adoption import Adopter
+from protokeep.service.bin import TOO_LATE, Bin
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
 from protokeep.service.deletion import Deleter
@@ -67,6 +68,7 @@ class Keeper:
         self._orphans = OrphanReconciler(context, self._lookups)
         visibility = Visibility(context)
         self._deleter = Deleter(context, visibility)
+        self.bin = Bin(context, self._deleter, self._budget)
         sendings = Sendings(context, self._orphans)
         self._follow_ups = FollowUps(context, sendings)
         self._delivery = Delivery(
@@ -203,12 +205,17 @@ class Keeper:
         stopped = await self._follow_ups.stop(principal, await self.get(principal, prototype_id))
         return await self._refresher.refresh(stopped)
 
-    async def delete(self, principal: Principal, prototype_id: str) -> TrackedPrototype | None:
+    async def delete(
+        self, principal: Principal, prototype_id: str, *, at_once: bool = False
+    ) -> TrackedPrototype | None:
         """Delete a prototype and its chat at the provider. None: both are gone.
 
-        Otherwise the prototype, whose deletion is tried again by itself. Deleting again is no error. Of a row that
-        nothing tracks only the row goes. Raises `NotAllowed` for a maker's deletion of what another person made.
+        Otherwise the prototype: it waits in the bin, or its deletion is tried again by itself. Deleting again is no
+        error. Of a row that nothing tracks only the row goes. Raises `NotAllowed` for a maker's deletion of what
+        another person made, or past the bin (`at_once`).
         """
+        if at_once and not principal.role.covers(Role.ADMIN):
+            raise NotAllowed("Only an admin deletes at once. Without `now`, it waits in the bin and then goes.")
         try:
             prototype = await self.get(principal, prototype_id)
         except NotFound:
@@ -217,7 +224,19 @@ class Keeper:
                 return None
             raise
         await self._check_may_delete(principal, prototype)
-        return await self._deleter.request(principal, prototype)
+        return await self.bin.delete(principal, prototype, at_once=at_once)
+
+    async def take_back(self, principal: Principal, prototype_id: str) -> Prototype:
+        """Take a prototype out of the bin. Raises `NotFound`, `NotNow`, `NotAllowed` as a deletion does."""
+        try:
+            prototype = await self.get(principal, prototype_id)
+        except NotFound:
+            mockup_id = _uuid_of(prototype_id)
+            if mockup_id and await self.context.store.was_deleted(principal.workspace_id, mockup_id):
+                raise NotFound(TOO_LATE) from None
+            raise
+        await self._check_may_delete(principal, prototype)
+        return await self.bin.take_back(principal, prototype)
 
     async def picture(self, principal: Principal, prototype_id: str) -> Picture:
         """The picture of a prototype, from our own store. Raises `NotFound`."""
@@ -283,7 +302,7 @@ class Keeper:
         if not await self._may_work():
             return 0
         await self._budget.flush()
-        return await self._deleter.sweep() + await self._finalizer.sweep()
+        return await self.bin.sweep() + await self._deleter.sweep() + await self._finalizer.sweep()
 
     async def reconcile(self) -> None:
         """Reconcile every account that may create prototypes: adopt chats that carry our marker and are in no row.

@@ -19,9 +19,10 @@ from protokeep.core.errors import DatabaseUnavailable, ProviderBusy, ProviderErr
 from protokeep.core.timing import LOOK_BACK
 from protokeep.providers.base import Provider, RemoteChat
 from protokeep.service.account_search import oldest_first
-from protokeep.service.chat_metadata import Unsigned, parse_metadata
+from protokeep.service.chat_metadata import RESTORED_FROM, Unsigned, parse_metadata
 from protokeep.service.context import Context
 from protokeep.service.lookups import Lookups
+from protokeep.service.restoring import settle_restored
 from protokeep.store.orphans import OrphanChat
 from protokeep.store.sql import LostRace
 
@@ -202,6 +203,8 @@ class OrphanReconciler:
         if (account, chat.chat_id) not in self._never_adopted:
             log.warning("orphan_adopted", outcome=outcome, account=account, chat_id=chat.chat_id)
         if outcome in ADOPTED:
+            if orphan.only_free_slot:
+                await settle_restored(context, orphan.marker, chat)
             await context.queue.track(account)
         return outcome
 
@@ -223,6 +226,7 @@ class OrphanReconciler:
             prompt=prompt,
             made_at=min(chat.created_at or now, now),
             now=now,
+            only_free_slot=RESTORED_FROM in chat.metadata,
         )
 
     async def _prompt_of(self, provider: Provider, chat_id: str) -> str | None:

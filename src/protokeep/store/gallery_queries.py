@@ -60,7 +60,8 @@ class GalleryQueries:
             "(SELECT count(*) FROM (SELECT 1 FROM design_mockups v "
             "LEFT JOIN protokeep_generations vg ON vg.mockup_id = v.id "
             "WHERE v.product_id = m.product_id AND v.provider = m.provider "
-            f"AND {workspace_of(shape, 'v', 'vg')} = :workspace_id LIMIT {VARIANTS}) AS few) "
+            f"AND {workspace_of(shape, 'v', 'vg')} = :workspace_id AND vg.deletion_due_at IS NULL"
+            f" LIMIT {VARIANTS}) AS few) "
             "AS variants"
         )
         queries = PrototypeQueries(shape)
@@ -153,12 +154,12 @@ class GalleryQueries:
         where = [
             f"{self._workspace} = :workspace_id",
             f"{self._untracked_state} IN ({', '.join(repr(one.value) for one in states)})",
-            "g.deletion_requested_at IS NULL",
+            "g.deletion_requested_at IS NULL AND g.deletion_due_at IS NULL",
             "NOT EXISTS (SELECT 1 FROM protokeep_slots s WHERE s.workspace_id = :workspace_id"
             " AND s.product_id = m.product_id AND s.provider = m.provider)",
             "NOT EXISTS (SELECT 1 FROM design_mockups n LEFT JOIN protokeep_generations ng ON ng.mockup_id = n.id"
             " WHERE n.product_id = m.product_id AND n.provider = m.provider"
-            f" AND {workspace_of(self._shape, 'n', 'ng')} = :workspace_id"
+            f" AND {workspace_of(self._shape, 'n', 'ng')} = :workspace_id AND ng.deletion_due_at IS NULL"
             f" AND ({made_at_of(self._shape, 'n')}, n.id) > ({self._made_at}, m.id))",
         ]
         where += self._matches("m.product_id", filters.words)

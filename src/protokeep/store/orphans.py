@@ -34,6 +34,7 @@ class OrphanChat:
     prompt: str | None
     made_at: datetime
     now: datetime
+    only_free_slot: bool = False  #: it never takes the place of another prototype, however old that is
 
 
 async def adopt(connection: Connection, queries: PrototypeQueries, orphan: OrphanChat, poll_timeout: timedelta) -> str:
@@ -112,7 +113,7 @@ async def _insert(
     orphan = replace(orphan, made_at=max(orphan.made_at, NO_TIME))
     prototype = _prototype_of(orphan, poll_timeout, must_be_uuid=queries.shape.user_is_uuid)
     slot = {**_key_of(orphan), "mockup_id": prototype.id, "now": orphan.now, "created_at": orphan.made_at}
-    await connection.execute(query("set_slot_if_newer"), slot)
+    await connection.execute(query("claim_slot" if orphan.only_free_slot else "set_slot_if_newer"), slot)
     if not await insert_prototype(connection, queries, prototype):
         raise LookupError(f"no product {orphan.product_id} to adopt a chat for")
     values = {"mockup_id": prototype.id, "chat_id": orphan.chat_id, "updated_at": orphan.now}

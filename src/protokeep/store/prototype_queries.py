@@ -76,6 +76,17 @@ _DUE_FOR_DELETION = (
     "WHERE g.deletion_requested_at IS NOT NULL AND g.recovery_point IN ('accepted', 'settled')"
     " AND (g.next_try_at IS NULL OR g.next_try_at <= :now) ORDER BY g.deletion_requested_at LIMIT :limit"
 )
+#: What waits in the bin is no prototype of its product any more.
+_NOT_IN_BIN = "g.deletion_due_at IS NULL"
+_DUE_IN_BIN = (
+    "WHERE g.deletion_due_at IS NOT NULL"  # As the index says.
+    " AND ((g.deletion_due_at <= :now AND (g.next_try_at IS NULL OR g.next_try_at <= :now))"
+    " OR (g.archive_id IS NULL AND g.next_try_at <= :now))"
+    " ORDER BY g.deletion_due_at LIMIT :limit"
+)
+_IN_BIN = "WHERE g.workspace_id = :workspace_id AND g.deletion_due_at IS NOT NULL"
+_IN_BIN_AFTER = " AND (g.deletion_due_at, m.id) > (:after_at, :after_id)"
+_ORDER_OF_BIN = " ORDER BY g.deletion_due_at, m.id LIMIT :limit"
 
 
 class PrototypeQueries:
@@ -101,13 +112,17 @@ class PrototypeQueries:
         self.current = Statement(f"{self.select.replace(_ANY_SLOT, _IN_SLOT)} {_CURRENT}")
         self.newest = Statement(
             f"{self.select} WHERE m.product_id = :product_id AND m.provider = :provider"
-            f" AND {self.workspace} = :workspace_id ORDER BY {self.made_at} DESC, m.id DESC LIMIT :limit"
+            f" AND {self.workspace} = :workspace_id AND {_NOT_IN_BIN}"
+            f" ORDER BY {self.made_at} DESC, m.id DESC LIMIT :limit"
         )
         self.due = Statement(f"{select_for_polls} {_DUE}")
         self.due_soon = Statement(f"{select_for_polls} {_DUE_SOON}")
         self.named_by_hooks = Statement(f"{select_for_polls} {_NAMED_BY_HOOKS}")
         self.not_visible = Statement(f"{select_for_polls} {_NOT_VISIBLE}")
         self.due_for_deletion = Statement(f"{self.select} {_DUE_FOR_DELETION}")
+        self.due_in_bin = Statement(f"{self.select} {_DUE_IN_BIN}")
+        self.in_bin = Statement(f"{self.select_for_lists} {_IN_BIN}{_ORDER_OF_BIN}")
+        self.in_bin_after = Statement(f"{self.select_for_lists} {_IN_BIN}{_IN_BIN_AFTER}{_ORDER_OF_BIN}")
         self.unknown = Statement(f"{self.select} {_UNKNOWN}{_ORDER_OF_ADOPTION}")
         self.unknown_after = Statement(f"{self.select} {_UNKNOWN}{_UNKNOWN_AFTER}{_ORDER_OF_ADOPTION}")
         self.young_projects = Statement(
@@ -147,7 +162,7 @@ class PrototypeQueries:
             "user_id": "m.user_id = :user_id",
             "after": f"({self.made_at}, m.id) < (:after_created_at, :after_id)",
         }
-        where = ["m.product_id = :product_id", f"{self.workspace} = :workspace_id"]
+        where = ["m.product_id = :product_id", f"{self.workspace} = :workspace_id", _NOT_IN_BIN]
         where += [conditions[name] for name in sorted(filters)]
         order = f"ORDER BY {self.made_at} DESC, m.id DESC LIMIT :limit"
         return Statement(f"{self.select_for_lists} WHERE {' AND '.join(where)} {order}")

@@ -14,6 +14,8 @@ from protokeep.core.quotas import Quotas
 from protokeep.store import claims, orphans
 from protokeep.store.accounts import Accounts
 from protokeep.store.adoption import AdoptionStore, shared_chats
+from protokeep.store.archives import Archives
+from protokeep.store.bin import BinStore
 from protokeep.store.changes import change_of
 from protokeep.store.database import Database
 from protokeep.store.events import add_event
@@ -43,6 +45,8 @@ class Store(Prototypes):
         super().__init__(database, bus, tenants_are_workspaces=tenants_are_workspaces, tracking_fix=tracking_fix)
         self.accounts = Accounts(database)
         self.adoption = AdoptionStore(self)
+        self.archives = Archives(database)
+        self.bin = BinStore(self)
         self.claims = claims.Claims(database, self._changes)
         self.hooks = HookStore(database)
         self.idempotency = IdempotencyKeys(database)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from protokeep.store.pictures import Picture
@@ -29,6 +29,9 @@ PICTURE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, max-age=0, must-revalidate",
 }
+
+
+Now = Annotated[bool, Query(description="Admins: delete at once, past the bin.")]
 
 
 class FollowUp(BaseModel):
@@ -77,17 +80,31 @@ async def stop(prototype_id: str, keeper: KeeperDep, principal: Maker) -> Protot
     status_code=204,
     response_model=None,
     responses={
-        202: {"model": PrototypeView, "description": "Being deleted; tried again until the builder has done it"},
+        202: {"model": PrototypeView, "description": "In the bin, or being deleted until the builder has done it"},
         **responses(401, 403, 404, 409, 503),
     },
 )
-async def delete(prototype_id: str, keeper: KeeperDep, principal: Maker, response: Response) -> Any:
-    """The product's next create makes a new prototype. Deleting a second time is no error."""
-    prototype = await keeper.delete(principal, prototype_id)
+async def delete(
+    prototype_id: str, keeper: KeeperDep, principal: Maker, response: Response, *, now: Now = False
+) -> Any:
+    """It waits in the bin first, and can be taken back until `deletion_due_at`. Its chat is archived.
+
+    The product's next create makes a new prototype. Deleting a second time is no error.
+    """
+    prototype = await keeper.delete(principal, prototype_id, at_once=now)
     if prototype is None:
         return Response(status_code=204)
     response.status_code = 202
     return PrototypeView.of(prototype, keeper.context.clock())
+
+
+@router.post("/restore", summary="Take a prototype out of the bin", responses=responses(401, 403, 404, 409, 503))
+async def take_back(prototype_id: str, keeper: KeeperDep, principal: Maker) -> PrototypeView:
+    """The prototype: the product's current one again if it has no other by now, else a variant.
+
+    Who may delete it may take it back. One that is not in the bin stays as it is.
+    """
+    return PrototypeView.of(await keeper.take_back(principal, prototype_id), keeper.context.clock())
 
 
 @router.get(

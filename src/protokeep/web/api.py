@@ -149,7 +149,7 @@ async def check_status(product_id: str, keeper: KeeperDep, principal: Viewer) ->
     summary="Delete a prototype, for screens of the specification's own system",
     deprecated=True,
     responses={
-        202: {"model": DeletedView, "description": "Being deleted; tried again until the builder has done it"},
+        202: {"model": DeletedView, "description": "In the bin, or being deleted until the builder has done it"},
         **responses(401, 403, 404, 409, 503),
     },
 )

@@ -18,7 +18,7 @@ from protokeep.jobs import application_with_jobs
 from protokeep.mcp.http import Endpoint
 from protokeep.service.watching import Watcher
 from protokeep.settings import Settings
-from protokeep.web import actions, admin, api, hooks, pages, problems, provider_keys
+from protokeep.web import actions, admin, api, archives, hooks, pages, problems, provider_keys
 from protokeep.web.cors import CrossOrigin
 from protokeep.web.dependencies import principal_of
 from protokeep.web.middleware import RateLimits, RequestLimits
@@ -61,7 +61,7 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     app.state.draining = False
     app.state.rates = RateLimits(settings)
     problems.install(app)
-    for module in (api, actions, admin, provider_keys, hooks):
+    for module in (api, actions, archives, admin, provider_keys, hooks):
         app.include_router(module.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
     # The tools answer each POST and send nothing by themselves: a GET would be a stream that no limit knows.

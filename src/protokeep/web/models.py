@@ -26,6 +26,7 @@ StateWord = Literal[
     "parked",
     "untracked",
     "deleting",
+    "in_bin",
 ]
 KeySourceWord = Literal["environment", "workspace", "own", "argument", "unknown"]
 
@@ -118,6 +119,8 @@ class PrototypeView(BaseModel):
     elapsed_seconds: float | None
     credits: float | None
     key_source: Annotated[KeySourceWord | None, Field(description="Whose key paid for it.")]
+    deletion_due_at: Annotated[datetime | None, Field(description="In the bin: it can be taken back until then.")]
+    archive_id: Annotated[str | None, Field(description="The copy of its chat that was made before its deletion.")]
 
     @classmethod
     def of(cls, prototype: Prototype, now: datetime) -> PrototypeView:
@@ -149,6 +152,13 @@ class MockupsView(BaseModel):
     """A page of a product's prototypes, newest first."""
 
     mockups: list[PrototypeView]
+    next_cursor: str | None
+
+
+class BinView(BaseModel):
+    """A page of what waits in the bin; what goes next comes first."""
+
+    prototypes: list[PrototypeView]
     next_cursor: str | None
 
 

@@ -96,6 +96,7 @@ async def tried(site: Site, route: str, rule: Rule, person: Person, prototype_id
         "secret": "x",
         "name": "app.css",
         "token_id": "none",
+        "archive_id": "none",
     }.items():
         path = path.replace("{" + name + "}", value)
     path = path.replace("{prototype_id}", prototype_id) + rule.query

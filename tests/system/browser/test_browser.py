@@ -492,6 +492,13 @@ class TestAccess:
         for path in [*paths(*(made[one].id for one in shown)), f"/prototypes/{made['bakery'].id}/delete"]:
             page.goto(still.url + path)
             look(path, page.locator("h1"))
+        page.goto(f"{still.url}/prototypes/{made['wallet'].id}/delete")
+        page.get_by_role("button", name="Put it into the bin").click()
+        look("in the bin", page.get_by_text("It can be taken back until"))
+        page.goto(f"{still.url}/bin")
+        look("bin", page.get_by_role("button", name="Take Travel wallet back"))
+        page.get_by_role("button", name="Take Travel wallet back").click()
+        expect(page.get_by_text("Current", exact=True)).to_be_visible()
         ask(page, still, "bakery", "A bakery, as a game")
         look("reused", page.locator(".reused"))
         ask(page, still, " ", "x")
@@ -579,7 +586,17 @@ async def republish(site: Site) -> None:
 
 def paths(*prototypes: str) -> list[str]:
     """Every page."""
-    fixed = ["/", "/?view=table", "/?q=nothing-has-this", "/p/bakery", "/p/returns", "/new", "/settings", "/p/none"]
+    fixed = [
+        "/",
+        "/?view=table",
+        "/?q=nothing-has-this",
+        "/p/bakery",
+        "/p/returns",
+        "/new",
+        "/settings",
+        "/p/none",
+        "/bin",
+    ]
     return [*fixed, *(f"/prototypes/{one}" for one in prototypes)]
 
 

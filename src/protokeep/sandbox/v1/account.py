@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..bodies import UpdateHook
-from ..generated_content import credits_of, finished_replies
+from ..generated_content import credits_of
 from ..http import Refusal, boolean, instant
 from ..routing import Call, Operations
 from ..state import Hook, Project
@@ -84,7 +84,7 @@ def delete_project(call: Call) -> dict[str, Any]:
     delete_chats = boolean(call.query.get("deleteAllChats"), "deleteAllChats")
     for chat in [chat for chat in call.account.chats["v1"].values() if chat.project_id == project.id]:
         if delete_chats:
-            call.backend.delete_chat(chat, call.now)
+            call.backend.delete_chat(chat, call.now, by_client=True)
         chat.project_id = None
     del call.account.projects[project.id]
     return {"id": project.id, "object": "project", "deleted": True}
@@ -188,21 +188,21 @@ def get_billing(call: Call) -> dict[str, Any]:
 
 
 def get_usage(call: Call) -> dict[str, Any]:
-    """One row per finished generation, newest first."""
+    """One row per finished generation, newest first. `totalCount` counts the page, as the document says."""
     query = call.query
     start, end = instant(query.get("startDate"), "startDate"), instant(query.get("endDate"), "endDate")
     rows = [
         (at, chat, message)
-        for at, chat, message in finished_replies(call.account, "v1", call.now)
+        for at, chat, message in call.backend.usage(call.account, "v1", call.now)
         if query.get("chatId") in (None, chat.id)
         and query.get("messageId") in (None, message.id)
-        and query.get("userId") in (None, call.account.user_id)
+        and query.get("userId") in (None, call.author_of(chat))
         and (start is None or at >= start)
         and (end is None or at <= end)
     ]
     page, pagination = views.paged(call, "/reports/usage", "usage", rows)
     listed = views.listed([views.usage_row(call, chat, message, at) for at, chat, message in page])
-    return {**listed, "pagination": pagination, "meta": {"totalCount": len(rows)}}
+    return {**listed, "pagination": pagination, "meta": {"totalCount": len(page)}}
 
 
 def _project(call: Call) -> Project:
@@ -224,6 +224,6 @@ def _cycle(now: datetime) -> dict[str, int]:
 
 def _balance(call: Call) -> dict[str, float]:
     spent = sum(
-        credits_of(message, call.now)["total"] for _, _, message in finished_replies(call.account, "v1", call.now)
+        credits_of(message, call.now)["total"] for _, _, message in call.backend.usage(call.account, "v1", call.now)
     )
     return {"remaining": round(max(_CREDITS - spent, 0), 4), "total": _CREDITS}

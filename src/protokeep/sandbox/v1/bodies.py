@@ -139,9 +139,10 @@ class InitTemplate(_Init):
     templateId: str
 
 
-class InitChat(
-    RootModel[Annotated[InitFiles | InitRepo | InitRegistry | InitZip | InitTemplate, Field(discriminator="type")]]
-):
+AnyInit = InitFiles | InitRepo | InitRegistry | InitZip | InitTemplate
+
+
+class InitChat(RootModel[Annotated[AnyInit, Field(discriminator="type")]]):
     """v0 API v1, POST /chats/init.
 
     The document joins two closed objects with allOf, which read to the letter no body satisfies; this is

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from ..generated_content import title_of
+from ..archives import fetch, files_in_zip, tarball_of, text_or_bytes, zip_of
+from ..generated_content import files_of, title_of
 from ..http import Answer, Refusal, boolean, number, ordered
 from ..routing import Call, Operations
-from ..state import Chat, Message
+from ..state import Chat, Message, Version
 from . import bodies, views
 
 operations = Operations("v1")
@@ -37,13 +38,11 @@ def create_chat(call: Call) -> Answer:
 
 
 @operations.on("POST", "/chats/init", "chats.init", creates=True)
-def init_chat(call: Call) -> Answer:
+async def init_chat(call: Call) -> Answer:
     """Create a chat from files, without a prompt and a generation. Its version is completed at once."""
     body = call.read(bodies.InitChat).root
     _check_project(call, body.projectId)
-    files: dict[str, str] = {}
-    if isinstance(body, bodies.InitFiles):
-        files = {file.name: file.content if isinstance(file, bodies.FileByContent) else "" for file in body.files}
+    files = await _files_to_begin_from(body)
     chat = call.backend.create_chat(
         call.account,
         "v1",
@@ -66,12 +65,14 @@ def find_chats(call: Call) -> dict[str, Any]:
     limit = number(call.query.get("limit"), "limit", float("-inf"), 60, 60)
     offset = number(call.query.get("offset"), "offset", float("-inf"), float("inf"), 0)
     favorite = boolean(call.query.get("isFavorite"), "isFavorite")
-    linked = "vercelProjectId" in call.query or "branch" in call.query  # No chat here has a Vercel project or a branch.
+    vercel_project = call.query.get("vercelProjectId")
+    on_branch = "branch" in call.query  # No chat here has a branch.
     chats = (
         chat
-        for chat in ordered(call.account.chats["v1"], call.knobs.list_order)
+        for chat in ordered(call.account.chats["v1"], call.knobs.list_order, call.now)
         if chat.listed_at <= call.now
-        and not linked
+        and not on_branch
+        and vercel_project in (None, chat.vercel_project_id)
         and not call.knobs.hides(chat.id, call.now, "row")
         and favorite in (None, chat.favorite)
     )
@@ -87,7 +88,7 @@ def get_chat(call: Call) -> dict[str, Any]:
 @operations.on("PATCH", "/chats/{chatId}", "chats.update")
 def update_chat(call: Call) -> dict[str, Any]:
     """Change name, privacy and metadata."""
-    chat = call.chat()
+    chat = call.writable_chat()
     changes = call.read(bodies.UpdateChat).model_dump(exclude_unset=True)
     call.backend.change_chat(chat, call.now, changes)
     return views.chat_detail(call, chat)
@@ -95,9 +96,9 @@ def update_chat(call: Call) -> dict[str, Any]:
 
 @operations.on("DELETE", "/chats/{chatId}", "chats.delete")
 def delete_chat(call: Call) -> dict[str, Any]:
-    """Delete a chat at once. Deleting it again answers 404."""
-    chat = call.chat()
-    call.backend.delete_chat(chat, call.now)
+    """Move a chat to the trash, where it cannot be read. Deleting it again answers 404."""
+    chat = call.writable_chat()
+    call.backend.delete_chat(chat, call.now, by_client=True)
     return {"id": chat.id, "object": "chat", "deleted": True}
 
 
@@ -123,7 +124,7 @@ def find_messages(call: Call) -> dict[str, Any]:
 @operations.on("POST", "/chats/{chatId}/messages", "chats.sendMessage")
 def send_message(call: Call) -> Answer:
     """Add a follow-up message. It leads to a new version, so the chat is pending again."""
-    chat = call.chat()
+    chat = call.writable_chat()
     body = call.read(bodies.SendMessage)
     _refuse_streaming(body.responseMode)
     attachments = [attachment.url for attachment in body.attachments or []]
@@ -141,7 +142,7 @@ def get_message(call: Call) -> dict[str, Any]:
 @operations.on("POST", "/chats/{chatId}/messages/{messageId}/stop", "chats.stop")
 def stop_message(call: Call) -> dict[str, Any]:
     """Stop a running generation; its version fails."""
-    chat = call.chat()
+    chat = call.writable_chat()
     call.backend.stop(chat, call.message(chat).id, call.now)
     return {"success": True}
 
@@ -149,7 +150,7 @@ def stop_message(call: Call) -> dict[str, Any]:
 @operations.on("POST", "/chats/{chatId}/tasks/resolve", "chats.resolveTask")
 def resolve_task(call: Call) -> Answer:
     """Answer the question that the chat waits for, which starts a new generation."""
-    chat = call.chat()
+    chat = call.writable_chat()
     body = call.read(bodies.ResolveTask)
     _refuse_streaming(body.responseMode)
     reply = call.backend.resolve(chat, call.now, call.knobs, body.task.type, "answered-questions")
@@ -170,11 +171,44 @@ def find_versions(call: Call) -> dict[str, Any]:
 def get_version(call: Call) -> dict[str, Any]:
     """One version with its files."""
     chat = call.chat()
-    boolean(call.query.get("includeDefaultFiles"), "includeDefaultFiles")
+    with_defaults = bool(boolean(call.query.get("includeDefaultFiles"), "includeDefaultFiles"))
+    return views.version_detail(call, chat, _version(call, chat), with_defaults=with_defaults)
+
+
+@operations.on("GET", "/chats/{chatId}/versions/{versionId}/download", "chats.downloadVersion")
+def download_version(call: Call) -> Answer:
+    """The files of a completed version as a ZIP archive, or as a gzipped tar archive."""
+    chat = call.chat()
+    version = _version(call, chat)
+    with_defaults = bool(boolean(call.query.get("includeDefaultFiles"), "includeDefaultFiles"))
+    kind = call.query.get("format", "zip")
+    if kind not in ("zip", "tarball"):
+        raise Refusal(422, "format: must be zip or tarball")
+    if version.status != "completed":
+        raise Refusal(409, "The version has no files")
+    files = files_of(chat, with_defaults=with_defaults)
+    if kind == "zip":
+        return Answer(lambda: zip_of(files), content_type=b"application/zip")
+    return Answer(lambda: tarball_of(files), content_type=b"application/gzip")
+
+
+def _version(call: Call, chat: Chat) -> Version:
     for version in chat.versions(call.now):
         if version.id == call.ids["versionId"]:
-            return views.version_detail(call, chat, version)
+            return version
     raise Refusal(404, "Version not found")
+
+
+async def _files_to_begin_from(body: bodies.AnyInit) -> dict[str, str | bytes]:
+    """The files of an init. The sandbox reads files and archives; repositories and templates have none here."""
+    if isinstance(body, bodies.InitZip):
+        return files_in_zip(await fetch(body.zip.url))
+    if not isinstance(body, bodies.InitFiles):
+        return {}
+    return {
+        file.name: file.content if isinstance(file, bodies.FileByContent) else text_or_bytes(await fetch(file.url))
+        for file in body.files
+    }
 
 
 def _generating(call: Call, chat: Chat, reply: Message, mode: str | None) -> Answer:

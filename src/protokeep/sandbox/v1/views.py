@@ -43,13 +43,15 @@ def version_summary(call: Call, chat: Chat, version: Version) -> dict[str, Any]:
     return body
 
 
-def version_detail(call: Call, chat: Chat, version: Version) -> dict[str, Any]:
-    """VersionDetail: the summary and the files."""
-    files = files_of(chat) if version.status == "completed" else {}
-    return {
-        **version_summary(call, chat, version),
-        "files": [{"object": "file", "name": name, "content": text, "locked": False} for name, text in files.items()],
-    }
+def version_detail(call: Call, chat: Chat, version: Version, *, with_defaults: bool = False) -> dict[str, Any]:
+    """VersionDetail: the summary and the files that are text. Only a download has the others."""
+    files = files_of(chat, with_defaults=with_defaults) if version.status == "completed" else {}
+    shown = [
+        {"object": "file", "name": name, "content": content, "locked": False}
+        for name, content in files.items()
+        if isinstance(content, str)
+    ]
+    return {**version_summary(call, chat, version), "files": shown}
 
 
 def chat_summary(call: Call, chat: Chat) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def chat_detail(call: Call, chat: Chat) -> dict[str, Any]:
     body["url"] = body["webUrl"]
     body["messages"] = [message_summary(call, chat, message) for message in chat.messages]
     body["text"] = chat.message
-    body["permissions"] = {"write": True}
+    body["permissions"] = {"write": chat.writable}
     body["metadata"] = chat.metadata
     return body
 
@@ -81,14 +83,16 @@ def _chat(call: Call, chat: Chat) -> dict[str, Any]:
     body: dict[str, Any] = {"id": chat.id, "object": "chat", "shareable": True, "privacy": chat.privacy}
     if chat.name is not None:
         body["name"] = chat.name
-    if (title := chat.name or chat.title) is not None:
+    if (title := chat.shown_name) is not None:
         body["title"] = title
     body["createdAt"] = call.stamp(chat.created_at)
     body["updatedAt"] = call.stamp(chat.updated_at(call.now))
     body["favorite"] = chat.favorite
-    body["authorId"] = call.account.user_id
+    body["authorId"] = call.author_of(chat)
     if chat.project_id is not None:
         body["projectId"] = chat.project_id
+    if chat.vercel_project_id is not None:
+        body["vercelProjectId"] = chat.vercel_project_id
     body["webUrl"] = f"{call.base}/chat/{chat.id}"
     body["apiUrl"] = f"{call.base}/v1/chats/{chat.id}"
     return body
@@ -108,7 +112,7 @@ def message_summary(call: Call, chat: Chat, message: Message) -> dict[str, Any]:
     if (reason := message.finish_reason(call.now)) is not None:
         body["finishReason"] = reason
     body["apiUrl"] = f"{call.base}/v1/chats/{chat.id}/messages/{message.id}"
-    body["authorId"] = call.account.user_id if message.role == "user" else None
+    body["authorId"] = call.author_of(chat) if message.role == "user" else None
     if message.attachments:
         body["attachments"] = [{"url": url, "size": 0} for url in message.attachments]
     return body
@@ -182,6 +186,6 @@ def usage_row(call: Call, chat: Chat, message: Message, at: datetime) -> dict[st
         "totalCost": f"{cost['total']:.4f}",
         "chatId": chat.id,
         "messageId": message.id,
-        "userId": call.account.user_id,
+        "userId": call.author_of(chat),
         "createdAt": call.stamp(at),
     }

@@ -58,7 +58,21 @@ class CreateChat(SendMessage):
     metadata: Metadata = None
 
 
-class CreateFromFiles(Closed):
+class BeginFrom(Closed):
+    """What both ways to begin a chat without a prompt have."""
+
+    privacy: OptionalPrivacy = None
+    title: OptionalText = None
+    metadata: Metadata = None
+
+
+class CreateFromZip(BeginFrom):
+    """v0 API v2, POST /chats/from-zip."""
+
+    url: Url
+
+
+class CreateFromFiles(BeginFrom):
     """v0 API v2, POST /chats/from-files."""
 
     class File(Closed):
@@ -66,9 +80,6 @@ class CreateFromFiles(Closed):
         content: str
 
     files: Annotated[list[File], Field(min_length=1, max_length=20)]
-    privacy: OptionalPrivacy = None
-    title: OptionalText = None
-    metadata: Metadata = None
 
 
 class UpdateChat(Closed):

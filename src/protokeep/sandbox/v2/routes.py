@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
-from ..generated_content import title_of
+from ..archives import fetch, files_in_zip, zip_of
+from ..generated_content import files_of, title_of
 from ..http import Answer, Refusal, integer, make_cursor, ordered, paginate, read_cursor
 from ..routing import Call, Operations
 from ..state import Chat, Message
@@ -32,6 +34,17 @@ def create_chat_async(call: Call) -> Answer:
 def create_from_files(call: Call) -> Answer:
     """Create a chat from files, without a generation. It has a preview at once."""
     body = call.read(bodies.CreateFromFiles)
+    return _begin_from(call, body, {file.name: file.content for file in body.files})
+
+
+@operations.on("POST", "/chats/from-zip", "chats.createFromZip", creates=True)
+async def create_from_zip(call: Call) -> Answer:
+    """Create a chat from a ZIP archive behind a URL, without a generation. It has a preview at once."""
+    body = call.read(bodies.CreateFromZip)
+    return _begin_from(call, body, files_in_zip(await fetch(body.url)))
+
+
+def _begin_from(call: Call, body: bodies.BeginFrom, files: Mapping[str, str | bytes]) -> Answer:
     chat = call.backend.create_chat(
         call.account,
         "v2",
@@ -40,7 +53,7 @@ def create_from_files(call: Call) -> Answer:
         title=body.title,
         privacy=body.privacy or "private",
         metadata=dict(body.metadata or {}),
-        files={file.name: file.content for file in body.files},
+        files=dict(files),
         initial_version_id=call.backend.new_id(),
     )
     return Answer(lambda: views.show_chat_with_usage(call, chat, None))
@@ -54,18 +67,18 @@ def list_chats(call: Call) -> dict[str, Any]:
     kind = f"chats-{order}"
     metadata = {} if call.knobs.ignore_filter else _metadata_filter(call.query)
     author = call.query.get("authorId")
-    linked = "vercelProjectId" in call.query  # No chat here is linked to a Vercel project.
+    vercel_project = call.query.get("vercelProjectId")
     chats = (
         chat
-        for chat in ordered(call.account.chats["v2"], order)
+        for chat in ordered(call.account.chats["v2"], order, call.now)
         if metadata.items() <= chat.metadata.items()
         and chat.listed_at <= call.now
         and not call.knobs.hides(chat.id, call.now, "row")
-        and not linked
-        and author in (None, call.account.user_id)
+        and vercel_project in (None, chat.vercel_project_id)
+        and author in (None, call.author_of(chat))
     )
     follows = _follows(read_cursor(kind, call.query.get("cursor")), order)
-    rows, last = paginate(chats, limit, _position_in(order), follows)
+    rows, last = paginate(chats, limit, _position_in(order, call.now), follows)
     cursor = None if last is None else make_cursor(kind, last)
     return {"chats": [views.show_chat(call, chat) for chat in rows], "cursor": cursor}
 
@@ -79,7 +92,7 @@ def get_chat(call: Call) -> dict[str, Any]:
 @operations.on("PATCH", "/chats/{chatId}", "chats.update")
 def update_chat(call: Call) -> dict[str, Any]:
     """Change title, privacy and metadata."""
-    chat = call.chat()
+    chat = call.writable_chat()
     call.backend.change_chat(chat, call.now, call.read(bodies.UpdateChat).model_dump(exclude_unset=True))
     return views.show_chat(call, chat)
 
@@ -87,8 +100,8 @@ def update_chat(call: Call) -> dict[str, Any]:
 @operations.on("DELETE", "/chats/{chatId}", "chats.delete")
 def delete_chat(call: Call) -> dict[str, Any]:
     """Delete a chat at once. Deleting it again answers 404."""
-    chat = call.chat()
-    call.backend.delete_chat(chat, call.now)
+    chat = call.writable_chat()
+    call.backend.delete_chat(chat, call.now, by_client=True)
     return {"chatId": chat.id}
 
 
@@ -102,6 +115,15 @@ def get_preview(call: Call) -> dict[str, Any] | None:
 def get_files(call: Call) -> dict[str, Any]:
     """The current code of a chat."""
     return views.show_files(call, call.chat())
+
+
+@operations.on("GET", "/chats/{chatId}/files/download", "chats.downloadFiles")
+def download_files(call: Call) -> Answer:
+    """The current code of a chat as a ZIP archive. The document leaves the type of the answer open."""
+    chat = call.chat()
+    if not chat.preview_ready(call.now):
+        raise Refusal(409, "The chat has no files yet")
+    return Answer(lambda: zip_of(files_of(chat)), content_type=b"application/zip")
 
 
 @operations.on("GET", "/chats/{chatId}/messages", "messages.list")
@@ -155,7 +177,7 @@ def resolve_async(call: Call) -> Answer:
 @operations.on("POST", "/chats/{chatId}/messages/{messageId}/stop", "messages.stop")
 def stop_message(call: Call) -> dict[str, Any]:
     """Stop a running generation; 409 if it does not run."""
-    chat = call.chat()
+    chat = call.writable_chat()
     return {"messageId": call.backend.stop(chat, call.message(chat).id, call.now).id}
 
 
@@ -176,14 +198,14 @@ def _create(call: Call) -> tuple[Chat, Message]:
 
 
 def _send(call: Call) -> tuple[Chat, Message]:
-    chat = call.chat()
+    chat = call.writable_chat()
     body = call.read(bodies.SendMessage)
     attachments = [attachment.url for attachment in body.attachments or []]
     return chat, call.backend.add_turn(chat, call.now, call.knobs, body.message, attachments=attachments)
 
 
 def _resolve(call: Call) -> tuple[Chat, Message]:
-    chat = call.chat()
+    chat = call.writable_chat()
     task = call.read(bodies.ResolveTask).task
     return chat, call.backend.resolve(chat, call.now, call.knobs, task.type, "answered-questions")
 
@@ -200,13 +222,15 @@ def _metadata_filter(query: dict[str, str]) -> dict[str, str]:
     return metadata
 
 
-def _position_in(order: str) -> Callable[[Chat], Any]:
+def _position_in(order: str, now: datetime) -> Callable[[Chat], Any]:
+    if order == "updated":
+        return lambda chat: chat.last_touched(now)
     return (lambda chat: chat.shuffled) if order == "random" else (lambda chat: chat.sequence)
 
 
 def _follows(position: Any, order: str) -> Callable[[Any], bool] | None:
     if position is None:
         return None
-    if order == "newest":
+    if order in ("newest", "updated"):
         return lambda other: bool(other < position)
     return lambda other: bool(other > position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,16 +13,18 @@ from ..state import Chat, Hook, Message
 
 def show_chat(call: Call, chat: Chat) -> dict[str, Any]:
     """Chat: with metadata, without status."""
-    title = {} if chat.title is None else {"title": chat.title}
+    title = {} if chat.shown_name is None else {"title": chat.shown_name}
+    linked = {} if chat.vercel_project_id is None else {"vercelProjectId": chat.vercel_project_id}
     return {
         "id": chat.id,
         **title,
         "privacy": chat.privacy,
         "createdAt": call.stamp(chat.created_at),
         "updatedAt": call.stamp(chat.updated_at(call.now)),
-        "authorId": call.account.user_id,
+        "authorId": call.author_of(chat),
+        **linked,
         "metadata": chat.metadata,
-        "writePermission": True,
+        "writePermission": chat.writable,
     }
 
 
@@ -51,7 +54,7 @@ def show_message(call: Call, chat: Chat, message: Message) -> dict[str, Any]:
         "finishReason": message.finish_reason(call.now),
         "restorable": _restorable(call, chat, message),
         **attachments,
-        "authorId": call.account.user_id if message.role == "user" else None,
+        "authorId": call.author_of(chat) if message.role == "user" else None,
         "usage": show_usage(call, message),
     }
 
@@ -124,7 +127,13 @@ def show_preview(call: Call, chat: Chat) -> dict[str, Any] | None:
 def show_files(call: Call, chat: Chat) -> dict[str, Any]:
     """Files: the current code; none before the first generation has succeeded."""
     code = files_of(chat) if chat.preview_ready(call.now) else {}
-    return {"files": [{"path": path, "content": text, "encoding": "utf8"} for path, text in code.items()]}
+    return {"files": [_file(path, content) for path, content in code.items()]}
+
+
+def _file(path: str, content: str | bytes) -> dict[str, str]:
+    if isinstance(content, str):
+        return {"path": path, "content": content, "encoding": "utf8"}
+    return {"path": path, "content": base64.b64encode(content).decode(), "encoding": "base64"}
 
 
 def show_hook(call: Call, hook: Hook) -> dict[str, Any]:
@@ -147,7 +156,7 @@ def show_usage_event(call: Call, chat: Chat, message: Message, at: datetime) -> 
         "object": "usage_event",
         "type": "message",
         "createdAt": call.stamp(at),
-        "userId": call.account.user_id,
+        "userId": call.author_of(chat),
         "chatId": chat.id,
         "messageId": message.id,
         "model": "v0-pro",

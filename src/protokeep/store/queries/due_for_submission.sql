@@ -9,5 +9,6 @@ SELECT mockup_id, fence, recovery_point FROM (
   FROM protokeep_generations
   WHERE recovery_point IN ('claimed', 'sent') AND (next_try_at IS NULL OR next_try_at <= :now)
     AND (lease_until IS NULL OR lease_until <= :now)
+    AND deletion_due_at IS NULL  -- A follow-up of a prototype in the bin waits until it is taken back.
 ) AS due
 ORDER BY recovery_point DESC, place, due_at LIMIT :limit

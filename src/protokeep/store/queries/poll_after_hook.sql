@@ -11,5 +11,6 @@ UPDATE protokeep_generations SET
     WHEN (observed_at IS NULL OR observed_at <= :minute_ago) AND (last_missing_at IS NULL OR last_missing_at <= :minute_ago) THEN :now
     ELSE next_poll_at END
 WHERE account = :account AND recovery_point IN ('accepted', 'settled') AND deletion_requested_at IS NULL
+  AND deletion_due_at IS NULL
   AND mockup_id IN (SELECT m.id FROM design_mockups m WHERE m.v0_chat_id IN :chats)
 RETURNING mockup_id

@@ -11,5 +11,6 @@ UPDATE protokeep_generations SET
   finalize_at = :finalize_at, credits = :credits, image_source = :image_source, picture_etag = :picture_etag,
   broken_url = :broken_url, broken_since = :broken_since, broken_checks = :broken_checks, deletion_requested_at = :deletion_requested_at,
   last_shown_at = :last_shown_at, missing_polls = :missing_polls, last_missing_at = :last_missing_at,
-  known_message_id = :known_message_id
+  known_message_id = :known_message_id,
+  deletion_due_at = :deletion_due_at, deletion_requested_by = :deletion_requested_by, archive_id = :archive_id
 WHERE mockup_id = :mockup_id AND version = :version

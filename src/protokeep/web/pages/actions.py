@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotNow, NotReady, ProviderError
+from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotAllowed, NotNow, NotReady, ProviderError
 from protokeep.web.actions import picture_response
 from protokeep.web.dependencies import application_of
+from protokeep.web.pages.bin import days_in_bin
 from protokeep.web.pages.detail import detail_values
 from protokeep.web.pages.formatting import version_of
 from protokeep.web.pages.forms import new_key
@@ -65,19 +66,39 @@ async def confirm(request: Request, visitor: AdminDep, prototype_id: str) -> Res
     application = application_of(request)
     prototype = await require_prototype(application, visitor, prototype_id)
     values = await detail_values(application, visitor.principal, prototype.id)
-    return page(request, "delete.html", visitor=visitor, live=None, **values)
+    generation = prototype.generation
+    is_to_wait = generation is not None and not generation.is_unwanted and prototype.chat_id is not None
+    waits = is_to_wait and bool(application.keeper.context.bin_time)
+    return page(
+        request, "delete.html", visitor=visitor, live=None, waits=waits, days=days_in_bin(application), **values
+    )
 
 
 @router.post("/delete")
 async def delete(request: Request, visitor: AdminDep, fields: FormFieldsDep, prototype_id: str) -> Response:
-    """Delete the prototype, here and at the app builder. It stays visible, with the reason, until both are done."""
+    """Put the prototype into the bin, or delete it `now`. It stays visible until its chat is deleted too."""
     since = newest_event_id(request, visitor)
     application = application_of(request)
     try:
-        remaining = await application.keeper.delete(visitor.principal, prototype_id)
+        at_once = fields.get("now") == "1"
+        remaining = await application.keeper.delete(visitor.principal, prototype_id, at_once=at_once)
     except NotNow as error:
         return await prototype_page(request, visitor, prototype_id, since, status=409, trouble=str(error))
     return RedirectResponse("/?deleted=1" if remaining is None else f"/prototypes/{remaining.id}", 303)
+
+
+@router.post("/restore")
+async def take_back(request: Request, visitor: MakerDep, fields: FormFieldsDep, prototype_id: str) -> Response:
+    """Take the prototype out of the bin. One that is in use stays as it is."""
+    since = newest_event_id(request, visitor)
+    application = application_of(request)
+    prototype = await require_prototype(application, visitor, prototype_id)
+    try:
+        await application.keeper.take_back(visitor.principal, prototype.id)
+    except (NotNow, NotAllowed) as error:
+        status = 403 if isinstance(error, NotAllowed) else 409
+        return await prototype_page(request, visitor, prototype.id, since, status=status, trouble=str(error))
+    return RedirectResponse(f"/prototypes/{prototype.id}", 303)
 
 
 @router.get("/picture")

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from protokeep.core.errors import InvalidInput
+from protokeep.core.errors import InvalidInput, NotFound
+from protokeep.core.prototype import State
 from protokeep.core.validation import PRODUCT_ID_MAX, product_id_of
 from protokeep.store.gallery import Card
 from protokeep.web.broadcast import Broadcast, Encoder, Topic
@@ -111,6 +112,8 @@ def add_encoders(broadcast: Broadcast, application: Application) -> None:
 
 def _card_encoder(application: Application, kind: str, *, can_make: bool) -> Encoder:
     async def encode(card: Card) -> Mapping[str, Any]:
+        if card.prototype.state is State.IN_BIN:
+            raise NotFound("It is in the bin.")  # To these pages it is gone.
         usual = await application.gallery.usual_duration(workspace_of(card.prototype))
         view = card_view(card, application.keeper.context.clock(), usual)
         return _event(view, fragment(f"live/{kind}.html", card=view, can_make=can_make, form_token=""))

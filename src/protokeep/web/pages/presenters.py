@@ -68,12 +68,22 @@ class CardView:
     is_current: bool
     in_progress: bool
     is_making: bool
-    is_deleting: bool
+    bin_until: str | None
     is_tracked: bool
     can_stop: bool
     credits: str | None
     failed: bool
     prompt: str | None
+
+    @property
+    def is_deleting(self) -> bool:
+        """Whether its deletion is under way."""
+        return self.state == State.DELETING
+
+    @property
+    def is_in_bin(self) -> bool:
+        """Whether it was deleted, and can be taken back."""
+        return self.state == State.IN_BIN
 
     @property
     def sentence(self) -> str:
@@ -129,7 +139,7 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         is_current=prototype.is_current,
         in_progress=prototype.state in IN_PROGRESS,
         is_making=prototype.state in (State.QUEUED, State.MAKING),
-        is_deleting=prototype.state is State.DELETING,
+        bin_until=_bin_until(prototype, now),
         is_tracked=generation is not None,
         can_stop=_can_stop(prototype),
         credits=formatting.credits_text(generation.credits if generation else None),
@@ -182,14 +192,15 @@ def picture_of(prototype: Prototype) -> str | None:
     return formatting.own_picture(prototype.thumbnail_url, prototype.image_url)
 
 
+def _bin_until(prototype: Prototype, now: datetime) -> str | None:
+    """Until when it can be taken back; None: it is not in the bin."""
+    due_at = prototype.generation.deletion_due_at if prototype.generation else None
+    return None if due_at is None else f"{formatting.day(due_at, now)}, {due_at:%H:%M} UTC"
+
+
 def _can_stop(prototype: Prototype) -> bool:
     generation = prototype.generation
-    if (
-        generation is None
-        or prototype.chat_id is None
-        or generation.follow_up_pending
-        or generation.deletion_requested_at is not None
-    ):
+    if generation is None or prototype.chat_id is None or generation.follow_up_pending or generation.is_unwanted:
         return False
     return prototype.status in (*UNFINISHED, Status.TIMEOUT)
 
@@ -204,6 +215,8 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     """Why the prototype is in its state, and what happens next; None: its label says it all."""
     generation = prototype.generation
     state = prototype.state
+    if generation is not None and state is State.IN_BIN:
+        return f"It can be taken back until {_bin_until(prototype, now)}. {generation.hold.message or ''}".strip()
     if generation is not None and generation.hold.code == "follow_up_refused" and state is not State.DELETING:
         return generation.hold.message
     if generation is not None and not generation.is_account_known and state is not State.DELETING:
@@ -317,7 +330,12 @@ def _event_title(row: Row, builder: str, *, in_follow_up: bool) -> tuple[str, st
         "refused": (f"{builder} did not take the message", "warn")
         if in_follow_up
         else (f"{builder} refused it", "bad"),
-        "deleting": (f"{actor} asked to delete it", "calm"),
+        "binned": (f"{actor} put it into the bin", "calm"),
+        "taken_back": (f"{actor} took it back", "calm"),
+        "deleting": (
+            "Its time in the bin is over" if row["source"] == "sweep" else f"{actor} asked to delete it",
+            "calm",
+        ),
         "deleted": ("Deleted", "calm"),
         "surplus": ("A second chat was found", "warn"),
     }.get(kind, (kind.replace("_", " ").capitalize(), "calm"))

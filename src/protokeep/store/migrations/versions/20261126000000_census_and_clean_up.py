@@ -164,6 +164,8 @@ CREATE TABLE protokeep_archives (
     bytes        bigint NOT NULL,             -- of the body
     body         {bytes} NOT NULL,
     created_at   {instant} NOT NULL,
+    product_id   text,                        -- the product that it was for, as far as that is known
+    mockup_id    text,                        -- the prototype whose chat it was
     restored_as  text,                        -- the chat that was made from it
     restored_at  {instant}
 )""",
@@ -184,6 +186,8 @@ INDEXES = (
     # At most one plan may delete a chat at a time.
     "UNIQUE INDEX idx_protokeep_plan_items_open ON protokeep_plan_items (account, chat_id)"
     " WHERE action = 'delete' AND state IN ('waiting', 'archived', 'deleting')",
+    "INDEX idx_protokeep_generations_bin ON protokeep_generations (deletion_due_at) WHERE deletion_due_at IS NOT NULL",
+    "INDEX idx_protokeep_archives_newest ON protokeep_archives (workspace_id, created_at, id)",
     "INDEX idx_protokeep_archives_chat ON protokeep_archives (workspace_id, account, chat_id)",
 )
 

@@ -1,0 +1,171 @@
+"""Commands about what was deleted: the bin, taking back, and the archives of chats."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from protokeep.cli.options import DEFAULT_URL, AsJson, Token, Url
+from protokeep.cli.prototypes import connected
+from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE, RetryAdvice, advise_if_answer_lost, shell_command
+from protokeep.cli.terminal import in_one_line, print_json, print_notice, print_text
+
+if TYPE_CHECKING:
+    from protokeep.client import ArchivedChat
+
+app = typer.Typer()
+archives_app = typer.Typer(no_args_is_help=True)
+
+ArchiveId = Annotated[str, typer.Argument(help="The archive's id, as `protokeep archives list` shows it.")]
+Limit = Annotated[int, typer.Option(min=1, max=100, help="How many.")]
+
+
+@app.command("bin")
+def list_bin(limit: Limit = 50, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """List what was deleted and can still be taken back; what goes next comes first."""
+    with connected(url, token, as_json=as_json) as client:
+        found, more = client.bin(limit=limit)
+    if as_json:
+        print_json([prototype.raw for prototype in found])
+        return
+    if not found:
+        print_text("The bin is empty.")
+    for one in found:
+        until = f"{one.deletion_due_at:%Y-%m-%d %H:%M} UTC" if one.deletion_due_at else "soon"
+        print_text(f"{one.id}  {in_one_line(one.product_id)}  until {until}")
+    if more:
+        print_text(f"There is more: --limit shows more than {limit}.")
+
+
+@app.command()
+def restore(
+    prototype_id: Annotated[str, typer.Argument(help="The prototype's id, as `protokeep bin` shows it.")],
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Take a prototype out of the bin. Who may delete it may take it back."""
+    from protokeep.cli import output
+
+    with connected(url, token, as_json=as_json) as client:
+        advice = RetryAdvice(
+            "It may have been taken back all the same. Asking again is safe:",
+            shell_command("restore", (prototype_id,), {"--json": as_json}, url, token),
+        )
+        with advise_if_answer_lost(advice, as_json=as_json):
+            prototype = client.take_back(prototype_id)
+    role = "the product's prototype again" if prototype.is_current else "a variant: the product has another one by now"
+    output.print_result(prototype.raw, f"Taken back. It is {role}.", as_json=as_json)
+
+
+@archives_app.command("list")
+def list_archives(limit: Limit = 50, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """List the copies of deleted chats, newest first. For admins."""
+    with connected(url, token, as_json=as_json) as client:
+        found, more = client.archives(limit=limit)
+    if as_json:
+        print_json([archive.raw for archive in found])
+        return
+    if not found:
+        print_text("There are no archives.")
+    for archive in found:
+        print_text(_line(archive))
+    if more:
+        print_text(f"There are older ones: --limit shows more than {limit}.")
+
+
+@archives_app.command()
+def download(
+    archive_id: ArchiveId,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file. [chat-ID.zip]")] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Save the zip with a chat's messages, files and picture. A file that is there is never overwritten. For admins."""
+    path = output or Path(f"chat-{re.sub(r'[^A-Za-z0-9-]', '_', archive_id)}.zip")
+    with connected(url, token) as client:
+        body = client.download_archive(archive_id)
+    try:
+        # The chat is private: only its owner may read the file.
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(body)
+    except OSError as error:
+        print_notice(f"{path} could not be written: {error.strerror}. Name another file with --output.")
+        raise typer.Exit(EXIT_ERROR) from None
+    print_text(f"{path}: {len(body):,} bytes.")
+
+
+@archives_app.command("restore")
+def restore_archive(
+    archive_id: ArchiveId,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Make a new chat from an archive, as a prototype of its product. For admins."""
+    from protokeep.cli import output
+
+    with connected(url, token, as_json=as_json) as client:
+        if not yes:
+            typer.confirm("Make a new chat at the builder? Its messages are not carried over.", abort=True, err=True)
+        advice = RetryAdvice(
+            "A new chat may have been made all the same. Look at the archive first; asking again makes no second one:",
+            shell_command("archives list", (), {}, url, token).replace("'archives list'", "archives list"),
+        )
+        with advise_if_answer_lost(advice, as_json=as_json):
+            made = client.restore_archive(archive_id)
+    prototype = made.prototype
+    where = f"It is prototype {prototype.id} of {in_one_line(prototype.product_id)}." if prototype else ""
+    text = f"Restored as chat {in_one_line(made.chat_id)}. {where or 'No product is known for it.'}"
+    output.print_result(made.raw, text, as_json=as_json)
+
+
+@archives_app.command()
+def remove(
+    archive_id: Annotated[str | None, typer.Argument(help="The archive's id.")] = None,
+    older_than: Annotated[str | None, typer.Option("--older-than", help="All that are older, such as 365d.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Remove an archive for good, or all old ones. What something still waits for stays. For admins."""
+    days = _days_of(older_than)
+    if (archive_id is None) is (days is None):
+        print_notice("name one archive, or say --older-than, such as 365d.")
+        raise typer.Exit(EXIT_USAGE)
+    if not yes:
+        what = f"archive {archive_id}" if archive_id else f"all archives older than {days} days"
+        typer.confirm(f"Remove {what}? Nothing brings back what they hold.", abort=True)
+    with connected(url, token) as client:
+        if archive_id is not None:
+            client.remove_archive(archive_id)
+            print_text("Removed.")
+        elif days is not None:
+            print_text(f"{client.remove_archives(days):,} removed.")
+
+
+def _days_of(text: str | None) -> int | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,3})d?", text.strip())
+    if found is None:
+        print_notice("--older-than takes days, such as 365d.")
+        raise typer.Exit(EXIT_USAGE)
+    return int(found[1])
+
+
+def _line(archive: ArchivedChat) -> str:
+    columns = [
+        archive.id,
+        f"{archive.created_at:%Y-%m-%d %H:%M}",
+        f"{archive.bytes:,} bytes",
+        in_one_line(archive.product_id or "no product"),
+        in_one_line(archive.name),
+        f"restored as {in_one_line(archive.restored_as)}" if archive.restored_as else "",
+    ]
+    return "  ".join(column for column in columns if column)

@@ -1,0 +1,147 @@
+"""The API of what was deleted: the bin, and the archives of chats."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from protokeep.store.archives import Archive
+from protokeep.web.dependencies import Admin, KeeperDep, Viewer, application_of, decode_cursor, encode_cursor
+from protokeep.web.models import BinView, Cursor, Limit, PrototypeView
+from protokeep.web.problems import responses
+
+router = APIRouter(prefix="/api/design")
+
+ArchiveInPath = Annotated[str, Path(max_length=100)]
+#: An archive holds what somebody wrote at an app builder: a browser saves it and never shows it. (Every answer has
+#: nosniff.)
+DOWNLOAD_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class ArchiveView(BaseModel):
+    """The copy of a chat that was made before its deletion."""
+
+    id: str
+    chat_id: str
+    account: str
+    api_version: int
+    name: str
+    product_id: str | None
+    prototype_id: Annotated[str | None, Field(description="The prototype whose chat it was.")]
+    sha256: Annotated[str, Field(description="Of the file that is downloaded.")]
+    bytes: int
+    created_at: datetime
+    restored_as: Annotated[str | None, Field(description="The chat that was made from it.")]
+    restored_at: datetime | None
+
+    @classmethod
+    def of(cls, archive: Archive) -> ArchiveView:
+        """The view of an archive."""
+        values = {name: getattr(archive, name) for name in cls.model_fields if name != "prototype_id"}
+        return cls(**values, prototype_id=archive.mockup_id)
+
+
+class ArchivesView(BaseModel):
+    """A page of archives, newest first. `total_bytes` is that of all archives of the workspace."""
+
+    archives: list[ArchiveView]
+    total: int
+    total_bytes: int
+    next_cursor: str | None
+
+
+class RestoredView(BaseModel):
+    """A chat that was made again. `prototype` is null where nobody knows which product it was for."""
+
+    archive: ArchiveView
+    chat_id: str
+    prototype: PrototypeView | None
+
+
+class RemovedView(BaseModel):
+    """How many archives were removed."""
+
+    removed: int
+
+
+@router.get("/bin", summary="What was deleted and can be taken back", responses=responses(401, 403, 422, 503))
+async def list_bin(principal: Viewer, keeper: KeeperDep, limit: Limit = 50, cursor: Cursor = None) -> BinView:
+    """The prototypes in the bin of the workspace; what goes next comes first."""
+    found, after = await keeper.bin.list(principal, limit, decode_cursor(cursor))
+    views = [PrototypeView.listed(prototype, keeper.context.clock()) for prototype in found]
+    return BinView(prototypes=views, next_cursor=encode_cursor(after))
+
+
+@router.get("/archives", summary="List the archives of chats", responses=responses(401, 403, 422, 503))
+async def list_archives(principal: Admin, request: Request, limit: Limit = 50, cursor: Cursor = None) -> ArchivesView:
+    """Copies of chats that were made before their deletion, newest first."""
+    archives = application_of(request).archives
+    found, after = await archives.list(principal.workspace_id, limit, decode_cursor(cursor))
+    total, size = await archives.total(principal.workspace_id)
+    views = [ArchiveView.of(archive) for archive in found]
+    return ArchivesView(archives=views, total=total, total_bytes=size, next_cursor=encode_cursor(after))
+
+
+@router.get(
+    "/archives/{archive_id}",
+    summary="Download an archive",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/zip": {}}, "description": "A zip: messages, files, picture"},
+        **responses(401, 403, 404, 503),
+    },
+)
+async def download_archive(archive_id: ArchiveInPath, principal: Admin, request: Request) -> Response:
+    """The file as it was made; its digest is checked before it is sent."""
+    archives = application_of(request).archives
+    archive = await archives.find(principal.workspace_id, archive_id)
+    body = await archives.body(principal.workspace_id, archive_id)
+    disposition = f'attachment; filename="chat-{archive.id}.zip"'
+    headers = {**DOWNLOAD_HEADERS, "Content-Disposition": disposition, "ETag": f'"{archive.sha256}"'}
+    return Response(body, media_type="application/zip", headers=headers)
+
+
+@router.post(
+    "/archives/{archive_id}/restore",
+    summary="Make a new chat from an archive",
+    responses=responses(401, 403, 404, 409, 502, 503),
+)
+async def restore_archive(
+    archive_id: ArchiveInPath, principal: Admin, request: Request, keeper: KeeperDep
+) -> RestoredView:
+    """A new chat with the files of the archived one, once. It is a prototype of the product, if that is known.
+
+    It takes the product's slot only if that is free. The history of the old chat is not carried over; it stays in the
+    archive.
+    """
+    made = await application_of(request).restorer.restore(principal, archive_id)
+    view = None if made.prototype is None else PrototypeView.of(made.prototype, keeper.context.clock())
+    return RestoredView(archive=ArchiveView.of(made.archive), chat_id=made.chat_id, prototype=view)
+
+
+@router.delete(
+    "/archives/{archive_id}",
+    status_code=204,
+    summary="Remove an archive for good",
+    responses=responses(401, 403, 404, 409, 503),
+)
+async def remove_archive(archive_id: ArchiveInPath, principal: Admin, request: Request) -> Response:
+    """One that is younger than a day, or that something still waits for, stays."""
+    await application_of(request).archives.remove(principal, archive_id)
+    return Response(status_code=204)
+
+
+@router.delete("/archives", summary="Remove old archives for good", responses=responses(401, 403, 422, 503))
+async def remove_archives(
+    principal: Admin, request: Request, older_than_days: Annotated[int, Query(ge=1, le=3650)]
+) -> RemovedView:
+    """All archives of the workspace that are older, except those that something still waits for."""
+    removed = await application_of(request).archives.remove_older(principal, timedelta(days=older_than_days))
+    return RemovedView(removed=removed)
