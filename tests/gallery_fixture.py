@@ -23,7 +23,7 @@ from protokeep.sandbox.state import Chat
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue, status_events
 from protokeep.store.pictures import Picture, save_picture
-from protokeep.store.prototypes import free_slot
+from protokeep.store.slots import free_slot
 from protokeep.store.sql import Connection
 from protokeep.wiring import Application
 from tracked import tracked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,7 @@ import httpx2
 import pytest
 
 from live_server import Demo
-from protokeep.client import AsyncProtokeep, KeyReused, NotAllowed, NotNow, Protokeep, Prototype
+from protokeep.client import AsyncProtokeep, BuilderUnavailable, KeyReused, NotAllowed, NotNow, Protokeep, Prototype
 
 WORDS = "Make it blue"
 
@@ -109,9 +110,45 @@ async def test_a_running_prototype_is_stopped_and_its_maker_or_an_admin_deletes_
         with pytest.raises(NotAllowed):
             await keep.delete(prototype.id)
     async with AsyncProtokeep(served.url, getattr(served, token)) as keep:
-        left = [await keep.delete(prototype.id) for _ in range(2)]
+        waiting = [await keep.delete(prototype.id) for _ in range(2)]
+        in_bin, _ = await keep.bin()
+        back = await keep.take_back(prototype.id)
+    async with AsyncProtokeep(served.url, served.admin_token) as keep:
+        left = [await keep.delete(prototype.id, now=True) for _ in range(2)]
+        (archive,), _ = await keep.archives()
+        body = await keep.download_archive(archive.id)
+        with pytest.raises(BuilderUnavailable, match="no files"):
+            await keep.restore_archive(archive.id)
 
     assert stopped.error is not None
     assert (stopped.state, stopped.error.code, again.state) == ("stopped", "stopped", "stopped")
+    assert [one and one.state for one in waiting] == ["in_bin", "in_bin"]
+    assert [one.deletion_due_at for one in in_bin] == [one and one.deletion_due_at for one in waiting[1:]]
+    assert (back.state, back.is_current, back.deletion_due_at) == ("stopped", True, None)
     assert left == [None, None]
+    assert (archive.prototype_id, archive.sha256) == (prototype.id, hashlib.sha256(body).hexdigest())
     assert [chat["deleted"] for chat in served.chats()] == [True]
+
+
+def test_an_archive_is_restored_as_a_prototype_of_its_product(served: Demo) -> None:
+    """
+    What was deleted for good comes back as a new chat, once; a young archive is not removed.
+    """
+    with Protokeep(served.url, served.admin_token) as keep:
+        before = keep.ensure("shop", "A landing page")
+        served.finish()
+        keep.wait("shop", seconds=20)
+        keep.delete(before.id, now=True)
+        (archive,), more = keep.archives()
+        made = keep.restore_archive(archive.id)
+        with pytest.raises(NotNow, match=made.chat_id):
+            keep.restore_archive(archive.id)
+        with pytest.raises(NotNow, match="younger than a day"):
+            keep.remove_archive(archive.id)
+        removed = keep.remove_archives(365)
+
+    assert (more, removed) == (None, 0)
+    assert made.archive.restored_as == made.chat_id
+    assert made.prototype is not None
+    assert (made.prototype.product_id, made.prototype.is_current) == ("shop", True)
+    assert sorted(chat["deleted"] for chat in served.chats()) == [False, True]

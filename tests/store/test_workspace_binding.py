@@ -17,7 +17,7 @@ JOBS = {
     "delete_expired_idempotency_keys", "due_for_submission", "find_generation_by_marker", "find_newest_chat",
     "find_next_due_poll", "has_chats_before", "has_due_finalization", "has_events", "has_generations_in_future",
     "has_other_visible_chats", "has_untracked_rows", "list_all_provider_keys", "list_known_chats",
-    "list_lost_creates", "adopt_beside_known", "adopt_older", "count_adoptions", "has_unknown_chats",
+    "list_lost_creates", "adopt_beside_known", "adopt_older", "number_variants", "count_adoptions", "has_unknown_chats",
     "list_shared_chats", "list_two_tenants", "list_unknown_chats", "mark_not_in_account",
     "permanent_admin_tokens", "poll_after_hook", "postpone_poll",
     "record_poll", "release_older_rows", "renew_lease", "request_poll",
@@ -31,6 +31,7 @@ AFTER_A_BOUND_ONE = {
     "find_picture",
     "delete_surplus_chats",
     "free_slot",
+    "hold_generation",
     "save_picture",
     "list_surplus_chats",
 }

@@ -23,6 +23,7 @@ class Action(StrEnum):
     STOPPED = "stopped"
     DELETED = "deleted"  #: put a prototype into the bin, or deleted it at once
     TAKEN_BACK = "taken_back"  #: took a prototype out of the bin
+    MADE_CURRENT = "made_current"  #: made a variant the current one of its product
     RESTORED = "restored"  #: made a chat again from its archive
     ARCHIVES_REMOVED = "archives_removed"
     ADOPTED = "adopted"  #: a chat of ours that no row had was given to a prototype, by nobody's request

@@ -7,10 +7,12 @@ then it stays in sight, with the reason, and the deletion is tried again.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from enum import Enum
 
 import structlog
 
+from protokeep.bus import Change
 from protokeep.core import absence, deletion
 from protokeep.core.audit import ITSELF, Action, AuditEntry
 from protokeep.core.bin import NOT_ARCHIVED
@@ -26,7 +28,7 @@ from protokeep.providers.base import Provider
 from protokeep.service.context import Context
 from protokeep.service.visibility import Visibility
 from protokeep.store.audit import write
-from protokeep.store.prototypes import free_slot
+from protokeep.store.slots import pass_slot_on
 from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
@@ -119,12 +121,16 @@ class Deleter:
     ) -> TrackedPrototype | None:
         now = event.at
 
-        async def free_slot_and_audit(connection: Connection) -> None:
-            await free_slot(connection, prototype.id)
+        queries = await self._context.store.prepared()
+        workspace_id = prototype.generation.workspace_id
+
+        async def pass_slot_on_and_audit(connection: Connection) -> Sequence[Change]:
+            told = await pass_slot_on(connection, queries, prototype, now, workspace_id)
             await write(connection, entry)
+            return told
 
         after = deletion.deletion_requested(prototype, now)
-        return await self._context.store.save(prototype, after, event, belongs=free_slot_and_audit)
+        return await self._context.store.save(prototype, after, event, belongs=pass_slot_on_and_audit)
 
     async def sweep(self) -> int:
         """Try every due deletion again. Returns their number."""

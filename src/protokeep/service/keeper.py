@@ -35,6 +35,7 @@ from protokeep.service.refreshing import Refresher
 from protokeep.service.requests import NewPrototype, check_request
 from protokeep.service.sendings import Sendings
 from protokeep.service.submission import CreatePayload
+from protokeep.service.variants import Variants
 from protokeep.service.visibility import Visibility
 from protokeep.service.waiting import wait_until_accepted, wait_until_changed, waiting
 from protokeep.store.pictures import Picture
@@ -69,6 +70,7 @@ class Keeper:
         visibility = Visibility(context)
         self._deleter = Deleter(context, visibility)
         self.bin = Bin(context, self._deleter, self._budget)
+        self.variants = Variants(context)
         sendings = Sendings(context, self._orphans)
         self._follow_ups = FollowUps(context, sendings)
         self._delivery = Delivery(

@@ -58,6 +58,10 @@ RULES: dict[str, Rule] = {
     "POST /api/design/prototypes/{prototype_id}/stop": Rule(Way.BEARER, Role.MAKER, of_workspace=True),
     "DELETE /api/design/prototypes/{prototype_id}": Rule(Way.BEARER, Role.MAKER, of_workspace=True, own=True),
     "POST /api/design/prototypes/{prototype_id}/restore": Rule(Way.BEARER, Role.MAKER, of_workspace=True, own=True),
+    "POST /api/design/prototypes/{prototype_id}/make-current": Rule(Way.BEARER, Role.MAKER, of_workspace=True),
+    "PUT /api/design/prototypes/{prototype_id}/name": Rule(
+        Way.BEARER, Role.MAKER, of_workspace=True, body={"name": "Dark header"}
+    ),
     "GET /api/design/bin": Rule(Way.BEARER),
     "GET /api/design/archives": Rule(Way.BEARER, Role.ADMIN),
     "DELETE /api/design/archives": Rule(Way.BEARER, Role.ADMIN, query="?older_than_days=365"),
