@@ -370,7 +370,7 @@ def _steps(
         asks = Observation(
             ObservedState.WAITING,
             error_code="waiting_for_answer",
-            error_message="v0 asked a question. Answer it on the chat's page.",
+            error_message="v0 asked a question. Answer it to continue.",
         )
         told.append((None, _seen(running, asks, soon + minutes(1), pace)))
     elif scene.state is State.DELETING:

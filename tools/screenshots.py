@@ -79,6 +79,20 @@ async def focus(page: Page, url: str) -> None:
         await page.keyboard.press(key)
 
 
+async def earlier(page: Page, url: str) -> None:
+    """The page of a variant that is not the current one."""
+    await page.goto(url)
+    await page.locator(".variant .go").last.click()
+    await page.wait_for_load_state()
+
+
+async def compare(page: Page, url: str) -> None:
+    """Two variants side by side, by the form above them."""
+    await page.goto(url)
+    await page.get_by_role("button", name="Compare").click()
+    await page.wait_for_load_state()
+
+
 async def keys(page: Page, url: str) -> None:
     await page.goto(url)
     await page.keyboard.press("?")
@@ -123,6 +137,9 @@ def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
         "keys": keys,
         "product": at("/p/bakery"),
         "product-making": at("/p/returns"),
+        "product-earlier": lambda page, url: earlier(page, f"{url}/p/bakery"),
+        "product-waiting": at("/p/greenhouse"),
+        "compare": lambda page, url: compare(page, f"{url}/p/bakery"),
         "prototype-ready": at(f"/prototypes/{ready}"),
         "prototype-making": at(f"/prototypes/{making}"),
         "prototype-failed": at(f"/prototypes/{failed}"),

@@ -30,6 +30,8 @@ class Action(StrEnum):
     TOKEN_CREATED = "token_created"  # noqa: S105 - a word, not a secret
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     ACCESS_REVOKED = "access_revoked"  #: all tokens and sessions of a person
+    INVITED = "invited"
+    INVITATION_TAKEN_BACK = "invitation_taken_back"
     KEY_SET = "key_set"
     KEY_REMOVED = "key_removed"
     KEY_SEALED_ANEW = "key_sealed_anew"  #: under another master key

@@ -84,6 +84,7 @@ class PersonView(BaseModel):
     tokens: int
     prototypes: int
     last_used_at: datetime | None
+    role: Annotated[RoleWord | None, Field(description="The highest one of their valid tokens; null: none is valid.")]
 
     @classmethod
     def of(cls, person: Person) -> PersonView:

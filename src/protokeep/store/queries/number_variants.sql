@@ -1,4 +1,3 @@
--- number_variants
 -- Gives numbers to older rows that have just been adopted, after those that their products' variants have.
 UPDATE protokeep_generations SET variant = numbered.number FROM (
   SELECT g.mockup_id, row_number() OVER (PARTITION BY g.workspace_id, m.product_id ORDER BY {made_at}, m.id)

@@ -1,4 +1,3 @@
--- save_product
 -- Adds a product when it is first used, and gives the next number of a variant. A name that is given later replaces the
 -- earlier name. A number is never given twice, even if the variant that had it is deleted.
 INSERT INTO protokeep_products (workspace_id, product_id, name, created_at, newest_variant)

@@ -6,7 +6,21 @@ from fastapi import FastAPI
 
 from protokeep.core.shares import Shares
 from protokeep.web.broadcast import Broadcast
-from protokeep.web.pages import account, actions, assets, bin, compare, create, errors, gallery, live, provider_keys
+from protokeep.web.pages import (
+    account,
+    actions,
+    assets,
+    audit,
+    bin,
+    compare,
+    create,
+    errors,
+    gallery,
+    join,
+    live,
+    people,
+    provider_keys,
+)
 from protokeep.web.pages.errors import FOR_PROGRAMS, as_page
 from protokeep.wiring import Application
 
@@ -15,7 +29,7 @@ __all__ = ["FOR_PROGRAMS", "as_page", "broadcast_for", "install"]
 
 def install(app: FastAPI) -> None:
     """Add the routes of the pages, and show errors as pages. Wraps the API's error handlers: install those first."""
-    for module in (account, provider_keys, compare, gallery, bin, create, actions, live, assets):
+    for module in (account, provider_keys, people, audit, join, compare, gallery, bin, create, actions, live, assets):
         app.include_router(module.router, include_in_schema=False)
     app.include_router(live.api_router)
     errors.install(app)

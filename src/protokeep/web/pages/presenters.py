@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from protokeep.core.generation import Generation
 from protokeep.core.prototype import SETTLED, UNFINISHED, Prototype, State, Status
@@ -138,20 +139,28 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         variants=_variants_text(card.variants),
         is_current=prototype.is_current,
         in_progress=prototype.state in IN_PROGRESS,
-        is_making=prototype.state in (State.QUEUED, State.MAKING),
-        bin_until=_bin_until(prototype, now),
         is_tracked=generation is not None,
-        can_stop=_can_stop(prototype),
-        credits=formatting.credits_text(generation.credits if generation else None),
-        failed=prototype.state in (State.FAILED, State.STOPPED),
         prompt=prototype.prompt,
-        is_late=_is_late(prototype, now, usual),
-        number=number_of(prototype),
-        variant_name=generation.variant_name if generation else None,
-        can_be_current=not prototype.is_current and cannot_be_current_because(prototype) is None,
-        is_usable=usable(prototype),
-        compare_path=formatting.compare_path(prototype.product_id),
+        **_variant_values(prototype, now, usual),
     )
+
+
+def _variant_values(prototype: Prototype, now: datetime, usual: tuple[timedelta, timedelta] | None) -> dict[str, Any]:
+    """What tells a variant from the product's others, and what can be done with it."""
+    generation = prototype.generation
+    return {
+        "failed": prototype.state in (State.FAILED, State.STOPPED),
+        "is_making": prototype.state in (State.QUEUED, State.MAKING),
+        "is_late": _is_late(prototype, now, usual),
+        "number": number_of(prototype),
+        "variant_name": generation.variant_name if generation else None,
+        "can_be_current": not prototype.is_current and cannot_be_current_because(prototype) is None,
+        "is_usable": usable(prototype),
+        "compare_path": formatting.compare_path(prototype.product_id),
+        "can_stop": _can_stop(prototype),
+        "credits": formatting.credits_text(generation.credits if generation else None),
+        "bin_until": _bin_until(prototype, now),
+    }
 
 
 def number_of(prototype: Prototype) -> str:

@@ -1,4 +1,4 @@
-"""Give the prototypes of a product their numbers, and names that people choose."""
+"""Give the prototypes of a product their numbers and names, and add invitations."""
 
 from __future__ import annotations
 
@@ -15,6 +15,18 @@ COLUMNS = (
     "ALTER TABLE protokeep_generations ADD COLUMN variant_name text",  # the short name that people gave it
     "ALTER TABLE protokeep_products ADD COLUMN newest_variant int NOT NULL DEFAULT 0",  # the last number that was given
 )
+#: Links that let somebody in once. {instant} differs between the databases.
+INVITATIONS = """
+-- Invitations that nobody has accepted yet.
+CREATE TABLE protokeep_invitations (
+    digest       text PRIMARY KEY NOT NULL,   -- HMAC-SHA-256 of what the link carries
+    workspace_id text NOT NULL,
+    role         text NOT NULL CHECK (role IN ('viewer', 'maker', 'admin')),
+    user_id      text,                        -- whom it is for; NULL: whoever accepts it says who they are
+    invited_by   text NOT NULL,
+    created_at   {instant} NOT NULL,
+    expires_at   {instant} NOT NULL
+)"""
 #: In the order in which they were made, as far as the owner's table tells the time.
 NUMBERS = """
 UPDATE protokeep_generations SET variant = numbered.number FROM (
@@ -30,9 +42,10 @@ WHERE protokeep_products.workspace_id = newest.workspace_id AND protokeep_produc
 
 
 def upgrade() -> None:
-    """Add the columns, and number what there is."""
+    """Add the columns and the table, and number what there is."""
     connection = op.get_bind()
     columns = {column["name"] for column in inspect(connection).get_columns("design_mockups")}
     made_at = "m.created_at, g.created_at" if "created_at" in columns else "g.created_at"
-    for statement in (*COLUMNS, NUMBERS.format(made_at=made_at), NEWEST):
+    instant = "timestamptz" if connection.dialect.name == "postgresql" else "text"
+    for statement in (*COLUMNS, INVITATIONS.format(instant=instant), NUMBERS.format(made_at=made_at), NEWEST):
         connection.exec_driver_sql(statement)
