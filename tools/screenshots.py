@@ -93,6 +93,19 @@ async def compare(page: Page, url: str) -> None:
     await page.wait_for_load_state()
 
 
+async def invite(page: Page, url: str) -> None:
+    """A link that is shown once."""
+    await page.goto(f"{url}/people")
+    await page.get_by_role("button", name="Make a link").click()
+    await page.wait_for_load_state()
+
+
+async def join(page: Page, url: str) -> None:
+    """What the receiver of an invitation sees."""
+    await invite(page, url)
+    await page.goto(await page.locator("#once").inner_text())
+
+
 async def keys(page: Page, url: str) -> None:
     await page.goto(url)
     await page.keyboard.press("?")
@@ -155,6 +168,11 @@ def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
         "reused": lambda page, url: fill(page, url, "bakery", made["bakery"].prompt),
         "reused-differs": lambda page, url: fill(page, url, "bakery", "A bakery, but as a game about bread"),
         "settings": at("/settings"),
+        "people": at("/people"),
+        "people-invited": invite,
+        "people-tokens": at("/people/tokens"),
+        "people-audit": at("/audit"),
+        "people-join": join,
         "not-found": at("/p/nothing-of-the-kind"),
     }
 

@@ -14,7 +14,7 @@ from protokeep.core.errors import NotFound
 router = APIRouter()
 
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-NAMES = frozenset({"app.css", "app.js", "shapes.svg", "mark.svg"})
+NAMES = frozenset({"app.css", "detail.css", "app.js", "shapes.svg", "mark.svg"})
 
 
 @cache
