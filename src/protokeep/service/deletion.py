@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 #: How often a change is tried again because another process changed the row.
 MAX_LOSSES = 10
+#: The same for a row that nothing tracks, which a trigger of the owner's may keep.
+UNTRACKED_TRIES = 3
 CHANGED_TOO_OFTEN = "This prototype is being changed by too many at once. Try again in a moment."
 #: Codes of a deletion that the provider may have carried out. "Not found" after one of them says that it did: should
 #: the chat show up again all the same, the next search of the account deletes it.
@@ -57,16 +59,19 @@ class Deleter:
 
     async def request(self, principal: Principal, prototype: Prototype) -> TrackedPrototype | None:
         """Delete a prototype as soon as possible. None: it is deleted already. Raises `NotNow`."""
-        if not isinstance(prototype, TrackedPrototype):
-            if await self._delete_untracked(principal, prototype):
+        current = prototype
+        for _ in range(UNTRACKED_TRIES):
+            if isinstance(current, TrackedPrototype):
+                return await self._request(principal, current)
+            if await self._delete_untracked(principal, current):
                 return None
             found = await self._context.store.get(principal.workspace_id, prototype.id)
             if found is None:
                 return None
-            if not isinstance(found, TrackedPrototype):
-                raise NotNow("The database did not delete this row. Is there a trigger or a policy on design_mockups?")
-            prototype = found
-        return await self._request(principal, prototype)
+            current = found  # It is tracked by now, or its slot changed hands in the same moment.
+        if isinstance(current, TrackedPrototype):
+            return await self._request(principal, current)
+        raise NotNow("The database did not delete this row. Is there a trigger or a policy on design_mockups?")
 
     async def _delete_untracked(self, principal: Principal, prototype: Prototype) -> bool:
         """Delete a row that nothing tracks. False: it is gone, or is tracked since a moment ago.

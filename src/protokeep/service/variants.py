@@ -18,7 +18,7 @@ from protokeep.core.validation import variant_name_of
 from protokeep.service.context import Context
 from protokeep.service.deletion import CHANGED_TOO_OFTEN, MAX_LOSSES
 from protokeep.store.audit import write
-from protokeep.store.slots import find_successor, take_slot
+from protokeep.store.slots import take_slot
 from protokeep.store.sql import Connection
 
 NOT_TRACKED = "It was made before protokeep and is not tracked, so it cannot have a name."
@@ -68,10 +68,7 @@ class Variants:
 
     async def successor(self, principal: Principal, prototype: Prototype) -> Prototype | None:
         """Which variant becomes the current one if this one is deleted; None: nothing is left."""
-        store = self._context.store
-        queries = await store.prepared()
-        async with store.database.reading() as connection:
-            return await find_successor(connection, queries, prototype, principal.workspace_id)
+        return await self._context.store.successor(principal.workspace_id, prototype)
 
     async def _changed(self, prototype: Prototype, write_down: Write) -> Prototype:
         """The prototype as `write_down` has written it, which is tried again when the row changes meanwhile."""

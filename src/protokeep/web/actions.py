@@ -97,7 +97,8 @@ async def delete(
 ) -> Any:
     """It waits in the bin first, and can be taken back until `deletion_due_at`. Its chat is archived.
 
-    The product's next create makes a new prototype. Deleting a second time is no error.
+    When it was the current one, the newest usable variant that is left becomes current; without one the product's next
+    create makes a new prototype. Deleting a second time is no error.
     """
     prototype = await keeper.delete(principal, prototype_id, at_once=now)
     if prototype is None:

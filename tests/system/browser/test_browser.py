@@ -640,6 +640,9 @@ def paths(*prototypes: str) -> list[str]:
         "/settings",
         "/p/none",
         "/bin",
+        "/people",
+        "/people/tokens",
+        "/audit",
     ]
     return [*fixed, *(f"/prototypes/{one}" for one in prototypes)]
 

@@ -18,7 +18,6 @@ from protokeep.core.audit import Action
 from protokeep.store.audit import BEGINNING, END, AuditRecord
 from protokeep.web.dependencies import application_of, decode_cursor, encode_cursor
 from protokeep.web.models import Cursor
-from protokeep.web.pages import formatting
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import AdminDep, Visitor
 from protokeep.wiring import Application
@@ -85,7 +84,7 @@ async def audit(request: Request, visitor: AdminDep, cursor: Cursor = None) -> R
         rows=[
             {
                 "entry": record.entry,
-                "clock": f"{formatting.day(record.entry.at, now)}, {record.entry.at:%H:%M:%S}",
+                "clock": _clock_of(record.entry.at, now),
                 "words": words_of(record.entry.action),
                 "details": details_of(record),
             }
@@ -144,6 +143,11 @@ def plain_cell(text: str) -> str:
 def words_of(action: Action) -> str:
     """What somebody did, in words."""
     return str(action.value).replace("_", " ").capitalize()
+
+
+def _clock_of(at: datetime, now: datetime) -> str:
+    """ "3 May, 14:05:09", with a short month and the year where it is another one."""
+    return f"{at.day} {at:%b}{f' {at.year}' if at.year != now.year else ''}, {at:%H:%M:%S}"
 
 
 def details_of(record: AuditRecord) -> Sequence[tuple[str, str]]:

@@ -303,6 +303,10 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// The variant that a page shows is in sight among the others.
+const chosen = $(".variant [aria-current]")?.parentElement;
+if (chosen) chosen.parentElement.scrollLeft = chosen.offsetLeft - 40;
+
 // A page that answered a form gets the address of what it shows, so that a reload asks for that.
 const address = $("[data-address]")?.dataset.address;
 if (address) history.replaceState(null, "", address);
