@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from owner_schemas import run
 from protokeep.core.errors import InvalidInput, NotNow, ProtokeepError
 from protokeep.core.prototype import Prototype, State
 from protokeep.core.reuse import Outcome
@@ -214,3 +215,23 @@ async def first_ones(world: World) -> int:
     """Prototypes that were claimed because their product had none."""
     events = await world.rows("SELECT data FROM protokeep_events WHERE kind = 'claimed'")
     return sum('"another": false' in row["data"] or '"another":false' in row["data"] for row in events)
+
+
+async def test_older_rows_are_numbered_when_they_are_adopted(world: World) -> None:
+    """
+    In the order in which they were made, and new ones go on after them.
+    """
+    ids = [f"00000000-0000-4000-8000-00000000000{number}" for number in (3, 1, 2)]
+    for day, mockup_id in enumerate(ids, start=1):
+        await run(
+            world.database_url,
+            "INSERT INTO design_mockups"
+            " (id, product_id, user_id, provider, prompt, project_status, v0_chat_id, created_at) VALUES"
+            f" ('{mockup_id}', 'p-1', 'ann', 'v0', 'x', 'completed', 'old-{day}', '2024-05-0{day} 00:00:00+00:00')",
+        )
+
+    await world.keeper.adopt()
+    fourth = (await world.ensure(create_new=True)).prototype
+
+    assert [generation_of(await world.get(mockup_id)).variant for mockup_id in ids] == [1, 2, 3]
+    assert generation_of(fourth).variant == 4
