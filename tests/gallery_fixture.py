@@ -23,7 +23,7 @@ from protokeep.sandbox.state import Chat
 from protokeep.service import NewPrototype
 from protokeep.service.context import NoQueue, status_events
 from protokeep.store.pictures import Picture, save_picture
-from protokeep.store.prototypes import free_slot
+from protokeep.store.slots import free_slot
 from protokeep.store.sql import Connection
 from protokeep.wiring import Application
 from tracked import tracked
@@ -370,7 +370,7 @@ def _steps(
         asks = Observation(
             ObservedState.WAITING,
             error_code="waiting_for_answer",
-            error_message="v0 asked a question. Answer it on the chat's page.",
+            error_message="v0 asked a question. Answer it to continue.",
         )
         told.append((None, _seen(running, asks, soon + minutes(1), pace)))
     elif scene.state is State.DELETING:

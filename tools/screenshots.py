@@ -84,6 +84,33 @@ async def focus(page: Page, url: str) -> None:
         await page.keyboard.press(key)
 
 
+async def earlier(page: Page, url: str) -> None:
+    """The page of a variant that is not the current one."""
+    await page.goto(url)
+    await page.locator(".variant .go").last.click()
+    await page.wait_for_load_state()
+
+
+async def compare(page: Page, url: str) -> None:
+    """Two variants side by side, by the form above them."""
+    await page.goto(url)
+    await page.get_by_role("button", name="Compare").click()
+    await page.wait_for_load_state()
+
+
+async def invite(page: Page, url: str) -> None:
+    """A link that is shown once."""
+    await page.goto(f"{url}/people")
+    await page.get_by_role("button", name="Make a link").click()
+    await page.wait_for_load_state()
+
+
+async def join(page: Page, url: str) -> None:
+    """What the receiver of an invitation sees."""
+    await invite(page, url)
+    await page.goto(await page.locator("#once").inner_text())
+
+
 async def keys(page: Page, url: str) -> None:
     await page.goto(url)
     await page.keyboard.press("?")
@@ -192,6 +219,9 @@ def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
         "keys": keys,
         "product": at("/p/bakery"),
         "product-making": at("/p/returns"),
+        "product-earlier": lambda page, url: earlier(page, f"{url}/p/bakery"),
+        "product-waiting": at("/p/greenhouse"),
+        "compare": lambda page, url: compare(page, f"{url}/p/bakery"),
         "prototype-ready": at(f"/prototypes/{ready}"),
         "prototype-making": at(f"/prototypes/{making}"),
         "prototype-failed": at(f"/prototypes/{failed}"),
@@ -207,6 +237,11 @@ def _steps(made: dict[str, Any], code: str) -> dict[str, Step]:
         "reused": lambda page, url: fill(page, url, "bakery", made["bakery"].prompt),
         "reused-differs": lambda page, url: fill(page, url, "bakery", "A bakery, but as a game about bread"),
         "settings": at("/settings"),
+        "people": at("/people"),
+        "people-invited": invite,
+        "people-tokens": at("/people/tokens"),
+        "people-audit": at("/audit"),
+        "people-join": join,
         "not-found": at("/p/nothing-of-the-kind"),
     }
 

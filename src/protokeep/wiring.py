@@ -34,6 +34,7 @@ from protokeep.service.context import Context, NoQueue, Queue
 from protokeep.service.gallery import Gallery
 from protokeep.service.heartbeat import Clock, SteadyClock, utc_now
 from protokeep.service.hooks import Hooks
+from protokeep.service.invitations import Invitations
 from protokeep.service.plan_policies import PlanPolicies
 from protokeep.service.plan_reports import PlanReports
 from protokeep.service.plans import PlanService
@@ -47,6 +48,7 @@ from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
 from protokeep.settings import Settings
 from protokeep.store.database import Database
+from protokeep.store.invitations import InvitationStore
 from protokeep.store.migrate import migrate
 from protokeep.store.private_files import create_file, create_folder
 from protokeep.store.provider_keys import KeyStore
@@ -83,6 +85,7 @@ class Application:
         self.keeper = keeper
         self.tokens = tokens
         self.sessions = sessions
+        self.invitations = Invitations(InvitationStore(keeper.context.store.database), tokens, sessions)
         self.hooks = hooks
         self.authenticator = Authenticator(tokens, identity.jwts)
         #: None: nobody signs in at a company's sign-in service.

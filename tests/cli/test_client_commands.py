@@ -202,3 +202,21 @@ def test_iterate_stop_and_delete_act_once(served: Demo, tmp_path: Path) -> None:
     assert hashlib.sha256((tmp_path / "x.zip").read_bytes()).hexdigest() == archive["sha256"]
     assert gone.returncode == 1
     assert served.chats_created == 1
+
+
+def test_a_variant_is_named_and_made_current(served: Demo) -> None:
+    """
+    A variant has a number and the name that people give it; made current, it is what the product has.
+    """
+    first = json.loads(run(served, "create", "shop", "A landing page", "--json").stdout)
+    run(served, "create", "shop", "A blue one", "--new")
+
+    named = run(served, "name", first["id"], "Dark header")
+    made = run(served, "make-current", first["id"])
+    status = json.loads(run(served, "status", "shop", "--json").stdout)
+    unknown = run(served, "make-current", "00000000-0000-4000-8000-000000000000")
+
+    assert named.stdout == "#1 of shop: Dark header.\n"
+    assert made.stdout == "#1 is the current prototype of shop.\n"
+    assert (status["id"], status["variant"], status["variant_name"]) == (first["id"], 1, "Dark header")
+    assert unknown.returncode == 1

@@ -138,3 +138,22 @@ async def test_what_is_in_the_bin_is_listed_and_taken_back(served: Demo) -> None
     assert ([one.id for one in listed], has_more) == ([prototype.id], False)
     assert (back.id, back.is_current, list(left), list(archives)) == (prototype.id, True, [], [])
     assert [chat["deleted"] for chat in served.chats()] == [False]
+
+
+async def test_a_variant_is_made_current_and_named_over_the_api(served: Demo) -> None:
+    """
+    A maker makes a variant current and names it; a viewer may do neither.
+    """
+    async with AsyncProtokeep(served.url, served.token) as keep:
+        first = await keep.ensure("shop", "A landing page")
+        second = await keep.ensure("shop", "A blue one", create_new=True)
+        made = await keep.make_current(first.id)
+        named = await keep.name_variant(first.id, "Dark header")
+        nameless = await keep.name_variant(first.id, None)
+        before = await keep.get(second.id)
+    async with AsyncProtokeep(served.url, served.viewer_token) as keep:
+        with pytest.raises(NotAllowed):
+            await keep.make_current(second.id)
+
+    assert (made.is_current, made.variant, before.is_current, before.variant) == (True, 1, False, 2)
+    assert (named.variant_name, nameless.variant_name) == ("Dark header", None)

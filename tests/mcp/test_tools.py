@@ -21,7 +21,7 @@ async def test_tool_hints_say_what_they_do_and_none_deletes(served: Demo, transp
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
 
         reading = {"find_prototypes", "get_prototype", "list_prototypes", "wait_for_prototype", "explain"}
-        assert set(tools) == reading | {"ensure_prototype", "iterate_prototype"}
+        assert set(tools) == reading | {"ensure_prototype", "iterate_prototype", "make_current"}
         for name, tool in tools.items():
             assert tool.description
             assert tool.output_schema is not None
@@ -29,7 +29,7 @@ async def test_tool_hints_say_what_they_do_and_none_deletes(served: Demo, transp
             assert hints is not None
             assert hints.read_only_hint is (name in reading)
             assert hints.idempotent_hint is True
-            assert hints.destructive_hint is (name == "iterate_prototype")
+            assert hints.destructive_hint is (name in {"iterate_prototype", "make_current"})
 
 
 async def test_what_exists_is_found_and_what_may_have_been_meant_is_told(served: Demo, transport: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ async def audit(world: World) -> AuditStore:
     return store
 
 
-async def pages(audit: AuditStore, workspace: str = "default", limit: int = 2, **only: str) -> list[AuditRecord]:
+async def pages(audit: AuditStore, workspace: str = "default", limit: int = 2, **only: Any) -> list[AuditRecord]:
     """All entries, read a page at a time."""
     found: list[AuditRecord] = []
     after = None

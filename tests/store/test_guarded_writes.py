@@ -18,7 +18,7 @@ from protokeep.core.generation import Reason
 from protokeep.core.prototype import Prototype
 from protokeep.store.orphans import OrphanChat
 from protokeep.store.pictures import Picture, save_picture
-from protokeep.store.prototypes import free_slot
+from protokeep.store.slots import free_slot
 from protokeep.store.sql import Connection
 from tracked import generation_of, tracked
 from world import ANN, World, on_postgresql

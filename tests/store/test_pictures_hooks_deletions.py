@@ -11,7 +11,7 @@ from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype
 from protokeep.store.hooks import Hook
 from protokeep.store.pictures import Picture, save_picture
-from protokeep.store.prototypes import free_slot
+from protokeep.store.slots import free_slot
 from tracked import generation_of, tracked
 from world import World
 

@@ -17,7 +17,7 @@ JOBS = {
     "delete_expired_idempotency_keys", "due_for_submission", "find_generation_by_marker", "find_newest_chat",
     "find_next_due_poll", "has_chats_before", "has_due_finalization", "has_events", "has_generations_in_future",
     "has_other_visible_chats", "has_untracked_rows", "list_all_provider_keys", "list_known_chats",
-    "list_lost_creates", "adopt_beside_known", "adopt_older", "count_adoptions", "has_unknown_chats",
+    "list_lost_creates", "adopt_beside_known", "adopt_older", "number_variants", "count_adoptions", "has_unknown_chats",
     "find_next_census_step", "list_due_censuses",
     "acquire_clean_up_turn", "lock_clean_up_turn", "release_clean_up_turn", "find_next_plan_step", "list_due_plans",
     "list_due_policies", "find_due_plan_item", "find_next_due_of_plan", "count_restored_items", "count_sent_deletions",
@@ -46,6 +46,7 @@ AFTER_A_BOUND_ONE = {
     "find_picture",
     "delete_surplus_chats",
     "free_slot",
+    "hold_generation",
     "save_picture",
     "list_surplus_chats",
 }

@@ -87,6 +87,8 @@ CHANGES: Mapping[str, tuple[Change, Change]] = {
     "key_source": (same, tracked(account="v0:workspace:default")),
     "deletion_due_at": (same, lambda one: tracked(deletion_due_at=one.created_at + SECOND)(one)),
     "archive_id": (same, tracked(archive_id="00000000-0000-4000-8000-00000000000a")),
+    "variant": (same, tracked(variant=7)),
+    "variant_name": (same, tracked(variant_name="Dark header")),
 }
 #: Says of a list that it cuts the prompt; the prompt itself has a change above.
 OF_LISTS = {"prompt_cut"}

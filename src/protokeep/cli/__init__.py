@@ -25,6 +25,7 @@ from protokeep.cli import (
     retry_advice,
     server,
     tokens,
+    variants,
     watch,
 )
 from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
@@ -55,7 +56,7 @@ app = typer.Typer(
 )
 
 # Each module registers its commands with an `app` of its own. Those without a name are commands of `protokeep` itself.
-for module in (demo, server, adopt, audit, prototypes, actions, deleted, watch, mcp, doctor):
+for module in (demo, server, adopt, audit, prototypes, actions, deleted, variants, watch, mcp, doctor):
     app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
 app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed.")

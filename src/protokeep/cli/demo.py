@@ -16,6 +16,8 @@ from protokeep.cli.runtime import run_until_done, settings_of, stop_signal
 from protokeep.cli.terminal import print_notice, print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from protokeep.service.tokens import Tokens
     from protokeep.settings import Settings
     from protokeep.wiring import Application
@@ -27,14 +29,17 @@ GENERATION_SECONDS = (6.0, 12.0)
 ACCEPT_SECONDS = 0.4
 #: Where the emulated v0 listens if nothing else does.
 SANDBOX_PORT = 8500
+#: The people of the demo: an admin and a maker.
+FIRST, SECOND = "ana", "ben"
 
 WELCOME = """
 protokeep is running on {url}
 Emulated v0 (API v{version}) on {sandbox}   No key is needed; nothing leaves this machine.
 
-Open the page; the link signs you in, once, within {minutes} minutes:
+Open the page; each link signs you in, once, within {minutes} minutes. Two people to be, in two windows:
 
-  {url}/sign-in?code={code}
+  ana, admin    {url}/sign-in?code={code}
+  ben, maker    {url}/sign-in?code={second_code}
 
 Or try it in another terminal:
 
@@ -82,8 +87,9 @@ async def run_demo(port: int, sandbox_port: int | None, data: Path | None, v0_ap
         v0_url = await _enter_emulated_v0(stack, sandbox_port)
         web_app = create_app(_demo_settings(folder, port, v0_url, v0_api_version))
         await stack.enter_async_context(serving(web_app, listener))
-        token, code = await _sign_in(web_app.state.application)
-        _print_welcome(address_of(listener), v0_url, v0_api_version, token, code, data)
+        token, code, second_code = await _sign_in(web_app.state.application)
+        codes = {"code": code, "second_code": second_code}
+        _print_welcome(address_of(listener), v0_url, v0_api_version, token, codes, data)
         await stop.wait()
         print_text("\nStopping.")
 
@@ -132,8 +138,11 @@ def _demo_settings(folder: Path, port: int, v0_url: str, v0_api_version: int) ->
     )
 
 
-async def _sign_in(application: Application) -> tuple[str, str]:
-    """(an admin's token, a code that signs its owner in once). The token is PROTOKEEP_DEMO_TOKEN if that is set."""
+async def _sign_in(application: Application) -> tuple[str, str, str]:
+    """(an admin's token, a code that signs its owner in once, another person's code).
+
+    The token is PROTOKEEP_DEMO_TOKEN if that is set.
+    """
     from protokeep.core.principals import Role
     from protokeep.secret_files import secret_in_environment
 
@@ -146,8 +155,11 @@ async def _sign_in(application: Application) -> tuple[str, str]:
     if chosen and await _is_valid(tokens, chosen):
         token = chosen
     else:
-        token, _ = await tokens.create(Role.ADMIN, name="demo", user_id="you", plain=chosen)
-    return token, await application.sessions.create_sign_in_code((await tokens.check(token)).token_id)
+        token, _ = await tokens.create(Role.ADMIN, name="demo", user_id=FIRST, plain=chosen)
+    _, second = await tokens.create(Role.MAKER, name="demo", user_id=SECOND)
+    sessions = application.sessions
+    code = await sessions.create_sign_in_code((await tokens.check(token)).token_id)
+    return token, code, await sessions.create_sign_in_code(second.id)
 
 
 async def _is_valid(tokens: Tokens, token: str) -> bool:
@@ -160,12 +172,14 @@ async def _is_valid(tokens: Tokens, token: str) -> bool:
     return True
 
 
-def _print_welcome(url: str, v0_url: str, v0_api_version: int, token: str, code: str, data: Path | None) -> None:
+def _print_welcome(
+    url: str, v0_url: str, v0_api_version: int, token: str, codes: Mapping[str, str], data: Path | None
+) -> None:
     from protokeep.service.sessions import CODE_LIFETIME
 
     sys.stdout.write(
         WELCOME.format(
-            code=code,
+            **codes,
             minutes=int(CODE_LIFETIME.total_seconds() // 60),
             url=url,
             sandbox=v0_url,

@@ -128,6 +128,8 @@ class Prototype(ApiValue):
     key_source: str | None = None
     deletion_due_at: datetime | None = None
     archive_id: str | None = None
+    variant: int | None = None
+    variant_name: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

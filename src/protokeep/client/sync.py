@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from protokeep.client import catalogue, deleted, operations
+from protokeep.client import catalogue, deleted, operations, variants
 from protokeep.client.connection import (
     FAILURES,
     POLL_SECONDS,
@@ -164,6 +164,14 @@ class Protokeep:
         deletion again by itself. Deleting again is safe. With `now`, an admin deletes past the bin.
         """
         return self._run(operations.delete(prototype_id, now=now))
+
+    def make_current(self, prototype_id: str) -> Prototype:
+        """Make a variant the current one of its product: whoever asks for the product gets it from now on."""
+        return self._run(variants.make_current(prototype_id))
+
+    def name_variant(self, prototype_id: str, name: str | None) -> Prototype:
+        """Give a variant a short name, by which people tell it from the others; None takes it away."""
+        return self._run(variants.name_variant(prototype_id, name))
 
     def take_back(self, prototype_id: str) -> Prototype:
         """Take a prototype out of the bin. One that is in use is returned as it is. Raises `NotFound`, `NotNow`."""

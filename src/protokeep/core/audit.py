@@ -23,6 +23,7 @@ class Action(StrEnum):
     STOPPED = "stopped"
     DELETED = "deleted"  #: put a prototype into the bin, or deleted it at once
     TAKEN_BACK = "taken_back"  #: took a prototype out of the bin
+    MADE_CURRENT = "made_current"  #: made a variant the current one of its product
     RESTORED = "restored"  #: made a chat again from its archive
     ARCHIVES_REMOVED = "archives_removed"
     ADOPTED = (
@@ -45,6 +46,8 @@ class Action(StrEnum):
     PLAN_ITEM = "plan_item"  #: the receipt of one chat of a plan: what became of it
     POLICY_SET = "policy_set"  #: the standing policy of clean-ups
     POLICY_REMOVED = "policy_removed"
+    INVITED = "invited"
+    INVITATION_TAKEN_BACK = "invitation_taken_back"
     KEY_SET = "key_set"
     KEY_REMOVED = "key_removed"
     KEY_SEALED_ANEW = "key_sealed_anew"  #: under another master key

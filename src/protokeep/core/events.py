@@ -24,7 +24,8 @@ class Event:
     """One line of a prototype's history. `status` is the status after it; None: it did not change.
 
     Kinds of a create: claimed, sent, accepted, adopted, parked, undecided, refused, status, surplus. Kinds of a
-    follow-up: asked and continued. Kinds of a deletion: deleting, deleted.
+    follow-up: asked and continued. Kinds of a deletion: deleting, deleted. Kinds of a variant:
+    made_current (by a person), succeeded (the current one was deleted), named.
     """
 
     kind: str

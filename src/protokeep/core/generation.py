@@ -187,6 +187,8 @@ class Generation:
     credits: float | None = None
     image_source: str | None = None
     picture_etag: str | None = None
+    variant: int | None = None  #: its number within the product, by order of creation; None: it has none yet
+    variant_name: str | None = None  #: the short name that people gave it
 
     @property
     def is_in_bin(self) -> bool:

@@ -61,9 +61,13 @@ class ApiToken:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person of a workspace, with the numbers of their valid tokens and of their prototypes."""
+    """A person of a workspace, with the numbers of their valid tokens and of their prototypes.
+
+    `role`: the highest one of their valid tokens; None: they have none.
+    """
 
     user_id: str
     tokens: int
     prototypes: int
     last_used_at: datetime | None = None
+    role: Role | None = None

@@ -11,6 +11,7 @@ from protokeep.core.errors import InvalidInput
 PRODUCT_ID_MAX = 200
 PROMPT_MAX = 100_000
 NAME_MAX = 200
+VARIANT_NAME_MAX = 60
 KEY_MAX = 255
 PROVIDER_MAX = 50
 #: Categories of characters that nobody sees: control, format (zero width, writing direction), surrogates, line ends.
@@ -52,6 +53,11 @@ def message_of(value: str) -> str:
 def name_of(value: str | None) -> str | None:
     """`value` as a product's display name, or None."""
     return None if value is None or not value.strip() else _plain(value, "product_name", NAME_MAX)
+
+
+def variant_name_of(value: str | None) -> str | None:
+    """`value` as the name of a variant: 1-60 characters that people can see; None for an empty one."""
+    return None if value is None or not value.strip() else _plain(value, "name", VARIANT_NAME_MAX)
 
 
 def phase_submission_id_of(value: str | None, *, must_be_uuid: bool) -> str | None:

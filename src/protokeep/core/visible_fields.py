@@ -113,7 +113,7 @@ def _generation_fields(generation: Generation | None) -> dict[str, Any]:
     """The fields that only a tracked prototype has values for."""
     if generation is None:
         names = ["demo_url", "web_url", "chat_url", "error", "observed_at", "credits", "key_source"]
-        names += ["deletion_due_at", "archive_id"]
+        names += ["deletion_due_at", "archive_id", "variant", "variant_name"]
         return {**dict.fromkeys(names), "poll_count": 0}
     error = None
     if generation.error.code is not None:
@@ -129,6 +129,8 @@ def _generation_fields(generation: Generation | None) -> dict[str, Any]:
         "key_source": key_source_of(generation.account).value,
         "deletion_due_at": generation.deletion_due_at if generation.is_in_bin else None,
         "archive_id": generation.archive_id,
+        "variant": generation.variant,
+        "variant_name": generation.variant_name,
     }
 
 

@@ -211,6 +211,14 @@ class Tools:
             key = idempotency_key or _key_of("iterate", prototype_id, message, revision)
             return answers.prototype_answer(await client.iterate(prototype_id, message, idempotency_key=key))
 
+    async def make_current(self, ctx: Ctx, prototype_id: PrototypeId) -> PrototypeAnswer:
+        """Make a variant the current prototype of its product, only when the user asks for it.
+
+        Everybody who asks for the product gets it from then on. The one before stays, as a variant. Safe to repeat.
+        """
+        async with self._client(ctx, _missing_text(None, prototype_id)) as client:
+            return answers.prototype_answer(await client.make_current(prototype_id))
+
 
 def server_of(open_client: OpenClient) -> MCPServer[Any]:
     """An MCP server with the tools."""
@@ -227,6 +235,7 @@ def server_of(open_client: OpenClient) -> MCPServer[Any]:
         (tools.wait_for_prototype, "Wait for a prototype", READS),
         (tools.explain, "Why this prototype", READS),
         (tools.iterate_prototype, "Change a prototype", CHANGES),
+        (tools.make_current, "Make a variant the current one", CHANGES),
     ]
     for tool, title, hints in registrations:
         server.add_tool(tool, title=title, description=inspect.getdoc(tool), annotations=hints, structured_output=True)

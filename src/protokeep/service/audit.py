@@ -16,7 +16,7 @@ from protokeep.core.errors import ProtokeepError
 from protokeep.core.failed_sign_ins import FailedSignInCounter
 from protokeep.core.principals import Principal
 from protokeep.service.scans import Scans
-from protokeep.store.audit import AuditRecord, AuditStore
+from protokeep.store.audit import BEGINNING, END, AuditRecord, AuditStore
 from protokeep.store.sql import DatabaseError
 
 log = structlog.get_logger(__name__)
@@ -110,6 +110,8 @@ class Audit:
         *,
         action: str | None = None,
         actor: str | None = None,
+        since: datetime = BEGINNING,
+        until: datetime = END,
         after: tuple[datetime, str] | None = None,
     ) -> tuple[list[AuditRecord], tuple[datetime, str] | None]:
         """A page of the principal's workspace, newest first, and where the next page begins (None: there is none).
@@ -119,7 +121,9 @@ class Audit:
         async with contextlib.AsyncExitStack() as stack:
             if action is not None or actor is not None:
                 await stack.enter_async_context(self._scans.turn(principal))
-            found = await self._store.list(principal.workspace_id, limit + 1, action=action, actor=actor, after=after)
+            found = await self._store.list(
+                principal.workspace_id, limit + 1, action=action, actor=actor, since=since, until=until, after=after
+            )
         page = found[:limit]
         return page, (page[-1].entry.at, page[-1].id) if len(found) > limit else None
 

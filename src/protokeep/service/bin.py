@@ -13,6 +13,7 @@ from datetime import datetime
 
 import structlog
 
+from protokeep.bus import Change
 from protokeep.core import bin as steps
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.core.call_budget import Priority
@@ -27,8 +28,7 @@ from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
 from protokeep.service.deletion import CHANGED_TOO_OFTEN, MAX_LOSSES, Deleter, require_known_account
 from protokeep.store.audit import write
-from protokeep.store.bin import take_free_slot
-from protokeep.store.prototypes import free_slot
+from protokeep.store.slots import pass_slot_on, take_free_slot
 from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
@@ -95,12 +95,16 @@ class Bin:
         details = {"product_id": prototype.product_id, "due_at": due_at.isoformat()}
         entry = AuditEntry.of(principal, Action.DELETED, now, prototype.id, **details)
 
-        async def free_slot_and_audit(connection: Connection) -> None:
-            await free_slot(connection, prototype.id)
+        queries = await self._context.store.prepared()
+        workspace_id = prototype.generation.workspace_id
+
+        async def pass_slot_on_and_audit(connection: Connection) -> Sequence[Change]:
+            told = await pass_slot_on(connection, queries, prototype, now, workspace_id)
             await write(connection, entry)
+            return told
 
         after = steps.put_into_bin(prototype, now, due_at, principal.user_id)
-        saved = await self._context.store.save(prototype, after, event, belongs=free_slot_and_audit)
+        saved = await self._context.store.save(prototype, after, event, belongs=pass_slot_on_and_audit)
         self._context.checkpoint("after_put")
         return saved
 

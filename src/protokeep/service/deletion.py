@@ -7,10 +7,12 @@ then it stays in sight, with the reason, and the deletion is tried again.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from enum import Enum
 
 import structlog
 
+from protokeep.bus import Change
 from protokeep.core import absence, deletion
 from protokeep.core.audit import ITSELF, Action, AuditEntry
 from protokeep.core.bin import NOT_ARCHIVED
@@ -26,13 +28,15 @@ from protokeep.providers.base import Provider
 from protokeep.service.context import Context
 from protokeep.service.visibility import Visibility
 from protokeep.store.audit import write
-from protokeep.store.prototypes import free_slot
+from protokeep.store.slots import pass_slot_on
 from protokeep.store.sql import Connection
 
 log = structlog.get_logger(__name__)
 
 #: How often a change is tried again because another process changed the row.
 MAX_LOSSES = 10
+#: The same for a row that nothing tracks, which a trigger of the owner's may keep.
+UNTRACKED_TRIES = 3
 CHANGED_TOO_OFTEN = "This prototype is being changed by too many at once. Try again in a moment."
 #: Codes of a deletion that the provider may have carried out. "Not found" after one of them says that it did: should
 #: the chat show up again all the same, the next search of the account deletes it.
@@ -55,16 +59,19 @@ class Deleter:
 
     async def request(self, principal: Principal, prototype: Prototype) -> TrackedPrototype | None:
         """Delete a prototype as soon as possible. None: it is deleted already. Raises `NotNow`."""
-        if not isinstance(prototype, TrackedPrototype):
-            if await self._delete_untracked(principal, prototype):
+        current = prototype
+        for _ in range(UNTRACKED_TRIES):
+            if isinstance(current, TrackedPrototype):
+                return await self._request(principal, current)
+            if await self._delete_untracked(principal, current):
                 return None
             found = await self._context.store.get(principal.workspace_id, prototype.id)
             if found is None:
                 return None
-            if not isinstance(found, TrackedPrototype):
-                raise NotNow("The database did not delete this row. Is there a trigger or a policy on design_mockups?")
-            prototype = found
-        return await self._request(principal, prototype)
+            current = found  # It is tracked by now, or its slot changed hands in the same moment.
+        if isinstance(current, TrackedPrototype):
+            return await self._request(principal, current)
+        raise NotNow("The database did not delete this row. Is there a trigger or a policy on design_mockups?")
 
     async def _delete_untracked(self, principal: Principal, prototype: Prototype) -> bool:
         """Delete a row that nothing tracks. False: it is gone, or is tracked since a moment ago.
@@ -119,12 +126,16 @@ class Deleter:
     ) -> TrackedPrototype | None:
         now = event.at
 
-        async def free_slot_and_audit(connection: Connection) -> None:
-            await free_slot(connection, prototype.id)
+        queries = await self._context.store.prepared()
+        workspace_id = prototype.generation.workspace_id
+
+        async def pass_slot_on_and_audit(connection: Connection) -> Sequence[Change]:
+            told = await pass_slot_on(connection, queries, prototype, now, workspace_id)
             await write(connection, entry)
+            return told
 
         after = deletion.deletion_requested(prototype, now)
-        return await self._context.store.save(prototype, after, event, belongs=free_slot_and_audit)
+        return await self._context.store.save(prototype, after, event, belongs=pass_slot_on_and_audit)
 
     async def sweep(self) -> int:
         """Try every due deletion again. Returns their number."""

@@ -38,6 +38,7 @@ from protokeep.service.requests import NewPrototype, check_request
 from protokeep.service.sendings import Sendings
 from protokeep.service.similar import SimilarProducts
 from protokeep.service.submission import CreatePayload
+from protokeep.service.variants import Variants
 from protokeep.service.visibility import Visibility
 from protokeep.service.waiting import wait_until_accepted, wait_until_changed, waiting
 from protokeep.store.pictures import Picture
@@ -73,6 +74,7 @@ class Keeper:
         visibility = Visibility(context)
         self._deleter = Deleter(context, visibility)
         self.bin = Bin(context, self._deleter, self.budget)
+        self.variants = Variants(context)
         sendings = Sendings(context, self._orphans)
         self._follow_ups = FollowUps(context, sendings)
         self._delivery = Delivery(

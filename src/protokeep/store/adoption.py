@@ -68,6 +68,7 @@ class AdoptionStore:
             adopted = await connection.execute(queries.adopt_older, values)
             if adopted:
                 await connection.execute(query("adopt_beside_known"), {"account": UNKNOWN_ACCOUNT, "now": now})
+                await connection.execute(queries.number_variants, {"account": UNKNOWN_ACCOUNT, "now": now})
         return adopted
 
     async def map_tenants(self) -> int:

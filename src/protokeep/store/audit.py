@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from protokeep.core.audit import Action, AuditEntry
 from protokeep.store.database import Database
 from protokeep.store.sql import Connection, Row, Values, query
+
+#: Before and after every entry.
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+END = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class AuditStore:
         *,
         action: str | None = None,
         actor: str | None = None,
+        since: datetime = BEGINNING,
+        until: datetime = END,
         after: tuple[datetime, str] | None = None,
     ) -> list[AuditRecord]:
         """Entries of a workspace, newest first. `after` is the (time, id) of the last entry of the page before.
@@ -46,6 +52,7 @@ class AuditStore:
         Raises `TooSlow` where entries of one action or actor are looked for.
         """
         values: dict[str, Any] = {"workspace_id": workspace_id, "limit": limit, "action": action, "actor": actor}
+        values |= {"since": since, "until": until}
         statement = "list_audit"
         if after is not None:
             statement = "list_audit_after"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from protokeep.core.prototype import TrackedPrototype
 from protokeep.store.mapping import tracked_prototype_of
-from protokeep.store.sql import Connection, Statement, query
+from protokeep.store.sql import Statement
 
 if TYPE_CHECKING:
     from protokeep.store.prototypes import Prototypes
 
 
 class BinStore:
-    """Reads the bin, and gives the slot back to what is taken out of it."""
+    """Reads the bin."""
 
     def __init__(self, prototypes: Prototypes) -> None:
         self._prototypes = prototypes
@@ -41,15 +41,3 @@ class BinStore:
     async def _read(self, statement: Statement, **values: Any) -> list[TrackedPrototype]:
         async with self._prototypes.database.reading() as connection:
             return [tracked_prototype_of(row) for row in await connection.fetch_all(statement, values)]
-
-
-async def take_free_slot(connection: Connection, prototype: TrackedPrototype, now: datetime) -> None:
-    """Gives the product's slot to a prototype, if no other one has it."""
-    slot = {
-        "workspace_id": prototype.generation.workspace_id,
-        "product_id": prototype.product_id,
-        "provider": prototype.provider,
-        "mockup_id": prototype.id,
-        "now": now,
-    }
-    await connection.execute(query("claim_slot"), slot)

@@ -176,8 +176,9 @@ async def create(
     await _require_product(connection, queries, request)
     await _save_key(connection, request, request.mockup_id)
     await _take_slot(connection, request, vacancy.replaced)
-    prototype = claimed_prototype(request, user_id_for(request.user_id, must_be_uuid=queries.shape.user_is_uuid))
-    if not await insert_prototype(connection, queries, prototype, name=request.product_name):
+    claimed = claimed_prototype(request, user_id_for(request.user_id, must_be_uuid=queries.shape.user_is_uuid))
+    prototype = await insert_prototype(connection, queries, claimed, name=request.product_name)
+    if prototype is None:
         raise _product_unknown(request)
     outcome = vacancy.decision.outcome.value
     data = {
@@ -264,6 +265,7 @@ async def _take_slot_for_older(
         raise LostRace
     values = {"account": UNKNOWN_ACCOUNT, "now": request.now, "limit": 1, "mockup_id": older.id}
     await connection.execute(queries.adopt_one, values)
+    await connection.execute(queries.number_variants, {"account": UNKNOWN_ACCOUNT, "now": request.now})
     row = await connection.fetch_one(queries.get_unscoped, {"mockup_id": older.id})
     if row is None:
         raise LostRace

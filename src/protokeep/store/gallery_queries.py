@@ -260,7 +260,8 @@ class GalleryQueries:
             " AND s.product_id = m.product_id AND s.provider = m.provider)",
             "NOT EXISTS (SELECT 1 FROM design_mockups n LEFT JOIN protokeep_generations ng ON ng.mockup_id = n.id"
             " WHERE n.product_id = m.product_id AND n.provider = m.provider"
-            f" AND {workspace_of(self._shape, 'n', 'ng')} = :workspace_id AND ng.deletion_due_at IS NULL"
+            f" AND {workspace_of(self._shape, 'n', 'ng')} = :workspace_id"
+            " AND ng.deletion_due_at IS NULL AND ng.deletion_requested_at IS NULL"
             f" AND ({made_at_of(self._shape, 'n')}, n.id) > ({self._made_at}, m.id))",
         ]
 

@@ -114,7 +114,7 @@ async def _insert(
     prototype = _prototype_of(orphan, poll_timeout, must_be_uuid=queries.shape.user_is_uuid)
     slot = {**_key_of(orphan), "mockup_id": prototype.id, "now": orphan.now, "created_at": orphan.made_at}
     await connection.execute(query("claim_slot" if orphan.only_free_slot else "set_slot_if_newer"), slot)
-    if not await insert_prototype(connection, queries, prototype):
+    if await insert_prototype(connection, queries, prototype) is None:
         raise LookupError(f"no product {orphan.product_id} to adopt a chat for")
     values = {"mockup_id": prototype.id, "chat_id": orphan.chat_id, "updated_at": orphan.now}
     await must_touch(connection, queries.attach_chat_to_mockup, values)

@@ -135,6 +135,7 @@ class PrototypeQueries:
     def _prepare_writes(self, shape: OwnerTable) -> None:
         self.count_unadopted = Statement(f"SELECT count(*) AS number FROM design_mockups m WHERE {_UNADOPTED}")  # noqa: S608 - conditions of ours
         self.adopt_older = self._on_owners_tables("adopt_older")
+        self.number_variants = self._on_owners_tables("number_variants")
         self.adopt_one = self._on_owners_tables("adopt_older", only=" AND m.id = :mockup_id")
         has_tenants = shape.has_tenant and shape.products_has_tenant
         self.insert_mockup = self._on_owners_tables("insert_tenant_mockup" if has_tenants else "insert_mockup")

@@ -28,10 +28,12 @@ from protokeep.store.mapping import (
 )
 from protokeep.store.owner_table import OwnerTable, read_owner_table
 from protokeep.store.prototype_queries import PrototypeQueries
+from protokeep.store.slots import pass_slot_on
 from protokeep.store.sql import Connection, ConstraintBroken, LostRace, Row, Statement, must_touch, query
 
 #: Writes that belong to a guarded write: executed after it, in the same transaction, and rolled back with it.
-InTransaction = Callable[[Connection], Awaitable[object]]
+#: Its result: further changes that viewers are told of after the commit.
+InTransaction = Callable[[Connection], Awaitable[Sequence[Change] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +128,8 @@ class Prototypes:
         `belongs` rolls everything back; `LostRace` counts as a change of the prototype.
         """
         queries = await self._prepared()
-        is_visible = is_visible_change(before, after, events)
         change = change_of(after, "changed")
+        told = [change] if is_visible_change(before, after, events) else []
         try:
             async with self.database.transaction() as connection:
                 # The owner's row first, as a deletion locks it first: otherwise each could wait for the other.
@@ -140,13 +142,13 @@ class Prototypes:
                 for event in events:
                     await add_event(connection, change.workspace_id, after.product_id, after.id, event)
                 if belongs is not None:
-                    await belongs(connection)
-                if is_visible:
-                    await self._changes.notify(connection, change)
+                    told += await belongs(connection) or ()
+                for one in told:
+                    await self._changes.notify(connection, one)
         except LostRace:
             return None
-        if is_visible:
-            self._changes.publish(change)
+        for one in told:
+            self._changes.publish(one)
         return with_next_version(after)
 
     async def record_polls(self, polls: Sequence[TrackedPrototype]) -> None:
@@ -174,23 +176,27 @@ class Prototypes:
         return True
 
     async def delete_untracked(self, workspace_id: str, row: Prototype, event: Event, entry: AuditEntry) -> bool:
-        """Deletes a row that has no generation, and frees its slot. False: it was gone, or is tracked now.
+        """Deletes a row that has no generation, and passes its slot on. False: it was gone, or is tracked now.
 
         Raises `NotNow` where rows of the owner's refer to it.
         """
-        change = Change(workspace_id, row.product_id, row.id, "", "deleted")
+        queries = await self._prepared(for_tracking=False)
+        told = [Change(workspace_id, row.product_id, row.id, "", "deleted")]
         try:
             async with self.database.transaction() as connection:
+                told += await pass_slot_on(connection, queries, row, event.at, workspace_id)
                 await must_touch(connection, query("delete_untracked_mockup"), {"mockup_id": row.id})
                 await texts.forget(connection, row.id)
                 await add_event(connection, workspace_id, row.product_id, row.id, event)
                 await audit.write(connection, entry)
-                await self._changes.notify(connection, change)
+                for one in told:
+                    await self._changes.notify(connection, one)
         except LostRace:
             return False
         except ConstraintBroken as error:
             raise NotNow(f"The database keeps this row, because others refer to it: {error.driver}.") from error
-        self._changes.publish(change)
+        for one in told:
+            self._changes.publish(one)
         return True
 
     # -- submission ------------------------------------------------------------------------------------------
@@ -359,32 +365,31 @@ async def insert_prototype(
     prototype: TrackedPrototype,
     *,
     name: str | None = None,
-) -> bool:
-    """Inserts the rows of a new prototype and of its product. False: the owner has no such product."""
+) -> TrackedPrototype | None:
+    """Inserts the rows of a new prototype and of its product. None: the owner has no such product.
+
+    Returns the prototype with its number among the product's variants.
+    """
     workspace_id = prototype.generation.workspace_id
     tenant_id = None if workspace_id == DEFAULT_WORKSPACE else workspace_id
     values = {**mockup_values(prototype), "workspace_id": workspace_id, "tenant_id": tenant_id}
     if await connection.execute(queries.insert_mockup, values) == 0:
-        return False
-    await insert_generation(connection, prototype)
+        return None
     product = {
         "workspace_id": prototype.generation.workspace_id,
         "product_id": prototype.product_id,
         "name": name,
         "now": prototype.created_at,
     }
-    await connection.execute(query("save_product"), product)
+    numbered = await connection.fetch_one(query("save_product"), product)
+    variant = prototype.with_generation(variant=numbered["newest_variant"] if numbered else None)
+    await insert_generation(connection, variant)
     await texts.index(connection, queries.shape, [prototype.id])
     if name is not None:
         await texts.index_product(connection, queries.shape, workspace_id, prototype.product_id)
-    return True
+    return variant
 
 
 async def insert_generation(connection: Connection, prototype: TrackedPrototype) -> None:
     """Inserts the generation of a prototype. Raises `LostRace` when the prototype has one."""
     await must_touch(connection, query("insert_generation"), generation_values(prototype))
-
-
-async def free_slot(connection: Connection, mockup_id: str) -> None:
-    """Frees the slot of a prototype: the next create for the product makes a new one."""
-    await connection.execute(query("free_slot"), {"mockup_id": mockup_id})

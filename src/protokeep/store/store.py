@@ -31,6 +31,7 @@ from protokeep.store.plans import PlanStore
 from protokeep.store.processes import ProcessStore
 from protokeep.store.prototypes import Prototypes
 from protokeep.store.searches import Searches
+from protokeep.store.slots import find_successor
 from protokeep.store.sql import LostRace, Row, query
 from protokeep.store.texts import Texts
 
@@ -87,6 +88,12 @@ class Store(Prototypes):
             return prototype
         async with self.database.reading() as connection:
             return await claims.find_current(connection, queries, key)
+
+    async def successor(self, workspace_id: str, prototype: Prototype) -> Prototype | None:
+        """The variant that becomes current if this prototype, which is current, is deleted. None: nothing is left."""
+        queries = await self._prepared(for_tracking=False)
+        async with self.database.reading() as connection:
+            return await find_successor(connection, queries, prototype, workspace_id)
 
     async def history(self, workspace_id: str, mockup_id: str, limit: int = 500) -> list[Row]:
         """The events of a prototype, oldest first."""

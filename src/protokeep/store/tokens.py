@@ -81,13 +81,20 @@ class TokenStore:
         """People of a workspace, by name, beginning after a name. Raises `TooSlow`."""
         values = {"workspace_id": workspace_id, "now": now, "limit": limit, "after": after}
         rows = await self._database.scan(query("list_people"), values)
-        return [Person(row["user_id"], int(row["tokens"]), int(row["prototypes"]), row["last_used_at"]) for row in rows]
+        roles = (None, *Role)
+        return [
+            Person(
+                row["user_id"], int(row["tokens"]), int(row["prototypes"]), row["last_used_at"], roles[int(row["rank"])]
+            )
+            for row in rows
+        ]
 
     async def revoke_access(self, workspace_id: str, user_id: str, now: datetime, entry: AuditEntry) -> tuple[int, int]:
         """Revokes the tokens of a person and ends their sessions. Returns (tokens, sessions)."""
         values = {"workspace_id": workspace_id, "user_id": user_id}
         async with self._database.transaction() as connection:
             sessions = await connection.execute(query("delete_sessions_of_person"), values)
+            await connection.execute(query("delete_invitations_of_person"), values)
             tokens = await connection.execute(query("revoke_tokens_of_person"), {**values, "now": now})
             if sessions or tokens:
                 await write(connection, replace(entry, data={"tokens": tokens, "sessions": sessions}))

@@ -44,6 +44,14 @@ class FollowUp(BaseModel):
     message: Annotated[str, Field(description="What should change: 1-100,000 characters.")]
 
 
+class VariantName(BaseModel):
+    """The name of a variant."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Annotated[str | None, Field(description="1-60 characters; null takes the name away.")]
+
+
 @router.post(
     "/messages",
     summary="Send a follow-up into the prototype's chat",
@@ -91,7 +99,8 @@ async def delete(
 ) -> Any:
     """It waits in the bin first, and can be taken back until `deletion_due_at`. Its chat is archived.
 
-    The product's next create makes a new prototype. Deleting a second time is no error.
+    When it was the current one, the newest usable variant that is left becomes current; without one the product's next
+    create makes a new prototype. Deleting a second time is no error.
     """
     prototype = await keeper.delete(principal, prototype_id, at_once=now)
     if prototype is None:
@@ -107,6 +116,25 @@ async def take_back(prototype_id: str, keeper: KeeperDep, principal: Maker) -> P
     Who may delete it may take it back. One that is not in the bin stays as it is.
     """
     return PrototypeView.of(await keeper.take_back(principal, prototype_id), keeper.context.clock())
+
+
+@router.post(
+    "/make-current", summary="Make it the current one of its product", responses=responses(401, 403, 404, 409, 503)
+)
+async def make_current(prototype_id: str, keeper: KeeperDep, principal: Maker) -> PrototypeView:
+    """The prototype, which whoever asks for the product gets from now on. The one before stays, as a variant.
+
+    One that is current already stays as it is. Nothing happens at the app builder. 409: it failed, or is deleted.
+    """
+    found = await keeper.get(principal, prototype_id)
+    return PrototypeView.of(await keeper.variants.make_current(principal, found), keeper.context.clock())
+
+
+@router.put("/name", summary="Name a variant", responses=responses(400, 401, 403, 404, 409, 413, 422, 503))
+async def name(prototype_id: str, body: VariantName, keeper: KeeperDep, principal: Maker) -> PrototypeView:
+    """The prototype with its name, by which people tell it from the product's others."""
+    found = await keeper.get(principal, prototype_id)
+    return PrototypeView.of(await keeper.variants.name(principal, found, body.name), keeper.context.clock())
 
 
 @router.get(

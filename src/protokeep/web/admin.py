@@ -86,6 +86,7 @@ class PersonView(BaseModel):
     tokens: Annotated[int, Field(description="How many valid tokens they have.")]
     prototypes: Annotated[int, Field(description="How many prototypes they asked for.")]
     last_used_at: Annotated[datetime | None, Field(description="When a token of theirs was used last; null: never.")]
+    role: Annotated[RoleWord | None, Field(description="The highest one of their valid tokens; null: none is valid.")]
 
     @classmethod
     def of(cls, person: Person) -> PersonView:

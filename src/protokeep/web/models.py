@@ -134,6 +134,8 @@ class PrototypeView(BaseModel):
     key_source: Annotated[KeySourceWord | None, Field(description="Whose key paid for it.")]
     deletion_due_at: Annotated[datetime | None, Field(description="In the bin: it can be taken back until then.")]
     archive_id: Annotated[str | None, Field(description="The copy of its chat that was made before its deletion.")]
+    variant: Annotated[int | None, Field(description="Its number within the product, by order of creation.")]
+    variant_name: Annotated[str | None, Field(description="The short name that people gave it.")]
 
     @classmethod
     def of(cls, prototype: Prototype, now: datetime) -> PrototypeView:

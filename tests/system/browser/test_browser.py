@@ -231,6 +231,7 @@ class TestChanging:
         page.get_by_role("button", name="Send").click()
         expect(page.locator("#timeline")).to_contain_text("ana asked for a change")
 
+        page.get_by_label("More actions").click()
         page.get_by_role("link", name="Delete…").click()
         expect(page.get_by_role("heading", name="Delete this prototype?")).to_be_visible()
         page.get_by_role("button", name="Delete it now, for good").click()
@@ -381,8 +382,8 @@ class TestLooking:
             )
             assert small == [], path
             outside = page.evaluate(
-                """[...document.querySelectorAll('article.card')]
-                   .flatMap(card => [...card.querySelectorAll('h3, summary')]
+                """[...document.querySelectorAll('article.card, .variant')]
+                   .flatMap(card => [...card.querySelectorAll('h3, summary, .line > *, .words')]
                    .filter(e => e.getBoundingClientRect().right > card.getBoundingClientRect().right)
                    .map(e => e.textContent.trim()))"""
             )
@@ -412,12 +413,50 @@ class TestLooking:
         page = windows.signed_in(still)
         page.goto(f"{still.url}/p/shop")
 
-        links = {card.get_attribute("data-link") for card in page.locator("article.card").all()}
-        earlier = page.locator("article.card:not([data-current])").get_attribute("data-of")
+        links = {card.get_attribute("data-link") for card in page.locator(".variant").all()}
+        earlier = page.locator(".variant:not([data-current])").get_attribute("data-of")
         assert links == {"/p/shop", f"/prototypes/{earlier}"}
+
+    def test_a_variant_is_compared_named_and_made_current_without_script(self, still: Site, windows: Windows) -> None:
+        """
+        Two variants are compared, one is named and made the current one, all without script.
+        """
+        scene = Scene("shop", None, "ana", PROMPT, State.READY)
+        still.call(paint(still.application, (replace(scene, ago=timedelta(hours=2)), replace(scene, another=True))))
+        page = windows.signed_in(still, java_script_enabled=False)
+        page.goto(f"{still.url}/p/shop")
+        page.get_by_role("button", name="Compare").click()
+        page.get_by_role("link", name="Details of #1").click()
+        page.get_by_text("Details", exact=True).click()
+        page.get_by_label("Name of this variant").fill("Dark header")
+        page.get_by_role("button", name="Save name").click()
+        page.get_by_role("button", name="Make current").click()
+
+        expect(page.locator(".variant[data-current]")).to_contain_text("#1")
+        expect(page.locator(".variant[data-current]")).to_contain_text("Dark header")
 
 
 class TestLive:
+    def test_a_products_page_hears_of_its_variants(self, still: Site, windows: Windows) -> None:
+        """
+        What another person makes current is told on the page of the product, whose variants follow at once.
+        """
+        scene = Scene("shop", None, "ana", PROMPT, State.READY)
+        still.call(paint(still.application, (replace(scene, ago=timedelta(hours=2)), replace(scene, another=True))))
+        page = windows.signed_in(still)
+        page.goto(f"{still.url}/p/shop")
+        earlier = page.locator(".variant:not([data-current])").get_attribute("data-of")
+        who = Principal("default", "ben", Role.MAKER, "")
+        keeper = still.application.keeper
+        found = still.call(keeper.get(who, str(earlier)))
+
+        still.call(keeper.variants.make_current(who, found))
+
+        expect(page.locator(f"#v{earlier}")).to_contain_text("Current")
+        expect(page.locator("#standing")).to_contain_text("#1 is the current one")
+        expect(page.locator("#news a")).to_be_visible()
+        expect(page.locator(".variant [aria-current=page]")).to_contain_text("#2")
+
     def test_a_page_with_live_changes_off_stays_and_catches_up_later(self, still: Site, windows: Windows) -> None:
         """
         Turned off, nothing changes by itself; turned on, the page catches up.
@@ -507,6 +546,11 @@ class TestAccess:
         for path in [*paths(*(made[one].id for one in shown)), f"/prototypes/{made['bakery'].id}/delete"]:
             page.goto(still.url + path)
             look(path, page.locator("h1"))
+        page.goto(f"{still.url}/p/bakery")
+        page.get_by_label("More actions").click()
+        look("more actions", page.get_by_role("link", name="Delete…"))
+        page.get_by_role("button", name="Compare").click()
+        look("compare", page.get_by_role("heading", name="side by side"))
         page.goto(f"{still.url}/prototypes/{made['wallet'].id}/delete")
         page.get_by_role("button", name="Put it into the bin").click()
         look("in the bin", page.get_by_text("It can be taken back until"))
@@ -611,6 +655,9 @@ def paths(*prototypes: str) -> list[str]:
         "/settings",
         "/p/none",
         "/bin",
+        "/people",
+        "/people/tokens",
+        "/audit",
     ]
     return [*fixed, *(f"/prototypes/{one}" for one in prototypes)]
 

@@ -1,2 +1,2 @@
--- Frees the slot of a prototype that is being deleted: the next create makes a new one.
+-- Frees the slot of a prototype that is being deleted, where nothing is left that could have it.
 DELETE FROM protokeep_slots WHERE mockup_id = :mockup_id

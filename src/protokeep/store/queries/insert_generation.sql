@@ -2,8 +2,9 @@
 -- prototype has one.
 INSERT INTO protokeep_generations
   (mockup_id, workspace_id, provider, account, api_version, marker, created_by, explicitly_new, recovery_point,
-   next_try_at, next_poll_at, deadline_at, fence, lease_until, created_at)
+   next_try_at, next_poll_at, deadline_at, fence, lease_until, created_at, variant)
 VALUES
   (:mockup_id, :workspace_id, :provider, :account, :api_version, :marker, :created_by, :explicitly_new,
-   :recovery_point, :next_try_at, :next_poll_at, :deadline_at, :fence, :lease_until, :created_at)
+   :recovery_point, :next_try_at, :next_poll_at, :deadline_at, :fence, :lease_until, :created_at,
+   :variant)
 ON CONFLICT (mockup_id) DO NOTHING

@@ -1,5 +1,6 @@
 -- Lists the audit of a workspace, newest first.
 SELECT id, workspace_id, at AS written_at, action, actor, token_id, address, subject, data FROM protokeep_audit
 WHERE workspace_id = :workspace_id
+  AND at >= :since AND at < :until
   AND (CAST(:action AS text) IS NULL OR action = :action) AND (CAST(:actor AS text) IS NULL OR actor = :actor)
 ORDER BY at DESC, id DESC LIMIT :limit

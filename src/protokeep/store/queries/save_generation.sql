@@ -12,5 +12,6 @@ UPDATE protokeep_generations SET
   broken_url = :broken_url, broken_since = :broken_since, broken_checks = :broken_checks, deletion_requested_at = :deletion_requested_at,
   last_shown_at = :last_shown_at, missing_polls = :missing_polls, last_missing_at = :last_missing_at,
   known_message_id = :known_message_id,
-  deletion_due_at = :deletion_due_at, deletion_requested_by = :deletion_requested_by, archive_id = :archive_id
+  deletion_due_at = :deletion_due_at, deletion_requested_by = :deletion_requested_by, archive_id = :archive_id,
+  variant_name = :variant_name
 WHERE mockup_id = :mockup_id AND version = :version

@@ -6,13 +6,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotAllowed, NotNow, NotReady, ProviderError
+from protokeep.store.gallery import Card
 from protokeep.web.actions import picture_response
 from protokeep.web.dependencies import application_of
 from protokeep.web.pages.bin import days_in_bin
 from protokeep.web.pages.detail import detail_values
-from protokeep.web.pages.formatting import version_of
+from protokeep.web.pages.formatting import product_path, version_of
 from protokeep.web.pages.forms import new_key
 from protokeep.web.pages.gallery import newest_event_id, prototype_page, require_prototype
+from protokeep.web.pages.presenters import card_view
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import AdminDep, FormFieldsDep, MakerDep, OnlookerDep
 
@@ -69,6 +71,9 @@ async def confirm(request: Request, visitor: AdminDep, prototype_id: str) -> Res
     generation = prototype.generation
     is_to_wait = generation is not None and not generation.is_unwanted and prototype.chat_id is not None
     waits = is_to_wait and bool(application.keeper.context.bin_time)
+    successor = await application.keeper.variants.successor(visitor.principal, prototype)
+    now = application.keeper.context.clock()
+    values["successor"] = card_view(Card(successor, None, 0), now) if successor else None
     return page(
         request, "delete.html", visitor=visitor, live=None, waits=waits, days=days_in_bin(application), **values
     )
@@ -85,6 +90,34 @@ async def delete(request: Request, visitor: AdminDep, fields: FormFieldsDep, pro
     except NotNow as error:
         return await prototype_page(request, visitor, prototype_id, since, status=409, trouble=str(error))
     return RedirectResponse("/?deleted=1" if remaining is None else f"/prototypes/{remaining.id}", 303)
+
+
+@router.post("/make-current")
+async def make_current(request: Request, visitor: MakerDep, fields: FormFieldsDep, prototype_id: str) -> Response:
+    """Make the prototype the current one of its product. One that is current already stays as it is."""
+    since = newest_event_id(request, visitor)
+    application = application_of(request)
+    prototype = await require_prototype(application, visitor, prototype_id)
+    try:
+        made = await application.keeper.variants.make_current(visitor.principal, prototype)
+    except NotNow as error:
+        return await prototype_page(request, visitor, prototype.id, since, status=409, trouble=str(error))
+    return RedirectResponse(product_path(made.product_id), 303)
+
+
+@router.post("/name")
+async def name(request: Request, visitor: MakerDep, fields: FormFieldsDep, prototype_id: str) -> Response:
+    """Name the variant; an empty name takes its name away."""
+    since = newest_event_id(request, visitor)
+    application = application_of(request)
+    prototype = await require_prototype(application, visitor, prototype_id)
+    try:
+        await application.keeper.variants.name(visitor.principal, prototype, fields.get("name"))
+    except (InvalidInput, NotNow) as error:
+        status = 409 if isinstance(error, NotNow) else 422
+        trouble = f"Not named. {str(error).removeprefix('name').strip().capitalize()}"
+        return await prototype_page(request, visitor, prototype.id, since, status=status, trouble=trouble)
+    return RedirectResponse(f"/prototypes/{prototype.id}", 303)
 
 
 @router.post("/restore")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from protokeep.core.follow_up import follow_up_blocked_reason
 from protokeep.core.principals import Principal
@@ -12,11 +15,14 @@ from protokeep.core.provider_keys import KeySource, key_source_of
 from protokeep.core.validation import PROMPT_MAX
 from protokeep.store.gallery import Card
 from protokeep.store.prototypes import Page
-from protokeep.web.pages.presenters import CardView, card_view, timeline
+from protokeep.web.dependencies import decode_cursor, encode_cursor
+from protokeep.web.pages import formatting
+from protokeep.web.pages.presenters import CardView, card_view
+from protokeep.web.pages.timeline import asked_since, timeline
 from protokeep.wiring import Application
 
-#: Other prototypes of the same product on the page.
-OTHERS_SHOWN = 6
+#: Variants of the product on one page.
+VARIANTS_SHOWN = 12
 
 #: By outcome of the claim: the beginning of the sentence about where the prototype comes from.
 ORIGINS = {
@@ -42,8 +48,13 @@ async def prototype_detail(application: Application, card: Card) -> dict[str, An
     history, surplus = await application.keeper.history(prototype)
     usual = await application.gallery.usual_duration(workspace_of(prototype))
     view = card_view(card, now, usual)
+    asked = asked_since(history, now)
     return {
         "card": view,
+        "current": await _current(application, card, now),
+        "asked": asked,
+        "latest": asked[0] if asked else None,
+        "facts": _facts(prototype),
         "timeline": timeline(history, prototype, now),
         "why": _origin_sentence(view, history),
         "change": {
@@ -60,17 +71,52 @@ async def prototype_detail(application: Application, card: Card) -> dict[str, An
     }
 
 
-async def detail_values(application: Application, principal: Principal, prototype_id: str) -> dict[str, Any]:
-    """All values of a prototype's page. Raises `NotFound`."""
+async def detail_values(
+    application: Application, principal: Principal, prototype_id: str, cursor: str | None = None
+) -> dict[str, Any]:
+    """All values of a prototype's page, with its product's variants from `cursor` on. Raises `NotFound`."""
     card = await application.gallery.card(principal.workspace_id, prototype_id)
-    others, _ = await application.keeper.list(principal, card.prototype.product_id, Page(OTHERS_SHOWN + 1))
+    product_id = card.prototype.product_id
+    found, after = await application.keeper.list(
+        principal, product_id, Page(VARIANTS_SHOWN, None, None, None, decode_cursor(cursor))
+    )
     now = application.keeper.context.clock()
+    path = formatting.product_path(product_id)
+    older = f"{path}{'&' if '?' in path else '?'}{urlencode({'cursor': encode_cursor(after)})}" if after else None
+    values = await prototype_detail(application, card)
     return {
-        **await prototype_detail(application, card),
-        "others": [card_view(Card(one, card.product_name, 0), now) for one in others if one.id != prototype_id][
-            :OTHERS_SHOWN
-        ],
+        **values,
+        "variants": [card_view(Card(one, card.product_name, 0), now) for one in found],
+        "pair": _pair(card.prototype, values["current"], found),
+        "newest_url": path if cursor else None,
+        "older_url": older,
     }
+
+
+async def variants_of(application: Application, card: Card) -> dict[str, Any]:
+    """The values of one variant beside another one: its card and what was asked since."""
+    now = application.keeper.context.clock()
+    history, _ = await application.keeper.history(card.prototype)
+    return {"card": card_view(card, now), "asked": asked_since(history, now)}
+
+
+async def _current(application: Application, card: Card, now: datetime) -> CardView | None:
+    """The current variant of a prototype's product; None: it is that itself, or the product has none."""
+    prototype = card.prototype
+    if prototype.is_current:
+        return None
+    store = application.keeper.context.store
+    current = await store.current(workspace_of(prototype), prototype.product_id, prototype.provider)
+    if current is None or not current.is_current:
+        return None
+    return card_view(Card(current, card.product_name, 0), now)
+
+
+def _pair(prototype: Prototype, current: CardView | None, found: Sequence[Prototype]) -> dict[str, str | None]:
+    """Which two variants the form for a comparison begins with."""
+    others = [one.id for one in found if one.id != prototype.id]
+    other = current.id if current is not None else next(iter(others), None)
+    return {"a": prototype.id, "b": other}
 
 
 def workspace_of(prototype: Prototype) -> str:
@@ -90,15 +136,26 @@ def _origin_sentence(view: CardView, history: Any) -> str:
     return "It was there before protokeep."
 
 
+def _facts(prototype: Prototype) -> list[tuple[str, str]]:
+    """What is known of a prototype beside its ids."""
+    generation = prototype.generation
+    if generation is None:
+        return []
+    facts = [
+        ("Paid by", PAID_BY[key_source_of(generation.account)]),
+        ("Cost", formatting.credits_text(generation.credits)),
+        ("API version", f"v{generation.api_version}"),
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
 def _ids(prototype: Prototype) -> list[tuple[str, str]]:
     generation = prototype.generation
     ids = [
         ("Prototype", prototype.id),
         ("Product", prototype.product_id),
-        ("Chat at the builder", prototype.chat_id),
-        ("Project at the builder", prototype.project_id),
-        ("Message at the builder", generation.message_id if generation else None),
-        ("Paid by", PAID_BY[key_source_of(generation.account)] if generation else None),
-        ("API version", f"v{generation.api_version}" if generation else None),
+        ("Chat in the app builder", prototype.chat_id),
+        ("Project in the app builder", prototype.project_id),
+        ("Message in the app builder", generation.message_id if generation else None),
     ]
     return [(label, value) for label, value in ids if value]

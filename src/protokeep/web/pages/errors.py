@@ -25,7 +25,7 @@ Handler = Callable[[Request, Any], Awaitable[Response]]
 FOR_PROGRAMS = ("/api/", "/hooks/", "/livez", "/readyz", "/openapi.json", "/live", "/mcp", "/static/")
 
 STILL_WORKS = {
-    503: "What the builder is making goes on there, and is picked up from where it was. Nothing is made twice.",
+    503: "What the app builder is making goes on there, and is picked up from where it was. Nothing is made twice.",
     500: "The other pages work, and prototypes that are being made go on.",
 }
 
@@ -85,12 +85,12 @@ def _to_sign_in(request: Request) -> Response:
 
 def _error_page(request: Request, problem: dict[str, Any], status: int) -> Response:
     title = {
-        403: "This is not yours to do",
+        403: "You don't have permission",
         404: "There is nothing here",
         413: "That is too much at once",
         415: "That is no form of this page",
         422: "That does not work",
-        429: "That is too much at once" if problem["type"].endswith(":too-many") else "Enough for today",
+        429: "That is too much at once" if problem["type"].endswith(":too-many") else "Daily limit reached",
         500: "Something broke here",
         503: "That took too long" if problem["type"].endswith(":too-slow") else "protokeep cannot do this right now",
     }.get(status, problem["title"])

@@ -84,6 +84,11 @@ def product_path(product_id: str) -> str:
     return f"/p?product={quoted}" if product_id in (".", "..") else f"/p/{quoted}"
 
 
+def compare_path(product_id: str) -> str:
+    """The address of the comparison of two of a product's variants; which ones stands in its query."""
+    return f"/p/{'_' if product_id in ('.', '..') else quote(product_id, safe='')}/compare"
+
+
 def safe_link(url: str | None) -> str | None:
     """`url` if it is an http(s) address, else None: app builders may send anything."""
     return url if address_of(url) is not None else None

@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
@@ -15,14 +14,13 @@ from protokeep.core.errors import InvalidInput, NotFound
 from protokeep.core.prototype import Prototype
 from protokeep.service.gallery import CardPage
 from protokeep.service.keeper import Keeper
-from protokeep.store.gallery import Card, Counts
+from protokeep.store.gallery import Counts
 from protokeep.store.gallery import Cursor as Position
 from protokeep.store.prototypes import Page
 from protokeep.web.broadcast import Broadcast
 from protokeep.web.dependencies import application_of, decode_cursor, encode_cursor
 from protokeep.web.models import Cursor
 from protokeep.web.pages import filters as filtering
-from protokeep.web.pages import formatting
 from protokeep.web.pages.detail import detail_values
 from protokeep.web.pages.forms import LIMITS, blank_form, new_key
 from protokeep.web.pages.presenters import card_view
@@ -34,7 +32,6 @@ router = APIRouter()
 
 #: Cards on a page. With the two upper sections full, the page, its style and its module stay under 100 kB.
 CARDS = 18
-VARIANTS_SHOWN = 12
 #: The command on the empty home page.
 FIRST_COMMAND = 'protokeep create bakery "A landing page for a bakery"'
 
@@ -133,7 +130,7 @@ async def _home_page(
 @router.get("/p")
 @router.get("/p/{product_id:path}")
 async def product(request: Request, visitor: VisitorDep, product_id: str = "", cursor: Cursor = None) -> Response:
-    """A product's permalink: its current prototype, and all others that were made for it."""
+    """A product's permalink: the whole page of its current prototype, and its variants."""
     product_id = product_id or request.query_params.get("product", "")
     async with page_slot(request, visitor):
         return await _product_page(request, visitor, product_id, cursor)
@@ -141,29 +138,9 @@ async def product(request: Request, visitor: VisitorDep, product_id: str = "", c
 
 async def _product_page(request: Request, visitor: Visitor, product_id: str, cursor: str | None) -> Response:
     since = newest_event_id(request, visitor)
-    application = application_of(request)
-    current = await current_prototype(application.keeper, visitor, product_id)
-    found, after = await application.keeper.list(
-        visitor.principal, product_id, Page(VARIANTS_SHOWN, None, None, None, decode_cursor(cursor))
-    )
-    name = await application.gallery.product_name(visitor.principal, product_id)
-    now = application.keeper.context.clock()
-    usual = await application.gallery.usual_duration(visitor.principal.workspace_id)
-    card = await application.gallery.card(visitor.principal.workspace_id, current.id)
-    path = formatting.product_path(current.product_id)
-    older = None
-    if after:
-        older = f"{path}{'&' if '?' in path else '?'}{urlencode({'cursor': encode_cursor(after)})}"
-    return page(
-        request,
-        "product.html",
-        visitor=visitor,
-        card=card_view(card, now, usual),
-        variants=[card_view(Card(one, name, 0), now, usual) for one in found],
-        newest_url=path if cursor else None,
-        older_url=older,
-        live={"on": "product", "since": since, "product": current.product_id},
-    )
+    current = await current_prototype(application_of(request).keeper, visitor, product_id)
+    live = {"on": "product", "since": since, "product": current.product_id, "id": current.id}
+    return await prototype_page(request, visitor, current.id, since, cursor=cursor, live=live)
 
 
 @router.get("/prototypes/{prototype_id}")
@@ -184,9 +161,11 @@ async def prototype_page(
     status: int = 200,
     trouble: str | None = None,
     change: Mapping[str, Any] | None = None,
+    cursor: str | None = None,
+    live: Mapping[str, str] | None = None,
 ) -> Response:
     """The page of a prototype, with an error message (`trouble`) and the values of the follow-up form (`change`)."""
-    values = await detail_values(application_of(request), visitor.principal, prototype_id)
+    values = await detail_values(application_of(request), visitor.principal, prototype_id, cursor)
     values["change"] = {**values["change"], "key": new_key(), **(change or {})}
     return page(
         request,
@@ -195,7 +174,7 @@ async def prototype_page(
         status=status,
         banner=None,
         trouble=trouble,
-        live={"on": "prototype", "since": since, "id": prototype_id},
+        live=live or {"on": "prototype", "since": since, "id": prototype_id},
         **values,
     )
 
@@ -208,7 +187,7 @@ async def require_prototype(application: Application, visitor: Visitor, prototyp
         was_deleted = application.keeper.context.store.was_deleted
         if await was_deleted(visitor.principal.workspace_id, prototype_id):
             raise NotFound("This prototype was deleted.") from None
-        raise
+        raise NotFound("This prototype does not exist, or was deleted.") from None
 
 
 async def current_prototype(keeper: Keeper, visitor: Visitor, product_id: str) -> Prototype:

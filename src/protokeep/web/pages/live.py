@@ -49,7 +49,8 @@ async def live(
         kind = "prototype.admin" if visitor.can_delete else f"prototype.{role}"
         topic = Topic(workspace_id, kind, mockup_id=prototype.id)
     elif on == "product" and product:
-        topic = Topic(workspace_id, f"product.{role}", product_id=product_id_of(product))
+        kind = "product.admin" if visitor.can_delete else f"product.{role}"
+        topic = Topic(workspace_id, kind, product_id=product_id_of(product))
     elif on == "home":
         topic = Topic(workspace_id, f"{'row' if view == 'table' else 'card'}.{role}")
     else:
@@ -102,12 +103,12 @@ def add_encoders(broadcast: Broadcast, application: Application) -> None:
 
     broadcast.add_encoder("api", as_api)
     for role in ("maker", "viewer"):
-        for kind in ("card", "row", "product"):
+        for kind in ("card", "row"):
             broadcast.add_encoder(f"{kind}.{role}", _card_encoder(application, kind, can_make=role == "maker"))
     for role in ("admin", "maker", "viewer"):
-        broadcast.add_encoder(
-            f"prototype.{role}", _detail_encoder(application, can_make=role != "viewer", can_delete=role == "admin")
-        )
+        encoder = _detail_encoder(application, can_make=role != "viewer", can_delete=role == "admin")
+        for kind in ("prototype", "product"):
+            broadcast.add_encoder(f"{kind}.{role}", encoder)
 
 
 def _card_encoder(application: Application, kind: str, *, can_make: bool) -> Encoder:

@@ -1,9 +1,7 @@
-"""The texts and links that templates show: cards, notes and timelines."""
+"""The texts and links that templates show: cards and notes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,17 +9,16 @@ from typing import Any
 from protokeep.core.generation import Generation
 from protokeep.core.prototype import SETTLED, UNFINISHED, Prototype, State, Status
 from protokeep.core.provider_keys import LOOKING_MESSAGE, NOT_IN_ACCOUNT_MESSAGE
+from protokeep.core.reuse import usable
 from protokeep.core.state_labels import AT_REST, IN_PROGRESS, STATE_LABELS
+from protokeep.core.variants import cannot_be_current_because
 from protokeep.store.gallery import VARIANTS, Card
-from protokeep.store.sql import Row
 from protokeep.web.pages import formatting
 
 #: What people call the app builders.
 BUILDERS = {"v0": "v0"}
 #: States in which a card shows how long it usually takes.
 USUAL_STATES = frozenset(IN_PROGRESS) - {State.DELETING}
-#: Longest message in the timeline.
-MESSAGE_LENGTH = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +67,22 @@ class CardView:
     credits: str | None
     failed: bool
     prompt: str | None
+    is_late: bool
+    number: str
+    variant_name: str | None
+    can_be_current: bool
+    is_usable: bool
+    compare_path: str
+
+    @property
+    def variant_title(self) -> str:
+        """Its number, and its name if it has one."""
+        return f"{self.number} {self.variant_name}" if self.variant_name else self.number
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the app builder asked a question."""
+        return self.state == State.WAITING
 
     @property
     def is_deleting(self) -> bool:
@@ -90,18 +103,6 @@ class CardView:
     def sentence(self) -> str:
         """What screen readers announce when the card changes."""
         return f"{self.title}: {self.label}."
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineEntry:
-    """One entry of a timeline."""
-
-    title: str
-    note: str | None
-    source: str
-    at: datetime
-    clock: str
-    tone: str
 
 
 def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | None = None) -> CardView:
@@ -129,21 +130,48 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         elapsed=_elapsed_text(prototype, now),
         usual=formatting.usual_text(usual) if prototype.state in USUAL_STATES else None,
         owner=owner_of(prototype),
-        builder=_builder_of(prototype),
+        builder=builder_of(prototype),
         created_at=prototype.created_at,
         age=formatting.ago(prototype.created_at, now),
         created_on=formatting.on_day(prototype.created_at, now),
         variants=_variants_text(card.variants),
         is_current=prototype.is_current,
         in_progress=prototype.state in IN_PROGRESS,
-        is_making=prototype.state in (State.QUEUED, State.MAKING),
-        bin_until=_bin_until(prototype, now),
         is_tracked=generation is not None,
-        can_stop=_can_stop(prototype),
-        credits=formatting.credits_text(generation.credits if generation else None),
-        failed=prototype.state in (State.FAILED, State.STOPPED),
         prompt=prototype.prompt,
+        **_variant_values(prototype, now, usual),
     )
+
+
+def _variant_values(prototype: Prototype, now: datetime, usual: tuple[timedelta, timedelta] | None) -> dict[str, Any]:
+    """What tells a variant from the product's others, and what can be done with it."""
+    generation = prototype.generation
+    return {
+        "failed": prototype.state in (State.FAILED, State.STOPPED),
+        "is_making": prototype.state in (State.QUEUED, State.MAKING),
+        "is_late": _is_late(prototype, now, usual),
+        "number": number_of(prototype),
+        "variant_name": generation.variant_name if generation else None,
+        "can_be_current": not prototype.is_current and cannot_be_current_because(prototype) is None,
+        "is_usable": usable(prototype),
+        "compare_path": formatting.compare_path(prototype.product_id),
+        "can_stop": _can_stop(prototype),
+        "credits": formatting.credits_text(generation.credits if generation else None),
+        "bin_until": _bin_until(prototype, now),
+    }
+
+
+def number_of(prototype: Prototype) -> str:
+    """The number of a variant as people read it; a row from before protokeep may have none."""
+    number = prototype.generation.variant if prototype.generation else None
+    return "An older variant" if number is None else f"#{number}"
+
+
+def _is_late(prototype: Prototype, now: datetime, usual: tuple[timedelta, timedelta] | None) -> bool:
+    """Whether it has been in progress for longer than nearly all others were."""
+    if usual is None or prototype.state not in (State.QUEUED, State.MAKING):
+        return False
+    return now - _turn_at(prototype) > usual[1]
 
 
 def cover_of(digest: str, title: str, prompt: str | None) -> Cover:
@@ -179,7 +207,8 @@ def _elapsed_text(prototype: Prototype, now: datetime) -> str | None:
     return formatting.span(generation.settled_at - generation.began_at)
 
 
-def _builder_of(prototype: Prototype) -> str:
+def builder_of(prototype: Prototype) -> str:
+    """What people call the app builder of a prototype."""
     return BUILDERS.get(prototype.provider, prototype.provider)
 
 
@@ -251,109 +280,3 @@ def _variants_text(number: int) -> str | None:
     if number <= 1:
         return None
     return f"{number}{'+' if number >= VARIANTS else ''} variants"
-
-
-#: How the source of an event reads.
-SOURCES = {
-    "person": "",
-    "submit": "",
-    "poll": "polled",
-    "hook": "webhook",
-    "sweep": "recovered",
-}
-
-
-def timeline(events: Sequence[Row], prototype: Prototype, now: datetime) -> list[TimelineEntry]:
-    """The history of a prototype, oldest first; one entry for a prototype without events."""
-    if not events:
-        created_at = prototype.created_at
-        return [
-            TimelineEntry(
-                "Made before protokeep",
-                None,
-                "in the table",
-                created_at,
-                f"{formatting.day(created_at, now)}, {created_at:%H:%M}",
-                "calm",
-            )
-        ]
-    entries: list[TimelineEntry] = []
-    before = now
-    in_follow_up = False
-    for row in events:
-        in_follow_up = in_follow_up or row["kind"] == "asked"
-        at = row["happened_at"]
-        clock = f"{at:%H:%M:%S}" if at.date() == before.date() else f"{formatting.day(at, now)}, {at:%H:%M:%S}"
-        data = json.loads(row["data"]) if row["data"] else {}
-        entry = _entry(row, data, prototype, clock, in_follow_up=in_follow_up)
-        # Two statuses with the same title, such as accepted and in progress, are one entry.
-        if not (entries and row["kind"] == "status" and entries[-1].title == entry.title):
-            entries.append(entry)
-            before = at
-    return entries
-
-
-def _entry(row: Row, data: dict[str, Any], prototype: Prototype, clock: str, *, in_follow_up: bool) -> TimelineEntry:
-    """The entry of one event; `in_follow_up`: a follow-up was asked for by this event, or before it."""
-    if row["kind"] == "status":
-        title, tone = _status_title(row, data)
-    else:
-        title, tone = _event_title(row, _builder_of(prototype), in_follow_up=in_follow_up)
-    source = SOURCES.get(row["source"], str(row["source"]))
-    note = data.get("message") or data.get("reason")
-    note = formatting.first_words(str(note), MESSAGE_LENGTH) if note else None
-    return TimelineEntry(title, note, source, row["happened_at"], clock, tone)
-
-
-def _status_title(row: Row, data: dict[str, Any]) -> tuple[str, str]:
-    """Title and tone of an event that moved the status."""
-    if data.get("code") == "stopped":
-        return STATE_LABELS[State.STOPPED].label, "calm"
-    label = STATE_LABELS[_state_of(data.get("state"), row["status"])]
-    return label.label, label.tone
-
-
-def _event_title(row: Row, builder: str, *, in_follow_up: bool) -> tuple[str, str]:
-    """Title and tone of any other event."""
-    actor = row["actor"] or "somebody"
-    kind = str(row["kind"])
-    return {
-        "claimed": (f"Asked for by {actor}", "calm"),
-        "sent": (f"Sent to {builder}", "calm"),
-        "accepted": (f"{builder} accepted it", "busy"),
-        "asked": (f"{actor} asked for a change", "calm"),
-        "continued": (f"{builder} accepted the change", "busy"),
-        "adopted": _adopted_title(row["source"], builder, in_follow_up=in_follow_up),
-        "parked": ("Paused", "warn"),
-        "undecided": ("Checking: the reply was lost", "warn"),
-        "refused": (f"{builder} did not take the message", "warn")
-        if in_follow_up
-        else (f"{builder} refused it", "bad"),
-        "binned": (f"{actor} put it into the bin", "calm"),
-        "taken_back": (f"{actor} took it back", "calm"),
-        "deleting": (
-            "Its time in the bin is over" if row["source"] == "sweep" else f"{actor} asked to delete it",
-            "calm",
-        ),
-        "deleted": ("Deleted", "calm"),
-        "surplus": ("A second chat was found", "warn"),
-    }.get(kind, (kind.replace("_", " ").capitalize(), "calm"))
-
-
-def _adopted_title(source: str, builder: str, *, in_follow_up: bool) -> tuple[str, str]:
-    """Found at the app builder after a lost answer, or taken over from an older table."""
-    if in_follow_up:
-        return f"The message was found in the chat: {builder} has it", "busy"
-    return (f"Found at {builder}", "busy") if source == "submit" else ("Taken over from before protokeep", "calm")
-
-
-def _state_of(state: object, status: str | None) -> State:
-    """The state of an event; older events have a status only."""
-    if isinstance(state, str) and state in list(State):
-        return State(state)
-    return {
-        "in_progress": State.MAKING,
-        "completed": State.READY,
-        "failed": State.FAILED,
-        "timeout": State.TIMED_OUT,
-    }.get(status or "", State.QUEUED)

@@ -99,6 +99,13 @@ function pieces(html) {
   return [...template.content.children].flatMap((piece) => (piece.id ? [piece] : $$("[id]", piece)));
 }
 
+// A product's page shows one variant whole, and its others in the strip only.
+function shown(piece, data) {
+  const item = piece.classList.contains("variant");
+  if (item && document.getElementById(piece.id)?.querySelector("[aria-current]")) $("a", piece).setAttribute("aria-current", "page");
+  return item ? $(".strip") : !live.id || data.id === live.id;
+}
+
 // What only script can do is shown only where there is script.
 function ready(root) {
   for (const one of $$(".copy, .script", root)) one.hidden = false;
@@ -118,7 +125,7 @@ async function reload() {
     const main = $("main");
     const typing = written(main) || main.contains(document.activeElement) && document.activeElement !== main;
     if (!fresh || typing || $(".menu[open]", main) || $(".reused", main)) {
-      for (const piece of $$(".card[id], #progress, #hero, #panel, #timeline, #picture, #change, #ids", page)) put(piece);
+      for (const piece of $$(".card[id], #progress, .variant, #standing, #panel, #timeline, #picture, #change, #asked, #ids", page)) put(piece);
       if ($("#news")) $("#news").hidden = false;
     } else {
       main.replaceChildren(...fresh.childNodes);
@@ -161,19 +168,23 @@ function listen() {
   stream.addEventListener("change", (event) => {
     note(event);
     const data = JSON.parse(event.data);
-    const found = pieces(data.html).map(put);
-    if (!found.some(Boolean) || (live.on === "product" && found.includes(false))) {
+    const found = pieces(data.html).filter((piece) => shown(piece, data)).map(put);
+    const moved = live.on === "product" && data.current && data.id !== live.id;
+    if (!found.some(Boolean) || (live.on === "product" && found.includes(false)) || moved) {
       if ($("#news")) $("#news").hidden = false;
       else if (live.on === "home" && $(".first")) reload();
     }
-    if (live.on === "prototype") document.title = `${data.say.replace(/\.$/, "")} · protokeep`;
+    if (data.state === "in_bin") document.getElementById(`v${data.id}`)?.remove();
+    if (live.id === data.id) document.title = `${data.say.replace(/\.$/, "")} · protokeep`;
     say(data.say);
     tick();
   });
   stream.addEventListener("gone", (event) => {
     note(event);
     if ($("#news")) $("#news").hidden = false;
-    if (live.on === "prototype") {
+    const { id } = JSON.parse(event.data);
+    document.getElementById(`v${id}`)?.remove();
+    if (live.id && live.id === id) {
       say("This prototype was deleted.", true);
       if (!written(document)) setTimeout(() => location.reload(), 1500);
     }
@@ -275,15 +286,15 @@ place?.closest("form").addEventListener("input", (event) => {
 
 // -- keys --------------------------------------------------------------------------------------------------
 
-const names = () => $$(".card .go");
-const here = () => document.activeElement?.closest(".card, .hero") || $(".hero");
+const names = () => $$(":is(.card, .variant) .go");
+const here = () => document.activeElement?.closest(".card, .variant");
 
 function move(step) {
   const all = names();
-  const at = all.findIndex((name) => name.closest(".card") === document.activeElement?.closest(".card"));
+  const at = all.findIndex((name) => name.closest(".card, .variant") === here());
   const next = all[Math.min(Math.max(at + step, 0), all.length - 1)];
   next?.focus();
-  next?.closest(".card").scrollIntoView({ block: "nearest" });
+  next?.closest(".card, .variant").scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 const keys = {
@@ -314,6 +325,10 @@ document.addEventListener("keydown", (event) => {
 
 // What is under way is read again, as long as it is.
 setInterval(() => { if (!document.hidden && $("[data-refresh]")) reload(); }, 4000);
+
+// The variant that a page shows is in sight among the others.
+const chosen = $(".variant [aria-current]")?.parentElement;
+if (chosen) chosen.parentElement.scrollLeft = chosen.offsetLeft - 40;
 
 // A page that answered a form gets the address of what it shows, so that a reload asks for that.
 const address = $("[data-address]")?.dataset.address;

@@ -1,0 +1,57 @@
+"""Commands about the variants of a product: which one is current, and what they are called."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from protokeep.cli.options import DEFAULT_URL, AsJson, Token, Url
+from protokeep.cli.prototypes import connected
+from protokeep.cli.retry_advice import RetryAdvice, advise_if_answer_lost, shell_command
+from protokeep.cli.terminal import in_one_line
+
+app = typer.Typer()
+
+VariantId = Annotated[str, typer.Argument(help="The prototype's id, as `protokeep list PRODUCT --json` shows it.")]
+
+
+@app.command("make-current")
+def make_current(prototype_id: VariantId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
+    """Make a variant the current one of its product: whoever asks for the product gets it from now on."""
+    from protokeep.cli import output
+
+    with connected(url, token, as_json=as_json) as client:
+        advice = RetryAdvice(
+            "It may be the current one by now. Asking again is safe:",
+            shell_command("make-current", (prototype_id,), {"--json": as_json}, url, token),
+        )
+        with advise_if_answer_lost(advice, as_json=as_json):
+            prototype = client.make_current(prototype_id)
+    what = "It" if prototype.variant is None else f"#{prototype.variant}"
+    text = f"{what} is the current prototype of {in_one_line(prototype.product_id)}."
+    output.print_result(prototype.raw, text, as_json=as_json)
+
+
+@app.command("name")
+def name_variant(
+    prototype_id: VariantId,
+    name: Annotated[str, typer.Argument(help='A short name, such as "Dark header"; "" takes it away.')],
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Name a variant, so that people can tell it from the product's others."""
+    from protokeep.cli import output
+
+    with connected(url, token, as_json=as_json) as client:
+        advice = RetryAdvice(
+            "It may have the name by now. Asking again is safe:",
+            shell_command("name", (prototype_id, name), {"--json": as_json}, url, token),
+        )
+        with advise_if_answer_lost(advice, as_json=as_json):
+            prototype = client.name_variant(prototype_id, name or None)
+    called = in_one_line(prototype.variant_name) if prototype.variant_name else "no name"
+    output.print_result(
+        prototype.raw, f"#{prototype.variant or '?'} of {in_one_line(prototype.product_id)}: {called}.", as_json=as_json
+    )
