@@ -97,7 +97,7 @@ def test_each_rule_keeps_its_chat_names_itself_and_is_switched_off_only_where_it
         (DeleteRule.DUPLICATE, {"kind": ChatKind.DUPLICATE}),
         (DeleteRule.FAILED, {"content": ChatContent.FAILED}),
         (DeleteRule.EMPTY, {"content": ChatContent.EMPTY}),
-        (DeleteRule.SUPERSEDED, {"kind": ChatKind.VARIANT}),
+        (DeleteRule.SUPERSEDED, {"kind": ChatKind.VARIANT, "product_id": "shop"}),
         (DeleteRule.NOT_CLAIMED, {}),
     ],
 )
@@ -113,6 +113,15 @@ def test_each_kind_is_deleted_by_its_rule_and_only_if_it_is_selected(rule: Delet
         Selection(chat_ids=frozenset({"another"})),
     ):
         assert item_of(chat, selection=selection).rule == KeepRule.NOT_SELECTED.value
+
+
+def test_a_variant_of_a_group_without_a_product_goes_by_its_age_only() -> None:
+    """That it is the same as others is only offered: it may be the one chat of a product that nobody has named yet."""
+    young = record(kind=ChatKind.VARIANT, updated_at=NOW - timedelta(days=60))
+    assert item_of(young).rule == KeepRule.NOT_SELECTED.value
+    assert item_of(record(kind=ChatKind.VARIANT)).rule == DeleteRule.NOT_CLAIMED.value
+    second = record(kind=ChatKind.VARIANT, claim=Claim.SURPLUS)
+    assert item_of(second).rule == DeleteRule.SUPERSEDED.value
 
 
 def test_a_chat_of_another_workspace_is_in_no_plan() -> None:

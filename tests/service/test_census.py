@@ -304,3 +304,20 @@ async def test_the_best_chat_takes_a_free_slot_and_no_other(world: World, census
     (other, *_) = await censuses.ids(claim="nobody", content="finished")
     await censuses.service.adopt(ADA, AdoptRequest("used", [other]))
     assert (await world.status("used")).id == made.id
+
+
+@on_sqlite
+async def test_a_chat_that_the_key_may_not_read_keeps_no_other_chat_from_its_product(
+    world: World, censuses: Censuses
+) -> None:
+    """A private chat of a mate answers 403: it is named with the reason, and the others of the group are adopted."""
+    chats = plant(world, timedelta(days=3), count=3)
+    await censuses.run()
+    with world.knobs(fail_next=[{"operation": "chats.get", "status": 403, "times": 1}]):
+        result = await censuses.service.adopt(ADA, AdoptRequest("p-ada", [chat.id for chat in chats]))
+
+    assert [(one.chat_id in {chat.id for chat in chats}, "private" in one.reason) for one in result.refused] == [
+        (True, True)
+    ]
+    assert [one.outcome for one in result.adopted] == ["adopted", "adopted"]
+    assert [one.is_current for one in result.adopted] == [True, False]

@@ -49,6 +49,8 @@ async def test_an_old_account_is_cleaned_up_and_one_chat_comes_back(world: World
     assert {item.rule for item in items.values() if item.state in (ItemState.SKIPPED, ItemState.FAILED)} == set()
     assert (removed, before - left) == (planned, planned)
     await censuses.run()
+    assert (await PlanReports(world.first.context, plans).report("default", plan.id)).verified is None
+    await censuses.run(whole=True)
     report = await PlanReports(world.first.context, plans).report("default", plan.id)
     assert (report.removed, report.verified) == (len(planned), True), report.sentence
 

@@ -73,9 +73,14 @@ def _view(record: AuditRecord) -> dict[str, Any]:
 
 
 def _text(view: Mapping[str, Any]) -> str:
-    data = " ".join(f"{in_one_line(name)}={in_one_line(value)}" for name, value in view["data"].items())
+    data = " ".join(f"{in_one_line(name)}={in_one_line(_plain(value))}" for name, value in view["data"].items())
     address = f" from {in_one_line(view['address'])}" if view["address"] else ""
     return (
         f"{datetime.fromisoformat(view['at']):%Y-%m-%d %H:%M:%S}  {in_one_line(view['action']):15} "
         f"{in_one_line(view['actor'])}{address}  {in_one_line(view['subject'] or '')}  {data}"
     )
+
+
+def _plain(value: Any) -> Any:
+    """A list as its words, such as the people who approved a plan."""
+    return ",".join(map(str, value)) if isinstance(value, list) else value

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from protokeep.cli.census_words import NO_CHATS, NO_GROUPS, census_line, chat_line, group_lines, summary_text
 from protokeep.cli.files import print_export
 from protokeep.cli.options import DEFAULT_URL, AsJson, ProductId, Token, Url
 from protokeep.cli.prototypes import connected
@@ -34,14 +35,6 @@ View = Mapping[str, Any]
 #: Seconds between two looks at a census that is waited for.
 LOOK_SECONDS = 1.0
 OPEN = ("running", "paused")
-#: What people read for the words of a claim.
-CLAIMS = {
-    "ours": "made by protokeep for a product",
-    "surplus": "second chats of a prototype",
-    "lost": "made by protokeep, in no row (they are taken back by themselves)",
-    "nobody": "not claimed by any product",
-    "foreign": "of other workspaces or installations (counted only)",
-}
 
 
 @app.command(epilog="Example: protokeep census scan --to-end")
@@ -75,9 +68,9 @@ def scan(
         if as_json:
             print_json(ended)
         else:
-            print_text(_census_line(ended))
+            print_text(census_line(ended))
             if ended["state"] == "done" or ended["prompts_left"]:
-                _print_summary(client.run(census.summary(ended["account"])))
+                print_text(summary_text(client.run(census.summary(ended["account"]))))
     if ended["prompts_left"] and not to_end and not no_wait:
         print_notice(
             f"{ended['prompts_left']:,} prompts are still being read, so that more chats can be grouped; that goes on "
@@ -101,8 +94,8 @@ def show(account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_UR
     if summary is None:
         print_text(f"{progress['account']}: no census yet. `protokeep census scan` makes one.")
         return
-    print_text(_census_line(progress["census"], progress["seconds_left"]))
-    _print_summary(summary)
+    print_text(census_line(progress["census"], progress["seconds_left"]))
+    print_text(summary_text(summary))
 
 
 @app.command(epilog="Example: protokeep census chats bakery --kind duplicate")
@@ -141,7 +134,7 @@ def chats(
     }
     with connected(url, token, as_json=as_json) as client:
         found, has_more = client.run(census.list_chats(limit, **filters))
-    _print_list(found, "\n".join(map(_chat_line, found)) or "No chat matches.", has_more=has_more, as_json=as_json)
+    _print_list(found, "\n".join(map(chat_line, found)) or NO_CHATS, has_more=has_more, as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep census groups --unclaimed")
@@ -162,7 +155,10 @@ def groups(
     with connected(url, token, as_json=as_json) as client:
         found, has_more = client.run(census.list_groups(limit, **filters))
     _print_list(
-        found, "\n".join(map(_group_lines, found)) or "No chats are the same.", has_more=has_more, as_json=as_json
+        found,
+        "\n".join(map(group_lines, found)) or NO_GROUPS,
+        has_more=has_more,
+        as_json=as_json,
     )
 
 
@@ -304,7 +300,7 @@ def cancel(account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_
     if as_json:
         print_json(ended)
     else:
-        print_text(_census_line(ended))
+        print_text(census_line(ended))
 
 
 # -- words ---------------------------------------------------------------------------------------------------------
@@ -329,55 +325,3 @@ def _wait(client: Protokeep, begun: View, seconds: int, *, to_end: bool, quiet: 
             if now["state"] not in OPEN or is_readable or time.monotonic() >= ends:
                 return now
             time.sleep(min(LOOK_SECONDS, max(ends - time.monotonic(), 0)))
-
-
-def _census_line(census: View, seconds_left: float | None = None) -> str:
-    kind = "whole" if census["is_whole"] else "incremental"
-    line = (
-        f"{in_one_line(census['account'])}  {kind} census {census['state']}, {census['chats']:,} chats seen, "
-        f"{census['calls']:,} calls"
-    )
-    if census["phase"]:
-        line += f", {in_one_line(census['phase'])}"
-    if seconds_left is not None:
-        line += f", about {seconds_left:.0f} s left"
-    return line + (f"\n  {in_one_line(census['problem'])}" if census["problem"] else "")
-
-
-def _print_summary(summary: View) -> None:
-    lines = [f"{_tally(summary['total'])} in all"]
-    lines += [f"  {_tally(summary['by_claim'][name])} {words}" for name, words in CLAIMS.items()]
-    kinds = [f"{tally['chats']:,} {name}" for name, tally in summary["by_kind"].items() if tally["chats"]]
-    lines.append(f"By kind: {', '.join(kinds) or 'nothing'}")
-    needless = [one for one in summary["needless"].values() if one["chats"]]
-    lines.append(f"Needed by nobody: {sum(one['chats'] for one in needless):,}")
-    lines += [f"  {_tally(one)}: {one['reason']}" for one in needless]
-    print_text("\n".join(lines))
-
-
-def _tally(tally: View) -> str:
-    cost = "" if tally["credits"] is None else f" ({tally['credits']:,.2f} credits)"
-    return f"{tally['chats']:,}{cost}"
-
-
-def _chat_line(chat: View) -> str:
-    made = (chat["created_at"] or "")[:10] or "no date   "
-    parts: Sequence[str] = (
-        made,
-        in_one_line(chat["chat_id"]),
-        str(chat["kind"] or "-"),
-        in_one_line(chat["product_id"] or chat["claim"]),
-        "pinned" if chat["pinned_by"] else "",
-        "" if chat["credits"] is None else f"{chat['credits']:g} credits",
-        in_one_line(chat["name"] or chat["prompt"] or "")[:80],
-    )
-    return "  ".join(part for part in parts if part)
-
-
-def _group_lines(group: View) -> str:
-    product = f" -> {in_one_line(group['product_id'])}" if group["product_id"] else ""
-    head = (
-        f"{in_one_line(group['group_id'])}  {group['members']} chats, {group['unclaimed']} unclaimed, "
-        f"{group['confidence']:.2f}{product}  {in_one_line(group['name'])[:60]}"
-    )
-    return "\n".join([head, *(f"    {in_one_line(reason)}" for reason in group["reasons"][:3])])

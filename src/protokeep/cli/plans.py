@@ -250,11 +250,13 @@ def people(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, tok
 
 @app.command(epilog="Example: protokeep plan report aBcDeFg1234")
 def report(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Print what a plan did. And whether a census afterwards shows any of the chats."""
+    """Print what a plan did. And whether a whole census afterwards shows any of the chats."""
     from protokeep.client import plans
+    from protokeep.core.keep_rules import reason_of
 
     found = _run(url, token, plans.report(plan_id), as_json=as_json)
-    reasons = [f"  {count:,} {rule}" for rule, count in sorted(found["reasons"].items())]
+    counted = sorted(found["reasons"].items(), key=lambda one: (-one[1], one[0]))
+    reasons = [f"  {count:,}: {reason_of(rule)}" for rule, count in counted]
     _print(found, lambda: "\n".join([found["sentence"], *reasons]), as_json=as_json)
 
 
@@ -331,7 +333,7 @@ def _detail(plan: Mapping[str, Any]) -> str:
     lines = [
         _line(plan),
         f"  digest {plan['digest']}",
-        f"  about {plan['calls']:,} calls; its chats had cost {plan['credits']:,g} credits",
+        f"  about {plan['calls']:,} calls; its chats had cost {plan['credits']:,.2f} credits",
         f"  grace {plan['grace_days']} days, {plan['per_day']:,} deletions a day"
         + (f", the last on {plan['ends_at'][:10]}" if plan["ends_at"] else ""),
         f"  approved by {', '.join(one['by'] for one in approvals) or 'nobody'} ({plan['approvals_needed']} needed)",
@@ -344,7 +346,8 @@ def _detail(plan: Mapping[str, Any]) -> str:
 def _next_step(plan: Mapping[str, Any]) -> list[str]:
     """What an admin may do next, as the command to type."""
     if plan["state"] == "draft" and plan["deletions"]:
-        return [f"  next: protokeep plan approve {plan['id']} --digest {plan['digest']} --workspace NAME"]
+        who = "next, another admin" if plan["approvals"] else "next"
+        return [f"  {who}: protokeep plan approve {plan['id']} --digest {plan['digest']} --workspace NAME"]
     if plan["state"] == "approved":
         return [f"  next: protokeep plan apply {plan['id']} --digest {plan['digest']}"]
     return []
@@ -352,4 +355,5 @@ def _next_step(plan: Mapping[str, Any]) -> list[str]:
 
 def _item_line(item: Mapping[str, Any]) -> str:
     name = in_one_line(item["name"] or "")[:60]
-    return in_one_line(f"{item['action']:6} {item['state']:10} {item['chat_id']}  {name}  {item['reason']}")
+    line = in_one_line(f"{item['action']:6} {item['state']:10} {item['chat_id']}  {name}  {item['reason']}")
+    return line + (in_one_line(f"  Made again as {item['restored_as']}.") if item["restored_as"] else "")

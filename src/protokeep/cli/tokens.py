@@ -58,9 +58,11 @@ def create(
         made = server.run(making, as_json=as_json)
     else:
         made = _create_locally(role, user, name, days, workspace or "default")
+    article = "An" if made["role"] == "admin" else "A"
     message = (
-        f"{made['token']}\n\nA {made['role']} token for {in_one_line(made['user_id'])}{_where(server, workspace)}. "
-        "It is not shown again.\nUse it as PROTOKEEP_TOKEN, or as `Authorization: Bearer <token>`."
+        f"{made['token']}\n\n{article} {made['role']} token for {in_one_line(made['user_id'])}"
+        f"{_where(server, workspace)}. It is not shown again.\n"
+        "Use it as PROTOKEEP_TOKEN, or as `Authorization: Bearer <token>`."
     )
     if as_json:
         message = json_text(made)

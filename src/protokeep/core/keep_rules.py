@@ -95,12 +95,20 @@ REASONS: Mapping[str, str] = {
     KeepRule.NEWEST_OF_GROUP: "It is the newest finished chat of its group.",
     KeepRule.NOT_SELECTED: "Nothing speaks for its deletion.",
     DeleteRule.DUPLICATE: "The same was asked for in another chat, which stays.",
-    DeleteRule.FAILED: "Its generation failed.",
-    DeleteRule.EMPTY: "It has no version.",
+    DeleteRule.FAILED: "Its newest version failed.",
+    DeleteRule.EMPTY: "Nothing was ever made in it.",
     DeleteRule.SUPERSEDED: "Another chat of its product is used instead.",
-    DeleteRule.NOT_CLAIMED: "No product has claimed it, and it is old.",
+    DeleteRule.NOT_CLAIMED: "It is old, and not claimed by any product.",
     DeleteRule.SELECTED: "It was selected by its id or its group.",
     DeleteRule.CHOSEN: "A person chose it in the list.",
+}
+#: Reasons that plans write while they are carried out, beside those of the rules.
+RUN_REASONS: Mapping[str, str] = {
+    "changed": "It changed after the plan was made.",
+    "gone": "It was gone already.",
+    "undone": "A person took it back.",
+    "cancelled": "The plan was cancelled.",
+    "other_plan": "Another plan that was approved before deletes it.",
 }
 
 
@@ -171,6 +179,11 @@ def groups_without_survivor(items: Sequence[PlanItem], records: Mapping[str, Cha
     return found
 
 
+def reason_of(rule: str) -> str:
+    """The reason that a rule of a plan's item gives, for people; of a rule that is not known here, its name."""
+    return REASONS.get(rule) or RUN_REASONS.get(rule) or rule.replace("_", " ").capitalize() + "."
+
+
 def kept(item: PlanItem, rule: KeepRule, decided_by: str | None = None) -> PlanItem:
     """The item, kept by a rule."""
     return replace(
@@ -223,12 +236,14 @@ def _kind_rule(record: ChatRecord, selection: Selection, now: datetime) -> Delet
         ChatKind.DUPLICATE: DeleteRule.DUPLICATE,
         ChatKind.FAILED: DeleteRule.FAILED,
         ChatKind.EMPTY: DeleteRule.EMPTY,
-        ChatKind.VARIANT: DeleteRule.SUPERSEDED,
     }
     by_content = {ChatContent.FAILED: DeleteRule.FAILED, ChatContent.EMPTY: DeleteRule.EMPTY}
     rule = by_content.get(record.chat.content) or (by_kind.get(record.kind) if record.kind else None)
     if rule is not None:
         return rule
+    # A group without a product is only offered: that its chats are the same is not sure enough to delete any for it.
+    if record.kind is ChatKind.VARIANT and (record.product_id is not None or record.claim is Claim.SURPLUS):
+        return DeleteRule.SUPERSEDED
     is_old = _is_older(record.chat, selection.older_than_days or OLD_DAYS, now)
     return DeleteRule.NOT_CLAIMED if record.claim is Claim.NOBODY and is_old else None
 

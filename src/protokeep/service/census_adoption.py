@@ -34,6 +34,11 @@ READ_TOGETHER = 4
 MOST_LOSSES = 25
 #: What a chat in a slot may hold, as far as its list tells.
 OPENABLE = frozenset({ChatContent.FINISHED, ChatContent.GENERATING, ChatContent.UNTOLD})
+#: Why one chat is not adopted, by the app builder's answer to its read. The others are.
+_UNREAD = {
+    403: "The key may not read it: it may be somebody's private chat.",
+    404: "The app builder does not show it any more. Make a census to see what is there.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +173,9 @@ class CensusAdopter:
             copy = await provider.read_chat(chat_id)
             prompt = record.prompt if record.prompt is not None else await self._prompt_of(account, provider, chat_id)
         except ProviderError as error:
-            if error.status != 404:
+            if error.status not in _UNREAD:
                 raise
-            return Refusal(chat_id, "The app builder does not show it any more. Make a census to see what is there.")
+            return Refusal(chat_id, _UNREAD[error.status])
         finally:
             await self._budget.spent(account)
         if mark_of(copy.metadata, self._context.signer, principal.workspace_id) == FOREIGN:

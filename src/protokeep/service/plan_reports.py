@@ -41,7 +41,10 @@ class AuthorChats:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """What a plan did. `verified`: whether a census after its end shows none of its chats; None: there was none yet."""
+    """What a plan did.
+
+    `verified`: whether a whole census after its end shows none of its chats; None: there was none yet.
+    """
 
     sentence: str
     removed: int
@@ -123,13 +126,17 @@ class PlanReports:
         return await self._store.fates(plan.id)
 
     async def _verify(self, plan: Plan) -> tuple[bool | None, list[str]]:
-        """Whether a census that began after the plan's end shows none of its chats, and those that it shows."""
-        censuses = await self._store.censuses(plan.workspace_id, plan.account)
+        """Whether a whole census that began after the plan's end shows none of its chats, and those that it shows.
+
+        A census that reads only what is new proves nothing: it stops before it comes to the old chats.
+        """
         still_there = await self._store.seen_after_deletion(plan)
         if still_there:
             return False, still_there
-        is_over = plan.state in (PlanState.DONE, PlanState.CANCELLED) and plan.finished_at is not None
-        is_verified = is_over and plan.finished_at is not None and any(at >= plan.finished_at for at, _ in censuses)
+        if plan.state not in (PlanState.DONE, PlanState.CANCELLED) or plan.finished_at is None:
+            return None, []
+        censuses = await self._store.censuses(plan.workspace_id, plan.account)
+        is_verified = any(is_whole and began >= plan.finished_at for began, _, is_whole in censuses)
         return (True if is_verified else None), []
 
 
@@ -146,7 +153,7 @@ def _with_sentence(report: PlanReport) -> PlanReport:
         *([f"{report.protected:,} taken back before"] if report.protected else []),
         *([f"{report.restored:,} made again"] if report.restored else []),
         *([f"{report.open:,} still open"] if report.open else []),
-        f"{round(report.credits, 1):,.10g} credits they had cost",
+        f"{round(report.credits, 2):,.10g} credits they had cost",
     ]
     ends = {
         True: " A census afterwards shows none of them.",

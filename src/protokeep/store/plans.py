@@ -153,10 +153,10 @@ class PlanStore:
         rows = await self._rows("list_account_chats", workspace_id=workspace_id, account=account)
         return [_record_of(row) for row in rows]
 
-    async def censuses(self, workspace_id: str, account: str) -> list[tuple[datetime, datetime | None]]:
-        """When the finished censuses of an account (began, ended), oldest first."""
+    async def censuses(self, workspace_id: str, account: str) -> list[tuple[datetime, datetime | None, bool]]:
+        """When the finished censuses of an account began and ended, and whether each read it whole; oldest first."""
         rows = await self._rows("list_done_censuses", workspace_id=workspace_id, account=account)
-        return [(row["started_at"], row["finished_at"]) for row in rows]
+        return [(row["started_at"], row["finished_at"], bool(row["is_whole"])) for row in rows]
 
     async def prototype_chats(self, chats: Sequence[str]) -> set[str]:
         """Those of `chats` that the row of a prototype names, of whatever workspace."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from protokeep.core.census import ChatContent, ChatKind, Claim
 from protokeep.core.clean_up import ItemState, PlanState
-from protokeep.core.keep_rules import REASONS, DeleteRule, KeepRule
+from protokeep.core.keep_rules import DeleteRule, KeepRule, reason_of
 from protokeep.core.provider_keys import KeySource, key_source_of
 
 CLAIMS: Mapping[str, str] = {
@@ -54,8 +54,8 @@ DELETE_KINDS: Mapping[DeleteRule, str] = {
     DeleteRule.DUPLICATE: "Duplicates: the same was asked for in another chat, which stays",
     DeleteRule.FAILED: "Failed ones",
     DeleteRule.EMPTY: "Empty ones, in which nothing was ever made",
-    DeleteRule.SUPERSEDED: "Superseded ones: another chat of the product is used instead",
-    DeleteRule.NOT_CLAIMED: "Old ones that are not claimed by any product",
+    DeleteRule.SUPERSEDED: "Superseded ones: made for a product that uses another chat instead",
+    DeleteRule.NOT_CLAIMED: "Old ones that are not claimed by any product, finished ones too",
 }
 #: The keep rules that an admin may switch off, as the form says them.
 KEEP_CHOICES: Mapping[KeepRule, str] = {
@@ -96,14 +96,6 @@ ITEM_STATES: Mapping[ItemState, str] = {
     ItemState.RESTORING: "Being made again",
     ItemState.RESTORED: "Made again",
 }
-#: Reasons that plans write themselves, beside those of the rules.
-PLAN_REASONS: Mapping[str, str] = {
-    "changed": "It changed after the plan was made.",
-    "gone": "It was gone already.",
-    "undone": "A person took it back.",
-    "cancelled": "The plan was cancelled.",
-    "other_plan": "Another plan that was approved before deletes it.",
-}
 _OF_CODE = re.compile(r"/api/|`")
 
 
@@ -125,7 +117,7 @@ def confidence_word(confidence: float) -> str:
 
 def rule_reason(rule: str) -> str:
     """The reason that a rule of a plan gives, for people."""
-    return quoted(REASONS.get(rule) or PLAN_REASONS.get(rule) or rule.replace("_", " ").capitalize() + ".")
+    return quoted(reason_of(rule))
 
 
 def quoted(text: str) -> str:

@@ -95,10 +95,10 @@ def safe_link(url: str | None) -> str | None:
 
 
 def credits_text(credits: float | None) -> str | None:
-    """ "0.42 credits", "1 credit"; None when the app builder did not report them."""
+    """ "0.42 credits", "1 credit", "1,206.5 credits"; None when the app builder did not report them."""
     if credits is None:
         return None
-    return f"{round(credits, 2):g} credit" + ("" if round(credits, 2) == 1 else "s")
+    return f"{round(credits, 2):,.12g} credit" + ("" if round(credits, 2) == 1 else "s")
 
 
 def version_of(etag: str) -> str:

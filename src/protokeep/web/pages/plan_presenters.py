@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from protokeep.core.clean_up import OPEN_ITEMS, ItemState, Plan, PlanAction, PlanItem, PlanState, undo_of
 from protokeep.service.plan_reports import REMOVED, PlanFigures, PlanReport
@@ -120,8 +120,14 @@ def sentence_of(plan: Plan, now: datetime, figures: PlanFigures | None) -> str:
             f"This is a draft and deletes nothing. Once it is approved, {chats} of {plan.chats:,} wait for "
             f"{plan.grace_days} days; once it is also applied, they are copied and deleted, {pace}.{ends}"
         )
+    grace_ends = max((at for _, at in plan.approvals), default=now) + timedelta(days=plan.grace_days)
     if plan.state is PlanState.APPROVED:
         return f"It is approved: {chats} wait out their grace. Nothing is deleted before it is applied.{ends}"
+    if plan.state is PlanState.APPLYING and now < grace_ends:
+        return (
+            f"It is applied, and nothing is deleted before {formatting.day(grace_ends, now)}: until then people can "
+            f"keep their chats. Then each is read again, copied, and deleted, {pace}.{ends}"
+        )
     if plan.state is PlanState.APPLYING:
         return f"It is under way: each chat is read again, copied, and then deleted, {pace}.{ends}"
     return {
@@ -159,6 +165,8 @@ def item_view(item: PlanItem, found: Mapping[str, FoundChat], now: datetime) -> 
     undo = undo_of(item) if item.action is PlanAction.DELETE else "none"
     is_open = item.action is PlanAction.DELETE and item.state in OPEN_ITEMS | {ItemState.PLANNED}
     is_gone = item.state in REMOVED
+    # Somebody wanted it back, and it could not be made again: the answer says why.
+    is_lost = item.undo_by is not None and item.state is ItemState.DELETED
     chat = there.record.chat if there else None
     return ItemView(
         id=item.chat_id,
@@ -169,7 +177,7 @@ def item_view(item: PlanItem, found: Mapping[str, FoundChat], now: datetime) -> 
         state=ITEM_STATES[item.state],
         is_open=is_open,
         due=formatting.on_day(item.due_at, now) if item.due_at and is_open else None,
-        undo=UNDOS[undo],
+        undo=quoted(item.answer) if is_lost and item.answer else UNDOS[undo],
         can_undo=undo != "none" and item.undo_by is None and item.state is not ItemState.PLANNED,
         credits=formatting.credits_text(item.credits),
         pinned_by=there.record.pinned_by if there else None,
