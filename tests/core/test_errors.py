@@ -9,6 +9,7 @@ import pickle
 import pkgutil
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ VALUES: dict[str, Any] = {
     "status": 429,
     "code": "busy",
     "prototype": {"id": "a"},
+    "similar": (SimpleNamespace(product_id="bakery-shop"),),
 }
 
 

@@ -227,6 +227,11 @@ class Generation:
         return self.created_at if ended_before else self.turn_at
 
     @property
+    def end_is_known(self) -> bool:
+        """Whether `settled_at` says when the last turn ended. Of a chat that we did not begin it is when we met it."""
+        return self.submission.sent_at is not None or self.follow_up.turn > 1
+
+    @property
     def follow_up_pending(self) -> bool:
         """Whether a follow-up was asked for that the provider has not accepted yet."""
         return self.follow_up.turn > 1 and self.submission.is_open

@@ -94,9 +94,9 @@ def listed_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def elapsed_seconds(prototype: Prototype, now: datetime) -> float | None:
-    """How long the last turn has taken, or took; None for an untracked prototype."""
+    """How long the last turn has taken, or took; None: it is not known, as of a chat that was taken over."""
     generation = prototype.generation
-    if generation is None:
+    if generation is None or (prototype.status in SETTLED and not generation.end_is_known):
         return None
     end = generation.settled_at or (now if prototype.status not in SETTLED else prototype.updated_at)
     began = generation.began_at

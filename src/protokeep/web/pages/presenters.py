@@ -202,7 +202,12 @@ def _elapsed_text(prototype: Prototype, now: datetime) -> str | None:
     if prototype.state in IN_PROGRESS:
         return formatting.span(now - _turn_at(prototype))
     generation = prototype.generation
-    if generation is None or generation.settled_at is None or prototype.status not in SETTLED:
+    if (
+        generation is None
+        or prototype.status not in SETTLED
+        or not generation.end_is_known
+        or not generation.settled_at
+    ):
         return None
     return formatting.span(generation.settled_at - generation.began_at)
 
