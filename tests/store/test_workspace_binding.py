@@ -20,7 +20,9 @@ JOBS = {
     "list_lost_creates", "adopt_beside_known", "adopt_older", "number_variants", "count_adoptions", "has_unknown_chats",
     "find_next_census_step", "list_due_censuses",
     "acquire_clean_up_turn", "lock_clean_up_turn", "release_clean_up_turn", "find_next_plan_step", "list_due_plans",
-    "list_due_policies", "find_due_plan_item", "find_next_due_of_plan", "count_restored_items", "count_sent_deletions",
+    "list_due_policies", "find_due_plan_item", "find_next_due_of_plan",
+    "list_applying_plans", "find_plan_obstacles", "delete_texts", "delete_text", "list_texts_gone",
+    "count_restored_items", "count_sent_deletions",
     "list_open_plan_chats", "list_prototype_chats", "forget_surplus_chat",
     "list_shared_chats", "list_two_tenants", "list_unknown_chats", "mark_not_in_account",
     "permanent_admin_tokens", "poll_after_hook", "postpone_poll",
@@ -30,6 +32,7 @@ JOBS = {
 }  # fmt: skip
 #: By the id of a prototype or a plan that was found in the caller's workspace right before.
 AFTER_A_BOUND_ONE = {
+    "find_text",
     "count_pinned_touched",
     "count_plan_items",
     "find_plan_item",

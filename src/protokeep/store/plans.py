@@ -257,7 +257,8 @@ class PlanStore:
         return None
 
     async def save_deleted(self, plan: Plan, item: PlanItem, now: datetime, receipt: AuditEntry) -> bool:
-        """Writes that an item's chat is deleted. A prototype that it was a second chat of has one less now.
+        """Writes that an item's chat is deleted. A prototype that it was a second chat of has one less now,
+        and censuses count the chat no more.
 
         False: somebody changed the item meanwhile; nothing was written.
         """
@@ -267,6 +268,7 @@ class PlanStore:
                 await must_touch(connection, query("save_plan_item"), values)
                 chat = {"account": plan.account, "chat_id": item.chat_id}
                 await connection.execute(query("forget_surplus_chat"), chat)
+                await connection.execute(query("mark_census_chat_missing"), {**chat, "workspace_id": plan.workspace_id})
                 await write(connection, receipt)
             return True
         return False
