@@ -19,7 +19,7 @@ JOBS = {
     "has_other_visible_chats", "has_untracked_rows", "list_all_provider_keys", "list_known_chats",
     "list_lost_creates", "adopt_beside_known", "adopt_older", "number_variants", "count_adoptions", "has_unknown_chats",
     "find_next_census_step", "list_due_censuses",
-    "acquire_clean_up_turn", "lock_clean_up_turn", "release_clean_up_turn", "find_next_plan_step", "list_due_plans",
+    "acquire_clean_up_turn", "lock_clean_up_turn", "find_next_plan_step", "list_due_plans",
     "list_due_policies", "find_due_plan_item", "find_next_due_of_plan",
     "list_applying_plans", "find_plan_obstacles", "delete_texts", "delete_text", "list_texts_gone",
     "count_restored_items", "count_sent_deletions",
