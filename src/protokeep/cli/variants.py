@@ -16,9 +16,12 @@ app = typer.Typer()
 VariantId = Annotated[str, typer.Argument(help="The prototype's id, as `protokeep list PRODUCT --json` shows it.")]
 
 
-@app.command("make-current")
+@app.command("make-current", epilog="Example: protokeep make-current 4e1c0d5a-6f0e-4b5e-9f57-0a3c1c1d2e3f")
 def make_current(prototype_id: VariantId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Make a variant the current one of its product: whoever asks for the product gets it from now on."""
+    """Make a variant the current one of its product.
+
+    Whoever asks for the product gets it from now on.
+    """
     from protokeep.cli import output
 
     with connected(url, token, as_json=as_json) as client:
@@ -33,7 +36,7 @@ def make_current(prototype_id: VariantId, as_json: AsJson = False, url: Url = DE
     output.print_result(prototype.raw, text, as_json=as_json)
 
 
-@app.command("name")
+@app.command("name", epilog='Example: protokeep name 4e1c0d5a-6f0e-4b5e-9f57-0a3c1c1d2e3f "Dark header"')
 def name_variant(
     prototype_id: VariantId,
     name: Annotated[str, typer.Argument(help='A short name, such as "Dark header"; "" takes it away.')],
@@ -41,7 +44,7 @@ def name_variant(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Name a variant, so that people can tell it from the product's others."""
+    """Name a variant, so that people can tell it from others."""
     from protokeep.cli import output
 
     with connected(url, token, as_json=as_json) as client:

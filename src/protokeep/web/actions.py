@@ -47,7 +47,7 @@ class FollowUp(BaseModel):
 class VariantName(BaseModel):
     """The name of a variant."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"name": "Dark header"}]})
 
     name: Annotated[str | None, Field(description="1-60 characters; null takes the name away.")]
 
