@@ -13,6 +13,7 @@ from protokeep.core.timing import Timing
 from protokeep.sandbox import seed_account
 from protokeep.sandbox.seeded.labels import SeededAccount
 from protokeep.service.census import CensusService
+from protokeep.service.census_pictures import CensusPictures
 from protokeep.service.clean_up import CleanUp
 from protokeep.service.clean_up_budget import CleanUpBudget
 from protokeep.store.census_reads import ChatFilters, FoundChat
@@ -39,7 +40,7 @@ class Censuses:
 
     def __post_init__(self) -> None:
         context, budget = self.node.context, self.node.keeper.budget
-        self.service = CensusService(context, CleanUpBudget(context, budget))
+        self.service = CensusService(context, CleanUpBudget(context, budget), CensusPictures(context, budget))
         self.clean_up = CleanUp(context, budget)
 
     async def run(self, who: Principal = ADA, **start: Any) -> Census:

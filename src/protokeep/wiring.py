@@ -28,6 +28,7 @@ from protokeep.service import Keeper
 from protokeep.service.archives import ChatArchives
 from protokeep.service.authentication import Authenticator
 from protokeep.service.census import CensusService
+from protokeep.service.census_pictures import CensusPictures
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.clean_up_budget import CleanUpBudget
 from protokeep.service.context import Context, NoQueue, Queue
@@ -99,7 +100,11 @@ class Application:
         self.restorer = ChatRestorer(keeper.context)
         self.similar = SimilarProducts(keeper.context.store)
         self.provider_keys = ProviderKeys(keeper.context)
-        self.census = CensusService(keeper.context, CleanUpBudget(keeper.context, keeper.budget))
+        self.census = CensusService(
+            keeper.context,
+            CleanUpBudget(keeper.context, keeper.budget),
+            CensusPictures(keeper.context, keeper.budget),
+        )
         self.plans = PlanService(keeper.context)
         self.plan_reports = PlanReports(keeper.context, self.plans)
         self.plan_policies = PlanPolicies(keeper.context, self.plans)

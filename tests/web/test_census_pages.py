@@ -243,3 +243,28 @@ def test_a_form_that_was_cut_switches_no_rule_off() -> None:
     assert "favorite" not in shown.options.rules_off
     assert shown.options.rules_off >= {"shared", "recent"}
     assert replace(shown, chosen=("chat a", "group b")).chosen_text == "1 chat and 1 group"
+
+
+@on_sqlite
+async def test_a_chats_picture_is_read_once_for_everybody_and_for_nobody_else(
+    world: World, censuses: Censuses, people: People
+) -> None:
+    """
+    Two people look at a picture: it is read once, from our own origin; a chat without one, and a stranger, get none.
+    """
+    viewer, other = await people.signed_in(Role.VIEWER), await people.signed_in(Role.MAKER)
+    stranger = await people.signed_in(Role.ADMIN, "sam", workspace="another")
+    await censuses.run()
+    page = await get(viewer, "/clean-up/chats")
+    pictured = html.unescape(re.findall(r'<img class="shot" src="([^"]+)"', page)[0])
+    plain = next(one.record.chat.chat_id for one in await censuses.chats() if one.record.chat.picture_url is None)
+    provider = censuses.node.context.providers.serving("v0:environment", 1)
+    assert provider is not None
+
+    calls = provider.calls
+    answers = [await browser.get(pictured) for browser in (viewer, viewer, other)]
+    assert provider.calls - calls == 1
+    assert {(answer.status_code, answer.headers["content-type"]) for answer in answers} == {(200, "image/png")}
+    assert "default-src 'none'" in answers[0].headers["content-security-policy"]
+    assert (await viewer.get(f"/clean-up/chats/{plain}/picture")).status_code == 404
+    assert (await stranger.get(pictured)).status_code == 404

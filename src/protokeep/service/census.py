@@ -14,8 +14,10 @@ from protokeep.core.census_tasks import tasks_of
 from protokeep.core.errors import NotConfigured, NotFound
 from protokeep.core.foreign_text import is_id
 from protokeep.core.principals import Principal
+from protokeep.providers.base import Image
 from protokeep.service.census_accounts import account_to_read, account_to_show, versions_read
 from protokeep.service.census_adoption import AdoptRequest, AdoptResult, CensusAdopter
+from protokeep.service.census_pictures import CensusPictures
 from protokeep.service.clean_up_budget import CleanUpBudget
 from protokeep.service.context import Context
 from protokeep.service.provider_accounts import DEFAULT_PROVIDER
@@ -52,8 +54,9 @@ class CensusOverview:
 class CensusService:
     """Everything about censuses but their steps."""
 
-    def __init__(self, context: Context, budget: CleanUpBudget) -> None:
+    def __init__(self, context: Context, budget: CleanUpBudget, pictures: CensusPictures) -> None:
         self._context = context
+        self._pictures = pictures
         self._store = CensusStore(context.store)
         self._reads = CensusReads(context.store)
         self._adopter = CensusAdopter(context, budget)
@@ -184,6 +187,12 @@ class CensusService:
                 least_confidence=least_confidence,
                 after=after,
             )
+
+    async def picture(self, principal: Principal, chat_id: str, account: str | None = None) -> Image:
+        """The picture of a chat that the workspace may see. Raises `NotFound`."""
+        account = await self._shown(principal, account)
+        found = await self._found(principal, account, chat_id)
+        return await self._pictures.picture(account, found.record.chat)
 
     async def pin(
         self, principal: Principal, chat_id: str, *, account: str | None = None, reason: str | None = None

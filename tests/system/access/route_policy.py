@@ -136,6 +136,7 @@ RULES: dict[str, Rule] = {
     "POST /clean-up/scan/cancel": Rule(Way.PAGE, Role.ADMIN),
     "GET /clean-up/chats": Rule(Way.PAGE),
     "POST /clean-up/chats/{chat_id}/pin": Rule(Way.PAGE, of_workspace=True),
+    "GET /clean-up/chats/{chat_id}/picture": Rule(Way.PAGE, of_workspace=True),
     "GET /clean-up/groups": Rule(Way.PAGE),
     "GET /clean-up/export": Rule(Way.PAGE),
     "GET /clean-up/adopt": Rule(Way.PAGE, Role.ADMIN, query="?chat=none"),

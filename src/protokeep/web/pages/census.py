@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 from protokeep.core.errors import NotConfigured, NotFound, NotNow
 from protokeep.service.census import CensusOverview
 from protokeep.store.census_reads import ChatFilters
+from protokeep.web.actions import PICTURE_HEADERS
 from protokeep.web.census import ChatInPath, exported
 from protokeep.web.census_cursors import CURSOR_MAX, decode_place, encode_place
 from protokeep.web.dependencies import application_of
@@ -20,7 +21,7 @@ from protokeep.web.pages.census_presenters import accounts_view, chat_view, grou
 from protokeep.web.pages.clean_up_words import without_code
 from protokeep.web.pages.gallery import page_slot
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import AdminDep, FormFieldsDep, Visitor, VisitorDep, local_path
+from protokeep.web.pages.session import AdminDep, FormFieldsDep, OnlookerDep, Visitor, VisitorDep, local_path
 
 router = APIRouter(prefix="/clean-up")
 
@@ -112,6 +113,14 @@ async def chats(request: Request, visitor: VisitorDep) -> Response:
             was_scanned=bool(known.censuses),
             **_common(known, query, CHATS),
         )
+
+
+@router.get("/chats/{chat_id}/picture")
+async def picture(request: Request, visitor: OnlookerDep, chat_id: ChatInPath, account: str = "") -> Response:
+    """The picture of a chat, where the app builder has one."""
+    image = await application_of(request).census.picture(visitor.principal, chat_id, account or None)
+    headers = {**PICTURE_HEADERS, "Cache-Control": "private, max-age=86400"}
+    return Response(image.body, media_type=image.content_type, headers=headers)
 
 
 @router.get("/groups")

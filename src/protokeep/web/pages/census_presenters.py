@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from protokeep.core.census import Census, CensusState, ChatContent, ChatKind
 from protokeep.core.census_summary import NEEDLESS as NEEDLESS_REASONS
@@ -81,6 +81,7 @@ class ChatView:
     is_ours: bool
     prompt: str
     cover: Cover
+    picture: str | None  #: on our own origin
     chip: tuple[str, str, str] | None
     claim: str
     author: str
@@ -192,6 +193,11 @@ def summary_view(summary: CensusSummary, query: ChatQuery) -> dict[str, Any]:
     }
 
 
+def _picture_of(chat_id: str, account: str) -> str:
+    path = f"/clean-up/chats/{quote(chat_id, safe='')}/picture"
+    return f"{path}?{urlencode({'account': account})}" if account else path
+
+
 def chat_view(found: FoundChat, query: ChatQuery, now: datetime, *, is_best: bool = False) -> ChatView:
     """The texts and links of a chat."""
     record, chat = found.record, found.record.chat
@@ -203,6 +209,7 @@ def chat_view(found: FoundChat, query: ChatQuery, now: datetime, *, is_best: boo
         is_ours=record.mockup_id is not None,
         prompt=formatting.first_words(record.prompt, PROMPT_SHOWN),
         cover=cover_of(formatting.digest_of(record.group_id or chat.chat_id), title, record.prompt),
+        picture=_picture_of(chat.chat_id, query.account) if chat.picture_url else None,
         chip=_chip(found),
         claim=CLAIMS[record.claim],
         author=chat.author_id or "Unknown",
