@@ -77,13 +77,19 @@ async def run(url: str, script: str) -> None:
 
 async def rows(url: str, query: str) -> list[dict[str, Any]]:
     """What a query answers."""
+    (found,) = await rows_of_each(url, query)
+    return found
+
+
+async def rows_of_each(url: str, *queries: str) -> list[list[dict[str, Any]]]:
+    """What each query answers, over one connection."""
     if url.startswith("sqlite"):
         with contextlib.closing(_sqlite(url)) as file:
             file.row_factory = sqlite3.Row
-            return [dict(row) for row in file.execute(query)]
+            return [[dict(row) for row in file.execute(query)] for query in queries]
     connection = await asyncpg.connect(url)
     try:
-        return [dict(row) for row in await connection.fetch(query)]
+        return [[dict(row) for row in await connection.fetch(query)] for query in queries]
     finally:
         await connection.close()
 

@@ -29,7 +29,7 @@ from clock import Clock
 from contract_transport import ContractTransport
 from marks import both_versions, every_version_and_database, on_postgresql, on_sqlite
 from node import Crash, ImmediateQueue, ManualQueue, Node, jobs_of
-from owner_schemas import rows, run
+from owner_schemas import rows, rows_of_each, run
 from people import ADA, ANN, BOB, EVE, GENERATION_SECONDS, KEY, MASTER, PROMPT, SECRET
 from protokeep.bus import Bus
 from protokeep.core.call_budget import Limits
@@ -85,6 +85,22 @@ __all__ = [
     "settings_of",
     "until",
 ]
+
+#: The tables that requests write to.
+WRITTEN = (
+    "design_mockups",
+    "protokeep_slots",
+    "protokeep_generations",
+    "protokeep_products",
+    "protokeep_events",
+    "protokeep_idempotency_keys",
+    "protokeep_censuses",
+    "protokeep_pins",
+    "protokeep_plans",
+    "protokeep_archives",
+    "protokeep_invitations",
+    "protokeep_texts",
+)
 
 
 @dataclass
@@ -333,17 +349,8 @@ class World:
 
     async def contents(self) -> dict[str, list[dict[str, Any]]]:
         """All that a request could have written: equal before and after means that it wrote nothing."""
-        return {
-            table: await self.rows(f"SELECT * FROM {table} ORDER BY 1, 2")
-            for table in (
-                "design_mockups",
-                "protokeep_slots",
-                "protokeep_generations",
-                "protokeep_products",
-                "protokeep_events",
-                "protokeep_idempotency_keys",
-            )
-        }
+        queries = [f"SELECT * FROM {table} ORDER BY 1, 2" for table in WRITTEN]
+        return dict(zip(WRITTEN, await rows_of_each(self.database_url, *queries), strict=True))
 
     @property
     def chats_created(self) -> int:
