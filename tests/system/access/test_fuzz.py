@@ -15,7 +15,7 @@ import pytest
 from live_server import demo
 from system.access.fuzzing import Tally, fuzz
 
-EXAMPLES = int(os.environ.get("PROTOKEEP_FUZZ", "4"))
+EXAMPLES = int(os.environ.get("PROTOKEEP_FUZZ", "2"))
 
 
 @pytest.mark.timeout(3600 if EXAMPLES > 4 else 120)
