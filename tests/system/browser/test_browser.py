@@ -84,7 +84,7 @@ class TestMaking:
         banner = second.locator(".reused")
         expect(banner).to_contain_text("made for ana")
         expect(banner).to_contain_text("Your prompt differs")
-        assert "/prototypes/" in second.url  # A reload shows it again, and sends nothing.
+        second.wait_for_url("**/prototypes/*")  # A reload shows it again, and sends nothing.
         banner.get_by_text("Compare the prompts").click()
         expect(banner).to_contain_text("A bakery, as a game about bread")
         banner.get_by_role("button", name="Make another anyway").dblclick()
