@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -139,11 +139,6 @@ class Prototype:
     def generation(self) -> Generation | None:
         """Its generation. None: nobody tracks the prototype."""
         return None
-
-    def tracked_with(self, generation: Generation) -> TrackedPrototype:
-        """The same prototype, tracked from now on."""
-        own = {field.name: getattr(self, field.name) for field in fields(Prototype)}
-        return TrackedPrototype(**own, generation=generation)
 
     @property
     def state(self) -> State:
