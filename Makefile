@@ -46,19 +46,19 @@ adversary: $(DEV) ## Break real processes before a v0 that is not ours, and chec
 	@PYTHONPATH=tests:. $(BIN)/python -m adversary $(ARGS)
 
 fuzz: $(DEV) ## Send tens of thousands of made-up requests by every role to both databases (FUZZ=300)
-	@PROTOKEEP_FUZZ=$(or $(FUZZ),300) $(BIN)/python -m pytest --numprocesses 4 -q -s tests/system/access/test_fuzz.py $(ARGS)
+	@PROTOKEEP_NEW_EXAMPLES=1 PROTOKEEP_FUZZ=$(or $(FUZZ),300) $(BIN)/python -m pytest --numprocesses 4 -q -s tests/system/access/test_fuzz.py $(ARGS)
 
 parsers: $(DEV) ## Try every parser with texts that somebody else may send (INPUTS=50000)
-	@PROTOKEEP_PARSER_INPUTS=$(or $(INPUTS),50000) $(BIN)/python -m pytest -q tests/system/access/test_parsers.py $(ARGS)
+	@PROTOKEEP_NEW_EXAMPLES=1 PROTOKEEP_PARSER_INPUTS=$(or $(INPUTS),50000) $(BIN)/python -m pytest -q tests/system/access/test_parsers.py $(ARGS)
 
 cleanups: $(DEV) ## Kill and disturb clean-ups of accounts many times (CASES=200)
-	@PROTOKEEP_CLEAN_UP_CASES=$(or $(CASES),200) $(BIN)/python -m pytest -q tests/service/test_plan_steps.py $(ARGS)
+	@PROTOKEEP_NEW_EXAMPLES=1 PROTOKEEP_CLEAN_UP_CASES=$(or $(CASES),200) $(BIN)/python -m pytest -q tests/service/test_plan_steps.py $(ARGS)
 
 census: $(DEV) ## Read accounts of 4,000 chats while people work there, and count what was missed (CENSUSES=10)
-	@PROTOKEEP_CENSUSES=$(or $(CENSUSES),10) $(BIN)/python -m pytest -q tests/providers/test_census.py $(ARGS)
+	@PROTOKEEP_NEW_EXAMPLES=1 PROTOKEEP_CENSUSES=$(or $(CENSUSES),10) $(BIN)/python -m pytest -q tests/providers/test_census.py $(ARGS)
 
 schedules: $(DEV) ## Run many random schedules of clicks, crashes and faults (SCHEDULES=10000)
-	@PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/system/schedules $(ARGS)
+	@PROTOKEEP_NEW_EXAMPLES=1 PROTOKEEP_SCHEDULES=$(or $(SCHEDULES),10000) $(BIN)/python -m pytest -q tests/system/schedules $(ARGS)
 
 mutants: $(DEV) ## Change the code in places, and list the changes that no test notices (ARGS="--sample 60 --seed 7" or --guards)
 	@PYTHONPATH=tools $(BIN)/python -m mutants $(ARGS)

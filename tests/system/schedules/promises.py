@@ -18,6 +18,7 @@ ZOMBIES_WAKE = 9
 SAME_WORDS = "The same again"
 #: States that a row may rest in when the builder cannot be asked, or does not tell.
 UNDECIDED_FOR_NOW = (State.PARKED, State.UNDECIDED)
+MAY_DROP_FOLLOW_UPS = (State.FAILED, State.STOPPED, State.DELETING, *UNDECIDED_FOR_NOW)
 FORWARD = [Status.PENDING, Status.IN_PROGRESS, Status.TIMEOUT, Status.COMPLETED, Status.FAILED]
 
 
@@ -133,8 +134,9 @@ class Promises(Machine):
         assert not orphans, f"remote chats that no row knows: {await self._told(orphans)}"
         for row in await world.rows("SELECT id FROM design_mockups"):
             prototype = await world.get(str(row["id"]))
-            visible = (State.READY, State.FAILED, State.PARKED, State.UNDECIDED)
-            stands = prototype.state in visible and (prototype.status in SETTLED or prototype.state in visible[2:])
+            ended = (State.READY, State.FAILED, State.STOPPED)
+            stands = prototype.state in ended and prototype.status in SETTLED
+            stands = stands or prototype.state in (State.PARKED, State.UNDECIDED)
             # One that a person deleted at the builder may not be shown to be gone: nothing else may be in sight there.
             its_chat = world.sandbox.chats.get(prototype.chat_id or "")
             # A stop that the copy does not know of: the builder says that it ended for some other reason.
@@ -158,7 +160,7 @@ class Promises(Machine):
         said = {one.content for chat in self.world.sandbox.chats.values() for one in chat.messages}
         for prototype_id, words in self._accepted:
             found = await self.world.store.get_unscoped(prototype_id)
-            if words in said or found is None or found.state in (State.FAILED, State.DELETING, *UNDECIDED_FOR_NOW):
+            if words in said or found is None or found.state in MAY_DROP_FOLLOW_UPS:
                 continue
             assert "refused" in await self.world.kinds(found), f"{words!r} was accepted and never sent"
 

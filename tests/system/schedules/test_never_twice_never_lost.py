@@ -1,7 +1,7 @@
 """What must always hold, in any order of clicks, crashes, lost answers, hooks, refusals and jumps of the clock.
 
 A schedule is a list of steps that hypothesis makes up, over the real service, a real database and the emulated v0
-over real HTTP. `PROTOKEEP_SCHEDULES=10000` runs more of them (`make schedules`).
+over real HTTP. `make schedules` (PROTOKEEP_SCHEDULES=10000) runs more of them, and new ones each time.
 """
 
 from __future__ import annotations
