@@ -127,8 +127,14 @@ class GalleryQueries:
             "UNION ALL SELECT state, NULL, NULL, count(*) FROM found GROUP BY state",
         )
 
-    def hits(self, way: Literal["in_order", "by_numbers", "of_person", "of_product"], filters: Filters) -> Statement:
-        """Texts with all words beyond a place, in their order, each with its state and whether it is a card."""
+    def hits(
+        self, way: Literal["in_order", "by_numbers", "at_places", "of_person", "of_product"], filters: Filters
+    ) -> Statement:
+        """Texts with all words beyond a place, in their order, each with its state and whether it is a card.
+
+        The texts are found first, by their place or their numbers, and conditions on cards come after them. A condition
+        or an order of another column needs an index of its own on the table that it reads, and a way of its own here.
+        """
         order = "ASC" if filters.oldest_first else "DESC"
         beyond = f"{'>' if filters.oldest_first else '<'} :place ORDER BY place {order} LIMIT :most"
         has_words = self._has_words(filters.words)
@@ -151,7 +157,12 @@ class GalleryQueries:
                 f" AND {has_words} AND {NUMBERS}.rowid {beyond.replace('BY place', f'BY {NUMBERS}.rowid')}"
             )
         else:
-            found = f"SELECT place, mockup_id FROM ({self._numbered(has_words)}) AS numbered WHERE place {beyond}"
+            # Materialized, so that the places lead to the texts: the planner may read all others in their order instead.
+            found = (
+                "SELECT place, mockup_id FROM (WITH placed AS MATERIALIZED (SELECT x.place, x.mockup_id"
+                f" FROM protokeep_texts x WHERE x.place IN :places AND {has_words})"
+                f" SELECT place, mockup_id FROM placed) AS numbered WHERE place {beyond}"
+            )
         card = " AND ".join([f"{self._workspace} = :workspace_id", *self._stands_for_product(filters)])
         text = (
             f"WITH hits AS MATERIALIZED ({found}) SELECT h.place, h.mockup_id AS id, {self._made_at} AS created_at,"
@@ -163,17 +174,14 @@ class GalleryQueries:
         return self._remembered(way, (), filters, text)
 
     def few_hits(self, words: int) -> Statement:
-        """PostgreSQL: a row for each text with all words, `few` at most."""
-        text = f"SELECT 1 AS found FROM ({self._numbered(self._has_words(words))}) AS numbered LIMIT :few"
-        return self._remembered("few", (), Filters(words=words), text)
+        """PostgreSQL: the places of texts with all words, `few` at most, in no order.
 
-    def _numbered(self, has_words: str) -> str:
-        """By the index of numbers, whatever the planner believes: it knows nothing of how common a number is."""
-        where = f"x.numbers @> CAST(:numbers AS int[]) AND {has_words}"
-        return (
-            "WITH numbered AS MATERIALIZED (SELECT x.place, x.mockup_id FROM protokeep_texts x"
-            f" WHERE {where}) SELECT place, mockup_id FROM numbered"
-        )
+        The index of numbers leads to them, whatever the planner believes: it knows nothing of how common a number is.
+        """
+        where = f"x.numbers @> CAST(:numbers AS int[]) AND {self._has_words(words)}"
+        numbered = f"WITH numbered AS MATERIALIZED (SELECT x.place FROM protokeep_texts x WHERE {where})"
+        text = f"{numbered} SELECT place FROM numbered LIMIT :few"
+        return self._remembered("few", (), Filters(words=words), text)
 
     def _has_words(self, words: int) -> str:
         has = "instr" if self._is_sqlite else "strpos"

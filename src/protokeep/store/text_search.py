@@ -18,12 +18,15 @@ from protokeep.store.gallery_queries import Filters, GalleryQueries
 from protokeep.store.sql import Row, Statement, Values, query
 from protokeep.store.texts import has_numbers, word_of
 
-#: Texts of the first batch, for each card that is looked for; each further batch is larger. With common words the first
-#: one fills the page.
+#: Texts of the first batch, for each card that is looked for. With common words it fills the page. A further batch is as
+#: large as the cards that are missing ask for, and at most so many times as large as what was read before.
 FIRST_BATCH, GROWTH = 4, 4
+#: A batch is this much larger than what was read says is enough: another one costs more than a few texts do.
+SPARE = 1.5
 LARGEST_BATCH = 20_000
-#: PostgreSQL: up to so many texts are all looked at when their numbers match; above, texts are read in their order.
-FEW = 400
+#: PostgreSQL: where fewer texts have the words, their numbers lead to all of them; otherwise texts are read in their
+#: order, which is long if few have them. Finding so many among 100,000 takes about as long as reading a counted page.
+FEW = 1500
 #: The places before and after all others.
 BEFORE_ALL, AFTER_ALL = -1, (1 << 63) - 1
 
@@ -83,7 +86,7 @@ class TextSearch:
             found.is_whole = len(rows) < batch
             if found.is_whole or (len(found.cards) == limit and seen >= counted):
                 return found
-            place, batch = rows[-1]["place"], min(batch * GROWTH, LARGEST_BATCH)
+            place, batch = rows[-1]["place"], _next_batch(len(found.cards), limit, seen)
 
     async def _place_of(self, cursor: tuple[datetime, str]) -> int:
         """The place of a card; of one that was deleted since, the place that it had."""
@@ -108,13 +111,21 @@ class TextSearch:
             return _Plan(queries.hits("by_numbers", filters), {**values, "numbers": numbers})
         values["numbers"] = search_text.signed(grams)
         few = await self._database.scan(queries.few_hits(len(words)), {**values, "few": FEW})
-        return _Plan(queries.hits("in_order" if len(few) == FEW else "by_numbers", filters), values)
+        if len(few) == FEW:
+            return _Plan(queries.hits("in_order", filters), values)
+        return _Plan(queries.hits("at_places", filters), {**values, "places": [row["place"] for row in few]})
 
     async def _keeps_numbers(self) -> bool:
         if self._has_numbers is None:
             async with self._database.reading() as connection:
                 self._has_numbers = await has_numbers(connection)
         return self._has_numbers
+
+
+def _next_batch(found: int, limit: int, seen: int) -> int:
+    """How many texts to read next, when `found` of `limit` cards were in the `seen` ones."""
+    most = min(seen * GROWTH, LARGEST_BATCH)
+    return min(most, 1 + int((limit - found) * seen / found * SPARE)) if found else most
 
 
 @dataclass(frozen=True, slots=True)
