@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import protokeep
+from command_forks import run_command
 
 #: A process that takes longer than this is broken, however busy the machine is.
 PATIENCE = 30.0
@@ -70,24 +71,11 @@ def environment(folder: Path, **values: str) -> dict[str, str]:
 
 
 async def run(folder: Path, *args: str, stdin: str = "", **values: str) -> Ended:
-    """Run `protokeep ARGS` in `folder` to its end."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *args,
-        cwd=folder,
-        env=environment(folder, **values),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    """Run `protokeep ARGS` in `folder` to its end. A command that takes too long is killed."""
+    ended = await asyncio.to_thread(
+        run_command, args, environment(folder, **values), folder=folder, stdin=stdin, seconds=PATIENCE
     )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
 @contextlib.asynccontextmanager

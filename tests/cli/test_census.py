@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from censuses import AT_ONCE
+from command_forks import run_command
 from live_server import Demo, demo
 from protokeep.settings import Settings
-
-PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
 
 
 def _run(served: Demo, *arguments: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PROTOKEEP_")}
     env |= served.environment | {"PROTOKEEP_TOKEN": served.admin_token}
-    command = [*PROTOKEEP, "census", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return run_command(["census", *arguments], env)
 
 
 def test_an_account_is_read_looked_at_and_reclaimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

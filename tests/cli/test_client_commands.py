@@ -6,22 +6,20 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from command_forks import run_command
 from live_server import Demo
 from protokeep.cli.output import format_duration, format_usual_duration, usual_duration
-
-PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
 
 
 def run(served: Demo | None, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """One command, with what people export."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PROTOKEEP_")}
     env |= (served.environment if served else {}) | environment
-    return subprocess.run([*PROTOKEEP, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False)
+    return run_command(arguments, env)
 
 
 def test_a_prototype_is_created_listed_watched_and_opened(served: Demo) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from command_forks import run_command
 from live_server import Demo
 from protokeep.cli.terminal import in_one_line, json_text, print_notice, print_text
 
 STEERING = "a\x1b]0;PWN\x07\x9b2J\r\x7f\u202eb\n  protokeep: forged"
-COMMAND = (sys.executable, "-c", "from protokeep.cli import main; main()")
 PROTOTYPE = {
     "id": "00000000-0000-4000-8000-000000000000",
     "product_id": f"shop{STEERING}",
@@ -78,10 +77,7 @@ def not_ours(served: Demo) -> Iterator[str]:
 
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """One command over real HTTP."""
-    given = {"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "utf-8", **environment}
-    return subprocess.run(
-        [*COMMAND, *arguments], env=given, capture_output=True, text=True, timeout=60, check=False, encoding="utf-8"
-    )
+    return run_command(arguments, {"PATH": "/usr/bin:/bin", **environment})
 
 
 @pytest.mark.parametrize("status", [200, 422, 503])

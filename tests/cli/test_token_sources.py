@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from command_forks import run_command
 from live_server import Demo
 from protokeep.client import BadSetting, ClientError, Protokeep
-
-PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
 
 
 def listed(served: Demo, *options: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """`protokeep list shop`, with the address and nothing else of ours in the environment."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PROTOKEEP_")}
     env |= {"PROTOKEEP_URL": served.url, **environment}
-    command = [*PROTOKEEP, "list", "shop", *options]
-    return subprocess.run(command, env=env, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+    return run_command(["list", "shop", *options], env, stdin=stdin)
 
 
 @pytest.fixture
