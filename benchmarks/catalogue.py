@@ -1,4 +1,6 @@
-"""Searches and "it exists already" at 100,000 prototypes, each of a product of its own, inside the service.
+"""Searches and "it exists already" at 100,000 prototypes, and what the index of texts costs a create and a reuse.
+
+Each prototype is of a product of its own. All is measured inside the service, without HTTP.
 
 python -m benchmarks.catalogue --only SQLite
 python -m benchmarks.catalogue --only PostgreSQL --prototypes 20000
@@ -8,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import random
 import statistics
 import sys
 import time
+import unittest.mock
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -20,21 +24,25 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from benchmarks.harness import crowded, databases
+from benchmarks.harness import crowded, databases, median_of
 from benchmarks.rows import BATCH, GENERATION, MOCKUP, PRODUCT, SLOT
 from protokeep.core.principals import Principal, Role
 from protokeep.core.prototype import State
 from protokeep.service import text_index
 from protokeep.service.gallery import Search
+from protokeep.service.requests import NewPrototype, check_request
 from protokeep.service.similar import SimilarProducts
 from protokeep.service.text_index import TextIndexer
 from protokeep.settings import Settings
+from protokeep.store import texts
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate
-from protokeep.store.sql import Statement
+from protokeep.store.sql import Connection, Statement
 from protokeep.wiring import Application, build_application
 
 ROUNDS = 60
+#: Turns with and without the index, and requests of each.
+TURNS, REQUESTS = 8, 100
 SECRET = "catalogue"
 #: Milliseconds.
 SEARCH_GOAL, SIMILAR_GOAL = 50, 30
@@ -156,6 +164,50 @@ async def measure(url: str, prototypes: int) -> list[str]:
         return lines
 
 
+async def cost_of_index(url: str, prototypes: int) -> list[str]:
+    """Claims of new products, and reuses of them, with the index and without it in turns; lines of a table."""
+    settings = Settings(
+        database_url=url,
+        secret_key=SecretStr(SECRET),
+        v0_api_key=SecretStr("none"),
+        creates_per_workspace=2 * TURNS * REQUESTS,  # Counted as by default, and none is refused.
+        creates_per_person=2 * TURNS * REQUESTS,
+        _env_file=None,
+    )
+    somebody = Principal("default", "ana", Role.MAKER, "bench")
+    prompts = [row["prompt"] for row in islice(rows(prototypes), REQUESTS)]
+    taken: dict[tuple[str, bool], list[tuple[float, float]]] = {}
+
+    async def unindexed(_connection: Connection, _shape: object, _mockup_ids: object) -> None:
+        """Writes nothing."""
+
+    async with build_application(settings) as application:
+        context = application.keeper.context
+        for turn in range(2 * TURNS):
+            indexed = turn % 2 == 0
+            with contextlib.ExitStack() as stack:
+                if not indexed:
+                    stack.enter_context(unittest.mock.patch.object(texts, "index", unindexed))
+                for what in ("a claim", "a reuse"):
+                    began, busy = time.perf_counter(), time.process_time()
+                    for number, prompt in enumerate(prompts):
+                        new = NewPrototype(f"turn-{turn}-{number}", prompt)
+                        await context.store.claim(await check_request(context, somebody, new), context.quotas)
+                    spent = (time.perf_counter() - began, time.process_time() - busy)
+                    if turn > 1:  # The first turns prepare the statements.
+                        taken.setdefault((what, indexed), []).append(spent)
+    return [_line_of_cost(what, taken[what, True], taken[what, False]) for what in ("a claim", "a reuse")]
+
+
+def _line_of_cost(what: str, having: list[tuple[float, float]], lacking: list[tuple[float, float]]) -> str:
+    wall, cpu = ([one[n] / other[n] for one, other in zip(having, lacking, strict=True)] for n in range(2))
+    each, busy = (statistics.median(one[n] for one in having) / REQUESTS * 1000 for n in range(2))
+    return (
+        f"{what}, with the index | {1000 / each:.0f} a second, own CPU {busy:.2f} ms;"
+        f" beside one without it: time {median_of(wall, 2)} x, own CPU {median_of(cpu, 2)} x | | |"
+    )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -165,9 +217,14 @@ def main() -> None:
     sys.stdout.write("| what | time | goal | met |\n|---|---|---|---|\n")
     for kind in [given.only] if given.only else ["SQLite", "PostgreSQL"]:
         with databases([kind], fsync="off") as urls:
-            for line in asyncio.run(measure(urls[kind], given.prototypes)):
+            lines = asyncio.run(measure(urls[kind], given.prototypes))
+            lines += asyncio.run(cost_of_index(urls[kind], given.prototypes))
+            for line in lines:
                 sys.stdout.write(f"| {kind}, {given.prototypes:,} prototypes: {line}\n")
-    sys.stdout.write(f"\np50 and p95 of {ROUNDS} calls in the service, without HTTP. {crowded()}\n")
+    sys.stdout.write(
+        f"\np50 and p95 of {ROUNDS} calls in the service, without HTTP. Claims and reuses: one at a time, median"
+        f" (range) of {TURNS - 1} turns of {REQUESTS} with and without the index. {crowded()}\n"
+    )
 
 
 if __name__ == "__main__":
