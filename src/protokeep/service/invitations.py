@@ -56,7 +56,8 @@ class Invitations:
         now = self._sessions.now()
         expires_at = now + timedelta(days=days)
         whose = person_of(user_id) if user_id.strip() else None
-        invitation = Invitation(self._digest(code), by.workspace_id, role, whose, by.user_id, now, expires_at)
+        with_token, digest = by.token_id or None, self._digest(code)
+        invitation = Invitation(digest, by.workspace_id, role, whose, by.user_id, now, expires_at, with_token)
         entry = AuditEntry.of(by, Action.INVITED, now, whose, role=role.value, days=days)
         await self._store.add(invitation, entry)
         return code
@@ -81,7 +82,8 @@ class Invitations:
             raise InvalidInput("user_id: somebody here has this name already. Choose another one.", field="user_id")
         if not await self._store.consume(invitation.digest, self._sessions.now()):
             raise NotAuthenticated(TOO_LATE)
-        inviter = Principal(invitation.workspace_id, invitation.invited_by, Role.ADMIN, "", address)
+        token_id = invitation.invited_with or ""
+        inviter = Principal(invitation.workspace_id, invitation.invited_by, Role.ADMIN, token_id, address)
         try:
             token, _ = await self._tokens.create(invitation.role, name="invitation", user_id=name, by=inviter)
         except ProtokeepError:

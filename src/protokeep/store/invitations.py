@@ -24,6 +24,7 @@ class Invitation:
     invited_by: str
     created_at: datetime
     expires_at: datetime
+    invited_with: str | None = None  #: the id of the token of who made it; None: they used none
 
 
 class InvitationStore:
@@ -42,6 +43,7 @@ class InvitationStore:
             "invited_by": invitation.invited_by,
             "now": invitation.created_at,
             "expires_at": invitation.expires_at,
+            "invited_with": invitation.invited_with,
         }
         async with self._database.transaction() as connection:
             await connection.execute(query("delete_expired_invitations"), {"now": invitation.created_at})
@@ -92,4 +94,5 @@ def _invitation_of(row: Row) -> Invitation:
         invited_by=row["invited_by"],
         created_at=row["created_at"],
         expires_at=row["expires_at"],
+        invited_with=row["invited_with"],
     )
