@@ -6,9 +6,11 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from structlog.testing import capture_logs
 from typer.main import get_command
@@ -113,6 +115,36 @@ def test_admins_commands_work_at_the_server_that_is_named(
     assert made["prefix"] in text
     assert removed["removed"] is True
     assert list(tmp_path.glob("protokeep.db*")) == []
+
+
+def test_an_invitation_is_made_listed_and_taken_back_at_the_server(at_server: CliRunner, served: Demo) -> None:
+    """
+    Its link is told once and opens the page to join; a list has none; taken back, it opens nothing; makers make none.
+    """
+
+    def said(*words: str) -> Any:
+        result = at_server.invoke(app, ["invitation", *words, "--json"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    made = said("create", "--user", "mia", "--role", "viewer", "--days", "2")
+    open_for = datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(made["created_at"])
+    joining = httpx2.get(made["link"])
+    listed = said("list")
+    lines = at_server.invoke(app, ["invitation", "list"]).stdout
+    taken = said("take-back", made["id"])
+    late = httpx2.get(made["link"])
+    again = at_server.invoke(app, ["invitation", "take-back", made["id"]])
+    maker = at_server.invoke(app, ["invitation", "create"], env={"PROTOKEEP_TOKEN": served.token})
+    long = at_server.invoke(app, ["invitation", "create", "--days", "31"])
+
+    assert (open_for, joining.status_code, late.status_code) == (timedelta(days=2), 200, 401)
+    assert [one["user_id"] for one in listed] == ["mia"]
+    assert made["id"] in lines
+    assert made["link"].partition("code=")[2] not in json.dumps(listed) + lines
+    assert (taken, said("list")) == ({"taken_back": made["id"]}, [])
+    assert (again.exit_code, "not open any more" in again.stderr) == (1, True)
+    assert (maker.exit_code, long.exit_code, "days" in long.stderr) == (1, 1, True)
 
 
 def test_a_command_says_which_database_it_works_in(at_server: CliRunner, served: Demo) -> None:

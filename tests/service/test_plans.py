@@ -104,7 +104,8 @@ async def test_an_admin_cannot_approve_twice_with_tokens_that_went_through_their
                 people[user_id] = Principal("default", user_id, Role.ADMIN, "")
                 continue
             if by is not None and maker is not None and maker.endswith("?"):
-                text = (await invitations.accept(await invitations.invite(by, Role.ADMIN, 7), user_id)).token
+                code, _ = await invitations.invite(by, Role.ADMIN, 7)
+                text = (await invitations.accept(code, user_id)).token
             else:
                 text, _ = await tokens.create(Role.ADMIN, user_id=user_id, by=by)
             people[user_id] = await tokens.check(text)

@@ -18,6 +18,7 @@ from protokeep.cli import (
     demo,
     doctor,
     hooks,
+    invitations,
     keys,
     mcp,
     plans,
@@ -59,6 +60,7 @@ app = typer.Typer(
 for module in (demo, server, adopt, audit, prototypes, actions, deleted, variants, watch, mcp, doctor):
     app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
+app.add_typer(invitations.app, name="invitation", help="Links that let one person in, once.")
 app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed.")
 app.add_typer(plans.app, name="plan", help="Clean-up of an account: plan, approve, apply, undo.")
 app.add_typer(census.app, name="census", help="What an account at the app builder holds.")
