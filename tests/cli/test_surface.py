@@ -147,6 +147,24 @@ def test_an_invitation_is_made_listed_and_taken_back_at_the_server(at_server: Cl
     assert (maker.exit_code, long.exit_code, "days" in long.stderr) == (1, 1, True)
 
 
+def test_a_setting_of_the_workspace_is_set_and_shown_and_set_back(at_server: CliRunner, served: Demo) -> None:
+    """
+    Members see it, admins set it; `default` lets the server's own count again; another word is wrong usage.
+    """
+
+    def said(*words: str) -> Any:
+        return json.loads(at_server.invoke(app, ["settings", *words, "--json"], catch_exceptions=False).stdout)
+
+    own = {"unclear_product": "take", "unclear_product_set": None}
+    assert said() == own
+    assert said("--unclear-product", "ask") == {"unclear_product": "ask", "unclear_product_set": "ask"}
+    shown = at_server.invoke(app, ["settings"], env={"PROTOKEEP_TOKEN": served.token})
+    assert "ask  (an admin set it)" in shown.stdout
+    maker = at_server.invoke(app, ["settings", "--unclear-product", "take"], env={"PROTOKEEP_TOKEN": served.token})
+    assert (maker.exit_code, at_server.invoke(app, ["settings", "--unclear-product", "x"]).exit_code) == (1, 2)
+    assert said("--unclear-product", "default") == own
+
+
 def test_a_command_says_which_database_it_works_in(at_server: CliRunner, served: Demo) -> None:
     """
     Without a server, or with `--local`, the database is named, and that it is a new one; a workspace beside a server is

@@ -28,6 +28,7 @@ from protokeep.cli import (
     tokens,
     variants,
     watch,
+    workspace_settings,
 )
 from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
 from protokeep.cli.terminal import (
@@ -57,7 +58,20 @@ app = typer.Typer(
 )
 
 # Each module registers its commands with an `app` of its own. Those without a name are commands of `protokeep` itself.
-for module in (demo, server, adopt, audit, prototypes, actions, deleted, variants, watch, mcp, doctor):
+for module in (
+    demo,
+    server,
+    adopt,
+    audit,
+    prototypes,
+    actions,
+    deleted,
+    variants,
+    watch,
+    mcp,
+    doctor,
+    workspace_settings,
+):
     app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
 app.add_typer(invitations.app, name="invitation", help="Links that let one person in, once.")

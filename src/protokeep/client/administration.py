@@ -14,7 +14,7 @@ from protokeep.client.pages import read_pages
 View = Mapping[str, Any]
 
 _TOKENS, _KEYS = "/api/design/tokens", "/api/design/keys"
-_INVITATIONS = "/api/design/invitations"
+_INVITATIONS, _SETTINGS = "/api/design/invitations", "/api/design/settings"
 
 
 def create_token(*, role: str, user_id: str = "", name: str = "", days: int | None = None) -> Operation[View]:
@@ -52,6 +52,17 @@ def take_back_invitation(invitation_id: str) -> Operation[None]:
     """`DELETE /api/design/invitations/{invitation_id}`. Raises `NotFound` for one that is not open."""
     advice = "It may be taken back. Taking it back again is safe: it says so then."
     yield from send(Call("DELETE", f"{_INVITATIONS}/{quoted(invitation_id)}", False, advice))
+
+
+def get_settings() -> Operation[View]:
+    """`GET /api/design/settings`: what counts in the workspace, and what an admin has set."""
+    return (yield from send(Call("GET", _SETTINGS, True)))
+
+
+def set_settings(*, unclear_product: str | None) -> Operation[View]:
+    """`PUT /api/design/settings`. `unclear_product`: take, ask, or None for what the server is set up for."""
+    advice = "It may be set: look at the settings. Setting the same again is safe."
+    return (yield from send(Call("PUT", _SETTINGS, True, advice, body={"unclear_product": unclear_product})))
 
 
 def set_key(key: str, *, own: bool, provider: str, other_account: bool) -> Operation[View]:
