@@ -71,6 +71,17 @@ def test_no_sentence_of_the_server_keeps_an_address_of_the_api() -> None:
         assert "create_new" not in in_own_words(words), words
 
 
+def test_no_command_writes_a_file_by_itself_or_replaces_one_without_being_told_to() -> None:
+    """
+    What commands write is private and replaces nothing: by the one function for it, and `--force` beside each file.
+    """
+    for words, command in commands():
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert ("--output" in options) is ("--force" in options), words
+    for path in (SOURCE / "cli").glob("*.py"):
+        assert not re.search(r"write_(text|bytes)\(|os\.open\(|(?<![\w.])open\((?!os\.devnull)", path.read_text()), path
+
+
 @pytest.fixture
 def at_server(served: Demo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[CliRunner]:
     """An admin's terminal, with the line that the demo prints, in a folder without a database."""
