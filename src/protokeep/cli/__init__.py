@@ -23,6 +23,7 @@ from protokeep.cli import (
     mcp,
     plans,
     prototypes,
+    reindex,
     retry_advice,
     server,
     tokens,
@@ -70,6 +71,7 @@ for module in (
     watch,
     mcp,
     doctor,
+    reindex,
     workspace_settings,
 ):
     app.add_typer(module.app)
