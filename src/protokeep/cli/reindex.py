@@ -17,7 +17,10 @@ TOLD_EVERY = 5_000
 @app.command(epilog="Example: protokeep reindex")
 def reindex(as_json: AsJson = False) -> None:
     """Make the index of searches anew. For operators; safe beside a running server, and goes on where it was ended."""
+    from protokeep import logs
     from protokeep.service.text_index import TextIndexer
+
+    logs.configure("warning")
 
     def tell(rows: int) -> None:
         if rows % TOLD_EVERY == 0:

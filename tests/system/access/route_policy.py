@@ -150,6 +150,8 @@ RULES: dict[str, Rule] = {
     "GET /clean-up/plans": Rule(Way.PAGE),
     "GET /clean-up/plans/new": Rule(Way.PAGE, Role.ADMIN),
     "POST /clean-up/plans": Rule(Way.PAGE, Role.ADMIN, body={"workspace": "another"}),
+    "POST /clean-up/plans/policy": Rule(Way.PAGE, Role.ADMIN, body={"workspace": "another"}),
+    "POST /clean-up/plans/policy/off": Rule(Way.PAGE, Role.ADMIN),
     "GET /clean-up/plans/{plan_id}": Rule(Way.PAGE, of_workspace=True),
     "GET /clean-up/plans/{plan_id}/export": Rule(Way.PAGE, of_workspace=True),
     "GET /clean-up/plans/{plan_id}/receipts": Rule(Way.PAGE, Role.ADMIN, of_workspace=True),
