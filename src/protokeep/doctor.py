@@ -35,6 +35,8 @@ GIT_SECONDS = 5
 #: How far the clocks of host and database may differ: leases and sign-ins follow the database's, JWTs the host's.
 SKEW_UNSAFE = timedelta(seconds=5)
 SKEW_BROKEN = timedelta(seconds=60)
+#: Rows without texts that are counted.
+MISSING_COUNTED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,7 @@ async def examine(settings: Settings) -> list[Finding]:
         return findings
     async with build_application(settings, migrating=False) as application:
         findings += await _check_owner_table(application)
+        findings += await _check_texts(application)
         findings += await _check_tokens(application)
         findings += await _check_clock(application)
         findings += await _check_providers(application)
@@ -287,6 +290,23 @@ async def _check_owner_table(application: Application) -> list[Finding]:
         text = f"the chats of {progress.not_in_any_account} older rows are in no v0 account whose key is here"
         findings.append(unsafe("older rows", text, "add the keys of their accounts with `protokeep keys set`"))
     return findings
+
+
+async def _check_texts(application: Application) -> list[Finding]:
+    """Check that the index of texts has every row: searches do not find what it lacks, or read all rows."""
+    store = application.keeper.context.store
+    table = await store.owner_table()
+    if table.fault is not None:
+        return []
+    missing = await store.texts.count_missing(table, MISSING_COUNTED)
+    if missing:
+        number = f"{missing:,}" if missing < MISSING_COUNTED else f"at least {missing:,}"
+        text = f"rows without texts in the index, which searches may not find: {number}"
+        return [unsafe("texts", text, "`protokeep serve` adds them within a minute; or run `protokeep reindex`")]
+    if not await store.texts.is_whole():
+        text = "the index of texts is not known to be whole: searches read the rows themselves, which is slower"
+        return [unsafe("texts", text, "`protokeep serve` completes it within minutes; or run `protokeep reindex`")]
+    return [fine("texts", "every row is in the index of searches")]
 
 
 async def _check_tokens(application: Application) -> list[Finding]:

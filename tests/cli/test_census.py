@@ -41,6 +41,8 @@ def test_an_account_is_read_looked_at_and_reclaimed(tmp_path: Path, monkeypatch:
         exported = _run(served, "export", "--format", "json", "--output", str(tmp_path / "chats.json"))
         printed = _run(served, "export").stdout
         saved = json.loads(_run(served, "export", "--output", str(tmp_path / "chats.csv"), "--json").stdout)
+        refused = _run(served, "export", "--output", str(tmp_path / "chats.csv"))
+        replaced = _run(served, "export", "--output", str(tmp_path / "chats.csv"), "--force")
         listed_json = json.loads(_run(served, "unpin", first, "--json").stdout)
         cancelled = _run(served, "cancel")
         again = json.loads(_run(served, "scan", "--no-wait", "--json").stdout)
@@ -59,6 +61,8 @@ def test_an_account_is_read_looked_at_and_reclaimed(tmp_path: Path, monkeypatch:
         assert exported.returncode == 0
         assert len(json.loads((tmp_path / "chats.json").read_text())["chats"]) == 12
         assert (tmp_path / "chats.csv").read_text().splitlines() == printed.splitlines()
+        assert (refused.returncode, "exists. Name another file, or add --force." in refused.stderr) == (1, True)
+        assert (replaced.returncode, (tmp_path / "chats.csv").stat().st_mode & 0o777) == (0, 0o600)
         assert saved["bytes"] == (tmp_path / "chats.csv").stat().st_size
         assert [(one["chat_id"], one["pinned_by"]) for one in listed_json] == [(first, None)]
         assert "census done" in cancelled.stdout

@@ -6,9 +6,11 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from structlog.testing import capture_logs
 from typer.main import get_command
@@ -69,6 +71,17 @@ def test_no_sentence_of_the_server_keeps_an_address_of_the_api() -> None:
         assert "create_new" not in in_own_words(words), words
 
 
+def test_no_command_writes_a_file_by_itself_or_replaces_one_without_being_told_to() -> None:
+    """
+    What commands write is private and replaces nothing: by the one function for it, and `--force` beside each file.
+    """
+    for words, command in commands():
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert ("--output" in options) is ("--force" in options), words
+    for path in (SOURCE / "cli").glob("*.py"):
+        assert not re.search(r"write_(text|bytes)\(|os\.open\(|(?<![\w.])open\((?!os\.devnull)", path.read_text()), path
+
+
 @pytest.fixture
 def at_server(served: Demo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[CliRunner]:
     """An admin's terminal, with the line that the demo prints, in a folder without a database."""
@@ -113,6 +126,54 @@ def test_admins_commands_work_at_the_server_that_is_named(
     assert made["prefix"] in text
     assert removed["removed"] is True
     assert list(tmp_path.glob("protokeep.db*")) == []
+
+
+def test_an_invitation_is_made_listed_and_taken_back_at_the_server(at_server: CliRunner, served: Demo) -> None:
+    """
+    Its link is told once and opens the page to join; a list has none; taken back, it opens nothing; makers make none.
+    """
+
+    def said(*words: str) -> Any:
+        result = at_server.invoke(app, ["invitation", *words, "--json"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    made = said("create", "--user", "mia", "--role", "viewer", "--days", "2")
+    open_for = datetime.fromisoformat(made["expires_at"]) - datetime.fromisoformat(made["created_at"])
+    joining = httpx2.get(made["link"])
+    listed = said("list")
+    lines = at_server.invoke(app, ["invitation", "list"]).stdout
+    taken = said("take-back", made["id"])
+    late = httpx2.get(made["link"])
+    again = at_server.invoke(app, ["invitation", "take-back", made["id"]])
+    maker = at_server.invoke(app, ["invitation", "create"], env={"PROTOKEEP_TOKEN": served.token})
+    long = at_server.invoke(app, ["invitation", "create", "--days", "31"])
+
+    assert (open_for, joining.status_code, late.status_code) == (timedelta(days=2), 200, 401)
+    assert [one["user_id"] for one in listed] == ["mia"]
+    assert made["id"] in lines
+    assert made["link"].partition("code=")[2] not in json.dumps(listed) + lines
+    assert (taken, said("list")) == ({"taken_back": made["id"]}, [])
+    assert (again.exit_code, "not open any more" in again.stderr) == (1, True)
+    assert (maker.exit_code, long.exit_code, "days" in long.stderr) == (1, 1, True)
+
+
+def test_a_setting_of_the_workspace_is_set_and_shown_and_set_back(at_server: CliRunner, served: Demo) -> None:
+    """
+    Members see it, admins set it; `default` lets the server's own count again; another word is wrong usage.
+    """
+
+    def said(*words: str) -> Any:
+        return json.loads(at_server.invoke(app, ["settings", *words, "--json"], catch_exceptions=False).stdout)
+
+    own = {"unclear_product": "take", "unclear_product_set": None}
+    assert said() == own
+    assert said("--unclear-product", "ask") == {"unclear_product": "ask", "unclear_product_set": "ask"}
+    shown = at_server.invoke(app, ["settings"], env={"PROTOKEEP_TOKEN": served.token})
+    assert "ask  (an admin set it)" in shown.stdout
+    maker = at_server.invoke(app, ["settings", "--unclear-product", "take"], env={"PROTOKEEP_TOKEN": served.token})
+    assert (maker.exit_code, at_server.invoke(app, ["settings", "--unclear-product", "x"]).exit_code) == (1, 2)
+    assert said("--unclear-product", "default") == own
 
 
 def test_a_command_says_which_database_it_works_in(at_server: CliRunner, served: Demo) -> None:

@@ -15,8 +15,15 @@ from protokeep.core.census import ChatContent, Claim
 from protokeep.core.clean_up import ItemState, PlanAction, PlanState, undo_of
 from protokeep.core.errors import InvalidInput, NotFound, NotNow
 from protokeep.core.plan_file import write_csv
+from protokeep.core.principals import Principal, Role
 from protokeep.service.chat_metadata import Signer
+from protokeep.service.invitations import Invitations
 from protokeep.service.receipts import is_signed_by_us, signed_export
+from protokeep.service.sessions import Sessions
+from protokeep.service.tokens import Tokens
+from protokeep.store.invitations import InvitationStore
+from protokeep.store.sessions import SessionStore
+from protokeep.store.tokens import TokenStore
 from protokeep.wiring import ENVIRONMENT_ACCOUNT
 from service.clean_up_world import ADA, EVE, MAX, CleanUpWorld, opened
 
@@ -65,6 +72,52 @@ async def test_more_than_half_of_the_account_needs_two_different_admins(world: C
         assert (plan.state, len(plan.approvals)) == (PlanState.DRAFT, 1)
     plan = await world.first.plans.approve(MAX, plan.id, plan.digest, "default")
     assert (plan.state, [by for by, _ in plan.approvals]) == (PlanState.APPROVED, ["ada", "max"])
+
+
+HANDS = {
+    # Who makes whose token, in this order (None: the command line), and who then approves, in this order.
+    "the first approver made the second one's token": ([("ada", None), ("bob", "ada")], ("ada", "bob"), "made your"),
+    "the second approver made the first one's": ([("ada", None), ("bob", "ada")], ("bob", "ada"), "token you made"),
+    "over a third person": ([("ada", None), ("bob", "ada"), ("cy", "bob")], ("ada", "cy"), "led to it"),
+    "by an invitation over a third person": ([("ada", None), ("bob", "ada"), ("cy", "bob?")], ("ada", "cy"), "led to"),
+    "one person made both": ([("ada", None), ("bob", "ada"), ("cy", "ada")], ("bob", "cy"), "ada made both"),
+    "an operator made both": ([("ada", None), ("bob", None), ("cy", "bob")], ("ada", "cy"), None),
+    "a sign-in service names the second one": ([("ada", None), ("bob", "ada"), ("cy", "-")], ("bob", "cy"), None),
+}
+
+
+@pytest.mark.parametrize("name", HANDS)
+async def test_an_admin_cannot_approve_twice_with_tokens_that_went_through_their_hands(
+    database_url: str, name: str
+) -> None:
+    """Whoever made a token, or a token that it was made with, may be who uses it: two such approvals are one."""
+    made, (first, second), reason = HANDS[name]
+    async with opened(database_url, 6) as world:
+        context = world.first.context
+        tokens = Tokens(TokenStore(context.store.database), SECRET, context.clock)
+        sessions = Sessions(SessionStore(context.store.database), tokens, SECRET, context.clock)
+        invitations = Invitations(InvitationStore(context.store.database), tokens, sessions)
+        people: dict[str, Principal] = {}
+        for user_id, maker in made:
+            by = people.get((maker or "").rstrip("?"))
+            if maker == "-":
+                people[user_id] = Principal("default", user_id, Role.ADMIN, "")
+                continue
+            if by is not None and maker is not None and maker.endswith("?"):
+                code, _ = await invitations.invite(by, Role.ADMIN, 7)
+                text = (await invitations.accept(code, user_id)).token
+            else:
+                text, _ = await tokens.create(Role.ADMIN, user_id=user_id, by=by)
+            people[user_id] = await tokens.check(text)
+        plan = await world.propose(chats=["c-0001", "c-0002", "c-0003", "c-0004"])
+        await world.first.plans.approve(people[first], plan.id, plan.digest, "default")
+        if reason is None:
+            approved = await world.first.plans.approve(people[second], plan.id, plan.digest, "default")
+            assert approved.state is PlanState.APPROVED
+            return
+        with pytest.raises(NotNow, match=f"{reason}.*Nothing was approved"):
+            await world.first.plans.approve(people[second], plan.id, plan.digest, "default")
+        assert len((await world.first.plans.get("default", plan.id)).approvals) == 1
 
 
 async def test_two_plans_that_are_approved_at_once_share_no_chat(database_url: str) -> None:

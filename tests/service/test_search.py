@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -10,10 +13,12 @@ from owner_schemas import run
 from people import ANN, BOB, EVE
 from protokeep.core.prototype import State
 from protokeep.core.search_text import folded, text_of
+from protokeep.doctor import _check_texts
 from protokeep.service.gallery import Gallery, Search
 from protokeep.service.text_index import TextIndexer
 from protokeep.store import text_search
 from protokeep.store.prototypes import Page
+from protokeep.wiring import Application
 from world import World, on_sqlite
 
 #: Words that quote, escape or end something somewhere, that fold to others, and that have fewer characters than a gram.
@@ -147,6 +152,47 @@ async def test_an_index_that_is_not_whole_is_not_believed_and_is_made_again(worl
     assert len(await world.rows("SELECT place FROM protokeep_texts")) == 2
     assert await found(gallery, Search("crimson landing")) == ["shop"]
     assert await found(gallery, Search("crimson landing"), who=EVE) == []
+
+
+async def test_the_index_is_made_anew_in_steps_beside_a_server_that_works(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A run that is killed is gone on with; what is made meanwhile is found; a walk of a server that began before the
+    index was emptied does not call it whole; doctor tells which rows lack texts.
+    """
+    monkeypatch.setattr("protokeep.service.text_index.BATCH", 2)
+    for number in range(7):
+        await world.ensure(f"p-{number}", "A crimson page")
+    texts, indexer, server = world.store.texts, TextIndexer(world.first.context), TextIndexer(world.first.context)
+    gallery, everything = Gallery(world.first.context), [f"p-{number}" for number in range(7)]
+
+    class Killed(Exception):
+        pass
+
+    def kill(rows: int) -> None:
+        if rows == 4:
+            raise Killed
+
+    async def told() -> str:
+        application = SimpleNamespace(keeper=world.keeper)
+        (finding,) = await _check_texts(cast("Application", application))
+        return f"{finding.level}: {finding.text}"
+
+    began_before = await texts.state()
+    with pytest.raises(Killed):
+        await indexer.make_anew(kill)
+    await texts.set_whole(began_before)  # What a walk does at its end.
+    assert not await texts.is_whole()
+    assert await told() == "unsafe: rows without texts in the index, which searches may not find: 3"
+    assert sorted(await found(gallery, Search("crimson"))) == everything
+    await world.ensure("p-7", "A crimson page")
+    results = await asyncio.gather(indexer.make_anew(), server.index_all())
+
+    assert (results[0], await texts.is_whole()) == ((8, True), True)
+    assert sorted(await found(gallery, Search("crimson"))) == [*everything, "p-7"]
+    assert (await indexer.make_anew(), await told()) == ((8, False), "fine: every row is in the index of searches")
+    assert sorted(await found(gallery, Search("crimson"))) == [*everything, "p-7"]
 
 
 async def test_rows_of_one_moment_have_places_of_their_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from people import ANN, EVE
-from protokeep.core.errors import TooSlow, UnclearProduct
-from protokeep.core.similar import How
+from protokeep.core.audit import Action
+from protokeep.core.errors import NotAllowed, TooSlow, UnclearProduct
+from protokeep.core.principals import Principal, Role
+from protokeep.core.similar import How, UnclearProductRule
 from protokeep.service.similar import SimilarProducts
 from protokeep.store.similar import SimilarTexts
 from world import World
@@ -89,6 +92,37 @@ async def test_a_workspace_that_asks_refuses_an_unclear_product_until_somebody_i
     assert (await world.ensure("Bakery Shop", LONG)).is_existing  # It has a prototype now: that is clear.
     assert (await world.ensure("bakery-shop", LONG)).is_existing
     await world.ensure("bakeryshop", LONG, who=EVE)
+
+
+async def test_each_workspace_says_for_itself_whether_it_asks_first(world: World) -> None:
+    """
+    An admin's choice comes before that of the process, both ways, counts in other processes within a second or so, is
+    in the audit, and is not another workspace's.
+    """
+    context, other = world.first.context, (await world.node()).context
+    ada, workspaces = Principal("default", "ada", Role.ADMIN, ""), ("default", "elsewhere")
+
+    async def asks() -> list[bool]:
+        return [await each.asks_first(workspace) for each in (context, other) for workspace in workspaces]
+
+    assert await asks() == [False] * 4
+    await context.workspace_settings.set_unclear_products(ada, UnclearProductRule.ASK)
+    world.clock.advance(2)
+    assert await asks() == [True, False] * 2
+    await world.ensure("bakery-shop", LONG)
+    with pytest.raises(UnclearProduct):
+        await world.ensure("Bakery Shop", LONG)
+    context.asks_unclear_product = other.asks_unclear_product = True
+    await context.workspace_settings.set_unclear_products(ada, UnclearProductRule.TAKE)
+    world.clock.advance(2)
+    assert await asks() == [False, True] * 2
+    await context.workspace_settings.set_unclear_products(ada, None)
+    world.clock.advance(2)
+    assert await asks() == [True] * 4
+    with pytest.raises(NotAllowed):
+        await context.workspace_settings.set_unclear_products(replace(ada, role=Role.MAKER), None)
+    lines, _ = await context.audit.list(ada, 10, action=Action.SETTING_CHANGED)
+    assert [line.entry.data["value"] for line in lines] == ["default", "take", "ask"]
 
 
 async def test_hostile_prompts_have_similar_ones_too(world: World) -> None:

@@ -16,7 +16,7 @@ from protokeep.core.errors import InvalidInput, NotConfigured, NotReady
 from protokeep.store.backup import backup
 from protokeep.store.database import Database
 from protokeep.store.migrate import migrate
-from protokeep.store.private_files import create_file, create_folder
+from protokeep.store.private_files import create_file, create_folder, save_file
 from protokeep.wiring import build_application, secret_key
 from world import settings_of
 
@@ -61,7 +61,8 @@ async def test_a_database_is_private_before_it_holds_anything(folder: Path, monk
     connect = sqlite3.connect
 
     def watched(path: str | Path, *args: object, **more: object) -> sqlite3.Connection:
-        seen.append(f"{stat.S_IMODE(os.stat(path).st_mode):03o}")
+        if path != ":memory:":  # It is asked, once in a process, what this Python's SQLite can do.
+            seen.append(f"{stat.S_IMODE(os.stat(path).st_mode):03o}")
         return connect(path, *args, **more)  # type: ignore[call-overload, no-any-return]
 
     monkeypatch.setattr(sqlite3, "connect", watched)
@@ -127,6 +128,38 @@ def test_a_private_file_takes_the_place_of_nothing(tmp_path: Path) -> None:
     for name in ("file", "link"):
         with pytest.raises(FileExistsError):
             create_file(tmp_path / name)
+
+
+def test_a_saved_file_is_private_whole_and_takes_the_place_of_nothing_but_what_is_to_be_replaced(folder: Path) -> None:
+    """
+    A file that is there stays unless it is to be replaced; then the new one is 0600, whatever the old one was, and a
+    link is replaced itself. What is no file is never replaced, and nothing is left of what failed.
+    """
+    target, old, fifo = folder / "chats.csv", folder / "old.csv", folder / "fifo"
+    old.write_text("old")
+    old.chmod(0o644)
+    os.mkfifo(fifo)
+    (folder / "link.csv").symlink_to(old)
+
+    save_file(target, b"new")
+    for path in (target, folder / "link.csv"):
+        with pytest.raises(FileExistsError):
+            save_file(path, b"newer")
+    for path in (fifo, folder):
+        with pytest.raises(FileExistsError):
+            save_file(path, b"newer", replacing=True)
+    save_file(folder / "link.csv", b"newest", replacing=True)
+    assert (old.read_text(), (folder / "link.csv").is_symlink()) == ("old", False)
+    save_file(old, b"newest", replacing=True)
+
+    assert (target.read_text(), old.read_text()) == ("new", "newest")
+    found = modes(folder)
+    assert {name: found[name] for name in ("chats.csv", "old.csv", "link.csv")} == {
+        "chats.csv": "600",
+        "old.csv": "600",
+        "link.csv": "600",
+    }
+    assert sorted(found) == ["chats.csv", "fifo", "link.csv", "old.csv"]
 
 
 def test_folders_that_exist_keep_their_mode(tmp_path: Path) -> None:

@@ -183,6 +183,35 @@ async def test_from_a_scan_to_a_deletion_that_is_taken_back(world: World, census
 
 
 @on_sqlite
+async def test_the_standing_policy_is_off_until_an_admin_sets_it_on_the_page(
+    censuses: Censuses, people: People
+) -> None:
+    """
+    Members read what it does; its form asks for the workspace's name, keeps what was typed, and tells what is wrong.
+    """
+    await censuses.run()
+    admin, member = await people.signed_in(Role.ADMIN), await people.signed_in(Role.MAKER)
+    assert "It is off." in await get(admin, "/clean-up/plans")
+    assert "policy_account" not in await get(member, "/clean-up/plans")
+    wrong = [
+        await post(admin, "/clean-up/plans/policy", older_than_days=days, workspace=name)
+        for days, name in (("0", "default"), ("45", "Default"))
+    ]
+    assert [one.status_code for one in wrong] == [422, 422]
+    assert ["The age must be 1 to" in wrong[0].text, 'value="45"' in wrong[1].text] == [True, True]
+    done = await post(admin, "/clean-up/plans/policy", older_than_days="45", workspace="default")
+    assert "The standing policy is set." in done.text
+    shown = await get(member, "/clean-up/plans")
+    assert "older than 45 days go into a new draft" in shown
+    assert "Set by admin" in shown
+    account = re.search(r'name="policy_account" value="([^"]+)"', done.text)
+    assert account is not None
+    assert (await post(member, "/clean-up/plans/policy/off", policy_account=account[1])).status_code == 403
+    assert "is off. Drafts" in (await post(admin, "/clean-up/plans/policy/off", policy_account=account[1])).text
+    assert (await post(admin, "/clean-up/plans/policy/off", policy_account=account[1])).status_code == 200
+    assert "It is off." in await get(member, "/clean-up/plans")
+
+
 async def test_another_workspace_sees_nothing_of_it(censuses: Censuses, people: People) -> None:
     """
     An admin of another workspace sees no chat, no plan and no number, and changes nothing.

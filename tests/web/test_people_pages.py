@@ -96,7 +96,7 @@ async def test_an_invitation_ends_with_its_time_by_hand_and_with_its_inviters_ac
     None of the three lets anybody in.
     """
     application = site.application
-    by_hand, by_access, by_time = [await application.invitations.invite(ADMIN, Role.MAKER, 1) for _ in range(3)]
+    by_hand, by_access, by_time = [(await application.invitations.invite(ADMIN, Role.MAKER, 1))[0] for _ in range(3)]
     newest = {(await application.invitations.find(code)).digest: code for code in (by_hand, by_access, by_time)}
     await application.invitations.take_back(ADMIN, next(one for one, code in newest.items() if code == by_hand))
     with pytest.raises(NotAuthenticated):
@@ -183,3 +183,21 @@ def test_no_cell_begins_like_a_formula() -> None:
 
     assert all(cell.startswith("'") for cell in cells)
     assert plain_cell("ana") == "ana"
+
+
+async def test_an_admin_chooses_on_the_settings_page_and_others_do_not_see_the_choice(site: Site) -> None:  # noqa: F811
+    """
+    The form shows what was chosen, and what the server does where nothing is; a word that is none changes nothing.
+    """
+    admin, maker = await site.signed_in(Role.ADMIN, "ada"), await site.signed_in(Role.MAKER, "ben")
+    page = await admin.get("/settings")
+    saved = await admin.send("/settings/workspace", page, unclear_product="ask")
+    wrong = await admin.send("/settings/workspace", page, unclear_product="never")
+    refused = await maker.send("/settings/workspace", await maker.get("/settings"), unclear_product="take")
+
+    assert re.search(r'value="" checked> <span>As the server is set up: create it<', page.text)
+    assert "Saved for the workspace." in saved.text
+    assert 'value="ask" checked' in (await admin.get("/settings")).text
+    assert (wrong.status_code, refused.status_code) == (422, 403)
+    assert "unclear_product" not in (await maker.get("/settings")).text
+    assert await site.application.keeper.context.asks_first("default")

@@ -121,7 +121,13 @@ async def test_the_command_line_leads_from_a_draft_to_its_report(
         assert draft["id"] in await call("list")
         assert "c-0" in await call("items", draft["id"], "--action", "delete")
         file = tmp_path / "plan.csv"
-        file.write_text((await call("export", draft["id"])).replace("c-3,keep", "c-3,delete"))
+        await call("export", draft["id"], "--output", str(file))
+        assert "exists" in await call("export", draft["id"], "--output", str(file), code=1)
+        assert (file.read_text().splitlines(), file.stat().st_mode & 0o777) == (
+            (await call("export", draft["id"])).splitlines(),
+            0o600,
+        )
+        file.write_text(file.read_text().replace("c-3,keep", "c-3,delete"))
         edited = json.loads(await call("import", draft["id"], str(file), "--json"))
         assert edited["deletions"] == 2
         digest = ("--digest", edited["digest"])
@@ -134,7 +140,8 @@ async def test_the_command_line_leads_from_a_draft_to_its_report(
         assert "2 stay." in await call("undo", edited["id"])
         assert "0 removed" in await call("report", edited["id"])
         receipts = tmp_path / "receipts.json"
-        receipts.write_text(await call("receipts", edited["id"]))
+        await call("receipts", edited["id"], "--output", str(receipts))
+        assert json.loads(receipts.read_text()) == json.loads(await call("receipts", edited["id"]))
         assert "changed" in await call("verify-receipts", str(receipts), code=1)
         await call("cancel", draft["id"])
         assert "older than 30 days" in await call("policy", "--older-than", "30", "--workspace", "default")

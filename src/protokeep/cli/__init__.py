@@ -18,15 +18,18 @@ from protokeep.cli import (
     demo,
     doctor,
     hooks,
+    invitations,
     keys,
     mcp,
     plans,
     prototypes,
+    reindex,
     retry_advice,
     server,
     tokens,
     variants,
     watch,
+    workspace_settings,
 )
 from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
 from protokeep.cli.terminal import (
@@ -56,9 +59,24 @@ app = typer.Typer(
 )
 
 # Each module registers its commands with an `app` of its own. Those without a name are commands of `protokeep` itself.
-for module in (demo, server, adopt, audit, prototypes, actions, deleted, variants, watch, mcp, doctor):
+for module in (
+    demo,
+    server,
+    adopt,
+    audit,
+    prototypes,
+    actions,
+    deleted,
+    variants,
+    watch,
+    mcp,
+    doctor,
+    reindex,
+    workspace_settings,
+):
     app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
+app.add_typer(invitations.app, name="invitation", help="Links that let one person in, once.")
 app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed.")
 app.add_typer(plans.app, name="plan", help="Clean-up of an account: plan, approve, apply, undo.")
 app.add_typer(census.app, name="census", help="What an account at the app builder holds.")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from protokeep.cli.census_words import NO_CHATS, NO_GROUPS, census_line, chat_line, group_lines, summary_text
-from protokeep.cli.files import print_export
+from protokeep.cli.files import Force, Output, print_export, require_free, save_file
 from protokeep.cli.options import DEFAULT_URL, AsJson, ProductId, Token, Url
 from protokeep.cli.prototypes import connected
 from protokeep.cli.retry_advice import (
@@ -263,7 +262,8 @@ def _print_pins(chats: Iterable[View], *, as_json: bool) -> None:
 
 @app.command(epilog="Example: protokeep census export --output chats.csv")
 def export(
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file. [standard output]")] = None,
+    output: Output = None,
+    force: Force = False,
     format: Annotated[str, typer.Option(help="csv or json.")] = "csv",
     account: Account = None,
     as_json: AsJson = False,
@@ -273,21 +273,14 @@ def export(
     """Write all chats into a file, with whole prompts. No cell of the CSV is a formula. --json is --format json."""
     from protokeep.client import census
 
+    require_free(output, force=force)
     is_json = format == "json" or (as_json and output is None)
     with connected(url, token, as_json=as_json) as client:
         content = client.run(census.export(account, format="json" if is_json else format))
     if output is None:
         print_export(content.decode(errors="replace"), is_json=is_json)
-        return
-    try:
-        output.write_bytes(content)
-    except OSError as error:
-        print_notice(f"{output} could not be written: {error.strerror}.")
-        raise typer.Exit(EXIT_ERROR) from None
-    if as_json:
-        print_json({"file": str(output), "bytes": len(content)})
     else:
-        print_notice(f"{len(content):,} bytes in {output}")
+        save_file(output, content, force=force, as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep census cancel")

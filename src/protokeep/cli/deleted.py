@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from protokeep.cli.files import Force, require_free, save_file
 from protokeep.cli.options import DEFAULT_URL, AsJson, Token, Url
 from protokeep.cli.prototypes import connected
-from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE, RetryAdvice, advise_if_answer_lost, shell_command
+from protokeep.cli.retry_advice import EXIT_USAGE, RetryAdvice, advise_if_answer_lost, shell_command
 from protokeep.cli.terminal import in_one_line, print_json, print_notice, print_text
 
 if TYPE_CHECKING:
@@ -86,25 +86,19 @@ def list_archives(limit: Limit = 50, as_json: AsJson = False, url: Url = DEFAULT
 def download(
     archive_id: ArchiveId,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file. [chat-ID.zip]")] = None,
+    force: Force = False,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Save the zip with a chat's messages, files and picture. A file that is there is never overwritten. For admins."""
-    from protokeep.cli.output import print_result
+    """Save the zip with a chat's messages, files and picture. Only you can read the file. For admins."""
     from protokeep.client import deleted
 
     path = output or Path(f"chat-{re.sub(r'[^A-Za-z0-9-]', '_', archive_id)}.zip")
+    require_free(path, force=force)
     with connected(url, token, as_json=as_json) as client:
         body = client.run(deleted.download_archive(archive_id))
-    try:
-        # The chat is private: only its owner may read the file.
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(body)
-    except OSError as error:
-        print_notice(f"{path} could not be written: {error.strerror}. Name another file with --output.")
-        raise typer.Exit(EXIT_ERROR) from None
-    print_result({"file": str(path), "bytes": len(body)}, f"{path}: {len(body):,} bytes.", as_json=as_json)
+    save_file(path, body, force=force, as_json=as_json)
 
 
 @archives_app.command("restore", epilog="Example: protokeep archives restore aBcDeFg1234 --yes")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from protokeep.cli.files import print_export, read_file
+from protokeep.cli.files import Force, Output, print_export, read_file, require_free, save_file
 from protokeep.cli.options import DEFAULT_URL, AsJson, Token, Url
 from protokeep.cli.prototypes import connected
 from protokeep.cli.retry_advice import EXIT_ERROR, EXIT_USAGE
-from protokeep.cli.terminal import in_one_line, print_json, print_notice, print_text
+from protokeep.cli.terminal import in_one_line, json_text, print_json, print_notice, print_text
 
 if TYPE_CHECKING:
     from protokeep.client.operations import Operation
@@ -123,16 +123,22 @@ def items(
 def export(
     plan_id: PlanId,
     format: Annotated[str, typer.Option(help="csv or json.")] = "csv",
+    output: Output = None,
+    force: Force = False,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Print a plan as a file. Only its column `action` may be changed: then `import` it. --json is --format json."""
+    """Print or save a plan. Only its column `action` may be changed: then `import` it. --json is --format json."""
     from protokeep.client import plans
 
-    kind = "json" if as_json else format
+    require_free(output, force=force)
+    kind = "json" if as_json and output is None else format
     content = _run(url, token, plans.export(plan_id, kind), as_json=as_json)
-    print_export(content, is_json=kind == "json")
+    if output is None:
+        print_export(content, is_json=kind == "json")
+    else:
+        save_file(output, content.encode(), force=force, as_json=as_json)
 
 
 @app.command("import", epilog="Example: protokeep plan import aBcDeFg1234 edited.csv")
@@ -261,11 +267,23 @@ def report(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, tok
 
 
 @app.command(epilog="Example: protokeep plan receipts aBcDeFg1234")
-def receipts(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Print the signed receipts of a plan. Always JSON: one for what became of each chat."""
+def receipts(
+    plan_id: PlanId,
+    output: Output = None,
+    force: Force = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+) -> None:
+    """Print or save the signed receipts of a plan. Always JSON: one for what became of each chat."""
     from protokeep.client import plans
 
-    print_json(_run(url, token, plans.receipts(plan_id), as_json=as_json))
+    require_free(output, force=force)
+    found = _run(url, token, plans.receipts(plan_id), as_json=as_json)
+    if output is None:
+        print_json(found)
+    else:
+        save_file(output, f"{json_text(found)}\n".encode(), force=force, as_json=as_json)
 
 
 @app.command("verify-receipts", epilog="Example: protokeep plan verify-receipts receipts.json")

@@ -1,4 +1,4 @@
-"""What admins do over the API: tokens, keys of app builders, and the audit. Answers are the API's own JSON objects.
+"""What admins do over the API: tokens, invitations, keys and the audit. Answers are the API's own JSON objects.
 
 keep.run(administration.create_token(role="maker", user_id="ana"))["token"]
 """
@@ -14,6 +14,7 @@ from protokeep.client.pages import read_pages
 View = Mapping[str, Any]
 
 _TOKENS, _KEYS = "/api/design/tokens", "/api/design/keys"
+_INVITATIONS, _SETTINGS = "/api/design/invitations", "/api/design/settings"
 
 
 def create_token(*, role: str, user_id: str = "", name: str = "", days: int | None = None) -> Operation[View]:
@@ -32,6 +33,36 @@ def revoke_token(token: str) -> Operation[None]:
     """`DELETE /api/design/tokens/{token_id}`, by id or prefix. Raises `NotFound` for one that is not valid."""
     advice = "It may be revoked. Revoking it again is safe: it says so then."
     yield from send(Call("DELETE", f"{_TOKENS}/{quoted(token)}", False, advice))
+
+
+def create_invitation(*, role: str, user_id: str = "", days: int = 7) -> Operation[View]:
+    """`POST /api/design/invitations`: `link` lets one person in, once. Not repeated: each one makes another link."""
+    body = {"role": role, "user_id": user_id, "days": days}
+    advice = "An invitation may have been made; its link is lost. List the open ones and take the newest back."
+    return (yield from send(Call("POST", _INVITATIONS, False, advice, body=body)))
+
+
+def list_invitations() -> Operation[Sequence[View]]:
+    """`GET /api/design/invitations`: all open ones, newest first."""
+    found: Sequence[View] = (yield from send(Call("GET", _INVITATIONS, True)))["invitations"]
+    return found
+
+
+def take_back_invitation(invitation_id: str) -> Operation[None]:
+    """`DELETE /api/design/invitations/{invitation_id}`. Raises `NotFound` for one that is not open."""
+    advice = "It may be taken back. Taking it back again is safe: it says so then."
+    yield from send(Call("DELETE", f"{_INVITATIONS}/{quoted(invitation_id)}", False, advice))
+
+
+def get_settings() -> Operation[View]:
+    """`GET /api/design/settings`: what counts in the workspace, and what an admin has set."""
+    return (yield from send(Call("GET", _SETTINGS, True)))
+
+
+def set_settings(*, unclear_product: str | None) -> Operation[View]:
+    """`PUT /api/design/settings`. `unclear_product`: take, ask, or None for what the server is set up for."""
+    advice = "It may be set: look at the settings. Setting the same again is safe."
+    return (yield from send(Call("PUT", _SETTINGS, True, advice, body={"unclear_product": unclear_product})))
 
 
 def set_key(key: str, *, own: bool, provider: str, other_account: bool) -> Operation[View]:

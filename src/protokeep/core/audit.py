@@ -48,6 +48,7 @@ class Action(StrEnum):
     POLICY_REMOVED = "policy_removed"
     INVITED = "invited"
     INVITATION_TAKEN_BACK = "invitation_taken_back"
+    SETTING_CHANGED = "setting_changed"  #: a setting of the workspace
     KEY_SET = "key_set"
     KEY_REMOVED = "key_removed"
     KEY_SEALED_ANEW = "key_sealed_anew"  #: under another master key

@@ -132,7 +132,7 @@ class ChatRecord:
     pinned_by: str | None = None
     first_seen_at: datetime | None = None
     last_seen_at: datetime | None = None
-    is_missing: bool = False  #: the newest whole census did not show it
+    is_missing: bool = False  #: the newest whole census did not show it, or a plan deleted it
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class ApiToken:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    made_by: str | None = None  #: who made it; None: the command line
+    made_with: str | None = None  #: the id of the token that made it; None: none did
 
     def is_valid(self, now: datetime) -> bool:
         """Whether the token is valid at `now`."""

@@ -21,6 +21,13 @@ class How(StrEnum):
     PROMPT = "prompt"  #: their prompts say nearly the same
 
 
+class UnclearProductRule(StrEnum):
+    """What happens to a program's request for a new product whose id reads like another one's."""
+
+    TAKE = "take"  #: its prototype is made, and the answer names the other product
+    ASK = "ask"  #: it is refused until the program says that it is another product
+
+
 @dataclass(frozen=True, slots=True)
 class Similar:
     """A prototype of another product. `alike` is 0 to 1, and `reason` a sentence for people."""

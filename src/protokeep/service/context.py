@@ -18,6 +18,7 @@ from protokeep.core.events import Event, Source
 from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.quotas import Quotas
 from protokeep.core.shares import Shares
+from protokeep.core.similar import UnclearProductRule
 from protokeep.core.timing import Timing
 from protokeep.service.audit import Audit
 from protokeep.service.chat_metadata import Signer
@@ -25,8 +26,10 @@ from protokeep.service.heartbeat import Clock, Heartbeat, boot_seconds, utc_now
 from protokeep.service.key_room import KeyRoom
 from protokeep.service.provider_accounts import Providers
 from protokeep.service.scans import Scans
+from protokeep.service.workspace_settings import UnclearProducts, WorkspaceSettings
 from protokeep.store.audit import AuditStore
 from protokeep.store.store import Store
+from protokeep.store.workspace_settings import WorkspaceSettingsStore
 
 
 class Queue(Protocol):
@@ -85,7 +88,8 @@ class Context:
     bin_time: timedelta = timedelta(0)
     #: Idempotency keys of a workspace that are remembered at once; 0: any number.
     keys_per_workspace: int = 0
-    #: Whether a product whose id reads like another one's is refused until the asker says that it is another one.
+    #: Whether a product whose id reads like another one's is refused until the asker says that it is another one, in
+    #: workspaces whose admins have not chosen.
     asks_unclear_product: bool = False
     #: The name of this process in the database.
     owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")
@@ -101,10 +105,12 @@ class Context:
     signer: Signer = field(kw_only=True)
     audit: Audit = field(init=False)
     key_room: KeyRoom = field(init=False)
+    workspace_settings: WorkspaceSettings = field(init=False)
     heartbeat: Heartbeat = field(init=False)
 
     def __post_init__(self) -> None:
         self.audit = Audit(AuditStore(self.store.database), scans=self.scans)
+        self.workspace_settings = WorkspaceSettings(WorkspaceSettingsStore(self.store.database), self.clock)
         self.key_room = KeyRoom(self.store.idempotency, self.keys_per_workspace, self.clock)
         self.heartbeat = Heartbeat(
             self.store,
@@ -115,6 +121,15 @@ class Context:
             elapsed=self.elapsed,
             single_process=self.single_process,
         )
+
+    async def unclear_products(self, workspace_id: str) -> UnclearProducts:
+        """What happens in a workspace to requests for products whose ids read like another one's."""
+        default = UnclearProductRule.ASK if self.asks_unclear_product else UnclearProductRule.TAKE
+        return await self.workspace_settings.unclear_products(workspace_id, default)
+
+    async def asks_first(self, workspace_id: str) -> bool:
+        """Whether programs have to say first that such a product is another one."""
+        return (await self.unclear_products(workspace_id)).rule is UnclearProductRule.ASK
 
 
 def status_events(before: Prototype, after: Prototype, source: Source, now: datetime) -> list[Event]:

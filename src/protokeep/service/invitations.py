@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound, ProtokeepError
+from protokeep.core.errors import InvalidInput, LimitReached, NotAllowed, NotAuthenticated, NotFound, ProtokeepError
 from protokeep.core.principals import Principal, Role
 from protokeep.core.validation import person_of
 from protokeep.service.sessions import SECRET_BYTES, SECRET_MAX, Sessions
@@ -21,8 +21,8 @@ from protokeep.store.invitations import Invitation, InvitationStore
 
 #: The most days that an invitation is open.
 DAYS_MAX = 30
-#: Open invitations that are listed.
-LISTED = 100
+#: Invitations of a workspace that may be open at once.
+MOST_OPEN = 100
 TOO_LATE = "This invitation was used already, was taken back, or is too old. Ask whoever invited you for a new one."
 
 
@@ -43,10 +43,11 @@ class Invitations:
         self._tokens = tokens
         self._sessions = sessions
 
-    async def invite(self, by: Principal, role: Role, days: int, user_id: str = "") -> str:
-        """Make an invitation, for `user_id` or (empty) whoever has the link. Returns what the link carries.
+    async def invite(self, by: Principal, role: Role, days: int, user_id: str = "") -> tuple[str, Invitation]:
+        """Make an invitation, for `user_id` or (empty) whoever has the link. Returns what the link carries, too.
 
-        It is shown this once. Raises `NotAllowed` for a role above that of `by`, and `InvalidInput`.
+        That is shown this once. Raises `NotAllowed` for a role above that of `by`, `InvalidInput`, and `LimitReached`
+        where `MOST_OPEN` are open.
         """
         if not by.role.covers(Role.ADMIN) or not by.role.covers(role):
             raise NotAllowed("Only an admin invites people.")
@@ -56,10 +57,12 @@ class Invitations:
         now = self._sessions.now()
         expires_at = now + timedelta(days=days)
         whose = person_of(user_id) if user_id.strip() else None
-        invitation = Invitation(self._digest(code), by.workspace_id, role, whose, by.user_id, now, expires_at)
+        with_token, digest = by.token_id or None, self._digest(code)
+        invitation = Invitation(digest, by.workspace_id, role, whose, by.user_id, now, expires_at, with_token)
         entry = AuditEntry.of(by, Action.INVITED, now, whose, role=role.value, days=days)
-        await self._store.add(invitation, entry)
-        return code
+        if not await self._store.add(invitation, entry, most=MOST_OPEN):
+            raise LimitReached(f"{MOST_OPEN} invitations are open, the most there may be. Take some back.")
+        return code, invitation
 
     async def find(self, code: str) -> Invitation:
         """The invitation of a link, which stays open. Raises `NotAuthenticated` if it is not open any more."""
@@ -81,7 +84,8 @@ class Invitations:
             raise InvalidInput("user_id: somebody here has this name already. Choose another one.", field="user_id")
         if not await self._store.consume(invitation.digest, self._sessions.now()):
             raise NotAuthenticated(TOO_LATE)
-        inviter = Principal(invitation.workspace_id, invitation.invited_by, Role.ADMIN, "", address)
+        token_id = invitation.invited_with or ""
+        inviter = Principal(invitation.workspace_id, invitation.invited_by, Role.ADMIN, token_id, address)
         try:
             token, _ = await self._tokens.create(invitation.role, name="invitation", user_id=name, by=inviter)
         except ProtokeepError:
@@ -91,7 +95,7 @@ class Invitations:
 
     async def list(self, principal: Principal) -> Sequence[Invitation]:
         """The open invitations of the principal's workspace, newest first."""
-        return await self._store.list(principal.workspace_id, self._sessions.now(), LISTED)
+        return await self._store.list(principal.workspace_id, self._sessions.now())
 
     async def take_back(self, by: Principal, digest: str) -> None:
         """Close an open invitation. Raises `NotFound`."""

@@ -106,7 +106,7 @@ class Keeper:
         """
         context = self.context
         request = await check_request(context, principal, new)
-        if context.asks_unclear_product and not (new.product_is_new or new.create_new):
+        if not (new.product_is_new or new.create_new) and await context.asks_first(principal.workspace_id):
             await self._similar.require_clear(principal, request.product_id)
         await context.key_room.require(request.idempotent)
         context.checkpoint("before_claim")

@@ -51,9 +51,15 @@ class PlanPolicies:
         """The policies of a workspace."""
         return await self._store.of_workspace(workspace_id)
 
-    async def remove(self, principal: Principal, account: str) -> None:
-        """Switch a policy off. Drafts that it made stay. Raises `NotFound`."""
-        known = {policy.account for policy in await self._store.of_workspace(principal.workspace_id)}
+    async def remove(self, principal: Principal, account: str = "") -> None:
+        """Switch a policy off: that of `account`, or (empty) the only one. Drafts that it made stay.
+
+        Raises `NotFound`, and `InvalidInput` where there are several and none is named.
+        """
+        known = [policy.account for policy in await self._store.of_workspace(principal.workspace_id)]
+        if not account and len(known) > 1:
+            raise InvalidInput(f"account has to be one of these: {', '.join(known)}.", field="account")
+        account = account or "".join(known)
         entry = AuditEntry.of(principal, Action.POLICY_REMOVED, self._context.clock(), account)
         if account not in known or not await self._store.remove(principal.workspace_id, account, entry):
             raise NotFound("There is no standing policy for this account.")

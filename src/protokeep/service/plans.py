@@ -13,6 +13,7 @@ from protokeep.core.audit import Action
 from protokeep.core.clean_up import FIRST_CENSUS_HOURS, OPEN_ITEMS, ItemState, Plan, PlanAction, PlanItem, PlanState
 from protokeep.core.errors import InvalidInput, NotNow
 from protokeep.core.principals import Principal
+from protokeep.service.approvals import require_other_person
 from protokeep.service.plan_drafts import PlanDrafts
 from protokeep.service.receipts import receipt_of
 from protokeep.store.sql import ConstraintBroken
@@ -40,7 +41,8 @@ class PlanService(PlanDrafts):
         """Approve exactly this list. The last approval that it needs begins its grace period; nothing is deleted yet.
 
         `workspace` repeats the name of the workspace. A second approval by the same admin changes nothing. Raises
-        `InvalidInput` for another digest or name, and `NotNow` for a plan that is no draft.
+        `InvalidInput` for another digest or name, and `NotNow` for a plan that is no draft, or where the approval
+        comes from somebody who may be who approved before: one of them made the other's token.
         """
         for _ in range(MAX_LOSSES):
             plan = await self._with_digest(principal, plan_id, digest)
@@ -53,6 +55,7 @@ class PlanService(PlanDrafts):
                 raise NotNow(f"Only a draft can be approved, and this plan is {state.value}. Make a new one.")
             if plan.deletions == 0:
                 raise NotNow("This plan deletes nothing, so there is nothing to approve.")
+            await require_other_person(self._context.store.approvers, principal, plan.id)
             try:
                 if await self._approve(principal, plan):
                     return await self.get(principal.workspace_id, plan_id)
@@ -64,7 +67,7 @@ class PlanService(PlanDrafts):
         now = self._context.clock()
         entry = self._entry(principal, Action.PLAN_APPROVED, plan)
         if len(plan.approvals) + 1 < plan.approvals_needed:
-            return await self._store.approve(plan, principal.user_id, now, None, (), [entry])
+            return await self._store.approve(plan, principal, now, None, (), [entry])
         censuses = await self._store.censuses(plan.workspace_id, plan.account)
         first_at = (censuses[0][1] or censuses[0][0]) if censuses else now
         due_at = max(now + timedelta(days=plan.grace_days), first_at + timedelta(hours=FIRST_CENSUS_HOURS))
@@ -80,7 +83,7 @@ class PlanService(PlanDrafts):
             plan, state=PlanState.APPROVED, step_at=None, approvals=[*plan.approvals, (principal.user_id, now)]
         )
         receipts = [receipt_of(approved, item, now) for item in skipped]
-        return await self._store.approve(approved, principal.user_id, now, due_at, skipped, [entry, *receipts])
+        return await self._store.approve(approved, principal, now, due_at, skipped, [entry, *receipts])
 
     async def apply(self, principal: Principal, plan_id: str, digest: str) -> Plan:
         """Let the deletions of an approved plan begin, each when its grace period is over. Again: changes nothing.

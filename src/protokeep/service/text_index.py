@@ -7,10 +7,12 @@ and what they change or delete within a day: each day everything is compared onc
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
 
+from protokeep.core.errors import NotReady
 from protokeep.service.context import Context
 
 log = structlog.get_logger(__name__)
@@ -47,11 +49,14 @@ class TextIndexer:
         if is_due or await self._texts.index_missing(table, BATCH) == BATCH:
             await self.index_all()
 
-    async def index_all(self) -> None:
-        """Compare every row with the index and mend what differs."""
+    async def index_all(self, tell: Callable[[int], None] = lambda rows: None) -> None:
+        """Compare every row with the index and mend what differs. `tell` is told how many were compared so far."""
         table = await self._context.store.owner_table()
+        before = await self._texts.state()
+        compared = 0
         after = await self._texts.index_after(table, None, BATCH)
         while after is not None:
+            tell(compared := compared + BATCH)
             await asyncio.sleep(PAUSE_SECONDS)
             after = await self._texts.index_after(table, after, BATCH)
         gone = BATCH
@@ -59,5 +64,20 @@ class TextIndexer:
             await asyncio.sleep(PAUSE_SECONDS)
             gone = await self._texts.forget_gone(BATCH)
         if not await self._texts.is_whole():
-            await self._texts.set_whole()
+            await self._texts.set_whole(before)
             log.info("texts_indexed")
+
+    async def make_anew(self, tell: Callable[[int], None] = lambda rows: None) -> tuple[int, bool]:
+        """Empty the index and fill it again from the rows, in steps; or go on where an earlier call was ended.
+
+        Returns how many prototypes are indexed, and whether it went on. Searches read the rows themselves meanwhile.
+        Raises `NotReady` if the owner's table hides rows.
+        """
+        table = await self._context.store.owner_table()
+        if table.fault is not None:
+            raise NotReady(table.fault)
+        goes_on = await self._texts.is_being_made_anew()
+        if not goes_on:
+            await self._texts.reset()
+        await self.index_all(tell)
+        return await self._texts.count(), goes_on

@@ -84,10 +84,9 @@ class Tokens:
         if by is not None:
             workspace_id = by.workspace_id
             _require_covered(role, by)
-        _require_long_enough(plain)
         days = self._limits.life_of(days)
         name = validation.title_of(name) if name else ""
-        text = plain or PREFIX + secrets.token_urlsafe(32)
+        text = _text_of(plain)
         now = self._clock()
         token = ApiToken(
             id=uuid4().hex,
@@ -98,9 +97,10 @@ class Tokens:
             prefix=text[:PREFIX_LENGTH],
             created_at=now,
             expires_at=None if days is None else now + timedelta(days=days),
+            made_by=by.user_id if by is not None else None,
+            made_with=by.token_id or None if by is not None else None,
         )
-        entry = _entry_by(by, Action.TOKEN_CREATED, workspace_id, now, subject=token.id)
-        entry = replace(entry, data={"role": role.value, **_audit_data(token)})
+        entry = replace(_entry_by(by, Action.TOKEN_CREATED, workspace_id, now, token.id), data=_audit_data(token))
         if not await self._store.add(token, self._digest(text), entry, self._limits.per_workspace):
             raise self._limits.refusal()
         return text, token
@@ -177,12 +177,16 @@ class Tokens:
 
 
 def _audit_data(token: ApiToken) -> dict[str, str]:
-    return {"prefix": token.prefix, "whose": token.user_id}
+    return {"role": token.role.value, "prefix": token.prefix, "whose": token.user_id}
 
 
-def _require_long_enough(plain: str | None) -> None:
-    if plain is not None and len(plain) < CHOSEN_MIN:
+def _text_of(plain: str | None) -> str:
+    """The text of a new token: the chosen one, or 256 random bits."""
+    if plain is None:
+        return PREFIX + secrets.token_urlsafe(32)
+    if len(plain) < CHOSEN_MIN:
         raise InvalidInput(f"A token needs at least {CHOSEN_MIN} characters.", field="token")
+    return plain
 
 
 def _require_covered(role: Role, by: Principal) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from protokeep.core.audit import AuditEntry
-from protokeep.core.census import Census, CensusChat, CensusState, ChatContent, ChatGroup, ChatKind, Claim
+from protokeep.core.census import Census, CensusChat, CensusState, ChatContent, ChatGroup, ChatKind, ChatRecord, Claim
 from protokeep.core.census_sightings import KnownChat, Sighting
 from protokeep.store import audit
 from protokeep.store.prototype_queries import workspace_of
@@ -302,6 +302,24 @@ def chat_of(row: Row) -> CensusChat:
         api_version=row["api_version"],
         content=ChatContent(row["content"]),
         metadata=None if row["metadata"] is None else json.loads(row["metadata"]),
+    )
+
+
+def chat_record_of(row: Row, prompt: str | None = None) -> ChatRecord:
+    """What a row knows of a chat, and its prompt for those who need it: plans go without."""
+    return ChatRecord(
+        chat=chat_of(row),
+        claim=Claim(row["claim"]),
+        prompt=prompt,
+        credits=row["credits"],
+        group_id=row["group_id"],
+        kind=ChatKind(row["kind"]) if row["kind"] else None,
+        product_id=row["product_id"],
+        mockup_id=row["mockup_id"],
+        pinned_by=row["pinned_by"],
+        first_seen_at=row["first_seen_at"],
+        last_seen_at=row["last_seen_at"],
+        is_missing=bool(row["is_missing"]),
     )
 
 

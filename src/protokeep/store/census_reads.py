@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from protokeep.core.audit import AuditEntry
-from protokeep.core.census import ChatGroup, ChatKind, ChatRecord, Claim, KnownProduct
+from protokeep.core.census import ChatGroup, ChatRecord, KnownProduct
 from protokeep.store import audit
-from protokeep.store.census import chat_of
+from protokeep.store.census import chat_record_of
 from protokeep.store.census_queries import CensusQueries
 from protokeep.store.prototype_queries import name_of_product, workspace_of
 from protokeep.store.prototypes import Prototypes
@@ -266,20 +266,7 @@ class CensusReads:
 
 
 def _found_of(row: Row) -> FoundChat:
-    record = ChatRecord(
-        chat_of(row),
-        Claim(row["claim"]),
-        prompt=row["prompt"],
-        credits=row["credits"],
-        group_id=row["group_id"],
-        kind=ChatKind(row["kind"]) if row["kind"] else None,
-        product_id=row["product_id"],
-        mockup_id=row["mockup_id"],
-        pinned_by=row["pinned_by"],
-        first_seen_at=row["first_seen_at"],
-        last_seen_at=row["last_seen_at"],
-        is_missing=bool(row["is_missing"]),
-    )
+    record = chat_record_of(row, prompt=row["prompt"])
     return FoundChat(record, row["fingerprint"], row["pin_reason"], bool(row["is_current"]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ class Invitation:
     invited_by: str
     created_at: datetime
     expires_at: datetime
+    invited_with: str | None = None  #: the id of the token of who made it; None: they used none
 
 
 class InvitationStore:
@@ -32,8 +34,11 @@ class InvitationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, invitation: Invitation, *entries: AuditEntry) -> None:
-        """Saves an invitation, adds entries to the audit, and deletes invitations that have expired."""
+    async def add(self, invitation: Invitation, *entries: AuditEntry, most: int | None = None) -> bool:
+        """Saves an invitation, adds entries to the audit, and deletes invitations that have expired.
+
+        False: the workspace has `most` open ones, or more.
+        """
         values = {
             "digest": invitation.digest,
             "workspace_id": invitation.workspace_id,
@@ -42,11 +47,15 @@ class InvitationStore:
             "invited_by": invitation.invited_by,
             "now": invitation.created_at,
             "expires_at": invitation.expires_at,
+            "invited_with": invitation.invited_with,
+            "most": sys.maxsize if most is None else most,
         }
         async with self._database.transaction() as connection:
             await connection.execute(query("delete_expired_invitations"), {"now": invitation.created_at})
-            await connection.execute(query("insert_invitation"), values)
+            if await connection.execute(query("insert_invitation"), values) == 0:
+                return False
             await write(connection, *entries)
+        return True
 
     async def find(self, digest: str, now: datetime) -> Invitation | None:
         """The invitation with a digest. None: it was accepted or taken back, has expired, or was never there."""
@@ -59,9 +68,9 @@ class InvitationStore:
         async with self._database.transaction() as connection:
             return await connection.execute(query("consume_invitation"), {"digest": digest, "now": now}) > 0
 
-    async def list(self, workspace_id: str, now: datetime, limit: int) -> Sequence[Invitation]:
+    async def list(self, workspace_id: str, now: datetime) -> Sequence[Invitation]:
         """The open invitations of a workspace, newest first."""
-        values = {"workspace_id": workspace_id, "now": now, "limit": limit}
+        values = {"workspace_id": workspace_id, "now": now}
         async with self._database.reading() as connection:
             return [_invitation_of(row) for row in await connection.fetch_all(query("list_invitations"), values)]
 
@@ -92,4 +101,5 @@ def _invitation_of(row: Row) -> Invitation:
         invited_by=row["invited_by"],
         created_at=row["created_at"],
         expires_at=row["expires_at"],
+        invited_with=row["invited_with"],
     )

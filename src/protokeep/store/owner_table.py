@@ -55,6 +55,8 @@ OWN_TABLES = (
     "protokeep_clean_up_policies",
     "protokeep_archives",
     "protokeep_texts",
+    "protokeep_invitations",
+    "protokeep_workspace_settings",
 )
 
 POSTGRESQL_COLUMNS = """

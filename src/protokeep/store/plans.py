@@ -10,9 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from protokeep.core.audit import AuditEntry
-from protokeep.core.census import USABLE, CensusChat, ChatContent, ChatKind, ChatRecord, Claim
+from protokeep.core.census import USABLE, ChatContent, ChatRecord
 from protokeep.core.clean_up import ItemState, Plan, PlanAction, PlanItem, PlanState
+from protokeep.core.principals import Principal
 from protokeep.store.audit import AuditRecord, record_of, write
+from protokeep.store.census import chat_record_of
 from protokeep.store.database import Database
 from protokeep.store.sql import Connection, LostRace, Row, must_touch, query
 
@@ -151,7 +153,7 @@ class PlanStore:
     async def chats(self, workspace_id: str, account: str) -> list[ChatRecord]:
         """What the workspace's censuses know of the chats of an account."""
         rows = await self._rows("list_account_chats", workspace_id=workspace_id, account=account)
-        return [_record_of(row) for row in rows]
+        return [chat_record_of(row) for row in rows]
 
     async def censuses(self, workspace_id: str, account: str) -> list[tuple[datetime, datetime | None, bool]]:
         """When the finished censuses of an account began and ended, and whether each read it whole; oldest first."""
@@ -208,7 +210,7 @@ class PlanStore:
     async def approve(
         self,
         plan: Plan,
-        by: str,
+        by: Principal,
         now: datetime,
         due_at: datetime | None,
         skipped: Sequence[PlanItem],
@@ -222,11 +224,12 @@ class PlanStore:
         with contextlib.suppress(LostRace):
             async with self._database.transaction() as connection:
                 await must_touch(connection, query("save_plan"), _plan_values(plan))
-                approval = {"plan_id": plan.id, "approved_by": by, "approved_at": now}
-                await must_touch(connection, query("insert_plan_approval"), approval)
+                approval = {"plan_id": plan.id, "approved_by": by.user_id, "approved_with": by.token_id or None}
+                await must_touch(connection, query("insert_plan_approval"), {**approval, "approved_at": now})
                 for item in skipped:
-                    values = {**_item_values(plan, item), "changed_at": now}
-                    await must_touch(connection, query("save_plan_item"), values)
+                    await must_touch(
+                        connection, query("save_plan_item"), {**_item_values(plan, item), "changed_at": now}
+                    )
                 if due_at is not None:
                     start = {"plan_id": plan.id, "due_at": due_at, "now": now}
                     await connection.execute(query("start_grace_of_plan"), start)
@@ -353,7 +356,6 @@ class PlanStore:
 
 _PLAN_FIELDS = tuple(field.name for field in fields(Plan) if field.name != "approvals")
 _ITEM_FIELDS = tuple(field.name for field in fields(PlanItem))
-_CHAT_FIELDS = tuple(field.name for field in fields(CensusChat))
 
 
 def _plan_values(plan: Plan) -> dict[str, Any]:
@@ -377,24 +379,3 @@ def _item_of(row: Row) -> PlanItem:
     values = {name: row[name] for name in _ITEM_FIELDS}
     values |= {"action": PlanAction(row["action"]), "state": ItemState(row["state"])}
     return PlanItem(**values)
-
-
-def _record_of(row: Row) -> ChatRecord:
-    chat = {name: row[name] for name in _CHAT_FIELDS}
-    chat["content"] = ChatContent(row["content"])
-    chat["metadata"] = json.loads(row["metadata"]) if row["metadata"] else None
-    for name in ("is_favorite", "may_delete"):
-        chat[name] = None if row[name] is None else bool(row[name])
-    return ChatRecord(
-        chat=CensusChat(**chat),
-        claim=Claim(row["claim"]),
-        credits=row["credits"],
-        group_id=row["group_id"],
-        kind=ChatKind(row["kind"]) if row["kind"] else None,
-        product_id=row["product_id"],
-        mockup_id=row["mockup_id"],
-        pinned_by=row["pinned_by"],
-        first_seen_at=row["first_seen_at"],
-        last_seen_at=row["last_seen_at"],
-        is_missing=bool(row["is_missing"]),
-    )

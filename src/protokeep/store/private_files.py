@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import secrets
+import stat
 from pathlib import Path
 
 FILE_MODE = 0o600
@@ -23,6 +26,36 @@ def create_file(path: Path) -> int:
     A link counts as existing, wherever it leads. Raises `OSError`.
     """
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+
+
+def save_file(path: Path, content: bytes, *, replacing: bool = False) -> None:
+    """Writes a whole file, or nothing. One that is there stays as it is, unless it is to be replaced.
+
+    Replaced is what bears the name: not the file that a link leads to, and nothing but files and links. Raises
+    `OSError`.
+    """
+    if not replacing or not os.path.lexists(path):
+        _write_whole(path, content)
+        return
+    if not (stat.S_ISREG(mode := path.lstat().st_mode) or stat.S_ISLNK(mode)):
+        raise OSError(errno.EEXIST, "It is not a file")
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    _write_whole(draft, content)
+    try:
+        draft.replace(path)
+    except OSError:
+        draft.unlink()
+        raise
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    descriptor = create_file(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    except OSError:
+        path.unlink()
+        raise
 
 
 def create_database(path: Path) -> None:

@@ -15,6 +15,7 @@ from protokeep.core.restored_chat import chat_made_again
 from protokeep.store import claims, orphans
 from protokeep.store.accounts import Accounts
 from protokeep.store.adoption import AdoptionStore, shared_chats
+from protokeep.store.approvers import Approvers
 from protokeep.store.archives import Archives
 from protokeep.store.bin import BinStore
 from protokeep.store.changes import change_of
@@ -50,6 +51,7 @@ class Store(Prototypes):
         super().__init__(database, bus, tenants_are_workspaces=tenants_are_workspaces, tracking_fix=tracking_fix)
         self.accounts = Accounts(database)
         self.adoption = AdoptionStore(self)
+        self.approvers = Approvers(database)
         self.archives = Archives(database)
         self.bin = BinStore(self)
         self.clean_up_policies = PolicyStore(database)

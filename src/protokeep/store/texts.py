@@ -7,6 +7,7 @@ A prototype of ours is indexed by the transaction that inserts it. Rows that the
 from __future__ import annotations
 
 import random
+import secrets
 import sqlite3
 from collections.abc import Sequence
 from functools import cache
@@ -20,6 +21,8 @@ from protokeep.store.sql import Connection, Row, Statement, query
 
 #: The value of the installation that says which rules the index is whole by; another value, or none: it is not whole.
 WHOLE = "texts:whole"
+#: How that value begins after the index was emptied; what follows differs each time.
+ANEW = "anew:"
 #: A taken place is left for one of the next so many, about a second later.
 NEARBY = 1 << 20
 TRIES = 20
@@ -152,23 +155,41 @@ class Texts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def state(self) -> str:
+        """A value that changes when the index is emptied and when it is whole."""
+        rows = await self._database.read(query("find_meta"), {"name": WHOLE})
+        return str(rows[0]["value"]) if rows else ""
+
     async def is_whole(self) -> bool:
         """Whether everything was indexed by the present rules once; until then searches read the rows themselves."""
-        rows = await self._database.read(query("find_meta"), {"name": WHOLE})
-        return bool(rows) and rows[0]["value"] == str(search_text.VERSION)
+        return await self.state() == str(search_text.VERSION)
 
-    async def set_whole(self) -> None:
-        """Notes that everything was indexed."""
+    async def is_being_made_anew(self) -> bool:
+        """Whether the index was emptied and is not whole again."""
+        return (await self.state()).startswith(ANEW)
+
+    async def set_whole(self, before: str) -> None:
+        """Notes that everything was indexed, unless the index was emptied since its `state` was `before`."""
+        values = {"name": WHOLE, "value": str(search_text.VERSION), "before": before}
         async with self._database.transaction() as connection:
-            await connection.execute(query("save_meta"), {"name": WHOLE, "value": str(search_text.VERSION)})
+            await connection.execute(query("save_meta_if_unchanged"), values)
 
     async def reset(self) -> None:
         """Empties the index. It is made again from the other tables, and searches read the rows until it is whole."""
         async with self._database.transaction() as connection:
-            await connection.execute(query("save_meta"), {"name": WHOLE, "value": ""})
+            await connection.execute(query("save_meta"), {"name": WHOLE, "value": f"{ANEW}{secrets.token_hex(8)}"})
             await connection.execute(query("delete_texts"))
             if connection.is_sqlite and await has_numbers(connection):
                 await connection.execute(query("delete_all_text_numbers"))
+
+    async def count(self) -> int:
+        """How many prototypes are indexed."""
+        return int((await self._database.read(query("count_texts"), {}))[0]["number"])
+
+    async def count_missing(self, shape: OwnerTable, limit: int) -> int:
+        """How many rows are not indexed, `limit` at most."""
+        async with self._database.reading() as connection:
+            return len(await connection.fetch_all(queries_of(shape).missing, {"limit": limit}))
 
     async def index_missing(self, shape: OwnerTable, limit: int) -> int:
         """Indexes rows that the index lacks. Returns how many; less than `limit`: none is left."""

@@ -37,6 +37,8 @@ class TokenStore:
             "digest": digest,
             "now": token.created_at,
             "expires_at": token.expires_at,
+            "made_by": token.made_by,
+            "made_with": token.made_with,
             "most": most,
         }
         async with self._database.transaction() as connection:

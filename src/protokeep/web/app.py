@@ -26,11 +26,13 @@ from protokeep.web import (
     census,
     docs,
     hooks,
+    invitations,
     openapi,
     pages,
     plans,
     problems,
     provider_keys,
+    workspace_settings,
 )
 from protokeep.web.cors import CrossOrigin
 from protokeep.web.dependencies import principal_of
@@ -38,6 +40,22 @@ from protokeep.web.middleware import RateLimits, RequestLimits
 from protokeep.wiring import PROVIDERS, Application
 
 log = structlog.get_logger(__name__)
+
+#: The modules whose routers make the API.
+API = (
+    api,
+    catalogue,
+    actions,
+    archives,
+    admin,
+    invitations,
+    workspace_settings,
+    provider_keys,
+    census,
+    plans,
+    hooks,
+    docs,
+)
 
 
 def create_app(settings: Settings, application: Application | None = None) -> FastAPI:
@@ -70,7 +88,7 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     app.state.draining = False
     app.state.rates = RateLimits(settings)
     problems.install(app)
-    for module in (api, catalogue, actions, archives, admin, provider_keys, census, plans, hooks, docs):
+    for module in API:
         app.include_router(module.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
     # The tools answer each POST and send nothing by themselves: a GET would be a stream that no limit knows.

@@ -127,7 +127,7 @@ class ChatView(BaseModel):
     pinned_by: Annotated[str | None, Field(description="Who pinned it; null: nobody.")]
     pin_reason: Annotated[str | None, Field(description="Why it was pinned.")]
     asks_to_be_kept: Annotated[bool, Field(description="`keep` stands in its name or in its metadata.")]
-    is_missing: Annotated[bool, Field(description="The newest whole census did not see it.")]
+    is_missing: Annotated[bool, Field(description="The newest whole census did not see it, or a plan deleted it.")]
     web_url: Annotated[str | None, Field(description="Its page at the app builder.")]
     demo_url: Annotated[str | None, Field(description="Its preview.")]
     has_picture: Annotated[bool, Field(description="Whether there is a picture of it.")]

@@ -19,7 +19,7 @@ TAGS = {
     "deleted": "The bin, and the copies of chats that were made before their deletion.",
     "census": "What an account at the app builder holds, which chats are the same, and which nobody needs.",
     "clean-up": "Plans of clean-ups: what they would delete, approved, applied and taken back.",
-    "access": "Tokens, people and the audit of a workspace; for admins.",
+    "access": "Tokens, invitations, people, settings and the audit of a workspace; for admins.",
     "keys": "Keys of app builders: the workspace's, and each person's own.",
     "health": "Whether the process runs and can serve.",
 }

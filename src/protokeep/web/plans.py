@@ -90,9 +90,7 @@ async def list_policies(principal: Viewer, request: Request) -> PoliciesView:
 @router.delete("/policy", status_code=204, summary="Remove the standing policy", responses=_READS)
 async def remove_policy(principal: Admin, request: Request, account: Account = "") -> Response:
     """Drafts that it made stay. Without an account, that of the only policy is taken."""
-    application = application_of(request)
-    account = account or next(iter(await application.plans.accounts(principal.workspace_id)), "")
-    await application.plan_policies.remove(principal, account)
+    await application_of(request).plan_policies.remove(principal, account)
     return Response(status_code=204)
 
 

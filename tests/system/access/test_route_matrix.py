@@ -96,6 +96,7 @@ async def tried(site: Site, route: str, rule: Rule, person: Person, prototype_id
         "secret": "x",
         "name": "app.css",
         "token_id": "none",
+        "invitation_id": "none",
         "plan_id": "none",
         "archive_id": "none",
     }.items():

@@ -225,6 +225,7 @@ async def test_tokens_people_audit_and_keys_stay_in_their_workspace(
 ) -> None:
     await ours.make()
     made = (await ours.ask("POST", "/api/design/tokens", json={"user_id": "bob", "role": "maker"})).json()
+    invited = (await ours.ask("POST", "/api/design/invitations", json={})).json()
     assert (await ours.ask("PUT", "/api/design/keys", json={"key": "v1:team:abcdefgh"})).status_code == 200
 
     assert [one["user_id"] for one in (await theirs.ask("GET", "/api/design/tokens")).json()["tokens"]] == ["ann"]
@@ -236,6 +237,10 @@ async def test_tokens_people_audit_and_keys_stay_in_their_workspace(
     assert [line["action"] for line in lines] == ["token_created"]
     answers = [await theirs.ask("DELETE", f"/api/design/tokens/{one}") for one in (made["id"], "0" * 32)]
     assert told(answers[0], made["id"]) == told(answers[1], "0" * 32)
+    assert (await theirs.ask("GET", "/api/design/invitations")).json() == {"invitations": []}
+    answers = [await theirs.ask("DELETE", f"/api/design/invitations/{one}") for one in (invited["id"], "0" * 64)]
+    assert told(answers[0], invited["id"]) == told(answers[1], "0" * 64)
+    assert len((await ours.ask("GET", "/api/design/invitations")).json()["invitations"]) == 1
     revoked = await theirs.ask("POST", "/api/design/people/revoke", json={"user_id": "bob"})
     assert revoked.json() == {"tokens": 0, "sessions": 0}
     still = await site.http.get("/api/design/mockups/p-1", headers={"Authorization": f"Bearer {made['token']}"})

@@ -10,8 +10,17 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from protokeep.core.audit import Action, AuditEntry
-from protokeep.core.errors import IssuerUnavailable, NotAllowed, NotAuthenticated, NotConfigured, NotFound, TooMany
-from protokeep.core.principals import DEFAULT_WORKSPACE, Principal
+from protokeep.core.errors import (
+    InvalidInput,
+    IssuerUnavailable,
+    NotAllowed,
+    NotAuthenticated,
+    NotConfigured,
+    NotFound,
+    TooMany,
+)
+from protokeep.core.principals import DEFAULT_WORKSPACE, Principal, Role
+from protokeep.core.similar import UnclearProductRule
 from protokeep.service.authentication import TOKEN_MAX
 from protokeep.service.sign_in import BEGIN_AGAIN, SignInFlow
 from protokeep.service.tokens import TokenRefused
@@ -19,7 +28,7 @@ from protokeep.web.dependencies import application_of, client_address
 from protokeep.web.pages import session as cookies
 from protokeep.web.pages.drafts import FormDraft, carried_draft, resubmit_page
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import FormFieldsDep, Preferences, VisitorDep, form_fields, is_on, local_path
+from protokeep.web.pages.session import AdminDep, FormFieldsDep, Preferences, VisitorDep, form_fields, is_on, local_path
 
 router = APIRouter()
 
@@ -125,8 +134,19 @@ async def sign_out(request: Request, visitor: VisitorDep, fields: FormFieldsDep)
 
 @router.get("/settings")
 async def settings(request: Request, visitor: VisitorDep) -> Response:
-    """Theme, keyboard shortcuts and live updates; who is signed in."""
-    return page(request, "settings.html", visitor=visitor, live=None, saved=request.query_params.get("saved") == "1")
+    """Theme, keyboard shortcuts and live updates; who is signed in; for admins, the settings of the workspace."""
+    context = application_of(request).keeper.context
+    return page(
+        request,
+        "settings.html",
+        visitor=visitor,
+        live=None,
+        saved=request.query_params.get("saved"),
+        unclear=await context.unclear_products(visitor.principal.workspace_id)
+        if visitor.principal.role.covers(Role.ADMIN)
+        else None,
+        process_asks=context.asks_unclear_product,
+    )
 
 
 @router.post("/settings")
@@ -141,6 +161,18 @@ async def save_settings(request: Request, visitor: VisitorDep, fields: FormField
     response = RedirectResponse("/settings?saved=1", 303)
     preferences.save(request, response)
     return response
+
+
+@router.post("/settings/workspace")
+async def save_workspace_settings(request: Request, visitor: AdminDep, fields: FormFieldsDep) -> Response:
+    """Set what counts in the workspace. An empty choice: as the server is set up."""
+    word = fields.get("unclear_product", "")
+    try:
+        rule = UnclearProductRule(word) if word else None
+    except ValueError:
+        raise InvalidInput("unclear_product has to be take, ask or empty.", field="unclear_product") from None
+    await application_of(request).keeper.context.workspace_settings.set_unclear_products(visitor.principal, rule)
+    return RedirectResponse("/settings?saved=workspace", 303)
 
 
 @router.post("/settings/live")

@@ -21,6 +21,7 @@ from protokeep.web.dependencies import (
     encode_cursor,
     encode_name_cursor,
 )
+from protokeep.web.invitations import link_of
 from protokeep.web.models import Cursor
 from protokeep.web.pages import formatting
 from protokeep.web.pages.render import page
@@ -51,10 +52,10 @@ async def invite(request: Request, visitor: AdminDep, fields: FormFieldsDep) -> 
     try:
         days = whole_number_of(form["days"], DAYS_MAX) or 0
         invitations = application_of(request).invitations
-        code = await invitations.invite(visitor.principal, _role_of(form["role"]), days, form["user_id"])
-    except InvalidInput as error:
+        code, _ = await invitations.invite(visitor.principal, _role_of(form["role"]), days, form["user_id"])
+    except (InvalidInput, LimitReached) as error:
         return await _people_page(request, visitor, None, status=422, fault=_told(error), form=form)
-    return await _people_page(request, visitor, None, link=f"{_base_of(request)}/join?code={code}")
+    return await _people_page(request, visitor, None, link=link_of(request, code))
 
 
 @router.post("/invitations/take-back")
@@ -203,9 +204,3 @@ def _told(error: InvalidInput | LimitReached) -> str:
     label = {"user_id": "The name", "name": "The purpose", "days": "The number of days", "role": "The role"}
     field = getattr(error, "field", None) or ""
     return label.get(field, "") + str(error).removeprefix(field) if field in label else str(error)
-
-
-def _base_of(request: Request) -> str:
-    """The address under which the admin reaches this server, unless a public one is set."""
-    public_url = application_of(request).settings.public_url
-    return public_url.rstrip("/") if public_url else f"{request.scope['scheme']}://{request.headers.get('host', '')}"

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from protokeep.core.clean_up import OPEN_ITEMS, ItemState, Plan, PlanAction, PlanItem, PlanState, undo_of
 from protokeep.service.plan_reports import REMOVED, PlanFigures, PlanReport
 from protokeep.store.census_reads import FoundChat
+from protokeep.store.clean_up_policies import Policy
 from protokeep.store.plans import Fate
 from protokeep.web.pages import formatting
 from protokeep.web.pages.clean_up_words import (
@@ -104,6 +105,26 @@ def plan_view(plan: Plan, now: datetime, figures: PlanFigures | None = None) -> 
         rules_off=[_RULES_OFF.get(rule, rule) for rule in plan.rules_off],
         state=plan.state.value,
         expires=formatting.on_day(plan.expires_at, now),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """A standing policy in a sentence, with the account that its form names."""
+
+    account: str
+    sentence: str
+    set_by: str
+
+
+def policy_view(policy: Policy, now: datetime) -> PolicyView:
+    """What a standing policy does, and who set it."""
+    days = f"{policy.older_than_days:,} day{'s' * (policy.older_than_days != 1)}"
+    return PolicyView(
+        account=policy.account,
+        sentence=f"About once a day, failed, empty and superseded chats of {account_name(policy.account)} that are "
+        f"older than {days} go into a new draft, unless one waits already.",
+        set_by=f"{policy.set_by}, {formatting.ago(policy.set_at, now)}",
     )
 
 

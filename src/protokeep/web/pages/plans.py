@@ -36,13 +36,38 @@ PLANS_SHOWN, ITEMS, PEOPLE_SHOWN = 50, 40, 50
 
 @router.get("")
 async def plans(request: Request, visitor: VisitorDep) -> Response:
-    """The workspace's plans, newest first."""
-    application = application_of(request)
-    found = await application.plans.newest(visitor.principal.workspace_id, PLANS_SHOWN)
+    """The workspace's plans, newest first, and its standing policy."""
+    return await plans_page(request, visitor)
+
+
+async def plans_page(
+    request: Request,
+    visitor: Visitor,
+    *,
+    form: Mapping[str, str] | None = None,
+    fault: str | None = None,
+    status: int = 200,
+) -> Response:
+    """The page of plans; with the form of the standing policy as it was sent, and what is wrong with it."""
+    application, workspace = application_of(request), visitor.principal.workspace_id
+    found = await application.plans.newest(workspace, PLANS_SHOWN)
+    policies = await application.plan_policies.of_workspace(workspace)
+    accounts = await application.plans.accounts(workspace) if visitor.can_delete else []
     now = application.keeper.context.clock()
     async with page_slot(request, visitor):
-        views = [presenters.plan_view(plan, now) for plan in found]
-        return page(request, "plans.html", visitor=visitor, plans=views, **_common(request, PLANS))
+        return page(
+            request,
+            "plans.html",
+            visitor=visitor,
+            status=status,
+            plans=[presenters.plan_view(plan, now) for plan in found],
+            policies=[presenters.policy_view(policy, now) for policy in policies],
+            policy_accounts={account: words.account_name(account) for account in accounts},
+            policy_form={"older_than_days": "60", "workspace": "", "policy_account": "", **(form or {})},
+            policy_fault=fault,
+            policy_done=request.query_params.get("policy"),
+            **_common(request, PLANS),
+        )
 
 
 @router.get("/new")

@@ -69,7 +69,7 @@ CREATE TABLE protokeep_census_chats (
     walk         text NOT NULL,               -- the newest reading of a list that showed it: census:version:attempt
     first_seen_at   {instant} NOT NULL,
     last_seen_at    {instant} NOT NULL,
-    -- Whether the newest whole census did not see it.
+    -- Whether it is gone as far as is known: the newest whole census did not see it, or a plan deleted it.
     is_missing   boolean NOT NULL DEFAULT false CHECK (is_missing IN (true, false)),
     PRIMARY KEY (workspace_id, account, chat_id)
 )""",

@@ -1,0 +1,2 @@
+-- How many prototypes the index has.
+SELECT count(*) AS number FROM protokeep_texts
