@@ -337,6 +337,9 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// Whoever signs in next in this tab finds nobody's drafts.
+document.addEventListener("submit", (event) => { if (event.target.getAttribute("action") === "/sign-out") sessionStorage.clear(); });
+
 // Sent once: a second press waits for the first one's answer. The key in the form makes it harmless anyway.
 document.addEventListener("submit", (event) => {
   const form = event.target;
