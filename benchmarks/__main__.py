@@ -35,6 +35,7 @@ BENCHMARKS = {
     "footprint": "Memory, start, a second process",
     "tracking": "Polling thousands with few calls",
     "page": "The page",
+    "newcomer": "A newcomer's first minute",
     "census": "A census of an old account",
     "clean_up": "The clean-up of an old account",
     "shares": "Two workspaces on one server",

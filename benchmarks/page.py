@@ -33,6 +33,7 @@ from benchmarks.rows import fill  # noqa: E402
 from chromium import ARGUMENTS, find_chromium  # noqa: E402
 from gallery_fixture import SCENES, paint  # noqa: E402
 from protokeep.bus import Change  # noqa: E402
+from protokeep.cli.runtime import tune_gc  # noqa: E402
 from protokeep.core.principals import Role  # noqa: E402
 from protokeep.settings import Settings  # noqa: E402
 from protokeep.store.migrate import migrate  # noqa: E402
@@ -126,21 +127,24 @@ async def _small() -> list[Figure]:
             ) as client:
                 await _signed_in(client, application)
                 page = await client.get("/")
-                sizes = {"page": len(page.content)}
-                for name in re.findall(r'"(/static/[^"#?]+\?v=[0-9a-f]+)', page.text):
-                    sizes[name] = len((await client.get(name)).content)
+                sizes, sent = {"page": len(page.content)}, {"page": len(page.content)}
+                named = set(re.findall(r'(?:href|src)="(/static/[^"#?]+\?v=[0-9a-f]+)', page.text))
+                for name in named:
+                    answer = await client.get(name)
+                    sizes[name], sent[name] = len(answer.content), answer.num_bytes_downloaded
                 cookies = dict(client.cookies)
-            module = next(size for name, size in sizes.items() if ".js" in name)
-            total = sum(sizes.values())
+            module = next(size for name, size in sent.items() if ".js" in name)
+            total, total_sent = sum(sizes.values()), sum(sent.values())
             cards = page.text.count("<article")
             return [
                 Figure(
-                    f"first page with {cards} cards, style, module and shapes, uncompressed",
-                    f"{total / 1000:.1f} kB ({sizes['page'] / 1000:.1f} kB of HTML)",
+                    f"first page with {cards} cards, style, module and shapes, as sent (style and module compressed)",
+                    f"{total_sent / 1000:.1f} kB ({sizes['page'] / 1000:.1f} kB of HTML)",
                     "<= 100 kB",
-                    total <= 100_000,
+                    total_sent <= 100_000,
                 ),
-                Figure("module", f"{module / 1000:.1f} kB", "<= 15 kB", module <= 15_000),
+                Figure("the same, unpacked", f"{total / 1000:.1f} kB", "", None),
+                Figure("module, as sent", f"{module / 1000:.1f} kB", "<= 15 kB", module <= 15_000),
                 *await _painted(url, cookies),
             ]
 
@@ -152,7 +156,7 @@ def _again(number: int) -> list[Any]:
 async def _painted(url: str, cookies: dict[str, str]) -> list[Figure]:
     """First paints of our page, and of a page with one word, which is what the browser takes by itself."""
     if find_chromium() is None:
-        return [Figure("first contentful paint", "no Chromium here", "<= 300 ms", None)]
+        return [Figure("first contentful paint", "no Chromium here", "<= 250 ms", None)]
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
@@ -166,7 +170,7 @@ async def _painted(url: str, cookies: dict[str, str]) -> list[Figure]:
     median = statistics.median(ours)
     value = f"{median:.0f} ms median, {max(ours):.0f} ms worst of {PAINTS}, nothing cached"
     return [
-        Figure("first contentful paint, loopback", value, "<= 300 ms", median <= 300),
+        Figure("first contentful paint, loopback", value, "<= 250 ms", median <= 250),
         Figure("the same for `/livez`, one word", f"{statistics.median(floor):.0f} ms median", "", None),
     ]
 
@@ -233,7 +237,7 @@ async def _home(name: str, url: str, prototypes: int) -> list[Figure]:
         pages["home, page 20 of the cursor"] = await _deep(client, 20)
         for what, path in pages.items():
             times = await _timed(partial(client.get, path), REQUESTS if "home" in what else 40)
-            goal = 50 if what.startswith("home") else None
+            goal = 20 if what.startswith("home") else None
             p95 = _percentile(times, 95)
             print(f"{name} {what}: p95 {p95:.1f} ms", file=sys.stderr)
             figures.append(
@@ -324,11 +328,14 @@ async def _heard(process: asyncio.subprocess.Process, viewers: int, held: list[s
     await asyncio.sleep(0.5)
     opened = int(await tell("memory"))
     lags: list[float] = []
+    gc.disable()  # What is measured is the server, not the viewers' own housekeeping.
+    cpu_before = float(await tell("cpu"))
     for _ in range(EVENTS):
         began = float(await tell("change"))
         heard = await asyncio.gather(*(viewer.next() for viewer in watching))
         lags += [(at - began) * 1000 for at in heard]
         await asyncio.sleep(0.05)
+    cpu = (float(await tell("cpu")) - cpu_before) / EVENTS * 1000
     after = int(await tell("memory"))
     for viewer in watching:
         viewer.close()
@@ -338,9 +345,10 @@ async def _heard(process: asyncio.subprocess.Process, viewers: int, held: list[s
         Figure(
             f"an event to {viewers:,} viewers of the home page, {EVENTS} times, one viewer process beside",
             f"p50 {statistics.median(lags):.0f} ms, p95 {p95:.0f} ms, worst {max(lags):.0f} ms",
-            "p95 <= 200 ms",
-            p95 <= 200,
+            "p95 <= 100 ms",
+            p95 <= 100,
         ),
+        Figure("the same: CPU of the server per event", f"{cpu:.1f} ms", "", None),
         Figure(
             "memory of the server per viewer",
             f"{each:.1f} kB when open, {each_after:.1f} kB after {EVENTS} events",
@@ -396,6 +404,7 @@ class _Viewer(asyncio.Protocol):
 async def serve_and_obey(url: str, mockup_id: str) -> None:
     """The server's side of the viewers: says its memory and publishes changes when told on standard input."""
     async with _site(url) as (address, application, _):
+        tune_gc()  # As `protokeep serve` does.
         print(address.rpartition(":")[2], flush=True)
         loop = asyncio.get_running_loop()
         change = Change("default", "bakery", mockup_id, "", "changed")
@@ -403,6 +412,8 @@ async def serve_and_obey(url: str, mockup_id: str) -> None:
             if word == "memory":
                 gc.collect()
                 print(_resident(), flush=True)
+            elif word == "cpu":
+                print(time.process_time(), flush=True)
             else:
                 print(time.monotonic(), flush=True)
                 application.keeper.context.bus.publish(change)

@@ -218,3 +218,21 @@ def test_a_variant_is_named_and_made_current(served: Demo) -> None:
     assert made.stdout == "#1 is the current prototype of shop.\n"
     assert (status["id"], status["variant"], status["variant_name"]) == (first["id"], 1, "Dark header")
     assert unknown.returncode == 1
+
+
+def test_the_shell_completes_products_and_says_nothing_without_a_server(served: Demo) -> None:
+    """
+    Ids that begin as typed, of those that no shell would run; nothing at all, and no error, without a server.
+    """
+    for product in ("shop", "shoes", "bakery", "sh$(touch x)"):
+        run(served, "create", product, f"A page for {product}", "--new-product")
+    line = {"_PROTOKEEP_COMPLETE": "complete_bash", "COMP_WORDS": "protokeep status sh", "COMP_CWORD": "2"}
+
+    assert sorted(run(served, **line).stdout.split()) == ["shoes", "shop"]
+    for nowhere in (
+        {"PROTOKEEP_URL": "http://127.0.0.1:9", "PROTOKEEP_TOKEN": "pk_x"},
+        {"PROTOKEEP_URL": "nonsense"},
+        {"PROTOKEEP_URL": served.url, "PROTOKEEP_TOKEN": "unknown"},
+    ):
+        silent = run(None, **line, **nowhere)
+        assert (silent.stdout.strip(), silent.stderr) == ("", "")

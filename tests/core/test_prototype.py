@@ -20,6 +20,7 @@ from protokeep.core.prototype import (
     TrackedPrototype,
     advance,
 )
+from protokeep.web.pages.presenters import note_of
 from tracked import generation_of
 
 P, R, C, F, T = Status.PENDING, Status.IN_PROGRESS, Status.COMPLETED, Status.FAILED, Status.TIMEOUT
@@ -75,6 +76,19 @@ class TestTable:
         """
         assert set(TRANSITIONS) == set(Status)
         assert len(CASES) == len(Status) * len(ObservedState)
+
+    def test_a_question_after_the_poll_clock_is_the_reason_that_people_read(self) -> None:
+        """
+        A status never moves back; a question that comes after the clock ran out is told as the reason.
+        """
+        late = advance(
+            prototype(Status.TIMEOUT, error_code="timeout"),
+            Observation(ObservedState.WAITING, error_message="Which?"),
+            NOW,
+        )
+
+        assert (late.status, generation_of(late).error.message) == (Status.TIMEOUT, "Which?")
+        assert note_of(late, NOW) == "Which?"
 
     @given(st.sampled_from(Status), st.lists(OBSERVATIONS, max_size=12))
     def test_no_sequence_of_observations_moves_a_status_backwards(

@@ -52,7 +52,10 @@ async def test_a_completed_chat_can_be_opened_until_it_is_deleted(v0: V0, nobody
     assert "&lt;script&gt;alert(1)&lt;/script&gt; dashboard &amp; more" in page.text
     assert "<script" not in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert "Open the prototype" in (await nobody.get(chat["webUrl"])).text
+    chat_page = (await nobody.get(chat["webUrl"])).text  # The prototype itself, with its chat folded above.
+    assert page.text.partition("<header>")[2] == chat_page.partition("<header>")[2]
+    assert chat_page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > page.text.count("&lt;script&gt;")
+    assert "<script" not in chat_page
 
     picture = await v0.get(version["screenshotUrl"])
     assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")

@@ -9,6 +9,7 @@ import pytest
 
 from protokeep.core.errors import NotFound
 from protokeep.core.prototype import Observation, ObservedState, State, Status, advance
+from protokeep.web.pages.presenters import note_of
 from tracked import generation_of, tracked
 from world import ANN, GENERATION_SECONDS, World, both_versions, on_sqlite, quick, until
 
@@ -71,6 +72,19 @@ class TestToTheEnd:
         assert generation_of(made).hold.code == "waiting_for_answer"
         await world.live(60, step=10)
         assert (await world.status()).state is State.WAITING
+
+    async def test_a_question_that_nobody_answers_stays_a_question(self, world: World) -> None:
+        """
+        A question that nobody answers for a day is still one, for chip and card, and never turns into a timeout.
+        """
+        world.sandbox.set_knobs(finish_reason="tool-calls")
+        made = await world.make()
+
+        for _ in range(2):
+            await world.live(13 * 3600, step=1800)
+            waits = await world.get(made.id)
+            assert (waits.status, waits.state) == (Status.IN_PROGRESS, State.WAITING)
+            assert "asked a question" in str(note_of(waits, world.clock.now))
 
     async def test_the_history_of_a_prototype_is_in_order_with_people(self, world: World) -> None:
         """

@@ -125,19 +125,6 @@ class TestGalleryReads:
         assert await gallery.durations("default", 1) == [2 * MINUTE]
         assert await gallery.durations("elsewhere", 9) == []
 
-    async def test_recent_products_are_of_this_workspace_newest_first(self, world: World) -> None:
-        """
-        Products of this workspace by what they have now, the newest first.
-        """
-        gallery = GalleryStore(world.store)
-        for product, who in (("p-1", ANN), ("p-2", ANN), ("p-3", EVE), ("p-1", ANN)):
-            world.clock.advance(5)
-            await world.ensure(product, who=who, create_new=True)
-
-        assert await gallery.recent_products("default", 9) == ["p-1", "p-2"]
-        assert await gallery.recent_products("default", 1) == ["p-1"]
-        assert await gallery.recent_products("elsewhere", 9) == ["p-3"]
-
 
 class TestDuePolls:
     async def looked(self, world: World) -> dict[str, Prototype]:

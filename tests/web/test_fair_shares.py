@@ -96,7 +96,7 @@ class TestStreams:
         subscriber.put(Message("e-5", "change", "x" * 200_000))
         subscriber.end()
         pieces = []
-        while messages := await subscriber.messages():
+        while messages := await subscriber.messages(5):
             pieces.append([len(message.data) for message in messages])
         assert pieces == [[30_000, 30_000], [30_000, 30_000], [30_000], [200_000]]
 
@@ -179,7 +179,7 @@ class TestLists:
             with broadcast.subscribed(Topic("default", "api"), ANN) as subscriber:
                 await site.create(prompt=LONG)
                 async with asyncio.timeout(10):
-                    (message, *_) = await subscriber.messages()
+                    (message, *_) = await subscriber.messages(5)
         event = json.loads(message.data)
         assert (len(event["prompt"]), event["prompt_cut"]) == (LISTED_PROMPT, True)
 

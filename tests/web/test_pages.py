@@ -765,7 +765,7 @@ class TestLive:
             subscriber.put(broadcast.Message(f"e-{number}", "change", "{}"))
 
         assert subscriber.ended
-        assert await subscriber.messages() == []
+        assert await subscriber.messages(5) == []
 
     async def test_a_quiet_stream_has_heartbeats(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from protokeep.cli import completion
 from protokeep.cli.terminal import print_notice
 from protokeep.secret_files import secret_in_environment
 
@@ -50,7 +51,9 @@ Local = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workspace = Annotated[str, typer.Option(help="The workspace. [at a server the token's, else default]")]
-ProductId = Annotated[str, typer.Argument(metavar="PRODUCT", help="The product's id.")]
+ProductId = Annotated[
+    str, typer.Argument(metavar="PRODUCT", help="The product's id.", autocompletion=completion.products)
+]
 Provider = Annotated[str, typer.Option(help="The app builder.")]
 Key = Annotated[
     str | None, typer.Option("--key", help="Idempotency key: sent again with the same key, it acts once. [a fresh one]")

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import typer
 
+from protokeep.cli import completion
 from protokeep.cli.options import DEFAULT_URL, AsJson, Key, ProductId, Provider, Token, Url
 from protokeep.cli.retry_advice import (
     EXIT_CODES,
@@ -204,7 +205,12 @@ def _print_catalogue(
 @app.command("list", epilog="Example: protokeep list shop")
 def list_prototypes(
     product_id: Annotated[
-        str | None, typer.Argument(metavar="[PRODUCT]", help="The product's id. [the prototypes of all products]")
+        str | None,
+        typer.Argument(
+            metavar="[PRODUCT]",
+            help="The product's id. [the prototypes of all products]",
+            autocompletion=completion.products,
+        ),
     ] = None,
     state: StateOption = None,
     person: Person = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from protokeep.cli import completion
 from protokeep.cli.options import DEFAULT_URL, Provider, Token, Url
 from protokeep.cli.own_words import in_own_words
 from protokeep.cli.prototypes import exit_code_of, exit_on_client_error, missing_text, require_token
@@ -39,7 +40,10 @@ app = typer.Typer()
 
 @app.command(epilog=f"Example: protokeep watch shop bakery. {EXIT_CODES}")
 def watch(
-    product_ids: Annotated[list[str], typer.Argument(help="One or more products.", metavar="PRODUCT...")],
+    product_ids: Annotated[
+        list[str],
+        typer.Argument(help="One or more products.", metavar="PRODUCT...", autocompletion=completion.products),
+    ],
     provider: Provider = "v0",
     seconds: Annotated[int, typer.Option(min=1, help="Give up after so long.")] = 900,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each change.")] = False,

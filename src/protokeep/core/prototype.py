@@ -296,7 +296,9 @@ def _recovery_point_after(move: _Move, generation: Generation) -> RecoveryPoint:
 def _error_after(move: _Move, observation: Observation, generation: Generation) -> Reason:
     """The reason of a new status, if that is `failed` or `timeout`; otherwise no reason."""
     if not move.moved:
-        return generation.error
+        late_question = move.status is Status.TIMEOUT and observation.state is ObservedState.WAITING
+        # A status never moves back: a question that comes after the poll clock is told as the reason.
+        return replace(generation.error, message=observation.error_message) if late_question else generation.error
     if move.status is Status.FAILED:
         message = observation.error_message or "The builder gave no reason."
         return Reason(observation.error_code or "failed", message)

@@ -128,6 +128,10 @@ class Gallery:
         cards = await self._store.cards(query.workspace_id, [mockup_id for _, mockup_id in cursors[:limit]])
         return _page_of(cursors, limit, cards), counts
 
+    async def counts(self, workspace_id: str) -> Counts:
+        """How many cards of each state a workspace has. No number is above `COUNTED`."""
+        return Counts(await self._counted(GalleryQuery(workspace_id)))
+
     async def card(self, workspace_id: str, mockup_id: str) -> Card:
         """One prototype as a card, with its whole prompt. Raises `NotFound`."""
         found = (await self._store.cards(workspace_id, [mockup_id], whole=True)).get(mockup_id)
@@ -141,9 +145,10 @@ class Gallery:
         tenth = len(took) // 10
         return (took[tenth], took[-1 - tenth]) if len(took) >= USUAL_NEEDS else None
 
-    async def recent_products(self, principal: Principal, limit: int = 50) -> list[str]:
-        """Products to offer while somebody types."""
-        return await self._store.recent_products(principal.workspace_id, limit)
+    async def recent_products(self, principal: Principal, limit: int = 30) -> Sequence[Card]:
+        """Products to offer before somebody types, by the cards of what they have now."""
+        found, _ = await self.find(principal, Search(), limit, counted=False)
+        return found.cards
 
     async def product_name(self, principal: Principal, product_id: str) -> str | None:
         """The display name of a product; None: it has none, or there is no such product here."""

@@ -160,11 +160,6 @@ class GalleryStore:
         rows = await self._fetch(query("list_durations"), {"workspace_id": workspace_id, "limit": limit})
         return [row["settled_at"] - row["created_at"] for row in rows]
 
-    async def recent_products(self, workspace_id: str, limit: int) -> list[str]:
-        """Ids of the products that have the newest prototypes."""
-        rows = await self._fetch(query("list_recent_products"), {"workspace_id": workspace_id, "limit": limit})
-        return [row["product_id"] for row in rows]
-
     async def product_name(self, workspace_id: str, product_id: str) -> str | None:
         """The name of a product: its owner's, else the one that people gave it."""
         values = {"workspace_id": workspace_id, "product_id": product_id}

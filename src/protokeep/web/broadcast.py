@@ -16,7 +16,8 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import structlog
 
@@ -39,6 +40,8 @@ REMEMBERED = 500
 REMEMBERED_CHARACTERS = 8_000_000
 #: Characters that a subscriber is handed at a time, so that a connection which takes nothing holds few of them.
 HANDED_CHARACTERS = 64_000
+#: The counts of a workspace are sent at most this often, however many of its prototypes change.
+SUMMARY_SECONDS = 1.0
 #: When somebody with too many open streams may try again.
 FULL_PAUSE = timedelta(seconds=5)
 #: What is said to whoever opens one stream too many.
@@ -51,16 +54,28 @@ FULL: Mapping[Holder, str] = {
 
 #: Makes the JSON object of a `change` event from the changed card.
 Encoder = Callable[[Card], Awaitable[Mapping[str, Any]]]
+#: Makes the JSON object of a workspace's `counts`.
+Summarizer = Callable[[str], Awaitable[Mapping[str, Any]]]
 #: Reads a card by workspace and prototype id. Raises `NotFound`.
 CardReader = Callable[[str, str], Awaitable[Card]]
 
 
-class Message(NamedTuple):
-    """One event as it is sent: `change`, `gone`, `hello` or `resync`; `data` is JSON."""
+@dataclass(frozen=True)
+class Message:
+    """One event as it is sent: `change`, `gone`, `counts`, `hello` or `resync`; `data` is JSON.
+
+    Without an `id` a client that comes back is still sent what follows the event before.
+    """
 
     id: str
     event: str
     data: str
+
+    @cached_property
+    def wire(self) -> bytes:
+        """The message as it goes over the wire, encoded once however many streams send it."""
+        number = f"id: {self.id}\n" if self.id else ""
+        return f"{number}event: {self.event}\ndata: {self.data}\n\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +143,7 @@ class Subscriber:
         self.topic = topic
         self.ended = False
         self._waiting: deque[Message] = deque()
-        self._changed = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
 
     def put(self, message: Message) -> None:
         """Add a message. One above `BACKLOG` ends the subscription and drops every message that waits."""
@@ -137,21 +152,31 @@ class Subscriber:
             self.end()
         elif not self.ended:
             self._waiting.append(message)
-            self._changed.set()
+            self._wake()
 
     def end(self) -> None:
         """Accept no more messages. Those that wait are still handed out."""
         self.ended = True
-        self._changed.set()
+        self._wake()
 
-    async def messages(self) -> list[Message]:
-        """The messages that wait, as soon as there is one; an empty list: the subscription has ended.
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def messages(self, patience: float) -> list[Message]:
+        """The messages that wait, as soon as there is one; an empty list: none came within `patience` seconds, or the
+        subscription has ended.
 
         At most `HANDED_CHARACTERS`, or one message that is longer; the rest waits for the next call.
         """
-        while not self._waiting and not self.ended:
-            self._changed.clear()
-            await self._changed.wait()
+        if not self._waiting and not self.ended:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(patience, self._wake)  # Cheaper than a timeout, which every event would pay for.
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
         handed: list[Message] = []
         left = HANDED_CHARACTERS
         while self._waiting and (not handed or len(self._waiting[0].data) <= left):
@@ -177,10 +202,18 @@ class Broadcast:
         self._encoded_characters = 0
         self._pending: dict[str, Change] = {}
         self._has_pending = asyncio.Event()
+        self._summaries: dict[str, Summarizer] = {}
+        #: Workspaces whose counts may have changed since they were sent.
+        self._changed: set[str] = set()
+        self._has_changed = asyncio.Event()
 
     def add_encoder(self, kind: str, encoder: Encoder) -> None:
         """Encode the events of streams of this kind with `encoder`."""
         self._encoders[kind] = encoder
+
+    def add_summary(self, kind: str, summarizer: Summarizer) -> None:
+        """After changes, also send streams of this kind what `summarizer` says of the whole workspace."""
+        self._summaries[kind] = summarizer
 
     def newest_id(self, workspace_id: str) -> str:
         """The id of a workspace's newest event. A page takes it before it reads anything, and is sent what follows."""
@@ -190,6 +223,7 @@ class Broadcast:
     async def running(self) -> AsyncIterator[Broadcast]:
         """Send changes to subscribers for as long as the context lasts; end every subscription with it."""
         tasks = [asyncio.create_task(self._collect()), asyncio.create_task(self._deliver())]
+        tasks.append(asyncio.create_task(self._summarize()))
         try:
             with self._bus.closing(self.stop):
                 yield self
@@ -243,6 +277,9 @@ class Broadcast:
         if epoch != self._epoch or number is None or not log_of_workspace.remembers_after(number):
             return [self._signal(topic, "resync")]
         events = log_of_workspace.newest_after(number, topic)
+        if events and topic.kind in self._summaries:
+            self._changed.add(topic.workspace_id)
+            self._has_changed.set()
         messages = [await self._message_of(event, topic.kind) for event in events]
         return [*messages, self._signal(topic, "hello")]
 
@@ -271,6 +308,32 @@ class Broadcast:
                     await self._send(event)
                 except Exception as error:  # noqa: BLE001 - one event that fails must not end the delivery of others
                     log.warning("event_delivery_failed", error=type(error).__name__, prototype_id=change.mockup_id)
+                self._changed.add(change.workspace_id)
+            self._has_changed.set()
+
+    async def _summarize(self) -> None:
+        while True:
+            await self._has_changed.wait()
+            self._has_changed.clear()
+            changed, self._changed = self._changed, set()
+            for workspace_id in changed:
+                try:
+                    await self.send_summary(workspace_id)
+                except Exception as error:  # noqa: BLE001 - the next change sends the counts again
+                    log.warning("event_delivery_failed", error=type(error).__name__, workspace_id=workspace_id)
+            await asyncio.sleep(SUMMARY_SECONDS)
+
+    async def send_summary(self, workspace_id: str) -> None:
+        """Send a workspace's `counts` to its streams of the kinds that have them, read once for all.
+
+        They have no id, because events that come before them may not have been sent yet.
+        """
+        of_kind: dict[Summarizer, Message] = {}
+        for subscriber in [one for one in self._subscribers if one.topic.workspace_id == workspace_id]:
+            if summarizer := self._summaries.get(subscriber.topic.kind):
+                if summarizer not in of_kind:
+                    of_kind[summarizer] = Message("", "counts", _json_of(await summarizer(workspace_id)))
+                subscriber.put(of_kind[summarizer])
 
     async def _send(self, event: LiveEvent) -> None:
         subscribers = [subscriber for subscriber in self._subscribers if subscriber.topic.covers(event)]

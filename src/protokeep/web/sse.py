@@ -66,28 +66,29 @@ class EventStream(Response):
         ):
             try:
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-                body = OPENING + encoded(await self._broadcast.replay(self._topic, self._since))
-                while body:
-                    async with asyncio.timeout(SEND_SECONDS):
-                        await send({"type": "http.response.body", "body": body, "more_body": True})
-                    body = await next_body(subscriber)
+                # A task of its own: an event would wake every frame of the application above this one, for each viewer.
+                await asyncio.create_task(self._send_events(send, subscriber))
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             except (TimeoutError, OSError):
                 log.info("subscriber_dropped")
 
+    async def _send_events(self, send: Send, subscriber: Subscriber) -> None:
+        body = OPENING + encoded(await self._broadcast.replay(self._topic, self._since))
+        while body:
+            async with asyncio.timeout(SEND_SECONDS):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            body = await next_body(subscriber)
+
 
 def encoded(messages: Iterable[Message]) -> bytes:
     """Messages as they go over the wire."""
-    return "".join(f"id: {one.id}\nevent: {one.event}\ndata: {one.data}\n\n" for one in messages).encode()
+    return b"".join([one.wire for one in messages])
 
 
 async def next_body(subscriber: Subscriber) -> bytes:
     """The next messages of a subscriber, a heartbeat if none comes in time, or nothing at the end."""
-    try:
-        async with asyncio.timeout(HEARTBEAT_SECONDS):
-            return encoded(await subscriber.messages())
-    except TimeoutError:
-        return HEARTBEAT
+    messages = await subscriber.messages(HEARTBEAT_SECONDS)
+    return encoded(messages) if messages or subscriber.ended else HEARTBEAT
 
 
 async def _end_on_disconnect(receive: Receive, subscriber: Subscriber) -> None:

@@ -181,6 +181,7 @@ RULES: dict[str, Rule] = {
     "GET /settings/v0-key": Rule(Way.PAGE, Role.MAKER),
     "POST /settings/v0-key": Rule(Way.PAGE, Role.MAKER, body={"whose": "own", "v0_key": ""}),
     "POST /new/similar": Rule(Way.PAGE, Role.MAKER, body=CREATE),
+    "GET /find": Rule(Way.PAGE),
     "GET /new": Rule(Way.PAGE, Role.MAKER),
     "POST /new": Rule(Way.PAGE, Role.MAKER, body=CREATE),
     "GET /live": Rule(Way.PAGE),

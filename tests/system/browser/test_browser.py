@@ -267,12 +267,17 @@ class TestLooking:
         still.call(paint(still.application))
         page = windows.signed_in(still)
 
-        page.get_by_role("navigation", name="Status").get_by_role("link", name="Failed").click()
+        status = page.get_by_role("navigation", name="Status")
+        numbers = [int(text) for text in status.locator(".num").all_text_contents()]
+        assert numbers[0] == sum(numbers[1:])  # Each prototype is behind one tab, and behind "All".
+        status.get_by_role("link", name="Needs attention").click()
+        expect(status.locator(".within a")).to_have_count(6)
+        status.get_by_role("link", name="Failed").click()
         expect(page.locator(".card")).to_have_count(1)
         assert page.url.endswith("/?state=failed")
         page.get_by_label("Search prototypes").fill("zeppelin")
-        page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="No prototype matches")).to_be_visible()
+        expect(page.get_by_label("Search prototypes")).to_be_focused()
         assert "state=failed" in page.url
         page.get_by_role("link", name="Remove filter Failed").click()
         page.get_by_role("link", name="Clear all filters").click()
@@ -435,8 +440,131 @@ class TestLooking:
         expect(page.locator(".variant[data-current]")).to_contain_text("#1")
         expect(page.locator(".variant[data-current]")).to_contain_text("Dark header")
 
+    def test_the_palette_finds_products_and_acts_by_keys_alone(self, still: Site, windows: Windows) -> None:
+        """
+        Ctrl+K finds a product by its name, and what can be done; Escape gives the focus back; turned off, it is gone.
+        """
+        still.call(paint(still.application))
+        page = windows.signed_in(still)
+        page.locator(".card .go").first.focus()
+        page.keyboard.press("Control+k")
+        box = page.get_by_role("combobox", name="Find a product, or something to do")
+        expect(page.get_by_role("option", name="New prototype")).to_be_visible()
+        box.fill("bakery sho")
+        expect(page.get_by_role("option", name="Bakery shop")).to_have_attribute("aria-selected", "true")
+        assert Axe().run(page).response["violations"] == []
+        page.keyboard.press("Escape")
+        expect(box).to_have_count(0)
+        expect(page.locator(".card .go").first).to_be_focused()
+        page.keyboard.press("Control+k")
+        box.fill("bakery sho")
+        expect(page.get_by_role("option", name="Bakery shop")).to_be_visible()
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/p/bakery")
+        page.keyboard.press("Control+k")
+        box.fill("setti")
+        expect(page.locator("#palette").get_by_role("option")).to_have_text(["Settings"])
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/settings")
+        page.get_by_label("Keys for moving around").uncheck()
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_text("Saved in this browser.")).to_be_visible()
+        page.keyboard.press("Control+k")
+        expect(page.locator("#palette")).to_have_count(0)
+
+
+class TestWriting:
+    def test_a_product_is_chosen_by_its_name_and_a_draft_outlives_reload_and_cancel(
+        self, still: Site, windows: Windows
+    ) -> None:
+        """
+        A product is found by its name with keys alone; what one writes is there again after a reload and after
+        Cancel; Ctrl+Enter sends it, and then the draft is gone.
+        """
+        still.call(paint(still.application))
+        page = windows.signed_in(still)
+        page.keyboard.press("n")
+        page.wait_for_url("**/new")
+        product, prompt = page.get_by_label("Product", exact=True), page.get_by_label("What should it be?")
+        expect(product).to_be_focused()
+        expect(product).to_have_role("combobox")
+        page.keyboard.type("travel")
+        expect(page.get_by_role("option", name="Travel wallet")).to_be_visible()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        expect(product).to_have_value("wallet")
+        expect(page.locator("#similar")).to_contain_text("Travel wallet exists already")
+        prompt.fill("A wallet, as a game")
+        page.reload()
+        expect(prompt).to_have_value("A wallet, as a game")
+        page.get_by_role("link", name="Cancel").click()
+        page.wait_for_url(f"{still.url}/")
+        page.goto(f"{still.url}/new")
+        expect(page.get_by_text("Your draft is back.")).to_be_visible()
+        expect(product).to_have_value("wallet")
+        assert Axe().run(page).response["violations"] == []
+        prompt.focus()
+        page.keyboard.press("Control+Enter")
+        expect(page.get_by_role("heading", name="You already have this one")).to_be_visible()
+        page.goto(f"{still.url}/new")
+        expect(product).to_have_value("")
+
+        page.goto(f"{still.url}/p/wallet")
+        page.get_by_label("What should change?").fill("Make it blue")
+        page.reload()
+        expect(page.get_by_label("What should change?")).to_have_value("Make it blue")
+        page.get_by_label("You: ana").click()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert page.evaluate("sessionStorage.length") == 0
+
+    def test_an_empty_form_says_all_that_is_missing_without_script(self, still: Site, windows: Windows) -> None:
+        """
+        An empty form says at each field what is missing, at once, and products are offered by their names.
+        """
+        still.call(paint(still.application, SCENES[:1]))
+        page = windows.signed_in(still, java_script_enabled=False)
+        page.goto(f"{still.url}/new")
+        page.get_by_role("button", name="Make prototype").click()
+
+        expect(page.locator(".fault")).to_have_count(2)
+        expect(page.locator("#products option")).to_have_text(["Loyalty card"])
+
 
 class TestLive:
+    def test_a_card_goes_to_its_section_and_the_numbers_follow(self, still: Site, windows: Windows) -> None:
+        """
+        A failed product that is made again goes to "In progress" and the numbers follow in place; not while that
+        would move what somebody is at. Told is one's own only.
+        """
+        failed = Scene("shop", None, "ana", PROMPT, State.FAILED)
+        still.call(paint(still.application, (failed, replace(failed, product_id="cafe"), *SCENES[:2])))
+        page = windows.signed_in(still)
+        wait_for_viewers(page, still, 1)
+        page.evaluate("window.sameDocument = true")
+        below = page.locator(".card .go", has_text="Loyalty card")
+        below.hover()
+        before = _box(below)
+
+        ensure(still, "shop")
+
+        card = page.locator(".card:has(.go:text-is('shop'))")
+        expect(card.locator(".chip")).to_have_text("Queued")
+        expect(page.locator("[data-tab=attention] .num")).to_have_text("1")
+        expect(page.locator("[data-tab=progress] .num")).to_have_text("1")
+        page.wait_for_timeout(1200)  # The page tries again each second.
+        assert abs(_box(below)["y"] - before["y"]) < 1
+        expect(page.get_by_role("region", name="Needs attention").locator(".card")).to_have_count(2)
+        page.mouse.move(2, 2)
+        expect(page.get_by_role("region", name="In progress").locator(".card")).to_have_count(1)
+        expect(page.get_by_role("region", name="Needs attention").locator(".card")).to_have_count(1)
+        expect(page.locator("#toast")).to_be_empty()  # It is ben's.
+        ensure(still, "own", user="ana")
+        expect(page.locator("#toast")).to_have_text("own: Queued.")
+        expect(page.locator("#say")).to_have_text("own: Queued.")
+        expect(page.locator("[data-tab=progress] .num")).to_have_text("2")
+        assert page.evaluate("window.sameDocument")
+
     def test_a_products_page_hears_of_its_variants(self, still: Site, windows: Windows) -> None:
         """
         What another person makes current is told on the page of the product, whose variants follow at once.

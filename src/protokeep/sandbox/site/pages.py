@@ -67,7 +67,10 @@ class Pages:
         chat = self._find(request)
         if chat is None:
             return _not_found()
-        return _page(chat.name or chat.title or "Chat", _chat(chat, self._sandbox.clock()))
+        now = self._sandbox.clock()
+        if chat.preview_ready(now):  # As v0's page does, it shows what was made; the chat is beside it.
+            return HTMLResponse(preview_page(theme_of(chat), _beside(chat)), headers=_HEADERS)
+        return _page(chat.name or chat.title or "Chat", _chat(chat, now))
 
     async def preview(self, request: Request) -> Response:
         """The made-up prototype; 404 before there is one."""
@@ -139,16 +142,23 @@ def _home(sandbox: Emulator, now: datetime) -> str:
     return f'{intro}<div class="card scroll"><table>{head}{rows}</table></div>{more}'
 
 
-def _chat(chat: Chat, now: datetime) -> str:
-    messages = "".join(
-        f'<div class="card"><p class="dim">{message.role}</p><pre>{escape(message.content)}</pre></div>'
-        for message in chat.messages
-        if message.role == "user"
+def _messages(chat: Chat) -> list[str]:
+    return [escape(message.content) for message in chat.messages if message.role == "user"]
+
+
+def _beside(chat: Chat) -> str:
+    """The chat of a prototype, folded above it."""
+    asked = "".join(f"<p>{text}</p>" for text in _messages(chat))
+    return (
+        f'<details class="chat"><summary>Emulated v0: the chat of this prototype</summary>{asked}'
+        f'<p><a href="/preview/{chat.id}">Without the chat</a> · <a href="/">All chats</a></p></details>'
     )
+
+
+def _chat(chat: Chat, now: datetime) -> str:
+    messages = "".join(f'<div class="card"><p class="dim">user</p><pre>{text}</pre></div>' for text in _messages(chat))
     link = '<p class="dim">Still being generated. Reload to look again.</p>'
-    if chat.preview_ready(now):
-        link = f'<p><a class="button" href="/preview/{chat.id}">Open the prototype</a></p>'
-    elif chat.status(now) != "pending":
+    if chat.status(now) != "pending":
         link = '<p class="dim">Nothing to open.</p>'
     title = escape(chat.name or chat.title or "Chat")
     about = f'<p class="dim">{chat.status(now)} · API {chat.api} · {stamp(chat.created_at)}</p>'

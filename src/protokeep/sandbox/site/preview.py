@@ -29,12 +29,13 @@ border-radius:9px;background:var(--accent)}.hero{background:var(--soft);border-r
 padding:2.5rem 2rem}table{width:100%;border-collapse:collapse}td,th{text-align:left;padding:.65rem .75rem;
 border-bottom:1px solid #e9ecf1}.field{border:1px solid #cdd4df;border-radius:8px;height:2.5rem;
 margin:.25rem 0 1rem;background:#fff}footer{max-width:68rem;margin:0 auto;padding:1rem 1.25rem 2rem;
-color:#566074;font-size:.85rem}
+color:#566074;font-size:.85rem}.chat{padding:.35rem 1.5rem;background:#1b2230;color:#e7ebf2;font-size:.85rem}
+.chat summary{cursor:pointer}.chat a{color:#9fc0ff}.chat p{white-space:pre-wrap;overflow-wrap:anywhere;max-width:60rem}
 """
 
 
-def preview_page(theme: Theme) -> str:
-    """The page as HTML without scripts. It shows the prompt, escaped."""
+def preview_page(theme: Theme, chat: str = "") -> str:
+    """The page as HTML without scripts, below `chat`, which is HTML. It shows the prompt, escaped."""
     title = escape(theme.title)
     colors = f":root{{--accent:{theme.accent};--pale:{theme.pale};--soft:{theme.soft}}}"
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -43,7 +44,7 @@ def preview_page(theme: Theme) -> str:
     return (
         f'<!doctype html><html lang="en"><head>{head}<title>{title}</title>'
         f"<style>{colors}{_STYLE}</style></head>"
-        f'<body><header><span class="logo"></span><b>{title}</b><nav>{menu}</nav></header>'
+        f'<body>{chat}<header><span class="logo"></span><b>{title}</b><nav>{menu}</nav></header>'
         f"<main>{_BODIES[theme.layout](theme, f'<h1>{title}</h1>{prompt}')}</main>"
         "<footer>A made-up prototype, drawn by the protokeep sandbox. It was not made by v0.</footer>"
         "</body></html>"

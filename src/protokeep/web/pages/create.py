@@ -15,6 +15,7 @@ from protokeep.service import Ensured, NewPrototype
 from protokeep.web.dependencies import application_of
 from protokeep.web.pages import formatting
 from protokeep.web.pages.detail import detail_values
+from protokeep.web.pages.finding import offered_products
 from protokeep.web.pages.forms import LIMITS, Form, blank_form, new_key
 from protokeep.web.pages.gallery import newest_event_id
 from protokeep.web.pages.render import page
@@ -49,6 +50,9 @@ async def create(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> 
         different=fields.get("different", ""),
         key=fields.get("key", ""),
     )
+    form = form.with_faults(await application.keeper.context.store.owner_table())
+    if form.faults:
+        return await _form_page(request, visitor, form, 422)
     if not form.another and form.different != form.product_id.strip():
         existing = await existing_for(request, visitor, form)
         if existing.is_unclear:
@@ -103,7 +107,7 @@ async def _form_page(
         asks=asks is not None,
         limits=LIMITS,
         providers=sorted(PROVIDERS),
-        products=await application.gallery.recent_products(visitor.principal),
+        products=await offered_products(application, visitor),
         usual=formatting.usual_text(await application.gallery.usual_duration(visitor.principal.workspace_id)),
         live=None,
     )

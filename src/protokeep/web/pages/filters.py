@@ -15,14 +15,14 @@ from protokeep.store.gallery import COUNTED, Counts
 from protokeep.web.pages import formatting
 from protokeep.web.pages.session import is_on
 
+#: The tabs after "All". Each state belongs to one of them, so that their numbers add up; a tab of several states shows
+#: these below itself once it is chosen.
 GROUPS: Mapping[str, tuple[str, tuple[State, ...]]] = {
     "attention": ("Needs attention", ATTENTION),
     "progress": ("In progress", IN_PROGRESS),
+    "ready": (STATE_LABELS[State.READY].label, (State.READY,)),
+    "other": ("Other", (State.STOPPED, State.UNTRACKED)),
 }
-#: States with a tab of their own even if no prototype is in them.
-ALWAYS = (State.READY, State.FAILED)
-#: States that the group "In progress" already shows.
-GROUPED_ONLY = (State.QUEUED, State.MAKING)
 TEXT_MAX = 200
 
 
@@ -58,6 +58,11 @@ class Filters:
             states = GROUPS[self.state][1] if self.state in GROUPS else (State(self.state),)
         return Search(self.q, states, self.product or None, self.provider or None, self.mine)
 
+    @property
+    def counts_all(self) -> bool:
+        """Whether the counts of the tabs are those of the whole workspace, as live events send them."""
+        return not replace(self.search, states=()).narrows
+
     def url(self, **changes: object) -> str:
         """The home page's address with some filters changed; the first page, unless `cursor` is given."""
         cursor = changes.pop("cursor", None)
@@ -80,10 +85,11 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A link that filters by state; `count` is how many cards it shows."""
+    """A link that filters by state; `count` is how many cards it shows, `name` its value of the filter."""
 
+    name: str
     label: str
-    count: str | None
+    count: str
     url: str
     is_selected: bool
 
@@ -96,23 +102,41 @@ class ActiveFilter:
     url: str
 
 
-def tabs(filters: Filters, counts: Counts) -> list[Tab]:
-    """Tabs for all prototypes, for the two groups and for the states, with their counts."""
+def tabs(filters: Filters, counts: Counts) -> tuple[list[Tab], list[Tab]]:
+    """(the tabs, which are always the same; those of the states within the chosen one)."""
+    chosen = _group_of(filters.state)
+    upper = [_tab(filters, counts, "", "All", tuple(State), chosen)]
+    upper += [_tab(filters, counts, name, label, states, chosen) for name, (label, states) in GROUPS.items()]
+    return upper, _tabs_within(chosen, filters, counts)
 
-    def tab(label: str, name: str, states: tuple[State, ...]) -> Tab:
-        number = min(sum(counts.of[state] for state in states), COUNTED)
-        capped = any(counts.of[state] >= COUNTED for state in states) or number >= COUNTED
-        text = formatting.count_text(COUNTED if capped else number, COUNTED)
-        if not (capped or counts.is_whole):
-            text = f"{number}+"
-        return Tab(label, text, filters.url(state=name), filters.state == name)
 
-    found = [tab("All", "", tuple(State))]
-    found += [tab(label, name, states) for name, (label, states) in GROUPS.items()]
-    for state in State:
-        if state in ALWAYS or filters.state == state.value or (counts.of[state] and state not in GROUPED_ONLY):
-            found.append(tab(STATE_LABELS[state].label, state.value, (state,)))
-    return found
+def every_tab(filters: Filters, counts: Counts) -> list[Tab]:
+    """All tabs at once, whichever is chosen."""
+    found, _ = tabs(filters, counts)
+    return [*found, *(tab for name in GROUPS for tab in _tabs_within(name, filters, counts))]
+
+
+def _tabs_within(group: str, filters: Filters, counts: Counts) -> list[Tab]:
+    states = GROUPS[group][1] if group else ()
+    if len(states) < 2:
+        return []
+    return [_tab(filters, counts, one.value, STATE_LABELS[one].label, (one,), filters.state) for one in states]
+
+
+def _group_of(state: str) -> str:
+    """The name of the tab that a state, or a group, belongs to; empty: the one of all."""
+    if state in GROUPS or not state:
+        return state
+    return next((name for name, (_, states) in GROUPS.items() if State(state) in states), "")
+
+
+def _tab(filters: Filters, counts: Counts, name: str, label: str, states: tuple[State, ...], chosen: str) -> Tab:
+    number = min(sum(counts.of[state] for state in states), COUNTED)
+    capped = any(counts.of[state] >= COUNTED for state in states) or number >= COUNTED
+    text = formatting.count_text(COUNTED if capped else number, COUNTED)
+    if not (capped or counts.is_whole):
+        text = f"{number}+"
+    return Tab(name, label, text, filters.url(state=name), chosen == name)
 
 
 def active_filters(filters: Filters) -> list[ActiveFilter]:

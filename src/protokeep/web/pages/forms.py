@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
-from protokeep.core.validation import NAME_MAX, PRODUCT_ID_MAX, PROMPT_MAX
+from protokeep.core.errors import InvalidInput
+from protokeep.core.validation import NAME_MAX, PRODUCT_ID_MAX, PROMPT_MAX, name_of, product_id_of, prompt_of
 from protokeep.service import NewPrototype
+from protokeep.store.owner_table import OwnerTable
 
 LIMITS = {"product_id": PRODUCT_ID_MAX, "product_name": NAME_MAX, "prompt": PROMPT_MAX}
 #: Labels of the fields that errors of the core name.
@@ -34,6 +37,21 @@ class Form:
         if name is None or label is None:
             return replace(self, trouble=message)
         return replace(self, faults={name: label + message.removeprefix(name)})
+
+    def with_faults(self, table: OwnerTable) -> Form:
+        """This form with an error message at each field that cannot be used, all at once."""
+        checks: Mapping[str, Callable[[], object]] = {
+            "product_id": lambda: product_id_of(self.product_id.strip(), must_be_uuid=table.product_is_uuid),
+            "prompt": lambda: prompt_of(self.new_prototype.prompt),
+            "product_name": lambda: name_of(self.product_name or None),
+        }
+        faults: dict[str, str] = {}
+        for name, check in checks.items():
+            try:
+                check()
+            except InvalidInput as error:
+                faults |= self.with_fault(name, str(error)).faults
+        return replace(self, faults=faults)
 
     @property
     def new_prototype(self) -> NewPrototype:

@@ -11,7 +11,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from protokeep.core.errors import InvalidInput, NotFound
-from protokeep.core.prototype import Prototype
+from protokeep.core.prototype import Prototype, State
+from protokeep.core.state_labels import AT_REST, ATTENTION, IN_PROGRESS
 from protokeep.service.gallery import CardPage
 from protokeep.service.keeper import Keeper
 from protokeep.store.gallery import Counts
@@ -56,6 +57,7 @@ class Section:
     title: str
     group: str | None
     page: CardPage
+    states: tuple[State, ...] = ()  #: cards of other states leave it; empty: all stay
 
     def values(
         self, filters: filtering.Filters, now: datetime, usual: tuple[timedelta, timedelta] | None
@@ -64,6 +66,7 @@ class Section:
         return {
             "id": self.id,
             "title": self.title,
+            "states": " ".join(self.states),
             "cards": [card_view(card, now, usual) for card in self.page.cards],
             "all_url": filters.url(state=self.group) if self.group and self.page.after else None,
         }
@@ -79,15 +82,16 @@ async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> 
     if filters.search.narrows:  # Searches have turns of their own: no page waits for one.
         found, counts = await gallery.find(visitor.principal, filters.search, CARDS, after)
         async with page_slot(request, visitor):
-            sections = [Section("found", "Results", None, found)]
+            sections = [Section("found", "Results", None, found, filters.search.states)]
             return await _home_page(request, visitor, filters, sections, counts, since=since, after=after)
     async with page_slot(request, visitor):
         home_page = await gallery.home_page(visitor.principal, CARDS, after)
-        sections = [
-            Section("attention", "Needs attention", "attention", home_page.attention),
-            Section("progress", "In progress", "progress", home_page.progress),
-            Section("rest", "Newest" if after is None else "Older", None, home_page.rest),
-        ]
+        sections = [Section("rest", "Newest" if after is None else "Older", None, home_page.rest, AT_REST)]
+        if after is None:
+            sections[:0] = [
+                Section("attention", "Needs attention", "attention", home_page.attention, ATTENTION),
+                Section("progress", "In progress", "progress", home_page.progress, IN_PROGRESS),
+            ]
         return await _home_page(request, visitor, filters, sections, Counts(home_page.counts), since=since, after=after)
 
 
@@ -105,15 +109,18 @@ async def _home_page(
     found = sections[-1].page
     usual = await application_of(request).gallery.usual_duration(visitor.principal.workspace_id)
     now = application_of(request).keeper.context.clock()
-    sections = [section for section in sections if section.page.cards]
+    is_empty = not any(section.page.cards for section in sections)
+    upper, within = filtering.tabs(filters, counts)
     return page(
         request,
         "home.html",
         visitor=visitor,
         filters=filters,
-        tabs=filtering.tabs(filters, counts),
+        tabs=upper,
+        tabs_within=within,
         active_filters=filtering.active_filters(filters),
-        is_empty=not sections and not filters.search.narrows and after is None,
+        is_empty=is_empty and not filters.search.narrows and after is None,
+        has_cards=not is_empty,
         providers=sorted(PROVIDERS),
         sections=[section.values(filters, now, usual) for section in sections],
         newest_url=filters.url() if after else None,

@@ -15,6 +15,7 @@ from protokeep.store.gallery import Card
 from protokeep.web.broadcast import Broadcast, Encoder, Topic
 from protokeep.web.dependencies import Viewer, application_of, bearer_of
 from protokeep.web.models import PrototypeView
+from protokeep.web.pages import filters as filtering
 from protokeep.web.pages.detail import prototype_detail, workspace_of
 from protokeep.web.pages.presenters import CardView, card_view
 from protokeep.web.pages.render import fragment
@@ -101,10 +102,15 @@ def add_encoders(broadcast: Broadcast, application: Application) -> None:
     async def as_api(card: Card) -> Mapping[str, Any]:
         return PrototypeView.listed(card.prototype, application.keeper.context.clock()).model_dump(mode="json")
 
+    async def tab_counts(workspace_id: str) -> Mapping[str, Any]:
+        counts = await application.gallery.counts(workspace_id)
+        return {tab.name: tab.count for tab in filtering.every_tab(filtering.Filters(), counts)}
+
     broadcast.add_encoder("api", as_api)
     for role in ("maker", "viewer"):
         for kind in ("card", "row"):
             broadcast.add_encoder(f"{kind}.{role}", _card_encoder(application, kind, can_make=role == "maker"))
+            broadcast.add_summary(f"{kind}.{role}", tab_counts)
     for role in ("admin", "maker", "viewer"):
         encoder = _detail_encoder(application, can_make=role != "viewer", can_delete=role == "admin")
         for kind in ("prototype", "product"):
@@ -136,6 +142,7 @@ def _event(view: CardView, html: str) -> Mapping[str, Any]:
         "id": view.id,
         "state": view.state,
         "current": view.is_current,
+        "by": view.owner,
         "say": view.sentence,
         "html": html,
     }

@@ -261,7 +261,7 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
     if state in (State.FAILED, State.STOPPED):
         return generation.error.message or "The app builder gave no reason."
     if state is State.TIMED_OUT:
-        return STATE_LABELS[state].meaning
+        return (generation.hold.message if generation.awaiting_input else None) or STATE_LABELS[state].meaning
     if state is State.UNDECIDED:
         return generation.hold.message or STATE_LABELS[state].meaning
     reason = generation.hold.message or STATE_LABELS[state].meaning

@@ -3,23 +3,31 @@ const body = document.body;
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-// One sentence in five seconds at most: the newest waits, the ones between are dropped.
+// What screen readers hear: one sentence in five seconds at most. The newest waits; one that is out of date is dropped.
 const line = $("#say");
 let saidAt = -5000;
 let waiting = null;
-let fading = 0;
-function say(text, now = false) {
+function say(text, now = false, id = "") {
   const left = saidAt + 5000 - performance.now();
   if (left > 0 && !now) {
-    if (waiting === null) setTimeout(() => { const next = waiting; waiting = null; say(next); }, left);
-    waiting = text;
+    if (!waiting) setTimeout(() => { const next = waiting; waiting = null; if (next?.text) say(next.text, false, next.id); }, left);
+    waiting = { text, id };
     return;
   }
   saidAt = performance.now();
   line.textContent = text;
-  clearTimeout(fading);
-  fading = setTimeout(() => { line.textContent = ""; }, 4500);
 }
+const outdated = (id) => { if (waiting?.id === id) waiting.text = ""; };
+
+// What eyes see: at once, over what was there.
+const bubble = $("#toast");
+let fading = 0;
+function toast(text) {
+  bubble.textContent = text;
+  clearTimeout(fading);
+  fading = setTimeout(() => { bubble.textContent = ""; }, 4500);
+}
+const tell = (text) => { toast(text); say(text, true); };
 
 // -- times -------------------------------------------------------------------------------------------------
 
@@ -81,6 +89,7 @@ function put(piece) {
     if (area && drafts.has(piece.id)) area.value = drafts.get(piece.id);
     old.replaceWith(piece);
     ready(piece);
+    follow(piece);
   }
   return true;
 }
@@ -91,6 +100,67 @@ function settle() {
     if (!old) held.delete(id);
     else if (!busy(old)) put(piece);
   }
+  $$(".list[data-states] .card").forEach(follow);
+}
+
+// Where the things are that somebody is at: these may not move.
+const spots = () => [...$$(":is(a, button, summary, input, textarea, select, .card):hover"), document.activeElement]
+  .filter((one) => one && one !== body).map((one) => one.getBoundingClientRect()).flatMap(({ x, y }) => [x, y]);
+
+function unmoved(change, undo) {
+  const before = spots();
+  change();
+  if (spots().every((at, n) => Math.abs(at - before[n]) < 1)) return true;
+  undo();
+  return false;
+}
+
+// A card goes to the section of its state; out of the page, if that is not here. It waits if it would move what somebody is at.
+function follow(card) {
+  const from = card.closest(".list[data-states]");
+  if (!from || busy(card) || from.dataset.states.split(" ").includes(card.dataset.state)) return;
+  const to = $(`.list[data-states~="${card.dataset.state}"]`);
+  const parent = card.parentNode;
+  const next = card.nextSibling;
+  const empty = (list) => { if (list) list.hidden = !$(".card", list); };
+  const made = (one) => $("time[data-ago]", one)?.dateTime || "";
+  const done = unmoved(() => {
+    card.remove();
+    const younger = to && $$(".card", to).find((one) => made(one) < made(card));
+    if (to) $(".grid, tbody", to).insertBefore(card, younger || null);
+    empty(from);
+    empty(to);
+  }, () => {
+    parent.insertBefore(card, next);
+    empty(from);
+    empty(to);
+  });
+  if (done && !$(".card")) reload();
+}
+
+function leave(id) {
+  document.getElementById(`v${id}`)?.remove();
+  const card = $(`.list .card[data-of="${id}"]`);
+  const list = card?.closest(".list");
+  if (!card || busy(card)) return;
+  const next = card.nextSibling;
+  const parent = card.parentNode;
+  unmoved(() => { card.remove(); list.hidden = !$(".card", list); }, () => { parent.insertBefore(card, next); list.hidden = false; });
+}
+
+// The numbers of the tabs. The server sends those of the whole workspace; those of a search are read again, later.
+let recount = 0;
+function count(numbers) {
+  const tabs = $(".tabs[data-whole]");
+  if (tabs) for (const tab of $$("[data-tab]", tabs)) $(".num", tab).textContent = numbers[tab.dataset.tab];
+  else if ($("[data-tab]")) recount ||= setTimeout(async () => {
+    const page = await fresh(location.href).catch(() => null);
+    recount = 0;
+    for (const tab of page ? $$("[data-tab]") : []) {
+      const now = $(`[data-tab="${tab.dataset.tab}"] .num`, page);
+      if (now) $(".num", tab).textContent = now.textContent;
+    }
+  }, 8000 + Math.random() * 8000);
 }
 
 function pieces(html) {
@@ -116,22 +186,25 @@ function ready(root) {
   }
 }
 
+async function fresh(url, headers = { "x-reload": "1" }, signal = null) {
+  const answer = await fetch(url, { headers: { accept: "text/html", ...headers }, signal });
+  return answer.ok && !answer.redirected ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+}
+
 async function reload() {
-  try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html", "x-reload": "1" } });
-    if (!answer.ok || answer.redirected) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = $("main", page);
-    const main = $("main");
-    const typing = written(main) || main.contains(document.activeElement) && document.activeElement !== main;
-    if (!fresh || typing || $(".menu[open]", main) || $(".reused", main)) {
-      for (const piece of $$(".card[id], #progress, .variant, #standing, #panel, #timeline, #picture, #change, #asked, #ids", page)) put(piece);
-      if ($("#news")) $("#news").hidden = false;
-    } else {
-      main.replaceChildren(...fresh.childNodes);
-      ready(main);
-    }
-  } catch { /* The stream will come back, and so will this. */ }
+  const page = await fresh(location.href).catch(() => null);  // The stream will come back, and so will this.
+  const main = $("main");
+  if (!page) return;
+  waiting = waiting && { ...waiting, text: "" };
+  const there = $("main", page);
+  const typing = written(main) || main.contains(document.activeElement) && document.activeElement !== main;
+  if (!there || typing || $(".menu[open]", main) || $(".reused", main)) {
+    for (const piece of $$(".card[id], #progress, .variant, #standing, #panel, #timeline, #picture, #change, #asked, #ids", page)) put(piece);
+    if ($("#news")) $("#news").hidden = false;
+  } else {
+    main.replaceChildren(...there.childNodes);
+    ready(main);
+  }
 }
 
 // -- live --------------------------------------------------------------------------------------------------
@@ -151,7 +224,17 @@ function connection(works) {
   lostAt = works ? null : new Date();
   knob.form.classList.toggle("lost", !works);
   $("span", knob).textContent = works ? "Live" : "Reconnecting…";
-  say(works ? "Live updates are back." : `Live updates are lost. This page is as of ${clock(lostAt)}.`, true);
+  tell(works ? "Live updates are back." : `Live updates are lost. This page is as of ${clock(lostAt)}.`);
+}
+
+// Told are one's own prototypes and the one that the page shows, each state once. Other people's are the list's job.
+const told = new Map();
+function heard({ id, by, say: text }) {
+  outdated(id);
+  if (by !== body.dataset.me && live.id !== id || told.get(id) === text) return;
+  told.set(id, text);
+  if (live.id !== id) toast(text);
+  say(text, false, id);
 }
 
 function listen() {
@@ -176,16 +259,18 @@ function listen() {
     }
     if (data.state === "in_bin") document.getElementById(`v${data.id}`)?.remove();
     if (live.id === data.id) document.title = `${data.say.replace(/\.$/, "")} · protokeep`;
-    say(data.say);
+    heard(data);
     tick();
   });
+  stream.addEventListener("counts", (event) => count(JSON.parse(event.data)));
   stream.addEventListener("gone", (event) => {
     note(event);
     if ($("#news")) $("#news").hidden = false;
     const { id } = JSON.parse(event.data);
-    document.getElementById(`v${id}`)?.remove();
+    outdated(id);
+    leave(id);
     if (live.id && live.id === id) {
-      say("This prototype was deleted.", true);
+      tell("This prototype was deleted.");
       if (!written(document)) setTimeout(() => location.reload(), 1500);
     }
   });
@@ -222,7 +307,7 @@ if (live) {
     on = !on;
     knob.setAttribute("aria-checked", String(on));
     knob.form.elements.live.value = on ? "" : "1";
-    say(on ? "Live updates are on." : "Live updates are off.", true);
+    tell(on ? "Live updates are on." : "Live updates are off.");
     if (on) reload().then(listen);
     else stop();
   });
@@ -233,9 +318,9 @@ if (live) {
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
-    say("Copied.", true);
+    tell("Copied.");
   } catch {
-    say("Copying is blocked in this browser. Select the text instead.", true);
+    tell("Copying is blocked in this browser. Select the text instead.");
   }
 }
 
@@ -252,6 +337,9 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// Whoever signs in next in this tab finds nobody's drafts.
+document.addEventListener("submit", (event) => { if (event.target.getAttribute("action") === "/sign-out") sessionStorage.clear(); });
+
 // Sent once: a second press waits for the first one's answer. The key in the form makes it harmless anyway.
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -264,24 +352,39 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", () => { for (const button of $$("[data-once]")) button.removeAttribute("aria-disabled"); });
 
-// -- it exists already ---------------------------------------------------------------------------------------
+// -- searching ---------------------------------------------------------------------------------------------
 
-// Asked when somebody pauses; of two answers the one to the later question stays. The form works without it.
-const place = $("[data-similar]");
-let asked = 0;
-let typing = 0;
-async function similar(form) {
-  const mine = ++asked;
-  try {
-    const answer = await fetch(place.dataset.similar, { method: "POST", body: new FormData(form), redirect: "error" });
-    if (answer.ok && mine === asked) place.innerHTML = (await answer.text()).trim();
-  } catch { /* The server asks again when the form is sent. */ }
+// Results follow when somebody pauses; the form stays as it is, with the focus and what is typed meanwhile.
+const search = $("form[role=search]");
+let pausing = 0;
+let looking = null;
+async function find() {
+  looking?.abort();
+  looking = new AbortController();
+  const query = new URLSearchParams([...new FormData(search)].filter(([, value]) => value));
+  const url = `${search.getAttribute("action")}${query.size ? `?${query}` : ""}`;
+  const page = await fresh(url, {}, looking.signal).catch(() => null);
+  const there = page && $("form[role=search]", page);
+  if (!there || !search.isConnected) return;
+  while (search.nextSibling) search.nextSibling.remove();
+  search.after(...[...there.parentNode.childNodes].slice([...there.parentNode.childNodes].indexOf(there) + 1));
+  $(".views")?.replaceWith($(".views", page));
+  history.replaceState(null, "", url);
+  ready($("main"));
+  const cards = $$(".list .card").length;
+  say(cards ? `${cards} prototype${cards === 1 ? "" : "s"} shown.` : "No prototype matches.", false, "search");
 }
-place?.closest("form").addEventListener("input", (event) => {
-  const form = event.target.form;
-  clearTimeout(typing);
-  if (form.elements.product_id.value.trim() && !form.elements.another?.checked) typing = setTimeout(similar, 400, form);
-  else { asked++; place.replaceChildren(); }
+search?.addEventListener("input", (event) => {
+  clearTimeout(pausing);
+  if (event.target.type === "search" && !event.isComposing) pausing = setTimeout(find, 350);
+});
+search?.addEventListener("submit", () => clearTimeout(pausing));
+
+// Ctrl+Enter sends what is being written.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || !event.target.matches("form:not([role=search]) textarea, form:not([role=search]) input")) return;
+  event.preventDefault();
+  event.target.form.requestSubmit($("[data-once]", event.target.form));
 });
 
 // -- keys --------------------------------------------------------------------------------------------------
@@ -314,7 +417,12 @@ document.addEventListener("keydown", (event) => {
     menu.open = false;
     $("summary", menu).focus();
   }
-  if (!("keys" in body.dataset) || event.metaKey || event.ctrlKey || event.altKey || event.isComposing) return;
+  if (!("keys" in body.dataset) || event.altKey || event.isComposing) return;
+  if ((event.metaKey || event.ctrlKey) && event.key === "k" && !event.shiftKey) {
+    event.preventDefault();
+    import(body.dataset.find).then(({ palette }) => palette());
+  }
+  if (event.metaKey || event.ctrlKey) return;
   if (event.target.closest("input, textarea, select, dialog[open], [contenteditable]")) return;
   const act = keys[event.key];
   if (act) {
