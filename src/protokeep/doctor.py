@@ -259,7 +259,7 @@ async def _check_sign_in(settings: Settings) -> list[Finding]:
 
 async def _check_database(settings: Settings) -> Finding:
     try:
-        migrated = await is_migrated(settings.database_url, "own" if settings.migrate == "own" else "all")
+        migrated = await is_migrated(settings.direct_url, "own" if settings.migrate == "own" else "all")
     except NotReady as error:
         return broken("database", str(error).rstrip("."), "check PROTOKEEP_DATABASE_URL")
     if not migrated:
