@@ -80,6 +80,7 @@ async def test_a_row_whose_product_has_a_very_long_id_is_saved_and_heard_of(
     """
     made, other = await world.complete(), Bus()
     await run(world.database_url, f"UPDATE design_mockups SET product_id = repeat('x', 9000) WHERE id = '{made.id}'")
+    world.first.context.bus.take_untold(100)  # They name the row as it was before.
 
     with monkeypatch.context() as patched:
         patched.setattr(MissedEvents, "seen", lambda *_given: [])

@@ -26,6 +26,7 @@ from protokeep.service.key_room import KeyRoom
 from protokeep.service.provider_accounts import Providers
 from protokeep.service.scans import Scans
 from protokeep.store.audit import AuditStore
+from protokeep.store.readiness import Readiness
 from protokeep.store.store import Store
 
 
@@ -102,10 +103,12 @@ class Context:
     audit: Audit = field(init=False)
     key_room: KeyRoom = field(init=False)
     heartbeat: Heartbeat = field(init=False)
+    readiness: Readiness = field(init=False)
 
     def __post_init__(self) -> None:
         self.audit = Audit(AuditStore(self.store.database), scans=self.scans)
         self.key_room = KeyRoom(self.store.idempotency, self.keys_per_workspace, self.clock)
+        self.readiness = Readiness(self.store.database, self.clock)
         self.heartbeat = Heartbeat(
             self.store,
             self.owner,

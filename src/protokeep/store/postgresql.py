@@ -30,8 +30,8 @@ ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientE
 #: The errors of asyncpg for a connection that is lost.
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 #: A statement was undone because of another transaction (40001, 40P01), a lock (55P03) or a time limit (57014, 25P03,
-#: 25P04), or because this server takes no writes (25006), as after a fail-over.
-UNDONE = ("40001", "40P01", "55P03", "57014", "25P03", "25P04", "25006")
+#: 25P04), because this server takes no writes (25006), as after a fail-over, or because a right is missing (42501).
+UNDONE = ("40001", "40P01", "55P03", "57014", "25P03", "25P04", "25006", "42501")
 #: Connection lost, server going down, out of resources, trouble with its files.
 OUTAGES = ("08", "57P", "53", "58")
 #: In recovery, no such database; the role or its password is not accepted (any more).
