@@ -99,7 +99,7 @@ class PostgresServer:
         if self._folder is None:
             self._folder = self._make()
         for _ in range(ATTEMPTS):
-            self._port = self._port or _free_port()
+            self._port = self._port or free_port()
             if self._launch():
                 return
             # Another process may have taken the port since it was found free. Addresses that were handed out keep it.
@@ -323,7 +323,7 @@ def _memory_folder() -> Path | None:
     return folder if room > ROOM_BYTES and os.access(folder, os.W_OK) else None
 
 
-def _free_port() -> int:
+def free_port() -> int:
     for port in random.sample(PORTS, 50):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

@@ -8,10 +8,13 @@ from typing import Any
 
 import asyncpg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from owner_schemas import run
-from protokeep.bus import PAYLOAD_BYTES, Bus, Change, listening
+from protokeep.bus import PAYLOAD_BYTES, Bus, Change
 from protokeep.core.events import Event, Source
+from protokeep.store.notifications import COMMITTED_SECONDS, MissedEvents, listening
 from tracked import tracked
 from world import World, on_postgresql
 
@@ -55,15 +58,34 @@ async def test_a_process_listens_again_after_any_error_of_its_connection(
 
 
 @on_postgresql
-async def test_a_row_whose_product_has_a_very_long_id_is_saved_and_heard_of(world: World) -> None:
+async def test_what_a_killed_process_told_nobody_is_found_in_the_table(world: World) -> None:
+    """
+    Nothing sends the changes of this process: it is as one that is killed right after its commit.
+    """
+    made, other = await world.complete(), Bus()
+
+    async with listening(other, world.database_url):
+        heard = await until_heard(world, other, made.id)
+
+    assert (heard.mockup_id, heard.product_id, heard.workspace_id) == (made.id, made.product_id, "default")
+    assert world.first.context.bus.take_untold(10)
+
+
+@on_postgresql
+async def test_a_row_whose_product_has_a_very_long_id_is_saved_and_heard_of(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     An owner's ids may be longer than a notification: the row is saved all the same, and others hear of it.
     """
     made, other = await world.complete(), Bus()
     await run(world.database_url, f"UPDATE design_mockups SET product_id = repeat('x', 9000) WHERE id = '{made.id}'")
+    world.first.context.bus.take_untold(100)  # They name the row as it was before.
 
-    async with listening(other, world.database_url):
-        heard = await until_heard(world, other, made.id)
+    with monkeypatch.context() as patched:
+        patched.setattr(MissedEvents, "seen", lambda *_given: [])
+        async with listening(other, world.database_url), listening(world.first.context.bus, world.database_url):
+            heard = await until_heard(world, other, made.id)
 
     assert (heard.mockup_id, heard.product_id) == (made.id, "")
 
@@ -78,3 +100,33 @@ def test_the_longest_ids_that_are_taken_fit_into_a_notification() -> None:
 
     assert len(payload) <= PAYLOAD_BYTES
     assert json.loads(payload)["product_id"] == change.product_id
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["told", "told late", "never told", "rolled back"]))))
+def test_every_event_is_heard_of_once_however_late_it_was_committed(plan: list[tuple[int, str]]) -> None:
+    """
+    An event may be committed some looks after younger ones, or never, and its process may be killed before it tells.
+    """
+    time = 0.0
+    missed = MissedEvents(lambda: time)
+    missed.begin_after(0)
+    published: list[str] = []
+    for look in range(8):
+        time += 1.0
+        asked, newest = missed.uncommitted(), missed.newest
+        events = [
+            event
+            for event, (late, fate) in enumerate(plan, 1)
+            if fate != "rolled back" and event // 3 + late <= look and (event > newest or event in asked)
+        ]
+        missed.told([event for event in events if plan[event - 1][1] == "told"])
+        changes = {event: Change("w", "p", str(event), "", "changed") for event in events}
+        published += [change.mockup_id for change in missed.seen(events, changes)]
+        missed.told([event for event in events if plan[event - 1][1] == "told late"])
+    shown = {str(event) for event, (late, _) in enumerate(plan, 1) if event // 3 + late <= 6}
+
+    assert sorted(published) == sorted(set(published))
+    assert {event for event in shown if plan[int(event) - 1][1] == "never told"} <= set(published)
+    assert not [event for event in published if plan[int(event) - 1][1] != "never told"]
+    time += COMMITTED_SECONDS
+    assert missed.uncommitted() == []

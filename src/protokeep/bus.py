@@ -11,7 +11,7 @@ import contextlib
 import json
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 from uuid import uuid4
@@ -25,9 +25,8 @@ CHANNEL = "protokeep_changes"
 QUEUE_SIZE = 256
 #: The longest payload that PostgreSQL takes. JSON is ASCII here, so that characters are bytes.
 PAYLOAD_BYTES = 7999
-#: How often the listening connection is checked, and how long its answer may take.
-CHECK_SECONDS = 10.0
-CHECK_TIMEOUT = 5.0
+#: Changes that wait to be told to other processes, while these cannot be reached. Older ones are found in the table.
+UNTOLD_SIZE = 10_000
 #: A connection counts as lost when three probes, 3 s apart after 5 s of silence, or data sent 15 s ago have no answer.
 TCP_OPTIONS = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
 
@@ -60,6 +59,9 @@ class Bus:
         self._by_mockup: dict[str, set[asyncio.Event]] = {}
         self._on_close: set[Callable[[], None]] = set()
         self._change_counts: Counter[str] = Counter()
+        self._untold: dict[tuple[str, ChangeKind], tuple[Change, tuple[int, ...]]] = {}
+        #: Whether changes wait for `take_untold`.
+        self.has_untold = asyncio.Event()
         self.closed = False
 
     def close(self) -> None:
@@ -94,6 +96,22 @@ class Bus:
             queue.put_nowait(change)
         for waiter in self._by_mockup.get(change.mockup_id, ()):
             waiter.set()
+
+    def tell(self, change: Change, events: Sequence[int] = ()) -> None:
+        """Let other processes hear of a committed change, and of the events that belong to it, in a moment."""
+        key = (change.mockup_id, change.kind)
+        _, before = self._untold.pop(key, (change, ()))
+        if len(self._untold) >= UNTOLD_SIZE:
+            del self._untold[next(iter(self._untold))]
+        self._untold[key] = (change, (*before, *events))
+        self.has_untold.set()
+
+    def take_untold(self, limit: int) -> list[tuple[Change, tuple[int, ...]]]:
+        """The oldest changes that wait to be told, with their events, and take them away."""
+        keys = list(self._untold)[:limit]
+        if len(keys) == len(self._untold):
+            self.has_untold.clear()
+        return [self._untold.pop(key) for key in keys]
 
     @contextlib.contextmanager
     def subscribed(self) -> Iterator[asyncio.Queue[Change]]:
@@ -150,53 +168,3 @@ def enable_keepalive(connection: Any) -> None:
         for name, value in TCP_OPTIONS.items():
             if hasattr(socket, name):
                 endpoint.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-@contextlib.asynccontextmanager
-async def listening(bus: Bus, url: str, retry_seconds: float = 1.0) -> AsyncIterator[None]:
-    """Receive the changes of other processes through PostgreSQL, for as long as the context lasts.
-
-    Connects again `retry_seconds` after the connection was lost.
-    """
-    import asyncpg
-
-    async def listen() -> None:
-        while True:
-            connection = None
-            try:
-                connection = await asyncpg.connect(url, timeout=CHECK_TIMEOUT, command_timeout=CHECK_TIMEOUT)
-                enable_keepalive(connection)
-                await _until_lost(connection, bus)
-                log.warning("notifications_connection_lost")
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-                log.warning("notifications_silent", error=type(error).__name__)
-            finally:
-                if connection is not None and not connection.is_closed():
-                    connection.terminate()
-            await asyncio.sleep(retry_seconds)
-
-    task = asyncio.create_task(listen())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def _until_lost(connection: Any, bus: Bus) -> None:
-    lost = asyncio.Event()
-    connection.add_termination_listener(lambda _connection: lost.set())
-    await connection.add_listener(CHANNEL, _listener(bus.receive))
-    while not lost.is_set():
-        try:
-            await asyncio.wait_for(lost.wait(), CHECK_SECONDS)
-        except TimeoutError:
-            await connection.execute("SELECT 1")  # A connection that only listens does not notice that it is lost.
-
-
-def _listener(receive: Callable[[str], None]) -> Callable[[Any, Any, Any, Any], None]:
-    def on_notification(_connection: Any, _pid: Any, _channel: Any, payload: Any) -> None:
-        receive(str(payload))
-
-    return on_notification

@@ -18,7 +18,15 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from protokeep.core.addresses import is_loopback
-from protokeep.core.errors import IssuerUnavailable, NotReady, ProtokeepError, ProviderBusy, ProviderRejected
+from protokeep.core.connection_limits import LEAST
+from protokeep.core.errors import (
+    DatabaseUnavailable,
+    IssuerUnavailable,
+    NotReady,
+    ProtokeepError,
+    ProviderBusy,
+    ProviderRejected,
+)
 from protokeep.core.secret_strength import COMMAND, placeholder_in, weakness_of
 from protokeep.secret_files import SUFFIX
 from protokeep.service.heartbeat import utc_now
@@ -183,6 +191,7 @@ async def examine(settings: Settings) -> list[Finding]:
     if any(finding.name in ("secret", "database") and finding.level == "broken" for finding in findings):
         return findings
     async with build_application(settings, migrating=False) as application:
+        findings += await _check_writes(application)
         findings += await _check_owner_table(application)
         findings += await _check_texts(application)
         findings += await _check_tokens(application)
@@ -262,12 +271,36 @@ async def _check_sign_in(settings: Settings) -> list[Finding]:
 
 async def _check_database(settings: Settings) -> Finding:
     try:
-        migrated = await is_migrated(settings.database_url, "own" if settings.migrate == "own" else "all")
+        migrated = await is_migrated(settings.direct_url, "own" if settings.migrate == "own" else "all")
     except NotReady as error:
         return broken("database", str(error).rstrip("."), "check PROTOKEEP_DATABASE_URL")
     if not migrated:
         return broken("database", "the database is not migrated", "run `protokeep migrate`")
     return fine("database", "answers, and is migrated")
+
+
+async def _check_writes(application: Application) -> list[Finding]:
+    """Check that the database takes writes from our role, and that it has connections for all processes."""
+    readiness, settings = application.keeper.context.readiness, application.settings
+    try:
+        await readiness.require()
+    except DatabaseUnavailable as error:
+        what, _, fix = str(error).partition(". ")
+        return [broken("database", what, fix.rstrip("."))]
+    found = await readiness.connections()
+    if found is None:
+        return []
+    limits = settings.connection_limits
+    each = limits.direct if limits.through_pooler else limits.connections
+    processes, left = max(found.processes, 1), found.allowed - found.others
+    text = (
+        f"{processes} process(es) of {each} connections each may open {processes * each}; the server leaves {left} "
+        f"({found.allowed} may be open, others hold {found.others})"
+    )
+    if processes * each <= left:
+        return [fine("connections", text)]
+    fix = f"set PROTOKEEP_DATABASE_CONNECTIONS to {max(left // processes, LEAST)}, or raise max_connections"
+    return [unsafe("connections", text, fix)]
 
 
 async def _check_owner_table(application: Application) -> list[Finding]:

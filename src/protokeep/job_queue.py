@@ -21,12 +21,13 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
 from pgqueuer.adapters.persistence.queries import Queries
 
 from protokeep.bus import enable_keepalive
+from protokeep.core.connection_limits import FOR_QUEUE, ConnectionLimits
 from protokeep.core.prototype import TrackedPrototype
 from protokeep.store.postgresql import CONNECT_SECONDS
 
 log = structlog.get_logger(__name__)
 
-#: The longest that a statement of the queue may take.
+#: The longest that a statement of the queue may take; it holds no lease.
 STATEMENT_SECONDS = 10.0
 #: Creates that one process sends at once: so many claims of its own, and so many jobs out of PgQueuer.
 SUBMITS_AT_ONCE = 400
@@ -45,8 +46,15 @@ SendClaim = Callable[[TrackedPrototype], Awaitable[None]]
 class JobQueue:
     """Implements `service.context.Queue`."""
 
-    def __init__(self, database_url: str, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        wall_clock: Callable[[], float] = time.time,
+        limits: ConnectionLimits | None = None,
+    ) -> None:
+        """`database_url` leads past a pooler in transaction mode: PgQueuer listens."""
         self._wall_clock = wall_clock
+        self._limits = limits or ConnectionLimits()
         self._url = None if database_url.startswith("sqlite") else database_url
         self._memory = None if self._url else PgQueuer.in_memory()
         self._pool: asyncpg.Pool | None = None
@@ -67,8 +75,9 @@ class JobQueue:
         if self._url:
             self._pool = await asyncpg.create_pool(
                 self._url,
-                min_size=1,
-                max_size=6,
+                min_size=0,
+                max_size=FOR_QUEUE + 1,  # One of them listens.
+                max_inactive_connection_lifetime=self._limits.idle_seconds,
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
                 init=_enable_keepalive,

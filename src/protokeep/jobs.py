@@ -199,7 +199,7 @@ class Jobs:
 @contextlib.asynccontextmanager
 async def application_with_jobs(settings: Settings) -> AsyncIterator[Application]:
     """An application whose jobs run in this process, for as long as the context lasts."""
-    queue = JobQueue(settings.database_url)
+    queue = JobQueue(settings.direct_url, limits=settings.connection_limits)
     async with (
         build_application(settings, queue=queue) as application,
         Jobs(application.keeper, queue, application.hooks).running(),

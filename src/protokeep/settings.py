@@ -18,9 +18,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from protokeep.core.address_faults import address_fault, database_fault, issuer_fault, origin_fault
+from protokeep.core.address_faults import address_fault, issuer_fault, origin_fault
 from protokeep.core.addresses import is_loopback
-from protokeep.core.database_address import plain_address
 from protokeep.core.jwt_claims import ClaimRules, roles_of
 from protokeep.core.principals import Role
 from protokeep.core.quotas import Quotas
@@ -30,13 +29,13 @@ from protokeep.secret_files import SecretFile
 from protokeep.secret_source import SecretFiles
 from protokeep.settings_catalogue import CatalogueSettings
 from protokeep.settings_clean_up import CleanUpSettings
+from protokeep.settings_database import DatabaseSettings
 
-#: The embedded database's default file, relative to the folder in which `protokeep serve` is started.
-DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
 WORKSPACE_PEOPLE = 3  #: Without a setting, a workspace may send as many requests as so many people.
 #: Settings that hold a secret, by field. Each may stand in a file instead, which the setting + `_FILE` names.
 SECRETS = {
     "database_url": "PROTOKEEP_DATABASE_URL",
+    "database_direct_url": "PROTOKEEP_DATABASE_DIRECT_URL",
     "secret_key": "PROTOKEEP_SECRET_KEY",
     "master_keys": "PROTOKEEP_MASTER_KEYS",
     "v0_api_key": "V0_API_KEY",
@@ -51,7 +50,7 @@ ADDRESSES = {
 }
 
 
-class Settings(CatalogueSettings, CleanUpSettings):
+class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings):
     """Each setting is read from `PROTOKEEP_` + its name in capitals; those of v0 have no prefix."""
 
     model_config = SettingsConfigDict(
@@ -63,10 +62,6 @@ class Settings(CatalogueSettings, CleanUpSettings):
         hide_input_in_errors=True,  # An address may hold a password.
     )
 
-    #: `sqlite:///file` (one process) or `postgresql://...` (any number of them), also as SQLAlchemy writes them.
-    database_url: str = Field(default=DEFAULT_DATABASE_URL, repr=False)
-    #: At start: `all` migrates everything, `own` only our tables (your tool applies the .sql), `off` nothing.
-    migrate: Literal["all", "own", "off"] = "all"
     #: The secret under which API tokens are digested. Unset: made on the first start, in a file beside the embedded
     #: database.
     secret_key: SecretStr | None = None
@@ -202,14 +197,6 @@ class Settings(CatalogueSettings, CleanUpSettings):
             value = value.read()
         is_empty = isinstance(value, str | SecretStr) and not value
         return None if is_empty and cls.model_fields[str(info.field_name)].default is None else value
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_database(cls, value: str) -> str:
-        value = plain_address(value)
-        if fault := database_fault(value):  # The message leaves the value out, because it may hold a password.
-            raise ValueError(f"This {fault}. Use sqlite:///file or postgresql://user@host/name.")
-        return value
 
     @model_validator(mode="after")
     def _settle_outlasts_create(self) -> Self:
@@ -348,11 +335,6 @@ class Settings(CatalogueSettings, CleanUpSettings):
         return not self.is_loopback or bool(self.proxies) or bool(public_host and not is_loopback(public_host))
 
     @property
-    def is_embedded(self) -> bool:
-        """Whether the database is SQLite, and one process does everything."""
-        return self.database_url.startswith("sqlite")
-
-    @property
     def mcp_hosts(self) -> tuple[str, ...]:
         """The names, beside loopback, under which /mcp is served."""
         return tuple(_comma_separated(self.mcp_allowed_hosts))
@@ -376,13 +358,6 @@ class Settings(CatalogueSettings, CleanUpSettings):
     def drain(self) -> float:
         """Seconds for which requests are still taken after SIGTERM."""
         return self.drain_seconds if self.drain_seconds is not None else 0.0 if self.is_embedded else 1.0
-
-    @property
-    def database_file(self) -> Path | None:
-        """The file of the embedded database; None with PostgreSQL."""
-        if not self.is_embedded:
-            return None
-        return Path(self.database_url.partition("?")[0].split("///", 1)[1] or "protokeep.db")
 
     @property
     def stored_secret(self) -> Path | None:

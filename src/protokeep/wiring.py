@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protokeep.bus import Bus, listening
+from protokeep.bus import Bus
 from protokeep.core.call_budget import Limits
 from protokeep.core.errors import NotConfigured
 from protokeep.core.secret_strength import COMMAND
@@ -50,7 +50,8 @@ from protokeep.service.vault import Vault
 from protokeep.settings import Settings
 from protokeep.store.database import Database
 from protokeep.store.invitations import InvitationStore
-from protokeep.store.migrate import migrate
+from protokeep.store.migrate import migrate, require_sessions
+from protokeep.store.notifications import listening
 from protokeep.store.private_files import create_file, create_folder
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
@@ -126,9 +127,8 @@ async def build_application(
     the keeper's jobs run; None: they are not run, and the caller takes the keeper's steps. With another `clock` than
     `utc_now` the process goes by that clock instead of the database's.
     """
-    if migrating and settings.migrate != "off":
-        await migrate(settings.database_url, settings.migrate, adopting=adopting)
-    database = Database(settings.database_url)
+    await _migrate(settings, migrating=migrating, adopting=adopting)
+    database = Database(settings.database_url, settings.connection_limits)
     secret = secret_key(settings)
     clock = SteadyClock(utc_now()) if clock is utc_now else clock
     context = _context(settings, database, secret, clock, queue or NoQueue())
@@ -139,7 +139,7 @@ async def build_application(
         async with contextlib.AsyncExitStack() as stack:
             await context.heartbeat.synchronise()
             if not settings.is_embedded:
-                await stack.enter_async_context(listening(context.bus, settings.database_url))
+                await stack.enter_async_context(listening(context.bus, settings.direct_url))
             yield Application(
                 settings,
                 Keeper(context, key_retention=settings.idempotency_key_retention),
@@ -151,6 +151,14 @@ async def build_application(
         await context.audit.close()
         await context.providers.aclose()
         await context.store.close()
+
+
+async def _migrate(settings: Settings, *, migrating: bool, adopting: bool) -> None:
+    """Migrates, unless the settings or the caller say otherwise. Raises `MigrationError` also for a wrong pooler."""
+    if migrating and settings.migrate != "off":
+        await migrate(settings.direct_url, settings.migrate, adopting=adopting)
+    elif not settings.is_embedded:
+        await require_sessions(settings.direct_url)
 
 
 def _context(settings: Settings, database: Database, secret: bytes, clock: Clock, queue: Queue) -> Context:

@@ -75,10 +75,11 @@ async def outcome_of(doing: Awaitable[object]) -> type[Exception] | None:
 
 
 class TestPostgresql:
-    @pytest.mark.parametrize("state", ["40P01", "40001", "57014", "55P03", "25006", "25P03", "25P04"])
+    @pytest.mark.parametrize("state", ["40P01", "40001", "57014", "55P03", "25006", "25P03", "25P04", "42501"])
     async def test_what_the_database_undid_is_busy(self, pg_database: Database, state: str) -> None:
         """
-        Deadlock, serialization, time limit, lock, read-only server: nothing was written, and the next try may succeed.
+        Deadlock, serialization, time limit, lock, read-only server, missing right: nothing was
+        written, and the next try may succeed.
         """
         refuse = Statement(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
 

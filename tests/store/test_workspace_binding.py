@@ -64,6 +64,8 @@ OTHERWISE = {
     "save_token_use",
     "find_session",
     "consume_sign_in_code",
+    "find_newest_event",  # These two tell processes that rows changed; whoever is told reads as themselves.
+    "list_events_since",
 }
 
 #: Tables whose rows are a workspace's.

@@ -44,7 +44,7 @@ def adopt(
     elif status:
         _status(as_json=as_json)
     else:
-        _leave(settings_of().database_url, with_columns=with_columns, yes=yes, as_json=as_json)
+        _leave(settings_of().direct_url, with_columns=with_columns, yes=yes, as_json=as_json)
 
 
 def _check(settings: Settings, *, as_json: bool) -> None:
@@ -53,7 +53,7 @@ def _check(settings: Settings, *, as_json: bool) -> None:
     from protokeep.store.revisions import Scope
 
     scope: Scope = "own" if settings.migrate == "own" else "all"
-    found = report(asyncio.run(survey(settings.database_url, scope)), settings)
+    found = report(asyncio.run(survey(settings.direct_url, scope)), settings)
     if as_json:
         print_json({**asdict(found), "works": found.works})
     else:

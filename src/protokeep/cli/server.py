@@ -87,7 +87,7 @@ async def _migrate_first(settings: Settings) -> None:
     from protokeep.store.migrate import migrate
 
     if settings.migrate != "off":
-        await migrate(settings.database_url, settings.migrate)
+        await migrate(settings.direct_url, settings.migrate)
 
 
 @app.command(epilog="Example: PROTOKEEP_DATABASE_URL=postgresql://... protokeep worker")
@@ -128,7 +128,7 @@ def migrate(
         return
     settings = settings_of()
     scope: Scope = "own" if settings.migrate == "own" else "all"
-    asyncio.run(run_migrations(settings.database_url, scope))
+    asyncio.run(run_migrations(settings.direct_url, scope))
     if as_json:
         print_json({"up_to_date": True, "scope": scope})
         return

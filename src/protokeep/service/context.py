@@ -28,6 +28,7 @@ from protokeep.service.provider_accounts import Providers
 from protokeep.service.scans import Scans
 from protokeep.service.workspace_settings import UnclearProducts, WorkspaceSettings
 from protokeep.store.audit import AuditStore
+from protokeep.store.readiness import Readiness
 from protokeep.store.store import Store
 from protokeep.store.workspace_settings import WorkspaceSettingsStore
 
@@ -107,11 +108,13 @@ class Context:
     key_room: KeyRoom = field(init=False)
     workspace_settings: WorkspaceSettings = field(init=False)
     heartbeat: Heartbeat = field(init=False)
+    readiness: Readiness = field(init=False)
 
     def __post_init__(self) -> None:
         self.audit = Audit(AuditStore(self.store.database), scans=self.scans)
         self.workspace_settings = WorkspaceSettings(WorkspaceSettingsStore(self.store.database), self.clock)
         self.key_room = KeyRoom(self.store.idempotency, self.keys_per_workspace, self.clock)
+        self.readiness = Readiness(self.store.database, self.clock)
         self.heartbeat = Heartbeat(
             self.store,
             self.owner,

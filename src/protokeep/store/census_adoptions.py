@@ -95,7 +95,7 @@ class CensusAdoptions:
                 return AdoptedChat(adoption.chat.chat_id, "taken")
             adopted, changes = await _insert(connection, queries, adoption, poll_timeout)
             for change in changes:
-                await self._changes.notify(connection, change)
+                self._changes.notify(connection, change)
         for change in changes:
             self._changes.publish(change)
         return adopted

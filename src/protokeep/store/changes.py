@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protokeep.bus import CHANNEL, Bus, Change, ChangeKind
+from protokeep.bus import Bus, Change, ChangeKind
 from protokeep.core.events import Event
 from protokeep.core.prototype import Prototype, TrackedPrototype
 from protokeep.core.visible_fields import visible_version
-from protokeep.store.sql import Connection, query
+from protokeep.store.sql import Connection
 
 #: Kinds of events that change nothing on a page; another event follows them soon.
 QUIET_EVENTS = {"sent"}
 
 
 class Changes:
-    """Sends changes to the other processes with a transaction, and to this process after its commit."""
+    """Sends changes to the other processes and to this one, after the commit of their transaction."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def notify(self, connection: Connection, change: Change) -> None:
-        """Lets the other processes hear of a change when the transaction commits. Beside SQLite there are none."""
-        if not connection.is_sqlite:
-            await connection.execute(query("notify"), {"channel": CHANNEL, "payload": self._bus.encode(change)})
+    def notify(self, connection: Connection, change: Change) -> None:
+        """Lets the other processes hear of a change once the transaction is committed. Beside SQLite there are none."""
+        connection.after_commit(lambda: self._bus.tell(change, connection.new_events))
 
     def publish(self, change: Change) -> None:
         """Lets this process hear of a change that was committed."""

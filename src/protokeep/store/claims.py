@@ -114,7 +114,7 @@ class Claims:
                     else:
                         result, changes = found.result, found.changes
                     for change in changes:
-                        await self._changes.notify(connection, change)
+                        self._changes.notify(connection, change)
                     if result.won:
                         # Last, so that other claims wait for the rows of the counters only until the commit.
                         await count(connection, request, quotas)

@@ -7,6 +7,8 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+from protokeep.core.connection_limits import ConnectionLimits
+from protokeep.core.database_address import plain_address
 from protokeep.core.errors import DatabaseBusy, DatabaseUnavailable, NotConfigured, TooSlow
 from protokeep.store import postgresql, sqlite
 from protokeep.store.private_files import create_folder
@@ -21,10 +23,6 @@ from protokeep.store.sql import (
     Values,
 )
 
-#: Connections to PostgreSQL. A small pool is faster than a large one: claims wait for each other's counters, and wait
-#: cheaper for a connection than for a lock.
-POOL_SIZE = 8
-
 
 class Database:
     """Connections to one database, opened when they are needed.
@@ -34,8 +32,8 @@ class Database:
     `DatabaseError`, when it refuses the statement.
     """
 
-    def __init__(self, url: str) -> None:
-        """Raises `NotConfigured` for an address of neither of the two databases."""
+    def __init__(self, url: str, limits: ConnectionLimits | None = None) -> None:
+        """`limits` are those of PostgreSQL. Raises `NotConfigured` for an address of neither of the two databases."""
         scheme, _, rest = url.partition("://")
         kind = scheme.partition("+")[0]  # An address for SQLAlchemy names a driver too.
         self.is_sqlite = kind == "sqlite"
@@ -48,7 +46,7 @@ class Database:
             self._driver = sqlite.Sqlite(self._path)
             self._opened_file = self.file_identity
         elif kind in ("postgresql", "postgres"):
-            self._driver = postgresql.Postgresql(f"{kind}://{rest}", POOL_SIZE)
+            self._driver = postgresql.Postgresql(plain_address(url), limits or ConnectionLimits())
         else:
             # The message leaves the address out, because it may hold a password.
             raise NotConfigured(

@@ -10,7 +10,7 @@ from protokeep.store.sql import Connection, query
 
 async def add_event(connection: Connection, workspace_id: str, product_id: str, mockup_id: str, event: Event) -> None:
     """Adds an event to the history of a prototype, in the transaction of the change that it tells of."""
-    await connection.execute(
+    added = await connection.fetch_one(
         query("insert_event"),
         {
             "workspace_id": workspace_id,
@@ -24,3 +24,5 @@ async def add_event(connection: Connection, workspace_id: str, product_id: str, 
             "at": event.at,
         },
     )
+    if added is not None:
+        connection.new_events.append(added["id"])

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from protokeep.core.database_address import plain_address
-from protokeep.store import revisions
+from protokeep.store import poolers, revisions
 from protokeep.store.migrate_sqlite import migrate_sqlite, open_sqlite, sqlite_path, sqlite_revisions
 from protokeep.store.owner_changes import (
     LOCKED,
@@ -258,12 +258,25 @@ async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
         reason = str(error) if speaks else type(error).__name__
         raise MigrationError(f"Cannot connect to PostgreSQL ({reason}). Check the address.") from error
     try:
+        await _require_session(connection, dsn)
         yield connection
     finally:
         await connection.close()
 
 
+async def require_sessions(dsn: str) -> None:
+    """Raises `MigrationError` where PostgreSQL does not answer, or where a session does not last (see `poolers`)."""
+    async with connected(dsn):
+        pass
+
+
+async def _require_session(connection: asyncpg.Connection, dsn: str) -> None:
+    """Raises `MigrationError` where another transaction of the connection may be in another session."""
+    if await poolers.shares_sessions(connection, functools.partial(_connect, dsn)):
+        raise MigrationError(poolers.REFUSAL)
+
+
 async def _connect(dsn: str) -> asyncpg.Connection:
     import asyncpg
 
-    return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, command_timeout=None)
+    return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, command_timeout=None, statement_cache_size=0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import asyncpg
 
 from protokeep.bus import enable_keepalive
+from protokeep.core.connection_limits import ConnectionLimits
 from protokeep.store.lines import Lines
 from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, owners_instant, query
 
@@ -17,17 +19,19 @@ from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, S
 PREPARED = 500
 #: Connections that the requests of one workspace leave for those of others and for jobs.
 FOR_OTHERS = 4
-#: How long a connection may take to open, and a statement to answer: less than the lease of a create, so that a network
-#: that swallows everything costs seconds, and no process goes on after another one has taken its rows over.
+#: How long a connection may take to open: less than the lease of a create, so that a network that swallows everything
+#: costs seconds.
 CONNECT_SECONDS = 5.0
-STATEMENT_SECONDS = 5.5
+#: How long, and after which pauses, a server that has no connection left is asked again: one of ours may come back.
+FULL_SECONDS = 10.0
+FULL_PAUSE_SECONDS = 0.1
 #: The errors of asyncpg.
 ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 #: The errors of asyncpg for a connection that is lost.
 LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 #: A statement was undone because of another transaction (40001, 40P01), a lock (55P03) or a time limit (57014, 25P03,
-#: 25P04), or because this server takes no writes (25006), as after a fail-over.
-UNDONE = ("40001", "40P01", "55P03", "57014", "25P03", "25P04", "25006")
+#: 25P04), because this server takes no writes (25006), as after a fail-over, or because a right is missing (42501).
+UNDONE = ("40001", "40P01", "55P03", "57014", "25P03", "25P04", "25006", "42501")
 #: Connection lost, server going down, out of resources, trouble with its files.
 OUTAGES = ("08", "57P", "53", "58")
 #: In recovery, no such database; the role or its password is not accepted (any more).
@@ -35,20 +39,23 @@ OTHER_OUTAGES = ("55000", "3D000", "28000", "28P01")
 
 
 class Postgresql:
-    """A pool of up to `size` connections, which are opened when they are needed."""
+    """A pool of connections, which are opened when they are needed and given back when they are idle."""
 
-    def __init__(self, url: str, size: int) -> None:
+    def __init__(self, url: str, limits: ConnectionLimits) -> None:
         self._url = url
-        self._size = size
+        self._limits = limits
         self._opening = asyncio.Lock()
         self._pool: Any = None
-        self._lines = Lines(max(1, size - FOR_OTHERS))
+        self._lines = Lines(max(1, limits.for_store - FOR_OTHERS))
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresqlConnection]:
         """One transaction. Each of its statements sees what was committed before, whatever the owner's default is."""
-        async with self._acquired() as connection, connection.transaction(isolation="read_committed"):
-            yield PostgresqlConnection(connection)
+        async with self._acquired() as driver:
+            async with driver.transaction(isolation="read_committed"):
+                connection = PostgresqlConnection(driver)
+                yield connection
+            connection.committed()
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[PostgresqlConnection]:
@@ -91,7 +98,7 @@ class Postgresql:
         async with self._lines.mine():
             pool = self._pool or await self._open()
             async with asyncio.timeout(WAIT_SECONDS):
-                connection = await pool.acquire()
+                connection = await _acquire(pool)
             try:
                 yield connection
             except (*LOST, asyncpg.ReadOnlySQLTransactionError) as error:
@@ -108,12 +115,14 @@ class Postgresql:
                 self._pool = await asyncpg.create_pool(
                     self._url,
                     min_size=0,
-                    max_size=self._size,
+                    max_size=self._limits.for_store,
+                    max_inactive_connection_lifetime=self._limits.idle_seconds,
                     init=_prepare_connection,
                     reset=_keep_as_is,
-                    statement_cache_size=PREPARED,
+                    # Behind a pooler the next transaction may be in a session that has not prepared the statement.
+                    statement_cache_size=0 if self._limits.through_pooler else PREPARED,
                     timeout=CONNECT_SECONDS,
-                    command_timeout=STATEMENT_SECONDS,
+                    command_timeout=self._limits.statement_seconds,
                 )
         return self._pool
 
@@ -125,6 +134,17 @@ class PostgresqlConnection:
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
+        self.new_events: list[int] = []
+        self._after_commit: list[Callable[[], None]] = []
+
+    def after_commit(self, function: Callable[[], None]) -> None:
+        """Calls a function once the transaction is committed, and never if it is not."""
+        self._after_commit.append(function)
+
+    def committed(self) -> None:
+        """The transaction is committed."""
+        for function in self._after_commit:
+            function()
 
     async def fetch_all(self, statement: Statement, values: Values = NO_VALUES) -> list[Row]:
         records = await self._driver.fetch(statement.for_postgresql, *statement.arguments(values))
@@ -141,6 +161,21 @@ class PostgresqlConnection:
 
     async def execute_many(self, statement: Statement, values: Sequence[Values]) -> None:
         await self._driver.executemany(statement.for_postgresql, [statement.arguments(entry) for entry in values])
+
+
+async def _acquire(pool: Any) -> Any:
+    """A connection out of the pool. Where the server has none left for us, waits until one of ours comes back.
+
+    Raises `OSError` when none can be opened, whatever the server or a pooler before it calls that.
+    """
+    ends = time.monotonic() + FULL_SECONDS
+    while True:
+        try:
+            return await pool.acquire()
+        except asyncpg.PostgresError as error:
+            if not isinstance(error, asyncpg.TooManyConnectionsError) or time.monotonic() > ends:
+                raise ConnectionError(f"{type(error).__name__}: {error}") from error
+        await asyncio.sleep(FULL_PAUSE_SECONDS)
 
 
 async def _prepare_connection(connection: Any) -> None:

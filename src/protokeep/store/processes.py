@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from protokeep.core.errors import DatabaseBusy
 from protokeep.store.database import Database
 from protokeep.store.sql import Connection, DatabaseError, query
 
@@ -128,9 +129,9 @@ class ProcessStore:
         try:
             async with self._database.reading() as connection:
                 row = await connection.fetch_one(query(self._server_query))
-        except DatabaseError as error:
+        except (DatabaseError, DatabaseBusy) as error:
             if (
-                getattr(error.driver, "sqlstate", None) not in SERVER_HIDDEN
+                getattr(error.__cause__, "sqlstate", None) not in SERVER_HIDDEN
                 or self._server_query == "find_clock_and_database"
             ):
                 raise

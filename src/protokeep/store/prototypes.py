@@ -144,7 +144,7 @@ class Prototypes:
                 if belongs is not None:
                     told += await belongs(connection) or ()
                 for one in told:
-                    await self._changes.notify(connection, one)
+                    self._changes.notify(connection, one)
         except LostRace:
             return None
         for one in told:
@@ -169,7 +169,7 @@ class Prototypes:
                 await texts.forget(connection, prototype.id)
                 await connection.execute(query("delete_surplus_chats"), {"mockup_id": prototype.id})
                 await add_event(connection, change.workspace_id, prototype.product_id, prototype.id, event)
-                await self._changes.notify(connection, change)
+                self._changes.notify(connection, change)
         except LostRace:
             return False
         self._changes.publish(change)
@@ -190,7 +190,7 @@ class Prototypes:
                 await add_event(connection, workspace_id, row.product_id, row.id, event)
                 await audit.write(connection, entry)
                 for one in told:
-                    await self._changes.notify(connection, one)
+                    self._changes.notify(connection, one)
         except LostRace:
             return False
         except ConstraintBroken as error:
@@ -269,7 +269,7 @@ class Prototypes:
         async with self.database.transaction() as connection:
             if await connection.execute(query("request_poll"), values) == 0:
                 return False
-            await self._changes.notify(connection, change)
+            self._changes.notify(connection, change)
         self._changes.publish(change)
         return True
 
@@ -290,7 +290,7 @@ class Prototypes:
             rows = await connection.fetch_all(query("poll_after_hook"), values)
             change = Change("", "", rows[0]["mockup_id"] if rows else "", account, "hook_received")
             if rows:
-                await self._changes.notify(connection, change)
+                self._changes.notify(connection, change)
         if rows:
             self._changes.publish(change)
         return len(rows)

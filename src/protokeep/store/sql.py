@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cache, cached_property
 from importlib.resources import files
@@ -89,6 +89,8 @@ class Connection(Protocol):
     """Executes statements. Instants go in and come out as aware UTC, ids as text."""
 
     is_sqlite: bool
+    #: The events that the open transaction has added, by number.
+    new_events: list[int]
 
     async def fetch_all(self, statement: Statement, values: Values = NO_VALUES) -> list[Row]:
         """All rows of a statement."""
@@ -104,6 +106,10 @@ class Connection(Protocol):
 
     async def execute_many(self, statement: Statement, values: Sequence[Values]) -> None:
         """Executes a statement once for each of `values`."""
+        ...
+
+    def after_commit(self, function: Callable[[], None]) -> None:
+        """On PostgreSQL: calls a function once the transaction is committed, and never if it is not."""
         ...
 
 

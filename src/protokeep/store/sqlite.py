@@ -83,6 +83,7 @@ class Sqlite:
             await _acquire(self._turn)
             try:
                 await self._writer.call(_begin)
+                self._writer.new_events.clear()
                 yield self._writer
                 await self._writer.call(_commit)
             except BaseException:
@@ -159,6 +160,7 @@ class SqliteConnection:
         self._inline = inline
         self._driver: sqlite3.Connection | None = None
         self._closed = False
+        self.new_events: list[int] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="protokeep-sqlite")
 
     async def fetch_all(self, statement: Statement, values: Values = NO_VALUES) -> list[Row]:
@@ -176,6 +178,9 @@ class SqliteConnection:
     async def execute_many(self, statement: Statement, values: Sequence[Values]) -> None:
         sql, bound = statement.for_sqlite, [_bound(entry) for entry in values]
         await self.call(lambda driver: [_touched(_executed(driver, sql, entry)) for entry in bound])
+
+    def after_commit(self, function: Callable[[], None]) -> None:
+        """Calls nothing: nobody but this process hears of a commit."""
 
     async def call(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Calls a function in the thread, after all earlier calls, including those of cancelled callers."""

@@ -135,7 +135,7 @@ class Store(Prototypes):
             if await connection.execute(query("save_surplus_chat"), values) == 0:
                 return False
             await add_event(connection, generation.workspace_id, prototype.product_id, prototype.id, event)
-            await self._changes.notify(connection, change)
+            self._changes.notify(connection, change)
         self._changes.publish(change)
         return True
 
@@ -199,7 +199,7 @@ class Store(Prototypes):
             changed = [prototype for row in rows if isinstance(prototype := prototype_of(row), TrackedPrototype)]
             changes = [change_of(prototype, "changed") for prototype in changed]
             for change in changes:
-                await self._changes.notify(connection, change)
+                self._changes.notify(connection, change)
         for change in changes:
             self._changes.publish(change)
         return outcome

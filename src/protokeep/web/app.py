@@ -131,13 +131,14 @@ def _add_health(app: FastAPI) -> None:
     @app.get(
         "/readyz",
         tags=["health"],
-        summary="Requests can be served",
+        summary="Requests can be served, and the database takes writes",
         responses=problems.responses(503),
     )
     async def readyz(request: Request) -> dict[str, Any]:
         if request.app.state.draining:
             raise NotReady("This process is stopping. Ask another one.")
         context = request.app.state.application.keeper.context
-        context.heartbeat.require_beats()
         await context.store.ready()
+        await context.readiness.require()
+        context.heartbeat.require_beats()
         return {"status": "ok"}

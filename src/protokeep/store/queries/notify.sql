@@ -1,2 +1,2 @@
--- PostgreSQL: tells the other processes, when this transaction commits.
-SELECT pg_notify(:channel, :payload)
+-- PostgreSQL: tells the other processes of many changes with one commit.
+SELECT count(pg_notify(:channel, payload)) AS told FROM unnest(CAST(:payloads AS text[])) AS payload
