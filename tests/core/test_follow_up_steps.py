@@ -62,14 +62,14 @@ class TestWhyNot:
     @pytest.mark.parametrize(
         ("one", "words"),
         [
-            (untracked(MADE), "no chat"),
-            (prototype(MADE, chat_id=None), "no chat"),
+            (untracked(MADE), "once the app builder has started"),
+            (prototype(MADE, chat_id=None), "once the app builder has started"),
             (ready(deletion_requested_at=NOW), "being deleted"),
             (ready(recovery_point=CLAIMED, turn=2), "has not reached"),
             (ready(recovery_point=SENT, turn=2), "has not reached"),
             (prototype(FAILED, error_code="gone"), "no longer exists"),
-            (prototype(IN_PROGRESS), "still being made"),
-            (prototype(Status.PENDING), "still being made"),
+            (prototype(IN_PROGRESS), "still being generated"),
+            (prototype(Status.PENDING), "still being generated"),
         ],
         ids=["untracked", "no chat", "deleting", "claimed", "sent", "gone", "in progress", "pending"],
     )

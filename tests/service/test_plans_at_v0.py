@@ -1,4 +1,4 @@
-"""The whole way against the emulated v0: census, plan, deletion, a census afterwards, and undo."""
+"""The whole way against the emulated v0: census, plan, deletion, a scan afterwards, and undo."""
 
 from __future__ import annotations
 

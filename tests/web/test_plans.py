@@ -74,7 +74,7 @@ async def test_a_plan_goes_from_its_draft_to_its_receipts_over_http(world: World
         await run(world)
         assert set(account.removed) == {"c-0"}
         report = await viewer.run(plans.report(edited["id"]))
-        assert report["sentence"].startswith("1 removed, 0 pinned touched")
+        assert report["sentence"].startswith("1 removed, 0 pinned deleted")
         export = await admin.run(plans.receipts(edited["id"]))
         assert is_signed_by_us(Signer(SECRET), export)
 

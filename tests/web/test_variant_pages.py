@@ -100,7 +100,7 @@ async def test_a_failed_variant_is_not_offered_as_current_and_refused(site: Site
     [
         ((State.READY,), "#1 becomes the current one : everyone who asks for this product gets that."),
         ((State.FAILED,), "#1 becomes the current one, and it has failed : the next request for this product makes"),
-        ((), "It is the only one. The next request for this product makes a new prototype."),
+        ((), "It is the only variant. The next request for this product creates a new prototype."),
     ],
 )
 async def test_the_page_of_a_deletion_says_what_the_product_has_afterwards(
@@ -137,7 +137,7 @@ async def test_a_variant_is_named_and_found_by_its_name(site: Site) -> None:  # 
 
     assert "#1 Ready Dark <header>" in words((await browser.get("/p/shop")).text)
     assert refused.status_code == 422
-    assert "Not named." in words(refused.text)
+    assert "The name was not saved." in words(refused.text)
 
 
 async def test_two_variants_stand_side_by_side_with_what_differs(site: Site) -> None:  # noqa: F811

@@ -50,7 +50,7 @@ def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decis
     if create_new:
         return Decision(
             Outcome.CREATED,
-            "Another one was asked for on purpose.",
+            "Another variant was asked for.",
             prompts_differ(current.prompt, prompt),
         )
     if not usable(current):
@@ -59,7 +59,7 @@ def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decis
     reason = "This product has one already."
     if current.generation is not None and current.generation.not_visible:
         unknown = current.generation.is_in_no_account
-        hidden = f"{current.provider} does not show it at present; it is looked at again."
+        hidden = f"{current.provider} does not show it at present; protokeep keeps checking."
         reason += f" {NOT_IN_ACCOUNT_MESSAGE if unknown else hidden}"
     if differs:
         reason += " It was made from another prompt; ask with create_new=true for one from this prompt."
