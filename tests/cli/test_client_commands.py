@@ -193,7 +193,7 @@ def test_iterate_stop_and_delete_act_once(served: Demo, tmp_path: Path) -> None:
     assert [json.loads(one.stdout)["state"] for one in changed] == ["making", "making"]
     assert served.messages("Make it blue") == 1
     assert making.returncode == 5
-    assert "stopped on request" in stopped.stdout
+    assert "Stopped by" in stopped.stdout
     assert (refused.returncode, "role maker" in refused.stderr) == (1, True)
     assert binned.stdout.startswith("In the bin until ")
     assert "the current prototype of its product" in back.stdout

@@ -204,8 +204,8 @@ def test_a_lost_stop_is_not_repeated_blindly(served: Demo, way: Lossy) -> None:
 
     assert lost.exit_code == 6
     assert "look first, with `protokeep list shop`" in lost.stderr
-    assert "stopped on request" in run(served, "list", "shop").stdout
-    assert "stopped on request" in typed(served, repeat_of(lost)).stdout
+    assert "Stopped by" in run(served, "list", "shop").stdout
+    assert "Stopped by" in typed(served, repeat_of(lost)).stdout
 
 
 def test_an_id_belongs_to_the_product_named_with_it(served: Demo) -> None:

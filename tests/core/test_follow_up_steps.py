@@ -325,7 +325,7 @@ def test_a_stopped_prototype_has_failed_is_not_polled_and_takes_a_message() -> N
     """
     What was stopped has failed with that reason, is not looked at, and takes a message.
     """
-    one = rounds.stopped(prototype(IN_PROGRESS, next_poll_at=NOW), after(20))
+    one = rounds.stopped(prototype(IN_PROGRESS, next_poll_at=NOW), after(20), "ann")
 
     assert (one.status, generation_of(one).error.code) == (FAILED, "stopped")
     assert (generation_of(one).polling.next_poll_at, generation_of(one).settled_at) == (None, after(20))

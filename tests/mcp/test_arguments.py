@@ -64,7 +64,7 @@ async def test_a_value_that_cannot_be_used_is_told_in_our_words(served: Demo) ->
 
     assert missing == "prompt is missing. Send it."
     assert empty == "prompt must be a text."
-    assert number == "seconds is a whole number."
+    assert number == "seconds must be a whole number."
     assert served.chats_created == 0
 
 

@@ -121,7 +121,7 @@ async def test_the_page_of_the_bin_shows_until_when_and_takes_back_with_one_clic
     assert f'href="{page}/delete"' in in_bin
     assert "UTC" in in_bin
     assert prototype["id"] not in home
-    assert "ada put it into the bin" in own
+    assert "ada moved it to the bin" in own
     assert "Take it back" in own
     assert "The bin is empty" in (await site.http.get("/bin")).text
     assert prototype["id"] in (await site.http.get("/")).text

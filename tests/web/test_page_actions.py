@@ -108,7 +108,7 @@ class TestFollowUp:
         page = await browser.client.post(f"/prototypes/{prototype.id}/messages", data={**fields, "message": message})
 
         assert page.status_code == 422
-        assert 'id="message_fault">The message' in page.text
+        assert 'id="message_fault">The change' in page.text
 
     async def test_while_it_is_made_the_page_has_no_form_and_loses_no_message(self, site: Site) -> None:
         """
@@ -134,7 +134,7 @@ class TestFollowUp:
 
         page = await browser.get(f"/prototypes/{prototype.id}")
 
-        assert "v0 did not take the message" in page.text
+        assert "v0 did not accept the change" in page.text
         assert "The app builder did not accept the change, and nothing changed." in page.text
         assert "Ready" in page.text
 
@@ -244,7 +244,7 @@ class TestDelete:
         page = await browser.get(f"/prototypes/{MOCKUP}/delete")
         gone = await browser.send(f"/prototypes/{MOCKUP}/delete", page)
 
-        assert "Only this row is deleted. If it has a chat at lovable, that stays there." in page.text
+        assert "Deletes it here only. If it has a chat in lovable, the chat stays there." in page.text
         assert "Deleted." in gone.text
         assert (await browser.get(f"/prototypes/{MOCKUP}")).status_code == 404
 
@@ -362,6 +362,6 @@ class TestNothingIsLost:
         program = await browser.client.post("/new", content=long.encode(), headers={"accept": "*/*"})
 
         assert (answer.status_code, program.status_code) == (413, 413)
-        assert "<h1>That is too much at once</h1>" in answer.text
+        assert "<h1>That is too long</h1>" in answer.text
         assert answer.headers["content-security-policy"]
         assert program.headers["content-type"] == "application/problem+json"

@@ -308,7 +308,7 @@ class TestForms:
         another = await second.send("/new", other, product_id="shop", prompt="a zoo", another="1")
 
         assert "This product already has a prototype" in same.text
-        assert "made for <b>ana</b>" in same.text
+        assert "<b>ana</b> asked for" in same.text
         assert "Your prompt differs" not in same.text
         assert "Your prompt differs" in other.text
         assert "/prototypes/" in str(another.url)

@@ -172,9 +172,9 @@ def abandoned(prototype: TrackedPrototype) -> TrackedPrototype:
     )
 
 
-def stopped(prototype: TrackedPrototype, now: datetime) -> TrackedPrototype:
-    """The provider says that it stopped generating, because a person asked for that."""
-    message = "It was stopped on request. Ask for a change to continue."
+def stopped(prototype: TrackedPrototype, now: datetime, by: str) -> TrackedPrototype:
+    """The provider says that it stopped generating, because the person `by` asked for that."""
+    message = f"Stopped by {by}. Ask for a change to continue."
     after = advance(prototype, Observation(ObservedState.BROKE, error_code=STOPPED, error_message=message), now)
     return after.with_generation(polling=replace(after.generation.polling, next_poll_at=None))
 

@@ -18,6 +18,10 @@ class Outcome(StrEnum):
     REPLAYED = "replayed"  #: the same idempotency key was answered before
 
 
+#: The reason of a create that asked for another variant.
+ANOTHER_VARIANT = "Another variant was asked for."
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Why this prototype. `reason` is a sentence for people."""
@@ -50,7 +54,7 @@ def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decis
     if create_new:
         return Decision(
             Outcome.CREATED,
-            "Another variant was asked for.",
+            ANOTHER_VARIANT,
             prompts_differ(current.prompt, prompt),
         )
     if not usable(current):

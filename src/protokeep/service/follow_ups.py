@@ -170,7 +170,7 @@ class FollowUps:
 
     async def _record_stop(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
         now = self._context.clock()
-        after = follow_up.stopped(prototype, now)
+        after = follow_up.stopped(prototype, now, principal.user_id)
         data = {"code": "stopped", "message": after.generation.error.message}
         event = Event("status", Source.PERSON, now, actor=principal.user_id, status=after.status.value, data=data)
         entry = AuditEntry.of(principal, Action.STOPPED, now, prototype.id)

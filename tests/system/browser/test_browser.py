@@ -82,7 +82,7 @@ class TestMaking:
         ask(second, site, "bakery", "A bakery, as a game about bread")
 
         banner = second.locator(".reused")
-        expect(banner).to_contain_text("made for ana")
+        expect(banner).to_contain_text("ana asked for")
         expect(banner).to_contain_text("Your prompt differs")
         second.wait_for_url("**/prototypes/*")  # A reload shows it again, and sends nothing.
         banner.get_by_text("Compare the prompts").click()
@@ -226,7 +226,7 @@ class TestChanging:
             page.reload()
         page.get_by_role("button", name="Stop").click()
         expect(page.locator("#timeline")).to_contain_text("Stopped")
-        expect(page.locator("#panel .note")).to_contain_text("It was stopped on request.")
+        expect(page.locator("#panel .note")).to_contain_text("Stopped by")
         page.get_by_label("What should change?").fill("Go on")
         page.get_by_role("button", name="Send").click()
         expect(page.locator("#timeline")).to_contain_text("ana asked for a change")

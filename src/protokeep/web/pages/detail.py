@@ -12,6 +12,7 @@ from protokeep.core.follow_up import follow_up_blocked_reason
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype
 from protokeep.core.provider_keys import KeySource, key_source_of
+from protokeep.core.reuse import ANOTHER_VARIANT
 from protokeep.core.validation import PROMPT_MAX
 from protokeep.store.gallery import Card
 from protokeep.store.prototypes import Page
@@ -129,6 +130,8 @@ def _origin_sentence(view: CardView, history: Any) -> str:
     for row in history:
         if row["kind"] == "claimed" and row["data"]:
             data = json.loads(row["data"])
+            if data.get("reason") == ANOTHER_VARIANT:
+                return f"Created because {view.owner} asked for another variant."
             origin = ORIGINS.get(data.get("outcome", ""), "Created")
             return f"{origin} for {view.owner}. {data.get('reason', '')}".strip()
         if row["kind"] == "adopted" and row["source"] != "submit":

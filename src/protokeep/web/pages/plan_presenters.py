@@ -107,6 +107,15 @@ def plan_view(plan: Plan, now: datetime, figures: PlanFigures | None = None) -> 
     )
 
 
+def _grace_text(figures: PlanFigures | None) -> str:
+    """How many chats an approved plan still deletes: another plan may have taken some of them."""
+    if figures is None:
+        return "It is approved, and in its grace period."
+    if figures.left == 1:
+        return "It is approved, and 1 chat is in its grace period."
+    return f"It is approved, and {chats_text(figures.left)} are in their grace period."
+
+
 def sentence_of(plan: Plan, now: datetime, figures: PlanFigures | None) -> str:
     """What will happen, and when it ends."""
     chats = chats_text(plan.deletions)
@@ -122,8 +131,7 @@ def sentence_of(plan: Plan, now: datetime, figures: PlanFigures | None) -> str:
         )
     grace_ends = max((at for _, at in plan.approvals), default=now) + timedelta(days=plan.grace_days)
     if plan.state is PlanState.APPROVED:
-        waiting = f"{chats_text(figures.left)} wait for the end of the" if figures else "it is in its"
-        return f"It is approved: {waiting} grace period. Nothing is deleted before it is applied.{ends}"
+        return f"{_grace_text(figures)} Nothing is deleted before it is applied.{ends}"
     if plan.state is PlanState.APPLYING and now < grace_ends:
         return (
             f"It is applied, and nothing is deleted before {formatting.day(grace_ends, now)}: until then people can "
