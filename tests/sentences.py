@@ -55,7 +55,7 @@ def _place(path: Path, line: int) -> str:
 def _of_module(path: Path) -> Iterator[Sentence]:
     """Texts of two words or more in the code; docstrings only where people read them."""
     tree = ast.parse(path.read_text())
-    docstrings = {id(node.body[0].value): node for node in ast.walk(tree) if _has_docstring(node)}
+    docstrings = dict(_docstrings(tree))
     name = path.relative_to(PACKAGE).as_posix()
     are_read = name.startswith(DOCSTRINGS_ARE_READ) and not name.startswith("web/pages/")
     parts: set[int] = set()
@@ -79,9 +79,13 @@ def _piece(part: ast.expr) -> str:
     return "{" + ast.unparse(part.value) + "}" if isinstance(part, ast.FormattedValue) else ""
 
 
-def _has_docstring(node: ast.AST) -> bool:
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    return isinstance(node, kinds) and bool(node.body) and ast.get_docstring(node) is not None
+def _docstrings(tree: ast.Module) -> Iterator[tuple[int, ast.AST]]:
+    """Each docstring's constant by its identity, and what it describes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                yield id(first.value), node
 
 
 def _is_shown(node: ast.AST) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from protokeep.core.state_labels import STATE_LABELS
 from protokeep.web.pages.own_words import in_own_words
-from tests.sentences import PACKAGE, ROOT, Sentence, every_sentence
+from sentences import PACKAGE, ROOT, Sentence, every_sentence
 
 #: What only operators and programmers read. Their words are those of the field: polling, census, follow-up.
 FOR_OPERATORS = (

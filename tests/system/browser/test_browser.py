@@ -310,7 +310,7 @@ class TestLooking:
         page.wait_for_url("**/new")
 
         page.goto(f"{still.url}/settings")
-        page.get_by_label("Keyboard shortcuts").uncheck()
+        page.get_by_role("checkbox", name="Keyboard shortcuts").uncheck()
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_text("Saved in this browser.")).to_be_visible()
         page.goto(still.url)
@@ -453,7 +453,7 @@ class TestLive:
         still.call(keeper.variants.make_current(who, found))
 
         expect(page.locator(f"#v{earlier}")).to_contain_text("Current")
-        expect(page.locator("#standing")).to_contain_text("#1 is the current one")
+        expect(page.locator("#standing")).to_contain_text("#1 is the current variant")
         expect(page.locator("#news a")).to_be_visible()
         expect(page.locator(".variant [aria-current=page]")).to_contain_text("#2")
 

@@ -70,15 +70,15 @@ def test_an_account_is_cleaned_up_without_script_and_by_keys_alone(old: Site, wi
     page.get_by_role("link", name="Plans", exact=True).press("Enter")
     page.get_by_role("link", name="Create a plan…").press("Enter")
     page.get_by_label("Name of your workspace").fill("default")
-    send(page, "Make the draft")
+    send(page, "Create the draft")
     expect(page.get_by_text("This is a draft and deletes nothing.")).to_be_visible()
-    kept = page.locator("tr", has=page.get_by_role("button", name=re.compile("^Keep "))).first
+    kept = page.locator("tr", has=page.get_by_role("button", name=re.compile("^Pin "))).first
     keeps = str(kept.locator("form").get_attribute("action")).split("/")[3]
-    send(page, re.compile("^Keep "))
+    send(page, re.compile("^Pin "))
     expect(page.get_by_text("Pinned by ana").first).to_be_visible()
     page.get_by_label("write the name of your workspace").fill("default")
     send(page, "Approve")
-    send(page, "Apply: delete after the grace")
+    send(page, "Apply: delete after the grace period")
     assert not any(chat.deleted for chat in old.sandbox.chats.values())
 
     steps.put_forward(timedelta(days=15))
