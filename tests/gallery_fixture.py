@@ -384,7 +384,7 @@ def _steps(
 
 def _ended_early(running: TrackedPrototype, state: State, end: datetime, pace: Timing) -> TrackedPrototype:
     if state is State.STOPPED:
-        return rounds.stopped(running, end)
+        return rounds.stopped(running, end, "ann")
     return _seen(running, Observation(ObservedState.EXPIRED), end, pace)
 
 

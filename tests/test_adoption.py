@@ -39,7 +39,7 @@ def test_an_index_says_how_long_it_takes_and_that_nobody_waits() -> None:
 
     waits = [step.waits for step in report(survey_of(changes=changes), settings_of()).steps]
 
-    assert waits[1:] == ["everybody waits for milliseconds", "nobody waits; about 8.0 s"]
+    assert waits[1:] == ["everyone waits for milliseconds", "nobody waits; about 8.0 s"]
 
 
 def test_on_sqlite_no_statement_is_said_to_give_way() -> None:

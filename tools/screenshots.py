@@ -101,7 +101,7 @@ async def compare(page: Page, url: str) -> None:
 async def invite(page: Page, url: str) -> None:
     """A link that is shown once."""
     await page.goto(f"{url}/people")
-    await page.get_by_role("button", name="Make a link").click()
+    await page.get_by_role("button", name="Create link").click()
     await page.wait_for_load_state()
 
 

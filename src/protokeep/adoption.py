@@ -128,7 +128,7 @@ def _counts(counts: Counts) -> Iterator[str]:
 
 def _steps(found: Survey, *, is_own: bool) -> Iterator[Step]:
     on_sqlite = found.on_sqlite
-    moment = "everybody waits for milliseconds" if not on_sqlite else "writers wait for the whole migration"
+    moment = "everyone waits for milliseconds" if not on_sqlite else "writers wait for the whole migration"
     references = "writers wait for milliseconds" if found.table and not on_sqlite else moment
     tables = "CREATE TABLE protokeep_..." + ("" if on_sqlite else " and the tables of PgQueuer")
     yield Step(f"{tables} (nothing else outside of design_mockups)", references)
@@ -212,7 +212,7 @@ def _remarks_on_settings(found: Survey, settings: Settings) -> Iterator[Remark]:
         yield Remark("note", f"{counts.tenants:,} tenants would share the workspace `default`", fix)
     if counts.with_chat and settings.v0_api_key is None:
         fix = "set V0_API_KEY to the key that paid for them, or import people's keys with `protokeep keys`"
-        yield Remark("note", f"without a v0 key, the {counts.chats:,} chats cannot be looked at", fix)
+        yield Remark("note", f"without a v0 key, the {counts.chats:,} chats cannot be checked", fix)
 
 
 def _size(number: int) -> str:

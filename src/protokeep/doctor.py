@@ -98,7 +98,7 @@ def _check_secret_key(settings: Settings) -> list[Finding]:
         return [
             broken("secret", f"{path} cannot be read ({error.strerror})", "give it to the user that runs protokeep")
         ]
-    fix = f"stop, remove {path} so that the next start makes a new one, and make new tokens"
+    fix = f"stop, remove {path} so that the next start creates a new one, and create new tokens"
     judged = _judge("secret", str(path), secret, fix)
     return [found if judged.level == "fine" else judged]
 
@@ -221,7 +221,7 @@ def _check_addresses(settings: Settings) -> Iterator[Finding]:
         elif settings.is_https and not settings.proxies:
             yield unsafe(
                 "proxies",
-                "PROTOKEEP_TRUSTED_PROXIES is empty: everybody behind the proxy counts as one address",
+                "PROTOKEEP_TRUSTED_PROXIES is empty: everyone behind the proxy has one address to protokeep",
                 "set it to the proxy's address, such as 127.0.0.1",
             )
     if any(network.endswith("/0") for network in settings.proxies):
@@ -239,7 +239,7 @@ def _check_outgoing(settings: Settings) -> Iterator[Finding]:
 def _check_people(settings: Settings) -> Iterator[Finding]:
     """Check who gets a role, or somebody else's money, without being named, and how we sign in at the service."""
     if settings.default_role == "admin":
-        text = "PROTOKEEP_DEFAULT_ROLE=admin makes an admin of everybody whose claims give no role"
+        text = "PROTOKEEP_DEFAULT_ROLE=admin makes an admin of everyone whose claims give no role"
         yield unsafe("default_role", text, "set it to viewer, and name admins in PROTOKEEP_CLAIM_ROLES")
     if settings.claim_workspace and settings.v0_api_key and settings.environment_key_serves("*"):
         text = "PROTOKEEP_ENVIRONMENT_KEY_FOR=* lets every workspace that a claim names spend V0_API_KEY"
@@ -312,7 +312,9 @@ async def _check_owner_table(application: Application) -> list[Finding]:
         return [broken("design_mockups", what, fix.rstrip("."))]
     if not table.tracked:
         fix = application.settings.tracking_fix
-        return [broken("design_mockups", "has no tracking columns: a create answers 503", fix[0].lower() + fix[1:])]
+        return [
+            broken("design_mockups", "has no tracking columns: no prototype can be created", fix[0].lower() + fix[1:])
+        ]
     findings = []
     if not table.tenants_are_workspaces and await store.has_several_tenants():
         text = "design_mockups holds rows of several tenants, and all of them are in the workspace `default`"
@@ -320,7 +322,7 @@ async def _check_owner_table(application: Application) -> list[Finding]:
         findings.append(unsafe("tenants", text, fix))
     progress = await application.keeper.adoption_progress()
     if progress.not_in_any_account:
-        text = f"the chats of {progress.not_in_any_account} older rows are in no v0 account whose key is here"
+        text = f"{progress.not_in_any_account} older rows: no v0 account whose key is set here shows their chats"
         findings.append(unsafe("older rows", text, "add the keys of their accounts with `protokeep keys set`"))
     return findings
 
@@ -352,7 +354,7 @@ async def _check_tokens(application: Application) -> list[Finding]:
         text = f"the admin token {token.prefix}… of {token.user_id} never expires"
         fix = f"`protokeep token create --role admin --days 90`, then `protokeep token revoke {token.id}`"
         findings.append(unsafe("tokens", text, fix))
-    return findings or [fine("tokens", "somebody can sign in, and no admin token lasts for ever")]
+    return findings or [fine("tokens", "people can sign in, and every admin token expires")]
 
 
 async def _check_clock(application: Application) -> list[Finding]:
@@ -368,12 +370,12 @@ async def _check_clock(application: Application) -> list[Finding]:
 async def _check_providers(application: Application) -> list[Finding]:
     accounts = application.keeper.context.providers.for_new()
     if not accounts:
-        return [broken("v0", "no v0 key is set: reads work, a create answers 503", "set V0_API_KEY")]
+        return [broken("v0", "no v0 API key is set: prototypes can be shown, but not created", "set V0_API_KEY")]
     findings = []
     for account, provider in accounts:
         try:
             await provider.recent_chats()
-            findings.append(fine("v0", f"{account}: v0 takes the key"))
+            findings.append(fine("v0", f"{account}: v0 accepts the key"))
         except ProviderRejected as error:
             findings.append(broken("v0", f"{account}: {str(error).rstrip('.')}", "set the right V0_API_KEY"))
         except ProviderBusy as error:
@@ -386,7 +388,7 @@ async def _check_providers(application: Application) -> list[Finding]:
 async def _check_hooks(application: Application) -> list[Finding]:
     findings = []
     for account, version in await application.hooks.lacking():
-        text = f"{account} has no hook, API v{version}: its chats are polled more often"
+        text = f"{account} has no hook, API v{version}: protokeep asks v0 about its chats more often"
         findings.append(unsafe("hooks", text, "run `protokeep hooks install`"))
     for hook, is_registered in await application.hooks.list():
         if is_registered is False and hook.hook:

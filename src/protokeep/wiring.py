@@ -280,8 +280,8 @@ def _stored_secret(path: Path) -> bytes:
     secret = path.read_bytes().strip()
     if not secret:
         raise NotConfigured(
-            f"{path} is empty, so that everybody could sign tokens. Restore it from your copy; without one remove it, "
-            "and make new tokens."
+            f"{path} is empty, so that anyone could sign tokens. Restore it from your copy; without one remove it, "
+            "and create new tokens."
         )
     return secret
 

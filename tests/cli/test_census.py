@@ -48,7 +48,7 @@ def test_an_account_is_read_looked_at_and_reclaimed(tmp_path: Path, monkeypatch:
         again = json.loads(_run(served, "scan", "--no-wait", "--json").stdout)
         unknown = _run(served, "pin", "nothing")
 
-        assert "no census yet" in early.stdout
+        assert "not scanned yet" in early.stdout
         assert scanned.returncode == 0, scanned.stderr
         assert "in all" in scanned.stdout
         assert "reading the list of chats" in scanned.stderr

@@ -187,14 +187,14 @@ def test_iterate_stop_and_delete_act_once(served: Demo, tmp_path: Path) -> None:
     saved = [run(served, "archives", "download", archive["id"], "-o", str(tmp_path / "x.zip"), **admin) for _ in "12"]
 
     assert early.returncode == 1
-    assert "still being made" in early.stderr
+    assert "still being generated" in early.stderr
     assert [json.loads(one.stdout)["state"] for one in changed] == ["making", "making"]
     assert served.messages("Make it blue") == 1
     assert making.returncode == 5
-    assert "stopped on request" in stopped.stdout
+    assert "Stopped by" in stopped.stdout
     assert (refused.returncode, "role maker" in refused.stderr) == (1, True)
     assert binned.stdout.startswith("In the bin until ")
-    assert "the product's prototype again" in back.stdout
+    assert "the current prototype of its product" in back.stdout
     assert (deleted.returncode, deleted.stdout) == (0, "Deleted.\n")
     assert [one.returncode for one in saved] == [0, 1]
     assert hashlib.sha256((tmp_path / "x.zip").read_bytes()).hexdigest() == archive["sha256"]

@@ -57,7 +57,7 @@ async def test_serve_create_status_and_watch_work_together(sqlite_url: str, tmp_
     assert [said.code for said in (created, unfinished, again, watched, failed)] == [0, 5, 0, 0, 3]
     for said, refused, words in (
         (missing, 1, "protokeep create nothing"),
-        (stranger, 1, "token create"),
+        (stranger, 1, "Ask an admin"),
         (nobody, 2, "PROTOKEEP_TOKEN"),
     ):
         assert (said.code, said.err.startswith("protokeep: ")) == (refused, True)
@@ -74,7 +74,7 @@ async def test_serve_without_a_key_starts_and_says_so_once(sqlite_url: str, tmp_
     async with started(tmp_path, "serve", "--port", "0", PROTOKEEP_DATABASE_URL=sqlite_url) as process:
         await process.says(r"serving on http://\S+")
 
-        await process.says("nobody can sign in yet. Make a token: protokeep token create --local")
+        await process.says("nobody can sign in yet. Create a token: protokeep token create --local")
         assert len(re.findall("Set V0_API_KEY", process.text)) == 1
 
 

@@ -22,8 +22,8 @@ NOT_UTF8 = b"caf\xe9"
 
 #: The arguments, the environment, standard input, and the words of the one line.
 CASES: dict[str, tuple[tuple[str | bytes, ...], dict[str, str], bytes, str]] = {
-    "an argument that is no text": (("status", NOT_UTF8), {}, b"", "argument is no text in utf-8"),
-    "an input that is no text": (("create", "shop", "-"), {}, NOT_UTF8, "standard input is no text in utf-8"),
+    "an argument that is no text": (("status", NOT_UTF8), {}, b"", "argument is not valid text in utf-8"),
+    "an input that is no text": (("create", "shop", "-"), {}, NOT_UTF8, "standard input is not valid text in utf-8"),
     "a token in typographic quotes": (("mcp",), {"PROTOKEEP_TOKEN": "“pk_x”"}, b"", "PROTOKEEP_TOKEN"),
     "an address that is a word": (("watch", "shop"), {"PROTOKEEP_URL": "nonsense"}, b"", "PROTOKEEP_URL"),
     "a SOCKS proxy": (("serve", "--port", "0"), {"ALL_PROXY": "socks5://proxy:1"}, b"", "ALL_PROXY names a SOCKS"),

@@ -35,7 +35,7 @@ async def test_a_workspaces_key_is_set_resealed_listed_removed_and_audited(sqlit
 
     everything = (key_set, rotated, listed, audit)
     assert [said.code for said in everything] == [0] * len(everything), [said.err for said in everything]
-    assert "v0 takes it" in key_set.out
+    assert "v0 accepts it" in key_set.out
     assert rotated.out == "Sealed anew: 1.\n"
     assert "…3f9c  workspace team" in listed.out
     assert "CANNOT" not in listed.out
@@ -67,9 +67,9 @@ async def test_a_list_of_peoples_keys_is_imported_line_by_line(database_url: str
 
     assert (first.code, second.code) == (1, 0), (first, second)
     assert "line 2: ana: refused. v0 rejected this key" in first.err
-    assert first.out.splitlines() == ["line 3: ben: set …3f9c, v0 takes it", "Set: 1. Unchanged: 0. Refused: 1."]
+    assert first.out.splitlines() == ["line 3: ben: set …3f9c, v0 accepts it", "Set: 1. Unchanged: 0. Refused: 1."]
     assert second.out.splitlines() == [
-        "line 1: ana: set …3f9c, v0 takes it",
+        "line 1: ana: set …3f9c, v0 accepts it",
         "line 2: ben: unchanged",
         "Set: 1. Unchanged: 1. Refused: 0.",
     ]

@@ -97,7 +97,7 @@ def test_the_printed_command_of_create_new_gives_the_one_that_was_made(served: D
     again = typed(served, repeat_of(lost))
 
     assert lost.exit_code == (6 if how == "closed" else 1)
-    assert "It may have been made all the same. With another key, asking again makes another one. " in lost.stderr
+    assert "It may have been created. With another key, asking again creates another one. " in lost.stderr
     assert "safe" not in lost.stderr
     assert "replayed: " in again.stdout, again.stderr
     assert len(set(way.keys())) == 1
@@ -112,7 +112,7 @@ def test_create_repeated_makes_another_only_if_the_first_is_gone(served: Demo, w
         lost = through(served, way, "create", "shop", "A landing page")
     again = typed(served, repeat_of(lost))
 
-    assert "makes another one if this one has failed or was deleted meanwhile" in lost.stderr
+    assert "creates another one if this one has failed or was deleted meanwhile" in lost.stderr
     assert "replayed: " in again.stdout
     assert served.chats_created == 1
 
@@ -158,7 +158,7 @@ def test_the_printed_command_of_iterate_sends_the_message_once(served: Demo, way
     make(served, another=True)
     again = typed(served, result["repeat"])
 
-    assert "With another key, asking again sends it once more." in lost.stderr
+    assert "With another key, asking again sends it a second time." in lost.stderr
     assert json_of(again)["state"] == "making"
     assert served.messages(WORDS) == 1
 
@@ -204,8 +204,8 @@ def test_a_lost_stop_is_not_repeated_blindly(served: Demo, way: Lossy) -> None:
 
     assert lost.exit_code == 6
     assert "look first, with `protokeep list shop`" in lost.stderr
-    assert "stopped on request" in run(served, "list", "shop").stdout
-    assert "stopped on request" in typed(served, repeat_of(lost)).stdout
+    assert "Stopped by" in run(served, "list", "shop").stdout
+    assert "Stopped by" in typed(served, repeat_of(lost)).stdout
 
 
 def test_an_id_belongs_to_the_product_named_with_it(served: Demo) -> None:
@@ -264,7 +264,7 @@ def test_an_interrupted_create_prints_the_command_to_repeat(served: Demo) -> Non
     line = err.partition("\n  ")[2]
 
     assert process.returncode == 130
-    assert "interrupted. It may have been made all the same." in err
+    assert "interrupted. It may have been created." in err
     assert "Traceback" not in err
     assert "replayed: " in in_a_shell(served, line)
     assert served.chats_created == 1
@@ -399,7 +399,7 @@ def test_a_key_that_may_be_removed_is_to_be_looked_at_first(local: CliRunner, mo
     lost = local.invoke(app, ["keys", "remove"])
 
     assert lost.exit_code == 1
-    assert "look first, with `protokeep keys list`" in lost.stderr
+    assert "Check first with `protokeep keys list`" in lost.stderr
     assert "has no keys" in local.invoke(app, ["keys", "list"]).output
 
 

@@ -31,7 +31,7 @@ def test_a_follow_up_changes_the_same_chat_and_gets_ready_again(served: Demo) ->
     before = ready(served)
     with Protokeep(served.url, served.token) as keep:
         making = keep.iterate(before.id, WORDS)
-        with pytest.raises(NotNow, match="still being made"):
+        with pytest.raises(NotNow, match="still being generated"):
             keep.iterate(before.id, "And green")
         served.finish()
         after = keep.wait("shop", seconds=20)

@@ -97,7 +97,7 @@ def test_whatever_is_cut_changed_or_made_by_others_is_an_archive_fault(monkeypat
         with pytest.raises(ArchiveFault):
             parse_archive(other)
     monkeypatch.setattr(archive_file, "MAX_UNPACKED", 1000)
-    with pytest.raises(ArchiveFault, match="more than one of ours"):
+    with pytest.raises(ArchiveFault, match="more than a copy of protokeep"):
         parse_archive(_zip_of({"archive.json": b"0" * 100_000}))
 
 

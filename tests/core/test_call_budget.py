@@ -95,7 +95,7 @@ class TestDay:
         spread = allowance_of(Limits(per_day=10_000), 0, 7120, NOON)
 
         assert spread.calls_per_minute == pytest.approx(2880 / 720)
-        assert "7,120 of 10,000" in spread.message
+        assert "7,120 of today's 10,000" in spread.message
         assert allowance_of(Limits(per_day=10_000), 0, 10_001, NOON).calls_per_minute == 0
         late = NOON + timedelta(hours=11, minutes=59, seconds=30)
         assert allowance_of(Limits(per_day=10_000), 0, 9_000, late).calls_per_minute == 1000
@@ -110,7 +110,7 @@ class TestDay:
         assert minute.calls_per_minute == 2
         assert "a minute" in minute.message
         assert day.calls_per_minute == pytest.approx(4)
-        assert "of this day" in day.message
+        assert "of today" in day.message
 
 
 def test_watched_prototypes_come_before_recently_requested_ones() -> None:

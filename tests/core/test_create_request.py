@@ -140,7 +140,7 @@ class TestKeys:
         """
         Where a key is missing it is said whose it was.
         """
-        assert "Set it and restart" in missing_key_message("v0:environment")
+        assert "The operator sets it and restarts" in missing_key_message("v0:environment")
         assert "The workspace's key" in missing_key_message("v0:workspace:team")
         assert "ann's own key" in missing_key_message("v0:person:team:ann")
 
@@ -164,7 +164,7 @@ class TestCaps:
         refusal = cap.refusal(NOW)
 
         assert refusal.retry_after == day_of(NOW) + timedelta(days=1) - NOW
-        assert "ann has made 3 prototypes today" in str(refusal)
+        assert "ann has reached the limit of 3 new prototypes a day" in str(refusal)
         assert "PROTOKEEP_CREATES_PER_PERSON" in str(refusal)
 
 

@@ -131,4 +131,4 @@ class TestNotShown:
         one = deletion_not_visible(deletion_requested(prototype(Status.COMPLETED), NOW), after(3))
 
         assert (one.state, generation_of(one).submission.next_try_at) == (State.DELETING, after(3))
-        assert "no proof" in (generation_of(one).hold.message or "")
+        assert "does not prove" in (generation_of(one).hold.message or "")

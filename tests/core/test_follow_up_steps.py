@@ -62,14 +62,14 @@ class TestWhyNot:
     @pytest.mark.parametrize(
         ("one", "words"),
         [
-            (untracked(MADE), "no chat"),
-            (prototype(MADE, chat_id=None), "no chat"),
+            (untracked(MADE), "once the app builder has started"),
+            (prototype(MADE, chat_id=None), "once the app builder has started"),
             (ready(deletion_requested_at=NOW), "being deleted"),
             (ready(recovery_point=CLAIMED, turn=2), "has not reached"),
             (ready(recovery_point=SENT, turn=2), "has not reached"),
             (prototype(FAILED, error_code="gone"), "no longer exists"),
-            (prototype(IN_PROGRESS), "still being made"),
-            (prototype(Status.PENDING), "still being made"),
+            (prototype(IN_PROGRESS), "still being generated"),
+            (prototype(Status.PENDING), "still being generated"),
         ],
         ids=["untracked", "no chat", "deleting", "claimed", "sent", "gone", "in progress", "pending"],
     )
@@ -325,7 +325,7 @@ def test_a_stopped_prototype_has_failed_is_not_polled_and_takes_a_message() -> N
     """
     What was stopped has failed with that reason, is not looked at, and takes a message.
     """
-    one = rounds.stopped(prototype(IN_PROGRESS, next_poll_at=NOW), after(20))
+    one = rounds.stopped(prototype(IN_PROGRESS, next_poll_at=NOW), after(20), "ann")
 
     assert (one.status, generation_of(one).error.code) == (FAILED, "stopped")
     assert (generation_of(one).polling.next_poll_at, generation_of(one).settled_at) == (None, after(20))

@@ -146,7 +146,7 @@ def test_a_prototype_that_is_not_visible_is_reused_with_that_reason() -> None:
     decision = decide(prototype(Status.COMPLETED, missing_since=NOW), "A shop", create_new=False)
 
     assert decision.outcome is Outcome.REUSED
-    assert "v0 does not show it at present; it is looked at again." in decision.reason
+    assert "v0 does not show it at present; protokeep keeps checking." in decision.reason
 
 
 class TestDeleted:

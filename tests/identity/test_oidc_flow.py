@@ -90,7 +90,7 @@ class TestSignOn:
 
         for answer in (empty, mixed):
             assert answer.status_code == 401
-            assert "begun in another browser" in fault_of(answer)
+            assert "started in another browser" in fault_of(answer)
         assert await world.rows("SELECT * FROM protokeep_sessions") == []
 
     @on_sqlite

@@ -63,8 +63,8 @@ async def test_a_value_that_cannot_be_used_is_told_in_our_words(served: Demo) ->
         number = await refusal(client, "wait_for_prototype", product_id="shop", seconds="soon")
 
     assert missing == "prompt is missing. Send it."
-    assert empty == "prompt is a text."
-    assert number == "seconds is a whole number."
+    assert empty == "prompt must be a text."
+    assert number == "seconds must be a whole number."
     assert served.chats_created == 0
 
 

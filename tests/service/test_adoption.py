@@ -120,8 +120,8 @@ async def test_a_click_on_a_row_of_another_account_reuses_it_in_words(owned: Wor
 
     assert {early.prototype.id, late.prototype.id} == {mockup_id}
     assert (early.decision.outcome, late.decision.outcome) == (Outcome.REUSED, Outcome.REUSED)
-    assert "no builder account whose key is here" in late.decision.reason
-    with pytest.raises(NotNow, match="no builder account whose key is here"):
+    assert "No app builder account whose key is set here" in late.decision.reason
+    with pytest.raises(NotNow, match="No app builder account whose key is set here"):
         await owned.keeper.iterate(ANN, mockup_id, "Make it blue")
     assert owned.creates == 0
 

@@ -231,12 +231,12 @@ class TestStop:
         What v0 does not have yet, and a message that it does not have yet, cannot be stopped; that is said.
         """
         claimed = (await world.ensure()).prototype
-        with pytest.raises(NotNow, match="has not taken it"):
+        with pytest.raises(NotNow, match="has not accepted it"):
             await world.keeper.stop(ANN, claimed.id)
         done = await world.complete("p-2")
         await world.keeper.iterate(ANN, done.id, "Make it blue", wait=0)
 
-        with pytest.raises(NotNow, match="has not taken it"):
+        with pytest.raises(NotNow, match="has not accepted it"):
             await world.keeper.stop(ANN, done.id)
 
     async def test_a_prototype_that_finished_during_the_stop_is_ready(

@@ -93,7 +93,7 @@ class TestGivingUp:
         before = await world.contents()
         monkeypatch.setattr(world.store, "save", self.never)
 
-        with pytest.raises(NotNow, match="too many at once"):
+        with pytest.raises(NotNow, match="Too many people"):
             await world.keeper.iterate(ANN, done.id, "Make it blue", idempotency_key="k", wait=0)
         assert await world.contents() == before
 
@@ -107,7 +107,7 @@ class TestGivingUp:
         before = await world.contents()
         monkeypatch.setattr(world.store, "save", self.never)
 
-        with pytest.raises(NotNow, match="too many at once"):
+        with pytest.raises(NotNow, match="Too many people"):
             await world.keeper.delete(ANN, done.id)
         assert {**await world.contents(), "protokeep_archives": []} == before  # The copy that was made stays.
         assert not world.chat.deleted

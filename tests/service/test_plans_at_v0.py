@@ -1,4 +1,4 @@
-"""The whole way against the emulated v0: census, plan, deletion, a census afterwards, and undo."""
+"""The whole way against the emulated v0: census, plan, deletion, a scan afterwards, and undo."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ async def test_an_old_account_is_cleaned_up_and_one_chat_comes_back(world: World
     for chat_id in empty:
         assert items[chat_id].state is ItemState.DELETED
         assert "cannot be made again" in str(items[chat_id].answer)
+    assert (await plans.undo(ADA, plan.id, empty)).not_possible == len(empty)
     item = items[chosen]
     assert item.state is ItemState.RESTORED, item
     assert item.restored_as is not None

@@ -72,7 +72,7 @@ async def test_the_line_of_a_person_and_of_a_workspace_has_an_end(monkeypatch: p
     monkeypatch.setattr(scans_module, "LINE_OF_WORKSPACE", 3)
     running = Running()
     await running.begin(ANN, ANN)
-    with pytest.raises(TooMany, match="wait for their answers"):
+    with pytest.raises(TooMany, match="Wait for their answers"):
         await running.scans.turn(ANN).__aenter__()
     await running.begin(BOB)
     with pytest.raises(TooMany):

@@ -109,7 +109,7 @@ class TestCare:
 
         assert await schema_of(database_url) == before
         assert any("protokeep_slots" in statement for statement in departure.statements)
-        assert {"API tokens", "sealed keys", "lines of the audit"} < set(departure.losses)
+        assert {"API tokens", "v0 API keys", "lines of the audit"} < set(departure.losses)
 
     async def test_chats_that_go_with_the_columns_are_counted(self, empty_database_url: str) -> None:
         """

@@ -281,7 +281,7 @@ class TestCalling:
         with open(empty_sqlite_url.removeprefix("sqlite:///"), "w") as file:  # noqa: ASYNC230 - a few bytes
             file.write("hello, this is a text of some length\n" * 40)
 
-        with pytest.raises(MigrationError, match="no SQLite database"):
+        with pytest.raises(MigrationError, match="not an SQLite database"):
             await migrate(empty_sqlite_url)
 
     async def test_a_role_without_the_right_is_told_which_one_has_it(self, empty_pg_url: str) -> None:

@@ -109,7 +109,7 @@ class TestCreate:
         first, second = await site.create(), await site.create()
 
         assert (first.json()["project_status"], first.json()["error"]["code"]) == ("failed", "key_refused")
-        assert "V0_API_KEY" in first.json()["error"]["message"]
+        assert "Set a key that v0 accepts" in first.json()["error"]["message"]
         assert (second.status_code, second.json()["decision"]["outcome"]) == (201, "replaced")
 
     @on_sqlite

@@ -114,16 +114,16 @@ async def test_the_page_of_the_bin_shows_until_when_and_takes_back_with_one_clic
     in_bin, home, own = [(await site.http.get(path)).text for path in ("/bin", "/", page)]
     back = await site.http.post(f"{page}/restore", data=form_token)
 
-    assert "Put it into the bin" in asked.text
-    assert "Delete it now, for good" in asked.text
+    assert "Move to the bin" in asked.text
+    assert "Delete now, for good" in asked.text
     assert (deleted.status_code, back.status_code) == (303, 303)
     assert f'action="{page}/restore"' in in_bin
     assert f'href="{page}/delete"' in in_bin
     assert "UTC" in in_bin
     assert prototype["id"] not in home
-    assert "ada put it into the bin" in own
+    assert "ada moved it to the bin" in own
     assert "Take it back" in own
-    assert "It is empty" in (await site.http.get("/bin")).text
+    assert "The bin is empty" in (await site.http.get("/bin")).text
     assert prototype["id"] in (await site.http.get("/")).text
 
 

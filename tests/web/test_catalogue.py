@@ -79,7 +79,7 @@ async def test_similar_products_are_in_the_answer_or_in_a_problem(world: World) 
                 "state": "making",
                 "how": "id",
                 "alike": 1.0,
-                "reason": "Its id differs only in case, blanks, dashes or dots.",
+                "reason": "Its id differs only in case, spaces, dashes or dots.",
             }
         ]
         api.node.context.asks_unclear_product = True
@@ -102,7 +102,7 @@ async def test_the_form_says_what_exists_and_asks_before_it_makes(site: Pages) -
     asked = await ana.client.post("/new/similar", data={**fields, "product_id": "bakery-shop", "prompt": ""})
     assert "bakery-shop exists already" in asked.text
     near = await ana.client.post("/new/similar", data={**fields, "product_id": "cakes", "prompt": prompt + " soon"})
-    assert "There is one like it" in near.text
+    assert "A similar prototype exists" in near.text
     assert "<b>with" not in near.text
     theirs = hidden((await other.get("/new")).text)
     assert (await other.client.post("/new/similar", data={**theirs, "product_id": "bakery-shop"})).text.strip() == ""
@@ -113,7 +113,7 @@ async def test_the_form_says_what_exists_and_asks_before_it_makes(site: Pages) -
     question = await ana.client.post("/new", data={**again, "product_id": "Bakery Shop", "prompt": prompt})
     assert question.status_code == 409
     assert "Did you mean" in question.text
-    assert "It is another product: make it" in question.text
+    assert "It is another product: create it" in question.text
     sure = {**hidden(question.text), "product_id": "Bakery Shop", "prompt": prompt}
     assert sure["different"] == "Bakery Shop"
     made = await ana.client.post("/new", data=sure)

@@ -93,7 +93,7 @@ async def test_each_role_gets_every_page_and_only_what_it_may(censuses: Censuses
     admin, viewer = await people.signed_in(Role.ADMIN), await people.signed_in(Role.VIEWER)
     pages = ["/clean-up", "/clean-up/chats", "/clean-up/groups", "/clean-up/plans"]
     for path in pages:
-        assert "Nobody has scanned" in await get(viewer, path) or path == "/clean-up/plans"
+        assert "has not been scanned yet" in await get(viewer, path) or path == "/clean-up/plans"
     assert "Scan the account" in await get(admin, "/clean-up")
     await censuses.run()
     plan, _ = await draft(admin)
@@ -109,7 +109,7 @@ async def test_each_role_gets_every_page_and_only_what_it_may(censuses: Censuses
         assert (await viewer.get(path)).status_code == 403
         await get(admin, path)
     summary = await get(viewer, "/clean-up")
-    assert "60 chats. Nobody seems to need" in summary
+    assert "60 chats. Nothing seems to need" in summary
     assert f'href="/clean-up/chats?author={found[0].record.chat.author_id}"' in summary
     assert "Whom to tell" in await get(admin, plan)
     assert "Whom to tell" not in await get(viewer, plan)
@@ -140,7 +140,7 @@ async def test_from_a_scan_to_a_deletion_that_is_taken_back(world: World, census
     assert (refused.status_code, 'id="product_fault">The product' in refused.text) == (422, True)
     adopted = await post(admin, "/clean-up/adopt", product_id="shop", group=group[2])
     assert 'adopted into <a href="/p/shop">shop</a>' in adopted.text
-    assert "it is in use now" in adopted.text
+    assert "it is the current variant now" in adopted.text
 
     for name, days, fault in (("elsewhere", "14", "Write the name of"), ("default", "1", "grace must be 3 to 365")):
         answer = await post(admin, "/clean-up/plans", workspace=name, grace_days=days, kind_empty="1")
@@ -152,14 +152,14 @@ async def test_from_a_scan_to_a_deletion_that_is_taken_back(world: World, census
     assert keep is not None
     viewer = await people.signed_in(Role.VIEWER)
     kept = await post(viewer, f"/clean-up/chats/{keep[1]}/pin", next=plan)
-    assert (kept.url.path, "Kept by viewer" in kept.text) == (plan, True)
+    assert (kept.url.path, "Pinned by viewer" in kept.text) == (plan, True)
 
     wrong_name = await post(admin, f"{plan}/approve", digest=digest, workspace="elsewhere")
     assert (wrong_name.status_code, "Write the name of the workspace" in wrong_name.text) == (422, True)
     other_list = await post(admin, f"{plan}/approve", digest="0" * 64, workspace="default")
     assert (other_list.status_code, "so nothing was done" in other_list.text) == (422, True)
     await post(admin, f"{plan}/approve", digest=digest, workspace="default")
-    if "One more admin" in await get(admin, plan):
+    if "Another admin" in await get(admin, plan):
         other = await people.signed_in(Role.ADMIN, "max")
         await post(other, f"{plan}/approve", digest=digest, workspace="default")
     assert "Nothing is deleted before it is applied" in await get(admin, plan)
@@ -171,12 +171,12 @@ async def test_from_a_scan_to_a_deletion_that_is_taken_back(world: World, census
 
     admin = await people.signed_in(Role.ADMIN)
     done = await get(admin, plan)
-    assert "What it deleted can be made again" in done
+    assert "can be restored from their copies" in done
     assert not world.sandbox.chats[keep[1]].deleted
     gone = re.search(r'name="chat" value="([^"]+)"', done)
     assert gone is not None
     assert world.sandbox.chats[gone[1]].deleted
-    assert "Being made again" in (await post(admin, f"{plan}/undo", chat=gone[1])).text
+    assert "Being restored" in (await post(admin, f"{plan}/undo", chat=gone[1])).text
     assert (await admin.get(f"{plan}/receipts")).json()["signature"]
     edited = await post(admin, f"{plan}/import", content="chat_id,action,fingerprint\nx,keep,y")
     assert (edited.status_code, "not in the plan" in edited.text, "x,keep,y" in edited.text) == (422, True, True)

@@ -78,7 +78,7 @@ class TestFollowUp:
         assert page.status_code == 200
         assert "ana asked for a change" in page.text
         assert "Make it &lt;blue&gt; please" in page.text
-        assert "The last message has not reached the builder yet" in page.text
+        assert "The last change has not reached the app builder yet" in page.text
 
     async def test_a_used_key_with_another_message_keeps_the_form_with_a_new_key(self, site: Site) -> None:
         """
@@ -108,7 +108,7 @@ class TestFollowUp:
         page = await browser.client.post(f"/prototypes/{prototype.id}/messages", data={**fields, "message": message})
 
         assert page.status_code == 422
-        assert 'id="message_fault">The message' in page.text
+        assert 'id="message_fault">The change' in page.text
 
     async def test_while_it_is_made_the_page_has_no_form_and_loses_no_message(self, site: Site) -> None:
         """
@@ -118,7 +118,7 @@ class TestFollowUp:
         browser = await site.signed_in()
         page = await browser.get(f"/prototypes/{prototype.id}")
         assert 'name="message"' not in page.text
-        assert "It is still being made. Wait until it is ready, or stop it." in page.text
+        assert "It is still being generated. Wait until it is ready, or stop it." in page.text
 
         answer = await browser.send(f"/prototypes/{prototype.id}/messages", page, message="Make it blue")
 
@@ -134,8 +134,8 @@ class TestFollowUp:
 
         page = await browser.get(f"/prototypes/{prototype.id}")
 
-        assert "v0 did not take the message" in page.text
-        assert "The follow-up was not taken, and changed nothing." in page.text
+        assert "v0 did not accept the change" in page.text
+        assert "The app builder did not accept the change, and nothing changed." in page.text
         assert "Ready" in page.text
 
     async def test_the_time_shown_is_the_last_turns_and_credits_are_of_all_turns(self, site: Site) -> None:
@@ -209,7 +209,7 @@ class TestDelete:
 
         assert str(page.url).endswith(f"/prototypes/{prototype.id}")
         assert "ana asked to delete it" in page.text
-        assert "The builder did not delete it yet" in page.text
+        assert "The app builder has not deleted it yet" in page.text
         assert 'name="message"' not in page.text
         home = await browser.get("/")
         assert re.search(r'data-state="deleting"', home.text)
@@ -244,7 +244,7 @@ class TestDelete:
         page = await browser.get(f"/prototypes/{MOCKUP}/delete")
         gone = await browser.send(f"/prototypes/{MOCKUP}/delete", page)
 
-        assert "Only this row is deleted. If it has a chat at lovable, that stays there." in page.text
+        assert "Deletes it here only. If it has a chat in lovable, the chat stays there." in page.text
         assert "Deleted." in gone.text
         assert (await browser.get(f"/prototypes/{MOCKUP}")).status_code == 404
 
@@ -297,7 +297,7 @@ class TestNothingIsLost:
 
         gate = await browser.send("/new", page, **words)
         assert gate.status_code == 401
-        assert "What you wrote is kept" in gate.text
+        assert "Your draft is saved" in gate.text
         kept = dict(re.findall(r'<textarea name="(draft_\w+)"[^>]*>\n(.*?)</textarea>', gate.text, re.DOTALL))
         kept = {name: html.unescape(value) for name, value in kept.items()}
         wrong = await browser.client.post("/sign-in", data={**hidden(gate.text), **kept, "token": "pk_wrong"})
@@ -362,6 +362,6 @@ class TestNothingIsLost:
         program = await browser.client.post("/new", content=long.encode(), headers={"accept": "*/*"})
 
         assert (answer.status_code, program.status_code) == (413, 413)
-        assert "<h1>That is too much at once</h1>" in answer.text
+        assert "<h1>That is too long</h1>" in answer.text
         assert answer.headers["content-security-policy"]
         assert program.headers["content-type"] == "application/problem+json"

@@ -307,8 +307,8 @@ class TestForms:
         other = await second.send("/new", await second.get("/new"), product_id="shop", prompt="a zoo")
         another = await second.send("/new", other, product_id="shop", prompt="a zoo", another="1")
 
-        assert "You already have this one" in same.text
-        assert "made for <b>ana</b>" in same.text
+        assert "This product already has a prototype" in same.text
+        assert "<b>ana</b> asked for" in same.text
         assert "Your prompt differs" not in same.text
         assert "Your prompt differs" in other.text
         assert "/prototypes/" in str(another.url)
@@ -338,7 +338,7 @@ class TestForms:
         answer = await browser.send("/new", page, product_id="shop", prompt="another shop")
 
         assert answer.status_code == 409
-        assert "sent before with other words" in answer.text
+        assert "before with other words" in answer.text
 
     async def test_retry_makes_a_failed_prototype_again_once(self, site: Site) -> None:
         """
@@ -363,7 +363,7 @@ class TestForms:
         pages = [await browser.get(path) for path in ("/", "/p/shop", f"/prototypes/{made['shop'].id}")]
 
         for page in pages:
-            assert "Make another" not in page.text
+            assert "Create another" not in page.text
             assert "Retry" not in page.text
             assert 'href="/new' not in page.text
         assert (await browser.get("/new")).status_code == 403
@@ -505,11 +505,11 @@ async def test_the_home_page_says_how_far_the_adoption_of_older_rows_is(
     While accounts are asked about older rows, people read how far that is; otherwise nothing.
     """
     browser = await site.signed_in()
-    assert "being taken up" not in (await browser.get("/")).text
+    assert "is adopting your older prototypes" not in (await browser.get("/")).text
 
     progress = AdoptionProgress(to_adopt=10, looking=10, adopted=15, not_in_any_account=5)
     monkeypatch.setattr(site.application.keeper, "adoption_under_way", lambda: progress)
-    assert "being taken up: 50 % so far" in (await browser.get("/")).text
+    assert "is adopting your older prototypes: 50 % so far" in (await browser.get("/")).text
 
 
 class TestSafety:
@@ -680,8 +680,8 @@ class TestLive:
             told, seen = await one.next("change"), await other.next("change")
 
         assert "queued" == told["data"]["state"] == seen["data"]["state"]
-        assert "Make another" in told["data"]["html"]
-        assert "Make another" not in seen["data"]["html"]
+        assert "Create another" in told["data"]["html"]
+        assert "Create another" not in seen["data"]["html"]
 
     async def test_a_viewer_who_comes_back_hears_what_was_missed(self, site: Site) -> None:
         """

@@ -14,14 +14,17 @@ from fake_accounts import FakeAccount, save_census
 from people import SECRET
 from protokeep.cli import app as cli
 from protokeep.client import AsyncProtokeep, InvalidInput, NotAllowed, NotFound, Protokeep, plans
+from protokeep.client.census import pin, unpin
 from protokeep.core.principals import Role
 from protokeep.service.archives import ChatArchives
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.clean_up_budget import CleanUpBudget
 from protokeep.service.plan_policies import PlanPolicies
+from protokeep.service.plan_reports import PlanReports
 from protokeep.service.plan_steps import PlanRunner
 from protokeep.service.plans import PlanService
 from protokeep.service.receipts import is_signed_by_us
+from protokeep.web.pages.plan_presenters import sentence_of
 from world import ENVIRONMENT_ACCOUNT, World, on_sqlite
 
 
@@ -66,7 +69,13 @@ async def test_a_plan_goes_from_its_draft_to_its_receipts_over_http(world: World
         with pytest.raises(InvalidInput, match="line 2: fingerprint is missing"):
             await admin.run(plans.import_edited(draft["id"], "chat_id,action,fingerprint\nc-0,keep,"))
 
+        other = await admin.run(plans.create("default", chat_ids=["c-0", "c-1"], grace_days=3))
         await admin.run(plans.approve(edited["id"], edited["digest"], "default"))
+        await admin.run(plans.approve(other["id"], other["digest"], "default"))
+        service = PlanService(world.first.context)
+        approved = await service.get("default", other["id"])
+        figures = await PlanReports(world.first.context, service).figures("default", other["id"])
+        assert "1 chat is in its grace period" in sentence_of(approved, world.clock(), figures)
         people = await admin.run(plans.people(edited["id"]))
         assert [len(one["chats"]) for one in people["people"]] == [1]
         await admin.run(plans.apply(edited["id"], edited["digest"]))
@@ -74,7 +83,7 @@ async def test_a_plan_goes_from_its_draft_to_its_receipts_over_http(world: World
         await run(world)
         assert set(account.removed) == {"c-0"}
         report = await viewer.run(plans.report(edited["id"]))
-        assert report["sentence"].startswith("1 removed, 0 pinned touched")
+        assert report["sentence"].startswith("1 removed, 0 pinned deleted")
         export = await admin.run(plans.receipts(edited["id"]))
         assert is_signed_by_us(Signer(SECRET), export)
 
@@ -110,6 +119,8 @@ async def test_the_command_line_leads_from_a_draft_to_its_report(
         monkeypatch.setenv("PROTOKEEP_URL", site.url)
         monkeypatch.setenv("PROTOKEEP_TOKEN", token)
 
+        keeper = Protokeep(site.url, token)
+
         async def call(*words: str, code: int = 0) -> str:
             result: Any = await asyncio.to_thread(CliRunner().invoke, cli, ["plan", *words])
             assert result.exit_code == code, result.output
@@ -119,7 +130,10 @@ async def test_the_command_line_leads_from_a_draft_to_its_report(
         shown = await call("show", draft["id"])
         assert f"--digest {draft['digest']}" in shown
         assert draft["id"] in await call("list")
-        assert "c-0" in await call("items", draft["id"], "--action", "delete")
+        assert "so it stays" not in await call("items", draft["id"], "--action", "delete")
+        await asyncio.to_thread(lambda: keeper.run(pin("c-0")))
+        assert "Pinned by ada, so it stays." in await call("items", draft["id"], "--action", "delete")
+        await asyncio.to_thread(lambda: keeper.run(unpin("c-0")))
         file = tmp_path / "plan.csv"
         await call("export", draft["id"], "--output", str(file))
         assert "exists" in await call("export", draft["id"], "--output", str(file), code=1)
@@ -137,7 +151,7 @@ async def test_the_command_line_leads_from_a_draft_to_its_report(
         await call("apply", edited["id"], *digest)
         await call("pause", edited["id"])
         await call("resume", edited["id"])
-        assert "2 stay." in await call("undo", edited["id"])
+        assert "2 chats stay." in await call("undo", edited["id"])
         assert "0 removed" in await call("report", edited["id"])
         receipts = tmp_path / "receipts.json"
         await call("receipts", edited["id"], "--output", str(receipts))

@@ -517,8 +517,8 @@ class TestWords:
             (body(createNew=True), "Did you mean create_new?"),
             (body(projectName="x"), "projectName is not a field of this request. Did you mean product_name?"),
             (body(colour="red"), "colour is not a field of this request. Take it out, or check its spelling."),
-            (body(create_new="yes"), "create_new is true or false."),
-            (body(context=[]), "context is a JSON object."),
+            (body(create_new="yes"), "create_new must be true or false."),
+            (body(context=[]), "context must be a JSON object."),
         ],
     )
     async def test_a_misspelt_field_is_told_as_such(self, site: Site, sent: Any, words: str) -> None:

@@ -54,7 +54,7 @@ async def test_a_products_page_is_the_whole_page_of_its_current_variant(site: Si
     page = await browser.get("/p/shop")
 
     assert page.status_code == 200
-    for part in ("#3 Current Ready A green one", "#2 Ready A blue one ben", "Asked since 1", "Ask for a change"):
+    for part in ("#3 Current Ready A green one", "#2 Ready A blue one ben", "Changes since 1", "Ask for a change"):
         assert part in words(page.text)
     assert f'action="/prototypes/{third.id}/messages"' in page.text
     assert f"/prototypes/{third.id}/delete" in page.text
@@ -70,7 +70,7 @@ async def test_a_variant_that_is_not_current_says_so_and_is_made_current(site: S
     first, second = await variants(site, SHOP, replace(SHOP, ago=minutes(40), another=True))
     browser = await site.signed_in()
     page = await browser.get(f"/prototypes/{first.id}")
-    assert "You are looking at #1. #2 is the current one" in words(page.text)
+    assert "This is #1. #2 is the current variant" in words(page.text)
 
     shown = await browser.send(f"/prototypes/{first.id}/make-current", page)
 
@@ -98,9 +98,9 @@ async def test_a_failed_variant_is_not_offered_as_current_and_refused(site: Site
 @pytest.mark.parametrize(
     ("others", "says"),
     [
-        ((State.READY,), "#1 becomes the current one : everyone who asks for this product gets that."),
-        ((State.FAILED,), "#1 becomes the current one, and it has failed : the next request for this product makes"),
-        ((), "It is the only one. The next request for this product makes a new prototype."),
+        ((State.READY,), "#1 becomes the current variant : everyone who asks for this product gets it."),
+        ((State.FAILED,), "#1 becomes the current variant, and it has failed : the next request for this product"),
+        ((), "It is the only variant. The next request for this product creates a new prototype."),
     ],
 )
 async def test_the_page_of_a_deletion_says_what_the_product_has_afterwards(
@@ -137,7 +137,7 @@ async def test_a_variant_is_named_and_found_by_its_name(site: Site) -> None:  # 
 
     assert "#1 Ready Dark <header>" in words((await browser.get("/p/shop")).text)
     assert refused.status_code == 422
-    assert "Not named." in words(refused.text)
+    assert "The name was not saved." in words(refused.text)
 
 
 async def test_two_variants_stand_side_by_side_with_what_differs(site: Site) -> None:  # noqa: F811

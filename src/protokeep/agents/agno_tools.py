@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from protokeep.agents.result import V0Project
 
 INSTRUCTIONS = [
-    "A product has one prototype, shared by everybody. create_v0_project_with_api gives it, or makes the first one.",
+    "A product has one prototype, shared by everyone. create_v0_project_with_api gives it, or creates the first one.",
     "Use the product's own id, the same one every time. After an error call the tool again with the very same "
     "arguments: nothing is made twice.",
-    "Making takes minutes. Tell the user the links you were given, or look again with check_v0_project_status.",
+    "Generating takes minutes. Tell the user the links you were given, or call check_v0_project_status again.",
     "Set create_new only when the user asks for another prototype on purpose.",
 ]
 
 #: Advice for a model when the answer to its call was lost.
-REPEAT_ADVICE = "It may have been done: call this again with the very same arguments."
-CHECK_FIRST_ADVICE = "It may have been done: look with check_v0_project_status before you ask again."
+REPEAT_ADVICE = "It may have been done: call this again with the same arguments."
+CHECK_FIRST_ADVICE = "It may have been done: call check_v0_project_status before you ask again."
 
 
 class ProjectAgent(Protocol):
@@ -61,7 +61,7 @@ class _Tools:
 
         Args:
             v0_prompt: What the prototype should be, in full sentences.
-            product_id: The product's own id. Everybody who asks for the same product gets the same prototype.
+            product_id: The product's own id. Everyone who asks for the same product gets the same prototype.
             create_new: Only when the user asks for another prototype on purpose.
         """
         key = _idempotency_key(run_context, product_id, v0_prompt) if create_new else None

@@ -138,8 +138,8 @@ async def _follow_until_accepted(keeper: Keeper, claimed: Prototype) -> Prototyp
             raise ProviderUnreachable(generation.hold.message or "Nothing was sent.", code=generation.hold.code or "")
         if time.monotonic() >= ends:
             raise OutcomeUnknown(
-                f"{generation.error.message} It was not found afterwards either, and was not sent again. Look at v0 "
-                "before asking anew.",
+                f"{generation.error.message} It was not found afterwards either, and was not sent again. Check in v0 "
+                "before you ask again.",
                 code=generation.error.code or "",
             )
         await asyncio.sleep(LOOKUP_SECONDS)

@@ -80,7 +80,7 @@ async def ensure(client: RemoteClient, request: ProjectRequest) -> tuple[Prototy
 
 def _with_key(error: ClientError, ensured: Prototype, key: str) -> ClientError:
     """The error, saying that the prototype was created and with which key to go on."""
-    advice = f"Prototype {ensured.id} was asked for. Go on with idempotency_key={key!r}, or with its status."
+    advice = f"Prototype {ensured.id} was asked for. Continue with idempotency_key={key!r}, or with its status."
     if isinstance(error, NoAnswer):
         error = NoAnswer(error.reason, advice)
     error.advice = advice

@@ -50,7 +50,7 @@ def _print_version(value: bool) -> None:
 
 app = typer.Typer(
     name="protokeep",
-    help="One prototype per product: reused by everyone, tracked to its end, never made twice.",
+    help="One prototype per product: reused by everyone, tracked to its end, never created twice.",
     epilog=retry_advice.EXIT_CODES,
     no_args_is_help=True,
     add_completion=True,
@@ -77,9 +77,9 @@ for module in (
     app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
 app.add_typer(invitations.app, name="invitation", help="Links that let one person in, once.")
-app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed.")
+app.add_typer(keys.app, name="keys", help="v0 API keys, stored encrypted.")
 app.add_typer(plans.app, name="plan", help="Clean-up of an account: plan, approve, apply, undo.")
-app.add_typer(census.app, name="census", help="What an account at the app builder holds.")
+app.add_typer(census.app, name="census", help="What an app builder account holds.")
 app.add_typer(deleted.archives_app, name="archives", help="Copies of deleted chats.")
 app.add_typer(hooks.app, name="hooks", help="Hooks at v0: install, list, remove.")
 
@@ -90,7 +90,7 @@ def _program(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """One prototype per product: reused by everyone, tracked to its end, never made twice."""
+    """One prototype per product: reused by everyone, tracked to its end, never created twice."""
 
 
 def main() -> None:

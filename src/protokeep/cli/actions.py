@@ -29,7 +29,7 @@ def iterate(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Send a follow-up into the chat of a product's prototype."""
+    """Ask for a change of a product's prototype."""
     from protokeep.cli import output
 
     message = read_input() if text == "-" else text
@@ -39,7 +39,7 @@ def iterate(
         selected_id = prototype_id_of(client, product_id, provider, prototype_id)
         options: dict[str, str | bool | None] = {"--id": selected_id, "--key": key, "--json": as_json}
         advice = RetryAdvice(
-            "It may have been sent all the same. With another key, asking again sends it once more. To repeat this "
+            "It may have been sent. With another key, asking again sends it a second time. To repeat this "
             f"very request{same_input(text)}:",
             shell_command("iterate", (product_id, text), options, url, token),
             key,
@@ -66,7 +66,7 @@ def stop(
     with connected(url, token, as_json=as_json, missing=missing) as client:
         selected_id = prototype_id_of(client, product_id, provider, prototype_id)
         advice = RetryAdvice(
-            f"It may have been stopped all the same: look first, with `protokeep list {product_id}`, because asking "
+            f"It may have been stopped. Check first with `protokeep list {product_id}`, because asking "
             "again stops whatever runs there by then. To stop this prototype, and no other of the product's:",
             shell_command("stop", (product_id,), {"--id": selected_id, "--json": as_json}, url, token),
         )
@@ -74,7 +74,7 @@ def stop(
             prototype = client.stop(selected_id)
     line = output.prototype_line(prototype)
     is_stopped = prototype.error is not None and prototype.error.code == "stopped"
-    said = f"Stopped. {line}" if is_stopped else f"It had ended already. {line}"
+    said = f"Stopped. {line}" if is_stopped else f"Nothing is being generated. {line}"
     if not prototype.finished:
         said = f"{provider} was asked to stop it. `protokeep watch {product_id}` shows when it has."
     with advise_if_output_fails(str(advice)):
@@ -85,14 +85,14 @@ def stop(
 def delete(
     product_id: ProductId,
     prototype_id: PrototypeId = None,
-    now: Annotated[bool, typer.Option("--now", help="Admins: past the bin, so that nothing takes it back.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Admins: delete at once, for good, without the bin.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     provider: Provider = "v0",
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Delete a product's prototype, here and at the builder. Into the bin first; an admin any, a maker their own."""
+    """Delete a product's prototype. It waits in the bin first. Makers delete their own, admins any."""
     from protokeep.client import NotFound
 
     missing = missing_text(product_id, provider, prototype_id)
@@ -104,11 +104,10 @@ def delete(
                 raise
             selected_id = prototype_id  # The server knows whether it is deleted already.
         if not yes:
-            question = f"Delete prototype {selected_id} of {product_id}, and its chat at {provider}?"
-            typer.confirm(question, abort=True, err=as_json)
+            typer.confirm(_question(selected_id, product_id, provider, now=now), abort=True, err=as_json)
         options: dict[str, str | bool | None] = {"--id": selected_id, "--now": now, "--yes": True, "--json": as_json}
         advice = RetryAdvice(
-            "It may have been deleted all the same. Without --id, asking again deletes the prototype that the product "
+            "It may have been deleted. Without --id, asking again deletes the prototype that the product "
             "has by then. To repeat this very request:",
             shell_command("delete", (product_id,), options, url, token),
         )
@@ -121,6 +120,15 @@ def delete(
         print_text(_deletion_text(remaining))
 
 
+def _question(prototype_id: str, product_id: str, provider: str, *, now: bool) -> str:
+    """What the deletion does, as a question."""
+    if now:
+        return f"Delete prototype {prototype_id} of {product_id} for good, and its chat in {provider}?"
+    return (
+        f"Move prototype {prototype_id} of {product_id} to the bin? It is deleted later, with its chat in {provider}."
+    )
+
+
 def _deletion_text(remaining: Prototype | None) -> str:
     """What became of a deletion; `remaining` is the prototype as it is after it, None: it is gone."""
     if remaining is None:
@@ -128,5 +136,5 @@ def _deletion_text(remaining: Prototype | None) -> str:
     if remaining.deletion_due_at is not None:
         until = f"{remaining.deletion_due_at:%Y-%m-%d %H:%M} UTC"
         return f"In the bin until {until}. Take it back with: protokeep restore {in_one_line(remaining.id)}"
-    reason = in_one_line(remaining.trouble or "It is being decided whether the builder has it.")
-    return f"Being deleted; it is tried again by itself. {reason}"
+    reason = in_one_line(remaining.trouble or "protokeep is finding out whether the app builder has it.")
+    return f"Being deleted. protokeep tries again automatically. {reason}"

@@ -24,7 +24,7 @@ app = typer.Typer()
 @app.command(epilog="Example: protokeep adopt --check")
 def adopt(
     check: Annotated[bool, typer.Option("--check", help="Read the database; say what a migration would do.")] = False,
-    status: Annotated[bool, typer.Option("--status", help="Say how many older rows are followed.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Say how many older rows are tracked.")] = False,
     leave: Annotated[bool, typer.Option("--leave", help="Say what would be taken away; with --yes, do it.")] = False,
     with_columns: Annotated[
         bool, typer.Option("--with-columns", help="With --leave: the specification's columns too, if we added them.")
@@ -32,7 +32,7 @@ def adopt(
     yes: Annotated[bool, typer.Option("--yes", help="With --leave: do it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Move in with a design_mockups table of your own. Look first, follow the progress, leave without a trace.
+    """Adopt a design_mockups table of your own. Check it first, follow the progress, leave without a trace.
 
     Exit codes of --check and --leave: 0 if nothing stands in the way, 1 if something does.
     """
@@ -76,7 +76,7 @@ def _report_text(found: Report, mode: str) -> str:
         if remarks:
             lines += ["", title]
             lines += [f"  {remark.text}" + (f"\n      {remark.fix}" if remark.fix else "") for remark in remarks]
-    lines += ["", "Nothing stands in the way." if found.works else "Mend what will not work, then check again."]
+    lines += ["", "Nothing stands in the way." if found.works else "Correct what will not work, then check again."]
     return "\n".join(lines)
 
 
@@ -86,9 +86,9 @@ def _status(*, as_json: bool) -> None:
         print_json(json.loads(json.dumps(asdict(progress), default=str)))
         return
     parts = [
-        f"{progress.adopted:,} rows are followed",
+        f"{progress.adopted:,} rows are tracked",
         f"{progress.looking:,} are being asked about",
-        f"{progress.to_adopt:,} wait to be taken up",
+        f"{progress.to_adopt:,} wait to be adopted",
         f"{progress.not_in_any_account:,} name a chat that no account with a key here shows",
     ]
     print_text("; ".join(parts) + ".")
@@ -111,7 +111,11 @@ def _leave(url: str, *, with_columns: bool, yes: bool, as_json: bool) -> None:
         raise typer.Exit(1)
     if yes:
         asyncio.run(leave(url, with_columns=with_columns))
-    done = "everything of protokeep's is gone from the database" if yes else "nothing was done; --yes does it"
+    done = (
+        "protokeep has removed everything of its own from the database"
+        if yes
+        else "nothing was done; add --yes to do it"
+    )
     print_notice(done)
 
 
@@ -127,10 +131,14 @@ def _departure_text(departure: Departure) -> str:
     if lost:
         lines += ["", f"Lost with it: {', '.join(lost)}."]
     if departure.losses.get(CHATS_LOST):
-        lines.append("Without its chat a prototype is not found again: after coming back, a click makes a second one.")
+        lines.append(
+            "Without its chat a prototype is not found again: if you come back, the next request creates a second one."
+        )
     lines += departure.remains
     if departure.unfinished:
-        lines.append(f"{departure.unfinished:,} creates are not accepted yet: let them end, or their chats are lost.")
+        lines.append(
+            f"{departure.unfinished:,} creates are not accepted yet: wait until they end, or their chats are lost."
+        )
     if departure.alive:
         lines.append(f"{departure.alive:,} processes still work on it: stop every `serve` and `worker` first.")
     return "\n".join(lines)

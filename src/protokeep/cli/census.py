@@ -41,9 +41,9 @@ def scan(
     whole: Annotated[
         bool | None, typer.Option("--whole/--incremental", help="Read everything, or what is new. [whole at first]")
     ] = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Begin it, and do not wait for its end.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it, and do not wait for its end.")] = False,
     to_end: Annotated[bool, typer.Option("--to-end", help="Wait also for the prompts that are read last.")] = False,
-    seconds: Annotated[int, typer.Option(min=1, help="Wait at most so long; it goes on by itself.")] = 3600,
+    seconds: Annotated[int, typer.Option(min=1, help="Seconds to wait at most; the scan continues.")] = 3600,
     account: Account = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -51,13 +51,13 @@ def scan(
 ) -> None:
     """Read the workspace's account at the app builder. Nothing is written there. Needs an admin's token.
 
-    Exit codes beside the usual ones: 3 it failed, 4 it goes on and was not waited for any longer.
+    Exit codes beside the usual ones: 3 it failed, 4 it continues, and was not waited for any longer.
     """
     from protokeep.client import census
 
     options = {"--account": account, "--whole": whole is True, "--incremental": whole is False, "--json": as_json}
     advice = RetryAdvice(
-        "It may have begun all the same. Asking again is safe, and goes on with the one that is open:",
+        "It may have started. Asking again is safe, and shows the scan that is running:",
         shell_command("census scan", (), options, url, token),
     )
     with connected(url, token, as_json=as_json) as client:
@@ -72,8 +72,8 @@ def scan(
                 print_text(summary_text(client.run(census.summary(ended["account"]))))
     if ended["prompts_left"] and not to_end and not no_wait:
         print_notice(
-            f"{ended['prompts_left']:,} prompts are still being read, so that more chats can be grouped; that goes on "
-            "by itself. --to-end waits for it."
+            f"{ended['prompts_left']:,} prompts are still being read, so that more chats can be grouped; that "
+            "continues. --to-end waits for it."
         )
     elif not no_wait and ended["state"] != "done":
         raise typer.Exit(EXIT_TIMEOUT if ended["state"] in OPEN else EXIT_FAILED)
@@ -81,7 +81,7 @@ def scan(
 
 @app.command(epilog="Example: protokeep census show")
 def show(account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Say how far the newest census is. And what the account holds: whose chats, which kinds, which nobody needs."""
+    """Show how far the newest scan is. And what the account holds: whose chats, which kinds, which nothing needs."""
     from protokeep.client import census
 
     with connected(url, token, as_json=as_json) as client:
@@ -91,7 +91,7 @@ def show(account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_UR
         print_json({**progress, "summary": summary})
         return
     if summary is None:
-        print_text(f"{progress['account']}: no census yet. `protokeep census scan` makes one.")
+        print_text(f"{progress['account']}: not scanned yet. Start a scan with `protokeep census scan`.")
         return
     print_text(census_line(progress["census"], progress["seconds_left"]))
     print_text(summary_text(summary))
@@ -115,7 +115,7 @@ def chats(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """List chats that censuses found."""
+    """List chats that scans found."""
     from protokeep.client import census
 
     filters: dict[str, Any] = {
@@ -147,7 +147,7 @@ def groups(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """List chats that are the same, the largest groups first. With how sure that is, and why."""
+    """List groups of chats that asked for the same, largest first. With how sure that is, and why."""
     from protokeep.client import census
 
     filters = {"product_id": product, "unclaimed": unclaimed, "confidence": confidence, "account": account}
@@ -173,7 +173,7 @@ def _print_list(found: Sequence[View], text: str, *, has_more: bool, as_json: bo
 @app.command(epilog="Example: protokeep census adopt shop --chat aBcDeFg1234")
 def adopt(
     product_id: ProductId,
-    group: Annotated[str | None, typer.Option(help="All chats of this group, the best into the slot.")] = None,
+    group: Annotated[str | None, typer.Option(help="All chats of this group; the best may become current.")] = None,
     chat: Annotated[list[str] | None, typer.Option(help="This chat. May be given several times.")] = None,
     name: Annotated[str | None, typer.Option(help="What people call the product.")] = None,
     account: Account = None,
@@ -181,13 +181,13 @@ def adopt(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Make chats prototypes of a product, followed from then on. Nothing is written at the app builder."""
+    """Adopt chats as prototypes of a product. Nothing changes in the app builder."""
     from protokeep.client import census
 
     chosen = list(chat or ())
     options = {"--group": group, "--name": name, "--account": account, "--json": as_json}
     advice = RetryAdvice(
-        "Some may be adopted all the same. Asking again is safe: no chat is adopted twice.",
+        "Some may be adopted. Asking again is safe: no chat is adopted twice.",
         shell_command("census adopt", (product_id,), options, url, token) + "".join(f" --chat {one}" for one in chosen),
     )
     results: list[View] = []
@@ -213,7 +213,7 @@ def adopt(
 
 _OUTCOMES = {
     "adopted": "adopted",
-    "known": "was this product's already",
+    "known": "was a prototype of this product already",
     "taken": "belongs to another product, and stays there",
 }
 
@@ -231,7 +231,7 @@ def pin(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Keep chats: no plan deletes a pinned one. Anybody who sees a chat may pin it."""
+    """Pin chats, so that no plan deletes them. Everyone who sees a chat may pin it."""
     from protokeep.client import census
 
     with connected(url, token, as_json=as_json) as client:
@@ -285,7 +285,7 @@ def export(
 
 @app.command(epilog="Example: protokeep census cancel")
 def cancel(account: Account = None, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """End the open census. What it found so far stays."""
+    """Cancel the running scan. What it found so far stays."""
     from protokeep.client import census
 
     with connected(url, token, as_json=as_json) as client:

@@ -8,8 +8,8 @@ from typing import Any
 from protokeep.cli.terminal import in_one_line
 
 View = Mapping[str, Any]
-NO_CHATS = "No chat matches. `protokeep census show` says whether there was a census."
-NO_GROUPS = "No such chats are the same. `protokeep census show` says whether there was a census."
+NO_CHATS = "No chat matches. `protokeep census show` says whether the account was scanned."
+NO_GROUPS = "No two such chats asked for the same. `protokeep census show` says whether the account was scanned."
 #: Authors and products that a summary names, those with the most chats first.
 MOST_NAMES = 5
 #: What people read for the words of an age.
@@ -23,11 +23,11 @@ AGES = {
 }
 #: What people read for the words of a claim.
 CLAIMS = {
-    "ours": "made by protokeep for a product",
+    "ours": "created by protokeep for a product",
     "surplus": "second chats of a prototype",
-    "lost": "made by protokeep, in no row (they are taken back by themselves)",
-    "nobody": "not claimed by any product",
-    "foreign": "of other workspaces or installations (counted only)",
+    "lost": "created by protokeep, without a prototype (protokeep adopts them)",
+    "nobody": "without a product",
+    "foreign": "of other workspaces or installations (not shown)",
 }
 
 
@@ -35,7 +35,7 @@ def census_line(census: View, seconds_left: float | None = None) -> str:
     """How far a census is; a second line where something is in its way."""
     kind = "whole" if census["is_whole"] else "incremental"
     line = (
-        f"{in_one_line(census['account'])}  {kind} census {census['state']}, {census['chats']:,} chats seen, "
+        f"{in_one_line(census['account'])}  {kind} scan {census['state']}, {census['chats']:,} chats seen, "
         f"{census['calls']:,} calls"
     )
     if census["phase"]:
@@ -57,7 +57,7 @@ def summary_text(summary: View) -> str:
         some = [f"{one['chats']:,} {in_one_line(one['name'] or none)}" for one in summary[name][:MOST_NAMES]]
         lines.append(f"{title}: {', '.join(some) or 'nothing'}{' …' if len(summary[name]) > MOST_NAMES else ''}")
     needless = [one for one in summary["needless"].values() if one["chats"]]
-    lines.append(f"Needed by nobody: {sum(one['chats'] for one in needless):,}")
+    lines.append(f"Needed by nothing: {sum(one['chats'] for one in needless):,}")
     lines += [f"  {_tally(one)}: {one['reason']}" for one in needless]
     return "\n".join(lines)
 
@@ -74,7 +74,7 @@ def chat_line(chat: View) -> str:
         made,
         in_one_line(chat["chat_id"]),
         str(chat["kind"] or "-"),
-        in_one_line(chat["product_id"] or ("not claimed" if chat["claim"] == "nobody" else chat["claim"])),
+        in_one_line(chat["product_id"] or ("without a product" if chat["claim"] == "nobody" else chat["claim"])),
         "pinned" if chat["pinned_by"] else "",
         "" if chat["credits"] is None else f"{chat['credits']:.2f} credits",
         in_one_line(chat["name"] or chat["prompt"] or "")[:80],

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 app = typer.Typer()
 archives_app = typer.Typer(no_args_is_help=True)
 
-ArchiveId = Annotated[str, typer.Argument(help="The archive's id, as `protokeep archives list` shows it.")]
+ArchiveId = Annotated[str, typer.Argument(help="The copy's id, as `protokeep archives list` shows it.")]
 Limit = Annotated[int, typer.Option(min=1, max=100, help="How many.")]
 
 
 @app.command("bin", epilog="Example: protokeep bin")
 def list_bin(limit: Limit = 50, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """List what was deleted and can still be taken back. What goes next comes first."""
+    """List the prototypes in the bin. The next to go comes first."""
     from protokeep.client import deleted
 
     with connected(url, token, as_json=as_json) as client:
@@ -50,17 +50,21 @@ def restore(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Take a prototype out of the bin. Who may delete it may take it back."""
+    """Take a prototype out of the bin. Who may delete it, may do so."""
     from protokeep.cli import output
 
     with connected(url, token, as_json=as_json) as client:
         advice = RetryAdvice(
-            "It may have been taken back all the same. Asking again is safe:",
+            "It may have been taken back. Asking again is safe:",
             shell_command("restore", (prototype_id,), {"--json": as_json}, url, token),
         )
         with advise_if_answer_lost(advice, as_json=as_json):
             prototype = client.take_back(prototype_id)
-    role = "the product's prototype again" if prototype.is_current else "a variant: the product has another one by now"
+    role = (
+        "the current prototype of its product"
+        if prototype.is_current
+        else "a variant: its product has another current one by now"
+    )
     output.print_result(prototype.raw, f"Taken back. It is {role}.", as_json=as_json)
 
 
@@ -75,7 +79,7 @@ def list_archives(limit: Limit = 50, as_json: AsJson = False, url: Url = DEFAULT
         print_json([archive.raw for archive in found])
         return
     if not found:
-        print_text("There are no archives.")
+        print_text("There are no copies of chats.")
     for archive in found:
         print_text(_line(archive))
     if more:
@@ -104,20 +108,22 @@ def download(
 @archives_app.command("restore", epilog="Example: protokeep archives restore aBcDeFg1234 --yes")
 def restore_archive(
     archive_id: ArchiveId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Make a new chat from an archive, for its product. For admins."""
+    """Create a new chat from a copy, for its product. For admins."""
     from protokeep.cli import output
     from protokeep.client import deleted
 
     with connected(url, token, as_json=as_json) as client:
         if not yes:
-            typer.confirm("Make a new chat at the builder? Its messages are not carried over.", abort=True, err=True)
+            typer.confirm(
+                "Create a new chat in the app builder? It gets the files, not the messages.", abort=True, err=True
+            )
         advice = RetryAdvice(
-            "A new chat may have been made all the same. Look at the archive first; asking again makes no second one:",
+            "A new chat may have been created. Look at the copy first; asking again creates no second chat:",
             shell_command("archives list", (), {"--json": as_json}, url, token),
         )
         with advise_if_answer_lost(advice, as_json=as_json):
@@ -130,24 +136,24 @@ def restore_archive(
 
 @archives_app.command(epilog="Example: protokeep archives remove --older-than 365d")
 def remove(
-    archive_id: Annotated[str | None, typer.Argument(help="The archive's id.")] = None,
+    archive_id: Annotated[str | None, typer.Argument(help="The copy's id.")] = None,
     older_than: Annotated[str | None, typer.Option("--older-than", help="All that are older, such as 365d.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Remove an archive for good, or all old ones. What something still waits for stays. For admins."""
+    """Remove a copy for good, or all old ones. Copies that are still needed stay. For admins."""
     from protokeep.cli.output import print_result
     from protokeep.client import deleted
 
     days = _days_of(older_than)
     if (archive_id is None) is (days is None):
-        print_notice("name one archive, or say --older-than, such as 365d.")
+        print_notice("name one copy, or add --older-than, such as 365d.")
         raise typer.Exit(EXIT_USAGE)
     if not yes:
-        what = f"archive {archive_id}" if archive_id else f"all archives older than {days} days"
-        typer.confirm(f"Remove {what}? Nothing brings back what they hold.", abort=True, err=as_json)
+        what = f"archive {archive_id}" if archive_id else f"all copies older than {days} days"
+        typer.confirm(f"Remove {what}? This cannot be undone.", abort=True, err=as_json)
     with connected(url, token, as_json=as_json) as client:
         if archive_id is not None:
             client.run(deleted.remove_archive(archive_id))

@@ -36,7 +36,7 @@ WELCOME = """
 protokeep is running on {url}
 Emulated v0 (API v{version}) on {sandbox}   No key is needed; nothing leaves this machine.
 
-Open the page; each link signs you in, once, within {minutes} minutes. Two people to be, in two windows:
+Open one of these links in your browser. Each signs you in once, within {minutes} minutes, as another person:
 
   ana, admin    {url}/sign-in?code={code}
   ben, maker    {url}/sign-in?code={second_code}
@@ -45,7 +45,7 @@ Or try it in another terminal:
 
   export PROTOKEEP_URL={url} PROTOKEEP_TOKEN={token}
 
-  {protokeep} create shop "A landing page for a bakery"     # makes a prototype
+  {protokeep} create shop "A landing page for a bakery"     # creates the prototype
   {protokeep} create shop "A landing page for a bakery"     # gives you the same one
   {protokeep} watch shop                                    # until it is ready
 

@@ -17,7 +17,7 @@ LEVEL_LABELS = {"fine": "ok     ", "unsafe": "UNSAFE ", "broken": "BROKEN "}
 
 @app.command(epilog="Example: protokeep doctor --json")
 def doctor(as_json: AsJson = False) -> None:
-    """Look at settings, secrets, database, sign-in and builder. Changes nothing; exit code 1 if something is broken."""
+    """Check settings, secrets, database, sign-in and v0. Changes nothing; exit code 1 if something is broken."""
     from protokeep import logs
     from protokeep.doctor import examine
 

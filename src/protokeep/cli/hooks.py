@@ -21,13 +21,13 @@ def install(
     rotate: Annotated[bool, typer.Option("--rotate", help="Give hooks that are there a new secret address.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let v0 call this server when something ends. Needs PROTOKEEP_PUBLIC_URL; may be run again.
+    """Let v0 call this server when a prototype is done. Needs PROTOKEEP_PUBLIC_URL; may be run again.
 
-    A key that is set later gets its hook by itself, from a running server or worker.
+    A key that is set later gets its hook automatically, from a running server or worker.
     """
     hooks = run_with_application(
         lambda application: application.hooks.install(rotate=rotate),
-        advice="A hook may be registered all the same. Run it again: one that v0 has already is used.",
+        advice="A hook may be registered. Run it again: one that v0 has already is used.",
     )
     if not hooks:
         print_notice("no v0 account is configured. Set V0_API_KEY.")
@@ -37,7 +37,7 @@ def install(
         return
     for hook in hooks:
         print_text(f"{hook.account}  API v{hook.api_version}  hook {hook.hook}")
-    print_text("Installed. The addresses are secret and are not shown; polling goes on as before.")
+    print_text("Installed. The addresses are secret and are not shown. protokeep keeps asking v0 as well.")
 
 
 @app.command("list", epilog="Example: protokeep hooks list --json")
@@ -58,10 +58,10 @@ def list_hooks(as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: protokeep hooks remove")
 def remove(as_json: AsJson = False) -> None:
-    """Remove our hooks from v0. Polling goes on."""
+    """Remove protokeep's hooks from v0. protokeep then asks v0 regularly."""
     count, unreachable = run_with_application(
         lambda application: application.hooks.remove(),
-        advice="Running it again is safe: what v0 has removed counts as removed.",
+        advice="Running it again is safe, also where v0 has removed a hook already.",
     )
     if as_json:
         print_json({"removed": count, "still_at_v0": list(unreachable)})

@@ -65,7 +65,7 @@ def set_key(
     url: ServerUrl = "",
     token: Token = "",
 ) -> None:
-    """Store a key, read from standard input. For a workspace or for one person; it is used within a second."""
+    """Set a v0 API key, read from standard input. For a workspace or one person; it is used within a second."""
     from protokeep.client import administration
     from protokeep.core.provider_keys import KeyOwner
 
@@ -80,13 +80,13 @@ def set_key(
         stored = _run_with_keys(
             owner.workspace_id,
             lambda keys, admin: keys.set(admin, owner, provider, key, other_account=other_account),
-            advice="It may be set all the same: `protokeep keys list` says since when. Setting the same again is safe.",
+            advice="It may be set: `protokeep keys list` says since when. Setting the same again is safe.",
         )
         view = {**_view(stored), "works": stored.works}
     if as_json:
         print_json(view)
         return
-    verdict = f"{provider} takes it." if view["works"] else f"{provider} did not answer, so it was not tried."
+    verdict = f"{provider} accepts it." if view["works"] else f"{provider} did not answer, so it was not tried."
     print_text(f"Set: {_owner_label(view)} …{in_one_line(view['last4'])}. {verdict}")
 
 
@@ -106,7 +106,7 @@ def _require_clear_owner(server: Server | None, user: str, *, mine: bool, names_
 
 @app.command("import", epilog="Example: protokeep keys import --workspace team < keys.csv")
 def import_keys(workspace: Workspace = "default", provider: Provider = "v0", as_json: LinesAsJson = False) -> None:
-    """Store people's own keys from CSV or JSON on standard input. Exit codes: 0 all, 1 some were refused, 2 none."""
+    """Set people's own keys from CSV or JSON on standard input. Exit codes: 0 all, 1 some were refused, 2 none."""
     from protokeep.core.errors import InvalidInput
     from protokeep.core.key_import import BYTES_MAX, FORM, read_key_list
     from protokeep.core.validation import workspace_id_of
@@ -123,12 +123,12 @@ def import_keys(workspace: Workspace = "default", provider: Provider = "v0", as_
     for fault in faults:
         print_notice(f"line {fault.number}: {fault.message}")
     if faults:
-        print_notice("Nothing was stored. Mend these lines, then send the list again.")
+        print_notice("Nothing was stored. Correct these lines, then send the list again.")
         raise typer.Exit(EXIT_USAGE)
     refused = _run_with_keys(
         workspace,
         lambda keys, admin: _import_lines(keys, admin, provider, lines, as_json=as_json),
-        advice="What is printed as set is stored. Importing the same list again is safe: it goes on with the others.",
+        advice="What is printed as set is stored. Importing the same list again is safe: it continues with the others.",
     )
     if refused:
         raise typer.Exit(EXIT_ERROR)
@@ -153,7 +153,7 @@ async def _import_lines(
             refused += 1
             _say(line, "refused", f"refused. {error}", as_json=as_json)
         else:
-            verdict = f"{provider} takes it" if stored.works else f"{provider} did not answer, so it was not tried"
+            verdict = f"{provider} accepts it" if stored.works else f"{provider} did not answer, so it was not tried"
             _say(line, "set", f"set …{stored.sealed.hint}, {verdict}", as_json=as_json)
         sys.stdout.flush()
     if not as_json:
@@ -178,7 +178,7 @@ def list_keys(
     url: ServerUrl = "",
     token: Token = "",
 ) -> None:
-    """List whose keys there are, never the keys themselves."""
+    """List whose keys are set, never the keys themselves."""
     from protokeep.client import administration
 
     server = server_of(url, token, workspace, local=local)
@@ -208,7 +208,7 @@ def remove(
     url: ServerUrl = "",
     token: Token = "",
 ) -> None:
-    """Remove a key. The prototypes that it paid for wait, visibly, until a key of the same account is set again."""
+    """Remove a v0 API key. The prototypes that it paid for pause until a key of the same account is set."""
     from protokeep.client import administration
     from protokeep.core.provider_keys import KeyOwner
 
@@ -221,7 +221,7 @@ def remove(
         _run_with_keys(
             owner.workspace_id,
             lambda keys, admin: keys.remove(admin, owner, provider),
-            advice="It may be removed all the same: look first, with `protokeep keys list`, because asking again "
+            advice="It may be removed. Check first with `protokeep keys list`, because asking again "
             "removes a key that was set meanwhile.",
         )
     if as_json:
@@ -232,16 +232,16 @@ def remove(
 
 @app.command(epilog="Example: PROTOKEEP_MASTER_KEYS=new,old protokeep keys rotate")
 def rotate(as_json: AsJson = False) -> None:
-    """Seal all keys anew. Of all workspaces, under the first of PROTOKEEP_MASTER_KEYS; nothing stops meanwhile."""
+    """Encrypt all keys again. Of all workspaces, under the first of PROTOKEEP_MASTER_KEYS, without an interruption."""
     sealed, failed = _run_with_keys(
         "default",
         lambda keys, admin: keys.rotate(admin),
-        advice="Some may be sealed anew. Running it again is safe: it goes on with the others.",
+        advice="Some may be encrypted again. Running it again is safe: it continues with the others.",
     )
     if as_json:
         print_json({"sealed_anew": sealed, "cannot_be_opened": failed})
     else:
-        print_text(f"Sealed anew: {sealed}.")
+        print_text(f"Encrypted again: {sealed}.")
     if failed:
         print_notice(f"{failed} cannot be opened with any master key given. Set them again.")
         raise typer.Exit(1)

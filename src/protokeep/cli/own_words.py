@@ -11,6 +11,7 @@ _WORDS = {
     "PUT /api/design/keys": "`protokeep keys set`",
     "DELETE /api/design/keys": "`protokeep keys remove`",
     "DELETE /api/design/tokens/{token_id}": "`protokeep token revoke TOKEN`",
+    "set it with other_account=true": "add --other-account",
     "POST /api/design/tokens": "`protokeep token create`",
     "POST /api/design/create-project": "`protokeep create PRODUCT PROMPT`",
     "GET /api/design/mockups/{product_id}": "`protokeep list PRODUCT`",

@@ -48,8 +48,8 @@ def create(
     chat: Some = None,
     group: Some = None,
     author: Some = None,
-    older_than: Annotated[int | None, typer.Option(help="Days. [90, for chats that nobody has claimed]")] = None,
-    rule_off: Annotated[list[str] | None, typer.Option(help="A keep rule that is not to count.")] = None,
+    older_than: Annotated[int | None, typer.Option(help="Days. [90, for chats that no product uses]")] = None,
+    rule_off: Annotated[list[str] | None, typer.Option(help="A keep rule to switch off.")] = None,
     grace: Annotated[int, typer.Option(help="Days from the approval to the first deletion, at least 3.")] = 14,
     per_day: Annotated[int, typer.Option(help="Deletions in a day.")] = 100,
     account: Annotated[str | None, typer.Option(help="The account. [the first that may be cleaned up]")] = None,
@@ -57,7 +57,7 @@ def create(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Make a draft: what would be deleted, what kept, and why. Changes nothing."""
+    """Create a draft: what it would delete and keep, and why. Changes nothing."""
     from protokeep.client import plans
 
     plan = _run(
@@ -89,7 +89,7 @@ def list_plans(as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "
     lines = [_line(plan) for plan in found["plans"]]
     _print(
         found["plans"],
-        lambda: "\n".join(lines) or "There are no plans. `protokeep plan create` makes one.",
+        lambda: "\n".join(lines) or "There are no plans. Create one with `protokeep plan create`.",
         as_json=as_json,
     )
 
@@ -149,7 +149,7 @@ def import_plan(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Make a new draft from an edited file. Errors name the lines."""
+    """Create a new draft from an edited file. Errors name the lines."""
     from protokeep.client import plans
 
     content = read_file(file)
@@ -185,7 +185,7 @@ def apply(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Let an approved plan begin, when its grace period is over."""
+    """Apply an approved plan. Deletions begin after its grace period."""
     from protokeep.client import plans
 
     if not digest:
@@ -197,7 +197,7 @@ def apply(
 
 @app.command(epilog="Example: protokeep plan pause aBcDeFg1234")
 def pause(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Delete nothing more until the plan is resumed."""
+    """Pause a plan: it deletes nothing until it is resumed."""
     from protokeep.client import plans
 
     plan = _run(url, token, plans.pause(plan_id), as_json=as_json)
@@ -206,7 +206,7 @@ def pause(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, toke
 
 @app.command(epilog="Example: protokeep plan resume aBcDeFg1234")
 def resume(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Let a paused plan go on."""
+    """Resume a paused plan."""
     from protokeep.client import plans
 
     plan = _run(url, token, plans.resume(plan_id), as_json=as_json)
@@ -230,20 +230,21 @@ def undo(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Take back a plan, or some of its chats. They are kept at once, or made again from their archives."""
+    """Take back a plan, or some of its chats. They are kept, or restored from their copies."""
     from protokeep.client import plans
 
     undone = _run(url, token, plans.undo(plan_id, chat), as_json=as_json)
     text = (
-        f"{undone['protected']:,} stay. {undone['restoring']:,} are made again as new chats. "
-        f"{undone['under_way']:,} are decided by what happened. {undone['not_possible']:,} had nothing to take back."
+        f"{undone['protected']:,} chats stay. {undone['restoring']:,} are being restored from their copies, as new "
+        f"chats; `protokeep plan items {plan_id}` says of each whether that was possible. {undone['under_way']:,} are "
+        f"being deleted right now, and are restored if they are gone. {undone['not_possible']:,} cannot be taken back."
     )
     _print(undone, lambda: text, as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep plan people aBcDeFg1234")
 def people(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Print a message for each author whose chats are to go."""
+    """Print a message for each author of chats to be deleted."""
     from protokeep.client import plans
 
     found = _run(url, token, plans.people(plan_id), as_json=as_json)["people"]
@@ -251,12 +252,12 @@ def people(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, tok
         f"{in_one_line(author['author_id'] or 'author not known')} ({len(author['chats']):,}):\n{author['message']}\n"
         for author in found
     ]
-    _print(found, lambda: "\n".join(texts) or "Nobody's chats are about to go.", as_json=as_json)
+    _print(found, lambda: "\n".join(texts) or "No chats are about to be deleted.", as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep plan report aBcDeFg1234")
 def report(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
-    """Print what a plan did. And whether a whole census afterwards shows any of the chats."""
+    """Print what a plan did. And whether a whole scan afterwards shows any of the chats."""
     from protokeep.client import plans
     from protokeep.core.keep_rules import reason_of
 
@@ -351,7 +352,7 @@ def _detail(plan: Mapping[str, Any]) -> str:
     lines = [
         _line(plan),
         f"  digest {plan['digest']}",
-        f"  about {plan['calls']:,} calls; its chats had cost {plan['credits']:,.2f} credits",
+        f"  about {plan['calls']:,} calls to the app builder; its chats have cost {plan['credits']:,.2f} credits",
         f"  grace {plan['grace_days']} days, {plan['per_day']:,} deletions a day"
         + (f", the last on {plan['ends_at'][:10]}" if plan["ends_at"] else ""),
         f"  approved by {', '.join(one['by'] for one in approvals) or 'nobody'} ({plan['approvals_needed']} needed)",
@@ -374,4 +375,6 @@ def _next_step(plan: Mapping[str, Any]) -> list[str]:
 def _item_line(item: Mapping[str, Any]) -> str:
     name = in_one_line(item["name"] or "")[:60]
     line = in_one_line(f"{item['action']:6} {item['state']:10} {item['chat_id']}  {name}  {item['reason']}")
-    return line + (in_one_line(f"  Made again as {item['restored_as']}.") if item["restored_as"] else "")
+    if item.get("pinned_by") and item["action"] == "delete" and item["state"] in ("planned", "waiting", "archived"):
+        line += in_one_line(f"  Pinned by {item['pinned_by']}, so it stays.")
+    return line + (in_one_line(f"  Restored as {item['restored_as']}.") if item["restored_as"] else "")

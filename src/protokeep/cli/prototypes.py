@@ -112,9 +112,11 @@ def create(
     prompt: Annotated[
         str, typer.Argument(metavar="PROMPT", help="What the prototype should be; - reads standard input.")
     ],
-    new: Annotated[bool, typer.Option("--new", help="Make another one even if the product has one.")] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Create another variant even if the product has a prototype.")
+    ] = False,
     new_product: Annotated[
-        bool, typer.Option("--new-product", help="It is another product than one whose id reads the same.")
+        bool, typer.Option("--new-product", help="It is another product than the one with a similar id.")
     ] = False,
     name: Annotated[str | None, typer.Option(help="What people call the product.")] = None,
     key: Key = None,
@@ -123,7 +125,7 @@ def create(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Get the product's prototype, making it if there is none."""
+    """Get the product's prototype; create it if there is none."""
     from protokeep.cli import output
 
     full_prompt = read_input() if prompt == "-" else prompt
@@ -151,7 +153,7 @@ def _advice_on_create(
     """What to do when the answer to a create is lost."""
     condition = "" if options["--new"] else " if this one has failed or was deleted meanwhile"
     return RetryAdvice(
-        f"It may have been made all the same. With another key, asking again makes another one{condition}. To repeat "
+        f"It may have been created. With another key, asking again creates another one{condition}. To repeat "
         f"this very request{same_input(arguments[1])}:",
         shell_command("create", arguments, options, url, token),
         str(options["--key"]),
@@ -195,7 +197,7 @@ def _print_catalogue(
     with connected(url, token, as_json=as_json) as client:
         prototypes, cursor = client.search_page(words, limit=limit, **filters)
     lines = [output.listed_line(prototype) for prototype in prototypes]
-    nothing = "No prototype has all these words." if words else "There are no prototypes yet, or none like that."
+    nothing = "No prototype has all these words." if words else "There is no prototype yet, or none that matches."
     text = "\n".join([output.LIST_HEADER, *lines]) if lines else nothing
     output.print_result([prototype.raw for prototype in prototypes], text, as_json=as_json)
     if cursor is not None:
@@ -249,7 +251,7 @@ def status(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Look at a product's prototype; creates nothing."""
+    """Show a product's prototype; creates nothing."""
     from protokeep.cli import output
 
     with connected(url, token, as_json=as_json, missing=missing_text(product_id, provider)) as client:

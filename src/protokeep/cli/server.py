@@ -79,7 +79,9 @@ async def _say_how_to_sign_in(application: Application) -> None:
         return
     with contextlib.suppress(NotReady):
         if not await application.tokens.has_valid_token():
-            print_notice("nobody can sign in yet. Make a token: protokeep token create --local --role admin --user YOU")
+            print_notice(
+                "nobody can sign in yet. Create a token: protokeep token create --local --role admin --user YOU"
+            )
 
 
 async def _migrate_first(settings: Settings) -> None:
@@ -153,7 +155,7 @@ def backup(
         print_json({"file": str(file), "secret": f"{source.name}.secret"})
         return
     print_notice(
-        f"copied to {file}. Keep {source.name}.secret (or PROTOKEEP_SECRET_KEY) elsewhere: tokens count only with it."
+        f"copied to {file}. Keep {source.name}.secret (or PROTOKEEP_SECRET_KEY) elsewhere: without it no token works."
     )
 
 

@@ -83,7 +83,7 @@ def read_input() -> str:
         text = sys.stdin.read()
         text.encode()  # Half characters stand for bytes that are no text.
     except UnicodeError:
-        print_notice(f"what came on standard input is no text in {sys.stdin.encoding}. Send it in that encoding.")
+        print_notice(f"standard input is not valid text in {sys.stdin.encoding}. Send it in that encoding.")
         raise typer.Exit(2) from None
     return text.removeprefix("\ufeff")
 
@@ -92,7 +92,7 @@ def fault_of_arguments(arguments: Sequence[str]) -> str | None:
     """Which argument holds bytes that are no text in the encoding that the terminal says, in a sentence; None: none."""
     for argument in arguments:
         if not _has_place(argument, "utf-8"):
-            return f"an argument is no text in {sys.getfilesystemencoding()}: {visible(argument)}"
+            return f"an argument is not valid text in {sys.getfilesystemencoding()}: {visible(argument)}"
     return None
 
 

@@ -35,8 +35,8 @@ def _view(token: ApiToken) -> dict[str, Any]:
 @app.command(epilog="Example: protokeep token create --user ana --role maker --days 90")
 def create(
     role: Annotated[str, typer.Option(help="viewer (sees), maker (creates) or admin.")] = "maker",
-    user: Annotated[str, typer.Option(help="Whose token it is: what user_id becomes. [a made-up id]")] = "",
-    name: Annotated[str, typer.Option(help="What you call it.")] = "",
+    user: Annotated[str, typer.Option(help="The person the token is for. [a made-up name]")] = "",
+    name: Annotated[str, typer.Option(help="A name for it, such as CI.")] = "",
     days: Annotated[int | None, typer.Option(help="Expires after so many days. [never, or as late as it may]")] = None,
     workspace: TokenWorkspace = "",
     plain: Annotated[bool, typer.Option("--plain", help="Print the token alone.")] = False,
@@ -45,7 +45,7 @@ def create(
     url: ServerUrl = "",
     token: Token = "",
 ) -> None:
-    """Make a token. It is shown once; only its digest is stored."""
+    """Create a token. It is shown once; only its digest is stored."""
     from protokeep.client import administration
     from protokeep.core.principals import Role
 
@@ -91,7 +91,7 @@ def list_tokens(
     url: ServerUrl = "",
     token: Token = "",
 ) -> None:
-    """List tokens: what they are for, never the tokens themselves."""
+    """List tokens: whose they are, never the tokens themselves."""
     from protokeep.client import administration
 
     server = server_of(url, token, workspace, local=local)
@@ -104,7 +104,7 @@ def list_tokens(
         print_json(views)
         return
     if not views:
-        print_text(f"There are no tokens{_where(server, workspace)}. Make one with `protokeep token create`.")
+        print_text(f"There are no tokens{_where(server, workspace)}. Create one with `protokeep token create`.")
     for view in views:
         print_text(_line(view))
     if has_older:
@@ -145,7 +145,7 @@ def revoke(
     else:
         count = run_with_application(
             lambda application: application.tokens.revoke(workspace or "default", named),
-            advice="It may be revoked all the same. Revoking it again is safe: it says so then.",
+            advice="It may be revoked. Revoking it again is safe: it says so then.",
         )
     if as_json:
         print_json({"revoked": count})
@@ -158,10 +158,10 @@ def _lost_token_advice(workspace: str, prefix: str = "", *, local: bool = False)
     option = "" if workspace in ("", "default") else f" --workspace {shlex.quote(workspace)}"
     option += " --local" if local else ""
     if prefix:
-        return f"The token is lost. End it with `protokeep token revoke {prefix}{option}`, then make another."
+        return f"The token is lost. End it with `protokeep token revoke {prefix}{option}`, then create another."
     return (
-        f"A token may have been made all the same; its text is lost. `protokeep token list{option}` shows it, newest "
-        f"and never used: revoke it with `protokeep token revoke PREFIX{option}`, then make another."
+        f"A token may have been created; its text is lost. `protokeep token list{option}` shows it, newest "
+        f"and never used: revoke it with `protokeep token revoke PREFIX{option}`, then create another."
     )
 
 

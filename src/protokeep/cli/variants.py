@@ -20,7 +20,7 @@ VariantId = Annotated[str, typer.Argument(help="The prototype's id, as `protokee
 def make_current(prototype_id: VariantId, as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = "") -> None:
     """Make a variant the current one of its product.
 
-    Whoever asks for the product gets it from now on.
+    Everyone who asks for the product gets it from now on.
     """
     from protokeep.cli import output
 
@@ -44,7 +44,7 @@ def name_variant(
     url: Url = DEFAULT_URL,
     token: Token = "",
 ) -> None:
-    """Name a variant, so that people can tell it from others."""
+    """Name a variant, so that people can tell it from the others."""
     from protokeep.cli import output
 
     with connected(url, token, as_json=as_json) as client:

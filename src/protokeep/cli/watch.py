@@ -45,7 +45,7 @@ def watch(
         typer.Argument(help="One or more products.", metavar="PRODUCT...", autocompletion=completion.products),
     ],
     provider: Provider = "v0",
-    seconds: Annotated[int, typer.Option(min=1, help="Give up after so long.")] = 900,
+    seconds: Annotated[int, typer.Option(min=1, help="Seconds until it gives up.")] = 900,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each change.")] = False,
     url: Url = DEFAULT_URL,
     token: Token = "",

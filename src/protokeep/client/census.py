@@ -21,7 +21,7 @@ PATH = "/api/design/census"
 
 def start(account: str | None = None, *, whole: bool | None = None) -> Operation[View]:
     """`POST /api/design/census`, for admins. Repeating it is safe: there is one open census at most."""
-    advice = "It may have begun. Asking again is safe: the open census is returned."
+    advice = "It may have started. Asking again is safe: the running scan is returned."
     return (yield from send(Call("POST", PATH, True, advice, body={"account": account, "whole": whole})))
 
 
@@ -32,7 +32,7 @@ def progress(account: str | None = None) -> Operation[View]:
 
 def cancel(account: str | None = None) -> Operation[View]:
     """`DELETE /api/design/census`, for admins: the open one ends."""
-    advice = "It may have been cancelled. Asking again is safe, unless somebody has begun another one meanwhile."
+    advice = "It may have been cancelled. Asking again is safe, unless another scan was started meanwhile."
     return (yield from send(Call("DELETE", PATH, True, advice, params=_params(account=account))))
 
 

@@ -43,7 +43,7 @@ def download_archive(archive_id: str) -> Operation[bytes]:
 
 def restore_archive(archive_id: str) -> Operation[RestoredChat]:
     """`POST /api/design/archives/{id}/restore`. Not repeated: a second try is refused, and says what was made."""
-    advice = "A new chat may have been made. Look at the archive first: it names the chat."
+    advice = "A new chat may have been made. Look at the copy first: it names the chat."
     return (yield from request(RestoredChat, Call("POST", f"{ARCHIVES}/{quoted(archive_id)}/restore", False, advice)))
 
 

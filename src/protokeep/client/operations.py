@@ -126,10 +126,12 @@ def _require_sendable(call: Call) -> None:
     """Raises `InvalidInput` for a text that cannot be sent: half a character, or in a header more than ASCII."""
     for name, value in (*(call.body or {}).items(), *call.params.items()):
         if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
-            raise _not_sent(name, f"{name} holds bytes that are no text. Give it in UTF-8, or as your terminal says.")
+            raise _not_sent(
+                name, f"{name} holds bytes that are not text. Send it in UTF-8, or in your terminal's encoding."
+            )
     for name, value in call.headers.items():
         if not (value.isascii() and value.isprintable()):
-            raise _not_sent(name, f"{name} takes letters, digits and signs of ASCII only.")
+            raise _not_sent(name, f"{name} may hold ASCII letters, digits and signs only.")
 
 
 def _not_sent(name: str, detail: str) -> ClientError:
@@ -353,7 +355,7 @@ def wait(
             return known
         if time.monotonic() >= ends:
             raise NotFinished(
-                f"{product_id} is still being made after {seconds:.0f} s of waiting. Wait again; it goes on by itself.",
+                f"{product_id} is not ready after {seconds:.0f} s of waiting. It is still being generated: wait again.",
                 known,
             )
 

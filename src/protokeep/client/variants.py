@@ -10,7 +10,9 @@ PROTOTYPES = "/api/design/prototypes"
 
 def make_current(prototype_id: str) -> Operation[Prototype]:
     """`POST /api/design/prototypes/{id}/make-current`: the prototype, which its product has from now on."""
-    advice = "It may be the current one by now. Asking again is safe, unless somebody has made another one current."
+    advice = (
+        "It may be the current one by now. Asking again is safe, unless another variant was made current meanwhile."
+    )
     call = Call("POST", f"{PROTOTYPES}/{quoted(prototype_id)}/make-current", True, advice)
     return (yield from request(Prototype, call))
 

@@ -17,7 +17,7 @@ from protokeep.core.timing import Timing, late_by
 
 #: The hold of a follow-up or a deletion whose chat the provider does not show, as a stable word.
 NOT_VISIBLE = "not_visible"
-GONE_MESSAGE = "The chat no longer exists at the builder."
+GONE_MESSAGE = "The chat no longer exists at the app builder."
 
 
 @dataclass(frozen=True, slots=True)

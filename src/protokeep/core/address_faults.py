@@ -37,7 +37,7 @@ def address_fault(value: str) -> str | None:
         address = urlsplit(value)
         port, host = address.port, (address.hostname or "").encode("idna")
     except ValueError:
-        return "is no address: its host or its port cannot be used"
+        return "is not an address: its host or its port cannot be used"
     if address.scheme not in ("http", "https"):
         return "does not begin with https:// or http://"
     if not host or port == 0:

@@ -73,7 +73,7 @@ class ArchivedChat:
 def build_archive(chat: ArchivedChat) -> bytes:
     """The archive of a chat. Raises `ArchiveFault` for a chat that is too large, or holds what JSON does not."""
     if len(chat.files) > MAX_FILES:
-        raise ArchiveFault(f"It has {len(chat.files)} files, and an archive holds {MAX_FILES}.")
+        raise ArchiveFault(f"It has {len(chat.files)} files, and a copy holds at most {MAX_FILES}.")
     named = _entry_names(chat.files)
     entries = {entry: chat.files[path] for path, entry in named}
     index: dict[str, Any] = {"format": FORMAT, "files": [{"path": path, "entry": entry} for path, entry in named]}
@@ -85,10 +85,10 @@ def build_archive(chat: ArchivedChat) -> bytes:
     entries |= {_INDEX: _json(index), _CHAT: _json(chat.chat), _MESSAGES: _json(list(chat.messages))}
     unpacked = sum(map(len, entries.values()))
     if unpacked > MAX_UNPACKED:
-        raise ArchiveFault(f"It has {unpacked:,} bytes, and an archive holds {MAX_UNPACKED:,}.")
+        raise ArchiveFault(f"It has {unpacked:,} bytes, and a copy holds at most {MAX_UNPACKED:,}.")
     body = _zip(entries)
     if len(body) > MAX_BODY:
-        raise ArchiveFault(f"Its archive would have {len(body):,} bytes, and may have {MAX_BODY:,}.")
+        raise ArchiveFault(f"Its copy would have {len(body):,} bytes, and may have {MAX_BODY:,}.")
     return body
 
 
@@ -101,14 +101,14 @@ def parse_archive(body: bytes) -> ArchivedChat:
         entries = _unzip(body)
         index, chat, messages = (json.loads(entries[name]) for name in (_INDEX, _CHAT, _MESSAGES))
         if index["format"] != FORMAT:
-            raise ArchiveFault(f"The archive has format {index['format']!r}; this version reads format {FORMAT}.")
+            raise ArchiveFault(f"The copy has format {index['format']!r}; this version reads format {FORMAT}.")
         files = {str(one["path"]): entries[one["entry"]] for one in index["files"]}
         picture = index.get("picture")
         kept = (str(picture["content_type"]), entries[picture["entry"]]) if picture is not None else None
         if len(files) != len(index["files"]) or not isinstance(chat, dict) or not isinstance(messages, list):
-            raise ValueError("the index names a file twice, or the chat is none")
+            raise ValueError("the index names a file twice, or holds no chat")
     except _UNREADABLE as error:
-        raise ArchiveFault(f"The archive cannot be read: {error}.") from error
+        raise ArchiveFault(f"The copy cannot be read: {error}.") from error
     return ArchivedChat(chat, messages, files, kept)
 
 
@@ -131,12 +131,12 @@ def _zip(entries: Mapping[str, bytes]) -> bytes:
 def _unzip(body: bytes) -> dict[str, bytes]:
     """The entries of a zip by their names, within the bounds. Each one's checksum is checked by `zipfile`."""
     if len(body) > MAX_BODY:
-        raise ArchiveFault(f"The archive has {len(body):,} bytes, and may have {MAX_BODY:,}.")
+        raise ArchiveFault(f"The copy has {len(body):,} bytes, and may have {MAX_BODY:,}.")
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         infos = archive.infolist()
         # `zipfile` gives out no more bytes of an entry than its header promises.
         if len(infos) > MAX_FILES + 4 or sum(info.file_size for info in infos) > MAX_UNPACKED:
-            raise ArchiveFault("The archive holds more than one of ours may.")
+            raise ArchiveFault("The copy holds more than a copy of protokeep's may.")
         if len({info.filename for info in infos}) != len(infos):
             raise ValueError("two entries have one name")
         return {info.filename: archive.read(info) for info in infos}

@@ -49,8 +49,8 @@ def archived(prototype: TrackedPrototype, archive_id: str | None) -> TrackedProt
 
 def not_archived(prototype: TrackedPrototype, why: str, until: datetime | None) -> TrackedPrototype:
     """Its chat could not be copied. It is tried again at `until`; None: it would fail again."""
-    follows = "It is tried again." if until else "It can be taken back until it goes, and not afterwards."
-    message = f"Its chat could not be archived: {why} {follows}"
+    follows = "protokeep tries again." if until else "It can be taken back until it goes, and not afterwards."
+    message = f"Its chat could not be copied: {why} {follows}"
     submission = replace(prototype.generation.submission, next_try_at=until)
     return prototype.with_generation(submission=submission, hold=Reason(NOT_ARCHIVED, message))
 

@@ -92,10 +92,12 @@ def allowance_of(limits: Limits, minute_calls: int, day_calls: int, now: datetim
         spread = max((limits.per_day - day_calls) / minutes, 0.0)
         if per_minute is None or spread < per_minute:
             message = (
-                f"{day_calls:,} of {limits.per_day:,} calls of this day (UTC) are spent; the rest is spread over it."
+                f"protokeep has used {day_calls:,} of today's {limits.per_day:,} calls to the app builder (UTC), and "
+                "spreads the rest over the day."
             )
             return CallAllowance(spread, minute_calls, now, message)
-    return CallAllowance(per_minute, minute_calls, now, f"At most {limits.per_minute:,} calls a minute are made.")
+    message = f"protokeep makes at most {limits.per_minute:,} calls a minute to the app builder."
+    return CallAllowance(per_minute, minute_calls, now, message)
 
 
 def priority_of(turn_at: datetime, watched_until: datetime | None, now: datetime) -> Priority:

@@ -13,7 +13,7 @@ AGES = ("week", "month", "quarter", "year", "older", "unknown")
 NEEDLESS: Mapping[str, str] = {
     "empty": "Nothing was ever made in it.",
     "failed": "Its newest version failed.",
-    "duplicate": "It is the same request once more, and a better chat of it stays.",
+    "duplicate": "Another chat asked for the same, and that one is better.",
     "surplus": "It is a second chat of a prototype that has another one.",
 }
 #: Claims of chats that no product uses.
@@ -110,4 +110,5 @@ def _sum(rows: Iterable[Mapping[str, Any]]) -> Tally:
 
 
 def _tally(row: Mapping[str, Any]) -> Tally:
-    return Tally(row["number"], None if row["claim"] == Claim.FOREIGN else row["credits"])
+    credits = None if row["claim"] == Claim.FOREIGN else row["credits"]
+    return Tally(row["number"], None if credits is None else round(credits, 6))

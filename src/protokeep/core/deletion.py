@@ -47,8 +47,8 @@ def _submission_of_deletion(prototype: TrackedPrototype, now: datetime) -> Submi
 def deletion_not_visible(prototype: TrackedPrototype, until: datetime) -> TrackedPrototype:
     """The provider says that there is no such chat, which does not prove it: the deletion is tried again."""
     message = (
-        f"{prototype.provider} does not show the chat at present. That is no proof that it is gone, so its deletion is "
-        "tried again."
+        f"{prototype.provider} does not show the chat at present. That does not prove that it is gone, so protokeep "
+        "tries its deletion again."
     )
     return prototype.with_generation(
         submission=replace(prototype.generation.submission, next_try_at=until), hold=Reason(NOT_VISIBLE, message)
@@ -60,5 +60,5 @@ def deletion_failed(prototype: TrackedPrototype, error: ProviderError, until: da
     submission = prototype.generation.submission
     return prototype.with_generation(
         submission=replace(submission, attempts=submission.attempts + 1, next_try_at=until),
-        hold=Reason(error.code, f"The builder did not delete it yet: {error}"),
+        hold=Reason(error.code, f"The app builder has not deleted it yet: {error}"),
     )

@@ -167,8 +167,8 @@ class DatabaseWentBack(NotReady):
 
     def __init__(self) -> None:
         super().__init__(
-            "The database is an older copy of itself. Nothing is sent until everything at the builder was compared "
-            "with it; this goes on by itself within a minute or so."
+            "The database is an older copy of itself. protokeep compares it with the app builder before it sends "
+            "anything. That takes about a minute, and then everything resumes automatically."
         )
 
 

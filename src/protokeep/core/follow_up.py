@@ -36,20 +36,20 @@ MESSAGE_SHOWN = 2000
 def follow_up_blocked_reason(prototype: Prototype) -> str | None:
     """Why no follow-up can be sent now, for people; None: it can."""
     if not isinstance(prototype, TrackedPrototype) or prototype.chat_id is None:
-        return "It has no chat at the builder yet, so nothing can be said in it."
+        return "You can ask for changes once the app builder has started."
     generation = prototype.generation
     if generation.deletion_requested_at is not None:
         return "It is being deleted."
     if generation.is_in_bin:
         return "It is in the bin. Take it back first."
     if generation.follow_up_pending:
-        return "The last message has not reached the builder yet. Wait until it has."
+        return "The last change has not reached the app builder yet. Wait until it has."
     if not generation.is_account_known:
         return NOT_IN_ACCOUNT_MESSAGE if generation.is_in_no_account else LOOKING_MESSAGE
     if generation.error.code == GONE:
-        return "Its chat no longer exists at the builder. Make a new one."
+        return "Its chat no longer exists at the app builder. Create another variant."
     if prototype.status in UNFINISHED and not generation.awaiting_input:
-        return "It is still being made. Wait until it is ready, or stop it."
+        return "It is still being generated. Wait until it is ready, or stop it."
     return None
 
 
@@ -133,7 +133,7 @@ def rejected(
     failed = prototype.status not in (*UNFINISHED, Status.COMPLETED)
     unchanged = prototype.with_generation(
         submission=generation.submission.answered(point),
-        hold=Reason("follow_up_refused", f"The follow-up was not taken, and changed nothing. {error}"),
+        hold=Reason("follow_up_refused", f"The app builder did not accept the change, and nothing changed. {error}"),
         # The refusal explains the error that an unclear answer to this message left.
         error=generation.error if failed else Reason(),
         follow_up=_without_turn(generation.follow_up),
@@ -148,9 +148,7 @@ def not_sent(prototype: TrackedPrototype) -> TrackedPrototype:
 
 def chat_not_shown(prototype: TrackedPrototype, until: datetime) -> TrackedPrototype:
     """The provider does not show the chat at present: the message waits, and stays sent if it was."""
-    message = (
-        f"{prototype.provider} does not show the chat at present. The message waits, and the chat is looked at again."
-    )
+    message = f"{prototype.provider} does not show the chat at present. The change waits, and protokeep keeps checking."
     return prototype.with_generation(
         submission=prototype.generation.submission.waiting(until), hold=Reason(NOT_VISIBLE, message)
     )
@@ -174,9 +172,9 @@ def abandoned(prototype: TrackedPrototype) -> TrackedPrototype:
     )
 
 
-def stopped(prototype: TrackedPrototype, now: datetime) -> TrackedPrototype:
-    """The provider says that it stopped generating, because a person asked for that."""
-    message = "It was stopped on request. Ask for a change to continue."
+def stopped(prototype: TrackedPrototype, now: datetime, by: str) -> TrackedPrototype:
+    """The provider says that it stopped generating, because the person `by` asked for that."""
+    message = f"Stopped by {by}. Ask for a change to continue."
     after = advance(prototype, Observation(ObservedState.BROKE, error_code=STOPPED, error_message=message), now)
     return after.with_generation(polling=replace(after.generation.polling, next_poll_at=None))
 

@@ -34,10 +34,14 @@ class ClaimRules:
         if self.workspace_claim:
             workspace = _text(_claim(claims, self.workspace_claim))
         if workspace is None:
-            raise NotAllowed(f"Your sign-in names no workspace (claim {self.workspace_claim}). Ask who runs protokeep.")
+            raise NotAllowed(
+                f"Your sign-in names no workspace (claim {self.workspace_claim}). Ask the operator of protokeep."
+            )
         role = self._role(_claim(claims, self.role_claim)) or self.default_role
         if role is None:
-            raise NotAllowed(f"Your sign-in gives you no role here (claim {self.role_claim}). Ask who runs protokeep.")
+            raise NotAllowed(
+                f"Your sign-in gives you no role here (claim {self.role_claim}). Ask the operator of protokeep."
+            )
         return Principal(workspace, user, role, "")
 
     def _role(self, value: Any) -> Role | None:

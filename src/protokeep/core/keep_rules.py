@@ -78,28 +78,28 @@ DELETABLE = frozenset(
 OF_POLICY = frozenset({DeleteRule.FAILED, DeleteRule.EMPTY, DeleteRule.SUPERSEDED})
 
 REASONS: Mapping[str, str] = {
-    KeepRule.UNREADABLE: "It could not be read, so nobody knows what it is.",
-    KeepRule.MISSING: "The newest census did not see it.",
+    KeepRule.UNREADABLE: "The app builder did not let protokeep read it.",
+    KeepRule.MISSING: "The newest scan did not see it.",
     KeepRule.OURS: "It is the chat of a prototype. Delete the prototype instead.",
-    KeepRule.PINNED: "Somebody pinned it.",
-    KeepRule.KEEP_WORD: "Somebody wrote `keep` into its name or its metadata.",
-    KeepRule.NO_RIGHT: "The key has no right to delete it.",
+    KeepRule.PINNED: "It is pinned.",
+    KeepRule.KEEP_WORD: "Its name or its metadata holds the word “keep”.",
+    KeepRule.NO_RIGHT: "The v0 API key has no right to delete it.",
     KeepRule.GENERATING: "It is being generated.",
     KeepRule.CURRENT: "It is the best chat of its product.",
     KeepRule.LAST_OF_GROUP: "It would be the last of its group.",
-    KeepRule.FAVORITE: "It is somebody's favourite.",
+    KeepRule.FAVORITE: "It is a favourite at the app builder.",
     KeepRule.SHARED: "It is shared with others.",
     KeepRule.VERCEL: "It is linked to a Vercel project.",
     KeepRule.RECENT: "It was changed in the last 30 days.",
-    KeepRule.SEEN_ONCE: "Only the newest census has seen it.",
+    KeepRule.SEEN_ONCE: "Only the newest scan has seen it.",
     KeepRule.NEWEST_OF_GROUP: "It is the newest finished chat of its group.",
-    KeepRule.NOT_SELECTED: "Nothing speaks for its deletion.",
-    DeleteRule.DUPLICATE: "The same was asked for in another chat, which stays.",
+    KeepRule.NOT_SELECTED: "No rule says that it should go.",
+    DeleteRule.DUPLICATE: "Another chat asked for the same, and that one stays.",
     DeleteRule.FAILED: "Its newest version failed.",
     DeleteRule.EMPTY: "Nothing was ever made in it.",
     DeleteRule.SUPERSEDED: "Another chat of its product is used instead.",
-    DeleteRule.NOT_CLAIMED: "It is old, and not claimed by any product.",
-    DeleteRule.SELECTED: "It was selected by its id or its group.",
+    DeleteRule.NOT_CLAIMED: "It is old, and no product uses it.",
+    DeleteRule.SELECTED: "Its id or its group was chosen for the plan.",
     DeleteRule.CHOSEN: "A person chose it in the list.",
 }
 #: Reasons that plans write while they are carried out, beside those of the rules.
@@ -108,7 +108,7 @@ RUN_REASONS: Mapping[str, str] = {
     "gone": "It was gone already.",
     "undone": "A person took it back.",
     "cancelled": "The plan was cancelled.",
-    "other_plan": "Another plan that was approved before deletes it.",
+    "other_plan": "Another plan, approved earlier, deletes it.",
 }
 
 

@@ -68,7 +68,7 @@ def read_key_list(text: str, workspace_id: str) -> tuple[list[KeyLine], list[Lin
 
 def _line_of(number: int, entry: Mapping[Any, Any], workspace_id: str) -> KeyLine:
     if not {"user_id", "key"} <= entry.keys() <= set(COLUMNS):
-        raise InvalidInput("This line has not the columns user_id and key, and perhaps workspace, and no others.")
+        raise InvalidInput("This line must have the columns user_id and key, may have workspace, and no others.")
     if not all(isinstance(value, str) for value in entry.values()):
         raise InvalidInput("user_id, key and workspace are texts, and none of them is missing in a line.")
     workspace = entry.get("workspace", "").strip() or workspace_id
@@ -81,9 +81,9 @@ def _json_entries(text: str) -> Iterable[tuple[int, Mapping[Any, Any]]]:
         entries = json.loads(text)
     except (ValueError, RecursionError) as error:
         place = f": see its line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise InvalidInput(f"The list is no JSON{place}. {FORM}") from None
+        raise InvalidInput(f"The list is not valid JSON{place}. {FORM}") from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise InvalidInput(f"The JSON is no list of objects. {FORM}")
+        raise InvalidInput(f"The JSON must be a list of objects. {FORM}")
     return enumerate(entries, 1)
 
 
@@ -95,4 +95,4 @@ def _csv_entries(text: str) -> Iterator[tuple[int, Mapping[Any, Any]]]:
         for row in rows:
             yield rows.line_num, row
     except csv.Error:
-        raise InvalidInput(f"The list is no CSV: see its line {rows.line_num}. {FORM}") from None
+        raise InvalidInput(f"The list is not valid CSV: see its line {rows.line_num}. {FORM}") from None

@@ -108,7 +108,7 @@ def refuse(faults: Sequence[str]) -> None:
     if faults:
         more = f" And {len(faults) - FAULTS_SHOWN} more." if len(faults) > FAULTS_SHOWN else ""
         shown = " ".join(faults[:FAULTS_SHOWN])
-        raise InvalidInput(f"No plan was made. Mend the file, or export it again: {shown}{more}", field="content")
+        raise InvalidInput(f"No plan was made. Correct the file, or export it again: {shown}{more}", field="content")
 
 
 def edited(items: Sequence[PlanItem], edits: Sequence[Edit], by: str) -> list[PlanItem]:
@@ -149,7 +149,7 @@ def _edit_of(line: int, cells: Mapping[str, str], known: Mapping[str, PlanItem])
         raise ValueError("this chat is not in the plan")
     written = cells_of(item)
     if cells["fingerprint"] != written["fingerprint"]:
-        raise ValueError("the fingerprint is another one")
+        raise ValueError("the fingerprint was changed")
     changed = [name for name in cells if name != "action" and cells[name] != written[name]]
     if changed:
         raise ValueError(f"{changed[0]} was changed, and only action may be")

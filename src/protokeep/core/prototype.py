@@ -300,10 +300,10 @@ def _error_after(move: _Move, observation: Observation, generation: Generation) 
         # A status never moves back: a question that comes after the poll clock is told as the reason.
         return replace(generation.error, message=observation.error_message) if late_question else generation.error
     if move.status is Status.FAILED:
-        message = observation.error_message or "The builder gave no reason."
+        message = observation.error_message or "The app builder gave no reason."
         return Reason(observation.error_code or "failed", message)
     if move.status is Status.TIMEOUT:
-        return Reason("timeout", "There is no result yet, after longer than usual. We keep checking.")
+        return Reason("timeout", "It takes longer than usual. We keep checking.")
     return Reason()
 
 

@@ -26,11 +26,11 @@ READABLE = "@.+-_ "
 
 #: The message for people about an older row whose chat no account showed, with the next step.
 NOT_IN_ACCOUNT_MESSAGE = (
-    "Its chat is in no builder account whose key is here. Nothing is concluded from that, and what is known of it "
-    "stays. It goes on by itself when a key of the chat's account is set."
+    "No app builder account whose key is set here shows its chat. What is known of it stays. Add a key of the chat's "
+    "account, and tracking resumes automatically."
 )
 #: The same before every account was asked.
-LOOKING_MESSAGE = "It was there before protokeep. Which builder account its chat is in is being found out."
+LOOKING_MESSAGE = "It is older than protokeep, which is finding out the app builder account of its chat."
 
 
 class KeySource(StrEnum):
@@ -119,9 +119,9 @@ def missing_key_message(account: str) -> str:
         return NOT_IN_ACCOUNT_MESSAGE
     owner = owner_of(account)
     if owner is None:
-        return "The account that this prototype belongs to has no key configured. Set it and restart."
+        return "No key is set for the account that this prototype belongs to. The operator sets it and restarts."
     whose = f"{owner.user_id}'s own key" if owner.user_id else "The workspace's key"
     return (
-        f"{whose}, which paid for this, was removed, or cannot be opened here. It goes on by itself when a key of the "
-        "same account at the builder is set again."
+        f"{whose}, which pays for this, was removed or cannot be opened here. Add a key of the same app builder "
+        "account to continue."
     )

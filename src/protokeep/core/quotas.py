@@ -22,15 +22,14 @@ class Quota:
     def refusal(self, now: datetime) -> QuotaReached:
         """The refusal of one more create, with the next step."""
         whose = {
-            "person": f"{self.subject} has",
-            "product": f"Product {self.subject} has had",
-            "workspace": "This workspace has",
+            "person": f"{self.subject} has reached the limit",
+            "product": f"Product {self.subject} has reached the limit",
+            "workspace": "This workspace has reached the limit",
         }[self.kind]
         tomorrow = day_of(now) + timedelta(days=1)
         return QuotaReached(
-            f"{whose} made {self.limit} prototypes today, which is the most that is allowed. Existing ones are given "
-            "out as ever. Counting begins anew at 00:00 UTC; the operator can raise "
-            f"PROTOKEEP_CREATES_PER_{self.kind.upper()}.",
+            f"{whose} of {self.limit} new prototypes a day. Existing prototypes stay available. Try again after 00:00 "
+            f"UTC, or ask the operator to raise PROTOKEEP_CREATES_PER_{self.kind.upper()}.",
             retry_after=tomorrow - now,
         )
 

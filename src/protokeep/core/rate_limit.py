@@ -35,7 +35,7 @@ class TokenBucket:
         if left < 0:
             pause = -left / self._per_second
             raise TooMany(
-                f"{self._refusal}. Go on after the seconds in Retry-After.", retry_after=timedelta(seconds=pause)
+                f"{self._refusal}. Try again after the seconds in Retry-After.", retry_after=timedelta(seconds=pause)
             )
         self._left[key] = left, now
         self._left.move_to_end(key)

@@ -18,6 +18,10 @@ class Outcome(StrEnum):
     REPLAYED = "replayed"  #: the same idempotency key was answered before
 
 
+#: The reason of a create that asked for another variant.
+ANOTHER_VARIANT = "Another variant was asked for."
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Why this prototype. `reason` is a sentence for people."""
@@ -50,7 +54,7 @@ def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decis
     if create_new:
         return Decision(
             Outcome.CREATED,
-            "Another one was asked for on purpose.",
+            ANOTHER_VARIANT,
             prompts_differ(current.prompt, prompt),
         )
     if not usable(current):
@@ -59,7 +63,7 @@ def decide(current: Prototype | None, prompt: str, *, create_new: bool) -> Decis
     reason = "This product has one already."
     if current.generation is not None and current.generation.not_visible:
         unknown = current.generation.is_in_no_account
-        hidden = f"{current.provider} does not show it at present; it is looked at again."
+        hidden = f"{current.provider} does not show it at present; protokeep keeps checking."
         reason += f" {NOT_IN_ACCOUNT_MESSAGE if unknown else hidden}"
     if differs:
         reason += " It was made from another prompt; ask with create_new=true for one from this prompt."

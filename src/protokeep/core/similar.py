@@ -46,7 +46,7 @@ class Similar:
 def reason_of(how: How, alike: float) -> str:
     """Why a product is similar, in a sentence."""
     if how is How.ID:
-        return "Its id differs only in case, blanks, dashes or dots."
+        return "Its id differs only in case, spaces, dashes or dots."
     return "Its prompt says the same." if alike >= 1 else f"Its prompt is {int(alike * 100)} % the same."
 
 

@@ -39,7 +39,7 @@ STATE_LABELS: Mapping[State, StateLabel] = {
     ),
     State.PARKED: StateLabel("Paused", "‖", "warn", "It waits, and resumes automatically."),
     State.UNTRACKED: StateLabel("Untracked", "·", "calm", "It was made before protokeep and is not tracked."),
-    State.DELETING: StateLabel("Deleting", "⌫", "calm", "It is being deleted, at the app builder too."),
+    State.DELETING: StateLabel("Deleting", "⌫", "calm", "It is being deleted, in the app builder too."),
     State.IN_BIN: StateLabel("In the bin", "⌫", "calm", "It was deleted, and can still be taken back."),
 }
 

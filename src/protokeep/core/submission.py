@@ -129,4 +129,4 @@ def deferred_refusal(generation: Generation) -> ProviderRejected | None:
     sent_twice = generation.submission.was_sent and generation.submission.attempts >= 2
     if not sent_twice or generation.error.code != UNCLEAR_REFUSAL:
         return None
-    return ProviderRejected(generation.error.message or "The builder refused it.", code="refused")
+    return ProviderRejected(generation.error.message or "The app builder refused it.", code="refused")

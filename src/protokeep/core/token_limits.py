@@ -33,7 +33,6 @@ class TokenLimits:
     def refusal(self) -> LimitReached:
         """The refusal of one more token, with the next step."""
         return LimitReached(
-            f"This workspace has {self.per_workspace} valid tokens, which is the most. Revoke some that are not needed "
-            "any more (`protokeep token revoke`, DELETE /api/design/tokens/{token_id}), or let the operator raise "
-            "PROTOKEEP_TOKENS_PER_WORKSPACE."
+            f"This workspace has {self.per_workspace} valid tokens, which is the limit. Revoke some that are no "
+            "longer needed, or ask the operator to raise PROTOKEEP_TOKENS_PER_WORKSPACE."
         )

@@ -25,10 +25,9 @@ VOLATILE_FIELDS = frozenset({"observed_at", "poll_count", "elapsed_seconds"})
 #: Characters of a prompt that lists and live events have. One prototype by itself has all of it.
 LISTED_PROMPT = 500
 
-IN_BIN_MESSAGE = "It was deleted, and waits in the bin. Until it goes, its chat stays, and it can be taken back."
+IN_BIN_MESSAGE = "It is in the bin. Until its time there is over, its chat stays, and it can be taken back."
 _UNKNOWN_OUTCOME = (
-    "It is not known whether the builder made it. It is being looked for; nothing is sent a second time before that "
-    "is clear."
+    "protokeep lost the app builder's reply, and is finding out whether the app builder started. Nothing is sent twice."
 )
 
 
@@ -155,8 +154,8 @@ def _reason(prototype: Prototype, now: datetime | None) -> dict[str, Any] | None
         return _reason_of(code, message, None)
     if generation.not_visible:
         message = (
-            f"{prototype.provider} does not show it at present. Nothing is concluded from that: it is looked at "
-            "again, and what is known of it stays."
+            f"{prototype.provider} does not show it at present. protokeep keeps checking, and keeps what is "
+            "known of it."
         )
         return _reason_of("not_visible", message, generation.polling.next_poll_at)
     pause = prototype.polling_pause

@@ -198,4 +198,6 @@ async def _fetch_json(client: httpx2.AsyncClient, url: str) -> Any:
 
 
 def _unavailable() -> IssuerUnavailable:
-    return IssuerUnavailable("The sign-in service does not answer, so nobody can be checked. Try again in a moment.")
+    return IssuerUnavailable(
+        "The sign-in service does not answer, so protokeep cannot check who you are. Try again in a moment."
+    )

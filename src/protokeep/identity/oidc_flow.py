@@ -63,10 +63,10 @@ class OidcClient:
             raise IssuerUnavailable("The sign-in service does not answer. Try again in a moment.") from error
         id_token = answer.get("id_token") if isinstance(answer, dict) else None
         if not isinstance(id_token, str):
-            raise NotAuthenticated("The sign-in service did not say who you are. Ask who runs protokeep.")
+            raise NotAuthenticated("The sign-in service did not say who you are. Ask the operator of protokeep.")
         claims = await self._id_tokens.claims_of(id_token)
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode("utf-8", "replace"), flow.nonce.encode()):
-            raise NotAuthenticated("This sign-in was begun in another browser. Try again.")
+            raise NotAuthenticated("This sign-in was started in another browser. Try again.")
         if isinstance(claims.get("aud"), list) and len(claims["aud"]) > 1 and claims.get("azp") != self._client_id:
             raise NotAuthenticated("This sign-in was meant for another application.")
         return self._rules.principal_of(claims)

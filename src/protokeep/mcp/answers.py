@@ -29,20 +29,20 @@ LIST_ROWS, HISTORY_LINES = 6, 6
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 _NEXT_STEPS: Mapping[str, str] = {
-    "queued": "It is on its way to the app builder. Call wait_for_prototype; do not ask for another one.",
-    "making": "It is being made, which takes minutes. Call wait_for_prototype; do not ask for another one.",
-    "waiting": "The app builder asked a question. Tell the user to answer it at chat_url; then it goes on.",
+    "queued": "protokeep is sending it to the app builder. Call wait_for_prototype; do not ask for another one.",
+    "making": "It is being generated, which takes minutes. Call wait_for_prototype; do not ask for another one.",
+    "waiting": "The app builder asked a question. Tell the user to answer it at chat_url; then it continues.",
     "ready": "Give the user the url. To change it, call iterate_prototype with its revision.",
-    "failed": "Tell the user why. Calling ensure_prototype again replaces it by a new one.",
+    "failed": "Tell the user why it failed. Calling ensure_prototype again creates a new one in its place.",
     "stopped": "A person stopped it. To continue, call iterate_prototype with its revision.",
-    "timed_out": "It took longer than expected and is still looked at now and then. Call get_prototype later.",
-    "not_visible": "The app builder does not show it at present, which proves nothing. It is looked at again by "
-    "itself: call get_prototype later; do not ask for another one.",
-    "undecided": "It is not yet known whether the app builder made it. That is found out by itself: call "
-    "wait_for_prototype, or come back later; do not ask for another one.",
-    "parked": "It is held up and goes on by itself. Tell the user the reason; call get_prototype later.",
-    "in_bin": "It was deleted, and waits in the bin; a person may take it back. ensure_prototype makes a new one.",
-    "deleting": "It is being deleted, at the app builder too. ensure_prototype makes a new one.",
+    "timed_out": "It takes longer than expected, and protokeep keeps checking. Call get_prototype later.",
+    "not_visible": "The app builder does not show it at present. protokeep keeps checking: call get_prototype later; "
+    "do not ask for another one.",
+    "undecided": "protokeep is finding out whether the app builder started: call wait_for_prototype, or come back "
+    "later; do not ask for another one.",
+    "parked": "It is paused and resumes automatically. Tell the user the reason; call get_prototype later.",
+    "in_bin": "It is in the bin; a person may take it back. ensure_prototype creates a new one.",
+    "deleting": "It is being deleted, in the app builder too. ensure_prototype creates a new one.",
     "untracked": "An older prototype whose progress is not known. ensure_prototype keeps it if it has a link.",
 }
 
@@ -56,9 +56,9 @@ class PrototypeAnswer(BaseModel):
     summary: Annotated[str, Field(description="The state in words.")]
     url: Annotated[str | None, Field(description="Where it can be opened, once it is ready.")]
     chat_url: Annotated[str | None, Field(description="Its chat at the app builder.")]
-    trouble: Annotated[str | None, Field(description="What went wrong, or why there is no progress.")]
+    trouble: Annotated[str | None, Field(description="What went wrong, or why it makes no progress.")]
     revision: Annotated[str, Field(description="Names this state of it; iterate_prototype asks for it.")]
-    is_current: Annotated[bool, Field(description="Whether it is the one that everybody gets for this product.")]
+    is_current: Annotated[bool, Field(description="Whether everyone who asks for this product gets it.")]
     next_step: Annotated[str, Field(description="What to do now.")]
 
 
@@ -68,7 +68,7 @@ class EnsuredAnswer(PrototypeAnswer):
     is_existing: Annotated[bool, Field(description="It was there before this call.")]
     outcome: Annotated[str, Field(description="created, reused, replaced or replayed.")]
     why: str
-    prompt_differs: Annotated[bool, Field(description="It was made from another prompt than the one given now.")]
+    prompt_differs: Annotated[bool, Field(description="Its prompt differs from the prompt given now.")]
 
 
 class Row(BaseModel):
@@ -89,14 +89,16 @@ class FoundRow(BaseModel):
     prototype_id: str
     state: str
     made_at: str
-    prompt: Annotated[str | None, Field(description="The beginning of what it was made from.")]
+    prompt: Annotated[str | None, Field(description="The beginning of its prompt.")]
 
 
 class FoundAnswer(BaseModel):
     """Prototypes of all products, newest first."""
 
     prototypes: list[FoundRow]
-    next_cursor: Annotated[str | None, Field(description="Pass it as `cursor` for older ones; null: that was all.")]
+    next_cursor: Annotated[
+        str | None, Field(description="Pass it as `cursor` for older ones; null: there are no more.")
+    ]
     next_step: str
 
 
@@ -104,7 +106,9 @@ class ListAnswer(BaseModel):
     """A product's prototypes, newest first."""
 
     prototypes: list[Row]
-    next_cursor: Annotated[str | None, Field(description="Pass it as `cursor` for older ones; null: that was all.")]
+    next_cursor: Annotated[
+        str | None, Field(description="Pass it as `cursor` for older ones; null: there are no more.")
+    ]
     next_step: str
 
 
@@ -114,8 +118,10 @@ class ExplainAnswer(PrototypeAnswer):
     asked_for_by: str | None
     asked_for_at: str
     why: str
-    prompt: Annotated[str | None, Field(description="What it was made from; long ones are cut.")]
-    history: Annotated[list[str], Field(description="What happened, oldest first; of long ones the last lines.")]
+    prompt: Annotated[str | None, Field(description="Its prompt; a long one is cut.")]
+    history: Annotated[
+        list[str], Field(description="What happened, oldest first; only the last lines of a long history.")
+    ]
 
 
 def error_text(error: ProtokeepError) -> str:
@@ -244,7 +250,7 @@ def found_answer(prototypes: Sequence[Prototype], cursor: str | None) -> FoundAn
         "If one of these is what the user wants, use its product_id: get_prototype shows it. Only for something else "
         "call ensure_prototype with a product_id of its own."
         if rows
-        else "Nothing like it exists. ensure_prototype makes one."
+        else "Nothing like it exists. ensure_prototype creates one."
     )
     answer = FoundAnswer(prototypes=rows, next_cursor=cursor, next_step=step)
     for row in reversed(rows):
@@ -265,7 +271,11 @@ def list_answer(prototypes: Sequence[Prototype], cursor: str | None) -> ListAnsw
         )
         for prototype in prototypes
     ]
-    step = "is_current is the one everybody gets." if rows else "There is none yet. Call ensure_prototype to make one."
+    step = (
+        "Everyone who asks for the product gets the one with is_current."
+        if rows
+        else "There is none yet. Call ensure_prototype to create one."
+    )
     answer = ListAnswer(prototypes=rows, next_cursor=cursor, next_step=step)
     for row in reversed(rows):
         if wire_size(answer) > MAX_BYTES:
@@ -277,13 +287,13 @@ def explain_answer(detail: PrototypeDetail) -> ExplainAnswer:
     """Why there is a prototype, and its history."""
     claimed = next((line for line in detail.history if line.kind == "claimed"), None)
     why = str((claimed.data or {}).get("reason", "")) if claimed else ""
-    surplus = f" Surplus chats with its mark were found: {len(detail.surplus_chat_ids)}."
+    surplus = f" Second chats of this prototype were found: {len(detail.surplus_chat_ids)}."
     return fit_into_limit(
         ExplainAnswer(
             **_prototype_values(detail),
             asked_for_by=truncate((claimed.actor if claimed else None) or detail.user_id, 60),
             asked_for_at=_format_time(detail.created_at),
-            why=(truncate(why, 200) or "It is older than protokeep here, or its history is not known.")
+            why=(truncate(why, 200) or "It is older than protokeep, or its history is not known.")
             + (surplus if detail.surplus_chat_ids else ""),
             prompt=truncate(detail.prompt, 250),
             history=[_history_line(line) for line in detail.history[-HISTORY_LINES:]],

@@ -93,11 +93,11 @@ class Tools:
             bool, Field(description="Only after a question 'Did you mean ...?': the user says it is another product.")
         ] = False,
     ) -> EnsuredAnswer:
-        """Get a product's prototype, making it if there is none. Answers at once with a handle.
+        """Get a product's prototype; create it if there is none. Answers at once with a handle.
 
-        Everybody who asks for the same product gets the same prototype. After a timeout or an error call it again with
+        Everyone who asks for the same product gets the same prototype. After a timeout or an error call it again with
         the same arguments, and the idempotency_key if the error names one: nothing is made twice, unless the first has
-        failed or was deleted meanwhile. Making takes minutes: follow up with wait_for_prototype.
+        failed or was deleted meanwhile. Generating takes minutes: call wait_for_prototype next.
         """
         async with self._client(ctx, f"There is no prototype {instead_of}. list_prototypes shows the ids.") as client:
             key = idempotency_key
@@ -165,7 +165,7 @@ class Tools:
         seconds: Annotated[int, Field(ge=0, le=LONGEST_WAIT, description="How long to wait at most.")] = 20,
         provider: Provider = "v0",
     ) -> PrototypeAnswer:
-        """Wait until a product's prototype is finished, at most 25 seconds; if it is still being made, call again."""
+        """Wait until a product's prototype is finished, at most 25 seconds. If it is not, call again."""
         ends = time.monotonic() + seconds
         async with self._client(ctx, _missing_text(product_id, None)) as client:
             prototype = await client.status(product_id, provider=provider)
@@ -202,7 +202,7 @@ class Tools:
         ],
         idempotency_key: Key = None,
     ) -> PrototypeAnswer:
-        """Change an existing prototype by a follow-up message in the same chat. It is in progress again afterwards.
+        """Change an existing prototype by a message in the same chat. It is in progress again afterwards.
 
         After a timeout or an error call it again with the very same arguments, the revision included: the message is
         sent once.
@@ -214,7 +214,7 @@ class Tools:
     async def make_current(self, ctx: Ctx, prototype_id: PrototypeId) -> PrototypeAnswer:
         """Make a variant the current prototype of its product, only when the user asks for it.
 
-        Everybody who asks for the product gets it from then on. The one before stays, as a variant. Safe to repeat.
+        Everyone who asks for the product gets it from then on. The one before stays, as a variant. Safe to repeat.
         """
         async with self._client(ctx, _missing_text(None, prototype_id)) as client:
             return answers.prototype_answer(await client.make_current(prototype_id))
@@ -228,8 +228,8 @@ def server_of(open_client: OpenClient) -> MCPServer[Any]:
     server = LenientServer("protokeep", "protokeep", instructions=INSTRUCTIONS, version=__version__)
     tools = Tools(open_client)
     registrations: list[tuple[Callable[..., Any], str, ToolAnnotations]] = [
-        (tools.ensure_prototype, "Get or make a product's prototype", CREATES),
-        (tools.get_prototype, "Look at a prototype", READS),
+        (tools.ensure_prototype, "Get or create a product's prototype", CREATES),
+        (tools.get_prototype, "Show a prototype", READS),
         (tools.find_prototypes, "Find prototypes of all products", READS),
         (tools.list_prototypes, "List a product's prototypes", READS),
         (tools.wait_for_prototype, "Wait for a prototype", READS),
@@ -253,7 +253,7 @@ async def _get(client: AsyncProtokeep, product_id: str | None, prototype_id: str
 def _missing_text(product_id: str | None, prototype_id: str | None) -> str:
     if prototype_id is not None:
         return f"There is no prototype {answers.truncate(prototype_id, 60)}. list_prototypes shows a product's ids."
-    return f"Product {answers.truncate(product_id, 200)} has no prototype yet. Call ensure_prototype to make one."
+    return f"Product {answers.truncate(product_id, 200)} has no prototype yet. Call ensure_prototype to create one."
 
 
 def _has_settled(prototype: Prototype) -> bool:

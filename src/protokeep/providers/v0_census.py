@@ -198,6 +198,6 @@ def first_prompt_in(messages: Sequence[Mapping[str, Any]]) -> str | None:
 def nothing_to_make() -> ProviderRejected:
     """The error for a copy without files: v0 makes no chat of nothing, and nothing was sent."""
     return ProviderRejected(
-        "The copy holds no files, so no chat can be made from it. Its messages stay readable in the archive.",
+        "The copy holds no files, so no chat can be made from it. Its messages stay readable in the copy.",
         code="nothing_to_make",
     )

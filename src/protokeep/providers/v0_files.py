@@ -82,7 +82,7 @@ def files_in_zip(packed: bytes) -> dict[str, bytes]:
                 with archive.open(member) as unpacked:
                     found.add(member.filename, unpacked.read(found.bytes_left + 1))
     except _UNREADABLE as error:
-        raise _unreadable("has an archive of files that could not be read") from error
+        raise _unreadable("has a ZIP of files that could not be read") from error
     return found.files
 
 

@@ -301,7 +301,7 @@ def _answer(method: str, response: httpx2.Response, content: bytes, nothing_made
     if not 200 <= status < 300:
         raise error_of(method, status, response.headers, error_message_of(value), nothing_made)
     if not readable or (value is None and status != 204 and not content):
-        raise OutcomeUnknown("v0 answered with something that is no JSON.", code="bad_answer", status=status)
+        raise OutcomeUnknown("v0 answered with something that is not JSON.", code="bad_answer", status=status)
     if isinstance(value, dict) and set(value) == {"error"}:
         raise OutcomeUnknown(
             f"v0 answered {status} with an error inside: {error_message_of(value)}", code="bad_answer", status=status

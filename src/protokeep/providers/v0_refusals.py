@@ -56,7 +56,7 @@ def error_of(
     `nothing_made` are statuses beside those of `NOTHING_MADE` by which v0's documents say that this call did nothing.
     For a GET every 4xx but 408 is a refusal.
     """
-    detail = f": {message}" if message else "."
+    detail = f": {message.rstrip('. ')}." if message else "."
     pause = pause_of(headers)
     if status == 402:
         return ProviderBusy(
@@ -83,8 +83,7 @@ def _is_certain(method: str, status: int, nothing_made: Collection[int]) -> bool
 def _refusal(status: int, detail: str) -> ProviderRejected:
     if status == 401:
         return ProviderRejected(
-            f"v0 refused the API key (401){detail} Check V0_API_KEY, or the key that was set with "
-            "`protokeep keys set`.",
+            f"v0 rejected the API key (401){detail} Set a key that v0 accepts.",
             code="key_refused",
             status=status,
         )

@@ -141,7 +141,7 @@ class Searcher:
         account_row = await self._context.store.accounts.get(name)
         if account_row.is_polling_paused(now) and account_row.polling_paused_code != NO_KEY:
             pause = (account_row.polling_paused_until or now) - now
-            raise ProviderBusy("The builder asked for a pause.", code="rate_limited", retry_after=pause)
+            raise ProviderBusy("The app builder asked for a pause.", code="rate_limited", retry_after=pause)
         allowance = await self._budget.allowance(name)
         allowed = allowance.left(priority)
         if allowed == 0:

@@ -191,7 +191,9 @@ class Adopter:
             raise
         except Exception as unexpected:  # The other accounts are asked all the same.
             log.exception("account_not_asked", account=account)
-            error = ProviderError(f"Its answer could not be read ({type(unexpected).__name__}).", code="bad_answer")
+            error = ProviderError(
+                f"The app builder's answer could not be read ({type(unexpected).__name__}).", code="bad_answer"
+            )
         return await self._with_problem(account, answers, error, now)
 
     async def _with_problem(

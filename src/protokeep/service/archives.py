@@ -83,7 +83,7 @@ class ChatArchives:
         """An archive of a workspace. Raises `NotFound`."""
         found = await self._store.find(workspace_id, archive_id) if _is_uuid(archive_id) else None
         if found is None:
-            raise NotFound("There is no such archive. They are listed by GET /api/design/archives.")
+            raise NotFound("There is no such copy of a chat. GET /api/design/archives lists the copies.")
         return found
 
     async def list(
@@ -103,10 +103,12 @@ class ChatArchives:
         archive = await self.find(workspace_id, archive_id)
         body = await self._store.body(workspace_id, archive.id)
         if body is None:
-            raise NotFound("This archive was removed.")
+            raise NotFound("This copy was removed.")
         if await asyncio.to_thread(sha256_of, body) != archive.sha256:
             log.error("archive_damaged", archive_id=archive.id, chat_id=archive.chat_id)
-            raise ArchiveFault("The archive is not as it was made: its digest is another one. Use a backup of it.")
+            raise ArchiveFault(
+                "The copy was damaged: its digest is another one. Restore it from a backup of the database."
+            )
         return body
 
     async def copy_of(self, workspace_id: str, archive_id: str) -> ChatCopy:
@@ -115,7 +117,7 @@ class ChatArchives:
         try:
             return _copy_of(kept)
         except (KeyError, TypeError, ValueError) as error:
-            raise ArchiveFault(f"The archive does not hold a chat as we write them: {error}.") from error
+            raise ArchiveFault(f"The copy does not hold a chat in protokeep's format: {error}.") from error
 
     async def restore(
         self, workspace_id: str, archive_id: str, provider: SupportsCensus, metadata: Mapping[str, str]
@@ -127,11 +129,13 @@ class ChatArchives:
         """
         archive = await self.find(workspace_id, archive_id)
         if archive.restored_as is not None:
-            raise NotNow(f"It was restored before, as chat {archive.restored_as}.")
+            raise NotNow(f"A new chat was made from it already: {archive.restored_as}.")
         copy = await self.copy_of(workspace_id, archive.id)
         now = self._context.clock()
         if not await self._store.claim_restoring(archive, now, stale_before=now - RESTORING):
-            raise NotNow("It is being restored, or the answer was lost. Look at the archive again in an hour.")
+            raise NotNow(
+                "A new chat is being created from it, or the app builder's reply was lost. Try again in an hour."
+            )
         self._context.checkpoint("before_make_again")
         try:
             made = await provider.make_again(copy, metadata)

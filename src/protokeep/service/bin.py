@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 #: The longest copy of a chat.
 COPY_SECONDS = 60
-TOO_LATE = "It is deleted, so it cannot be taken back. An admin can make a new chat from its archive."
+TOO_LATE = "It is deleted, so it cannot be taken back. An admin can make a new chat from its copy."
 
 
 @dataclass(frozen=True, slots=True)

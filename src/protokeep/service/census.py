@@ -74,7 +74,7 @@ class CensusService:
         account = account_to_read(context.providers, principal.workspace_id, account)
         versions = versions_read(context.providers, account)
         if not versions:
-            raise NotConfigured("The app builder of this account has no lists that can be read whole.")
+            raise NotConfigured("The app builder of this account gives out no list of all its chats.")
         before = await self._store.newest_done(principal.workspace_id, account, whole=True)
         is_whole = before is None or bool(whole)
         now = context.clock()
@@ -105,7 +105,7 @@ class CensusService:
         await self._store.cancel(principal.workspace_id, account, now, entry)
         found = await self._store.newest(principal.workspace_id, account, 1)
         if not found:
-            raise NotFound("There was no census of this account yet. POST /api/design/census begins one.")
+            raise NotFound("This account has not been scanned yet. Start a scan with POST /api/design/census.")
         return found[0]
 
     async def adopt(self, principal: Principal, request: AdoptRequest) -> AdoptResult:
@@ -207,6 +207,10 @@ class CensusService:
         await self._reads.pin(principal.workspace_id, account, chat_id, principal.user_id, reason, entry)
         return await self._found(principal, account, chat_id)
 
+    async def pins(self, workspace_id: str, account: str, chat_ids: Sequence[str]) -> Mapping[str, str]:
+        """Who of the workspace pinned which of these chats, by the ids of the pinned ones."""
+        return await self._reads.pins(workspace_id, account, chat_ids)
+
     async def unpin(self, principal: Principal, chat_id: str, *, account: str | None = None) -> FoundChat:
         """Take a pin off a chat, whoever put it there. A chat without one stays as it is. Raises `NotFound`."""
         account = await self._shown(principal, account)
@@ -226,7 +230,7 @@ class CensusService:
         if is_id(chat_id):
             found, _ = await self._reads.chats(principal.workspace_id, account, filters, 1, sort="id")
         if not found:
-            raise NotFound("The census of this account knows no such chat. GET /api/design/census/chats lists them.")
+            raise NotFound("No scan of this account has seen this chat. GET /api/design/census/chats lists its chats.")
         return found[0]
 
     async def _shown(self, principal: Principal, account: str | None) -> str:

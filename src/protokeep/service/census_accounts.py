@@ -20,12 +20,12 @@ def account_to_read(providers: Providers, workspace_id: str, account: str | None
     """
     accounts = providers.accounts_of(DEFAULT_PROVIDER, workspace_id)
     if account is not None and account not in accounts:
-        others = f"It may read: {', '.join(accounts)}." if accounts else "It has no key."
+        others = f"It may read {', '.join(accounts)}." if accounts else "It has no key."
         raise InvalidInput(f"Your workspace may not read the account {account}. {others}", field="account")
     if not accounts:
         raise NotConfigured(
-            "This workspace has no account of its own whose chats could be read. An admin sets a key with "
-            "PUT /api/design/keys; people's own keys are never used for this."
+            "This workspace has no account that could be scanned. An admin sets the workspace's key with "
+            "PUT /api/design/keys; people's own keys are never used for a scan."
         )
     return account or accounts[0]
 

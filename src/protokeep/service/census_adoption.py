@@ -36,8 +36,8 @@ MOST_LOSSES = 25
 OPENABLE = frozenset({ChatContent.FINISHED, ChatContent.GENERATING, ChatContent.UNTOLD})
 #: Why one chat is not adopted, by the app builder's answer to its read. The others are.
 _UNREAD = {
-    403: "The key may not read it: it may be somebody's private chat.",
-    404: "The app builder does not show it any more. Make a census to see what is there.",
+    403: "The v0 API key may not read it: it may be a person's private chat.",
+    404: "The app builder no longer shows it. Scan the account to see what is there.",
 }
 
 
@@ -126,7 +126,7 @@ class CensusAdopter:
         for _ in range(MOST_LOSSES):
             with contextlib.suppress(LostRace):
                 return await self._store.adopt(adoption, timeout)
-        raise NotNow("This product is being changed by too many at once. Try again in a moment.")
+        raise NotNow("Too many people are changing this product at once. Try again in a moment.")
 
     async def _chosen(self, principal: Principal, account: str, request: AdoptRequest) -> list[ChatRecord]:
         """The chats that are asked for. Raises `InvalidInput` and `NotFound`."""
@@ -147,7 +147,7 @@ class CensusAdopter:
         if unknown or not records:
             what = f"no chat {sorted(unknown)[0]}" if unknown else "no such group"
             raise NotFound(
-                f"The census of this account knows {what}. GET /api/design/census/chats lists chats, and "
+                f"The scans of this account have seen {what}. GET /api/design/census/chats lists chats, and "
                 "GET /api/design/census/groups lists groups."
             )
         return records

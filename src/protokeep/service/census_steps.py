@@ -137,7 +137,7 @@ class CensusRunner:
             return await self._group(census, tasks)
         await self._context.providers.refresh()
         if not may_read(self._context.providers, census.workspace_id, census.account):
-            raise CannotGoOn("The workspace has no key of this account any more. Set it again, then begin anew.")
+            raise CannotGoOn("The workspace no longer has a key of this account. Set it again, then start a new scan.")
         if task.work is Work.PROMPTS:
             return await self._read_prompt(census, tasks, task)
         provider = self._provider(census.account, task.api_version)
@@ -290,17 +290,17 @@ class CensusRunner:
             return self._ended(
                 census,
                 CensusState.FAILED,
-                f"The app builder refuses this key: {error} Set one of the same account that may read all chats "
-                "(PUT /api/design/keys, or V0_API_KEY), then begin the census again.",
+                f"The app builder rejects this key: {error} Set one of the same account that may read all chats "
+                "(PUT /api/design/keys, or V0_API_KEY), then scan again.",
             )
         if tasks.tries >= MOST_TRIES:
             return self._ended(
                 census, CensusState.FAILED, f"The app builder failed {tasks.tries + 1} times in a row: {error}"
             )
         if error.status == 402:
-            pause, advice = NO_CREDITS_PAUSE, "Add credits there; it is tried again every hour."
+            pause, advice = NO_CREDITS_PAUSE, "Add credits there; protokeep tries again every hour."
         else:
-            pause, advice = error.retry_after or backoff(tasks.tries, self._context.timing), "It goes on by itself."
+            pause, advice = error.retry_after or backoff(tasks.tries, self._context.timing), "It resumes automatically."
             if error.retry_after is not None:
                 until = now + error.retry_after
                 await self._context.store.accounts.pause_polling(census.account, until, "rate_limited", str(error))
@@ -346,8 +346,8 @@ def _after_page(census: Census, tasks: CensusTasks, task: Task, page: AccountPag
     if page.is_broken:
         if tasks.walk >= MOST_WALKS:
             raise CannotGoOn(
-                "The list of chats changes faster than it can be read, so that chats would be missed. Begin the census "
-                "again at a time when fewer people work in the account."
+                "The list of chats changes faster than it can be read, so that chats would be missed. Scan again at a "
+                "time when fewer people work in the account."
             )
         return tasks.again()
     if page.position is None or (is_known and not census.is_whole):
@@ -379,7 +379,7 @@ def _require_some(tasks: CensusTasks) -> CensusTasks:
         reasons = " ".join(dict.fromkeys(reason for reason in tasks.refused.values() if reason))
         raise CannotGoOn(
             f"The app builder shows no list of chats with this key: {reasons} Set a key of the account that may read "
-            "all chats (PUT /api/design/keys, or V0_API_KEY), then begin the census again."
+            "all chats (PUT /api/design/keys, or V0_API_KEY), then scan again."
         )
     return tasks
 
@@ -392,5 +392,5 @@ def _waiting(census: Census, until: datetime, now: datetime) -> Census:
         census,
         state=CensusState.PAUSED,
         step_at=until,
-        problem="Other calls of the account come first, or its calls of today are spent. It goes on by itself.",
+        problem="Other calls of the account come first, or today's calls are used up. It resumes automatically.",
     )

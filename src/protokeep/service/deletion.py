@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 MAX_LOSSES = 10
 #: The same for a row that nothing tracks, which a trigger of the owner's may keep.
 UNTRACKED_TRIES = 3
-CHANGED_TOO_OFTEN = "This prototype is being changed by too many at once. Try again in a moment."
+CHANGED_TOO_OFTEN = "Too many people are changing this prototype at once. Try again in a moment."
 #: Codes of a deletion that the provider may have carried out. "Not found" after one of them says that it did: should
 #: the chat show up again all the same, the next search of the account deletes it.
 PERHAPS_DELETED = ("no_answer", "server_error", "bad_answer", UNCLEAR_REFUSAL)

@@ -100,9 +100,9 @@ class FollowUps:
         replayed = request is not None and await requests.prototype_of_request(request) is not None
         reason = None if replayed else follow_up.follow_up_blocked_reason(prototype)
         if reason is not None:
-            raise NotNow(f"No message can be sent: {reason[0].lower()}{reason[1:]}")
+            raise NotNow(f"The change cannot be sent: {reason[0].lower()}{reason[1:]}")
         if not isinstance(prototype, TrackedPrototype):
-            raise NotNow("No message can be sent: nobody tracks this prototype any more.")
+            raise NotNow("The change cannot be sent: protokeep no longer tracks this prototype.")
         return prototype, replayed
 
     async def _try_to_claim(
@@ -130,7 +130,7 @@ class FollowUps:
     async def stop(self, principal: Principal, prototype: Prototype) -> TrackedPrototype:
         """Stop a generation. One that has ended already is returned as it is. Raises `NotNow`, `ProviderError`."""
         if not isinstance(prototype, TrackedPrototype) or not _has_arrived(prototype):
-            raise NotNow("Nothing can be stopped yet: the builder has not taken it. Try again in a moment.")
+            raise NotNow("It cannot be stopped yet: the app builder has not accepted it. Try again in a moment.")
         if prototype.generation.is_in_bin:
             raise NotNow("It is in the bin. Take it back first.")
         if prototype.status not in STOPPABLE or not await self._cancel(prototype):
@@ -153,7 +153,7 @@ class FollowUps:
             raise NotConfigured(missing_key_message(generation.account))
         follow_ups = with_follow_ups(provider)
         if follow_ups is None:
-            raise NotNow(f"{provider.label} cannot stop a generation. It ends by itself.")
+            raise NotNow(f"{provider.label} cannot stop a generation. Wait until it ends.")
         tracks_messages = provider.capabilities.tracks_messages
         message_id = generation.message_id if tracks_messages and not generation.awaiting_input else None
         # A process that slept must not stop a turn that another process began meanwhile.
@@ -164,13 +164,13 @@ class FollowUps:
             if error.status != 404:
                 raise
             raise NotNow(
-                f"{prototype.provider} does not show this chat at present, so it could not be stopped. It is looked at "
-                "again; try again in a moment."
+                f"{prototype.provider} does not show this chat at present, so it could not be stopped. protokeep "
+                "keeps checking; try again in a moment."
             ) from error
 
     async def _record_stop(self, principal: Principal, prototype: TrackedPrototype) -> TrackedPrototype | None:
         now = self._context.clock()
-        after = follow_up.stopped(prototype, now)
+        after = follow_up.stopped(prototype, now, principal.user_id)
         data = {"code": "stopped", "message": after.generation.error.message}
         event = Event("status", Source.PERSON, now, actor=principal.user_id, status=after.status.value, data=data)
         entry = AuditEntry.of(principal, Action.STOPPED, now, prototype.id)
@@ -182,7 +182,7 @@ class FollowUps:
 
 
 def _not_supported(provider: Provider) -> str:
-    return f"{provider.label} takes no follow-up messages. Make another prototype with create_new."
+    return f"{provider.label} accepts no changes. Create another variant instead."
 
 
 def _has_arrived(prototype: TrackedPrototype) -> bool:
@@ -258,7 +258,7 @@ class FollowUpPayload:
         """The row as it is committed before the call, with how its chat ended."""
         conversation = send.conversation
         if conversation is None:
-            raise ValueError("a follow-up is sent only into a chat that was read")
+            raise ValueError("a change is sent only into a chat that was read")
         return follow_up.about_to_send_follow_up(prototype, now, self._context.timing, conversation)
 
     async def call(self, sent: TrackedPrototype, provider: Provider, may_begin: MayBegin) -> RemoteChat:

@@ -136,7 +136,7 @@ class Gallery:
         """One prototype as a card, with its whole prompt. Raises `NotFound`."""
         found = (await self._store.cards(workspace_id, [mockup_id], whole=True)).get(mockup_id)
         if found is None:
-            raise NotFound("There is no such prototype.")
+            raise NotFound("This prototype does not exist, or was deleted.")
         return found
 
     async def usual_duration(self, workspace_id: str) -> tuple[timedelta, timedelta] | None:

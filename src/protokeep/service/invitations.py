@@ -23,7 +23,9 @@ from protokeep.store.invitations import Invitation, InvitationStore
 DAYS_MAX = 30
 #: Invitations of a workspace that may be open at once.
 MOST_OPEN = 100
-TOO_LATE = "This invitation was used already, was taken back, or is too old. Ask whoever invited you for a new one."
+TOO_LATE = (
+    "This invitation was used already, was taken back, or is too old. Ask the person who invited you for a new one."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Invitations:
         if not by.role.covers(Role.ADMIN) or not by.role.covers(role):
             raise NotAllowed("Only an admin invites people.")
         if not 1 <= days <= DAYS_MAX:
-            raise InvalidInput(f"days has to be between 1 and {DAYS_MAX}.", field="days")
+            raise InvalidInput(f"days must be between 1 and {DAYS_MAX}.", field="days")
         code = secrets.token_urlsafe(SECRET_BYTES)
         now = self._sessions.now()
         expires_at = now + timedelta(days=days)
@@ -81,7 +83,9 @@ class Invitations:
         invitation = await self.find(code)
         name = invitation.user_id or person_of(user_id)
         if invitation.user_id is None and await self._store.has_person(invitation.workspace_id, name):
-            raise InvalidInput("user_id: somebody here has this name already. Choose another one.", field="user_id")
+            raise InvalidInput(
+                "user_id: another person here has this name already. Choose another one.", field="user_id"
+            )
         if not await self._store.consume(invitation.digest, self._sessions.now()):
             raise NotAuthenticated(TOO_LATE)
         token_id = invitation.invited_with or ""
@@ -101,7 +105,7 @@ class Invitations:
         """Close an open invitation. Raises `NotFound`."""
         entry = AuditEntry.of(by, Action.INVITATION_TAKEN_BACK, self._sessions.now())
         if not await self._store.take_back(by.workspace_id, digest, entry):
-            raise NotFound("This invitation is not open any more.")
+            raise NotFound("This invitation is no longer open.")
 
     def _digest(self, code: str) -> str:
         return self._sessions.sign("invitation", code)

@@ -158,7 +158,7 @@ class Keeper:
         current = await context.store.current(principal.workspace_id, product, provider)
         if current is None:
             advice = (
-                "Make one with POST /api/design/create-project."
+                "Create it with POST /api/design/create-project."
                 if context.providers.is_known(provider)
                 else f"protokeep makes prototypes at: {', '.join(context.providers.names)}."
             )
@@ -176,7 +176,7 @@ class Keeper:
         mockup_id = _uuid_of(prototype_id)
         found = await self.context.store.get(principal.workspace_id, mockup_id) if mockup_id else None
         if found is None:
-            raise NotFound("There is no such prototype. Ids are listed by GET /api/design/mockups/{product_id}.")
+            raise NotFound("This prototype does not exist, or was deleted.")
         return found
 
     async def history(self, prototype: Prototype) -> tuple[Sequence[Row], Sequence[str]]:
@@ -225,7 +225,7 @@ class Keeper:
         another person made, or past the bin (`at_once`).
         """
         if at_once and not principal.role.covers(Role.ADMIN):
-            raise NotAllowed("Only an admin deletes at once. Without `now`, it waits in the bin and then goes.")
+            raise NotAllowed("Only an admin deletes at once. Without `now`, it waits in the bin first.")
         try:
             prototype = await self.get(principal, prototype_id)
         except NotFound:
@@ -389,6 +389,6 @@ def _check_payer(principal: Principal, prototype: Prototype) -> None:
     payer = owner_of(generation.account) if generation is not None else None
     if payer is not None and payer.user_id not in ("", principal.user_id):
         raise NotAllowed(
-            f"This prototype is paid for with {payer.user_id}'s own key, so only {payer.user_id} sends follow-ups. "
-            "Make another one with create_new."
+            f"This prototype is paid for with {payer.user_id}'s own key, so only {payer.user_id} can ask for changes. "
+            "Create another variant instead."
         )

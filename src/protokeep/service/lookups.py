@@ -314,18 +314,18 @@ class Lookups:
             until = max(until, thorough.done_at + min(max(age / 5, FRESH_ENOUGH), LONGEST_SEARCH))
         if until <= now or until - now > LONGEST_SEARCH:
             return None
-        message = "The account was searched a moment ago."
+        message = "protokeep searched the account a moment ago."
         return ProviderError(message, code=LOOK_UP_WAITS, retry_after=until - now)
 
 
 def _cut() -> ProviderError:
-    message = "The builder's list of chats was not seen to its end yet."
+    message = "The app builder's list of chats was not read to its end yet."
     return ProviderError(message, code="look_up_cut", retry_after=SHORTEST_PAUSE)
 
 
 def _other_key() -> ProviderError:
     message = (
-        "The key was changed after this was sent, and shows no chat that was made before: it may be another team's. It "
-        "is looked for again; with a key of the team that it was sent for, it is found."
+        "The key was changed after this was sent, and shows no chat that was made before: it may be another team's. "
+        "protokeep keeps searching, and finds it once a key of the first team is set."
     )
     return ProviderError(message, code="other_key")

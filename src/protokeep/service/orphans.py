@@ -103,10 +103,10 @@ class OrphanReconciler:
     async def _compare(self, account: str, provider: Provider, known_until: datetime) -> None:
         settling = self._context.heartbeat.is_settling
         if not await self.adopt_since(account, provider, known_until):
-            message = "The builder's list of chats was not seen to its end yet."
+            message = "The app builder's list of chats was not read to its end yet."
             raise ProviderError(message, code="look_up_cut", retry_after=CUT_PAUSE)
         if settling:
-            message = "The database is an older copy of itself: chats that it does not know are being taken back."
+            message = "The database is an older copy of itself: protokeep is adopting chats that it does not know."
             raise ProviderError(message, code="database_went_back", retry_after=SETTLING_PAUSE)
 
     def has_verified(self, accounts: Sequence[tuple[str, Provider]]) -> bool:

@@ -161,7 +161,7 @@ class PlanDrafts:
     async def _facts(self, workspace_id: str, account: str, rules_off: Collection[str]) -> AccountFacts:
         censuses = await self._store.censuses(workspace_id, account)
         if not censuses:
-            raise NotNow("This account has no finished census yet. Start one: `protokeep census scan`.")
+            raise NotNow("This account has no finished scan yet. Start one: `protokeep census scan`.")
         records = await self._store.chats(workspace_id, account)
         chats = [record.chat.chat_id for record in records]
         # Rows may have changed since the census: they say whose a chat is.
@@ -178,7 +178,7 @@ class PlanDrafts:
         accounts = await self.accounts(workspace_id)
         if not accounts:
             raise NotNow(
-                "This workspace has no key of its own, and none that serves it. Set one: `protokeep keys set`."
+                "This workspace has no v0 API key, so there is no account to clean up. Set one: `protokeep keys set`."
             )
         if account is not None and account not in accounts:
             raise InvalidInput(f"account must be one of: {', '.join(accounts)}.", field="account")
@@ -190,7 +190,7 @@ class PlanDrafts:
         """A plan. Raises `NotFound`."""
         found = await self._store.find(workspace_id, plan_id) if _is_uuid(plan_id) else None
         if found is None:
-            raise NotFound("There is no such plan. GET /api/design/plans lists them.")
+            raise NotFound("There is no such plan in your workspace. GET /api/design/plans lists the plans.")
         return found
 
     async def newest(self, workspace_id: str, limit: int = 100) -> list[Plan]:
@@ -243,7 +243,7 @@ def _checked(options: PlanOptions) -> PlanOptions:
     fixed = sorted(options.rules_off - SWITCHABLE)
     if fixed:
         allowed = ", ".join(sorted(SWITCHABLE))
-        raise InvalidInput(f"These rules can be switched off: {allowed}. No others can.", field="rules_off")
+        raise InvalidInput(f"Only these rules can be switched off: {allowed}.", field="rules_off")
     return options
 
 

@@ -20,8 +20,8 @@ TOO_MANY_REQUESTS = 429
 #: Requests for fewer calls in one UTC day after which a plan rests until the next day.
 SLOWDOWNS_A_DAY = 2
 OLDER_COPY = (
-    "protokeep was stopped for long, or its database is an older copy: pins and what was taken back since may be "
-    "missing. Start a census, look at the list, then resume the plan, or cancel it."
+    "protokeep was stopped for long, or its database is an older copy: pins, and chats that were taken back, may be "
+    "missing. Scan the account, read the list, then resume the plan or cancel it."
 )
 
 
@@ -108,7 +108,7 @@ class Interruptions:
         slowdowns = plan.slowdowns + 1 if same_day else 1
         is_second = slowdowns >= SLOWDOWNS_A_DAY
         later = _day(now) + timedelta(days=1) if is_second else now + (error.retry_after or timedelta(seconds=30))
-        words = "It goes on tomorrow." if is_second else "It goes on at half the pace."
+        words = "It resumes tomorrow." if is_second else "It continues at half the pace."
         slowed = replace(
             plan,
             slowed_at=now,
@@ -129,7 +129,7 @@ class Interruptions:
             failures=failures,
             step_at=now + pause,
             problem_code=error.code,
-            problem=f"{error} It is tried again by itself.",
+            problem=f"{error} protokeep tries again automatically.",
         )
         await self._store.save(held)
 

@@ -23,10 +23,11 @@ TITLES_SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class PlanFigures:
-    """What a plan takes. `ends_at` None: it deletes nothing (any more)."""
+    """What a plan takes. `left`: chats that it still deletes. `ends_at` None: it deletes nothing (any more)."""
 
     calls: int
     credits: float
+    left: int
     ends_at: datetime | None
 
 
@@ -76,7 +77,8 @@ class PlanReports:
         left = [item for item in items if item.state in OPEN_ITEMS | {ItemState.PLANNED}]
         return PlanFigures(
             calls=calls_of(items),
-            credits=sum(item.credits or 0 for item in items),
+            credits=_rounded(sum(item.credits or 0 for item in items)),
+            left=len(left),
             ends_at=_end_of(plan, left, self._context.clock()),
         )
 
@@ -95,7 +97,7 @@ class PlanReports:
         plan = await self._plans.get(workspace_id, plan_id)
         fates = [fate for fate in await self._store.fates(plan.id) if fate.action is PlanAction.DELETE]
         removed = _sum(fates, REMOVED)
-        credits = sum(fate.credits for fate in fates if fate.state in REMOVED)
+        credits = _rounded(sum(fate.credits for fate in fates if fate.state in REMOVED))
         reasons: Counter[str] = Counter()
         for fate in fates:
             if fate.state in (ItemState.SKIPPED, ItemState.FAILED, ItemState.PROTECTED):
@@ -145,8 +147,8 @@ def _with_sentence(report: PlanReport) -> PlanReport:
     other = report.skipped - changed - report.gone_before
     parts = [
         f"{report.removed:,} removed",
-        f"{report.pinned_touched:,} pinned touched",
-        f"{changed:,} skipped because they changed",
+        f"{report.pinned_touched:,} pinned deleted",
+        f"{changed:,} skipped because they had changed",
         *([f"{other:,} skipped for other reasons"] if other else []),
         *([f"{report.gone_before:,} gone before"] if report.gone_before else []),
         *([f"{report.failed:,} failed"] if report.failed else []),
@@ -156,8 +158,8 @@ def _with_sentence(report: PlanReport) -> PlanReport:
         f"{round(report.credits, 2):,.10g} credits they had cost",
     ]
     ends = {
-        True: " A census afterwards shows none of them.",
-        False: f" A census afterwards still shows {len(report.still_there):,} of them.",
+        True: " A scan afterwards shows none of them.",
+        False: f" A scan afterwards still shows {len(report.still_there):,} of them.",
         None: "",
     }
     return replace(report, sentence=", ".join(parts) + "." + ends[report.verified])
@@ -170,7 +172,7 @@ def _author_chats(plan: Plan, author_id: str | None, items: Sequence[PlanItem], 
     due = min((item.due_at for item in items if item.due_at), default=now + timedelta(days=plan.grace_days))
     chats = "1 of your chats" if len(items) == 1 else f"{len(items):,} of your chats"
     message = (
-        f"Hello! {chats} in our app builder account will be deleted from {due:%Y-%m-%d} on, because nobody seems to "
+        f"Hello! {chats} in our app builder account will be deleted from {due:%Y-%m-%d} on, because nothing seems to "
         f"need them. A copy of each is kept. To save one, pin it in protokeep, or write `keep` into its name before "
         f"then:\n{shown}{more}"
     )
@@ -184,6 +186,11 @@ def _end_of(plan: Plan, left: Sequence[PlanItem], now: datetime) -> datetime | N
     if plan.state is PlanState.DRAFT:
         begins = now + timedelta(days=plan.grace_days)
     return begins + timedelta(days=math.ceil(len(left) / plan.per_day) - 1)
+
+
+def _rounded(credits: float) -> float:
+    """A sum of credits without the noise of binary fractions: app builders report six decimals at most."""
+    return round(credits, 6)
 
 
 def _sum(fates: Sequence[Fate], states: frozenset[ItemState]) -> int:

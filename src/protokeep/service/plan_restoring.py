@@ -91,7 +91,7 @@ class Restorer:
             "chat_id": chat_id,
             "pinned_by": item.undo_by or plan.requested_by,
             "pinned_at": now,
-            "reason": "It was made again from its archive.",
+            "reason": "It was made again from its copy.",
         }
         await self._context.store.repoint_chat(plan.workspace_id, item.chat_id, chat_id, now)
         after = replace(item, state=ItemState.RESTORED, restored_as=chat_id, due_at=None, answer="made again")

@@ -119,7 +119,7 @@ class PlanRunner:
         provider = self._account.provider_of(plan, item.api_version)
         if provider is None:
             await self._interruptions.stop(
-                plan, "no_key", "The key of this account is missing, or does not serve this workspace. Set it."
+                plan, "no_key", "The v0 API key of this account is missing, or does not serve this workspace. Set it."
             )
             return False
         calls = context.providers.calls(plan.account)
@@ -224,8 +224,8 @@ class PlanRunner:
         """A chat answered 404, and nothing of ours deleted it. The key may be another team's: then the run stops."""
         if not await self._account.shows_others(work.plan, work.item, work.provider):
             words = (
-                "The account shows none of the chats that the census saw. Is its key still of the same account? "
-                "Start a census, then resume the plan."
+                "The account shows none of the chats that the scan saw. Check that its key is still of the same "
+                "account, scan the account, then resume the plan."
             )
             await self._interruptions.stop(work.plan, "other_account", words)
             return

@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from protokeep.core.audit import Action
-from protokeep.core.clean_up import FIRST_CENSUS_HOURS, OPEN_ITEMS, ItemState, Plan, PlanAction, PlanItem, PlanState
+from protokeep.core.clean_up import (
+    FIRST_CENSUS_HOURS,
+    OPEN_ITEMS,
+    ItemState,
+    Plan,
+    PlanAction,
+    PlanItem,
+    PlanState,
+    undo_of,
+)
 from protokeep.core.errors import InvalidInput, NotNow
 from protokeep.core.principals import Principal
 from protokeep.service.approvals import require_other_person
@@ -21,7 +30,7 @@ from protokeep.store.sql import ConstraintBroken
 #: How often a change is tried again because another process changed the plan.
 MAX_LOSSES = 10
 LIVE = frozenset({PlanState.DRAFT, PlanState.APPROVED, PlanState.APPLYING, PlanState.PAUSED})
-CHANGED = "The plan is being changed by others at this moment. Look at it, then try again."
+CHANGED = "Another person is changing this plan right now. Look at it, then try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,7 @@ class Undone:
     protected: int = 0
     restoring: int = 0
     under_way: int = 0  #: it is being found out whether they are deleted; what is gone is made again
-    not_possible: int = 0  #: nothing was to be taken back, or there is no archive
+    not_possible: int = 0  #: nothing was to be taken back, or no chat can be made of its copy
 
 
 class PlanService(PlanDrafts):
@@ -73,7 +82,7 @@ class PlanService(PlanDrafts):
         due_at = max(now + timedelta(days=plan.grace_days), first_at + timedelta(hours=FIRST_CENSUS_HOURS))
         taken = await self._store.open_chats(plan.account)
         planned = await self._store.items(plan.id, states=frozenset({ItemState.PLANNED}))
-        reason = "Another plan that was approved before deletes it."
+        reason = "Another plan, approved earlier, deletes it."
         skipped = [
             replace(item, state=ItemState.SKIPPED, rule="other_plan", reason=reason)
             for item in planned
@@ -114,7 +123,7 @@ class PlanService(PlanDrafts):
         )
 
     async def resume(self, principal: Principal, plan_id: str) -> Plan:
-        """Let a paused plan go on."""
+        """Resume a paused plan."""
         now = self._context.clock()
         return await self._move(
             principal,
@@ -238,7 +247,7 @@ def _taken_back(item: PlanItem, by: str) -> PlanItem:
         return replace(item, state=ItemState.PROTECTED, undo_by=by, rule="undone", reason="A person took it back.")
     if item.state is ItemState.DELETING and item.undo_by is None:
         return replace(item, undo_by=by)
-    if item.state is ItemState.DELETED and item.archive_id is not None:
+    if item.state is ItemState.DELETED and undo_of(item) != "none":
         return replace(item, state=ItemState.RESTORING, undo_by=by, attempts=0)
     return item
 

@@ -228,7 +228,7 @@ class Poller:
             result = await provider.observe(poll_targets(batch, missing, began, self._context.timing))
         except Exception as error:
             log.exception("poll_failed", account=account)
-            result = PollResult(problem=f"The builder's answer could not be read ({type(error).__name__}).")
+            result = PollResult(problem=f"The app builder's answer could not be read ({type(error).__name__}).")
         self._problems.note_account(account, result.problem)
         return result
 
@@ -254,7 +254,7 @@ class Poller:
         """Show what is wrong with the account's polls, and pause them for as long as the provider asks."""
         accounts = self._context.store.accounts
         if result.retry_after is not None:
-            message = result.problem or "The builder asks for a pause."
+            message = result.problem or "The app builder asks for a pause."
             await accounts.pause_polling(account, now + result.retry_after, "rate_limited", message)
         elif result.problem is not None:
             await accounts.pause_polling(account, now + PROBLEM_SHOWN, POLLING_FAILS, result.problem)

@@ -149,12 +149,12 @@ class Providers:
             return own
         if workspace_id == DEFAULT_WORKSPACE and own is None:
             raise NotConfigured(
-                f"No {name} account is configured, so nothing can be made. Set {self._names[name]} and restart, or "
+                f"No {name} API key is set, so no prototype can be created. Set {self._names[name]} and restart, or "
                 "set a key with `protokeep keys set`."
             )
         raise NotConfigured(
-            f"This workspace has no {name} key, so nothing can be made. An admin sets one with "
-            "PUT /api/design/keys, or anybody their own with PUT /api/design/keys/mine."
+            f"This workspace has no {name} API key, so no prototype can be created. An admin sets one with "
+            "PUT /api/design/keys; anyone sets their own with PUT /api/design/keys/mine."
         )
 
     def _choice_of(self, owner: KeyOwner, name: str) -> Choice | None:
@@ -166,8 +166,8 @@ class Providers:
         if self.serving(account, version) is None:
             whose = "Your own" if owner.user_id else "The workspace's"
             raise NotConfigured(
-                f"{whose} {name} key cannot be opened here, so nothing can be made. Set it again, or add its "
-                "master key to PROTOKEEP_MASTER_KEYS."
+                f"{whose} {name} API key cannot be opened here, so no prototype can be created. Set it again, or "
+                "add its master key to PROTOKEEP_MASTER_KEYS."
             )
         return Choice(account, version)
 

@@ -130,15 +130,15 @@ class ProviderKeys:
         """The stored keys. Raises `NotConfigured` in a process that stores none."""
         keys = self._context.providers.stored_keys
         if keys is None:
-            raise NotConfigured("This process keeps no keys.")
+            raise NotConfigured("This process stores no v0 API keys.")
         return keys
 
     async def _require_room(self, keys: StoredKeys, owner: KeyOwner, provider: str) -> None:
         stored = [(sealed.owner, sealed.provider) for sealed in await keys.store.list(owner.workspace_id)]
         if len(stored) >= KEYS_PER_WORKSPACE and (owner, provider) not in stored:
             raise LimitReached(
-                f"This workspace and its people have {KEYS_PER_WORKSPACE} keys, which is the most. Remove some that "
-                "are not needed any more with DELETE /api/design/keys."
+                f"This workspace and its people have {KEYS_PER_WORKSPACE} keys, which is the limit. Remove some that "
+                "are no longer needed."
             )
 
     async def _check_key(
@@ -180,8 +180,8 @@ async def _check_sees(provider: Provider, chat_id: str) -> None:
         if error.status != 404:
             raise
         raise NotNow(
-            "This key is of another account at the builder: it does not see the prototypes that were made "
-            "with the key before. Set it with other_account=true if they need not be followed any more."
+            "This key belongs to another app builder account: it does not see the prototypes that were made with "
+            "the key before. To stop tracking those, set it with other_account=true."
         ) from error
 
 

@@ -64,7 +64,7 @@ class ChatRestorer:
         choice = context.providers.choose(name, principal.workspace_id, principal.user_id)
         provider = with_census(context.providers.serving(choice.account, choice.api_version))
         if provider is None:
-            raise NotNow(f"{name} makes no chats from archives. Download the archive, and make one by hand.")
+            raise NotNow(f"{name} makes no chats from copies. Download the copy, and make the chat by hand.")
         copy = await self._archives.copy_of(principal.workspace_id, archive.id)
         named = await self._named_by(principal, archive, copy)
         if named is not None and (found := await self._made_before(archive, named)) is not None:

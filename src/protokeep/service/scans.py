@@ -37,8 +37,7 @@ class Scans:
         """The turn for one scan of `principal`'s. Raises `TooMany` when too many of theirs run or wait already."""
         if self._line.full(principal) is not None:
             raise TooMany(
-                "Too many searches of yours or of your workspace are under way. They run one after the other: wait for "
-                "their answers, then search again.",
+                "You or your workspace have too many searches running. Wait for their answers, then search again.",
                 retry_after=FULL_PAUSE,
             )
         with self._line.held(principal):

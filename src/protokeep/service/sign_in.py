@@ -22,7 +22,7 @@ FLOW_LIFETIME = timedelta(minutes=10)
 SECRET_BYTES = 32
 COOKIE_MAX = 100
 
-BEGIN_AGAIN = "This sign-in took too long, or was begun in another browser. Try again."
+BEGIN_AGAIN = "This sign-in took too long, or was started in another browser. Try again."
 
 
 class SignInFlow:

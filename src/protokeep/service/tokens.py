@@ -41,7 +41,7 @@ class TokenRefused(NotAuthenticated):
     """
 
     def __init__(self, token: ApiToken | None = None) -> None:
-        super().__init__("This token is unknown, expired or revoked. Make one with `protokeep token create`.")
+        super().__init__("This token does not work: it is unknown, expired or revoked. Ask an admin for a new one.")
         self.token = token
 
 

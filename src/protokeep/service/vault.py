@@ -47,8 +47,8 @@ class Vault:
         master = self._keys.get(sealed.master_id)
         if master is None:
             raise KeyNotReadable(
-                f"The key of {sealed.account} is sealed under a master key that this process does not have. Add it to "
-                "PROTOKEEP_MASTER_KEYS, or set the key again."
+                f"The key of {sealed.account} is encrypted with a master key that this process does not have. Add "
+                "that to PROTOKEEP_MASTER_KEYS, or set the key again."
             )
         try:
             binding = _binding(sealed.master_id, sealed.owner, sealed.provider)

@@ -174,7 +174,7 @@ class CensusReads:
         tops = []
         for column in ("author_id", "product_id"):
             found = await self._database.scan(queries.tops(column), {**values, "limit": limit})
-            tops.append([Count(row["name"], row["number"], row["credits"]) for row in found])
+            tops.append([Count(row["name"], row["number"], _credits_of(row)) for row in found])
         return Counts(rows, *tops)
 
     async def groups(
@@ -247,6 +247,13 @@ class CensusReads:
         values = {"workspace_id": workspace_id, "account": account, "chat_id": chat_id}
         return await self._write("delete_pin", values, entry)
 
+    async def pins(self, workspace_id: str, account: str, chat_ids: Sequence[str]) -> dict[str, str]:
+        """Who pinned which of these chats, by the ids of the pinned ones."""
+        if not chat_ids:
+            return {}
+        values = {"workspace_id": workspace_id, "account": account, "chat_ids": chat_ids}
+        return {row["chat_id"]: row["pinned_by"] for row in await self._rows(query("list_pins_of_chats"), values)}
+
     async def _write(self, name: str, values: Values, entry: AuditEntry) -> bool:
         async with self._database.transaction() as connection:
             if await connection.execute(query(name), values) == 0:
@@ -279,7 +286,13 @@ def _group_of(row: Row) -> FoundGroup:
         row["product_id"],
         row["product_confidence"],
     )
-    return FoundGroup(group, row["members"], row["unclaimed"] or 0, row["credits"], row["name"] or "", row["newest_at"])
+    unclaimed = row["unclaimed"] or 0
+    return FoundGroup(group, row["members"], unclaimed, _credits_of(row), row["name"] or "", row["newest_at"])
+
+
+def _credits_of(row: Row) -> float | None:
+    """A sum of credits without the noise of binary fractions: app builders report six decimals at most."""
+    return None if row["credits"] is None else round(row["credits"], 6)
 
 
 def _literal(word: str) -> str:

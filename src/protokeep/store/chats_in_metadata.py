@@ -1,7 +1,7 @@
 """Chats that rows of an owner's table name in their metadata only, from the time before the tracking columns.
 
 The old system kept the agent's whole answer there. protokeep changes no row to take them over: the owner does, with one
-statement, and from then on these rows are followed like all others.
+statement, and from then on these rows are tracked like all others.
 """
 
 from __future__ import annotations

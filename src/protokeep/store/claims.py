@@ -121,7 +121,7 @@ class Claims:
                 for change in changes:
                     self._changes.publish(change)
                 return result
-        raise NotReady("This product is being changed by too many at once. Try again in a moment.")
+        raise NotReady("Too many people are changing this product at once. Try again in a moment.")
 
 
 class Existing(NamedTuple):
@@ -316,7 +316,9 @@ def _explained(request: CreateRequest) -> Iterator[None]:
             raise KeyInFlight(
                 "The first request with this Idempotency-Key is still being written. Try again."
             ) from error
-        raise NotReady("This product is being claimed by somebody else right now. Try again in a moment.") from error
+        raise NotReady(
+            "Another person is creating this product's prototype right now. Try again in a moment."
+        ) from error
     except ConstraintBroken as error:
         if _names_a_deleted_row(error.driver):
             raise LostRace from error

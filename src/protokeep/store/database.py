@@ -50,7 +50,7 @@ class Database:
         else:
             # The message leaves the address out, because it may hold a password.
             raise NotConfigured(
-                "PROTOKEEP_DATABASE_URL is no address of a database. Use sqlite:///file or postgresql://user@host/name."
+                "PROTOKEEP_DATABASE_URL is not the address of a database. Use sqlite:///file or postgresql://user@host/name."
             )
 
     @contextlib.asynccontextmanager

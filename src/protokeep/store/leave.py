@@ -59,7 +59,7 @@ UNFINISHED = "SELECT count(*) FROM protokeep_generations WHERE recovery_point IN
 #: What is lost with our tables, as people count it.
 LOSSES = {
     "protokeep_api_tokens": "API tokens",
-    "protokeep_provider_keys": "sealed keys",
+    "protokeep_provider_keys": "v0 API keys",
     "protokeep_events": "lines of history",
     "protokeep_audit": "lines of the audit",
     "protokeep_pictures": "pictures",
@@ -167,7 +167,7 @@ def _uninstall_queue() -> list[str]:
 
 def _remaining(added: set[str], *, with_columns: bool) -> list[str]:
     if TABLE_ADDED in added:
-        return ["design_mockups stays, with its rows: protokeep created it, so drop it yourself if nobody needs it."]
+        return ["design_mockups stays, with its rows: protokeep created it, so drop it yourself if nothing needs it."]
     if not any(part.startswith("column ") for part in added):
         return ["The tracking columns stay: it was not protokeep that added them."]
     if not with_columns:

@@ -121,7 +121,7 @@ def _polling_pause_of(row: Mapping[str, Any]) -> PollingPause | None:
     if row["polling_paused_until"] is None:
         return None
     code, message = row["polling_paused_code"], row["polling_paused_message"]
-    return PollingPause(row["polling_paused_until"], code or "slowed", message or "Polling is paused.")
+    return PollingPause(row["polling_paused_until"], code or "slowed", message or "Status checks are paused.")
 
 
 def generation_values(prototype: TrackedPrototype) -> dict[str, Any]:

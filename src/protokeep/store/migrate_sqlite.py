@@ -72,7 +72,7 @@ def sqlite_revisions(connection: Any) -> set[str]:
             return set()
         raise MigrationError(f"Cannot read the database: {error}.") from error
     except sqlite3.DatabaseError as error:
-        raise MigrationError(f"This is no SQLite database, or a damaged one: {error}.") from error
+        raise MigrationError(f"This is not an SQLite database, or it is damaged: {error}.") from error
 
 
 def sqlite_parts(connection: Any) -> set[str]:

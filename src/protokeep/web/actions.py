@@ -54,9 +54,9 @@ class VariantName(BaseModel):
 
 @router.post(
     "/messages",
-    summary="Send a follow-up into the prototype's chat",
+    summary="Ask for a change of a prototype",
     responses={
-        202: {"model": PrototypeView, "description": "Claimed; the builder has not taken it yet"},
+        202: {"model": PrototypeView, "description": "Claimed; the app builder has not accepted it yet"},
         **responses(400, 401, 403, 404, 409, 413, 422, 503),
     },
 )
@@ -86,18 +86,18 @@ async def stop(prototype_id: str, keeper: KeeperDep, principal: Maker) -> Protot
 
 @router.delete(
     "",
-    summary="Delete a prototype, here and at the builder: an admin any, a maker their own",
+    summary="Delete a prototype, here and in the app builder: an admin any, a maker their own",
     status_code=204,
     response_model=None,
     responses={
-        202: {"model": PrototypeView, "description": "In the bin, or being deleted until the builder has done it"},
+        202: {"model": PrototypeView, "description": "In the bin, or being deleted until the app builder has done it"},
         **responses(401, 403, 404, 409, 503),
     },
 )
 async def delete(
     prototype_id: str, keeper: KeeperDep, principal: Maker, response: Response, *, now: Now = False
 ) -> Any:
-    """It waits in the bin first, and can be taken back until `deletion_due_at`. Its chat is archived.
+    """It waits in the bin first, and can be taken back until `deletion_due_at`. protokeep copies its chat.
 
     When it was the current one, the newest usable variant that is left becomes current; without one the product's next
     create makes a new prototype. Deleting a second time is no error.
@@ -122,7 +122,7 @@ async def take_back(prototype_id: str, keeper: KeeperDep, principal: Maker) -> P
     "/make-current", summary="Make it the current one of its product", responses=responses(401, 403, 404, 409, 503)
 )
 async def make_current(prototype_id: str, keeper: KeeperDep, principal: Maker) -> PrototypeView:
-    """The prototype, which whoever asks for the product gets from now on. The one before stays, as a variant.
+    """The prototype, which everyone who asks for the product gets from now on. The one before stays, as a variant.
 
     One that is current already stays as it is. Nothing happens at the app builder. 409: it failed, or is deleted.
     """

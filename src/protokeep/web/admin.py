@@ -186,7 +186,7 @@ async def revoke_token(token_id: TokenInPath, principal: Admin, request: Request
 
 @router.get("/people", summary="List the workspace's people", responses=responses(401, 403, 422, 503))
 async def list_people(principal: Admin, request: Request, limit: Limit = 50, cursor: NameCursor = None) -> PeopleView:
-    """Everybody who has or had a token, or who created a prototype."""
+    """Everyone who has or had a token, or who created a prototype."""
     found, after = await application_of(request).tokens.people(principal, limit, decode_name_cursor(cursor))
     return PeopleView(people=[PersonView.of(person) for person in found], next_cursor=encode_name_cursor(after))
 
@@ -197,7 +197,7 @@ async def list_people(principal: Admin, request: Request, limit: Limit = 50, cur
     responses=responses(400, 401, 403, 413, 422, 503),
 )
 async def revoke_access(body: RevokeAccess, principal: Admin, request: Request) -> RevokedView:
-    """Revoke every token and end every session of a person. Their prototypes stay. A repetition is no error."""
+    """Revoke every token and end every session of a person. Their prototypes stay. Repeating it is safe."""
     tokens, sessions = await application_of(request).tokens.revoke_access(principal, person_of(body.user_id))
     return RevokedView(tokens=tokens, sessions=sessions)
 

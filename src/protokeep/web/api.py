@@ -54,7 +54,7 @@ PRODUCT_PATHS = (b"/api/design/mockups/", b"/api/design/check-status/")
     response_model=EnsuredView,
     responses={
         200: {"model": EnsuredView, "description": "The product has one already, or the request was replayed"},
-        202: {"model": EnsuredView, "description": "Claimed; the builder has not accepted it yet"},
+        202: {"model": EnsuredView, "description": "Claimed; the app builder has not accepted it yet"},
         **responses(400, 401, 403, 409, 413, 422, 429, 503),
     },
 )
@@ -112,7 +112,7 @@ async def list_mockups(
 
 @router.get(
     "/mockups/{product_id}/status",
-    summary="Look at a product's prototype without creating one",
+    summary="Show a product's prototype without creating one",
     response_model=PrototypeView,
     responses={304: {"description": "Not changed"}, **responses(401, 403, 404, 422, 503)},
 )
@@ -150,7 +150,7 @@ async def check_status(product_id: str, keeper: KeeperDep, principal: Viewer) ->
     summary="Delete a prototype, for screens of the specification's own system",
     deprecated=True,
     responses={
-        202: {"model": DeletedView, "description": "In the bin, or being deleted until the builder has done it"},
+        202: {"model": DeletedView, "description": "In the bin, or being deleted until the app builder has done it"},
         **responses(401, 403, 404, 409, 503),
     },
 )
@@ -168,7 +168,7 @@ async def delete_mockup(prototype_id: str, keeper: KeeperDep, principal: Maker, 
     responses=responses(401, 403, 404, 503),
 )
 async def get_prototype(prototype_id: str, keeper: KeeperDep, principal: Viewer) -> PrototypeDetail:
-    """A prototype, its events, and the ids of surplus chats that carry its marker."""
+    """A prototype, its events, and the ids of second chats of it at the app builder."""
     prototype = await keeper.get(principal, prototype_id)
     history, surplus = await keeper.history(prototype)
     return PrototypeDetail(

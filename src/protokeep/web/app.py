@@ -136,7 +136,7 @@ def _add_health(app: FastAPI) -> None:
     )
     async def readyz(request: Request) -> dict[str, Any]:
         if request.app.state.draining:
-            raise NotReady("This process is stopping. Ask another one.")
+            raise NotReady("This process is stopping. Try again in a moment.")
         context = request.app.state.application.keeper.context
         await context.store.ready()
         await context.readiness.require()

@@ -15,7 +15,7 @@ from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design", tags=["deleted"])
 
-ArchiveInPath = Annotated[str, Path(max_length=100, description="The archive's id.")]
+ArchiveInPath = Annotated[str, Path(max_length=100, description="The copy's id.")]
 #: An archive holds what somebody wrote at an app builder: a browser saves it and never shows it. (Every answer has
 #: nosniff.)
 DOWNLOAD_HEADERS = {
@@ -51,7 +51,7 @@ class ArchiveView(BaseModel):
 class ArchivesView(BaseModel):
     """A page of archives, newest first. `total_bytes` is that of all archives of the workspace."""
 
-    archives: Annotated[list[ArchiveView], Field(description="The archives of this page.")]
+    archives: Annotated[list[ArchiveView], Field(description="The copies of this page.")]
     total: Annotated[int, Field(description="How many the workspace has.")]
     total_bytes: Annotated[int, Field(description="How large all of them are.")]
     next_cursor: Annotated[str | None, Field(description="The cursor of the next page; null: this is the last one.")]
@@ -60,7 +60,7 @@ class ArchivesView(BaseModel):
 class RestoredView(BaseModel):
     """A chat that was made again. `prototype` is null where nobody knows which product it was for."""
 
-    archive: Annotated[ArchiveView, Field(description="The archive that it was made from.")]
+    archive: Annotated[ArchiveView, Field(description="The copy that it was created from.")]
     chat_id: Annotated[str, Field(description="The new chat.")]
     prototype: Annotated[
         PrototypeView | None, Field(description="The prototype whose chat it is; null: nobody knows the product.")
@@ -81,7 +81,7 @@ async def list_bin(principal: Viewer, keeper: KeeperDep, limit: Limit = 50, curs
     return BinView(prototypes=views, next_cursor=encode_cursor(after))
 
 
-@router.get("/archives", summary="List the archives of chats", responses=responses(401, 403, 422, 503))
+@router.get("/archives", summary="List the copies of chats", responses=responses(401, 403, 422, 503))
 async def list_archives(principal: Admin, request: Request, limit: Limit = 50, cursor: Cursor = None) -> ArchivesView:
     """Copies of chats that were made before their deletion, newest first."""
     archives = application_of(request).archives
@@ -93,7 +93,7 @@ async def list_archives(principal: Admin, request: Request, limit: Limit = 50, c
 
 @router.get(
     "/archives/{archive_id}",
-    summary="Download an archive",
+    summary="Download a copy of a chat",
     response_class=Response,
     responses={
         200: {"content": {"application/zip": {}}, "description": "A zip: messages, files, picture"},
@@ -112,16 +112,16 @@ async def download_archive(archive_id: ArchiveInPath, principal: Admin, request:
 
 @router.post(
     "/archives/{archive_id}/restore",
-    summary="Make a new chat from an archive",
+    summary="Create a new chat from a copy",
     responses=responses(401, 403, 404, 409, 502, 503),
 )
 async def restore_archive(
     archive_id: ArchiveInPath, principal: Admin, request: Request, keeper: KeeperDep
 ) -> RestoredView:
-    """A new chat with the files of the archived one, once. It is a prototype of the product, if that is known.
+    """A new chat with the files of the copied one, once. It is a prototype of the product, if that is known.
 
-    It takes the product's slot only if that is free. The history of the old chat is not carried over; it stays in the
-    archive.
+    It becomes the current one only if the product has none. The history of the old chat is not carried over; it stays
+    in the copy.
     """
     made = await application_of(request).restorer.restore(principal, archive_id)
     view = None if made.prototype is None else PrototypeView.of(made.prototype, keeper.context.clock())
@@ -131,7 +131,7 @@ async def restore_archive(
 @router.delete(
     "/archives/{archive_id}",
     status_code=204,
-    summary="Remove an archive for good",
+    summary="Remove a copy for good",
     responses=responses(401, 403, 404, 409, 503),
 )
 async def remove_archive(archive_id: ArchiveInPath, principal: Admin, request: Request) -> Response:
@@ -140,12 +140,12 @@ async def remove_archive(archive_id: ArchiveInPath, principal: Admin, request: R
     return Response(status_code=204)
 
 
-@router.delete("/archives", summary="Remove old archives for good", responses=responses(401, 403, 422, 503))
+@router.delete("/archives", summary="Remove old copies for good", responses=responses(401, 403, 422, 503))
 async def remove_archives(
     principal: Admin,
     request: Request,
     older_than_days: Annotated[int, Query(ge=1, le=3650, description="Those that are older than so many days.")],
 ) -> RemovedView:
-    """All archives of the workspace that are older, except those that something still waits for."""
+    """All copies of the workspace that are older, except those that something still waits for."""
     removed = await application_of(request).archives.remove_older(principal, timedelta(days=older_than_days))
     return RemovedView(removed=removed)

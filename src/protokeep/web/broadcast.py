@@ -46,10 +46,10 @@ SUMMARY_SECONDS = 1.0
 FULL_PAUSE = timedelta(seconds=5)
 #: What is said to whoever opens one stream too many.
 FULL: Mapping[Holder, str] = {
-    "person": "You have as many live streams open as one person may. Close other windows, then reload.",
-    "workspace": "Your workspace has as many live streams open as it may on this server. Close other windows or "
+    "person": "You have reached the limit of live streams of a person. Close other windows, then reload.",
+    "workspace": "Your workspace has reached its limit of live streams on this server. Close other windows or "
     "programs that listen, then reload.",
-    "process": "This server has as many live streams open as it may. Reload in a moment.",
+    "process": "This server has reached its limit of live streams. Reload in a moment.",
 }
 
 #: Makes the JSON object of a `change` event from the changed card.

@@ -39,7 +39,7 @@ class CatalogueQuery(BaseModel):
         Field(
             max_length=TEXT_MAX,
             description="Words; each has to be in the product's id, its name or the first 4,000 characters of the "
-            "prompt. Case does not count.",
+            "prompt. Case is ignored.",
         ),
     ] = ""
     state: Annotated[list[StateWord], Field(description="Only prototypes in one of these states.")] = []

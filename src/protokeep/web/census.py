@@ -52,7 +52,7 @@ Claim = Annotated[ClaimWord | None, Query(description="Whose they are.")]
 Kind = Annotated[KindWord | None, Query(description="What they are among those that are the same.")]
 Content = Annotated[ContentWord | None, Query(description="What the app builder made of them.")]
 Pinned = Annotated[bool | None, Query(description="With or without a pin.")]
-Missing = Annotated[bool | None, Query(description="That the newest whole census did not see, or did; null: all.")]
+Missing = Annotated[bool | None, Query(description="That the newest whole scan did not see, or did; null: all.")]
 Sort = Annotated[SortWord, Query(description="The order.")]
 Text = Annotated[str, Query(max_length=MOST_TEXT, description="Words in the name or in the prompt.")]
 Product = Annotated[str | None, Query(max_length=1000, description="For this product, by your own id.")]
@@ -68,7 +68,7 @@ def _census_of(request: Request) -> CensusService:
 @router.post(
     "",
     status_code=202,
-    summary="Begin a census of the workspace's account",
+    summary="Start a scan (census) of the workspace's account",
     responses=responses(400, 401, 403, 409, 413, 422, 503),
 )
 async def start_census(body: NewCensus, principal: Admin, request: Request) -> CensusView:
@@ -76,13 +76,13 @@ async def start_census(body: NewCensus, principal: Admin, request: Request) -> C
     return CensusView.of(await _census_of(request).start(principal, body.account, body.whole))
 
 
-@router.get("", summary="How far the newest census is", responses=responses(401, 403, 422, 503))
+@router.get("", summary="How far the newest scan (census) is", responses=responses(401, 403, 422, 503))
 async def census_progress(principal: Viewer, request: Request, account: Account = None) -> CensusesView:
-    """The newest census and those before it."""
+    """The newest scan and those before it."""
     return CensusesView.of(await _census_of(request).censuses(principal, account))
 
 
-@router.delete("", summary="Cancel the open census", responses=responses(401, 403, 404, 422, 503))
+@router.delete("", summary="Cancel the running scan (census)", responses=responses(401, 403, 404, 422, 503))
 async def cancel_census(principal: Admin, request: Request, account: Account = None) -> CensusView:
     """What it found stays. Without an open one the newest is returned as it is."""
     return CensusView.of(await _census_of(request).cancel(principal, account))
@@ -90,11 +90,11 @@ async def cancel_census(principal: Admin, request: Request, account: Account = N
 
 @router.get("/summary", summary="The account in numbers", responses=responses(401, 403, 422, 429, 503))
 async def census_summary(principal: Viewer, request: Request, account: Account = None) -> SummaryView:
-    """By claim, kind, content, age, author and product, with costs; and which chats nobody needs, and why."""
+    """By claim, kind, content, age, author and product, with costs; and which chats nothing needs, and why."""
     return SummaryView.of(await _census_of(request).summary(principal, account))
 
 
-@router.get("/chats", summary="List chats that censuses found", responses=responses(401, 403, 422, 429, 503))
+@router.get("/chats", summary="List chats that scans found", responses=responses(401, 403, 422, 429, 503))
 async def census_chats(
     principal: Viewer,
     request: Request,
@@ -134,7 +134,9 @@ async def census_chats(
     return ChatsView(chats=[ChatView.of(one) for one in found], next_cursor=encode_place(sort, place))
 
 
-@router.get("/groups", summary="List chats that are the same", responses=responses(401, 403, 422, 429, 503))
+@router.get(
+    "/groups", summary="List groups of chats that asked for the same", responses=responses(401, 403, 422, 429, 503)
+)
 async def census_groups(
     principal: Viewer,
     request: Request,
@@ -169,13 +171,13 @@ async def pin_chat(
 
 @router.delete("/pins/{chat_id}", summary="Take a pin off a chat", responses=responses(401, 403, 404, 422, 503))
 async def unpin_chat(chat_id: ChatInPath, principal: Viewer, request: Request, account: Account = None) -> ChatView:
-    """The chat without a pin, whoever put it there. One without a pin is returned as it is."""
+    """The chat without a pin, also where another person put it there. One without a pin is returned as it is."""
     return ChatView.of(await _census_of(request).unpin(principal, chat_id, account=account))
 
 
 @router.post(
     "/adopt",
-    summary="Make chats prototypes of a product",
+    summary="Adopt chats as prototypes of a product",
     responses=responses(400, 401, 403, 404, 409, 413, 422, 502, 503),
 )
 async def adopt_chats(body: Adopt, principal: Admin, request: Request) -> AdoptionView:

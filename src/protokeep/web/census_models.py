@@ -35,7 +35,7 @@ class NewCensus(BaseModel):
 
     account: AccountName = None
     whole: Annotated[
-        bool | None, Field(description="Read the lists to their ends; null: only what is new, after the first census.")
+        bool | None, Field(description="Read the lists to their ends; null: only what is new, after the first scan.")
     ] = None
 
 
@@ -52,11 +52,11 @@ class CensusView(BaseModel):
     requested_by: Annotated[str, Field(description="Who began it.")]
     started_at: Annotated[datetime, Field(description="When it began.")]
     finished_at: Annotated[datetime | None, Field(description="When it ended; null: it is open.")]
-    step_at: Annotated[datetime | None, Field(description="When it goes on.")]
+    step_at: Annotated[datetime | None, Field(description="When it continues.")]
     phase: Annotated[str, Field(description="What it does now, for people.")]
     calls: Annotated[int, Field(description="Calls to the app builder so far.")]
     chats: Annotated[int, Field(description="Chats that it has seen so far.")]
-    expected: Annotated[int | None, Field(description="Chats that the whole census before it saw.")]
+    expected: Annotated[int | None, Field(description="Chats that the whole scan before it saw.")]
     prompts_left: Annotated[
         int, Field(description="Prompts that are still to be read, when all else was; groups can be seen by then.")
     ]
@@ -127,13 +127,13 @@ class ChatView(BaseModel):
     pinned_by: Annotated[str | None, Field(description="Who pinned it; null: nobody.")]
     pin_reason: Annotated[str | None, Field(description="Why it was pinned.")]
     asks_to_be_kept: Annotated[bool, Field(description="`keep` stands in its name or in its metadata.")]
-    is_missing: Annotated[bool, Field(description="The newest whole census did not see it, or a plan deleted it.")]
+    is_missing: Annotated[bool, Field(description="The newest whole scan did not see it, or a plan deleted it.")]
     web_url: Annotated[str | None, Field(description="Its page at the app builder.")]
     demo_url: Annotated[str | None, Field(description="Its preview.")]
     has_picture: Annotated[bool, Field(description="Whether there is a picture of it.")]
     fingerprint: Annotated[str, Field(description="Changes when the chat changes.")]
-    first_seen_at: Annotated[datetime | None, Field(description="When a census saw it first.")]
-    last_seen_at: Annotated[datetime | None, Field(description="When a census saw it last.")]
+    first_seen_at: Annotated[datetime | None, Field(description="When a scan saw it first.")]
+    last_seen_at: Annotated[datetime | None, Field(description="When a scan saw it last.")]
 
     @classmethod
     def of(cls, found: FoundChat) -> ChatView:
@@ -200,7 +200,7 @@ class TallyView(BaseModel):
 class NeedlessView(TallyView):
     """Chats that nobody needs, and why."""
 
-    reason: Annotated[str, Field(description="Why nobody needs them.")]
+    reason: Annotated[str, Field(description="Why nothing needs them.")]
 
 
 class NamedTallyView(TallyView):
@@ -213,14 +213,14 @@ class SummaryView(BaseModel):
     """The account in numbers. Chats of other workspaces and installations are counted in `by_claim` only."""
 
     total: Annotated[TallyView, Field(description="All chats that the workspace may see.")]
-    missing: Annotated[TallyView, Field(description="Chats that the newest whole census did not see.")]
+    missing: Annotated[TallyView, Field(description="Chats that the newest whole scan did not see.")]
     pinned: Annotated[TallyView, Field(description="Chats with a pin.")]
     favorites: Annotated[TallyView, Field(description="Favorites at the app builder.")]
     by_claim: Annotated[dict[str, TallyView], Field(description="By whose they are.")]
     by_kind: Annotated[dict[str, TallyView], Field(description="By what they are among those that are the same.")]
     by_content: Annotated[dict[str, TallyView], Field(description="By what the app builder made of them.")]
     by_age: Annotated[dict[str, TallyView], Field(description="By their age.")]
-    needless: Annotated[dict[str, NeedlessView], Field(description="Chats that nobody needs, by reason.")]
+    needless: Annotated[dict[str, NeedlessView], Field(description="Chats that nothing needs, by reason.")]
     authors: Annotated[list[NamedTallyView], Field(description="By author, those with the most chats.")]
     products: Annotated[list[NamedTallyView], Field(description="By product, those with the most chats.")]
 

@@ -50,7 +50,9 @@ class CreateProject(BaseModel):
     product_id: Annotated[str, Field(description="Your own id of the product: 1-200 characters.")]
     prompt: Annotated[str, Field(description="What the prototype should be: 1-100,000 characters.")]
     provider: Annotated[str, Field(description="The app builder.")] = "v0"
-    create_new: Annotated[bool, Field(description="Make another one even if the product has one.")] = False
+    create_new: Annotated[bool, Field(description="Create another variant even if the product has a prototype.")] = (
+        False
+    )
     product_name: Annotated[str | None, Field(description="What people call the product.")] = None
     product_is_new: Annotated[
         bool, Field(description="You know that this is another product than one whose id reads the same.")
@@ -92,7 +94,7 @@ class ReasonView(BaseModel):
     code: Annotated[str, Field(description="A stable word for programs.")]
     message: Annotated[str, Field(description="The same for people.")]
     next_try_at: Annotated[
-        datetime | None, Field(description="When protokeep tries again by itself; null: it waits for a person.")
+        datetime | None, Field(description="When protokeep tries again automatically; null: it waits for a person.")
     ]
 
 

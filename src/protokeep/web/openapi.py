@@ -17,7 +17,7 @@ COMMON_ERRORS = (413, 414, 429, 431)
 TAGS = {
     "prototypes": "Create prototypes, look at them, change, stop and delete them.",
     "deleted": "The bin, and the copies of chats that were made before their deletion.",
-    "census": "What an account at the app builder holds, which chats are the same, and which nobody needs.",
+    "census": "What an app builder account holds, which chats asked for the same, and which nothing needs.",
     "clean-up": "Plans of clean-ups: what they would delete, approved, applied and taken back.",
     "access": "Tokens, invitations, people, settings and the audit of a workspace; for admins.",
     "keys": "Keys of app builders: the workspace's, and each person's own.",

@@ -41,9 +41,9 @@ class NewPlan(BaseModel):
     group_ids: Annotated[Named | None, Field(description="The chats of these groups; null: of any.")] = None
     author_ids: Annotated[Named | None, Field(description="Only chats of these authors; null: of any.")] = None
     older_than_days: Annotated[
-        int | None, Field(ge=1, le=36500, description="Null: 90, for chats that nobody has claimed.")
+        int | None, Field(ge=1, le=36500, description="Null: 90, for chats that no product uses.")
     ] = None
-    rules_off: Annotated[list[str], Field(max_length=20, description="Keep rules that do not count.")] = []
+    rules_off: Annotated[list[str], Field(max_length=20, description="Keep rules to switch off.")] = []
     grace_days: Annotated[int, Field(description="Days from the approval to the first deletion, at least 3.")] = 14
     per_day: Annotated[int, Field(description="Deletions in a UTC day.")] = 100
 
@@ -107,7 +107,7 @@ class PlanView(BaseModel):
     state: Annotated[str, Field(description="How far it is, in one word.")]
     requested_by: Annotated[str, Field(description="Who made it.")]
     created_at: Annotated[datetime, Field(description="When it was made.")]
-    expires_at: Annotated[datetime, Field(description="When it ends by itself.")]
+    expires_at: Annotated[datetime, Field(description="When it expires.")]
     grace_days: Annotated[int, Field(description="Days from the approval to the first deletion.")]
     per_day: Annotated[int, Field(description="Deletions in a UTC day, at most.")]
     chats: Annotated[int, Field(description="How many chats it lists.")]
@@ -116,7 +116,7 @@ class PlanView(BaseModel):
     approvals: Annotated[list[ApprovalView], Field(description="Who approved it.")]
     edited_from: Annotated[str | None, Field(description="The plan whose exported list was edited into this one.")]
     origin: Annotated[str, Field(description="person, or policy: the standing policy made it.")]
-    rules_off: Annotated[list[str], Field(description="Keep rules that do not count in it.")]
+    rules_off: Annotated[list[str], Field(description="Keep rules that are switched off in it.")]
     problem_code: Annotated[str | None, Field(description="Why it is paused, as a stable word for programs.")]
     problem: Annotated[str | None, Field(description="Why it is paused, for people.")]
     finished_at: Annotated[datetime | None, Field(description="When it ended; null: it has not.")]
@@ -169,13 +169,14 @@ class ItemView(BaseModel):
     answer: Annotated[str | None, Field(description="What the app builder answered last.")]
     archive_id: Annotated[str | None, Field(description="The copy that was made before its deletion.")]
     decided_by: Annotated[str | None, Field(description="The person who decided it; null: a rule did.")]
-    restored_as: Annotated[str | None, Field(description="The chat that was made again from its archive.")]
+    restored_as: Annotated[str | None, Field(description="The chat that was restored from its copy.")]
+    pinned_by: Annotated[str | None, Field(description="Who pinned the chat, so that it stays; null: nobody.")]
 
     @classmethod
-    def of(cls, item: PlanItem) -> ItemView:
+    def of(cls, item: PlanItem, pinned_by: str | None) -> ItemView:
         """The view of an item."""
-        values = {name: getattr(item, name) for name in cls.model_fields if name != "undo"}
-        return cls(**values, undo=undo_of(item))
+        values = {name: getattr(item, name) for name in cls.model_fields if name not in ("undo", "pinned_by")}
+        return cls(**values, undo=undo_of(item), pinned_by=pinned_by)
 
 
 class ItemsView(BaseModel):
@@ -216,9 +217,9 @@ class ReportView(BaseModel):
     credits: Annotated[float, Field(description="What the deleted chats had cost, in the app builder's credits.")]
     reasons: Annotated[dict[str, int], Field(description="How many chats stayed, by reason.")]
     verified: Annotated[
-        bool | None, Field(description="Whether a census after the end shows none of them; null: there was none yet.")
+        bool | None, Field(description="Whether a scan after the end shows none of them; null: there was none yet.")
     ]
-    still_there: Annotated[list[str], Field(description="Chats that a census still shows.")]
+    still_there: Annotated[list[str], Field(description="Chats that a scan still shows.")]
 
     @classmethod
     def of(cls, report: PlanReport) -> ReportView:

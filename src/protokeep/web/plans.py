@@ -52,7 +52,7 @@ _WRITES = responses(400, 401, 403, 404, 409, 413, 422, 503)
 
 @router.post("", status_code=201, summary="Make a plan", responses=responses(400, 401, 403, 409, 413, 422, 503))
 async def create_plan(body: NewPlan, principal: Admin, request: Request) -> PlanDetail:
-    """A draft from the newest census: a list of every chat, with the rule that keeps or deletes it. Changes nothing."""
+    """A draft from the newest scan: a list of every chat, with the rule that keeps or deletes it. Changes nothing."""
     selection = Selection(
         kinds=DELETABLE if body.kinds is None else frozenset(DeleteRule(kind) for kind in body.kinds),
         group_ids=frozenset(body.group_ids or ()),
@@ -110,8 +110,10 @@ async def list_items(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> ItemsView:
-    """Every chat of the account with the rule that keeps or deletes it, and how far it is."""
-    found, after = await application_of(request).plans.items(
+    """Every chat of the account with the rule that keeps or deletes it, how far it is, and who has pinned it."""
+    application = application_of(request)
+    plan = await application.plans.get(principal.workspace_id, plan_id)
+    found, after = await application.plans.items(
         principal.workspace_id,
         plan_id,
         states=frozenset({state}) if state else ALL_STATES,
@@ -119,7 +121,8 @@ async def list_items(
         after=cursor or "",
         limit=limit,
     )
-    return ItemsView(items=[ItemView.of(item) for item in found], next_cursor=after)
+    pins = await application.census.pins(principal.workspace_id, plan.account, [item.chat_id for item in found])
+    return ItemsView(items=[ItemView.of(item, pins.get(item.chat_id)) for item in found], next_cursor=after)
 
 
 @router.get("/{plan_id}/export", summary="Export a plan as a file", responses=_READS)
@@ -153,13 +156,13 @@ async def apply_plan(plan_id: PlanId, body: Application, principal: Admin, reque
 
 @router.post("/{plan_id}/pause", summary="Pause a plan", responses=_READS | responses(409))
 async def pause_plan(plan_id: PlanId, principal: Admin, request: Request) -> PlanDetail:
-    """Nothing more is deleted until it is resumed. Undo goes on."""
+    """Nothing more is deleted until it is resumed. Undo continues."""
     return await _detail(request, await application_of(request).plans.pause(principal, plan_id))
 
 
 @router.post("/{plan_id}/resume", summary="Resume a paused plan", responses=_READS | responses(409))
 async def resume_plan(plan_id: PlanId, principal: Admin, request: Request) -> PlanDetail:
-    """It goes on where it stopped."""
+    """It continues where it stopped."""
     return await _detail(request, await application_of(request).plans.resume(principal, plan_id))
 
 
@@ -171,11 +174,11 @@ async def cancel_plan(plan_id: PlanId, principal: Admin, request: Request) -> Pl
 
 @router.post("/{plan_id}/undo", summary="Take a plan back", responses=_WRITES)
 async def undo_plan(plan_id: PlanId, body: Undo, principal: Admin, request: Request) -> UndoView:
-    """Chats that are there stay at once; deleted ones are made again from their archives, as new chats."""
+    """Chats that are there stay at once; deleted ones are restored from their copies, as new chats."""
     return UndoView.of(await application_of(request).plans.undo(principal, plan_id, body.chat_ids))
 
 
-@router.get("/{plan_id}/people", summary="List whom to tell", responses=_READS)
+@router.get("/{plan_id}/people", summary="List the authors to tell", responses=_READS)
 async def plan_people(plan_id: PlanId, principal: Admin, request: Request) -> PlanPeopleView:
     """The authors of the chats that are about to go, and a message to each."""
     found = await application_of(request).plan_reports.people(principal.workspace_id, plan_id)
@@ -192,7 +195,7 @@ async def plan_people(plan_id: PlanId, principal: Admin, request: Request) -> Pl
 
 @router.get("/{plan_id}/report", summary="Read what a plan did", responses=_READS)
 async def plan_report(plan_id: PlanId, principal: Viewer, request: Request) -> ReportView:
-    """In a sentence, in numbers, and whether a census afterwards shows any of the chats."""
+    """In a sentence, in numbers, and whether a scan afterwards shows any of the chats."""
     return ReportView.of(await application_of(request).plan_reports.report(principal.workspace_id, plan_id))
 
 

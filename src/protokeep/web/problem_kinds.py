@@ -8,7 +8,7 @@ from collections.abc import Mapping
 KINDS: Mapping[str, tuple[int, str]] = {
     "invalid-json": (400, "the body is not JSON"),
     "not-authenticated": (401, "no token, or one that is unknown, expired or revoked"),
-    "not-allowed": (403, "the token's role does not cover this, or it is somebody else's"),
+    "not-allowed": (403, "the token's role does not cover this, or it belongs to another person"),
     "not-found": (404, "no such thing in this workspace"),
     "method-not-allowed": (405, "the address does not take this method"),
     "idempotency-key-in-flight": (409, "the first request with this key is still being claimed; `Retry-After`"),
@@ -36,7 +36,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     ),
     "cap-reached": (429, "a quota of creates per day is used up; `Retry-After`"),
     "headers-too-large": (431, "the headers are too large"),
-    "unexpected": (500, "a fault of protokeep's; tell its operator the `request_id`"),
+    "unexpected": (500, "a fault of protokeep; tell its operator the `request_id`"),
     "provider-rejected": (502, "the app builder refused"),
     "provider-unavailable": (503, "the app builder is not available"),
     "not-ready": (

@@ -33,12 +33,12 @@ _KINDS: Mapping[type[Exception], tuple[int, str, str]] = {
     errors.InvalidInput: (422, "invalid-input", "Invalid value"),
     errors.NotAuthenticated: (401, "not-authenticated", "A valid token is needed"),
     errors.NotAllowed: (403, "not-allowed", "The token's role does not cover this"),
-    errors.TooMany: (429, "too-many", "Too much at once"),
+    errors.TooMany: (429, "too-many", "Too many requests"),
     errors.NotFound: (404, "not-found", "Not found"),
     errors.KeyInFlight: (409, "idempotency-key-in-flight", "The first request with this key is still running"),
     errors.UnclearProduct: (409, "unclear-product", "Another product's id reads the same"),
     errors.NotNow: (409, "not-now", "The prototype's state does not allow this now"),
-    errors.LimitReached: (409, "limit-reached", "The workspace has as many as it may have"),
+    errors.LimitReached: (409, "limit-reached", "The workspace has reached its limit"),
     errors.QuotaReached: (429, "cap-reached", "Daily limit reached"),
     errors.NotMigrated: (503, "not-migrated", "The database is not migrated"),
     errors.NotConfigured: (503, "not-configured", "A setting is missing"),
@@ -149,7 +149,7 @@ def _uncertainty_hint(request: Request, error: Exception) -> str:
     is_write = request.method in ("POST", "PUT", "DELETE") and request.scope["path"].startswith("/api/")
     if not (is_write and isinstance(error, errors.DatabaseUnavailable)) or isinstance(error, errors.DatabaseBusy):
         return ""
-    return " It may have been done: repeat it with the same Idempotency-Key if it had one, else look first."
+    return " It may have been done: repeat it with the same Idempotency-Key if it had one, else check first."
 
 
 async def _validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -179,5 +179,5 @@ async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
 
 async def _unexpected_error(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected_error", exc_info=error, path=request.scope["path"], request_id=request_id(request))
-    detail = "This is a fault of protokeep's. Tell its operator the request_id."
+    detail = "This is a fault of protokeep. Tell its operator the request id."
     return problem(request, 500, "unexpected", "Something went wrong here", detail)

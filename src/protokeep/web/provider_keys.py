@@ -38,8 +38,8 @@ class NewKey(BaseModel):
 class KeyView(BaseModel):
     """A stored key, without the key: its last four characters.
 
-    `opens` false: the key is sealed under a master key that this process does not have. `works` is set right after the
-    key was set: whether the app builder accepts it; null if the app builder did not answer.
+    `opens` false: this process does not have the master key that the key is encrypted with. `works` is set right after
+    the key was set: whether the app builder accepts it; null if the app builder did not answer.
     """
 
     provider: Annotated[str, Field(description="The app builder.")]
@@ -76,7 +76,7 @@ class KeysView(BaseModel):
 
 @router.put("", summary="Set the workspace's key", responses=responses(400, 401, 403, 409, 413, 422, 503))
 async def set_key(body: NewKey, principal: Admin, request: Request) -> KeyView:
-    """The key pays for the prototypes of everybody in the workspace who has no key of their own."""
+    """The key pays for the prototypes of everyone in the workspace who has no key of their own."""
     return await _set(request, principal, KeyOwner(principal.workspace_id), body)
 
 
@@ -94,7 +94,7 @@ async def remove_key(
     provider: ProviderName = "v0",
     user_id: Annotated[str, Query(max_length=200, description="Whose own; empty: the workspace's.")] = "",
 ) -> Response:
-    """Prototypes that the key paid for wait, visibly, until a key of the same account is set again."""
+    """Prototypes that the key paid for pause until a key of the same account is set again."""
     owner = KeyOwner(principal.workspace_id, person_of(user_id) if user_id else "")
     await application_of(request).provider_keys.remove(principal, owner, provider)
     return Response(status_code=204)
@@ -102,7 +102,7 @@ async def remove_key(
 
 @router.put("/mine", summary="Set your own key", responses=responses(400, 401, 403, 409, 413, 422, 503))
 async def set_own_key(body: NewKey, principal: Maker, request: Request) -> KeyView:
-    """The key pays for the prototypes that you create from now on. Nobody else spends it."""
+    """The key pays for the prototypes that you create from now on, and for nobody else's."""
     return await _set(request, principal, KeyOwner(principal.workspace_id, principal.user_id), body)
 
 
@@ -118,7 +118,7 @@ async def own_key(principal: Maker, request: Request, provider: ProviderName = "
 
 @router.delete("/mine", status_code=204, summary="Remove your own key", responses=responses(401, 403, 404, 422, 503))
 async def remove_own_key(principal: Maker, request: Request, provider: ProviderName = "v0") -> Response:
-    """Prototypes that the key paid for wait, visibly, until a key of the same account is set again."""
+    """Prototypes that the key paid for pause until a key of the same account is set again."""
     await application_of(request).provider_keys.remove(
         principal, KeyOwner(principal.workspace_id, principal.user_id), provider
     )

@@ -29,7 +29,7 @@ def ask(page: Page, site: Site, product: str, prompt: str) -> None:
     page.goto(f"{site.url}/new")
     page.get_by_label("Product", exact=True).fill(product)
     page.get_by_label("What should it be?").fill(prompt)
-    page.get_by_role("button", name="Make prototype").click()
+    page.get_by_role("button", name="Create prototype").click()
 
 
 def ensure(site: Site, product: str, user: str = "ben") -> str:
@@ -59,7 +59,7 @@ class TestMaking:
 
         page.get_by_label("Product", exact=True).fill("bakery")
         page.get_by_label("What should it be?").fill(PROMPT)
-        page.get_by_role("button", name="Make the first prototype").click()
+        page.get_by_role("button", name="Create the first prototype").click()
         page.wait_for_url("**/prototypes/*")
         page.evaluate("window.sameDocument = true")
         expect(page.locator("#panel .chip")).to_have_text("Ready")
@@ -68,7 +68,7 @@ class TestMaking:
         expect(page.locator("#timeline")).to_contain_text("Asked for by you")
         expect(page.locator("#panel").get_by_role("link", name="Open")).to_have_attribute("rel", "noopener noreferrer")
         ask(page, site, "bakery", PROMPT)
-        expect(page.get_by_role("heading", name="You already have this one")).to_be_visible()
+        expect(page.get_by_role("heading", name="This product already has a prototype")).to_be_visible()
         assert len(site.sandbox.chats) == 1
 
     def test_a_reuse_is_explained_and_another_one_is_one_press_away(self, site: Site, windows: Windows) -> None:
@@ -82,12 +82,12 @@ class TestMaking:
         ask(second, site, "bakery", "A bakery, as a game about bread")
 
         banner = second.locator(".reused")
-        expect(banner).to_contain_text("made for ana")
+        expect(banner).to_contain_text("ana asked for")
         expect(banner).to_contain_text("Your prompt differs")
         second.wait_for_url("**/prototypes/*")  # A reload shows it again, and sends nothing.
         banner.get_by_text("Compare the prompts").click()
         expect(banner).to_contain_text("A bakery, as a game about bread")
-        banner.get_by_role("button", name="Make another anyway").dblclick()
+        banner.get_by_role("button", name="Create another anyway").dblclick()
         expect(banner).to_be_hidden()
         expect(second.locator("#panel .chip")).to_have_text("Ready")
         expect(second.locator(".prompt").first).to_have_text("A bakery, as a game about bread")
@@ -136,7 +136,7 @@ class TestMaking:
         page.get_by_label("Product", exact=True).fill("Bakery Shop")
         expect(page.locator("#similar")).to_contain_text("Did you mean bakery-shop?")
         page.get_by_label("What should it be?").fill("Something else")
-        page.get_by_role("button", name="Make prototype").click()
+        page.get_by_role("button", name="Create prototype").click()
         page.wait_for_url("**/prototypes/*")
 
     def test_everything_can_be_made_without_script(self, site: Site, windows: Windows) -> None:
@@ -146,7 +146,7 @@ class TestMaking:
         page = windows.signed_in(site, java_script_enabled=False)
         page.get_by_label("Product", exact=True).fill("bakery")
         page.get_by_label("What should it be?").fill(PROMPT)
-        page.get_by_role("button", name="Make the first prototype").click()
+        page.get_by_role("button", name="Create the first prototype").click()
         page.wait_for_url("**/prototypes/*")
 
         for _ in range(50):
@@ -156,7 +156,7 @@ class TestMaking:
             page.get_by_role("link", name="Check again").click(trial=True)
         ask(page, site, "bakery", "Another one")
 
-        expect(page.get_by_role("heading", name="You already have this one")).to_be_visible()
+        expect(page.get_by_role("heading", name="This product already has a prototype")).to_be_visible()
         page.goto(site.url)
         page.get_by_label("Actions for bakery").click()
         page.get_by_role("link", name="Details").click()
@@ -226,7 +226,7 @@ class TestChanging:
             page.reload()
         page.get_by_role("button", name="Stop").click()
         expect(page.locator("#timeline")).to_contain_text("Stopped")
-        expect(page.locator("#panel .note")).to_contain_text("It was stopped on request.")
+        expect(page.locator("#panel .note")).to_contain_text("Stopped by")
         page.get_by_label("What should change?").fill("Go on")
         page.get_by_role("button", name="Send").click()
         expect(page.locator("#timeline")).to_contain_text("ana asked for a change")
@@ -234,7 +234,7 @@ class TestChanging:
         page.get_by_label("More actions").click()
         page.get_by_role("link", name="Delete…").click()
         expect(page.get_by_role("heading", name="Delete this prototype?")).to_be_visible()
-        page.get_by_role("button", name="Delete it now, for good").click()
+        page.get_by_role("button", name="Delete now, for good").click()
 
         expect(page.get_by_text("Deleted.")).to_be_visible()
         assert [chat.deleted for chat in site.sandbox.chats.values()] == [True]
@@ -248,7 +248,7 @@ class TestChanging:
         page.get_by_label("Product", exact=True).fill("bakery")
         page.get_by_label("What should it be?").fill(PROMPT)
         page.context.clear_cookies()
-        page.get_by_role("button", name="Make prototype").click()
+        page.get_by_role("button", name="Create prototype").click()
         page.get_by_label("API token").fill(still.token())
         page.get_by_role("button", name="Sign in").click()
 
@@ -315,7 +315,7 @@ class TestLooking:
         page.wait_for_url("**/new")
 
         page.goto(f"{still.url}/settings")
-        page.get_by_label("Keys for moving around").uncheck()
+        page.get_by_role("checkbox", name="Keyboard shortcuts").uncheck()
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_text("Saved in this browser.")).to_be_visible()
         page.goto(still.url)
@@ -581,7 +581,7 @@ class TestLive:
         still.call(keeper.variants.make_current(who, found))
 
         expect(page.locator(f"#v{earlier}")).to_contain_text("Current")
-        expect(page.locator("#standing")).to_contain_text("#1 is the current one")
+        expect(page.locator("#standing")).to_contain_text("#1 is the current variant")
         expect(page.locator("#news a")).to_be_visible()
         expect(page.locator(".variant [aria-current=page]")).to_contain_text("#2")
 
@@ -680,7 +680,7 @@ class TestAccess:
         page.get_by_role("button", name="Compare").click()
         look("compare", page.get_by_role("heading", name="side by side"))
         page.goto(f"{still.url}/prototypes/{made['wallet'].id}/delete")
-        page.get_by_role("button", name="Put it into the bin").click()
+        page.get_by_role("button", name="Move to the bin").click()
         look("in the bin", page.get_by_text("It can be taken back until"))
         page.goto(f"{still.url}/bin")
         look("bin", page.get_by_role("button", name="Take Travel wallet back"))
@@ -720,7 +720,7 @@ class TestErrors:
 
         page.goto(f"{still.url}/p/nothing")
 
-        expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+        expect(page.get_by_role("heading", name="Not found")).to_be_visible()
         expect(page.get_by_text("Request id")).to_be_visible()
         page.get_by_role("link", name="All prototypes", exact=True).click()
         page.wait_for_url(f"{still.url}/")

@@ -55,9 +55,9 @@ def test_an_account_is_cleaned_up_without_script_and_by_keys_alone(old: Site, wi
     expect(page.get_by_role("progressbar", name="Progress of the scan")).to_be_visible()
     old.call(steps.run())
     page.get_by_role("link", name="Look again").press("Enter")
-    expect(page.get_by_role("heading", name="60 chats. Nobody seems to need")).to_be_visible()
+    expect(page.get_by_role("heading", name="60 chats. Nothing seems to need")).to_be_visible()
 
-    page.get_by_role("link", name="The same", exact=True).press("Enter")
+    page.get_by_role("link", name="Groups", exact=True).press("Enter")
     page.get_by_role("link", name=re.compile("^Adopt ")).first.press("Enter")
     page.get_by_label("Product", exact=True).fill("shop")
     send(page, "Adopt")
@@ -68,17 +68,17 @@ def test_an_account_is_cleaned_up_without_script_and_by_keys_alone(old: Site, wi
     send(page, "Plan their removal…")
     expect(page.get_by_text("1 chat chosen.")).to_be_visible()
     page.get_by_role("link", name="Plans", exact=True).press("Enter")
-    page.get_by_role("link", name="Make a plan…").press("Enter")
+    page.get_by_role("link", name="Create a plan…").press("Enter")
     page.get_by_label("Name of your workspace").fill("default")
-    send(page, "Make the draft")
+    send(page, "Create the draft")
     expect(page.get_by_text("This is a draft and deletes nothing.")).to_be_visible()
-    kept = page.locator("tr", has=page.get_by_role("button", name=re.compile("^Keep "))).first
+    kept = page.locator("tr", has=page.get_by_role("button", name=re.compile("^Pin "))).first
     keeps = str(kept.locator("form").get_attribute("action")).split("/")[3]
-    send(page, re.compile("^Keep "))
-    expect(page.get_by_text("Kept by ana").first).to_be_visible()
+    send(page, re.compile("^Pin "))
+    expect(page.get_by_text("Pinned by ana").first).to_be_visible()
     page.get_by_label("write the name of your workspace").fill("default")
     send(page, "Approve")
-    send(page, "Apply: delete after the grace")
+    send(page, "Apply: delete after the grace period")
     assert not any(chat.deleted for chat in old.sandbox.chats.values())
 
     steps.put_forward(timedelta(days=15))
@@ -88,7 +88,7 @@ def test_an_account_is_cleaned_up_without_script_and_by_keys_alone(old: Site, wi
     assert any(chat.deleted for chat in old.sandbox.chats.values())
     assert not old.sandbox.chats[keeps].deleted
     send(page, re.compile("^Take .* back"))
-    expect(page.get_by_text("Being made again").first).to_be_visible()
+    expect(page.get_by_text("Being restored").first).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -143,5 +143,5 @@ def test_a_scan_and_a_plan_are_followed_by_themselves(old: Site, windows: Window
 
     old.call(Steps(old.application).run())
 
-    expect(page.get_by_role("heading", name="60 chats. Nobody seems to need")).to_be_visible()
+    expect(page.get_by_role("heading", name="60 chats. Nothing seems to need")).to_be_visible()
     assert page.evaluate("window.sameDocument")

@@ -38,11 +38,11 @@ FINISH = "/sign-in/finish"
 LOOPBACK_HOST = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?")
 #: The error codes of the sign-in service (RFC 6749, 4.1.2.1), for people.
 ISSUER_ERRORS = {
-    "access_denied": "The sign-in service did not let you in, or you went back. Try again, or ask who runs protokeep.",
+    "access_denied": "The sign-in service did not let you in, or you went back. Try again, or ask the operator.",
     "temporarily_unavailable": "The sign-in service is busy. Try again in a moment.",
-    "server_error": "The sign-in service had an error of its own. Try again in a moment.",
+    "server_error": "The sign-in service had an error. Try again in a moment.",
 }
-OTHER_ISSUER_ERROR = "The sign-in service refused. Try again, or ask who runs protokeep."
+OTHER_ISSUER_ERROR = "The sign-in service refused. Try again, or ask the operator of protokeep."
 STATUSES: dict[type[Exception], int] = {NotAuthenticated: 401, NotAllowed: 403, IssuerUnavailable: 503, TooMany: 429}
 
 
@@ -262,8 +262,8 @@ def _return_address(request: Request) -> str:
         host = request.headers.get("host", "")
         if not LOOPBACK_HOST.fullmatch(host):
             raise NotConfigured(
-                "PROTOKEEP_PUBLIC_URL is not set, so the sign-in service cannot be told where to send you back to. "
-                "Ask who runs protokeep to set it."
+                "Signing in with a company account is not set up completely. Ask the operator to set "
+                "PROTOKEEP_PUBLIC_URL, or sign in with a token."
             )
         base = f"{request.scope['scheme']}://{host}"
     return base.rstrip("/") + FINISH

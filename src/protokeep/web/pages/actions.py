@@ -34,9 +34,12 @@ async def send_message(request: Request, visitor: MakerDep, fields: FormFieldsDe
         await application.keeper.iterate(visitor.principal, prototype.id, text, idempotency_key=key, wait=0.0)
     except KeyReused:
         form["key"] = new_key()
-        status, form["trouble"] = 409, "This form was sent before with other words. Send it once more to ask for this."
+        status, form["trouble"] = (
+            409,
+            "You sent this form before with other words. Send it again to ask for this change.",
+        )
     except InvalidInput as error:
-        status, form["fault"] = 422, "The message" + str(error).removeprefix(error.field or "")
+        status, form["fault"] = 422, "The change" + str(error).removeprefix(error.field or "")
     except NotNow as error:
         status, form["trouble"] = 409, str(error)
     except (NotReady, KeyInFlight) as error:
@@ -57,7 +60,7 @@ async def stop(request: Request, visitor: MakerDep, fields: FormFieldsDep, proto
     except (NotNow, NotReady, ProviderError) as error:
         status = 409 if isinstance(error, NotNow) else 503
         return await prototype_page(
-            request, visitor, prototype.id, since, status=status, trouble=f"Not stopped. {error}"
+            request, visitor, prototype.id, since, status=status, trouble=f"It was not stopped. {error}"
         )
     return RedirectResponse(f"/prototypes/{prototype.id}", 303)
 
@@ -115,7 +118,7 @@ async def name(request: Request, visitor: MakerDep, fields: FormFieldsDep, proto
         await application.keeper.variants.name(visitor.principal, prototype, fields.get("name"))
     except (InvalidInput, NotNow) as error:
         status = 409 if isinstance(error, NotNow) else 422
-        trouble = f"Not named. {str(error).removeprefix('name').strip().capitalize()}"
+        trouble = f"The name was not saved. {str(error).removeprefix('name').strip().capitalize()}"
         return await prototype_page(request, visitor, prototype.id, since, status=status, trouble=trouble)
     return RedirectResponse(f"/prototypes/{prototype.id}", 303)
 

@@ -25,8 +25,8 @@ router = APIRouter(prefix="/clean-up/adopt")
 
 OUTCOMES = {
     "adopted": "Adopted",
-    "known": "It is this product's already",
-    "taken": "Another product has it, so it stays there",
+    "known": "It is already a variant of this product",
+    "taken": "It belongs to another product, and stays there",
 }
 LABELS = {"product_id": "The product", "product_name": "The name"}
 STATUSES: tuple[tuple[type[ProtokeepError], int], ...] = (
@@ -128,7 +128,10 @@ async def _chosen(request: Request, visitor: Visitor, values: Mapping[str, str])
 def _result_view(result: AdoptResult, names: Mapping[str, str]) -> dict[str, Any]:
     """What became of the chats, for people."""
     lines = [
-        (names.get(one.chat_id, one.chat_id), OUTCOMES[one.outcome] + (": it is in use now" if one.is_current else ""))
+        (
+            names.get(one.chat_id, one.chat_id),
+            OUTCOMES[one.outcome] + (": it is the current variant now" if one.is_current else ""),
+        )
         for one in result.adopted
     ]
     lines += [(names.get(one.chat_id, one.chat_id), without_code(one.reason)) for one in result.refused]

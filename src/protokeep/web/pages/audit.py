@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -140,9 +140,27 @@ def plain_cell(text: str) -> str:
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 
+#: What people read for actions whose names in the API are other words.
+WORDS: Mapping[Action, str] = {
+    Action.ASKED: "Asked for a change",
+    Action.DELETED: "Deleted, or moved to the bin",
+    Action.RESTORED: "Chat restored from its copy",
+    Action.ARCHIVES_REMOVED: "Copies removed",
+    Action.CENSUS_STARTED: "Scan started",
+    Action.CENSUS_CANCELLED: "Scan cancelled",
+    Action.PLAN_MADE: "Plan created",
+    Action.PLAN_UNDONE: "Plan taken back",
+    Action.PLAN_ITEM: "Chat of a plan",
+    Action.POLICY_SET: "Standing policy set",
+    Action.POLICY_REMOVED: "Standing policy removed",
+    Action.INVITED: "Invited a person",
+    Action.KEY_SEALED_ANEW: "Key encrypted again",
+}
+
+
 def words_of(action: Action) -> str:
     """What somebody did, in words."""
-    return str(action.value).replace("_", " ").capitalize()
+    return WORDS.get(action) or str(action.value).replace("_", " ").capitalize()
 
 
 def _clock_of(at: datetime, now: datetime) -> str:

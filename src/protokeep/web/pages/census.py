@@ -168,7 +168,7 @@ async def pin(request: Request, visitor: VisitorDep, fields: FormFieldsDep, chat
         else:
             await census.pin(visitor.principal, chat_id, account=account, reason=fields.get("reason"))
     except NotFound:
-        raise NotFound("There is no such chat in the account, or nobody here may see it.") from None
+        raise NotFound("There is no such chat in the account, or your workspace may not see it.") from None
     return RedirectResponse(local_path(fields.get("next"), CHATS), 303)
 
 

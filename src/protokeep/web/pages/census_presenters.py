@@ -145,7 +145,7 @@ def _ended_sentence(census: Census, now: datetime) -> str:
     begun = formatting.ago(census.started_at, now)
     ended = {
         CensusState.DONE: f"Scanned {formatting.ago(census.finished_at or census.started_at, now)}",
-        CensusState.FAILED: f"The last scan, {begun}, did not come to its end",
+        CensusState.FAILED: f"The last scan, {begun}, failed",
         CensusState.CANCELLED: f"The last scan, {begun}, was cancelled",
     }[census.state]
     return f"{ended}: {chats_text(census.chats)} seen in {census.calls:,} calls."
@@ -183,11 +183,11 @@ def summary_view(summary: CensusSummary, query: ChatQuery) -> dict[str, Any]:
         "favorites": summary.favorites.chats,
         "needless": _needless_bars(summary, total, query),
         "tables": [
-            ("Whose they are", claims),
+            ("By product or none", claims),
             ("What they are", bars(KINDS, summary.by_kind, "kind")),
             ("What is in them", bars(CONTENTS, summary.by_content, "content")),
             ("How old they are", bars(AGES, summary.by_age, "age")),
-            ("By author", _named(summary.authors, total, query, "author", "No author listed")),
+            ("By author", _named(summary.authors, total, query, "author", "Author not known")),
             ("By product", _named(summary.products, total, query, "product", "No product")),
         ],
     }
@@ -232,7 +232,7 @@ def group_view(group: FoundGroup, found: Sequence[FoundChat], query: ChatQuery, 
     best = best_of([one.record for one in found], in_slots).chat.chat_id if found else ""
     ordered = sorted(found, key=lambda one: one.record.chat.chat_id != best)[:shown]
     costs = formatting.credits_text(group.credits)
-    unclaimed = f"{group.unclaimed:,} not claimed by any product" if group.unclaimed else "all claimed"
+    unclaimed = f"{group.unclaimed:,} without a product" if group.unclaimed else "all with a product"
     account = {"account": query.account} if query.account else {}
     chosen = urlencode({"group": group.group.id, **account})
     return GroupView(
@@ -264,10 +264,10 @@ def accounts_view(overview: CensusOverview, path: str) -> list[tuple[str, str, b
 
 def _headline(total: int, needless: int) -> str:
     if not total:
-        return "The account has no chats that are yours to see."
+        return "The account has no chats that you may see."
     if not needless:
-        return f"{chats_text(total)}, and nothing says that any of them is of no use."
-    return f"{chats_text(total)}. Nobody seems to need {needless:,} of them."
+        return f"{chats_text(total)}. Each of them seems to be needed."
+    return f"{chats_text(total)}. Nothing seems to need {needless:,} of them."
 
 
 def _needless_bars(summary: CensusSummary, total: int, query: ChatQuery) -> list[Bar]:
@@ -334,7 +334,7 @@ def _verdict(found: FoundChat, now: datetime) -> str:
         return f"Stays: {quoted(REASONS[keep])}"
     rule = deletion_rule(record, Selection(), now)
     if rule is None:
-        return "Stays: nothing speaks for its deletion."
+        return "Stays: no rule says that it should go."
     if rule is DeleteRule.SUPERSEDED:
-        return "Could go: there are others for the same, of which the newest finished one stays."
+        return "Could go: other chats asked for the same, and the newest finished one stays."
     return f"Could go: {REASONS[rule]}"

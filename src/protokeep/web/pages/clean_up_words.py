@@ -9,12 +9,13 @@ from protokeep.core.census import ChatContent, ChatKind, Claim
 from protokeep.core.clean_up import ItemState, PlanState
 from protokeep.core.keep_rules import DeleteRule, KeepRule, reason_of
 from protokeep.core.provider_keys import KeySource, key_source_of
+from protokeep.web.pages.own_words import in_own_words
 
 CLAIMS: Mapping[str, str] = {
     Claim.OURS: "Chats of your prototypes",
     Claim.SURPLUS: "Second chats of your prototypes",
-    Claim.LOST: "Made by protokeep, and without a prototype now",
-    Claim.NOBODY: "Not claimed by any product",
+    Claim.LOST: "Created by protokeep, but without a prototype now",
+    Claim.NOBODY: "Without a product",
     Claim.FOREIGN: "Of other workspaces",
 }
 KINDS: Mapping[str, str] = {
@@ -23,7 +24,7 @@ KINDS: Mapping[str, str] = {
     ChatKind.DUPLICATE: "Duplicates",
     ChatKind.EMPTY: "Empty",
     ChatKind.FAILED: "Failed",
-    ChatKind.SINGLE: "The only one of its kind",
+    ChatKind.SINGLE: "The only one that asked for this",
     ChatKind.UNDECIDED: "Unfinished or unreadable",
 }
 CONTENTS: Mapping[str, str] = {
@@ -51,11 +52,11 @@ NEEDLESS: Mapping[str, tuple[str, DeleteRule]] = {
 }
 #: What a plan may remove, as its form says it.
 DELETE_KINDS: Mapping[DeleteRule, str] = {
-    DeleteRule.DUPLICATE: "Duplicates: the same was asked for in another chat, which stays",
-    DeleteRule.FAILED: "Failed ones",
-    DeleteRule.EMPTY: "Empty ones, in which nothing was ever made",
-    DeleteRule.SUPERSEDED: "Superseded ones: made for a product that uses another chat instead",
-    DeleteRule.NOT_CLAIMED: "Old ones that are not claimed by any product, finished ones too",
+    DeleteRule.DUPLICATE: "Duplicates: another chat asked for the same, and that one stays",
+    DeleteRule.FAILED: "Failed chats",
+    DeleteRule.EMPTY: "Empty chats, in which nothing was ever generated",
+    DeleteRule.SUPERSEDED: "Superseded chats: their product uses another chat instead",
+    DeleteRule.NOT_CLAIMED: "Old chats that no product uses, finished ones too",
 }
 #: The keep rules that an admin may switch off, as the form says them.
 KEEP_CHOICES: Mapping[KeepRule, str] = {
@@ -69,10 +70,10 @@ KEEP_CHOICES: Mapping[KeepRule, str] = {
 #: Those that hold always.
 KEEP_ALWAYS: tuple[str, ...] = (
     "Chats of prototypes, and the best chat of each product",
-    "What somebody has pinned, or marked with the word “keep” in its name",
+    "Pinned chats, and chats with the word “keep” in their name",
     "The last chat of a group",
-    "What could not be read, is being generated, or changed after the plan was made",
-    "What the key has no right to delete",
+    "Chats that could not be read, are being generated, or changed after the plan was created",
+    "Chats that the v0 API key has no right to delete",
 )
 #: Label and tone of a plan's state.
 PLAN_STATES: Mapping[PlanState, tuple[str, str, str]] = {
@@ -85,16 +86,16 @@ PLAN_STATES: Mapping[PlanState, tuple[str, str, str]] = {
     PlanState.EXPIRED: ("Expired", "calm", "timed_out"),
 }
 ITEM_STATES: Mapping[ItemState, str] = {
-    ItemState.PLANNED: "Would go",
+    ItemState.PLANNED: "To be deleted",
     ItemState.WAITING: "Waits",
-    ItemState.ARCHIVED: "Copied, goes next",
+    ItemState.ARCHIVED: "Copied, is deleted next",
     ItemState.DELETING: "Being deleted",
     ItemState.DELETED: "Deleted",
     ItemState.SKIPPED: "Skipped, stays",
     ItemState.FAILED: "Refused, stays",
     ItemState.PROTECTED: "Stays",
-    ItemState.RESTORING: "Being made again",
-    ItemState.RESTORED: "Made again",
+    ItemState.RESTORING: "Being restored",
+    ItemState.RESTORED: "Restored",
 }
 _OF_CODE = re.compile(r"/api/|`")
 
@@ -121,13 +122,13 @@ def rule_reason(rule: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A sentence with quotation marks where terminals show code."""
-    return re.sub(r"`([^`]*)`", r"“\1”", text)
+    """A sentence in the page's own words, with quotation marks where terminals show code."""
+    return re.sub(r"`([^`]*)`", r"“\1”", in_own_words(text))
 
 
 def without_code(text: str) -> str:
     """An error's sentences but for those that tell programs what to call; all of them if none is left."""
-    sentences = re.split(r"(?<=[.:]) (?=[A-Z])", text)
+    sentences = re.split(r"(?<=[.:]) (?=[A-Z])", in_own_words(text))
     kept = [sentence for sentence in sentences if not _OF_CODE.search(sentence)]
     return " ".join(kept).rstrip(":") or quoted(text)
 

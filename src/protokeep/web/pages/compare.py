@@ -32,7 +32,7 @@ async def _compare_page(request: Request, visitor: Visitor, ids: tuple[str, str]
     application = application_of(request)
     found = [await require_prototype(application, visitor, one) for one in ids]
     if found[0].product_id != found[1].product_id:
-        raise NotFound("These two are prototypes of different products. Choose two variants of one product.")
+        raise NotFound("These two prototypes belong to different products. Choose two variants of one product.")
     cards = [await application.gallery.card(visitor.principal.workspace_id, one.id) for one in found]
     pair = [await variants_of(application, card) for card in cards]
     texts = [card.prototype.prompt or "" for card in cards]

@@ -60,7 +60,7 @@ async def create(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> 
     try:
         ensured = await application.keeper.ensure(visitor.principal, form.new_prototype, wait=0.0)
     except KeyReused:
-        trouble = "This form was sent before with other words. Send it once more if you want this prototype too."
+        trouble = "You sent this form before with other words. Send it again if you want this prototype too."
         return await _form_page(request, visitor, replace(form, key=new_key(), trouble=trouble), 409)
     except InvalidInput as error:
         return await _form_page(request, visitor, form.with_fault(error.field, str(error)), 422)

@@ -12,6 +12,7 @@ from protokeep.core.follow_up import follow_up_blocked_reason
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype
 from protokeep.core.provider_keys import KeySource, key_source_of
+from protokeep.core.reuse import ANOTHER_VARIANT
 from protokeep.core.validation import PROMPT_MAX
 from protokeep.store.gallery import Card
 from protokeep.store.prototypes import Page
@@ -26,18 +27,18 @@ VARIANTS_SHOWN = 12
 
 #: By outcome of the claim: the beginning of the sentence about where the prototype comes from.
 ORIGINS = {
-    "created": "Made new",
-    "replaced": "Made again",
+    "created": "Created",
+    "replaced": "Created again",
     "reused": "Reused",
 }
 
 #: Whose key paid, by where the key comes from.
 PAID_BY = {
     KeySource.UNKNOWN: None,
-    KeySource.ENVIRONMENT: "the server's key",
-    KeySource.WORKSPACE: "the workspace's key",
-    KeySource.OWN: "the maker's own key",
-    KeySource.ARGUMENT: "a key that an agent was given",
+    KeySource.ENVIRONMENT: "the server's v0 API key",
+    KeySource.WORKSPACE: "the workspace's v0 API key",
+    KeySource.OWN: "the own key of the person who asked for it",
+    KeySource.ARGUMENT: "a key that was given to an agent",
 }
 
 
@@ -129,11 +130,13 @@ def _origin_sentence(view: CardView, history: Any) -> str:
     for row in history:
         if row["kind"] == "claimed" and row["data"]:
             data = json.loads(row["data"])
-            origin = ORIGINS.get(data.get("outcome", ""), "Made")
+            if data.get("reason") == ANOTHER_VARIANT:
+                return f"Created because {view.owner} asked for another variant."
+            origin = ORIGINS.get(data.get("outcome", ""), "Created")
             return f"{origin} for {view.owner}. {data.get('reason', '')}".strip()
         if row["kind"] == "adopted" and row["source"] != "submit":
-            return "It was there before protokeep, and is followed since."
-    return "It was there before protokeep."
+            return "It is older than protokeep, which tracks it since."
+    return "It is older than protokeep."
 
 
 def _facts(prototype: Prototype) -> list[tuple[str, str]]:
@@ -144,7 +147,7 @@ def _facts(prototype: Prototype) -> list[tuple[str, str]]:
     facts = [
         ("Paid by", PAID_BY[key_source_of(generation.account)]),
         ("Cost", formatting.credits_text(generation.credits)),
-        ("API version", f"v{generation.api_version}"),
+        ("v0 API version", f"v{generation.api_version}"),
     ]
     return [(label, value) for label, value in facts if value]
 

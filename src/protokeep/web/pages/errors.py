@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from protokeep.core import errors
 from protokeep.web.pages.account import sign_in_page
 from protokeep.web.pages.drafts import posted_draft, resubmit_page
+from protokeep.web.pages.own_words import in_own_words
 from protokeep.web.pages.render import address_of, page
 from protokeep.web.pages.session import ForeignForm, local_path
 
@@ -25,8 +26,8 @@ Handler = Callable[[Request, Any], Awaitable[Response]]
 FOR_PROGRAMS = ("/api/", "/hooks/", "/livez", "/readyz", "/openapi.json", "/live", "/mcp", "/static/")
 
 STILL_WORKS = {
-    503: "What the app builder is making goes on there, and is picked up from where it was. Nothing is made twice.",
-    500: "The other pages work, and prototypes that are being made go on.",
+    503: "The app builder keeps generating, and protokeep continues from there. Nothing is made twice.",
+    500: "The other pages work, and prototypes in progress continue.",
 }
 
 
@@ -86,17 +87,17 @@ def _to_sign_in(request: Request) -> Response:
 def _error_page(request: Request, problem: dict[str, Any], status: int) -> Response:
     title = {
         403: "You don't have permission",
-        404: "There is nothing here",
-        413: "That is too much at once",
-        415: "That is no form of this page",
-        422: "That does not work",
-        429: "That is too much at once" if problem["type"].endswith(":too-many") else "Daily limit reached",
-        500: "Something broke here",
+        404: "Not found",
+        413: "That is too long",
+        415: "This form cannot be read",
+        422: "Please correct your input",
+        429: "Too many requests" if problem["type"].endswith(":too-many") else "Daily limit reached",
+        500: "Something went wrong",
         503: "That took too long" if problem["type"].endswith(":too-slow") else "protokeep cannot do this right now",
     }.get(status, problem["title"])
-    detail = problem["detail"]
+    detail = in_own_words(problem["detail"])
     if status == 404 and problem["type"].endswith(":not-found") and "openapi" in detail:
-        detail = "No page has this address. It may have been mistyped."
+        detail = "There is no page at this address. Check it for a typing mistake."
     response = page(
         request,
         "error.html",

@@ -150,7 +150,7 @@ def active_filters(filters: Filters) -> list[ActiveFilter]:
     if filters.product:
         found.append(ActiveFilter(f"Product {filters.product}", filters.url(product="")))
     if filters.provider:
-        found.append(ActiveFilter(f"Made by {filters.provider}", filters.url(provider="")))
+        found.append(ActiveFilter(f"App builder {filters.provider}", filters.url(provider="")))
     if filters.mine:
         found.append(ActiveFilter("Mine", filters.url(mine=False)))
     return found

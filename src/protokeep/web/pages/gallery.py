@@ -204,7 +204,7 @@ async def current_prototype(keeper: Keeper, visitor: Visitor, product_id: str) -
     except InvalidInput:
         found = []
     if not found:
-        raise NotFound("This product has no prototype here.")
+        raise NotFound("This product has no prototype yet.")
     context = keeper.context
     current = await context.store.current(visitor.principal.workspace_id, found[0].product_id, found[0].provider)
     return current or found[0]

@@ -33,9 +33,9 @@ ROWS = 50
 DAYS = 7
 #: What each role may do, for the forms.
 ROLES = {
-    Role.VIEWER: "Viewer: looks at everything",
-    Role.MAKER: "Maker: creates and changes prototypes",
-    Role.ADMIN: "Admin: also deletes, invites people and reads the audit",
+    Role.VIEWER: "Viewer: can look at everything",
+    Role.MAKER: "Maker: can also create and change prototypes",
+    Role.ADMIN: "Admin: can also delete, invite people and read the audit",
 }
 
 
@@ -70,7 +70,7 @@ async def revoke_access(request: Request, visitor: AdminDep, fields: FormFieldsD
     """End all access of a person: tokens, sessions and invitations. What they made stays."""
     user_id = person_of(fields.get("user_id", ""))
     if user_id == visitor.principal.user_id:
-        raise NotAllowed("You cannot end your own access. Ask another admin.")
+        raise NotAllowed("You cannot end your own access. Ask another admin to do it.")
     await application_of(request).tokens.revoke_access(visitor.principal, user_id)
     return RedirectResponse("/people?done=access", 303)
 
@@ -163,7 +163,7 @@ async def _tokens_page(
             "token": token,
             "state": state,
             "used": formatting.ago(token.last_used_at, now) if token.last_used_at else "Never",
-            "until": formatting.day(token.expires_at, now) if token.expires_at else "No end",
+            "until": formatting.day(token.expires_at, now) if token.expires_at else "Never expires",
         }
 
     return page(
@@ -186,7 +186,7 @@ def _role_of(word: str) -> Role:
     try:
         return Role(word)
     except ValueError:
-        raise InvalidInput("role has to be viewer, maker or admin.", field="role") from None
+        raise InvalidInput("role must be viewer, maker or admin.", field="role") from None
 
 
 def _days_of(text: str) -> int | None:
@@ -195,7 +195,7 @@ def _days_of(text: str) -> int | None:
         return None
     days = whole_number_of(text.strip(), 3650)
     if not days:
-        raise InvalidInput("days has to be a whole number from 1 to 3650, or empty.", field="days")
+        raise InvalidInput("days must be a whole number from 1 to 3650, or empty.", field="days")
     return days
 
 

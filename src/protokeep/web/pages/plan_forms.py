@@ -52,7 +52,7 @@ class PlanForm:
             account=query.get("account", "")[:700],
             chosen=chosen,
             kinds=kinds or DELETABLE,
-            trouble="No chat was ticked, so this plan looks at the whole account." if of_list else None,
+            trouble="No chat was ticked, so this plan is about the whole account." if of_list else None,
         )
 
     @classmethod

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from protokeep.core.clean_up import OPEN_ITEMS, ItemState, Plan, PlanAction, PlanItem, PlanState, undo_of
-from protokeep.service.plan_reports import REMOVED, PlanFigures, PlanReport
+from protokeep.service.plan_reports import REMOVED, PlanFigures
 from protokeep.store.census_reads import FoundChat
 from protokeep.store.clean_up_policies import Policy
 from protokeep.store.plans import Fate
@@ -23,8 +23,8 @@ from protokeep.web.pages.clean_up_words import (
 )
 
 UNDOS = {
-    "at_once": "can be kept at once",
-    "new_chat": "can be made again from its copy, as a new chat",
+    "at_once": "can be kept",
+    "new_chat": "can be restored from its copy, as a new chat",
     "none": "",
 }
 #: The rules of `Plan.rules_off`, for people.
@@ -128,6 +128,15 @@ def policy_view(policy: Policy, now: datetime) -> PolicyView:
     )
 
 
+def _grace_text(figures: PlanFigures | None) -> str:
+    """How many chats an approved plan still deletes: another plan may have taken some of them."""
+    if figures is None:
+        return "It is approved, and in its grace period."
+    if figures.left == 1:
+        return "It is approved, and 1 chat is in its grace period."
+    return f"It is approved, and {chats_text(figures.left)} are in their grace period."
+
+
 def sentence_of(plan: Plan, now: datetime, figures: PlanFigures | None) -> str:
     """What will happen, and when it ends."""
     chats = chats_text(plan.deletions)
@@ -143,19 +152,19 @@ def sentence_of(plan: Plan, now: datetime, figures: PlanFigures | None) -> str:
         )
     grace_ends = max((at for _, at in plan.approvals), default=now) + timedelta(days=plan.grace_days)
     if plan.state is PlanState.APPROVED:
-        return f"It is approved: {chats} wait out their grace. Nothing is deleted before it is applied.{ends}"
+        return f"{_grace_text(figures)} Nothing is deleted before it is applied.{ends}"
     if plan.state is PlanState.APPLYING and now < grace_ends:
         return (
             f"It is applied, and nothing is deleted before {formatting.day(grace_ends, now)}: until then people can "
-            f"keep their chats. Then each is read again, copied, and deleted, {pace}.{ends}"
+            f"pin their chats. Then each is read again, copied, and deleted, {pace}.{ends}"
         )
     if plan.state is PlanState.APPLYING:
-        return f"It is under way: each chat is read again, copied, and then deleted, {pace}.{ends}"
+        return f"It is running: each chat is read again, copied, and then deleted, {pace}.{ends}"
     return {
         PlanState.PAUSED: "It is paused: nothing is deleted until an admin resumes it.",
-        PlanState.DONE: "It is done. What it deleted can be made again from the copies, as new chats.",
+        PlanState.DONE: "It is done. The chats that it deleted can be restored from their copies, as new chats.",
         PlanState.CANCELLED: "It is cancelled: nothing more of it is deleted.",
-        PlanState.EXPIRED: "Nobody approved it in time, so it deletes nothing. Make a new one.",
+        PlanState.EXPIRED: "No admin approved it in time, so it deletes nothing. Create a new plan.",
     }[plan.state]
 
 
@@ -204,8 +213,3 @@ def item_view(item: PlanItem, found: Mapping[str, FoundChat], now: datetime) -> 
         pinned_by=there.record.pinned_by if there else None,
         is_there=there is not None and not is_gone,
     )
-
-
-def report_sentence(report: PlanReport) -> str:
-    """What a plan did so far, in a sentence that begins with a capital figure or word."""
-    return report.sentence.replace("a census afterwards", "a scan afterwards").replace("A census", "A scan")

@@ -127,7 +127,7 @@ async def pause(request: Request, visitor: AdminDep, fields: FormFieldsDep, plan
 
 @router.post("/{plan_id}/resume")
 async def resume(request: Request, visitor: AdminDep, fields: FormFieldsDep, plan_id: PlanId) -> Response:
-    """Let a paused plan go on."""
+    """Resume a paused plan."""
     return await _acted(
         request, visitor, plan_id, lambda: application_of(request).plans.resume(visitor.principal, plan_id)
     )
@@ -148,7 +148,7 @@ async def undo(request: Request, visitor: AdminDep, fields: FormFieldsDep, plan_
 
     async def act() -> Any:
         if not chat_id and fields.get("all") != "1":
-            raise InvalidInput("Say which chat is to be taken back.")
+            raise InvalidInput("Choose the chat to take back.")
         chats = [chat_id] if chat_id else None
         return await application_of(request).plans.undo(visitor.principal, plan_id, chats)
 
@@ -252,7 +252,7 @@ async def _plan_page(
             plan=presenters.plan_view(found, now, figures),
             has_approved=visitor.principal.user_id in (by for by, _ in found.approvals),
             figures=figures,
-            report=presenters.report_sentence(report),
+            report=report.sentence,
             goes=presenters.counts_view(fates, PlanAction.DELETE),
             stays=presenters.counts_view(fates, PlanAction.KEEP),
             progress=presenters.progress_of(fates),

@@ -241,7 +241,7 @@ def _can_stop(prototype: Prototype) -> bool:
 def owner_of(prototype: Prototype) -> str:
     """Who asked for the prototype, as their token names them."""
     generation = prototype.generation
-    return (generation.created_by if generation else None) or prototype.user_id or "somebody"
+    return (generation.created_by if generation else None) or prototype.user_id or "Not known"
 
 
 def note_of(prototype: Prototype, now: datetime) -> str | None:
@@ -277,8 +277,8 @@ def note_of(prototype: Prototype, now: datetime) -> str | None:
 def _broken_link_note(generation: Generation) -> str | None:
     if generation.links.broken_url is None or generation.links.demo_url is not None:
         return None
-    left = " Open leads to what is left there." if generation.links.web_url or generation.links.chat_url else ""
-    return f"Its preview no longer opens at the builder.{left}"
+    left = " Open leads to what is left of it." if generation.links.web_url or generation.links.chat_url else ""
+    return f"Its preview no longer opens.{left}"
 
 
 def _variants_text(number: int) -> str | None:

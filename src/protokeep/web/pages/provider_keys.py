@@ -9,6 +9,7 @@ from protokeep.core.errors import InvalidInput, NotAllowed, NotConfigured, NotFo
 from protokeep.core.principals import Role
 from protokeep.core.provider_keys import KeyOwner, KeySource, key_source_of
 from protokeep.web.dependencies import application_of
+from protokeep.web.pages.own_words import in_own_words
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import FormFieldsDep, MakerDep, Visitor, is_on
 
@@ -16,10 +17,10 @@ router = APIRouter()
 
 PROVIDER = "v0"
 PAYS = {
-    KeySource.OWN: "your own key",
-    KeySource.WORKSPACE: "the workspace's key",
-    KeySource.ENVIRONMENT: "the server's key",
-    KeySource.ARGUMENT: "a key of this process",
+    KeySource.OWN: "your own v0 API key",
+    KeySource.WORKSPACE: "the workspace's v0 API key",
+    KeySource.ENVIRONMENT: "the server's v0 API key",
+    KeySource.ARGUMENT: "a key that was given to an agent",
 }
 
 
@@ -45,7 +46,9 @@ async def change(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> 
             other = is_on(fields.get("other_account"))
             await keys.set(principal, owner, PROVIDER, fields.get("v0_key", ""), other_account=other)
     except (InvalidInput, NotFound, NotNow) as error:
-        return await _page(request, visitor, fault=str(error), status=409 if isinstance(error, NotNow) else 422)
+        return await _page(
+            request, visitor, fault=in_own_words(str(error)), status=409 if isinstance(error, NotNow) else 422
+        )
     return RedirectResponse("/settings/v0-key?saved=1", 303)
 
 
@@ -61,7 +64,7 @@ async def _page(
         choice = providers.choose(PROVIDER, principal.workspace_id, principal.user_id)
         pays, trouble = PAYS[key_source_of(choice.account)], None
     except NotConfigured as error:
-        pays, trouble = None, str(error)
+        pays, trouble = None, in_own_words(str(error))
     return page(
         request,
         "v0_key.html",

@@ -162,8 +162,8 @@ async def maker_of(visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:
     """The visitor, if they may create. Raises `NotAllowed`."""
     if not visitor.can_make:
         raise NotAllowed(
-            f"Your role is {visitor.principal.role.value}: you can look at everything here. "
-            "To make prototypes, sign in with a token of role maker."
+            f"Your role is {visitor.principal.role.value}, so you can look at everything here, but not create or "
+            "change prototypes. Ask an admin for the role maker."
         )
     return visitor
 
@@ -172,8 +172,7 @@ async def admin_of(visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:
     """The visitor, if they may delete. Raises `NotAllowed`."""
     if not visitor.can_delete:
         raise NotAllowed(
-            f"Your role is {visitor.principal.role.value}. Deleting takes a token of role admin, because it cannot "
-            "be undone."
+            f"Your role is {visitor.principal.role.value}, and this page is for admins. Ask an admin of your workspace."
         )
     return visitor
 
@@ -271,7 +270,9 @@ async def form_fields(request: Request) -> Mapping[str, str]:
     fields = await posted_fields(request)
     cookie = await _valid_session(request) or _form_cookie(request)
     if not cookie or not application_of(request).sessions.is_form_token(cookie, fields.get("form_token", "")):
-        raise ForeignForm("This page was open for too long, or in another session. Nothing was done; reload it.")
+        raise ForeignForm(
+            "This page was open for too long, or in another session. Nothing was done. Reload the page, then try again."
+        )
     return fields
 
 

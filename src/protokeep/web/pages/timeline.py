@@ -47,7 +47,7 @@ def asked_since(events: Sequence[Row], now: datetime) -> list[Asked]:
     for row in events:
         text = str(json.loads(row["data"] or "{}").get("message", "")) if row["kind"] == "asked" else ""
         if text:
-            at, actor = row["happened_at"], row["actor"] or "Somebody"
+            at, actor = row["happened_at"], row["actor"] or "A person"
             found.append(Asked(text, formatting.first_words(text), actor, at, formatting.ago(at, now)))
     return found[::-1]
 
@@ -68,9 +68,9 @@ def timeline(events: Sequence[Row], prototype: Prototype, now: datetime) -> list
         created_at = prototype.created_at
         return [
             TimelineEntry(
-                "Made before protokeep",
+                "Created before protokeep",
                 None,
-                "in the table",
+                "found in the table",
                 created_at,
                 f"{formatting.day(created_at, now)}, {created_at:%H:%M}",
                 "calm",
@@ -88,7 +88,7 @@ def timeline(events: Sequence[Row], prototype: Prototype, now: datetime) -> list
         data = json.loads(row["data"]) if row["data"] else {}
         entry = _entry(row, data, prototype, clock, in_follow_up=in_follow_up)
         if row["kind"] == "sent" and times_sent > 1:
-            entry = replace(entry, title=f"Not found at {builder_of(prototype)}, so it was sent again")
+            entry = replace(entry, title=f"Not found in {builder_of(prototype)}: sent again")
         # Two statuses with the same title, such as accepted and in progress, are one entry.
         if not (entries and row["kind"] == "status" and entries[-1].title == entry.title):
             entries.append(entry)
@@ -119,7 +119,7 @@ def _status_title(row: Row, data: dict[str, Any]) -> tuple[str, str]:
 
 def _event_title(row: Row, builder: str, *, in_follow_up: bool) -> tuple[str, str]:
     """Title and tone of any other event."""
-    actor = row["actor"] or "somebody"
+    actor = row["actor"] or "A person"
     kind = str(row["kind"])
     return {
         "claimed": (f"Asked for by {actor}", "calm"),
@@ -130,10 +130,10 @@ def _event_title(row: Row, builder: str, *, in_follow_up: bool) -> tuple[str, st
         "adopted": _adopted_title(row["source"], builder, in_follow_up=in_follow_up),
         "parked": ("Paused", "warn"),
         "undecided": ("Checking: the reply was lost", "warn"),
-        "refused": (f"{builder} did not take the message", "warn")
+        "refused": (f"{builder} did not accept the change", "warn")
         if in_follow_up
         else (f"{builder} refused it", "bad"),
-        "binned": (f"{actor} put it into the bin", "calm"),
+        "binned": (f"{actor} moved it to the bin", "calm"),
         "taken_back": (f"{actor} took it back", "calm"),
         "deleting": (
             "Its time in the bin is over" if row["source"] == "sweep" else f"{actor} asked to delete it",
@@ -150,8 +150,8 @@ def _event_title(row: Row, builder: str, *, in_follow_up: bool) -> tuple[str, st
 def _adopted_title(source: str, builder: str, *, in_follow_up: bool) -> tuple[str, str]:
     """Found at the app builder after a lost answer, or taken over from an older table."""
     if in_follow_up:
-        return f"The message was found in the chat: {builder} has it", "busy"
-    return (f"Found at {builder}", "busy") if source == "submit" else ("Taken over from before protokeep", "calm")
+        return f"The change was found in the chat: {builder} has it", "busy"
+    return (f"Found in {builder}", "busy") if source == "submit" else ("Adopted from before protokeep", "calm")
 
 
 def _state_of(state: object, status: str | None) -> State:
