@@ -97,7 +97,7 @@ def works(application: Application, prototypes: int) -> dict[str, tuple[float, C
     gallery = application.gallery
     searches = {
         "a frequent word": Search("dashboard"),
-        "a frequent word, oldest first": Search("dashboard", oldest_first=True),
+        "a frequent word, oldest first": Search("dashboard", sort="oldest"),
         "a word that one prototype has": Search("needle"),
         "nothing": Search("zeppelin"),
         "two frequent words and a state": Search("checkout tivex", (State.FAILED,)),

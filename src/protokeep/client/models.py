@@ -104,6 +104,8 @@ class Prototype(ApiValue):
     created_at: datetime
     updated_at: datetime
     product_name: str | None = None
+    tags: tuple[str, ...] = ()
+    archived_at: datetime | None = None
     user_id: str | None = None
     provider: str = "v0"
     prompt: str | None = None

@@ -55,6 +55,10 @@ OWN_TABLES = (
     "protokeep_clean_up_policies",
     "protokeep_archives",
     "protokeep_texts",
+    "protokeep_product_tags",
+    "protokeep_archived_products",
+    "protokeep_favourites",
+    "protokeep_saved_views",
 )
 
 POSTGRESQL_COLUMNS = """

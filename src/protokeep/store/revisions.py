@@ -20,7 +20,7 @@ VERSION_TABLE = "protokeep_alembic_version"
 #: The newest revision of each branch; a test compares them with the files. Importing Alembic takes a second, so it is
 #: imported only when one of them is missing.
 TRACKING_HEAD = "20251128000000"
-OWN_HEAD = "20261126000200"
+OWN_HEAD = "20261127000000"
 HEADS: dict[Scope, tuple[str, ...]] = {"all": (TRACKING_HEAD, OWN_HEAD), "own": (OWN_HEAD,)}
 
 MIGRATIONS = Path(__file__).parent / "migrations"

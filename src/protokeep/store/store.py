@@ -16,6 +16,7 @@ from protokeep.store import claims, orphans
 from protokeep.store.accounts import Accounts
 from protokeep.store.adoption import AdoptionStore, shared_chats
 from protokeep.store.archives import Archives
+from protokeep.store.arrangement import ArrangementStore
 from protokeep.store.bin import BinStore
 from protokeep.store.changes import change_of
 from protokeep.store.clean_up_policies import PolicyStore
@@ -51,6 +52,7 @@ class Store(Prototypes):
         self.accounts = Accounts(database)
         self.adoption = AdoptionStore(self)
         self.archives = Archives(database)
+        self.arrangement = ArrangementStore(database, self._changes)
         self.bin = BinStore(self)
         self.clean_up_policies = PolicyStore(database)
         self.claims = claims.Claims(database, self._changes)

@@ -22,6 +22,7 @@ from protokeep.web import (
     admin,
     api,
     archives,
+    arrangement,
     catalogue,
     census,
     docs,
@@ -70,7 +71,7 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     app.state.draining = False
     app.state.rates = RateLimits(settings)
     problems.install(app)
-    for module in (api, catalogue, actions, archives, admin, provider_keys, census, plans, hooks, docs):
+    for module in (api, catalogue, actions, arrangement, archives, admin, provider_keys, census, plans, hooks, docs):
         app.include_router(module.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
     # The tools answer each POST and send nothing by themselves: a GET would be a stream that no limit knows.
