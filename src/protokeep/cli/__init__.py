@@ -12,6 +12,7 @@ from protokeep import __version__
 from protokeep.cli import (
     actions,
     adopt,
+    arrangement,
     audit,
     census,
     deleted,
@@ -56,7 +57,7 @@ app = typer.Typer(
 )
 
 # Each module registers its commands with an `app` of its own. Those without a name are commands of `protokeep` itself.
-for module in (demo, server, adopt, audit, prototypes, actions, deleted, variants, watch, mcp, doctor):
+for module in (demo, server, adopt, audit, prototypes, actions, deleted, variants, arrangement, watch, mcp, doctor):
     app.add_typer(module.app)
 app.add_typer(tokens.app, name="token", help="API tokens: create, list, revoke.")
 app.add_typer(keys.app, name="keys", help="Keys of app builders, kept sealed.")

@@ -209,6 +209,19 @@ class RestoredChat(ApiValue):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActionResult(ApiValue):
+    """What became of one of several prototypes. `problem`: why nothing was done (type, status, detail); None: done.
+
+    `prototype` None: it is deleted for good, or there is none.
+    """
+
+    id: str
+    problem: Mapping[str, Any] | None = None
+    prototype: Prototype | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A prototype changed. `data` is the event of the server, which holds at least id, product and state."""
 

@@ -63,6 +63,10 @@ class Arrangement:
         """Tags of the workspace to choose from, in the order of the alphabet."""
         return await self._store.tags(principal.workspace_id, limit)
 
+    async def makers(self, principal: Principal, limit: int = 100) -> list[str]:
+        """People of the workspace to choose from: who asked for prototypes, in the order of the alphabet."""
+        return await self._store.makers(principal.workspace_id, limit)
+
     async def set_archived(self, principal: Principal, prototype: Prototype, *, archived: bool) -> Prototype:
         """Archive the prototype's product, or bring it back. Nothing happens at the app builder."""
         action = Action.ARCHIVED if archived else Action.UNARCHIVED

@@ -146,6 +146,11 @@ class Gallery:
             raise NotFound("There is no such prototype.")
         return found
 
+    async def cards(self, principal: Principal, mockup_ids: Sequence[str]) -> list[Card]:
+        """Cards of prototypes by their ids, in that order. Those that are not there are left out."""
+        found = await self._store.cards(principal.workspace_id, mockup_ids)
+        return [found[mockup_id] for mockup_id in dict.fromkeys(mockup_ids) if mockup_id in found]
+
     async def usual_duration(self, workspace_id: str) -> tuple[timedelta, timedelta] | None:
         """The durations between which four of five prototypes became ready lately; None: too few to say."""
         took = sorted(await self._store.durations(workspace_id, USUAL_OF))

@@ -85,6 +85,11 @@ class ArrangementStore:
         rows = await self._database.read(query("list_tags"), {"workspace_id": workspace_id, "limit": limit})
         return [row["tag"] for row in rows]
 
+    async def makers(self, workspace_id: str, limit: int) -> list[str]:
+        """People who asked for prototypes of a workspace, in the order of the alphabet."""
+        rows = await self._database.read(query("list_makers"), {"workspace_id": workspace_id, "limit": limit})
+        return [row["created_by"] for row in rows]
+
     async def set_favourite(self, product: ProductKey, user_id: str, *, favourite: bool) -> bool:
         """Makes a product a favourite of a person, or no more. False: nothing changed. Raises `InvalidInput`."""
         values = {**product.values, "user_id": user_id}

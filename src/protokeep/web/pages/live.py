@@ -136,6 +136,7 @@ def _event(view: CardView, html: str) -> Mapping[str, Any]:
         "id": view.id,
         "state": view.state,
         "current": view.is_current,
+        "archived": view.is_archived,
         "say": view.sentence,
         "html": html,
     }
