@@ -45,7 +45,9 @@ ROUNDS = 60
 TURNS, REQUESTS = 8, 100
 SECRET = "catalogue"
 #: Milliseconds.
-SEARCH_GOAL, SIMILAR_GOAL = 50, 30
+SEARCH_GOAL, SIMILAR_GOAL, HOME_GOAL = 50, 30, 20
+#: A list that is collected and sorted anew for each page.
+COLLECTED_GOAL = 1000
 FIRST, LAST = ("da", "mo", "ti", "ke", "lu", "so", "ra", "pi"), ("ber", "nol", "sta", "vex", "rim")
 WORDS = [first + last for first in FIRST for last in LAST]
 THINGS = ("dashboard", "landing page", "booking form", "customer list", "checkout", "report", "onboarding", "map")
@@ -88,6 +90,27 @@ async def fill(url: str, prototypes: int) -> None:
     await database.close()
 
 
+ARRANGED = (
+    "INSERT INTO protokeep_archived_products (workspace_id, product_id, archived_at)"
+    " SELECT workspace_id, product_id, updated_at FROM protokeep_slots WHERE product_id LIKE 'product-%0'",
+    "INSERT INTO protokeep_product_tags (workspace_id, product_id, tag)"
+    " SELECT workspace_id, product_id, 'retail' FROM protokeep_slots WHERE product_id LIKE 'product-%05'",
+    "INSERT INTO protokeep_product_tags (workspace_id, product_id, tag)"
+    " SELECT workspace_id, product_id, 'common' FROM protokeep_slots",
+    "INSERT INTO protokeep_favourites (workspace_id, user_id, product_id)"
+    " SELECT workspace_id, 'ana', product_id FROM protokeep_slots WHERE product_id LIKE 'product-%007'",
+)
+
+
+async def arrange(url: str) -> None:
+    """Archive every tenth product, tag every hundredth and all, and make every thousandth a favourite of one person."""
+    database = Database(url)
+    async with database.transaction() as connection:
+        for statement in ARRANGED:
+            await connection.execute(Statement(statement))
+    await database.close()
+
+
 async def timed(work: Callable[[], Awaitable[object]]) -> list[float]:
     """Milliseconds of each of `ROUNDS` calls."""
     await work()
@@ -105,7 +128,7 @@ def works(application: Application, prototypes: int) -> dict[str, tuple[float, C
     gallery = application.gallery
     searches = {
         "a frequent word": Search("dashboard"),
-        "a frequent word, oldest first": Search("dashboard", oldest_first=True),
+        "a frequent word, oldest first": Search("dashboard", sort="oldest"),
         "a word that one prototype has": Search("needle"),
         "nothing": Search("zeppelin"),
         "two frequent words and a state": Search("checkout tivex", (State.FAILED,)),
@@ -117,6 +140,24 @@ def works(application: Application, prototypes: int) -> dict[str, tuple[float, C
         f"search: {what}": (SEARCH_GOAL, lambda search=search: gallery.find(somebody, search, 20))  # type: ignore[misc]
         for what, search in searches.items()
     }
+    found["home page"] = HOME_GOAL, lambda: gallery.home_page(somebody, 18)
+    few = {
+        "favourites": Search(favourite=True),
+        "a tag of every hundredth product": Search(tag="retail"),
+        "a word and a tag": Search("dashboard", tag="retail"),
+        "a frequent word, by name": Search("dashboard", sort="name"),
+    }
+    many = {
+        "a tag of all products": Search(tag="common"),
+        "the archive, every tenth product": Search(archived="only"),
+        "all, by name": Search(sort="name"),
+        "all, by last change": Search(sort="updated"),
+    }
+    for goal, lists in ((SEARCH_GOAL, few), (COLLECTED_GOAL, many)):
+        found |= {
+            f"list: {what}": (goal, lambda search=search: gallery.find(somebody, search, 20))
+            for what, search in lists.items()
+        }  # type: ignore[misc]
     similar = SimilarProducts(application.keeper.context.store)
     chance = random.Random(7)
     lately = next(islice(rows(prototypes), prototypes // 2, None))["prompt"]
@@ -139,6 +180,7 @@ async def measure(url: str, prototypes: int) -> list[str]:
     """Fill, index, measure; lines of a table."""
     await migrate(url)
     await fill(url, prototypes)
+    await arrange(url)
     settings = Settings(database_url=url, secret_key=SecretStr(SECRET), _env_file=None)
     async with build_application(settings) as application:
         began = time.monotonic()

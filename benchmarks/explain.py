@@ -13,7 +13,8 @@ from protokeep.core.create_request import CreateRequest, claimed_prototype
 from protokeep.core.prototype import State
 from protokeep.core.state_labels import AT_REST
 from protokeep.store.database import Database
-from protokeep.store.gallery_queries import Filters, GalleryQueries
+from protokeep.store.gallery_filters import Filters
+from protokeep.store.gallery_queries import GalleryQueries
 from protokeep.store.mapping import generation_values
 from protokeep.store.prototype_queries import PrototypeQueries
 from protokeep.store.sql import Connection, Statement, query

@@ -100,6 +100,10 @@ WRITTEN = (
     "protokeep_archives",
     "protokeep_invitations",
     "protokeep_texts",
+    "protokeep_product_tags",
+    "protokeep_archived_products",
+    "protokeep_favourites",
+    "protokeep_saved_views",
 )
 
 

@@ -9,9 +9,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from command_forks import run_command
 from live_server import Demo
+from protokeep.cli import app
 from protokeep.cli.output import format_duration, format_usual_duration, usual_duration
 
 
@@ -236,3 +238,33 @@ def test_the_shell_completes_products_and_says_nothing_without_a_server(served: 
     ):
         silent = run(None, **line, **nowhere)
         assert (silent.stdout.strip(), silent.stderr) == ("", "")
+
+
+def test_products_are_tagged_archived_and_listed_by_it(served: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    In this process, as the surface is the same: what each command says, what lists show then, and what they refuse.
+    """
+    for name in [name for name in os.environ if name.startswith("PROTOKEEP_")]:
+        monkeypatch.delenv(name)
+
+    def said(*arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, arguments, env=served.environment)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    for product in ("shop", "bakery"):
+        said("create", product, "A landing page")
+    assert "shop is in the lists. It has the tags retail, spring sale." in said("tag", "shop", "Retail", "spring sale")
+    assert "It has the tags retail." in said("untag", "shop", "spring sale")
+    assert "archived: `protokeep list --archived` shows it" in said("archive", "shop")
+    assert "shop" not in said("list")
+    assert "[retail]  archived" in said("list", "--archived", "--tag", "retail")
+    assert "shop is in the lists." in said("unarchive", "shop")
+    assert "is your favourite." in said("favourite", "bakery")
+    assert "shop" not in said("list", "--favourite")
+    by_name = [line for line in said("list", "--sort", "name").splitlines() if "  * " in line]
+    assert ["bakery" in line for line in by_name[-2:]] == [True, False]
+    assert "no favourite of yours any more" in said("favourite", "bakery", "--remove")
+    assert "Create it: protokeep create nothing" in said("archive", "nothing", code=1)
+    assert "--sort takes" in said("list", "--sort", "size", code=2)
+    assert "leave PRODUCT out" in said("list", "shop", "--tag", "retail", code=2)

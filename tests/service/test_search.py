@@ -93,7 +93,7 @@ async def test_a_search_finds_what_a_look_at_every_text_finds(world: World, monk
         text = " ".join(word if chance.random() < 0.7 else word[: chance.randrange(1, len(word) + 1)] for word in words)
         expected = [one for one, has in texts.items() if all(part in has for part in folded(text).split())]
         assert await found(gallery, Search(text)) == expected[::-1], text
-        assert await found(gallery, Search(text, oldest_first=True)) == expected, text
+        assert await found(gallery, Search(text, sort="oldest")) == expected, text
         _, counts = await gallery.find(ANN, Search(text), 1)
         assert (sum(counts.of.values()), counts.is_whole) == (len(expected), True), text
 

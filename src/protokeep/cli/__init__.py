@@ -12,6 +12,7 @@ from protokeep import __version__
 from protokeep.cli import (
     actions,
     adopt,
+    arrangement,
     audit,
     census,
     deleted,
@@ -68,6 +69,7 @@ for module in (
     actions,
     deleted,
     variants,
+    arrangement,
     watch,
     mcp,
     doctor,

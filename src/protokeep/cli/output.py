@@ -52,6 +52,8 @@ def prototype_line(prototype: Prototype) -> str:
         in_one_line(prototype.product_id),
         in_one_line(prototype.project_url or ""),
         "" if prototype.credits is None else f"{round(prototype.credits, 2):g} credits",
+        in_one_line(" ".join(f"[{tag}]" for tag in prototype.tags)),
+        "archived" if prototype.archived_at else "",
     ]
     line = "  ".join(column for column in columns if column)
     trouble = trouble_text(prototype)

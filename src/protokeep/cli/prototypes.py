@@ -170,6 +170,10 @@ Mine = Annotated[bool, typer.Option("--mine", help="Only what you asked for your
 StateOption = Annotated[str | None, typer.Option("--state", help="Only those in this state, such as ready or failed.")]
 OnlyProvider = Annotated[str | None, typer.Option("--provider", help="Only this app builder's.")]
 Limit = Annotated[int, typer.Option(min=1, max=100, help="How many at most.")]
+TagOption = Annotated[str | None, typer.Option("--tag", help="Only products with this tag.")]
+Archived = Annotated[bool, typer.Option("--archived", help="Only archived products, which lists leave out otherwise.")]
+Favourite = Annotated[bool, typer.Option("--favourite", help="Only your favourites.")]
+SortOption = Annotated[str, typer.Option("--sort", help="By newest, oldest, updated or name.")]
 
 
 @app.command(epilog="Example: protokeep find bakery checkout")
@@ -179,6 +183,10 @@ def find(
     person: Person = None,
     mine: Mine = False,
     provider: OnlyProvider = None,
+    tag: TagOption = None,
+    archived: Archived = False,
+    favourite: Favourite = False,
+    sort: SortOption = "newest",
     limit: Limit = 20,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -186,7 +194,17 @@ def find(
 ) -> None:
     """Find prototypes of all products by their words."""
     filters = {"state": state, "person": person, "mine": mine, "provider": provider}
+    filters |= _arranged(tag, sort, archived=archived, favourite=favourite)
     _print_catalogue(" ".join(words), limit, filters, as_json=as_json, url=url, token=token)
+
+
+def _arranged(tag: str | None, sort: str, *, archived: bool, favourite: bool) -> dict[str, str | bool | None]:
+    """The filters of a list by how products are arranged; those that are not given are empty."""
+    if sort not in ("newest", "oldest", "updated", "name"):
+        print_notice("--sort takes newest, oldest, updated or name.")
+        raise typer.Exit(EXIT_USAGE)
+    only = "only" if archived else None
+    return {"tag": tag, "favourite": favourite, "archived": only, "sort": None if sort == "newest" else sort}
 
 
 def _print_catalogue(
@@ -201,7 +219,7 @@ def _print_catalogue(
     text = "\n".join([output.LIST_HEADER, *lines]) if lines else nothing
     output.print_result([prototype.raw for prototype in prototypes], text, as_json=as_json)
     if cursor is not None:
-        print_notice(f"these are the newest {len(prototypes)}. There are more: narrow the search, or raise --limit.")
+        print_notice(f"these are the first {len(prototypes)}. There are more: narrow the search, or raise --limit.")
 
 
 @app.command("list", epilog="Example: protokeep list shop")
@@ -218,6 +236,10 @@ def list_prototypes(
     person: Person = None,
     mine: Mine = False,
     provider: OnlyProvider = None,
+    tag: TagOption = None,
+    archived: Archived = False,
+    favourite: Favourite = False,
+    sort: SortOption = "newest",
     limit: Limit = 100,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -229,12 +251,16 @@ def list_prototypes(
     """
     from protokeep.cli import output
 
+    arranged = _arranged(tag, sort, archived=archived, favourite=favourite)
     if product_id is None:
-        filters = {"state": state, "person": person, "mine": mine, "provider": provider}
+        filters = {"state": state, "person": person, "mine": mine, "provider": provider, **arranged}
         _print_catalogue("", limit, filters, as_json=as_json, url=url, token=token)
         return
-    if state is not None or person is not None:
-        print_notice("--state and --person are for the list of all products: leave PRODUCT out.")
+    if state is not None or person is not None or any(arranged.values()):
+        print_notice(
+            "--state, --person, --tag, --archived, --favourite and --sort are for the list of all products: leave "
+            "PRODUCT out."
+        )
         raise typer.Exit(EXIT_USAGE)
     with connected(url, token, as_json=as_json) as client:
         prototypes = list(client.list(product_id, provider=provider, mine=mine))

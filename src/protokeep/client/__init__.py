@@ -33,6 +33,7 @@ from protokeep.client.errors import (
     UnclearProduct,
 )
 from protokeep.client.models import (
+    ActionResult,
     ArchivedChat,
     Change,
     Decision,
@@ -49,6 +50,7 @@ from protokeep.client.sync import Protokeep
 from protokeep.core.errors import ProtokeepError
 
 __all__ = [
+    "ActionResult",
     "ArchivedChat",
     "AsyncProtokeep",
     "BadSetting",

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from protokeep.client import catalogue, deleted, operations, variants
+from protokeep.client import arrangement, catalogue, deleted, operations, variants
 from protokeep.client.connection import (
     FAILURES,
     POLL_SECONDS,
@@ -21,7 +21,7 @@ from protokeep.client.connection import (
     request_of,
 )
 from protokeep.client.errors import OtherEventLoop
-from protokeep.client.models import Change, Ensured, Prototype, PrototypeDetail
+from protokeep.client.models import ActionResult, Change, Ensured, Prototype, PrototypeDetail
 from protokeep.client.operations import LONGEST_HOLD, Operation, Outcome, Pause, Progress, Step
 from protokeep.client.streams import EVENTS_PATH, EventReader, change_of
 
@@ -123,8 +123,9 @@ class AsyncProtokeep:
     ) -> AsyncIterator[Prototype]:
         """The workspace's prototypes that have all `words`, one for each product, newest first; all without words.
 
-        Filters: state, product, provider, person, mine,
-        created_after, created_before, updated_after, updated_before (instants), sort ("newest" or "oldest").
+        Filters: state, product, provider, person, mine, tag, favourite, archived ("no", "only" or "any"),
+        created_after, created_before, updated_after, updated_before (instants), sort ("newest", "oldest", "updated"
+        or "name").
         """
         cursor: str | None = None
         while True:
@@ -194,6 +195,24 @@ class AsyncProtokeep:
     async def name_variant(self, prototype_id: str, name: str | None) -> Prototype:
         """Give a variant a short name, by which people tell it from the others; None takes it away."""
         return await self._run(variants.name_variant(prototype_id, name))
+
+    async def set_tag(self, product_id: str, tag: str, *, has: bool = True) -> Prototype:
+        """Give a product a tag, or (`has` False) take it away. Returns the product's prototype. Raises `NotFound`."""
+        return await self._run(arrangement.set_tag(product_id, tag, has=has))
+
+    async def set_archived(self, product_id: str, *, archived: bool = True) -> Prototype:
+        """Put a product out of sight, or bring it back. Nothing is deleted, and whoever asks for it brings it back."""
+        return await self._run(arrangement.set_archived(product_id, archived=archived))
+
+    async def set_favourite(self, product_id: str, *, favourite: bool = True) -> None:
+        """Make a product your favourite, or no more. `search(favourite=True)` finds them."""
+        await self._run(arrangement.set_favourite(product_id, favourite=favourite))
+
+    async def several(
+        self, prototype_ids: Sequence[str], action: str, tags: Sequence[str] = ()
+    ) -> Sequence[ActionResult]:
+        """Tag, untag, archive, unarchive or delete up to 100 prototypes; each has a result of its own."""
+        return await self._run(arrangement.several(prototype_ids, action, tags))
 
     async def take_back(self, prototype_id: str) -> Prototype:
         """Take a prototype out of the bin. One that is in use is returned as it is. Raises `NotFound`, `NotNow`."""

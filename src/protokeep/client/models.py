@@ -104,6 +104,8 @@ class Prototype(ApiValue):
     created_at: datetime
     updated_at: datetime
     product_name: str | None = None
+    tags: tuple[str, ...] = ()
+    archived_at: datetime | None = None
     user_id: str | None = None
     provider: str = "v0"
     prompt: str | None = None
@@ -202,6 +204,19 @@ class RestoredChat(ApiValue):
 
     chat_id: str
     archive: ArchivedChat
+    prototype: Prototype | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionResult(ApiValue):
+    """What became of one of several prototypes. `problem`: why nothing was done (type, status, detail); None: done.
+
+    `prototype` None: it is deleted for good, or there is none.
+    """
+
+    id: str
+    problem: Mapping[str, Any] | None = None
     prototype: Prototype | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 

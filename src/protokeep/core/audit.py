@@ -24,6 +24,9 @@ class Action(StrEnum):
     DELETED = "deleted"  #: put a prototype into the bin, or deleted it at once
     TAKEN_BACK = "taken_back"  #: took a prototype out of the bin
     MADE_CURRENT = "made_current"  #: made a variant the current one of its product
+    TAGGED = "tagged"  #: gave tags to a product, or took some away
+    ARCHIVED = "archived"  #: put a product out of sight
+    UNARCHIVED = "unarchived"  #: brought an archived product back, with its own command or by asking for it
     RESTORED = "restored"  #: made a chat again from its archive
     ARCHIVES_REMOVED = "archives_removed"
     ADOPTED = (

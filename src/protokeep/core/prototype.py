@@ -132,6 +132,8 @@ class Prototype:
     phase_submission_id: str | None = None
     metadata: Mapping[str, Any] | None = None
     product_name: str | None = None
+    tags: tuple[str, ...] = ()
+    archived_at: datetime | None = None
     is_current: bool = False
     polling_pause: PollingPause | None = None
 

@@ -12,6 +12,8 @@ PRODUCT_ID_MAX = 200
 PROMPT_MAX = 100_000
 NAME_MAX = 200
 VARIANT_NAME_MAX = 60
+TAG_MAX = 40
+VIEW_NAME_MAX = 60
 KEY_MAX = 255
 PROVIDER_MAX = 50
 #: Categories of characters that nobody sees: control, format (zero width, writing direction), surrogates, line ends.
@@ -58,6 +60,19 @@ def name_of(value: str | None) -> str | None:
 def variant_name_of(value: str | None) -> str | None:
     """`value` as the name of a variant: 1-60 characters that people can see; None for an empty one."""
     return None if value is None or not value.strip() else _plain(value, "name", VARIANT_NAME_MAX)
+
+
+def tag_of(value: str) -> str:
+    """`value` as a tag: 1-40 characters that people can see, in lower case, so that one word is one tag."""
+    text = _plain(value, "tag", TAG_MAX)
+    if "," in text:
+        raise InvalidInput("tag holds a comma, which separates tags. Send one tag at a time.", field="tag")
+    return _plain(text.lower(), "tag", TAG_MAX)
+
+
+def view_name_of(value: str) -> str:
+    """`value` as the name of a saved view: 1-60 characters that people can see."""
+    return _plain(value, "name", VIEW_NAME_MAX)
 
 
 def phase_submission_id_of(value: str | None, *, must_be_uuid: bool) -> str | None:

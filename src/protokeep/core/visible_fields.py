@@ -43,6 +43,8 @@ def visible_fields(prototype: Prototype, now: datetime | None) -> dict[str, Any]
         "id": prototype.id,
         "product_id": prototype.product_id,
         "product_name": prototype.product_name,
+        "tags": list(prototype.tags),
+        "archived_at": prototype.archived_at,
         "user_id": prototype.user_id,
         "provider": prototype.provider,
         "prompt": prototype.prompt,

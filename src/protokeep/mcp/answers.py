@@ -19,6 +19,8 @@ from protokeep.core.state_labels import STATE_LABELS
 
 #: The longest links in an answer and in a row of a list. Longer ones are left out, because a cut link is useless.
 LINK_MAX, ROW_LINK_MAX = 250, 80
+#: Tags of a row.
+ROW_TAGS = 5
 #: The most bytes of an answer, which is sent twice: as structure, and as text for assistants that read only text.
 MAX_BYTES = 3900
 #: Fields of an answer that are shortened, in this order, if long ids or links make the answer too long.
@@ -90,6 +92,10 @@ class FoundRow(BaseModel):
     state: str
     made_at: str
     prompt: Annotated[str | None, Field(description="The beginning of its prompt.")]
+    tags: Annotated[list[str], Field(description="The product's tags, the first few.")]
+    is_archived: Annotated[
+        bool, Field(description="Whether people put it out of sight. It is the product's all the same.")
+    ]
 
 
 class FoundAnswer(BaseModel):
@@ -243,6 +249,8 @@ def found_answer(prototypes: Sequence[Prototype], cursor: str | None) -> FoundAn
             state=prototype.state,
             made_at=_format_time(prototype.created_at),
             prompt=truncate(prototype.prompt, 80),
+            tags=list(prototype.tags[:ROW_TAGS]),
+            is_archived=prototype.archived_at is not None,
         )
         for prototype in prototypes
     ]
@@ -256,6 +264,7 @@ def found_answer(prototypes: Sequence[Prototype], cursor: str | None) -> FoundAn
     for row in reversed(rows):
         if wire_size(answer) > MAX_BYTES:
             row.prompt = row.product_name = None
+            row.tags = []
     return answer
 
 

@@ -143,7 +143,7 @@ class Tools:
         """
         async with self._client(ctx, "Nothing like it exists.") as client:
             found, next_cursor = await client.search_page(
-                words, cursor=cursor, limit=answers.LIST_ROWS, state=state, mine=mine
+                words, cursor=cursor, limit=answers.LIST_ROWS, state=state, mine=mine, archived="any"
             )
         return answers.found_answer(found, next_cursor)
 

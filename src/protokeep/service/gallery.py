@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from protokeep.core import validation
 from protokeep.core.errors import NotFound
@@ -14,7 +15,7 @@ from protokeep.core.state_labels import AT_REST, ATTENTION, IN_PROGRESS
 from protokeep.core.ttl_cache import TtlCache
 from protokeep.service.context import Context
 from protokeep.store.gallery import Card, Counts, Cursor, GalleryQuery, GalleryStore
-from protokeep.store.gallery_queries import BOUNDS
+from protokeep.store.gallery_filters import BOUNDS
 
 #: Cards of the two upper sections of the home page; the rest is one link away.
 ATTENTION_SHOWN = 4
@@ -27,13 +28,20 @@ USUAL_OF = 200
 USUAL_NEEDS = 5
 #: How long counts are reused: counting costs more than the rest of the page in a large workspace.
 COUNTS_REUSED = timedelta(seconds=1)
+#: A search by words that is sorted otherwise than by creation sorts so many of the newest cards with these words.
+SORTED_HITS = 500
 #: Counts in memory.
 MOST_COUNTS = 1000
 
 
+#: Whether archived products are listed: not, only these, or along with the others.
+Archived = Literal["no", "only", "any"]
+Sort = Literal["newest", "oldest", "updated", "name"]
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The filters of a search; empty: everything."""
+    """The filters of a search; empty: everything that is not archived. `favourite`: the asker's own."""
 
     text: str = ""
     states: tuple[State, ...] = ()
@@ -45,12 +53,15 @@ class Search:
     created_before: datetime | None = None
     updated_after: datetime | None = None
     updated_before: datetime | None = None
-    oldest_first: bool = False
+    tag: str | None = None
+    favourite: bool = False
+    archived: Archived = "no"
+    sort: Sort = "newest"
 
     @property
     def narrows(self) -> bool:
-        """Whether anything is filtered."""
-        return bool(self.text or self.states or self.product_id or self.provider or self.by(None) or self.bounds)
+        """Whether this is anything else than everything, newest first."""
+        return self != Search()
 
     @property
     def bounds(self) -> tuple[tuple[str, datetime], ...]:
@@ -139,6 +150,11 @@ class Gallery:
             raise NotFound("This prototype does not exist, or was deleted.")
         return found
 
+    async def cards(self, principal: Principal, mockup_ids: Sequence[str]) -> list[Card]:
+        """Cards of prototypes by their ids, in that order. Those that are not there are left out."""
+        found = await self._store.cards(principal.workspace_id, mockup_ids)
+        return [found[mockup_id] for mockup_id in dict.fromkeys(mockup_ids) if mockup_id in found]
+
     async def usual_duration(self, workspace_id: str) -> tuple[timedelta, timedelta] | None:
         """The durations between which four of five prototypes became ready lately; None: too few to say."""
         took = sorted(await self._store.durations(workspace_id, USUAL_OF))
@@ -157,10 +173,28 @@ class Gallery:
     async def _found(
         self, query: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None, *, counted: bool
     ) -> tuple[Sequence[Cursor], Counts]:
+        if query.words and query.is_sorted_otherwise:
+            return await self._sorted_hits(query, states, limit, after, counted=counted)
         if query.words:
             return await self._store.search(query, states, limit, after, counted=counted)
+        if query.is_collected:
+            return await self._store.collect(query, states, limit, after)
         numbers = await self._counted(query) if counted else {}
         return await self._store.ids(query, states, limit, after), Counts(numbers)
+
+    async def _sorted_hits(
+        self, query: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None, *, counted: bool
+    ) -> tuple[Sequence[Cursor], Counts]:
+        """The newest cards with the words, sorted by name or by their last change."""
+        newest = replace(query, sort="newest")
+        found, counts = await self._store.search(newest, states, SORTED_HITS, counted=counted)
+        cards = await self._store.cards(query.workspace_id, [mockup_id for _, mockup_id in found])
+        keys = [(_key_of(card, query.sort), mockup_id) for mockup_id, card in cards.items()]
+        is_least_first = query.sort == "name"
+        keys.sort(reverse=not is_least_first)
+        if after is not None:
+            keys = [one for one in keys if (one > after if is_least_first else one < after)]
+        return keys[:limit], counts
 
     async def _counted(self, query: GalleryQuery) -> Mapping[State, int]:
         """Cards by state. The counts are reused for a second, unless a change of the workspace is heard of."""
@@ -188,8 +222,18 @@ class Gallery:
             created_by=person,
             user_id=None if person is None else validation.user_id_for(person, must_be_uuid=table.user_is_uuid),
             bounds=search.bounds,
-            oldest_first=search.oldest_first,
+            tag=None if search.tag is None else validation.tag_of(search.tag),
+            favourite_of=principal.user_id if search.favourite else None,
+            archived=search.archived,
+            sort=search.sort,
         )
+
+
+def _key_of(card: Card, sort: str) -> Any:
+    """What a card is sorted by."""
+    if sort == "name":
+        return (card.product_name or card.prototype.product_id).lower()[: validation.NAME_MAX]
+    return card.prototype.updated_at
 
 
 def _page_of(cursors: Sequence[Cursor], limit: int, cards: Mapping[str, Card]) -> CardPage:

@@ -22,6 +22,7 @@ from protokeep.core.reuse import Decision, Outcome
 from protokeep.core.similar import Similar
 from protokeep.service.account_gate import AccountGate
 from protokeep.service.adoption import Adopter
+from protokeep.service.arrangement import Arrangement
 from protokeep.service.bin import TOO_LATE, Bin
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
@@ -75,6 +76,7 @@ class Keeper:
         self._deleter = Deleter(context, visibility)
         self.bin = Bin(context, self._deleter, self.budget)
         self.variants = Variants(context)
+        self.arrangement = Arrangement(context)
         sendings = Sendings(context, self._orphans)
         self._follow_ups = FollowUps(context, sendings)
         self._delivery = Delivery(
@@ -112,7 +114,7 @@ class Keeper:
         context.checkpoint("before_claim")
         claim = await context.store.claim(request, context.quotas)
         context.checkpoint("after_claim")
-        prototype = claim.prototype
+        prototype = await self.arrangement.after_claim(principal, claim)
         if claim.won and isinstance(prototype, TrackedPrototype):
             log.info("prototype_claimed", prototype_id=prototype.id, outcome=claim.decision.outcome.value)
             prototype = await self._submit_claimed(principal, prototype, wait, held=request.leased_until is not None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -24,6 +25,7 @@ from protokeep.core.quotas import Quota, Quotas, day_of
 from protokeep.core.reuse import Decision, Outcome, decide, usable
 from protokeep.core.validation import user_id_for
 from protokeep.store import audit
+from protokeep.store.arrangement import bring_back
 from protokeep.store.changes import Changes
 from protokeep.store.database import Database
 from protokeep.store.events import add_event
@@ -189,12 +191,15 @@ async def create(
     }
     event = Event("claimed", Source.PERSON, request.now, actor=request.user_id, status="pending", data=data)
     await add_event(connection, request.workspace_id, prototype.product_id, prototype.id, event)
+    came_back = await bring_back(connection, request.workspace_id, request.product_id)
     if request.principal is not None:
         subject, product_id = request.mockup_id, request.product_id
         entry = AuditEntry.of(
             request.principal, Action.CREATED, request.now, subject, product_id=product_id, outcome=outcome
         )
         await audit.write(connection, entry)
+        if came_back:
+            await audit.write(connection, replace(entry, action=Action.UNARCHIVED, subject=product_id))
     return prototype
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from protokeep.core import search_text
 from protokeep.core.principals import DEFAULT_WORKSPACE
 from protokeep.core.prototype import NO_TIME, Prototype, State
-from protokeep.store.gallery_queries import COUNTED, VARIANTS, Filters, GalleryQueries
+from protokeep.store.gallery_filters import SORTS, Filters
+from protokeep.store.gallery_queries import COUNTED, VARIANTS, GalleryQueries
 from protokeep.store.mapping import prototype_of
 from protokeep.store.prototypes import Prototypes
 from protokeep.store.sql import Row, Statement, Values, owners_instant, query
@@ -42,12 +43,26 @@ class GalleryQuery:
     created_by: str | None = None
     user_id: str | None = None
     bounds: tuple[tuple[str, datetime], ...] = ()
-    oldest_first: bool = False
+    tag: str | None = None
+    favourite_of: str | None = None
+    archived: str = "no"
+    sort: str = "newest"
 
     @property
     def is_scan(self) -> bool:
-        """Whether rows are read that do not match: the more there are, the longer it takes."""
-        return bool(self.words or self.product_id or self.provider or self.created_by or self.bounds)
+        """Whether rows are read that are not shown: the more there are, the longer it takes."""
+        others = self.words or self.product_id or self.provider or self.created_by or self.bounds
+        return bool(others or self.is_collected)
+
+    @property
+    def is_collected(self) -> bool:
+        """Whether all cards are read before the first is known."""
+        return bool(self.tag or self.favourite_of or self.archived == "only" or self.is_sorted_otherwise)
+
+    @property
+    def is_sorted_otherwise(self) -> bool:
+        """Whether the order is another one than that of creation."""
+        return SORTS[self.sort][0] != "created_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +82,8 @@ class Counts:
     is_whole: bool = True
 
 
-#: The position of a card in a list; the cards after it are older, or younger where the oldest come first.
-Cursor = tuple[datetime, str]
+#: The position of a card in a list, as its key in the order and its id.
+Cursor = tuple[datetime | str, str]
 
 
 class GalleryStore:
@@ -119,6 +134,21 @@ class GalleryStore:
             counts[State(row["state"])] += row["number"]
         return [(row["created_at"], row["id"]) for row in rows if row["id"] is not None], Counts(counts)
 
+    async def collect(
+        self, filters: GalleryQuery, states: Sequence[State], limit: int, after: Cursor | None = None
+    ) -> tuple[list[Cursor], Counts]:
+        """The same for filters that are collected, without words."""
+        shape, values = await self._prepared(filters, after)
+        statement = (await self._gallery_queries()).collected(states, shape)
+        key = SORTS[filters.sort][0]
+        counts = dict.fromkeys(State, 0)
+        cursors: list[Cursor] = []
+        for row in await self._fetch(statement, {**values, "limit": limit}, scan=True):
+            counts[State(row["state"])] += row["number"]
+            if row["id"] is not None:
+                cursors.append((row[key] if key == "name" else owners_instant(row[key]) or NO_TIME, row["id"]))
+        return cursors, Counts(counts)
+
     async def _search_index(
         self,
         filters: GalleryQuery,
@@ -140,7 +170,7 @@ class GalleryStore:
             after=after,
             counted=TEXTS_COUNTED if counted else 0,
         )
-        cursors = [(owners_instant(row["created_at"]) or NO_TIME, row["id"]) for row in found.cards]
+        cursors: list[Cursor] = [(owners_instant(row["created_at"]) or NO_TIME, row["id"]) for row in found.cards]
         return cursors, Counts(found.counts, found.is_whole)
 
     async def cards(self, workspace_id: str, mockup_ids: Sequence[str], *, whole: bool = False) -> dict[str, Card]:
@@ -187,6 +217,7 @@ class GalleryStore:
             escaped = word.replace("!", "!!").replace("%", "!%").replace("_", "!_")
             values[f"word{number}"] = f"%{escaped}%"
         optional = {"product_id": filters.product_id, "provider": filters.provider, "created_by": filters.created_by}
+        optional |= {"tag": filters.tag, "favourite_of": filters.favourite_of}
         values |= {name: value for name, value in (*optional.items(), *filters.bounds) if value is not None}
         if filters.created_by is not None and untracked:
             values["user_id"] = filters.user_id
@@ -200,7 +231,10 @@ class GalleryStore:
             after=after is not None,
             untracked=untracked,
             bounds=frozenset(name for name, _ in filters.bounds),
-            oldest_first=filters.oldest_first,
+            tag=filters.tag is not None,
+            favourite=filters.favourite_of is not None,
+            archived=filters.archived,
+            sort=filters.sort,
         )
         return shape, values
 

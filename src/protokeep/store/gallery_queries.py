@@ -7,17 +7,19 @@ whose product nobody has asked for has no slot: `untracked` rows are searched fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Literal
 
 from protokeep.core.prototype import State
 from protokeep.core.search_text import SEARCHED_CHARACTERS
+from protokeep.store.gallery_filters import CHOSEN, SORTS, Filters, beyond, narrowed, order_of, union_all, within
 from protokeep.store.owner_table import OwnerTable
 from protokeep.store.prototype_queries import (
     NAME_LENGTH,
     TABLES,
     PrototypeQueries,
     made_at_of,
+    name_of_product,
     tenant_of,
     workspace_of,
 )
@@ -29,30 +31,6 @@ NUMBERS = "protokeep_text_numbers"
 COUNTED = 1000
 #: Variants of one product are counted up to this.
 VARIANTS = 100
-
-
-#: Bounds of the times of prototypes -> (the column of the owner's table, how it compares).
-BOUNDS = {
-    "created_after": ("created_at", ">="),
-    "created_before": ("created_at", "<"),
-    "updated_after": ("updated_at", ">="),
-    "updated_before": ("updated_at", "<"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which filters a statement has, without their values."""
-
-    words: int = 0
-    product: bool = False
-    provider: bool = False
-    person: bool = False
-    after: bool = False
-    untracked: bool = False
-    #: Names out of `BOUNDS`.
-    bounds: frozenset[str] = frozenset()
-    oldest_first: bool = False
 
 
 class GalleryQueries:
@@ -93,15 +71,15 @@ class GalleryQueries:
         if filters.untracked:
             ways.append((self._untracked(states, filters), self._made_at, "m.id"))
         parts = [self._first(*way, oldest=filters.oldest_first) for way in ways]
-        order = _order("created_at", "id", oldest=filters.oldest_first)
-        return self._remembered("ids", states, filters, f"{_all(parts)} ORDER BY {order} LIMIT :limit")
+        order = order_of("created_at", "id", oldest=filters.oldest_first)
+        return self._remembered("ids", states, filters, f"{union_all(parts)} ORDER BY {order} LIMIT :limit")
 
     def counts(self, states: Sequence[State], filters: Filters) -> Statement:
         """How many cards each state has, counted up to `COUNTED`."""
         parts = [self._counted(state, self._tracked(state, filters)) for state in states]
         if filters.untracked:
             parts += [self._counted(state, self._untracked([state], filters)) for state in states]
-        return self._remembered("counts", states, filters, _all(parts))
+        return self._remembered("counts", states, filters, union_all(parts))
 
     def searched(self, states: Sequence[State], filters: Filters) -> Statement:
         """Cards with all words: how many of each state, and the newest of `states`. The texts are read once.
@@ -115,17 +93,84 @@ class GalleryQueries:
                 f"{self._untracked(tuple(State), filters)}"
             )
         named = ", ".join(f"'{state.value}'" for state in states)
-        after = f" AND (created_at, id) {_beyond(filters)} (:after_created_at, :after_id)" if filters.after else ""
-        order = _order("created_at", "id", oldest=filters.oldest_first)
+        after = f" AND (created_at, id) {beyond(filters)} (:after_created_at, :after_id)" if filters.after else ""
+        order = order_of("created_at", "id", oldest=filters.oldest_first)
         return self._remembered(
             "searched",
             states,
             filters,
-            f"WITH found AS MATERIALIZED ({_all(parts)}) "
+            f"WITH found AS MATERIALIZED ({union_all(parts)}) "
             f"SELECT state, id, created_at, 0 AS number FROM (SELECT * FROM found WHERE state IN ({named}){after} "
             f"ORDER BY {order} LIMIT :limit) AS first "
             "UNION ALL SELECT state, NULL, NULL, count(*) FROM found GROUP BY state",
         )
+
+    def collected(self, states: Sequence[State], filters: Filters) -> Statement:
+        """The same for cards of few products, or in any order: all that match are read, then sorted.
+
+        The key of a card stands in the row under its name in `SORTS`.
+        """
+        key = SORTS[filters.sort][0]
+        every = replace(filters, after=False)
+        parts = [
+            self._of_slots(every),
+            f"SELECT g.state, {self._key('s', 'g.created_at', every)} AS {key}, g.mockup_id AS id "
+            f"{self._tracked(State.DELETING, every)}",
+        ]
+        if filters.untracked:
+            parts.append(
+                f"SELECT {self._untracked_state} AS state, {self._key('m', self._made_at, every)} AS {key}, m.id "
+                f"{self._untracked(tuple(State), every)}"
+            )
+        named = ", ".join(f"'{state.value}'" for state in states)
+        after = f" AND ({key}, id) {beyond(filters)} (:after_created_at, :after_id)" if filters.after else ""
+        return self._remembered(
+            "collected",
+            states,
+            filters,
+            f"WITH found AS MATERIALIZED ({union_all(parts)}) "
+            f"SELECT state, id, {key}, 0 AS number FROM (SELECT * FROM found WHERE state IN ({named}){after} "
+            f"ORDER BY {order_of(key, 'id', oldest=filters.oldest_first)} LIMIT :limit) AS first "
+            "UNION ALL SELECT state, NULL, NULL, count(*) FROM found GROUP BY state",
+        )
+
+    def _of_slots(self, filters: Filters) -> str:
+        """Cards of slots with their keys, from the few products that a filter names, if one does."""
+        tables, where = "protokeep_slots s", ["s.workspace_id = :workspace_id"]
+        if filters.chosen:
+            table, condition = CHOSEN[filters.chosen[0]]
+            tables = f"{table} x CROSS JOIN {tables}"
+            where += ["x.workspace_id = :workspace_id", condition, "s.product_id = x.product_id"]
+        tables += " CROSS JOIN protokeep_generations g"
+        where += ["g.mockup_id = s.mockup_id", "g.deletion_requested_at IS NULL"]
+        row = "s"
+        if filters.sort == "updated":
+            tables, row = f"{tables} CROSS JOIN design_mockups u", "u"
+            where.append("u.id = g.mockup_id")
+        where += narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters)
+        if filters.bounds:
+            where.append(self._within_bounds(filters))
+        key = f"{self._key(row, 'g.created_at', filters)} AS {SORTS[filters.sort][0]}"
+        return f"SELECT g.state, {key}, g.mockup_id AS id FROM {tables} WHERE {' AND '.join(where)}"
+
+    def _key(self, row: str, created_at: str, filters: Filters) -> str:
+        """What cards are sorted by. `row` has the product, and for "updated" it is the owner's."""
+        if filters.sort == "updated":
+            return self._changed_at(row)
+        if filters.sort == "name":
+            product = f"{row}.product_id"
+            name = f"COALESCE({name_of_product(self._shape, product, ':workspace_id')}, CAST({product} AS text))"
+            return f"substr(lower({name}), 1, {NAME_LENGTH})" + ("" if self._is_sqlite else ' COLLATE "C"')
+        return created_at
+
+    def _changed_at(self, row: str) -> str:
+        """When a row of the owner's changed last. One that was never changed was changed when it was made."""
+        made_at = made_at_of(self._shape, row)
+        return f"COALESCE({row}.updated_at, {made_at})" if "updated_at" in self._shape.columns else made_at
+
+    def _within_bounds(self, filters: Filters) -> str:
+        bounds = " AND ".join(self._bounds("b", filters))
+        return f"EXISTS (SELECT 1 FROM design_mockups b WHERE b.id = g.mockup_id AND {bounds})"
 
     def hits(
         self, way: Literal["in_order", "by_numbers", "at_places", "of_person", "of_product"], filters: Filters
@@ -136,32 +181,32 @@ class GalleryQueries:
         or an order of another column needs an index of its own on the table that it reads, and a way of its own here.
         """
         order = "ASC" if filters.oldest_first else "DESC"
-        beyond = f"{'>' if filters.oldest_first else '<'} :place ORDER BY place {order} LIMIT :most"
+        past = f"{beyond(filters)} :place ORDER BY place {order} LIMIT :most"
         has_words = self._has_words(filters.words)
         if way == "of_person":
             found = (
                 "SELECT x.place, x.mockup_id FROM protokeep_generations p"
                 " CROSS JOIN protokeep_texts x WHERE p.workspace_id = :workspace_id AND p.created_by = :created_by"
-                f" AND x.mockup_id = p.mockup_id AND {has_words} AND x.place {beyond}"
+                f" AND x.mockup_id = p.mockup_id AND {has_words} AND x.place {past}"
             )
         elif way == "of_product":
             key = "x.workspace_id = :workspace_id AND x.product_key = :product_key AND x.product_id = :product_id"
-            where = f"{key} AND {has_words} AND x.place {beyond}"
+            where = f"{key} AND {has_words} AND x.place {past}"
             found = f"SELECT x.place, x.mockup_id FROM protokeep_texts x WHERE {where}"
         elif way == "in_order":
-            found = f"SELECT x.place, x.mockup_id FROM protokeep_texts x WHERE {has_words} AND x.place {beyond}"
+            found = f"SELECT x.place, x.mockup_id FROM protokeep_texts x WHERE {has_words} AND x.place {past}"
         elif self._is_sqlite:
             found = (
                 f"SELECT {NUMBERS}.rowid AS place, x.mockup_id FROM {NUMBERS}"
                 f" CROSS JOIN protokeep_texts x ON x.place = {NUMBERS}.rowid WHERE {NUMBERS} MATCH :numbers"
-                f" AND {has_words} AND {NUMBERS}.rowid {beyond.replace('BY place', f'BY {NUMBERS}.rowid')}"
+                f" AND {has_words} AND {NUMBERS}.rowid {past.replace('BY place', f'BY {NUMBERS}.rowid')}"
             )
         else:
             # Materialized, so that the places lead to the texts: the planner may read all others in their order instead.
             found = (
                 "SELECT place, mockup_id FROM (WITH placed AS MATERIALIZED (SELECT x.place, x.mockup_id"
                 f" FROM protokeep_texts x WHERE x.place IN :places AND {has_words})"
-                f" SELECT place, mockup_id FROM placed) AS numbered WHERE place {beyond}"
+                f" SELECT place, mockup_id FROM placed) AS numbered WHERE place {past}"
             )
         card = " AND ".join([f"{self._workspace} = :workspace_id", *self._stands_for_product(filters)])
         text = (
@@ -197,7 +242,7 @@ class GalleryQueries:
             person = f"({person} OR (g.mockup_id IS NULL AND m.user_id = :user_id))"
         return [
             has_slot,
-            *_narrowed("m.product_id", "m.provider", f"COALESCE({person}, 1 = 0)", filters),
+            *narrowed("m.product_id", "m.provider", f"COALESCE({person}, 1 = 0)", filters),
             *self._bounds("m", filters),
         ]
 
@@ -208,7 +253,7 @@ class GalleryQueries:
             "s.mockup_id = m.id",
             "g.mockup_id = m.id",
             "g.workspace_id = :workspace_id",
-            *_narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters),
+            *narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters),
             *self._bounds("m", filters),
         ]
         return (
@@ -225,7 +270,7 @@ class GalleryQueries:
     def _first(self, rest: str, at: str, mockup_id: str, *, oldest: bool) -> str:
         return (
             f"SELECT id, created_at FROM (SELECT {mockup_id} AS id, {at} AS created_at {rest} "
-            f"ORDER BY {_order(at, mockup_id, oldest=oldest)} LIMIT :limit) AS first"
+            f"ORDER BY {order_of(at, mockup_id, oldest=oldest)} LIMIT :limit) AS first"
         )
 
     def _counted(self, state: State, rest: str) -> str:
@@ -237,12 +282,11 @@ class GalleryQueries:
         tables = f"FROM protokeep_generations g CROSS JOIN {'design_mockups' if deleting else 'protokeep_slots'} s"
         where = ["g.workspace_id = :workspace_id", f"g.state = '{state.value}'"]
         where.append(f"s.{'id' if deleting else 'mockup_id'} = g.mockup_id")
-        where += _narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters)
+        where += narrowed("s.product_id", "g.provider", "g.created_by = :created_by", filters)
         if filters.after:
-            where.append(f"(g.created_at, g.mockup_id) {_beyond(filters)} (:after_created_at, :after_id)")
+            where.append(f"(g.created_at, g.mockup_id) {beyond(filters)} (:after_created_at, :after_id)")
         if filters.bounds:
-            bounds = " AND ".join(self._bounds("b", filters))
-            where.append(f"EXISTS (SELECT 1 FROM design_mockups b WHERE b.id = g.mockup_id AND {bounds})")
+            where.append(self._within_bounds(filters))
         return f"{tables} WHERE {' AND '.join(where)}"
 
     def _untracked(self, states: Sequence[State], filters: Filters) -> str:
@@ -252,10 +296,10 @@ class GalleryQueries:
             *self._newest_without_slot(),
         ]
         where += self._matches("m.product_id", filters.words)
-        where += _narrowed("m.product_id", "m.provider", "m.user_id = :user_id", filters)
+        where += narrowed("m.product_id", "m.provider", "m.user_id = :user_id", filters)
         where += self._bounds("m", filters)
         if filters.after and not filters.words:
-            where.append(f"({self._made_at}, m.id) {_beyond(filters)} (:after_created_at, :after_id)")
+            where.append(f"({self._made_at}, m.id) {beyond(filters)} (:after_created_at, :after_id)")
         return (
             f"FROM design_mockups m LEFT JOIN protokeep_generations g ON g.mockup_id = m.id WHERE {' AND '.join(where)}"
         )
@@ -274,12 +318,8 @@ class GalleryQueries:
         ]
 
     def _bounds(self, row: str, filters: Filters) -> list[str]:
-        """Conditions on the times of a row. One that was never changed was changed when it was made."""
-        made_at = made_at_of(self._shape, row)
-        changed_at = f"COALESCE({row}.updated_at, {made_at})" if "updated_at" in self._shape.columns else made_at
-        columns = {"created_at": made_at, "updated_at": changed_at}
-        named = [(name, *BOUNDS[name]) for name in sorted(filters.bounds)]
-        return [f"{columns[column]} {compares} :{name}" for name, column, compares in named]
+        """Conditions on the times of a row."""
+        return within({"created_at": made_at_of(self._shape, row), "updated_at": self._changed_at(row)}, filters)
 
     def _matches(self, product: str, words: int) -> list[str]:
         """Conditions: each word is in the product's id, its name or the prompt."""
@@ -317,21 +357,3 @@ class GalleryQueries:
             f" FROM {shape.products_table} o WHERE o.{shape.products_column} = :product_id{of_workspace}"
             f" UNION ALL {given} ORDER BY rank"
         )
-
-
-def _narrowed(product: str, provider: str, person: str, filters: Filters) -> list[str]:
-    optional = ((filters.product, f"{product} = :product_id"), (filters.provider, f"{provider} = :provider"))
-    return [condition for on, condition in (*optional, (filters.person, person)) if on]
-
-
-def _beyond(filters: Filters) -> str:
-    return ">" if filters.oldest_first else "<"
-
-
-def _order(at: str, mockup_id: str, *, oldest: bool) -> str:
-    way = "ASC" if oldest else "DESC"
-    return f"{at} {way}, {mockup_id} {way}"
-
-
-def _all(parts: Sequence[str]) -> str:
-    return " UNION ALL ".join(parts)

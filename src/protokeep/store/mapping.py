@@ -70,6 +70,8 @@ def prototype_of(row: Mapping[str, Any]) -> Prototype:
         "phase_submission_id": None if row["phase_submission_id"] is None else str(row["phase_submission_id"]),
         "metadata": _metadata_of(row["metadata"]),
         "product_name": row["product_name"],
+        "tags": tuple(sorted(row["tags"].split(","))) if row["tags"] else (),
+        "archived_at": row["archived_at"],
         "is_current": row["current_id"] is not None,
         "polling_pause": _polling_pause_of(row),
     }

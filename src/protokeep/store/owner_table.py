@@ -57,6 +57,10 @@ OWN_TABLES = (
     "protokeep_texts",
     "protokeep_invitations",
     "protokeep_workspace_settings",
+    "protokeep_product_tags",
+    "protokeep_archived_products",
+    "protokeep_favourites",
+    "protokeep_saved_views",
 )
 
 POSTGRESQL_COLUMNS = """

@@ -169,8 +169,8 @@ class PrototypeQueries:
         return Statement(f"{self.select_for_lists} WHERE {' AND '.join(where)} {order}")
 
     def _columns(self, present: frozenset[str], *, named: bool = True) -> str:
-        """All columns of a prototype; a column that is not `present` reads as NULL, and the product's name if `named`
-        is False.
+        """All columns of a prototype; a column that is not `present` reads as NULL, and so do the product's name, tags
+        and archive if `named` is False.
         """
         columns = [
             *(f"m.{name}" for name in ("id", "product_id", "user_id", "provider")),
@@ -178,6 +178,8 @@ class PrototypeQueries:
             *(f"{f'm.{column}' if column in present else 'NULL'} AS {name}" for column, name in _OPTIONAL.items()),
             f"{self._metadata if 'metadata' in present else 'NULL'} AS metadata",
             f"{name_of_product(self.shape, 'm.product_id', self.workspace) if named else 'NULL'} AS product_name",
+            f"{tags_of_product(self.shape, self.workspace) if named else 'NULL'} AS tags",
+            f"{archived_at_of_product(self.workspace) if named else 'NULL'} AS archived_at",
             *GENERATION_COLUMNS,
             "s.mockup_id AS current_id",
             *(f"a.{name}" for name in ("polling_paused_until", "polling_paused_code", "polling_paused_message")),
@@ -245,3 +247,16 @@ def name_of_product(shape: OwnerTable, product: str, workspace: str) -> str:
     given = f"(SELECT pn.name FROM protokeep_products pn WHERE {of_product})"  # noqa: S608 - expressions of ours
     names = owners_name(shape, product)
     return f"COALESCE({names}, {given})" if names else given
+
+
+def tags_of_product(shape: OwnerTable, workspace: str) -> str:
+    """The tags of a row's product with commas between them, in no order; NULL: it has none."""
+    joined = "string_agg(pt.tag, ',')" if shape.is_postgresql else "group_concat(pt.tag, ',')"
+    where = f"pt.workspace_id = {workspace} AND pt.product_id = m.product_id"
+    return f"(SELECT {joined} FROM protokeep_product_tags pt WHERE {where})"  # noqa: S608 - expressions of ours
+
+
+def archived_at_of_product(workspace: str) -> str:
+    """When a row's product was archived; NULL: it is not."""
+    where = f"pa.workspace_id = {workspace} AND pa.product_id = m.product_id"
+    return f"(SELECT pa.archived_at FROM protokeep_archived_products pa WHERE {where})"  # noqa: S608 - of ours

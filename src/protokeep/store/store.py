@@ -17,6 +17,7 @@ from protokeep.store.accounts import Accounts
 from protokeep.store.adoption import AdoptionStore, shared_chats
 from protokeep.store.approvers import Approvers
 from protokeep.store.archives import Archives
+from protokeep.store.arrangement import ArrangementStore
 from protokeep.store.bin import BinStore
 from protokeep.store.changes import change_of
 from protokeep.store.clean_up_policies import PolicyStore
@@ -53,6 +54,7 @@ class Store(Prototypes):
         self.adoption = AdoptionStore(self)
         self.approvers = Approvers(database)
         self.archives = Archives(database)
+        self.arrangement = ArrangementStore(database, self._changes)
         self.bin = BinStore(self)
         self.clean_up_policies = PolicyStore(database)
         self.claims = claims.Claims(database, self._changes)

@@ -14,7 +14,8 @@ from typing import Any
 from protokeep.core import search_text
 from protokeep.core.prototype import State
 from protokeep.store.database import Database
-from protokeep.store.gallery_queries import Filters, GalleryQueries
+from protokeep.store.gallery_filters import Filters
+from protokeep.store.gallery_queries import GalleryQueries
 from protokeep.store.sql import Row, Statement, Values, query
 from protokeep.store.texts import has_numbers, word_of
 
@@ -59,7 +60,7 @@ class TextSearch:
         states: Sequence[State],
         limit: int,
         *,
-        after: tuple[datetime, str] | None = None,
+        after: tuple[datetime | str, str] | None = None,
         counted: int = 0,
     ) -> Found:
         """Cards with all of the folded `words`, `limit` at most, and the counts of the first `counted` texts.
@@ -88,11 +89,13 @@ class TextSearch:
                 return found
             place, batch = rows[-1]["place"], _next_batch(len(found.cards), limit, seen)
 
-    async def _place_of(self, cursor: tuple[datetime, str]) -> int:
+    async def _place_of(self, cursor: tuple[datetime | str, str]) -> int:
         """The place of a card; of one that was deleted since, the place that it had."""
         made_at, mockup_id = cursor
         rows = await self._database.read(query("find_text"), {"mockup_id": mockup_id})
-        return int(rows[0]["place"]) if rows else search_text.place_of(made_at, mockup_id)
+        if rows:
+            return int(rows[0]["place"])
+        return search_text.place_of(made_at, mockup_id) if isinstance(made_at, datetime) else AFTER_ALL
 
     async def _plan(self, queries: GalleryQueries, filters: Filters, values: Values, words: Sequence[str]) -> _Plan:
         """How the texts are found."""

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from protokeep.core.prototype import State
-from protokeep.core.validation import NAME_MAX, PRODUCT_ID_MAX, person_of
+from protokeep.core.validation import NAME_MAX, PRODUCT_ID_MAX, TAG_MAX, person_of
 from protokeep.core.visible_fields import listed_fields
-from protokeep.service.gallery import TEXT_MAX, Search
+from protokeep.service.gallery import TEXT_MAX, Archived, Search, Sort
 from protokeep.store.gallery import COUNTED, Counts
+from protokeep.web.card_cursors import CardCursor, decode_position, encode_position
 from protokeep.web.dependencies import (
     MUST_REVALIDATE,
     KeeperDep,
     Viewer,
     application_of,
-    decode_cursor,
-    encode_cursor,
     json_response,
     not_modified,
 )
-from protokeep.web.models import Cursor, Limit, MockupsView, StateWord
+from protokeep.web.models import Limit, MockupsView, StateWord
 from protokeep.web.problems import responses
 from protokeep.web.serialization import View, etag_of
 
@@ -51,10 +50,21 @@ class CatalogueQuery(BaseModel):
     created_before: Annotated[datetime | None, Field(description="Asked for before that time.")] = None
     updated_after: Annotated[datetime | None, Field(description="Changed last at that time or later.")] = None
     updated_before: Annotated[datetime | None, Field(description="Changed last before that time.")] = None
-    sort: Annotated[Literal["newest", "oldest"], Field(description="By when they were asked for.")] = "newest"
+    tag: Annotated[str | None, Field(max_length=TAG_MAX, description="Only products with this tag.")] = None
+    favourite: Annotated[bool, Field(description="Only your favourites.")] = False
+    archived: Annotated[
+        Archived, Field(description="Archived products: no, without them; only, just them; any, both.")
+    ] = "no"
+    sort: Annotated[
+        Sort,
+        Field(
+            description="By when they were asked for (newest, oldest), by their last change (updated), or by what "
+            "people call the product (name). With words, updated and name sort the newest 500 that match."
+        ),
+    ] = "newest"
     counts: Annotated[bool, Field(description="Also how many there are in each state.")] = False
     limit: Limit = 20
-    cursor: Cursor = None
+    cursor: CardCursor = None
 
     @property
     def search(self) -> Search:
@@ -70,7 +80,10 @@ class CatalogueQuery(BaseModel):
             created_before=_aware(self.created_before),
             updated_after=_aware(self.updated_after),
             updated_before=_aware(self.updated_before),
-            oldest_first=self.sort == "oldest",
+            tag=self.tag,
+            favourite=self.favourite,
+            archived=self.archived,
+            sort=self.sort,
         )
 
 
@@ -95,14 +108,17 @@ class CatalogueView(MockupsView):
 async def catalogue(
     keeper: KeeperDep, principal: Viewer, request: Request, query: Annotated[CatalogueQuery, Query()]
 ) -> Response:
-    """The current prototype of each product and app builder, newest first: what exists here, before one is made."""
+    """The current prototype of each product and app builder: what exists here, before one is made.
+
+    Newest first, unless `sort` says otherwise.
+    """
     page, counts = await application_of(request).gallery.find(
-        principal, query.search, query.limit, decode_cursor(query.cursor), counted=query.counts
+        principal, query.search, query.limit, decode_position(query.sort, query.cursor), counted=query.counts
     )
     now = keeper.context.clock()
     views = [View.of(card.prototype, now) for card in page.cards]
     numbers = _numbers(counts) if query.counts else {"counts": None, "counts_are_whole": None}
-    cursor = encode_cursor(page.after)
+    cursor = encode_position(query.sort, page.after)
     etag = etag_of(views, to_json([cursor, numbers]).decode())
     if unchanged := not_modified(request, etag):
         return unchanged

@@ -104,6 +104,10 @@ class PrototypeView(BaseModel):
     id: Annotated[str, Field(description="Its id.")]
     product_id: Annotated[str, Field(description="Your own id of the product.")]
     product_name: Annotated[str | None, Field(description="What people call the product.")]
+    tags: Annotated[list[str], Field(description="The product's tags, in the order of the alphabet.")]
+    archived_at: Annotated[
+        datetime | None, Field(description="When the product was archived; null: it is in the default lists.")
+    ]
     user_id: Annotated[str | None, Field(description="Who asked for it.")]
     provider: Annotated[str, Field(description="The app builder.")]
     prompt: Annotated[str | None, Field(description="What it was made from.")]

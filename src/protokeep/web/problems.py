@@ -117,8 +117,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected_error)
 
 
+def kind_of(error: errors.ProtokeepError) -> tuple[int, str]:
+    """The status and the type of an error's problem document."""
+    status, kind, _ = _kind_of(error)
+    return status, TYPE_BASE + kind
+
+
+def _kind_of(error: errors.ProtokeepError) -> tuple[int, str, str]:
+    return next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
+
+
 async def _domain_error(request: Request, error: errors.ProtokeepError) -> JSONResponse:
-    status, kind, title = next(_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS)
+    status, kind, title = _kind_of(error)
     more: dict[str, Any] = {}
     headers: dict[str, str] = {}
     if isinstance(error, errors.InvalidInput) and error.field:

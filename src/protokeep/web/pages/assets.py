@@ -15,7 +15,21 @@ from protokeep.core.errors import NotFound
 router = APIRouter()
 
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-NAMES = frozenset({"app.css", "app.js", "forms.js", "find.js", "detail.css", "docs.css", "shapes.svg", "mark.svg"})
+NAMES = frozenset(
+    {
+        "app.css",
+        "app.js",
+        "forms.js",
+        "find.js",
+        "detail.css",
+        "docs.css",
+        "order.css",
+        "order.js",
+        "select.js",
+        "shapes.svg",
+        "mark.svg",
+    }
+)
 
 
 @cache

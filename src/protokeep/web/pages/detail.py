@@ -91,6 +91,7 @@ async def detail_values(
         "pair": _pair(card.prototype, values["current"], found),
         "newest_url": path if cursor else None,
         "older_url": older,
+        "is_favourite": product_id in await application.keeper.arrangement.favourites(principal),
     }
 
 

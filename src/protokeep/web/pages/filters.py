@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urlencode
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import QueryParams
 
+from protokeep.core.errors import InvalidInput
 from protokeep.core.prototype import State
 from protokeep.core.state_labels import ATTENTION, IN_PROGRESS, STATE_LABELS
-from protokeep.service.gallery import Search
+from protokeep.core.validation import TAG_MAX, person_of, tag_of
+from protokeep.service.gallery import Archived, Search, Sort
 from protokeep.store.gallery import COUNTED, Counts
 from protokeep.web.pages import formatting
 from protokeep.web.pages.session import is_on
@@ -24,6 +27,31 @@ GROUPS: Mapping[str, tuple[str, tuple[State, ...]]] = {
     "other": ("Other", (State.STOPPED, State.UNTRACKED)),
 }
 TEXT_MAX = 200
+Choice = TypeVar("Choice", bound=str)
+#: Orders, and what people read for them. The first one is the default, as of the choices below.
+SORTS: Mapping[Sort, str] = {
+    "newest": "Newest first",
+    "oldest": "Oldest first",
+    "updated": "Last changed first",
+    "name": "By name",
+}
+ARCHIVED: Mapping[Archived, str] = {"no": "Not archived", "only": "Only archived", "any": "Archived too"}
+#: Columns of the table beside the product's, and their headings.
+COLUMNS: Mapping[str, str] = {
+    "state": "Status",
+    "person": "Owner",
+    "made": "Made",
+    "updated": "Updated",
+    "took": "Took",
+    "variants": "Variants",
+    "tags": "Tags",
+    "provider": "Made by",
+    "credits": "Cost",
+    "id": "ID",
+}
+DEFAULT_COLUMNS = ("state", "person", "made", "took")
+#: In the address: no column but the product's.
+NO_COLUMNS = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +64,13 @@ class Filters:
     provider: str = ""
     mine: bool = False
     view: str = "grid"
+    person: str = ""
+    tag: str = ""
+    favourite: bool = False
+    archived: Archived = "no"
+    sort: Sort = "newest"
+    columns: tuple[str, ...] = DEFAULT_COLUMNS
+    select: bool = False
 
     @classmethod
     def of(cls, query: QueryParams) -> Filters:
@@ -48,7 +83,23 @@ class Filters:
             provider=query.get("provider", "")[:50],
             mine=is_on(query.get("mine")),
             view="table" if query.get("view") == "table" else "grid",
+            person=_plain(person_of, query.get("person", "")),
+            tag=_plain(tag_of, query.get("tag", "")[: 2 * TAG_MAX]),
+            favourite=is_on(query.get("favourite")),
+            archived=_choice(ARCHIVED, query.get("archived")),
+            sort=_choice(SORTS, query.get("sort")),
+            columns=_columns_of(query),
+            select=is_on(query.get("select")),
         )
+
+    @classmethod
+    def of_text(cls, query: str) -> Filters:
+        """The same, read from the text of a query."""
+        try:
+            pairs = parse_qsl(query[:4000], max_num_fields=40)
+        except ValueError:
+            pairs = []
+        return cls.of(QueryParams(pairs))
 
     @property
     def search(self) -> Search:
@@ -56,31 +107,62 @@ class Filters:
         states: tuple[State, ...] = ()
         if self.state:
             states = GROUPS[self.state][1] if self.state in GROUPS else (State(self.state),)
-        return Search(self.q, states, self.product or None, self.provider or None, self.mine)
+        return Search(
+            self.q,
+            states,
+            self.product or None,
+            self.provider or None,
+            self.mine,
+            person=self.person or None,
+            tag=self.tag or None,
+            favourite=self.favourite,
+            archived=self.archived,
+            sort=self.sort,
+        )
 
     @property
     def counts_all(self) -> bool:
         """Whether the counts of the tabs are those of the whole workspace, as live events send them."""
         return not replace(self.search, states=()).narrows
 
-    def url(self, **changes: object) -> str:
+    @property
+    def column_classes(self) -> str:
+        """The classes of a table that shows these columns."""
+        return " ".join(f"has-{name}" for name in self.columns)
+
+    @property
+    def in_panel(self) -> int:
+        """How many filters of the panel are on."""
+        given = (self.product, self.provider, self.mine, self.person, self.tag, self.favourite, self.archived != "no")
+        return sum(map(bool, given))
+
+    def url(self, path: str = "/", **changes: object) -> str:
         """The home page's address with some filters changed; the first page, unless `cursor` is given."""
         cursor = changes.pop("cursor", None)
-        changed = replace(self, **changes)  # type: ignore[arg-type]
-        query = {
-            name: value
-            for name, value in (
-                ("q", changed.q),
-                ("state", changed.state),
-                ("product", changed.product),
-                ("provider", changed.provider),
-                ("mine", "1" if changed.mine else ""),
-                ("view", changed.view if changed.view != "grid" else ""),
-                ("cursor", cursor),
-            )
-            if value
+        query = replace(self, **changes).values  # type: ignore[arg-type]
+        query |= {"cursor": str(cursor)} if cursor else {}
+        return path + (f"?{urlencode(query)}" if query else "")
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The parameters of the address, in their order; what is as it is by default is left out."""
+        columns = "" if self.columns == DEFAULT_COLUMNS else ",".join(self.columns) or NO_COLUMNS
+        named = {
+            "q": self.q,
+            "state": self.state,
+            "product": self.product,
+            "provider": self.provider,
+            "mine": "1" if self.mine else "",
+            "person": self.person,
+            "tag": self.tag,
+            "favourite": "1" if self.favourite else "",
+            "archived": self.archived if self.archived != "no" else "",
+            "sort": self.sort if self.sort != "newest" else "",
+            "view": self.view if self.view != "grid" else "",
+            "columns": columns,
+            "select": "1" if self.select else "",
         }
-        return "/" + (f"?{urlencode(query)}" if query else "")
+        return {name: value for name, value in named.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +223,41 @@ def _tab(filters: Filters, counts: Counts, name: str, label: str, states: tuple[
 
 def active_filters(filters: Filters) -> list[ActiveFilter]:
     """The filters that are on, each with the address of the page without it."""
-    found = []
-    if filters.q:
-        found.append(ActiveFilter(f"“{filters.q}”", filters.url(q="")))
-    if filters.state:
-        label = GROUPS[filters.state][0] if filters.state in GROUPS else STATE_LABELS[State(filters.state)].label
-        found.append(ActiveFilter(label, filters.url(state="")))
-    if filters.product:
-        found.append(ActiveFilter(f"Product {filters.product}", filters.url(product="")))
-    if filters.provider:
-        found.append(ActiveFilter(f"App builder {filters.provider}", filters.url(provider="")))
-    if filters.mine:
-        found.append(ActiveFilter("Mine", filters.url(mine=False)))
-    return found
+    state = filters.state
+    label = GROUPS[state][0] if state in GROUPS else STATE_LABELS[State(state)].label if state else ""
+    labels = {
+        "q": f"“{filters.q}”",
+        "state": label,
+        "product": f"Product {filters.product}",
+        "provider": f"App builder {filters.provider}",
+        "mine": "Mine",
+        "person": f"Asked for by {filters.person}",
+        "tag": f"Tag {filters.tag}",
+        "favourite": "Favourites",
+        "archived": ARCHIVED[filters.archived],
+        "sort": SORTS[filters.sort],
+    }
+    usual = Filters()
+    changed = [name for name in labels if getattr(filters, name) != getattr(usual, name)]
+    return [ActiveFilter(labels[name], filters.url(**{name: getattr(usual, name)})) for name in changed]
+
+
+def _plain(check: Callable[[str], str], text: str) -> str:
+    """A name or a tag as it is stored; empty for what can be none, which filters nothing."""
+    try:
+        return check(text)
+    except InvalidInput:
+        return ""
+
+
+def _choice(choices: Mapping[Choice, str], text: str | None) -> Choice:
+    """One of the choices; the first for any other text."""
+    return next((one for one in choices if one == text), next(iter(choices)))
+
+
+def _columns_of(query: QueryParams) -> tuple[str, ...]:
+    """The columns in an address, as our links have them (`columns`), and as the form has them (`column`)."""
+    if "columns" not in query:
+        return DEFAULT_COLUMNS
+    named = {*query["columns"][:TEXT_MAX].split(","), *query.getlist("column")}
+    return tuple(name for name in COLUMNS if name in named)

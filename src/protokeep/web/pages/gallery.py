@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,8 @@ from protokeep.store.gallery import Counts
 from protokeep.store.gallery import Cursor as Position
 from protokeep.store.prototypes import Page
 from protokeep.web.broadcast import Broadcast
-from protokeep.web.dependencies import application_of, decode_cursor, encode_cursor
+from protokeep.web.card_cursors import CardCursor, decode_position, encode_position
+from protokeep.web.dependencies import application_of
 from protokeep.web.models import Cursor
 from protokeep.web.pages import filters as filtering
 from protokeep.web.pages.detail import detail_values
@@ -27,7 +28,7 @@ from protokeep.web.pages.forms import LIMITS, blank_form, new_key
 from protokeep.web.pages.presenters import card_view
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import Visitor, VisitorDep
-from protokeep.wiring import PROVIDERS, Application
+from protokeep.wiring import Application
 
 router = APIRouter()
 
@@ -60,25 +61,29 @@ class Section:
     states: tuple[State, ...] = ()  #: cards of other states leave it; empty: all stay
 
     def values(
-        self, filters: filtering.Filters, now: datetime, usual: tuple[timedelta, timedelta] | None
+        self,
+        filters: filtering.Filters,
+        now: datetime,
+        usual: tuple[timedelta, timedelta] | None,
+        favourites: Collection[str] = (),
     ) -> dict[str, Any]:
         """The section for the template."""
         return {
             "id": self.id,
             "title": self.title,
             "states": " ".join(self.states),
-            "cards": [card_view(card, now, usual) for card in self.page.cards],
+            "cards": [card_view(card, now, usual, favourites) for card in self.page.cards],
             "all_url": filters.url(state=self.group) if self.group and self.page.after else None,
         }
 
 
 @router.get("/")
-async def home(request: Request, visitor: VisitorDep, cursor: Cursor = None) -> Response:
+async def home(request: Request, visitor: VisitorDep, cursor: CardCursor = None) -> Response:
     """The home page: what needs attention, what is being made, then the newest; with filters, what matches them."""
     since = newest_event_id(request, visitor)
     gallery = application_of(request).gallery
     filters = filtering.Filters.of(request.query_params)
-    after = decode_cursor(cursor)
+    after = decode_position(filters.sort, cursor)
     if filters.search.narrows:  # Searches have turns of their own: no page waits for one.
         found, counts = await gallery.find(visitor.principal, filters.search, CARDS, after)
         async with page_slot(request, visitor):
@@ -108,6 +113,8 @@ async def _home_page(
     """The home page with these sections. The last one has further pages."""
     found = sections[-1].page
     usual = await application_of(request).gallery.usual_duration(visitor.principal.workspace_id)
+    arrangement = application_of(request).keeper.arrangement
+    favourites = await arrangement.favourites(visitor.principal)
     now = application_of(request).keeper.context.clock()
     is_empty = not any(section.page.cards for section in sections)
     upper, within = filtering.tabs(filters, counts)
@@ -119,13 +126,14 @@ async def _home_page(
         tabs=upper,
         tabs_within=within,
         active_filters=filtering.active_filters(filters),
+        columns=filtering.COLUMNS,
+        saved_views=await arrangement.views(visitor.principal),
         is_empty=is_empty and not filters.search.narrows and after is None,
         has_cards=not is_empty,
-        providers=sorted(PROVIDERS),
-        sections=[section.values(filters, now, usual) for section in sections],
+        sections=[section.values(filters, now, usual, favourites) for section in sections],
         newest_url=filters.url() if after else None,
-        older_url=filters.url(cursor=encode_cursor(found.after)) if found.after else None,
-        live={"on": "home", "since": since, "view": filters.view},
+        older_url=filters.url(cursor=encode_position(filters.sort, found.after)) if found.after else None,
+        live=None if filters.select else {"on": "home", "since": since, "view": filters.view},
         command=FIRST_COMMAND,
         form=blank_form(),
         deleted=request.query_params.get("deleted") == "1",

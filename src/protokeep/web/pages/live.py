@@ -143,6 +143,7 @@ def _event(view: CardView, html: str) -> Mapping[str, Any]:
         "state": view.state,
         "current": view.is_current,
         "by": view.owner,
+        "archived": view.is_archived,
         "say": view.sentence,
         "html": html,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,6 +74,11 @@ class CardView:
     can_be_current: bool
     is_usable: bool
     compare_path: str
+    tags: tuple[str, ...]
+    is_archived: bool
+    updated_at: datetime
+    updated_age: str
+    is_favourite: bool
 
     @property
     def variant_title(self) -> str:
@@ -105,8 +111,16 @@ class CardView:
         return f"{self.title}: {self.label}."
 
 
-def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | None = None) -> CardView:
-    """The texts and links of a card; `usual` is the usual time until a prototype is ready, None without figures."""
+def card_view(
+    card: Card,
+    now: datetime,
+    usual: tuple[timedelta, timedelta] | None = None,
+    favourites: Collection[str] = (),
+) -> CardView:
+    """The texts and links of a card.
+
+    `usual` is the usual time until a prototype is ready, None without figures; `favourites` are the reader's products.
+    """
     prototype = card.prototype
     title = card.product_name or prototype.product_id
     generation = prototype.generation
@@ -139,6 +153,11 @@ def card_view(card: Card, now: datetime, usual: tuple[timedelta, timedelta] | No
         in_progress=prototype.state in IN_PROGRESS,
         is_tracked=generation is not None,
         prompt=prototype.prompt,
+        tags=prototype.tags,
+        is_archived=prototype.archived_at is not None,
+        updated_at=prototype.updated_at,
+        updated_age=formatting.ago(prototype.updated_at, now),
+        is_favourite=prototype.product_id in favourites,
         **_variant_values(prototype, now, usual),
     )
 

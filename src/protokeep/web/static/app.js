@@ -87,6 +87,8 @@ function put(piece) {
     if (draft) drafts.set(piece.id, draft.value);
     const area = $("textarea", piece);
     if (area && drafts.has(piece.id)) area.value = drafts.get(piece.id);
+    const star = $(".star", old);  // Whose favourite it is, no event knows.
+    if (star) $(".go", piece)?.before(star);
     old.replaceWith(piece);
     ready(piece);
     follow(piece);
@@ -253,7 +255,7 @@ function listen() {
     const data = JSON.parse(event.data);
     const found = pieces(data.html).filter((piece) => shown(piece, data)).map(put);
     const moved = live.on === "product" && data.current && data.id !== live.id;
-    if (!found.some(Boolean) || (live.on === "product" && found.includes(false)) || moved) {
+    if (!found.some(Boolean) && !data.archived || (live.on === "product" && found.includes(false)) || moved) {
       if ($("#news")) $("#news").hidden = false;
       else if (live.on === "home" && $(".first")) reload();
     }

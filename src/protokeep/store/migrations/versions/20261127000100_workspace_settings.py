@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "20261127000100"
-down_revision = "20261126000200"
+down_revision = "20261127000000"
 branch_labels = None
 depends_on = None
 
