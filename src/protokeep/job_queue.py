@@ -22,10 +22,13 @@ from pgqueuer.adapters.persistence.queries import Queries
 
 from protokeep.bus import enable_keepalive
 from protokeep.core.prototype import TrackedPrototype
-from protokeep.store.postgresql import CONNECT_SECONDS
+from protokeep.store.pool_usage import PoolUsage, Waits
+from protokeep.store.postgresql import CONNECT_SECONDS, usage_of
 
 log = structlog.get_logger(__name__)
 
+#: Connections to PostgreSQL.
+POOL_SIZE = 6
 #: The longest that a statement of the queue may take.
 STATEMENT_SECONDS = 10.0
 #: Creates that one process sends at once: so many claims of its own, and so many jobs out of PgQueuer.
@@ -68,7 +71,7 @@ class JobQueue:
             self._pool = await asyncpg.create_pool(
                 self._url,
                 min_size=1,
-                max_size=6,
+                max_size=POOL_SIZE,
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
                 init=_enable_keepalive,
@@ -79,6 +82,10 @@ class JobQueue:
             if self._pool is not None:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._pool.close(), 2)
+
+    def usage(self) -> PoolUsage:
+        """The queue's own connections at this moment; beside SQLite it has none."""
+        return usage_of(self._pool, POOL_SIZE if self._url else 0, Waits())
 
     @contextlib.contextmanager
     def accepting_claims(self, send: SendClaim) -> Iterator[None]:

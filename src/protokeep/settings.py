@@ -30,6 +30,7 @@ from protokeep.secret_files import SecretFile
 from protokeep.secret_source import SecretFiles
 from protokeep.settings_catalogue import CatalogueSettings
 from protokeep.settings_clean_up import CleanUpSettings
+from protokeep.settings_telemetry import TelemetrySettings
 
 #: The embedded database's default file, relative to the folder in which `protokeep serve` is started.
 DEFAULT_DATABASE_URL = "sqlite:///protokeep.db"
@@ -42,6 +43,7 @@ SECRETS = {
     "v0_api_key": "V0_API_KEY",
     "oidc_client_secret": "PROTOKEEP_OIDC_CLIENT_SECRET",
     "jwt_secret": "PROTOKEEP_JWT_SECRET",
+    "metrics_token": "PROTOKEEP_METRICS_TOKEN",
 }
 #: Settings that are addresses, by field, with one that would do.
 ADDRESSES = {
@@ -51,7 +53,7 @@ ADDRESSES = {
 }
 
 
-class Settings(CatalogueSettings, CleanUpSettings):
+class Settings(CatalogueSettings, CleanUpSettings, TelemetrySettings):
     """Each setting is read from `PROTOKEEP_` + its name in capitals; those of v0 have no prefix."""
 
     model_config = SettingsConfigDict(
@@ -67,8 +69,7 @@ class Settings(CatalogueSettings, CleanUpSettings):
     database_url: str = Field(default=DEFAULT_DATABASE_URL, repr=False)
     #: At start: `all` migrates everything, `own` only our tables (your tool applies the .sql), `off` nothing.
     migrate: Literal["all", "own", "off"] = "all"
-    #: The secret under which API tokens are digested. Unset: made on the first start, in a file beside the embedded
-    #: database.
+    #: Digests API tokens. Unset: made on the first start, in a file beside the embedded database.
     secret_key: SecretStr | None = None
     #: Master keys for the provider keys in the database, separated by commas: the first one seals, all of them open.
     #: Each has at least 32 random characters. Unset: a key derived from `secret_key`, which can always open.
@@ -147,8 +148,7 @@ class Settings(CatalogueSettings, CleanUpSettings):
     workspace_requests_per_minute: Annotated[int | None, Field(ge=0)] = None
     #: Sign-ins or wrong tokens per minute of one address; 0: no limit.
     sign_ins_per_minute: Annotated[int, Field(ge=0)] = 60
-    #: The longest body, headers and query of a request. A prompt of 100,000 characters fits into a body, even in JSON
-    #: escapes.
+    #: The longest body, headers and query of a request. A prompt of 100,000 characters fits, in JSON escapes too.
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     max_header_bytes: Annotated[int, Field(ge=4096, le=1024 * 1024)] = 32 * 1024
     max_query_bytes: Annotated[int, Field(ge=256, le=64 * 1024)] = 8 * 1024

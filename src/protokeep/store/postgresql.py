@@ -11,6 +11,7 @@ import asyncpg
 
 from protokeep.bus import enable_keepalive
 from protokeep.store.lines import Lines
+from protokeep.store.pool_usage import PoolUsage, Waits
 from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, owners_instant, query
 
 #: Prepared statements that a connection keeps; there are about 150.
@@ -43,6 +44,11 @@ class Postgresql:
         self._opening = asyncio.Lock()
         self._pool: Any = None
         self._lines = Lines(max(1, size - FOR_OTHERS))
+        self._waits = Waits()
+
+    def usage(self) -> PoolUsage:
+        """The connections of the pool at this moment."""
+        return usage_of(self._pool, self._size, self._waits)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresqlConnection]:
@@ -90,8 +96,9 @@ class Postgresql:
         """
         async with self._lines.mine():
             pool = self._pool or await self._open()
-            async with asyncio.timeout(WAIT_SECONDS):
-                connection = await pool.acquire()
+            with self._waits.counted(is_full=pool.get_idle_size() == 0 and pool.get_size() >= self._size):
+                async with asyncio.timeout(WAIT_SECONDS):
+                    connection = await pool.acquire()
             try:
                 yield connection
             except (*LOST, asyncpg.ReadOnlySQLTransactionError) as error:
@@ -116,6 +123,12 @@ class Postgresql:
                     command_timeout=STATEMENT_SECONDS,
                 )
         return self._pool
+
+
+def usage_of(pool: Any, limit: int, waits: Waits) -> PoolUsage:
+    """The connections of one of asyncpg's pools; `pool` None: it is not open."""
+    size, idle = (pool.get_size(), pool.get_idle_size()) if pool is not None else (0, 0)
+    return PoolUsage(size - idle, idle, limit, waits.waiting, waits.total)
 
 
 class PostgresqlConnection:

@@ -26,6 +26,7 @@ from protokeep.web import (
     census,
     docs,
     hooks,
+    metrics,
     openapi,
     pages,
     plans,
@@ -54,6 +55,7 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
             app.state.application = running
             broadcast = await stack.enter_async_context(pages.broadcast_for(running).running())
             app.state.broadcast = broadcast
+            running.gauges.streams = broadcast.open_streams
             await stack.enter_async_context(Watcher(running.keeper.context, broadcast.open_views).running())
             await stack.enter_async_context(mcp.open())
             yield
@@ -70,8 +72,7 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     app.state.draining = False
     app.state.rates = RateLimits(settings)
     problems.install(app)
-    for module in (api, catalogue, actions, archives, admin, provider_keys, census, plans, hooks, docs):
-        app.include_router(module.router)
+    _include_routers(app)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
     # The tools answer each POST and send nothing by themselves: a GET would be a stream that no limit knows.
     app.router.routes.append(Route("/mcp", mcp, methods=["POST"], include_in_schema=False))
@@ -82,10 +83,17 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     return app
 
 
+def _include_routers(app: FastAPI) -> None:
+    for module in (api, catalogue, actions, archives, admin, provider_keys, census, plans, hooks, docs, metrics):
+        app.include_router(module.router)
+
+
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    app.add_middleware(metrics.RouteNoted)
     if settings.origins:
         app.add_middleware(CrossOrigin, origins=settings.origins)
     app.add_middleware(RequestLimits, settings=settings)
+    app.add_middleware(metrics.Measured)
 
 
 def _warn_of_unsafe_settings(settings: Settings) -> None:

@@ -22,7 +22,7 @@ from protokeep.web.pages.session import ForeignForm, local_path
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
 #: Paths for programs. Their errors are problem documents even for a browser that accepts HTML.
-FOR_PROGRAMS = ("/api/", "/hooks/", "/livez", "/readyz", "/openapi.json", "/live", "/mcp", "/static/")
+FOR_PROGRAMS = ("/api/", "/hooks/", "/livez", "/readyz", "/metrics", "/openapi.json", "/live", "/mcp", "/static/")
 
 STILL_WORKS = {
     503: "What the app builder is making goes on there, and is picked up from where it was. Nothing is made twice.",
