@@ -73,7 +73,7 @@ class Jobs:
         self._queue = queue
         self._stopping = asyncio.Event()
         self._pgqueuer: PgQueuer | None = None
-        self.periodic_tasks = (
+        self.periodic_tasks: tuple[PeriodicTask, ...] = (
             PeriodicTask("heartbeat", BEAT_SECONDS, keeper.context.heartbeat.beat),
             PeriodicTask("sweep", SWEEP_SECONDS, keeper.sweep),
             PeriodicTask("reconcile", SWEEP_SECONDS, keeper.reconcile),
@@ -205,7 +205,7 @@ async def application_with_jobs(settings: Settings) -> AsyncIterator[Application
     """An application whose jobs run in this process, for as long as the context lasts."""
     queue = JobQueue(settings.database_url)
     async with (
-        _traces_of(settings),
+        traces_of(settings),
         build_application(settings, queue=queue) as application,
         Jobs(application.keeper, queue, application.hooks).running(),
     ):
@@ -213,7 +213,7 @@ async def application_with_jobs(settings: Settings) -> AsyncIterator[Application
         yield application
 
 
-def _traces_of(settings: Settings) -> AbstractAsyncContextManager[None]:
+def traces_of(settings: Settings) -> AbstractAsyncContextManager[None]:
     """Makes traces, if a setting asks for them. Raises `NotConfigured` without OpenTelemetry."""
     if settings.traces_endpoint is None:
         return contextlib.nullcontext()

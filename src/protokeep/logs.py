@@ -27,7 +27,7 @@ def configure(level: str = "info", form: str = "console") -> None:
     """
     common: list[Any] = [
         structlog.contextvars.merge_contextvars,
-        _with_trace,
+        with_trace,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -59,7 +59,7 @@ def configure(level: str = "info", form: str = "console") -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[level]))
 
 
-def _with_trace(_logger: object, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def with_trace(_logger: object, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Adds the trace to which a line belongs, while traces are made."""
     if trace_id := telemetry.trace_id():
         entry["trace_id"] = trace_id
