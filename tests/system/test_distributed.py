@@ -66,7 +66,7 @@ async def test_one_server_and_two_workers_make_one_chat_per_product(pg_url: str,
             assert (await http.get(f"{health}/readyz", headers={"Authorization": ""})).status_code == 200
             page = (await http.get(f"{health}/metrics", headers={"Authorization": ""})).text
             assert f'protokeep_prototypes{{provider="v0",state="ready"}} {PRODUCTS}' in page
-            assert 'protokeep_job_runs_total{job="sweep",outcome="done"}' in page
+            assert 'protokeep_job_runs_total{outcome="done",task="sweep"}' in page
 
         # Ended in turn: what the one tracked, the next takes over.
         assert await workers[0].stop() == 0

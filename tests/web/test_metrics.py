@@ -178,12 +178,12 @@ async def test_jobs_are_counted_with_their_errors(world: World) -> None:
     jobs.periodic_tasks = (PeriodicTask("fine", 60, fine), PeriodicTask("broken", 60, broken))
     value = world.first.context.metrics.registry.get_sample_value
     async with jobs.running():
-        await until(lambda: value("protokeep_job_runs_total", {"job": "broken", "outcome": "error"}) == 1)
+        await until(lambda: value("protokeep_job_runs_total", {"task": "broken", "outcome": "error"}) == 1)
 
-    assert value("protokeep_job_runs_total", {"job": "fine", "outcome": "done"}) == 1
-    assert value("protokeep_job_runs_total", {"job": "fine", "outcome": "error"}) is None
-    assert value("protokeep_job_last_success_timestamp_seconds", {"job": "fine"}) is not None
-    assert value("protokeep_job_last_success_timestamp_seconds", {"job": "broken"}) is None
+    assert value("protokeep_job_runs_total", {"task": "fine", "outcome": "done"}) == 1
+    assert value("protokeep_job_runs_total", {"task": "fine", "outcome": "error"}) is None
+    assert value("protokeep_job_last_success_timestamp_seconds", {"task": "fine"}) is not None
+    assert value("protokeep_job_last_success_timestamp_seconds", {"task": "broken"}) is None
 
 
 @on_sqlite
