@@ -27,8 +27,6 @@ from protokeep.store.postgresql import CONNECT_SECONDS, usage_of
 
 log = structlog.get_logger(__name__)
 
-#: Connections to PostgreSQL.
-POOL_SIZE = 6
 #: The longest that a statement of the queue may take.
 STATEMENT_SECONDS = 10.0
 #: Creates that one process sends at once: so many claims of its own, and so many jobs out of PgQueuer.
@@ -71,7 +69,7 @@ class JobQueue:
             self._pool = await asyncpg.create_pool(
                 self._url,
                 min_size=1,
-                max_size=POOL_SIZE,
+                max_size=6,
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS,
                 init=_enable_keepalive,
@@ -85,7 +83,7 @@ class JobQueue:
 
     def usage(self) -> PoolUsage:
         """The queue's own connections at this moment; beside SQLite it has none."""
-        return usage_of(self._pool, POOL_SIZE if self._url else 0, Waits())
+        return usage_of(self._pool, Waits())
 
     @contextlib.contextmanager
     def accepting_claims(self, send: SendClaim) -> Iterator[None]:

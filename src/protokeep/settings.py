@@ -69,7 +69,8 @@ class Settings(CatalogueSettings, CleanUpSettings, TelemetrySettings):
     database_url: str = Field(default=DEFAULT_DATABASE_URL, repr=False)
     #: At start: `all` migrates everything, `own` only our tables (your tool applies the .sql), `off` nothing.
     migrate: Literal["all", "own", "off"] = "all"
-    #: Digests API tokens. Unset: made on the first start, in a file beside the embedded database.
+    #: The secret under which API tokens are digested. Unset: made on the first start, in a file beside the embedded
+    #: database.
     secret_key: SecretStr | None = None
     #: Master keys for the provider keys in the database, separated by commas: the first one seals, all of them open.
     #: Each has at least 32 random characters. Unset: a key derived from `secret_key`, which can always open.
@@ -107,8 +108,7 @@ class Settings(CatalogueSettings, CleanUpSettings, TelemetrySettings):
     #: out, and creates go first. Third-party notes name 10,000 a day; v0 itself publishes no number.
     v0_calls_per_minute: Annotated[int, Field(ge=0)] = 1200
     v0_calls_per_day: Annotated[int, Field(ge=0)] = 10_000
-    #: Prototypes created per UTC day by one person, for one product, in one workspace; 0: no limit. Reuse does not
-    #: count. The defaults are far above what people do, and stop a script that creates in a loop.
+    #: Prototypes created per UTC day; 0: no limit. The defaults are far above what people do, and stop a script's loop.
     creates_per_person: Annotated[int, Field(ge=0)] = 100
     creates_per_product: Annotated[int, Field(ge=0)] = 50
     creates_per_workspace: Annotated[int, Field(ge=0)] = 1000

@@ -143,10 +143,13 @@ async def build_application(
             await context.heartbeat.synchronise()
             if not settings.is_embedded:
                 await stack.enter_async_context(listening(context.bus, settings.database_url))
-            keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
-            application = Application(settings, keeper, tokens, sessions, Hooks(context, secret, settings.public_url))
-            stack.push_async_callback(application.gauges.aclose)
-            yield application
+            yield Application(
+                settings,
+                Keeper(context, key_retention=settings.idempotency_key_retention),
+                tokens,
+                sessions,
+                Hooks(context, secret, settings.public_url),
+            )
     finally:
         await context.audit.close()
         await context.providers.aclose()

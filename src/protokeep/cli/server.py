@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -59,11 +60,7 @@ def serve(
         web_app = create_app(settings)
         bounds = RequestBounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
         listening = serving(web_app, listener, proxies=settings.proxies, bounds=bounds)
-        async with (
-            stop_signal() as stop,
-            listening,
-            _monitored(web_app.state.application, lambda: web_app.state.draining),
-        ):
+        async with stop_signal() as stop, listening, _monitored_server(web_app.state):
             tune_gc()
             print_notice(f"serving on {address_of(listener)}")
             await _say_how_to_sign_in(web_app.state.application)
@@ -92,6 +89,11 @@ async def _monitored(application: Application, is_stopping: Callable[[], bool]) 
         if address is not None:
             print_notice(f"health and metrics on {address}")
         yield
+
+
+def _monitored_server(state: Any) -> AbstractAsyncContextManager[None]:
+    """The same for a server whose state is `state`: it stops as soon as it drains."""
+    return _monitored(state.application, lambda: state.draining)
 
 
 async def _say_how_to_sign_in(application: Application) -> None:

@@ -1,4 +1,4 @@
-"""Counts the requests of people that were refused."""
+"""Counts what came of the requests of people."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from protokeep.core.errors import ProtokeepError
+from protokeep.core.reuse import Decision
 from protokeep.service.context import Context
 
 
@@ -21,10 +22,13 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
-def refusals_counted(
+def counted(
     request: str,
 ) -> Callable[[Callable[Concatenate[Self, P], Awaitable[Result]]], Callable[Concatenate[Self, P], Awaitable[Result]]]:
-    """Count a call of the decorated method that raises a `ProtokeepError` as a refused claim of this kind."""
+    """Count each call of the decorated method: by the decision that its result has, or as refused.
+
+    Without a decision in the result, the use case counts by itself what came of the request.
+    """
 
     def decorate(
         method: Callable[Concatenate[Self, P], Awaitable[Result]],
@@ -32,10 +36,14 @@ def refusals_counted(
         @functools.wraps(method)
         async def counting(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> Result:
             try:
-                return await method(self, *args, **kwargs)
+                result = await method(self, *args, **kwargs)
             except ProtokeepError:
                 self.context.metrics.claim(request, "refused")
                 raise
+            decision = getattr(result, "decision", None)
+            if isinstance(decision, Decision):
+                self.context.metrics.claim(request, decision.outcome)
+            return result
 
         return counting
 

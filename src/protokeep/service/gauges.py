@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,10 +96,6 @@ class Gauges:
             by_gauge.setdefault(row["gauge"], []).append({**row, "age": seconds_since(row, now)})
         return [*readings, Reading("protokeep_database_up", 1), *self._of_rows(by_gauge), *counts]
 
-    async def aclose(self) -> None:
-        """End a count that is under way."""
-        await self._counts.aclose()
-
     def _of_process(self) -> Iterator[Reading]:
         database = "sqlite" if self._context.store.database.is_sqlite else "postgresql"
         yield Reading("protokeep_build_info", 1, (__version__, platform.python_version(), database))
@@ -168,13 +163,6 @@ class PrototypeCounts:
         age = self._context.elapsed() - self._counted_at
         counts = [Reading("protokeep_prototypes", row["number"], _labels_of(row)) for row in self._counted]
         return [*counts, Reading("protokeep_prototypes_counted_age_seconds", age)]
-
-    async def aclose(self) -> None:
-        """End a count that is under way."""
-        if self._counting is not None:
-            self._counting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._counting
 
     async def _count(self) -> None:
         began = self._context.elapsed()

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import structlog
 
-from protokeep import telemetry
 from protokeep.core import validation
 from protokeep.core.adoption import AdoptionProgress
 from protokeep.core.audit import Action, AuditEntry
@@ -26,7 +25,7 @@ from protokeep.service.adoption import Adopter
 from protokeep.service.bin import TOO_LATE, Bin
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
-from protokeep.service.counting import refusals_counted
+from protokeep.service.counting import counted
 from protokeep.service.deletion import Deleter
 from protokeep.service.delivery import Delivery
 from protokeep.service.finalization import Finalizer
@@ -98,7 +97,7 @@ class Keeper:
 
     # -- for people --------------------------------------------------------------------------------------------
 
-    @refusals_counted("create")
+    @counted("create")
     async def ensure(self, principal: Principal, new: NewPrototype, *, wait: float = 10.0) -> Ensured:
         """The product's prototype. It is made if there is none that can be used, or if another one is asked for.
 
@@ -115,7 +114,6 @@ class Keeper:
         context.checkpoint("before_claim")
         claim = await context.store.claim(request, context.quotas)
         context.checkpoint("after_claim")
-        context.metrics.claim("create", claim.decision.outcome)
         prototype = claim.prototype
         if claim.won and isinstance(prototype, TrackedPrototype):
             log.info("prototype_claimed", prototype_id=prototype.id, outcome=claim.decision.outcome.value)
@@ -191,7 +189,7 @@ class Keeper:
         history = await store.history(prototype.generation.workspace_id, prototype.id)
         return history, await store.surplus(prototype.id)
 
-    @refusals_counted("follow_up")
+    @counted("follow_up")
     async def iterate(
         self,
         principal: Principal,
@@ -366,7 +364,6 @@ class Keeper:
     ) -> TrackedPrototype:
         """Start or queue the submit of a claim, then wait until the provider has accepted it, or the wait is over."""
         queue = self.context.queue
-        telemetry.claimed(claimed.id, claimed.generation.follow_up.turn)
 
         async def start() -> None:
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 
@@ -25,8 +25,8 @@ class Waits:
         self.waiting = 0
         self.total = 0
 
-    @contextlib.contextmanager
-    def counted(self, *, is_full: bool) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def counted(self, *, is_full: bool) -> AsyncIterator[None]:
         """Count the caller as waiting until the context ends, if no connection is free."""
         if not is_full:
             yield

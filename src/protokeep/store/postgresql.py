@@ -42,13 +42,9 @@ class Postgresql:
         self._url = url
         self._size = size
         self._opening = asyncio.Lock()
+        self._waits = Waits()
         self._pool: Any = None
         self._lines = Lines(max(1, size - FOR_OTHERS))
-        self._waits = Waits()
-
-    def usage(self) -> PoolUsage:
-        """The connections of the pool at this moment."""
-        return usage_of(self._pool, self._size, self._waits)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresqlConnection]:
@@ -87,6 +83,10 @@ class Postgresql:
                 async with asyncio.timeout(CLOSING_SECONDS):
                     await self._pool.close()
 
+    def usage(self) -> PoolUsage:
+        """The connections of the pool at this moment."""
+        return usage_of(self._pool, self._waits)
+
     @contextlib.asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Any]:
         """A connection out of the pool.
@@ -96,9 +96,8 @@ class Postgresql:
         """
         async with self._lines.mine():
             pool = self._pool or await self._open()
-            with self._waits.counted(is_full=pool.get_idle_size() == 0 and pool.get_size() >= self._size):
-                async with asyncio.timeout(WAIT_SECONDS):
-                    connection = await pool.acquire()
+            async with asyncio.timeout(WAIT_SECONDS), self._waits.counted(is_full=is_full(pool)):
+                connection = await pool.acquire()
             try:
                 yield connection
             except (*LOST, asyncpg.ReadOnlySQLTransactionError) as error:
@@ -123,12 +122,6 @@ class Postgresql:
                     command_timeout=STATEMENT_SECONDS,
                 )
         return self._pool
-
-
-def usage_of(pool: Any, limit: int, waits: Waits) -> PoolUsage:
-    """The connections of one of asyncpg's pools; `pool` None: it is not open."""
-    size, idle = (pool.get_size(), pool.get_idle_size()) if pool is not None else (0, 0)
-    return PoolUsage(size - idle, idle, limit, waits.waiting, waits.total)
 
 
 class PostgresqlConnection:
@@ -161,6 +154,19 @@ async def _prepare_connection(connection: Any) -> None:
     enable_keepalive(connection)
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
     await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=owners_instant)
+
+
+def usage_of(pool: Any, waits: Waits) -> PoolUsage:
+    """The connections of one of asyncpg's pools; `pool` None: it is not open."""
+    if pool is None:
+        return PoolUsage(0, 0, 0)
+    idle = pool.get_idle_size()
+    return PoolUsage(pool.get_size() - idle, idle, pool.get_max_size(), waits.waiting, waits.total)
+
+
+def is_full(pool: Any) -> bool:
+    """Whether whoever asks one of asyncpg's pools for a connection has to wait until another one is done."""
+    return bool(pool.get_idle_size() == 0 and pool.get_size() >= pool.get_max_size())
 
 
 async def _keep_as_is(_connection: Any) -> None:

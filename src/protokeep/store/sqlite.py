@@ -107,7 +107,7 @@ class Sqlite:
 
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[SqliteConnection]:
-        with self._waits.counted(is_full=self._reader_free.locked()):
+        async with self._waits.counted(is_full=self._reader_free.locked()):
             await _acquire(self._reader_free)
         self._reading += 1
         reader = self._idle_readers.pop() if self._idle_readers else SqliteConnection(self._path)

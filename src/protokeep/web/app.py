@@ -26,7 +26,6 @@ from protokeep.web import (
     census,
     docs,
     hooks,
-    metrics,
     openapi,
     pages,
     plans,
@@ -35,6 +34,8 @@ from protokeep.web import (
 )
 from protokeep.web.cors import CrossOrigin
 from protokeep.web.dependencies import principal_of
+from protokeep.web.metrics import Measured, RouteNoted
+from protokeep.web.metrics import router as metrics_router
 from protokeep.web.middleware import RateLimits, RequestLimits
 from protokeep.wiring import PROVIDERS, Application
 
@@ -55,7 +56,6 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
             app.state.application = running
             broadcast = await stack.enter_async_context(pages.broadcast_for(running).running())
             app.state.broadcast = broadcast
-            running.gauges.streams = broadcast.open_streams
             await stack.enter_async_context(Watcher(running.keeper.context, broadcast.open_views).running())
             await stack.enter_async_context(mcp.open())
             yield
@@ -72,7 +72,8 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     app.state.draining = False
     app.state.rates = RateLimits(settings)
     problems.install(app)
-    _include_routers(app)
+    for module in (api, catalogue, actions, archives, admin, provider_keys, census, plans, hooks, docs):
+        app.include_router(module.router)
     mcp = Endpoint(app, principal_of, settings.mcp_hosts)
     # The tools answer each POST and send nothing by themselves: a GET would be a stream that no limit knows.
     app.router.routes.append(Route("/mcp", mcp, methods=["POST"], include_in_schema=False))
@@ -83,17 +84,12 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
     return app
 
 
-def _include_routers(app: FastAPI) -> None:
-    for module in (api, catalogue, actions, archives, admin, provider_keys, census, plans, hooks, docs, metrics):
-        app.include_router(module.router)
-
-
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    app.add_middleware(metrics.RouteNoted)
+    app.add_middleware(RouteNoted)
     if settings.origins:
         app.add_middleware(CrossOrigin, origins=settings.origins)
     app.add_middleware(RequestLimits, settings=settings)
-    app.add_middleware(metrics.Measured)
+    app.add_middleware(Measured)
 
 
 def _warn_of_unsafe_settings(settings: Settings) -> None:
@@ -114,6 +110,8 @@ def _warn_of_missing_providers(application: Application) -> None:
 
 
 def _add_health(app: FastAPI) -> None:
+    app.include_router(metrics_router)
+
     @app.get("/livez", tags=["health"], summary="The process runs")
     async def livez() -> dict[str, str]:
         return {"status": "ok"}
