@@ -42,6 +42,7 @@ BENCHMARKS = {
     "assistants": "Assistants",
     "grouping": "Grouping the chats of an account",
     "catalogue": "Searches, and what exists already",
+    "scrape": "A reading of the metrics",
 }
 
 

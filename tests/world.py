@@ -36,6 +36,7 @@ from protokeep.core.call_budget import Limits
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import Prototype
 from protokeep.core.timing import Timing
+from protokeep.metrics import Metrics
 from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
@@ -199,7 +200,7 @@ class World:
         that are in no row. With `holds_claims` the process sends its own claims. A `steady` process goes by a clock of
         its own, as real ones do, and follows the world's with each beat.
         """
-        bus = Bus()
+        bus, metrics = Bus(), Metrics()
         database = Database(self.database_url)
         config.setdefault("transport", self.transport)
 
@@ -211,6 +212,7 @@ class World:
                 web_url=None,
                 timeout_seconds=self.timeout_seconds,
             )
+            spoken = replace(spoken, metrics=metrics)
             return V0V1(spoken, self.transport), V0V2(spoken, self.transport)
 
         vault = Vault([master.encode() for master in masters])
@@ -224,6 +226,7 @@ class World:
                 web_url=None,
                 timeout_seconds=config.pop("timeout_seconds", self.timeout_seconds),
             )
+            spoken = replace(spoken, metrics=metrics)
             for provider in (V0V1(spoken, **config), V0V2(spoken, **config)):
                 for_new = provider.api_version == self.api_version
                 providers.add(ENVIRONMENT_ACCOUNT, provider, for_new=for_new, key_mark=key)
@@ -240,6 +243,7 @@ class World:
             single_process=single_process,
             elapsed=self.clock.elapsed,
             wall=clock if clock is not None and not steady else self.clock,
+            metrics=metrics,
             signer=Signer(SECRET),
         )
         keeper = Keeper(context)

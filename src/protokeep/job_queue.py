@@ -23,7 +23,8 @@ from pgqueuer.adapters.persistence.queries import Queries
 from protokeep.bus import enable_keepalive
 from protokeep.core.connection_limits import FOR_QUEUE, ConnectionLimits
 from protokeep.core.prototype import TrackedPrototype
-from protokeep.store.postgresql import CONNECT_SECONDS
+from protokeep.store.pool_usage import PoolUsage, Waits
+from protokeep.store.postgresql import CONNECT_SECONDS, usage_of
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +89,10 @@ class JobQueue:
             if self._pool is not None:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._pool.close(), 2)
+
+    def usage(self) -> PoolUsage:
+        """The queue's own connections at this moment; beside SQLite it has none."""
+        return usage_of(self._pool, Waits())
 
     @contextlib.contextmanager
     def accepting_claims(self, send: SendClaim) -> Iterator[None]:

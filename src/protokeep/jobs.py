@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -72,7 +73,7 @@ class Jobs:
         self._queue = queue
         self._stopping = asyncio.Event()
         self._pgqueuer: PgQueuer | None = None
-        self.periodic_tasks = (
+        self.periodic_tasks: tuple[PeriodicTask, ...] = (
             PeriodicTask("heartbeat", BEAT_SECONDS, keeper.context.heartbeat.beat),
             PeriodicTask("sweep", SWEEP_SECONDS, keeper.sweep),
             PeriodicTask("reconcile", SWEEP_SECONDS, keeper.reconcile),
@@ -108,7 +109,8 @@ class Jobs:
         """Run a task again and again until the process stops. A pass that fails is logged, and the next one runs."""
         while not self._stopping.is_set():
             try:
-                await task.run()
+                with self._keeper.context.metrics.job(task.name):
+                    await task.run()
             except Exception as error:  # noqa: BLE001 - the outermost line of a loop that has to go on
                 log.warning("task_failed", task=task.name, error=type(error).__name__, reason=str(error)[:200])
             with contextlib.suppress(TimeoutError):
@@ -129,7 +131,8 @@ class Jobs:
             )
 
     async def _submit(self, job: Job) -> None:
-        await self._keeper.submit((job.payload or b"").decode())
+        with self._keeper.context.metrics.job("submit"):
+            await self._keeper.submit((job.payload or b"").decode())
 
     async def _track(self, job: Job) -> None:
         """Poll an account, pass after pass, until none of its prototypes is in flight."""
@@ -139,7 +142,8 @@ class Jobs:
         self._queue.tracking.add(account)
         hook_polls = asyncio.create_task(self._poll_after_hooks(account))
         try:
-            await self._poll_until_idle(account)
+            with self._keeper.context.metrics.job("track"):
+                await self._poll_until_idle(account)
         finally:
             hook_polls.cancel()
             await asyncio.gather(hook_polls, return_exceptions=True)
@@ -201,10 +205,21 @@ async def application_with_jobs(settings: Settings) -> AsyncIterator[Application
     """An application whose jobs run in this process, for as long as the context lasts."""
     queue = JobQueue(settings.direct_url, limits=settings.connection_limits)
     async with (
+        traces_of(settings),
         build_application(settings, queue=queue) as application,
         Jobs(application.keeper, queue, application.hooks).running(),
     ):
+        application.gauges.pools["jobs"] = queue.usage
         yield application
+
+
+def traces_of(settings: Settings) -> AbstractAsyncContextManager[None]:
+    """Makes traces, if a setting asks for them. Raises `NotConfigured` without OpenTelemetry."""
+    if settings.traces_endpoint is None:
+        return contextlib.nullcontext()
+    from protokeep import tracing
+
+    return tracing.exporting(settings.traces_endpoint, to_builder=settings.traces_to_builder)
 
 
 async def _next_change(changes: asyncio.Queue[Change], account: str, kind: ChangeKind) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from protokeep import telemetry
 from protokeep.core.foreign_text import one_line, visible
 
 #: Values of several lines: the traceback of an error, and a stack.
@@ -26,6 +27,7 @@ def configure(level: str = "info", form: str = "console") -> None:
     """
     common: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        with_trace,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -55,6 +57,13 @@ def configure(level: str = "info", form: str = "console") -> None:
     root.setLevel(_LEVELS[level])
     for name in ("httpx2", "httpcore", "uvicorn.access", "pgqueuer", "asyncio", "mcp"):
         logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[level]))
+
+
+def with_trace(_logger: object, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Adds the trace to which a line belongs, while traces are made."""
+    if trace_id := telemetry.trace_id():
+        entry["trace_id"] = trace_id
+    return entry
 
 
 def _renderers(form: str) -> list[Any]:

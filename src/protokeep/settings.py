@@ -30,6 +30,7 @@ from protokeep.secret_source import SecretFiles
 from protokeep.settings_catalogue import CatalogueSettings
 from protokeep.settings_clean_up import CleanUpSettings
 from protokeep.settings_database import DatabaseSettings
+from protokeep.settings_telemetry import TelemetrySettings
 
 WORKSPACE_PEOPLE = 3  #: Without a setting, a workspace may send as many requests as so many people.
 #: Settings that hold a secret, by field. Each may stand in a file instead, which the setting + `_FILE` names.
@@ -41,6 +42,7 @@ SECRETS = {
     "v0_api_key": "V0_API_KEY",
     "oidc_client_secret": "PROTOKEEP_OIDC_CLIENT_SECRET",
     "jwt_secret": "PROTOKEEP_JWT_SECRET",
+    "metrics_token": "PROTOKEEP_METRICS_TOKEN",
 }
 #: Settings that are addresses, by field, with one that would do.
 ADDRESSES = {
@@ -50,7 +52,7 @@ ADDRESSES = {
 }
 
 
-class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings):
+class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings, TelemetrySettings):
     """Each setting is read from `PROTOKEEP_` + its name in capitals; those of v0 have no prefix."""
 
     model_config = SettingsConfigDict(
@@ -101,8 +103,7 @@ class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings):
     #: out, and creates go first. Third-party notes name 10,000 a day; v0 itself publishes no number.
     v0_calls_per_minute: Annotated[int, Field(ge=0)] = 1200
     v0_calls_per_day: Annotated[int, Field(ge=0)] = 10_000
-    #: Prototypes created per UTC day by one person, for one product, in one workspace; 0: no limit. Reuse does not
-    #: count. The defaults are far above what people do, and stop a script that creates in a loop.
+    #: Prototypes created per UTC day; 0: no limit. The defaults are far above what people do, and stop a script's loop.
     creates_per_person: Annotated[int, Field(ge=0)] = 100
     creates_per_product: Annotated[int, Field(ge=0)] = 50
     creates_per_workspace: Annotated[int, Field(ge=0)] = 1000
@@ -142,8 +143,7 @@ class Settings(DatabaseSettings, CatalogueSettings, CleanUpSettings):
     workspace_requests_per_minute: Annotated[int | None, Field(ge=0)] = None
     #: Sign-ins or wrong tokens per minute of one address; 0: no limit.
     sign_ins_per_minute: Annotated[int, Field(ge=0)] = 60
-    #: The longest body, headers and query of a request. A prompt of 100,000 characters fits into a body, even in JSON
-    #: escapes.
+    #: The longest body, headers and query of a request. A prompt of 100,000 characters fits, in JSON escapes too.
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     max_header_bytes: Annotated[int, Field(ge=4096, le=1024 * 1024)] = 32 * 1024
     max_query_bytes: Annotated[int, Field(ge=256, le=64 * 1024)] = 8 * 1024

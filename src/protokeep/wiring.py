@@ -8,7 +8,7 @@ import hmac
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from protokeep.core.secret_strength import COMMAND
 from protokeep.core.shares import Shares
 from protokeep.core.token_limits import TokenLimits
 from protokeep.identity.jwt_format import REFETCH_AFTER
+from protokeep.metrics import Metrics
 from protokeep.providers.base import Provider
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_v1 import V0V1
@@ -33,6 +34,7 @@ from protokeep.service.chat_metadata import Signer
 from protokeep.service.clean_up_budget import CleanUpBudget
 from protokeep.service.context import Context, NoQueue, Queue
 from protokeep.service.gallery import Gallery
+from protokeep.service.gauges import Gauges
 from protokeep.service.heartbeat import Clock, SteadyClock, utc_now
 from protokeep.service.hooks import Hooks
 from protokeep.service.invitations import Invitations
@@ -97,6 +99,7 @@ class Application:
             else None
         )
         self.gallery = Gallery(keeper.context)
+        self.gauges = Gauges(keeper.context)
         self.archives = ChatArchives(keeper.context)
         self.restorer = ChatRestorer(keeper.context)
         self.similar = SimilarProducts(keeper.context.store)
@@ -162,10 +165,10 @@ async def _migrate(settings: Settings, *, migrating: bool, adopting: bool) -> No
 
 
 def _context(settings: Settings, database: Database, secret: bytes, clock: Clock, queue: Queue) -> Context:
-    bus = Bus()
+    bus, metrics = Bus(), Metrics()
     return Context(
         Store(database, bus, tenants_are_workspaces=settings.maps_tenants, tracking_fix=settings.tracking_fix),
-        _providers(settings, database, secret),
+        _providers(settings, database, secret, metrics),
         bus,
         clock,
         settings.timing,
@@ -178,6 +181,7 @@ def _context(settings: Settings, database: Database, secret: bytes, clock: Clock
         asks_unclear_product=settings.unclear_product == "ask",
         single_process=settings.is_embedded,
         wall=utc_now if settings.is_embedded else None,
+        metrics=metrics,
         signer=Signer(secret),
     )
 
@@ -215,10 +219,11 @@ def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> 
     return Identity(issuer, jwts, oidc_client)
 
 
-def _providers(settings: Settings, database: Database, secret: bytes) -> Providers:
+def _providers(settings: Settings, database: Database, secret: bytes, metrics: Metrics) -> Providers:
     """The provider of the key in the environment, and those of the keys in the database."""
     versions = {"v0": settings.v0_api_version}
-    stored_keys = StoredKeys(KeyStore(database), vault_of(settings, secret), _provider_factory(settings), versions)
+    factory = _provider_factory(settings, metrics)
+    stored_keys = StoredKeys(KeyStore(database), vault_of(settings, secret), factory, versions)
     providers = Providers(PROVIDERS, stored_keys, settings.environment_key_serves)
     key = settings.v0_api_key.get_secret_value().strip() if settings.v0_api_key else ""
     if key:
@@ -229,9 +234,9 @@ def _providers(settings: Settings, database: Database, secret: bytes) -> Provide
     return providers
 
 
-def _provider_factory(settings: Settings) -> Callable[[str, str], Sequence[Provider]]:
+def _provider_factory(settings: Settings, metrics: Metrics) -> Callable[[str, str], Sequence[Provider]]:
     def build(_name: str, key: str) -> Sequence[Provider]:
-        config = v0_config(settings, key)
+        config = replace(v0_config(settings, key), metrics=metrics)
         return V0V1(config), V0V2(config)
 
     return build

@@ -29,6 +29,7 @@ JOBS = {
     "record_poll", "release_older_rows", "renew_lease", "request_poll",
     "resume_after_new_key", "resume_parked", "save_generation",
     "save_mockup", "save_surplus_chat", "wind_back_generations",
+    "count_prototypes", "list_gauges",
 }  # fmt: skip
 #: By the id of a prototype or a plan that was found in the caller's workspace right before.
 AFTER_A_BOUND_ONE = {

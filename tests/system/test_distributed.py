@@ -35,6 +35,7 @@ async def test_one_server_and_two_workers_make_one_chat_per_product(pg_url: str,
             "PROTOKEEP_DATABASE_URL": pg_url,
             "PROTOKEEP_SECRET_KEY": "a secret of the tests",
             "PROTOKEEP_POLL_INTERVAL_SECONDS": "0.5",
+            "PROTOKEEP_METRICS_PORT": "0",
             "V0_BASE_URL": v0_url,
             "V0_API_KEY": "key",
         }
@@ -59,6 +60,13 @@ async def test_one_server_and_two_workers_make_one_chat_per_product(pg_url: str,
         await completed(pg_url, PRODUCTS)
         status = await http.get("/api/design/mockups/p-0/status")
         assert status.json()["project_status"] == "completed"
+
+        for process in (serve, *workers):
+            health = (await process.says(r"health and metrics on (http://\S+)")).group(1)
+            assert (await http.get(f"{health}/readyz", headers={"Authorization": ""})).status_code == 200
+            page = (await http.get(f"{health}/metrics", headers={"Authorization": ""})).text
+            assert f'protokeep_prototypes{{provider="v0",state="ready"}} {PRODUCTS}' in page
+            assert 'protokeep_job_runs_total{outcome="done",task="sweep"}' in page
 
         # Ended in turn: what the one tracked, the next takes over.
         assert await workers[0].stop() == 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,7 +60,7 @@ def serve(
         web_app = create_app(settings)
         bounds = RequestBounds(settings.max_header_bytes, settings.header_seconds, settings.body_seconds)
         listening = serving(web_app, listener, proxies=settings.proxies, bounds=bounds)
-        async with stop_signal() as stop, listening:
+        async with stop_signal() as stop, listening, _monitored_server(web_app.state):
             tune_gc()
             print_notice(f"serving on {address_of(listener)}")
             await _say_how_to_sign_in(web_app.state.application)
@@ -69,6 +71,29 @@ def serve(
                 await asyncio.wait_for(stop.wait(), settings.drain)
 
     run_until_done(main())
+
+
+@contextlib.asynccontextmanager
+async def _monitored(application: Application, is_stopping: Callable[[], bool]) -> AsyncIterator[None]:
+    """Serve health and metrics on an address of their own, if the settings name one."""
+    from protokeep.web.monitoring import monitored
+
+    settings = application.settings
+    stack = contextlib.AsyncExitStack()
+    try:
+        address = await stack.enter_async_context(monitored(application, is_stopping))
+    except OSError as error:
+        print_notice(f"cannot listen on {settings.metrics_host}:{settings.metrics_port}: {error.strerror}.")
+        raise typer.Exit(1) from None
+    async with stack:
+        if address is not None:
+            print_notice(f"health and metrics on {address}")
+        yield
+
+
+def _monitored_server(state: Any) -> AbstractAsyncContextManager[None]:
+    """The same for a server whose state is `state`: it stops as soon as it drains."""
+    return _monitored(state.application, lambda: state.draining)
 
 
 async def _say_how_to_sign_in(application: Application) -> None:
@@ -107,7 +132,11 @@ def worker() -> None:
     async def main() -> None:
         from protokeep.jobs import application_with_jobs
 
-        async with stop_signal() as stop, application_with_jobs(settings):
+        async with (
+            stop_signal() as stop,
+            application_with_jobs(settings) as application,
+            _monitored(application, stop.is_set),
+        ):
             tune_gc()
             print_notice("working")
             await stop.wait()

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from urllib.parse import quote, unquote
 
 from protokeep.core.errors import InvalidInput
@@ -20,6 +21,8 @@ KEY_SHORTEST, KEY_LONGEST = 8, 500
 UNKNOWN_ACCOUNT = "v0:unknown"
 #: So many last characters of a key are shown.
 HINT_LENGTH = 4
+#: Hexadecimal digits by which metrics tell accounts apart.
+LABEL_LENGTH = 8
 #: Left as they are in an account's name, so that people can read it. A colon is not among them.
 READABLE = "@.+-_ "
 
@@ -75,6 +78,13 @@ class SealedKey:
     def account(self) -> str:
         """The account that the key stands for."""
         return self.owner.account(self.provider)
+
+
+def label_of(account: str) -> str:
+    """A short name of an account for metrics, which names no workspace and no person."""
+    provider, _, rest = account.partition(":")
+    named = rest if rest in ("environment", "unknown") else sha256(account.encode()).hexdigest()[:LABEL_LENGTH]
+    return f"{provider}:{named}"
 
 
 def owner_of(account: str) -> KeyOwner | None:

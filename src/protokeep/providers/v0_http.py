@@ -10,15 +10,18 @@ import re
 import ssl
 import zlib
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import httpx2
 
 from protokeep.core.errors import OutcomeUnknown, ProviderUnreachable
+from protokeep.metrics import Metrics
 from protokeep.providers.base import MayBegin
 from protokeep.providers.public_transport import LIMITS, public_only_transport
+from protokeep.providers.v0_calls import MeasuredCall, measured_call, operation_of
 from protokeep.providers.v0_refusals import error_message_of, error_of
 
 #: Larger answers are not read. A v1 chat detail carries every file of every version.
@@ -53,6 +56,8 @@ class V0Config:
     web_url: str = PUBLIC_WEB
     scope: str | None = None
     timeout_seconds: float = 30.0
+    #: Counts the calls.
+    metrics: Metrics = field(default_factory=Metrics, repr=False, compare=False)
 
     @property
     def plain_hosts(self) -> frozenset[str]:
@@ -137,11 +142,12 @@ class V0Http:
         if self.config.scope:
             query["scope"] = self.config.scope
         extensions = {"trace": _trace_asking(may_begin)} if may_begin else {}
-        with _as_provider_errors():
+        with _as_provider_errors(), self._measured(operation_of(method, path)) as call:
             async with asyncio.timeout(time_limit):
                 async with self._client.stream(
-                    method, path, params=query, json=body, extensions=extensions
+                    method, path, params=query, json=body, headers=call.headers, extensions=extensions
                 ) as response:
+                    call.answered(response.status_code)
                     content = await _bounded(response, MAX_BODY)
         return _answer(method, response, content, nothing_made)
 
@@ -149,10 +155,11 @@ class V0Http:
         """The bytes of a file that an operation answers with. Raises a `ProviderError` for every other answer."""
         self.calls += 1
         query = dict(params or {}) | ({"scope": self.config.scope} if self.config.scope else {})
-        with _as_provider_errors():
+        with _as_provider_errors(), self._measured(operation_of("GET", path)) as call:
             async with asyncio.timeout(self.config.timeout_seconds):
-                headers = {"Accept": "*/*"}
+                headers = {"Accept": "*/*", **call.headers}
                 async with self._client.stream("GET", path, params=query, headers=headers) as response:
+                    call.answered(response.status_code)
                     content = await _bounded(response, longest)
         if response.status_code != 200:
             _answer("GET", response, content, ())
@@ -166,10 +173,12 @@ class V0Http:
         """
         self.calls += 1
         try:
-            async with asyncio.timeout(self.config.timeout_seconds):
-                headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
-                async with self._client.stream("GET", address, headers=headers) as response:
-                    return response.status_code, await _bounded(response, longest)
+            with self._measured("GET file") as call:
+                async with asyncio.timeout(self.config.timeout_seconds):
+                    headers = {"Accept": "image/*", "Accept-Encoding": "identity", **call.headers}
+                    async with self._client.stream("GET", address, headers=headers) as response:
+                        call.answered(response.status_code)
+                        return response.status_code, await _bounded(response, longest)
         except (*NOT_WRITTEN, *BROKEN) as error:
             raise OutcomeUnknown("v0's file could not be read.", code="no_answer") from error
 
@@ -186,6 +195,9 @@ class V0Http:
         """Whether an address is at the configured host, which receives the key with every request."""
         configured, given = urlsplit(self.config.root_url), _split(address)
         return given is not None and (configured.scheme, configured.netloc) == (given.scheme, given.netloc)
+
+    def _measured(self, operation: str) -> AbstractContextManager[MeasuredCall]:
+        return measured_call(self.config.metrics, "v0", operation)
 
     def _without_key(self) -> httpx2.AsyncClient:
         if self._keyless is None:

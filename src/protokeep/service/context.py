@@ -20,6 +20,7 @@ from protokeep.core.quotas import Quotas
 from protokeep.core.shares import Shares
 from protokeep.core.similar import UnclearProductRule
 from protokeep.core.timing import Timing
+from protokeep.metrics import Metrics
 from protokeep.service.audit import Audit
 from protokeep.service.chat_metadata import Signer
 from protokeep.service.heartbeat import Clock, Heartbeat, boot_seconds, utc_now
@@ -96,6 +97,7 @@ class Context:
     owner: str = field(default_factory=lambda: f"{gethostname()}:{getpid()}:{uuid4().hex[:8]}")
     #: Whether no other process works on this database: then every start may be a start on a restored copy.
     single_process: bool = False
+    metrics: Metrics = field(default_factory=Metrics)
     #: Called with the name of each point at which a crash is survivable; tests crash there.
     checkpoint: Callable[[str], None] = lambda point: None
     #: A monotonic clock, in seconds: how old something is within this process.

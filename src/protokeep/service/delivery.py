@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol
 
 import structlog
 
+from protokeep import telemetry
 from protokeep.core import submission
 from protokeep.core.conversation import Conversation
 from protokeep.core.errors import (
@@ -191,7 +192,8 @@ class Delivery:
         """The same for a row that this process holds, as it was when it was taken."""
         if self._sendings.is_working_on(prototype.id):
             return  # The row waited until its lease ended, and a sweep of this process has taken it up.
-        with self._sendings.working_on(prototype.id):
+        turn = prototype.generation.follow_up.turn
+        with self._sendings.working_on(prototype.id), telemetry.turn_span("prototype.deliver", prototype.id, turn):
             await self._deliver(prototype)
 
     async def _deliver(self, prototype: TrackedPrototype) -> None:
@@ -247,7 +249,8 @@ class Delivery:
                 await self._save(prototype, resolution)
 
     async def _adopt(self, payload: Payload, prototype: TrackedPrototype, provider: Provider, adopt: Adopt) -> None:
-        await self.record(payload, prototype, adopt.chat, "adopted", provider)
+        with telemetry.span("prototype.record", how="adopted"):
+            await self.record(payload, prototype, adopt.chat, "adopted", provider)
         for chat in adopt.surplus:
             await self._note_surplus(prototype, chat)
         await self._gate.release(prototype.generation.account)
@@ -274,7 +277,8 @@ class Delivery:
                 await self._gate.count_lost_answer(account, provider, error, context.clock())
             return
         context.checkpoint("after_call")
-        await self.record(payload, marked.prototype, chat, payload.accepted_kind, provider)
+        with telemetry.span("prototype.record", how=payload.accepted_kind):
+            await self.record(payload, marked.prototype, chat, payload.accepted_kind, provider)
         context.checkpoint("after_record")
         await self._gate.release(account)
 

@@ -76,9 +76,11 @@ class FollowUps:
             await self._context.key_room.require(request)
             tracked, replayed = await self._claimable(current, request)
             if replayed:
+                self._context.metrics.claim("follow_up", "replayed")
                 return tracked, False
             claimed = await self._try_to_claim(principal, tracked, text, request, now)
             if claimed is not None:
+                self._context.metrics.claim("follow_up", "created")
                 return claimed, True
             current = await self._context.store.get_unscoped(prototype.id) or tracked
         raise NotNow(CHANGED_TOO_OFTEN)

@@ -124,6 +124,11 @@ class Heartbeat:
         if self._late_after is not None and self._elapsed() - self._beaten_at > self._late_after:
             raise DatabaseUnavailable
 
+    @property
+    def age(self) -> float:
+        """Seconds since the last beat was written; 0 where none is expected."""
+        return 0.0 if self._late_after is None else self._elapsed() - self._beaten_at
+
     async def started(self) -> None:
         """Beat, if this process never did."""
         if self._beat == 0:

@@ -26,6 +26,7 @@ from protokeep.service.arrangement import Arrangement
 from protokeep.service.bin import TOO_LATE, Bin
 from protokeep.service.call_budget import CallBudget
 from protokeep.service.context import Context
+from protokeep.service.counting import counted
 from protokeep.service.deletion import Deleter
 from protokeep.service.delivery import Delivery
 from protokeep.service.finalization import Finalizer
@@ -98,6 +99,7 @@ class Keeper:
 
     # -- for people --------------------------------------------------------------------------------------------
 
+    @counted("create")
     async def ensure(self, principal: Principal, new: NewPrototype, *, wait: float = 10.0) -> Ensured:
         """The product's prototype. It is made if there is none that can be used, or if another one is asked for.
 
@@ -189,6 +191,7 @@ class Keeper:
         history = await store.history(prototype.generation.workspace_id, prototype.id)
         return history, await store.surplus(prototype.id)
 
+    @counted("follow_up")
     async def iterate(
         self,
         principal: Principal,

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from protokeep import telemetry
 from protokeep.core import polling
 from protokeep.core.absence import AccountVisibility, deadline_extended, may_be_gone, polling_paused, recorded_missing
 from protokeep.core.call_budget import CallAllowance, Priority
@@ -27,6 +28,7 @@ from protokeep.service.visibility import Visibility
 from protokeep.store.accounts import POLLING_FAILS, SHORT_OF_CALLS
 from protokeep.store.mapping import is_unchanged_poll
 from protokeep.store.sql import DatabaseError
+from protokeep.telemetry import Origin, Turn
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +39,8 @@ PollChange = tuple[TrackedPrototype, TrackedPrototype, list[Event]]
 WRITTEN_TOGETHER = 500
 #: Missing chats that a sweep over a list also looks for.
 MOST_MISSING = 500
+#: Prototypes that the trace of a poll names; a poll of a whole account may be about thousands.
+LINKED = 100
 #: How long polls wait for a missing key; setting the key ends the wait.
 NO_KEY_PAUSE = timedelta(seconds=60)
 #: How long people see that polls fail; each failing poll renews the notice.
@@ -224,8 +228,10 @@ class Poller:
         began: datetime,
     ) -> PollResult:
         """Ask the provider. An unexpected error is a problem of this account, and of no other one."""
+        origin = Origin(turns=[Turn(one.id, one.generation.follow_up.turn) for one in batch[:LINKED]])
         try:
-            result = await provider.observe(poll_targets(batch, missing, began, self._context.timing))
+            with telemetry.span("account.poll", origin=origin, provider=provider.name, prototypes=len(batch)):
+                result = await provider.observe(poll_targets(batch, missing, began, self._context.timing))
         except Exception as error:
             log.exception("poll_failed", account=account)
             result = PollResult(problem=f"The app builder's answer could not be read ({type(error).__name__}).")
@@ -316,8 +322,10 @@ class Poller:
         for before, after, events in changes:
             if before.id in recorded:
                 continue
+            turn = before.generation.follow_up.turn
             try:
-                saved = await store.save(before, after, *events)
+                with telemetry.turn_span("prototype.poll", before.id, turn, status=after.status.value):
+                    saved = await store.save(before, after, *events)
             except (DatabaseError, ValueError):  # A trigger of the owner's may refuse one row.
                 log.exception("poll_result_not_saved", prototype_id=before.id)
                 await self._postpone_unwritable(before, now)

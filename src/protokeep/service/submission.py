@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar
 
+from protokeep import telemetry
 from protokeep.core import submission
 from protokeep.core.errors import ProviderRejected
 from protokeep.core.generation import RecoveryPoint
@@ -27,6 +29,9 @@ from protokeep.service.delivery import (
 from protokeep.service.lookups import LookupResult, Lookups
 from protokeep.service.sendings import Sendings
 
+#: What metrics say of a look-up that did not prove a chat absent.
+OUTCOMES: Mapping[type, str] = {Adopt: "found", LookupFailed: "failed"}
+
 
 class CreatePayload:
     """Makes one chat for one row."""
@@ -46,7 +51,11 @@ class CreatePayload:
         await self._lookups.keeper_id()  # A read that fails here fails before anything is marked as sent.
         if not must_look_up_first(prototype.generation, self._context.clock(), self._context.timing):
             return prototype, Send()
-        return prototype, self._resolution_of(prototype, await self._lookups.find(prototype, provider))
+        with telemetry.span("prototype.look_up"):
+            lookup = await self._lookups.find(prototype, provider)
+        resolution = self._resolution_of(prototype, lookup)
+        self._context.metrics.lookup("absent" if lookup.absent else OUTCOMES.get(type(resolution), "unknown"))
+        return prototype, resolution
 
     def _resolution_of(self, prototype: TrackedPrototype, lookup: LookupResult) -> Resolution:
         if lookup.chats:

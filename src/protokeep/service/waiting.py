@@ -7,6 +7,7 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterator
 
+from protokeep import telemetry
 from protokeep.core.principals import Principal
 from protokeep.core.prototype import State, TrackedPrototype
 from protokeep.service.context import Context
@@ -29,6 +30,7 @@ async def wait_until_accepted(
     context: Context, claimed: TrackedPrototype, seconds: float, start: Callable[[], Awaitable[None]]
 ) -> TrackedPrototype:
     """Call `start`, then wait until the provider has the request or it is held up. The row as it is then."""
+    telemetry.claimed(claimed.id, claimed.generation.follow_up.turn)
     latest = claimed
     deadline = asyncio.get_running_loop().time() + seconds
     with context.bus.watching(claimed.id) as changed:

@@ -11,6 +11,7 @@ from protokeep.core.connection_limits import ConnectionLimits
 from protokeep.core.database_address import plain_address
 from protokeep.core.errors import DatabaseBusy, DatabaseUnavailable, NotConfigured, TooSlow
 from protokeep.store import postgresql, sqlite
+from protokeep.store.pool_usage import PoolUsage
 from protokeep.store.private_files import create_folder
 from protokeep.store.sql import (
     NO_VALUES,
@@ -82,6 +83,10 @@ class Database:
         """The few rows that a key leads to. On SQLite the event loop itself reads them: a scan belongs to `reading`."""
         with _translated():
             return await self._driver.read(statement, values)
+
+    def usage(self) -> PoolUsage:
+        """How many of its connections are in use at this moment: of the pool, or of SQLite's readers."""
+        return self._driver.usage()
 
     @property
     def file_identity(self) -> str:

@@ -13,6 +13,7 @@ import asyncpg
 from protokeep.bus import enable_keepalive
 from protokeep.core.connection_limits import ConnectionLimits
 from protokeep.store.lines import Lines
+from protokeep.store.pool_usage import PoolUsage, Waits
 from protokeep.store.sql import CLOSING_SECONDS, NO_VALUES, WAIT_SECONDS, Row, Statement, Values, owners_instant, query
 
 #: Prepared statements that a connection keeps; there are about 150.
@@ -45,6 +46,7 @@ class Postgresql:
         self._url = url
         self._limits = limits
         self._opening = asyncio.Lock()
+        self._waits = Waits()
         self._pool: Any = None
         self._lines = Lines(max(1, limits.for_store - FOR_OTHERS))
 
@@ -88,6 +90,10 @@ class Postgresql:
                 async with asyncio.timeout(CLOSING_SECONDS):
                     await self._pool.close()
 
+    def usage(self) -> PoolUsage:
+        """The connections of the pool at this moment."""
+        return usage_of(self._pool, self._waits)
+
     @contextlib.asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Any]:
         """A connection out of the pool.
@@ -97,7 +103,7 @@ class Postgresql:
         """
         async with self._lines.mine():
             pool = self._pool or await self._open()
-            async with asyncio.timeout(WAIT_SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS), self._waits.counted(is_full=is_full(pool)):
                 connection = await _acquire(pool)
             try:
                 yield connection
@@ -183,6 +189,19 @@ async def _prepare_connection(connection: Any) -> None:
     enable_keepalive(connection)
     await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
     await connection.set_type_codec("timestamp", schema="pg_catalog", encoder=str, decoder=owners_instant)
+
+
+def usage_of(pool: Any, waits: Waits) -> PoolUsage:
+    """The connections of one of asyncpg's pools; `pool` None: it is not open."""
+    if pool is None:
+        return PoolUsage(0, 0, 0)
+    idle = pool.get_idle_size()
+    return PoolUsage(pool.get_size() - idle, idle, pool.get_max_size(), waits.waiting, waits.total)
+
+
+def is_full(pool: Any) -> bool:
+    """Whether whoever asks one of asyncpg's pools for a connection has to wait until another one is done."""
+    return bool(pool.get_idle_size() == 0 and pool.get_size() >= pool.get_max_size())
 
 
 async def _keep_as_is(_connection: Any) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from protokeep.store.lines import Lines
+from protokeep.store.pool_usage import PoolUsage, Waits
 from protokeep.store.private_files import create_database
 from protokeep.store.sql import (
     CLOSING_SECONDS,
@@ -73,6 +74,8 @@ class Sqlite:
         self._writer = SqliteConnection(path, inline=True)
         self._idle_readers: list[SqliteConnection] = []
         self._reader_free = asyncio.Semaphore(READERS)
+        self._reading = 0
+        self._waits = Waits()
         self._key_reader: sqlite3.Connection | None = None
         self._closed = False
 
@@ -99,9 +102,15 @@ class Sqlite:
         async with self._reading_lines.mine(), self._reader() as reader:
             yield reader
 
+    def usage(self) -> PoolUsage:
+        """The connections that read, at this moment."""
+        return PoolUsage(self._reading, len(self._idle_readers), READERS, self._waits.waiting, self._waits.total)
+
     @contextlib.asynccontextmanager
     async def _reader(self) -> AsyncIterator[SqliteConnection]:
-        await _acquire(self._reader_free)
+        async with self._waits.counted(is_full=self._reader_free.locked()):
+            await _acquire(self._reader_free)
+        self._reading += 1
         reader = self._idle_readers.pop() if self._idle_readers else SqliteConnection(self._path)
         reusable = False
         try:
@@ -115,6 +124,7 @@ class Sqlite:
                 self._idle_readers.append(reader)
             else:
                 reader.close()
+            self._reading -= 1
             self._reader_free.release()
 
     async def scan(self, statement: Statement, values: Values, seconds: float) -> list[Row] | None:

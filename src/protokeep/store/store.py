@@ -23,6 +23,7 @@ from protokeep.store.changes import change_of
 from protokeep.store.clean_up_policies import PolicyStore
 from protokeep.store.database import Database
 from protokeep.store.events import add_event
+from protokeep.store.gauges import GaugeStore
 from protokeep.store.hooks import HookStore
 from protokeep.store.idempotency import IdempotencyKeys
 from protokeep.store.mapping import prototype_of
@@ -58,6 +59,7 @@ class Store(Prototypes):
         self.bin = BinStore(self)
         self.clean_up_policies = PolicyStore(database)
         self.claims = claims.Claims(database, self._changes)
+        self.gauges = GaugeStore(database)
         self.hooks = HookStore(database)
         self.idempotency = IdempotencyKeys(database)
         self.pictures = Pictures(database)

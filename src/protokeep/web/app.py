@@ -37,6 +37,8 @@ from protokeep.web import (
 )
 from protokeep.web.cors import CrossOrigin
 from protokeep.web.dependencies import principal_of
+from protokeep.web.metrics import Measured, RouteNoted
+from protokeep.web.metrics import router as metrics_router
 from protokeep.web.middleware import RateLimits, RequestLimits
 from protokeep.wiring import PROVIDERS, Application
 
@@ -103,9 +105,11 @@ def create_app(settings: Settings, application: Application | None = None) -> Fa
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    app.add_middleware(RouteNoted)
     if settings.origins:
         app.add_middleware(CrossOrigin, origins=settings.origins)
     app.add_middleware(RequestLimits, settings=settings)
+    app.add_middleware(Measured)
 
 
 def _warn_of_unsafe_settings(settings: Settings) -> None:
@@ -126,6 +130,8 @@ def _warn_of_missing_providers(application: Application) -> None:
 
 
 def _add_health(app: FastAPI) -> None:
+    app.include_router(metrics_router)
+
     @app.get("/livez", tags=["health"], summary="The process runs")
     async def livez() -> dict[str, str]:
         return {"status": "ok"}

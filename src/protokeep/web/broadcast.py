@@ -258,6 +258,10 @@ class Broadcast:
         if full is not None:
             raise TooMany(FULL[full], retry_after=FULL_PAUSE)
 
+    def open_streams(self) -> int:
+        """How many streams are open in this process."""
+        return len(self._subscribers)
+
     def open_views(self) -> set[OpenView]:
         """What somebody has open in this process."""
         topics = {subscriber.topic for subscriber in self._subscribers}

@@ -73,4 +73,5 @@ def broadcast_for(application: Application) -> Broadcast:
         Shares(settings.streams_per_person, settings.streams_per_process),
     )
     live.add_encoders(broadcast, application)
+    application.gauges.streams = broadcast.open_streams
     return broadcast

@@ -23,7 +23,7 @@ from protokeep.web.pages.session import ForeignForm, local_path
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
 #: Paths for programs. Their errors are problem documents even for a browser that accepts HTML.
-FOR_PROGRAMS = ("/api/", "/hooks/", "/livez", "/readyz", "/openapi.json", "/live", "/mcp", "/static/")
+FOR_PROGRAMS = ("/api/", "/hooks/", "/livez", "/readyz", "/metrics", "/openapi.json", "/live", "/mcp", "/static/")
 
 STILL_WORKS = {
     503: "The app builder keeps generating, and protokeep continues from there. Nothing is made twice.",
