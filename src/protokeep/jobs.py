@@ -214,7 +214,7 @@ async def application_with_jobs(settings: Settings) -> AsyncIterator[Application
 
 
 def traces_of(settings: Settings) -> AbstractAsyncContextManager[None]:
-    """Makes traces, if a setting asks for them. Raises `NotConfigured` without OpenTelemetry."""
+    """Makes traces, if a setting asks for them."""
     if settings.traces_endpoint is None:
         return contextlib.nullcontext()
     from protokeep import tracing

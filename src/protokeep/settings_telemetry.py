@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
@@ -38,4 +39,6 @@ class TelemetrySettings(BaseSettings):
     def _can_be_called(cls, value: str | None) -> str | None:
         if value is not None and (fault := address_fault(value)):  # The value is left out: it may hold a password.
             raise ValueError(f"This {fault}. Give an address such as http://collector:4318/v1/traces.")
+        if value is not None and find_spec("opentelemetry.sdk") is None:
+            raise ValueError("It needs OpenTelemetry. Install it with: pip install 'protokeep[otel]'")
         return value

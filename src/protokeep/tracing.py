@@ -11,22 +11,16 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from protokeep import __version__, telemetry
-from protokeep.core.errors import NotConfigured
-from protokeep.telemetry import Kind, Origin, Turn, Value
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
 
-try:
-    from opentelemetry import trace
-    from opentelemetry.context import Context
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-    from opentelemetry.sdk.trace.sampling import Decision
-except ImportError as error:
-    raise NotConfigured(
-        "PROTOKEEP_TRACES_ENDPOINT needs OpenTelemetry. Install it with: pip install 'protokeep[otel]'"
-    ) from error
+from protokeep import __version__, telemetry
+from protokeep.telemetry import Kind, Origin, Turn, Value
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter

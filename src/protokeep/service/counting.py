@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from protokeep.core.errors import ProtokeepError
 from protokeep.core.reuse import Decision
@@ -24,15 +24,18 @@ Result = TypeVar("Result")
 
 def counted(
     request: str,
-) -> Callable[[Callable[Concatenate[Self, P], Awaitable[Result]]], Callable[Concatenate[Self, P], Awaitable[Result]]]:
+) -> Callable[
+    [Callable[Concatenate[Self, P], Coroutine[Any, Any, Result]]],
+    Callable[Concatenate[Self, P], Coroutine[Any, Any, Result]],
+]:
     """Count each call of the decorated method: by the decision that its result has, or as refused.
 
     Without a decision in the result, the use case counts by itself what came of the request.
     """
 
     def decorate(
-        method: Callable[Concatenate[Self, P], Awaitable[Result]],
-    ) -> Callable[Concatenate[Self, P], Awaitable[Result]]:
+        method: Callable[Concatenate[Self, P], Coroutine[Any, Any, Result]],
+    ) -> Callable[Concatenate[Self, P], Coroutine[Any, Any, Result]]:
         @functools.wraps(method)
         async def counting(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> Result:
             try:

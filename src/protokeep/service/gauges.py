@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,6 +60,8 @@ READ_SECONDS = 3.0
 #: takes at most a fiftieth of one connection's time.
 COUNT_EVERY_SECONDS = 15.0
 COUNT_SHARE = 50
+#: How long the first reading waits for a count.
+FIRST_COUNT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ class PrototypeCounts:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._counted: Sequence[Row] = ()
+        self._counted: Counter[tuple[str, ...]] = Counter()
         self._counted_at: float | None = None
         self._next_at = float("-inf")
         self._counting: asyncio.Task[None] | None = None
@@ -157,23 +160,22 @@ class PrototypeCounts:
         if self._context.elapsed() >= self._next_at and (self._counting is None or self._counting.done()):
             self._counting = asyncio.create_task(self._count())
         if self._counted_at is None and self._counting is not None:
-            await asyncio.shield(self._counting)
+            await asyncio.wait({self._counting}, timeout=FIRST_COUNT_SECONDS)
         if self._counted_at is None:
             return []
         age = self._context.elapsed() - self._counted_at
-        counts = [Reading("protokeep_prototypes", row["number"], _labels_of(row)) for row in self._counted]
+        counts = [Reading("protokeep_prototypes", number, labels) for labels, number in self._counted.items()]
         return [*counts, Reading("protokeep_prototypes_counted_age_seconds", age)]
 
     async def _count(self) -> None:
         began = self._context.elapsed()
         try:
-            self._counted = await self._context.store.gauges.count_prototypes()
-            self._counted_at = began
+            counted: Counter[tuple[str, ...]] = Counter()
+            for row in await self._context.store.gauges.count_prototypes():
+                known = self._context.providers.is_known(row["provider"])  # Rows of the owner's may name anything.
+                counted[row["provider"] if known else "other", row["state"]] += row["number"]
+            self._counted, self._counted_at = counted, began
         except (ProtokeepError, DatabaseError) as error:
             log.warning("prototypes_not_counted", error=type(error).__name__, reason=str(error))
         took = self._context.elapsed() - began
         self._next_at = began + max(COUNT_EVERY_SECONDS, COUNT_SHARE * took)
-
-
-def _labels_of(row: Row) -> tuple[str, ...]:
-    return row["provider"], row["state"]
