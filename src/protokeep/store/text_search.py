@@ -18,8 +18,8 @@ from protokeep.store.gallery_queries import Filters, GalleryQueries
 from protokeep.store.sql import Row, Statement, Values, query
 from protokeep.store.texts import has_numbers, word_of
 
-#: Texts of the first batch, for each card that is looked for. With common words it fills the page. A further batch is as
-#: large as the cards that are missing ask for, and at most so many times as large as what was read before.
+#: Texts of the first batch, for each card that is looked for. With common words it fills the page. A further batch is
+#: as large as the missing cards ask for, and at most so many times as large as what was read before.
 FIRST_BATCH, GROWTH = 4, 4
 #: A batch is this much larger than what was read says is enough: another one costs more than a few texts do.
 SPARE = 1.5
