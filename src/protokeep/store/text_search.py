@@ -86,7 +86,7 @@ class TextSearch:
             found.is_whole = len(rows) < batch
             if found.is_whole or (len(found.cards) == limit and seen >= counted):
                 return found
-            place, batch = rows[-1]["place"], _next_batch(len(found.cards), limit, seen)
+            place, batch = rows[-1]["place"], next_batch(len(found.cards), limit, seen)
 
     async def _place_of(self, cursor: tuple[datetime, str]) -> int:
         """The place of a card; of one that was deleted since, the place that it had."""
@@ -122,7 +122,7 @@ class TextSearch:
         return self._has_numbers
 
 
-def _next_batch(found: int, limit: int, seen: int) -> int:
+def next_batch(found: int, limit: int, seen: int) -> int:
     """How many texts to read next, when `found` of `limit` cards were in the `seen` ones."""
     most = min(seen * GROWTH, LARGEST_BATCH)
     return min(most, 1 + int((limit - found) * seen / found * SPARE)) if found else most
