@@ -2,12 +2,13 @@
 
 A process that has imported everything forks itself for each command. Each fork has an environment, a folder, arguments,
 streams and an exit code of its own, as a new process has. What an interpreter does before `main` (encodings of streams,
-the entry point, a closed output) is left to `processes.started`, test_environments.py and test_lost_answers.py, which
-start real ones.
+the entry point, a closed output) is left to tests that start real ones: test_environments.py, test_lost_answers.py and
+test_moving_in.py.
 """
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import functools
@@ -43,7 +44,7 @@ class Forks:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PROTOKEEP_", "V0_"))}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__], stdin=theirs, env={**environment, "PYTHONPATH": source}
+                [sys.executable, "-P", __file__], stdin=theirs.fileno(), env={**environment, "PYTHONPATH": source}
             )
 
     def start(self, order: Mapping[str, object], streams: Sequence[int]) -> socket.socket:
@@ -90,6 +91,55 @@ def run_command(
             code = int(lines.readline())
             timer.cancel()
         return subprocess.CompletedProcess(list(arguments), code, _text_of(out), _text_of(err))
+
+
+class Fork:
+    """A command that runs, with what tests use of `asyncio.subprocess.Process`."""
+
+    def __init__(self, said: socket.socket, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = asyncio.create_task(self._wait(said))
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        return await asyncio.shield(self._ended)
+
+    def send_signal(self, number: int) -> None:
+        """Raises `ProcessLookupError` if it has ended."""
+        if self.returncode is not None:
+            raise ProcessLookupError
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    async def _wait(self, said: socket.socket) -> int:
+        with said:
+            self.returncode = int(await _line(said))
+        return self.returncode
+
+
+async def start_command(arguments: Sequence[str], environment: Mapping[str, str], *, folder: Path, output: int) -> Fork:
+    """Starts `protokeep ARGUMENTS`, which has no input and writes both its streams to the file `output`."""
+    order = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    try:
+        said = await asyncio.to_thread(_forks().start, order, [nothing, output, output])
+    finally:
+        os.close(nothing)
+    said.setblocking(False)
+    return Fork(said, int(await _line(said)))
+
+
+async def _line(said: socket.socket) -> bytes:
+    text = b""
+    while not text.endswith(b"\n"):
+        more = await asyncio.get_running_loop().sock_recv(said, 1)
+        assert more, "the process that forks itself has ended"
+        text += more
+    return text
 
 
 def _text_of(file: IO[bytes]) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import protokeep
-from command_forks import run_command
+from command_forks import Fork, run_command, start_command
 
 #: A process that takes longer than this is broken, however busy the machine is.
 PATIENCE = 30.0
@@ -38,7 +38,7 @@ class Ended:
 class Running:
     """A process that runs, and its output so far."""
 
-    process: asyncio.subprocess.Process
+    process: Fork
     lines: list[str] = field(default_factory=list)
     reader: asyncio.Task[None] | None = None
 
@@ -81,21 +81,19 @@ async def run(folder: Path, *args: str, stdin: str = "", **values: str) -> Ended
 @contextlib.asynccontextmanager
 async def started(folder: Path, *args: str, **values: str) -> AsyncIterator[Running]:
     """Start `protokeep ARGS` in `folder`; killed at the end, if it still runs."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *args,
-        cwd=folder,
-        env=environment(folder, **values),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    output, theirs = os.pipe()
+    try:
+        process = await start_command(args, environment(folder, **values), folder=folder, output=theirs)
+    finally:
+        os.close(theirs)
     running = Running(process)
 
     async def read() -> None:
-        assert process.stdout is not None
-        async for line in process.stdout:
-            running.lines.append(line.decode())
+        lines = asyncio.StreamReader()
+        with os.fdopen(output, "rb", buffering=0) as pipe:
+            await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), pipe)
+            async for line in lines:
+                running.lines.append(line.decode())
 
     running.reader = asyncio.create_task(read())
     try:

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.test_client_commands import PROTOKEEP
 from live_server import Demo
 from lossy_server import INSTEAD, Lossy, lossy
 from protokeep.cli import app
@@ -26,6 +25,7 @@ from protokeep.service.hooks import Hooks
 from protokeep.service.provider_keys import ProviderKeys
 from protokeep.service.tokens import Tokens
 
+PROTOKEEP = [sys.executable, str(Path(sys.executable).with_name("protokeep"))]
 WORDS = "Make it blue"
 CREATES, MESSAGES = "POST /api/design/create-project", "POST .*/messages"
 

@@ -98,6 +98,16 @@ async def test_a_search_finds_what_a_look_at_every_text_finds(world: World, monk
         assert (sum(counts.of.values()), counts.is_whole) == (len(expected), True), text
 
 
+def test_a_further_batch_is_as_large_as_the_missing_cards_ask_for() -> None:
+    """
+    Where one text in 25 is a card that is looked for, five missing ones ask for about as many texts as hold them.
+    """
+    assert 125 <= text_search.next_batch(found=16, limit=21, seen=400) <= 250
+    assert text_search.next_batch(found=1, limit=21, seen=400) == 400 * text_search.GROWTH
+    assert text_search.next_batch(found=0, limit=21, seen=400) == 400 * text_search.GROWTH
+    assert text_search.next_batch(found=0, limit=21, seen=10**6) == text_search.LARGEST_BATCH
+
+
 async def test_a_search_follows_every_write(world: World) -> None:
     """
     A claim, another variant, a name that is given later, a deletion, and what the owner's programs write.

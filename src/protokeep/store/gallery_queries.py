@@ -25,6 +25,9 @@ from protokeep.store.prototype_queries import (
 )
 from protokeep.store.sql import Statement
 
+#: How a search finds texts: in their order, by their numbers (SQLite), at places that are known (PostgreSQL), or as
+#: those of a person or of a product.
+Way = Literal["in_order", "by_numbers", "at_places", "of_person", "of_product"]
 #: SQLite's index of the numbers of texts. It takes a search only under its own name.
 NUMBERS = "protokeep_text_numbers"
 #: Counting stops here; people read "1,000+" just as well.
@@ -172,51 +175,52 @@ class GalleryQueries:
         bounds = " AND ".join(self._bounds("b", filters))
         return f"EXISTS (SELECT 1 FROM design_mockups b WHERE b.id = g.mockup_id AND {bounds})"
 
-    def hits(
-        self, way: Literal["in_order", "by_numbers", "at_places", "of_person", "of_product"], filters: Filters
-    ) -> Statement:
+    def hits(self, way: Way, filters: Filters) -> Statement:
         """Texts with all words beyond a place, in their order, each with its state and whether it is a card.
 
         The texts are found first, by their place or their numbers, and conditions on cards come after them. A condition
         or an order of another column needs an index of its own on the table that it reads, and a way of its own here.
         """
         order = "ASC" if filters.oldest_first else "DESC"
-        past = f"{beyond(filters)} :place ORDER BY place {order} LIMIT :most"
-        has_words = self._has_words(filters.words)
-        if way == "of_person":
-            found = (
-                "SELECT x.place, x.mockup_id FROM protokeep_generations p"
-                " CROSS JOIN protokeep_texts x WHERE p.workspace_id = :workspace_id AND p.created_by = :created_by"
-                f" AND x.mockup_id = p.mockup_id AND {has_words} AND x.place {past}"
-            )
-        elif way == "of_product":
-            key = "x.workspace_id = :workspace_id AND x.product_key = :product_key AND x.product_id = :product_id"
-            where = f"{key} AND {has_words} AND x.place {past}"
-            found = f"SELECT x.place, x.mockup_id FROM protokeep_texts x WHERE {where}"
-        elif way == "in_order":
-            found = f"SELECT x.place, x.mockup_id FROM protokeep_texts x WHERE {has_words} AND x.place {past}"
-        elif self._is_sqlite:
-            found = (
-                f"SELECT {NUMBERS}.rowid AS place, x.mockup_id FROM {NUMBERS}"
-                f" CROSS JOIN protokeep_texts x ON x.place = {NUMBERS}.rowid WHERE {NUMBERS} MATCH :numbers"
-                f" AND {has_words} AND {NUMBERS}.rowid {past.replace('BY place', f'BY {NUMBERS}.rowid')}"
-            )
-        else:
-            # Materialized, so that the places lead to the texts: the planner may read all others in their order instead.
-            found = (
-                "SELECT place, mockup_id FROM (WITH placed AS MATERIALIZED (SELECT x.place, x.mockup_id"
-                f" FROM protokeep_texts x WHERE x.place IN :places AND {has_words})"
-                f" SELECT place, mockup_id FROM placed) AS numbered WHERE place {past}"
-            )
         card = " AND ".join([f"{self._workspace} = :workspace_id", *self._stands_for_product(filters)])
         text = (
-            f"WITH hits AS MATERIALIZED ({found}) SELECT h.place, h.mockup_id AS id, {self._made_at} AS created_at,"
-            f" {self._untracked_state} AS state, m.id IS NOT NULL AND {card} AS is_card FROM hits h"
-            " LEFT JOIN design_mockups m ON m.id = h.mockup_id"
+            f"WITH hits AS MATERIALIZED ({self._found(way, filters)}) SELECT h.place, h.mockup_id AS id,"
+            f" {self._made_at} AS created_at, {self._untracked_state} AS state, m.id IS NOT NULL AND {card} AS is_card"
+            " FROM hits h LEFT JOIN design_mockups m ON m.id = h.mockup_id"
             " LEFT JOIN protokeep_generations g ON g.mockup_id = h.mockup_id"
             f" LEFT JOIN protokeep_slots s ON s.mockup_id = h.mockup_id ORDER BY h.place {order}"
         )
         return self._remembered(way, (), filters, text)
+
+    def _found(self, way: Way, filters: Filters) -> str:
+        """The places and ids of the texts, in their order."""
+        order = "ASC" if filters.oldest_first else "DESC"
+        past = f"{beyond(filters)} :place ORDER BY place {order} LIMIT :most"
+        has_words = self._has_words(filters.words)
+        if way == "of_person":
+            return (
+                "SELECT x.place, x.mockup_id FROM protokeep_generations p"
+                " CROSS JOIN protokeep_texts x WHERE p.workspace_id = :workspace_id AND p.created_by = :created_by"
+                f" AND x.mockup_id = p.mockup_id AND {has_words} AND x.place {past}"
+            )
+        if way == "of_product":
+            key = "x.workspace_id = :workspace_id AND x.product_key = :product_key AND x.product_id = :product_id"
+            where = f"{key} AND {has_words} AND x.place {past}"
+            return f"SELECT x.place, x.mockup_id FROM protokeep_texts x WHERE {where}"
+        if way == "in_order":
+            return f"SELECT x.place, x.mockup_id FROM protokeep_texts x WHERE {has_words} AND x.place {past}"
+        if self._is_sqlite:
+            return (
+                f"SELECT {NUMBERS}.rowid AS place, x.mockup_id FROM {NUMBERS}"
+                f" CROSS JOIN protokeep_texts x ON x.place = {NUMBERS}.rowid WHERE {NUMBERS} MATCH :numbers"
+                f" AND {has_words} AND {NUMBERS}.rowid {past.replace('BY place', f'BY {NUMBERS}.rowid')}"
+            )
+        # Materialized, so that the places lead to the texts: the planner may read all others in their order instead.
+        return (
+            "SELECT place, mockup_id FROM (WITH placed AS MATERIALIZED (SELECT x.place, x.mockup_id"
+            f" FROM protokeep_texts x WHERE x.place IN :places AND {has_words})"
+            f" SELECT place, mockup_id FROM placed) AS numbered WHERE place {past}"
+        )
 
     def few_hits(self, words: int) -> Statement:
         """PostgreSQL: the places of texts with all words, `few` at most, in no order.

@@ -19,8 +19,8 @@ from protokeep.store.gallery_queries import GalleryQueries
 from protokeep.store.sql import Row, Statement, Values, query
 from protokeep.store.texts import has_numbers, word_of
 
-#: Texts of the first batch, for each card that is looked for. With common words it fills the page. A further batch is as
-#: large as the cards that are missing ask for, and at most so many times as large as what was read before.
+#: Texts of the first batch, for each card that is looked for. With common words it fills the page. A further batch is
+#: as large as the missing cards ask for, and at most so many times as large as what was read before.
 FIRST_BATCH, GROWTH = 4, 4
 #: A batch is this much larger than what was read says is enough: another one costs more than a few texts do.
 SPARE = 1.5
@@ -87,7 +87,7 @@ class TextSearch:
             found.is_whole = len(rows) < batch
             if found.is_whole or (len(found.cards) == limit and seen >= counted):
                 return found
-            place, batch = rows[-1]["place"], _next_batch(len(found.cards), limit, seen)
+            place, batch = rows[-1]["place"], next_batch(len(found.cards), limit, seen)
 
     async def _place_of(self, cursor: tuple[datetime | str, str]) -> int:
         """The place of a card; of one that was deleted since, the place that it had."""
@@ -125,7 +125,7 @@ class TextSearch:
         return self._has_numbers
 
 
-def _next_batch(found: int, limit: int, seen: int) -> int:
+def next_batch(found: int, limit: int, seen: int) -> int:
     """How many texts to read next, when `found` of `limit` cards were in the `seen` ones."""
     most = min(seen * GROWTH, LARGEST_BATCH)
     return min(most, 1 + int((limit - found) * seen / found * SPARE)) if found else most

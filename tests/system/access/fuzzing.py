@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,8 +45,11 @@ class Tally:
         return sum(count for status, count in self.statuses.items() if status >= 500)
 
 
-def fuzz(url: str, token: str, ids: list[str], *, examples: int, seed: int, tally: Tally) -> None:
-    """Send `examples` requests to each operation, half of them made to be wrong; `ids` are prototypes that exist."""
+def fuzz(url: str, tokens: Iterable[str], ids: list[str], *, examples: int, tally: Tally) -> None:
+    """Send `examples` requests with each token to each operation, half of them made to be wrong.
+
+    `ids` are prototypes that exist. Which requests are made depends on the place of the token.
+    """
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json").exclude(path=STREAMS)
     checks = [not_a_server_error, *CHECKS.get_by_names(CHECKED)]
     session = requests.Session()
@@ -55,7 +59,8 @@ def fuzz(url: str, token: str, ids: list[str], *, examples: int, seed: int, tall
         operation = result.ok()
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             strategy = operation.as_strategy(generation_mode=mode)
-            _send(strategy, token, ids, checks, session, max(1, examples // 2), seed, tally)
+            for seed, token in enumerate(tokens):
+                _send(strategy, token, ids, checks, session, max(1, examples // 2), seed, tally)
 
 
 def _send(

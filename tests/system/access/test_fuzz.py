@@ -45,8 +45,7 @@ def test_made_up_requests_get_the_answers_that_the_document_describes(
                 ids.append(str(answer.json()["id"]))
         served.finish(chats=3)
         tokens = {"viewer": served.viewer_token, "maker": served.token, "admin": served.admin_token, "nobody": "x"}
-        for seed, token in enumerate(tokens.values()):
-            fuzz(served.url, token, ids, examples=EXAMPLES, seed=seed, tally=tally)
+        fuzz(served.url, tokens.values(), ids, examples=EXAMPLES, tally=tally)
 
     with capsys.disabled():
         statuses = ", ".join(f"{status}: {count}" for status, count in sorted(tally.statuses.items()))
