@@ -22,7 +22,7 @@ JOBS = {
     "acquire_clean_up_turn", "lock_clean_up_turn", "find_next_plan_step", "list_due_plans",
     "list_due_policies", "find_due_plan_item", "find_next_due_of_plan",
     "list_applying_plans", "find_plan_obstacles", "delete_texts", "count_texts", "delete_text", "list_texts_gone",
-    "count_restored_items", "count_sent_deletions",
+    "wait_longer_in_bin", "count_restored_items", "count_sent_deletions",
     "list_open_plan_chats", "list_prototype_chats", "forget_surplus_chat",
     "list_shared_chats", "list_two_tenants", "list_unknown_chats", "mark_not_in_account",
     "delete_expired_invitations", "permanent_admin_tokens", "poll_after_hook", "postpone_poll",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from protokeep.cli.files import Force, require_free, save_file
 from protokeep.cli.options import DEFAULT_URL, AsJson, Token, Url
-from protokeep.cli.prototypes import connected
-from protokeep.cli.retry_advice import EXIT_USAGE, RetryAdvice, advise_if_answer_lost, shell_command
+from protokeep.cli.prototypes import change, connected
+from protokeep.cli.retry_advice import EXIT_USAGE
 from protokeep.cli.terminal import in_one_line, print_json, print_notice, print_text
 
 if TYPE_CHECKING:
-    from protokeep.client import ArchivedChat
+    from protokeep.client import ArchivedChat, Prototype
+
+R = TypeVar("R", "ArchivedChat", "Prototype")
 
 app = typer.Typer()
 archives_app = typer.Typer(no_args_is_help=True)
@@ -31,16 +34,8 @@ def list_bin(limit: Limit = 50, as_json: AsJson = False, url: Url = DEFAULT_URL,
 
     with connected(url, token, as_json=as_json) as client:
         found, more = client.run(deleted.list_bin(limit))
-    if as_json:
-        print_json([prototype.raw for prototype in found])
-        return
-    if not found:
-        print_text("The bin is empty.")
-    for one in found:
-        until = f"{one.deletion_due_at:%Y-%m-%d %H:%M} UTC" if one.deletion_due_at else "soon"
-        print_text(f"{one.id}  {in_one_line(one.product_id)}  until {until}")
-    if more:
-        print_text(f"There is more: --limit shows more than {limit}.")
+    rest = f"There is more: --limit shows more than {limit}." if more else ""
+    _print_list(found, _binned_line, "The bin is empty.", rest, as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep restore 3f9cb0c2-5a1e-4d7f-9b60-7a1d2c3e4f50")
@@ -53,13 +48,8 @@ def restore(
     """Take a prototype out of the bin. Who may delete it, may do so."""
     from protokeep.cli import output
 
-    with connected(url, token, as_json=as_json) as client:
-        advice = RetryAdvice(
-            "It may have been taken back. Asking again is safe:",
-            shell_command("restore", (prototype_id,), {"--json": as_json}, url, token),
-        )
-        with advise_if_answer_lost(advice, as_json=as_json):
-            prototype = client.take_back(prototype_id)
+    message, command = "It may have been taken back. Asking again is safe:", ("restore", prototype_id)
+    prototype = change(lambda keep: keep.take_back(prototype_id), message, command, url, token, as_json=as_json)
     role = (
         "the current prototype of its product"
         if prototype.is_current
@@ -75,15 +65,8 @@ def list_archives(limit: Limit = 50, as_json: AsJson = False, url: Url = DEFAULT
 
     with connected(url, token, as_json=as_json) as client:
         found, more = client.run(deleted.list_archives(limit))
-    if as_json:
-        print_json([archive.raw for archive in found])
-        return
-    if not found:
-        print_text("There are no copies of chats.")
-    for archive in found:
-        print_text(_line(archive))
-    if more:
-        print_text(f"There are older ones: --limit shows more than {limit}.")
+    rest = f"There are older ones: --limit shows more than {limit}." if more else ""
+    _print_list(found, _line, "There are no copies of chats.", rest, as_json=as_json)
 
 
 @archives_app.command(epilog="Example: protokeep archives download aBcDeFg1234")
@@ -117,17 +100,13 @@ def restore_archive(
     from protokeep.cli import output
     from protokeep.client import deleted
 
-    with connected(url, token, as_json=as_json) as client:
-        if not yes:
-            typer.confirm(
-                "Create a new chat in the app builder? It gets the files, not the messages.", abort=True, err=True
-            )
-        advice = RetryAdvice(
-            "A new chat may have been created. Look at the copy first; asking again creates no second chat:",
-            shell_command("archives list", (), {"--json": as_json}, url, token),
+    if not yes:
+        typer.confirm(
+            "Create a new chat in the app builder? It gets the files, not the messages.", abort=True, err=True
         )
-        with advise_if_answer_lost(advice, as_json=as_json):
-            made = client.run(deleted.restore_archive(archive_id))
+    message = "A new chat may have been created. Look at the copy first; asking again creates no second chat:"
+    restoring = deleted.restore_archive(archive_id)
+    made = change(lambda keep: keep.run(restoring), message, ("archives list",), url, token, as_json=as_json)
     prototype = made.prototype
     where = f"It is prototype {prototype.id} of {in_one_line(prototype.product_id)}." if prototype else ""
     text = f"Restored as chat {in_one_line(made.chat_id)}. {where or 'No product is known for it.'}"
@@ -159,6 +138,20 @@ def remove(
             client.run(deleted.remove_archive(archive_id))
         removed = client.run(deleted.remove_archives(days)) if days is not None else 1
     print_result({"removed": removed}, f"Removed: {removed:,}.", as_json=as_json)
+
+
+def _print_list(found: Sequence[R], line: Callable[[R], str], nothing: str, rest: str, *, as_json: bool) -> None:
+    """Print a line for each, or `nothing`, and then `rest`; or all of them as JSON."""
+    if as_json:
+        print_json([one.raw for one in found])
+        return
+    for text in [*map(line, found), *([] if found else [nothing]), *([rest] if rest else [])]:
+        print_text(text)
+
+
+def _binned_line(one: Prototype) -> str:
+    until = f"{one.deletion_due_at:%Y-%m-%d %H:%M} UTC" if one.deletion_due_at else "soon"
+    return f"{one.id}  {in_one_line(one.product_id)}  until {until}"
 
 
 def _days_of(text: str | None) -> int | None:

@@ -31,6 +31,12 @@ def _run(url: str, token: str, operation: Operation[T], *, as_json: bool = False
         return client.run(operation)
 
 
+def _show(url: str, token: str, operation: Operation[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Run an operation and print the plan that it answers."""
+    plan = _run(url, token, operation, as_json=as_json)
+    _print(plan, lambda: _detail(plan), as_json=as_json)
+
+
 def _print(value: Any, text: Callable[[], str], *, as_json: bool) -> None:
     if as_json:
         print_json(value)
@@ -60,7 +66,7 @@ def create(
     """Create a draft: what it would delete and keep, and why. Changes nothing."""
     from protokeep.client import plans
 
-    plan = _run(
+    _show(
         url,
         token,
         plans.create(
@@ -77,7 +83,6 @@ def create(
         ),
         as_json=as_json,
     )
-    _print(plan, lambda: _detail(plan), as_json=as_json)
 
 
 @app.command("list", epilog="Example: protokeep plan list")
@@ -99,8 +104,7 @@ def show(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, token
     """Look at a plan: its digest, what it takes, when it ends."""
     from protokeep.client import plans
 
-    plan = _run(url, token, plans.get(plan_id), as_json=as_json)
-    _print(plan, lambda: _detail(plan), as_json=as_json)
+    _show(url, token, plans.get(plan_id), as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep plan items aBcDeFg1234 --action delete")
@@ -157,8 +161,7 @@ def import_plan(
         # Most lines are as they were: leaving them out keeps the request small, and the numbers of the others.
         exported = _run(url, token, plans.export(plan_id, "csv"), as_json=as_json)
         content = plans.unchanged_lines_left_out(exported, content)
-    plan = _run(url, token, plans.import_edited(plan_id, content), as_json=as_json)
-    _print(plan, lambda: _detail(plan), as_json=as_json)
+    _show(url, token, plans.import_edited(plan_id, content), as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep plan approve aBcDeFg1234 --digest 3f9c --workspace default")
@@ -173,8 +176,7 @@ def approve(
     """Approve exactly the list with this digest. Its grace period begins; nothing is deleted before `apply`."""
     from protokeep.client import plans
 
-    plan = _run(url, token, plans.approve(plan_id, digest, workspace), as_json=as_json)
-    _print(plan, lambda: _detail(plan), as_json=as_json)
+    _show(url, token, plans.approve(plan_id, digest, workspace), as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep plan apply aBcDeFg1234 --digest 3f9c")
@@ -191,8 +193,7 @@ def apply(
     if not digest:
         print_notice(f"nothing was done. `protokeep plan show {plan_id}` prints the digest; give it with --digest.")
         raise typer.Exit(EXIT_USAGE)
-    plan = _run(url, token, plans.apply(plan_id, digest), as_json=as_json)
-    _print(plan, lambda: _detail(plan), as_json=as_json)
+    _show(url, token, plans.apply(plan_id, digest), as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep plan pause aBcDeFg1234")
@@ -200,8 +201,7 @@ def pause(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, toke
     """Pause a plan: it deletes nothing until it is resumed."""
     from protokeep.client import plans
 
-    plan = _run(url, token, plans.pause(plan_id), as_json=as_json)
-    _print(plan, lambda: _detail(plan), as_json=as_json)
+    _show(url, token, plans.pause(plan_id), as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep plan resume aBcDeFg1234")
@@ -209,8 +209,7 @@ def resume(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, tok
     """Resume a paused plan."""
     from protokeep.client import plans
 
-    plan = _run(url, token, plans.resume(plan_id), as_json=as_json)
-    _print(plan, lambda: _detail(plan), as_json=as_json)
+    _show(url, token, plans.resume(plan_id), as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep plan cancel aBcDeFg1234")
@@ -218,8 +217,7 @@ def cancel(plan_id: PlanId, as_json: AsJson = False, url: Url = DEFAULT_URL, tok
     """End a plan: nothing more of it is deleted. What was deleted stays deleted."""
     from protokeep.client import plans
 
-    plan = _run(url, token, plans.cancel(plan_id), as_json=as_json)
-    _print(plan, lambda: _detail(plan), as_json=as_json)
+    _show(url, token, plans.cancel(plan_id), as_json=as_json)
 
 
 @app.command(epilog="Example: protokeep plan undo aBcDeFg1234")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import uuid4
 
 import typer
@@ -33,6 +33,8 @@ from protokeep.cli.terminal import in_one_line, print_json, print_notice, read_i
 if TYPE_CHECKING:
     from protokeep.client import Protokeep, Prototype
 
+T = TypeVar("T")
+
 app = typer.Typer()
 
 
@@ -47,6 +49,22 @@ def connected(url: str, token: str, *, as_json: bool = False, missing: str = "")
     require_token(token)
     with exit_on_client_error(as_json=as_json, missing=missing), Protokeep(url, token) as client:
         yield client
+
+
+def change(
+    act: Callable[[Protokeep], T],
+    message: str,
+    command: tuple[str, ...],
+    url: str,
+    token: str,
+    *,
+    as_json: bool,
+) -> T:
+    """Change something at the server. If the answer is lost: `message`, and the command, with its arguments, again."""
+    name, *arguments = command
+    advice = RetryAdvice(message, shell_command(name, tuple(arguments), {"--json": as_json}, url, token))
+    with connected(url, token, as_json=as_json) as client, advise_if_answer_lost(advice, as_json=as_json):
+        return act(client)
 
 
 def require_token(token: str) -> None:

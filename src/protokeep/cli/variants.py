@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from protokeep.cli.options import DEFAULT_URL, AsJson, Token, Url
-from protokeep.cli.prototypes import connected
-from protokeep.cli.retry_advice import RetryAdvice, advise_if_answer_lost, shell_command
+from protokeep.cli.prototypes import change
 from protokeep.cli.terminal import in_one_line
 
 app = typer.Typer()
@@ -24,13 +23,8 @@ def make_current(prototype_id: VariantId, as_json: AsJson = False, url: Url = DE
     """
     from protokeep.cli import output
 
-    with connected(url, token, as_json=as_json) as client:
-        advice = RetryAdvice(
-            "It may be the current one by now. Asking again is safe:",
-            shell_command("make-current", (prototype_id,), {"--json": as_json}, url, token),
-        )
-        with advise_if_answer_lost(advice, as_json=as_json):
-            prototype = client.make_current(prototype_id)
+    message, command = "It may be the current one by now. Asking again is safe:", ("make-current", prototype_id)
+    prototype = change(lambda keep: keep.make_current(prototype_id), message, command, url, token, as_json=as_json)
     what = "It" if prototype.variant is None else f"#{prototype.variant}"
     text = f"{what} is the current prototype of {in_one_line(prototype.product_id)}."
     output.print_result(prototype.raw, text, as_json=as_json)
@@ -47,13 +41,10 @@ def name_variant(
     """Name a variant, so that people can tell it from the others."""
     from protokeep.cli import output
 
-    with connected(url, token, as_json=as_json) as client:
-        advice = RetryAdvice(
-            "It may have the name by now. Asking again is safe:",
-            shell_command("name", (prototype_id, name), {"--json": as_json}, url, token),
-        )
-        with advise_if_answer_lost(advice, as_json=as_json):
-            prototype = client.name_variant(prototype_id, name or None)
+    message, command = "It may have the name by now. Asking again is safe:", ("name", prototype_id, name)
+    prototype = change(
+        lambda keep: keep.name_variant(prototype_id, name or None), message, command, url, token, as_json=as_json
+    )
     called = in_one_line(prototype.variant_name) if prototype.variant_name else "no name"
     output.print_result(
         prototype.raw, f"#{prototype.variant or '?'} of {in_one_line(prototype.product_id)}: {called}.", as_json=as_json

@@ -32,13 +32,14 @@ from protokeep.providers.v0_common import (
     oldest_prompt,
     unreadable_message,
 )
-from protokeep.providers.v0_fields import amount, id_of, identifier, instant, link, list_in, missing_id, segment, text
+from protokeep.providers.v0_fields import amount, id_of, instant, link, list_in, missing_id, segment, text
 from protokeep.providers.v0_http import V0Config
 from protokeep.providers.v0_metadata import MetadataCache, remote_chat_of
 from protokeep.providers.v0_polls import PollRound, in_parallel
 from protokeep.providers.v0_v1_census import USAGE_PAGE, V0V1Census
 from protokeep.providers.v0_v1_list import LIST_TIMEOUT_SECONDS
 from protokeep.providers.v0_v1_observations import (
+    chat_of_detail,
     messages_of,
     newest_message_id,
     observation_of_detail,
@@ -69,17 +70,7 @@ class V0V1(V0V1Census):
         """`POST /chats` with `responseMode: async` -> 200 ChatDetail."""
         body = {"message": prompt, "responseMode": "async", "metadata": dict(metadata)}
         answer = await self._http.request("POST", "chats", body=body, may_begin=may_begin)
-        chat_id = id_of(answer)
-        if chat_id is None:
-            raise missing_id("the create")
-        return RemoteChat(
-            chat_id,
-            project_id=identifier(answer.get("projectId")),
-            metadata=metadata,
-            created_at=instant(answer.get("createdAt")),
-            observation=observation_of_detail(answer, chat_id, plain_hosts=self._plain_hosts),
-            newest_message_id=newest_message_id(answer),
-        )
+        return chat_of_detail(answer, metadata, "the create", self._plain_hosts)
 
     def polling_cost(self, chats: int) -> int:
         """The pages to read if the polled chats are the newest ones of the list."""

@@ -26,7 +26,7 @@ from protokeep.providers.v0_census import (
     skipped_row,
 )
 from protokeep.providers.v0_common import V0Common, newest_first, unreadable_message
-from protokeep.providers.v0_fields import amount, id_of, identifier, instant, link, list_in, missing_id, segment, text
+from protokeep.providers.v0_fields import amount, id_of, identifier, link, list_in, segment, text
 from protokeep.providers.v0_files import (
     MAX_ARCHIVE_BYTES,
     FileSet,
@@ -39,7 +39,7 @@ from protokeep.providers.v0_files import (
 )
 from protokeep.providers.v0_http import TOO_LARGE, V0Config
 from protokeep.providers.v0_v1_list import ChatList
-from protokeep.providers.v0_v1_observations import newest_message_id, observation_of_detail
+from protokeep.providers.v0_v1_observations import chat_of_detail
 from protokeep.providers.v0_walks import MAX_REPEATED, MAX_STEPS_BACK, PAGE, ids_of
 
 #: Rows that two pages share. Fewer than in a search, because a reading steps back where two pages do not join.
@@ -206,17 +206,7 @@ class V0V1Census(V0Common):
         else:
             body |= {"type": "zip", "zip": {"url": zip_url_of(copy.files)}}
         answer = await self._http.request("POST", "chats/init", body=body)
-        chat_id = id_of(answer)
-        if chat_id is None:
-            raise missing_id("the chat that is made again")
-        return RemoteChat(
-            chat_id,
-            project_id=identifier(answer.get("projectId")),
-            metadata=metadata,
-            created_at=instant(answer.get("createdAt")),
-            observation=observation_of_detail(answer, chat_id, plain_hosts=self._plain_hosts),
-            newest_message_id=newest_message_id(answer),
-        )
+        return chat_of_detail(answer, metadata, "the chat that is made again", self._plain_hosts)
 
     async def _detail(self, chat_id: str) -> dict[str, Any]:
         detail = await self._http.request("GET", f"chats/{segment(chat_id)}")

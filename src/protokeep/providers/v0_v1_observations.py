@@ -7,8 +7,9 @@ from typing import Any
 
 from protokeep.core.errors import OutcomeUnknown
 from protokeep.core.prototype import Observation, ObservedState
+from protokeep.providers.base import RemoteChat
 from protokeep.providers.v0_common import UNFINISHED_REASONS, newest_first
-from protokeep.providers.v0_fields import id_of, link
+from protokeep.providers.v0_fields import id_of, identifier, instant, link, missing_id
 
 
 def messages_of(detail: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -45,6 +46,23 @@ def observation_of_row(row: Mapping[str, Any], plain_hosts: Collection[str] = ()
         state, code = ObservedState.WAITING, "needs_a_look"
         message = "v0 reports a status that is not known here. Look at the chat's page."
     return Observation(state, version_id, web_url=web_url, error_code=code, error_message=message)
+
+
+def chat_of_detail(
+    detail: Mapping[str, Any], metadata: Mapping[str, str], what: str, plain_hosts: Collection[str] = ()
+) -> RemoteChat:
+    """The chat that a create answers, as a ChatDetail. Raises `OutcomeUnknown`, which names `what` has no id."""
+    chat_id = id_of(detail)
+    if chat_id is None:
+        raise missing_id(what)
+    return RemoteChat(
+        chat_id,
+        project_id=identifier(detail.get("projectId")),
+        metadata=metadata,
+        created_at=instant(detail.get("createdAt")),
+        observation=observation_of_detail(detail, chat_id, plain_hosts=plain_hosts),
+        newest_message_id=newest_message_id(detail),
+    )
 
 
 def observation_of_detail(

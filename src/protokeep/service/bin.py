@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 #: The longest copy of a chat.
 COPY_SECONDS = 60
+#: How long everything in the bin stays at least after a start that follows on a long silence.
+AFTER_SILENCE = timedelta(hours=1)
 TOO_LATE = "It is deleted, so it cannot be taken back. An admin can make a new chat from its copy."
 
 
@@ -62,6 +64,7 @@ class Bin:
         self._budget = budget
         self._deleter = deleter
         self._archives = ChatArchives(context)
+        self._checked_epoch = 0
 
     async def delete(
         self, principal: Principal, prototype: Prototype, *, at_once: bool = False
@@ -163,6 +166,7 @@ class Bin:
     async def sweep(self) -> int:
         """Copy chats in the bin that have no copy yet, and delete what was there long enough. Returns their number."""
         await self._context.providers.refresh()
+        await self._wait_longer_on_older_copy()
         due = await self._context.store.bin.due(self._context.clock())
         refusing: set[str] = set()
         for prototype in due:
@@ -176,6 +180,23 @@ class Bin:
                 log.exception("bin_step_failed", prototype_id=prototype.id)
                 await self._retry_later(prototype, f"{type(error).__name__}.")
         return len(due)
+
+    async def _wait_longer_on_older_copy(self) -> None:
+        """Let people look first, where what they took back since a copy was made may be in the bin again.
+
+        Once for each time that the database went back; on a start after a long silence, which may be one, for a moment
+        only, so that the bin of a server that is often stopped empties, too.
+        """
+        heartbeat = self._context.heartbeat
+        await heartbeat.started()
+        if heartbeat.epoch == self._checked_epoch:
+            return
+        if heartbeat.may_lack_changes:
+            pause = self._context.bin_time if heartbeat.is_older_copy else min(self._context.bin_time, AFTER_SILENCE)
+            due_at = self._context.clock() + pause
+            if number := await self._context.store.bin.wait_longer(due_at):
+                log.warning("bin_waits_longer", prototypes=number, until=due_at.isoformat())
+        self._checked_epoch = heartbeat.epoch
 
     async def _has_no_call_left(self, account: str) -> bool:
         """Whether all calls that others leave are made: creates, polls and look-ups have priority."""

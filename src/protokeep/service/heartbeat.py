@@ -224,7 +224,12 @@ class Heartbeat:
     @property
     def may_lack_changes(self) -> bool:
         """Whether what people did since a copy was taken may be missing: their pins, and what they took back."""
-        return self._went_back_at is not None or self._began_late
+        return self.is_older_copy or self._began_late
+
+    @property
+    def is_older_copy(self) -> bool:
+        """Whether the database certainly went back while this process runs, or before it began."""
+        return self._went_back_at is not None
 
     @property
     def is_settling(self) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from protokeep.core.prototype import TrackedPrototype
 from protokeep.store.mapping import tracked_prototype_of
-from protokeep.store.sql import Statement
+from protokeep.store.sql import Statement, query
 
 if TYPE_CHECKING:
     from protokeep.store.prototypes import Prototypes
@@ -24,6 +24,11 @@ class BinStore:
         """Prototypes whose time in the bin is over, or whose chat is to be copied now."""
         queries = await self._prototypes.prepared()
         return await self._read(queries.due_in_bin, now=now, limit=limit)
+
+    async def wait_longer(self, due_at: datetime) -> int:
+        """Lets everything in the bin, of all workspaces, wait until `due_at` at least. Returns how many wait longer."""
+        async with self._prototypes.database.transaction() as connection:
+            return await connection.execute(query("wait_longer_in_bin"), {"due_at": due_at})
 
     async def newest_to_go(
         self, workspace_id: str, limit: int, after: tuple[datetime, str] | None = None

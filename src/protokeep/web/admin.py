@@ -20,7 +20,7 @@ from protokeep.web.dependencies import (
     encode_cursor,
     encode_name_cursor,
 )
-from protokeep.web.models import Cursor, Limit
+from protokeep.web.models import Cursor, Limit, values_of
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design", tags=["access"])
@@ -63,7 +63,7 @@ class TokenView(BaseModel):
     @classmethod
     def fields_of(cls, token: ApiToken) -> dict[str, Any]:
         """The view's values, by field name."""
-        return {name: getattr(token, name) for name in TokenView.model_fields}
+        return values_of(TokenView, token)
 
 
 class CreatedToken(TokenView):
@@ -91,7 +91,7 @@ class PersonView(BaseModel):
     @classmethod
     def of(cls, person: Person) -> PersonView:
         """The view of a person."""
-        return cls(**{name: getattr(person, name) for name in cls.model_fields})
+        return cls(**values_of(cls, person))
 
 
 class PeopleView(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from protokeep.store.archives import Archive
 from protokeep.web.dependencies import Admin, KeeperDep, Viewer, application_of, decode_cursor, encode_cursor
-from protokeep.web.models import BinView, Cursor, Limit, PrototypeView
+from protokeep.web.models import BinView, Cursor, Limit, PrototypeView, values_of
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design", tags=["deleted"])
@@ -44,7 +44,7 @@ class ArchiveView(BaseModel):
     @classmethod
     def of(cls, archive: Archive) -> ArchiveView:
         """The view of an archive."""
-        values = {name: getattr(archive, name) for name in cls.model_fields if name != "prototype_id"}
+        values = values_of(cls, archive, "prototype_id")
         return cls(**values, prototype_id=archive.mockup_id)
 
 

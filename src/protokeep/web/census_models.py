@@ -16,6 +16,7 @@ from protokeep.service.census_adoption import MOST_AT_ONCE, AdoptResult
 from protokeep.store.census_queries import LISTED_PROMPT
 from protokeep.store.census_reads import FoundChat, FoundGroup
 from protokeep.web.census_export import fields_of
+from protokeep.web.models import values_of
 
 StateOfCensus = Literal["running", "paused", "done", "failed", "cancelled"]
 ClaimWord = Literal["ours", "surplus", "lost", "nobody"]
@@ -65,7 +66,7 @@ class CensusView(BaseModel):
     @classmethod
     def of(cls, census: Census) -> CensusView:
         """The view of a census."""
-        told = {name: getattr(census, name) for name in cls.model_fields if name != "prompts_left"}
+        told = values_of(cls, census, "prompts_left")
         return cls(**told, prompts_left=CensusTasks.of(census.position).prompts_left)
 
 

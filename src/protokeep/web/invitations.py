@@ -13,6 +13,7 @@ from protokeep.service.invitations import DAYS_MAX
 from protokeep.store.invitations import Invitation
 from protokeep.web.admin import NO_STORE, RoleWord
 from protokeep.web.dependencies import Admin, application_of
+from protokeep.web.models import values_of
 from protokeep.web.problems import responses
 
 router = APIRouter(prefix="/api/design/invitations", tags=["access"])
@@ -47,8 +48,7 @@ class InvitationView(BaseModel):
     @classmethod
     def fields_of(cls, invitation: Invitation) -> dict[str, Any]:
         """The view's values, by field name."""
-        names = InvitationView.model_fields.keys() - {"id"}
-        return {"id": invitation.digest, **{name: getattr(invitation, name) for name in names}}
+        return {"id": invitation.digest, **values_of(InvitationView, invitation, "id")}
 
 
 class CreatedInvitation(InvitationView):

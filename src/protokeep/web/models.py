@@ -38,6 +38,11 @@ Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 Cursor = Annotated[str | None, Query(max_length=300, description="next_cursor of the page before.")]
 
 
+def values_of(view: type[BaseModel], value: object, *others: str) -> dict[str, Any]:
+    """The fields of a view that `value` has by the same names. `others` are fields that come from elsewhere."""
+    return {name: getattr(value, name) for name in view.model_fields if name not in others}
+
+
 class CreateProject(BaseModel):
     """A request for a product's prototype. The deprecated fields are those of the specification's first screens."""
 

@@ -11,6 +11,7 @@ from protokeep.core.clean_up import Plan, PlanItem, undo_of
 from protokeep.service.plan_reports import PlanReport
 from protokeep.service.plans import Undone
 from protokeep.store.clean_up_policies import Policy
+from protokeep.web.models import values_of
 
 KindWord = Literal["duplicate", "failed", "empty", "superseded", "not_claimed"]
 Digest = Annotated[str, Field(max_length=100, description="The plan's digest: it names exactly this list.")]
@@ -124,7 +125,7 @@ class PlanView(BaseModel):
     @classmethod
     def fields_of(cls, plan: Plan) -> dict[str, Any]:
         """The view's values, by field name."""
-        values = {name: getattr(plan, name) for name in PlanView.model_fields if name != "approvals"}
+        values = values_of(PlanView, plan, "approvals")
         values["rules_off"] = list(plan.rules_off)
         return {**values, "approvals": [ApprovalView(by=by, at=at) for by, at in plan.approvals]}
 
@@ -175,7 +176,7 @@ class ItemView(BaseModel):
     @classmethod
     def of(cls, item: PlanItem, pinned_by: str | None) -> ItemView:
         """The view of an item."""
-        values = {name: getattr(item, name) for name in cls.model_fields if name not in ("undo", "pinned_by")}
+        values = values_of(cls, item, "undo", "pinned_by")
         return cls(**values, undo=undo_of(item), pinned_by=pinned_by)
 
 
@@ -224,7 +225,7 @@ class ReportView(BaseModel):
     @classmethod
     def of(cls, report: PlanReport) -> ReportView:
         """The view of a report."""
-        values = {name: getattr(report, name) for name in cls.model_fields if name != "still_there"}
+        values = values_of(cls, report, "still_there")
         return cls(**values, still_there=list(report.still_there))
 
 
@@ -239,7 +240,7 @@ class UndoView(BaseModel):
     @classmethod
     def of(cls, undone: Undone) -> UndoView:
         """The view of an undo."""
-        return cls(**{name: getattr(undone, name) for name in cls.model_fields})
+        return cls(**values_of(cls, undone))
 
 
 class PolicyView(BaseModel):
@@ -254,7 +255,7 @@ class PolicyView(BaseModel):
     @classmethod
     def of(cls, policy: Policy) -> PolicyView:
         """The view of a policy."""
-        return cls(**{name: getattr(policy, name) for name in cls.model_fields})
+        return cls(**values_of(cls, policy))
 
 
 class PoliciesView(BaseModel):

@@ -14,7 +14,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "idempotency-key-in-flight": (409, "the first request with this key is still being claimed; `Retry-After`"),
     "limit-reached": (
         409,
-        "the workspace has as many valid tokens, or keys of app builders, as it may have; the detail "
+        "the workspace has as many valid tokens, open invitations, or keys of app builders, as it may have; the detail "
         "says how to make room",
     ),
     "not-now": (409, "the prototype's state does not allow this now"),

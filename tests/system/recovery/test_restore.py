@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from people import ADA, ANN
 from postgres import PostgresServer
 from protokeep.core.errors import InvalidInput, NotReady
-from protokeep.core.prototype import Status
+from protokeep.core.prototype import State, Status
 from protokeep.store.backup import backup
 from world import PROMPT, World, both_versions
 
@@ -193,3 +195,50 @@ class TestBackup:
         with pytest.raises(NotReady):
             backup(tmp_path / "text.db", tmp_path / "copy.db")
         assert not (tmp_path / "copy.db").exists()
+
+
+@both_versions
+async def test_what_the_bin_deleted_since_the_copy_is_not_deleted_twice_and_does_not_wait_for_ever(
+    world: World, snapshot: Snapshot
+) -> None:
+    """
+    Its chat is in the builder's trash. In the copy one prototype waits in the bin, and one is in use and is deleted
+    again: the rows of both go, the builder deletes nothing a second time, and what was taken back since the copy can be
+    taken back again.
+    """
+    week = timedelta(days=7)
+    binned, used, saved = [await world.complete(product) for product in ("p-1", "p-2", "p-3")]
+    world.first.context.bin_time = week
+    for one in (binned, saved):
+        await world.keeper.delete(ANN, one.id)
+    await world.keeper.finalize()  # Their chats are copied.
+    world.clock.advance(6 * 86_400)
+    restored = await snapshot()
+    world.first.context.bin_time = week
+    await world.keeper.take_back(ANN, saved.id)
+    await world.keeper.delete(ADA, used.id, at_once=True)
+    for _ in range(2):  # PostgreSQL's first process began after a silence, and lets the bin wait for an hour more.
+        world.clock.advance(1.5 * 86_400)
+        await world.keeper.finalize()
+    assert [world.sandbox.chats[str(one.chat_id)].deleted for one in (binned, used, saved)] == [True, True, False]
+    await restored()
+    world.first.context.bin_time = week
+
+    await world.keeper.finalize()
+    await world.live(900, 15)
+    again = await world.get(saved.id)
+    assert again.generation is not None
+    assert again.generation.deletion_due_at is not None
+    assert again.generation.deletion_due_at >= world.clock() + week - timedelta(hours=1)
+    await world.keeper.delete(ANN, used.id)
+    await world.keeper.take_back(ANN, again.id)
+    world.clock.advance(8 * 86_400)
+    for _ in range(30):
+        await world.live(30, 30)
+        await world.keeper.finalize()
+        world.clock.advance(600)
+
+    assert [await world.store.get_unscoped(one.id) for one in (binned, used)] == [None, None]
+    assert (await world.get(saved.id)).state is State.READY
+    deletions = [world.sandbox.deletions.done[str(one.chat_id)] for one in (binned, used, saved)]
+    assert deletions == [1, 1, 0]

@@ -5,7 +5,16 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from protokeep.core.errors import InvalidInput, KeyInFlight, KeyReused, NotAllowed, NotNow, NotReady, ProviderError
+from protokeep.core.errors import (
+    InvalidInput,
+    KeyInFlight,
+    KeyReused,
+    NotAllowed,
+    NotNow,
+    NotReady,
+    ProtokeepError,
+    ProviderError,
+)
 from protokeep.store.gallery import Card
 from protokeep.web.actions import picture_response
 from protokeep.web.dependencies import application_of
@@ -16,9 +25,12 @@ from protokeep.web.pages.forms import new_key
 from protokeep.web.pages.gallery import newest_event_id, prototype_page, require_prototype
 from protokeep.web.pages.presenters import card_view
 from protokeep.web.pages.render import page
-from protokeep.web.pages.session import AdminDep, FormFieldsDep, MakerDep, OnlookerDep
+from protokeep.web.pages.session import AdminDep, FormFieldsDep, MakerDep, OnlookerDep, Visitor
 
 router = APIRouter(prefix="/prototypes/{prototype_id}")
+
+#: The status of a page that says why nothing was changed; 503 for all others.
+STATUSES: dict[type[Exception], int] = {NotAllowed: 403, NotNow: 409, InvalidInput: 422}
 
 
 @router.post("/messages")
@@ -58,10 +70,7 @@ async def stop(request: Request, visitor: MakerDep, fields: FormFieldsDep, proto
     try:
         await application.keeper.stop(visitor.principal, prototype.id)
     except (NotNow, NotReady, ProviderError) as error:
-        status = 409 if isinstance(error, NotNow) else 503
-        return await prototype_page(
-            request, visitor, prototype.id, since, status=status, trouble=f"It was not stopped. {error}"
-        )
+        return await _refused(request, visitor, prototype.id, since, error, f"It was not stopped. {error}")
     return RedirectResponse(f"/prototypes/{prototype.id}", 303)
 
 
@@ -91,7 +100,7 @@ async def delete(request: Request, visitor: AdminDep, fields: FormFieldsDep, pro
         at_once = fields.get("now") == "1"
         remaining = await application.keeper.delete(visitor.principal, prototype_id, at_once=at_once)
     except NotNow as error:
-        return await prototype_page(request, visitor, prototype_id, since, status=409, trouble=str(error))
+        return await _refused(request, visitor, prototype_id, since, error)
     return RedirectResponse("/?deleted=1" if remaining is None else f"/prototypes/{remaining.id}", 303)
 
 
@@ -104,7 +113,7 @@ async def make_current(request: Request, visitor: MakerDep, fields: FormFieldsDe
     try:
         made = await application.keeper.variants.make_current(visitor.principal, prototype)
     except NotNow as error:
-        return await prototype_page(request, visitor, prototype.id, since, status=409, trouble=str(error))
+        return await _refused(request, visitor, prototype.id, since, error)
     return RedirectResponse(product_path(made.product_id), 303)
 
 
@@ -117,9 +126,8 @@ async def name(request: Request, visitor: MakerDep, fields: FormFieldsDep, proto
     try:
         await application.keeper.variants.name(visitor.principal, prototype, fields.get("name"))
     except (InvalidInput, NotNow) as error:
-        status = 409 if isinstance(error, NotNow) else 422
         trouble = f"The name was not saved. {str(error).removeprefix('name').strip().capitalize()}"
-        return await prototype_page(request, visitor, prototype.id, since, status=status, trouble=trouble)
+        return await _refused(request, visitor, prototype.id, since, error, trouble)
     return RedirectResponse(f"/prototypes/{prototype.id}", 303)
 
 
@@ -132,8 +140,7 @@ async def take_back(request: Request, visitor: MakerDep, fields: FormFieldsDep, 
     try:
         await application.keeper.take_back(visitor.principal, prototype.id)
     except (NotNow, NotAllowed) as error:
-        status = 403 if isinstance(error, NotAllowed) else 409
-        return await prototype_page(request, visitor, prototype.id, since, status=status, trouble=str(error))
+        return await _refused(request, visitor, prototype.id, since, error)
     return RedirectResponse(f"/prototypes/{prototype.id}", 303)
 
 
@@ -145,3 +152,11 @@ async def picture(request: Request, visitor: OnlookerDep, prototype_id: str, v: 
     if v == version_of(stored.etag):
         response.headers["Cache-Control"] = "private, max-age=86400"
     return response
+
+
+async def _refused(
+    request: Request, visitor: Visitor, prototype_id: str, since: str, error: ProtokeepError, trouble: str = ""
+) -> Response:
+    """The prototype's page with why nothing was changed: `trouble`, or the error's own words."""
+    status = next((number for kind, number in STATUSES.items() if isinstance(error, kind)), 503)
+    return await prototype_page(request, visitor, prototype_id, since, status=status, trouble=trouble or str(error))
