@@ -14,6 +14,7 @@ from protokeep.web.pages.detail import detail_values
 from protokeep.web.pages.formatting import product_path, version_of
 from protokeep.web.pages.forms import new_key
 from protokeep.web.pages.gallery import newest_event_id, prototype_page, require_prototype
+from protokeep.web.pages.own_words import in_own_words
 from protokeep.web.pages.presenters import card_view
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import AdminDep, FormFieldsDep, MakerDep, OnlookerDep
@@ -41,9 +42,9 @@ async def send_message(request: Request, visitor: MakerDep, fields: FormFieldsDe
     except InvalidInput as error:
         status, form["fault"] = 422, "The change" + str(error).removeprefix(error.field or "")
     except NotNow as error:
-        status, form["trouble"] = 409, str(error)
+        status, form["trouble"] = 409, in_own_words(str(error))
     except (NotReady, KeyInFlight) as error:
-        status, form["trouble"] = 503, str(error)
+        status, form["trouble"] = 503, in_own_words(str(error))
     else:
         return RedirectResponse(f"/prototypes/{prototype.id}", 303)
     return await prototype_page(request, visitor, prototype.id, since, status=status, change=form)
@@ -91,7 +92,7 @@ async def delete(request: Request, visitor: AdminDep, fields: FormFieldsDep, pro
         at_once = fields.get("now") == "1"
         remaining = await application.keeper.delete(visitor.principal, prototype_id, at_once=at_once)
     except NotNow as error:
-        return await prototype_page(request, visitor, prototype_id, since, status=409, trouble=str(error))
+        return await prototype_page(request, visitor, prototype_id, since, status=409, trouble=in_own_words(str(error)))
     return RedirectResponse("/?deleted=1" if remaining is None else f"/prototypes/{remaining.id}", 303)
 
 
@@ -104,7 +105,7 @@ async def make_current(request: Request, visitor: MakerDep, fields: FormFieldsDe
     try:
         made = await application.keeper.variants.make_current(visitor.principal, prototype)
     except NotNow as error:
-        return await prototype_page(request, visitor, prototype.id, since, status=409, trouble=str(error))
+        return await prototype_page(request, visitor, prototype.id, since, status=409, trouble=in_own_words(str(error)))
     return RedirectResponse(product_path(made.product_id), 303)
 
 
@@ -133,7 +134,8 @@ async def take_back(request: Request, visitor: MakerDep, fields: FormFieldsDep, 
         await application.keeper.take_back(visitor.principal, prototype.id)
     except (NotNow, NotAllowed) as error:
         status = 403 if isinstance(error, NotAllowed) else 409
-        return await prototype_page(request, visitor, prototype.id, since, status=status, trouble=str(error))
+        trouble = in_own_words(str(error))
+        return await prototype_page(request, visitor, prototype.id, since, status=status, trouble=trouble)
     return RedirectResponse(f"/prototypes/{prototype.id}", 303)
 
 
