@@ -64,6 +64,6 @@ def test_an_account_is_read_looked_at_and_reclaimed(tmp_path: Path, monkeypatch:
         assert (tmp_path / "chats.csv").read_text().splitlines() == printed.splitlines()
         assert saved["bytes"] == (tmp_path / "chats.csv").stat().st_size
         assert [(one["chat_id"], one["pinned_by"]) for one in listed_json] == [(first, None)]
-        assert "census done" in cancelled.stdout
+        assert "scan done" in cancelled.stdout
         assert (again["state"], again["is_whole"]) == ("running", False)
-        assert (unknown.returncode, "`protokeep census chats` lists them" in unknown.stderr) == (1, True)
+        assert (unknown.returncode, "`protokeep census chats` lists its chats" in unknown.stderr) == (1, True)

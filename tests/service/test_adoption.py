@@ -405,7 +405,7 @@ async def test_doctor_names_what_is_wrong_with_an_owners_table(owned: World, gue
 
     findings = await doctor(owned.database_url)
     assert "several tenants" in findings["tenants"]
-    assert findings["older rows"].startswith("the chats of 4 older rows are in no v0 account")
+    assert findings["older rows"].startswith("4 older rows: no v0 account")
     await run(owned.database_url, "ALTER TABLE design_mockups ENABLE ROW LEVEL SECURITY")
     assert "hides rows of design_mockups" in (await doctor(guest))["design_mockups"]
 
