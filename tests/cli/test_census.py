@@ -65,6 +65,6 @@ def test_an_account_is_read_looked_at_and_reclaimed(tmp_path: Path, monkeypatch:
         assert (replaced.returncode, (tmp_path / "chats.csv").stat().st_mode & 0o777) == (0, 0o600)
         assert saved["bytes"] == (tmp_path / "chats.csv").stat().st_size
         assert [(one["chat_id"], one["pinned_by"]) for one in listed_json] == [(first, None)]
-        assert "census done" in cancelled.stdout
+        assert "scan done" in cancelled.stdout
         assert (again["state"], again["is_whole"]) == ("running", False)
-        assert (unknown.returncode, "`protokeep census chats` lists them" in unknown.stderr) == (1, True)
+        assert (unknown.returncode, "`protokeep census chats` lists its chats" in unknown.stderr) == (1, True)

@@ -36,7 +36,7 @@ async def test_a_workspaces_key_is_set_resealed_listed_removed_and_audited(sqlit
     everything = (key_set, rotated, listed, audit)
     assert [said.code for said in everything] == [0] * len(everything), [said.err for said in everything]
     assert "v0 accepts it" in key_set.out
-    assert rotated.out == "Sealed anew: 1.\n"
+    assert rotated.out == "Encrypted again: 1.\n"
     assert "…3f9c  workspace team" in listed.out
     assert "CANNOT" not in listed.out
     assert [line.split()[2] for line in audit.out.splitlines()] == ["key_sealed_anew", "key_set"]

@@ -203,7 +203,7 @@ def test_a_lost_stop_is_not_repeated_blindly(served: Demo, way: Lossy) -> None:
         lost = through(served, way, "stop", "shop")
 
     assert lost.exit_code == 6
-    assert "look first, with `protokeep list shop`" in lost.stderr
+    assert "Check first with `protokeep list shop`" in lost.stderr
     assert "Stopped by" in run(served, "list", "shop").stdout
     assert "Stopped by" in typed(served, repeat_of(lost)).stdout
 

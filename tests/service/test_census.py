@@ -217,7 +217,7 @@ async def test_a_census_keeps_to_a_quarter_of_the_days_calls(world: World, censu
     paused = await censuses.newest()
 
     assert (world.calls(), paused.state) == (10, CensusState.PAUSED)
-    assert "by itself" in (paused.problem or "")
+    assert "resumes automatically" in (paused.problem or "")
     assert world.clock().date() == (began + timedelta(days=1)).date()
     await censuses.clean_up.step()
     assert world.calls() == 11

@@ -61,7 +61,7 @@ class TestChoice:
         """
         node = await world.node(ours_for=["default"])
         await keys_of(node).set(ADMIN, ANNS, "v0", ANNS_KEY)
-        with pytest.raises(NotConfigured, match="This workspace has no v0 key"):
+        with pytest.raises(NotConfigured, match="This workspace has no v0 API key"):
             node.context.providers.choose("v0", "other", "eve")
         assert node.context.providers.choose("v0", "default", "bob").account == "v0:environment"
         assert (await world.node()).context.providers.choose("v0", "other", "eve").account == "v0:environment"

@@ -27,6 +27,8 @@ NOT_ON_THE_PAGE: Mapping[str, str] = {
     "src/protokeep/service/archives.py": "Copies of chats have no page.",
     "src/protokeep/core/errors.py": "A database that is not migrated serves no page; it is the operator's.",
     "src/protokeep/service/tokens.py": "The page revokes tokens by their buttons.",
+    "src/protokeep/service/hooks.py": "Hooks are a command of the operator's.",
+    "src/protokeep/service/vault.py": "A key that does not open is told by the account that it belongs to.",
 }
 
 #: Places that may have a word, each with its reason.
@@ -84,7 +86,8 @@ def _is_for_operators(sentence: Sentence) -> bool:
 def test_the_page_says_no_address_of_the_api_and_no_command(sentences: list[Sentence]) -> None:
     """What the service says to programs and terminals is said in the page's own words there."""
     shown = ("src/protokeep/core/", "src/protokeep/service/")
-    code = re.compile(r"/api/|`protokeep |create_new|other_account|V0_API_KEY")
+    names = r"create_new|other_account|V0_API_KEY|PROTOKEEP_|Retry-After|Idempotency-Key"
+    code = re.compile(rf"/api/|`protokeep |{names}")
     told = [
         one for one in sentences if one.place.startswith(shown) and not one.place.startswith(tuple(NOT_ON_THE_PAGE))
     ]
@@ -97,7 +100,7 @@ def test_the_page_says_no_address_of_the_api_and_no_command(sentences: list[Sent
 
 def _written_out(text: str) -> str:
     """The sentence with the setting's name that a provider puts into it."""
-    return text.replace("{self._names[name]}", "V0_API_KEY")
+    return text.replace("{self._names[name]}", "V0_API_KEY").replace("{self.kind.upper()}", "PERSON")
 
 
 def test_the_glossary_has_the_labels_of_all_states() -> None:

@@ -23,6 +23,7 @@ from protokeep.web.pages.detail import detail_values
 from protokeep.web.pages.formatting import product_path, version_of
 from protokeep.web.pages.forms import new_key
 from protokeep.web.pages.gallery import newest_event_id, prototype_page, require_prototype
+from protokeep.web.pages.own_words import in_own_words
 from protokeep.web.pages.presenters import card_view
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import AdminDep, FormFieldsDep, MakerDep, OnlookerDep, Visitor
@@ -53,9 +54,9 @@ async def send_message(request: Request, visitor: MakerDep, fields: FormFieldsDe
     except InvalidInput as error:
         status, form["fault"] = 422, "The change" + str(error).removeprefix(error.field or "")
     except NotNow as error:
-        status, form["trouble"] = 409, str(error)
+        status, form["trouble"] = 409, in_own_words(str(error))
     except (NotReady, KeyInFlight) as error:
-        status, form["trouble"] = 503, str(error)
+        status, form["trouble"] = 503, in_own_words(str(error))
     else:
         return RedirectResponse(f"/prototypes/{prototype.id}", 303)
     return await prototype_page(request, visitor, prototype.id, since, status=status, change=form)
@@ -159,4 +160,4 @@ async def _refused(
 ) -> Response:
     """The prototype's page with why nothing was changed: `trouble`, or the error's own words."""
     status = next((number for kind, number in STATUSES.items() if isinstance(error, kind)), 503)
-    return await prototype_page(request, visitor, prototype_id, since, status=status, trouble=trouble or str(error))
+    return await prototype_page(request, visitor, prototype_id, since, status=status, trouble=in_own_words(trouble or str(error)))

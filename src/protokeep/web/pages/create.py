@@ -18,6 +18,7 @@ from protokeep.web.pages.detail import detail_values
 from protokeep.web.pages.finding import offered_products
 from protokeep.web.pages.forms import LIMITS, Form, blank_form, new_key
 from protokeep.web.pages.gallery import newest_event_id
+from protokeep.web.pages.own_words import in_own_words
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import FormFieldsDep, MakerDep, Visitor, is_on
 from protokeep.web.pages.similar import Existing, existing_for
@@ -65,9 +66,9 @@ async def create(request: Request, visitor: MakerDep, fields: FormFieldsDep) -> 
     except InvalidInput as error:
         return await _form_page(request, visitor, form.with_fault(error.field, str(error)), 422)
     except QuotaReached as error:
-        return await _form_page(request, visitor, replace(form, trouble=str(error)), 429)
+        return await _form_page(request, visitor, replace(form, trouble=in_own_words(str(error))), 429)
     except (NotReady, KeyInFlight) as error:
-        return await _form_page(request, visitor, replace(form, trouble=str(error)), 503)
+        return await _form_page(request, visitor, replace(form, trouble=in_own_words(str(error))), 503)
     if ensured.decision.outcome is Outcome.REUSED:
         return await _reused_page(request, visitor, form, ensured)
     return RedirectResponse(f"/prototypes/{ensured.prototype.id}", 303)

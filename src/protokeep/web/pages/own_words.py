@@ -20,10 +20,16 @@ _WORDS = {
     "Set one: `protokeep keys set`": "Set one in the settings, under “v0 API keys”",
     "; ask with create_new=true for one from this prompt": "",
     "set it with other_account=true": "tick the box and save it again",
+    "Leave the Idempotency-Key out, or let the operator raise": "Try again later, or ask the operator to raise",
+    "The first request with this Idempotency-Key is still being written. Try again.": "Your first click is still being "
+    "handled. Try again in a moment.",
+    "after the seconds in Retry-After": "in a moment",
 }
+#: Settings are the operator's; people on the page read what they limit.
+_LIMIT = re.compile(r"raise PROTOKEEP_\w+")
 _PATTERN = re.compile("|".join(re.escape(words) for words in sorted(_WORDS, key=len, reverse=True)))
 
 
 def in_own_words(text: str) -> str:
     """A sentence of the service's, as somebody reads it who uses the page."""
-    return _PATTERN.sub(lambda found: _WORDS[found[0]], text)
+    return _LIMIT.sub("raise this limit", _PATTERN.sub(lambda found: _WORDS[found[0]], text))

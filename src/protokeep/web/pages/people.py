@@ -24,6 +24,7 @@ from protokeep.web.dependencies import (
 from protokeep.web.invitations import link_of
 from protokeep.web.models import Cursor
 from protokeep.web.pages import formatting
+from protokeep.web.pages.own_words import in_own_words
 from protokeep.web.pages.render import page
 from protokeep.web.pages.session import AdminDep, FormFieldsDep, Visitor
 
@@ -203,4 +204,5 @@ def _told(error: InvalidInput | LimitReached) -> str:
     """The fault in words of the form."""
     label = {"user_id": "The name", "name": "The purpose", "days": "The number of days", "role": "The role"}
     field = getattr(error, "field", None) or ""
-    return label.get(field, "") + str(error).removeprefix(field) if field in label else str(error)
+    text = in_own_words(str(error))
+    return label[field] + text.removeprefix(field) if field in label else text
