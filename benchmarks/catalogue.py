@@ -154,10 +154,8 @@ def works(application: Application, prototypes: int) -> dict[str, tuple[float, C
         "all, by last change": Search(sort="updated"),
     }
     for goal, lists in ((SEARCH_GOAL, few), (COLLECTED_GOAL, many)):
-        found |= {
-            f"list: {what}": (goal, lambda search=search: gallery.find(somebody, search, 20))
-            for what, search in lists.items()
-        }  # type: ignore[misc]
+        for what, search in lists.items():
+            found[f"list: {what}"] = (goal, lambda search=search: gallery.find(somebody, search, 20))  # type: ignore[misc]
     similar = SimilarProducts(application.keeper.context.store)
     chance = random.Random(7)
     lately = next(islice(rows(prototypes), prototypes // 2, None))["prompt"]

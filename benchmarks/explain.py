@@ -56,6 +56,16 @@ def statements_of(statements: PrototypeQueries, gallery: GalleryQueries) -> dict
         "the cards of the home page by state": (gallery.counts(tuple(State), Filters()), {"workspace_id": "default"}),
         "cards by id": (gallery.cards, {"workspace_id": "default", "ids": [ONE]}),
         "durations of past generations": (query("list_durations"), {"workspace_id": "default", "limit": 200}),
+        "the tags of a workspace": (query("list_tags"), {"workspace_id": "default", "limit": 50}),
+        "the people to filter by": (query("list_makers"), {"workspace_id": "default", "limit": 100}),
+        "somebody's favourites": (
+            query("list_favourites"),
+            {"workspace_id": "default", "user_id": "ann", "limit": 500},
+        ),
+        "cards with a tag": (
+            gallery.collected(tuple(State), Filters(tag=True)),
+            {"workspace_id": "default", "tag": "retail", "limit": 19},
+        ),
         "older rows that nobody tracks": (query("list_untracked_chats"), {"limit": 200}),
     }
 

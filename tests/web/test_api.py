@@ -29,6 +29,7 @@ VIEW = {
     *("project_url", "demo_url", "web_url", "chat_url", "thumbnail_url", "image_url", "error", "is_current"),
     *("created_at", "updated_at", "observed_at", "poll_count", "elapsed_seconds", "state", "reason", "credits"),
     *("key_source", "phase_submission_id", "metadata", "deletion_due_at", "archive_id", "variant", "variant_name"),
+    *("tags", "archived_at"),
 }
 
 

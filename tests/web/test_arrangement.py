@@ -16,11 +16,11 @@ from web.test_pages import Site, hidden, titles
 from world import World, on_sqlite
 
 AWKWARD = "a/b c?d&é"
-SCENES = [
+SCENES = (
     Scene("zoo", "Zoo", "ana", "A page of animals", State.READY, minutes(50)),
     Scene("bakery", "bakery", "ben", "A page of bread", State.READY, minutes(40)),
     Scene("airline", "Airline", "ana", "A page of planes", State.FAILED, minutes(30)),
-]
+)
 
 
 def words(text: str) -> str:
@@ -134,7 +134,7 @@ async def test_filters_columns_and_views_are_addresses(site: Site) -> None:  # n
     A search keeps the other filters; a saved view is a link, nobody else's, that a person renames or removes. The
     file has what the list has, and no cell of it is calculated.
     """
-    await paint(site.application, [*SCENES, Scene("=cmd", "=1+1", "ana", "A page", State.READY, minutes(20))])
+    await paint(site.application, (*SCENES, Scene("=cmd", "=1+1", "ana", "A page", State.READY, minutes(20))))
     ana, ben = await site.signed_in(), await site.signed_in(user="ben")
     listed = await ana.get("/?person=ana&sort=name&view=table&columns=tags,nonsense,id")
     assert titles(listed.text) == ["=1+1", "Airline", "Zoo"]

@@ -50,6 +50,7 @@ COLUMNS: Mapping[str, str] = {
     "id": "ID",
 }
 DEFAULT_COLUMNS = ("state", "person", "made", "took")
+MANY_COLUMNS = 6
 #: In the address: no column but the product's.
 NO_COLUMNS = "-"
 
@@ -127,8 +128,9 @@ class Filters:
 
     @property
     def column_classes(self) -> str:
-        """The classes of a table that shows these columns."""
-        return " ".join(f"has-{name}" for name in self.columns)
+        """The classes of a table that shows these columns. Many leave no room for pictures."""
+        many = ["has-many"] if len(self.columns) > MANY_COLUMNS else []
+        return " ".join([*(f"has-{name}" for name in self.columns), *many])
 
     @property
     def in_panel(self) -> int:

@@ -145,27 +145,41 @@ def card_view(
         usual=formatting.usual_text(usual) if prototype.state in USUAL_STATES else None,
         owner=owner_of(prototype),
         builder=builder_of(prototype),
-        created_at=prototype.created_at,
-        age=formatting.ago(prototype.created_at, now),
-        created_on=formatting.on_day(prototype.created_at, now),
         variants=_variants_text(card.variants),
-        is_current=prototype.is_current,
-        in_progress=prototype.state in IN_PROGRESS,
-        is_tracked=generation is not None,
         prompt=prototype.prompt,
-        tags=prototype.tags,
-        is_archived=prototype.archived_at is not None,
-        updated_at=prototype.updated_at,
-        updated_age=formatting.ago(prototype.updated_at, now),
-        is_favourite=prototype.product_id in favourites,
+        **_time_values(prototype, now),
+        **_arrangement_values(prototype, favourites),
         **_variant_values(prototype, now, usual),
     )
+
+
+def _time_values(prototype: Prototype, now: datetime) -> dict[str, Any]:
+    """When it was made, and when it changed last."""
+    return {
+        "created_at": prototype.created_at,
+        "age": formatting.ago(prototype.created_at, now),
+        "created_on": formatting.on_day(prototype.created_at, now),
+        "updated_at": prototype.updated_at,
+        "updated_age": formatting.ago(prototype.updated_at, now),
+    }
+
+
+def _arrangement_values(prototype: Prototype, favourites: Collection[str]) -> dict[str, Any]:
+    """How people have arranged the product."""
+    return {
+        "tags": prototype.tags,
+        "is_archived": prototype.archived_at is not None,
+        "is_favourite": prototype.product_id in favourites,
+    }
 
 
 def _variant_values(prototype: Prototype, now: datetime, usual: tuple[timedelta, timedelta] | None) -> dict[str, Any]:
     """What tells a variant from the product's others, and what can be done with it."""
     generation = prototype.generation
     return {
+        "is_current": prototype.is_current,
+        "in_progress": prototype.state in IN_PROGRESS,
+        "is_tracked": generation is not None,
         "failed": prototype.state in (State.FAILED, State.STOPPED),
         "is_making": prototype.state in (State.QUEUED, State.MAKING),
         "is_late": _is_late(prototype, now, usual),
