@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -286,7 +287,9 @@ async def for_readme(folder: Path) -> None:
         settings = Settings(database_url=f"sqlite:///{temporary}/readme.db", v0_api_key="unused", _env_file=None)
         async with build_application(settings) as application, async_playwright() as playwright:
             calm = (State.READY, State.MAKING)  # So that a window's height shows pictures.
-            made = await paint(application, tuple(scene for scene in SCENES if scene.state in calm))
+            # As `make demo` shows them: v0's current API gives no screenshots, so cards show covers.
+            scenes = tuple(replace(scene, pictured=False) for scene in SCENES if scene.state in calm)
+            made = await paint(application, scenes)
             await application.tokens.create(Role.MAKER, user_id="ana", plain=TOKEN)
             browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
             listener = listen("127.0.0.1", 0)
@@ -294,7 +297,7 @@ async def for_readme(folder: Path) -> None:
                 url = address_of(listener)
                 for name, (page_name, theme) in README.items():
                     context = await browser.new_context(
-                        viewport={"width": 1360, "height": 880}, color_scheme="dark" if theme == "dark" else "light"
+                        viewport={"width": 1120, "height": 740}, color_scheme="dark" if theme == "dark" else "light"
                     )
                     page = await context.new_page()
                     await page.goto(f"{url}/sign-in")
