@@ -53,7 +53,7 @@ class Readiness:
         self._refusal = ""
 
     async def require(self) -> None:
-        """Write a row, and look at the rights of our role. Raises `DatabaseUnavailable`, with words, when it may not."""
+        """Write a row, and look at our role's rights. Raises `DatabaseUnavailable`, with words, when it may not."""
         async with self._asking:
             if self._asked_at is None or self._elapsed() - self._asked_at >= FRESH_SECONDS:
                 self._refusal = await self._refused()
