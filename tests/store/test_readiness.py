@@ -9,15 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from owner_schemas import run
 from protokeep.core.errors import DatabaseBusy, DatabaseUnavailable
+from protokeep.doctor import _check_writes
 from protokeep.job_queue import JobQueue
+from protokeep.settings import Settings
 from protokeep.store.database import Database
 from protokeep.store.owner_table import OWN_TABLES
 from protokeep.store.readiness import FRESH_SECONDS, QUEUE_TABLES, Readiness, meaning_of
 from protokeep.store.sql import Statement
 from protokeep.store.sqlite import Sqlite
+from protokeep.wiring import build_application
 from world import World
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -133,3 +137,19 @@ async def test_the_grants_of_the_documentation_are_enough_and_none_can_be_left_o
     assert f"{role} may not INSERT in protokeep_events" in lacking
     assert "Row-level security without a policy hides protokeep_slots" in hidden
     assert {name for name in (*OWN_TABLES, *QUEUE_TABLES) if not re.search(rf"\b{name}\b", script)} == set()
+
+
+async def test_doctor_says_how_many_connections_would_fit(pg_url: str) -> None:
+    """
+    One process with the default may open 12: a database that has fewer for us is told, with the number to set.
+    """
+    settings = Settings(database_url=pg_url, secret_key=SecretStr("a secret of the tests, long enough"), _env_file=None)
+    async with build_application(settings, migrating=False) as application:
+        enough = await _check_writes(application)
+        await run(pg_url, f"ALTER DATABASE {pg_url.rpartition('/')[2]} CONNECTION LIMIT 8")
+        scarce = await _check_writes(application)
+
+    assert [(finding.level, finding.name) for finding in enough] == [("fine", "connections")]
+    assert [(finding.level, finding.name) for finding in scarce] == [("unsafe", "connections")]
+    assert "may open 12; the server has 8 for them" in scarce[0].text
+    assert scarce[0].fix.startswith("set PROTOKEEP_DATABASE_CONNECTIONS to 8,")
