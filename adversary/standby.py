@@ -16,10 +16,12 @@ PRIMARY = {"wal_level": "replica", "max_wal_senders": "4", "log_min_messages": "
 
 
 class Standby(PostgresServer):
-    """Made by `pg_basebackup` from a running primary, without a stream from it: it stays as old as it is."""
+    """Made by `pg_basebackup` from a running primary. Without a stream from it, it stays as old as it is."""
 
-    def __init__(self, primary: PostgresServer) -> None:
-        super().__init__({**FAST, **PRIMARY})
+    def __init__(self, primary: PostgresServer, *, follows: bool = False) -> None:
+        """`follows`: it streams from the primary, so that it never is older."""
+        stream = {"primary_conninfo": primary.url().replace("/postgres", "/")} if follows else {}
+        super().__init__({**FAST, **PRIMARY, **stream})
         self._primary = primary
 
     async def promote(self) -> None:

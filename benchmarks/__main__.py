@@ -31,6 +31,7 @@ BENCHMARKS = {
     "peers": "Durable starts, compared with DBOS and PgQueuer",
     "storm": "A storm of clicks",
     "growth": "A million prototypes",
+    "commits": "Commits on a slow disk",
     "migration": "A migration beside a reader and a writer",
     "footprint": "Memory, start, a second process",
     "tracking": "Polling thousands with few calls",

@@ -72,6 +72,23 @@ async def test_what_a_killed_process_told_nobody_is_found_in_the_table(world: Wo
 
 
 @on_postgresql
+async def test_only_what_was_committed_is_told(world: World) -> None:
+    """
+    A write that lost its race is rolled back with its events, and nobody hears of it.
+    """
+    bus, before = world.first.context.bus, tracked(await world.complete())
+    event = Event("status", Source.POLL, world.clock(), status=before.status.value)
+    bus.take_untold(100)
+
+    assert await world.store.save(before, before, event) is not None
+    told = bus.take_untold(100)
+    assert await world.store.save(before, before, event) is None
+
+    assert [(change.mockup_id, change.kind, len(events)) for change, events in told] == [(before.id, "changed", 1)]
+    assert bus.take_untold(100) == []
+
+
+@on_postgresql
 async def test_a_row_whose_product_has_a_very_long_id_is_saved_and_heard_of(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

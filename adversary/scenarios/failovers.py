@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from functools import partial
 
+import httpx2
+
 from adversary.databases import PostgresDatabase
 from adversary.harness import World
+from adversary.members import Member
 from adversary.scenario import POSTGRESQL, scenario
 from adversary.standby import PRIMARY, Standby
 from postgres import PostgresServer
 
 #: The goal: creates go on within 60 s of a fail-over.
 GOES_ON_WITHIN = 60.0
+#: The goal: after so many seconds with a new primary, processes are ready and take creates.
+HEALED_WITHIN = 10.0
 Step = Callable[[], Awaitable[None]]
 
 
@@ -84,6 +90,64 @@ async def standby_promoted(world: World) -> None:
         await _go_back(world, 5, keep, go_back)
         for member in world.members:
             member.kill()
+
+
+@scenario(databases=POSTGRESQL)
+async def primary_left_read_only(world: World) -> None:
+    """The old primary turns read-only and keeps its sessions; a standby takes over its address for new ones."""
+    with ExitStack() as stack:
+        primary = stack.enter_context(PostgresServer(PRIMARY))
+        standby = Standby(primary, follows=True)
+        stack.callback(standby.stop)
+        stack.callback(setattr, world, "database", world.database)
+        database = world.database = PostgresDatabase(primary, primary.create_database())
+        await world.open(defaults=True)
+        proxy, through = await world.database_proxy()
+        await world.ready(*(world.add("serve", f"serve-{number}", **through) for number in (0, 1)))
+        await asyncio.to_thread(standby.start)
+        await world.create_ready("old0")
+        await asyncio.to_thread(_refuse_writes, primary)
+        await world.until(partial(_answers, world, 503), 5)
+        refused = await world.create("refused", wait=0)
+        words = (await _readiness(world.members[0])).json().get("detail", "")
+        world.report.expect(refused.status_code == 503, "wrong_answer", f"a create was {refused.status_code}")
+        world.report.expect("retry-after" in refused.headers, "wrong_answer", "no Retry-After")
+        world.report.expect("read-only" in words, "wrong_answer", f"/readyz: {words}")
+        await asyncio.sleep(1)  # The standby has all by now.
+        await standby.promote()
+        world.database = PostgresDatabase(standby, standby.url(database.name))
+        proxy.to_port = world.database.port
+        began = time.monotonic()
+        healed = await world.until(partial(_answers, world, 200), HEALED_WITHIN)
+        created = await world.create("after", wait=0)
+        took = time.monotonic() - began
+        world.report.note(healed_after=f"{took:.1f} s", create=created.status_code)
+        world.report.expect(
+            healed and created.is_success and took <= HEALED_WITHIN,
+            "not_healed",
+            f"{created.status_code}, {took:.1f} s",
+        )
+        await world.settles(90)
+        await world.verdict({"old0": 1, "after": 1, "refused": (0, 1)}, {})
+        for member in world.members:
+            member.kill()
+        for server in (primary, standby):
+            await asyncio.to_thread(server.stop)  # In a thread: a server has a loop of its own.
+
+
+def _refuse_writes(server: PostgresServer) -> None:
+    server.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    server.execute("SELECT pg_reload_conf()")
+
+
+async def _answers(world: World, code: int) -> bool:
+    """Whether the readiness of every process is this."""
+    return all([(await _readiness(member)).status_code == code for member in world.members])
+
+
+async def _readiness(member: Member) -> httpx2.Response:
+    async with httpx2.AsyncClient(trust_env=False, timeout=20) as http:
+        return await http.get(f"{member.url}/readyz")
 
 
 @scenario(databases=POSTGRESQL)

@@ -292,10 +292,10 @@ async def _check_writes(application: Application) -> list[Finding]:
         return []
     limits = settings.connection_limits
     each = limits.direct if limits.through_pooler else limits.connections
-    processes, left = max(found.processes, 1), found.allowed - found.others
+    processes, left = max(found.processes, 1), found.left
     text = (
-        f"{processes} process(es) of {each} connections each may open {processes * each}; the server leaves {left} "
-        f"({found.allowed} may be open, others hold {found.others})"
+        f"{processes} process(es) of {each} connections each may open {processes * each}; the server has {left} "
+        f"for them, beside {found.others} of other programs"
     )
     if processes * each <= left:
         return [fine("connections", text)]

@@ -151,7 +151,8 @@ class JobQueue:
 
     async def _enqueue(self, entrypoint: str, payload: str, key: str, priority: int) -> None:
         key = f"{key}:{int(self._wall_clock()) // REPEAT_SECONDS}"
-        await self._queries().enqueue(entrypoint, payload.encode(), priority, dedupe_key=key, on_conflict="skip")
+        async with self._renewing():
+            await self._queries().enqueue(entrypoint, payload.encode(), priority, dedupe_key=key, on_conflict="skip")
 
     async def clear_log(self) -> None:
         """Delete PgQueuer's log of finished jobs."""
@@ -170,10 +171,20 @@ class JobQueue:
         At its start it notifies itself, to see whether it hears. By itself it may do so before it listens, and gives up
         half a minute later.
         """
-        async with pgqueuer.connection as driver:
+        async with self._renewing(), pgqueuer.connection as driver:
             if self._memory is None:
                 await driver.add_listener(pgqueuer.qm.channel, lambda _payload: None)
             yield
+
+    @contextlib.asynccontextmanager
+    async def _renewing(self) -> AsyncIterator[None]:
+        """Replace all connections after an error: after a fail-over the address leads to another server."""
+        try:
+            yield
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            if self._pool is not None:
+                await self._pool.expire_connections()
+            raise
 
     def _queries(self) -> Any:
         if self._memory is not None:

@@ -41,6 +41,8 @@ ADOPTION_SECONDS = 5.0
 CLEAN_UP_SECONDS = 2.0
 #: The longest that an account waits for its hook when its key is set after `hooks install`.
 HOOKS_SECONDS = 30.0
+#: How long PgQueuer waits to hear of a job before it looks by itself: after a fail-over it may hear the old server.
+LOOK_SECONDS = 5.0
 #: The pause before PgQueuer is started again after it was interrupted.
 RESTART_SECONDS = 1.0
 #: Polls that come due within this time share a pass.
@@ -123,6 +125,7 @@ class Jobs:
         pgqueuer.entrypoint("track")(self._track)
         async with self._queue.listening(pgqueuer):
             await pgqueuer.qm.run(
+                dequeue_timeout=timedelta(seconds=LOOK_SECONDS),
                 batch_size=SUBMITS_AT_ONCE,
                 max_concurrent_tasks=4 * SUBMITS_AT_ONCE,
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,

@@ -67,6 +67,9 @@ OTHERWISE = {
     "consume_sign_in_code",
     "find_newest_event",  # These two tell processes that rows changed; whoever is told reads as themselves.
     "list_events_since",
+    "count_connections",  # Counts processes, which are nobody's.
+    "save_ready",
+    "list_lacking_rights",
 }
 
 #: Tables whose rows are a workspace's.

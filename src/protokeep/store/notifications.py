@@ -123,7 +123,12 @@ class Notifications:
                     await self._tell(driver)
 
     async def _look(self, driver: Any) -> None:
-        """Publish the changes of events that nobody told of. It also shows that the connection still answers."""
+        """Publish the changes of events that nobody told of. It also shows that the connection still answers.
+
+        Raises `ConnectionError` on a server that takes no writes: after a fail-over the address leads to another one.
+        """
+        if (await PostgresqlConnection(driver).fetch_all(query("refuses_writes")))[0]["refuses"]:
+            raise ConnectionError("the server takes no writes")
         values = {"after": self._missed.newest, "missing": self._missed.uncommitted(), "limit": LOOKED_AT}
         rows = await PostgresqlConnection(driver).fetch_all(query("list_events_since"), values)
         changes = {

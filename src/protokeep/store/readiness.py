@@ -33,7 +33,7 @@ MEANINGS = {
 class Connections:
     """Connections of a PostgreSQL server."""
 
-    allowed: int  #: may be open to our role at once, those of other programs included
+    left: int  #: may be open to our role at once, beside those of other programs
     others: int  #: held by other programs now
     processes: int  #: processes of ours that beat in the last ten seconds
 
@@ -53,7 +53,7 @@ class Readiness:
         self._refusal = ""
 
     async def require(self) -> None:
-        """Write a row, and look at the rights of our role. Raises `DatabaseUnavailable`, with words, when it may not."""
+        """Write a row, and look at our role's rights. Raises `DatabaseUnavailable`, with words, when it may not."""
         async with self._asking:
             if self._asked_at is None or self._elapsed() - self._asked_at >= FRESH_SECONDS:
                 self._refusal = await self._refused()
@@ -66,7 +66,7 @@ class Readiness:
         if self._database.is_sqlite:
             return None
         row = (await self._database.read(query("count_connections")))[0]
-        return Connections(int(row["allowed"]), int(row["others"]), int(row["processes"]))
+        return Connections(int(row["unclaimed"]), int(row["others"]), int(row["processes"]))
 
     async def _refused(self) -> str:
         """What is refused, and what to do; empty: nothing is."""
