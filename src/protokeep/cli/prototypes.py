@@ -225,6 +225,16 @@ def _arranged(tag: str | None, sort: str, *, archived: bool, favourite: bool) ->
     return {"tag": tag, "favourite": favourite, "archived": only, "sort": None if sort == "newest" else sort}
 
 
+OptionalProduct = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PRODUCT]",
+        help="The product's id. [the prototypes of all products]",
+        autocompletion=completion.products,
+    ),
+]
+
+
 def _print_catalogue(
     words: str, limit: int, filters: Mapping[str, Any], *, as_json: bool, url: str, token: str
 ) -> None:
@@ -242,14 +252,7 @@ def _print_catalogue(
 
 @app.command("list", epilog="Example: protokeep list shop")
 def list_prototypes(
-    product_id: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[PRODUCT]",
-            help="The product's id. [the prototypes of all products]",
-            autocompletion=completion.products,
-        ),
-    ] = None,
+    product_id: OptionalProduct = None,
     state: StateOption = None,
     person: Person = None,
     mine: Mine = False,

@@ -134,7 +134,7 @@ class ArrangementStore:
         ids = {product.mockup_id, *(row["mockup_id"] for row in rows)}
         changes = [Change(product.workspace_id, product.product_id, one, "", "changed") for one in sorted(ids)]
         for change in changes:
-            await self._changes.notify(connection, change)
+            self._changes.notify(connection, change)
         return changes
 
     def _publish(self, changes: Sequence[Change]) -> None:

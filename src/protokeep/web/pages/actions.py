@@ -160,4 +160,6 @@ async def _refused(
 ) -> Response:
     """The prototype's page with why nothing was changed: `trouble`, or the error's own words."""
     status = next((number for kind, number in STATUSES.items() if isinstance(error, kind)), 503)
-    return await prototype_page(request, visitor, prototype_id, since, status=status, trouble=in_own_words(trouble or str(error)))
+    return await prototype_page(
+        request, visitor, prototype_id, since, status=status, trouble=in_own_words(trouble or str(error))
+    )
