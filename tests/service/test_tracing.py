@@ -120,8 +120,12 @@ async def test_no_span_holds_what_people_wrote(world: World, spans: Spans) -> No
     await world.keeper.iterate(ANN, made["id"], "Make it blue", wait=0)
     with world.knobs(fail_next=[{"operation": "*", "status": 500, "message": "words of v0", "times": None}]):
         await world.work()
+    with pytest.raises(ValueError, match="words"), telemetry.span("a fault"):
+        raise ValueError("words of somebody")
 
-    texts = [f"{one.name} {dict(one.attributes or {})} {one.status.description} {one.events}" for one in _all(spans)]
+    texts = [
+        f"{one.name} {dict(one.attributes or {})} {one.status.description} {_events_of(one)}" for one in _all(spans)
+    ]
     assert len(texts) > 8
     for word in (
         PROMPT,
@@ -227,3 +231,7 @@ def test_traces_without_the_extra_say_what_to_install(monkeypatch: pytest.Monkey
 
 def _all(spans: Spans) -> tuple[ReadableSpan, ...]:
     return tuple(spans.get_finished_spans())
+
+
+def _events_of(span: ReadableSpan) -> list[dict[str, object]]:
+    return [dict(event.attributes or {}) for event in span.events]

@@ -92,6 +92,7 @@ async def test_metrics_tell_what_happened(world: World) -> None:
 
 
 @on_sqlite
+@pytest.mark.world(limits=Limits(100, 1000))
 async def test_no_label_holds_what_comes_from_outside(world: World) -> None:
     """
     Products, people, workspaces, keys, accounts, paths and methods are in no label, and bring no new series.
@@ -117,6 +118,7 @@ async def test_no_label_holds_what_comes_from_outside(world: World) -> None:
     found = samples(page)
     assert counts[1] == counts[2]
     assert 'protokeep_prototypes{provider="other",state=' in page
+    assert found['protokeep_calls_left{account="v0:916c274a",per="day"}'] == 999
     for word in (
         "secret-product",
         "of-the-owner",
