@@ -723,8 +723,40 @@ class TestLive:
             await site.application.keeper.ensure(principal(), NewPrototype("ours", "x"), wait=0)
             await site.application.keeper.ensure(principal(workspace="elsewhere"), NewPrototype("theirs", "x"), wait=0)
             told = await events.next("change")
+            counts = await events.next("counts")
 
         assert told["data"]["say"] == "theirs: Queued."
+        assert (counts["data"][""], counts["data"]["progress"], counts["data"]["ready"]) == ("1", "1", "0")
+        assert "id" not in counts  # What comes after the change is still sent to a page that comes back.
+
+    async def test_products_are_offered_by_their_words_and_to_their_workspace_only(self, site: Site) -> None:
+        """
+        Products are found by id or name, as text of a list's options, and by nobody of another workspace.
+        """
+        ours = NewPrototype("moon-base", "x", product_name="<b>Base</b>", product_is_new=True)
+        await site.application.keeper.ensure(principal(), ours, wait=0)
+        inside, outside = await site.signed_in(), await site.signed_in(workspace="elsewhere")
+
+        found = (await inside.client.get("/find?q=base")).text
+        assert 'data-go="/p/moon-base" data-product="moon-base"><b>&lt;b&gt;Base&lt;/b&gt;</b>' in found
+        for query in ("q=base", "q=", ""):
+            assert (await outside.client.get(f"/find?{query}")).text.strip() == ""
+        assert (await inside.client.get("/find?q=zeppelin")).text.strip() == ""
+
+    async def test_style_is_sent_compressed_to_browsers_that_take_it_and_pages_never_are(self, site: Site) -> None:
+        """
+        Text of our own files is compressed; a page, which holds a secret, is not: its length would tell of it.
+        """
+        browser = await site.signed_in()
+        style = re.findall(r'href="(/static/app[^"]+)"', (await browser.client.get("/")).text)[0]
+        packed = await browser.client.get(style, headers={"accept-encoding": "gzip"})
+        plain = await browser.client.get(style, headers={"accept-encoding": "identity"})
+
+        assert (packed.headers["content-encoding"], packed.content) == ("gzip", plain.content)
+        assert packed.headers["vary"] == "Accept-Encoding"
+        assert "content-encoding" not in plain.headers
+        page = await browser.client.get("/", headers={"accept-encoding": "gzip"})
+        assert "content-encoding" not in page.headers
 
     async def test_a_program_hears_of_prototypes_as_the_api_shows_them(self, site: Site) -> None:
         """

@@ -370,7 +370,7 @@ async function find() {
   if (!there || !search.isConnected) return;
   while (search.nextSibling) search.nextSibling.remove();
   search.after(...[...there.parentNode.childNodes].slice([...there.parentNode.childNodes].indexOf(there) + 1));
-  $(".views")?.replaceWith($(".views", page));
+  $("main .head")?.replaceWith($("main .head", page));
   history.replaceState(null, "", url);
   ready($("main"));
   const cards = $$(".list .card").length;
@@ -378,7 +378,8 @@ async function find() {
 }
 search?.addEventListener("input", (event) => {
   clearTimeout(pausing);
-  if (event.target.type === "search" && !event.isComposing) pausing = setTimeout(find, 350);
+  // While prototypes are being selected the list stays: what is selected would be lost.
+  if (event.target.type === "search" && !event.isComposing && !$("#chosen")) pausing = setTimeout(find, 350);
 });
 search?.addEventListener("submit", () => clearTimeout(pausing));
 
