@@ -73,7 +73,9 @@ async def test_the_planned_chats_are_deleted_and_no_others(world: CleanUpWorld) 
     found = await world.first.plans.get("default", plan.id)
     assert (found.state, found.step_at) == (PlanState.DONE, None)
     report = await world.first.reports.report("default", plan.id)
-    assert report.sentence == ("2 removed, 0 pinned deleted, 0 skipped because they had changed, 4 credits they had cost.")
+    assert report.sentence == (
+        "2 removed, 0 pinned deleted, 0 skipped because they had changed, 4 credits they had cost."
+    )
     assert report.verified is None
     world.clock.advance(60)
     await world.census()
