@@ -198,7 +198,7 @@ class TestSetting:
         keys = keys_of(world.first)
         await keys.set(ADMIN, WORKSPACE, "v0", TEAM_KEY)
         await world.make("p-1")
-        with pytest.raises(NotNow, match="another account"):
+        with pytest.raises(NotNow, match="another app builder account"):
             await keys.set(ADMIN, WORKSPACE, "v0", ANNS_KEY)
         await keys.set(ADMIN, WORKSPACE, "v0", ANNS_KEY, other_account=True)
         assert (await keys.list("default"))[0].sealed.hint == ANNS_KEY[-4:]

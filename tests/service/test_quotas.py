@@ -32,13 +32,15 @@ async def test_each_quota_refuses_the_create_over_it(world: World) -> None:
     world.first.context.quotas = Quotas(per_person=2, per_product=3, per_workspace=4)
     for _ in range(2):
         await world.ensure("p-1", create_new=True)
-    with pytest.raises(QuotaReached, match=r"ann has made 2 prototypes today.*PROTOKEEP_CREATES_PER_PERSON"):
+    with pytest.raises(
+        QuotaReached, match=r"ann has reached the limit of 2 new prototypes a day.*PROTOKEEP_CREATES_PER_PERSON"
+    ):
         await world.ensure("p-2")
     await world.ensure("p-1", create_new=True, who=BOB)
-    with pytest.raises(QuotaReached, match="Product p-1 has had made 3"):
+    with pytest.raises(QuotaReached, match="Product p-1 has reached the limit of 3"):
         await world.ensure("p-1", create_new=True, who=BOB)
     await world.ensure("p-2", who=BOB)
-    with pytest.raises(QuotaReached, match="This workspace has made 4"):
+    with pytest.raises(QuotaReached, match="This workspace has reached the limit of 4"):
         await world.ensure("p-3", who=Principal("default", "eve", Role.MAKER, ""))
     elsewhere = Principal("other", "ann", Role.MAKER, "")
     assert not (await world.ensure("p-1", who=elsewhere)).is_existing

@@ -36,7 +36,7 @@ class TestRefused:
     @both_versions
     @pytest.mark.parametrize(
         ("status", "code", "words"),
-        [(401, "key_refused", "V0_API_KEY"), (403, "refused", "403"), (422, "refused", "422")],
+        [(401, "key_refused", "Set a key that v0 accepts"), (403, "refused", "403"), (422, "refused", "422")],
     )
     async def test_a_lasting_refusal_fails_the_prototype_after_one_call(
         self, world: World, status: int, code: str, words: str
