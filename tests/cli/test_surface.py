@@ -154,7 +154,7 @@ def test_an_invitation_is_made_listed_and_taken_back_at_the_server(at_server: Cl
     assert made["id"] in lines
     assert made["link"].partition("code=")[2] not in json.dumps(listed) + lines
     assert (taken, said("list")) == ({"taken_back": made["id"]}, [])
-    assert (again.exit_code, "not open any more" in again.stderr) == (1, True)
+    assert (again.exit_code, "no longer open" in again.stderr) == (1, True)
     assert (maker.exit_code, long.exit_code, "days" in long.stderr) == (1, 1, True)
 
 
