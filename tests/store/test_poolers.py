@@ -58,8 +58,8 @@ async def test_prototypes_are_made_through_a_pooler_in_transaction_mode(sharing:
     )
     async with application_with_jobs(settings) as application:
         keeper = application.keeper
-        made = await asyncio.gather(*(keeper.ensure(ANN, NewPrototype(f"p-{n}", "A page"), wait=0) for n in range(20)))
-        again = await asyncio.gather(*(keeper.ensure(ANN, NewPrototype(f"p-{n}", "A page"), wait=0) for n in range(20)))
+        made = await asyncio.gather(*(keeper.ensure(ANN, NewPrototype(f"p-{n}", "A page"), wait=0) for n in range(8)))
+        again = await asyncio.gather(*(keeper.ensure(ANN, NewPrototype(f"p-{n}", "A page"), wait=0) for n in range(8)))
 
     assert [one.prototype.id for one in again] == [one.prototype.id for one in made]
     connection = await asyncpg.connect(sharing, statement_cache_size=0)

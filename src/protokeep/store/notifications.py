@@ -67,6 +67,8 @@ class Notifications:
         self._bus = bus
         self._url = url
         self._missed = MissedEvents()
+        #: The error that was logged last; None: the connection has worked since.
+        self._said: type[BaseException] | None = None
 
     async def run(self, retry_seconds: float) -> None:
         """Tell and hear, on one connection after the other, until cancelled."""
@@ -77,7 +79,9 @@ class Notifications:
                 enable_keepalive(driver)
                 await self._exchange(driver)
             except ERRORS as error:
-                log.warning("notifications_connection_lost", error=type(error).__name__)
+                if type(error) is not self._said:  # Once, however often it is tried again.
+                    log.warning("notifications_connection_lost", error=type(error).__name__)
+                self._said = type(error)
             except asyncio.CancelledError:
                 await self._tell_the_last(driver)
                 raise
@@ -129,6 +133,7 @@ class Notifications:
         """
         if (await PostgresqlConnection(driver).fetch_all(query("refuses_writes")))[0]["refuses"]:
             raise ConnectionError("the server takes no writes")
+        self._said = None
         values = {"after": self._missed.newest, "missing": self._missed.uncommitted(), "limit": LOOKED_AT}
         rows = await PostgresqlConnection(driver).fetch_all(query("list_events_since"), values)
         changes = {

@@ -259,6 +259,7 @@ function listen() {
       if ($("#news")) $("#news").hidden = false;
       else if (live.on === "home" && $(".first")) reload();
     }
+    if (data.archived && live.on === "home" && !new URLSearchParams(location.search).has("archived")) leave(data.id);
     if (data.state === "in_bin") document.getElementById(`v${data.id}`)?.remove();
     if (live.id === data.id) document.title = `${data.say.replace(/\.$/, "")} · protokeep`;
     heard(data);
