@@ -34,7 +34,7 @@ from protokeep.store.migrate import migrate
 from protokeep.store.sql import Statement
 from protokeep.wiring import Application, build_application
 
-ROUNDS = 30
+ROUNDS = 60
 SECRET = "catalogue"
 #: Milliseconds.
 SEARCH_GOAL, SIMILAR_GOAL, HOME_GOAL = 50, 30, 20
