@@ -21,9 +21,8 @@ from protokeep.core.shares import Shares
 from protokeep.core.token_limits import TokenLimits
 from protokeep.identity.jwt_format import REFETCH_AFTER
 from protokeep.providers.base import Provider
+from protokeep.providers.of_fork import ForkableV0V1, ForkableV0V2
 from protokeep.providers.v0_http import V0Config
-from protokeep.providers.v0_v1 import V0V1
-from protokeep.providers.v0_v2 import V0V2
 from protokeep.service import Keeper
 from protokeep.service.archives import ChatArchives
 from protokeep.service.authentication import Authenticator
@@ -35,6 +34,7 @@ from protokeep.service.context import Context, NoQueue, Queue
 from protokeep.service.gallery import Gallery
 from protokeep.service.heartbeat import Clock, SteadyClock, utc_now
 from protokeep.service.hooks import Hooks
+from protokeep.service.installation import ForkGuard, require_secret
 from protokeep.service.invitations import Invitations
 from protokeep.service.plan_policies import PlanPolicies
 from protokeep.service.plan_reports import PlanReports
@@ -49,9 +49,10 @@ from protokeep.service.tokens import Tokens
 from protokeep.service.vault import Vault
 from protokeep.settings import Settings
 from protokeep.store.database import Database
+from protokeep.store.installation import InstallationStore
 from protokeep.store.invitations import InvitationStore
 from protokeep.store.migrate import migrate
-from protokeep.store.private_files import create_file, create_folder
+from protokeep.store.private_files import create_file, create_folder, publish
 from protokeep.store.provider_keys import KeyStore
 from protokeep.store.sessions import SessionStore
 from protokeep.store.store import Store
@@ -118,13 +119,15 @@ async def build_application(
     migrating: bool = True,
     adopting: bool = True,
     queue: Queue | None = None,
+    any_secret: bool = False,
 ) -> AsyncIterator[Application]:
     """An application, open for as long as the context lasts.
 
     Migrates the database first, as far as `settings.migrate` says, unless `migrating` is False. Without `adopting`, it
     never migrates the `design_mockups` of somebody who has not done so before. `queue` decides when
     the keeper's jobs run; None: they are not run, and the caller takes the keeper's steps. With another `clock` than
-    `utc_now` the process goes by that clock instead of the database's.
+    `utc_now` the process goes by that clock instead of the database's. Raises `OtherSecret` if the database was made
+    with another secret, unless `any_secret` will do.
     """
     if migrating and settings.migrate != "off":
         await migrate(settings.database_url, settings.migrate, adopting=adopting)
@@ -132,25 +135,27 @@ async def build_application(
     secret = secret_key(settings)
     clock = SteadyClock(utc_now()) if clock is utc_now else clock
     context = _context(settings, database, secret, clock, queue or NoQueue())
-    limits = TokenLimits(settings.tokens_per_workspace, settings.token_days_most)
-    tokens = Tokens(TokenStore(database), secret, clock, limits, context.scans)
-    sessions = Sessions(SessionStore(database), tokens, secret, clock, timedelta(hours=settings.sign_on_hours))
     try:
         async with contextlib.AsyncExitStack() as stack:
             await context.heartbeat.synchronise()
+            if not any_secret:
+                await require_secret(context.store.installation_values, context.signer)
             if not settings.is_embedded:
                 await stack.enter_async_context(listening(context.bus, settings.database_url))
-            yield Application(
-                settings,
-                Keeper(context, key_retention=settings.idempotency_key_retention),
-                tokens,
-                sessions,
-                Hooks(context, secret, settings.public_url),
-            )
+            yield _application(settings, context, secret)
     finally:
         await context.audit.close()
         await context.providers.aclose()
         await context.store.close()
+
+
+def _application(settings: Settings, context: Context, secret: bytes) -> Application:
+    database, clock = context.store.database, context.clock
+    limits = TokenLimits(settings.tokens_per_workspace, settings.token_days_most)
+    tokens = Tokens(TokenStore(database), secret, clock, limits, context.scans)
+    sessions = Sessions(SessionStore(database), tokens, secret, clock, timedelta(hours=settings.sign_on_hours))
+    keeper = Keeper(context, key_retention=settings.idempotency_key_retention)
+    return Application(settings, keeper, tokens, sessions, Hooks(context, secret, settings.public_url))
 
 
 def _context(settings: Settings, database: Database, secret: bytes, clock: Clock, queue: Queue) -> Context:
@@ -210,7 +215,8 @@ def identity_of(settings: Settings, *, refetch_after: float = REFETCH_AFTER) -> 
 def _providers(settings: Settings, database: Database, secret: bytes) -> Providers:
     """The provider of the key in the environment, and those of the keys in the database."""
     versions = {"v0": settings.v0_api_version}
-    stored_keys = StoredKeys(KeyStore(database), vault_of(settings, secret), _provider_factory(settings), versions)
+    factory = _provider_factory(settings, ForkGuard(InstallationStore(database), Signer(secret)))
+    stored_keys = StoredKeys(KeyStore(database), vault_of(settings, secret), factory, versions)
     providers = Providers(PROVIDERS, stored_keys, settings.environment_key_serves)
     key = settings.v0_api_key.get_secret_value().strip() if settings.v0_api_key else ""
     if key:
@@ -221,10 +227,13 @@ def _providers(settings: Settings, database: Database, secret: bytes) -> Provide
     return providers
 
 
-def _provider_factory(settings: Settings) -> Callable[[str, str], Sequence[Provider]]:
+def _provider_factory(settings: Settings, guard: ForkGuard) -> Callable[[str, str], Sequence[Provider]]:
     def build(_name: str, key: str) -> Sequence[Provider]:
         config = v0_config(settings, key)
-        return V0V1(config), V0V2(config)
+        built = ForkableV0V1(config), ForkableV0V2(config)
+        for provider in built:
+            provider.guard = guard
+        return built
 
     return build
 
@@ -266,10 +275,22 @@ def secret_key(settings: Settings) -> bytes:
 
 
 def _stored_secret(path: Path) -> bytes:
-    if not path.exists():
-        create_folder(path.parent)
-        _create_secret(path)
-    secret = path.read_bytes().strip()
+    try:
+        if not path.exists():
+            create_folder(path.parent)
+            _create_secret(path)
+    except OSError as error:
+        raise NotConfigured(
+            f"{path} cannot be made ({error.strerror}). Set PROTOKEEP_SECRET_KEY, or let the user that runs protokeep "
+            "write there."
+        ) from error
+    try:
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise NotConfigured(
+            f"{path} cannot be read ({error.strerror}). Let the user that runs protokeep read it, or set "
+            "PROTOKEEP_SECRET_KEY."
+        ) from error
     if not secret:
         raise NotConfigured(
             f"{path} is empty, so that everybody could sign tokens. Restore it from your copy; without one remove it, "
@@ -288,6 +309,6 @@ def _create_secret(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
+            publish(draft, path)
     finally:
         draft.unlink(missing_ok=True)

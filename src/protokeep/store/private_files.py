@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -23,6 +24,24 @@ def create_file(path: Path) -> int:
     A link counts as existing, wherever it leads. Raises `OSError`.
     """
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+
+
+#: What file systems say that have no hard links: exFAT, many network shares and volumes of containers.
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def publish(draft: Path, path: Path) -> None:
+    """Gives a draft its name, where nothing has that name yet; the draft's own name may stay. Raises `OSError`.
+
+    Where the file system has no hard links, an empty file holds the name until the draft takes its place.
+    """
+    try:
+        os.link(draft, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        os.close(create_file(path))
+        os.replace(draft, path)
 
 
 def create_database(path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 from postgres import PostgresServer
 from protokeep.core.errors import InvalidInput, NotReady
 from protokeep.core.prototype import Status
+from protokeep.service.installation import fork
 from protokeep.store.backup import backup
-from world import PROMPT, World, both_versions
+from world import ADA, ANN, PROMPT, World, both_versions
 
 Snapshot = Callable[[], Awaitable[Callable[[], Awaitable[None]]]]
 
@@ -193,3 +194,63 @@ class TestBackup:
         with pytest.raises(NotReady):
             backup(tmp_path / "text.db", tmp_path / "copy.db")
         assert not (tmp_path / "copy.db").exists()
+
+
+@both_versions
+async def test_a_fork_changes_no_chat_of_the_original(world: World, snapshot: Snapshot) -> None:
+    """
+    Staging made from a copy, at the same account: it deletes, continues and takes back nothing that it has not made,
+    and the original takes back nothing of it.
+    """
+    original_url = world.database_url
+    ready = await world.complete("ready")
+    under_way = await world.ensure("under-way")
+    use_copy = await snapshot()
+    await world.sweep()
+    await world.complete("later")
+    await world.sweep()
+    originals = _chats(world)
+    await use_copy()
+
+    _, _, ended = await fork(world.first.context)
+    await _end(world)
+    await world.node()
+    claimed = await world.keeper.iterate(ANN, ready.id, "Make it blue", wait=0.0)
+    for _ in range(4):
+        world.clock.advance(120)
+        await world.sweep()
+        await world.keeper.reconcile()
+    asked = await world.get(claimed.id)
+    await world.keeper.delete(ADA, ready.id, at_once=True)
+    for _ in range(4):
+        world.clock.advance(120)
+        await world.sweep()
+    kept = await world.get(ready.id)
+
+    assert len(originals) == 3
+    assert {chat_id: chat for chat_id, chat in _chats(world).items() if chat_id in originals} == originals
+    assert (ended, await world.listed("later")) == (1, [])
+    assert (await world.get(under_way.prototype.id)).status is Status.FAILED
+    assert "copied from" in f"{asked.generation} {kept.generation}"
+
+    own = await world.complete("own")
+    gone = await world.keeper.delete(ADA, own.id, at_once=True)
+    other = await world.complete("other")
+    await _end(world)
+    world.database_url = original_url
+    await world.node()
+    for _ in range(4):
+        world.clock.advance(120)
+        await world.keeper.reconcile()
+        await world.sweep()
+
+    assert (gone, world.sandbox.chats[str(own.chat_id)].deleted) == (None, True)
+    assert (await world.listed("other"), world.sandbox.chats[str(other.chat_id)].deleted) == ([], False)
+
+
+def _chats(world: World) -> dict[str, tuple[bool, int, str]]:
+    """What v0 shows of every chat: whether it is deleted, its messages and its metadata."""
+    return {
+        chat.id: (chat.deleted, len(chat.messages), str(sorted(chat.metadata.items())))
+        for chat in world.sandbox.chats.values()
+    }
