@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from postgres import PostgresServer
 from protokeep.core.errors import InvalidInput, NotReady
@@ -246,6 +247,36 @@ async def test_a_fork_changes_no_chat_of_the_original(world: World, snapshot: Sn
 
     assert (gone, world.sandbox.chats[str(own.chat_id)].deleted) == (None, True)
     assert (await world.listed("other"), world.sandbox.chats[str(other.chat_id)].deleted) == ([], False)
+
+
+@both_versions
+async def test_a_copy_in_use_is_said(world: World, snapshot: Snapshot) -> None:
+    """
+    Two installations with one id: when the copy has made a chat, the original's log names it, and what helps.
+    """
+    original_url = world.database_url
+    use_copy = await snapshot()
+    await world.sweep()
+    await use_copy()
+    world.clock.advance(600)
+    twin = await world.complete("twin")
+    copy_url, original = world.database_url, world.nodes
+    world.database_url, world.nodes = original_url, []
+    await world.node(single_process=True)
+    with capture_logs() as before:
+        await world.sweep()
+        await world.keeper.reconcile()
+    world.nodes, world.database_url = [*original, *world.nodes], copy_url
+    world.clock.advance(600)
+    second = await world.complete("second")
+    world.nodes = world.nodes[::-1]
+    with capture_logs() as lines:
+        for _ in range(4):
+            world.clock.advance(180)
+            await world.keeper.reconcile()
+
+    named = [line["chat_id"] for line in lines if line["event"] == "installation_runs_twice"]
+    assert (named, "installation_runs_twice" in str(before), twin.chat_id in named) == ([second.chat_id], False, False)
 
 
 def _chats(world: World) -> dict[str, tuple[bool, int, str]]:
