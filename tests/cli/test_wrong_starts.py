@@ -176,9 +176,14 @@ def start(monkeypatch: pytest.MonkeyPatch, folder: Path, case: str, **environmen
     prepare(folder, monkeypatch)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        monkeypatch.setattr(sys, "argv", ["protokeep", *(part.replace("{taken}", port) for part in arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
+        return run_here(monkeypatch, *(part.replace("{taken}", port) for part in arguments))
+
+
+def run_here(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run a command in this process; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["protokeep", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
     return int(ended.value.code or 0)
 
 
@@ -215,13 +220,34 @@ def test_a_wrong_start_is_json_where_the_log_is(
     assert CASES[case][3] in lines[0]["event"]
 
 
+@pytest.mark.usefixtures("sqlite_url")
+def test_a_lost_secret_and_a_copy_are_told_on_purpose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    A database goes by another secret, and a copy by another id, only when a person says so.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROTOKEEP_DATABASE_URL", "sqlite:///protokeep.db")
+    codes = [run_here(monkeypatch, "token", "create", "--local")]
+    (tmp_path / "protokeep.db.secret").write_text(SECRET)
+    commands = ("token list --local", "accept-secret", "token list --local", "fork-installation")
+    codes += [run_here(monkeypatch, *command.split()) for command in commands]
+    capfd.readouterr()
+    codes.append(run_here(monkeypatch, "fork-installation", "--yes", "--json"))
+    forked = json.loads(capfd.readouterr().out)
+
+    assert codes == [0, 1, 0, 0, 2, 0]
+    assert len({forked["installation_id"], forked["forked_from"], ""}) == 3
+
+
 async def test_a_good_start_is_a_few_lines_all_of_them_json(empty_sqlite_url: str, tmp_path: Path) -> None:
     """
     A first start migrates, says which version serves where, outlives SIGHUP, and writes a line for each request.
     """
     values = {"PROTOKEEP_DATABASE_URL": empty_sqlite_url, "PROTOKEEP_LOG_FORMAT": "json", "V0_API_KEY": "key"}
     async with started(tmp_path, "serve", "--port", "0", **values) as serve:
-        url = (await serve.says(rf"protokeep {re.escape(__version__)} serving on (http://[^\s\"]+)")).group(1)
+        url = (await serve.says(rf"version {re.escape(__version__)}, serving on (http://[^\s\"]+)")).group(1)
         await serve.says("nobody can sign in yet")
         lines_of_start = len(serve.lines)
         serve.process.send_signal(signal.SIGHUP)

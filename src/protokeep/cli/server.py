@@ -73,7 +73,7 @@ async def _serve_until_stopped(settings: Settings, listener: socket.socket) -> N
     ):
         stop = stop_event()
         tune_gc()
-        print_notice(f"protokeep {__version__} serving on {address_of(listener)}")
+        print_notice(f"version {__version__}, serving on {address_of(listener)}")
         await _say_how_to_sign_in(web_app.state.application)
         await stop.wait()
         stop.clear()
@@ -135,7 +135,7 @@ def worker() -> None:
         async with application_with_jobs(settings):
             stop = stop_event()
             tune_gc()
-            print_notice(f"protokeep {__version__} working")
+            print_notice(f"version {__version__}, working")
             await stop.wait()
 
     run_until_done(main())

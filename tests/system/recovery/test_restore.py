@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from postgres import PostgresServer
-from protokeep.core.errors import InvalidInput, NotReady
+from protokeep.core.errors import InvalidInput, NotNow, NotReady
 from protokeep.core.prototype import Status
 from protokeep.service.installation import fork
 from protokeep.store.backup import backup
@@ -207,6 +207,9 @@ async def test_a_fork_changes_no_chat_of_the_original(world: World, snapshot: Sn
     ready = await world.complete("ready")
     under_way = await world.ensure("under-way")
     use_copy = await snapshot()
+    await world.first.context.heartbeat.beat()
+    with pytest.raises(NotNow, match="Stop every"):
+        await fork(world.first.context)
     await world.sweep()
     await world.complete("later")
     await world.sweep()
