@@ -30,6 +30,7 @@ from protokeep.core.errors import (
 from protokeep.core.secret_strength import COMMAND, placeholder_in, weakness_of
 from protokeep.secret_files import SUFFIX
 from protokeep.service.heartbeat import utc_now
+from protokeep.service.installation import OtherSecret, require_secret
 from protokeep.settings import Settings, secret_files
 from protokeep.store.migrate import is_migrated
 from protokeep.wiring import Application, build_application, identity_of
@@ -98,7 +99,7 @@ def _check_secret_key(settings: Settings) -> list[Finding]:
         return [
             broken("secret", f"{path} cannot be read ({error.strerror})", "give it to the user that runs protokeep")
         ]
-    fix = f"stop, remove {path} so that the next start creates a new one, and create new tokens"
+    fix = f"stop, remove {path}, run `protokeep accept-secret`, which creates a new one, and create new tokens"
     judged = _judge("secret", str(path), secret, fix)
     return [found if judged.level == "fine" else judged]
 
@@ -190,7 +191,8 @@ async def examine(settings: Settings) -> list[Finding]:
     findings.append(await _check_database(settings))
     if any(finding.name in ("secret", "database") and finding.level == "broken" for finding in findings):
         return findings
-    async with build_application(settings, migrating=False) as application:
+    async with build_application(settings, migrating=False, any_secret=True) as application:
+        findings += await _check_secret_of_database(application)
         findings += await _check_writes(application)
         findings += await _check_owner_table(application)
         findings += await _check_texts(application)
@@ -277,6 +279,16 @@ async def _check_database(settings: Settings) -> Finding:
     if not migrated:
         return broken("database", "the database is not migrated", "run `protokeep migrate`")
     return fine("database", "answers, and is migrated")
+
+
+async def _check_secret_of_database(application: Application) -> list[Finding]:
+    context = application.keeper.context
+    try:
+        await require_secret(context.store.installation_values, context.signer, leaves_mark=False)
+    except OtherSecret as error:
+        what, _, fix = str(error).partition(". ")
+        return [broken("secret", what, fix[0].lower() + fix[1:].rstrip("."))]
+    return []
 
 
 async def _check_writes(application: Application) -> list[Finding]:
