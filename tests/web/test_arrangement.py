@@ -127,7 +127,7 @@ async def test_a_product_is_tagged_archived_and_made_a_favourite_on_its_page(sit
     assert titles(archived.text) == ["Zoo"]
     assert titles((await viewer.get("/")).text) == ["Airline", "bakery"]
     menu = await maker.get(f"{path}/menu?next=//evil.example")
-    assert ("Bring back from the archive" in menu.text, 'name="next" value="/"' in menu.text) == (True, True)
+    assert ("Unarchive" in menu.text, 'name="next" value="/"' in menu.text) == (True, True)
     await maker.send(f"{path}/archive", page, archived="")
     assert titles((await viewer.get("/?sort=name")).text) == ["Airline", "bakery", "Zoo"]
     assert titles((await viewer.get("/?person=ben")).text) == ["bakery"]

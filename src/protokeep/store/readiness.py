@@ -80,7 +80,9 @@ class Readiness:
         except DatabaseUnavailable as error:
             meaning = meaning_of(error.__cause__)
             return (
-                f"{meaning}. Nothing was written; it goes on by itself once that is mended." if meaning else str(error)
+                f"{meaning}. Nothing was written; it continues automatically once that is repaired."
+                if meaning
+                else str(error)
             )
         return ""
 

@@ -16,7 +16,7 @@ COMMON_ERRORS = (413, 414, 429, 431)
 #: The groups of operations, in the order of reading.
 TAGS = {
     "prototypes": "Create prototypes, look at them, change, stop and delete them.",
-    "arrangement": "Favourites, tags and the archive of products, and one action on several prototypes.",
+    "arrangement": "Favourites, tags and archived products, and one action on several prototypes.",
     "deleted": "The bin, and the copies of chats that were made before their deletion.",
     "census": "What an app builder account holds, which chats asked for the same, and which nothing needs.",
     "clean-up": "Plans of clean-ups: what they would delete, approved, applied and taken back.",
