@@ -245,6 +245,7 @@ def servers_table(inputs: Inputs, days: Days, cost: dict[str, float]) -> str:
         + creates * EVENTS * viewers * cost["live event, for each viewer"]
     ) / 1e6
     people = HALF_A_CORE * 3600 / hour
+    reads = inputs.asks * inputs.reused + inputs.statuses + inputs.lists + inputs.homes + inputs.searches
     idle = figure("Rows that many write", "the same: those that write", 1)
     commits = figure("Commits on a slow disk", "beside them, gathered for 0.1 s", 1)
     sizes = (1, 10, 100, 1000)
@@ -261,6 +262,7 @@ def servers_table(inputs: Inputs, days: Days, cost: dict[str, float]) -> str:
     return table(
         ("in the busiest hour", *(f"{size:,} server" + "s" * (size > 1) for size in sizes)),
         row("people", [size * people for size in sizes]),
+        row("reads a second: reuse, status, lists, pages, searches", [size * people * reads / 3600 for size in sizes]),
         row("workspaces", [size * people / inputs.people_per_workspace for size in sizes]),
         row("prototypes made a day", day_of),
         row(f"accounts of v2 with hooks, {carried:,} prototypes a day each", [-(-one // carried) for one in day_of]),
