@@ -81,5 +81,16 @@ def test_every_figure_of_the_scaling_page_stands_where_it_says() -> None:
     assert wrong == []
 
 
+def test_every_simulated_row_of_the_scaling_page_is_what_the_script_wrote() -> None:
+    """
+    A table under "rows of" a section of docs/benchmarks.md has only rows that stand in that section.
+    """
+    tables = re.findall(r"<!-- rows of: (.+) -->\n((?:\|.*\n)+)", PAGE.read_text())
+    changed = [row for heading, table in tables for row in table.splitlines() if row not in section(heading).splitlines()]
+
+    assert len(tables) == 5
+    assert changed == []
+
+
 def _headings() -> list[str]:
     return re.findall(r"^## (.+)$", (PAGE.parent / "benchmarks.md").read_text(), flags=re.M)
