@@ -86,7 +86,9 @@ def test_every_simulated_row_of_the_scaling_page_is_what_the_script_wrote() -> N
     A table under "rows of" a section of docs/benchmarks.md has only rows that stand in that section.
     """
     tables = re.findall(r"<!-- rows of: (.+) -->\n((?:\|.*\n)+)", PAGE.read_text())
-    changed = [row for heading, table in tables for row in table.splitlines() if row not in section(heading).splitlines()]
+    changed = [
+        row for heading, table in tables for row in table.splitlines() if row not in section(heading).splitlines()
+    ]
 
     assert len(tables) == 5
     assert changed == []
