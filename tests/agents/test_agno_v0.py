@@ -252,8 +252,8 @@ def test_engines_sessions_and_addresses_name_the_same_database() -> None:
 
 async def test_postgresql_works_as_sqlite_does(served: Demo, pg_url: str) -> None:
     """
-    A PostgreSQL database works as SQLite does; no secret key has to be set for it. The one that an agent makes up is not
-    the database's: a server with its own secret starts there afterwards.
+    A PostgreSQL database works as SQLite does; no secret key has to be set for it. The one that an agent makes up is
+    not the database's: a server with its own secret starts there afterwards.
     """
     agent = AgnoV0Agent(db=pg_url)
     project, _ = await asyncio.gather(

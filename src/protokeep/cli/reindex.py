@@ -16,7 +16,10 @@ TOLD_EVERY = 5_000
 
 @app.command(epilog="Example: protokeep reindex")
 def reindex(as_json: AsJson = False) -> None:
-    """Make the index of searches again. For operators; safe beside a running server, and continues where it was ended."""
+    """Make the index of searches again. For operators.
+
+    It is safe beside a running server, and continues where it was ended.
+    """
     from protokeep import logs
     from protokeep.service.text_index import TextIndexer
 
