@@ -56,6 +56,8 @@ def _write_whole(path: Path, content: bytes) -> None:
     except OSError:
         path.unlink()
         raise
+
+
 #: What file systems say that have no hard links: exFAT, many network shares and volumes of containers.
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 

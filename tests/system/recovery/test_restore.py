@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from people import ADA, ANN
 from postgres import PostgresServer
 from protokeep.core.errors import InvalidInput, NotNow, NotReady
 from protokeep.core.prototype import State, Status
