@@ -72,7 +72,7 @@ screenshots: $(DEV) ## Take every page and state, to be looked at; needs Chromiu
 
 docs: $(DEV) ## Build the documentation as a site that asks nobody else for anything, in build/docs/site
 	@$(BIN)/python -c 'import furo, myst_parser, sphinx' 2>/dev/null || $(BIN)/python -m pip install -qq --require-hashes -r requirements/docs.txt
-	@PYTHONPATH=tools $(BIN)/python -m docs_site $(ARGS)
+	@$(BIN)/python -m tools.docs_site
 
 lock: $(DEV) ## Pin requirements/*.txt anew after a change in pyproject.toml (ARGS=--upgrade for newer versions)
 	@$(BIN)/python -m pip install -qq --require-hashes -r requirements/lock.txt

@@ -1,4 +1,4 @@
-"""The pages of the HTTP API, out of its OpenAPI document: one for each group of operations, one for what answers hold."""
+"""The pages of the HTTP API, out of its OpenAPI document: one for each group of operations, one for the answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from protokeep.settings import Settings
 from protokeep.web.app import create_app
 from protokeep.web.reference import Field, Group, Model, Operation, groups_of, models_of
 
-NO_BODY = ("GET", "DELETE")
 ANSWERS = "answers.md"
 
 
@@ -29,13 +28,15 @@ def write(target: Path) -> None:
 
 def _index(groups: Sequence[Group]) -> Iterator[str]:
     yield "# HTTP API reference\n"
-    yield "This page and those below it are generated from the API's OpenAPI document, which a server has at `/openapi.json`."
-    yield "[The HTTP API](../api.md) says what the words mean; `/docs` of a server shows this reference for its own version.\n"
+    yield "This page and those below it are generated from the API's OpenAPI document, which a server has"
+    yield "at `/openapi.json`. [The HTTP API](../api.md) says what the words mean; `/docs` of a server shows this"
+    yield "reference for the version that runs.\n"
     for group in groups:
         yield f"## {group.tag.capitalize()}\n"
-        yield "| operation | for | |\n|---|---|---|"
+        yield "| operation | for | purpose |\n|---|---|---|"
         for one in group.operations:
-            yield f"| [`{one.method} {one.path}`]({group.tag}.md#{one.anchor}) | {one.role or 'all'} | {cell(one.summary)} |"
+            link = f"[`{one.method} {one.path}`]({group.tag}.md#{one.anchor})"
+            yield f"| {link} | {one.role or 'all'} | {cell(one.summary)} |"
         yield ""
     yield from ("```{toctree}", ":hidden:", "", *(f"{group.tag}.md" for group in groups), ANSWERS, "```", "")
 
@@ -72,13 +73,13 @@ def _operation(one: Operation) -> Iterator[str]:
 def example_of(one: Operation) -> str:
     """A call with curl. What stands in capitals in the address is yours to replace."""
     path = re.sub(r"\{(\w+)\}", lambda found: found[1].upper(), one.path)
-    words = ["curl", *([] if one.method == "GET" else ["-X", one.method]), f'"$PROTOKEEP_URL{path}"']
+    lines = [f'curl {"" if one.method == "GET" else f"-X {one.method} "}"$PROTOKEEP_URL{path}"']
     if one.role:
-        words.append('-H "Authorization: Bearer $PROTOKEEP_TOKEN"')
+        lines.append('-H "Authorization: Bearer $PROTOKEEP_TOKEN"')
     if one.example:
-        words.append("-H 'Content-Type: application/json'")
-        words.append(f"\\\n  -d {shlex.quote(json.dumps(json.loads(one.example), ensure_ascii=False))}")
-    return " ".join(words)
+        lines.append("-H 'Content-Type: application/json'")
+        lines.append(f"-d {shlex.quote(json.dumps(json.loads(one.example), ensure_ascii=False))}")
+    return " \\\n  ".join(lines)
 
 
 def _answers(models: Sequence[Model]) -> Iterator[str]:

@@ -10,14 +10,15 @@ from typing import Any
 
 from typer.main import get_command
 
-from docs_site.api_pages import cell
 from protokeep import cli
+from tools.docs_site.api_pages import cell
 
 INTRODUCTION = """# Command line
 
 This page is generated from the commands; `protokeep COMMAND --help` says the same. Commands that ask a server take its
 address and your token from `PROTOKEEP_URL` and `PROTOKEEP_TOKEN`. `--json` prints JSON for programs.
-[From the command line](assistants.md#from-the-command-line) lists the exit codes, and says what asking again after a lost answer does.
+[From the command line](assistants.md#from-the-command-line) lists the exit codes, and says what asking again does after
+a lost answer.
 """
 
 
@@ -28,7 +29,8 @@ def write(page: Path) -> None:
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """(words, command) of each command."""
-    for name, command in (group or get_command(cli.app)).commands.items():
+    group = group or get_command(cli.app)
+    for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
         else:
@@ -37,7 +39,7 @@ def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tu
 
 def _page() -> Iterator[str]:
     yield INTRODUCTION
-    program = get_command(cli.app)
+    program: Any = get_command(cli.app)
     heading = ""
     for words, command in sorted(commands(program), key=lambda one: len(one[0])):
         group = words[0] if len(words) > 1 else "Commands"
@@ -56,7 +58,7 @@ def _command(words: str, command: Any) -> Iterator[str]:
     yield f"```text\nprotokeep {words} {' '.join(command.collect_usage_pieces(context))}\n```\n"
     records = [found for each in command.params if (found := each.get_help_record(context)) is not None]
     if records:
-        yield from ("| | |", "|---|---|")
+        yield from ("| argument or option | meaning |", "|---|---|")
         for name, meaning in records:
             yield f"| `{cell(name)}` | {_meaning(meaning)} |"
         yield ""

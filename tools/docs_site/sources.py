@@ -18,6 +18,7 @@ GENERATED_AFTER = {"api.md": ("reference/index.md", "cli.md")}
 
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
+_TITLED = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 _GROUP = re.compile(r"^## (.+)$", re.MULTILINE)
 
 
@@ -50,13 +51,17 @@ def place_of(path: Path) -> PurePosixPath:
 
 
 def groups() -> Iterator[tuple[str, list[str]]]:
-    """(heading, places of its pages) of the navigation: as the front page lists them, the pages that it forgets last."""
+    """(heading, its entries) of the navigation: as the front page lists them, the pages that it forgets last."""
     _, *parts = _GROUP.split(FRONT.read_text(encoding="utf-8"))
     listed: set[PurePosixPath] = set()
     for heading, text in zip(parts[::2], parts[1::2], strict=True):
-        found = [place_of((DOCS / link).resolve()) for link in _LINK.findall(text) if (DOCS / link).is_file()]
-        listed |= set(found)
-        yield heading, [name for place in found for name in (str(place), *GENERATED_AFTER.get(str(place), ()))]
+        entries = []
+        for title, link in _TITLED.findall(text):
+            if (DOCS / link).is_file():
+                place = place_of((DOCS / link).resolve())
+                listed.add(place)
+                entries += [f"{title} <{place}>", *GENERATED_AFTER.get(str(place), ())]
+        yield heading, entries
     forgotten = {place_of(page) for page in pages() if page.parent.name != "decisions"} - listed - {place_of(FRONT)}
     if forgotten:
         yield "More", sorted(map(str, forgotten))
