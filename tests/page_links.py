@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _FENCE = re.compile(r"^( *)(```+).*?^ *\2`*$", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 #: Not of ours: nothing is asked on the network.
@@ -16,7 +17,7 @@ _ELSEWHERE = re.compile(r"[a-z][a-z+.-]*:", re.IGNORECASE)
 
 def broken_links(page: Path) -> list[str]:
     """Links of a page that name no file, or no heading that the file has."""
-    text = _CODE.sub("", _FENCE.sub("", page.read_text(encoding="utf-8")))
+    text = _CODE.sub("", _COMMENT.sub("", _FENCE.sub("", page.read_text(encoding="utf-8"))))
     return [target for target in _LINK.findall(text) if not _ELSEWHERE.match(target) and not _leads(page, target)]
 
 

@@ -64,7 +64,7 @@ def _operation(one: Operation) -> Iterator[str]:
     yield from ("| status | answer |", "|---|---|")
     for answer in one.answers:
         body = _model_link(answer.kind, answer.model) if answer.model else answer.kind or "nothing in the body"
-        yield f"| {answer.status} | {cell(answer.description + ': ' if answer.description else '')}{body} |"
+        yield f"| {answer.status} | {f'{cell(answer.description)}: ' if answer.description else ''}{body} |"
     if one.errors:
         yield f"| {', '.join(one.errors)} | a [problem](../api.md#errors) |"
     yield ""
