@@ -60,6 +60,21 @@ def test_every_link_of_the_site_leads_somewhere(pages: Path) -> None:
     assert len(laid_out) == len(sources.pages()) + len(list((pages / "reference").iterdir())) + 1
 
 
+def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+    """
+    A missing file, a missing heading, and a heading that stands only in a block of code; the second heading of a name
+    has a number, and code and comments hold no links.
+    """
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# `A` page, [linked](page.md)\n\n## Same\n\n## Same\n\n```sh\n# not a heading\n[x](gone.md)\n```\n\n"
+        "[1](#a-page-linked) [2](page.md#same-1) [3](https://x.example/gone) `[4](gone.md)` <!-- [5](gone.md) -->\n"
+        "[6](gone.md) [7](#not-a-heading) [8](page.md#same-2) ![9](gone.png)\n"
+    )
+
+    assert broken_links(page) == ["gone.md", "#not-a-heading", "page.md#same-2", "gone.png"]
+
+
 def test_every_operation_is_in_the_reference_with_its_role_and_an_example(pages: Path) -> None:
     """
     The reference has each operation once, with the role that the route asks for, answers, and a call with its address.
