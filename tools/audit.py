@@ -1,4 +1,4 @@
-"""Ask whether what requirements/ pins to run and build has known weaknesses; where nobody can be asked, say so and pass."""
+"""Ask whether what is pinned to run and to build has known weaknesses; where that cannot be asked, say so and pass."""
 
 from __future__ import annotations
 

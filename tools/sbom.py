@@ -58,7 +58,7 @@ def _components(requirements: str) -> Iterator[dict[str, object]]:
             "name": found["name"],
             "version": found["version"],
             "purl": address,
-            # The digests are those of the files that are distributed, one for each system; they are not the component's.
+            # The digests belong to the files that are distributed, one for each system.
             "externalReferences": [{"type": "distribution", "url": address, "hashes": digests}],
         }
         if licence := _licence_of(found["name"]):
@@ -74,10 +74,10 @@ def _licence_of(name: str) -> dict[str, object] | None:
         told = importlib.metadata.metadata(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-    if expression := told.get("License-Expression"):
-        return {"expression": expression}
-    known = [one.rpartition(" :: ")[2] for one in told.get_all("Classifier", []) if one.startswith("License :: ")]
-    text = ", ".join(known) or told.get("License", "")
+    if "License-Expression" in told:
+        return {"expression": told["License-Expression"]}
+    known = [one.rpartition(" :: ")[2] for one in told.get_all("Classifier") or () if one.startswith("License :: ")]
+    text = ", ".join(known) or (told["License"] if "License" in told else "")
     return {"license": {"name": text}} if text and len(text) <= NAME_LENGTH else None
 
 

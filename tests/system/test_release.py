@@ -125,12 +125,12 @@ def test_a_demo_runs_from_the_wheel_and_its_pins_alone(made: Path, tmp_path: Pat
     program = install(wheel_of(made), tmp_path / "env")
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     places = "import protokeep, importlib.util as u; print(protokeep.__file__, u.find_spec('agno'))"
-    place = subprocess.run([program.with_name("python"), "-c", places], cwd=tmp_path, capture_output=True, text=True)
-    version = subprocess.run([program, "--version"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    place = subprocess.check_output([program.with_name("python"), "-c", places], cwd=tmp_path, text=True)
+    version = subprocess.check_output([program, "--version"], cwd=tmp_path, env=environment, text=True)
 
-    assert place.stdout.startswith(str(tmp_path / "env")), place.stderr
-    assert place.stdout.endswith(" None\n")
-    assert version.stdout.split()[-1] == __version__
+    assert place.startswith(str(tmp_path / "env"))
+    assert place.endswith(" None\n")
+    assert version.split()[-1] == __version__
     with demo_of(program, tmp_path, environment) as (url, token), httpx2.Client(base_url=url, trust_env=False) as http:
         page = http.get("/sign-in")
         asset = re.search(r'href="(/static/[^"]+\.css[^"]*)"', page.text)
@@ -171,7 +171,7 @@ def _link(package: importlib.metadata.Distribution, packages: Path) -> None:
 @contextlib.contextmanager
 def demo_of(program: Path, folder: Path, environment: dict[str, str]) -> Iterator[tuple[str, str]]:
     """The address and the token of a demo that runs."""
-    command = [program, "demo", "--port", "0", "--sandbox-port", "0"]
+    command = [str(program), "demo", "--port", "0", "--sandbox-port", "0"]
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
